@@ -1,0 +1,1 @@
+"""The science: values in, values out. No DICOM, no network, no database."""

@@ -1,0 +1,1 @@
+"""Findings to DICOM datasets. Pure: no disk, no network."""

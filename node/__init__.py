@@ -1,0 +1,1 @@
+"""The service: every effect (socket, disk, database, clock, process) lives here."""
