@@ -1,0 +1,1 @@
+"""The service's values and rules: pure, so that tests can walk all of them."""
