@@ -20,15 +20,16 @@ class FeatureSettings:
         Among "Original", "LoG", "Wavelet".
     log_sigma_mm : tuple of float
         Widths of the Laplacian of Gaussian, in mm.
-    bin_width : float
-        Width of a grey level after normalisation. The reference below is set to 100, so 5 gives about
-        20 to 40 levels in a vertebral body, within the 16 to 128 that pyradiomics recommends.
+    bin_count : int
+        Grey levels per region. MR signal has no unit, and for such images the IBSI recommends a fixed number of
+        levels over a fixed width; 32 lies in the middle of what it lists.
     reference : str
-        What signals are divided by before binning: "csf" (its median at L3) or "body" (the median of all
-        usable lumbar bodies). MR signal has no unit, so without a reference bins mean nothing; "body" needs no CSF.
+        What signals are divided by (times 100): "csf", its median at L3, as VBQ does, so that the level of the
+        signal stays comparable between scanners; without a valid CSF the model abstains. Or "body", the median
+        of all usable lumbar bodies, which needs no CSF but takes the level of the signal away.
     in_plane : bool
-        Texture within slices only: sagittal slices are 3 to 6 mm apart, ten times the pixel, so that neighbours
-        across slices are not neighbours in tissue.
+        Texture within slices only: sagittal slices are 3 to 6 mm apart, ten times the pixel, so voxels next to
+        each other across slices are not neighbours in tissue.
     pixel_spacing_mm : float
         In-plane pixel that images are resampled to first; texture depends on it.
     erosion_mm : float
@@ -37,8 +38,8 @@ class FeatureSettings:
 
     filters: tuple[str, ...] = ("Original", "LoG")
     log_sigma_mm: tuple[float, ...] = (2.0, 4.0)
-    bin_width: float = 5.0
-    reference: str = "body"
+    bin_count: int = 32
+    reference: str = "csf"
     in_plane: bool = True
     pixel_spacing_mm: float = 1.0
     erosion_mm: float = 1.5
