@@ -21,15 +21,15 @@ class FeatureSettings:
     log_sigma_mm : tuple of float
         Widths of the Laplacian of Gaussian, in mm.
     bin_count : int
-        Grey levels per region. MR signal has no unit, and for such images the IBSI recommends a fixed number of
-        levels over a fixed width; 32 lies in the middle of what it lists.
+        Grey levels per region. MR signal has no unit, and for such images the IBSI recommends a fixed
+        number of levels over a fixed width; 32 lies in the middle of what it lists.
     reference : str
-        What signals are divided by (times 100): "csf", its median at L3, as VBQ does, so that the level of the
-        signal stays comparable between scanners; without a valid CSF the model abstains. Or "body", the median
-        of all usable lumbar bodies, which needs no CSF but takes the level of the signal away.
+        What signals are divided by (times 100): "csf", its median at L3, as VBQ does, so that the level of
+        the signal stays comparable between scanners; without a valid CSF the model abstains. Or "body", the
+        median of all usable lumbar bodies, which needs no CSF but takes the level of the signal away.
     in_plane : bool
-        Texture within slices only: sagittal slices are 3 to 6 mm apart, ten times the pixel, so voxels next to
-        each other across slices are not neighbours in tissue.
+        Texture within slices only: sagittal slices are 3 to 6 mm apart, ten times the pixel, so voxels next
+        to each other across slices are not neighbours in tissue.
     pixel_spacing_mm : float
         In-plane pixel that images are resampled to first; texture depends on it.
     erosion_mm : float
