@@ -1,0 +1,97 @@
+"""Whether a pile of slices is one whole, even stack; from numbers alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.errors import RefusedError
+
+__all__ = ["Stack", "stack_slices"]
+
+_SAME_PLACE_MM = 0.05
+_EVEN_WITHIN = 0.05
+"""Fraction of the spacing that headers may stray by; vendors round positions to 0.01 mm or so."""
+_PARALLEL_WITHIN = 1e-3
+_SHEAR_WITHIN_MM = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """How slices lie on each other.
+
+    Attributes
+    ----------
+    order : tuple of int
+        Indices of the given slices, sorted along the normal.
+    spacing_mm : float
+        Between slice centres.
+    normal : ndarray of shape (3,)
+        LPS unit vector from slice to slice.
+    """
+
+    order: tuple[int, ...]
+    spacing_mm: float
+    normal: npt.NDArray[np.float64]
+
+
+def stack_slices(orientations: Sequence[Sequence[float]], positions_mm: Sequence[Sequence[float]]) -> Stack:
+    """Sort slices along their normal, and refuse what is no even stack.
+
+    Parameters
+    ----------
+    orientations : sequence of six float each
+        Image Orientation (Patient) of every slice.
+    positions_mm : sequence of three float each
+        Image Position (Patient) of every slice, in mm.
+
+    Returns
+    -------
+    Stack
+        Their order and spacing.
+
+    Raises
+    ------
+    RefusedError
+        If there are fewer than three slices, they are not parallel, two lie at one place, one is missing,
+        or they are shifted against each other.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.2.1.1, Image Position and Image Orientation (Patient).
+    """
+    if len(positions_mm) < 3:
+        raise RefusedError(f"only {len(positions_mm)} slices: too few to be a stack")
+    cosines = np.asarray(orientations, dtype=np.float64)
+    if np.abs(cosines - cosines[0]).max() > _PARALLEL_WITHIN:
+        raise RefusedError("the slices are not parallel, so this is more than one stack")
+    normal = np.cross(cosines[0, :3], cosines[0, 3:])
+    length = float(np.linalg.norm(normal))
+    if abs(length - 1) > _PARALLEL_WITHIN:
+        raise RefusedError("the image orientation in the header is not a pair of perpendicular unit vectors")
+    normal /= length
+    positions = np.asarray(positions_mm, dtype=np.float64)
+    depth = positions @ normal
+    order = np.argsort(depth, kind="stable")
+    spacing = _even_spacing(depth[order])
+    in_plane = positions - np.outer(depth, normal)
+    if np.abs(in_plane - in_plane[order[0]]).max() > _SHEAR_WITHIN_MM:
+        raise RefusedError("the slices are shifted against each other in their plane")
+    return Stack(tuple(int(index) for index in order), spacing, normal)
+
+
+def _even_spacing(depths_mm: npt.NDArray[np.float64]) -> float:
+    gaps = np.diff(depths_mm)
+    if gaps.min() < _SAME_PLACE_MM:
+        raise RefusedError(f"two slices lie at one place ({depths_mm[int(gaps.argmin())]:.1f} mm)")
+    spacing = float(np.median(gaps))
+    widest = int(gaps.argmax())
+    if gaps[widest] > 1.5 * spacing:
+        raise RefusedError(
+            f"a slice is missing between {depths_mm[widest]:.1f} and {depths_mm[widest + 1]:.1f} mm, "
+            f"where slices are {spacing:.1f} mm apart"
+        )
+    if np.abs(gaps - spacing).max() > max(_EVEN_WITHIN * spacing, _SAME_PLACE_MM):
+        raise RefusedError(f"the slices are not evenly spaced: {gaps.min():.2f} to {gaps.max():.2f} mm")
+    return float(gaps.mean())
