@@ -1,0 +1,315 @@
+"""From files to series: headers first, voxels only of what is worth them."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset, config, dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.pixels.processing import apply_rescale
+from pydicom.uid import (
+    JPEG2000,
+    EnhancedMRImageStorage,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+    MRImageStorage,
+)
+
+from analysis.domain.acquisition import AcquisitionFacts
+from analysis.domain.findings import SeriesInput
+from analysis.domain.volume import Grid, Volume
+from analysis.errors import RefusedError
+from node.domain.geometry import stack_slices
+
+__all__ = ["SeriesHeaders", "UnreadableFile", "decode", "facts_of", "files_below", "scan"]
+
+_LOSSY = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000}
+"""JPEG 2000 (…4.91) may be lossless too, but then only LossyImageCompression, often missing, could tell."""
+
+# Damaged values are judged here, one by one; pydicom's warnings about them would quote patient data.
+config.settings.reading_validation_mode = config.IGNORE
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableFile:
+    """A file that is no whole DICOM object.
+
+    Attributes
+    ----------
+    path : Path
+        Which.
+    reason : str
+        Why, in words.
+    """
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesHeaders:
+    """The files of one series by their headers.
+
+    Attributes
+    ----------
+    study_uid, series_uid : str
+        Their identity.
+    facts : AcquisitionFacts
+        What the headers tell of the acquisition.
+    paths : tuple of Path
+        One per instance, in the order of SOP Instance UIDs.
+    headers : tuple of Dataset
+        The same instances without their pixel data.
+    """
+
+    study_uid: str
+    series_uid: str
+    facts: AcquisitionFacts
+    paths: tuple[Path, ...]
+    headers: tuple[Dataset, ...]
+
+    @property
+    def description(self) -> str:
+        """What kind of series it is, without patient data ("MR, 15 instances")."""
+        plural = "s" if len(self.paths) != 1 else ""
+        return f"{self.facts.modality or 'unknown modality'}, {len(self.paths)} instance{plural}"
+
+
+def files_below(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """All regular files at or below the paths, sorted, each once.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one of the paths does not exist.
+    """
+    found: set[Path] = set()
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist")
+        found.update(inner for inner in ([path] if path.is_file() else path.rglob("*")) if inner.is_file())
+    return tuple(sorted(found))
+
+
+def scan(paths: Iterable[Path]) -> tuple[tuple[SeriesHeaders, ...], tuple[UnreadableFile, ...]]:
+    """Read headers and sort the files by series.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files, in any order; an instance that occurs twice counts once.
+
+    Returns
+    -------
+    series : tuple of SeriesHeaders
+        By Study, then Series Instance UID.
+    unreadable : tuple of UnreadableFile
+        Those that are no whole DICOM object.
+    """
+    by_series: dict[tuple[str, str], dict[str, tuple[Path, Dataset]]] = defaultdict(dict)
+    unreadable: list[UnreadableFile] = []
+    for path in paths:
+        if path.name == "DICOMDIR":  # the index of a medium, no image
+            continue
+        try:
+            header = _read_header(path)
+        except RefusedError as error:
+            unreadable.append(UnreadableFile(path, str(error)))
+        else:
+            key = (str(header.StudyInstanceUID), str(header.SeriesInstanceUID))
+            by_series[key].setdefault(str(header.SOPInstanceUID), (path, header))
+    series = []
+    for (study_uid, series_uid), instances in sorted(by_series.items()):
+        files, headers = zip(*(instances[uid] for uid in sorted(instances)), strict=True)
+        series.append(SeriesHeaders(study_uid, series_uid, facts_of(headers), files, headers))
+    return tuple(series), tuple(unreadable)
+
+
+def _read_header(path: Path) -> Dataset:
+    try:
+        header = dcmread(path, stop_before_pixels=True)
+    except InvalidDicomError:
+        raise RefusedError("not a DICOM file") from None
+    except (AttributeError, EOFError, KeyError, NotImplementedError, OSError, TypeError, ValueError) as error:
+        # What pydicom raises on damaged bytes; its message may quote them, so only the kind is told.
+        raise RefusedError(f"damaged DICOM file ({type(error).__name__})") from error
+    missing = [
+        keyword
+        for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+        if not header.get(keyword)
+    ]
+    if missing:
+        raise RefusedError(f"truncated or incomplete DICOM object: it has no {', '.join(missing)}")
+    return header
+
+
+def facts_of(headers: Sequence[Dataset]) -> AcquisitionFacts:
+    """Return the acquisition facts of a series; what its first instance says holds for all.
+
+    Parameters
+    ----------
+    headers : sequence of Dataset
+        At least one, of one series.
+    """
+    first = headers[0]
+    spacing = _numbers(first, "PixelSpacing", 2)
+    orientation = _numbers(first, "ImageOrientationPatient", 6)
+    return AcquisitionFacts(
+        modality=_text(first, "Modality"),
+        repetition_time_ms=_number(first, "RepetitionTime"),
+        echo_time_ms=_number(first, "EchoTime"),
+        inversion_time_ms=_number(first, "InversionTime"),
+        echo_train_length=None if (etl := _number(first, "EchoTrainLength")) is None else int(etl),
+        flip_angle_deg=_number(first, "FlipAngle"),
+        scanning_sequence=_words(first, "ScanningSequence"),
+        sequence_variant=_words(first, "SequenceVariant"),
+        scan_options=_words(first, "ScanOptions"),
+        image_type=_words(first, "ImageType"),
+        acquisition_type=_text(first, "MRAcquisitionType"),
+        contrast_agent=_text(first, "ContrastBolusAgent"),
+        field_strength_t=_number(first, "MagneticFieldStrength"),
+        vendor=_text(first, "Manufacturer"),
+        model=_text(first, "ManufacturerModelName"),
+        body_part=_text(first, "BodyPartExamined"),
+        series_description=_text(first, "SeriesDescription"),
+        protocol_name=_text(first, "ProtocolName"),
+        sequence_name=_text(first, "SequenceName"),
+        orientation=None if orientation is None else tuple(orientation),  # type: ignore[arg-type]
+        rows=int(_number(first, "Rows") or 0),
+        columns=int(_number(first, "Columns") or 0),
+        slices=len(headers),
+        pixel_spacing_mm=None if spacing is None else (spacing[0], spacing[1]),
+        slice_spacing_mm=_number(first, "SpacingBetweenSlices"),
+        slice_thickness_mm=_number(first, "SliceThickness"),
+    )
+
+
+def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
+    """Decode the voxels of a series.
+
+    Parameters
+    ----------
+    series : SeriesHeaders
+        From `scan`.
+
+    Returns
+    -------
+    series_input : SeriesInput
+        For the analysis.
+    headers : tuple of Dataset
+        The headers in slice order, for the templates.
+
+    Raises
+    ------
+    RefusedError
+        If the series is no classic MR, no even stack, lossy, or its pixel data are damaged.
+    """
+    _refuse_what_is_no_plain_mr(series)
+    orientations = [_required(header, "ImageOrientationPatient", 6) for header in series.headers]
+    positions = [_required(header, "ImagePositionPatient", 3) for header in series.headers]
+    stack = stack_slices(orientations, positions)
+    headers = tuple(series.headers[index] for index in stack.order)
+    voxels = np.stack([_voxels(series.paths[index]) for index in stack.order])
+    row_spacing, column_spacing = _required(headers[0], "PixelSpacing", 2)
+    cosines = np.asarray(orientations[stack.order[0]])
+    grid = Grid(
+        shape=(voxels.shape[0], voxels.shape[1], voxels.shape[2]),
+        spacing_mm=(stack.spacing_mm, row_spacing, column_spacing),
+        origin_mm=(positions[stack.order[0]][0], positions[stack.order[0]][1], positions[stack.order[0]][2]),
+        # The next row lies along the column cosines, the next column along the row cosines.
+        axes=np.stack([stack.normal, cosines[3:], cosines[:3]]),
+    )
+    volume = Volume(voxels, grid)
+    return SeriesInput(series.series_uid, series.facts, volume, _digest(series, headers, volume)), headers
+
+
+def _refuse_what_is_no_plain_mr(series: SeriesHeaders) -> None:
+    classes = {str(header.SOPClassUID) for header in series.headers}
+    if EnhancedMRImageStorage in classes:
+        raise RefusedError("Enhanced (multi-frame) MR is not read yet; send the series as classic MR images")
+    if classes != {MRImageStorage}:
+        raise RefusedError(f"the series is {series.facts.modality or 'of no modality'}, not MR images")
+    sizes = {(header.get("Rows"), header.get("Columns")) for header in series.headers}
+    if len(sizes) > 1:
+        raise RefusedError("the slices differ in their number of rows and columns")
+    for header in series.headers:
+        syntax = header.file_meta.get("TransferSyntaxUID")
+        if header.get("LossyImageCompression") == "01" or syntax in _LOSSY:
+            raise RefusedError("the images were compressed with loss, which changes texture")
+
+
+def _voxels(path: Path) -> npt.NDArray[np.float32]:
+    dataset = dcmread(path)
+    try:
+        stored = dataset.pixel_array
+    except (AttributeError, EOFError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise RefusedError(
+            f"the pixel data of an instance are damaged or truncated ({type(error).__name__})"
+        ) from error
+    if stored.ndim != 2:
+        raise RefusedError("an instance holds colour or several frames, not one grey image")
+    return apply_rescale(stored, dataset).astype(np.float32)
+
+
+def _digest(series: SeriesHeaders, headers: Sequence[Dataset], volume: Volume) -> str:
+    """Digest what the analysis reads, not how it was encoded.
+
+    A study that travelled in another transfer syntax, or was read from files that another program wrote,
+    is the same input and must give the same result objects.
+    """
+    hasher = sha256(volume.digest().encode())
+    for header in headers:
+        hasher.update(str(header.SOPInstanceUID).encode())
+    hasher.update(json.dumps(asdict(series.facts), sort_keys=True).encode())
+    return hasher.hexdigest()
+
+
+def _value(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - a header may hold anything
+    # pydicom parses values when they are first asked for, and damaged ones fail only then.
+    try:
+        return header.get(keyword)
+    except (TypeError, ValueError):
+        return None
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    value = _value(header, keyword)
+    return "" if value is None else " ".join(str(value).split())
+
+
+def _words(header: Dataset, keyword: str) -> tuple[str, ...]:
+    value = _value(header, keyword)
+    if value is None or value == "":
+        return ()
+    several = value if isinstance(value, MultiValue) else [value]
+    return tuple(str(word).strip().upper() for word in several)
+
+
+def _numbers(header: Dataset, keyword: str, count: int) -> list[float] | None:
+    value = _value(header, keyword)
+    several = list(value) if isinstance(value, MultiValue) else [value]
+    try:
+        numbers = [float(number) for number in several]
+    except (TypeError, ValueError):
+        return None
+    return numbers if len(numbers) == count and np.isfinite(numbers).all() else None
+
+
+def _number(header: Dataset, keyword: str) -> float | None:
+    numbers = _numbers(header, keyword, 1)
+    return None if numbers is None else numbers[0]
+
+
+def _required(header: Dataset, keyword: str, count: int) -> list[float]:
+    numbers = _numbers(header, keyword, count)
+    if numbers is None:
+        raise RefusedError(f"an instance has no usable {keyword}, so its place in the patient is unknown")
+    return numbers
