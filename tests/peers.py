@@ -1,0 +1,178 @@
+"""The real programs the tests talk to, from Debian's packages; a test is skipped where its peer is missing."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+__all__ = ["Orthanc", "free_port", "program", "run", "shared_data"]
+
+REQUIRED = os.environ.get("OSTEONODE_REQUIRE_PEERS") == "1"
+"""Set by `.ci/run`: there a missing peer is a failure, never a silent skip."""
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def program(name: str, package: str) -> Path:
+    """Find a system program, and skip the test where it is not installed.
+
+    pynetdicom puts a `storescu` and others of its own beside the interpreter, so the virtual environment is
+    left out of the search.
+    """
+    found = shutil.which(name, path="/usr/bin:/usr/sbin:/usr/local/bin")
+    if found is None:
+        _missing(f"{name} is not installed (apt-get install {package})")
+    return Path(found or "")
+
+
+def shared_data(*parts: str) -> Path:
+    """Find real images beside the repository; they are not ours to ship, so most machines lack them."""
+    path = REPOSITORY.parent.joinpath("shared", "data", *parts)
+    if not path.exists():
+        pytest.skip(f"no real images: {Path('..', 'shared', 'data', *parts)} is missing")
+    return path
+
+
+def run(command: Sequence[str | Path], *, seconds: float = 60) -> str:
+    """Run a peer to its end and return what it printed; a failure shows it."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds,
+        errors="replace",
+        # Nagle's algorithm costs DCMTK 40 ms for every image (docs of DCMTK: TCP_NODELAY).
+        env=os.environ | {"TCP_NODELAY": "1"},
+    )
+    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stdout}"
+    return done.stdout
+
+
+def free_port() -> int:
+    """Return a port on loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _missing(reason: str) -> None:
+    if REQUIRED:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@dataclass(slots=True)
+class Orthanc:
+    """An Orthanc server on loopback with a store of its own.
+
+    Parameters
+    ----------
+    directory : Path
+        For its configuration, database and log.
+    settings : dict
+        Added to its configuration (`DicomModalities`, `LuaScripts`, `StableAge` …).
+    """
+
+    directory: Path
+    settings: dict[str, Any]
+    ae_title: str = "ORTHANC"
+    dicom_port: int = 0
+    http_port: int = 0
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def __enter__(self) -> Self:
+        server = program("Orthanc", "orthanc")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.dicom_port = self.dicom_port or free_port()
+        self.http_port = self.http_port or free_port()
+        configuration = self.directory / "orthanc.json"
+        configuration.write_text(json.dumps(self._configuration(), indent=2))
+        log = (self.directory / "orthanc.log").open("wb")
+        self.process = subprocess.Popen(
+            [str(server), str(configuration)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"LD_PRELOAD": str(self._shim()), "TCP_NODELAY": "1"},
+        )
+        log.close()
+        self._wait_until_up()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(30)
+
+    def get(self, path: str) -> Any:
+        """Answer of its REST interface, parsed."""
+        with urllib.request.urlopen(self._url(path), timeout=30) as answer:
+            return json.load(answer)
+
+    def get_bytes(self, path: str) -> bytes:
+        """Answer of its REST interface as it came ("/instances/…/file")."""
+        with urllib.request.urlopen(self._url(path), timeout=30) as answer:
+            content: bytes = answer.read()
+        return content
+
+    def post(self, path: str, body: bytes) -> Any:
+        """Answer of its REST interface to a POST, parsed."""
+        request = urllib.request.Request(self._url(path), data=body, method="POST")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def store(self, files: Iterable[Path]) -> None:
+        """Upload DICOM files through its REST interface, as a technician's web page would."""
+        for file in files:
+            self.post("/instances", file.read_bytes())
+
+    def log(self) -> str:
+        """Return what it printed so far."""
+        return (self.directory / "orthanc.log").read_text(errors="replace")
+
+    def _url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.http_port}{path}"
+
+    def _configuration(self) -> dict[str, Any]:
+        return {
+            "Name": "osteonode tests",
+            "StorageDirectory": str(self.directory / "storage"),
+            "IndexDirectory": str(self.directory / "index"),
+            "HttpPort": self.http_port,
+            "DicomPort": self.dicom_port,
+            "DicomAet": self.ae_title,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "DicomCheckCalledAet": False,
+            "DicomAlwaysAllowStore": True,
+            "DicomAlwaysAllowFind": True,
+            "ConcurrentJobs": 2,
+        } | self.settings
+
+    def _shim(self) -> Path:
+        """Build the library that keeps it on loopback; Orthanc has no listen-address option of its own."""
+        library = self.directory / "bind_loopback.so"
+        source = REPOSITORY / "tests" / "end_to_end" / "bind_loopback.c"
+        run([program("gcc", "gcc"), "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"])
+        return library
+
+    def _wait_until_up(self, seconds: float = 30) -> None:
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            try:
+                self.get("/system")
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        pytest.fail(f"Orthanc did not start:\n{self.log()}")
