@@ -1,4 +1,4 @@
-"""The real programs the tests talk to, from Debian's packages; a test is skipped where its peer is missing."""
+"""The real programs the tests talk to, from Debian's packages; tests are skipped where one is missing."""
 
 import json
 import os
