@@ -1,0 +1,151 @@
+"""A node as an administrator starts it: its own process, a config.toml, real peers around it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self, TypeVar
+
+import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+
+from tests.peers import REPOSITORY, free_port, program, run
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(slots=True)
+class ServedNode:
+    """`osteonode serve` on loopback, with one destination."""
+
+    directory: Path
+    destination_ae: str
+    destination_port: int
+    ae_title: str = "OSTEONODE"
+    quiet_s: float = 2.0
+    max_wait_s: float = 30.0
+    port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def __enter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(
+            f"""
+[node]
+ae_title = "{self.ae_title}"
+host = "127.0.0.1"
+port = {self.port}
+
+[[sources]]
+ae_title = "*"
+network = "127.0.0.0/8"
+
+[[destinations]]
+name = "pacs"
+ae_title = "{self.destination_ae}"
+host = "127.0.0.1"
+port = {self.destination_port}
+results = ["sr", "seg", "text", "summary"]
+
+[storage]
+directory = "{self.directory / "var"}"
+
+[assembly]
+quiet_s = {self.quiet_s}
+max_wait_s = {self.max_wait_s}
+"""
+        )
+        with (self.directory / "node.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "node", "serve", "--config", str(self.config)],
+                cwd=REPOSITORY,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._wait_until_up()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            assert self.process.wait(60) == 0, self.log()
+
+    @property
+    def config(self) -> Path:
+        """Its configuration file."""
+        return self.directory / "config.toml"
+
+    def log(self) -> str:
+        """Return what it printed so far."""
+        return (self.directory / "node.log").read_text(errors="replace")
+
+    def store(self, folder: Path) -> None:
+        """Send all files below a folder with DCMTK's storescu over one association."""
+        storescu = program("storescu", "dcmtk")
+        node = ["-aec", self.ae_title, "127.0.0.1", str(self.port)]
+        run([storescu, "-R", "+sd", "+r", *node, folder], seconds=120)
+
+    def ask(self, *words: str) -> str:
+        """Run another `osteonode` command on the same configuration."""
+        return run([sys.executable, "-m", "node", *words, "--config", self.config])
+
+    def _wait_until_up(self, seconds: float = 30) -> None:
+        entity = AE(ae_title="TESTS")
+        entity.add_requested_context(Verification)
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            association = entity.associate("127.0.0.1", self.port, ae_title=self.ae_title)
+            if association.is_established:
+                association.release()
+                return
+            time.sleep(0.1)
+        pytest.fail(f"the node did not start:\n{self.log()}")
+
+
+@dataclass(slots=True)
+class StoreScp:
+    """DCMTK's storescp: keeps whatever it is sent in a folder."""
+
+    directory: Path
+    shim: Path
+    port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def __enter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.process = subprocess.Popen(
+            [str(program("storescp", "dcmtk")), "-od", str(self.directory), "+xa", str(self.port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"LD_PRELOAD": str(self.shim), "TCP_NODELAY": "1"},
+        )
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+
+
+def wait_for(look: Callable[[], Answer | None], seconds: float, otherwise: Callable[[], str]) -> Answer:
+    """Look every 0.2 s until there is an answer."""
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        if (answer := look()) is not None:
+            return answer
+        time.sleep(0.2)
+    pytest.fail(otherwise())
+
+
+@pytest.fixture(scope="session")
+def sample_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of one simulated patient's study, as `osteonode sample` writes it."""
+    from node.sample import write_sample
+
+    out = tmp_path_factory.mktemp("sample")
+    write_sample(out, patients=1, seed=7, report_progress=lambda *_: None)
+    return out
