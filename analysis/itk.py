@@ -1,0 +1,110 @@
+"""The one door between our axes and SimpleITK's.
+
+Our arrays are (slices, rows, columns) and a `Grid` names its axes in that order. SimpleITK counts the
+other way round, (columns, rows, slices), and keeps directions as the columns of a matrix. Everything that
+crosses does so here, so that the reversal is written down once.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK
+
+from analysis.domain.volume import Grid
+
+__all__ = ["grid_of", "resample_in_plane", "to_array", "to_image"]
+
+
+def to_image(array: npt.NDArray[Any], grid: Grid) -> SimpleITK.Image:
+    """Wrap an array as an image in the patient's space.
+
+    Parameters
+    ----------
+    array : ndarray of shape (slices, rows, columns)
+        Voxel values or labels; booleans become 0 and 1. Copied.
+    grid : Grid
+        Where the voxels lie.
+
+    Returns
+    -------
+    SimpleITK.Image
+        Of size (columns, rows, slices).
+
+    Raises
+    ------
+    ValueError
+        If the array does not fill the grid.
+    """
+    if array.shape != grid.shape:
+        raise ValueError(f"{array.shape} voxels do not fill a grid of {grid.shape}")
+    image = SimpleITK.GetImageFromArray(array.astype(np.uint8) if array.dtype == np.bool_ else array)
+    image.SetSpacing([float(length) for length in reversed(grid.spacing_mm)])
+    image.SetOrigin([float(position) for position in grid.origin_mm])
+    # Row n of `axes` belongs to array axis n; ITK wants column m for its axis m, counted from the other end.
+    image.SetDirection(grid.axes[::-1].T.ravel().tolist())
+    return image
+
+
+def to_array(image: SimpleITK.Image) -> npt.NDArray[Any]:
+    """Voxels of an image as an array of shape (slices, rows, columns), copied."""
+    return np.asarray(SimpleITK.GetArrayFromImage(image))
+
+
+def grid_of(image: SimpleITK.Image) -> Grid:
+    """Where the voxels of an image lie; the inverse of what `to_image` writes.
+
+    Parameters
+    ----------
+    image : SimpleITK.Image
+        Of three dimensions.
+
+    Returns
+    -------
+    Grid
+        In our order of axes.
+    """
+    columns, rows, slices = image.GetSize()
+    across_columns, across_rows, across_slices = image.GetSpacing()
+    direction = np.asarray(image.GetDirection(), dtype=np.float64).reshape(3, 3)
+    return Grid(
+        shape=(slices, rows, columns),
+        spacing_mm=(across_slices, across_rows, across_columns),
+        origin_mm=image.GetOrigin(),
+        axes=direction.T[::-1],
+    )
+
+
+def resample_in_plane(image: SimpleITK.Image, pixel_mm: float, *, labels: bool) -> SimpleITK.Image:
+    """Give rows and columns square pixels over the same field of view; the slices stay as they are.
+
+    Parameters
+    ----------
+    image : SimpleITK.Image
+        Of three dimensions.
+    pixel_mm : float
+        Side of the new pixels.
+    labels : bool
+        Whether values are names, which take the nearest neighbour, or signals, which take a cubic B-spline.
+
+    Returns
+    -------
+    SimpleITK.Image
+        Of the same pixel type. Both grids share their centre, so that no edge of the field of view is
+        favoured where the pixels do not fill it evenly.
+    """
+    size, spacing = np.asarray(image.GetSize()), np.asarray(image.GetSpacing())
+    new_spacing = np.array([pixel_mm, pixel_mm, spacing[2]])
+    new_size = np.maximum(np.rint(size * spacing / new_spacing), 1).astype(int)
+    first = (size - 1) / 2 - (new_size - 1) / 2 * new_spacing / spacing
+    return SimpleITK.Resample(
+        image,
+        new_size.tolist(),
+        SimpleITK.Transform(),
+        SimpleITK.sitkNearestNeighbor if labels else SimpleITK.sitkBSpline,
+        image.TransformContinuousIndexToPhysicalPoint(first.tolist()),
+        new_spacing.tolist(),
+        image.GetDirection(),
+        0.0,
+        image.GetPixelID(),
+    )
