@@ -234,6 +234,8 @@ class Prediction:
         Probability from which the card calls the target present.
     reasons : tuple of str
         Why it abstains, or what the reader must know ("T2 was missing, T1 was used").
+    features : tuple of str
+        Which of `SeriesFindings.patient_features` the answer rests on; the report lists these and no others.
     """
 
     target: Target
@@ -243,6 +245,7 @@ class Prediction:
     interval: tuple[float, float] | None
     decision_threshold: float
     reasons: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
