@@ -1,0 +1,190 @@
+"""From measurements to a calibrated answer, or to the reasons why there is none."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from analysis.domain.acquisition import Contrast
+from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
+from analysis.model import Classifier, Model, Range, raw_scores
+from analysis.settings import AnalysisSettings
+from analysis.vbq import MINIMUM_CSF_QUALITY
+
+__all__ = ["predict"]
+
+_RANGE_MARGIN = 0.1
+"""TR, TE and field strength may lie this share outside what training saw: scanners adjust and round them, and
+within a tenth the weighting stays the same."""
+
+_DISTURBED = re.compile(r"fracture|metal|implant|haemangioma|metasta|lesion", re.IGNORECASE)
+"""Concerns that change the signal of the marrow for reasons other than its density."""
+
+
+def predict(
+    series: tuple[SeriesFindings, ...], model: Model, settings: AnalysisSettings
+) -> tuple[Prediction, ...]:
+    """Answer every target that the model knows.
+
+    Each target is read from the sequence that suits it. Where that one is missing, or its measurements do
+    not bear an answer, the other is used and the prediction says so. An answer that stays open is not asked
+    a second time.
+
+    Parameters
+    ----------
+    series : tuple of SeriesFindings
+        At most one of each contrast.
+    model : Model
+        Who answers.
+    settings : AnalysisSettings
+        Which sequence is preferred, and how many levels are needed.
+
+    Returns
+    -------
+    tuple of Prediction
+        One per target, in the order of `Target`.
+    """
+    by_sequence = {found.identification.contrast.value: found for found in series}
+    targets = {target for target, _ in model.classifiers}
+    return tuple(_answer(target, by_sequence, model, settings) for target in Target if target in targets)
+
+
+def _answer(
+    target: Target, by_sequence: dict[str, SeriesFindings], model: Model, settings: AnalysisSettings
+) -> Prediction:
+    preferred = settings.preferred[target]
+    other = Contrast.T2 if preferred is Contrast.T1 else Contrast.T1
+    objections: list[str] = []
+    for sequence in (preferred.value, other.value):
+        classifier, found = model.classifiers.get((target, sequence)), by_sequence.get(sequence)
+        against = tuple(_objections(found, classifier, sequence, settings))
+        if classifier is not None and found is not None and not against:
+            fallback = (*objections, f"{sequence} was used instead") if objections else ()
+            return _judge(found, classifier, fallback)
+        objections += against
+    classifier = model.classifiers.get((target, preferred.value)) or model.classifiers[target, other.value]
+    return _abstain(classifier, tuple(objections), sequence=preferred.value)
+
+
+def _judge(found: SeriesFindings, classifier: Classifier, remarks: tuple[str, ...]) -> Prediction:
+    score = float(raw_scores(classifier.estimator, _values(found, classifier))[0])
+    probability = classifier.calibration.probability(score)
+    may_be_present, may_be_absent = classifier.conformal.answers(probability)
+    if may_be_present == may_be_absent:
+        both = (
+            "both answers remain possible" if may_be_present else "neither answer fits the training patients"
+        )
+        reason = (
+            f"{both} at {classifier.conformal.confidence:.0%} confidence "
+            f"(estimate {probability:.0%}, decision threshold {classifier.decision_threshold:.0%})"
+        )
+        return _abstain(classifier, (*remarks, reason), sequence=classifier.sequence)
+    return Prediction(
+        target=classifier.target,
+        sequence=classifier.sequence,
+        verdict=Verdict.LIKELY if may_be_present else Verdict.UNLIKELY,
+        probability=probability,
+        interval=classifier.calibration.interval(score),
+        decision_threshold=classifier.decision_threshold,
+        reasons=remarks,
+    )
+
+
+def _abstain(classifier: Classifier, reasons: tuple[str, ...], *, sequence: str) -> Prediction:
+    return Prediction(
+        target=classifier.target,
+        sequence=sequence,
+        verdict=Verdict.INDETERMINATE,
+        probability=None,
+        interval=None,
+        decision_threshold=classifier.decision_threshold,
+        reasons=reasons,
+    )
+
+
+def _objections(
+    found: SeriesFindings | None, classifier: Classifier | None, sequence: str, settings: AnalysisSettings
+) -> Iterator[str]:
+    """Everything that speaks against an answer from this series."""
+    if found is None:
+        yield f"{sequence} was missing"
+    if classifier is None:
+        yield f"the model was not trained on {sequence}"
+    if found is None or classifier is None:
+        return
+    yield from _about_series(found, sequence)
+    yield from _about_spine(found, sequence, settings)
+    yield from _about_protocol(found, classifier)
+    yield from _about_values(found, classifier, settings)
+
+
+def _about_series(found: SeriesFindings, sequence: str) -> Iterator[str]:
+    if not found.identification.usable:
+        yield f"the {sequence} series is not a plain sagittal one of the lumbar spine"
+
+
+def _about_spine(found: SeriesFindings, sequence: str, settings: AnalysisSettings) -> Iterator[str]:
+    usable = found.segmentation.usable_lumbar
+    if len(usable) < settings.minimum_usable_levels:
+        yield (
+            f"{sequence}: {len(usable)} usable lumbar vertebral bodies, and "
+            f"{settings.minimum_usable_levels} are needed"
+        )
+    if not found.segmentation.levels_certain:
+        yield f"{sequence}: the vertebral levels are uncertain"
+    for region in usable:
+        for concern in filter(_DISTURBED.search, region.concerns):
+            yield f"{sequence}, {region.level.name}: {concern}"
+    for concern in filter(_DISTURBED.search, found.segmentation.concerns):
+        yield f"{sequence}: {concern}"
+
+
+def _about_protocol(found: SeriesFindings, classifier: Classifier) -> Iterator[str]:
+    facts, training = found.source.facts, classifier.training
+    for name, value, limits, unit in (
+        ("TR", facts.repetition_time_ms, training.repetition_time_ms, "ms"),
+        ("TE", facts.echo_time_ms, training.echo_time_ms, "ms"),
+        ("field strength", facts.field_strength_t, training.field_strength_t, "T"),
+    ):
+        against = _outside(value, limits)
+        if against:
+            yield f"{classifier.sequence}: {name} {against} {unit}"
+
+
+def _outside(value: float | None, limits: Range | None) -> str | None:
+    if limits is None:
+        return None  # no header of the cohort told, so there is nothing to compare with
+    low, high = limits
+    seen = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    if value is None:
+        return f"is unknown, and the model was trained on {seen}"
+    if low * (1 - _RANGE_MARGIN) <= value <= high * (1 + _RANGE_MARGIN):
+        return None
+    return f"{value:g} lies outside the training range of {seen}"
+
+
+def _about_values(found: SeriesFindings, classifier: Classifier, settings: AnalysisSettings) -> Iterator[str]:
+    quality = found.bone_quality
+    if settings.features.reference == "csf" and (
+        quality.csf_signal is None or quality.csf_quality < MINIMUM_CSF_QUALITY
+    ):
+        yield f"{classifier.sequence}: the cerebrospinal fluid, which signals refer to, was not valid"
+        return
+    missing = sum(name not in found.patient_features for name in classifier.features)
+    if missing:
+        count = len(classifier.features)
+        yield f"{classifier.sequence}: {missing} of the {count} features could not be taken"
+        return
+    standardised = classifier.estimator["scale"].transform(_values(found, classifier))
+    distance = float(classifier.training.distances(standardised)[0])
+    if not distance <= classifier.training.distance_limit:
+        yield (
+            f"{classifier.sequence}: features lie farther from the training patients ({distance:.1f}) "
+            f"than 99 % of those ({classifier.training.distance_limit:.1f})"
+        )
+
+
+def _values(
+    found: SeriesFindings, classifier: Classifier
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    return np.array([[found.patient_features[name] for name in classifier.features]], dtype=np.float64)

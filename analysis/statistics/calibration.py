@@ -1,0 +1,140 @@
+"""From a classifier's score to a probability, with how well that probability is known."""
+
+from dataclasses import dataclass
+from math import exp, log, sqrt
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Calibration", "fit_calibration"]
+
+_NORMAL_95 = 1.959963984540054
+_NEWTON_STEPS = 100
+_CONVERGED = 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A logistic curve through scores of patients that the classifier had not seen.
+
+    Attributes
+    ----------
+    slope, intercept : float
+        The probability is 1 / (1 + exp(-(slope · score + intercept))).
+    covariance : tuple of three float
+        Var(slope), Cov(slope, intercept), Var(intercept), from the inverse Fisher information.
+    """
+
+    slope: float
+    intercept: float
+    covariance: tuple[float, float, float]
+
+    def probability(self, score: float) -> float:
+        """Return the calibrated probability of one score."""
+        return _logistic(self.slope * score + self.intercept)
+
+    def probabilities(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Calibrated probabilities.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n,)
+            As the classifier gives them.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            0 to 1.
+        """
+        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(self.slope * scores + self.intercept, -700, 700))))
+
+    def interval(self, score: float) -> tuple[float, float]:
+        """Return the 95 % confidence interval of the probability of one score.
+
+        It is Wald's interval of the linear predictor, taken through the curve. It tells how well the curve
+        is known from the calibration patients; what another training cohort would have changed in the
+        classifier itself is not in it.
+        """
+        slope, mixed, intercept = self.covariance
+        spread = sqrt(max(0.0, slope * score**2 + 2 * mixed * score + intercept))
+        centre = self.slope * score + self.intercept
+        return _logistic(centre - _NORMAL_95 * spread), _logistic(centre + _NORMAL_95 * spread)
+
+
+def fit_calibration(scores: npt.NDArray[np.float64], present: npt.NDArray[np.bool_]) -> Calibration:
+    """Fit Platt's curve to held-out scores.
+
+    Platt's smoothed targets keep it finite where the scores part the classes completely. A curve that would
+    fall (a score worse than chance) is replaced by the prevalence: such a score says nothing, and least of
+    all the opposite.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+        Of patients that took no part in fitting the classifier.
+    present : ndarray of bool, shape (n,)
+        Whether the target holds.
+
+    Returns
+    -------
+    Calibration
+        With a slope of at least 0.
+
+    References
+    ----------
+    Platt J. Probabilistic outputs for support vector machines. Advances in Large Margin Classifiers, 1999.
+    """
+    positives = int(present.sum())
+    negatives = present.size - positives
+    goals = np.where(present, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    if np.ptp(scores) > 0:
+        curve = _newton(np.asarray(scores, dtype=np.float64), goals)
+        if curve.slope > 0:
+            return curve
+    rate = float(goals.mean())
+    return Calibration(0.0, log(rate / (1 - rate)), (0.0, 0.0, 1 / (present.size * rate * (1 - rate))))
+
+
+def _newton(scores: npt.NDArray[np.float64], goals: npt.NDArray[np.float64]) -> Calibration:
+    # Newton works on scores of unit spread, so that its steps and the singularity check need no tuning.
+    centre, scale = float(scores.mean()), float(scores.std())
+    design = np.column_stack([(scores - centre) / scale, np.ones(scores.size)])
+    weights = np.zeros(2)
+    loss = _loss(design @ weights, goals)
+    for _ in range(_NEWTON_STEPS):
+        gradient = design.T @ (_rates(design @ weights) - goals)
+        step = np.linalg.solve(_information(design, weights), gradient)
+        length = 1.0
+        while (new := _loss(design @ (weights - length * step), goals)) > loss and length > _CONVERGED:
+            length /= 2
+        weights, loss = weights - length * step, new
+        if np.abs(step).max() < _CONVERGED:
+            break
+    back = np.array([[1 / scale, 0.0], [-centre / scale, 1.0]])
+    covariance = back @ np.linalg.inv(_information(design, weights)) @ back.T
+    slope, intercept = (float(weight) for weight in back @ weights)
+    return Calibration(
+        slope, intercept, (float(covariance[0, 0]), float(covariance[0, 1]), float(covariance[1, 1]))
+    )
+
+
+def _information(
+    design: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    rates = _rates(design @ weights)
+    # The small ridge matters only where every rate has run to 0 or 1.
+    return np.asarray((design.T * (rates * (1 - rates))) @ design + 1e-9 * np.eye(2))
+
+
+def _rates(linear: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(linear, -700, 700))))
+
+
+def _loss(linear: npt.NDArray[np.float64], goals: npt.NDArray[np.float64]) -> float:
+    return float(np.sum(np.logaddexp(0.0, linear) - goals * linear))
+
+
+def _logistic(linear: float) -> float:
+    if linear >= 0:
+        return 1.0 / (1.0 + exp(-linear))
+    return exp(linear) / (1.0 + exp(linear))

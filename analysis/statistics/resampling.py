@@ -1,0 +1,93 @@
+"""Tests over repeated splits, corrections for many tests, and intervals over resampled patients."""
+
+from collections.abc import Sequence
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import t as student
+
+from analysis.statistics.roc import Comparison
+
+__all__ = ["bootstrap_weights", "corrected_resampled_t", "holm", "percentile_interval"]
+
+
+def corrected_resampled_t(differences: npt.NDArray[np.float64], train: int, test: int) -> Comparison:
+    """Test whether a difference over repeated splits of the same patients is 0.
+
+    Repeated splits share patients, so the plain t-test is far too sure; the correction adds test / train to
+    1 / splits.
+
+    Parameters
+    ----------
+    differences : ndarray of shape (splits,)
+        Of a metric, first minus second, split by split.
+    train, test : int
+        Patients in each half.
+
+    References
+    ----------
+    Nadeau C, Bengio Y. Inference for the generalization error. Mach Learn 2003;52:239-281.
+    """
+    splits = differences.size
+    mean, variance = float(differences.mean()), float(differences.var(ddof=1))
+    if variance <= np.finfo(float).eps ** 2:
+        return Comparison(mean, 0.0, 1.0 if abs(mean) <= np.finfo(float).eps else 0.0)
+    statistic = mean / sqrt((1 / splits + test / train) * variance)
+    return Comparison(mean, statistic, float(2 * student.sf(abs(statistic), splits - 1)))
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Adjust p-values for all of them being looked at, by Holm's step-down method.
+
+    Returns
+    -------
+    tuple of float
+        In the order given, at most 1.
+
+    References
+    ----------
+    Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat 1979;6:65-70.
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return tuple(adjusted)
+
+
+def bootstrap_weights(
+    present: npt.NDArray[np.bool_], draws: int, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """How often every patient is drawn in each bootstrap sample; no class runs empty.
+
+    Parameters
+    ----------
+    present : ndarray of bool, shape (n,)
+        Class of every patient.
+    draws : int
+        Bootstrap samples.
+    rng : numpy.random.Generator
+        Where chance comes from.
+
+    Returns
+    -------
+    ndarray of shape (draws, n)
+        Whole numbers.
+    """
+    weights = np.zeros((draws, present.size))
+    for members in (np.flatnonzero(present), np.flatnonzero(~present)):
+        if members.size:
+            share = np.full(members.size, 1 / members.size)
+            weights[:, members] = rng.multinomial(members.size, share, size=draws)
+    return weights
+
+
+def percentile_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the middle 95 % of the finite values; (nan, nan) where there are none."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(finite, [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,292 @@
+"""From a measured cohort to a model: one calibrated classifier for every target and sequence."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.covariance import ledoit_wolf
+from sklearn.model_selection import StratifiedKFold
+
+from analysis.domain.findings import ModelIdentity, Target
+from analysis.errors import RefusedError
+from analysis.feature_table import SEQUENCES, FeatureTable, SequenceTable
+from analysis.learn import KINDS, Learned, LearningSettings, learn, prepare
+from analysis.model import Classifier, Model, Performance, Range, TrainingRange
+from analysis.statistics.conformal import ConformalLimits, conformal_limits
+from analysis.statistics.proportion import wilson
+from analysis.statistics.resampling import bootstrap_weights, percentile_interval
+from analysis.statistics.roc import area, area_interval
+
+__all__ = ["DENSITY_THRESHOLDS_MG_CM3", "TrainingSettings", "train"]
+
+DENSITY_THRESHOLDS_MG_CM3 = {Target.OSTEOPOROSIS: 80.0, Target.ABNORMAL_DENSITY: 120.0}
+"""QCT trabecular BMD below which a target holds: ACR practice parameter for QCT, lumbar spine."""
+
+_DISTANCE_QUANTILE = 0.99
+_BRIER_DRAWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """How a bundle is made.
+
+    Attributes
+    ----------
+    name, version : str
+        Of the model, as reports will cite it.
+    intended_use : str
+        One sentence for the card; the simulated cohort has its own.
+    kinds : tuple of str
+        Kinds of model to choose from, inside the folds; the first wins a tie. KNN was the paper's best.
+    thresholds_mg_cm3 : dict of Target to float
+        QCT BMD below which a target holds.
+    confidence : float
+        Of the conformal sets. 0.8 leaves one in five patients of either class to err; at 0.9 a classifier
+        with an AUC of 0.8 would leave most patients undecided.
+    folds : int
+        Of the outer cross-validation, which the card's figures and the conformal limits come from.
+    minimum_per_class : int
+        Fewer patients than this with, or without, a target train nothing.
+    learning : LearningSettings
+        What happens inside the folds.
+    """
+
+    name: str = "OsteoNode model"
+    version: str = "1"
+    intended_use: str = "Research on opportunistic screening for low bone density; not a diagnosis."
+    kinds: tuple[str, ...] = KINDS
+    thresholds_mg_cm3: dict[Target, float] = field(default_factory=lambda: dict(DENSITY_THRESHOLDS_MG_CM3))
+    confidence: float = 0.8
+    folds: int = 5
+    minimum_per_class: int = 10
+    learning: LearningSettings = field(default_factory=LearningSettings)
+
+
+def train(
+    table: FeatureTable,
+    settings: TrainingSettings,
+    report_progress: Callable[[str], None] = lambda _step: None,
+) -> Model:
+    """Train a model; the same table and settings give the same model.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        The measured cohort.
+    settings : TrainingSettings
+        How.
+    report_progress : callable
+        Told what is done next.
+
+    Returns
+    -------
+    Model
+        With an empty digest in its identity: `model_store.save` makes the digest.
+
+    Raises
+    ------
+    RefusedError
+        If a class of a target is too small, for every target and sequence at once.
+    """
+    faults = tuple(_faults(table, settings))
+    if faults:
+        raise RefusedError(*faults)
+    classifiers: dict[tuple[Target, str], Classifier] = {}
+    for target, threshold in settings.thresholds_mg_cm3.items():
+        for name in SEQUENCES:
+            report_progress(f"training {target.value} from {name}")
+            present = table.bmd_mg_cm3 < threshold
+            classifiers[target, name] = _classifier(target, name, table.sequences[name], present, settings)
+    return Model(_identity(table, settings), table.features_digest, classifiers, _remarks(table, settings))
+
+
+def _faults(table: FeatureTable, settings: TrainingSettings) -> Iterator[str]:
+    for name in SEQUENCES:
+        available = table.sequences[name].available
+        for target, threshold in settings.thresholds_mg_cm3.items():
+            present = int((table.bmd_mg_cm3[available] < threshold).sum())
+            for count, word in ((present, "below"), (int(available.sum()) - present, "at or above")):
+                if count < settings.minimum_per_class:
+                    yield (
+                        f"{target.value} from {name}: {count} measured patients have a BMD {word} "
+                        f"{threshold:g} mg/cm³, and {settings.minimum_per_class} are needed"
+                    )
+
+
+def _classifier(
+    target: Target,
+    name: str,
+    sequence: SequenceTable,
+    present: npt.NDArray[np.bool_],
+    settings: TrainingSettings,
+) -> Classifier:
+    rows = sequence.available
+    values, repeated, present = sequence.values[rows], sequence.repeated[rows], present[rows]
+    learned = learn(prepare(values, present, settings.learning, repeated), settings.kinds, settings.learning)
+    judged = _judge(values, repeated, present, settings)
+    return Classifier(
+        target=target,
+        sequence=name,
+        kind=learned.kind,
+        parameters=learned.parameters,
+        features=tuple(sequence.names[column] for column in learned.columns),
+        estimator=learned.estimator,
+        calibration=learned.calibration,
+        decision_threshold=learned.threshold,
+        conformal=conformal_limits(judged.probabilities, present, settings.confidence),
+        training=_training_range(learned, sequence, values[:, learned.columns]),
+        performance=_performance(judged, present, settings),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """Every patient as judged by a classifier that never saw that patient; arrays of shape (patients,)."""
+
+    probabilities: npt.NDArray[np.float64]
+    called: npt.NDArray[np.bool_]
+    fold: npt.NDArray[np.intp]
+
+
+def _judge(
+    values: npt.NDArray[np.float64],
+    repeated: npt.NDArray[np.float64],
+    present: npt.NDArray[np.bool_],
+    settings: TrainingSettings,
+) -> _Judged:
+    judged = _Judged(
+        np.empty(present.size), np.empty(present.size, dtype=np.bool_), np.empty(present.size, dtype=np.intp)
+    )
+    splitter = StratifiedKFold(settings.folds, shuffle=True, random_state=settings.learning.seed)
+    for number, (inside, outside) in enumerate(splitter.split(values, present)):
+        prepared = prepare(values[inside], present[inside], settings.learning, repeated[inside])
+        learned = learn(prepared, settings.kinds, settings.learning)
+        judged.probabilities[outside] = learned.probabilities(values[outside])
+        judged.called[outside] = judged.probabilities[outside] >= learned.threshold
+        judged.fold[outside] = number
+    return judged
+
+
+def _performance(judged: _Judged, present: npt.NDArray[np.bool_], settings: TrainingSettings) -> Performance:
+    right = judged.called == present
+    held, single = _conformal_outcome(judged, present, settings.confidence)
+    shares = {
+        "sensitivity": right[present],
+        "specificity": right[~present],
+        "accuracy": right,
+        "coverage": held,
+        "decided": single,
+    }
+    squares = (judged.probabilities - present) ** 2
+    rng = np.random.default_rng(settings.learning.seed)
+    drawn = bootstrap_weights(present, _BRIER_DRAWS, rng) @ squares / present.size
+    values = {"AUC": area(present, judged.probabilities), "Brier": float(squares.mean())}
+    intervals = {"AUC": area_interval(present, judged.probabilities), "Brier": percentile_interval(drawn)}
+    for name, hits in shares.items():
+        values[name] = float(hits.mean())
+        intervals[name] = wilson(int(hits.sum()), hits.size)
+    return Performance(int(present.size), int(present.sum()), values, intervals)
+
+
+def _conformal_outcome(
+    judged: _Judged, present: npt.NDArray[np.bool_], confidence: float
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Whether each patient's set holds the truth, and whether one answer, by limits of the other folds."""
+    held, single = np.empty(present.size, dtype=np.bool_), np.empty(present.size, dtype=np.bool_)
+    for row, (fold, probability) in enumerate(zip(judged.fold, judged.probabilities, strict=True)):
+        may_be_present, may_be_absent = _limits_without(judged, present, int(fold), confidence).answers(
+            float(probability)
+        )
+        held[row] = may_be_present if present[row] else may_be_absent
+        single[row] = may_be_present != may_be_absent
+    return held, single
+
+
+def _limits_without(
+    judged: _Judged, present: npt.NDArray[np.bool_], fold: int, confidence: float
+) -> ConformalLimits:
+    others = judged.fold != fold
+    return conformal_limits(judged.probabilities[others], present[others], confidence)
+
+
+def _training_range(
+    learned: Learned, sequence: SequenceTable, values: npt.NDArray[np.float64]
+) -> TrainingRange:
+    standardised = learned.estimator["scale"].transform(values)
+    covariance, _ = ledoit_wolf(standardised)
+    rows = sequence.available
+    knows = TrainingRange(
+        repetition_time_ms=_range(sequence.repetition_time_ms[rows]),
+        echo_time_ms=_range(sequence.echo_time_ms[rows]),
+        field_strength_t=_range(sequence.field_strength_t[rows]),
+        centre=standardised.mean(axis=0),
+        precision=np.linalg.inv(covariance),
+        distance_limit=np.inf,
+    )
+    limit = float(np.quantile(knows.distances(standardised), _DISTANCE_QUANTILE))
+    return TrainingRange(
+        knows.repetition_time_ms,
+        knows.echo_time_ms,
+        knows.field_strength_t,
+        knows.centre,
+        knows.precision,
+        limit,
+    )
+
+
+def _range(values: npt.NDArray[np.float64]) -> Range | None:
+    known = values[np.isfinite(values)]
+    return (float(known.min()), float(known.max())) if known.size else None
+
+
+def _identity(table: FeatureTable, settings: TrainingSettings) -> ModelIdentity:
+    use = settings.intended_use
+    if table.simulated:
+        use = "Simulated data: demonstration and software tests only, not for clinical use."
+    return ModelIdentity(
+        name=settings.name,
+        version=settings.version,
+        digest="",
+        cohort=_cohort(table),
+        intended_use=use,
+        simulated=table.simulated,
+        thresholds_mg_cm3=dict(settings.thresholds_mg_cm3),
+    )
+
+
+def _cohort(table: FeatureTable) -> str:
+    words = [f"{len(table.patient_ids)} {'simulated ' if table.simulated else ''}patients"]
+    known = np.isfinite(table.female)
+    if known.any():
+        words.append(
+            f"{int(table.female[known].sum())} women and {int((table.female[known] == 0).sum())} men"
+        )
+    age = table.age[np.isfinite(table.age)]
+    if age.size:
+        words.append(f"age {age.mean():.1f} ± {age.std():.1f} years")
+    words.append(f"QCT BMD {table.bmd_mg_cm3.mean():.0f} ± {table.bmd_mg_cm3.std():.0f} mg/cm³")
+    return ", ".join(words) + "."
+
+
+def _remarks(table: FeatureTable, settings: TrainingSettings) -> tuple[str, ...]:
+    chosen = (
+        f"The kind of model is {settings.kinds[0]}."
+        if len(settings.kinds) == 1
+        else f"The kind of model was chosen by AUC inside the folds among {', '.join(settings.kinds)}."
+    )
+    repeats = any(np.isfinite(table.sequences[name].repeated).all(axis=1).any() for name in SEQUENCES)
+    steady = (
+        f"Features with an ICC(2,1) below {settings.learning.minimum_icc:g} when masks change a little "
+        "were left out inside the folds."
+        if repeats
+        else "How well the features repeat was not measured."
+    )
+    return (
+        chosen,
+        steady,
+        "The interval of a probability tells how well the calibration curve is known (Wald, 95 %).",
+        "It does not hold what another training cohort would have changed in the classifier.",
+        "The decision threshold is Youden's, on held-out probabilities.",
+        "The model was judged on its own cohort only; another scanner, protocol or population may differ.",
+    )
