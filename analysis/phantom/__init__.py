@@ -1,0 +1,23 @@
+"""The simulated patient: anatomy, signal and acquisition of a lumbar MR, for demonstration and tests only."""
+
+from analysis.phantom.acquisition import SimulatedSeries, simulate
+from analysis.phantom.anatomy import draw_anatomy
+from analysis.phantom.patient import Sex, SimulatedPatient, cohort, draw_patient
+from analysis.phantom.protocol import SCANNERS, Protocol, Scanner, vary
+from analysis.phantom.tissues import Resolution, TissueMaps
+
+__all__ = [
+    "SCANNERS",
+    "Protocol",
+    "Resolution",
+    "Scanner",
+    "Sex",
+    "SimulatedPatient",
+    "SimulatedSeries",
+    "TissueMaps",
+    "cohort",
+    "draw_anatomy",
+    "draw_patient",
+    "simulate",
+    "vary",
+]

@@ -1,0 +1,40 @@
+"""From a simulated patient to maps of tissue."""
+
+import numpy as np
+
+from analysis.phantom import bones, soft
+from analysis.phantom.patient import SimulatedPatient
+from analysis.phantom.tissues import Canvas, Resolution, TissueMaps
+
+__all__ = ["draw_anatomy"]
+
+
+def draw_anatomy(patient: SimulatedPatient, resolution: Resolution | None = None) -> TissueMaps:
+    """Draw the lumbar region of one patient in three dimensions.
+
+    Parameters
+    ----------
+    patient : SimulatedPatient
+        Whose.
+    resolution : Resolution, optional
+        Of the maps; the default is finer than what the protocols image.
+
+    Returns
+    -------
+    TissueMaps
+        The same for the same patient and resolution.
+    """
+    canvas = Canvas(resolution or Resolution())
+    course = soft.draw_course(canvas, patient)
+    # A generator of its own for every layer: a change to one leaves the others as they were.
+    rngs = [np.random.default_rng((patient.seed, layer)) for layer in range(6)]
+    soft.paint_torso(canvas, patient, course, rngs[0])
+    soft.paint_vessels(canvas, patient, course, rngs[1])
+    soft.paint_epidural_fat(canvas, patient, course)
+    bones.paint_sacrum(canvas, patient, rngs[2])
+    bones.paint_discs(canvas, patient, rngs[3])
+    bones.paint_bodies(canvas, patient, rngs[4])
+    bones.paint_arches(canvas, patient, rngs[5])
+    soft.paint_foramina(canvas, patient)
+    soft.paint_canal(canvas, patient, course, np.random.default_rng((patient.seed, 6)))
+    return canvas.finish(course.wall)
