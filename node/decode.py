@@ -27,9 +27,9 @@ from analysis.domain.acquisition import AcquisitionFacts
 from analysis.domain.findings import SeriesInput
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
-from node.domain.geometry import stack_slices
+from node.domain.geometry import Stack, stack_slices
 
-__all__ = ["SeriesHeaders", "UnreadableFile", "decode", "facts_of", "files_below", "scan"]
+__all__ = ["SeriesHeaders", "UnreadableFile", "check_stack", "decode", "facts_of", "files_below", "scan"]
 
 _LOSSY = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000}
 """JPEG 2000 (…4.91) may be lossless too, but then only LossyImageCompression, often missing, could tell."""
@@ -192,6 +192,20 @@ def facts_of(headers: Sequence[Dataset]) -> AcquisitionFacts:
     )
 
 
+def check_stack(series: SeriesHeaders) -> Stack:
+    """Judge by the headers alone whether a series is one whole, lossless MR stack.
+
+    Raises
+    ------
+    RefusedError
+        With the reason, if it is not.
+    """
+    _refuse_what_is_no_plain_mr(series)
+    orientations = [_required(header, "ImageOrientationPatient", 6) for header in series.headers]
+    positions = [_required(header, "ImagePositionPatient", 3) for header in series.headers]
+    return stack_slices(orientations, positions)
+
+
 def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
     """Decode the voxels of a series.
 
@@ -212,18 +226,16 @@ def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
     RefusedError
         If the series is no classic MR, no even stack, lossy, or its pixel data are damaged.
     """
-    _refuse_what_is_no_plain_mr(series)
-    orientations = [_required(header, "ImageOrientationPatient", 6) for header in series.headers]
-    positions = [_required(header, "ImagePositionPatient", 3) for header in series.headers]
-    stack = stack_slices(orientations, positions)
+    stack = check_stack(series)
     headers = tuple(series.headers[index] for index in stack.order)
     voxels = np.stack([_voxels(series.paths[index]) for index in stack.order])
     row_spacing, column_spacing = _required(headers[0], "PixelSpacing", 2)
-    cosines = np.asarray(orientations[stack.order[0]])
+    cosines = np.asarray(_required(headers[0], "ImageOrientationPatient", 6))
+    left, posterior, superior = _required(headers[0], "ImagePositionPatient", 3)
     grid = Grid(
         shape=(voxels.shape[0], voxels.shape[1], voxels.shape[2]),
         spacing_mm=(stack.spacing_mm, row_spacing, column_spacing),
-        origin_mm=(positions[stack.order[0]][0], positions[stack.order[0]][1], positions[stack.order[0]][2]),
+        origin_mm=(left, posterior, superior),
         # The next row lies along the column cosines, the next column along the row cosines.
         axes=np.stack([stack.normal, cosines[3:], cosines[:3]]),
     )
