@@ -1,0 +1,111 @@
+"""Of all series of a study, the one T1 and the one T2 to analyse."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from analysis.domain.acquisition import Contrast, Identification, Plane
+from analysis.domain.findings import SeriesInput, SeriesRefusal
+from analysis.identify.identification import identify
+from analysis.identify.region import coverage_mm, field_of_view_mm
+
+__all__ = ["Choice", "choose"]
+
+_Candidate: TypeAlias = tuple[SeriesInput, Identification]
+
+_ENOUGH_COVERAGE_MM = 60.0
+"""Slices over this much hold the bodies from side to side; more shows nothing more of them."""
+
+_ENOUGH_FIELD_MM = 220.0
+"""A field of view this long holds L1 to S1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """Which series to analyse.
+
+    Attributes
+    ----------
+    chosen : tuple of (SeriesInput, Identification)
+        T1 before T2, at most one each; may be empty.
+    set_aside : tuple of SeriesRefusal
+        All the others with the reason, in the order they were given.
+    """
+
+    chosen: tuple[_Candidate, ...]
+    set_aside: tuple[SeriesRefusal, ...]
+
+
+def choose(series: Sequence[SeriesInput]) -> Choice:
+    """Pick the best sagittal T1 and T2 of a study.
+
+    Parameters
+    ----------
+    series : sequence of SeriesInput
+        All that could be decoded, in any order: the choice does not depend on it.
+
+    Returns
+    -------
+    Choice
+        With a reason for every series that is not chosen.
+    """
+    identified = [(one, identify(one.facts)) for one in series]
+    best: dict[Contrast, _Candidate] = {}
+    for contrast in (Contrast.T1, Contrast.T2):
+        candidates = [found for found in identified if found[1].usable and found[1].contrast is contrast]
+        if candidates:
+            best[contrast] = min(candidates, key=_rank)
+    chosen = tuple(best.values())
+    left = [found for found in identified if all(found[0] is not one for one, _ in chosen)]
+    return Choice(chosen, tuple(_refusal(found, best) for found in left))
+
+
+_CRITERIA: tuple[tuple[Callable[[_Candidate], float], str], ...] = (
+    (lambda found: found[1].lumbar is not True, "is said to be lumbar"),
+    (lambda found: found[0].facts.image_type[:1] == ("DERIVED",), "is original, not derived"),
+    (lambda found: (found[0].facts.inversion_time_ms or 0.0) > 0, "has no inversion pulse"),
+    (lambda found: -found[1].score, "is identified with more certainty"),
+    (
+        lambda found: -min(round(coverage_mm(found[0].facts)), _ENOUGH_COVERAGE_MM),
+        "covers more of the bodies",
+    ),
+    (
+        lambda found: -min(round(field_of_view_mm(found[0].facts)), _ENOUGH_FIELD_MM),
+        "shows more of the spine",
+    ),
+    (lambda found: round(_pixel_mm(found[0]), 2), "has the finer pixels"),
+    (lambda found: round(found[0].volume.grid.spacing_mm[0], 1), "has the closer slices"),
+)
+"""From the most important on, lower is better; each with what it says of the series that wins."""
+
+
+def _rank(found: _Candidate) -> tuple[list[float], str]:
+    # Series that are alike in everything are told apart by their UID, so that a study always has one answer.
+    return [measure(found) for measure, _ in _CRITERIA], found[0].series_uid
+
+
+def _pixel_mm(one: SeriesInput) -> float:
+    return max(one.volume.grid.spacing_mm[1:])
+
+
+def _refusal(found: _Candidate, best: dict[Contrast, _Candidate]) -> SeriesRefusal:
+    one, identification = found
+    reasons = identification.reasons
+    if identification.usable:
+        reasons = (*reasons, _why_another(found, best[identification.contrast]))
+    return SeriesRefusal(one.series_uid, _describe(found), reasons)
+
+
+def _why_another(found: _Candidate, winner: _Candidate) -> str:
+    contrast = found[1].contrast
+    for measure, praise in _CRITERIA:
+        if measure(winner) < measure(found):
+            return f"another {contrast} series is analysed, which {praise}"
+    return f"another {contrast} series, alike in all that counts, is analysed"
+
+
+def _describe(found: _Candidate) -> str:
+    one, identification = found
+    lying = "" if identification.plane is Plane.UNKNOWN else f"{identification.plane} "
+    kind = "series of unknown kind" if identification.contrast is Contrast.UNSURE else identification.contrast
+    return f"{lying}{kind}, {one.volume.grid.shape[0]} slices"
