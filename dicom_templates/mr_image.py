@@ -114,9 +114,10 @@ def mr_images(volume: Volume, facts: AcquisitionFacts, identity: ImageIdentity) 
         stored = np.rint((volume.voxels[number].astype(np.float64) - intercept) / slope).astype("<u2")
         image.SmallestImagePixelValue = int(stored.min())
         image.LargestImagePixelValue = int(stored.max())
-        image.RescaleSlope = _decimal(slope)
-        image.RescaleIntercept = _decimal(intercept)
-        image.RescaleType = "US"
+        if (slope, intercept) != (1.0, 0.0):
+            # Not part of the MR Image IOD, and read by everyone: a Standard Extended SOP Class.
+            image.RescaleSlope, image.RescaleIntercept = _decimal(slope), _decimal(intercept)
+            image.RescaleType = "US"
         image.WindowCenter = _decimal(round((low + high) / 2))
         image.WindowWidth = _decimal(max(round(high - low), 2))
         image.PixelData = stored.tobytes()

@@ -13,7 +13,7 @@ from analysis.domain.volume import Grid, Volume
 from analysis.phantom.anatomy import draw_anatomy
 from analysis.phantom.patient import SimulatedPatient
 from analysis.phantom.protocol import Protocol, Scanner
-from analysis.phantom.signal import fat_signal, spin_echo, water_signals
+from analysis.phantom.signal import echo, fat_signal, water_signals
 from analysis.phantom.tissues import Floats, Tissue, TissueMaps
 
 __all__ = ["SimulatedSeries", "simulate"]
@@ -142,8 +142,8 @@ def _slices(
     patient: SimulatedPatient, scanner: Scanner, protocol: Protocol, maps: TissueMaps, placement: _Placement
 ) -> tuple[Floats, Floats]:
     """Ideal images of water and fat, averaged through the thickness of the slices and seen by the coil."""
-    by_tissue = water_signals(patient, protocol.repetition_ms, protocol.echo_ms, scanner.field_t)
-    of_fat = fat_signal(protocol.repetition_ms, protocol.echo_ms, scanner.field_t, protocol.echo_train)
+    by_tissue = water_signals(patient, protocol, scanner.field_t)
+    of_fat = fat_signal(protocol, scanner.field_t)
     distance = _slice_positions(protocol, placement)[:, None] - maps.lateral_mm[None, :]
     profile = np.exp(-np.log(2) * np.abs(2 * distance / protocol.thickness_mm) ** 4)
     profile = (profile / profile.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -177,9 +177,7 @@ def _sample(
     rows, columns = np.rint(steps + top).astype(int), np.rint(steps + left).astype(int)
     inside_rows = (rows >= 0) & (rows < values.shape[1])
     inside_columns = (columns >= 0) & (columns < values.shape[2])
-    sampled = values[
-        np.ix_(planes, rows.clip(0, values.shape[1] - 1), columns.clip(0, values.shape[2] - 1))
-    ]
+    sampled = values[np.ix_(planes, rows.clip(0, values.shape[1] - 1), columns.clip(0, values.shape[2] - 1))]
     inside = covered[:, None, None] & inside_rows[None, :, None] & inside_columns[None, None, :]
     return np.where(inside, sampled, 0).astype(np.uint8)
 
@@ -207,7 +205,9 @@ def _acquire(ideal: Floats, protocol: Protocol, rng: np.random.Generator) -> Flo
     window = np.outer(*(_window(frequencies, share) for share in protocol.acquired))
     lines = np.arange(size)
     # Breathing and pulsation differ from line to line along the phase encoding, from front to back.
-    pulse = np.sin(2 * np.pi * lines * rng.uniform(0.11, 0.24) + rng.uniform(0, 6.3)) + rng.normal(0, 0.6, size)
+    pulse = np.sin(2 * np.pi * lines * rng.uniform(0.11, 0.24) + rng.uniform(0, 6.3)) + rng.normal(
+        0, 0.6, size
+    )
     kspace *= ((1.0 + protocol.ghost * pulse)[None, :] * window).astype(np.complex64)
     sigma = protocol.noise * _marrow_signal(protocol) * size
     noise = rng.standard_normal((2, *ideal.shape), dtype=np.float32) * np.float32(sigma)
@@ -223,13 +223,12 @@ def _window(frequencies: npt.NDArray[np.float64], share: float) -> npt.NDArray[n
 
 def _marrow_signal(protocol: Protocol) -> float:
     """Signal of average marrow at 1.5 T, which the noise of a protocol is told against."""
-    fat = float(spin_echo(protocol.repetition_ms, protocol.echo_ms, 343.0, 150.0))
-    water = float(spin_echo(protocol.repetition_ms, protocol.echo_ms, 1030.0, 21.0))
+    fat, water = echo(protocol, [343.0, 1030.0], [150.0, 21.0]).tolist()
     return 0.88 * (0.48 * fat + 0.52 * water)
 
 
 def _store(image: Floats, protocol: Protocol) -> Floats:
     """Scale to whole grey values as a scanner stores them."""
-    gain = (320.0 if protocol.contrast is Contrast.T1 else 240.0) / _marrow_signal(protocol)
+    gain = (240.0 if protocol.contrast is Contrast.T2 else 320.0) / _marrow_signal(protocol)
     stored: Floats = np.clip(np.rint(image * gain), 0, 4095).astype(np.float32)
     return stored

@@ -73,7 +73,9 @@ def _body_depth(frame: BodyFrame, body: Body) -> tuple[Floats, Floats]:
     along = np.where(u < 0, (np.abs(u) / front) ** 2.5, (np.abs(u) / back) ** 3.6)
     across = (np.abs(w) / (body.width_mm / 2 * draw_in)) ** 2.7
     walls = (1.0 - (along + across) ** np.float32(1 / 2.7)) * reach
-    dish = 1.0 - ((u - 0.08 * body.depth_mm) / (0.46 * body.depth_mm)) ** 2 - (w / (0.45 * body.width_mm)) ** 2
+    dish = (
+        1.0 - ((u - 0.08 * body.depth_mm) / (0.46 * body.depth_mm)) ** 2 - (w / (0.45 * body.width_mm)) ** 2
+    )
     plate = half_height - slope * u - body.dish_mm * np.clip(dish, 0.0, 1.0)
     return walls.astype(np.float32), (plate - np.abs(v)).astype(np.float32)
 
@@ -173,7 +175,9 @@ def _paint_disc(
     canvas.paint(frame.box, whole, first + 2, 0.62 * texture, 0.0)
     inner = whole & (radius < 0.86)
     canvas.paint(frame.box, inner, first + 1, 0.76 * texture, 0.0)
-    core = np.sqrt(((u - 0.04 * depth) / (0.29 * depth)) ** 2 + (w / (0.31 * width)) ** 2 + (v / (0.62 * tall)) ** 2)
+    core = np.sqrt(
+        ((u - 0.04 * depth) / (0.29 * depth)) ** 2 + (w / (0.31 * width)) ** 2 + (v / (0.62 * tall)) ** 2
+    )
     ragged = core + (0.03 + 0.05 * disc.grade) * grain
     canvas.paint(frame.box, whole & (ragged < 1.0), first, 0.86 * texture, 0.0)
     cleft = whole & (ragged < 0.92) & (np.abs(v + 0.4 * grain) < 0.55) & (1.8 < disc.grade < 3.8)
@@ -199,7 +203,9 @@ def paint_arches(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         canvas.paint(box, bone & (depth > 0.9), Tissue.MARROW, water, fat)
 
 
-def _arch_depth(frame: BodyFrame, body: Body, canal_mm: float, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def _arch_depth(
+    frame: BodyFrame, body: Body, canal_mm: float, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
     """How deep each point lies in the bone of the arch, as the union of its parts; negative outside (mm)."""
     u, v, w = frame.u, frame.v, np.abs(frame.w)
     wall, height = body.depth_mm / 2, body.height_mm

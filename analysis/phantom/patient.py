@@ -140,7 +140,9 @@ def draw_patient(
         marrow_water_t2_ms=float(21.1 * np.exp(-0.9 * (fat_fraction - 0.45)) * rng.lognormal(0.0, 0.16)),
         csf_gain_t1=float(rng.lognormal(0.0, 0.13)),
         csf_gain_t2=float(0.90 * rng.lognormal(0.0, 0.09)),
-        subcutaneous_mm=float(np.clip(rng.lognormal(2.65, 0.42) * (1.25 if sex is Sex.FEMALE else 1.0), 5, 48)),
+        subcutaneous_mm=float(
+            np.clip(rng.lognormal(2.65, 0.42) * (1.25 if sex is Sex.FEMALE else 1.0), 5, 48)
+        ),
         muscle_fat=float(np.clip(0.05 + 0.0035 * (age_y - 30.0) + rng.normal(0.0, 0.06), 0.03, 0.45)),
         spine=draw_spine(rng, age_y=age_y, size=1.0 if sex is Sex.MALE else 0.92, bmd_mg_cm3=bmd),
         seed=int(rng.integers(2**63)),

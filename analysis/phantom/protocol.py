@@ -83,18 +83,21 @@ class Scanner:
         Manufacturer and model name as the headers have them.
     field_t : float
         Field strength as in the header, in tesla.
-    station : str
-        Name of the (invented) system in tables.
+    site : str
+        Where it (does not) stand.
     t1, t2 : Protocol
         The two sagittal series.
+    localiser : Protocol
+        The quick look that comes first, and that nothing may be measured in.
     """
 
     vendor: str
     model: str
     field_t: float
-    station: str
+    site: str
     t1: Protocol
     t2: Protocol
+    localiser: Protocol
 
     def facts(self, protocol: Protocol) -> AcquisitionFacts:
         """Header facts that do not depend on the patient's position."""
@@ -344,13 +347,74 @@ _HITACHI_T2 = replace(
     sequence_name="FSE",
 )
 
+
+def _localiser(t1: Protocol, description: str, sequence_name: str) -> Protocol:
+    """Return the scanner's quick gradient echo of three thick slices."""
+    return replace(
+        t1,
+        contrast=Contrast.LOCALISER,
+        repetition_ms=8.6,
+        echo_ms=4.0,
+        flip_deg=20.0,
+        echo_train=1,
+        slices=3,
+        thickness_mm=8.0,
+        spacing_mm=16.0,
+        matrix=256,
+        field_of_view_mm=360.0,
+        acquired=(0.9, 0.6),
+        noise=0.10,
+        saturation=False,
+        scanning_sequence=("GR",),
+        variant=("SP", "OSP"),
+        options=(),
+        description=description,
+        protocol_name=description,
+        sequence_name=sequence_name,
+    )
+
+
 SCANNERS: tuple[Scanner, ...] = (
-    Scanner("SIEMENS", "MAGNETOM_ESSENZA", 1.5, "siemens-1", _SIEMENS_T1, _SIEMENS_T2),
-    Scanner("GE MEDICAL SYSTEMS", "Signa HDxt", 1.5, "ge-1", _GE_T1, _GE_T2),
-    Scanner("Philips", "Ingenia S", 1.5, "philips-1", _PHILIPS_T1, _PHILIPS_T2),
-    Scanner("CANON_MEC", "Galan 3T", 3.0, "canon-1", _CANON_T1, _CANON_T2),
-    Scanner("UIH", "uMR 770", 3.0, "uih-1", _UIH_T1, _UIH_T2),
-    Scanner("HITACHI MEDICAL CORPORATION", "AIRIS II", 0.3, "hitachi-1", _HITACHI_T1, _HITACHI_T2),
+    Scanner(
+        "SIEMENS",
+        "MAGNETOM_ESSENZA",
+        1.5,
+        "siemens-1",
+        _SIEMENS_T1,
+        _SIEMENS_T2,
+        _localiser(_SIEMENS_T1, "localizer", "*fl2d1"),
+    ),
+    Scanner(
+        "GE MEDICAL SYSTEMS", "Signa HDxt", 1.5, "ge-1", _GE_T1, _GE_T2, _localiser(_GE_T1, "3-pl Loc", "")
+    ),
+    Scanner(
+        "Philips",
+        "Ingenia S",
+        1.5,
+        "philips-1",
+        _PHILIPS_T1,
+        _PHILIPS_T2,
+        _localiser(_PHILIPS_T1, "Survey", ""),
+    ),
+    Scanner(
+        "CANON_MEC",
+        "Galan 3T",
+        3.0,
+        "canon-1",
+        _CANON_T1,
+        _CANON_T2,
+        _localiser(_CANON_T1, "Locator", "FE2D"),
+    ),
+    Scanner("UIH", "uMR 770", 3.0, "uih-1", _UIH_T1, _UIH_T2, _localiser(_UIH_T1, "localizer", "gre")),
+    Scanner(
+        "HITACHI MEDICAL CORPORATION",
+        "AIRIS II",
+        0.3,
+        "hitachi-1",
+        _HITACHI_T1,
+        _HITACHI_T2,
+        _localiser(_HITACHI_T1, "SCANOGRAM", "GE"),
+    ),
 )
 """Vendors, models and header habits as real public headers show them; sites and stations are invented."""
 

@@ -10,7 +10,15 @@ from analysis.phantom.patient import SimulatedPatient
 from analysis.phantom.spine import Spine
 from analysis.phantom.tissues import Box, Canvas, Floats, Tissue, smooth_noise
 
-__all__ = ["Course", "draw_course", "paint_canal", "paint_epidural_fat", "paint_foramina", "paint_torso", "paint_vessels"]
+__all__ = [
+    "Course",
+    "draw_course",
+    "paint_canal",
+    "paint_epidural_fat",
+    "paint_foramina",
+    "paint_torso",
+    "paint_vessels",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,15 +78,21 @@ def draw_course(canvas: Canvas, patient: SimulatedPatient) -> Course:
     wall = curve(back + np.cos(tilts) * halves, up + np.sin(tilts) * halves)
     front = curve(back - np.cos(tilts) * halves, up - np.sin(tilts) * halves)
     sacrum = patient.spine.body(Level.S1).centre[2]
-    cover = np.interp(canvas.z, (sacrum - 75, sacrum - 25, sacrum + 25, sacrum + 120), (14.0, 22.0, 47.0, 49.0))
+    cover = np.interp(
+        canvas.z, (sacrum - 75, sacrum - 25, sacrum + 25, sacrum + 120), (14.0, 22.0, 47.0, 49.0)
+    )
     fascia = gaussian_filter1d(wall + cover, 14 / step, mode="nearest").astype(np.float32)
     fat = patient.subcutaneous_mm * (
-        0.55 + 0.35 * np.exp(-(((canvas.z - 10) / 60) ** 2)) + 1.0 * np.exp(-(((canvas.z - sacrum + 25) / 55) ** 2))
+        0.55
+        + 0.35 * np.exp(-(((canvas.z - 10) / 60) ** 2))
+        + 1.0 * np.exp(-(((canvas.z - sacrum + 25) / 55) ** 2))
     )
     skin = gaussian_filter1d(fascia + fat, 12 / step, mode="nearest").astype(np.float32)
     girth = 62.0 + 1.5 * patient.subcutaneous_mm + float(rng.uniform(0, 25))
     belly = curve(back, up, 60.0) - 17.0 - girth - 8.0 * np.sin((canvas.z + 40) / 60.0)
-    return Course(wall, front, curve(tilts, up), curve(centres[:, 0], up), fascia, skin, belly.astype(np.float32))
+    return Course(
+        wall, front, curve(tilts, up), curve(centres[:, 0], up), fascia, skin, belly.astype(np.float32)
+    )
 
 
 def paint_torso(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator) -> None:
@@ -93,7 +107,11 @@ def paint_torso(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: 
     canvas.paint(box, (box.y < skin - 2.0) & (box.y > belly + 2.0), Tissue.FAT, 0.05, 0.93)
     wall_mm = 6.0 + 0.7 * patient.subcutaneous_mm
     canvas.paint(
-        box, (box.y > belly + wall_mm) & (box.y < belly + wall_mm + 9) & (np.abs(box.x) > 3), Tissue.MUSCLE, 0.74, 0.1
+        box,
+        (box.y > belly + wall_mm) & (box.y < belly + wall_mm + 9) & (np.abs(box.x) > 3),
+        Tissue.MUSCLE,
+        0.74,
+        0.1,
     )
     _paint_septa(canvas, course, rng)
     _paint_bowel(canvas, course, rng)
@@ -133,7 +151,9 @@ def _paint_bowel(canvas: Canvas, course: Course, rng: np.random.Generator) -> No
         canvas.paint(box, radius < 0.84, content, water)
 
 
-def _paint_back_muscle(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator) -> None:
+def _paint_back_muscle(
+    canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+) -> None:
     box = canvas.box((0.0, 45.0, 0.0), (60.0, 85.0, 400.0))
     if box is None:
         return
@@ -144,7 +164,9 @@ def _paint_back_muscle(canvas: Canvas, patient: SimulatedPatient, course: Course
     streaks = smooth_noise(rng, box, canvas.resolution, (3.5, 16.0, 2.6))
     patches = smooth_noise(rng, box, canvas.resolution, (9.0, 30.0, 8.0))
     deep = np.clip(1.0 - (depth - 18.0) / 20.0, 0.0, 1.0)  # the deep multifidus turns to fat first
-    fat = patient.muscle_fat * (0.5 + 1.3 * deep) + 0.10 * patches + (0.05 + 0.5 * patient.muscle_fat) * streaks
+    fat = (
+        patient.muscle_fat * (0.5 + 1.3 * deep) + 0.10 * patches + (0.05 + 0.5 * patient.muscle_fat) * streaks
+    )
     fat = np.clip(np.where(streaks + 0.6 * patches > 2.3, 0.8, fat), 0.02, 0.9).astype(np.float32)
     canvas.paint(box, region, Tissue.MUSCLE, (0.8 * (1.0 - fat)).astype(np.float32), fat)
     midline = region & (aside < 3.2)
@@ -161,7 +183,9 @@ def _paint_psoas(canvas: Canvas, patient: SimulatedPatient, course: Course, rng:
         return
     top = patient.spine.body(Level.L1).centre[2]
     down = np.clip((top - box.z) / 130.0, 0.0, 1.0)
-    middle = (course.row(course.wall, box) + course.row(course.front, box)) / 2 - 32.0 * np.clip(down - 0.65, 0, 1)
+    middle = (course.row(course.wall, box) + course.row(course.front, box)) / 2 - 32.0 * np.clip(
+        down - 0.65, 0, 1
+    )
     size = 4.0 + 17.0 * np.sqrt(down)
     aside = np.abs(box.x) - 25.0 - 0.75 * size
     inside = ((aside / size) ** 2 + ((box.y - middle - 4.0) / (1.05 * size)) ** 2 < 1.0) & (box.z < top)
@@ -170,7 +194,9 @@ def _paint_psoas(canvas: Canvas, patient: SimulatedPatient, course: Course, rng:
     canvas.paint(box, inside, Tissue.MUSCLE, (0.8 * (1.0 - fat)).astype(np.float32), fat)
 
 
-def paint_vessels(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator) -> None:
+def paint_vessels(
+    canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+) -> None:
     """Paint aorta, vena cava, their branches to the legs, and the segmental vessels in front of the bodies."""
     fork = patient.spine.body(Level.L4).centre[2] - 8.0
     for side, offset, radius, density in ((1.0, 9.0, 8.5, 0.03), (-1.0, 15.0, 9.5, 0.18)):
@@ -211,7 +237,9 @@ def paint_canal(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: 
     taper = np.clip((box.z - spine.conus_mm) / 28.0, 0.0, 1.0) ** 0.6
     thick = 4.3 * taper
     cord_at = middle + 0.6 + 1.6 * (1.0 - taper)
-    cord = ((depth - cord_at) / np.maximum(thick, 1e-3)) ** 2 + (aside / np.maximum(1.2 * thick, 1e-3)) ** 2 < 1.0
+    cord = ((depth - cord_at) / np.maximum(thick, 1e-3)) ** 2 + (
+        aside / np.maximum(1.2 * thick, 1e-3)
+    ) ** 2 < 1.0
     roots = _roots(canvas, box, depth, rng)
     behind = (depth - middle) / np.maximum(radius, 1.0)
     low = np.clip((spine.conus_mm + 15.0 - box.z) / 25.0, 0.0, 1.0)
@@ -268,9 +296,7 @@ def paint_foramina(canvas: Canvas, patient: SimulatedPatient) -> None:
         for side in (-1.0, 1.0):
             at = (lateral + side * 16.0, float(ganglion[0]), float(ganglion[1]))
             _paint_ball(canvas, at, (6.0, 3.0, 3.4), Tissue.NERVE, 0.72, 0.08)
-        _paint_ball(
-            canvas, (lateral, float(pad[0]), float(pad[1])), (6.0, 5.0, 9.0), Tissue.FAT, 0.06, 0.90
-        )
+        _paint_ball(canvas, (lateral, float(pad[0]), float(pad[1])), (6.0, 5.0, 9.0), Tissue.FAT, 0.06, 0.90)
 
 
 def _paint_ball(
@@ -284,6 +310,8 @@ def _paint_ball(
     box = canvas.box(centre, radii)
     if box is None:
         return
-    x, y, z = ((axis - at) / radius for axis, at, radius in zip((box.x, box.y, box.z), centre, radii, strict=True))
+    x, y, z = (
+        (axis - at) / radius for axis, at, radius in zip((box.x, box.y, box.z), centre, radii, strict=True)
+    )
     free = canvas.labels[box.where] == 0
     canvas.paint(box, (x**2 + y**2 + z**2 < 1.0) & free, tissue, water, fat)

@@ -198,7 +198,9 @@ def draw_spine(rng: np.random.Generator, *, age_y: float, size: float, bmd_mg_cm
         height = _SIZES_MM[name][4] * size * narrowing * float(rng.normal(1.0, 0.06))
         bulge = max(0.0, float(rng.normal(0.9 * (grades[name] - 2.2), 0.9))) if name in _GRADE_STEP else 0.3
         discs.append(Disc(above, above + 1, max(height, 0.9), grades[name], min(bulge, 4.5)))
-    stacked = _stack(bodies, discs, scoliosis_mm=float(rng.normal(0.0, 2.5)), phase=float(rng.uniform(0, 6.28)))
+    stacked = _stack(
+        bodies, discs, scoliosis_mm=float(rng.normal(0.0, 2.5)), phase=float(rng.uniform(0, 6.28))
+    )
     lumbar = {body.name: body.centre[2] for body in stacked}
     return Spine(
         bodies=tuple(stacked),
@@ -225,7 +227,9 @@ def _draw_tilts(rng: np.random.Generator) -> dict[str, float]:
 def _draw_body(
     rng: np.random.Generator, name: str, size: float, tilt_rad: float, grade: float, bmd_mg_cm3: float
 ) -> Body:
-    depth, width, front, back, _ = (length * size * float(rng.normal(1.0, 0.02)) for length in _SIZES_MM[name])
+    depth, width, front, back, _ = (
+        length * size * float(rng.normal(1.0, 0.02)) for length in _SIZES_MM[name]
+    )
     sacral = name.startswith("S")
     softness = float(np.clip((130.0 - bmd_mg_cm3) / 100.0, 0.0, 1.0))
     if not sacral and rng.random() < 0.06 * softness:
