@@ -1,0 +1,257 @@
+"""From the files of a study to its result files; the node's worker and `osteonode analyse` both run this."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydicom import Dataset, dcmwrite
+
+import analysis
+from analysis.domain.findings import Findings, Refusal, SeriesInput, SeriesRefusal
+from analysis.errors import RefusedError
+from analysis.identify import identify
+from node.config import Configuration
+from node.decode import SeriesHeaders, decode, files_below, scan
+from node.domain.results import Outcome, ResultFile, ResultKind
+
+if TYPE_CHECKING:
+    from dicom_templates.study_report import StudyReport
+
+__all__ = ["SOFTWARE", "StudyOutcome", "analyse_files", "analyse_studies"]
+
+SOFTWARE = f"OsteoNode {version('osteonode')}"
+
+DEMONSTRATION_MODEL = Path(analysis.__file__).parent / "models" / "demonstration"
+"""Trained on simulated patients only; what runs until a site names a bundle of its own."""
+
+Progress = Callable[[str], None]
+
+_NO_DATE = datetime(1900, 1, 1)  # noqa: DTZ001 - DICOM times are local to the site
+
+
+@dataclass(frozen=True, slots=True)
+class StudyOutcome:
+    """How one of several studies ended.
+
+    Attributes
+    ----------
+    study_uid : str
+        Which; empty for files that belong to none.
+    outcome : Outcome
+        Its result files or refusals.
+    """
+
+    study_uid: str
+    outcome: Outcome
+
+
+def analyse_files(
+    paths: Sequence[Path],
+    configuration: Configuration,
+    out: Path,
+    *,
+    report_progress: Progress = lambda _step: None,
+) -> Outcome:
+    """Analyse the files of one study.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Its instances, in any order.
+    configuration : Configuration
+        Its sections [analysis], [models], [report] and the node's AE title decide the result.
+    out : Path
+        Folder for the result files; made when there is something to write.
+    report_progress : callable
+        Told each next step, in words.
+
+    Returns
+    -------
+    Outcome
+        The result files, or why there are none.
+    """
+    report_progress("reading headers")
+    series, unreadable = scan(paths)
+    if not series:
+        return _refused(tuple(file.reason for file in unreadable) or ("there are no files",))
+    return _analyse_study(series, configuration, out, report_progress)
+
+
+def analyse_studies(
+    paths: Sequence[Path],
+    configuration: Configuration,
+    out: Path,
+    *,
+    report_progress: Progress = lambda _step: None,
+) -> tuple[StudyOutcome, ...]:
+    """Analyse whatever studies lie below the paths.
+
+    One study is written to `out` itself, several to a folder each.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one of the paths does not exist.
+    """
+    report_progress("reading headers")
+    series, unreadable = scan(files_below(paths))
+    studies = {uid: tuple(group) for uid, group in groupby(series, key=lambda one: one.study_uid)}
+    outcomes = []
+    for number, (uid, group) in enumerate(studies.items(), start=1):
+        folder = out if len(studies) == 1 else out / f"study_{number}"
+        outcomes.append(StudyOutcome(uid, _analyse_study(group, configuration, folder, report_progress)))
+    if unreadable:
+        reasons = tuple(f"{file.path.name}: {file.reason}" for file in unreadable)
+        outcomes.append(StudyOutcome("", _refused(reasons)))
+    if not outcomes:
+        outcomes.append(StudyOutcome("", _refused(("there are no files",))))
+    return tuple(outcomes)
+
+
+def _analyse_study(
+    series: Sequence[SeriesHeaders], configuration: Configuration, out: Path, report_progress: Progress
+) -> Outcome:
+    try:
+        _refuse_two_patients(series)
+    except RefusedError as error:
+        return _refused(error.reasons)
+    decoded, sources, set_aside = _decode_what_is_worth_it(series, report_progress)
+    found = _found(decoded, set_aside, configuration, report_progress)
+    if isinstance(found, Refusal):
+        return _refused(_all_reasons(found))
+    report_progress("writing the results")
+    return _write(found, sources, configuration, out)
+
+
+def _found(
+    decoded: Sequence[SeriesInput],
+    set_aside: Sequence[SeriesRefusal],
+    configuration: Configuration,
+    report_progress: Progress,
+) -> Findings | Refusal:
+    if not decoded:  # nothing that would need the science and its model loaded
+        return Refusal(("no series of the study can be analysed",), tuple(set_aside))
+    from analysis.model_store import load
+    from analysis.pipeline import analyse as analyse_study
+
+    settings = configuration.analysis
+    return analyse_study(
+        decoded,
+        model=load(configuration.models.bundle or DEMONSTRATION_MODEL, settings.features),
+        settings=settings,
+        software=SOFTWARE,
+        set_aside=tuple(set_aside),
+        report_progress=report_progress,
+    )
+
+
+def _refuse_two_patients(series: Sequence[SeriesHeaders]) -> None:
+    identities = {
+        (str(header.get("PatientID") or ""), str(header.get("IssuerOfPatientID") or ""))
+        for one in series
+        for header in one.headers
+    }
+    if len(identities) > 1:
+        raise RefusedError("the study holds images of different patient identities; a person must look")
+
+
+def _decode_what_is_worth_it(
+    series: Sequence[SeriesHeaders], report_progress: Progress
+) -> tuple[list[SeriesInput], dict[str, Sequence[Dataset]], list[SeriesRefusal]]:
+    """Decode the sagittal T1 and T2 series; a study has many more, and voxels are the slow part."""
+    decoded: list[SeriesInput] = []
+    sources: dict[str, Sequence[Dataset]] = {}
+    set_aside: list[SeriesRefusal] = []
+    for one in series:
+        identification = identify(one.facts)
+        if not identification.usable:
+            set_aside.append(SeriesRefusal(one.series_uid, one.description, identification.reasons))
+            continue
+        report_progress(f"decoding the {identification.contrast} series")
+        try:
+            series_input, headers = decode(one)
+        except RefusedError as error:
+            set_aside.append(SeriesRefusal(one.series_uid, one.description, error.reasons))
+        else:
+            decoded.append(series_input)
+            sources[one.series_uid] = headers
+    return decoded, sources, set_aside
+
+
+def _write(
+    findings: Findings, sources: Mapping[str, Sequence[Dataset]], configuration: Configuration, out: Path
+) -> Outcome:
+    from dicom_templates.html_report import report_html
+    from PIL import Image
+
+    from dicom_templates.options import ReportOptions, SrClass
+    from dicom_templates.result_set import build
+
+    options = ReportOptions(
+        created=_latest_moment(header for headers in sources.values() for header in headers),
+        language=configuration.report.language,
+        sr_class=SrClass(configuration.report.sr_class),
+        station=configuration.node.ae_title,
+    )
+    result_set = build(findings, sources, options)
+    out.mkdir(parents=True, exist_ok=True)
+    files = []
+    for result in result_set.objects:
+        path = out / f"{result.name}.dcm"
+        dcmwrite(path, result.dataset, enforce_file_format=True)
+        files.append(
+            ResultFile(
+                ResultKind(result.kind),
+                path,
+                str(result.dataset.SOPClassUID),
+                str(result.dataset.SOPInstanceUID),
+            )
+        )
+    if result_set.picture is not None:
+        Image.fromarray(result_set.picture).save(out / "summary.png")
+    (out / "report.html").write_text(report_html(result_set.report, result_set.picture), encoding="utf-8")
+    return Outcome(tuple(files), (), _summary(result_set.report))
+
+
+def _summary(report: "StudyReport") -> dict[str, str]:
+    lines = {
+        answer.name: " ".join(word for word in (answer.value, answer.interval, answer.verdict_text) if word)
+        for answer in report.answers
+    }
+    for line in report.bone_quality:
+        lines[f"VBQ {line.contrast}"] = "none" if line.score is None else f"{line.score:.2f}"
+    for contrast in dict.fromkeys(row.contrast for row in report.levels):
+        usable = [row.name for row in report.levels if row.contrast == contrast and row.usable]
+        lines[f"levels {contrast}"] = ", ".join(usable)
+    return lines
+
+
+def _latest_moment(headers: Iterable[Dataset]) -> datetime:
+    """Latest date and time that the source images tell; results carry it in place of a clock (decision 2)."""
+    moments = [moment for header in headers if (moment := _moment(header)) is not None]
+    return max(moments, default=_NO_DATE)
+
+
+def _moment(header: Dataset) -> datetime | None:
+    for kind in ("Content", "Acquisition", "Series", "Study"):
+        date, time = str(header.get(f"{kind}Date") or ""), str(header.get(f"{kind}Time") or "")
+        # Fractions and parts that are missing are of no use here: viewers show minutes.
+        digits = date[:8] + time.split(".", maxsplit=1)[0].replace(":", "")[:6].ljust(6, "0")
+        try:
+            return datetime.strptime(digits, "%Y%m%d%H%M%S")  # noqa: DTZ007 - local to the site
+        except ValueError:
+            continue
+    return None
+
+
+def _all_reasons(refusal: Refusal) -> tuple[str, ...]:
+    details = (f"{one.description}: {reason}" for one in refusal.series for reason in one.reasons[-1:])
+    return (*refusal.reasons, *details)
+
+
+def _refused(reasons: tuple[str, ...]) -> Outcome:
+    return Outcome((), reasons, {})
