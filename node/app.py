@@ -1,0 +1,260 @@
+"""The composition root: the only place that names every concrete class of the node."""
+
+import fcntl
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import IO, Self
+from uuid import uuid4
+
+from node.assemble import Assembler
+from node.clock import SystemClock
+from node.config import Configuration
+from node.deliver import Courier
+from node.domain.assembly import Examination
+from node.domain.results import Outcome
+from node.errors import PermanentError
+from node.instance_store import DiskInstanceStore
+from node.ledger import Ledger
+from node.observe import get_log
+from node.ports import Clock
+from node.receive import Listener
+from node.reconcile import reconcile
+from node.retention import purge
+from node.schedule import Schedule
+from node.store import SqlStore
+from node.work import Analyst
+from node.worker import WorkerProcess
+
+__all__ = ["Node", "analyse", "examine"]
+
+_SWEEP_S = 0.5
+_RETENTION_SWEEP_S = 3600.0
+_EXAMINATION_LIMIT_S = 120.0
+_MEGABYTE = 1024 * 1024
+
+
+def analyse(paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
+    """Analyse a study; imported here only, in the worker process, so that the listener never pays for it."""
+    from node.analyse import analyse_files
+
+    return analyse_files(paths, configuration, out)
+
+
+def examine(paths: Sequence[Path]) -> Examination:
+    """Examine the headers of a study; imported late for the same reason."""
+    from node.examine import examine as examine_headers
+
+    return examine_headers(paths)
+
+
+class Node:
+    """A running node: `start` returns when it listens, `stop` when all is put down safely.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        All of it. Port 0 takes a free one, see `port`.
+    clock : Clock, optional
+        The time; tests move theirs.
+    analyse_study, examine_study : callable, optional
+        What the worker processes run; must be found by name in an importable module.
+    sweep_s : float, optional
+        How often the sweeps look for what is due.
+
+    Examples
+    --------
+    >>> from node.config import default
+    >>> with Node(default()) as node:  # doctest: +SKIP
+    ...     print(node.port)
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        clock: Clock | None = None,
+        analyse_study: Callable[[Sequence[Path], Configuration, Path], Outcome] = analyse,
+        examine_study: Callable[[Sequence[Path]], Examination] = examine,
+        sweep_s: float = _SWEEP_S,
+    ) -> None:
+        self.configuration = configuration
+        self._clock = clock or SystemClock()
+        self._log = get_log()
+        self._sweep_s = sweep_s
+        self._lock = _lock(configuration.storage.directory)
+        self._owner = uuid4().hex
+        self._stopping = Event()
+        self.instance_store = DiskInstanceStore(
+            configuration.storage.directory, configuration.storage.watermark_mb * _MEGABYTE
+        )
+        self.store = SqlStore(store_url(configuration))
+        self._ledger = Ledger(
+            self.store,
+            self.instance_store,
+            self._clock,
+            quiet_s=configuration.assembly.quiet_s,
+            wait_s=configuration.assembly.max_wait_s,
+        )
+        self._listener = Listener(
+            configuration.node,
+            configuration.sources,
+            store=self.store,
+            instance_store=self.instance_store,
+            ledger=self._ledger,
+            clock=self._clock,
+            log=self._log,
+        )
+        self._schedule = Schedule(self._clock, self._log)
+        self._examiner = WorkerProcess(
+            examine_study, warm=["node.examine"] if examine_study is examine else []
+        )
+        self._workers = [
+            WorkerProcess(
+                analyse_study,
+                warm=["node.analyse"] if analyse_study is analyse else [],
+                memory_limit_mb=configuration.engine.memory_limit_mb,
+            )
+            for _ in range(configuration.engine.processes)
+        ]
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._listener.port
+
+    def start(self) -> None:
+        """Mend what an earlier end left, then work and listen.
+
+        Raises
+        ------
+        OSError
+            If the address cannot be listened on; then nothing is left running.
+        """
+        self._ledger.start()
+        reconcile(self.store, self.instance_store, self._ledger, self._clock, self._log)
+        self._plan()
+        self._schedule.start()
+        try:
+            self._listener.start()
+        except OSError:
+            self.stop()
+            raise
+        self._log.info("node_started", ae_title=self.configuration.node.ae_title, port=self.port)
+
+    def stop(self) -> None:
+        """Take nothing more in, stop the workers and sweeps, close the store; what is unfinished waits there."""
+        self._stopping.set()
+        self._listener.stop()
+        for worker in (*self._workers, self._examiner):
+            worker.interrupt()
+        self._schedule.stop()
+        for worker in (*self._workers, self._examiner):
+            worker.stop()
+        self._ledger.stop()
+        self.store.release_leases(self._clock.now())
+        self.store.close()
+        self._lock.close()
+        self._log.info("node_stopped")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _plan(self) -> None:
+        settings = self.configuration
+        assembler = Assembler(
+            store=self.store,
+            instance_store=self.instance_store,
+            traffic=self._listener.traffic,
+            clock=self._clock,
+            examine=lambda paths: self._examiner.call(paths, time_limit_s=_EXAMINATION_LIMIT_S),
+            attempts=settings.engine.attempts,
+            stopping=self._stopping,
+            log=self._log,
+        )
+        analysts = {f"analyse-{number}": self._analyst(worker) for number, worker in enumerate(self._workers)}
+        couriers = {f"deliver-{courier.name}": courier for courier in self._couriers()}
+        self._schedule.every(
+            self._sweep_s, "assemble", lambda: self._wake(list(analysts) if assembler.sweep() else [])
+        )
+        for name, analyst in analysts.items():
+            self._schedule.every(
+                self._sweep_s,
+                name,
+                lambda analyst=analyst: self._wake(list(couriers) if analyst.sweep() else []),
+            )
+        for name, courier in couriers.items():
+            self._schedule.every(self._sweep_s, name, courier.sweep)
+        self._schedule.every(_RETENTION_SWEEP_S, "retention", self._purge)
+
+    def _analyst(self, worker: "WorkerProcess[Outcome]") -> Analyst:
+        limit_s = self.configuration.engine.time_limit_s
+
+        def analyse_elsewhere(paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
+            return worker.call(paths, configuration, out, time_limit_s=limit_s)
+
+        return Analyst(
+            store=self.store,
+            instance_store=self.instance_store,
+            clock=self._clock,
+            analyse=analyse_elsewhere,
+            configuration=self.configuration,
+            owner=self._owner,
+            stopping=self._stopping,
+            log=self._log,
+        )
+
+    def _couriers(self) -> tuple[Courier, ...]:
+        return tuple(
+            Courier(
+                destination,
+                ae_title=self.configuration.node.ae_title,
+                outbox=self.store,
+                clock=self._clock,
+                results=self.instance_store.results,
+                settings=self.configuration.delivery,
+                owner=self._owner,
+                stopping=self._stopping,
+                log=self._log,
+            )
+            for destination in self.configuration.destinations
+        )
+
+    def _purge(self) -> None:
+        age = timedelta(days=self.configuration.storage.retention_days)
+        purge(self.store, self.instance_store, self._clock.now() - age)
+
+    def _wake(self, names: Sequence[str]) -> None:
+        """Run the sweeps of the next station at once; without this each station would cost half an interval."""
+        for name in names:
+            self._schedule.soon(name)
+
+
+def store_url(configuration: Configuration) -> str:
+    """Return the URL of the database; SQLite in the storage directory where the configuration names none."""
+    if configuration.store.url:
+        return configuration.store.url
+    return f"sqlite:///{configuration.storage.directory / 'osteonode.db'}"
+
+
+def _lock(directory: Path) -> IO[str]:
+    """Take the storage directory for this process, so that no second node works on it; the system frees it.
+
+    Raises
+    ------
+    PermanentError
+        If another node has it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = (directory / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise PermanentError(f"another node is already working in {directory}") from None
+    return lock

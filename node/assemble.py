@@ -1,0 +1,133 @@
+"""The sweep that settles studies: what fell quiet is examined, and waits, is analysed, or is left alone."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from threading import Event
+
+from pydicom.uid import UID
+
+from analysis.errors import RefusedError
+from node.dimse import IMAGE_CLASSES
+from node.domain.assembly import Decision, Examination, decide
+from node.domain.delivery import back_off
+from node.domain.records import Instance, Study
+from node.domain.study import StudyEvent, StudyState
+from node.errors import PermanentError, WorkerLostError
+from node.observe import Log
+from node.ports import Clock, InstanceStore, Store, Traffic
+
+__all__ = ["Assembler"]
+
+_RETRY_FIRST = timedelta(seconds=1)
+_RETRY_LONGEST = timedelta(minutes=1)
+
+
+class Assembler:
+    """Moves studies on from receiving and waiting.
+
+    Parameters
+    ----------
+    store, instance_store, traffic, clock : Store, InstanceStore, Traffic, Clock
+        See `node.ports`.
+    examine : callable
+        From the paths of MR instances to an `Examination`; runs elsewhere, and may be lost or refuse.
+    stopping : Event
+        Once set, what breaks is left to the next start.
+    attempts : int
+        Lost examinations after which a study is set aside.
+    log : Log
+        Gets one line for each decision.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        instance_store: InstanceStore,
+        traffic: Traffic,
+        clock: Clock,
+        examine: Callable[[Sequence[Path]], Examination],
+        attempts: int,
+        stopping: Event,
+        log: Log,
+    ) -> None:
+        self._store = store
+        self._instance_store = instance_store
+        self._traffic = traffic
+        self._clock = clock
+        self._examine = examine
+        self._attempts = attempts
+        self._stopping = stopping
+        self._log = log
+        self._random = Random()  # noqa: S311 - spreads retries, hides nothing
+
+    def sweep(self) -> int:
+        """Look at every study whose deadline has passed; return how many became ready."""
+        ready = 0
+        for study in self._store.due_studies(self._clock.now()):
+            # DICOM has no end-of-study signal. An open association is one that may still bring a slice.
+            if study.state is not StudyState.SETTLED and self._traffic.is_open(study.study_uid):
+                continue
+            moved = self._settle(study)
+            ready += moved is not None and moved.state is StudyState.READY
+        return ready
+
+    def _settle(self, study: Study) -> Study | None:
+        settled: Study | None = study
+        if study.state is not StudyState.SETTLED:
+            now = self._clock.now()
+            settled = self._store.advance(study, StudyEvent.FELL_QUIET, now, deadline=now)
+        if settled is None:
+            return None
+        decision = self._decide(settled)
+        if decision.event is StudyEvent.BROKE and self._stopping.is_set():
+            return None
+        attempts = settled.attempts + 1 if decision.event is StudyEvent.BROKE else 0
+        moved = self._store.advance(
+            settled,
+            decision.event,
+            self._clock.now(),
+            reason=decision.reason,
+            deadline=decision.deadline,
+            attempts=attempts,
+        )
+        if moved is not None:
+            self._log.info(
+                "study_examined", study=moved.study_uid, state=moved.state.value, reason=decision.reason
+            )
+        return moved
+
+    def _decide(self, study: Study) -> Decision:
+        instances = self._store.instances(study.study_uid)
+        images = [instance for instance in instances if instance.sop_class_uid in IMAGE_CLASSES]
+        if not images:
+            return Decision(StudyEvent.FOUND_NOTHING, _what_it_holds(instances))
+        if len({instance.patient_key for instance in images}) > 1:
+            return Decision(
+                StudyEvent.GAVE_UP,
+                "its images name more than one patient; a person must decide whose they are",
+            )
+        try:
+            examination = self._examine([self._instance_store.path(instance) for instance in images])
+        except RefusedError as error:
+            return Decision(StudyEvent.REFUSED, "; ".join(error.reasons))
+        except (WorkerLostError, PermanentError) as error:
+            return self._after_loss(study, f"the examination of its headers failed: {error}")
+        return decide(examination, self._clock.now(), study.wait_until)
+
+    def _after_loss(self, study: Study, reason: str) -> Decision:
+        attempts = study.attempts + 1
+        if attempts >= self._attempts:
+            return Decision(StudyEvent.GAVE_UP, f"{reason} (tried {attempts} times)")
+        return Decision(StudyEvent.BROKE, reason, self._retry_at(attempts))
+
+    def _retry_at(self, attempts: int) -> datetime:
+        pause = back_off(attempts, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
+        return self._clock.now() + pause
+
+
+def _what_it_holds(instances: Sequence[Instance]) -> str:
+    names = sorted({UID(instance.sop_class_uid).name for instance in instances})
+    return f"it holds no MR images, only {', '.join(names)}" if names else "its images are no longer here"

@@ -1,0 +1,405 @@
+"""config.toml → frozen values; every fault is told at once, with its line."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+
+from analysis.domain.acquisition import Contrast
+from analysis.domain.findings import Target
+from analysis.settings import AnalysisSettings, FeatureSettings
+from node.config_reader import Reader, Table
+from node.domain.results import ResultKind
+from node.errors import ConfigurationError
+
+__all__ = [
+    "AssemblySettings",
+    "Configuration",
+    "DeliverySettings",
+    "Destination",
+    "EngineSettings",
+    "ListenerSettings",
+    "LogSettings",
+    "ModelSettings",
+    "ReportSettings",
+    "Source",
+    "StorageSettings",
+    "StoreSettings",
+    "default",
+    "load",
+    "parse",
+]
+
+Network = IPv4Network | IPv6Network
+
+_AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_SECRET_IN_URL = re.compile(r"://[^/@:]*:[^@]+@")
+_SECTIONS = (
+    "node", "sources", "destinations", "storage", "store", "assembly", "analysis", "models", "report",
+    "engine", "delivery", "log",
+)  # fmt: skip
+_SR_CLASSES = ("comprehensive", "comprehensive3d")
+_LANGUAGES = ("en",)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """[node]: how senders reach this node, and what they may cost it."""
+
+    ae_title: str = "OSTEONODE"
+    host: str = "127.0.0.1"
+    port: int = 11112
+    max_associations: int = 20
+    max_pdu_bytes: int = 131072
+    idle_timeout_s: float = 60.0
+    max_instance_mb: int = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """[[sources]]: who may send; `ae_title` "*" is any, and the address must be inside `network`."""
+
+    ae_title: str = "*"
+    network: Network = field(default_factory=lambda: ip_network("127.0.0.0/8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """[[destinations]]: who gets which results; `sr_class` "" means that of [report]."""
+
+    name: str = "pacs"
+    ae_title: str = "ORTHANC"
+    host: str = "127.0.0.1"
+    port: int = 4242
+    results: tuple[ResultKind, ...] = tuple(ResultKind)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """[storage]: where everything lies, how much disk stays free, how long originals stay."""
+
+    directory: Path = Path("var")
+    watermark_mb: int = 1024
+    retention_days: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """[store]: the database; an empty URL is SQLite in the storage directory."""
+
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AssemblySettings:
+    """[assembly]: when a study counts as whole."""
+
+    quiet_s: float = 5.0
+    max_wait_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """[models]: the bundle that predicts; None is the demonstration bundle that is shipped."""
+
+    bundle: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """[report]: language of the words, and the SR class of the measurement report."""
+
+    language: str = "en"
+    sr_class: str = "comprehensive"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """[engine]: the worker processes and their limits."""
+
+    processes: int = 1
+    time_limit_s: float = 600.0
+    memory_limit_mb: int = 8192
+    attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySettings:
+    """[delivery]: how failed deliveries are tried again."""
+
+    retry_first_s: float = 5.0
+    retry_longest_s: float = 900.0
+    attempts: int = 10
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """[log]: how the log is written, to standard error."""
+
+    format: str = "console"
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All of config.toml, valid; each section is documented at its class and in the shipped file."""
+
+    node: ListenerSettings = ListenerSettings()
+    sources: tuple[Source, ...] = (Source(),)
+    destinations: tuple[Destination, ...] = (Destination(),)
+    storage: StorageSettings = StorageSettings()
+    store: StoreSettings = StoreSettings()
+    assembly: AssemblySettings = AssemblySettings()
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
+    models: ModelSettings = ModelSettings()
+    report: ReportSettings = ReportSettings()
+    engine: EngineSettings = EngineSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    log: LogSettings = LogSettings()
+
+    def destination(self, name: str) -> Destination | None:
+        """Return the destination of that name, or None if it is no longer configured."""
+        return next((there for there in self.destinations if there.name == name), None)
+
+
+def default() -> Configuration:
+    """Return the configuration that the shipped config.toml describes."""
+    return Configuration()
+
+
+def load(path: Path) -> Configuration:
+    """Read a configuration file.
+
+    Relative paths in it are meant from the folder it lies in.
+
+    Raises
+    ------
+    ConfigurationError
+        With every fault, if it has any.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError((f"{path}: cannot be read ({error.__class__.__name__})",)) from error
+    return parse(text, name=str(path), folder=path.parent)
+
+
+def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Configuration:
+    """Turn the text of a configuration file into values; see `load`."""
+    reader = Reader(text, name)
+    configuration = Configuration(
+        node=_listener(reader.table("node")),
+        sources=tuple(_source(table) for table in reader.tables("sources")),
+        destinations=tuple(_destination(table) for table in reader.tables("destinations")),
+        storage=_storage(reader.table("storage"), folder),
+        store=_store(reader.table("store")),
+        assembly=_assembly(reader.table("assembly")),
+        analysis=_analysis(reader),
+        models=_models(reader.table("models"), folder),
+        report=_report(reader.table("report")),
+        engine=_engine(reader.table("engine")),
+        delivery=_delivery(reader.table("delivery")),
+        log=_log(reader.table("log")),
+    )
+    reader.refuse_unknown_tables(_SECTIONS)
+    names = [there.name for there in configuration.destinations]
+    for twice in sorted({there for there in names if names.count(there) > 1}):
+        reader.fault("destinations[1]", "", f"two destinations are called {twice}")
+    if reader.faults:
+        raise ConfigurationError(tuple(reader.faults))
+    return configuration
+
+
+def _between(low: float, high: float) -> Callable[[float], str | None]:
+    return lambda value: None if low <= value <= high else f"must be between {low} and {high}"
+
+
+def _one_of(*words: str) -> Callable[[str], str | None]:
+    return lambda value: None if value in words else f"must be one of {', '.join(words)}"
+
+
+def _ae_title(value: str) -> str | None:
+    return None if _AE_TITLE.fullmatch(value) else "must be 1 to 16 printable characters without backslash"
+
+
+def _host(value: str) -> str | None:
+    return None if value and not value.isspace() else "must name a host"
+
+
+def _listener(table: Table) -> ListenerSettings:
+    fallback = ListenerSettings()
+    settings = ListenerSettings(
+        ae_title=table.take("ae_title", fallback.ae_title, check=_ae_title),
+        host=table.take("host", fallback.host, check=_host),
+        port=table.take("port", fallback.port, check=_between(0, 65535)),
+        max_associations=table.take("max_associations", fallback.max_associations, check=_between(1, 1000)),
+        max_pdu_bytes=table.take("max_pdu_bytes", fallback.max_pdu_bytes, check=_between(4096, 2**24)),
+        idle_timeout_s=table.take("idle_timeout_s", fallback.idle_timeout_s, check=_between(0.1, 3600)),
+        max_instance_mb=table.take("max_instance_mb", fallback.max_instance_mb, check=_between(1, 4096)),
+    )
+    table.finish()
+    return settings
+
+
+def _source(table: Table) -> Source:
+    def network(value: str) -> str | None:
+        try:
+            ip_network(value)
+        except ValueError:
+            return 'must be a network such as "10.1.2.0/24" or one address'
+        return None
+
+    source = Source(
+        ae_title=table.require("ae_title", "*", check=_ae_title),
+        network=ip_network(table.require("network", "127.0.0.0/8", check=network)),
+    )
+    table.finish()
+    return source
+
+
+def _destination(table: Table) -> Destination:
+    def name(value: str) -> str | None:
+        return None if _NAME.fullmatch(value) else "must be lower-case letters, digits, - and _"
+
+    kinds = tuple(kind.value for kind in ResultKind)
+    destination = Destination(
+        name=table.require("name", "pacs", check=name),
+        ae_title=table.require("ae_title", "ANY", check=_ae_title),
+        host=table.require("host", "127.0.0.1", check=_host),
+        port=table.require("port", 104, check=_between(1, 65535)),
+        results=tuple(ResultKind(word) for word in table.words("results", kinds, kinds)),
+    )
+    table.finish()
+    return destination
+
+
+def _storage(table: Table, folder: Path) -> StorageSettings:
+    fallback = StorageSettings()
+    settings = StorageSettings(
+        directory=folder / table.take("directory", str(fallback.directory), check=_host),
+        watermark_mb=table.take("watermark_mb", fallback.watermark_mb, check=_between(0, 2**30)),
+        retention_days=table.take("retention_days", fallback.retention_days, check=_between(0, 36500)),
+    )
+    table.finish()
+    return settings
+
+
+def _store(table: Table) -> StoreSettings:
+    url = table.take("url", "")
+    if _SECRET_IN_URL.search(url):
+        table.fault("url", 'holds a password; write "env:NAME" or "file:PATH" and keep the URL there')
+    for scheme, read in (("env:", _from_environment), ("file:", _from_file)):
+        if url.startswith(scheme):
+            secret = read(url.removeprefix(scheme))
+            if secret is None:
+                table.fault("url", f"points to {url}, which is not there")
+            url = secret or ""
+    table.finish()
+    return StoreSettings(url)
+
+
+def _from_environment(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def _from_file(name: str) -> str | None:
+    try:
+        return Path(name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _assembly(table: Table) -> AssemblySettings:
+    fallback = AssemblySettings()
+    settings = AssemblySettings(
+        quiet_s=table.take("quiet_s", fallback.quiet_s, check=_between(0, 3600)),
+        max_wait_s=table.take("max_wait_s", fallback.max_wait_s, check=_between(0, 7 * 86400)),
+    )
+    table.finish()
+    return settings
+
+
+def _analysis(reader: Reader) -> AnalysisSettings:
+    fallback = AnalysisSettings()
+    table = reader.table("analysis")
+    sequences = (Contrast.T1.value, Contrast.T2.value)
+    preferred = {
+        target: Contrast(table.take(key, fallback.preferred[target].value, check=_one_of(*sequences)))
+        for key, target in (
+            ("osteoporosis_from", Target.OSTEOPOROSIS),
+            ("abnormal_density_from", Target.ABNORMAL_DENSITY),
+        )
+    }
+    minimum = table.take("minimum_usable_levels", fallback.minimum_usable_levels, check=_between(1, 5))
+    table.skip("features")
+    table.finish()
+    return AnalysisSettings(_features(reader.table("analysis.features")), preferred, minimum)
+
+
+def _features(table: Table) -> FeatureSettings:
+    fallback = FeatureSettings()
+    settings = FeatureSettings(
+        filters=table.words("filters", fallback.filters, ("Original", "LoG", "Wavelet")),
+        log_sigma_mm=table.numbers("log_sigma_mm", fallback.log_sigma_mm),
+        bin_count=table.take("bin_count", fallback.bin_count, check=_between(2, 1024)),
+        reference=table.take("reference", fallback.reference, check=_one_of("csf", "body")),
+        in_plane=table.take("in_plane", fallback.in_plane),
+        pixel_spacing_mm=table.take("pixel_spacing_mm", fallback.pixel_spacing_mm, check=_between(0.1, 5)),
+        erosion_mm=table.take("erosion_mm", fallback.erosion_mm, check=_between(0, 10)),
+    )
+    table.finish()
+    return settings
+
+
+def _models(table: Table, folder: Path) -> ModelSettings:
+    bundle = table.take("bundle", "")
+    table.finish()
+    return ModelSettings(folder / bundle if bundle else None)
+
+
+def _report(table: Table) -> ReportSettings:
+    fallback = ReportSettings()
+    settings = ReportSettings(
+        language=table.take("language", fallback.language, check=_one_of(*_LANGUAGES)),
+        sr_class=table.take("sr_class", fallback.sr_class, check=_one_of(*_SR_CLASSES)),
+    )
+    table.finish()
+    return settings
+
+
+def _engine(table: Table) -> EngineSettings:
+    fallback = EngineSettings()
+    settings = EngineSettings(
+        processes=table.take("processes", fallback.processes, check=_between(1, 64)),
+        time_limit_s=table.take("time_limit_s", fallback.time_limit_s, check=_between(0.1, 86400)),
+        memory_limit_mb=table.take("memory_limit_mb", fallback.memory_limit_mb, check=_between(512, 2**24)),
+        attempts=table.take("attempts", fallback.attempts, check=_between(1, 100)),
+    )
+    table.finish()
+    return settings
+
+
+def _delivery(table: Table) -> DeliverySettings:
+    fallback = DeliverySettings()
+    settings = DeliverySettings(
+        retry_first_s=table.take("retry_first_s", fallback.retry_first_s, check=_between(0.01, 3600)),
+        retry_longest_s=table.take("retry_longest_s", fallback.retry_longest_s, check=_between(0.01, 86400)),
+        attempts=table.take("attempts", fallback.attempts, check=_between(1, 1000)),
+        timeout_s=table.take("timeout_s", fallback.timeout_s, check=_between(0.1, 3600)),
+    )
+    table.finish()
+    return settings
+
+
+def _log(table: Table) -> LogSettings:
+    fallback = LogSettings()
+    settings = LogSettings(
+        format=table.take("format", fallback.format, check=_one_of("console", "json")),
+        level=table.take("level", fallback.level, check=_one_of("debug", "info", "warning", "error")),
+    )
+    table.finish()
+    return settings

@@ -1,0 +1,85 @@
+"""What receiving and sending share of the DICOM network: contexts, socket options, quiet logs."""
+
+import socket
+from typing import Any
+
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    AllTransferSyntaxes,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+from pynetdicom import AllStoragePresentationContexts, _config, build_context
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import Verification
+
+from node.observe import quieten_libraries
+
+__all__ = ["IMAGE_CLASSES", "send_at_once", "storage_contexts"]
+
+IMAGE_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"})
+"""MR Image Storage and Enhanced MR Image Storage: what may change a result."""
+
+_PREFERRED = (
+    # As it is; then without loss; then whatever the sender has. A lossy image is stored too: the refusal of the
+    # analysis tells why, which a rejected context could not.
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLosslessSV1,
+    JPEGLossless,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+    RLELossless,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    JPEG2000,
+    JPEGLSNearLossless,
+    JPEGExtended12Bit,
+    JPEGBaseline8Bit,
+)
+
+# pynetdicom's own handlers format every message for a log that is switched off anyway.
+_config.LOG_HANDLER_LEVEL = "none"
+quieten_libraries()
+
+
+class _SharedContexts(list[PresentationContext]):
+    """Contexts that no association changes, and that need no copy for each of them.
+
+    pynetdicom deep-copies the list for every association: some 200 contexts of 40 transfer syntaxes, which costs
+    a sender that opens an association for each image more than the image does.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_SharedContexts":
+        return self
+
+
+def storage_contexts() -> list[PresentationContext]:
+    """Contexts for C-ECHO and for every kind of storage object, in every transfer syntax.
+
+    A router that sends a whole study stops at the first object that is turned away, so everything is taken, and
+    what cannot be used is told by the state of its study.
+    """
+    others = [UID(syntax) for syntax in AllTransferSyntaxes if syntax not in _PREFERRED]
+    syntaxes = [*_PREFERRED, *others]
+    storage = [build_context(context.abstract_syntax, syntaxes) for context in AllStoragePresentationContexts]
+    return _SharedContexts([build_context(Verification, list(_PREFERRED[:2])), *storage])
+
+
+def send_at_once(connection: socket.socket) -> None:
+    """Switch Nagle's algorithm off.
+
+    DIMSE is one small answer for each object, and a peer that waits for company for its packet waits 40 ms.
+    """
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,129 @@
+"""What the answer of a destination means, and when to try it again."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+__all__ = [
+    "OPEN_DELIVERY_STATES",
+    "Breaker",
+    "DeliveryState",
+    "Verdict",
+    "back_off",
+    "judge_status",
+]
+
+
+class DeliveryState(StrEnum):
+    """Where one result object stands on its way to one destination."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    SENT = "sent"
+    NOT_ACCEPTED = "not accepted"
+    """The destination takes no objects of this kind; recorded, and the others still count."""
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+    """A newer result of the study replaced it before it was sent."""
+
+
+OPEN_DELIVERY_STATES = frozenset({DeliveryState.WAITING, DeliveryState.SENDING})
+"""States in which an object may still be sent."""
+
+
+class Verdict(StrEnum):
+    """What to do after the answer to one C-STORE."""
+
+    ACCEPTED = "accepted"
+    RETRY = "retry"
+    """As long as it takes: the destination is short of something."""
+    RETRY_A_FEW_TIMES = "retry a few times"
+    """The destination says it cannot process the object, which some say when they are only busy."""
+    NOT_ACCEPTED = "not accepted"
+    GIVE_UP = "give up"
+
+
+_SINGLE: dict[int, Verdict] = {
+    0x0000: Verdict.ACCEPTED,
+    0x0001: Verdict.ACCEPTED,  # "requested optional attributes are not supported"
+    0x0107: Verdict.ACCEPTED,  # attribute list warning
+    0x0111: Verdict.ACCEPTED,  # duplicate instance: a try that we thought lost had arrived
+    0x0116: Verdict.ACCEPTED,  # attribute value out of range, a warning
+    0x0122: Verdict.NOT_ACCEPTED,  # SOP class not supported
+    0x0117: Verdict.GIVE_UP,  # invalid SOP instance
+    0x0124: Verdict.GIVE_UP,  # not authorised
+}
+_BY_HIGH_BYTE: dict[int, Verdict] = {
+    0xA7: Verdict.RETRY,  # out of resources
+    0xA9: Verdict.GIVE_UP,  # dataset does not match SOP class
+    0xB0: Verdict.ACCEPTED,  # coerced, elements discarded, or a mismatch that was let pass
+}
+
+
+def judge_status(status: int) -> Verdict:
+    """Sort the status of a C-STORE response.
+
+    References
+    ----------
+    DICOM PS3.4 B.2.3, Storage statuses; PS3.7 Annex C, statuses of every service.
+
+    Examples
+    --------
+    >>> judge_status(0xA701).value, judge_status(0xB007).value, judge_status(0xC000).value
+    ('retry', 'accepted', 'retry a few times')
+    """
+    if status in _SINGLE:
+        return _SINGLE[status]
+    return _BY_HIGH_BYTE.get(status >> 8, Verdict.RETRY_A_FEW_TIMES)
+
+
+def back_off(attempts: int, first: timedelta, longest: timedelta, jitter: float) -> timedelta:
+    """How long to wait after so many failed attempts.
+
+    Doubles each time up to `longest`; the jitter keeps many studies from knocking at the same moment.
+
+    Parameters
+    ----------
+    attempts : int
+        Failed so far, at least 1.
+    first, longest : timedelta
+        Wait after the first failure; the ceiling.
+    jitter : float
+        0 to 1, drawn by the caller; takes away up to a quarter.
+
+    Examples
+    --------
+    >>> [back_off(n, timedelta(seconds=5), timedelta(minutes=1), 0.0).seconds for n in (1, 2, 3, 4, 5, 99)]
+    [5, 10, 20, 40, 60, 60]
+    """
+    # The exponent is capped before it is used: 2 ** attempts of a destination that is down for a month is huge.
+    doubled = first * 2 ** min(attempts - 1, 20)
+    return min(doubled, longest) * (1 - 0.25 * jitter)
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Whether a destination is worth an attempt.
+
+    After a connection fails, the others in its outbox need not fail one by one: all wait until `closed_until`
+    passes, and then one association tests the destination.
+
+    Attributes
+    ----------
+    failures : int
+        Connections lost in a row.
+    open_until : datetime or None
+        No attempt before this moment.
+    """
+
+    failures: int = 0
+    open_until: datetime | None = None
+
+    def allows(self, now: datetime) -> bool:
+        """Tell whether the destination may be tried now."""
+        return self.open_until is None or now >= self.open_until
+
+    def after_failure(self, now: datetime, first: timedelta, longest: timedelta, jitter: float) -> "Breaker":
+        """Return the breaker after a connection failed."""
+        failures = self.failures + 1
+        return Breaker(failures, now + back_off(failures, first, longest, jitter))

@@ -1,0 +1,202 @@
+"""The few facts the listener needs of an object, read without decoding it.
+
+The listener stores bytes and must not be led astray by them, so this walk knows nothing but tags and lengths:
+it never allocates what a length claims, never follows a nesting deeper than `_DEPTH`, and ends at the Series
+Instance UID or after `_HEADER_BYTES`.
+"""
+
+import zlib
+from dataclasses import dataclass
+from hashlib import sha256
+from struct import Struct
+
+from node.domain.identifiers import clean_uid
+
+__all__ = ["Identity", "UnreadableHeaderError", "read_identity"]
+
+_HEADER_BYTES = 4 * 1024 * 1024
+"""Private groups before 0020 can be large; more than this is no honest header."""
+_DEPTH = 16
+_UNDEFINED = 0xFFFFFFFF
+
+_SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
+_PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
+_STUDY, _SERIES = 0x0020000D, 0x0020000E
+_WANTED = {_SOP_CLASS, _SOP_INSTANCE, _PATIENT_ID, _ISSUER, _STUDY, _SERIES}
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+
+_IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+_EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+
+
+class UnreadableHeaderError(ValueError):
+    """The bytes are no dataset whose identity can be told; the message holds no value of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an object says it is.
+
+    Attributes
+    ----------
+    sop_class_uid, sop_instance_uid, study_uid, series_uid : str
+        Valid UIDs.
+    patient_key : str
+        Digest (hex) of PatientID and its issuer without padding; the same for every instance of a patient,
+        and no way back to whom.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_uid: str
+    series_uid: str
+    patient_key: str
+
+
+def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Identity:
+    """Read who an encoded dataset says it is.
+
+    Parameters
+    ----------
+    dataset : bytes or memoryview
+        As it came over the network, without file meta information.
+    transfer_syntax_uid : str
+        How it is encoded.
+
+    Raises
+    ------
+    UnreadableHeaderError
+        If it is damaged before its Series Instance UID, or one of the four UIDs is missing or no UID.
+
+    References
+    ----------
+    DICOM PS3.5 7, The Data Set; Annex A, Transfer Syntax Specifications.
+    """
+    if transfer_syntax_uid == _DEFLATED:
+        data = memoryview(_inflate(dataset))
+    else:
+        data = memoryview(dataset)[:_HEADER_BYTES]
+    values = _Walk(
+        data,
+        explicit=transfer_syntax_uid != _IMPLICIT_LITTLE,
+        little=transfer_syntax_uid != _EXPLICIT_BIG,
+    ).collect()
+    identity = [
+        _uid(values, tag, name)
+        for tag, name in (
+            (_SOP_CLASS, "SOPClassUID"),
+            (_SOP_INSTANCE, "SOPInstanceUID"),
+            (_STUDY, "StudyInstanceUID"),
+            (_SERIES, "SeriesInstanceUID"),
+        )
+    ]
+    patient = [values.get(tag, b"").strip(b"\0 ") for tag in (_PATIENT_ID, _ISSUER)]
+    return Identity(*identity, patient_key=sha256(b"\\".join(patient)).hexdigest())
+
+
+def _inflate(dataset: bytes | memoryview) -> bytes:
+    # Bounded: a few bytes can inflate to gigabytes.
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset, _HEADER_BYTES)
+    except zlib.error:
+        raise UnreadableHeaderError("the deflated dataset is damaged") from None
+
+
+def _uid(values: dict[int, bytes], tag: int, name: str) -> str:
+    raw = values.get(tag, b"")
+    if not raw.strip(b"\0 "):
+        raise UnreadableHeaderError(f"it has no {name}")
+    try:
+        return clean_uid(raw)
+    except ValueError:
+        raise UnreadableHeaderError(f"its {name} is not a UID") from None
+
+
+class _Walk:
+    """One pass over the elements at the top of a dataset."""
+
+    def __init__(self, data: memoryview, *, explicit: bool, little: bool) -> None:
+        self._data = data
+        self._explicit = explicit
+        order = "<" if little else ">"
+        self._tag = Struct(order + "HH")
+        self._short = Struct(order + "H")
+        self._long = Struct(order + "I")
+
+    def collect(self) -> dict[int, bytes]:
+        """Return the raw values of the wanted elements, as far as they are there."""
+        values: dict[int, bytes] = {}
+        position = 0
+        while position < len(self._data):
+            tag, start, length = self._element(position, explicit=self._explicit)
+            if tag > _SERIES:
+                break
+            if length == _UNDEFINED:
+                position = self._after_sequence(
+                    start, _DEPTH, explicit=self._nested(position, self._explicit)
+                )
+                continue
+            position = self._end(start, length)
+            if tag in _WANTED:
+                values[tag] = bytes(self._data[start:position])
+        return values
+
+    def _element(self, position: int, *, explicit: bool) -> tuple[int, int, int]:
+        """Return (tag, where its value starts, its length) of the element at a position."""
+        tag = self._tag_at(position)
+        if not explicit or tag >> 16 == 0xFFFE:
+            return tag, position + 8, self._unpack(self._long, position + 4)
+        vr = bytes(self._data[position + 4 : position + 6])
+        if not (vr.isalpha() and vr.isupper()):
+            raise UnreadableHeaderError("it is not encoded as its transfer syntax says")
+        if vr in _LONG_VRS:
+            return tag, position + 12, self._unpack(self._long, position + 8)
+        return tag, position + 8, self._unpack(self._short, position + 6)
+
+    def _nested(self, position: int, explicit: bool) -> bool:  # noqa: FBT001 - passed on as it came
+        """Whether the items of the sequence at a position tell their VRs."""
+        # PS3.5 6.2.2 note 2: a sequence of unknown VR is implicit inside, whatever surrounds it.
+        return explicit and bytes(self._data[position + 4 : position + 6]) != b"UN"
+
+    def _tag_at(self, position: int) -> int:
+        if position + 8 > len(self._data):
+            raise UnreadableHeaderError("it ends in the middle of an element")
+        group, element = self._tag.unpack_from(self._data, position)
+        return int(group) << 16 | int(element)
+
+    def _unpack(self, layout: Struct, position: int) -> int:
+        if position + layout.size > len(self._data):
+            raise UnreadableHeaderError("it ends in the middle of an element")
+        return int(layout.unpack_from(self._data, position)[0])
+
+    def _end(self, start: int, length: int) -> int:
+        if start + length > len(self._data):
+            raise UnreadableHeaderError("an element claims more bytes than there are")
+        return start + length
+
+    def _after_sequence(self, position: int, depth: int, *, explicit: bool) -> int:
+        """Return where a sequence of undefined length ends."""
+        if depth == 0:
+            raise UnreadableHeaderError(f"its sequences are nested deeper than {_DEPTH}")
+        while True:
+            tag, start, length = self._element(position, explicit=explicit)
+            if tag == _SEQUENCE_END:
+                return start
+            if tag != _ITEM:
+                raise UnreadableHeaderError("a sequence holds something that is no item")
+            if length == _UNDEFINED:
+                position = self._after_item(start, depth, explicit=explicit)
+            else:
+                position = self._end(start, length)
+
+    def _after_item(self, position: int, depth: int, *, explicit: bool) -> int:
+        while True:
+            tag, start, length = self._element(position, explicit=explicit)
+            if tag == _ITEM_END:
+                return start
+            if length == _UNDEFINED:
+                position = self._after_sequence(start, depth - 1, explicit=self._nested(position, explicit))
+            else:
+                position = self._end(start, length)

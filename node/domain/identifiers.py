@@ -1,0 +1,65 @@
+"""Names that come from strangers, and the safe ones made of them."""
+
+import re
+from hashlib import sha256
+
+__all__ = ["clean_ae_title", "clean_uid", "folder_name", "is_uid"]
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_UID_LENGTH = 64
+_FOLDER_NAME_LENGTH = 32
+_AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
+
+
+def is_uid(text: str) -> bool:
+    """Tell whether a text is a UID: numbers joined by dots, at most 64 characters.
+
+    Leading zeros, which PS3.5 forbids, are let through: real modalities write them, and they do no harm.
+
+    References
+    ----------
+    DICOM PS3.5 9.1, UID Encoding Rules.
+
+    Examples
+    --------
+    >>> is_uid("1.2.840.10008.1.1"), is_uid("../../etc/passwd"), is_uid("")
+    (True, False, False)
+    """
+    return len(text) <= _UID_LENGTH and _UID.fullmatch(text) is not None
+
+
+def clean_uid(raw: bytes) -> str:
+    """Read a UID as it stands in a dataset, without its padding.
+
+    Raises
+    ------
+    ValueError
+        If it is no UID.
+    """
+    text = raw.rstrip(b"\0 ").decode("ascii", errors="replace")
+    if not is_uid(text):
+        raise ValueError("not a UID")
+    return text
+
+
+def clean_ae_title(text: str) -> str:
+    r"""Make an AE title safe to log: printable ASCII without backslash, or "?" for anything else.
+
+    Examples
+    --------
+    >>> clean_ae_title("MR1 "), clean_ae_title("a\x1b[2Jb")
+    ('MR1', '?')
+    """
+    stripped = text.strip(" ")
+    return stripped if _AE_TITLE.fullmatch(stripped) else "?"
+
+
+def folder_name(uid: str) -> str:
+    """Name of the folder or file of a UID: a digest, so nothing a sender wrote ever reaches a path.
+
+    Examples
+    --------
+    >>> folder_name("1.2.3")
+    'c47f5b18b8a430e698b9fe15e51f6119'
+    """
+    return sha256(uid.encode()).hexdigest()[:_FOLDER_NAME_LENGTH]

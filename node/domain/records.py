@@ -1,0 +1,284 @@
+"""The rows of the store as values; what the sweeps hand to each other."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from node.domain.delivery import DeliveryState
+from node.domain.results import ResultKind
+from node.domain.study import StudyEvent, StudyState
+
+__all__ = [
+    "Arrival",
+    "Delivery",
+    "DeliveryBatch",
+    "HistoryEntry",
+    "Instance",
+    "Intake",
+    "NewResult",
+    "QuarantineEntry",
+    "Result",
+    "Staged",
+    "Study",
+    "StudyLease",
+]
+
+
+class Intake(StrEnum):
+    """What became of an instance at the door."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    """The same bytes were there already; nothing changes."""
+    CONFLICT = "conflict"
+    """The UID was there with other bytes; the newcomer is in quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A temporary file that nobody was promised anything about.
+
+    Attributes
+    ----------
+    path : Path
+        Where it lies.
+    size : int
+        In bytes.
+    """
+
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One stored object.
+
+    Attributes
+    ----------
+    sop_uid, series_uid, study_uid, sop_class_uid, transfer_syntax_uid : str
+        Its identity and encoding.
+    sha256 : str
+        Over the bytes of its dataset as received, in hex.
+    size : int
+        Of the dataset, in bytes.
+    patient_key : str
+        Digest of PatientID and its issuer; equal for one patient, and tells nothing of whom.
+    """
+
+    sop_uid: str
+    series_uid: str
+    study_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    sha256: str
+    size: int
+    patient_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An instance on its way in.
+
+    Attributes
+    ----------
+    instance : Instance
+        What came.
+    calling_ae, host : str
+        Who sent it.
+    matters : bool
+        Whether it may change a result; other objects (reports, presentation states) are only kept.
+    """
+
+    instance: Instance
+    calling_ae: str
+    host: str
+    matters: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Where a study stands.
+
+    Attributes
+    ----------
+    study_uid : str
+        Which.
+    state : StudyState
+        Where.
+    reason : str
+        Why, in words, without patient data.
+    changed_at, first_arrival, last_arrival : datetime
+        Of the state, of its first and latest instance.
+    revision : int
+        Counts the instances that may change a result; a result belongs to one revision.
+    deadline : datetime or None
+        When the sweep looks at it again.
+    wait_until : datetime
+        End of the wait for the other sequence.
+    attempts : int
+        Broken tries of this revision.
+    summary : dict of str to str
+        Of the latest report.
+    """
+
+    study_uid: str
+    state: StudyState
+    reason: str
+    changed_at: datetime
+    first_arrival: datetime
+    last_arrival: datetime
+    revision: int
+    deadline: datetime | None
+    wait_until: datetime
+    attempts: int
+    summary: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyLease:
+    """The right to analyse one revision of a study until a moment.
+
+    Attributes
+    ----------
+    study_uid : str
+        Which.
+    revision : int
+        Which inputs; once others arrive, the lease is lost.
+    attempt : int
+        1 for the first try.
+    token : str
+        Proves the lease; no other has it.
+    """
+
+    study_uid: str
+    revision: int
+    attempt: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewResult:
+    """A result object to be recorded and sent.
+
+    Attributes
+    ----------
+    kind : ResultKind
+        What it is.
+    sop_uid, sop_class_uid : str
+        Its identity.
+    name : str
+        Its file, relative to the folder of results.
+    destinations : tuple of str
+        Names of those that asked for this kind.
+    """
+
+    kind: ResultKind
+    sop_uid: str
+    sop_class_uid: str
+    name: str
+    destinations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A recorded result object; see `NewResult`."""
+
+    study_uid: str
+    revision: int
+    kind: ResultKind
+    sop_uid: str
+    sop_class_uid: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One result object on its way to one destination.
+
+    Attributes
+    ----------
+    identifier : int
+        Its row.
+    destination : str
+        By name.
+    state : DeliveryState
+        Where it stands.
+    attempts : int
+        Answers that were not acceptance, of this object.
+    status : int or None
+        The last DIMSE status.
+    reason : str
+        In words.
+    result : Result
+        What is sent.
+    """
+
+    identifier: int
+    destination: str
+    state: DeliveryState
+    attempts: int
+    status: int | None
+    reason: str
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryBatch:
+    """The results of one study that one association takes to one destination.
+
+    Attributes
+    ----------
+    destination : str
+        By name.
+    study_uid : str
+        Whose results.
+    deliveries : tuple of Delivery
+        At least one.
+    token : str
+        Proves the lease.
+    """
+
+    destination: str
+    study_uid: str
+    deliveries: tuple[Delivery, ...]
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One step in the life of a study."""
+
+    at: datetime
+    event: StudyEvent
+    state: StudyState
+    revision: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineEntry:
+    """An object that was not kept among the others, and why.
+
+    Attributes
+    ----------
+    name : str
+        Its file in the quarantine folder.
+    sop_uid : str
+        What it claims to be; empty if that could not be told.
+    reason : str
+        In words, without patient data.
+    calling_ae, host : str
+        Who sent it.
+    at : datetime
+        When.
+    """
+
+    name: str
+    sop_uid: str
+    reason: str
+    calling_ae: str
+    host: str
+    at: datetime

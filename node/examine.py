@@ -1,0 +1,56 @@
+"""The look at the headers of a study that fell quiet; runs in a worker process, for headers may be hostile."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydicom.uid import EnhancedMRImageStorage
+
+from analysis.domain.acquisition import Contrast
+from analysis.errors import RefusedError
+from analysis.identify import identify
+from node.decode import SeriesHeaders, scan
+from node.domain.assembly import Examination
+from node.domain.geometry import stack_slices
+
+__all__ = ["examine"]
+
+
+def examine(paths: Sequence[Path]) -> Examination:
+    """Sort the series of a study into those we analyse, those we would, and those that are not for us.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Its MR instances.
+    """
+    series, unreadable = scan(paths)
+    whole: set[Contrast] = set()
+    broken = [f"unreadable file: {file.reason}" for file in unreadable]
+    others = []
+    for headers in series:
+        identification = identify(headers.facts)
+        if not identification.usable:
+            others.append(f"{headers.description}: {identification.reasons[-1]}")
+            continue
+        faults = _faults(headers)
+        if faults:
+            broken += [f"{identification.contrast} series: {fault}" for fault in faults]
+        else:
+            whole.add(identification.contrast)
+    return Examination(frozenset(whole), tuple(dict.fromkeys(broken)), tuple(dict.fromkeys(others)))
+
+
+def _faults(series: SeriesHeaders) -> tuple[str, ...]:
+    """Tell why a series is no whole, even stack, as far as its headers show; the analysis looks closer."""
+    if any(header.SOPClassUID == EnhancedMRImageStorage for header in series.headers):
+        # Its slices are frames of one object, which comes whole or not at all.
+        return ()
+    try:
+        orientations = [[float(c) for c in header.ImageOrientationPatient] for header in series.headers]
+        positions = [[float(c) for c in header.ImagePositionPatient] for header in series.headers]
+        stack_slices(orientations, positions)
+    except RefusedError as error:
+        return error.reasons
+    except (AttributeError, TypeError, ValueError):
+        return ("an instance does not tell where it lies in the patient",)
+    return ()

@@ -1,0 +1,127 @@
+"""The ledger at the door: many associations hand in instances, and share one sync and one transaction."""
+
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from node.domain.records import Arrival, Intake, QuarantineEntry, Staged
+from node.ports import Clock, InstanceStore, Store
+
+__all__ = ["CONFLICT", "Ledger"]
+
+_GROUP = 64
+CONFLICT = "an instance with this UID and other bytes is already stored"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entry:
+    staged: Staged
+    arrival: Arrival
+    outcome: "Future[Intake]" = field(default_factory=Future)
+
+
+class Ledger:
+    """Makes instances durable in groups, in one thread that does nothing else.
+
+    An instance costs a sync of its file, of its folder and of the database. While one group is being synced the
+    next gathers, so several associations share the waits, and none of them is told "stored" too early.
+
+    Parameters
+    ----------
+    store, instance_store : Store, InstanceStore
+        Where rows and bytes go.
+    clock : Clock
+        For the times of arrival.
+    quiet_s, wait_s : float
+        When a study is looked at after its last instance, and how long it waits for its other sequence.
+    """
+
+    def __init__(
+        self, store: Store, instance_store: InstanceStore, clock: Clock, *, quiet_s: float, wait_s: float
+    ) -> None:
+        self._store = store
+        self._instance_store = instance_store
+        self._clock = clock
+        self._quiet_s = quiet_s
+        self._wait_s = wait_s
+        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take entries."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what was handed in, then end."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def enter(self, staged: Staged, arrival: Arrival) -> Intake:
+        """Make one instance durable; on return it is on disk and in the store, or known not to be.
+
+        Whatever disk or database raise is raised here, and then nothing was promised.
+        """
+        entry = _Entry(staged, arrival)
+        self._queue.put(entry)
+        return entry.outcome.result()
+
+    def _run(self) -> None:
+        while (entry := self._queue.get()) is not None:
+            group = [entry]
+            last = False
+            while len(group) < _GROUP and not self._queue.empty() and not last:
+                following = self._queue.get()
+                if following is None:
+                    last = True
+                else:
+                    group.append(following)
+            self._settle(group)
+            if last:
+                return
+
+    def _settle(self, group: Sequence[_Entry]) -> None:
+        try:
+            outcomes = self._commit(group)
+        except Exception as error:  # noqa: BLE001 - handed to the threads that wait for it, not swallowed
+            for entry in group:
+                self._instance_store.discard(entry.staged)
+                entry.outcome.set_exception(error)
+        else:
+            for entry, outcome in zip(group, outcomes, strict=True):
+                entry.outcome.set_result(outcome)
+
+    def _commit(self, group: Sequence[_Entry]) -> list[Intake]:
+        known = dict(self._store.known_digests([entry.arrival.instance.sop_uid for entry in group]))
+        outcomes = []
+        new = []
+        for entry in group:
+            instance = entry.arrival.instance
+            if instance.sop_uid not in known:
+                known[instance.sop_uid] = instance.sha256
+                new.append(entry)
+                outcomes.append(Intake.STORED)
+            elif known[instance.sop_uid] == instance.sha256:
+                self._instance_store.discard(entry.staged)
+                outcomes.append(Intake.DUPLICATE)
+            else:
+                self._put_aside(entry)
+                outcomes.append(Intake.CONFLICT)
+        if new:
+            # Bytes before rows: a row without its file would be a promise broken, a file without a row is
+            # found again by `reconcile`.
+            self._instance_store.commit([(entry.staged, entry.arrival.instance) for entry in new])
+            self._store.record_arrivals(
+                [entry.arrival for entry in new], self._clock.now(), self._quiet_s, self._wait_s
+            )
+        return outcomes
+
+    def _put_aside(self, entry: _Entry) -> None:
+        name = self._instance_store.quarantine(entry.staged)
+        arrival = entry.arrival
+        self._store.record_quarantine(
+            QuarantineEntry(
+                name, arrival.instance.sop_uid, CONFLICT, arrival.calling_ae, arrival.host, self._clock.now()
+            )
+        )

@@ -1,0 +1,102 @@
+"""The log: one event a line, and never patient data.
+
+UIDs are written: they name an object and nobody's body, and without them no PACS administrator can follow a
+study. Names, patient identifiers, descriptions, dates and comments are not, and nobody is asked to remember that:
+the libraries that would quote a dataset are silenced here, and `_only_plain_facts` drops what is no known fact.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from node.config import LogSettings
+
+__all__ = ["Log", "configure", "get_log", "guarded", "quieten_libraries"]
+
+Log = FilteringBoundLogger
+
+_FACTS = frozenset(
+    {
+        "event", "level", "timestamp", "study", "series", "instance", "state", "reason", "destination", "ae_title",
+        "host", "port", "status", "count", "seconds", "attempt", "revision", "kind", "error", "where", "sweep",
+        "retry_in_s", "version", "directory", "size_bytes",
+    }
+)  # fmt: skip
+"""All that a line may hold; a new fact is added here, on purpose, after asking whose it is."""
+
+
+def configure(settings: LogSettings) -> None:
+    """Send the log to standard error, in the format the configuration asks for."""
+    quieten_libraries()
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _only_plain_facts,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def quieten_libraries() -> None:
+    """Keep the DICOM libraries from logging what they receive, and the scheduler from logging every skip."""
+    for name in ("pynetdicom", "pydicom", "apscheduler"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.CRITICAL + 1)
+        logger.propagate = False
+
+
+def get_log() -> Log:
+    """Return the log; it follows whatever `configure` says, also later."""
+    log: Log = structlog.get_logger()
+    return log
+
+
+def guarded(name: str, work: Callable[[], object], log: Log) -> Callable[[], None]:
+    """Wrap a sweep so that a fault in it is told, and the next run comes all the same.
+
+    Parameters
+    ----------
+    name : str
+        Of the sweep.
+    work : callable
+        One run.
+    log : Log
+        Gets the kind of fault and its place, not its message: that of a foreign library may quote a dataset.
+    """
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - a sweep that ends takes the whole service with it
+            log.error("sweep_failed", sweep=name, error=type(error).__name__, where=_place(error))
+
+    return run
+
+
+def _place(error: BaseException) -> str:
+    """Return file and line of the innermost frame."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+
+
+def _only_plain_facts(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for key in [key for key in event if key not in _FACTS]:
+        del event[key]
+    return event

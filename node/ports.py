@@ -1,0 +1,177 @@
+"""What the sweeps ask of the world; the concrete classes are named only in `node.app`."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from node.domain.delivery import DeliveryState
+from node.domain.records import (
+    Arrival,
+    Delivery,
+    DeliveryBatch,
+    HistoryEntry,
+    Instance,
+    NewResult,
+    QuarantineEntry,
+    Result,
+    Staged,
+    Study,
+    StudyLease,
+)
+from node.domain.study import StudyEvent, StudyState
+
+__all__ = ["Clock", "InstanceStore", "Outbox", "Store", "Traffic"]
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Return the present moment, aware of its time zone."""
+        ...
+
+
+class Traffic(Protocol):
+    """Knows which studies are being sent at this moment."""
+
+    def is_open(self, study_uid: str) -> bool:
+        """Tell whether an association that brought instances of this study is still open."""
+        ...
+
+
+class InstanceStore(Protocol):
+    """Keeps the bytes of instances, and never decodes them."""
+
+    def stage(self, parts: Iterable[bytes | memoryview]) -> Staged:
+        """Write bytes to a temporary file; `StorageFullError` when the disk is too full to promise anything."""
+        ...
+
+    def commit(self, files: Sequence[tuple[Staged, Instance]]) -> None:
+        """Make staged files permanent under their instances; on return they survive a power cut."""
+        ...
+
+    def quarantine(self, staged: Staged) -> str:
+        """Put a staged file aside, durably, and return its name there."""
+        ...
+
+    def discard(self, staged: Staged) -> None:
+        """Forget a staged file."""
+        ...
+
+    def path(self, instance: Instance) -> Path:
+        """Return where an instance lies."""
+        ...
+
+
+class Outbox(Protocol):
+    """Keeps what is still to be sent, for each destination."""
+
+    def lease_deliveries(
+        self, destination: str, owner: str, now: datetime, until: datetime
+    ) -> DeliveryBatch | None:
+        """Take all due results of one study for one destination, or None when nothing is due."""
+        ...
+
+    def record_delivery(
+        self,
+        batch: DeliveryBatch,
+        delivery: Delivery,
+        state: DeliveryState,
+        *,
+        status: int | None,
+        reason: str,
+        now: datetime,
+        not_before: datetime | None = None,
+    ) -> None:
+        """Note what became of one object."""
+        ...
+
+    def return_deliveries(self, batch: DeliveryBatch, reason: str, not_before: datetime) -> None:
+        """Put back what was not tried, because the destination could not be reached."""
+        ...
+
+    def finish_deliveries(self, study_uid: str, now: datetime) -> StudyState | None:
+        """Close a study whose results all reached an end; return its new state, or None if some are open."""
+        ...
+
+
+class Store(Outbox, Protocol):
+    """Keeps the truth about studies; every method is one transaction."""
+
+    def known_digests(self, sop_uids: Iterable[str]) -> Mapping[str, str]:
+        """Return the SHA-256 of those instances that are stored already."""
+        ...
+
+    def record_arrivals(
+        self, arrivals: Sequence[Arrival], now: datetime, quiet_s: float, wait_s: float
+    ) -> None:
+        """Note new instances, and open their studies again where they matter."""
+        ...
+
+    def record_quarantine(self, entry: QuarantineEntry) -> None:
+        """Note what was put aside."""
+        ...
+
+    def due_studies(self, now: datetime) -> Sequence[Study]:
+        """Return the studies whose deadline has passed."""
+        ...
+
+    def advance(
+        self,
+        study: Study,
+        event: StudyEvent,
+        now: datetime,
+        *,
+        reason: str = "",
+        deadline: datetime | None = None,
+        attempts: int = 0,
+    ) -> Study | None:
+        """Move a study on, unless it changed since it was read; then return None."""
+        ...
+
+    def lease_study(self, owner: str, now: datetime, until: datetime) -> StudyLease | None:
+        """Take the study that waited longest, or None when none is ready."""
+        ...
+
+    def record_results(
+        self, lease: StudyLease, results: Sequence[NewResult], summary: Mapping[str, str], now: datetime
+    ) -> None:
+        """Note a report and fill the outbox, in one transaction; `LeaseLostError` if the input changed."""
+        ...
+
+    def record_refusal(self, lease: StudyLease, reasons: Sequence[str], now: datetime) -> None:
+        """Note why nothing is reported."""
+        ...
+
+    def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:
+        """Note a failed try; without `retry_at` the study is set aside."""
+        ...
+
+    def study(self, study_uid: str) -> Study | None:
+        """Return one study."""
+        ...
+
+    def studies(self, limit: int) -> Sequence[Study]:
+        """Return the studies that changed last."""
+        ...
+
+    def instances(self, study_uid: str) -> Sequence[Instance]:
+        """Return the stored instances of a study, by UID."""
+        ...
+
+    def history(self, study_uid: str) -> Sequence[HistoryEntry]:
+        """Return the steps of a study, oldest first."""
+        ...
+
+    def results(self, study_uid: str) -> Sequence[Result]:
+        """Return every recorded result of a study, oldest revision first."""
+        ...
+
+    def deliveries(self, study_uid: str) -> Sequence[Delivery]:
+        """Return what was and is to be sent of a study."""
+        ...
+
+    def all_instances(self) -> Iterator[Instance]:
+        """Iterate over every stored instance."""
+        ...

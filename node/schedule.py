@@ -1,0 +1,61 @@
+"""The timers: APScheduler wakes the sweeps. It keeps no truth; a run that is missed loses nothing."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from node.observe import Log, guarded
+from node.ports import Clock
+
+__all__ = ["Schedule"]
+
+_THREADS = 32
+
+
+class Schedule:
+    """Sweeps by name, each in one thread at a time.
+
+    Parameters
+    ----------
+    clock : Clock
+        For `soon`.
+    log : Log
+        Gets the fault of a sweep.
+    """
+
+    def __init__(self, clock: Clock, log: Log) -> None:
+        self._clock = clock
+        self._log = log
+        self._scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(_THREADS)},
+            # A sweep that is still running, or was late, is not run twice: the next one sees all there is.
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone="UTC",
+        )
+
+    def every(self, seconds: float, name: str, sweep: Callable[[], object]) -> None:
+        """Run a sweep at once and then at this interval, until `stop`."""
+        self._scheduler.add_job(
+            guarded(name, sweep, self._log),
+            "interval",
+            seconds=seconds,
+            id=name,
+            next_run_time=self._clock.now(),
+        )
+
+    def soon(self, name: str) -> None:
+        """Run a sweep now instead of at its next time; what is already running picks the new work up itself."""
+        moment: datetime = self._clock.now()
+        if self._scheduler.running and self._scheduler.get_job(name) is not None:
+            self._scheduler.modify_job(name, next_run_time=moment)
+
+    def start(self) -> None:
+        """Begin."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Begin nothing more, and wait for the sweeps that run."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)

@@ -1,0 +1,167 @@
+"""The sweep that analyses: leases a ready study, has it analysed in another process, records how that ended."""
+
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from threading import Event
+from typing import Protocol
+
+from analysis.errors import RefusedError
+from node.config import Configuration
+from node.dimse import IMAGE_CLASSES
+from node.domain.delivery import back_off
+from node.domain.records import NewResult, StudyLease
+from node.domain.results import Outcome, ResultFile
+from node.errors import LeaseLostError, PermanentError, WorkerLostError
+from node.instance_store import DiskInstanceStore, sync_folder
+from node.observe import Log
+from node.ports import Clock, Store
+
+__all__ = ["Analysis", "Analyst"]
+
+_LEASE_MARGIN = timedelta(minutes=1)
+"""A lease outlives the time limit of the process by this, so that only a dead node ever loses one."""
+_RETRY_FIRST = timedelta(seconds=2)
+_RETRY_LONGEST = timedelta(minutes=5)
+
+
+class Analysis(Protocol):
+    """The analysis of one study, wherever it runs."""
+
+    def __call__(self, paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
+        """Return the outcome; may refuse, or be lost."""
+        ...
+
+
+class Analyst:
+    """Takes one study at a time.
+
+    Parameters
+    ----------
+    store, instance_store, clock : Store, DiskInstanceStore, Clock
+        See `node.ports`.
+    analyse : Analysis
+        Usually a call into a worker process.
+    configuration : Configuration
+        Limits, destinations, and what is handed to the analysis.
+    owner : str
+        Names this node in its leases.
+    stopping : Event
+        Once set, nothing new is begun, and what breaks is left to the next start.
+    log : Log
+        Gets one line for each study.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        instance_store: DiskInstanceStore,
+        clock: Clock,
+        analyse: Analysis,
+        configuration: Configuration,
+        owner: str,
+        stopping: Event,
+        log: Log,
+    ) -> None:
+        self._store = store
+        self._instance_store = instance_store
+        self._clock = clock
+        self._analyse = analyse
+        self._configuration = configuration
+        self._owner = owner
+        self._stopping = stopping
+        self._log = log
+        self._random = Random()  # noqa: S311 - spreads retries, hides nothing
+
+    def sweep(self) -> int:
+        """Analyse all that is ready, one after the other; return how many studies that were."""
+        count = 0
+        while self.work_once():
+            count += 1
+        return count
+
+    def work_once(self) -> bool:
+        """Analyse the study that waited longest; False if none is ready."""
+        if self._stopping.is_set():
+            return False
+        now = self._clock.now()
+        limit = timedelta(seconds=self._configuration.engine.time_limit_s)
+        lease = self._store.lease_study(self._owner, now, now + limit + _LEASE_MARGIN)
+        if lease is None:
+            return False
+        try:
+            self._work_on(lease)
+        except LeaseLostError:
+            # More images arrived meanwhile; what was found is of yesterday, and the study is already on its way again.
+            self._log.info("analysis_superseded", study=lease.study_uid, revision=lease.revision)
+        return True
+
+    def _work_on(self, lease: StudyLease) -> None:
+        started = self._clock.now()
+        instances = self._store.instances(lease.study_uid)
+        paths = [
+            self._instance_store.path(instance)
+            for instance in instances
+            if instance.sop_class_uid in IMAGE_CLASSES
+        ]
+        out = self._instance_store.result_folder(lease.study_uid) / lease.token
+        try:
+            outcome = self._analyse(paths, self._configuration, out)
+        except RefusedError as error:
+            outcome = Outcome(results=(), refusals=error.reasons, summary={})
+        except (WorkerLostError, PermanentError) as error:
+            if self._stopping.is_set():
+                # The node ended the worker itself; the lease is freed as the store closes.
+                return
+            self._record_broken(lease, str(error))
+            return
+        seconds = round((self._clock.now() - started).total_seconds(), 1)
+        if outcome.refusals or not outcome.results:
+            reasons = outcome.refusals or ("the analysis made no results",)
+            self._store.record_refusal(lease, reasons, self._clock.now())
+            self._log.info("study_refused", study=lease.study_uid, reason="; ".join(reasons), seconds=seconds)
+            return
+        _sync_results(outcome.results)
+        results = [self._to_be_sent(result) for result in outcome.results]
+        self._store.record_results(lease, results, outcome.summary, self._clock.now())
+        self._log.info("study_reported", study=lease.study_uid, count=len(results), seconds=seconds)
+
+    def _to_be_sent(self, result: ResultFile) -> NewResult:
+        return NewResult(
+            kind=result.kind,
+            sop_uid=result.sop_instance_uid,
+            sop_class_uid=result.sop_class_uid,
+            name=str(result.path.resolve().relative_to(self._instance_store.results.resolve())),
+            destinations=tuple(
+                destination.name
+                for destination in self._configuration.destinations
+                if result.kind in destination.results
+            ),
+        )
+
+    def _record_broken(self, lease: StudyLease, reason: str) -> None:
+        now = self._clock.now()
+        if lease.attempt >= self._configuration.engine.attempts:
+            final = f"the analysis failed {lease.attempt} times; the last time {reason}"
+            self._store.record_broken(lease, final, now, None)
+            self._log.error("study_set_aside", study=lease.study_uid, reason=final)
+            return
+        pause = back_off(lease.attempt, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
+        self._store.record_broken(lease, reason, now, now + pause)
+        self._log.warning("analysis_broke", study=lease.study_uid, attempt=lease.attempt, reason=reason)
+
+
+def _sync_results(results: Sequence[ResultFile]) -> None:
+    """Make the result files as durable as the rows that will name them."""
+    for result in results:
+        descriptor = os.open(result.path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    for folder in {result.path.parent for result in results}:
+        for level in (folder, folder.parent, folder.parent.parent):
+            sync_folder(level)

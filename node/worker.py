@@ -1,0 +1,186 @@
+"""A process of its own for work that may hang, crash or eat all memory."""
+
+import multiprocessing
+import os
+import resource
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, Generic, TypeVar
+
+from analysis.errors import RefusedError
+from node.errors import PermanentError, WorkerLostError
+
+__all__ = ["WorkerProcess"]
+
+T = TypeVar("T")
+
+_STOP_S = 2.0
+
+
+class WorkerProcess(Generic[T]):
+    """One function, called in one process that is kept warm between calls.
+
+    Not thread-safe: one worker belongs to one sweep.
+
+    Parameters
+    ----------
+    function : callable
+        At the top of an importable module, so that the process can find it.
+    warm : sequence of str
+        Modules to import when the process starts, so that the first study does not wait for them.
+    memory_limit_mb : int or None
+        Address space of the process; None for no limit.
+    """
+
+    def __init__(
+        self, function: Callable[..., T], *, warm: Sequence[str] = (), memory_limit_mb: int | None = None
+    ) -> None:
+        self._function = function
+        self._warm = tuple(warm)
+        self._memory_limit_mb = memory_limit_mb
+        self._process: SpawnProcess | None = None
+        self._connection: Connection | None = None
+        self._ended = threading.Event()
+
+    def start(self) -> None:
+        """Start the process if it is not running; `call` does so too."""
+        if self._ended.is_set():
+            raise WorkerLostError("the node is stopping")
+        if self._process is not None and self._process.is_alive():
+            return
+        self._discard()
+        # Spawned, not forked: a fork of a process with threads and open sockets inherits both.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve,
+            args=(theirs, self._function, self._warm, self._memory_limit_mb),
+            name="osteonode-worker",
+            daemon=True,
+        )
+        self._process.start()
+        theirs.close()
+        self._connection = ours
+
+    def interrupt(self) -> None:
+        """End the process from another thread, for good; a call that is waiting for it raises `WorkerLostError`."""
+        self._ended.set()
+        process = self._process
+        if process is not None and process.pid is not None:
+            # Killed by its number: closing the pipe under a waiting thread would leave that thread on a number
+            # that the next file may get.
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End the process for good, once nobody calls it any more."""
+        self._ended.set()
+        self._discard()
+
+    def _discard(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None:
+            self._process.terminate()
+            self._process.join(_STOP_S)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+            self._process.close()
+            self._process = None
+
+    def call(self, *arguments: object, time_limit_s: float) -> T:
+        """Call the function in the process.
+
+        Raises
+        ------
+        RefusedError
+            As the function raised it.
+        WorkerLostError
+            If the process died, ran out of memory or did not answer in time; it is replaced at the next call.
+        PermanentError
+            If the function raised anything else; its kind is told, not its message, which may quote a dataset.
+        """
+        self.start()
+        assert self._connection is not None  # noqa: S101 - `start` made it
+        try:
+            self._connection.send(arguments)
+            if not self._connection.poll(time_limit_s):
+                self._discard()
+                raise WorkerLostError(f"it took longer than {time_limit_s:g} s")
+            kind, value = self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise WorkerLostError(self._why_it_died()) from error
+        if kind == "refused":
+            raise RefusedError(*value)
+        if kind == "out of memory":
+            self._discard()
+            raise WorkerLostError("it needed more memory than [engine] memory_limit_mb allows")
+        if kind == "fault":
+            raise PermanentError(f"the analysis met a fault ({value})")
+        result: T = value
+        return result
+
+    def _why_it_died(self) -> str:
+        process = self._process
+        code = None
+        if process is not None:
+            process.join(_STOP_S)
+            code = process.exitcode
+        self._discard()
+        if code is not None and code < 0:
+            return f"its process was ended by {signal.Signals(-code).name}"
+        return f"its process ended with {code}"
+
+
+def _serve(
+    connection: Connection, function: Callable[..., Any], warm: Sequence[str], memory_limit_mb: int | None
+) -> None:
+    """Answer calls until the node closes the pipe or is gone."""
+    # Ctrl-C in a terminal reaches every process of the group; the node stops its workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="orphan-watch", daemon=True).start()
+    if memory_limit_mb is not None:
+        limit = memory_limit_mb * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    for module in warm:
+        import_module(module)
+    while True:
+        try:
+            arguments = connection.recv()
+        except EOFError:
+            return
+        connection.send(_answer(function, arguments))
+
+
+def _answer(function: Callable[..., Any], arguments: Sequence[object]) -> tuple[str, object]:
+    try:
+        return "done", function(*arguments)
+    except RefusedError as error:
+        return "refused", error.reasons
+    except MemoryError:
+        return "out of memory", None
+    except Exception as error:  # noqa: BLE001 - it is told to the node; the process lives on for the next study
+        return "fault", _describe(error)
+
+
+def _describe(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f" in {trace.tb_frame.f_code.co_name}, line {trace.tb_lineno}"
+    return f"{type(error).__name__}{place}"
+
+
+def _end_with_parent() -> None:
+    """End this process when the node is gone, so that a killed node leaves no analysis behind."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

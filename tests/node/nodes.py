@@ -1,0 +1,249 @@
+"""What the tests of the node share: small objects, a receiving PACS, analyses that end as a test wants."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    CTImageStorage,
+    EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+from pynetdicom import AE, evt
+
+from analysis.domain.acquisition import Contrast
+from analysis.errors import RefusedError
+from node.app import Node
+from node.config import AssemblySettings, Configuration, DeliverySettings, Destination, default
+from node.domain.assembly import Examination
+from node.domain.results import Outcome, ResultFile, ResultKind
+from node.domain.study import StudyState
+
+CLASSES = {
+    ResultKind.SR: ComprehensiveSRStorage,
+    ResultKind.SEG: SegmentationStorage,
+    ResultKind.TEXT: EnhancedSRStorage,
+    ResultKind.SUMMARY: SecondaryCaptureImageStorage,
+}
+STUDY = "1.2.826.0.1.1"
+PATIENT = "PLANTED^NAME"
+
+
+def slice_of(
+    number: int, *, study: str = STUDY, series: str = "1", patient_id: str = "PLANTED-ID", sop_class: str = MRImageStorage
+) -> Dataset:
+    """A slice with just enough of a header to be received; its pixels are its number."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = sop_class
+    dataset.SOPInstanceUID = f"{study}.{series}.{number}"
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.StudyInstanceUID = study
+    dataset.SeriesInstanceUID = f"{study}.{series}"
+    dataset.PatientName = PATIENT
+    dataset.PatientID = patient_id
+    dataset.StudyDescription = "PLANTED DESCRIPTION"
+    dataset.Modality = "MR"
+    dataset.InstanceNumber = number
+    dataset.Rows = dataset.Columns = 8
+    dataset.PixelData = bytes([number % 256]) * 128
+    dataset["PixelData"].VR = "OW"
+    return dataset
+
+
+def examine_as_pair(paths: Sequence[Path]) -> Examination:
+    """Find T1 and T2 in whatever is there."""
+    assert paths
+    return Examination(frozenset({Contrast.T1, Contrast.T2}))
+
+
+def examine_by_series(paths: Sequence[Path]) -> Examination:
+    """Series 1 is a whole T1, series 2 a whole T2, series 3 a broken T1, anything else not for us."""
+    numbers = {str(dcmread(path).SeriesInstanceUID).rsplit(".", 1)[1] for path in paths}
+    known = {"1": Contrast.T1, "2": Contrast.T2}
+    return Examination(
+        whole=frozenset(known[number] for number in numbers if number in known),
+        broken=("T1 series: a slice is missing",) if "3" in numbers else (),
+        others=("MR: not of the lumbar spine",) if numbers - {"1", "2", "3"} else (),
+    )
+
+
+def report(paths: Sequence[Path], _configuration: Configuration, out: Path) -> Outcome:
+    """Write one object of each kind, with UIDs that follow from the input as those of the real analysis do."""
+    inputs = sorted(str(dcmread(path).SOPInstanceUID) for path in paths)
+    first = dcmread(paths[0])
+    digest = sha256("".join(inputs).encode()).hexdigest()
+    out.mkdir(parents=True)
+    results = []
+    for number, (kind, sop_class) in enumerate(CLASSES.items()):
+        uid = f"2.25.{int(digest[:24], 16)}.{number}"
+        dataset = Dataset()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.SOPClassUID = sop_class
+        dataset.SOPInstanceUID = uid
+        dataset.StudyInstanceUID = first.StudyInstanceUID
+        dataset.SeriesInstanceUID = f"2.25.{int(digest[:24], 16)}"
+        dataset.PatientName = first.PatientName
+        dataset.PatientID = first.PatientID
+        dataset.InstanceNumber = len(inputs)
+        dataset.save_as(out / f"{kind}.dcm", enforce_file_format=True)
+        results.append(ResultFile(kind, out / f"{kind}.dcm", sop_class, uid))
+    return Outcome(tuple(results), (), {"inputs": str(len(inputs))})
+
+
+def report_slowly(paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
+    """Take a second, so that something can happen meanwhile."""
+    time.sleep(1)
+    return report(paths, configuration, out)
+
+
+def refuse(_paths: Sequence[Path], _configuration: Configuration, _out: Path) -> Outcome:
+    """Refuse every study."""
+    raise RefusedError("only two usable vertebrae", "levels are uncertain")
+
+
+def die(paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
+    """Crash the process on the study that is poisonous, and report the others."""
+    if any(dcmread(path).StudyInstanceUID.endswith(".666") for path in paths):
+        os._exit(139)
+    return report(paths, configuration, out)
+
+
+def hang(paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
+    """Hang on the study that is poisonous, and report the others."""
+    if any(dcmread(path).StudyInstanceUID.endswith(".666") for path in paths):
+        time.sleep(3600)
+    return report(paths, configuration, out)
+
+
+@dataclass(slots=True)
+class Pacs:
+    """A receiving PACS on loopback that answers as it is told.
+
+    Attributes
+    ----------
+    status : callable
+        From the number of the request (0 for the first) to the status it answers.
+    classes : tuple of str
+        SOP classes it accepts.
+    """
+
+    status: Callable[[int], int] = lambda _number: 0
+    classes: tuple[str, ...] = tuple(CLASSES.values())
+    port: int = 0
+    received: list[Dataset] = field(default_factory=list)
+    associations: int = 0
+    _requests: int = 0
+    _server: Any = None
+    _ae: Any = None
+
+    @property
+    def uids(self) -> list[str]:
+        return [dataset.SOPInstanceUID for dataset in self.received]
+
+    def start(self) -> None:
+        self._ae = AE("PACS")
+        self._ae.require_called_aet = True
+        for sop_class in self.classes:
+            self._ae.add_supported_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        self._server = self._ae.start_server(
+            ("127.0.0.1", self.port),
+            block=False,
+            evt_handlers=[(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._count)],
+        )
+        self.port = self._server.server_address[1]
+
+    def stop(self) -> None:
+        self._ae.shutdown()
+
+    def _count(self, _event: evt.Event) -> None:
+        self.associations += 1
+
+    def _store(self, event: evt.Event) -> int:
+        status = self.status(self._requests)
+        self._requests += 1
+        if status == 0 or status >> 8 == 0xB0:
+            dataset = event.dataset
+            dataset.file_meta = event.file_meta
+            self.received.append(dataset)
+        return status
+
+    @property
+    def destination(self) -> Destination:
+        return Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=self.port)
+
+
+@contextmanager
+def running_pacs(**settings: Any) -> Iterator[Pacs]:
+    pacs = Pacs(**settings)
+    pacs.start()
+    try:
+        yield pacs
+    finally:
+        pacs.stop()
+
+
+def quick(directory: Path, *destinations: Destination, **sections: Any) -> Configuration:
+    """A configuration on loopback whose waits are short."""
+    base = default()
+    return replace(
+        base,
+        node=replace(base.node, port=0, idle_timeout_s=5.0),
+        destinations=destinations,
+        storage=replace(base.storage, directory=directory, watermark_mb=0),
+        assembly=sections.pop("assembly", AssemblySettings(quiet_s=0.2, max_wait_s=0.5)),
+        delivery=sections.pop("delivery", DeliverySettings(retry_first_s=0.1, retry_longest_s=0.4, timeout_s=3.0)),
+        engine=replace(base.engine, **sections.pop("engine", {})),
+        **sections,
+    )
+
+
+def quick_node(configuration: Configuration, **parts: Any) -> Node:
+    """A node whose sweeps run often and whose analysis is `report`, unless a test asks for another."""
+    return Node(configuration, **({"analyse_study": report, "examine_study": examine_as_pair, "sweep_s": 0.05} | parts))
+
+
+def send(port: int, *datasets: Dataset, calling: str = "SENDER", called: str = "OSTEONODE") -> list[int]:
+    """Send objects over one association and return the statuses; raises if the association is refused."""
+    ae = AE(calling)
+    for sop_class in {dataset.SOPClassUID for dataset in datasets}:
+        syntaxes = {d.file_meta.TransferSyntaxUID for d in datasets if d.SOPClassUID == sop_class}
+        ae.add_requested_context(sop_class, sorted(syntaxes))
+    association = ae.associate("127.0.0.1", port, ae_title=called)
+    if not association.is_established:
+        raise ConnectionRefusedError(f"rejected={association.is_rejected}")
+    try:
+        return [association.send_c_store(dataset).Status for dataset in datasets]
+    finally:
+        association.release()
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 15.0) -> None:
+    """Wait for something that other threads and processes bring about."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def state_of(node: Node, study: str = STUDY) -> StudyState | None:
+    found = node.store.study(study)
+    return None if found is None else found.state
+
+
+__all__ = [name for name in dir() if not name.startswith("_")]
