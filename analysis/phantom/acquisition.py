@@ -19,6 +19,10 @@ from analysis.phantom.tissues import Floats, Tissue, TissueMaps
 __all__ = ["SimulatedSeries", "simulate"]
 
 
+_OVERSAMPLING = 16
+"""Pixels imaged beyond every edge and thrown away, as scanners do: what lies outside must not fold in."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulatedSeries:
     """One series of a person who does not exist, with the truth.
@@ -152,7 +156,8 @@ def _slices(
     coil = _coil(maps, protocol)
     scale, offset = _resampling(maps, protocol, placement)
     step = float(maps.back_mm[1] - maps.back_mm[0])
-    shape = (protocol.matrix, protocol.matrix)
+    offset = [start - _OVERSAMPLING * scale for start in offset]
+    shape = (protocol.matrix + 2 * _OVERSAMPLING, protocol.matrix + 2 * _OVERSAMPLING)
     shifted = [offset[0] - protocol.fat_shift_mm / step, offset[1]]
     return _resample(water * coil, scale, offset, shape), _resample(fat * coil, scale, shifted, shape)
 
@@ -191,15 +196,15 @@ def _coil(maps: TissueMaps, protocol: Protocol) -> Floats:
     along = 1.0 - 0.30 * np.clip((np.abs(maps.up_mm)[:, None] - 95.0) / 75.0, 0.0, 1.2) ** 2
     sensitivity = depth * along
     if protocol.saturation:
-        line = np.interp(maps.up_mm, (-170.0, -70.0, 120.0), (-75.0, -48.0, -38.0)) + 0.0
-        line = line + np.interp(0.0, maps.up_mm[::-1], maps.wall_mm[::-1]) - 16.0
+        line = np.interp(maps.up_mm, (-170.0, -70.0, 120.0), (-72.0, -44.0, -32.0))
+        line = line + np.interp(0.0, maps.up_mm[::-1], maps.wall_mm[::-1]) - 14.0
         sensitivity *= 0.05 + 0.95 / (1.0 + np.exp(-(maps.back_mm[None, :] - line[:, None]) / 4.0))
     return sensitivity.astype(np.float32)[None]
 
 
 def _acquire(ideal: Floats, protocol: Protocol, rng: np.random.Generator) -> Floats:
     """Pass ideal images through k-space: sampling, ghosts, noise; return magnitudes."""
-    size = protocol.matrix
+    size = ideal.shape[1]
     frequencies = fft.fftfreq(size)
     kspace = fft.fft2(ideal)
     window = np.outer(*(_window(frequencies, share) for share in protocol.acquired))
@@ -212,7 +217,8 @@ def _acquire(ideal: Floats, protocol: Protocol, rng: np.random.Generator) -> Flo
     sigma = protocol.noise * _marrow_signal(protocol) * size
     noise = rng.standard_normal((2, *ideal.shape), dtype=np.float32) * np.float32(sigma)
     kspace += (noise[0] + 1j * noise[1]) * (window > 0.02)
-    return np.abs(fft.ifft2(kspace)).astype(np.float32)
+    kept = slice(_OVERSAMPLING, -_OVERSAMPLING)
+    return np.abs(fft.ifft2(kspace)[:, kept, kept]).astype(np.float32)
 
 
 def _window(frequencies: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:

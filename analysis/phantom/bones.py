@@ -40,15 +40,18 @@ class BodyFrame:
         self.v: Floats = dz * cosine - dy * sine
         self.w: Floats = box.x - np.float32(lateral)
 
+    def bend(self, rng: np.random.Generator, canvas: Canvas, by_mm: float, width_mm: float) -> "BodyFrame":
+        """Shift its coordinates about a little, so that what is drawn in them looks grown."""
+        width = (width_mm, width_mm, width_mm)
+        for name in ("u", "v", "w"):
+            shift = smooth_noise(rng, self.box, canvas.resolution, width)
+            setattr(self, name, getattr(self, name) + np.float32(by_mm) * shift)
+        return self
+
     def ellipsoid(self, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Floats:
         """Relative radius (1 on the surface) around `centre`, given along (u, v, w)."""
         parts = zip((self.u, self.v, self.w), centre, radii, strict=True)
         return np.sqrt(sum((((axis - at) / radius) ** 2 for axis, at, radius in parts), np.float32(0.0)))
-
-
-def _frame(canvas: Canvas, body: Body, half: tuple[float, float, float]) -> BodyFrame | None:
-    box = canvas.box(body.centre, half)
-    return None if box is None else BodyFrame(box, body.centre, body.tilt_rad)
 
 
 def _soft_minimum(first: Floats, second: Floats, softness: float) -> Floats:
@@ -104,13 +107,14 @@ def paint_bodies(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
     """Paint every vertebral body with its ligaments, cortex, marrow, vein and lesions."""
     for body in patient.spine.bodies:
         reach = max(body.depth_mm, body.height_mm) * 0.78 + 6
-        frame = _frame(canvas, body, (body.width_mm / 2 + 5, reach, reach))
+        box = canvas.box(body.centre, (body.width_mm / 2 + 5, reach, reach))
         own_fat = float(np.clip(patient.fat_fraction + rng.normal(0.0, 0.022), 0.05, 0.9))
-        if frame is None:
+        if box is None:
             continue
+        frame = BodyFrame(box, body.centre, body.tilt_rad).bend(rng, canvas, 0.35, 6.0)
         walls, plates = _body_depth(frame, body)
         depth = _soft_minimum(walls, plates, 0.55)
-        box, inside = frame.box, depth > 0
+        inside = depth > 0
         ligament = (walls > -0.8) & (plates > -2.0) & ~inside & (np.abs(frame.w) < 13)
         canvas.paint(box, ligament, Tissue.LIGAMENT, 0.14, 0.02)
         canvas.paint(box, inside, Tissue.CORTEX, 0.07, 0.02, level=body.level)
@@ -118,17 +122,17 @@ def paint_bodies(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         water, fat = _marrow(rng, canvas, frame, patient, own_fat)
         canvas.paint(box, inner & inside, Tissue.MARROW, water, fat, level=body.level)
         if not body.sacral:
-            _paint_vein(canvas, frame, body, inside)
+            _paint_vein(canvas, frame, body, inside, float(rng.uniform(0.35, 1.0)))
         for lesion in body.lesions:
             _paint_lesion(canvas, frame, lesion, inside & (plates > 0.6), body)
 
 
-def _paint_vein(canvas: Canvas, frame: BodyFrame, body: Body, inside: Mask) -> None:
+def _paint_vein(canvas: Canvas, frame: BodyFrame, body: Body, inside: Mask, size: float) -> None:
     """Paint the basivertebral vein: a wedge from the middle of the back wall, in a sheath of fat."""
     inward = body.depth_mm / 2 - frame.u
-    taper = np.clip(1.0 - inward / 13.0, 0.0, 1.0)
-    sheath = (np.abs(frame.v) < 2.6 * taper) & (np.abs(frame.w) < 1.5 + 6.0 * taper) & (inward < 12) & inside
-    canvas.paint(frame.box, sheath, Tissue.VEIN, 0.45, 0.5, level=body.level)
+    taper = np.clip(1.0 - inward / (13.0 * size), 0.0, 1.0)
+    sheath = (np.abs(frame.v) < 2.2 * taper) & (np.abs(frame.w) < 1.0 + 5.0 * size * taper) & (inward < 12) & inside
+    canvas.paint(frame.box, sheath, Tissue.VEIN, 0.45, 0.45, level=body.level)
     vein = sheath & (np.abs(frame.v) < 1.0 * taper) & (inward < 10)
     canvas.paint(frame.box, vein, Tissue.VEIN, 0.7, 0.08, level=body.level)
 
@@ -152,6 +156,7 @@ def paint_discs(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Genera
         if box is None:
             continue
         frame = BodyFrame(box, (lateral, back, up), (above.tilt_rad + below.tilt_rad) / 2)
+        frame.bend(rng, canvas, 0.4, 5.0)
         _paint_disc(canvas, frame, disc, Tissue.DISC + 3 * number, (depth, width), rng)
 
 
@@ -194,13 +199,13 @@ def paint_arches(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         box = canvas.box((lateral, back + 30, up - 6), (48, 42, 40))
         if box is None:
             continue
-        frame = BodyFrame(box, body.centre, body.tilt_rad)
+        frame = BodyFrame(box, body.centre, body.tilt_rad).bend(rng, canvas, 0.9, 7.0)
         depth = _arch_depth(frame, body, patient.spine.canal_mm, rng)
         outside_body = canvas.labels[box.where] == 0
         bone = (depth > 0) & outside_body & ((frame.u > body.depth_mm / 2 - 3) | (np.abs(frame.w) > 8))
         water, fat = _marrow(rng, canvas, frame, patient, fat_fraction)
         canvas.paint(box, bone, Tissue.CORTEX, 0.06, 0.02)
-        canvas.paint(box, bone & (depth > 0.9), Tissue.MARROW, water, fat)
+        canvas.paint(box, bone & (depth > 0.7), Tissue.MARROW, water, fat)
 
 
 def _arch_depth(
@@ -212,8 +217,9 @@ def _arch_depth(
     thoracic = body.name.startswith("T")
     behind = wall + canal_mm + (1.5 if thoracic else 3.0)
     pedicle_at = 11.5 if thoracic else 12.5 + 0.10 * (body.width_mm - 40)
-    pedicle = 1.0 - np.sqrt(((w - pedicle_at) / 4.4) ** 2 + ((v - 0.20 * height) / (0.27 * height)) ** 2)
-    pedicle = np.where((u > wall - 4) & (u < wall + 14), pedicle * 4.4, -9.0)
+    neck = 0.25 * height + 0.9 * np.abs(u - wall - 4.0) / 3.0
+    pedicle = 1.0 - np.sqrt(((w - pedicle_at) / 4.6) ** 2 + ((v - 0.22 * height) / neck) ** 2)
+    pedicle = np.where((u > wall - 4) & (u < wall + 15), pedicle * 4.6, -9.0)
     lamina_at = behind + 2.0 - 0.40 * w
     lamina = np.minimum(3.3 - np.abs(u - lamina_at - 0.10 * (v + 6)), 9.5 - np.abs(v + 0.18 * height))
     lamina = np.minimum(lamina, 16.0 - w)
@@ -221,9 +227,9 @@ def _arch_depth(
     tip = behind + float(rng.normal(27.0, 2.0)) * (0.85 if thoracic or body.name == "L5" else 1.0)
     reach = np.clip((u - behind) / (tip - behind), 0.0, 1.0)
     middle = -0.30 * height - droop * (u - behind)
-    half = (4.5 if thoracic else 7.2) + 3.2 * reach**2 + float(rng.normal(0.0, 0.6))
-    process = _soft_minimum((half - np.abs(v - middle)) * 1.0, np.minimum(tip - u, u - behind + 3.0), 1.2)
-    process = np.minimum(process, 3.0 + 1.0 * reach - w)
+    half = (4.5 if thoracic else 7.0) + 3.6 * reach**1.5 + float(rng.normal(0.0, 0.8))
+    process = _soft_minimum(half - np.abs(v - middle), _soft_minimum(tip - u, u - behind + 3.0, 1.5), 2.2)
+    process = _soft_minimum(process, 3.4 + 1.2 * reach - w, 0.8)
     joint_at = 15.5 + 0.12 * (body.width_mm - 40)
     upper = 1.0 - _ellipsoid(u - wall - 14.0, v - 0.62 * height, w - joint_at - 1.5, (4.4, 9.5, 4.6))
     lower = 1.0 - _ellipsoid(u - wall - 20.0, v + 0.72 * height, w - joint_at + 1.5, (4.6, 10.5, 5.0))
@@ -245,7 +251,7 @@ def paint_sacrum(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         box = canvas.box((lateral, back + 8, up), (50, 40, 34))
         if box is None:
             continue
-        frame = BodyFrame(box, body.centre, body.tilt_rad)
+        frame = BodyFrame(box, body.centre, body.tilt_rad).bend(rng, canvas, 0.9, 8.0)
         u, v, w = frame.u, frame.v, np.abs(frame.w)
         half = body.height_mm / 2 + 1.2
         slope = 0.30 * np.clip(w - 14.0, 0.0, 40.0) if number == 0 else 0.0
@@ -260,4 +266,4 @@ def paint_sacrum(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         bone = np.broadcast_to(depth > 0, box.shape)
         water, fat = _marrow(rng, canvas, frame, patient, fat_fraction)
         canvas.paint(box, bone, Tissue.CORTEX, 0.06, 0.02)
-        canvas.paint(box, bone & (depth > 0.9), Tissue.MARROW, water, fat)
+        canvas.paint(box, bone & (depth > 0.7), Tissue.MARROW, water, fat)

@@ -126,7 +126,9 @@ def _paint_septa(canvas: Canvas, course: Course, rng: np.random.Generator) -> No
         return
     sheets = smooth_noise(rng, box, canvas.resolution, (14.0, 17.0, 6.0))
     under = (box.y < course.row(course.skin, box) - 3) & (box.y > course.row(course.fascia, box) + 1)
-    canvas.paint(box, under & (np.abs(sheets) < 0.035), Tissue.LIGAMENT, 0.25, 0.45)
+    canvas.paint(box, under & (np.abs(sheets) < 0.045), Tissue.LIGAMENT, 0.22, 0.35)
+    layer = course.row(0.45 * course.skin + 0.55 * course.fascia, box) + 1.5 * sheets
+    canvas.paint(box, under & (np.abs(box.y - layer) < 0.45), Tissue.LIGAMENT, 0.2, 0.35)
 
 
 def _paint_bowel(canvas: Canvas, course: Course, rng: np.random.Generator) -> None:
@@ -163,7 +165,9 @@ def _paint_back_muscle(
     region = (depth > 7.0 - 0.25 * np.clip(aside - 18.0, 0.0, 20.0)) & (box.y < end)
     streaks = smooth_noise(rng, box, canvas.resolution, (3.5, 16.0, 2.6))
     patches = smooth_noise(rng, box, canvas.resolution, (9.0, 30.0, 8.0))
-    deep = np.clip(1.0 - (depth - 18.0) / 20.0, 0.0, 1.0)  # the deep multifidus turns to fat first
+    low = np.clip((-40.0 - box.z) / 60.0, 0.0, 1.0)
+    # The deep multifidus turns to fat first, and most of all over the sacrum.
+    deep = np.clip(1.0 - (depth - 18.0) / 20.0, 0.0, 1.0) + 1.2 * low
     fat = (
         patient.muscle_fat * (0.5 + 1.3 * deep) + 0.10 * patches + (0.05 + 0.5 * patient.muscle_fat) * streaks
     )
@@ -216,9 +220,9 @@ def paint_vessels(
         centre = body.centre
         up, back = centre[2], centre[1] - np.cos(body.tilt_rad) * (body.depth_mm / 2 * 0.9 + 2.6)
         box = canvas.box((0.0, float(back), up), (40.0, 6.0, 6.0))
-        if box is not None:
-            gap = np.sqrt((box.y - back) ** 2 + (box.z - up - float(rng.normal(0, 1))) ** 2)
-            canvas.paint(box, np.broadcast_to(gap < 1.3, box.shape), Tissue.BLOOD, 0.05)
+        if box is not None and rng.random() < 0.7:
+            gap = np.sqrt((box.y - back) ** 2 + (box.z - up - float(rng.normal(0, 2))) ** 2)
+            canvas.paint(box, gap < float(rng.uniform(0.6, 1.4)), Tissue.BLOOD, 0.05)
 
 
 def paint_canal(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator) -> None:
@@ -227,7 +231,8 @@ def paint_canal(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: 
     if box is None:
         return
     spine = patient.spine
-    depth, aside = course.depth(box), box.x - course.row(course.lateral, box)
+    depth = course.depth(box) + 0.35 * smooth_noise(rng, box, canvas.resolution, (9.0, 9.0, 9.0))
+    aside = box.x - course.row(course.lateral, box)
     radius, offset = _sac(canvas, spine, box)
     middle = offset + radius
     reach = np.sqrt(((depth - middle) / radius) ** 2 + (aside / (1.32 * radius)) ** 2)
@@ -240,7 +245,7 @@ def paint_canal(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: 
     cord = ((depth - cord_at) / np.maximum(thick, 1e-3)) ** 2 + (
         aside / np.maximum(1.2 * thick, 1e-3)
     ) ** 2 < 1.0
-    roots = _roots(canvas, box, depth, rng)
+    roots = _roots(canvas, box, course.depth(box), rng)
     behind = (depth - middle) / np.maximum(radius, 1.0)
     low = np.clip((spine.conus_mm + 15.0 - box.z) / 25.0, 0.0, 1.0)
     fewer = np.clip((spine.conus_mm - box.z) / 190.0, 0.0, 1.0)
@@ -254,7 +259,7 @@ def _sac(canvas: Canvas, spine: Spine, box: Box) -> tuple[Floats, Floats]:
     sacrum, z = spine.body(Level.S1), canvas.z
     end = sacrum.centre[2] - 26.0
     size = np.interp(z, (end - 2, end + 8, end + 45, 0.0, 90.0, 170.0), (0.01, 0.30, 0.82, 1.0, 1.0, 0.92))
-    offset = np.interp(z, (end, sacrum.centre[2] + 12, sacrum.centre[2] + 45, 0.0), (5.0, 4.2, 1.6, 1.0))
+    offset = np.interp(z, (end, sacrum.centre[2] + 12, sacrum.centre[2] + 45, 0.0), (5.0, 3.6, 0.7, 0.1))
     for disc in spine.discs:
         top, bottom = spine.bodies[disc.above], spine.bodies[disc.below]
         at = (top.centre[2] + bottom.centre[2]) / 2
@@ -292,11 +297,11 @@ def paint_foramina(canvas: Canvas, patient: SimulatedPatient) -> None:
         towards_back = np.array([np.cos(tilt), np.sin(tilt)])
         wall = np.array([back, up]) + towards_back * body.depth_mm / 2
         ganglion = wall + towards_back * 5.0 - body.up * 0.32 * body.height_mm
-        pad = wall + towards_back * (patient.spine.canal_mm + 4.5) - body.up * 0.62 * body.height_mm
+        pad = wall + towards_back * (patient.spine.canal_mm + 3.0) - body.up * 0.66 * body.height_mm
         for side in (-1.0, 1.0):
             at = (lateral + side * 16.0, float(ganglion[0]), float(ganglion[1]))
             _paint_ball(canvas, at, (6.0, 3.0, 3.4), Tissue.NERVE, 0.72, 0.08)
-        _paint_ball(canvas, (lateral, float(pad[0]), float(pad[1])), (6.0, 5.0, 9.0), Tissue.FAT, 0.06, 0.90)
+        _paint_ball(canvas, (lateral, float(pad[0]), float(pad[1])), (5.0, 3.4, 9.5), Tissue.FAT, 0.06, 0.90)
 
 
 def _paint_ball(

@@ -203,11 +203,14 @@ def smooth_noise(
         for size, step, width in zip(box.shape, steps, width_mm, strict=True)
     ]
     field: Floats = rng.standard_normal([int(axis[-1]) + 2 for axis in axes], dtype=np.float32)
-    for number, axis in enumerate(axes):
-        low = axis.astype(np.intp)
-        part = (axis - low).astype(np.float32).reshape([-1 if n == number else 1 for n in range(3)])
+    # From the last axis to the first, so that only the last step works on the full size, plane by plane.
+    for number in (2, 1, 0):
+        low = axes[number].astype(np.intp)
+        part = (axes[number] - low).reshape([-1 if n == number else 1 for n in range(3)])
         # Weights of equal power keep the variance even between lattice points.
         scale = np.sqrt(part**2 + (1.0 - part) ** 2)
-        lower, upper = np.take(field, low, axis=number), np.take(field, low + 1, axis=number)
-        field = (lower * (1.0 - part) + upper * part) / scale
-    return field.astype(np.float32, copy=False)
+        upper = np.take(field, low + 1, axis=number) * (part / scale)
+        field = np.take(field, low, axis=number)
+        field *= (1.0 - part) / scale
+        field += upper
+    return field
