@@ -34,7 +34,7 @@ def draw_anatomy(patient: SimulatedPatient, resolution: Resolution | None = None
     bones.paint_sacrum(canvas, patient, rngs[2])
     bones.paint_discs(canvas, patient, rngs[3])
     bones.paint_bodies(canvas, patient, rngs[4])
-    bones.paint_arches(canvas, patient, rngs[5])
     soft.paint_foramina(canvas, patient)
+    bones.paint_arches(canvas, patient, rngs[5])
     soft.paint_canal(canvas, patient, course, np.random.default_rng((patient.seed, 6)))
     return canvas.finish(course.wall)

@@ -224,10 +224,10 @@ def _arch_depth(
     lamina = np.minimum(3.3 - np.abs(u - lamina_at - 0.10 * (v + 6)), 9.5 - np.abs(v + 0.18 * height))
     lamina = np.minimum(lamina, 16.0 - w)
     droop = 0.55 if thoracic else 0.16
-    tip = behind + float(rng.normal(27.0, 2.0)) * (0.85 if thoracic or body.name == "L5" else 1.0)
+    tip = behind + float(rng.normal(29.0, 2.0)) * (0.85 if thoracic or body.name == "L5" else 1.0)
     reach = np.clip((u - behind) / (tip - behind), 0.0, 1.0)
     middle = -0.30 * height - droop * (u - behind)
-    half = (4.5 if thoracic else 7.0) + 3.6 * reach**1.5 + float(rng.normal(0.0, 0.8))
+    half = (4.5 if thoracic else 8.2) + 4.0 * reach**1.5 + float(rng.normal(0.0, 0.8))
     process = _soft_minimum(half - np.abs(v - middle), _soft_minimum(tip - u, u - behind + 3.0, 1.5), 2.2)
     process = _soft_minimum(process, 3.4 + 1.2 * reach - w, 0.8)
     joint_at = 15.5 + 0.12 * (body.width_mm - 40)

@@ -115,6 +115,7 @@ def paint_torso(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: 
     )
     _paint_septa(canvas, course, rng)
     _paint_bowel(canvas, course, rng)
+    _paint_strands(canvas, course, rng)
     _paint_back_muscle(canvas, patient, course, rng)
     _paint_psoas(canvas, patient, course, rng)
 
@@ -129,6 +130,18 @@ def _paint_septa(canvas: Canvas, course: Course, rng: np.random.Generator) -> No
     canvas.paint(box, under & (np.abs(sheets) < 0.045), Tissue.LIGAMENT, 0.22, 0.35)
     layer = course.row(0.45 * course.skin + 0.55 * course.fascia, box) + 1.5 * sheets
     canvas.paint(box, under & (np.abs(box.y - layer) < 0.45), Tissue.LIGAMENT, 0.2, 0.35)
+
+
+def _paint_strands(canvas: Canvas, course: Course, rng: np.random.Generator) -> None:
+    """Paint small vessels and strands of tissue into the fat of the abdomen and the pelvis."""
+    box = canvas.box((0.0, -85.0, -30.0), (60.0, 85.0, 145.0))
+    if box is None:
+        return
+    strands = smooth_noise(rng, box, canvas.resolution, (6.0, 7.0, 4.0))
+    fat = (canvas.tissue[box.where] == Tissue.FAT) & (box.y < course.row(course.front, box))
+    deep = fat & (box.y > course.row(course.belly, box) + 25.0)
+    canvas.paint(box, deep & (np.abs(strands) < 0.16), Tissue.LIGAMENT, 0.25, 0.62)
+    canvas.paint(box, deep & (strands > 2.1), Tissue.BLOOD, 0.25, 0.2)
 
 
 def _paint_bowel(canvas: Canvas, course: Course, rng: np.random.Generator) -> None:
@@ -208,14 +221,14 @@ def paint_vessels(
         if box is None:
             return
         ahead = course.row(course.front, box) - radius - 4.0
-        spread = np.clip(fork - box.z, 0.0, 90.0)
-        size = np.where(box.z > fork, radius, 0.62 * radius)
+        past = 9.0 * np.log1p(np.exp((fork - box.z) / 9.0))
+        size = radius * (0.64 + 0.36 / (1.0 + np.exp((fork - box.z) / 6.0)))
         wander = 3.0 * np.sin(box.z / 31.0 + side)
         for leg in (1.0, -1.0):
-            at = side * offset + wander + (leg * 0.42 - side * 0.06) * spread
-            gap = np.sqrt((box.x - at) ** 2 + (box.y - ahead - 0.10 * spread) ** 2)
-            canvas.paint(box, (gap < size + 1.2) & (spread < 85), Tissue.LIGAMENT, 0.3, 0.05)
-            canvas.paint(box, (gap < size) & (spread < 85), Tissue.BLOOD, density)
+            at = side * offset + wander + (leg * 0.42 - side * 0.06) * past
+            gap = np.sqrt((box.x - at) ** 2 + (box.y - ahead - 0.08 * past) ** 2)
+            canvas.paint(box, gap < size + 1.1, Tissue.LIGAMENT, 0.3, 0.05)
+            canvas.paint(box, gap < size, Tissue.BLOOD, density)
     for body in patient.spine.bodies[:9]:
         centre = body.centre
         up, back = centre[2], centre[1] - np.cos(body.tilt_rad) * (body.depth_mm / 2 * 0.9 + 2.6)
@@ -286,7 +299,9 @@ def paint_epidural_fat(canvas: Canvas, patient: SimulatedPatient, course: Course
     sacrum = patient.spine.body(Level.S1).centre[2]
     room = np.interp(canvas.z, (sacrum - 80, sacrum - 20, sacrum + 20), (0.15, 0.75, 1.0)).astype(np.float32)
     reach = (patient.spine.canal_mm + 3.0) * room[box.where[1]][None, :, None]
-    canvas.paint(box, (depth > -3.0) & (depth < reach) & (aside < 21.0), Tissue.FAT, 0.08, 0.88)
+    tube = (depth > -3.0) & (depth < reach)
+    canvas.paint(box, tube & (aside < 21.0), Tissue.LIGAMENT, 0.5, 0.3)
+    canvas.paint(box, tube & (aside < 10.5), Tissue.FAT, 0.08, 0.88)
 
 
 def paint_foramina(canvas: Canvas, patient: SimulatedPatient) -> None:
@@ -296,12 +311,15 @@ def paint_foramina(canvas: Canvas, patient: SimulatedPatient) -> None:
         tilt, (lateral, back, up) = body.tilt_rad, body.centre
         towards_back = np.array([np.cos(tilt), np.sin(tilt)])
         wall = np.array([back, up]) + towards_back * body.depth_mm / 2
-        ganglion = wall + towards_back * 5.0 - body.up * 0.32 * body.height_mm
+        ganglion = wall + towards_back * 5.5 - body.up * 0.30 * body.height_mm
+        below = wall + towards_back * 4.5 - body.up * 0.62 * body.height_mm
         pad = wall + towards_back * (patient.spine.canal_mm + 3.0) - body.up * 0.66 * body.height_mm
         for side in (-1.0, 1.0):
-            at = (lateral + side * 16.0, float(ganglion[0]), float(ganglion[1]))
-            _paint_ball(canvas, at, (6.0, 3.0, 3.4), Tissue.NERVE, 0.72, 0.08)
-        _paint_ball(canvas, (lateral, float(pad[0]), float(pad[1])), (5.0, 3.4, 9.5), Tissue.FAT, 0.06, 0.90)
+            at = lateral + side * 16.0
+            _paint_ball(canvas, (at, *ganglion.tolist()), (9.0, 6.5, 7.5), Tissue.FAT, 0.08, 0.88)
+            _paint_ball(canvas, (at, *below.tolist()), (8.0, 4.5, 7.0), Tissue.FAT, 0.08, 0.88)
+            _paint_ball(canvas, (at, *ganglion.tolist()), (6.0, 2.8, 3.3), Tissue.NERVE, 0.72, 0.08)
+        _paint_ball(canvas, (lateral, *pad.tolist()), (5.0, 3.4, 9.5), Tissue.FAT, 0.06, 0.90)
 
 
 def _paint_ball(
