@@ -1,0 +1,174 @@
+"""Every coded concept of our results, in one table.
+
+Meanings are never typed: they come from the PS3.16 dictionary that pydicom carries. What DICOM has no code
+for is declared as our own scheme, 99OSTEONODE, and every document that uses it says so.
+
+References
+----------
+DICOM PS3.16, Content Mapping Resource; PS3.3 section 8, Encoding of coded entry data.
+"""
+
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from analysis.domain.acquisition import Contrast, Plane
+from analysis.domain.findings import Target, Verdict
+from analysis.domain.segmentation import Level
+
+__all__ = [
+    "ABOUT",
+    "ABSTENTION",
+    "CONFIGURATION_DIGEST",
+    "DECISION_THRESHOLD",
+    "ECHO_TIME",
+    "FINDING_SITE_OF",
+    "INPUT_DIGEST",
+    "INTENDED_USE",
+    "INVERSION_TIME",
+    "MODEL_COHORT",
+    "MODEL_DIGEST",
+    "PLANE_OF",
+    "PRIVATE_SCHEME",
+    "PROBABILITY_LOWER_OF",
+    "PROBABILITY_OF",
+    "PROBABILITY_UPPER_OF",
+    "QUALITATIVE_EVALUATIONS",
+    "RATIO",
+    "REPETITION_TIME",
+    "SIGNAL_OF",
+    "TARGET_OF",
+    "USED_FOR_RESULT",
+    "VBQ_OF",
+    "VERDICT_OF",
+    "WEIGHTING",
+    "WEIGHTING_REASON",
+    "private_scheme",
+    "structure_of",
+]
+
+PRIVATE_SCHEME = "99OSTEONODE"
+
+
+def _own(value: str, meaning: str) -> Code:
+    return Code(value, PRIVATE_SCHEME, meaning)
+
+
+def private_scheme() -> Dataset:
+    """Declare 99OSTEONODE, so that a reader knows who is responsible for its meanings.
+
+    Returns
+    -------
+    Dataset
+        An item of the Coding Scheme Identification Sequence (PS3.3 C.12.1.1).
+    """
+    item = Dataset()
+    item.CodingSchemeDesignator = PRIVATE_SCHEME
+    item.CodingSchemeName = "OsteoNode private codes"
+    item.CodingSchemeResponsibleOrganization = "OsteoNode"
+    return item
+
+
+# --- Units (UCUM) ---------------------------------------------------------------------------------
+
+RATIO = Code("{ratio}", "UCUM", "ratio")
+"""A signal over another signal; OHIF prints the unit's code, so it reads "2.71 {ratio}"."""
+
+# --- Anatomy --------------------------------------------------------------------------------------
+
+FINDING_SITE_OF: dict[Level, Code] = {
+    Level.T11: codes.SCT.T11Vertebra,
+    Level.T12: codes.SCT.T12Vertebra,
+    Level.L1: codes.SCT.L1Vertebra,
+    Level.L2: codes.SCT.L2Vertebra,
+    Level.L3: codes.SCT.L3Vertebra,
+    Level.L4: codes.SCT.L4Vertebra,
+    Level.L5: codes.SCT.L5Vertebra,
+    # PS3.16 has no code for the first sacral segment alone.
+    Level.S1: codes.SCT.Sacrum,
+}
+"""PS3.16 CID 7602; bodies have no codes of their own there."""
+
+
+def structure_of(level: Level, *, certain: bool) -> Code:
+    """Return the anatomy of a vertebra; without a level where its name is not certain.
+
+    Parameters
+    ----------
+    level : Level
+        The label of its mask.
+    certain : bool
+        Whether the levels may be reported (`Segmentation.levels_certain`).
+
+    Returns
+    -------
+    Code
+        From SNOMED CT.
+    """
+    return FINDING_SITE_OF[level] if certain else codes.SCT.Vertebra
+
+
+PLANE_OF: dict[Plane, Code] = {
+    Plane.SAGITTAL: codes.SCT.Sagittal,
+    Plane.CORONAL: codes.SCT.Coronal,
+    Plane.AXIAL: codes.SCT.Transverse,
+}
+
+# --- What is predicted ----------------------------------------------------------------------------
+
+TARGET_OF: dict[Target, Code] = {
+    # Not in PS3.16, but in SNOMED CT itself.
+    Target.OSTEOPOROSIS: Code("64859006", "SCT", "Osteoporosis"),
+    Target.ABNORMAL_DENSITY: _own("ABNORMAL_BMD", "Abnormal bone density"),
+}
+"""Name of the category that is reported for each target."""
+VERDICT_OF: dict[Verdict, Code] = {
+    Verdict.LIKELY: _own("LIKELY", "Likely"),
+    Verdict.UNLIKELY: _own("UNLIKELY", "Unlikely"),
+    Verdict.INDETERMINATE: codes.SCT.Indeterminate,
+}
+PROBABILITY_OF: dict[Target, Code] = {
+    Target.OSTEOPOROSIS: _own("P_OSTEOPOROSIS", "Probability of osteoporosis"),
+    Target.ABNORMAL_DENSITY: _own("P_ABNORMAL_BMD", "Probability of abnormal bone density"),
+}
+"""DCM 122157 "Probability" alone would leave two numbers without a name: viewers show only the concept name."""
+PROBABILITY_LOWER_OF: dict[Target, Code] = {
+    Target.OSTEOPOROSIS: _own("P_OSTEO_LOW", "Probability of osteoporosis, 95 % interval from"),
+    Target.ABNORMAL_DENSITY: _own("P_ABN_BMD_LOW", "Probability of abnormal density, 95 % interval from"),
+}
+PROBABILITY_UPPER_OF: dict[Target, Code] = {
+    Target.OSTEOPOROSIS: _own("P_OSTEO_HIGH", "Probability of osteoporosis, 95 % interval to"),
+    Target.ABNORMAL_DENSITY: _own("P_ABN_BMD_HIGH", "Probability of abnormal density, 95 % interval to"),
+}
+DECISION_THRESHOLD = _own("THRESHOLD", "Decision threshold")
+ABSTENTION = _own("ABSTENTION", "Why no probability is given")
+
+# --- What is measured -----------------------------------------------------------------------------
+
+SIGNAL_OF: dict[Contrast, Code] = {
+    Contrast.T1: codes.DCM.T1WeightedMRSignalIntensity,
+    Contrast.T2: codes.DCM.T2WeightedMRSignalIntensity,
+}
+VBQ_OF: dict[Contrast, Code] = {
+    Contrast.T1: _own("VBQ_T1", "Vertebral bone quality score (T1)"),
+    Contrast.T2: _own("VBQ_T2", "Vertebral bone quality score (T2)"),
+}
+USED_FOR_RESULT = _own("USED", "Used for the result")
+
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+"""TID 1500 row 10; pydicom's dictionary has no UMLS."""
+
+# --- Where a result comes from --------------------------------------------------------------------
+
+REPETITION_TIME = _own("TR", "Repetition time")
+ECHO_TIME = _own("TE", "Echo time")
+INVERSION_TIME = _own("TI", "Inversion time")
+WEIGHTING = _own("WEIGHTING", "Weighting found from the header")
+WEIGHTING_REASON = _own("WEIGHTING_WHY", "Reason for the weighting")
+MODEL_DIGEST = _own("SHA_MODEL", "SHA-256 of the model")
+CONFIGURATION_DIGEST = _own("SHA_CONFIG", "SHA-256 of the configuration")
+INPUT_DIGEST = _own("SHA_INPUT", "SHA-256 of an input series")
+MODEL_COHORT = _own("COHORT", "Training cohort of the model")
+INTENDED_USE = _own("INTENDED_USE", "Intended use")
+ABOUT = _own("ABOUT", "About this result")
+"""Heading of the last section of the text report; CID 7001 is extensible and has none for this."""

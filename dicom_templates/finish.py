@@ -1,0 +1,69 @@
+"""The last touches that every result object gets: who made it, when, and for whom."""
+
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID
+
+from dicom_templates.codes import private_scheme
+from dicom_templates.options import ReportOptions
+from dicom_templates.patient_study import copy_patient_and_study, fit_to_charset
+from dicom_templates.provenance import MANUFACTURER, MODEL_NAME, Provenance, derive_uid
+
+__all__ = ["IMPLEMENTATION_CLASS_UID", "finish"]
+
+IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation", MANUFACTURER))
+_IMPLEMENTATION_VERSION_NAME = "OSTEONODE"
+
+
+def finish(
+    result: Dataset, source: Dataset, provenance: Provenance, options: ReportOptions, *, image: bool
+) -> None:
+    """Complete a result object in place.
+
+    Parameters
+    ----------
+    result : Dataset
+        With its own content and identifiers.
+    source : Dataset
+        Header of one source image.
+    provenance : Provenance
+        Who made it.
+    options : ReportOptions
+        When and where.
+    image : bool
+        Whether it is an image, whose series names a body part.
+    """
+    _say_who(result, provenance, options)
+    _say_when(result, options)
+    result.CodingSchemeIdentificationSequence = [private_scheme()]
+    # Our words adapt to the character set of the source, then its bytes are copied as they are.
+    fit_to_charset(result, source)
+    copy_patient_and_study(source, result, series_keywords=("BodyPartExamined",) if image else ())
+    result.file_meta = _file_meta(result)
+
+
+def _say_who(result: Dataset, provenance: Provenance, options: ReportOptions) -> None:
+    result.Manufacturer = MANUFACTURER
+    result.ManufacturerModelName = MODEL_NAME
+    result.DeviceSerialNumber = provenance.station
+    result.DeviceUID = provenance.device_uid
+    result.SoftwareVersions = provenance.software
+    result.StationName = provenance.station
+    if options.institution:
+        result.InstitutionName = options.institution
+
+
+def _say_when(result: Dataset, options: ReportOptions) -> None:
+    for prefix in ("Content", "InstanceCreation", "Series"):
+        setattr(result, f"{prefix}Date", options.date)
+        setattr(result, f"{prefix}Time", options.time)
+
+
+def _file_meta(result: Dataset) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = result.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
+    meta.TransferSyntaxUID = result.file_meta.TransferSyntaxUID
+    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationVersionName = _IMPLEMENTATION_VERSION_NAME
+    return meta

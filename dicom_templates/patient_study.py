@@ -1,0 +1,223 @@
+"""What every result copies from its source, byte for byte.
+
+A result that names its patient in another spelling, or in the same letters under another character set, is a
+patient of its own for an archive. So the encoded bytes are copied together with the character set they are in,
+and only our own words adapt to it.
+
+References
+----------
+DICOM PS3.3 C.7.1.1 Patient, C.7.2.1 General Study, C.7.2.2 Patient Study, C.12.1.1.2 Specific Character Set.
+"""
+
+from collections.abc import Iterable
+from copy import deepcopy
+
+from pydicom import DataElement, Dataset
+from pydicom.charset import convert_encodings
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag, Tag
+
+__all__ = ["age_in_years", "copy_patient_and_study", "fit_to_charset"]
+
+
+_REQUIRED = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""Type 1 and 2: present in every result, empty where the source is silent."""
+
+_OPTIONAL = (
+    "SpecificCharacterSet",
+    "TimezoneOffsetFromUTC",
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "TypeOfPatientID",
+    "OtherPatientIDs",
+    "OtherPatientIDsSequence",
+    "OtherPatientNames",
+    "PatientBirthTime",
+    "PatientMotherBirthName",
+    "EthnicGroup",
+    "PatientComments",
+    "QualityControlSubject",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "IssuerOfAccessionNumberSequence",
+    "StudyDescription",
+    "ProcedureCodeSequence",
+    "PhysiciansOfRecord",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "AdmissionID",
+    "IssuerOfAdmissionIDSequence",
+    "AdmittingDiagnosesDescription",
+    "AdditionalPatientHistory",
+    "PregnancyStatus",
+    "ClinicalTrialSponsorName",
+    "ClinicalTrialProtocolID",
+    "ClinicalTrialProtocolName",
+    "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName",
+    "ClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID",
+    "ClinicalTrialTimePointID",
+)
+
+_TEXT_VRS = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+_ASCII_CHARSETS = {"", "ISO_IR 6", "ISO 2022 IR 6"}
+_TRANSLITERATION = str.maketrans(
+    {
+        "ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss",
+        "\u2013": "-", "\u2014": "-", "\u2212": "-", "\u00d7": "x", "\u2265": ">=", "\u2264": "<=",
+        "\u00b1": "+/-", "\u00b2": "2", "\u00b3": "3", "\u00b7": "-", "\u2019": "'", "\u201e": '"',
+        "\u201c": '"', "\u201d": '"', "\u00a0": " ", "\u202f": " ",
+    }
+)  # fmt: skip
+
+
+def copy_patient_and_study(source: Dataset, result: Dataset, *, series_keywords: Iterable[str] = ()) -> None:
+    """Make a result belong to the patient and study of its source.
+
+    Parameters
+    ----------
+    source : Dataset
+        Header of one source image.
+    result : Dataset
+        The result; changed in place. Whatever it says about patient and study is replaced.
+    series_keywords : iterable of str
+        Attributes of the series that this kind of result also takes over ("BodyPartExamined").
+    """
+    for keyword in (*_REQUIRED, *_OPTIONAL, *series_keywords):
+        tag = Tag(keyword)
+        element = _element_as_encoded(source, tag)
+        if element is not None:
+            result[tag] = element
+        elif keyword in _REQUIRED:
+            setattr(result, keyword, "")
+        elif tag in result:
+            del result[tag]
+
+
+def _element_as_encoded(source: Dataset, tag: BaseTag) -> DataElement | RawDataElement | None:
+    """Return a copy of an element that writes the same bytes, or None if the source has none."""
+    if tag not in source:
+        return None
+    element = source.get_item(tag)
+    vr = dictionary_VR(tag)
+    if not isinstance(element, RawDataElement) or vr == "SQ" or not element.value:
+        return deepcopy(source[tag])
+    # The implicit syntax of a source leaves the VR out, and our results are explicit. All that is copied here
+    # is text, which has no byte order.
+    return RawDataElement(tag, vr, len(element.value), element.value, 0, False, True)
+
+
+def fit_to_charset(result: Dataset, source: Dataset) -> None:
+    """Rewrite our own words where the character set of the source cannot hold them.
+
+    To be called before the patient's data are copied, which must stay as they are.
+
+    Parameters
+    ----------
+    result : Dataset
+        Changed in place, at every depth.
+    source : Dataset
+        Its Specific Character Set becomes the result's.
+    """
+    encoding = _own_encoding(source)
+
+    def fit(_dataset: Dataset, element: DataElement) -> None:
+        if element.VR in _TEXT_VRS and element.value:
+            element.value = _map_text(element.value, encoding)
+
+    result.walk(fit)
+
+
+def _own_encoding(source: Dataset) -> str:
+    """Return the Python codec of the first character set; later ones need escape sequences, which we avoid."""
+    declared = source.get("SpecificCharacterSet") or ""
+    first = str(declared if isinstance(declared, str) else declared[0]).strip()
+    if first in _ASCII_CHARSETS:
+        return "ascii"
+    try:
+        return str(convert_encodings([first])[0])
+    except LookupError:
+        return "ascii"
+
+
+def _map_text(value: object, encoding: str) -> object:
+    if isinstance(value, str):
+        return fit_text(value, encoding)
+    return value
+
+
+def fit_text(text: str, encoding: str) -> str:
+    """Return the text as it is if the codec can hold it, else in its nearest plain spelling.
+
+    Parameters
+    ----------
+    text : str
+        Our own words.
+    encoding : str
+        A Python codec.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> fit_text("Wirbelkörper", "ascii")
+    'Wirbelkoerper'
+    >>> fit_text("Wirbelkörper", "latin-1")
+    'Wirbelkörper'
+    """
+    if text.isascii() or _encodable(text, encoding):
+        return text
+    plain = text.translate(_TRANSLITERATION)
+    return plain if _encodable(plain, encoding) else plain.encode("ascii", "replace").decode("ascii")
+
+
+def _encodable(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def age_in_years(source: Dataset) -> int | None:
+    """Read PatientAge, in whole years.
+
+    Parameters
+    ----------
+    source : Dataset
+        Header of one source image.
+
+    Returns
+    -------
+    int or None
+        None if the header is silent or unreadable; the birth date is not asked, because anonymised studies
+        keep a wrong one.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.PatientAge = "061Y"
+    >>> age_in_years(header)
+    61
+    """
+    told = str(source.get("PatientAge") or "").strip()
+    if not told.endswith("Y") or not told[:-1].isdigit():
+        return None
+    return int(told[:-1])

@@ -1,0 +1,217 @@
+"""The whole result set of one study: measurement report, segmentations, text report, summary image."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from highdicom.sr import ContentItem
+from pydicom import Dataset
+from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
+
+from analysis.domain.findings import Findings, Refusal, SeriesFindings
+from dicom_templates.finish import finish
+from dicom_templates.measurement_report import measurement_content
+from dicom_templates.options import ReportOptions, SrClass
+from dicom_templates.patient_study import age_in_years
+from dicom_templates.provenance import Provenance, provenance_of, refusal_provenance
+from dicom_templates.segmentation import SegmentNumbers, segmentation_object
+from dicom_templates.series_description import describe
+from dicom_templates.source_series import SourceSeries, source_series
+from dicom_templates.sr_document import evidence, sr_document
+from dicom_templates.study_report import StudyReport, compose, compose_refusal
+from dicom_templates.summary_image import summary_object
+from dicom_templates.summary_picture import draw_summary
+from dicom_templates.text_report import text_content
+
+__all__ = ["ResultObject", "build", "build_refusal", "report_of"]
+
+_STORAGE: dict[SrClass, UID] = {
+    SrClass.COMPREHENSIVE: ComprehensiveSRStorage,
+    SrClass.COMPREHENSIVE_3D: Comprehensive3DSRStorage,
+}
+_SERIES_NUMBER = {"sr": 9101, "text": 9102, "summary": 9103, "seg_t1": 9104, "seg_t2": 9105}
+"""High enough to stand behind the scanner's own in every list of series."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResultObject:
+    """One object to be sent.
+
+    Attributes
+    ----------
+    kind : str
+        "sr", "seg", "text" or "summary".
+    name : str
+        Unique within the result set: "sr", "seg_t1", "seg_t2", "text", "summary".
+    dataset : Dataset
+        Complete, with file meta information, ready for `dcmwrite(..., enforce_file_format=True)`.
+    """
+
+    kind: str
+    name: str
+    dataset: Dataset
+
+
+def build(
+    findings: Findings, sources: Mapping[str, Sequence[Dataset]], options: ReportOptions
+) -> tuple[ResultObject, ...]:
+    """Write the result set of one study.
+
+    Parameters
+    ----------
+    findings : Findings
+        What the analysis found; at least one series.
+    sources : mapping of str to sequence of Dataset
+        The headers of the analysed series, without pixel data, by Series Instance UID.
+    options : ReportOptions
+        How to write it.
+
+    Returns
+    -------
+    tuple of ResultObject
+        SR, a SEG for each series, text, summary; the same for the same arguments, down to the byte.
+
+    Raises
+    ------
+    ValueError
+        If a slice of an analysed volume has no source header.
+    """
+    matched = {
+        found.source.series_uid: source_series(found, sources[found.source.series_uid])
+        for found in findings.series
+    }
+    header = matched[findings.series[0].source.series_uid].header
+    provenance = provenance_of(findings, str(header.StudyInstanceUID), options)
+    report = report_of(findings, sources, options)
+    writer = _Writer(header, provenance, options, report)
+    segs = {
+        uid: writer.segmentation(found, matched[uid])
+        for uid, found in ((found.source.series_uid, found) for found in findings.series)
+        if found.segmentation.regions
+    }
+    listed = evidence(matched.values(), (seg.dataset for seg, _ in segs.values()))
+    content = measurement_content(
+        findings,
+        report,
+        provenance,
+        matched,
+        {uid: (seg.dataset, numbers) for uid, (seg, numbers) in segs.items()},
+    )
+    return (
+        writer.document("sr", _STORAGE[options.sr_class], content, listed),
+        *(seg for seg, _ in segs.values()),
+        writer.document("text", EnhancedSRStorage, text_content(report, provenance), listed),
+        writer.summary(),
+    )
+
+
+def build_refusal(
+    refusal: Refusal, source: Dataset, options: ReportOptions, *, software: str
+) -> tuple[ResultObject, ...]:
+    """Write the text report that explains a refusal, so that silence is explained in the archive.
+
+    Parameters
+    ----------
+    refusal : Refusal
+        Why nothing is reported.
+    source : Dataset
+        Header of any image of the study.
+    options : ReportOptions
+        How to write it.
+    software : str
+        Name and version of this program.
+
+    Returns
+    -------
+    tuple of ResultObject
+        The text report alone.
+    """
+    provenance = refusal_provenance(refusal, software, str(source.StudyInstanceUID), options)
+    report = compose_refusal(refusal, software, language=options.language, study_date=_study_date(source))
+    writer = _Writer(source, provenance, options, report)
+    content = text_content(report, provenance)
+    return (writer.document("text", EnhancedSRStorage, content, evidence((), [source])),)
+
+
+def report_of(
+    findings: Findings, sources: Mapping[str, Sequence[Dataset]], options: ReportOptions
+) -> StudyReport:
+    """Put findings into the words that every result object repeats; for a page or a terminal.
+
+    Parameters
+    ----------
+    findings, sources, options : Findings, mapping, ReportOptions
+        As for `build`.
+
+    Returns
+    -------
+    StudyReport
+    """
+    header = sources[findings.series[0].source.series_uid][0]
+    return compose(
+        findings, language=options.language, study_date=_study_date(header), age_years=age_in_years(header)
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Writer:
+    """Writes the objects of one result set, which share their patient, their maker and their words."""
+
+    header: Dataset
+    provenance: Provenance
+    options: ReportOptions
+    report: StudyReport
+
+    def document(
+        self, kind: str, storage: UID, content: ContentItem, listed: Sequence[Dataset]
+    ) -> ResultObject:
+        dataset = sr_document(
+            storage,
+            content,
+            listed,
+            uid=self.provenance.uid(kind, "instance"),
+            series_uid=self.provenance.uid(kind, "series"),
+            series_number=_SERIES_NUMBER[kind],
+            description=describe(self.report, kind),
+            predecessors=self.options.predecessors,
+        )
+        return self._finished(kind, kind, dataset, image=False)
+
+    def segmentation(
+        self, found: SeriesFindings, source: SourceSeries
+    ) -> tuple[ResultObject, SegmentNumbers]:
+        contrast = found.identification.contrast.value
+        name = f"seg_{contrast.lower()}"
+        dataset, numbers = segmentation_object(
+            found,
+            source,
+            self.provenance,
+            description=describe(self.report, "seg", contrast),
+            series_number=_SERIES_NUMBER[name],
+        )
+        return self._finished("seg", name, dataset, image=True), numbers
+
+    def summary(self) -> ResultObject:
+        dataset = summary_object(
+            draw_summary(self.report),
+            self.options,
+            uid=self.provenance.uid("summary", "instance"),
+            series_uid=self.provenance.uid("summary", "series"),
+            series_number=_SERIES_NUMBER["summary"],
+            description=describe(self.report, "summary"),
+        )
+        return self._finished("summary", "summary", dataset, image=True)
+
+    def _finished(self, kind: str, name: str, dataset: Dataset, *, image: bool) -> ResultObject:
+        finish(dataset, self.header, self.provenance, self.options, image=image)
+        return ResultObject(kind, name, dataset)
+
+
+def _study_date(header: Dataset) -> date | None:
+    told = str(header.get("StudyDate") or "").strip()
+    if len(told) != 8 or not told.isdigit():
+        return None
+    try:
+        return date(int(told[:4]), int(told[4:6]), int(told[6:]))
+    except ValueError:
+        return None

@@ -1,0 +1,405 @@
+"""The summary picture: one look tells what was found, in which images, and how far to trust it.
+
+Drawn for a dark reading room on 1024 x 768 units. Meaning never rests on colour alone, and the colours differ for
+every kind of colour vision (Okabe and Ito 2008).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.domain.acquisition import Contrast
+from analysis.domain.findings import Verdict
+from dicom_templates.canvas import Canvas, Colour, Point
+from dicom_templates.mid_sagittal import NamedOutline, SagittalPicture
+from dicom_templates.study_report import VBQ_BY_DECADE, Answer, LevelRow, StudyReport
+
+__all__ = ["draw_summary"]
+
+_WIDTH, _HEIGHT = 1024, 768
+_SCALE = 1.5
+
+_BACKGROUND: Colour = (13, 16, 21)
+_PANEL: Colour = (23, 28, 35)
+_RULE: Colour = (52, 60, 72)
+_BRIGHT: Colour = (236, 240, 245)
+_QUIET: Colour = (164, 174, 188)
+_WARNING: Colour = (240, 228, 66)
+_BODY: Colour = (86, 180, 233)
+_EXCLUDED: Colour = (230, 159, 0)
+_VERDICT_COLOUR: dict[Verdict, Colour] = {
+    Verdict.LIKELY: (230, 159, 0),
+    Verdict.UNLIKELY: (86, 180, 233),
+    Verdict.INDETERMINATE: (176, 183, 195),
+}
+
+_LEFT = 24.0
+_RIGHT = 1000.0
+_IMAGE_WIDTH = 270.0
+_GAP = 16.0
+_CARD_LEFT = 604.0
+_CARD_WIDTH = _RIGHT - _CARD_LEFT
+_BODY_TEXT = 12.5
+
+
+def draw_summary(report: StudyReport) -> npt.NDArray[np.uint8]:
+    """Draw the summary picture.
+
+    Parameters
+    ----------
+    report : StudyReport
+        What the reader is told.
+
+    Returns
+    -------
+    ndarray of uint8, shape (1152, 1536, 3)
+        sRGB.
+    """
+    canvas = Canvas(_WIDTH, _HEIGHT, scale=_SCALE, background=_BACKGROUND)
+    top = _warning(canvas, report)
+    top = _heading(canvas, report, top)
+    bottom = _images(canvas, report, top)
+    _levels(canvas, report, bottom + _GAP)
+    below = top
+    for answer in report.answers:
+        below = _answer(canvas, report, answer, below) + 12.0
+    if not report.answers:
+        below = _no_model(canvas, report, below) + 12.0
+    below = _bone_quality(canvas, report, below) + 12.0
+    _about(canvas, report, below)
+    return canvas.finish()
+
+
+def _warning(canvas: Canvas, report: StudyReport) -> float:
+    """Draw the warning over the whole width, before anything else."""
+    if not report.warning:
+        return 0.0
+    canvas.box((0, 0), (_WIDTH, 34), fill=_WARNING)
+    words = report.texts("simulated_short")
+    canvas.text((_WIDTH / 2, 23), words, size=16, colour=(0, 0, 0), bold=True, anchor="ms")
+    return 34.0
+
+
+def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
+    canvas.text((_LEFT, top + 33), report.title, size=20, colour=_BRIGHT, bold=True)
+    made = report.software
+    if report.study_date:
+        made = f"{report.texts('study_of', date=report.study_date)}   {made}"
+    canvas.text((_RIGHT, top + 33), made, size=_BODY_TEXT, colour=_QUIET, anchor="rs")
+    return top + 48.0
+
+
+# --- Images ---------------------------------------------------------------------------------------
+
+
+def _images(canvas: Canvas, report: StudyReport, top: float) -> float:
+    height = 560.0 - top
+    for place, contrast in enumerate((Contrast.T1, Contrast.T2)):
+        corner = (_LEFT + place * (_IMAGE_WIDTH + _GAP), top)
+        shown = next((one for one in report.pictures if one.contrast is contrast), None)
+        canvas.box(corner, (_IMAGE_WIDTH, height), fill=_PANEL, radius=6)
+        if shown is None:
+            words = report.texts("no_series", contrast=contrast.value)
+            middle = (corner[0] + _IMAGE_WIDTH / 2, top + height / 2)
+            canvas.text(middle, words, size=_BODY_TEXT, colour=_QUIET, anchor="ms")
+        else:
+            _image(canvas, shown, corner, height)
+    return top + height
+
+
+def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, height: float) -> None:
+    left, top = corner
+    name = shown.contrast.value
+    canvas.text((left + 12, top + 24), name, size=17, colour=_BRIGHT, bold=True)
+    canvas.text((left + 46, top + 23), shown.caption, size=_BODY_TEXT, colour=_QUIET)
+    view = _View.fit(shown, (left, top + 34), (_IMAGE_WIDTH, height - 34))
+    canvas.picture(view.corner, view.size, view.grey(shown))
+    for outline in shown.outlines:
+        _outline(canvas, outline, view.place)
+    _ruler(canvas, view)
+
+
+def _outline(
+    canvas: Canvas, outline: NamedOutline, place: Callable[[npt.NDArray[np.float64]], list[Point]]
+) -> None:
+    points = place(outline.points)
+    left = min(point[0] for point in points)
+    middle = sum(point[1] for point in points) / len(points)
+    colour = _BODY if outline.usable else _EXCLUDED
+    if outline.usable:
+        canvas.line(points, colour=colour, width=1.6)
+    else:
+        canvas.dashed(points, colour=colour, width=1.6, dash=4)
+    width = canvas.width_of(outline.name, size=13, bold=True)
+    canvas.box((left - width - 15, middle - 10), (width + 9, 20), fill=_BACKGROUND, radius=4)
+    canvas.text((left - 10, middle), outline.name, size=13, colour=colour, bold=True, anchor="rm")
+
+
+class _View:
+    """The part of a slice around the bodies that fills a rectangle, and the way from pixels to it."""
+
+    def __init__(
+        self, corner: Point, size: Point, rows: slice, columns: slice, shown: SagittalPicture
+    ) -> None:
+        self.corner, self.size = corner, size
+        self._rows, self._columns = rows, columns
+        self._units = (
+            size[0] / (columns.stop - columns.start),
+            size[1] / (rows.stop - rows.start),
+        )
+        self.units_per_mm = self._units[1] / shown.spacing_mm[0]
+
+    @classmethod
+    def fit(cls, shown: SagittalPicture, corner: Point, size: Point) -> "_View":
+        """Choose the largest sensible part of the slice with the proportions of the rectangle."""
+        row_mm, column_mm = shown.spacing_mm
+        rows, columns = shown.pixels.shape
+        points = np.concatenate([one.points for one in shown.outlines]) if shown.outlines else None
+        if points is None:
+            centre, tall = (columns / 2, rows / 2), rows * row_mm
+        else:
+            low, high = points.min(axis=0), points.max(axis=0)
+            centre = (float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2)
+            tall = 1.22 * float(high[1] - low[1]) * row_mm
+        tall = min(tall, rows * row_mm, columns * column_mm * size[1] / size[0])
+        wide = tall * size[0] / size[1]
+        return cls(
+            corner,
+            size,
+            _window(centre[1], tall / row_mm, rows),
+            _window(centre[0], wide / column_mm, columns),
+            shown,
+        )
+
+    def grey(self, shown: SagittalPicture) -> npt.NDArray[np.uint8]:
+        """Return the part as grey levels, windowed to what it shows."""
+        part = shown.pixels[self._rows, self._columns]
+        low, high = np.percentile(part, (1.0, 99.5))
+        levels = np.clip((part - low) / max(float(high - low), 1e-6), 0.0, 1.0)
+        return np.asarray(np.round(255 * levels), dtype=np.uint8)
+
+    def place(self, points: npt.NDArray[np.float64]) -> list[Point]:
+        """Return points of the slice on the canvas."""
+        x = self.corner[0] + (points[:, 0] - self._columns.start) * self._units[0]
+        y = self.corner[1] + (points[:, 1] - self._rows.start) * self._units[1]
+        return [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+
+
+def _window(centre: float, length: float, limit: int) -> slice:
+    length = min(round(length), limit)
+    start = min(max(round(centre - length / 2), 0), limit - length)
+    return slice(start, start + length)
+
+
+def _ruler(canvas: Canvas, view: _View) -> None:
+    length = 50 * view.units_per_mm
+    right, y = view.corner[0] + view.size[0] - 12, view.corner[1] + view.size[1] - 12
+    canvas.line([(right - length, y), (right, y)], colour=_BRIGHT, width=1.5)
+    for x in (right - length, right):
+        canvas.line([(x, y - 4), (x, y)], colour=_BRIGHT, width=1.5)
+    canvas.text((right - length / 2, y - 7), "5 cm", size=11.5, colour=_BRIGHT, anchor="ms")
+
+
+# --- Answers --------------------------------------------------------------------------------------
+
+
+def _answer(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> float:
+    height = 148.0
+    left = _CARD_LEFT + 16
+    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=_PANEL, radius=6)
+    canvas.text((left, top + 27), answer.name, size=16, colour=_BRIGHT, bold=True)
+    _chip(canvas, answer, (_RIGHT - 14, top + 10))
+    width = _CARD_WIDTH - 32
+    if answer.value:
+        canvas.text((left, top + 66), answer.value, size=30, colour=_BRIGHT, bold=True)
+        after = left + canvas.width_of(answer.value, size=30, bold=True) + 14
+        canvas.text((after, top + 66), answer.interval, size=_BODY_TEXT, colour=_QUIET)
+        _risk_scale(canvas, report, answer, top + 84)
+        canvas.paragraph(
+            (left, top + 132), answer.basis, size=_BODY_TEXT, colour=_QUIET, width=width, most_lines=1
+        )
+    else:
+        words = "; ".join(answer.reasons) or report.texts("no_number")
+        y = canvas.paragraph((left, top + 54), words, size=13, colour=_BRIGHT, width=width, most_lines=4)
+        canvas.paragraph(
+            (left, y + 4), answer.basis, size=_BODY_TEXT, colour=_QUIET, width=width, most_lines=1
+        )
+    return top + height
+
+
+def _chip(canvas: Canvas, answer: Answer, corner: Point) -> None:
+    """Draw the verdict; its shape says the same as its colour."""
+    words = answer.verdict_text.upper()
+    colour = _VERDICT_COLOUR[answer.verdict]
+    width = canvas.width_of(words, size=13, bold=True) + 40
+    left, top = corner[0] - width, corner[1]
+    canvas.box((left, top), (width, 26), fill=colour, radius=13)
+    x, y = left + 17, top + 13
+    ink = (0, 0, 0)
+    if answer.verdict is Verdict.LIKELY:
+        canvas.polygon([(x - 6, y + 5), (x + 6, y + 5), (x, y - 6)], fill=ink)
+    elif answer.verdict is Verdict.UNLIKELY:
+        canvas.dot((x, y), radius=5, fill=ink)
+    else:
+        canvas.text((x, y), "?", size=15, colour=ink, bold=True, anchor="mm")
+    canvas.text((left + 29, y), words, size=13, colour=ink, bold=True, anchor="lm")
+
+
+def _risk_scale(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> None:
+    left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
+    colour = _VERDICT_COLOUR[answer.verdict]
+
+    def at(fraction: float) -> float:
+        return left + fraction * width
+
+    canvas.box((left, top), (width, 8), fill=_RULE, radius=4)
+    if answer.limits is not None:
+        low, high = answer.limits
+        canvas.box((at(low), top), (max(at(high) - at(low), 3.0), 8), fill=colour, radius=4)
+    threshold = at(answer.threshold)
+    canvas.line([(threshold, top - 5), (threshold, top + 13)], colour=_BRIGHT, width=1.5)
+    if answer.probability is not None:
+        canvas.dot((at(answer.probability), top + 4), radius=7, fill=colour, rim=_BRIGHT)
+    for fraction, anchor in ((0.0, "ls"), (1.0, "rs")):
+        words = f"{100 * fraction:.0f} %"
+        canvas.text((at(fraction), top + 26), words, size=11.5, colour=_QUIET, anchor=anchor)
+    words = report.texts("threshold", value=report.texts.percent(answer.threshold))
+    half = canvas.width_of(words, size=11.5) / 2
+    centre = min(max(threshold, left + 40 + half), left + width - 48 - half)
+    canvas.text((centre, top + 26), words, size=11.5, colour=_QUIET, anchor="ms")
+
+
+def _no_model(canvas: Canvas, report: StudyReport, top: float) -> float:
+    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, 76), fill=_PANEL, radius=6)
+    canvas.paragraph(
+        (_CARD_LEFT + 16, top + 28),
+        report.texts("no_model"),
+        size=14,
+        colour=_BRIGHT,
+        width=_CARD_WIDTH - 32,
+        most_lines=3,
+    )
+    return top + 76
+
+
+# --- Bone quality ---------------------------------------------------------------------------------
+
+
+def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
+    height = 190.0
+    left = _CARD_LEFT + 16
+    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=_PANEL, radius=6)
+    canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=_BRIGHT, bold=True)
+    x = left
+    for line in report.bone_quality:
+        value = "-" if line.score is None else report.texts.number(line.score, 2)
+        canvas.text((x, top + 54), line.contrast.value, size=13, colour=_QUIET)
+        canvas.text((x + 24, top + 54), value, size=20, colour=_BRIGHT, bold=True)
+        x += 110
+    score = next((one.score for one in report.bone_quality if one.contrast is Contrast.T1), None)
+    _vbq_scale(canvas, report, score, top + 66)
+    return top + height
+
+
+def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: float) -> None:
+    """Draw the T1 reference by decade of age, and this patient's value across it."""
+    left, right = _CARD_LEFT + 74, _RIGHT - 18
+    low, high = 1.0, 5.0
+
+    def at(value: float) -> float:
+        return left + (min(max(value, low), high) - low) / (high - low) * (right - left)
+
+    for row, (start, mean, spread) in enumerate(VBQ_BY_DECADE):
+        y = top + 10 + row * 16
+        last = start == VBQ_BY_DECADE[-1][0]
+        own = report.age_years is not None and start <= report.age_years < (start + 10)
+        colour = _BRIGHT if own else _QUIET
+        words = f"{start}-{start + 9}"
+        canvas.text((left - 12, y), words, size=12, colour=colour, bold=own, anchor="rm")
+        canvas.line(
+            [(at(mean - spread), y), (at(mean + spread), y)], colour=colour, width=3.0 if own else 2.0
+        )
+        canvas.dot((at(mean), y), radius=4.0, fill=colour)
+        if last:
+            _vbq_axis(canvas, at, y + 12)
+    if score is not None:
+        x = at(score)
+        canvas.line([(x, top), (x, top + 84)], colour=_BODY, width=2.0)
+    words = report.texts("vbq_scale")
+    canvas.text((_CARD_LEFT + 16, top + 116), words, size=11.5, colour=_QUIET)
+    if score is not None:
+        canvas.text(
+            (_RIGHT - 18, top + 116), report.texts("this_patient"), size=11.5, colour=_BODY, anchor="rs"
+        )
+
+
+def _vbq_axis(canvas: Canvas, at: Callable[[float], float], y: float) -> None:
+    canvas.line([(at(1.0), y), (at(5.0), y)], colour=_RULE, width=1.0)
+    for value in (1, 2, 3, 4, 5):
+        canvas.line([(at(value), y), (at(value), y + 3)], colour=_RULE, width=1.0)
+        canvas.text((at(value), y + 14), str(value), size=11.5, colour=_QUIET, anchor="ms")
+
+
+# --- Levels and caveats ---------------------------------------------------------------------------
+
+
+def _levels(canvas: Canvas, report: StudyReport, top: float) -> None:
+    columns = (_LEFT, _LEFT + 62, _LEFT + 140, _LEFT + 208)
+    contrasts = [one.contrast.value for one in report.pictures]
+    heads = (
+        report.texts("level_names"),
+        f"{report.texts('volume')} ml",
+        *(f"VBQ {one}" for one in contrasts),
+    )
+    for x, head in zip(columns, heads, strict=False):
+        canvas.text((x, top + 10), head, size=12, colour=_QUIET)
+    canvas.line([(_LEFT, top + 17), (_LEFT + 266, top + 17)], colour=_RULE, width=1.0)
+    names = list(dict.fromkeys(row.name for row in report.levels))
+    for number, name in enumerate(names[:7]):
+        rows = [row for row in report.levels if row.name == name]
+        y = top + 36 + number * 21
+        colour = _BRIGHT if all(row.usable for row in rows) else _EXCLUDED
+        canvas.text((columns[0], y), name, size=13, colour=colour, bold=True)
+        canvas.text((columns[1], y), rows[0].volume, size=13, colour=colour)
+        for x, contrast in zip(columns[2:], contrasts, strict=False):
+            canvas.text((x, y), _vbq_cell(rows, contrast), size=13, colour=colour)
+    _caveats(canvas, report, top)
+
+
+def _vbq_cell(rows: list[LevelRow], contrast: str) -> str:
+    return next((row.vbq for row in rows if row.contrast == contrast), "-")
+
+
+def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
+    left = _LEFT + _IMAGE_WIDTH + _GAP
+    canvas.text((left, top + 10), report.texts("excluded_title"), size=12, colour=_QUIET)
+    canvas.line([(left, top + 17), (left + _IMAGE_WIDTH, top + 17)], colour=_RULE, width=1.0)
+    if not report.caveats:
+        canvas.text((left, top + 36), report.texts("none_excluded"), size=_BODY_TEXT, colour=_BRIGHT)
+    y = top + 36
+    for line in report.caveats:
+        if y > top + 130:
+            break
+        room = max(1, int((top + 150 - y) // (1.4 * _BODY_TEXT)))
+        y = (
+            canvas.paragraph(
+                (left, y), line, size=_BODY_TEXT, colour=_BRIGHT, width=_IMAGE_WIDTH, most_lines=min(room, 3)
+            )
+            + 4
+        )
+
+
+def _about(canvas: Canvas, report: StudyReport, top: float) -> None:
+    y = top + 10
+    for words, colour in (
+        (report.texts("not_for_short"), _BRIGHT),
+        (report.model, _QUIET),
+        (report.cohort, _QUIET),
+        (report.intended_use, _QUIET),
+    ):
+        room = int((_HEIGHT - 12 - y) // (1.4 * 12)) + 1
+        if words and room > 0:
+            y = canvas.paragraph(
+                (_CARD_LEFT, y), words, size=12, colour=colour, width=_CARD_WIDTH, most_lines=min(room, 3)
+            )

@@ -1,0 +1,207 @@
+"""Findings made by hand: a small but true geometry, and the source headers that belong to it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+from pydicom.uid import MRImageStorage
+
+from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
+from analysis.domain.findings import (
+    BoneQuality,
+    Findings,
+    LevelMeasurements,
+    ModelIdentity,
+    Outline,
+    Prediction,
+    SeriesFindings,
+    SeriesInput,
+    SeriesRefusal,
+    Target,
+    Verdict,
+)
+from analysis.domain.segmentation import CsfSample, Level, Region, Segmentation
+from analysis.domain.volume import Grid, Volume
+from dicom_templates.options import ReportOptions
+
+STUDY = "1.2.826.0.1.3680043.8.498.1"
+SERIES = {Contrast.T1: f"{STUDY}.1", Contrast.T2: f"{STUDY}.2"}
+FACTS = {
+    Contrast.T1: AcquisitionFacts(repetition_time_ms=550.0, echo_time_ms=10.0, field_strength_t=1.5),
+    Contrast.T2: AcquisitionFacts(repetition_time_ms=3500.0, echo_time_ms=102.0, field_strength_t=1.5),
+}
+FEATURES = ("original_glcm_Contrast", "log-sigma-2-0-mm-3D_firstorder_Mean", "original_firstorder_Median")
+LUMBAR = (Level.L1, Level.L2, Level.L3, Level.L4, Level.L5)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Findings with the headers of their sources."""
+
+    findings: Findings
+    sources: dict[str, list[Dataset]]
+    options: ReportOptions
+
+
+def grid_of(slices: int, size: int) -> Grid:
+    """A sagittal stack from right to left; rows run to the feet, columns to the back."""
+    axes = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+    spacing = 280.0 / size
+    return Grid((slices, size, size), (4.4, spacing, spacing), (-4.4 * (slices - 1) / 2, -140.0, 140.0), axes)
+
+
+def labels_on(grid: Grid) -> np.ndarray:
+    """Six boxes below each other, about as large as vertebral bodies."""
+    slices, size, _ = grid.shape
+    labels = np.zeros(grid.shape, dtype=np.uint8)
+    pitch, height, width = size // 8, size // 11, size // 8
+    for place, level in enumerate((*LUMBAR, Level.S1)):
+        top = size // 8 + place * pitch
+        left = size // 2 - width // 2 + place * size // 100
+        labels[slices // 4 : -(slices // 4), top : top + height, left : left + width] = level
+    return labels
+
+
+def outline_of(mask: np.ndarray, index: int) -> Outline:
+    rows, columns = np.nonzero(mask[index])
+    top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    return Outline(index, np.array(corners, dtype=np.float64))
+
+
+def series_findings(contrast: Contrast, *, slices: int, size: int) -> SeriesFindings:
+    """One analysed series with L1 to L5 and S1, of which L2 has a concern."""
+    grid = grid_of(slices, size)
+    labels = labels_on(grid)
+    voxels = np.random.default_rng(7).normal(80, 12, grid.shape).astype(np.float32) + 120 * (labels > 0)
+    csf = np.zeros(grid.shape, dtype=np.bool_)
+    csf[slices // 2, size // 2 : size // 2 + 9, size // 2 + size // 7 : size // 2 + size // 6] = True
+    regions = tuple(
+        Region(
+            level,
+            float((labels == level).sum()) * grid.voxel_ml,
+            (0.0, 0.0, 0.0),
+            0.9,
+            usable=level.lumbar,
+            concerns=("touches the edge of the image",) if level is Level.L2 else (),
+        )
+        for level in (*LUMBAR, Level.S1)
+    )
+    measurements = tuple(
+        LevelMeasurements(
+            level=level,
+            volume_ml=float((labels == level).sum()) * grid.voxel_ml,
+            mean_signal=200.25 + level,
+            median_signal=199.5 + level,
+            sd_signal=11.75,
+            vbq=2.5 + level / 16,
+            features={name: float(level) + place / 8 for place, name in enumerate(FEATURES)},
+            outline=outline_of(labels == level, slices // 2),
+        )
+        for level in LUMBAR
+    )
+    return SeriesFindings(
+        source=SeriesInput(SERIES[contrast], FACTS[contrast], Volume(voxels, grid), f"digest-{contrast}"),
+        identification=Identification(contrast, Plane.SAGITTAL, True, 0.97, ("sagittal", f"TR and TE of {contrast}")),
+        segmentation=Segmentation(
+            labels, grid, regions, 0.93, True, CsfSample(csf, 0.9), (), "OsteoNode segmenter 1"
+        ),
+        measurements=measurements,
+        bone_quality=BoneQuality(2.71, LUMBAR[:4], 74.0, 0.9),
+        patient_features={f"{name}_mean": 1.0 for name in FEATURES},
+        mid_slice=slices // 2,
+    )
+
+
+def headers_of(found: SeriesFindings, **extra: object) -> list[Dataset]:
+    """Source headers as a scanner writes them, one per slice."""
+    grid = found.source.volume.grid
+    return [_header(found, index, grid.to_mm([index, 0, 0]), extra) for index in range(grid.shape[0])]
+
+
+def _header(found: SeriesFindings, index: int, position: np.ndarray, extra: dict[str, object]) -> Dataset:
+    grid = found.source.volume.grid
+    header = Dataset()
+    header.SpecificCharacterSet = "ISO_IR 100"
+    header.SOPClassUID = MRImageStorage
+    header.SOPInstanceUID = f"{found.source.series_uid}.{index + 1}"
+    header.StudyInstanceUID = STUDY
+    header.SeriesInstanceUID = found.source.series_uid
+    header.FrameOfReferenceUID = f"{STUDY}.9"
+    header.Modality = "MR"
+    header.PatientName = "Müller^Jörg"
+    header.PatientID = "4711"
+    header.IssuerOfPatientID = "CLINIC"
+    header.PatientBirthDate = "19640229"
+    header.PatientSex = "M"
+    header.PatientAge = "062Y"
+    header.PatientWeight = "81.5"
+    header.AccessionNumber = "A100"
+    header.StudyID = "1"
+    header.StudyDate = "20260105"
+    header.StudyTime = "093000"
+    header.StudyDescription = "MRT LWS"
+    header.ReferringPhysicianName = "Arzt^Berta"
+    header.BodyPartExamined = "LSPINE"
+    header.SeriesNumber = 3
+    header.InstanceNumber = index + 1
+    header.Rows, header.Columns = grid.shape[1], grid.shape[2]
+    header.PixelSpacing = [f"{grid.spacing_mm[1]:.6g}", f"{grid.spacing_mm[2]:.6g}"]
+    header.SliceThickness = "4.0"
+    header.ImagePositionPatient = [f"{value:.6g}" for value in position]
+    header.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+    for keyword, value in extra.items():
+        setattr(header, keyword, value)
+    return header
+
+
+MODEL = ModelIdentity(
+    name="OsteoNode demonstration model",
+    version="1",
+    digest="ab" * 32,
+    cohort="400 simulated patients",
+    intended_use="demonstration of the software",
+    simulated=True,
+    thresholds_mg_cm3={Target.OSTEOPOROSIS: 80.0, Target.ABNORMAL_DENSITY: 120.0},
+)
+PREDICTIONS = (
+    Prediction(
+        Target.OSTEOPOROSIS, "T1", Verdict.UNLIKELY, 0.125, (0.05, 0.25), 0.4, (), (f"{FEATURES[0]}_mean",)
+    ),
+    Prediction(
+        Target.ABNORMAL_DENSITY, "T2", Verdict.LIKELY, 0.61, (0.45, 0.77), 0.5, (), (f"{FEATURES[1]}_sd",)
+    ),
+)
+
+
+def make_case(*, slices: int = 7, size: int = 96, language: str = "en", **changes: object) -> Case:
+    """Findings of T1 and T2; `changes` replace fields of `Findings`."""
+    series = tuple(series_findings(contrast, slices=slices, size=size) for contrast in (Contrast.T1, Contrast.T2))
+    findings = Findings(
+        series=series,
+        set_aside=(SeriesRefusal("1.2.3.4", "axial T2, 30 slices", ("not sagittal",)),),
+        predictions=PREDICTIONS,
+        model=MODEL,
+        configuration_digest="cd" * 32,
+        software="OsteoNode 0.1.0",
+    )
+    return Case(
+        replace(findings, **changes),
+        {found.source.series_uid: headers_of(found) for found in series},
+        ReportOptions(created=datetime(2026, 1, 5, 9, 30), language=language),  # noqa: DTZ001
+    )
+
+
+@pytest.fixture(scope="session")
+def case() -> Case:
+    """T1 and T2 with both answers."""
+    return make_case()
+
+
+@pytest.fixture(scope="session")
+def case_maker() -> Callable[..., Case]:
+    """Make other cases."""
+    return make_case
