@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -78,7 +79,10 @@ def _judge(found: SeriesFindings, classifier: Classifier, remarks: tuple[str, ..
             f"{both} at {classifier.conformal.confidence:.0%} confidence "
             f"(estimate {probability:.0%}, decision threshold {classifier.decision_threshold:.0%})"
         )
-        return _abstain(classifier, (*remarks, reason), sequence=classifier.sequence)
+        return replace(
+            _abstain(classifier, (*remarks, reason), sequence=classifier.sequence),
+            features=classifier.features,
+        )
     return Prediction(
         target=classifier.target,
         sequence=classifier.sequence,
@@ -87,6 +91,7 @@ def _judge(found: SeriesFindings, classifier: Classifier, remarks: tuple[str, ..
         interval=classifier.calibration.interval(score),
         decision_threshold=classifier.decision_threshold,
         reasons=remarks,
+        features=classifier.features,
     )
 
 

@@ -1,22 +1,17 @@
 """Feature tables and findings made of numbers alone: no image is behind them."""
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
-from analysis.domain.findings import BoneQuality, SeriesFindings, SeriesInput, Target
+from analysis.domain.findings import BoneQuality, SeriesFindings, SeriesInput
 from analysis.domain.segmentation import Level, Region, Segmentation
 from analysis.domain.volume import Grid, Volume
 from analysis.feature_table import FeatureTable, SequenceTable
-from analysis.learn import LearningSettings
-from analysis.model import Model
 from analysis.settings import FeatureSettings
-from analysis.train import TrainingSettings, train
 
 PROTOCOL = {"T1": (600.0, 10.0), "T2": (3500.0, 100.0)}
-QUICK = TrainingSettings(kinds=("LR",), learning=LearningSettings(feature_counts=(5,), folds=3), folds=3)
 
 
 def synthetic_table(
@@ -52,13 +47,7 @@ def synthetic_table(
     )
 
 
-@cache
-def quick_model() -> Model:
-    """Return a model of the synthetic cohort; made once, since it is frozen."""
-    return train(synthetic_table(), QUICK)
-
-
-def findings_of(model: Model, sequence: str, row: int, table: FeatureTable) -> SeriesFindings:
+def findings_of(sequence: str, row: int, table: FeatureTable) -> SeriesFindings:
     """Return what the measurement of one patient of the table would have been."""
     grid = Grid((5, 20, 20), (4.0, 1.0, 1.0), (0.0, 0.0, 0.0), np.eye(3))
     labels = np.zeros(grid.shape, dtype=np.uint8)
@@ -72,7 +61,6 @@ def findings_of(model: Model, sequence: str, row: int, table: FeatureTable) -> S
         field_strength_t=float(values.field_strength_t[row]),
     )
     volume = Volume(np.ones(grid.shape, dtype=np.float32), grid)
-    assert (Target.OSTEOPOROSIS, sequence) in model.classifiers
     return SeriesFindings(
         source=SeriesInput("1.2.3", facts, volume, "0" * 64),
         identification=Identification(

@@ -14,7 +14,8 @@ from analysis.learn import KINDS
 from analysis.model_store import load, save
 from analysis.settings import FeatureSettings
 from analysis.train import train
-from tests.analysis.synthetic_cohort import QUICK, quick_model, synthetic_table
+from tests.analysis.synthetic_cohort import synthetic_table
+from tests.analysis.synthetic_model import QUICK, quick_model
 
 
 @pytest.fixture

@@ -11,13 +11,8 @@ from analysis.model import Classifier, Model
 from analysis.predict import predict
 from analysis.settings import AnalysisSettings, FeatureSettings
 from analysis.statistics.conformal import ConformalLimits
-from tests.analysis.synthetic_cohort import (
-    findings_of,
-    quick_model,
-    synthetic_table,
-    with_facts,
-    with_segmentation,
-)
+from tests.analysis.synthetic_cohort import findings_of, synthetic_table, with_facts, with_segmentation
+from tests.analysis.synthetic_model import quick_model
 
 TABLE = synthetic_table()
 ROW = int(np.argsort(TABLE.bmd_mg_cm3)[3])  # weak bone, well inside the cohort
@@ -25,8 +20,8 @@ ROW = int(np.argsort(TABLE.bmd_mg_cm3)[3])  # weak bone, well inside the cohort
 
 def study(row: int = ROW) -> tuple[SeriesFindings, SeriesFindings]:
     return (
-        findings_of(quick_model(), "T1", row, TABLE),
-        findings_of(quick_model(), "T2", row, TABLE),
+        findings_of("T1", row, TABLE),
+        findings_of("T2", row, TABLE),
     )
 
 

@@ -9,7 +9,8 @@ from analysis.learn import LearningSettings, learn, prepare
 from analysis.model import raw_scores
 from analysis.selection import select_features
 from analysis.train import train
-from tests.analysis.synthetic_cohort import QUICK, quick_model, synthetic_table
+from tests.analysis.synthetic_cohort import synthetic_table
+from tests.analysis.synthetic_model import QUICK, quick_model
 
 
 def test_a_model_answers_every_target_from_every_sequence() -> None:
