@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import pytest
 
-__all__ = ["Orthanc", "free_port", "program", "run", "shared_data"]
+__all__ = ["Orthanc", "build_loopback_shim", "free_port", "program", "run", "shared_data"]
 
 REQUIRED = os.environ.get("OSTEONODE_REQUIRE_PEERS") == "1"
 """Set by `.ci/run`: there a missing peer is a failure, never a silent skip."""
@@ -66,6 +66,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def build_loopback_shim(folder: Path) -> Path:
+    """Build the library that keeps a server on loopback which has no listen-address option of its own."""
+    library = folder / "bind_loopback.so"
+    source = REPOSITORY / "tests" / "end_to_end" / "bind_loopback.c"
+    run([program("gcc", "gcc"), "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"])
+    return library
+
+
 def _missing(reason: str) -> None:
     if REQUIRED:
         pytest.fail(reason)
@@ -103,7 +111,7 @@ class Orthanc:
             [str(server), str(configuration)],
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"LD_PRELOAD": str(self._shim()), "TCP_NODELAY": "1"},
+            env=os.environ | {"LD_PRELOAD": str(build_loopback_shim(self.directory)), "TCP_NODELAY": "1"},
         )
         log.close()
         self._wait_until_up()
@@ -158,13 +166,6 @@ class Orthanc:
             "DicomAlwaysAllowFind": True,
             "ConcurrentJobs": 2,
         } | self.settings
-
-    def _shim(self) -> Path:
-        """Build the library that keeps it on loopback; Orthanc has no listen-address option of its own."""
-        library = self.directory / "bind_loopback.so"
-        source = REPOSITORY / "tests" / "end_to_end" / "bind_loopback.c"
-        run([program("gcc", "gcc"), "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"])
-        return library
 
     def _wait_until_up(self, seconds: float = 30) -> None:
         give_up = time.monotonic() + seconds

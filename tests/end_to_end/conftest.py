@@ -13,7 +13,7 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
-from tests.peers import REPOSITORY, free_port, program, run
+from tests.peers import REPOSITORY, build_loopback_shim, free_port, program, run
 
 Answer = TypeVar("Answer")
 
@@ -149,3 +149,9 @@ def sample_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("sample")
     write_sample(out, patients=1, seed=7, report_progress=lambda *_: None)
     return out
+
+
+@pytest.fixture(scope="session")
+def loopback_shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Library that keeps DCMTK's servers on loopback."""
+    return build_loopback_shim(tmp_path_factory.mktemp("shim"))

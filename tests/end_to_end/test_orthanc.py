@@ -1,0 +1,53 @@
+"""Automatic routing, as a hospital has it: PACS → node → PACS, with a real Orthanc and its Lua rule."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from node.decode import files_below
+from tests.end_to_end.conftest import ServedNode, wait_for
+from tests.peers import REPOSITORY, Orthanc, free_port, program, run
+
+pytestmark = [pytest.mark.peers, pytest.mark.slow]
+
+EXPECTED = {"SR": 2, "SEG": 2, "OT": 1}
+"""Series that come back: measurement report and text report, a SEG for T1 and for T2, the summary image."""
+
+
+def found_by_c_find(orthanc: Orthanc, study_uid: str) -> Counter[str]:
+    """Modalities of the study's series as a PACS client sees them."""
+    answer = run(
+        [
+            program("findscu", "dcmtk"), "-S", "-aec", orthanc.ae_title, "127.0.0.1", str(orthanc.dicom_port),
+            "-k", "QueryRetrieveLevel=SERIES", "-k", f"StudyInstanceUID={study_uid}", "-k", "Modality", "-v",
+        ]
+    )  # fmt: skip
+    return Counter(re.findall(r"\(0008,0060\) CS \[(\w+)\s*\]", answer))
+
+
+def test_a_study_stored_in_orthanc_has_its_results_in_orthanc(tmp_path: Path, sample_study: Path) -> None:
+    files = [path for path in files_below([sample_study]) if path.suffix == ".dcm"]
+    study_uid = str(dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
+    node_port = free_port()
+    routing = {
+        "LuaScripts": [str(REPOSITORY / "docs" / "routing" / "orthanc.lua")],
+        "StableAge": 2,
+        "DicomModalities": {"osteonode": ["OSTEONODE", "127.0.0.1", node_port]},
+    }
+    with (
+        Orthanc(tmp_path / "orthanc", routing) as orthanc,
+        ServedNode(tmp_path / "node", "ORTHANC", orthanc.dicom_port, port=node_port) as node,
+    ):
+        orthanc.store(files)
+
+        def all_back() -> Counter[str] | None:
+            modalities = found_by_c_find(orthanc, study_uid)
+            return modalities if all(modalities[name] >= count for name, count in EXPECTED.items()) else None
+
+        modalities = wait_for(all_back, 120, lambda: f"{node.log()}\n{orthanc.log()}")
+        sent_on = Counter(re.findall(r"delivered", node.log()))
+
+    assert {name: modalities[name] for name in EXPECTED} == EXPECTED, sent_on
