@@ -1,7 +1,7 @@
 """MR images of a volume: one classic MR Image Storage object per slice.
 
-For the simulated patient, and to wrap real image stacks that came without DICOM headers in the tests. Pure: the
-caller gives every identity, and equal arguments give equal datasets.
+For the simulated patient, and to wrap real image stacks that came without DICOM headers in the tests. Pure:
+the caller gives every identity, and equal arguments give equal datasets.
 """
 
 from collections.abc import Iterator
@@ -67,8 +67,8 @@ def derived_uid(*words: str) -> str:
 
     Notes
     -----
-    A UID below 2.25 holds a UUID as a decimal number (DICOM PS3.5 B.2); this one is made of a SHA-256 in the layout
-    of a UUID of version 8, which RFC 9562 leaves to its maker.
+    A UID below 2.25 holds a UUID as a decimal number (DICOM PS3.5 B.2); this one is made of a SHA-256 in the
+    layout of a UUID of version 8, which RFC 9562 leaves to its maker.
 
     Examples
     --------
@@ -89,8 +89,8 @@ def mr_images(volume: Volume, facts: AcquisitionFacts, identity: ImageIdentity) 
     Parameters
     ----------
     volume : Volume
-        What is shown. Values are stored in 16 bits; whole numbers from 0 to 65535 exactly, others through Rescale
-        Slope and Intercept.
+        What is shown. Values are stored in 16 bits; whole numbers from 0 to 65535 exactly, others through
+        Rescale Slope and Intercept.
     facts : AcquisitionFacts
         How it was acquired; what it does not know is left out or empty, as the IOD allows.
     identity : ImageIdentity
@@ -99,8 +99,8 @@ def mr_images(volume: Volume, facts: AcquisitionFacts, identity: ImageIdentity) 
     Yields
     ------
     Dataset
-        With file meta information, ready to be written. The SOP Instance UID follows from the Series Instance UID
-        and the number of the slice.
+        With file meta information, ready to be written. The SOP Instance UID follows from the Series Instance
+        UID and the number of the slice.
 
     References
     ----------
@@ -125,7 +125,7 @@ def mr_images(volume: Volume, facts: AcquisitionFacts, identity: ImageIdentity) 
 
 
 def _rescale(volume: Volume) -> tuple[float, float]:
-    """Slope and intercept that store the volume in 16 bits, without change where it is made of whole numbers."""
+    """Slope and intercept that store the volume in 16 bits, exactly where it is made of whole numbers."""
     low, high = float(volume.voxels.min()), float(volume.voxels.max())
     whole = bool(np.equal(volume.voxels, np.rint(volume.voxels)).all())
     if whole and low >= 0.0 and high <= _LARGEST_STORED:

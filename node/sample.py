@@ -100,7 +100,7 @@ def write_sample(
     out: Path,
     patients: int,
     seed: int,
-    report_progress: Callable[[int, int], None] = lambda done, total: None,
+    report_progress: Callable[[int, int], None] = lambda _done, _total: None,
     *,
     resolution: Resolution | None = None,
 ) -> Sample:

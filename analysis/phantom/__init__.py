@@ -3,7 +3,8 @@
 from analysis.phantom.acquisition import SimulatedSeries, simulate
 from analysis.phantom.anatomy import draw_anatomy
 from analysis.phantom.patient import Sex, SimulatedPatient, cohort, draw_patient
-from analysis.phantom.protocol import SCANNERS, Protocol, Scanner, vary
+from analysis.phantom.protocol import Protocol, Scanner, vary
+from analysis.phantom.scanners import SCANNERS
 from analysis.phantom.tissues import Resolution, TissueMaps
 
 __all__ = [

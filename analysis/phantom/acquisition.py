@@ -129,8 +129,9 @@ def _grid(protocol: Protocol, placement: _Placement) -> Grid:
 
 
 def _slice_positions(protocol: Protocol, placement: _Placement) -> npt.NDArray[np.float64]:
-    steps = (protocol.slices - 1) / 2 - np.arange(protocol.slices)
-    return placement.lateral_mm + steps * protocol.spacing_mm
+    steps = (protocol.slices - 1) / 2 - np.arange(protocol.slices, dtype=np.float64)
+    positions: npt.NDArray[np.float64] = placement.lateral_mm + steps * protocol.spacing_mm
+    return positions
 
 
 def _resampling(maps: TissueMaps, protocol: Protocol, placement: _Placement) -> tuple[float, list[float]]:
@@ -199,7 +200,7 @@ def _coil(maps: TissueMaps, protocol: Protocol) -> Floats:
         line = np.interp(maps.up_mm, (-170.0, -70.0, 120.0), (-72.0, -44.0, -32.0))
         line = line + np.interp(0.0, maps.up_mm[::-1], maps.wall_mm[::-1]) - 14.0
         sensitivity *= 0.05 + 0.95 / (1.0 + np.exp(-(maps.back_mm[None, :] - line[:, None]) / 4.0))
-    return sensitivity.astype(np.float32)[None]
+    return np.asarray(sensitivity[None], dtype=np.float32)
 
 
 def _acquire(ideal: Floats, protocol: Protocol, rng: np.random.Generator) -> Floats:
@@ -210,27 +211,26 @@ def _acquire(ideal: Floats, protocol: Protocol, rng: np.random.Generator) -> Flo
     window = np.outer(*(_window(frequencies, share) for share in protocol.acquired))
     lines = np.arange(size)
     # Breathing and pulsation differ from line to line along the phase encoding, from front to back.
-    pulse = np.sin(2 * np.pi * lines * rng.uniform(0.11, 0.24) + rng.uniform(0, 6.3)) + rng.normal(
-        0, 0.6, size
-    )
+    pulse = np.sin(2 * np.pi * lines * rng.uniform(0.11, 0.24) + rng.uniform(0.0, 2 * np.pi))
+    pulse += rng.normal(0.0, 0.6, size)
     kspace *= ((1.0 + protocol.ghost * pulse)[None, :] * window).astype(np.complex64)
     sigma = protocol.noise * _marrow_signal(protocol) * size
     noise = rng.standard_normal((2, *ideal.shape), dtype=np.float32) * np.float32(sigma)
     kspace += (noise[0] + 1j * noise[1]) * (window > 0.02)
     kept = slice(_OVERSAMPLING, -_OVERSAMPLING)
-    return np.abs(fft.ifft2(kspace)[:, kept, kept]).astype(np.float32)
+    return np.asarray(np.abs(fft.ifft2(kspace)[:, kept, kept]), dtype=np.float32)
 
 
 def _window(frequencies: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:
-    """Sampled part of k-space, with the mild filter that vendors apply against ringing."""
+    """Weigh k-space: the part that is sampled, with the mild filter that vendors apply against ringing."""
     relative = np.abs(frequencies) / (0.5 * share)
     return np.where(relative <= 1.0, 0.62 + 0.38 * np.cos(np.pi * np.minimum(relative, 1.0) * 0.9), 0.0)
 
 
 def _marrow_signal(protocol: Protocol) -> float:
     """Signal of average marrow at 1.5 T, which the noise of a protocol is told against."""
-    fat, water = echo(protocol, [343.0, 1030.0], [150.0, 21.0]).tolist()
-    return 0.88 * (0.48 * fat + 0.52 * water)
+    fat, water = echo(protocol, [343.0, 1030.0], [150.0, 21.0])
+    return float(0.88 * (0.48 * fat + 0.52 * water))
 
 
 def _store(image: Floats, protocol: Protocol) -> Floats:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from analysis.phantom import bones, soft
+from analysis.phantom import bones, canal, torso
+from analysis.phantom.course import draw_course
 from analysis.phantom.patient import SimulatedPatient
 from analysis.phantom.tissues import Canvas, Resolution, TissueMaps
 
@@ -25,16 +26,16 @@ def draw_anatomy(patient: SimulatedPatient, resolution: Resolution | None = None
         The same for the same patient and resolution.
     """
     canvas = Canvas(resolution or Resolution())
-    course = soft.draw_course(canvas, patient)
+    course = draw_course(canvas, patient)
     # A generator of its own for every layer: a change to one leaves the others as they were.
     rngs = [np.random.default_rng((patient.seed, layer)) for layer in range(6)]
-    soft.paint_torso(canvas, patient, course, rngs[0])
-    soft.paint_vessels(canvas, patient, course, rngs[1])
-    soft.paint_epidural_fat(canvas, patient, course)
+    torso.paint_torso(canvas, patient, course, rngs[0])
+    torso.paint_vessels(canvas, patient, course, rngs[1])
+    canal.paint_epidural_fat(canvas, patient, course)
     bones.paint_sacrum(canvas, patient, rngs[2])
     bones.paint_discs(canvas, patient, rngs[3])
     bones.paint_bodies(canvas, patient, rngs[4])
-    soft.paint_foramina(canvas, patient)
+    canal.paint_foramina(canvas, patient)
     bones.paint_arches(canvas, patient, rngs[5])
-    soft.paint_canal(canvas, patient, course, np.random.default_rng((patient.seed, 6)))
+    canal.paint_canal(canvas, patient, course, np.random.default_rng((patient.seed, 6)))
     return canvas.finish(course.wall)

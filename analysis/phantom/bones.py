@@ -131,7 +131,12 @@ def _paint_vein(canvas: Canvas, frame: BodyFrame, body: Body, inside: Mask, size
     """Paint the basivertebral vein: a wedge from the middle of the back wall, in a sheath of fat."""
     inward = body.depth_mm / 2 - frame.u
     taper = np.clip(1.0 - inward / (13.0 * size), 0.0, 1.0)
-    sheath = (np.abs(frame.v) < 2.2 * taper) & (np.abs(frame.w) < 1.0 + 5.0 * size * taper) & (inward < 12) & inside
+    sheath = (
+        (np.abs(frame.v) < 2.2 * taper)
+        & (np.abs(frame.w) < 1.0 + 5.0 * size * taper)
+        & (inward < 12)
+        & inside
+    )
     canvas.paint(frame.box, sheath, Tissue.VEIN, 0.45, 0.45, level=body.level)
     vein = sheath & (np.abs(frame.v) < 1.0 * taper) & (inward < 10)
     canvas.paint(frame.box, vein, Tissue.VEIN, 0.7, 0.08, level=body.level)
@@ -157,13 +162,14 @@ def paint_discs(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Genera
             continue
         frame = BodyFrame(box, (lateral, back, up), (above.tilt_rad + below.tilt_rad) / 2)
         frame.bend(rng, canvas, 0.4, 5.0)
-        _paint_disc(canvas, frame, disc, Tissue.DISC + 3 * number, (depth, width), rng)
+        _paint_disc(canvas, frame, disc, first=Tissue.DISC + 3 * number, size_mm=(depth, width), rng=rng)
 
 
 def _paint_disc(
     canvas: Canvas,
     frame: BodyFrame,
     disc: Disc,
+    *,
     first: int,
     size_mm: tuple[float, float],
     rng: np.random.Generator,
@@ -236,11 +242,12 @@ def _arch_depth(
     isthmus = 1.0 - _ellipsoid(u - wall - 16.0, v + 0.05 * height, w - joint_at, (4.6, 0.55 * height, 5.0))
     wing = 1.0 - _ellipsoid(u - wall - 11.0, v - 0.12 * height, w - 28.0, (3.6, 5.0, 17.0))
     parts = (pedicle, lamina, process, upper * 4.4, lower * 4.6, isthmus * 4.6, wing * 3.6)
-    return np.maximum.reduce([np.broadcast_to(part, frame.box.shape) for part in parts]).astype(np.float32)
+    shaped = [np.broadcast_to(part, frame.box.shape) for part in parts]
+    return np.asarray(np.maximum.reduce(shaped), dtype=np.float32)
 
 
 def _ellipsoid(u: Floats, v: Floats, w: Floats, radii: tuple[float, float, float]) -> Floats:
-    return np.sqrt((u / radii[0]) ** 2 + (v / radii[1]) ** 2 + (w / radii[2]) ** 2)
+    return np.asarray(np.sqrt((u / radii[0]) ** 2 + (v / radii[1]) ** 2 + (w / radii[2]) ** 2))
 
 
 def paint_sacrum(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:

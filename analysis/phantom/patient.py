@@ -1,4 +1,4 @@
-"""Who is simulated: age and sex to bone density, bone density to marrow fat, and a cohort like the paper's."""
+"""Who is simulated: from age and sex to bone density and marrow fat, and a cohort like the paper's."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -157,8 +157,8 @@ def cohort(patients: int, seed: int) -> tuple[SimulatedPatient, ...]:
     patients : int
         How many.
     seed : int
-        Equal seeds give equal cohorts; patient n is the same whatever the size of the cohort, save for the sex,
-        whose share is kept exact.
+        Equal seeds give equal cohorts. The share of women is exact, so a patient's sex depends on the size of
+        the cohort.
 
     Returns
     -------

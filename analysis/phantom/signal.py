@@ -21,9 +21,9 @@ FAT_T1_MS = 382.0
 """At 3 T (de Bazelaire 2004)."""
 _FAT_T2_SPIN_ECHO_MS = 68.0
 _FAT_T2_LONG_TRAIN_MS = 190.0
-"""Apparent T2 of fat at 3 T: of subcutaneous fat in a spin echo (de Bazelaire 2004); and in a train of refocusing
-pulses, which undoes J-coupling and leaves fat bright. The second was fitted, so that T2-VBQ comes near the published
-0.55 to 0.60."""
+"""Apparent T2 of fat at 3 T: under the skin in a spin echo (de Bazelaire 2004), and in a train of refocusing
+pulses, which undoes J-coupling and leaves fat bright. The second was fitted, so that T2-VBQ comes near the
+published 0.55 to 0.60."""
 
 _WATER_MS: dict[Tissue, tuple[float, float]] = {
     Tissue.AIR: (1000.0, 50.0),
@@ -41,9 +41,9 @@ _WATER_MS: dict[Tissue, tuple[float, float]] = {
     Tissue.OEDEMA: (1500.0, 85.0),
     Tissue.VEIN: (1300.0, 130.0),
 }
-"""T1 and T2 of water at 3 T. Muscle: de Bazelaire 2004; CSF: SyMRI, PMC7410772; the others general knowledge."""
-_FIELD_SCALE = ((0.2, 0.55), (1.5, 0.86), (3.0, 1.0))
-"""How T1 of tissue shrinks with the field; CSF keeps its own."""
+"""T1 and T2 of water at 3 T. Muscle: de Bazelaire 2004; CSF: SyMRI, PMC7410772; others: general knowledge."""
+_FIELD_T, _T1_SCALE, _FAT_T1_SCALE = (0.2, 1.5, 3.0), (0.55, 0.86, 1.0), (0.62, 0.90, 1.0)
+"""How T1 shrinks with the field; that of CSF does not."""
 _NUCLEUS_T2_MS = (1.0, 2.0, 3.0, 4.0, 5.0), (145.0, 118.0, 74.0, 46.0, 34.0)
 _INNER_T2_MS = (1.0, 2.0, 3.0, 4.0, 5.0), (82.0, 68.0, 52.0, 38.0, 30.0)
 _OUTER_T2_MS = 27.0
@@ -91,7 +91,7 @@ def relaxation_times(patient: SimulatedPatient, field_t: float) -> npt.NDArray[n
     """
     discs = patient.spine.discs
     times = np.ones((2, int(Tissue.DISC) + 3 * len(discs)))
-    scale = float(np.interp(field_t, *zip(*_FIELD_SCALE, strict=True)))
+    scale = float(np.interp(field_t, _FIELD_T, _T1_SCALE))
     for tissue, (t1, t2) in _WATER_MS.items():
         times[:, tissue] = t1 * (1.0 if tissue is Tissue.CSF else scale), t2
     times[:, Tissue.MARROW] = patient.marrow_water_t1_ms * scale, patient.marrow_water_t2_ms
@@ -123,5 +123,5 @@ def fat_signal(protocol: Protocol, field_t: float) -> float:
     """Signal of fat per unit of density; a long echo train keeps it bright on T2."""
     share = float(np.clip((protocol.echo_train - 1) / 9.0, 0.0, 1.0))
     t2_ms = _FAT_T2_SPIN_ECHO_MS + share * (_FAT_T2_LONG_TRAIN_MS - _FAT_T2_SPIN_ECHO_MS)
-    t1_ms = FAT_T1_MS * float(np.interp(field_t, (0.2, 1.5, 3.0), (0.62, 0.90, 1.0)))
+    t1_ms = FAT_T1_MS * float(np.interp(field_t, _FIELD_T, _FAT_T1_SCALE))
     return float(echo(protocol, t1_ms, t2_ms))

@@ -1,6 +1,7 @@
 """The bones of one lumbar spine as lengths and angles, before anything is drawn."""
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -8,8 +9,6 @@ import numpy.typing as npt
 from analysis.domain.segmentation import Level
 
 __all__ = ["Body", "Disc", "Lesion", "LesionKind", "Spine", "draw_spine"]
-
-from enum import StrEnum
 
 
 class LesionKind(StrEnum):
@@ -191,13 +190,16 @@ def draw_spine(rng: np.random.Generator, *, age_y: float, size: float, bmd_mg_cm
         name: float(np.clip(1.2 + 0.034 * (age_y - 20.0) + step + rng.normal(0.0, 0.6), 1.0, 5.0))
         for name, step in ((name, _GRADE_STEP.get(name, 0.0)) for name in _SIZES_MM)
     }
-    bodies = [_draw_body(rng, name, size, tilts[name], grades[name], bmd_mg_cm3) for name in _SIZES_MM]
+    bodies = [
+        _draw_body(rng, name, size=size, tilt_rad=tilts[name], grade=grades[name], bmd_mg_cm3=bmd_mg_cm3)
+        for name in _SIZES_MM
+    ]
     discs = []
     for above, name in enumerate(list(_SIZES_MM)[:-1]):
         narrowing = 1.0 - 0.11 * max(grades[name] - 2.5, 0.0) if not name.startswith("S") else 1.0
         height = _SIZES_MM[name][4] * size * narrowing * float(rng.normal(1.0, 0.06))
         bulge = max(0.0, float(rng.normal(0.9 * (grades[name] - 2.2), 0.9))) if name in _GRADE_STEP else 0.3
-        discs.append(Disc(above, above + 1, max(height, 0.9), grades[name], min(bulge, 4.5)))
+        discs.append(Disc(above, above + 1, max(height, 0.9), grades[name], min(bulge, 4.0)))
     stacked = _stack(
         bodies, discs, scoliosis_mm=float(rng.normal(0.0, 2.5)), phase=float(rng.uniform(0, 6.28))
     )
@@ -225,7 +227,13 @@ def _draw_tilts(rng: np.random.Generator) -> dict[str, float]:
 
 
 def _draw_body(
-    rng: np.random.Generator, name: str, size: float, tilt_rad: float, grade: float, bmd_mg_cm3: float
+    rng: np.random.Generator,
+    name: str,
+    *,
+    size: float,
+    tilt_rad: float,
+    grade: float,
+    bmd_mg_cm3: float,
 ) -> Body:
     depth, width, front, back, _ = (
         length * size * float(rng.normal(1.0, 0.02)) for length in _SIZES_MM[name]

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.domain.segmentation import Level
 
-__all__ = ["Box", "Canvas", "Resolution", "Tissue", "TissueMaps", "smooth_noise"]
+__all__ = ["Box", "Canvas", "Floats", "Mask", "Resolution", "Tissue", "TissueMaps", "smooth_noise"]
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -134,7 +135,7 @@ class Canvas:
         centre: tuple[float, float, float] | None = None,
         half: tuple[float, float, float] = (np.inf, np.inf, np.inf),
     ) -> Box | None:
-        """Return the part within `half` (lateral, back, up) of `centre`, all in mm, or None if it is outside."""
+        """Return the part within `half` (lateral, back, up; in mm) of `centre`, or None if it is outside."""
         x0, y0, z0 = centre or (0.0, 0.0, 0.0)
         where = []
         for axis, middle, reach in ((self.x, x0, half[0]), (self.z, z0, half[2]), (self.y, y0, half[1])):
@@ -194,8 +195,8 @@ def smooth_noise(
 
     Notes
     -----
-    White noise on a lattice as coarse as the correlation length, read out between its points: much faster than
-    filtering white noise at full resolution.
+    White noise on a lattice as coarse as the correlation length, read out between its points: much faster
+    than filtering white noise at full resolution.
     """
     steps = (resolution.lateral_mm, resolution.in_plane_mm, resolution.in_plane_mm)
     axes = [

@@ -1,0 +1,86 @@
+"""Where spine, back and belly run, row by row: the lines that soft tissue keeps to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from analysis.domain.segmentation import Level
+from analysis.phantom.patient import SimulatedPatient
+from analysis.phantom.tissues import Box, Canvas, Floats
+
+__all__ = ["Course", "draw_course"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """The run of the spine, row by row of the canvas.
+
+    Attributes
+    ----------
+    wall : ndarray, one per row
+        Back wall of the bodies, towards the back, in mm.
+    front : ndarray
+        Front wall of the bodies.
+    tilt : ndarray
+        How far the upward axis leans to the front, in radians.
+    lateral : ndarray
+        Middle of the bodies, to the left.
+    fascia : ndarray
+        Where the muscles of the back end.
+    skin, belly : ndarray
+        Where the body ends at the back and in front.
+    """
+
+    wall: Floats
+    front: Floats
+    tilt: Floats
+    lateral: Floats
+    fascia: Floats
+    skin: Floats
+    belly: Floats
+
+    def depth(self, box: Box) -> Floats:
+        """Distance of each point behind the back wall, at right angles to it; of shape (1, rows, columns)."""
+        rows = box.where[1]
+        wall, tilt = self.wall[rows][None, :, None], self.tilt[rows][None, :, None]
+        return (box.y - wall) * np.cos(tilt)
+
+    def row(self, values: Floats, box: Box) -> Floats:
+        """Return one of the curves ready to broadcast over a box."""
+        return values[box.where[1]][None, :, None]
+
+
+def draw_course(canvas: Canvas, patient: SimulatedPatient) -> Course:
+    """Lay the curves through the bodies."""
+    rng = np.random.default_rng((patient.seed, 11))
+    bodies = patient.spine.bodies
+    centres = np.array([body.centre for body in bodies])
+    tilts = np.array([body.tilt_rad for body in bodies])
+    halves = np.array([body.depth_mm / 2 for body in bodies])
+    step = canvas.resolution.in_plane_mm
+
+    def curve(values: np.ndarray, up: np.ndarray, smooth_mm: float = 7.0) -> Floats:
+        order = np.argsort(up)
+        rows = np.interp(canvas.z, up[order], values[order])
+        return np.asarray(gaussian_filter1d(rows, smooth_mm / step, mode="nearest"), dtype=np.float32)
+
+    back, up = centres[:, 1], centres[:, 2]
+    wall = curve(back + np.cos(tilts) * halves, up + np.sin(tilts) * halves)
+    front = curve(back - np.cos(tilts) * halves, up - np.sin(tilts) * halves)
+    sacrum = patient.spine.body(Level.S1).centre[2]
+    cover = np.interp(
+        canvas.z, (sacrum - 75, sacrum - 25, sacrum + 25, sacrum + 120), (14.0, 22.0, 47.0, 49.0)
+    )
+    fascia = gaussian_filter1d(wall + cover, 14 / step, mode="nearest").astype(np.float32)
+    fat = patient.subcutaneous_mm * (
+        0.55
+        + 0.35 * np.exp(-(((canvas.z - 10) / 60) ** 2))
+        + 1.0 * np.exp(-(((canvas.z - sacrum + 25) / 55) ** 2))
+    )
+    skin = gaussian_filter1d(fascia + fat, 12 / step, mode="nearest").astype(np.float32)
+    girth = 62.0 + 1.5 * patient.subcutaneous_mm + float(rng.uniform(0, 25))
+    belly = curve(back, up, 60.0) - 17.0 - girth - 8.0 * np.sin((canvas.z + 40) / 60.0)
+    return Course(
+        wall, front, curve(tilts, up), curve(centres[:, 0], up), fascia, skin, belly.astype(np.float32)
+    )
