@@ -1,7 +1,7 @@
 """The composition root: the only place that names every concrete class of the node."""
 
 import fcntl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -12,7 +12,7 @@ from node.assemble import Assembler
 from node.clock import SystemClock
 from node.config import Configuration
 from node.deliver import Courier
-from node.domain.assembly import Examination
+from node.domain.assembly import Examination, Patience
 from node.domain.results import Outcome
 from node.errors import PermanentError
 from node.instance_store import DiskInstanceStore
@@ -27,26 +27,12 @@ from node.store import SqlStore
 from node.work import Analyst
 from node.worker import WorkerProcess
 
-__all__ = ["Node", "analyse", "examine"]
+__all__ = ["Node", "store_url"]
 
 _SWEEP_S = 0.5
 _RETENTION_SWEEP_S = 3600.0
 _EXAMINATION_LIMIT_S = 120.0
 _MEGABYTE = 1024 * 1024
-
-
-def analyse(paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
-    """Analyse a study; imported here only, in the worker process, so that the listener never pays for it."""
-    from node.analyse import analyse_files
-
-    return analyse_files(paths, configuration, out)
-
-
-def examine(paths: Sequence[Path]) -> Examination:
-    """Examine the headers of a study; imported late for the same reason."""
-    from node.examine import examine as examine_headers
-
-    return examine_headers(paths)
 
 
 class Node:
@@ -58,8 +44,8 @@ class Node:
         All of it. Port 0 takes a free one, see `port`.
     clock : Clock, optional
         The time; tests move theirs.
-    analyse_study, examine_study : callable, optional
-        What the worker processes run; must be found by name in an importable module.
+    analyse_study, examine_study : str, optional
+        What the worker processes run, "module:function".
     sweep_s : float, optional
         How often the sweeps look for what is due.
 
@@ -75,8 +61,8 @@ class Node:
         configuration: Configuration,
         *,
         clock: Clock | None = None,
-        analyse_study: Callable[[Sequence[Path], Configuration, Path], Outcome] = analyse,
-        examine_study: Callable[[Sequence[Path]], Examination] = examine,
+        analyse_study: str = "node.analyse:analyse_files",
+        examine_study: str = "node.examine:examine",
         sweep_s: float = _SWEEP_S,
     ) -> None:
         self.configuration = configuration
@@ -94,8 +80,10 @@ class Node:
             self.store,
             self.instance_store,
             self._clock,
-            quiet_s=configuration.assembly.quiet_s,
-            wait_s=configuration.assembly.max_wait_s,
+            Patience(
+                quiet=timedelta(seconds=configuration.assembly.quiet_s),
+                wait=timedelta(seconds=configuration.assembly.max_wait_s),
+            ),
         )
         self._listener = Listener(
             configuration.node,
@@ -107,15 +95,9 @@ class Node:
             log=self._log,
         )
         self._schedule = Schedule(self._clock, self._log)
-        self._examiner = WorkerProcess(
-            examine_study, warm=["node.examine"] if examine_study is examine else []
-        )
-        self._workers = [
-            WorkerProcess(
-                analyse_study,
-                warm=["node.analyse"] if analyse_study is analyse else [],
-                memory_limit_mb=configuration.engine.memory_limit_mb,
-            )
+        self._examiner: WorkerProcess[Examination] = WorkerProcess(examine_study)
+        self._workers: list[WorkerProcess[Outcome]] = [
+            WorkerProcess(analyse_study, memory_limit_mb=configuration.engine.memory_limit_mb)
             for _ in range(configuration.engine.processes)
         ]
 
@@ -134,6 +116,10 @@ class Node:
         """
         self._ledger.start()
         reconcile(self.store, self.instance_store, self._ledger, self._clock, self._log)
+        # The processes take seconds to import the science; they do so while the first images come in.
+        for worker in self._workers:
+            worker.start()
+        self._examiner.start()
         self._plan()
         self._schedule.start()
         try:
@@ -144,14 +130,16 @@ class Node:
         self._log.info("node_started", ae_title=self.configuration.node.ae_title, port=self.port)
 
     def stop(self) -> None:
-        """Take nothing more in, stop the workers and sweeps, close the store; what is unfinished waits there."""
+        """Take nothing more in, stop what runs, close the store; what is unfinished waits there."""
         self._stopping.set()
         self._listener.stop()
-        for worker in (*self._workers, self._examiner):
+        for worker in self._workers:
             worker.interrupt()
+        self._examiner.interrupt()
         self._schedule.stop()
-        for worker in (*self._workers, self._examiner):
+        for worker in self._workers:
             worker.stop()
+        self._examiner.stop()
         self._ledger.stop()
         self.store.release_leases(self._clock.now())
         self.store.close()
@@ -179,15 +167,9 @@ class Node:
         )
         analysts = {f"analyse-{number}": self._analyst(worker) for number, worker in enumerate(self._workers)}
         couriers = {f"deliver-{courier.name}": courier for courier in self._couriers()}
-        self._schedule.every(
-            self._sweep_s, "assemble", lambda: self._wake(list(analysts) if assembler.sweep() else [])
-        )
+        self._schedule.every(self._sweep_s, "assemble", self._then_wake(assembler.sweep, analysts))
         for name, analyst in analysts.items():
-            self._schedule.every(
-                self._sweep_s,
-                name,
-                lambda analyst=analyst: self._wake(list(couriers) if analyst.sweep() else []),
-            )
+            self._schedule.every(self._sweep_s, name, self._then_wake(analyst.sweep, couriers))
         for name, courier in couriers.items():
             self._schedule.every(self._sweep_s, name, courier.sweep)
         self._schedule.every(_RETENTION_SWEEP_S, "retention", self._purge)
@@ -229,10 +211,19 @@ class Node:
         age = timedelta(days=self.configuration.storage.retention_days)
         purge(self.store, self.instance_store, self._clock.now() - age)
 
-    def _wake(self, names: Sequence[str]) -> None:
-        """Run the sweeps of the next station at once; without this each station would cost half an interval."""
-        for name in names:
-            self._schedule.soon(name)
+    def _then_wake(self, sweep: Callable[[], int], stations: Iterable[str]) -> Callable[[], None]:
+        """Run the sweeps of the next stations as soon as this one has something for them.
+
+        Without this each station would cost a study half an interval of waiting.
+        """
+        names = tuple(stations)
+
+        def run() -> None:
+            if sweep():
+                for name in names:
+                    self._schedule.soon(name)
+
+        return run
 
 
 def store_url(configuration: Configuration) -> str:

@@ -107,7 +107,7 @@ class Assembler:
         if len({instance.patient_key for instance in images}) > 1:
             return Decision(
                 StudyEvent.GAVE_UP,
-                "its images name more than one patient; a person must decide whose they are",
+                "its images name more than one patient: a person must decide",
             )
         try:
             examination = self._examine([self._instance_store.path(instance) for instance in images])

@@ -20,7 +20,7 @@ _WORDS: dict[type, str] = {str: "text", int: "a whole number", float: "a number"
 def _lines_of(text: str) -> dict[tuple[str, str], int]:
     """Find the line of every table and key; tomllib keeps none.
 
-    Keys are (table, key), where the n-th element of an array of tables is "name[n]"; ("table", "") is its header.
+    Keys are (table, key), where the n-th element of an array of tables is "name[n]"; (table, "") is a header.
     """
     lines: dict[tuple[str, str], int] = {}
     seen: dict[str, int] = {}
@@ -129,7 +129,7 @@ class Table:
         if wrong:
             self.fault(key, wrong)
             return default
-        return value  # type: ignore[no-any-return]  # TOML values have no types until here
+        return value
 
     def require(self, key: str, default: T, *, check: Callable[[T], str | None] | None = None) -> T:
         """Like `take`, for a key that must be written; the default only stands in once a fault is noted."""
@@ -155,9 +155,7 @@ class Table:
         """Return a list of positive numbers."""
         self._asked.append(key)
         value = self._values.get(key, list(default))
-        if not isinstance(value, list) or not all(
-            type(number) in {int, float} and number > 0 for number in value
-        ):
+        if not isinstance(value, list) or not all(type(item) in {int, float} and item > 0 for item in value):
             self.fault(key, "must be a list of positive numbers")
             return default
         return tuple(float(number) for number in value)

@@ -156,9 +156,7 @@ class Courier:
         """Send one object and record the answer."""
         accepted = {context.abstract_syntax for context in association.accepted_contexts}
         if delivery.result.sop_class_uid not in accepted:
-            self._record(
-                batch, delivery, DeliveryState.NOT_ACCEPTED, None, "it takes no objects of this kind"
-            )
+            self._record(batch, delivery, DeliveryState.NOT_ACCEPTED, None, "it takes none of this kind")
             return
         try:
             dataset = _read(self._results / delivery.result.name)

@@ -32,8 +32,8 @@ IMAGE_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1
 """MR Image Storage and Enhanced MR Image Storage: what may change a result."""
 
 _PREFERRED = (
-    # As it is; then without loss; then whatever the sender has. A lossy image is stored too: the refusal of the
-    # analysis tells why, which a rejected context could not.
+    # As it is; then without loss; then whatever the sender has. A lossy image is stored too: the refusal of
+    # the analysis tells why, which a rejected context could not.
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGLosslessSV1,
@@ -57,8 +57,8 @@ quieten_libraries()
 class _SharedContexts(list[PresentationContext]):
     """Contexts that no association changes, and that need no copy for each of them.
 
-    pynetdicom deep-copies the list for every association: some 200 contexts of 40 transfer syntaxes, which costs
-    a sender that opens an association for each image more than the image does.
+    pynetdicom deep-copies the list for every association: some 200 contexts of 40 transfer syntaxes, which
+    costs a sender that opens an association for each image more than the image does.
     """
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_SharedContexts":
@@ -68,8 +68,8 @@ class _SharedContexts(list[PresentationContext]):
 def storage_contexts() -> list[PresentationContext]:
     """Contexts for C-ECHO and for every kind of storage object, in every transfer syntax.
 
-    A router that sends a whole study stops at the first object that is turned away, so everything is taken, and
-    what cannot be used is told by the state of its study.
+    A router that sends a whole study stops at the first object that is turned away, so everything is taken,
+    and what cannot be used is told by the state of its study.
     """
     others = [UID(syntax) for syntax in AllTransferSyntaxes if syntax not in _PREFERRED]
     syntaxes = [*_PREFERRED, *others]

@@ -1,11 +1,10 @@
-"""The look at the headers of a study that fell quiet; runs in a worker process, for headers may be hostile."""
+"""The look at the headers of a study that fell quiet; in a worker process, for headers may be hostile."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from pydicom.uid import EnhancedMRImageStorage
 
-from analysis.domain.acquisition import Contrast
 from analysis.errors import RefusedError
 from analysis.identify import identify
 from node.decode import SeriesHeaders, scan
@@ -24,7 +23,7 @@ def examine(paths: Sequence[Path]) -> Examination:
         Its MR instances.
     """
     series, unreadable = scan(paths)
-    whole: set[Contrast] = set()
+    whole = set()
     broken = [f"unreadable file: {file.reason}" for file in unreadable]
     others = []
     for headers in series:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from node.domain.assembly import Patience
 from node.domain.records import Arrival, Intake, QuarantineEntry, Staged
 from node.ports import Clock, InstanceStore, Store
 
@@ -25,8 +26,8 @@ class _Entry:
 class Ledger:
     """Makes instances durable in groups, in one thread that does nothing else.
 
-    An instance costs a sync of its file, of its folder and of the database. While one group is being synced the
-    next gathers, so several associations share the waits, and none of them is told "stored" too early.
+    An instance costs a sync of its file, of its folder and of the database. While one group is being synced
+    the next gathers, so several associations share the waits, and none is told "stored" too early.
 
     Parameters
     ----------
@@ -34,18 +35,15 @@ class Ledger:
         Where rows and bytes go.
     clock : Clock
         For the times of arrival.
-    quiet_s, wait_s : float
-        When a study is looked at after its last instance, and how long it waits for its other sequence.
+    patience : Patience
+        How long studies are waited for.
     """
 
-    def __init__(
-        self, store: Store, instance_store: InstanceStore, clock: Clock, *, quiet_s: float, wait_s: float
-    ) -> None:
+    def __init__(self, store: Store, instance_store: InstanceStore, clock: Clock, patience: Patience) -> None:
         self._store = store
         self._instance_store = instance_store
         self._clock = clock
-        self._quiet_s = quiet_s
-        self._wait_s = wait_s
+        self._patience = patience
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -112,9 +110,7 @@ class Ledger:
             # Bytes before rows: a row without its file would be a promise broken, a file without a row is
             # found again by `reconcile`.
             self._instance_store.commit([(entry.staged, entry.arrival.instance) for entry in new])
-            self._store.record_arrivals(
-                [entry.arrival for entry in new], self._clock.now(), self._quiet_s, self._wait_s
-            )
+            self._store.record_arrivals([entry.arrival for entry in new], self._clock.now(), self._patience)
         return outcomes
 
     def _put_aside(self, entry: _Entry) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from node.domain.assembly import Patience
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
     Arrival,
@@ -44,7 +45,7 @@ class InstanceStore(Protocol):
     """Keeps the bytes of instances, and never decodes them."""
 
     def stage(self, parts: Iterable[bytes | memoryview]) -> Staged:
-        """Write bytes to a temporary file; `StorageFullError` when the disk is too full to promise anything."""
+        """Write bytes to a temporary file; `StorageFullError` when the disk is too full to promise it."""
         ...
 
     def commit(self, files: Sequence[tuple[Staged, Instance]]) -> None:
@@ -103,9 +104,7 @@ class Store(Outbox, Protocol):
         """Return the SHA-256 of those instances that are stored already."""
         ...
 
-    def record_arrivals(
-        self, arrivals: Sequence[Arrival], now: datetime, quiet_s: float, wait_s: float
-    ) -> None:
+    def record_arrivals(self, arrivals: Sequence[Arrival], now: datetime, patience: Patience) -> None:
         """Note new instances, and open their studies again where they matter."""
         ...
 

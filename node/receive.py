@@ -8,7 +8,6 @@ from ipaddress import ip_address
 from typing import Any
 from weakref import WeakSet
 
-from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
@@ -96,6 +95,7 @@ class Listener:
         self,
         settings: ListenerSettings,
         sources: Iterable[Source],
+        *,
         store: Store,
         instance_store: InstanceStore,
         ledger: Ledger,
@@ -247,7 +247,7 @@ def _file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str
     ----------
     DICOM PS3.10 7.1, DICOM File Meta Information.
     """
-    meta: FileMetaDataset = create_file_meta(
+    meta = create_file_meta(
         sop_class_uid=UID(sop_class_uid),
         sop_instance_uid=UID(sop_instance_uid),
         transfer_syntax=UID(transfer_syntax),

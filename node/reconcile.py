@@ -67,7 +67,7 @@ def reconcile(
 def _adopt(
     path: Path, store: SqlStore, instance_store: DiskInstanceStore, ledger: Ledger, clock: Clock
 ) -> None:
-    """Enter a file that was renamed but whose row was never written; its sender was not told, and may resend."""
+    """Enter a file that was renamed but whose row was never written; its sender was not told so."""
     try:
         instance = _describe(path)
     except (InvalidDicomError, UnreadableHeaderError, OSError, ValueError) as error:

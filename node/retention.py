@@ -21,7 +21,8 @@ def purge(store: SqlStore, instance_store: DiskInstanceStore, before: datetime) 
     """
     finished = store.unchanged_since(FINISHED_STATES, before)
     for study in finished:
-        # Rows first: a file without a row is cleared up by the next start, a row without its file is an alarm.
+        # Rows first: after a crash a file without a row is entered again and purged later, whereas a row
+        # without its file is an alarm.
         store.forget_instances(study.study_uid)
         instance_store.remove_study(study.study_uid)
     return len(finished)

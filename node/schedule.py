@@ -1,7 +1,6 @@
 """The timers: APScheduler wakes the sweeps. It keeps no truth; a run that is missed loses nothing."""
 
 from collections.abc import Callable
-from datetime import datetime
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -46,10 +45,9 @@ class Schedule:
         )
 
     def soon(self, name: str) -> None:
-        """Run a sweep now instead of at its next time; what is already running picks the new work up itself."""
-        moment: datetime = self._clock.now()
+        """Run a sweep now instead of at its next time; one that runs already finds the new work itself."""
         if self._scheduler.running and self._scheduler.get_job(name) is not None:
-            self._scheduler.modify_job(name, next_run_time=moment)
+            self._scheduler.modify_job(name, next_run_time=self._clock.now())
 
     def start(self) -> None:
         """Begin."""

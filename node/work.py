@@ -1,4 +1,4 @@
-"""The sweep that analyses: leases a ready study, has it analysed in another process, records how that ended."""
+"""The sweep that analyses: leases a ready study, has it analysed elsewhere, records how that ended."""
 
 import os
 from collections.abc import Sequence
@@ -95,7 +95,7 @@ class Analyst:
         try:
             self._work_on(lease)
         except LeaseLostError:
-            # More images arrived meanwhile; what was found is of yesterday, and the study is already on its way again.
+            # More images arrived meanwhile; the study is already on its way again with all of them.
             self._log.info("analysis_superseded", study=lease.study_uid, revision=lease.revision)
         return True
 

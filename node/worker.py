@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from analysis.errors import RefusedError
@@ -29,21 +29,17 @@ class WorkerProcess(Generic[T]):
 
     Parameters
     ----------
-    function : callable
-        At the top of an importable module, so that the process can find it.
-    warm : sequence of str
-        Modules to import when the process starts, so that the first study does not wait for them.
+    function : str
+        Its name, "module:function". The module is imported in the process, once and as it starts; the node
+        itself never pays for what the function imports.
     memory_limit_mb : int or None
         Address space of the process; None for no limit.
     """
 
-    def __init__(
-        self, function: Callable[..., T], *, warm: Sequence[str] = (), memory_limit_mb: int | None = None
-    ) -> None:
+    def __init__(self, function: str, *, memory_limit_mb: int | None = None) -> None:
         self._function = function
-        self._warm = tuple(warm)
         self._memory_limit_mb = memory_limit_mb
-        self._process: SpawnProcess | None = None
+        self._process: BaseProcess | None = None
         self._connection: Connection | None = None
         self._ended = threading.Event()
 
@@ -59,7 +55,7 @@ class WorkerProcess(Generic[T]):
         ours, theirs = context.Pipe()
         self._process = context.Process(
             target=_serve,
-            args=(theirs, self._function, self._warm, self._memory_limit_mb),
+            args=(theirs, self._function, self._memory_limit_mb),
             name="osteonode-worker",
             daemon=True,
         )
@@ -68,12 +64,12 @@ class WorkerProcess(Generic[T]):
         self._connection = ours
 
     def interrupt(self) -> None:
-        """End the process from another thread, for good; a call that is waiting for it raises `WorkerLostError`."""
+        """End the process from another thread, for good; a waiting call raises `WorkerLostError`."""
         self._ended.set()
         process = self._process
         if process is not None and process.pid is not None:
-            # Killed by its number: closing the pipe under a waiting thread would leave that thread on a number
-            # that the next file may get.
+            # Not by closing the pipe: that would leave the waiting thread on a descriptor that the next file
+            # may get.
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
 
@@ -105,7 +101,7 @@ class WorkerProcess(Generic[T]):
         WorkerLostError
             If the process died, ran out of memory or did not answer in time; it is replaced at the next call.
         PermanentError
-            If the function raised anything else; its kind is told, not its message, which may quote a dataset.
+            If the function raised anything else; its kind is told, not its message, which may quote patients.
         """
         self.start()
         assert self._connection is not None  # noqa: S101 - `start` made it
@@ -139,9 +135,7 @@ class WorkerProcess(Generic[T]):
         return f"its process ended with {code}"
 
 
-def _serve(
-    connection: Connection, function: Callable[..., Any], warm: Sequence[str], memory_limit_mb: int | None
-) -> None:
+def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> None:
     """Answer calls until the node closes the pipe or is gone."""
     # Ctrl-C in a terminal reaches every process of the group; the node stops its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -149,8 +143,8 @@ def _serve(
     if memory_limit_mb is not None:
         limit = memory_limit_mb * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    for module in warm:
-        import_module(module)
+    module, _, function_name = name.partition(":")
+    function = getattr(import_module(module), function_name)
     while True:
         try:
             arguments = connection.recv()

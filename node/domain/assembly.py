@@ -1,14 +1,30 @@
 """What to do with a study that fell quiet, decided from its headers alone."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from analysis.domain.acquisition import Contrast
 from node.domain.study import StudyEvent
 
-__all__ = ["Decision", "Examination", "decide"]
+__all__ = ["Decision", "Examination", "Patience", "decide"]
 
 _PAIR = frozenset({Contrast.T1, Contrast.T2})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a study is waited for.
+
+    Attributes
+    ----------
+    quiet : timedelta
+        Without any new instance it counts as sent.
+    wait : timedelta
+        After its first instance, for a sequence or slice that is missing.
+    """
+
+    quiet: timedelta
+    wait: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +34,7 @@ class Examination:
     Attributes
     ----------
     whole : frozenset of Contrast
-        The contrasts of those series that can be analysed: lumbar, sagittal, T1 or T2, an even stack of slices.
+        The contrasts of those series that can be analysed: lumbar, sagittal, T1 or T2, an even stack.
     broken : tuple of str
         Why series that we would analyse cannot be: a slice is missing, two lie at one place.
     others : tuple of str

@@ -96,9 +96,9 @@ def back_off(attempts: int, first: timedelta, longest: timedelta, jitter: float)
     >>> [back_off(n, timedelta(seconds=5), timedelta(minutes=1), 0.0).seconds for n in (1, 2, 3, 4, 5, 99)]
     [5, 10, 20, 40, 60, 60]
     """
-    # The exponent is capped before it is used: 2 ** attempts of a destination that is down for a month is huge.
-    doubled = first * 2 ** min(attempts - 1, 20)
-    return min(doubled, longest) * (1 - 0.25 * jitter)
+    # The exponent is capped before it is used: 2 ** attempts of a PACS that is down for a month is huge.
+    doubled: timedelta = first * 2 ** min(attempts - 1, 20)
+    return (min(longest, doubled)) * (1 - 0.25 * jitter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,17 +83,14 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Iden
         explicit=transfer_syntax_uid != _IMPLICIT_LITTLE,
         little=transfer_syntax_uid != _EXPLICIT_BIG,
     ).collect()
-    identity = [
-        _uid(values, tag, name)
-        for tag, name in (
-            (_SOP_CLASS, "SOPClassUID"),
-            (_SOP_INSTANCE, "SOPInstanceUID"),
-            (_STUDY, "StudyInstanceUID"),
-            (_SERIES, "SeriesInstanceUID"),
-        )
-    ]
     patient = [values.get(tag, b"").strip(b"\0 ") for tag in (_PATIENT_ID, _ISSUER)]
-    return Identity(*identity, patient_key=sha256(b"\\".join(patient)).hexdigest())
+    return Identity(
+        sop_class_uid=_uid(values, _SOP_CLASS, "SOPClassUID"),
+        sop_instance_uid=_uid(values, _SOP_INSTANCE, "SOPInstanceUID"),
+        study_uid=_uid(values, _STUDY, "StudyInstanceUID"),
+        series_uid=_uid(values, _SERIES, "SeriesInstanceUID"),
+        patient_key=sha256(b"\\".join(patient)).hexdigest(),
+    )
 
 
 def _inflate(dataset: bytes | memoryview) -> bytes:

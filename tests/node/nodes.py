@@ -1,50 +1,39 @@
 """What the tests of the node share: small objects, a receiving PACS, analyses that end as a test wants."""
 
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
-    ComprehensiveSRStorage,
-    CTImageStorage,
-    EnhancedSRStorage,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     MRImageStorage,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
 )
 from pynetdicom import AE, evt
 
-from analysis.domain.acquisition import Contrast
-from analysis.errors import RefusedError
 from node.app import Node
 from node.config import AssemblySettings, Configuration, DeliverySettings, Destination, default
-from node.domain.assembly import Examination
-from node.domain.results import Outcome, ResultFile, ResultKind
 from node.domain.study import StudyState
+from tests.node.analyses import CLASSES
 
-CLASSES = {
-    ResultKind.SR: ComprehensiveSRStorage,
-    ResultKind.SEG: SegmentationStorage,
-    ResultKind.TEXT: EnhancedSRStorage,
-    ResultKind.SUMMARY: SecondaryCaptureImageStorage,
-}
 STUDY = "1.2.826.0.1.1"
 PATIENT = "PLANTED^NAME"
 
 
 def slice_of(
-    number: int, *, study: str = STUDY, series: str = "1", patient_id: str = "PLANTED-ID", sop_class: str = MRImageStorage
+    number: int,
+    *,
+    study: str = STUDY,
+    series: str = "1",
+    patient_id: str = "PLANTED-ID",
+    sop_class: str = MRImageStorage,
 ) -> Dataset:
-    """A slice with just enough of a header to be received; its pixels are its number."""
+    """Make a slice with just enough of a header to be received; its pixels are its number."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -63,72 +52,6 @@ def slice_of(
     dataset.PixelData = bytes([number % 256]) * 128
     dataset["PixelData"].VR = "OW"
     return dataset
-
-
-def examine_as_pair(paths: Sequence[Path]) -> Examination:
-    """Find T1 and T2 in whatever is there."""
-    assert paths
-    return Examination(frozenset({Contrast.T1, Contrast.T2}))
-
-
-def examine_by_series(paths: Sequence[Path]) -> Examination:
-    """Series 1 is a whole T1, series 2 a whole T2, series 3 a broken T1, anything else not for us."""
-    numbers = {str(dcmread(path).SeriesInstanceUID).rsplit(".", 1)[1] for path in paths}
-    known = {"1": Contrast.T1, "2": Contrast.T2}
-    return Examination(
-        whole=frozenset(known[number] for number in numbers if number in known),
-        broken=("T1 series: a slice is missing",) if "3" in numbers else (),
-        others=("MR: not of the lumbar spine",) if numbers - {"1", "2", "3"} else (),
-    )
-
-
-def report(paths: Sequence[Path], _configuration: Configuration, out: Path) -> Outcome:
-    """Write one object of each kind, with UIDs that follow from the input as those of the real analysis do."""
-    inputs = sorted(str(dcmread(path).SOPInstanceUID) for path in paths)
-    first = dcmread(paths[0])
-    digest = sha256("".join(inputs).encode()).hexdigest()
-    out.mkdir(parents=True)
-    results = []
-    for number, (kind, sop_class) in enumerate(CLASSES.items()):
-        uid = f"2.25.{int(digest[:24], 16)}.{number}"
-        dataset = Dataset()
-        dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.SOPClassUID = sop_class
-        dataset.SOPInstanceUID = uid
-        dataset.StudyInstanceUID = first.StudyInstanceUID
-        dataset.SeriesInstanceUID = f"2.25.{int(digest[:24], 16)}"
-        dataset.PatientName = first.PatientName
-        dataset.PatientID = first.PatientID
-        dataset.InstanceNumber = len(inputs)
-        dataset.save_as(out / f"{kind}.dcm", enforce_file_format=True)
-        results.append(ResultFile(kind, out / f"{kind}.dcm", sop_class, uid))
-    return Outcome(tuple(results), (), {"inputs": str(len(inputs))})
-
-
-def report_slowly(paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
-    """Take a second, so that something can happen meanwhile."""
-    time.sleep(1)
-    return report(paths, configuration, out)
-
-
-def refuse(_paths: Sequence[Path], _configuration: Configuration, _out: Path) -> Outcome:
-    """Refuse every study."""
-    raise RefusedError("only two usable vertebrae", "levels are uncertain")
-
-
-def die(paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
-    """Crash the process on the study that is poisonous, and report the others."""
-    if any(dcmread(path).StudyInstanceUID.endswith(".666") for path in paths):
-        os._exit(139)
-    return report(paths, configuration, out)
-
-
-def hang(paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
-    """Hang on the study that is poisonous, and report the others."""
-    if any(dcmread(path).StudyInstanceUID.endswith(".666") for path in paths):
-        time.sleep(3600)
-    return report(paths, configuration, out)
 
 
 @dataclass(slots=True)
@@ -199,7 +122,7 @@ def running_pacs(**settings: Any) -> Iterator[Pacs]:
 
 
 def quick(directory: Path, *destinations: Destination, **sections: Any) -> Configuration:
-    """A configuration on loopback whose waits are short."""
+    """Make a configuration on loopback whose waits are short."""
     base = default()
     return replace(
         base,
@@ -207,15 +130,24 @@ def quick(directory: Path, *destinations: Destination, **sections: Any) -> Confi
         destinations=destinations,
         storage=replace(base.storage, directory=directory, watermark_mb=0),
         assembly=sections.pop("assembly", AssemblySettings(quiet_s=0.2, max_wait_s=0.5)),
-        delivery=sections.pop("delivery", DeliverySettings(retry_first_s=0.1, retry_longest_s=0.4, timeout_s=3.0)),
+        delivery=sections.pop(
+            "delivery", DeliverySettings(retry_first_s=0.1, retry_longest_s=0.4, timeout_s=3.0)
+        ),
         engine=replace(base.engine, **sections.pop("engine", {})),
         **sections,
     )
 
 
-def quick_node(configuration: Configuration, **parts: Any) -> Node:
-    """A node whose sweeps run often and whose analysis is `report`, unless a test asks for another."""
-    return Node(configuration, **({"analyse_study": report, "examine_study": examine_as_pair, "sweep_s": 0.05} | parts))
+def quick_node(
+    configuration: Configuration, *, analyse: str = "report", examine: str = "examine_as_pair"
+) -> Node:
+    """Make a node whose sweeps run often, with one of `tests.node.analyses` for its science."""
+    return Node(
+        configuration,
+        analyse_study=f"tests.node.analyses:{analyse}",
+        examine_study=f"tests.node.analyses:{examine}",
+        sweep_s=0.05,
+    )
 
 
 def send(port: int, *datasets: Dataset, calling: str = "SENDER", called: str = "OSTEONODE") -> list[int]:

@@ -3,7 +3,17 @@
 from pathlib import Path
 
 from node.domain.study import StudyState
-from tests.node.nodes import quick, quick_node, running_pacs, send, slice_of, state_of, wait_until, CLASSES, STUDY
+from tests.node.analyses import CLASSES
+from tests.node.nodes import (
+    STUDY,
+    quick,
+    quick_node,
+    running_pacs,
+    send,
+    slice_of,
+    state_of,
+    wait_until,
+)
 
 
 def test_a_study_that_is_sent_comes_back_as_results(tmp_path: Path) -> None:

@@ -1,0 +1,5 @@
+"""The store: the only room that knows the database."""
+
+from node.store.sql import SqlStore
+
+__all__ = ["SqlStore"]

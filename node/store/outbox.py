@@ -1,0 +1,144 @@
+"""The outbox: which result is still to be sent where."""
+
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy import Engine, and_, or_, select, update
+
+from node.domain.delivery import DeliveryState
+from node.domain.records import Delivery, DeliveryBatch, Result, Study
+from node.domain.study import StudyEvent, StudyState
+from node.errors import LeaseLostError
+from node.store import tables as t
+from node.store.rows import delivery_of, result_of
+from node.store.steps import DELIVERIES, count_open, find, for_update, how_deliveries_ended, move
+
+__all__ = ["SqlOutbox"]
+
+
+class SqlOutbox:
+    """The `Outbox` port over SQLAlchemy.
+
+    Parameters
+    ----------
+    engine : Engine
+        The database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def results(self, study_uid: str) -> tuple[Result, ...]:
+        """See `node.ports.Store`."""
+        of_study = (
+            select(t.results)
+            .where(t.results.c.study_uid == study_uid)
+            .order_by(t.results.c.revision, t.results.c.kind, t.results.c.sop_uid)
+        )
+        with t.reading(self._engine) as connection:
+            return tuple(result_of(row) for row in connection.execute(of_study))
+
+    def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:
+        """See `node.ports.Store`."""
+        of_study = DELIVERIES.where(t.deliveries.c.study_uid == study_uid).order_by(t.deliveries.c.id)
+        with t.reading(self._engine) as connection:
+            return tuple(delivery_of(row) for row in connection.execute(of_study))
+
+    def lease_deliveries(
+        self, destination: str, owner: str, now: datetime, until: datetime
+    ) -> DeliveryBatch | None:
+        """See `node.ports.Store`."""
+        due = and_(
+            t.deliveries.c.destination == destination,
+            or_(
+                and_(t.deliveries.c.state == DeliveryState.WAITING, t.deliveries.c.not_before <= now),
+                and_(t.deliveries.c.state == DeliveryState.SENDING, t.deliveries.c.lease_until <= now),
+            ),
+        )
+        oldest = select(t.deliveries.c.study_uid).where(due).order_by(t.deliveries.c.id).limit(1)
+        token = f"{owner}-{uuid4().hex}"[:64]
+        with t.writing(self._engine) as connection:
+            study_uid = connection.execute(for_update(oldest)).scalar()
+            if study_uid is None:
+                return None
+            connection.execute(
+                update(t.deliveries)
+                .where(due, t.deliveries.c.study_uid == study_uid)
+                .values(state=DeliveryState.SENDING, lease_token=token, lease_until=until)
+            )
+            taken = DELIVERIES.where(t.deliveries.c.lease_token == token).order_by(t.deliveries.c.id)
+            return DeliveryBatch(
+                destination, study_uid, tuple(delivery_of(row) for row in connection.execute(taken)), token
+            )
+
+    def record_delivery(
+        self,
+        batch: DeliveryBatch,
+        delivery: Delivery,
+        state: DeliveryState,
+        *,
+        status: int | None,
+        reason: str,
+        now: datetime,
+        not_before: datetime | None = None,
+    ) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            changed = connection.execute(
+                update(t.deliveries)
+                .where(t.deliveries.c.id == delivery.identifier, t.deliveries.c.lease_token == batch.token)
+                .values(
+                    state=state, status=status, reason=reason, changed_at=now,
+                    attempts=t.deliveries.c.attempts + (state is not DeliveryState.SENT),
+                    not_before=not_before or now, lease_token=None, lease_until=None,
+                )
+            )  # fmt: skip
+            if not changed.rowcount:
+                raise LeaseLostError("another took this delivery over")
+
+    def return_deliveries(self, batch: DeliveryBatch, reason: str, not_before: datetime) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            connection.execute(
+                update(t.deliveries)
+                .where(t.deliveries.c.lease_token == batch.token)
+                .values(
+                    state=DeliveryState.WAITING, reason=reason, not_before=not_before,
+                    lease_token=None, lease_until=None,
+                )
+            )  # fmt: skip
+
+    def finish_deliveries(self, study_uid: str, now: datetime) -> StudyState | None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            study = find(connection, study_uid)
+            if study is None or study.state is not StudyState.DELIVERING or count_open(connection, study_uid):
+                return None
+            rows = connection.execute(
+                select(t.deliveries.c.state, t.deliveries.c.destination, t.deliveries.c.reason)
+                .join(t.results, t.results.c.sop_uid == t.deliveries.c.sop_uid)
+                .where(t.deliveries.c.study_uid == study_uid, t.results.c.revision == study.revision)
+            )
+            ends = [(DeliveryState(row.state), row.destination, row.reason) for row in rows]
+            event, reason = how_deliveries_ended(ends)
+            return move(connection, study, event, now, reason=reason).state
+
+    def resend(self, study: Study, now: datetime) -> bool:
+        """Put failed deliveries of the current results back into the outbox; False if there are none."""
+        current = select(t.results.c.sop_uid).where(
+            t.results.c.study_uid == study.study_uid, t.results.c.revision == study.revision
+        )
+        with t.writing(self._engine) as connection:
+            changed = connection.execute(
+                update(t.deliveries)
+                .where(
+                    t.deliveries.c.sop_uid.in_(current),
+                    t.deliveries.c.state.in_([DeliveryState.FAILED, DeliveryState.NOT_ACCEPTED]),
+                )
+                .values(state=DeliveryState.WAITING, attempts=0, not_before=now, changed_at=now)
+            )
+            found = find(connection, study.study_uid)
+            if not changed.rowcount or found is None:
+                return False
+            move(connection, found, StudyEvent.RESENT, now, reason="an operator asked for it")
+            return True

@@ -1,0 +1,265 @@
+"""The store: the truth about every study; each public method is one transaction."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy import and_, delete, func, insert, or_, select, update
+
+from node.domain.assembly import Patience
+from node.domain.delivery import DeliveryState
+from node.domain.records import (
+    Arrival,
+    HistoryEntry,
+    Instance,
+    NewResult,
+    QuarantineEntry,
+    Study,
+    StudyLease,
+)
+from node.domain.study import StudyEvent, StudyState
+from node.store import tables as t
+from node.store.outbox import SqlOutbox
+from node.store.rows import (
+    history_of,
+    instance_of,
+    instance_row,
+    quarantine_of,
+    quarantine_row,
+    study_of,
+)
+from node.store.steps import (
+    count_open,
+    find,
+    for_update,
+    held,
+    move,
+    note_arrivals,
+    put_delivery,
+    put_result,
+    supersede,
+)
+
+__all__ = ["SqlStore"]
+
+
+class SqlStore(SqlOutbox):
+    """The `Store` port over SQLAlchemy.
+
+    Parameters
+    ----------
+    url : str
+        SQLAlchemy URL; SQLite and PostgreSQL are meant.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(t.open_engine(url))
+        t.metadata.create_all(self._engine)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def known_digests(self, sop_uids: Iterable[str]) -> dict[str, str]:
+        """See `node.ports.Store`."""
+        wanted = select(t.instances.c.sop_uid, t.instances.c.sha256).where(
+            t.instances.c.sop_uid.in_(list(sop_uids))
+        )
+        with t.reading(self._engine) as connection:
+            return {row.sop_uid: row.sha256 for row in connection.execute(wanted)}
+
+    def record_arrivals(self, arrivals: Sequence[Arrival], now: datetime, patience: Patience) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            connection.execute(
+                insert(t.instances),
+                [instance_row(arrival, now) for arrival in arrivals],
+            )
+            for study_uid in dict.fromkeys(arrival.instance.study_uid for arrival in arrivals):
+                count = sum(
+                    arrival.matters for arrival in arrivals if arrival.instance.study_uid == study_uid
+                )
+                note_arrivals(connection, study_uid, count, now, patience)
+
+    def record_quarantine(self, entry: QuarantineEntry) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            connection.execute(insert(t.quarantine).values(quarantine_row(entry)))
+
+    def quarantine(self, limit: int = 100) -> tuple[QuarantineEntry, ...]:
+        """Return what was put aside last."""
+        latest = select(t.quarantine).order_by(t.quarantine.c.at.desc()).limit(limit)
+        with t.reading(self._engine) as connection:
+            return tuple(quarantine_of(row) for row in connection.execute(latest))
+
+    def instances(self, study_uid: str) -> tuple[Instance, ...]:
+        """See `node.ports.Store`."""
+        of_study = (
+            select(t.instances).where(t.instances.c.study_uid == study_uid).order_by(t.instances.c.sop_uid)
+        )
+        with t.reading(self._engine) as connection:
+            return tuple(instance_of(row) for row in connection.execute(of_study))
+
+    def all_instances(self) -> Iterator[Instance]:
+        """See `node.ports.Store`."""
+        with t.reading(self._engine) as connection:
+            for row in connection.execute(select(t.instances).order_by(t.instances.c.sop_uid)):
+                yield instance_of(row)
+
+    def forget_instances(self, study_uid: str) -> None:
+        """Remove the rows of a study's originals, after their files."""
+        with t.writing(self._engine) as connection:
+            connection.execute(delete(t.instances).where(t.instances.c.study_uid == study_uid))
+
+    def due_studies(self, now: datetime) -> tuple[Study, ...]:
+        """See `node.ports.Store`."""
+        due = (
+            select(t.studies)
+            .where(
+                t.studies.c.state.in_(
+                    [StudyState.RECEIVING, StudyState.SETTLED, StudyState.WAITING_FOR_PAIR]
+                ),
+                t.studies.c.deadline <= now,
+            )
+            .order_by(t.studies.c.deadline)
+        )
+        with t.reading(self._engine) as connection:
+            return tuple(study_of(row) for row in connection.execute(due))
+
+    def advance(
+        self,
+        study: Study,
+        event: StudyEvent,
+        now: datetime,
+        *,
+        reason: str = "",
+        deadline: datetime | None = None,
+        attempts: int = 0,
+    ) -> Study | None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            current = find(connection, study.study_uid)
+            if current is None or (current.state, current.revision) != (study.state, study.revision):
+                return None
+            move(connection, current, event, now, reason=reason, deadline=deadline, attempts=attempts)
+            return find(connection, study.study_uid)
+
+    def study(self, study_uid: str) -> Study | None:
+        """See `node.ports.Store`."""
+        with t.reading(self._engine) as connection:
+            return find(connection, study_uid)
+
+    def studies(self, limit: int = 100) -> tuple[Study, ...]:
+        """See `node.ports.Store`."""
+        latest = select(t.studies).order_by(t.studies.c.changed_at.desc(), t.studies.c.study_uid).limit(limit)
+        with t.reading(self._engine) as connection:
+            return tuple(study_of(row) for row in connection.execute(latest))
+
+    def counts(self) -> dict[StudyState, int]:
+        """Return how many studies are in each state."""
+        by_state = select(t.studies.c.state, func.count()).group_by(t.studies.c.state)
+        with t.reading(self._engine) as connection:
+            return {StudyState(state): count for state, count in connection.execute(by_state)}
+
+    def unchanged_since(self, states: Iterable[StudyState], moment: datetime) -> tuple[Study, ...]:
+        """Return the studies in these states that hold originals and have not changed since."""
+        holds = select(t.instances.c.sop_uid).where(t.instances.c.study_uid == t.studies.c.study_uid).exists()
+        old = select(t.studies).where(
+            t.studies.c.state.in_(list(states)),
+            t.studies.c.changed_at <= moment,
+            t.studies.c.last_arrival <= moment,
+            holds,
+        )
+        with t.reading(self._engine) as connection:
+            return tuple(study_of(row) for row in connection.execute(old))
+
+    def history(self, study_uid: str) -> tuple[HistoryEntry, ...]:
+        """See `node.ports.Store`."""
+        steps = select(t.history).where(t.history.c.study_uid == study_uid).order_by(t.history.c.id)
+        with t.reading(self._engine) as connection:
+            return tuple(history_of(row) for row in connection.execute(steps))
+
+    def lease_study(self, owner: str, now: datetime, until: datetime) -> StudyLease | None:
+        """See `node.ports.Store`."""
+        # A study is free when it is ready and its back-off is over, or when its lease ran out.
+        free = or_(
+            and_(t.studies.c.state == StudyState.READY, t.studies.c.deadline <= now),
+            and_(t.studies.c.state == StudyState.ANALYSING, t.studies.c.lease_until <= now),
+        )
+        waiting_longest = select(t.studies).where(free).order_by(t.studies.c.changed_at).limit(1)
+        token = uuid4().hex
+        with t.writing(self._engine) as connection:
+            row = connection.execute(for_update(waiting_longest)).first()
+            if row is None:
+                return None
+            study = study_of(row)
+            expired = study.state is StudyState.ANALYSING
+            attempts = study.attempts + expired
+            move(connection, study, StudyEvent.LEASED, now, attempts=attempts)
+            connection.execute(
+                update(t.studies)
+                .where(t.studies.c.study_uid == study.study_uid)
+                .values(lease_token=token, lease_owner=owner, lease_until=until)
+            )
+        return StudyLease(study.study_uid, study.revision, attempts + 1, token)
+
+    def record_results(
+        self, lease: StudyLease, results: Sequence[NewResult], summary: Mapping[str, str], now: datetime
+    ) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            study = held(connection, lease)
+            study = move(connection, study, StudyEvent.REPORTED, now)
+            connection.execute(
+                update(t.studies)
+                .where(t.studies.c.study_uid == study.study_uid)
+                .values(summary=json.dumps(dict(summary)))
+            )
+            supersede(connection, study, {result.sop_uid for result in results}, now)
+            for result in results:
+                put_result(connection, study, result, now)
+                for destination in result.destinations:
+                    put_delivery(connection, study, result, destination, now)
+            still_open = count_open(connection, study.study_uid)
+            event = StudyEvent.DELIVERY_BEGAN if still_open else StudyEvent.DELIVERY_ENDED
+            reason = "" if still_open else "every destination has these results already"
+            move(connection, study, event, now, reason=reason)
+
+    def record_refusal(self, lease: StudyLease, reasons: Sequence[str], now: datetime) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            study = held(connection, lease)
+            # What an earlier revision reported is not unsent: it was true of what was there then.
+            move(connection, study, StudyEvent.REFUSED, now, reason="; ".join(reasons))
+
+    def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            study = held(connection, lease)
+            event = StudyEvent.GAVE_UP if retry_at is None else StudyEvent.BROKE
+            move(connection, study, event, now, reason=reason, deadline=retry_at, attempts=lease.attempt)
+
+    def release_leases(self, now: datetime) -> int:
+        """Free what a node that is no more had taken; call it only while no other works on this store.
+
+        Returns
+        -------
+        int
+            How many studies and deliveries were freed. None of them counts an attempt: it was the node that
+            ended, not the work that failed.
+        """
+        held = select(t.studies).where(t.studies.c.state == StudyState.ANALYSING)
+        with t.writing(self._engine) as connection:
+            studies = [study_of(row) for row in connection.execute(held)]
+            for study in studies:
+                move(
+                    connection, study, StudyEvent.BROKE, now,
+                    reason="the node stopped meanwhile", deadline=now, attempts=study.attempts,
+                )  # fmt: skip
+            sending = connection.execute(
+                update(t.deliveries)
+                .where(t.deliveries.c.state == DeliveryState.SENDING)
+                .values(state=DeliveryState.WAITING, lease_token=None, lease_until=None, not_before=now)
+            )
+            return len(studies) + sending.rowcount

@@ -1,0 +1,223 @@
+"""What the methods of the store do inside their transactions.
+
+Every change of a study's state goes through `move`, which asks the table of `node.domain.study` and writes
+the history, so that what is not in the table cannot happen.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select, update
+
+from node.domain.assembly import Patience
+from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.records import NewResult, Study, StudyLease
+from node.domain.study import StudyEvent, StudyState, next_state
+from node.errors import LeaseLostError
+from node.store import tables as t
+from node.store.rows import study_of
+
+__all__ = [
+    "DELIVERIES",
+    "count_open",
+    "find",
+    "for_update",
+    "held",
+    "how_deliveries_ended",
+    "move",
+    "note_arrivals",
+    "put_delivery",
+    "put_result",
+    "supersede",
+]
+
+DELIVERIES = select(
+    t.deliveries,
+    t.results.c.revision,
+    t.results.c.kind,
+    t.results.c.sop_class_uid,
+    t.results.c.name,
+    t.results.c.created_at,
+).join(t.results, t.results.c.sop_uid == t.deliveries.c.sop_uid)
+"""Deliveries with what they deliver."""
+
+
+def for_update(query: Select[Any]) -> Select[Any]:
+    """Lock the rows that a query finds."""
+    # PostgreSQL: workers skip the row another is taking instead of waiting for it. SQLite ignores the clause.
+    return query.with_for_update(skip_locked=True)
+
+
+def note_arrivals(
+    connection: Connection, study_uid: str, count: int, now: datetime, patience: Patience
+) -> None:
+    """Open the study of new instances; those that do not count only found it."""
+    study = find(connection, study_uid)
+    if study is None:
+        _found(connection, study_uid, count, now, patience)
+        return
+    values: dict[str, Any] = {"last_arrival": now}
+    if count and study.state is not StudyState.RECEIVING:
+        study = move(
+            connection, study, StudyEvent.ARRIVED, now, reason=f"more images came while it was {study.state}"
+        )
+        # The wait for the other sequence begins anew: the latecomer may itself be one of a pair.
+        values["wait_until"] = now + patience.wait
+    if study.state is StudyState.RECEIVING:
+        values["deadline"] = now + patience.quiet
+    values["revision"] = study.revision + count
+    connection.execute(update(t.studies).where(t.studies.c.study_uid == study_uid).values(values))
+
+
+def _found(connection: Connection, study_uid: str, count: int, now: datetime, patience: Patience) -> None:
+    """Begin a study with its first instances."""
+    study = {"study_uid": study_uid, "state": StudyState.RECEIVING, "revision": max(count, 1), "reason": ""}
+    begun = {
+        "changed_at": now,
+        "first_arrival": now,
+        "last_arrival": now,
+        "deadline": now + patience.quiet,
+        "wait_until": now + patience.wait,
+        "attempts": 0,
+        "summary": "{}",
+    }
+    connection.execute(insert(t.studies).values(study | begun))
+    connection.execute(insert(t.history).values(study | {"at": now, "event": StudyEvent.ARRIVED}))
+
+
+def find(connection: Connection, study_uid: str) -> Study | None:
+    """Return a study, or None."""
+    # Locked where the database can: what is read here is decided upon and written in the same transaction.
+    query = select(t.studies).where(t.studies.c.study_uid == study_uid)
+    if not connection.get_execution_options().get("reading"):
+        query = query.with_for_update()
+    row = connection.execute(query).first()
+    return None if row is None else study_of(row)
+
+
+def held(connection: Connection, lease: StudyLease) -> Study:
+    """Return the study of a lease that still holds.
+
+    Raises
+    ------
+    LeaseLostError
+        If the lease ran out and another has the study, or more images arrived.
+    """
+    study = find(connection, lease.study_uid)
+    token = connection.execute(
+        select(t.studies.c.lease_token).where(t.studies.c.study_uid == lease.study_uid)
+    ).scalar()
+    if study is None or (token, study.revision) != (lease.token, lease.revision):
+        raise LeaseLostError("the study changed while it was analysed")
+    return study
+
+
+def move(
+    connection: Connection,
+    study: Study,
+    event: StudyEvent,
+    now: datetime,
+    *,
+    reason: str = "",
+    deadline: datetime | None = None,
+    attempts: int = 0,
+) -> Study:
+    """Change the state of a study, by the table, with its history."""
+    values = {"state": next_state(study.state, event), "reason": reason}
+    changed = {"changed_at": now, "deadline": deadline, "attempts": attempts}
+    unleased = {"lease_token": None, "lease_owner": None, "lease_until": None}
+    connection.execute(
+        update(t.studies).where(t.studies.c.study_uid == study.study_uid).values(values | changed | unleased)
+    )
+    step = {"study_uid": study.study_uid, "revision": study.revision, "event": event, "at": now}
+    connection.execute(insert(t.history).values(values | step))
+    moved = find(connection, study.study_uid)
+    if moved is None:
+        raise LeaseLostError("the study was removed meanwhile")
+    return moved
+
+
+def put_result(connection: Connection, study: Study, result: NewResult, now: datetime) -> None:
+    """Record a result; the same one made again of the same inputs moves to the current revision."""
+    values = {
+        "study_uid": study.study_uid,
+        "revision": study.revision,
+        "kind": result.kind.value,
+        "sop_class_uid": result.sop_class_uid,
+        "name": result.name,
+    }
+    made_again = connection.execute(
+        update(t.results).where(t.results.c.sop_uid == result.sop_uid).values(values)
+    ).rowcount
+    if not made_again:
+        connection.execute(insert(t.results).values(values | {"sop_uid": result.sop_uid, "created_at": now}))
+
+
+def put_delivery(
+    connection: Connection, study: Study, result: NewResult, destination: str, now: datetime
+) -> None:
+    """Put a result into an outbox, unless that destination has or awaits it already."""
+    there = connection.execute(
+        select(t.deliveries.c.id, t.deliveries.c.state).where(
+            t.deliveries.c.destination == destination, t.deliveries.c.sop_uid == result.sop_uid
+        )
+    ).first()
+    fresh = {
+        "state": DeliveryState.WAITING,
+        "attempts": 0,
+        "reason": "",
+        "not_before": now,
+        "changed_at": now,
+    }
+    if there is None:
+        named = {"destination": destination, "sop_uid": result.sop_uid, "study_uid": study.study_uid}
+        connection.execute(insert(t.deliveries).values(named | fresh))
+    elif DeliveryState(there.state) in {DeliveryState.SUPERSEDED, DeliveryState.FAILED}:
+        connection.execute(update(t.deliveries).where(t.deliveries.c.id == there.id).values(fresh))
+
+
+def supersede(connection: Connection, study: Study, current: set[str], now: datetime) -> None:
+    """Withdraw what an earlier revision put into an outbox and nobody has sent yet."""
+    connection.execute(
+        update(t.deliveries)
+        .where(
+            t.deliveries.c.study_uid == study.study_uid,
+            t.deliveries.c.state.in_(list(OPEN_DELIVERY_STATES)),
+            t.deliveries.c.sop_uid.not_in(current),
+        )
+        .values(
+            state=DeliveryState.SUPERSEDED, reason="a newer result replaced it", changed_at=now,
+            lease_token=None, lease_until=None,
+        )
+    )  # fmt: skip
+
+
+def count_open(connection: Connection, study_uid: str) -> int:
+    """Count the results of a study that are still to be sent."""
+    still_open = (
+        select(func.count())
+        .select_from(t.deliveries)
+        .where(t.deliveries.c.study_uid == study_uid, t.deliveries.c.state.in_(list(OPEN_DELIVERY_STATES)))
+    )
+    return int(connection.execute(still_open).scalar_one())
+
+
+def how_deliveries_ended(ends: Sequence[tuple[DeliveryState, str, str]]) -> tuple[StudyEvent, str]:
+    """Judge a study by how each of its current results ended at each destination."""
+    failed = [
+        f"{destination}: {reason}" for state, destination, reason in ends if state is DeliveryState.FAILED
+    ]
+    empty_handed = sorted(
+        {destination for _, destination, _ in ends}
+        - {destination for state, destination, _ in ends if state is DeliveryState.SENT}
+    )
+    if failed:
+        return StudyEvent.GAVE_UP, "; ".join(dict.fromkeys(failed))
+    if empty_handed:
+        return StudyEvent.GAVE_UP, f"{', '.join(empty_handed)} accepts none of these results"
+    refused = sum(state is DeliveryState.NOT_ACCEPTED for state, _, _ in ends)
+    reason = (
+        f"{refused} of {len(ends)} deliveries were of a kind the destination does not take" if refused else ""
+    )
+    return StudyEvent.DELIVERY_ENDED, reason

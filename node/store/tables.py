@@ -1,0 +1,188 @@
+"""The tables of the store, and the connection to them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Dialect,
+    Double,
+    Engine,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    create_engine,
+    event,
+)
+
+__all__ = [
+    "deliveries",
+    "history",
+    "instances",
+    "metadata",
+    "open_engine",
+    "quarantine",
+    "reading",
+    "results",
+    "studies",
+    "writing",
+]
+
+_UID = String(64)
+
+
+class _Moment(TypeDecorator[datetime]):
+    """An aware moment, stored as seconds since 1970: it sorts alike everywhere and has no zone to lose."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> float | None:
+        del dialect
+        return None if value is None else value.timestamp()
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+metadata = MetaData()
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("sop_uid", _UID, primary_key=True),
+    Column("series_uid", _UID, nullable=False),
+    Column("study_uid", _UID, nullable=False, index=True),
+    Column("sop_class_uid", _UID, nullable=False),
+    Column("transfer_syntax_uid", _UID, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("patient_key", String(64), nullable=False),
+    Column("calling_ae", String(16), nullable=False),
+    Column("host", String(64), nullable=False),
+    Column("received_at", _Moment, nullable=False),
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("study_uid", _UID, primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changed_at", _Moment, nullable=False),
+    Column("first_arrival", _Moment, nullable=False),
+    Column("last_arrival", _Moment, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("deadline", _Moment),
+    Column("wait_until", _Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("lease_token", String(64)),
+    Column("lease_owner", String(64)),
+    Column("lease_until", _Moment),
+    # The sweeps ask "which studies in this state are due"; without the index they read every study ever seen.
+    Index("studies_by_state", "state", "deadline"),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_uid", _UID, nullable=False, index=True),
+    Column("at", _Moment, nullable=False),
+    Column("event", String(20), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("sop_uid", _UID, primary_key=True),
+    Column("study_uid", _UID, nullable=False, index=True),
+    Column("revision", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("sop_class_uid", _UID, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", _Moment, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("destination", String(32), nullable=False),
+    Column("sop_uid", _UID, ForeignKey("results.sop_uid"), nullable=False),
+    Column("study_uid", _UID, nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("status", Integer),
+    Column("reason", Text, nullable=False),
+    Column("not_before", _Moment, nullable=False),
+    Column("changed_at", _Moment, nullable=False),
+    Column("lease_token", String(64)),
+    Column("lease_until", _Moment),
+    # A result made twice of the same inputs has the same UID, so it waits and is sent once.
+    UniqueConstraint("destination", "sop_uid"),
+    Index("deliveries_by_state", "destination", "state", "not_before"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("sop_uid", _UID, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("calling_ae", String(16), nullable=False),
+    Column("host", String(64), nullable=False),
+    Column("at", _Moment, nullable=False),
+)
+
+
+def open_engine(url: str) -> Engine:
+    """Connect to the database of a URL, with the guarantees the store relies on."""
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
+            # The driver would begin transactions by itself, and late; `begin` below does it instead.
+            connection.isolation_level = None
+            # FULL: a commit that returned is on disk, also when the power fails in the next moment.
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+                connection.execute(f"PRAGMA {pragma}")
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            reading = connection.get_execution_options().get("reading")
+            # IMMEDIATE takes the write lock at once, so no two transactions read the same row and then both
+            # write it: two workers never lease one study.
+            connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that holds the write lock."""
+    with engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One transaction that only reads, and holds up nobody."""
+    with engine.connect().execution_options(reading=True) as connection, connection.begin():
+        yield connection

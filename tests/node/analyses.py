@@ -1,0 +1,95 @@
+"""Analyses that end as a test wants; the worker processes import them by name, so this module is light."""
+
+import os
+import time
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+from analysis.domain.acquisition import Contrast
+from analysis.errors import RefusedError
+from node.domain.assembly import Examination
+from node.domain.results import Outcome, ResultFile, ResultKind
+
+CLASSES = {
+    ResultKind.SR: ComprehensiveSRStorage,
+    ResultKind.SEG: SegmentationStorage,
+    ResultKind.TEXT: EnhancedSRStorage,
+    ResultKind.SUMMARY: SecondaryCaptureImageStorage,
+}
+
+
+def examine_as_pair(paths: Sequence[Path]) -> Examination:
+    """Find T1 and T2 in whatever is there."""
+    assert paths
+    return Examination(frozenset({Contrast.T1, Contrast.T2}))
+
+
+def examine_by_series(paths: Sequence[Path]) -> Examination:
+    """Series 1 is a whole T1, series 2 a whole T2, series 3 a broken T1, anything else not for us."""
+    numbers = {str(dcmread(path).SeriesInstanceUID).rsplit(".", 1)[1] for path in paths}
+    known = {"1": Contrast.T1, "2": Contrast.T2}
+    return Examination(
+        whole=frozenset(known[number] for number in numbers if number in known),
+        broken=("T1 series: a slice is missing",) if "3" in numbers else (),
+        others=("MR: not of the lumbar spine",) if numbers - {"1", "2", "3"} else (),
+    )
+
+
+def report(paths: Sequence[Path], _configuration: object, out: Path) -> Outcome:
+    """Write one object of each kind, with UIDs that follow from the input as those of the real analysis do."""
+    inputs = sorted(str(dcmread(path).SOPInstanceUID) for path in paths)
+    first = dcmread(paths[0])
+    digest = sha256("".join(inputs).encode()).hexdigest()
+    out.mkdir(parents=True)
+    results = []
+    for number, (kind, sop_class) in enumerate(CLASSES.items()):
+        uid = f"2.25.{int(digest[:24], 16)}.{number}"
+        dataset = Dataset()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.SOPClassUID = sop_class
+        dataset.SOPInstanceUID = uid
+        dataset.StudyInstanceUID = first.StudyInstanceUID
+        dataset.SeriesInstanceUID = f"2.25.{int(digest[:24], 16)}"
+        dataset.PatientName = first.PatientName
+        dataset.PatientID = first.PatientID
+        dataset.InstanceNumber = len(inputs)
+        dataset.save_as(out / f"{kind}.dcm", enforce_file_format=True)
+        results.append(ResultFile(kind, out / f"{kind}.dcm", sop_class, uid))
+    return Outcome(tuple(results), (), {"inputs": str(len(inputs))})
+
+
+def report_slowly(paths: Sequence[Path], configuration: object, out: Path) -> Outcome:
+    """Take a second, so that something can happen meanwhile."""
+    time.sleep(1)
+    return report(paths, configuration, out)
+
+
+def refuse(_paths: Sequence[Path], _configuration: object, _out: Path) -> Outcome:
+    """Refuse every study."""
+    raise RefusedError("only two usable vertebrae", "levels are uncertain")
+
+
+def die(paths: Sequence[Path], configuration: object, out: Path) -> Outcome:
+    """Crash the process on the study that is poisonous, and report the others."""
+    if any(dcmread(path).StudyInstanceUID.endswith(".666") for path in paths):
+        os._exit(139)
+    return report(paths, configuration, out)
+
+
+def hang(paths: Sequence[Path], configuration: object, out: Path) -> Outcome:
+    """Hang on the study that is poisonous, and report the others."""
+    if any(dcmread(path).StudyInstanceUID.endswith(".666") for path in paths):
+        time.sleep(3600)
+    return report(paths, configuration, out)
