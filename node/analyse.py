@@ -14,6 +14,7 @@ import analysis
 from analysis.domain.findings import Findings, Refusal, SeriesInput, SeriesRefusal
 from analysis.errors import RefusedError
 from analysis.identify import identify
+from analysis.settings import AnalysisSettings
 from node.config import Configuration
 from node.decode import SeriesHeaders, decode, files_below, scan
 from node.domain.results import Outcome, ResultFile, ResultKind
@@ -21,7 +22,7 @@ from node.domain.results import Outcome, ResultFile, ResultKind
 if TYPE_CHECKING:
     from dicom_templates.study_report import StudyReport
 
-__all__ = ["SOFTWARE", "StudyOutcome", "analyse_files", "analyse_studies"]
+__all__ = ["SOFTWARE", "StudyOutcome", "analyse_files", "analyse_studies", "measure_study"]
 
 SOFTWARE = f"OsteoNode {version('osteonode')}"
 
@@ -30,6 +31,7 @@ DEMONSTRATION_MODEL = Path(analysis.__file__).parent / "models" / "demonstration
 
 Progress = Callable[[str], None]
 
+_NOTHING_TO_ANALYSE = "no whole sagittal T1 or T2 series of the lumbar spine was found"
 _NO_DATE = datetime(1900, 1, 1)  # noqa: DTZ001 - DICOM times are local to the site
 
 
@@ -112,51 +114,66 @@ def analyse_studies(
     return tuple(outcomes)
 
 
+def measure_study(folder: Path, settings: AnalysisSettings) -> Findings | Refusal:
+    """Measure the study in a folder for a cohort: the same code as ever, but no model and no report.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    """
+    series, unreadable = scan(files_below([folder]))
+    if len({one.study_uid for one in series}) != 1:
+        told = (f"{file.path.name}: {file.reason}" for file in unreadable)
+        return Refusal(("the folder does not hold exactly one study", *told))
+    found, _ = _find(series, settings, None, lambda _step: None)
+    return found
+
+
 def _analyse_study(
     series: Sequence[SeriesHeaders], configuration: Configuration, out: Path, report_progress: Progress
 ) -> Outcome:
-    try:
-        _refuse_two_patients(series)
-    except RefusedError as error:
-        return _refused(error.reasons)
-    decoded, sources, set_aside = _decode_what_is_worth_it(series, report_progress)
-    found = _found(decoded, set_aside, configuration, report_progress)
+    bundle = configuration.models.bundle or DEMONSTRATION_MODEL
+    found, sources = _find(series, configuration.analysis, bundle, report_progress)
     if isinstance(found, Refusal):
         return _refused(_all_reasons(found))
     report_progress("writing the results")
     return _write(found, sources, configuration, out)
 
 
-def _found(
-    decoded: Sequence[SeriesInput],
-    set_aside: Sequence[SeriesRefusal],
-    configuration: Configuration,
+def _find(
+    series: Sequence[SeriesHeaders],
+    settings: AnalysisSettings,
+    bundle: Path | None,
     report_progress: Progress,
-) -> Findings | Refusal:
+) -> tuple[Findings | Refusal, Mapping[str, Sequence[Dataset]]]:
+    if _patients(series) > 1:
+        return Refusal(("the study holds images of different patients; a person must look",)), {}
+    decoded, sources, set_aside = _decode_what_is_worth_it(series, report_progress)
     if not decoded:  # nothing that would need the science and its model loaded
-        return Refusal(("no series of the study can be analysed",), tuple(set_aside))
+        return Refusal((_NOTHING_TO_ANALYSE,), tuple(set_aside)), {}
     from analysis.model_store import load
-    from analysis.pipeline import analyse as analyse_study
+    from analysis.pipeline import analyse as analyse_series
 
-    settings = configuration.analysis
-    return analyse_study(
+    found = analyse_series(
         decoded,
-        model=load(configuration.models.bundle or DEMONSTRATION_MODEL, settings.features),
+        model=None if bundle is None else load(bundle, settings.features),
         settings=settings,
         software=SOFTWARE,
         set_aside=tuple(set_aside),
         report_progress=report_progress,
     )
+    return found, sources
 
 
-def _refuse_two_patients(series: Sequence[SeriesHeaders]) -> None:
-    identities = {
-        (str(header.get("PatientID") or ""), str(header.get("IssuerOfPatientID") or ""))
-        for one in series
-        for header in one.headers
-    }
-    if len(identities) > 1:
-        raise RefusedError("the study holds images of different patient identities; a person must look")
+def _patients(series: Sequence[SeriesHeaders]) -> int:
+    return len(
+        {
+            (str(header.get("PatientID") or ""), str(header.get("IssuerOfPatientID") or ""))
+            for one in series
+            for header in one.headers
+        }
+    )
 
 
 def _decode_what_is_worth_it(
@@ -189,7 +206,7 @@ def _write(
     from PIL import Image
 
     from dicom_templates.options import ReportOptions, SrClass
-    from dicom_templates.result_set import build
+    from dicom_templates.result_set import build, report_of
 
     options = ReportOptions(
         created=_latest_moment(header for headers in sources.values() for header in headers),
@@ -197,24 +214,19 @@ def _write(
         sr_class=SrClass(configuration.report.sr_class),
         station=configuration.node.ae_title,
     )
-    result_set = build(findings, sources, options)
     out.mkdir(parents=True, exist_ok=True)
     files = []
-    for result in result_set.objects:
+    for result in build(findings, sources, options):
         path = out / f"{result.name}.dcm"
-        dcmwrite(path, result.dataset, enforce_file_format=True)
-        files.append(
-            ResultFile(
-                ResultKind(result.kind),
-                path,
-                str(result.dataset.SOPClassUID),
-                str(result.dataset.SOPInstanceUID),
-            )
-        )
-    if result_set.picture is not None:
-        Image.fromarray(result_set.picture).save(out / "summary.png")
-    (out / "report.html").write_text(report_html(result_set.report, result_set.picture), encoding="utf-8")
-    return Outcome(tuple(files), (), _summary(result_set.report))
+        dataset = result.dataset
+        dcmwrite(path, dataset, enforce_file_format=True)
+        kind = ResultKind(result.kind)
+        files.append(ResultFile(kind, path, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID)))
+        if kind is ResultKind.SUMMARY:
+            Image.fromarray(dataset.pixel_array).save(out / "summary.png")
+    report = report_of(findings, sources, options)
+    (out / "report.html").write_text(report_html(report), encoding="utf-8")
+    return Outcome(tuple(files), (), _summary(report))
 
 
 def _summary(report: "StudyReport") -> dict[str, str]:

@@ -22,6 +22,8 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from analysis.cohort import MeasuredCohort
+    from analysis.settings import AnalysisSettings
     from node.analyse import StudyOutcome
     from node.config import Configuration
 
@@ -41,6 +43,10 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="Configuration; without it, config.toml here or the shipped defaults."),
 ]
+CohortArgument = Annotated[
+    Path, typer.Argument(help="Table with patient_id, study (a folder) and bmd_mg_cm3.", dir_okay=False)
+]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that measure studies.")]
 
 
 def main() -> None:
@@ -122,6 +128,28 @@ def sample(
     console.print(f"{patients} simulated patient(s): {written.table.resolve()}")
 
 
+@application.command()
+def train(
+    cohort: CohortArgument,
+    out: Annotated[Path, typer.Option(help="Folder of the model bundle.")],
+    name: Annotated[str, typer.Option(help="Of the model, as reports will cite it.")] = "OsteoNode model",
+    version: Annotated[str, typer.Option(help="Of the model.")] = "1",
+    workers: WorkersOption = 2,
+    config: ConfigOption = None,
+) -> None:
+    """Train a model bundle on a cohort of MR studies with QCT, for `[models] bundle` in config.toml."""
+    from analysis.model_store import save
+    from analysis.train import TrainingSettings
+    from analysis.train import train as train_model
+
+    with _faults_in_words():
+        measured = _measure(cohort, _configuration(config).analysis, workers)
+        with _steps() as step:
+            model = train_model(measured.table, TrainingSettings(name=name, version=version), step)
+        digest = save(model, out)
+    console.print(f"Model bundle {digest[:12]} in {out.resolve()}; read {out / 'card.md'} before you use it.")
+
+
 def _configuration(path: Path | None) -> "Configuration":
     from node import config
     from node.errors import ConfigurationError
@@ -134,6 +162,17 @@ def _configuration(path: Path | None) -> "Configuration":
         for fault in error.faults:
             complaints.print(f"  {fault}", markup=False)
         raise typer.Exit(EXIT_USAGE) from None
+
+
+def _measure(cohort: Path, settings: "AnalysisSettings", workers: int) -> "MeasuredCohort":
+    """Measure a cohort with a bar, and tell which of its studies could not be."""
+    from node.learn import measure
+
+    with _bar("measuring studies") as advance:
+        measured = measure(cohort, settings, workers=workers, report_progress=advance)
+    for study in measured.refused:
+        complaints.print(f"line {study.line}: {'; '.join(study.reasons)}", markup=False)
+    return measured
 
 
 @contextmanager
