@@ -131,6 +131,7 @@ def sample(
 @application.command()
 def train(
     cohort: CohortArgument,
+    *,
     out: Annotated[Path, typer.Option(help="Folder of the model bundle.")],
     name: Annotated[str, typer.Option(help="Of the model, as reports will cite it.")] = "OsteoNode model",
     version: Annotated[str, typer.Option(help="Of the model.")] = "1",
