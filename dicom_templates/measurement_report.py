@@ -322,7 +322,7 @@ def _library_group(found: SeriesFindings, source: SourceSeries) -> ContentItem:
         if value is not None:
             items.append(number(name, value, codes.UCUM.Millisecond, CONTEXT))
     items += [text(our.WEIGHTING_REASON, one, CONTEXT) for one in found.identification.reasons]
-    items += [image(codes.SCT.Source, one) for one in source.images]
+    items += [image(codes.DCM.SourceImage, one) for one in source.images]
     return container(codes.DCM.ImageLibraryGroup, items)
 
 

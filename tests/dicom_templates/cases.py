@@ -1,11 +1,9 @@
 """Findings made by hand: a small but true geometry, and the source headers that belong to it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
-import pytest
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage
 
@@ -193,15 +191,3 @@ def make_case(*, slices: int = 7, size: int = 96, language: str = "en", **change
         {found.source.series_uid: headers_of(found) for found in series},
         ReportOptions(created=datetime(2026, 1, 5, 9, 30), language=language),  # noqa: DTZ001
     )
-
-
-@pytest.fixture(scope="session")
-def case() -> Case:
-    """T1 and T2 with both answers."""
-    return make_case()
-
-
-@pytest.fixture(scope="session")
-def case_maker() -> Callable[..., Case]:
-    """Make other cases."""
-    return make_case

@@ -1,0 +1,117 @@
+"""Gates for result objects: foreign programs and libraries that must accept what we write.
+
+Used here and by the end-to-end tests. Each function passes, fails with what the program said, or skips the test
+where the program is not installed.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tests.peers import program, run
+
+__all__ = [
+    "consistent_entities",
+    "dsr2html_page",
+    "dsrdump_text",
+    "measurements_by_dcmqi",
+    "no_dciodvfy_errors",
+    "no_pixelmed_errors",
+    "segments_by_dcmqi",
+]
+
+_PIXELMED = Path("/usr/share/java/pixelmed.jar")
+_CHARSET = "does not support this Specific Character Set: ISO_IR 192"
+"""DCMTK 3.6.7 converts to UTF-8 on demand and then says that it cannot check it."""
+_QUIRKS = (
+    # The AccessionNumber belongs to two entities in some IODs, which dcentvfy finds odd in any mixed study.
+    "Different information entities for attribute - Element=<AccessionNumber>",
+)
+
+
+def no_dciodvfy_errors(path: Path) -> None:
+    """The object follows its IOD, by David Clunie's dicom3tools."""
+    said = _say(program("dciodvfy", "dicom3tools"), "-new", path)
+    errors = [line for line in said.splitlines() if line.startswith("Error")]
+    assert not errors, f"{path.name}: {errors}"
+
+
+def consistent_entities(paths: Iterable[Path]) -> None:
+    """Source and results agree about patient, study and equipment, by dcentvfy."""
+    said = _say(program("dcentvfy", "dicom3tools"), *paths)
+    wrong = [line for line in said.splitlines() if line.strip() and not any(one in line for one in _QUIRKS)]
+    assert not wrong, wrong
+
+
+def dsrdump_text(path: Path) -> str:
+    """DCMTK reads the document without complaint; returns its dump with long values in full."""
+    said = run([program("dsrdump", "dcmtk"), "+Pl", "+U8", path])
+    complaints = [line for line in re.findall(r"^[EWF]: .*", said, flags=re.MULTILINE) if _CHARSET not in line]
+    assert not complaints, f"{path.name}: {complaints}"
+    return said
+
+
+def dsr2html_page(path: Path, page: Path) -> str:
+    """DCMTK renders the document; returns the page."""
+    run([program("dsr2html", "dcmtk"), "+U8", path, page])
+    return page.read_text(encoding="utf-8", errors="strict")
+
+
+def no_pixelmed_errors(path: Path) -> None:
+    """The document follows its template, by PixelMed's DicomSRValidator.
+
+    Its TID 1500 style sheet applies one template to all measurement groups, so a document with several is checked
+    once for each.
+    """
+    java = program("java", "default-jre-headless")
+    if not _PIXELMED.exists():
+        program("pixelmed", "libpixelmed-java")
+    # The style sheet exceeds the limits that newer Java versions set for XPath.
+    limits = [f"-Djdk.xml.xpath{name}=0" for name in ("ExprGrpLimit", "ExprOpLimit", "TotalOpLimit")]
+    validator = "com.pixelmed.validate.DicomSRValidator"
+    said = _say(java, "-Xss8m", "-Xmx3g", *limits, "-cp", _PIXELMED, validator, path)
+    errors = [line for line in said.splitlines() if line.startswith("Error")]
+    assert not errors, f"{path.name}: {errors}"
+
+
+def measurements_by_dcmqi(path: Path, work: Path) -> list[dict[str, object]]:
+    """Measurement groups of a TID 1500 document as dcmqi's tid1500reader understands them."""
+    out = work / "dcmqi.json"
+    run([_dcmqi("tid1500reader"), "--inputDICOM", path, "--outputMetadata", out])
+    groups: list[dict[str, object]] = json.loads(out.read_text())["Measurements"]
+    return groups
+
+
+def segments_by_dcmqi(path: Path, work: Path) -> dict[str, npt.NDArray[np.bool_]]:
+    """Masks of a SEG by segment label, as dcmqi's segimage2itkimage writes them."""
+    sitk = pytest.importorskip("SimpleITK")
+    run([_dcmqi("segimage2itkimage"), "--inputDICOM", path, "--outputDirectory", work, "-t", "nrrd", "-p", "seg"])
+    described = json.loads((work / "seg-meta.json").read_text())["segmentAttributes"]
+    masks = {}
+    for (segment,) in described:
+        image = sitk.ReadImage(str(work / f"seg-{segment['labelID']}.nrrd"))
+        masks[str(segment["SegmentLabel"])] = sitk.GetArrayFromImage(image) > 0
+    return masks
+
+
+def _dcmqi(name: str) -> Path:
+    package = find_spec("dcmqi")
+    if package is None or package.origin is None:
+        pytest.skip("dcmqi is not installed (it is in the dev group)")
+    return Path(package.origin).parent / "bin" / name
+
+
+def _say(*command: str | Path) -> str:
+    """What a validator prints; its exit status says nothing about its findings."""
+    words: Sequence[str] = [str(word) for word in command]
+    done = subprocess.run(
+        words, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, errors="replace"
+    )
+    return done.stdout
