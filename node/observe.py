@@ -1,9 +1,9 @@
 """The log: one event a line, and never patient data.
 
-UIDs are written: they name an object and nobody's body, and without them no PACS administrator can follow
-a study. Names, patient identifiers, descriptions, dates and comments are not, and nobody is asked to remember
-that: the libraries that would quote a dataset are silenced here, and `_only_plain_facts` drops what is no known
-fact.
+UIDs are written: they name an object and nobody's body, and without them no PACS administrator can follow a
+study. Names, patient identifiers, descriptions, dates and comments are not, and nobody is asked to remember
+that: the libraries that would quote a dataset are silenced here, and `_only_plain_facts` drops what is no
+known fact.
 """
 
 import logging

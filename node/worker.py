@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from analysis.errors import RefusedError
@@ -39,7 +38,7 @@ class WorkerProcess(Generic[T]):
     def __init__(self, function: str, *, memory_limit_mb: int | None = None) -> None:
         self._function = function
         self._memory_limit_mb = memory_limit_mb
-        self._process: BaseProcess | None = None
+        self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
         self._ended = threading.Event()
 

@@ -56,7 +56,7 @@ def study_of(row: Row[Any]) -> Study:
 
 
 def result_of(row: Row[Any]) -> Result:
-    """Recorded result of a row."""
+    """Return the result of a row."""
     return Result(
         row.study_uid,
         row.revision,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
@@ -20,6 +21,8 @@ from analysis.domain.acquisition import Contrast
 from analysis.errors import RefusedError
 from node.domain.assembly import Examination
 from node.domain.results import Outcome, ResultFile, ResultKind
+
+REFUSES, DIES, HANGS, FAULTS, EATS_MEMORY, SLOW = "661", "662", "663", "664", "665", "667"
 
 CLASSES = {
     ResultKind.SR: ComprehensiveSRStorage,
@@ -47,7 +50,7 @@ def examine_by_series(paths: Sequence[Path]) -> Examination:
 
 
 def report(paths: Sequence[Path], _configuration: object, out: Path) -> Outcome:
-    """Write one object of each kind, with UIDs that follow from the input as those of the real analysis do."""
+    """Write one object of each kind, with UIDs that follow from the input as the real ones do."""
     inputs = sorted(str(dcmread(path).SOPInstanceUID) for path in paths)
     first = dcmread(paths[0])
     digest = sha256("".join(inputs).encode()).hexdigest()
@@ -70,26 +73,19 @@ def report(paths: Sequence[Path], _configuration: object, out: Path) -> Outcome:
     return Outcome(tuple(results), (), {"inputs": str(len(inputs))})
 
 
-def report_slowly(paths: Sequence[Path], configuration: object, out: Path) -> Outcome:
-    """Take a second, so that something can happen meanwhile."""
-    time.sleep(1)
-    return report(paths, configuration, out)
-
-
-def refuse(_paths: Sequence[Path], _configuration: object, _out: Path) -> Outcome:
-    """Refuse every study."""
-    raise RefusedError("only two usable vertebrae", "levels are uncertain")
-
-
-def die(paths: Sequence[Path], configuration: object, out: Path) -> Outcome:
-    """Crash the process on the study that is poisonous, and report the others."""
-    if any(dcmread(path).StudyInstanceUID.endswith(".666") for path in paths):
+def by_study(paths: Sequence[Path], configuration: object, out: Path) -> Outcome:
+    """End as the last number of the Study Instance UID says, so that one node serves many tests."""
+    behaviour = dcmread(paths[0]).StudyInstanceUID.rsplit(".", 1)[1]
+    if behaviour == REFUSES:
+        raise RefusedError("only two usable vertebrae", "levels are uncertain")
+    if behaviour == DIES:
         os._exit(139)
-    return report(paths, configuration, out)
-
-
-def hang(paths: Sequence[Path], configuration: object, out: Path) -> Outcome:
-    """Hang on the study that is poisonous, and report the others."""
-    if any(dcmread(path).StudyInstanceUID.endswith(".666") for path in paths):
+    if behaviour == HANGS:
         time.sleep(3600)
+    if behaviour == FAULTS:
+        raise ValueError("a message that quotes PLANTED^NAME")
+    if behaviour == EATS_MEMORY:
+        np.ones((16384, 1024, 1024))
+    if behaviour == SLOW:
+        time.sleep(1.5)
     return report(paths, configuration, out)

@@ -1,0 +1,33 @@
+"""One node and one PACS for all tests of a module that can share them; each test has a study of its own."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from node.app import Node
+from tests.node.nodes import Pacs, quick, quick_node, running_pacs
+
+
+@pytest.fixture(scope="module")
+def pacs() -> Iterator[Pacs]:
+    with running_pacs() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, pacs: Pacs) -> Iterator[Node]:
+    configuration = quick(
+        tmp_path_factory.mktemp("node"), pacs.destination, engine={"time_limit_s": 8.0, "attempts": 2}
+    )
+    with quick_node(configuration, analyse="by_study", examine="examine_by_series") as running:
+        yield running
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def study() -> str:
+    """A Study Instance UID that no other test has."""
+    return f"1.2.826.0.1.{next(_numbers)}"
