@@ -77,7 +77,9 @@ def derived_uid(*words: str) -> str:
     >>> derived_uid("study", "1") == derived_uid("study", "2")
     False
     """
-    number = int.from_bytes(sha256("\\".join(words).encode()).digest()[:16], "big")
+    # Lengths keep the words apart: ("ab", "c") is not ("a", "bc").
+    spelt = "".join(f"{len(word)}:{word}" for word in words)
+    number = int.from_bytes(sha256(spelt.encode()).digest()[:16], "big")
     number = (number & ~(0xF << 76)) | (0x8 << 76)
     number = (number & ~(0x3 << 62)) | (0x2 << 62)
     return f"2.25.{number}"
@@ -204,6 +206,9 @@ def _add_series(image: Dataset, facts: AcquisitionFacts, identity: ImageIdentity
     for keyword, value in optional.items():
         if value:
             setattr(image, keyword, value)
+    if not facts.body_part:
+        # Without a body part a paired one cannot be ruled out (PS3.3 C.7.3.1), so the attribute must be there.
+        image.Laterality = ""
 
 
 def _add_acquisition(image: Dataset, facts: AcquisitionFacts) -> None:

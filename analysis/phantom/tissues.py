@@ -204,14 +204,20 @@ def smooth_noise(
         for size, step, width in zip(box.shape, steps, width_mm, strict=True)
     ]
     field: Floats = rng.standard_normal([int(axis[-1]) + 2 for axis in axes], dtype=np.float32)
-    # From the last axis to the first, so that only the last step works on the full size, plane by plane.
-    for number in (2, 1, 0):
-        low = axes[number].astype(np.intp)
-        part = (axes[number] - low).reshape([-1 if n == number else 1 for n in range(3)])
-        # Weights of equal power keep the variance even between lattice points.
-        scale = np.sqrt(part**2 + (1.0 - part) ** 2)
-        upper = np.take(field, low + 1, axis=number) * (part / scale)
-        field = np.take(field, low, axis=number)
-        field *= (1.0 - part) / scale
-        field += upper
-    return field
+    # From the last axis to the first, so that only the last step works on the full size.
+    field = _between(_between(field, axes[2], axis=2), axes[1], axis=1)
+    filled = np.empty(box.shape, np.float32)
+    for plane, at in zip(filled, axes[0], strict=True):
+        # One plane at a time stays in the processor's cache.
+        plane[...] = _between(field[int(at) : int(at) + 2], at[None] % 1, axis=0)[0]
+    return filled
+
+
+def _between(lattice: Floats, at: Floats, *, axis: int) -> Floats:
+    """Read a lattice of noise between its points, with weights of equal power that keep the variance even."""
+    low = at.astype(np.intp)
+    part = (at - low).reshape([-1 if n == axis else 1 for n in range(3)])
+    scale = np.sqrt(part**2 + (1.0 - part) ** 2)
+    read = np.take(lattice, low, axis=axis) * ((1.0 - part) / scale)
+    read += np.take(lattice, low + 1, axis=axis) * (part / scale)
+    return read
