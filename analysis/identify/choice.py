@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from analysis.domain.acquisition import Contrast, Identification, Plane
 from analysis.domain.findings import SeriesInput, SeriesRefusal
+from analysis.identify.clues import known
 from analysis.identify.identification import identify
 from analysis.identify.region import coverage_mm, field_of_view_mm
 
@@ -63,14 +64,14 @@ def choose(series: Sequence[SeriesInput]) -> Choice:
 _CRITERIA: tuple[tuple[Callable[[_Candidate], float], str], ...] = (
     (lambda found: found[1].lumbar is not True, "is said to be lumbar"),
     (lambda found: found[0].facts.image_type[:1] == ("DERIVED",), "is original, not derived"),
-    (lambda found: (found[0].facts.inversion_time_ms or 0.0) > 0, "has no inversion pulse"),
+    (lambda found: known(found[0].facts.inversion_time_ms) > 0, "has no inversion pulse"),
     (lambda found: -found[1].score, "is identified with more certainty"),
     (
-        lambda found: -min(round(coverage_mm(found[0].facts)), _ENOUGH_COVERAGE_MM),
+        lambda found: -round(min(coverage_mm(found[0].facts), _ENOUGH_COVERAGE_MM)),
         "covers more of the bodies",
     ),
     (
-        lambda found: -min(round(field_of_view_mm(found[0].facts)), _ENOUGH_FIELD_MM),
+        lambda found: -round(min(field_of_view_mm(found[0].facts), _ENOUGH_FIELD_MM)),
         "shows more of the spine",
     ),
     (lambda found: round(_pixel_mm(found[0]), 2), "has the finer pixels"),

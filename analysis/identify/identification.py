@@ -1,7 +1,8 @@
 """T1, T2 or anything else, and why; it never guesses."""
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
-from analysis.identify.contrast import clues, weighting
+from analysis.identify.clues import clues
+from analysis.identify.contrast import weighting
 from analysis.identify.region import place, plane
 
 __all__ = ["identify"]
@@ -29,7 +30,7 @@ def identify(facts: AcquisitionFacts) -> Identification:
     >>> found.contrast, found.plane, found.lumbar
     (<Contrast.T1: 'T1'>, <Plane.SAGITTAL: 'sagittal'>, True)
     >>> found.reasons[-1]
-    'TR 520 ms and TE 11 ms give T1 weighting'
+    'TR 520 ms and TE 11 ms make it T1-weighted'
     """
     given = clues(facts)
     contrast, score, why_contrast = weighting(given)

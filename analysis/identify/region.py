@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.domain.acquisition import AcquisitionFacts, Plane
-from analysis.identify.contrast import Clues
+from analysis.identify.clues import Clues, known
 from analysis.identify.words import Word, find, normalise
 
 __all__ = ["Place", "coverage_mm", "field_of_view_mm", "place", "plane"]
@@ -19,8 +19,8 @@ _SMALLEST_SPINE_MM = 180.0
 _WIDEST_SPINE_MM = 150.0
 """Sagittal slices over more than this cover a head or a trunk."""
 
-_TOO_NARROW_FOR_A_HEAD_MM = 100.0
-_TOO_LONG_FOR_A_HEAD_MM = 265.0
+_HEAD_COVERAGE_MM, _HEAD_LENGTH_MM = 110.0, 265.0
+"""A sagittal stack wider and shorter than this shows a head, one narrower and longer cannot."""
 
 
 class Place(NamedTuple):
@@ -32,17 +32,14 @@ class Place(NamedTuple):
 
 def plane(given: Clues) -> tuple[Plane, str]:
     """Tell the plane from the orientation, or else from the words."""
-    if given.facts.orientation is not None:
-        cosines = np.asarray(given.facts.orientation, dtype=np.float64)
-        normal = np.cross(cosines[:3], cosines[3:])
-        length = float(np.linalg.norm(normal))
-        if np.isfinite(length) and length > 0.5:
-            axis = int(np.argmax(np.abs(normal)))
-            tilt = abs(float(normal[axis])) / length
-            found = (
-                (Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL)[axis] if tilt >= _NEAR_AXIS else Plane.OBLIQUE
-            )
-            return found, f"its slices are {found} by their orientation"
+    cosines = np.asarray(given.facts.orientation or (), dtype=np.float64).reshape(-1, 3)
+    # Only two unit vectors are an orientation; whatever else stands in a header tells nothing.
+    if len(cosines) and (np.abs(cosines) <= 1.1).all() and (np.linalg.norm(cosines, axis=1) >= 0.9).all():
+        normal = np.abs(np.cross(*cosines))
+        axis = int(np.argmax(normal))
+        named = (Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL)[axis]
+        found = named if normal[axis] >= _NEAR_AXIS else Plane.OBLIQUE
+        return found, f"its slices are {found} by their orientation"
     for found, word in (
         (Plane.SAGITTAL, Word.SAGITTAL),
         (Plane.CORONAL, Word.CORONAL),
@@ -76,14 +73,13 @@ def place(given: Clues, lying: Plane) -> Place:
             return told
     if lying is Plane.SAGITTAL and (impossible := _impossible(given.facts)):
         return Place(lumbar=False, reason=impossible)
-    told = _told(normalise(given.facts.body_part), "its body part is")
+    body_part = normalise(given.facts.body_part)
+    told = _told(body_part, "its body part is")
     if told is None:
         return Place(lumbar=None, reason="its header does not tell which part of the body it shows")
-    if told.lumbar is False and lying is Plane.SAGITTAL and _no_head(given.facts):
-        return Place(
-            lumbar=None,
-            reason=f"{told.reason}, but the stack is too narrow and too long for it: a spine is likely",
-        )
+    if not told.lumbar and find(Word.HEAD, [body_part]) and lying is Plane.SAGITTAL and _no_head(given.facts):
+        reason = f"{told.reason}, but the stack is too narrow and too long for one, so nothing is certain"
+        return Place(lumbar=None, reason=reason)
     return told
 
 
@@ -92,35 +88,36 @@ def field_of_view_mm(facts: AcquisitionFacts) -> float:
     if facts.pixel_spacing_mm is None:
         return 0.0
     down, across = facts.pixel_spacing_mm
-    return max(facts.rows * down, facts.columns * across)
+    return max(facts.rows * known(down), facts.columns * known(across))
 
 
 def coverage_mm(facts: AcquisitionFacts) -> float:
     """Distance over which the slices lie; 0 if unknown."""
-    return facts.slices * (facts.slice_spacing_mm or facts.slice_thickness_mm or 0.0)
+    return facts.slices * (known(facts.slice_spacing_mm) or known(facts.slice_thickness_mm))
 
 
 def _told(text: str, introduction: str) -> Place | None:
     """Lumbar wins in a text that names several regions: such a series shows them all."""
     if spelling := find(Word.LUMBAR, [text]):
         return Place(lumbar=True, reason=f"{introduction} “{spelling}”, the lumbar spine")
-    for word in (Word.CERVICAL, Word.THORACIC, Word.ELSEWHERE):
+    for word in (Word.CERVICAL, Word.THORACIC, Word.HEAD, Word.LIMB, Word.TRUNK):
         if spelling := find(word, [text]):
             return Place(lumbar=False, reason=f"{introduction} “{spelling}”, which is not the lumbar spine")
     return None
 
 
 def _impossible(facts: AcquisitionFacts) -> str | None:
-    if 0 < field_of_view_mm(facts) < _SMALLEST_SPINE_MM:
-        return f"its field of view of {field_of_view_mm(facts):.0f} mm is too short for a lumbar spine"
-    if coverage_mm(facts) > _WIDEST_SPINE_MM:
-        return f"its sagittal slices cover {coverage_mm(facts):.0f} mm, more than a spine does"
+    """Why sagittal slices of this size cannot show a lumbar spine."""
+    length, width = field_of_view_mm(facts), coverage_mm(facts)
+    if 0 < length < _SMALLEST_SPINE_MM:
+        return f"its field of view of {length:.0f} mm is too short for a lumbar spine"
+    if width > _WIDEST_SPINE_MM:
+        return f"its sagittal slices cover {width:.0f} mm, more than a spine is wide"
+    if width > _HEAD_COVERAGE_MM and 0 < length < _HEAD_LENGTH_MM:
+        return f"its slices cover {width:.0f} mm over a length of {length:.0f} mm, as those of a head do"
     return None
 
 
 def _no_head(facts: AcquisitionFacts) -> bool:
-    """Whether sagittal slices can hardly show a head, whatever the body part says."""
-    return (
-        0 < coverage_mm(facts) < _TOO_NARROW_FOR_A_HEAD_MM
-        and field_of_view_mm(facts) > _TOO_LONG_FOR_A_HEAD_MM
-    )
+    """Whether sagittal slices of this size can hardly show a head, whatever the body part says."""
+    return 0 < coverage_mm(facts) < _HEAD_COVERAGE_MM and field_of_view_mm(facts) > _HEAD_LENGTH_MM

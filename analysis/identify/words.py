@@ -78,18 +78,22 @@ class Word(Enum):
     THORACIC = (
         "t ?spine*", "thorac*", "thorak*", "bws", "brust*", "dorsal*", "t ?sp", "torac*", "胸椎", "흉추",
     )
-    ELSEWHERE = (
+    HEAD = (
         "head*", "brain*", "skull*", "crani*", "crane*", "crano*", "kopf*", "schadel*", "hirn*", "cerebr*",
         "cerveau*", "encephal*", "encefal*", "cabeza", "testa", "orbit*", "pituit*", "hypoph*", "sella*",
+        "temporom*", "tmj", "头", "颅", "脑", "頭", "脳", "뇌",
+    )
+    LIMB = (
         "knee*", "knie*", "genou*", "rodilla*", "ginocchi*", "shoulder*", "schulter*", "epaule*", "hombro*",
-        "spalla", "hips?", "hufte*", "hanche*", "cadera*", "anca", "pelvi*", "becken*", "bassin", "abdom*",
-        "oberbauch*", "bauch*", "liver", "leber*", "foie", "higado", "fegato", "breast*", "mamma*", "sein",
-        "seno", "heart", "herz*", "cardi*", "coeur", "cuore", "prostat*", "ankle*", "sprunggelenk*",
-        "cheville*", "tobillo*", "foot", "fuss", "pied", "pie", "wrist*", "handgelenk*", "poignet*",
-        "elbow*", "ellbogen*", "coude*", "extremit*", "femur*", "thigh*", "oberschenkel*", "calf", "chest",
-        "lung*", "kidney*", "niere*", "whole ?body", "uterus", "rectum", "plexus", "si ?joint*", "isg",
-        "temporom*", "tmj",
-        "头", "颅", "脑", "頭", "脳", "뇌", "膝", "肩", "骨盆", "骨盤", "腹", "肝", "乳", "心",
+        "spalla", "hips?", "hufte*", "hanche*", "cadera*", "anca", "ankle*", "sprunggelenk*", "cheville*",
+        "tobillo*", "foot", "fuss", "pied", "pie", "wrist*", "handgelenk*", "poignet*", "hand", "elbow*",
+        "ellbogen*", "coude*", "extremit*", "femur*", "thigh*", "oberschenkel*", "calf", "膝", "肩",
+    )
+    TRUNK = (
+        "pelvi*", "becken*", "bassin", "abdom*", "oberbauch*", "bauch*", "liver", "leber*", "foie", "higado",
+        "fegato", "breast*", "mamma*", "sein", "seno", "heart", "herz*", "cardi*", "coeur", "cuore",
+        "prostat*", "chest", "lung*", "kidney*", "niere*", "whole ?body", "uterus", "rectum", "plexus",
+        "si ?joint*", "isg", "骨盆", "骨盤", "腹", "肝", "乳", "心",
     )
     # fmt: on
 
