@@ -61,6 +61,10 @@ class Canvas:
         """Return the width of one line."""
         return float(self._font(size, bold=bold).getlength(words)) / self._factor
 
+    def fitting_size(self, words: str, *, size: float, width: float, bold: bool = False) -> float:
+        """Return the size, at most `size`, at which one line fits a width."""
+        return size * min(1.0, width / max(self.width_of(words, size=size, bold=bold), 1e-6))
+
     def wrap(self, words: str, *, size: float, width: float, bold: bool = False) -> list[str]:
         """Break words into lines that fit a width."""
         lines: list[str] = []

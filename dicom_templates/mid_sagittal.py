@@ -45,8 +45,8 @@ class SagittalPicture:
         Between rows, between columns.
     outlines : tuple of NamedOutline
         From cranial to caudal.
-    caption : str
-        The acquisition in a few words.
+    caption, quality : str
+        The acquisition, and how good the outlines are, in a few words.
     """
 
     contrast: Contrast
@@ -54,17 +54,18 @@ class SagittalPicture:
     spacing_mm: tuple[float, float]
     outlines: tuple[NamedOutline, ...]
     caption: str
+    quality: str
 
 
-def mid_sagittal(found: SeriesFindings, caption: str, body: str) -> SagittalPicture:
+def mid_sagittal(found: SeriesFindings, *, caption: str, quality: str, body: str) -> SagittalPicture:
     """Turn the mid-sagittal slice of a series, and the outlines on it, for display.
 
     Parameters
     ----------
     found : SeriesFindings
         An analysed series.
-    caption : str
-        Goes under the picture.
+    caption, quality : str
+        What to write above the picture.
     body : str
         Pattern for the name of a body whose level is not certain ("body {number}").
 
@@ -90,6 +91,7 @@ def mid_sagittal(found: SeriesFindings, caption: str, body: str) -> SagittalPict
         spacing_mm=(spacing[1], spacing[0]) if turn.transpose else spacing,
         outlines=outlines,
         caption=caption,
+        quality=quality,
     )
 
 

@@ -207,7 +207,7 @@ def _add_series(image: Dataset, facts: AcquisitionFacts, identity: ImageIdentity
         if value:
             setattr(image, keyword, value)
     if not facts.body_part:
-        # Without a body part a paired one cannot be ruled out (PS3.3 C.7.3.1), so the attribute must be there.
+        # Without a body part a paired one is not ruled out, and the attribute must be there (PS3.3 C.7.3.1).
         image.Laterality = ""
 
 

@@ -27,7 +27,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         # --- Titles -------------------------------------------------------------------------------
         "title": {
             "en": "Bone density risk from lumbar spine MRI",
-            "de": "Knochendichterisiko aus der MRT der Lendenwirbelsäule",
+            "de": "Knochendichterisiko aus der LWS-MRT",
         },
         "refusal_title": {
             "en": "No bone density result for this study",
@@ -63,7 +63,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "basis": {"en": "from {sequence}", "de": "aus {sequence}"},
         "basis_preferred": {
             "en": "from {sequence}, the sequence that suits this target best",
-            "de": "aus {sequence}, der für diese Frage am besten geeigneten Sequenz",
+            "de": "aus {sequence}, der hier am besten geeigneten Sequenz",
         },
         "basis_other": {
             "en": "from {sequence}, because {preferred} was not used",
@@ -90,6 +90,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "VBQ {contrast}: not available",
             "de": "VBQ {contrast}: nicht verfügbar",
         },
+        "vbq_none": {"en": "not available", "de": "nicht verfügbar"},
         "vbq_reference_t1": {
             "en": "T1 reference, mean ± SD by age: {values}. Source: 107 patients scanned twice, TR 400 to "
             "850 ms, TE 8 to 20 ms (Normative data and reproducibility for VBQ in serial lumbar spine MRI).",
@@ -108,8 +109,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "de": "Ein höherer VBQ bedeutet mehr Fett im Mark. Er hängt von Feldstärke und Protokoll ab; "
             "veröffentlichte Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
         },
-        "vbq_by_age": {"en": "healthy range by age", "de": "Referenz nach Alter"},
-        "vbq_scale": {"en": "mean ± SD by decade of age", "de": "Mittelwert ± SD je Lebensjahrzehnt"},
+        "vbq_scale": {
+            "en": "T1 mean ± SD by decade of age, 107 patients, TR 400-850 ms. No cut-off is applied.",
+            "de": "T1, Mittelwert ± SD je Lebensjahrzehnt, 107 Patienten, TR 400-850 ms. Kein Grenzwert.",
+        },
         "this_patient": {"en": "this patient", "de": "dieser Patient"},
         # --- Levels -------------------------------------------------------------------------------
         "level_measured": {
@@ -131,7 +134,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "no_reason": {"en": "the outline is not good enough", "de": "die Kontur ist nicht gut genug"},
         "level_names": {"en": "Level", "de": "Höhe"},
         "volume": {"en": "Volume", "de": "Volumen"},
-        "used": {"en": "used", "de": "verwendet"},
+        "signal": {"en": "Median signal", "de": "Medianes Signal"},
         "excluded": {"en": "excluded", "de": "ausgeschlossen"},
         "all_used": {
             "en": "All {count} bodies were used.",
@@ -153,6 +156,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "{contrast}: outlines by {method}; quality {quality}, level names {confidence}, CSF {csf}",
             "de": "{contrast}: Konturen durch {method}; Qualität {quality}, Höhenbezeichnung {confidence}, "
             "Liquor {csf}",
+        },
+        "picture_quality": {
+            "en": "outlines {quality}, levels {confidence}, CSF {csf}",
+            "de": "Konturen {quality}, Höhen {confidence}, Liquor {csf}",
         },
         "series_concern": {"en": "{contrast}: {reason}", "de": "{contrast}: {reason}"},
         "series_set_aside": {

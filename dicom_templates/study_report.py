@@ -242,13 +242,8 @@ def compose(
             Section("images", texts("images"), _image_lines(findings, texts)),
             Section("about", texts("about"), _about_lines(findings, texts)),
         ),
-        pictures=tuple(
-            mid_sagittal(
-                found, acquisition(found.source.facts, texts), texts("numbered_body", number="{number}")
-            )
-            for found in findings.series
-        ),
-        model=texts("model", name=model.name, version=model.version) if model else texts("no_model"),
+        pictures=tuple(_picture(found, texts) for found in findings.series),
+        model=texts("model", name=model.name, version=model.version) if model else "",
         cohort=texts("cohort", cohort=model.cohort) if model else "",
         intended_use=texts("intended_use", use=model.intended_use) if model else "",
         software=texts("software", software=findings.software),
@@ -374,6 +369,25 @@ def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:
     return BoneQualityLine(contrast, quality.score, sentence, quality.concerns)
 
 
+def _picture(found: SeriesFindings, texts: Texts) -> SagittalPicture:
+    return mid_sagittal(
+        found,
+        caption=acquisition(found.source.facts, texts),
+        quality=texts("picture_quality", **_qualities(found, texts)),
+        body=texts("numbered_body", number="{number}"),
+    )
+
+
+def _qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
+    """Write how far outlines, level names and CSF of a series can be trusted."""
+    lumbar = [region.quality for region in found.segmentation.regions if region.level.lumbar]
+    return {
+        "quality": texts.percent(sum(lumbar) / len(lumbar)) if lumbar else "-",
+        "confidence": texts.percent(found.segmentation.level_confidence),
+        "csf": texts.percent(found.bone_quality.csf_quality),
+    }
+
+
 def _level_rows(found: SeriesFindings, texts: Texts) -> tuple[LevelRow, ...]:
     names = level_names(found, texts("numbered_body", number="{number}"))
     return tuple(_level_row(found, one, names, texts) for one in found.measurements)
@@ -488,7 +502,6 @@ def _image_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
 def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
     contrast = found.identification.contrast.value
     reasons = found.identification.reasons
-    qualities = [region.quality for region in found.segmentation.regions if region.level.lumbar]
     used = texts(
         "series_used",
         contrast=contrast,
@@ -501,9 +514,7 @@ def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
         "series_quality",
         contrast=contrast,
         method=found.segmentation.method,
-        quality=texts.percent(sum(qualities) / len(qualities)) if qualities else "-",
-        confidence=texts.percent(found.segmentation.level_confidence),
-        csf=texts.percent(found.bone_quality.csf_quality),
+        **_qualities(found, texts),
     )
     return used, quality
 

@@ -85,7 +85,7 @@ def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
     canvas.text((_LEFT, top + 33), report.title, size=20, colour=_BRIGHT, bold=True)
     made = report.software
     if report.study_date:
-        made = f"{report.texts('study_of', date=report.study_date)}   {made}"
+        made = f"{report.texts('study_of', date=report.study_date)} · {made}"
     canvas.text((_RIGHT, top + 33), made, size=_BODY_TEXT, colour=_QUIET, anchor="rs")
     return top + 48.0
 
@@ -94,26 +94,31 @@ def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
 
 
 def _images(canvas: Canvas, report: StudyReport, top: float) -> float:
-    height = 560.0 - top
-    for place, contrast in enumerate((Contrast.T1, Contrast.T2)):
-        corner = (_LEFT + place * (_IMAGE_WIDTH + _GAP), top)
-        shown = next((one for one in report.pictures if one.contrast is contrast), None)
-        canvas.box(corner, (_IMAGE_WIDTH, height), fill=_PANEL, radius=6)
-        if shown is None:
-            words = report.texts("no_series", contrast=contrast.value)
-            middle = (corner[0] + _IMAGE_WIDTH / 2, top + height / 2)
-            canvas.text(middle, words, size=_BODY_TEXT, colour=_QUIET, anchor="ms")
-        else:
-            _image(canvas, shown, corner, height)
+    """Draw the series beside each other; one alone gets the whole width."""
+    height = 584.0 - top
+    count = max(len(report.pictures), 1)
+    width = (2 * _IMAGE_WIDTH + _GAP - (count - 1) * _GAP) / count
+    for place, shown in enumerate(report.pictures):
+        corner = (_LEFT + place * (width + _GAP), top)
+        canvas.box(corner, (width, height), fill=_PANEL, radius=6)
+        _image(canvas, shown, corner, (width, height))
+    analysed = {one.contrast for one in report.pictures}
+    for missing in {Contrast.T1, Contrast.T2} - analysed:
+        words = report.texts("no_series", contrast=missing.value)
+        right = _LEFT + 2 * _IMAGE_WIDTH + _GAP - 14
+        canvas.text((right, top + 20), words, size=_BODY_TEXT, colour=_EXCLUDED, anchor="rs")
     return top + height
 
 
-def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, height: float) -> None:
+def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, extent: Point) -> None:
     left, top = corner
+    width, height = extent
     name = shown.contrast.value
-    canvas.text((left + 12, top + 24), name, size=17, colour=_BRIGHT, bold=True)
-    canvas.text((left + 46, top + 23), shown.caption, size=_BODY_TEXT, colour=_QUIET)
-    view = _View.fit(shown, (left, top + 34), (_IMAGE_WIDTH, height - 34))
+    canvas.text((left + 12, top + 30), name, size=19, colour=_BRIGHT, bold=True)
+    canvas.text((left + 46, top + 20), shown.caption, size=_BODY_TEXT, colour=_BRIGHT)
+    size = canvas.fitting_size(shown.quality, size=12, width=width - 56)
+    canvas.text((left + 46, top + 37), shown.quality, size=size, colour=_QUIET)
+    view = _View.fit(shown, (left, top + 46), (width, height - 46))
     canvas.picture(view.corner, view.size, view.grey(shown))
     for outline in shown.outlines:
         _outline(canvas, outline, view.place)
@@ -194,7 +199,8 @@ def _window(centre: float, length: float, limit: int) -> slice:
 
 def _ruler(canvas: Canvas, view: _View) -> None:
     length = 50 * view.units_per_mm
-    right, y = view.corner[0] + view.size[0] - 12, view.corner[1] + view.size[1] - 12
+    right, y = view.corner[0] + view.size[0] - 14, view.corner[1] + view.size[1] - 12
+    canvas.box((right - length - 8, y - 22), (length + 16, 28), fill=_BACKGROUND, radius=4)
     canvas.line([(right - length, y), (right, y)], colour=_BRIGHT, width=1.5)
     for x in (right - length, right):
         canvas.line([(x, y - 4), (x, y)], colour=_BRIGHT, width=1.5)
@@ -205,31 +211,32 @@ def _ruler(canvas: Canvas, view: _View) -> None:
 
 
 def _answer(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> float:
-    height = 148.0
-    left = _CARD_LEFT + 16
+    height = 162.0
+    left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=_PANEL, radius=6)
-    canvas.text((left, top + 27), answer.name, size=16, colour=_BRIGHT, bold=True)
-    _chip(canvas, answer, (_RIGHT - 14, top + 10))
-    width = _CARD_WIDTH - 32
+    chip = _chip(canvas, answer, (_RIGHT - 14, top + 10))
+    size = canvas.fitting_size(answer.name, size=16, width=width - chip - 6, bold=True)
+    canvas.text((left, top + 27), answer.name, size=size, colour=_BRIGHT, bold=True)
+    size = canvas.fitting_size(answer.definition, size=12, width=width)
+    canvas.text((left, top + 47), answer.definition, size=size, colour=_QUIET)
     if answer.value:
-        canvas.text((left, top + 66), answer.value, size=30, colour=_BRIGHT, bold=True)
+        canvas.text((left, top + 82), answer.value, size=30, colour=_BRIGHT, bold=True)
         after = left + canvas.width_of(answer.value, size=30, bold=True) + 14
-        canvas.text((after, top + 66), answer.interval, size=_BODY_TEXT, colour=_QUIET)
-        _risk_scale(canvas, report, answer, top + 84)
-        canvas.paragraph(
-            (left, top + 132), answer.basis, size=_BODY_TEXT, colour=_QUIET, width=width, most_lines=1
-        )
+        canvas.text((after, top + 82), answer.interval, size=_BODY_TEXT, colour=_QUIET)
+        _risk_scale(canvas, report, answer, top + 99)
+        below = top + 147
     else:
         words = "; ".join(answer.reasons) or report.texts("no_number")
-        y = canvas.paragraph((left, top + 54), words, size=13, colour=_BRIGHT, width=width, most_lines=4)
-        canvas.paragraph(
-            (left, y + 4), answer.basis, size=_BODY_TEXT, colour=_QUIET, width=width, most_lines=1
+        below = 6 + canvas.paragraph(
+            (left, top + 71), words, size=13, colour=_BRIGHT, width=width, most_lines=4
         )
+    size = canvas.fitting_size(answer.basis, size=_BODY_TEXT, width=width)
+    canvas.text((left, below), answer.basis, size=size, colour=_QUIET)
     return top + height
 
 
-def _chip(canvas: Canvas, answer: Answer, corner: Point) -> None:
-    """Draw the verdict; its shape says the same as its colour."""
+def _chip(canvas: Canvas, answer: Answer, corner: Point) -> float:
+    """Draw the verdict, whose shape says the same as its colour, and return its width."""
     words = answer.verdict_text.upper()
     colour = _VERDICT_COLOUR[answer.verdict]
     width = canvas.width_of(words, size=13, bold=True) + 40
@@ -244,6 +251,7 @@ def _chip(canvas: Canvas, answer: Answer, corner: Point) -> None:
     else:
         canvas.text((x, y), "?", size=15, colour=ink, bold=True, anchor="mm")
     canvas.text((left + 29, y), words, size=13, colour=ink, bold=True, anchor="lm")
+    return width
 
 
 def _risk_scale(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> None:
@@ -287,15 +295,20 @@ def _no_model(canvas: Canvas, report: StudyReport, top: float) -> float:
 
 
 def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
-    height = 190.0
+    height = 206.0
     left = _CARD_LEFT + 16
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=_PANEL, radius=6)
     canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=_BRIGHT, bold=True)
     x = left
     for line in report.bone_quality:
-        value = "-" if line.score is None else report.texts.number(line.score, 2)
         canvas.text((x, top + 54), line.contrast.value, size=13, colour=_QUIET)
-        canvas.text((x + 24, top + 54), value, size=20, colour=_BRIGHT, bold=True)
+        if line.score is None:
+            words = "; ".join(line.concerns) or report.texts("vbq_none")
+            size = canvas.fitting_size(words, size=13, width=_CARD_WIDTH - 60)
+            canvas.text((x + 24, top + 54), words, size=size, colour=_EXCLUDED)
+        else:
+            value = report.texts.number(line.score, 2)
+            canvas.text((x + 24, top + 54), value, size=20, colour=_BRIGHT, bold=True)
         x += 110
     score = next((one.score for one in report.bone_quality if one.contrast is Contrast.T1), None)
     _vbq_scale(canvas, report, score, top + 66)
@@ -325,13 +338,24 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: fl
             _vbq_axis(canvas, at, y + 12)
     if score is not None:
         x = at(score)
-        canvas.line([(x, top), (x, top + 84)], colour=_BODY, width=2.0)
-    words = report.texts("vbq_scale")
-    canvas.text((_CARD_LEFT + 16, top + 116), words, size=11.5, colour=_QUIET)
-    if score is not None:
+        canvas.line([(x, top - 4), (x, top + 84)], colour=_BODY, width=2.0)
+        right_half = x > (left + right) / 2
         canvas.text(
-            (_RIGHT - 18, top + 116), report.texts("this_patient"), size=11.5, colour=_BODY, anchor="rs"
+            (x - 6 if right_half else x + 6, top - 8),
+            report.texts("this_patient"),
+            size=11.5,
+            colour=_BODY,
+            anchor="rs" if right_half else "ls",
         )
+    left = _CARD_LEFT + 16
+    canvas.paragraph(
+        (left, top + 117),
+        report.texts("vbq_scale"),
+        size=11.5,
+        colour=_QUIET,
+        width=_CARD_WIDTH - 32,
+        most_lines=2,
+    )
 
 
 def _vbq_axis(canvas: Canvas, at: Callable[[float], float], y: float) -> None:
@@ -345,7 +369,7 @@ def _vbq_axis(canvas: Canvas, at: Callable[[float], float], y: float) -> None:
 
 
 def _levels(canvas: Canvas, report: StudyReport, top: float) -> None:
-    columns = (_LEFT, _LEFT + 62, _LEFT + 140, _LEFT + 208)
+    columns = (_LEFT, _LEFT + 62, _LEFT + 148, _LEFT + 212)
     contrasts = [one.contrast.value for one in report.pictures]
     heads = (
         report.texts("level_names"),
@@ -356,19 +380,31 @@ def _levels(canvas: Canvas, report: StudyReport, top: float) -> None:
         canvas.text((x, top + 10), head, size=12, colour=_QUIET)
     canvas.line([(_LEFT, top + 17), (_LEFT + 266, top + 17)], colour=_RULE, width=1.0)
     names = list(dict.fromkeys(row.name for row in report.levels))
-    for number, name in enumerate(names[:7]):
-        rows = [row for row in report.levels if row.name == name]
-        y = top + 36 + number * 21
-        colour = _BRIGHT if all(row.usable for row in rows) else _EXCLUDED
-        canvas.text((columns[0], y), name, size=13, colour=colour, bold=True)
-        canvas.text((columns[1], y), rows[0].volume, size=13, colour=colour)
-        for x, contrast in zip(columns[2:], contrasts, strict=False):
-            canvas.text((x, y), _vbq_cell(rows, contrast), size=13, colour=colour)
+    pitch = min(21.0, 126.0 / max(len(names), 1))
+    for number, name in enumerate(names):
+        rows = {row.contrast: row for row in report.levels if row.name == name}
+        size = min(13.0, 0.8 * pitch)
+        cells = [rows.get(one) for one in contrasts]
+        _level_line(canvas, name, cells, columns, y=top + 36 + number * pitch, size=size)
     _caveats(canvas, report, top)
 
 
-def _vbq_cell(rows: list[LevelRow], contrast: str) -> str:
-    return next((row.vbq for row in rows if row.contrast == contrast), "-")
+def _level_line(
+    canvas: Canvas,
+    name: str,
+    rows: list[LevelRow | None],
+    columns: tuple[float, ...],
+    *,
+    y: float,
+    size: float,
+) -> None:
+    measured = [row for row in rows if row is not None]
+    colour = _BRIGHT if any(row.usable for row in measured) else _EXCLUDED
+    canvas.text((columns[0], y), name, size=size, colour=colour, bold=True)
+    canvas.text((columns[1], y), measured[0].volume, size=size, colour=colour)
+    for x, row in zip(columns[2:], rows, strict=False):
+        words = "-" if row is None else row.vbq
+        canvas.text((x, y), words, size=size, colour=_BRIGHT if row is None or row.usable else _EXCLUDED)
 
 
 def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
