@@ -68,7 +68,7 @@ def _body_depth(frame: BodyFrame, body: Body) -> tuple[Floats, Floats]:
     level = np.abs(v) / half_height
     draw_in = 1.0 - body.waist * np.clip(1.0 - level**2, 0.0, 1.0)
     if body.sacral:
-        draw_in = draw_in * (1.0 + 0.11 * v / half_height)
+        draw_in = draw_in * (1.0 + 0.19 * v / half_height)
     reach = np.float32(body.depth_mm / 2)
     lip = body.lip_mm * np.exp(-np.clip(half_height - np.abs(v), 0.0, None) / 2.2)
     front = reach * draw_in + lip
@@ -115,10 +115,11 @@ def paint_bodies(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         walls, plates = _body_depth(frame, body)
         depth = _soft_minimum(walls, plates, 0.55)
         inside = depth > 0
-        ligament = (walls > -0.8) & (plates > -2.0) & ~inside & (np.abs(frame.w) < 13)
+        beyond = -0.6 if body.sacral else -2.0
+        ligament = (walls > -0.8) & (plates > beyond) & ~inside & (np.abs(frame.w) < 13)
         canvas.paint(box, ligament, Tissue.LIGAMENT, 0.14, 0.02)
         canvas.paint(box, inside, Tissue.CORTEX, 0.07, 0.02, level=body.level)
-        inner = (walls > _CORTEX_MM) & (plates > (_ENDPLATE_MM if not body.sacral else 0.7))
+        inner = (walls > _CORTEX_MM) & (plates > (0.5 if body.sacral else _ENDPLATE_MM))
         water, fat = _marrow(rng, canvas, frame, patient, own_fat)
         canvas.paint(box, inner & inside, Tissue.MARROW, water, fat, level=body.level)
         if not body.sacral:

@@ -56,9 +56,9 @@ def turned_axes(about_up: float, about_back: float) -> npt.NDArray[np.float64]:
     c, s = np.cos(about_up), np.sin(about_up)
     d, t = np.cos(about_back), np.sin(about_back)
     sagittal = np.array([[-1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
-    return (
-        sagittal @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) @ np.array([[d, 0, t], [0, 1, 0], [-t, 0, d]])
-    )
+    first = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+    second = np.array([[d, 0, t], [0, 1, 0], [-t, 0, d]])
+    return np.asarray(sagittal @ first @ second)
 
 
 def small_volume(voxels: npt.NDArray[np.float32] | None = None) -> Volume:
@@ -76,7 +76,7 @@ def read_back(dataset: Dataset) -> Dataset:
 
 
 def modality_values(dataset: Dataset) -> npt.NDArray[np.float64]:
-    stored = dataset.pixel_array.astype(np.float64)
+    stored: npt.NDArray[np.float64] = dataset.pixel_array.astype(np.float64)
     return stored * float(dataset.get("RescaleSlope", 1)) + float(dataset.get("RescaleIntercept", 0))
 
 
