@@ -1,0 +1,112 @@
+"""Cerebrospinal fluid behind L3: the reference of the vertebral bone quality score."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from analysis.domain.segmentation import CsfSample, Level
+
+__all__ = ["sample_csf"]
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+_BORDER_MM = 2.0
+_HALF_WIDTH_MM = 6.0
+_FEWEST_VOXELS = 20
+_FULL_SAMPLE_MM3 = 250.0
+
+
+def sample_csf(
+    canal: Floats, labels: npt.NDArray[np.uint8], signal: Floats, spacing_mm: tuple[float, float, float]
+) -> CsfSample | None:
+    """Take fluid from the middle of the canal behind L3.
+
+    The border of the canal holds dura, ligaments and chemical shift, and roots of the cauda equina lie in
+    it, so only the core of the canal counts, and of that only what has the signal of most of it.
+
+    Parameters
+    ----------
+    canal : ndarray of float32, shape (slices, rows, columns)
+        Probability of the spinal canal, rows to the feet, columns to the back.
+    labels : ndarray of uint8
+        Named bodies.
+    signal : ndarray of float32
+        The image.
+    spacing_mm : tuple of float
+        Between slices, rows and columns.
+
+    Returns
+    -------
+    CsfSample or None
+        None where L3 or the canal was not found.
+    """
+    body = labels == Level.L3
+    if not body.any():
+        return None
+    rows = np.flatnonzero(body.any(axis=(0, 2)))
+    behind = np.zeros_like(body)
+    behind[:, rows[0] : rows[-1] + 1] = canal[:, rows[0] : rows[-1] + 1] > 0.5
+    behind &= _near(behind, body, spacing_mm)
+    core = _core(behind, spacing_mm)
+    if core.sum() < _FEWEST_VOXELS:
+        return None
+    values = signal[core]
+    usual, spread = _mode(values)
+    pure = core & (np.abs(signal - usual) <= 2.0 * spread)
+    quality, concerns = _judge(pure, core, body, canal, signal, spacing_mm)
+    return CsfSample(pure, quality, concerns)
+
+
+def _near(behind: Mask, body: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
+    """Columns between the back of the body and 45 mm behind it."""
+    back = int(np.flatnonzero(body.any(axis=(0, 1)))[-1])
+    near = np.zeros_like(behind)
+    near[:, :, max(0, back - round(15 / spacing_mm[2])) : back + round(45 / spacing_mm[2])] = True
+    return near
+
+
+def _core(behind: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
+    """Voxels away from the border, on the slices around the middle of the canal."""
+    areas = behind.sum(axis=(1, 2)).astype(float)
+    if not areas.any():
+        return behind
+    middle = float((areas**2 @ np.arange(len(areas))) / (areas**2).sum())
+    reach = max(0.51, _HALF_WIDTH_MM / spacing_mm[0])
+    core = np.zeros_like(behind)
+    for number, one in enumerate(behind):
+        if abs(number - middle) <= reach and one.any():
+            core[number] = ndimage.distance_transform_edt(one, sampling=spacing_mm[1:]) > _BORDER_MM
+    return core
+
+
+def _mode(values: Floats) -> tuple[float, float]:
+    """Middle of the densest half of the values, and the spread of a normal law that this half fits."""
+    ordered = np.sort(values.astype(np.float64))
+    half = len(ordered) // 2
+    widths = ordered[half:] - ordered[: len(ordered) - half]
+    start = int(np.argmin(widths))
+    middle = float(np.median(ordered[start : start + half + 1]))
+    return middle, max(float(widths[start]) / 1.349, 1e-6 * max(1.0, abs(middle)))
+
+
+def _judge(
+    pure: Mask, core: Mask, body: Mask, canal: Floats, signal: Floats, spacing_mm: tuple[float, float, float]
+) -> tuple[float, tuple[str, ...]]:
+    concerns = []
+    volume = float(pure.sum()) * float(np.prod(spacing_mm))
+    quality = min(1.0, volume / _FULL_SAMPLE_MM3) * float(canal[pure].mean())
+    if volume < 0.5 * _FULL_SAMPLE_MM3:
+        concerns.append("little cerebrospinal fluid is visible behind L3")
+    if pure.sum() < 0.6 * core.sum():
+        quality *= 0.7
+        concerns.append("the canal behind L3 is not filled evenly with fluid")
+    fluid, bone = float(np.median(signal[pure])), float(np.median(signal[body]))
+    if fluid <= 0 or max(fluid, bone) < 1.1 * min(fluid, bone):
+        quality *= 0.5
+        concerns.append("cerebrospinal fluid and bone marrow have nearly the same signal")
+    variation = float(np.std(signal[pure])) / max(abs(fluid), 1e-6)
+    if variation > 0.4:
+        quality *= 0.6
+        concerns.append("the signal of the cerebrospinal fluid is uneven")
+    return float(np.clip(quality, 0.0, 1.0)), tuple(concerns)

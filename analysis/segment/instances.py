@@ -1,0 +1,196 @@
+"""From probabilities to single vertebral bodies in 3-D."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from analysis.segment.network import BODY, CANAL, SACRUM
+
+__all__ = ["Body", "find_bodies"]
+
+Floats = npt.NDArray[np.float32]
+
+_CORE_DEPTHS_MM = (5.0, 6.5, 8.0)
+_SMALLEST_CORE_MM3 = 300.0
+_SMALLEST_BODY_MM3 = 2500.0
+_TALLEST = 1.55
+_ACROSS_SMOOTHING_MM = 1.5
+_HALF_WIDTH_MM = 30.0
+_OFF_MIDLINE_MM = 14.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """One vertebral body or S1 on the grid of the network.
+
+    Attributes
+    ----------
+    number : int
+        Its label in the map of instances.
+    centre_mm : ndarray of shape (3,)
+        Centroid along slabs, rows and columns, in mm from the first voxel.
+    volume_mm3 : float
+        Of its mask.
+    height_mm : float
+        Extent along the rows at its middle, as volume over area seen from above.
+    sacrum : float
+        0 to 1, how much of it the network takes for S1.
+    certainty : float
+        0 to 1, mean of the network's probability for what it was taken for.
+    touches_edge : bool
+        Whether it reaches the upper, lower, front or back edge of the image.
+    """
+
+    number: int
+    centre_mm: npt.NDArray[np.float64]
+    volume_mm3: float
+    height_mm: float
+    sacrum: float
+    certainty: float
+    touches_edge: bool
+
+
+def find_bodies(
+    probabilities: Floats, spacing_mm: tuple[float, float, float]
+) -> tuple[npt.NDArray[np.int32], list[Body]]:
+    """Part vertebral bodies and S1 from each other.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float32, shape (slabs, classes, rows, columns)
+        From the network.
+    spacing_mm : tuple of float
+        Between slabs, rows and columns.
+
+    Returns
+    -------
+    instances : ndarray of int32, shape (slabs, rows, columns)
+        Number of the body, 0 elsewhere.
+    bodies : list of Body
+        From head to foot.
+    """
+    bone = probabilities[:, BODY] + probabilities[:, SACRUM]
+    if len(bone) > 2:
+        # One slice alone may miss what both of its neighbours show.
+        bone = ndimage.gaussian_filter1d(bone, min(0.6, _ACROSS_SMOOTHING_MM / spacing_mm[0]), axis=0)
+    midline = _midline(probabilities, spacing_mm)
+    lateral = np.arange(len(bone))[:, None] * spacing_mm[0] - midline
+    # No lumbar body is wider than 60 mm; what lies further out is psoas that looks like one.
+    mask = (bone > 0.5) & (np.abs(lateral) <= _HALF_WIDTH_MM)[:, :, None]
+    cores = _cores(mask, spacing_mm)
+    instances = _grow(cores, mask, spacing_mm)
+    bodies = [
+        body
+        for number in range(1, int(cores.max()) + 1)
+        if (body := _describe(number, instances, probabilities, spacing_mm)) is not None
+        and abs(body.centre_mm[0] - midline[round(body.centre_mm[1] / spacing_mm[1])]) < _OFF_MIDLINE_MM
+    ]
+    bodies.sort(key=lambda body: float(body.centre_mm[1]))
+    kept = np.zeros_like(instances)
+    for body in bodies:
+        kept[instances == body.number] = body.number
+    return kept, bodies
+
+
+def _midline(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.float64]:
+    """Lateral position of the spine in each row, in mm from the first slab; the canal tells it best."""
+    canal, bone = ((probabilities[:, label] ** 2).sum(axis=2).astype(np.float64) for label in (CANAL, BODY))
+    reach = 20.0 / spacing_mm[1]
+    weights = np.stack([ndimage.gaussian_filter1d(one, reach, axis=1) for one in (canal, bone)])
+    position = np.arange(len(bone)) * spacing_mm[0]
+    total = weights.sum(axis=1)
+    overall = weights.sum(axis=2)
+    courses = []
+    for weight, sums, whole in zip(weights, total, overall, strict=True):
+        usual = float(position @ whole / max(whole.sum(), 1e-9))
+        # Where a row shows little, the whole column's middle counts instead.
+        courses.append((position @ weight + usual * 0.05) / (sums + 0.05))
+    return np.asarray(courses[0] if overall[0].sum() > 50.0 else courses[1])
+
+
+def _cores(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.int32]:
+    """Inner parts that no longer touch: bodies are as thick as 20 mm, bridges between them are thin."""
+    voxel = float(np.prod(spacing_mm))
+    depth = np.stack([ndimage.distance_transform_edt(one, sampling=spacing_mm[1:]) for one in mask])
+    depth = (
+        ndimage.gaussian_filter1d(depth, min(1.0, 3.0 / spacing_mm[0]), axis=0) if len(mask) > 2 else depth
+    )
+    cores = np.zeros(mask.shape, np.int32)
+    candidates = [mask & (depth > _CORE_DEPTHS_MM[0])]
+    while candidates:
+        found, count = ndimage.label(candidates.pop(), structure=np.ones((3, 3, 3)))
+        for number, box in enumerate(ndimage.find_objects(found, count), start=1):
+            core = found[box] == number
+            if core.sum() * voxel < _SMALLEST_CORE_MM3:
+                continue
+            deeper = _split(core, depth[box], voxel)
+            if deeper is None:
+                cores[box][core] = cores.max() + 1
+            else:
+                for part in deeper:
+                    cores[box][part] = cores.max() + 1
+    return cores
+
+
+def _split(
+    core: npt.NDArray[np.bool_], depth: Floats, voxel_mm3: float
+) -> list[npt.NDArray[np.bool_]] | None:
+    """Parts of a core that fall apart when it is made thinner; None if it stays whole."""
+    for limit in _CORE_DEPTHS_MM[1:]:
+        found, count = ndimage.label(core & (depth > limit), structure=np.ones((3, 3, 3)))
+        sizes = ndimage.sum_labels(core, found, np.arange(1, count + 1)) * voxel_mm3
+        parts = 1 + np.flatnonzero(sizes > _SMALLEST_CORE_MM3)
+        if len(parts) > 1:
+            return [found == part for part in parts]
+    return None
+
+
+def _grow(
+    cores: npt.NDArray[np.int32], mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]
+) -> npt.NDArray[np.int32]:
+    """Give every voxel of the mask to the nearest core, but none that is too far from all of them."""
+    if not cores.any():
+        return np.zeros(mask.shape, np.int32)
+    distance, nearest = ndimage.distance_transform_edt(cores == 0, sampling=spacing_mm, return_indices=True)
+    owner = cores[tuple(nearest)]
+    owner[~mask | (distance > 14.0)] = 0
+    grown = np.zeros_like(owner)
+    for number, box in enumerate(ndimage.find_objects(owner), start=1):
+        if box is not None:
+            grown[box][_largest(owner[box] == number)] = number
+    return np.asarray(grown, dtype=np.int32)
+
+
+def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    found, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    return np.asarray(found == 1 + int(np.argmax(np.bincount(found.ravel())[1:])))
+
+
+def _describe(
+    number: int,
+    instances: npt.NDArray[np.int32],
+    probabilities: Floats,
+    spacing_mm: tuple[float, float, float],
+) -> Body | None:
+    own = instances == number
+    volume = float(own.sum()) * float(np.prod(spacing_mm))
+    if volume < _SMALLEST_BODY_MM3:
+        return None
+    body, sacrum = (float(probabilities[:, label][own].mean()) for label in (BODY, SACRUM))
+    from_above = float(own.any(axis=1).sum()) * spacing_mm[0] * spacing_mm[2]
+    rows, columns = np.flatnonzero(own.any(axis=(0, 2))), np.flatnonzero(own.any(axis=(0, 1)))
+    return Body(
+        number=number,
+        centre_mm=np.asarray(ndimage.center_of_mass(own)) * np.asarray(spacing_mm),
+        volume_mm3=volume,
+        height_mm=volume / from_above,
+        sacrum=sacrum / (body + sacrum),
+        certainty=body + sacrum,
+        touches_edge=bool(
+            rows[0] < 2 or columns[0] < 2 or rows[-1] > own.shape[1] - 3 or columns[-1] > own.shape[2] - 3
+        ),
+    )

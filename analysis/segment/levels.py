@@ -1,0 +1,124 @@
+"""Names for vertebral bodies, counted upwards from the sacrum, and how sure they are.
+
+No single body says which one it is. S1 does: it is the lowest of the row, wedge-shaped and tilted, and the
+network knows it. Where the sacrum is out of view, or where the counting meets a gap, the names are guesses
+and are said to be uncertain; a wrong name would put every value beside the wrong vertebra.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from analysis.domain.segmentation import Level
+from analysis.segment.instances import Body
+
+__all__ = ["CERTAIN_FROM", "Naming", "name_levels"]
+
+CERTAIN_FROM = 0.6
+"""Confidence from which the names are reported."""
+
+_UPWARDS = (Level.S1, Level.L5, Level.L4, Level.L3, Level.L2, Level.L1, Level.T12, Level.T11)
+_NEAREST_MM, _FARTHEST_MM = 20.0, 55.0
+_USUAL_STEP_MM = 36.0
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Which body is which.
+
+    Attributes
+    ----------
+    levels : dict of int to Level
+        By the body's number.
+    confidence : float
+        0 to 1, that the names are right.
+    concerns : tuple of str
+        What speaks against them.
+    """
+
+    levels: dict[int, Level]
+    confidence: float
+    concerns: tuple[str, ...]
+
+    @property
+    def certain(self) -> bool:
+        """Whether the names may be reported."""
+        return self.confidence >= CERTAIN_FROM
+
+
+def name_levels(bodies: list[Body]) -> Naming:
+    """Name bodies from the sacrum upwards.
+
+    Parameters
+    ----------
+    bodies : list of Body
+        From head to foot.
+    """
+    if not bodies:
+        return Naming({}, 0.0, ("no vertebral body was found",))
+    sacral = [body for body in bodies if body.sacrum > 0.5]
+    if not sacral:
+        chain = _chain(bodies[-1], bodies)
+        levels = {body.number: level for body, level in zip(chain, _without_sacrum(chain), strict=False)}
+        return Naming(levels, 0.1, ("the sacrum was not found, so the levels are uncertain",))
+    # A second "S1" is a part of S2 or of L5; the one that the network believes in most counts.
+    start = max(sacral, key=lambda body: body.sacrum * min(body.volume_mm3, 15000.0))
+    chain = _chain(start, bodies)
+    levels = {body.number: level for body, level in zip(chain, _UPWARDS, strict=False)}
+    confidence, concerns = _judge(chain, bodies)
+    return Naming(levels, confidence, concerns)
+
+
+def _without_sacrum(chain: list[Body]) -> tuple[Level, ...]:
+    # The best guess for an unseen sacrum: a lumbar protocol is centred on L3.
+    if len(chain) > 6:
+        return _UPWARDS[1:]
+    missing = max(0, (6 - len(chain)) // 2)
+    return _UPWARDS[1 + missing :]
+
+
+def _chain(start: Body, bodies: list[Body]) -> list[Body]:
+    """Bodies from `start` upwards, each the nearest plausible one above the last."""
+    chain = [start]
+    while True:
+        above = [
+            (distance, body)
+            for body in bodies
+            if body.centre_mm[1] < chain[-1].centre_mm[1] - 0.4 * _NEAREST_MM
+            and _NEAREST_MM * 0.7 < (distance := _apart(chain[-1], body)) < _FARTHEST_MM
+        ]
+        if not above:
+            return chain
+        chain.append(min(above, key=lambda pair: pair[0])[1])
+
+
+def _apart(one: Body, other: Body) -> float:
+    """Distance of the centres, in mm."""
+    return float(np.linalg.norm(one.centre_mm - other.centre_mm))
+
+
+def _judge(chain: list[Body], bodies: list[Body]) -> tuple[float, tuple[str, ...]]:
+    concerns = []
+    confidence = float(np.clip((chain[0].sacrum - 0.5) / 0.3, 0.0, 1.0)) * chain[0].certainty
+    if confidence < CERTAIN_FROM:
+        concerns.append("the sacrum is not certain")
+    if len(chain) < 4:
+        confidence *= 0.3 * len(chain) / 4
+        concerns.append(f"only {len(chain) - 1} bodies were found above the sacrum")
+    steps = [_apart(below, above) for below, above in pairwise(chain)]
+    if len(steps) > 2:
+        usual = float(np.median(steps))
+        worst = max(abs(np.log(step / usual)) for step in steps[:6])
+        if worst > 0.45:
+            confidence *= 0.4
+            concerns.append("the distances between the bodies are uneven; a level may be missing or doubled")
+    below = [body for body in bodies if body.centre_mm[1] > chain[0].centre_mm[1] + 12 and body.sacrum < 0.5]
+    if below:
+        confidence *= 0.4
+        concerns.append("a body lies below the sacrum; transitional anatomy is possible")
+    doubtful = [body for body in chain[1:2] if body.sacrum > 0.2]
+    if doubtful:
+        confidence *= 0.5
+        concerns.append("the lowest lumbar body resembles the sacrum; transitional anatomy is possible")
+    return confidence, tuple(concerns)

@@ -1,0 +1,98 @@
+"""The embedded network: an ONNX file that proves it is the one its card describes."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from analysis.errors import ModelRejectedError
+
+__all__ = ["BODY", "CANAL", "DISC", "SACRUM", "Network", "embedded_network", "load_network"]
+
+Floats = npt.NDArray[np.float32]
+
+BACKGROUND, BODY, SACRUM, DISC, CANAL, POSTERIOR = range(6)
+"""Classes of the embedded network, in the order of its output."""
+
+_FOLDER = Path(__file__).parent.parent / "models" / "segmenter"
+_MULTIPLE = 32
+_BATCH = 4
+_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A loaded network.
+
+    Attributes
+    ----------
+    session : onnxruntime.InferenceSession
+        What runs it.
+    name : str
+        Name and version, as its card has them.
+    """
+
+    session: onnxruntime.InferenceSession
+    name: str
+
+    def probabilities(self, slices: Floats) -> Floats:
+        """Class probabilities of every pixel.
+
+        Parameters
+        ----------
+        slices : ndarray of float32, shape (slices, rows, columns)
+            As `SagittalView` makes them.
+
+        Returns
+        -------
+        ndarray of float32, shape (slices, 6, rows, columns)
+            In the order of the classes above.
+        """
+        rows, columns = slices.shape[1:]
+        padding = ((0, 0), (0, -rows % _MULTIPLE), (0, -columns % _MULTIPLE))
+        padded = np.pad(slices, padding)[:, None]
+        parts = [
+            _softmax(self.session.run(None, {"image": padded[start : start + _BATCH]})[0])
+            for start in range(0, len(padded), _BATCH)
+        ]
+        return np.concatenate(parts)[:, :, :rows, :columns]
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+@cache
+def embedded_network() -> Network:
+    """Load the network that ships with the package, once per process."""
+    return load_network(_FOLDER)
+
+
+def load_network(folder: Path) -> Network:
+    """Load `segmenter.onnx` after checking it against `card.json` beside it.
+
+    Raises
+    ------
+    ModelRejectedError
+        If either is missing or the weights are not those that the card describes.
+    """
+    weights, card = folder / "segmenter.onnx", folder / "card.json"
+    try:
+        content = weights.read_bytes()
+        described = json.loads(card.read_text(encoding="utf-8"))
+        expected, name = described["sha256"], f"{described['name']} {described['version']}"
+    except (OSError, ValueError, KeyError) as fault:
+        raise ModelRejectedError(f"the segmenter in {folder.name} cannot be read: {fault}") from fault
+    if sha256(content).hexdigest() != expected:
+        raise ModelRejectedError(f"the weights of {name} are not those that its card describes")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _THREADS
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return Network(session, name)

@@ -1,0 +1,184 @@
+"""Any sagittal or isotropic volume as slices that the network knows: rows to the feet, columns to the back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.domain.volume import Grid, Volume
+from analysis.errors import RefusedError
+
+__all__ = ["NETWORK_MM", "SagittalView"]
+
+Floats = npt.NDArray[np.float32]
+
+NETWORK_MM = 1.0
+"""Pixel size that the network was trained on."""
+
+_SLAB_MM = 2.4
+_LARGEST_IN_PLANE_MM = 2.0
+_SMALLEST_VIEW_MM = 60.0
+_WINDOW_PERCENTILE = 99.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SagittalView:
+    """A volume brought to the network's orientation and pixel size.
+
+    Attributes
+    ----------
+    slices : ndarray of float32, shape (slabs, rows, columns)
+        Values from 0 to 1.5, 1 being the 99th percentile of the volume. Thin slices are averaged to slabs.
+    spacing_mm : tuple of float
+        Distance between slabs, rows and columns.
+    grid : Grid
+        Of the native voxels after the turn: the same voxels as the input's, only in another order.
+    signal : ndarray of float32, shape (slices, rows, columns)
+        The input's values in that order.
+    order : tuple of int
+        Array axis of the input that became axis 0, 1 and 2 of `grid`.
+    flipped : tuple of bool
+        Which of them runs the other way.
+    slab : int
+        Slices in a slab.
+    """
+
+    slices: Floats
+    spacing_mm: tuple[float, float, float]
+    grid: Grid
+    signal: Floats
+    order: tuple[int, int, int]
+    flipped: tuple[bool, bool, bool]
+    slab: int
+
+    @classmethod
+    def of(cls, volume: Volume) -> "SagittalView":
+        """Turn and resample a volume.
+
+        Raises
+        ------
+        RefusedError
+            If it is not sagittal and too coarse to be cut anew, too small, or empty.
+        """
+        order, flipped = _orientation(volume.grid)
+        signal = _turn(volume.voxels, order, flipped)
+        grid = _turned_grid(volume.grid, order, flipped)
+        _check(grid, signal)
+        slab = max(1, round(_SLAB_MM / grid.spacing_mm[0])) if grid.spacing_mm[0] < _SLAB_MM / 1.5 else 1
+        slices = _resampled(_slabs(signal, slab), grid)
+        return cls(
+            slices, (grid.spacing_mm[0] * slab, NETWORK_MM, NETWORK_MM), grid, signal, order, flipped, slab
+        )
+
+    def to_native(self, maps: Floats) -> Floats:
+        """Interpolate maps of shape (slabs, rows, columns) to the voxels of `grid`."""
+        slices, rows, columns = self.grid.shape
+        between = _linear(len(maps), slices, self.slab)
+        down = _weights(maps.shape[1], NETWORK_MM, rows, self.grid.spacing_mm[1])
+        across = _weights(maps.shape[2], NETWORK_MM, columns, self.grid.spacing_mm[2])
+        fine = np.stack([down @ one @ across.T for one in maps])
+        return np.asarray(np.tensordot(between, fine, axes=1), dtype=np.float32)
+
+    def nearest(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Take labels of shape (slabs, rows, columns) to the voxels of `grid`, each from the nearest one."""
+        slices = np.minimum(np.arange(self.grid.shape[0]) // self.slab, len(labels) - 1)
+        rows, columns = (
+            np.minimum(
+                ((np.arange(length) + 0.5) * step / NETWORK_MM).astype(np.intp), labels.shape[axis] - 1
+            )
+            for axis, length, step in zip((1, 2), self.grid.shape[1:], self.grid.spacing_mm[1:], strict=True)
+        )
+        return labels[np.ix_(slices, rows, columns)]
+
+    def to_input(self, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """Put an array on `grid` back into the order of the input's voxels."""
+        array = np.flip(array, [axis for axis in range(3) if self.flipped[axis]])
+        return np.ascontiguousarray(np.transpose(array, np.argsort(self.order)))
+
+
+def _orientation(grid: Grid) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """Array axes nearest to right-left, head-foot and front-back, and whether they run the other way."""
+    towards = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+    cosines = grid.axes @ towards.T
+    across = int(np.argmax(np.abs(cosines[:, 0])))
+    others = [axis for axis in range(3) if axis != across]
+    down = max(others, key=lambda axis: abs(cosines[axis, 1]))
+    back = next(axis for axis in others if axis != down)
+    order = (across, down, back)
+    flips = tuple(bool(cosines[axis, wanted] < 0) for wanted, axis in enumerate(order))
+    return order, (flips[0], flips[1], flips[2])
+
+
+def _turn(array: Floats, order: tuple[int, int, int], flipped: tuple[bool, bool, bool]) -> Floats:
+    turned = np.transpose(array, order)
+    return np.ascontiguousarray(np.flip(turned, [axis for axis in range(3) if flipped[axis]]))
+
+
+def _turned_grid(grid: Grid, order: tuple[int, int, int], flipped: tuple[bool, bool, bool]) -> Grid:
+    first = [0, 0, 0]
+    axes = grid.axes[list(order)].copy()
+    for position, axis in enumerate(order):
+        if flipped[position]:
+            first[axis] = grid.shape[axis] - 1
+            axes[position] *= -1
+    origin = grid.to_mm(first)
+    return Grid(
+        shape=(grid.shape[order[0]], grid.shape[order[1]], grid.shape[order[2]]),
+        spacing_mm=(grid.spacing_mm[order[0]], grid.spacing_mm[order[1]], grid.spacing_mm[order[2]]),
+        origin_mm=(float(origin[0]), float(origin[1]), float(origin[2])),
+        axes=axes,
+    )
+
+
+def _check(grid: Grid, signal: Floats) -> None:
+    reasons = []
+    if max(grid.spacing_mm[1:]) > _LARGEST_IN_PLANE_MM:
+        reasons.append(
+            "the slices are not sagittal and too far apart to be cut anew in the sagittal plane "
+            f"({grid.spacing_mm[1]:.1f} × {grid.spacing_mm[2]:.1f} mm there)"
+        )
+    view = [length * step for length, step in zip(grid.shape, grid.spacing_mm, strict=True)]
+    if min(view[1:]) < _SMALLEST_VIEW_MM:
+        reasons.append(f"a field of view of {view[1]:.0f} × {view[2]:.0f} mm is too small for a lumbar spine")
+    if not signal.max() > signal.min():
+        reasons.append("the image is empty")
+    if reasons:
+        raise RefusedError(*reasons)
+
+
+def _slabs(signal: Floats, slab: int) -> Floats:
+    if slab == 1:
+        return signal
+    starts = np.arange(0, len(signal), slab)
+    sums = np.add.reduceat(signal, starts, axis=0)
+    counts = np.diff(np.append(starts, len(signal)))
+    return np.asarray(sums / counts[:, None, None], dtype=np.float32)
+
+
+def _resampled(signal: Floats, grid: Grid) -> Floats:
+    _, rows, columns = grid.shape
+    height = round(rows * grid.spacing_mm[1] / NETWORK_MM)
+    width = round(columns * grid.spacing_mm[2] / NETWORK_MM)
+    down = _weights(rows, grid.spacing_mm[1], height, NETWORK_MM)
+    across = _weights(columns, grid.spacing_mm[2], width, NETWORK_MM)
+    slices = np.stack([down @ one @ across.T for one in signal])
+    slices -= min(0.0, float(slices.min()))
+    # Outer slices show flank and skin only, so the window is set by the middle half.
+    quarter = len(slices) // 4
+    level = float(np.percentile(slices[quarter : len(slices) - quarter], _WINDOW_PERCENTILE))
+    return np.asarray(np.clip(slices / max(level, 1e-6), 0.0, 1.5), dtype=np.float32)
+
+
+def _weights(inputs: int, input_mm: float, outputs: int, output_mm: float) -> Floats:
+    """Weights of shape (outputs, inputs): a triangle as wide as the coarser of both grids."""
+    at = (np.arange(outputs) + 0.5) * output_mm / input_mm - 0.5
+    reach = max(1.0, output_mm / input_mm)
+    weights = np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(inputs)) / reach)
+    total = weights.sum(axis=1, keepdims=True)
+    return np.asarray(weights / np.where(total > 0, total, 1.0), dtype=np.float32)
+
+
+def _linear(slabs: int, slices: int, slab: int) -> Floats:
+    """Weights of shape (slices, slabs) that interpolate between the middles of the slabs."""
+    at = np.clip((np.arange(slices) - (slab - 1) / 2) / slab, 0, slabs - 1)
+    return np.asarray(np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(slabs))), dtype=np.float32)

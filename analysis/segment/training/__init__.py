@@ -1,0 +1,1 @@
+"""Training of the embedded segmenter; the node never imports this."""

@@ -1,0 +1,131 @@
+"""Fill in what the sources leave unlabelled with a first network, and add repainted lateral slices.
+
+Run as ``python -m analysis.segment.training.enrich PACK WEIGHTS TARGET``. Manual labels always win; where
+the first network is not sure, the pixel stays ignored.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from analysis.segment.training.augment import NETWORK_MM, standardise
+from analysis.segment.training.lateral import beside, through_edge, through_pedicles
+from analysis.segment.training.pack import PACKED_MM, Packed, unpack
+from analysis.segment.training.truth import (
+    BACKGROUND,
+    BACKSPINE,
+    BODY,
+    CANAL,
+    DISC,
+    IGNORE,
+    POSTERIOR,
+    SACRUM,
+)
+from analysis.segment.training.unet import UNet, read_weights
+
+__all__ = ["complete_labels", "enrich", "read_enriched"]
+
+Labels = npt.NDArray[np.uint8]
+
+_LOG = logging.getLogger(__name__)
+_SURE = 0.75
+_REPAINTERS = (through_pedicles, through_edge, beside)
+_SHARES = (0.38, 0.38, 0.24)
+
+
+@torch.no_grad()
+def _opinion(network: UNet, image: Labels) -> tuple[Labels, npt.NDArray[np.float32]]:
+    """Class of every pixel and its probability."""
+    size = [max(32, round(length * PACKED_MM / NETWORK_MM / 32) * 32) for length in image.shape]
+    pixels = torch.from_numpy(image)[None, None].float() / 255
+    small = functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(standardise(small, jitter=False))
+    logits = functional.interpolate(logits.float(), size=image.shape, mode="bilinear")
+    probability, label = torch.softmax(logits, dim=1)[0].max(dim=0)
+    return label.numpy().astype(np.uint8), probability.numpy()
+
+
+def complete_labels(labels: Labels, source: int, opinion: Labels, sure: npt.NDArray[np.bool_]) -> Labels:
+    """Merge manual labels with the opinion of a network.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape (rows, columns)
+        From `truth`.
+    source : int
+        BACKSPINE or SPIDER.
+    opinion : ndarray of uint8
+        Class that the network finds likeliest.
+    sure : ndarray of bool
+        Where it is sure of it.
+    """
+    merged = labels.copy()
+    blank = labels == IGNORE
+    if source == BACKSPINE:
+        merged[blank & sure] = opinion[blank & sure]
+        merged[blank & (merged == SACRUM)] = IGNORE
+        free = labels == BACKGROUND
+        fine = np.isin(opinion, (DISC, CANAL, POSTERIOR))
+        merged[free & fine & sure] = opinion[free & fine & sure]
+        merged[free & fine & ~sure] = IGNORE
+    else:
+        # Below SPIDER's last disc there is no other vertebral body than the sacrum.
+        known = sure & (opinion != BODY)
+        merged[blank & known] = opinion[blank & known]
+    return merged
+
+
+def enrich(packed: Packed, network: UNet, seed: int = 1) -> Packed:
+    """Complete the labels of the training slices and append one repainted slice for each."""
+    chance = np.random.default_rng(seed)
+    labels, complete = packed.labels.copy(), packed.complete.copy()
+    images, marks, origin = [], [], []
+    for index in np.flatnonzero(~packed.held_out & (packed.labels == BODY).any(axis=(1, 2))):
+        opinion, probability = _opinion(network, packed.images[index])
+        labels[index] = complete_labels(
+            packed.labels[index], int(packed.source[index]), opinion, probability > _SURE
+        )
+        complete[index] = True
+        repaint = _REPAINTERS[int(chance.choice(len(_REPAINTERS), p=_SHARES))]
+        image, label = repaint(packed.images[index], labels[index], chance)
+        images.append(image)
+        marks.append(label)
+        origin.append(index)
+        if len(origin) % 100 == 0:
+            _LOG.info("%d slices", len(origin))
+    chosen = np.array(origin)
+    return Packed(
+        images=np.concatenate([packed.images, np.stack(images)]),
+        labels=np.concatenate([labels, np.stack(marks)]),
+        source=np.concatenate([packed.source, packed.source[chosen]]),
+        # A number of their own, so that they are never averaged with their neighbours.
+        patient=np.concatenate([packed.patient, -1 - np.arange(len(chosen))]),
+        held_out=np.concatenate([packed.held_out, np.zeros(len(chosen), np.bool_)]),
+        complete=np.concatenate([complete, np.ones(len(chosen), np.bool_)]),
+        repainted=np.concatenate([packed.repainted, np.ones(len(chosen), np.bool_)]),
+    )
+
+
+def read_enriched(path: Path) -> Packed:
+    """Read what this module wrote."""
+    with np.load(path) as stored:
+        return Packed(**{name: stored[name] for name in Packed.__slots__})
+
+
+def main() -> None:
+    """Read the pack and the weights, write the enriched pack."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    network = UNet().eval()
+    network.load_state_dict(read_weights(Path(sys.argv[2])))
+    rich = enrich(unpack(Path(sys.argv[1])), network)
+    np.savez(sys.argv[3], **{name: getattr(rich, name) for name in Packed.__slots__})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""Measure the shipped segmenter on patients that no training saw.
+
+Run as ``python -m analysis.segment.training.evaluate DATA [--pictures FOLDER]``; needs neither torch nor a
+GPU. Every case goes through the same `segment` that the node calls.
+
+* BackSpine, test split: one T1 slice per patient, named L1 to L5 and S1.
+* SPIDER, every fifth patient: T2 SPACE in 3-D around the midline, bodies without names.
+* Chu et al.: T2 TSE in 3-D from side to side, named T11 to L5; no patient of it was ever trained on.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+from PIL import Image
+from scipy import ndimage
+
+from analysis.domain.segmentation import Level, Segmentation
+from analysis.domain.volume import Grid, Volume
+from analysis.segment import segment
+from analysis.segment.training.truth import BODY, SPIDER, read_cases
+
+__all__ = ["Example", "Score", "examples", "score", "table"]
+
+Labels = npt.NDArray[np.uint8]
+
+_SAGITTAL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+_SPIDER_SLICE_MM, _BACKSPINE_SLICE_MM = 0.9, 4.0
+_CHU_LEVELS = (Level.L5, Level.L4, Level.L3, Level.L2, Level.L1, Level.T12, Level.T11)
+_UNNAMED = 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A volume and its truth: `Level` values, or 255 for bodies without a name."""
+
+    source: str
+    patient: str
+    volume: Volume
+    truth: Labels
+    shows_sacrum: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well one example was done.
+
+    Attributes
+    ----------
+    dice : dict of Level to float
+        Overlap of each true body with the found body that covers it best; empty without names.
+    bodies : float
+        Dice of all bodies together.
+    named_right : bool or None
+        Whether every true lumbar level bears its name; None without names.
+    certain : bool
+        Whether the segmenter vouched for its names.
+    """
+
+    source: str
+    patient: str
+    dice: dict[Level, float]
+    bodies: float
+    named_right: bool | None
+    certain: bool
+    confidence: float
+
+
+def examples(folder: Path) -> Iterator[Example]:
+    """Yield all held-out cases."""
+    for case in read_cases(folder):
+        if not case.held_out:
+            continue
+        if case.source == SPIDER:
+            truth = np.where(case.labels == BODY, _UNNAMED, 0).astype(np.uint8)
+            name, slice_mm = "SPIDER T2 SPACE", _SPIDER_SLICE_MM
+        else:
+            truth, name, slice_mm = case.levels, "BackSpine T1", _BACKSPINE_SLICE_MM
+        volume = _volume(case.images.astype(np.float32), (slice_mm, case.pixel_mm, case.pixel_mm))
+        yield Example(name, case.patient, volume, truth, shows_sacrum=True)
+    for path in sorted((folder / "chu_t2").glob("*_t2.nii.gz")):
+        yield _chu(path)
+
+
+def _volume(voxels: npt.NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> Volume:
+    shape = (voxels.shape[0], voxels.shape[1], voxels.shape[2])
+    return Volume(voxels, Grid(shape, spacing_mm, (0.0, 0.0, 0.0), _SAGITTAL))
+
+
+def _chu(path: Path) -> Example:
+    image = sitk.ReadImage(str(path))
+    truth = sitk.GetArrayFromImage(sitk.ReadImage(str(path).replace("_t2.nii", "_label.nii")))
+    spacing, direction = image.GetSpacing()[::-1], np.array(image.GetDirection()).reshape(3, 3).T[::-1]
+    # Axis 0 of the array is SimpleITK's last; the sagittal slices lie along its first.
+    order = (2, 0, 1)
+    grid = Grid(
+        shape=tuple(truth.shape[axis] for axis in order),  # type: ignore[arg-type]
+        spacing_mm=tuple(spacing[axis] for axis in order),  # type: ignore[arg-type]
+        origin_mm=image.GetOrigin(),
+        axes=direction[list(order)],
+    )
+    voxels = np.ascontiguousarray(sitk.GetArrayFromImage(image).transpose(order), dtype=np.float32)
+    names = np.array([0, *_CHU_LEVELS], np.uint8)[truth.transpose(order)]
+    return Example("Chu T2 TSE", path.name.removesuffix("_t2.nii.gz"), Volume(voxels, grid), names, True)
+
+
+def score(example: Example, found: Segmentation) -> Score:
+    """Compare what was found with the truth."""
+    truth = example.truth
+    # S1, and bodies above the topmost labelled one, are no errors where the truth leaves them out.
+    counted = found.labels.copy()
+    counted[found.labels == Level.S1] = 0
+    bodies = (truth > 0) & (truth != Level.S1)
+    covered = [
+        level for level in Level if (bodies & (counted == level)).sum() > 0.2 * (counted == level).sum() > 0
+    ]
+    dice = {}
+    right = True
+    for level in Level:
+        own = truth == level
+        if level is Level.S1 or not own.any():
+            continue
+        best = int(np.bincount(found.labels[own], minlength=9)[1:].argmax()) + 1
+        dice[level] = _dice(own, found.labels == best)
+        if level.lumbar:
+            right &= best == level and dice[level] > 0.3
+    return Score(
+        example.source,
+        example.patient,
+        dice,
+        _dice(bodies, np.isin(counted, covered)),
+        right if dice else None,
+        found.levels_certain,
+        found.level_confidence,
+    )
+
+
+def _dice(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
+    return 2.0 * float((one & other).sum()) / max(float(one.sum() + other.sum()), 1.0)
+
+
+def table(scores: list[Score]) -> str:
+    """Lay out the scores per source."""
+    lines = []
+    for source in dict.fromkeys(one.source for one in scores):
+        own = [one for one in scores if one.source == source]
+        named = [one for one in own if one.named_right is not None]
+        lines.append(
+            f"{source}: {len(own)} patients, Dice of bodies {np.mean([one.bodies for one in own]):.3f}"
+        )
+        for level in Level:
+            values = [one.dice[level] for one in own if level in one.dice]
+            if values:
+                lines.append(f"  {level.name:4} {np.mean(values):.3f}  lowest {min(values):.3f}")
+        if named:
+            lumbar = [min(value for level, value in one.dice.items() if level.lumbar) for one in named]
+            lines.append(f"  no lumbar level below 0.80 in {np.mean(np.array(lumbar) >= 0.8):.1%}")
+            lines.append(f"  levels right in {np.mean([bool(one.named_right) for one in named]):.1%}")
+            wrong = [one for one in named if one.certain and not one.named_right]
+            lines.append(
+                f"  sure of the names in {np.mean([one.certain for one in named]):.1%}; sure and wrong: {len(wrong)}"
+            )
+            worst = sorted(named, key=lambda one: min(one.dice.values()))[:4]
+            lines.append(
+                "  worst: " + ", ".join(f"{one.patient} {min(one.dice.values()):.2f}" for one in worst)
+            )
+    return "\n".join(lines)
+
+
+def picture(example: Example, found: Segmentation) -> Image.Image:
+    """Five slices side by side with the outlines found (red) and true (green)."""
+    shown = np.flatnonzero((example.truth > 0).any(axis=(1, 2)))
+    tiles = []
+    for number in np.unique(np.linspace(shown[0], shown[-1], min(5, len(shown))).round().astype(int)):
+        grey = example.volume.voxels[number]
+        grey = np.clip(grey / np.percentile(example.volume.voxels, 99.5) * 255, 0, 255)
+        colour = np.stack([grey] * 3, axis=-1)
+        colour[_edges(example.truth[number])] = (0, 255, 0)
+        colour[_edges(found.labels[number])] = (255, 0, 0)
+        if found.csf is not None:
+            colour[found.csf.mask[number]] = (0, 160, 255)
+        tiles.append(Image.fromarray(colour.astype(np.uint8)).resize((320, 320)))
+    sheet = Image.new("RGB", (320 * len(tiles), 320))
+    for place, tile in enumerate(tiles):
+        sheet.paste(tile, (320 * place, 0))
+    return sheet
+
+
+def _edges(labels: Labels) -> npt.NDArray[np.bool_]:
+    return np.asarray(ndimage.grey_dilation(labels, 3) != labels)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description="Score the shipped segmenter on held-out patients.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--pictures", type=Path)
+    arguments = parser.parse_args()
+    scores = []
+    for example in examples(arguments.data):
+        found = segment(example.volume)
+        scores.append(score(example, found))
+        if arguments.pictures:
+            arguments.pictures.mkdir(parents=True, exist_ok=True)
+            picture(example, found).save(arguments.pictures / f"{example.patient}.png")
+    sys.stdout.write(table(scores) + "\n")
+
+
+if __name__ == "__main__":
+    main()

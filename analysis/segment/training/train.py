@@ -1,0 +1,203 @@
+"""Train the network for a given number of minutes and write its weights.
+
+Run as ``python -m analysis.segment.training.train PACK OUT --minutes 9``. Written for one GPU; a CPU does
+for trying it out.
+"""
+
+import argparse
+import copy
+import logging
+import time
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from analysis.segment.training.augment import change_contrast, degrade, place, standardise
+from analysis.segment.training.enrich import read_enriched
+from analysis.segment.training.pack import PACKED_MM, Packed, unpack
+from analysis.segment.training.truth import BACKSPINE, BODY, CANAL, DISC, IGNORE, POSTERIOR, SACRUM, SPIDER
+from analysis.segment.training.unet import CLASSES, UNet, read_weights, write_weights
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+_SHARES = (0.4, 0.33, 0.27)
+"""Of BackSpine, SPIDER and repainted slices in a batch."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class Slices:
+    """All training slices on the device, drawn at random with a random slice thickness."""
+
+    def __init__(self, packed: Packed, device: torch.device) -> None:
+        self.images = torch.from_numpy(packed.images).to(device)
+        self.labels = torch.from_numpy(packed.labels).to(device)
+        self.complete = torch.from_numpy(packed.complete).to(device)
+        self.patient = torch.from_numpy(packed.patient).to(device)
+        usable = ~packed.held_out & (packed.labels != IGNORE).any(axis=(1, 2))
+        pools = [
+            usable & ~packed.repainted & (packed.source == BACKSPINE),
+            usable & ~packed.repainted & (packed.source == SPIDER),
+            usable & packed.repainted,
+        ]
+        shares = _SHARES if pools[2].any() else (0.5, 0.5, 0.0)
+        self.odds = torch.zeros(len(usable), device=device)
+        for pool, share in zip(pools, shares, strict=True):
+            self.odds[torch.from_numpy(pool).to(device)] = share / max(int(pool.sum()), 1)
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Images (count, 1, rows, columns) from 0 to 1, labels, and whether those are complete."""
+        chosen = torch.multinomial(self.odds, count, replacement=True)
+        return self._thick(chosen)[:, None], self.labels[chosen], self.complete[chosen]
+
+    def _thick(self, chosen: Tensor) -> Tensor:
+        """Average over neighbouring slices of the patient: SPIDER's are 0.9 mm, a clinic's 3 to 5 mm."""
+        images = self.images[chosen].float()
+        total = torch.ones(len(chosen), 1, 1, device=images.device)
+        half = torch.randint(0, 4, (len(chosen),), device=images.device)
+        for step in (-3, -2, -1, 1, 2, 3):
+            other = (chosen + step).clamp(0, len(self.images) - 1)
+            wanted = (self.patient[other] == self.patient[chosen]) & (half >= abs(step)) & (other != chosen)
+            weight = wanted.float().view(-1, 1, 1)
+            images = images + self.images[other].float() * weight
+            total = total + weight
+        return images / total / 255
+
+
+def merged_log_probabilities(logits: Tensor, complete: Tensor) -> Tensor:
+    """Log probabilities where BackSpine's background also holds the classes that it does not label."""
+    logs = functional.log_softmax(logits.float(), dim=1)
+    rest = torch.logsumexp(logs[:, [0, DISC, CANAL, POSTERIOR]], dim=1)
+    whole = complete.view(-1, 1, 1)
+    return torch.cat([torch.where(whole, logs[:, 0], rest)[:, None], logs[:, 1:]], dim=1)
+
+
+def loss_of(logits: Tensor, labels: Tensor, complete: Tensor) -> Tensor:
+    """Cross entropy and soft Dice, each only where the source labels the class."""
+    logs = merged_log_probabilities(logits, complete)
+    entropy = functional.nll_loss(logs, labels, ignore_index=IGNORE)
+    valid = (labels != IGNORE).float()
+    dice = torch.zeros((), device=logits.device)
+    for label in (BODY, SACRUM, DISC, CANAL, POSTERIOR):
+        always = label in {BODY, SACRUM}
+        here = valid if always else valid * complete.view(-1, 1, 1)
+        wanted = (labels == label).float() * here
+        given = logs[:, label].exp() * here
+        overlap = 2 * (wanted * given).sum() + 1
+        dice = dice + 1 - overlap / (wanted.sum() + given.sum() + 1)
+    return entropy + 0.3 * dice
+
+
+def train(
+    slices: Slices, network: UNet, minutes: float, batch: int, size: tuple[int, int], rate: float, out: Path
+) -> UNet:
+    """Train until the time is up; return the average of the weights' recent past."""
+    device = slices.images.device
+    average = copy.deepcopy(network).eval()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02)
+    batches: Queue[Batch] = Queue(maxsize=6)
+    Thread(target=_keep_full, args=(batches, slices, batch, size), daemon=True).start()
+    start, step, saved = time.monotonic(), 0, 0.0
+    while (done := (time.monotonic() - start) / (60 * minutes)) < 1:
+        warm = min(1.0, step / 200)
+        for group in optimiser.param_groups:
+            group["lr"] = (
+                rate * warm * (0.01 + 0.99 * 0.5 * (1 + torch.cos(torch.tensor(done * 3.14159)).item()))
+            )
+        images, labels, complete = batches.get()
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = network(images.contiguous(memory_format=torch.channels_last))
+        loss = loss_of(logits, labels, complete)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        step += 1
+        _average(average, network, min(0.999, step / (step + 10)))
+        if step % 100 == 0:
+            _LOG.info("%5.1f %% step %d loss %.4f", 100 * done, step, loss.item())
+        if done - saved > 0.05:
+            saved = done
+            write_weights(average, out)
+    return average
+
+
+@torch.no_grad()
+def _keep_full(batches: "Queue[Batch]", slices: Slices, batch: int, size: tuple[int, int]) -> None:
+    while True:
+        images, labels, complete = slices.draw(batch)
+        images, labels = place(images, labels, PACKED_MM, size)
+        images = standardise(degrade(change_contrast(images, labels)), jitter=True)
+        batches.put((images, labels, complete))
+
+
+@torch.no_grad()
+def _average(average: UNet, network: UNet, keep: float) -> None:
+    for mean, now in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(now, 1 - keep)
+    for mean, now in zip(average.buffers(), network.buffers(), strict=True):
+        if mean.dtype.is_floating_point:
+            mean.lerp_(now, 1 - keep)
+
+
+@torch.no_grad()
+def held_out_dice(network: UNet, packed: Packed, device: torch.device) -> dict[str, float]:
+    """Mean Dice per source and class over the held-out slices, where the class occurs."""
+    scores: dict[str, list[float]] = {}
+    for index in packed.held_out.nonzero()[0]:
+        image = torch.from_numpy(packed.images[index]).to(device)[None, None].float() / 255
+        label = torch.from_numpy(packed.labels[index]).to(device)[None, None].float()
+        rows, columns = (int(round(length * PACKED_MM / 32)) * 32 for length in label.shape[2:])
+        image = functional.interpolate(image, size=(rows, columns), mode="bilinear", antialias=True)
+        label = functional.interpolate(label, size=(rows, columns), mode="nearest")[0, 0].long()
+        found = network(standardise(image, jitter=False)).argmax(dim=1)[0]
+        for name in range(1, CLASSES):
+            wanted, given = label == name, (found == name) & (label != IGNORE)
+            if wanted.any():
+                score = 2.0 * (wanted & given).sum() / (wanted.sum() + given.sum())
+                scores.setdefault(f"source {packed.source[index]} class {name}", []).append(score.item())
+    return {name: sum(values) / len(values) for name, values in sorted(scores.items())}
+
+
+def main() -> None:
+    """Read the arguments and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pack", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--size", type=int, nargs=2, default=(208, 144))
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--enriched", action="store_true", help="PACK was written by `enrich`")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.manual_seed(1)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = True
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    packed = read_enriched(arguments.pack) if arguments.enriched else unpack(arguments.pack)
+    network = UNet().to(device, memory_format=torch.channels_last)
+    if arguments.start:
+        network.load_state_dict(read_weights(arguments.start))
+    slices = Slices(packed, device)
+    average = train(
+        slices,
+        network,
+        arguments.minutes,
+        arguments.batch,
+        tuple(arguments.size),
+        arguments.rate,
+        arguments.out,
+    )
+    write_weights(average, arguments.out)
+    for name, score in held_out_dice(average.float(), packed, device).items():
+        _LOG.info("%s %.4f", name, score)
+
+
+if __name__ == "__main__":
+    main()
