@@ -1,0 +1,254 @@
+"""The paper's experiment, and a stricter one, on a measured cohort.
+
+Six kinds of model, three sources (T1, T2, both), two targets; ten stratified splits by patient, seven parts
+to learn from and three to be judged on. Everything that learns (`analysis.learn`) gets the learning patients
+only. Beside the paper's mean AUC stand intervals, paired tests that know the splits share patients, and
+baselines to beat.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import StratifiedShuffleSplit
+
+from analysis.domain.findings import Target
+from analysis.errors import RefusedError
+from analysis.evaluation import BASELINES, SOURCES, Cell, Evaluation, EvaluationSettings, Measure, PairedTest
+from analysis.feature_table import SEQUENCES, FeatureTable
+from analysis.learn import LearningSettings, learn, prepare
+from analysis.statistics.agreement import intraclass_correlation
+from analysis.statistics.resampling import (
+    bootstrap_weights,
+    corrected_resampled_t,
+    holm,
+    percentile_interval,
+)
+from analysis.statistics.roc import compare_areas
+from analysis.statistics.weighted import MEASURES, weighted_measures
+
+__all__ = ["Evaluation", "EvaluationSettings", "evaluate"]
+
+_BASELINE_KIND = "LR"
+_MINIMUM_KNOWN = 0.8  # a baseline that is unknown in more patients than this leaves is not shown
+
+Floats = npt.NDArray[np.float64]
+Truth = npt.NDArray[np.bool_]
+Run = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""Applies a function to every task, in order: `map`, a process pool's `map`, or a Dask client's."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Source:
+    """Columns of all evaluated patients."""
+
+    name: str
+    values: Floats
+    repeated: Floats | None
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """One split of one target."""
+
+    target: Target
+    present: Truth
+    inside: npt.NDArray[np.intp]
+    outside: npt.NDArray[np.intp]
+    sources: tuple[_Source, ...]
+    learning: LearningSettings
+
+
+def evaluate(
+    table: FeatureTable,
+    settings: EvaluationSettings,
+    run: Run = map,
+    report_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Evaluation:
+    """Run the experiment; the same table and settings give the same figures.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        The measured cohort; patients who lack a sequence are left out, so that sources compare on the same
+        patients.
+    settings : EvaluationSettings
+        How.
+    run : callable
+        Spreads the splits; `map` for this process.
+    report_progress : callable
+        Told how many of how many splits are done.
+
+    Raises
+    ------
+    RefusedError
+        If a class is too small, for every target at once.
+    """
+    complete = np.logical_and.reduce([table.sequences[name].available for name in SEQUENCES])
+    present = {
+        target: table.bmd_mg_cm3[complete] < threshold
+        for target, threshold in settings.thresholds_mg_cm3.items()
+    }
+    faults = tuple(_faults(present, settings))
+    if faults:
+        raise RefusedError(*faults)
+    sources = tuple(_sources(table, complete, settings))
+    tasks = [
+        _Task(target, truth, inside, outside, sources, settings.learning)
+        for target, truth in present.items()
+        for inside, outside in _splits(truth, settings)
+    ]
+    results = []
+    for judged in run(_judge, tasks):
+        results.append(judged)
+        report_progress(len(results), len(tasks))
+    cells = tuple(_cells(tasks, results, present, settings))
+    return Evaluation(
+        patients=int(complete.sum()),
+        incomplete=int((~complete).sum()),
+        present=present,
+        cells=cells,
+        tests=_tests(cells, present, settings),
+        repeatability=_repeatability(table),
+        settings=settings,
+        features_digest=table.features_digest,
+        simulated=table.simulated,
+    )
+
+
+def _faults(present: Mapping[Target, Truth], settings: EvaluationSettings) -> Iterator[str]:
+    for target, truth in present.items():
+        for count, word in ((int(truth.sum()), "with"), (int((~truth).sum()), "without")):
+            if count < settings.minimum_per_class:
+                yield (
+                    f"{count} patients with both sequences are {word} {target.value}, "
+                    f"and {settings.minimum_per_class} are needed"
+                )
+
+
+def _sources(table: FeatureTable, rows: Truth, settings: EvaluationSettings) -> Iterator[_Source]:
+    values = {name: table.sequences[name].values[rows] for name in SEQUENCES}
+    repeated = {name: table.sequences[name].repeated[rows] for name in SEQUENCES}
+    for name in SOURCES:
+        parts = name.split("+")
+        yield _Source(
+            name,
+            np.concatenate([values[part] for part in parts], axis=1),
+            np.concatenate([repeated[part] for part in parts], axis=1),
+            settings.kinds,
+        )
+    columns = {
+        "age + sex": np.column_stack([table.age, table.female])[rows],
+        "VBQ": table.sequences["T1"].vbq[rows, None],
+        "T2-VBQ": table.sequences["T2"].vbq[rows, None],
+    }
+    for name in BASELINES:
+        if (np.isfinite(columns[name]).mean(axis=0) >= _MINIMUM_KNOWN).all():
+            yield _Source(name, columns[name], None, (_BASELINE_KIND,))
+
+
+def _splits(
+    truth: Truth, settings: EvaluationSettings
+) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    splitter = StratifiedShuffleSplit(
+        settings.splits, test_size=settings.test_share, random_state=settings.learning.seed
+    )
+    return list(splitter.split(truth, truth))
+
+
+def _judge(task: _Task) -> dict[tuple[str, str], tuple[Floats, Truth]]:
+    """Learn from one side of a split and judge the other: probabilities and calls by source and kind."""
+    judged = {}
+    for source in task.sources:
+        # A baseline that is missing in a patient becomes the median of the learning patients.
+        typical = np.nanmedian(source.values[task.inside], axis=0)
+        values = np.where(np.isfinite(source.values), source.values, typical)
+        again = None if source.repeated is None else source.repeated[task.inside]
+        prepared = prepare(values[task.inside], task.present[task.inside], task.learning, again)
+        for kind in source.kinds:
+            learned = learn(prepared, (kind,), task.learning)
+            probabilities = learned.probabilities(values[task.outside])
+            judged[source.name, kind] = probabilities, probabilities >= learned.threshold
+    return judged
+
+
+def _cells(
+    tasks: Sequence[_Task],
+    results: Sequence[Mapping[tuple[str, str], tuple[Floats, Truth]]],
+    present: Mapping[Target, Truth],
+    settings: EvaluationSettings,
+) -> Iterator[Cell]:
+    for target, truth in present.items():
+        own = [(task, judged) for task, judged in zip(tasks, results, strict=True) if task.target is target]
+        rng = np.random.default_rng(settings.learning.seed)
+        weights = np.concatenate([np.ones((1, truth.size)), bootstrap_weights(truth, settings.draws, rng)])
+        for source, kind in own[0][1]:
+            probabilities = np.full((len(own), truth.size), np.nan)
+            drawn = np.empty((len(own), len(MEASURES), len(weights)))
+            for split, (task, judged) in enumerate(own):
+                chances, called = judged[source, kind]
+                probabilities[split, task.outside] = chances
+                drawn[split] = weighted_measures(
+                    truth[task.outside], chances, called, weights[:, task.outside]
+                )
+            yield Cell(target, source, kind, _measures(drawn), drawn[:, 0, 0], probabilities)
+
+
+def _measures(drawn: npt.NDArray[np.float64]) -> dict[str, Measure]:
+    """Summarise measures of shape (splits, measures, 1 + draws); the first draw is the cohort itself."""
+    known = np.isfinite(drawn)
+    means = np.where(known, drawn, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return {
+        name: Measure(
+            float(means[index, 0]),
+            float(drawn[:, index, 0].std(ddof=1)),
+            percentile_interval(means[index, 1:]),
+        )
+        for index, name in enumerate(MEASURES)
+    }
+
+
+def _tests(
+    cells: Sequence[Cell], present: Mapping[Target, Truth], settings: EvaluationSettings
+) -> tuple[PairedTest, ...]:
+    by_key = {(cell.target, cell.source, cell.kind): cell for cell in cells}
+    found = []
+    for target, truth in present.items():
+        for kind in settings.kinds:
+            for first, second in combinations(SOURCES, 2):
+                one, other = by_key[target, first, kind], by_key[target, second, kind]
+                locked = np.isfinite(one.probabilities[0])
+                found.append(
+                    (
+                        (target, kind, first, second),
+                        compare_areas(
+                            truth[locked], one.probabilities[0, locked], other.probabilities[0, locked]
+                        ),
+                        corrected_resampled_t(
+                            one.areas - other.areas, int((~locked).sum()), int(locked.sum())
+                        ),
+                    )
+                )
+    locked_adjusted = holm([locked.p for _, locked, _ in found])
+    repeated_adjusted = holm([repeated.p for _, _, repeated in found])
+    return tuple(
+        PairedTest(*key, locked, repeated, locked_adjusted[index], repeated_adjusted[index])
+        for index, (key, locked, repeated) in enumerate(found)
+    )
+
+
+def _repeatability(table: FeatureTable) -> dict[str, dict[str, float]]:
+    found = {}
+    for name in SEQUENCES:
+        sequence = table.sequences[name]
+        twice = sequence.available & np.isfinite(sequence.repeated).all(axis=1)
+        if twice.sum() > 1:
+            agreement = intraclass_correlation(
+                np.stack([sequence.values[twice], sequence.repeated[twice]], axis=1)
+            )
+            found[name] = dict(zip(sequence.names, agreement.tolist(), strict=True))
+    return found

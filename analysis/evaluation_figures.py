@@ -1,0 +1,160 @@
+"""Pictures of an evaluation: ROC, calibration and decision curves, as SVG without a display."""
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from analysis.domain.findings import Target
+from analysis.evaluation import SOURCES, Evaluation
+from analysis.statistics.proportion import wilson
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["curves_svg", "net_benefit", "roc_points"]
+
+Floats = npt.NDArray[np.float64]
+Truth = npt.NDArray[np.bool_]
+
+# Okabe and Ito's colours, which stay apart for most colour-blind readers.
+_COLOURS = {"T1": "#0072B2", "T2": "#D55E00", "T1+T2": "#009E73", "VBQ": "#7F7F7F"}
+_BINS = 5
+_ODDS = np.arange(0.02, 0.72, 0.01)
+
+
+def curves_svg(evaluation: Evaluation, target: Target, kind: str) -> bytes:
+    """Draw ROC, calibration and decision curves of one kind of model, with VBQ beside it.
+
+    Each patient counts once, by the mean of the probabilities from all splits that patient was judged in.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        What to draw.
+    target : Target
+        For which.
+    kind : str
+        Of model.
+
+    Returns
+    -------
+    bytes
+        An SVG document; the same evaluation gives the same bytes.
+    """
+    curves = list(_curves(evaluation, target, kind))
+    with mpl.rc_context({"svg.hashsalt": "osteonode", "font.size": 9, "font.family": "DejaVu Sans"}):
+        figure = Figure(figsize=(11, 3.8), layout="constrained")
+        roc, calibration, decision = figure.subplots(1, 3)
+        for name, present, chances in curves:
+            _draw_roc(roc, name, present, chances)
+            _draw_calibration(calibration, name, present, chances)
+            decision.plot(_ODDS, net_benefit(present, chances, _ODDS), color=_COLOURS[name], label=name)
+        _finish_roc(roc)
+        _finish_calibration(calibration)
+        _finish_decision(decision, evaluation.present[target])
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def roc_points(present: Truth, chances: Floats) -> tuple[Floats, Floats]:
+    """Return false and true positive rates at every threshold, from (0, 0) to (1, 1)."""
+    cuts = np.unique(chances)[::-1]
+    called = chances[None, :] >= cuts[:, None]
+    false = called[:, ~present].mean(axis=1)
+    true = called[:, present].mean(axis=1)
+    return np.concatenate([[0.0], false]), np.concatenate([[0.0], true])
+
+
+def net_benefit(present: Truth, chances: Floats, odds: Floats) -> Floats:
+    """Net benefit of acting on a probability of at least each threshold.
+
+    Parameters
+    ----------
+    present : ndarray of bool, shape (patients,)
+        The truth.
+    chances : ndarray of shape (patients,)
+        Probabilities.
+    odds : ndarray of shape (thresholds,)
+        Threshold probabilities below 1.
+
+    Returns
+    -------
+    ndarray of shape (thresholds,)
+        True positives per patient, less false positives weighed by the odds of the threshold.
+
+    References
+    ----------
+    Vickers AJ, Elkin EB. Decision curve analysis. Med Decis Making 2006;26:565-574.
+    """
+    called = chances[None, :] >= odds[:, None]
+    true = (called & present).mean(axis=1)
+    false = (called & ~present).mean(axis=1)
+    return np.asarray(true - false * odds / (1 - odds))
+
+
+def _curves(evaluation: Evaluation, target: Target, kind: str) -> Iterator[tuple[str, Truth, Floats]]:
+    wanted = [*((source, kind) for source in SOURCES), ("VBQ", "LR")]
+    for source, model in wanted:
+        cell = evaluation.cell(target, source, model)
+        if cell is not None:
+            chances = cell.judged()
+            seen = np.isfinite(chances)
+            yield source, evaluation.present[target][seen], chances[seen]
+
+
+def _draw_roc(axes: "Axes", name: str, present: Truth, chances: Floats) -> None:
+    false, true = roc_points(present, chances)
+    axes.plot(false, true, color=_COLOURS[name], label=name)
+
+
+def _draw_calibration(axes: "Axes", name: str, present: Truth, chances: Floats) -> None:
+    # Equal numbers of patients in each bin, so that every point weighs the same.
+    for part in np.array_split(np.argsort(chances, kind="stable"), _BINS):
+        hits, total = int(present[part].sum()), part.size
+        low, high = wilson(hits, total)
+        share = hits / total
+        axes.errorbar(
+            chances[part].mean(),
+            share,
+            yerr=[[max(0.0, share - low)], [max(0.0, high - share)]],
+            color=_COLOURS[name],
+            marker="o",
+            markersize=4,
+            linewidth=0.8,
+            capsize=2,
+        )
+
+
+def _finish_roc(axes: "Axes") -> None:
+    axes.plot([0, 1], [0, 1], color="black", linewidth=0.6, linestyle=":")
+    axes.set(title="ROC", xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.01))
+    axes.set_aspect("equal")
+    axes.legend(loc="lower right", frameon=False)
+
+
+def _finish_calibration(axes: "Axes") -> None:
+    axes.plot([0, 1], [0, 1], color="black", linewidth=0.6, linestyle=":")
+    axes.set(
+        title="Calibration",
+        xlabel="probability told",
+        ylabel="share with the target",
+        xlim=(0, 1),
+        ylim=(0, 1),
+    )
+    axes.set_aspect("equal")
+
+
+def _finish_decision(axes: "Axes", present: Truth) -> None:
+    everyone = net_benefit(present, np.ones(present.size), _ODDS)
+    axes.plot(_ODDS, everyone, color="black", linewidth=0.6, linestyle="--", label="act on all")
+    axes.axhline(0.0, color="black", linewidth=0.6, linestyle=":", label="act on none")
+    share = float(present.mean())
+    axes.set(title="Decision curve", xlabel="threshold probability", ylabel="net benefit")
+    axes.set(xlim=(0, float(_ODDS[-1])), ylim=(-0.1 * share, 1.05 * share))
+    axes.legend(loc="upper right", frameon=False)

@@ -1,0 +1,178 @@
+"""An evaluation on paper: one self-contained HTML page, with CSV and JSON beside it."""
+
+import csv
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+
+from analysis.domain.findings import Target
+from analysis.evaluation import BASELINES, SOURCES, Cell, Evaluation
+from analysis.evaluation_figures import curves_svg
+from analysis.paper import CITATION, KNN_TEST_AREA, UNKNOWN
+from analysis.perturb import BORDER_SD_MM
+from analysis.statistics.weighted import MEASURES
+
+__all__ = ["html_of", "title_of", "write_report"]
+
+_PAPERS_BEST = "KNN"
+
+
+def write_report(evaluation: Evaluation, folder: Path, software: str = "") -> tuple[Path, ...]:
+    """Write the report; no file names or holds a patient.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        What was found.
+    folder : Path
+        Made if need be.
+    software : str
+        Name and version of this program.
+
+    Returns
+    -------
+    tuple of Path
+        evaluation.html, evaluation.json, table.csv, tests.csv, repeatability.csv.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    page, record = folder / "evaluation.html", folder / "evaluation.json"
+    page.write_text(html_of(evaluation, software), encoding="utf-8")
+    record.write_text(
+        json.dumps(_record(evaluation, software), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+    )
+    tables = {
+        "table.csv": _cell_rows(evaluation),
+        "tests.csv": _test_rows(evaluation),
+        "repeatability.csv": _repeatability_rows(evaluation),
+    }
+    for name, rows in tables.items():
+        with (folder / name).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+    return (page, record, *(folder / name for name in tables))
+
+
+def title_of(evaluation: Evaluation) -> str:
+    """Return the title, which says first whether the patients are simulated."""
+    kind = "simulated data: " if evaluation.simulated else ""
+    return f"Evaluation on {kind}{evaluation.patients} patients, radiomics of lumbar T1 and T2 against QCT"
+
+
+def html_of(evaluation: Evaluation, software: str = "") -> str:
+    """Return the page; pictures are inside, and nothing is loaded from elsewhere."""
+    source = files("analysis").joinpath("templates", "evaluation.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    kinds = evaluation.settings.kinds
+    shown = _PAPERS_BEST if _PAPERS_BEST in kinds else kinds[0]
+    return environment.from_string(source).render(
+        title=title_of(evaluation),
+        evaluation=evaluation,
+        measures=MEASURES,
+        tables=[(target, _rows_of(evaluation, target)) for target in evaluation.present],
+        pictures={
+            target: b64encode(curves_svg(evaluation, target, shown)).decode() for target in evaluation.present
+        },
+        shown=shown,
+        missing_baselines=[name for name in BASELINES if not any(c.source == name for c in evaluation.cells)],
+        repeatability=[_spread(name, found.values()) for name, found in evaluation.repeatability.items()],
+        border_mm=BORDER_SD_MM,
+        citation=CITATION,
+        unknown=UNKNOWN,
+        software=software,
+    )
+
+
+def _rows_of(evaluation: Evaluation, target: Target) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for source in (*SOURCES, *BASELINES):
+        cells = [cell for cell in evaluation.cells if cell.target is target and cell.source == source]
+        first = source in SOURCES or source == BASELINES[0]
+        rows += [
+            {"cell": cell, "paper": _paper(cell), "first": first and number == 0}
+            for number, cell in enumerate(cells)
+        ]
+    return rows
+
+
+def _paper(cell: Cell) -> float | None:
+    return KNN_TEST_AREA.get((cell.target, cell.source)) if cell.kind == _PAPERS_BEST else None
+
+
+def _spread(name: str, agreements: Iterable[float]) -> tuple[str, int, int, int, int]:
+    values = np.array(list(agreements))
+    good, fair = int((values >= 0.9).sum()), int((values >= 0.75).sum())
+    return name, values.size, good, fair - good, values.size - fair
+
+
+def _cell_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
+    header = ["target", "source", "model"]
+    for name in MEASURES:
+        header += [f"{name}_mean", f"{name}_sd", f"{name}_low", f"{name}_high"]
+    yield [*header, "paper_AUC"]
+    for cell in evaluation.cells:
+        row: list[object] = [cell.target.value, cell.source, cell.kind]
+        for name in MEASURES:
+            measure = cell.measures[name]
+            row += [measure.mean, measure.sd, *measure.interval]
+        paper = _paper(cell)
+        yield [*row, "" if paper is None else paper]
+
+
+def _test_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
+    yield [
+        *("target", "model", "first", "second"),
+        *("locked_difference", "delong_z", "delong_p", "delong_p_holm"),
+        *("repeated_difference", "corrected_t", "corrected_p", "corrected_p_holm"),
+    ]
+    for test in evaluation.tests:
+        locked, repeated = test.locked, test.repeated
+        yield [
+            *(test.target.value, test.kind, test.first, test.second),
+            *(locked.difference, locked.statistic, locked.p, test.locked_adjusted),
+            *(repeated.difference, repeated.statistic, repeated.p, test.repeated_adjusted),
+        ]
+
+
+def _repeatability_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
+    yield ["sequence", "feature", "icc_2_1"]
+    for sequence, found in evaluation.repeatability.items():
+        for feature, agreement in found.items():
+            yield [sequence, feature, agreement]
+
+
+def _record(evaluation: Evaluation, software: str) -> dict[str, Any]:
+    settings = evaluation.settings
+    header, *cells = _cell_rows(evaluation)
+    test_header, *tests = _test_rows(evaluation)
+    return {
+        "title": title_of(evaluation),
+        "simulated": evaluation.simulated,
+        "software": software,
+        "patients": evaluation.patients,
+        "incomplete": evaluation.incomplete,
+        "present": {target.value: int(truth.sum()) for target, truth in evaluation.present.items()},
+        "thresholds_mg_cm3": {target.value: bmd for target, bmd in settings.thresholds_mg_cm3.items()},
+        "splits": settings.splits,
+        "test_share": settings.test_share,
+        "bootstrap_draws": settings.draws,
+        "feature_counts": list(settings.learning.feature_counts),
+        "inner_folds": settings.learning.folds,
+        "minimum_icc": settings.learning.minimum_icc,
+        "seed": settings.learning.seed,
+        "features_digest": evaluation.features_digest,
+        "independent_splits": False,
+        "cells": [dict(zip(header, row, strict=True)) for row in cells],
+        "areas_by_split": {
+            f"{cell.target.value} / {cell.source} / {cell.kind}": cell.areas.tolist()
+            for cell in evaluation.cells
+        },
+        "tests": [dict(zip(test_header, row, strict=True)) for row in tests],
+        "paper": {"citation": CITATION, "unknown": list(UNKNOWN)},
+    }
