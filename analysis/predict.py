@@ -61,7 +61,7 @@ def _answer(
         against = tuple(_objections(found, classifier, sequence, settings))
         if classifier is not None and found is not None and not against:
             fallback = (*objections, f"{sequence} was used instead") if objections else ()
-            return _judge(found, classifier, fallback)
+            return _judge(found, classifier, (*fallback, *_left_out(found, sequence)))
         objections += against
     classifier = model.classifiers.get((target, preferred.value)) or model.classifiers[target, other.value]
     return _abstain(classifier, tuple(objections), sequence=preferred.value)
@@ -142,6 +142,14 @@ def _about_spine(found: SeriesFindings, sequence: str, settings: AnalysisSetting
             yield f"{sequence}, {region.level.name}: {concern}"
     for concern in filter(_DISTURBED.search, found.segmentation.concerns):
         yield f"{sequence}: {concern}"
+
+
+def _left_out(found: SeriesFindings, sequence: str) -> Iterator[str]:
+    """Bodies that no feature was taken from, but whose state the reader of an answer must know."""
+    for region in found.segmentation.regions:
+        if region.level.lumbar and not region.usable:
+            for concern in filter(_DISTURBED.search, region.concerns):
+                yield f"{sequence}, {region.level.name}, which was left out: {concern}"
 
 
 def _about_protocol(found: SeriesFindings, classifier: Classifier) -> Iterator[str]:
