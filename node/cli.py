@@ -58,8 +58,11 @@ def main() -> None:
 def serve(config: ConfigOption = None) -> None:
     """Run the node: listener, assembly, workers, delivery and timers, until SIGTERM or Ctrl-C."""
     from node.app import Node
+    from node.observe import configure
 
-    node = Node(_configuration(config))
+    configuration = _configuration(config)
+    configure(configuration.log)
+    node = Node(configuration)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -72,8 +75,11 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("demo"),
 ) -> None:
     """Send a simulated study through a node on loopback and show what comes back."""
+    from node.config import LogSettings
     from node.demo import run_demo
+    from node.observe import configure
 
+    configure(LogSettings(level="error"))  # the steps are the log
     with _steps() as step, _faults_in_words():
         shown = run_demo(out, report_progress=step)
     _show_summary("Received by C-STORE", shown.summary)
