@@ -123,7 +123,7 @@ def paint_bodies(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         water, fat = _marrow(rng, canvas, frame, patient, own_fat)
         canvas.paint(box, inner & inside, Tissue.MARROW, water, fat, level=body.level)
         if not body.sacral:
-            _paint_vein(canvas, frame, body, inside, float(rng.uniform(0.35, 1.0)))
+            _paint_vein(canvas, frame, body, inside, float(rng.uniform(0.2, 0.9)))
         for lesion in body.lesions:
             _paint_lesion(canvas, frame, lesion, inside & (plates > 0.6), body)
 
@@ -138,9 +138,9 @@ def _paint_vein(canvas: Canvas, frame: BodyFrame, body: Body, inside: Mask, size
         & (inward < 12)
         & inside
     )
-    canvas.paint(frame.box, sheath, Tissue.VEIN, 0.45, 0.45, level=body.level)
+    canvas.paint(frame.box, sheath, Tissue.VEIN, 0.42, 0.42, level=body.level)
     vein = sheath & (np.abs(frame.v) < 1.0 * taper) & (inward < 10)
-    canvas.paint(frame.box, vein, Tissue.VEIN, 0.7, 0.08, level=body.level)
+    canvas.paint(frame.box, vein, Tissue.VEIN, 0.55, 0.12, level=body.level)
 
 
 def _paint_lesion(canvas: Canvas, frame: BodyFrame, lesion: Lesion, inside: Mask, body: Body) -> None:

@@ -87,7 +87,7 @@ def paint_canal(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: 
     behind = (depth - middle) / np.maximum(radius, 1.0)
     low = np.clip((spine.conus_mm + 15.0 - box.z) / 25.0, 0.0, 1.0)
     fewer = np.clip((spine.conus_mm - box.z) / 190.0, 0.0, 1.0)
-    gathered = roots > 1.7 - 1.4 * behind * low + 0.7 * fewer - 0.3 * (np.abs(aside) / (1.32 * radius)) * low
+    gathered = roots > 1.9 - 2.1 * behind * low + 0.6 * fewer - 0.3 * (np.abs(aside) / (1.32 * radius)) * low
     canvas.paint(box, gathered & (reach < 0.93) & (box.z < spine.conus_mm + 45.0), Tissue.NERVE, 0.82)
     canvas.paint(box, cord & inside, Tissue.NERVE, 0.80)
 
@@ -110,6 +110,6 @@ def _sac(canvas: Canvas, spine: Spine, box: Box) -> tuple[Floats, Floats]:
 
 def _roots(canvas: Canvas, box: Box, depth: Floats, rng: np.random.Generator) -> Floats:
     """Noise in threads that follow the canal: its columns are moved along with the back wall, row by row."""
-    threads = smooth_noise(rng, box, canvas.resolution, (1.6, 45.0, 1.25))
+    threads = smooth_noise(rng, box, canvas.resolution, (3.2, 60.0, 1.5))
     column = np.clip(depth[0] / canvas.resolution.in_plane_mm, 0, threads.shape[2] - 1).astype(np.intp)
     return np.take_along_axis(threads, column[None], axis=2)

@@ -32,7 +32,7 @@ def paint_torso(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: 
     _paint_bowel(canvas, course, rng)
     _paint_strands(canvas, course, rng)
     _paint_back_muscle(canvas, patient, course, rng)
-    _paint_psoas(canvas, patient, course, rng)
+    _paint_flanks(canvas, patient, course, rng)
 
 
 def _paint_septa(canvas: Canvas, course: Course, rng: np.random.Generator) -> None:
@@ -71,7 +71,7 @@ def _paint_bowel(canvas: Canvas, course: Course, rng: np.random.Generator) -> No
 
 def _paint_strands(canvas: Canvas, course: Course, rng: np.random.Generator) -> None:
     """Paint small vessels and strands of tissue into the fat of the abdomen and the pelvis."""
-    box = canvas.box((0.0, -85.0, -30.0), (60.0, 85.0, 145.0))
+    box = canvas.box((0.0, -85.0, 0.0), (60.0, 85.0, 400.0))
     if box is None:
         return
     strands = smooth_noise(rng, box, canvas.resolution, (6.0, 7.0, 4.0))
@@ -97,33 +97,47 @@ def _paint_back_muscle(
     # The deep multifidus turns to fat first, and most of all over the sacrum.
     deep = np.clip(1.0 - (depth - 18.0) / 20.0, 0.0, 1.0) + 1.2 * low
     fat = (
-        patient.muscle_fat * (0.5 + 1.3 * deep) + 0.10 * patches + (0.05 + 0.5 * patient.muscle_fat) * streaks
+        patient.muscle_fat * (0.5 + 1.3 * deep) + 0.10 * patches + (0.03 + 0.3 * patient.muscle_fat) * streaks
     )
     fat = np.clip(np.where(streaks + 0.6 * patches > 2.3, 0.8, fat), 0.02, 0.9).astype(np.float32)
     canvas.paint(box, region, Tissue.MUSCLE, (0.8 * (1.0 - fat)).astype(np.float32), fat)
     midline = region & (aside < 3.2)
     band = smooth_noise(rng, box, canvas.resolution, (4.0, 2.6, 6.0))
-    mix = np.clip(0.45 + 0.13 * band, 0.05, 0.9).astype(np.float32)
+    mix = np.clip(0.38 + 0.10 * band, 0.05, 0.9).astype(np.float32)
     canvas.paint(box, midline, Tissue.LIGAMENT, (0.55 * (1.0 - mix)).astype(np.float32), mix)
     line = (np.abs(box.y - end) < 0.8) & (depth > 7.0)
     canvas.paint(box, line, Tissue.LIGAMENT, 0.15, 0.05)
 
 
-def _paint_psoas(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator) -> None:
-    box = canvas.box((0.0, 0.0, -45.0), (60.0, 70.0, 115.0))
+def _paint_flanks(
+    canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+) -> None:
+    """Paint what lies beside the bodies: psoas from L1 down, the crura of the diaphragm and lung above it."""
+    box = canvas.box((0.0, 0.0, 0.0), (60.0, 85.0, 400.0))
     if box is None:
         return
+    aside = np.abs(box.x - course.row(course.lateral, box))
+    front, wall = course.row(course.front, box), course.row(course.wall, box)
     top = patient.spine.body(Level.L1).centre[2]
-    down = np.clip((top - box.z) / 130.0, 0.0, 1.0)
-    middle = (course.row(course.wall, box) + course.row(course.front, box)) / 2 - 32.0 * np.clip(
-        down - 0.65, 0, 1
-    )
-    size = 4.0 + 17.0 * np.sqrt(down)
-    aside = np.abs(box.x) - 25.0 - 0.75 * size
-    inside = ((aside / size) ** 2 + ((box.y - middle - 4.0) / (1.05 * size)) ** 2 < 1.0) & (box.z < top)
     streaks = smooth_noise(rng, box, canvas.resolution, (4.0, 22.0, 3.0))
     fat = np.clip(0.6 * patient.muscle_fat + 0.04 * streaks, 0.01, 0.6).astype(np.float32)
-    canvas.paint(box, inside, Tissue.MUSCLE, (0.8 * (1.0 - fat)).astype(np.float32), fat)
+    flesh = (0.8 * (1.0 - fat)).astype(np.float32)
+    dome = top + 24.0 + 0.5 * (front - box.y) + 0.4 * streaks
+    lung = (
+        (aside > 23.0 + ((box.y - wall + 8.0) / 13.0) ** 2 + streaks)
+        & (box.z > dome)
+        & (box.y < wall + 28.0)
+        & (box.y > front - 45.0)
+    )
+    canvas.paint(box, lung, Tissue.AIR, 0.05)
+    thin = 5.5 * np.clip((box.z - top + 62.0) / 55.0, 0.0, 1.0)
+    crus = ((aside - 20.5) / thin.clip(0.1)) ** 2 + ((box.y - front - 5.0) / 15.0) ** 2 < 1.0
+    canvas.paint(box, crus, Tissue.MUSCLE, flesh, fat)
+    down = np.clip((top - box.z) / 130.0, 0.0, 1.0)
+    size = 4.0 + 17.0 * np.sqrt(down)
+    middle = (wall + front) / 2 + 4.0 - 32.0 * np.clip(down - 0.65, 0.0, 1.0)
+    psoas = ((aside - 19.0 - 0.95 * size) / size) ** 2 + ((box.y - middle) / (1.05 * size)) ** 2 < 1.0
+    canvas.paint(box, psoas & (box.z < top), Tissue.MUSCLE, flesh, fat)
 
 
 def paint_vessels(
