@@ -131,7 +131,7 @@ PROBABILITY_OF: dict[Target, Code] = {
     Target.OSTEOPOROSIS: _own("P_OSTEOPOROSIS", "Probability of osteoporosis"),
     Target.ABNORMAL_DENSITY: _own("P_ABNORMAL_BMD", "Probability of abnormal bone density"),
 }
-"""DCM 122157 "Probability" alone would leave two numbers without a name: viewers show only the concept name."""
+"""DCM 122157 "Probability" alone would leave two numbers unnamed: viewers show only the concept name."""
 PROBABILITY_LOWER_OF: dict[Target, Code] = {
     Target.OSTEOPOROSIS: _own("P_OSTEO_LOW", "Probability of osteoporosis, 95 % interval from"),
     Target.ABNORMAL_DENSITY: _own("P_ABN_BMD_LOW", "Probability of abnormal density, 95 % interval from"),

@@ -110,7 +110,7 @@ def shape(
             SourceImageForRegion(
                 referenced_sop_class_uid=reference.sop_class_uid,
                 referenced_sop_instance_uid=reference.sop_instance_uid,
-                referenced_frame_numbers=reference.frame,
+                referenced_frame_numbers=None if reference.frame is None else [reference.frame],
             )
         ]
     )

@@ -2,6 +2,7 @@
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
+from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 
 from dicom_templates.codes import private_scheme
@@ -35,6 +36,7 @@ def finish(
     """
     _say_who(result, provenance, options)
     _say_when(result, options)
+    _say_which_scanner(result, source)
     result.CodingSchemeIdentificationSequence = [private_scheme()]
     # Our words adapt to the character set of the source, then its bytes are copied as they are.
     fit_to_charset(result, source)
@@ -57,6 +59,24 @@ def _say_when(result: Dataset, options: ReportOptions) -> None:
     for prefix in ("Content", "InstanceCreation", "Series"):
         setattr(result, f"{prefix}Date", options.date)
         setattr(result, f"{prefix}Time", options.time)
+
+
+def _say_which_scanner(result: Dataset, source: Dataset) -> None:
+    """Name the scanner; highdicom's entry holds the time of day, so no two results would be equal."""
+    if "ContributingEquipmentSequence" in result:
+        del result.ContributingEquipmentSequence
+    if not source.get("Manufacturer"):
+        return
+    purpose = Dataset()
+    purpose.CodeValue = codes.DCM.AcquisitionEquipment.value
+    purpose.CodingSchemeDesignator = codes.DCM.AcquisitionEquipment.scheme_designator
+    purpose.CodeMeaning = codes.DCM.AcquisitionEquipment.meaning
+    scanner = Dataset()
+    scanner.PurposeOfReferenceCodeSequence = [purpose]
+    for keyword in ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions"):
+        if source.get(keyword):
+            setattr(scanner, keyword, source[keyword].value)
+    result.ContributingEquipmentSequence = [scanner]
 
 
 def _file_meta(result: Dataset) -> FileMetaDataset:

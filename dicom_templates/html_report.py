@@ -62,10 +62,10 @@ _PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ report.title }}</title>
 <style>
-:root { color-scheme: light dark; --ink: #14181f; --quiet: #566273; --rule: #d8dde4; --card: #f5f7f9; --page: #fff;
-  --likely: #a86200; --unlikely: #0b6fa8; --indeterminate: #566273; }
-@media (prefers-color-scheme: dark) { :root { --ink: #ecf0f5; --quiet: #a4aebc; --rule: #343c48; --card: #171c23;
-  --page: #0d1015; --likely: #e69f00; --unlikely: #56b4e9; --indeterminate: #b0b7c3; } }
+:root { color-scheme: light dark; --ink: #14181f; --quiet: #566273; --rule: #d8dde4; --card: #f5f7f9;
+  --page: #fff;   --likely: #a86200; --unlikely: #0b6fa8; --indeterminate: #566273; }
+@media (prefers-color-scheme: dark) { :root { --ink: #ecf0f5; --quiet: #a4aebc; --rule: #343c48;
+  --card: #171c23;  --page: #0d1015; --likely: #e69f00; --unlikely: #56b4e9; --indeterminate: #b0b7c3; } }
 body { margin: 0 auto; max-width: 64rem; padding: 0 1.25rem 3rem; background: var(--page); color: var(--ink);
   font: 1rem/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
 .warning { margin: 0 -1.25rem; padding: .7rem 1.25rem; background: #f0e442; color: #000; font-weight: 700;

@@ -21,8 +21,8 @@ def level_names(found: SeriesFindings, body: str) -> dict[Level, str]:
     Returns
     -------
     dict of Level to str
-        "L1"; or "body 1" from cranial to caudal where `levels_certain` is False, because a wrong level is worse
-        than none.
+        "L1"; or "body 1" from cranial to caudal where `levels_certain` is False, because a wrong level is
+        worse than none.
     """
     segmentation = found.segmentation
     if segmentation.levels_certain:

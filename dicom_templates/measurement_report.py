@@ -2,8 +2,8 @@
 
 References
 ----------
-DICOM PS3.16 TID 1500 Measurement Report, 1501 Measurement and Qualitative Evaluation Group, 1411 Volumetric ROI
-Measurements, 1600 Image Library.
+DICOM PS3.16 TID 1500 Measurement Report, 1501 Measurement and Qualitative Evaluation Group, 1411 Volumetric
+ROI Measurements, 1600 Image Library.
 """
 
 from collections.abc import Mapping, Sequence
@@ -101,10 +101,10 @@ def measurement_content(
             groups += _level_groups(found, findings, provenance, source, segmentation=seg, segments=segments)
     root.ContentSequence = ContentSequence(
         [
+            *([text(codes.DCM.Comment, report.warning)] if report.warning else []),
             language_item(tag, meaning),
             *device_observer(provenance),
             code(codes.DCM.ProcedureReported, codes.LN.MRIUnspecifiedBodyRegion, MODIFIER),
-            *([text(codes.DCM.Comment, report.warning)] if report.warning else []),
             _image_library(findings, sources),
             container(codes.DCM.ImagingMeasurements, groups),
             _evaluations(findings, report),
@@ -226,10 +226,20 @@ def _level_groups(
             measurements=_level_values(measured, found, findings),
             qualitative_evaluations=[_used(found, measured.level)],
         )
+        _spell_as_standard(group[0])
         # highdicom accepts either a segment or a shape; TID 1411 allows what follows to be added.
         group[0].ContentSequence.append(_outline(measured, found, source))
         groups += group
     return groups
+
+
+def _spell_as_standard(group: Dataset) -> None:
+    """Write the meaning that PS3.16 has for 121232; validators report highdicom's other capitals."""
+    standard = codes.DCM.SourceSeriesForSegmentation
+    for item in group.ContentSequence:
+        concept = item.ConceptNameCodeSequence[0]
+        if concept.CodeValue == standard.value:
+            concept.CodeMeaning = standard.meaning
 
 
 def _level_values(

@@ -37,8 +37,8 @@ class ReportOptions:
     Attributes
     ----------
     created : datetime
-        Date and time of the results, in local time. This room has no clock: the caller decides, and derives it
-        from the study where a repeated analysis shall give identical objects.
+        Date and time of the results, in local time. This room has no clock: the caller decides, and derives
+        it from the study where a repeated analysis shall give identical objects.
     language : str
         Of all sentences: "en" or "de".
     sr_class : SrClass

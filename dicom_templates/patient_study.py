@@ -1,8 +1,8 @@
 """What every result copies from its source, byte for byte.
 
-A result that names its patient in another spelling, or in the same letters under another character set, is a
-patient of its own for an archive. So the encoded bytes are copied together with the character set they are in,
-and only our own words adapt to it.
+A result that names its patient in another spelling, or in the same letters under another character set, is
+a patient of its own for an archive. So the encoded bytes are copied together with the character set they are
+in, and only our own words adapt to it.
 
 References
 ----------
@@ -144,7 +144,7 @@ def fit_to_charset(result: Dataset, source: Dataset) -> None:
 
 
 def _own_encoding(source: Dataset) -> str:
-    """Return the Python codec of the first character set; later ones need escape sequences, which we avoid."""
+    """Return the Python codec of the first character set; the others need escape sequences."""
     declared = source.get("SpecificCharacterSet") or ""
     first = str(declared if isinstance(declared, str) else declared[0]).strip()
     if first in _ASCII_CHARSETS:

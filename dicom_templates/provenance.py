@@ -1,7 +1,8 @@
 """Who made a result, from what, and the identifiers that follow from it.
 
-A resent study must not fill the archive with copies, so every UID is derived from what decides the content of an
-object. The same inputs, model, configuration and presentation give the same UID; anything else gives another.
+A resent study must not fill the archive with copies, so every UID is derived from what decides the content of
+an object. The same inputs, model, configuration and presentation give the same UID; anything else gives
+another.
 
 References
 ----------
@@ -59,7 +60,7 @@ def derive_uid(*parts: str) -> str:
 
 
 def is_own_result(dataset: Dataset) -> bool:
-    """Tell whether a dataset was made by this software; such series are never analysed, so results cannot loop.
+    """Tell whether a dataset was made by this software; such series are never analysed, so nothing loops.
 
     Parameters
     ----------

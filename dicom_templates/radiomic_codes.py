@@ -101,8 +101,8 @@ IBSI_OF: dict[str, Code] = {
     "gldm_DependenceEntropy": codes.IBSI.DependenceCountEntropy,
 }
 """pyradiomics' feature to the IBSI's, for those that reproduce the IBSI's consensus values on its digital
-phantom. Minor and least axis length do not (1/N covariance), so they are not claimed; statistics of the signal
-itself (mean, variance, skewness) have no code in PS3.16, which lists only those of its histogram."""
+phantom. Minor and least axis length do not (1/N covariance), so they are not claimed; statistics of the
+signal itself (mean, variance, skewness) have no code in PS3.16, which lists only those of its histogram."""
 
 _LONGEST_MEANING = 64
 

@@ -48,6 +48,9 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "abnormal_density": {"en": "Abnormal bone density", "de": "Verminderte Knochendichte"},
         "osteoporosis_short": {"en": "OP", "de": "OP"},
         "abnormal_density_short": {"en": "low BMD", "de": "niedrige BMD"},
+        "likely_short": {"en": "likely", "de": "wahrsch."},
+        "unlikely_short": {"en": "unlikely", "de": "unwahrsch."},
+        "indeterminate_short": {"en": "indeterminate", "de": "unbestimmt"},
         # --- Answers ------------------------------------------------------------------------------
         "likely": {"en": "likely", "de": "wahrscheinlich"},
         "unlikely": {"en": "unlikely", "de": "unwahrscheinlich"},
@@ -71,15 +74,15 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "why_sequence": {
             "en": "Why these sequences: in Front Endocrinol 2026;17:1823826 (160 patients, QCT reference) "
-            "radiomics of T1 told osteoporosis apart best, and those of T2 abnormal bone density. The figures "
-            "of that study are not those of this model.",
+            "radiomics of T1 told osteoporosis apart best, and those of T2 abnormal bone density. The "
+            "figures of that study are not those of this model.",
             "de": "Warum diese Sequenzen: In Front Endocrinol 2026;17:1823826 (160 Patienten, Referenz QCT) "
             "erkannte die Radiomik von T1 Osteoporose am besten, die von T2 verminderte Knochendichte. Die "
             "Zahlen jener Studie sind nicht die dieses Modells.",
         },
         "no_model": {
             "en": "No model is installed, so no probability is given; the measurements stand for themselves.",
-            "de": "Es ist kein Modell installiert; es werden nur Messwerte ohne Wahrscheinlichkeit angegeben.",
+            "de": "Es ist kein Modell installiert; es gibt nur Messwerte und keine Wahrscheinlichkeit.",
         },
         # --- VBQ ----------------------------------------------------------------------------------
         "vbq_value": {

@@ -170,7 +170,10 @@ def _refer_to_frames(seg: Dataset, source: SourceSeries) -> None:
     by_stand_in = {_stand_in_uid(one): one for one in source.images}
     for groups in seg.PerFrameFunctionalGroupsSequence:
         item = groups.DerivationImageSequence[0].SourceImageSequence[0]
-        reference = by_stand_in[item.ReferencedSOPInstanceUID]
+        reference = by_stand_in.get(item.ReferencedSOPInstanceUID)
+        if reference is None:
+            # highdicom lets the frames of all segments at one slice share this item.
+            continue
         item.ReferencedSOPClassUID = reference.sop_class_uid
         item.ReferencedSOPInstanceUID = reference.sop_instance_uid
         item.ReferencedFrameNumber = reference.frame
@@ -187,7 +190,7 @@ def _instance(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
 
 
 def _fix_dimensions(seg: Dataset, uid: str) -> None:
-    """Replace the random UID that highdicom gives to the dimensions, so that equal inputs give equal objects."""
+    """Replace the random UID that highdicom gives to the dimensions: equal inputs give equal objects."""
     seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
     for item in seg.DimensionIndexSequence:
         item.DimensionOrganizationUID = uid

@@ -44,4 +44,5 @@ def _category(report: StudyReport) -> str:
 
 
 def _short(answer: Answer, report: StudyReport) -> str:
-    return f"{report.texts(target_key(answer.target) + '_short')} {answer.verdict_text}"
+    target, verdict = f"{target_key(answer.target)}_short", f"{answer.verdict.value}_short"
+    return f"{report.texts(target)} {report.texts(verdict)}"

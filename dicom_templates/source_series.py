@@ -155,7 +155,7 @@ def _frame(
 
 
 def _decimal(value: object) -> str:
-    """Return a DS as it was written, so that results repeat the digits of their source; at most 16 characters."""
+    """Return a DS as it was written, so that results repeat the digits of their source."""
     written = getattr(value, "original_string", None) or repr(float(str(value)))
     return written if len(written) <= 16 else f"{float(str(value)):.9g}"
 

@@ -92,7 +92,7 @@ def evidence(sources: Iterable[SourceSeries], own: Iterable[Dataset] = ()) -> li
     Returns
     -------
     list of Dataset
-        Headers with the identifiers; patient and study stay empty, because they are copied byte for byte later.
+        Headers with the identifiers; patient and study stay empty, they are copied byte for byte later.
     """
     listed = [
         _header(str(source.header.StudyInstanceUID), source.series_uid, *one)

@@ -1,4 +1,4 @@
-"""What a reader is told about one study: the same words and numbers for the text, the picture and the page."""
+"""What a reader is told about one study: the same words and numbers for text, picture and page."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -40,8 +40,9 @@ VBQ_BY_DECADE: tuple[tuple[int, float, float], ...] = (
     (50, 2.99, 0.72),
     (60, 3.27, 0.57),
 )
-"""First year of the decade of age, mean and SD of the T1 VBQ: first scans of "Normative data and reproducibility
-for vertebral bone quality score in serial lumbar spine magnetic resonance imaging" (107 patients)."""
+"""First year of the decade of age, mean and SD of the T1 VBQ: first scans of "Normative data and
+reproducibility for vertebral bone quality score in serial lumbar spine magnetic resonance imaging" (107
+patients)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The summary picture: one look tells what was found, in which images, and how far to trust it.
 
-Drawn for a dark reading room on 1024 x 768 units. Meaning never rests on colour alone, and the colours differ for
-every kind of colour vision (Okabe and Ito 2008).
+Drawn for a dark reading room on 1024 x 768 units. Meaning never rests on colour alone, and the colours differ
+for every kind of colour vision (Okabe and Ito 2008).
 """
 
 from collections.abc import Callable
@@ -214,16 +214,16 @@ def _answer(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> 
     height = 162.0
     left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=_PANEL, radius=6)
-    chip = _chip(canvas, answer, (_RIGHT - 14, top + 10))
+    chip = _chip(canvas, answer, (_RIGHT - 14, top + 8))
     size = canvas.fitting_size(answer.name, size=16, width=width - chip - 6, bold=True)
     canvas.text((left, top + 27), answer.name, size=size, colour=_BRIGHT, bold=True)
     size = canvas.fitting_size(answer.definition, size=12, width=width)
-    canvas.text((left, top + 47), answer.definition, size=size, colour=_QUIET)
+    canvas.text((left, top + 49), answer.definition, size=size, colour=_QUIET)
     if answer.value:
-        canvas.text((left, top + 82), answer.value, size=30, colour=_BRIGHT, bold=True)
+        canvas.text((left, top + 84), answer.value, size=30, colour=_BRIGHT, bold=True)
         after = left + canvas.width_of(answer.value, size=30, bold=True) + 14
-        canvas.text((after, top + 82), answer.interval, size=_BODY_TEXT, colour=_QUIET)
-        _risk_scale(canvas, report, answer, top + 99)
+        canvas.text((after, top + 84), answer.interval, size=_BODY_TEXT, colour=_QUIET)
+        _risk_scale(canvas, report, answer, top + 100)
         below = top + 147
     else:
         words = "; ".join(answer.reasons) or report.texts("no_number")

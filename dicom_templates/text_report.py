@@ -45,9 +45,10 @@ def text_content(report: StudyReport, provenance: Provenance) -> ContentItem:
     opening = (report.warning, report.title) if report.warning else (report.title,)
     root.ContentSequence = ContentSequence(
         [
+            # First, so that no viewer shows anything before the warning.
+            container(codes.LN.Summary, [text(codes.LN.Summary, line) for line in opening]),
             language_item(tag, meaning),
             *device_observer(provenance),
-            container(codes.LN.Summary, [text(codes.LN.Summary, line) for line in opening]),
             *(_section(section) for section in report.sections),
         ],
         is_root=False,

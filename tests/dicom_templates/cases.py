@@ -1,6 +1,6 @@
 """Findings made by hand: a small but true geometry, and the source headers that belong to it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -45,14 +45,14 @@ class Case:
 
 
 def grid_of(slices: int, size: int) -> Grid:
-    """A sagittal stack from right to left; rows run to the feet, columns to the back."""
+    """Make a sagittal stack from right to left; rows run to the feet, columns to the back."""
     axes = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
     spacing = 280.0 / size
     return Grid((slices, size, size), (4.4, spacing, spacing), (-4.4 * (slices - 1) / 2, -140.0, 140.0), axes)
 
 
 def labels_on(grid: Grid) -> np.ndarray:
-    """Six boxes below each other, about as large as vertebral bodies."""
+    """Draw six boxes below each other, about as large as vertebral bodies."""
     slices, size, _ = grid.shape
     labels = np.zeros(grid.shape, dtype=np.uint8)
     pitch, height, width = size // 8, size // 11, size // 8
@@ -103,7 +103,9 @@ def series_findings(contrast: Contrast, *, slices: int, size: int) -> SeriesFind
     )
     return SeriesFindings(
         source=SeriesInput(SERIES[contrast], FACTS[contrast], Volume(voxels, grid), f"digest-{contrast}"),
-        identification=Identification(contrast, Plane.SAGITTAL, True, 0.97, ("sagittal", f"TR and TE of {contrast}")),
+        identification=Identification(
+            contrast, Plane.SAGITTAL, True, 0.97, ("sagittal", f"TR and TE of {contrast}")
+        ),
         segmentation=Segmentation(
             labels, grid, regions, 0.93, True, CsfSample(csf, 0.9), (), "OsteoNode segmenter 1"
         ),
@@ -130,6 +132,8 @@ def _header(found: SeriesFindings, index: int, position: np.ndarray, extra: dict
     header.SeriesInstanceUID = found.source.series_uid
     header.FrameOfReferenceUID = f"{STUDY}.9"
     header.Modality = "MR"
+    header.Manufacturer = "Scanner works"
+    header.ManufacturerModelName = "Magnet 1"
     header.PatientName = "Müller^Jörg"
     header.PatientID = "4711"
     header.IssuerOfPatientID = "CLINIC"
@@ -175,9 +179,11 @@ PREDICTIONS = (
 )
 
 
-def make_case(*, slices: int = 7, size: int = 96, language: str = "en", **changes: object) -> Case:
-    """Findings of T1 and T2; `changes` replace fields of `Findings`."""
-    series = tuple(series_findings(contrast, slices=slices, size=size) for contrast in (Contrast.T1, Contrast.T2))
+def make_case(*, slices: int = 7, size: int = 96, language: str = "en") -> Case:
+    """Make findings of T1 and T2 with their sources."""
+    series = tuple(
+        series_findings(contrast, slices=slices, size=size) for contrast in (Contrast.T1, Contrast.T2)
+    )
     findings = Findings(
         series=series,
         set_aside=(SeriesRefusal("1.2.3.4", "axial T2, 30 slices", ("not sagittal",)),),
@@ -187,7 +193,7 @@ def make_case(*, slices: int = 7, size: int = 96, language: str = "en", **change
         software="OsteoNode 0.1.0",
     )
     return Case(
-        replace(findings, **changes),
+        findings,
         {found.source.series_uid: headers_of(found) for found in series},
         ReportOptions(created=datetime(2026, 1, 5, 9, 30), language=language),  # noqa: DTZ001
     )

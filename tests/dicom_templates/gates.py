@@ -1,7 +1,7 @@
 """Gates for result objects: foreign programs and libraries that must accept what we write.
 
-Used here and by the end-to-end tests. Each function passes, fails with what the program said, or skips the test
-where the program is not installed.
+Used here and by the end-to-end tests. Each function passes, fails with what the program said, or skips the
+test where the program is not installed.
 """
 
 import json
@@ -37,38 +37,40 @@ _QUIRKS = (
 
 
 def no_dciodvfy_errors(path: Path) -> None:
-    """The object follows its IOD, by David Clunie's dicom3tools."""
+    """Hold an object against its IOD, by David Clunie's dicom3tools."""
     said = _say(program("dciodvfy", "dicom3tools"), "-new", path)
     errors = [line for line in said.splitlines() if line.startswith("Error")]
     assert not errors, f"{path.name}: {errors}"
 
 
 def consistent_entities(paths: Iterable[Path]) -> None:
-    """Source and results agree about patient, study and equipment, by dcentvfy."""
+    """Hold source and results against each other: patient, study and equipment, by dcentvfy."""
     said = _say(program("dcentvfy", "dicom3tools"), *paths)
     wrong = [line for line in said.splitlines() if line.strip() and not any(one in line for one in _QUIRKS)]
     assert not wrong, wrong
 
 
 def dsrdump_text(path: Path) -> str:
-    """DCMTK reads the document without complaint; returns its dump with long values in full."""
+    """Let DCMTK read a document without complaint, and return its dump with long values in full."""
     said = run([program("dsrdump", "dcmtk"), "+Pl", "+U8", path])
-    complaints = [line for line in re.findall(r"^[EWF]: .*", said, flags=re.MULTILINE) if _CHARSET not in line]
+    complaints = [
+        line for line in re.findall(r"^[EWF]: .*", said, flags=re.MULTILINE) if _CHARSET not in line
+    ]
     assert not complaints, f"{path.name}: {complaints}"
     return said
 
 
 def dsr2html_page(path: Path, page: Path) -> str:
-    """DCMTK renders the document; returns the page."""
+    """Let DCMTK render a document, and return the page."""
     run([program("dsr2html", "dcmtk"), "+U8", path, page])
     return page.read_text(encoding="utf-8", errors="strict")
 
 
 def no_pixelmed_errors(path: Path) -> None:
-    """The document follows its template, by PixelMed's DicomSRValidator.
+    """Hold a document against its template, by PixelMed's DicomSRValidator.
 
-    Its TID 1500 style sheet applies one template to all measurement groups, so a document with several is checked
-    once for each.
+    Its TID 1500 style sheet applies one template to all measurement groups, so a document with several is
+    checked once for each.
     """
     java = program("java", "default-jre-headless")
     if not _PIXELMED.exists():
@@ -82,7 +84,7 @@ def no_pixelmed_errors(path: Path) -> None:
 
 
 def measurements_by_dcmqi(path: Path, work: Path) -> list[dict[str, object]]:
-    """Measurement groups of a TID 1500 document as dcmqi's tid1500reader understands them."""
+    """Return the measurement groups of a TID 1500 document as dcmqi understands them."""
     out = work / "dcmqi.json"
     run([_dcmqi("tid1500reader"), "--inputDICOM", path, "--outputMetadata", out])
     groups: list[dict[str, object]] = json.loads(out.read_text())["Measurements"]
@@ -90,9 +92,21 @@ def measurements_by_dcmqi(path: Path, work: Path) -> list[dict[str, object]]:
 
 
 def segments_by_dcmqi(path: Path, work: Path) -> dict[str, npt.NDArray[np.bool_]]:
-    """Masks of a SEG by segment label, as dcmqi's segimage2itkimage writes them."""
+    """Return the masks of a SEG by segment label, as dcmqi's segimage2itkimage writes them."""
     sitk = pytest.importorskip("SimpleITK")
-    run([_dcmqi("segimage2itkimage"), "--inputDICOM", path, "--outputDirectory", work, "-t", "nrrd", "-p", "seg"])
+    run(
+        [
+            _dcmqi("segimage2itkimage"),
+            "--inputDICOM",
+            path,
+            "--outputDirectory",
+            work,
+            "-t",
+            "nrrd",
+            "-p",
+            "seg",
+        ]
+    )
     described = json.loads((work / "seg-meta.json").read_text())["segmentAttributes"]
     masks = {}
     for (segment,) in described:
@@ -109,7 +123,7 @@ def _dcmqi(name: str) -> Path:
 
 
 def _say(*command: str | Path) -> str:
-    """What a validator prints; its exit status says nothing about its findings."""
+    """Return what a validator prints; its exit status says nothing about its findings."""
     words: Sequence[str] = [str(word) for word in command]
     done = subprocess.run(
         words, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, errors="replace"
