@@ -1,14 +1,11 @@
 """Radiomics of a vertebral body, by pyradiomics; refuses NaN.
 
-What pyradiomics is asked for is plain: `prepare` makes the image and the labelled mask, `extractor` is
-pyradiomics' own, and ``extractor(settings).execute(image, mask, label)`` gives the values of one body.
-`extract` gives the same values, but filters each image once for all bodies, and turns a feature that
-failed, which pyradiomics logs and stores as NaN, into an error.
+`prepare` makes the image and the labelled mask, and `analysis.pyradiomics` counts. A feature that failed,
+which pyradiomics logs and stores as NaN, is an error here.
 """
 
-import logging
-from collections.abc import Iterator, Mapping
-from itertools import chain
+from collections.abc import Mapping
+from math import isfinite
 from statistics import fmean, stdev
 from typing import Any
 
@@ -19,16 +16,17 @@ from scipy import ndimage
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.errors import AnalysisError, RefusedError
-from analysis.itk import grid_of, resample_in_plane, to_array, to_image
+from analysis.itk import to_image
+from analysis.pyradiomics import calculate, extractor
+from analysis.resample import in_plane_grid, labels_on, signal_on
 from analysis.settings import FeatureSettings
 from analysis.vbq import csf_reference
 
-__all__ = ["MINIMUM_VOXELS", "aggregate", "extract", "extractor", "prepare"]
+__all__ = ["MINIMUM_VOXELS", "aggregate", "extract", "prepare"]
 
 MINIMUM_VOXELS = 100
 """A body with fewer voxels than this inside its border has no texture to speak of and is left out."""
 
-_CLASSES = ("shape", "firstorder", "glcm", "glrlm", "glszm", "gldm", "ngtdm")
 _SMALLEST_EXTENT = 4  # ITK's recursive Gaussian needs four samples along every axis
 
 
@@ -59,21 +57,12 @@ def extract(
     AnalysisError
         If pyradiomics could not calculate a feature.
     """
-    image, mask = prepare(volume, segmentation, settings)
-    boxes = ndimage.find_objects(to_array(mask))
-    found = {Level(label): box for label, box in enumerate(boxes, start=1) if box is not None}
-    if not found:
-        return {}
-    calculator = extractor(settings)
-    values: dict[Level, dict[str, float]] = {level: {} for level in found}
-    for level, box in found.items():
-        shape = calculator.computeShape(*_crop(image, mask, box), _whole(box), **_asked(calculator, level))
-        _add(values[level], level, shape)
-    for filtered, name, _ in _filtered(calculator, image, mask):
-        for level, box in found.items():
-            body = _crop(filtered, mask, box)
-            _add(values[level], level, calculator.computeFeatures(*body, name, **_asked(calculator, level)))
-    return values
+    calculated = calculate(extractor(settings), *prepare(volume, segmentation, settings))
+    for label, values in calculated.items():
+        failed = [name for name, value in values.items() if not isfinite(value)]
+        if failed:
+            raise AnalysisError(f"pyradiomics could not calculate {', '.join(failed)} of {Level(label).name}")
+    return {Level(label): values for label, values in calculated.items()}
 
 
 def aggregate(per_level: Mapping[Level, Mapping[str, float]]) -> dict[str, float]:
@@ -134,49 +123,9 @@ def prepare(volume: Volume, segmentation: Segmentation, settings: FeatureSetting
     for region in segmentation.usable_lumbar:
         bodies[segmentation.labels == region.level] = region.level
     percent = volume.voxels * np.float32(100.0 / _reference(volume, segmentation, bodies, settings))
-    image = resample_in_plane(to_image(percent, volume.grid), settings.pixel_spacing_mm, labels=False)
-    mask = resample_in_plane(to_image(bodies, volume.grid), settings.pixel_spacing_mm, labels=True)
-    inner = to_image(_erode(to_array(mask), settings), grid_of(mask))
-    return image, inner
-
-
-def extractor(settings: FeatureSettings) -> Any:  # noqa: ANN401 - pyradiomics ships no types
-    """Build pyradiomics' own extractor for what `prepare` returns; no further pre-processing is asked for.
-
-    Parameters
-    ----------
-    settings : FeatureSettings
-        How.
-
-    Returns
-    -------
-    radiomics.featureextractor.RadiomicsFeatureExtractor
-        All classes of features of the configured filters.
-    """
-    from radiomics.featureextractor import RadiomicsFeatureExtractor
-
-    # pyradiomics puts a handler on standard error; what to log, and where, is the application's business.
-    # Its warnings repeat our own choices (a fixed number of bins), its errors are worth having.
-    logger = logging.getLogger("radiomics")
-    logger.handlers[:] = [logging.NullHandler()]
-    logger.setLevel(logging.ERROR)
-    built = RadiomicsFeatureExtractor(
-        binCount=settings.bin_count,
-        force2D=settings.in_plane,
-        force2Ddimension=0,  # the slices: pyradiomics counts the axes of its arrays, as we do
-        additionalInfo=False,
-    )
-    built.disableAllImageTypes()
-    for name in settings.filters:
-        built.enableImageTypeByName(name, customArgs=_custom(name, settings))
-    built.disableAllFeatures()
-    for name in _CLASSES:
-        built.enableFeatureClassByName(name)
-    return built
-
-
-def _custom(filter_name: str, settings: FeatureSettings) -> dict[str, Any]:
-    return {"sigma": list(settings.log_sigma_mm)} if filter_name == "LoG" else {}
+    target = in_plane_grid(volume.grid, settings.pixel_spacing_mm)
+    inner = _erode(labels_on(target, bodies, volume.grid), settings)
+    return to_image(signal_on(target, percent, volume.grid), target), to_image(inner, target)
 
 
 def _reference(
@@ -210,35 +159,3 @@ def _erode(labels: npt.NDArray[np.uint8], settings: FeatureSettings) -> npt.NDAr
         if kept.sum() >= MINIMUM_VOXELS:
             inner[box][kept] = label
     return inner
-
-
-def _filtered(calculator: Any, image: Any, mask: Any) -> Iterator[tuple[Any, str, Any]]:  # noqa: ANN401
-    """Yield the image through every filter, once for all bodies."""
-    from radiomics import imageoperations
-
-    return chain.from_iterable(
-        getattr(imageoperations, f"get{name}Image")(image, mask, **{**calculator.settings, **custom})
-        for name, custom in calculator.enabledImagetypes.items()
-    )
-
-
-def _asked(calculator: Any, level: Level) -> dict[str, Any]:  # noqa: ANN401
-    return {**calculator.settings, "label": int(level)}
-
-
-def _crop(image: Any, mask: Any, box: tuple[slice, ...]) -> tuple[Any, Any]:  # noqa: ANN401
-    window = tuple(reversed(box))
-    return image[window], mask[window]
-
-
-def _whole(box: tuple[slice, ...]) -> npt.NDArray[np.int_]:
-    """Bounding box of a cropped image as pyradiomics has it: x first, lower and upper index of each axis."""
-    return np.array([bound for part in reversed(box) for bound in (0, part.stop - part.start - 1)])
-
-
-def _add(values: dict[str, float], level: Level, calculated: Mapping[str, Any]) -> None:
-    for name, value in calculated.items():
-        number = float(value)
-        if not np.isfinite(number):
-            raise AnalysisError(f"pyradiomics could not calculate {name} of {level.name}")
-        values[name] = number

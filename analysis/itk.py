@@ -13,7 +13,7 @@ import SimpleITK
 
 from analysis.domain.volume import Grid
 
-__all__ = ["grid_of", "resample_in_plane", "to_array", "to_image"]
+__all__ = ["grid_of", "to_array", "to_image"]
 
 
 def to_image(array: npt.NDArray[Any], grid: Grid) -> SimpleITK.Image:
@@ -72,39 +72,4 @@ def grid_of(image: SimpleITK.Image) -> Grid:
         spacing_mm=(across_slices, across_rows, across_columns),
         origin_mm=image.GetOrigin(),
         axes=direction.T[::-1],
-    )
-
-
-def resample_in_plane(image: SimpleITK.Image, pixel_mm: float, *, labels: bool) -> SimpleITK.Image:
-    """Give rows and columns square pixels over the same field of view; the slices stay as they are.
-
-    Parameters
-    ----------
-    image : SimpleITK.Image
-        Of three dimensions.
-    pixel_mm : float
-        Side of the new pixels.
-    labels : bool
-        Whether values are names, which take the nearest neighbour, or signals, which take a cubic B-spline.
-
-    Returns
-    -------
-    SimpleITK.Image
-        Of the same pixel type. Both grids share their centre, so that no edge of the field of view is
-        favoured where the pixels do not fill it evenly.
-    """
-    size, spacing = np.asarray(image.GetSize()), np.asarray(image.GetSpacing())
-    new_spacing = np.array([pixel_mm, pixel_mm, spacing[2]])
-    new_size = np.maximum(np.rint(size * spacing / new_spacing), 1).astype(int)
-    first = (size - 1) / 2 - (new_size - 1) / 2 * new_spacing / spacing
-    return SimpleITK.Resample(
-        image,
-        new_size.tolist(),
-        SimpleITK.Transform(),
-        SimpleITK.sitkNearestNeighbor if labels else SimpleITK.sitkBSpline,
-        image.TransformContinuousIndexToPhysicalPoint(first.tolist()),
-        new_spacing.tolist(),
-        image.GetDirection(),
-        0.0,
-        image.GetPixelID(),
     )
