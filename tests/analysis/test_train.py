@@ -91,17 +91,19 @@ def test_simulated_patients_make_a_simulated_model_for_no_clinical_use() -> None
     assert "simulated" not in real.cohort + real.intended_use
 
 
-def test_learning_never_looks_at_held_out_patients() -> None:
-    """Whatever stands in the held-out rows, the learned classifier is the same: it is not given them."""
-    table = synthetic_table()
+def test_inner_folds_are_selected_and_scaled_without_their_held_out_patients() -> None:
+    table, settings = synthetic_table(), LearningSettings(feature_counts=(5,))
     values, present = table.sequences["T1"].values, table.bmd_mg_cm3 < 120
-    prepared = prepare(values[:60], present[:60], LearningSettings())
-    for fold in prepared.folds:
-        inside = np.setdiff1d(np.arange(60), fold.rows)
-        assert fold.train.shape[0] == inside.size
-        np.testing.assert_allclose(fold.train.mean(axis=0), 0, atol=1e-9)
-        np.testing.assert_allclose(fold.train.std(axis=0), 1, atol=1e-9)
-        np.testing.assert_array_equal(fold.train_present, present[:60][inside])
+    folds = prepare(values, present, settings).folds
+    assert sorted(np.concatenate([fold.rows for fold in folds]).tolist()) == list(range(present.size))
+    for fold in folds:
+        inside = np.setdiff1d(np.arange(present.size), fold.rows)
+        own = values[inside]
+        columns = select_features(own, present[inside], 5, np.full_like(own, np.nan), 0.75)
+        centre, scale = own[:, columns].mean(axis=0), own[:, columns].std(axis=0)
+        np.testing.assert_allclose(fold.train, (own[:, columns] - centre) / scale)
+        np.testing.assert_allclose(fold.held_out, (values[fold.rows][:, columns] - centre) / scale)
+        np.testing.assert_array_equal(fold.train_present, present[inside])
 
 
 def test_calibration_brings_scores_to_the_prevalence() -> None:
