@@ -14,7 +14,7 @@ from node.domain.assembly import Decision, Examination, decide
 from node.domain.delivery import back_off
 from node.domain.records import Instance, Study
 from node.domain.study import StudyEvent, StudyState
-from node.errors import PermanentError, WorkerLostError
+from node.errors import PermanentError, TransientError
 from node.observe import Log
 from node.ports import Clock, InstanceStore, Store, Traffic
 
@@ -113,7 +113,7 @@ class Assembler:
             examination = self._examine([self._instance_store.path(instance) for instance in images])
         except RefusedError as error:
             return Decision(StudyEvent.REFUSED, "; ".join(error.reasons))
-        except (WorkerLostError, PermanentError) as error:
+        except (TransientError, PermanentError) as error:
             return self._after_loss(study, f"the examination of its headers failed: {error}")
         return decide(examination, self._clock.now(), study.wait_until)
 

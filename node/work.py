@@ -14,7 +14,7 @@ from node.dimse import IMAGE_CLASSES
 from node.domain.delivery import back_off
 from node.domain.records import NewResult, StudyLease
 from node.domain.results import Outcome, ResultFile
-from node.errors import LeaseLostError, PermanentError, WorkerLostError
+from node.errors import LeaseLostError, PermanentError, TransientError
 from node.instance_store import DiskInstanceStore, sync_folder
 from node.observe import Log
 from node.ports import Clock, Store
@@ -112,7 +112,10 @@ class Analyst:
             outcome = self._analyse(paths, self._configuration, out)
         except RefusedError as error:
             outcome = Outcome(results=(), refusals=error.reasons, summary={})
-        except (WorkerLostError, PermanentError) as error:
+        except PermanentError as error:
+            self._set_aside(lease, f"the analysis stopped: {error}")
+            return
+        except TransientError as error:
             if self._stopping.is_set():
                 # The node ended the worker itself; the lease is freed as the store closes.
                 return
@@ -145,13 +148,15 @@ class Analyst:
     def _record_broken(self, lease: StudyLease, reason: str) -> None:
         now = self._clock.now()
         if lease.attempt >= self._configuration.engine.attempts:
-            final = f"the analysis failed {lease.attempt} times; the last time {reason}"
-            self._store.record_broken(lease, final, now, None)
-            self._log.error("study_set_aside", study=lease.study_uid, reason=final)
+            self._set_aside(lease, f"the analysis failed {lease.attempt} times; the last time {reason}")
             return
         pause = back_off(lease.attempt, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
         self._store.record_broken(lease, reason, now, now + pause)
         self._log.warning("analysis_broke", study=lease.study_uid, attempt=lease.attempt, reason=reason)
+
+    def _set_aside(self, lease: StudyLease, reason: str) -> None:
+        self._store.record_broken(lease, reason, self._clock.now(), None)
+        self._log.error("study_set_aside", study=lease.study_uid, reason=reason)
 
 
 def _sync_results(results: Sequence[ResultFile]) -> None:

@@ -11,8 +11,8 @@ from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
-from analysis.errors import RefusedError
-from node.errors import PermanentError, WorkerLostError
+from analysis.errors import AnalysisError, RefusedError
+from node.errors import NodeError, PermanentError, TransientError, WorkerLostError
 
 __all__ = ["WorkerProcess"]
 
@@ -100,7 +100,9 @@ class WorkerProcess(Generic[T]):
         WorkerLostError
             If the process died, ran out of memory or did not answer in time; it is replaced at the next call.
         PermanentError
-            If the function raised anything else; its kind is told, not its message, which may quote patients.
+            If the function raised another error of ours, with its message.
+        TransientError
+            If it raised anything else; its kind is told, not its message, which may quote a dataset.
         """
         self.start()
         assert self._connection is not None  # noqa: S101 - `start` made it
@@ -117,8 +119,10 @@ class WorkerProcess(Generic[T]):
         if kind == "out of memory":
             self._discard()
             raise WorkerLostError("it needed more memory than [engine] memory_limit_mb allows")
+        if kind == "stopped":
+            raise PermanentError(value)
         if kind == "fault":
-            raise PermanentError(f"the analysis met a fault ({value})")
+            raise TransientError(f"it met a fault ({value})")
         result: T = value
         return result
 
@@ -159,6 +163,8 @@ def _answer(function: Callable[..., Any], arguments: Sequence[object]) -> tuple[
         return "refused", error.reasons
     except MemoryError:
         return "out of memory", None
+    except (AnalysisError, NodeError) as error:
+        return "stopped", str(error)
     except Exception as error:  # noqa: BLE001 - it is told to the node; the process lives on for the next study
         return "fault", _describe(error)
 

@@ -75,8 +75,8 @@ def decide(examination: Examination, now: datetime, wait_until: datetime) -> Dec
     if not examination.whole and not examination.broken:
         reasons = examination.others or ("it holds no MR images",)
         return Decision(StudyEvent.FOUND_NOTHING, "; ".join(reasons))
-    missing = ", ".join(sorted(_PAIR - examination.whole))
-    why = "; ".join((f"{missing} is not there", *examination.broken))
+    missing = tuple(f"{contrast} is not there" for contrast in sorted(_PAIR - examination.whole))
+    why = "; ".join((*(missing if examination.whole else ()), *examination.broken))
     if now < wait_until:
         return Decision(StudyEvent.FOUND_HALF, why, wait_until)
     if examination.whole:

@@ -18,7 +18,7 @@ def pacs() -> Iterator[Pacs]:
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory, pacs: Pacs) -> Iterator[Node]:
     configuration = quick(
-        tmp_path_factory.mktemp("node"), pacs.destination, engine={"time_limit_s": 8.0, "attempts": 2}
+        tmp_path_factory.mktemp("node"), pacs.destination, engine={"time_limit_s": 5.0, "attempts": 2}
     )
     with quick_node(configuration, analyse="by_study", examine="examine_by_series") as running:
         yield running
@@ -29,5 +29,5 @@ _numbers = count(1)
 
 @pytest.fixture
 def study() -> str:
-    """A Study Instance UID that no other test has."""
+    """Return a Study Instance UID that no other test has."""
     return f"1.2.826.0.1.{next(_numbers)}"

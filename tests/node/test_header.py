@@ -1,0 +1,156 @@
+import zlib
+from io import BytesIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    MRImageStorage,
+)
+
+from node.domain.header import UnreadableHeaderError, read_identity
+
+SYNTAXES = [
+    ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+]  # fmt: skip
+
+
+def encode(dataset: Dataset, syntax: str) -> bytes:
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR = syntax == ImplicitVRLittleEndian
+    buffer.is_little_endian = syntax != ExplicitVRBigEndian
+    write_dataset(buffer, dataset)
+    data = buffer.getvalue()
+    if syntax == DeflatedExplicitVRLittleEndian:
+        compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        data = compressor.compress(data) + compressor.flush()
+    return data
+
+
+def nested(depth: int) -> Dataset:
+    inner = Dataset()
+    inner.CodeValue = "T-11505"
+    for _ in range(depth):
+        outer = Dataset()
+        outer.AnatomicRegionSequence = Sequence([inner])
+        outer["AnatomicRegionSequence"].is_undefined_length = True
+        outer.AnatomicRegionSequence[0].is_undefined_length_sequence_item = True
+        inner = outer
+    return inner
+
+
+def whole(depth: int = 2) -> Dataset:
+    dataset = nested(depth)
+    dataset.SOPClassUID = MRImageStorage
+    dataset.SOPInstanceUID = "1.2.3.4"
+    dataset.StudyInstanceUID = "1.2.3"
+    dataset.SeriesInstanceUID = "1.2.33"
+    dataset.PatientName = "A^B"
+    dataset.PatientID = "17"
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.add_new(0x00090010, "LO", "SOMEBODY")
+    dataset.add_new(0x00091001, "UN", b"\xfe\xff\x00\xe0" * 9)
+    dataset.PixelData = b"\0" * 64
+    dataset["PixelData"].VR = "OW"
+    return dataset
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)
+@pytest.mark.parametrize("depth", [0, 1, 5])
+def test_the_identity_is_read_in_every_encoding_and_past_every_nesting(syntax: str, depth: int) -> None:
+    identity = read_identity(encode(whole(depth), syntax), syntax)
+    assert identity.sop_class_uid == MRImageStorage
+    assert (identity.sop_instance_uid, identity.study_uid, identity.series_uid) == (
+        "1.2.3.4",
+        "1.2.3",
+        "1.2.33",
+    )
+
+
+def test_one_patient_has_one_key_and_another_has_another() -> None:
+    first, padded, other = whole(), whole(), whole()
+    padded.PatientID = "17 "
+    other.PatientID = "18"
+    keys = [
+        read_identity(encode(dataset, ImplicitVRLittleEndian), ImplicitVRLittleEndian).patient_key
+        for dataset in (first, padded, other)
+    ]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_the_issuer_is_part_of_the_identity() -> None:
+    issued = whole()
+    issued.IssuerOfPatientID = "HOSPITAL"
+    assert (
+        read_identity(encode(issued, ExplicitVRLittleEndian), ExplicitVRLittleEndian).patient_key
+        != read_identity(encode(whole(), ExplicitVRLittleEndian), ExplicitVRLittleEndian).patient_key
+    )
+
+
+@pytest.mark.parametrize(
+    "keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
+)
+def test_a_missing_uid_is_named(keyword: str) -> None:
+    dataset = whole()
+    delattr(dataset, keyword)
+    with pytest.raises(UnreadableHeaderError, match=keyword):
+        read_identity(encode(dataset, ExplicitVRLittleEndian), ExplicitVRLittleEndian)
+
+
+def test_a_hostile_uid_is_refused_and_not_quoted() -> None:
+    dataset = whole()
+    dataset["StudyInstanceUID"]._value = "../../../etc/passwd"
+    with pytest.raises(UnreadableHeaderError) as caught:
+        read_identity(encode(dataset, ExplicitVRLittleEndian), ExplicitVRLittleEndian)
+    assert "passwd" not in str(caught.value)
+
+
+def test_a_length_that_lies_is_refused() -> None:
+    data = bytearray(encode(whole(0), ImplicitVRLittleEndian))
+    data[4:8] = (0x7FFFFFFF).to_bytes(4, "little")
+    with pytest.raises(UnreadableHeaderError, match="claims more bytes"):
+        read_identity(bytes(data), ImplicitVRLittleEndian)
+
+
+def test_endless_nesting_is_refused() -> None:
+    with pytest.raises(UnreadableHeaderError, match="nested deeper"):
+        read_identity(encode(whole(40), ExplicitVRLittleEndian), ExplicitVRLittleEndian)
+
+
+def test_a_deflated_bomb_is_inflated_only_in_part() -> None:
+    compressor = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    bomb = BytesIO()
+    for _ in range(64):
+        bomb.write(compressor.compress(b"\0" * 1024 * 1024))
+    bomb.write(compressor.flush())
+    with pytest.raises(UnreadableHeaderError):
+        read_identity(bomb.getvalue(), DeflatedExplicitVRLittleEndian)
+
+
+@given(st.binary(max_size=400), st.sampled_from(SYNTAXES))
+def test_any_bytes_are_refused_in_words(data: bytes, syntax: str) -> None:
+    with pytest.raises(UnreadableHeaderError):
+        read_identity(data, syntax)
+
+
+@given(st.data(), st.sampled_from(SYNTAXES))
+def test_a_damaged_header_is_read_or_refused_and_never_crashes(data: st.DataObject, syntax: str) -> None:
+    encoded = bytearray(encode(whole(), syntax))
+    for _ in range(data.draw(st.integers(1, 6))):
+        encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(encoded)))
+    try:
+        identity = read_identity(bytes(encoded[:cut]), syntax)
+    except UnreadableHeaderError:
+        return
+    assert "/" not in identity.study_uid
