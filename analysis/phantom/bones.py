@@ -11,6 +11,8 @@ __all__ = ["BodyFrame", "paint_arches", "paint_bodies", "paint_discs", "paint_sa
 
 _CORTEX_MM = 0.6
 _ENDPLATE_MM = 0.9
+_BORDER_MM = 0.4
+"""Masks end within the dark line of the cortex, where a reader would draw the border."""
 _LESION_LOOKS: dict[LesionKind, tuple[Tissue, float, float]] = {
     LesionKind.HAEMANGIOMA: (Tissue.ANGIOMA, 0.42, 0.55),
     LesionKind.FOCAL_FAT: (Tissue.MARROW, 0.15, 0.80),
@@ -118,14 +120,15 @@ def paint_bodies(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         beyond = -0.6 if body.sacral else -2.0
         ligament = (walls > -0.8) & (plates > beyond) & ~inside & (np.abs(frame.w) < 13)
         canvas.paint(box, ligament, Tissue.LIGAMENT, 0.14, 0.02)
-        canvas.paint(box, inside, Tissue.CORTEX, 0.07, 0.02, level=body.level)
+        canvas.paint(box, inside, Tissue.CORTEX, 0.07, 0.02)
         inner = (walls > _CORTEX_MM) & (plates > (0.5 if body.sacral else _ENDPLATE_MM))
         water, fat = _marrow(rng, canvas, frame, patient, own_fat)
-        canvas.paint(box, inner & inside, Tissue.MARROW, water, fat, level=body.level)
+        canvas.paint(box, inner & inside, Tissue.MARROW, water, fat)
         if not body.sacral:
             _paint_vein(canvas, frame, body, inside, float(rng.uniform(0.2, 0.9)))
         for lesion in body.lesions:
-            _paint_lesion(canvas, frame, lesion, inside & (plates > 0.6), body)
+            _paint_lesion(canvas, frame, lesion, inside & (plates > 0.6))
+        canvas.label(box, depth > _BORDER_MM, body.level)
 
 
 def _paint_vein(canvas: Canvas, frame: BodyFrame, body: Body, inside: Mask, size: float) -> None:
@@ -138,15 +141,15 @@ def _paint_vein(canvas: Canvas, frame: BodyFrame, body: Body, inside: Mask, size
         & (inward < 12)
         & inside
     )
-    canvas.paint(frame.box, sheath, Tissue.VEIN, 0.42, 0.42, level=body.level)
+    canvas.paint(frame.box, sheath, Tissue.VEIN, 0.42, 0.42)
     vein = sheath & (np.abs(frame.v) < 1.0 * taper) & (inward < 10)
-    canvas.paint(frame.box, vein, Tissue.VEIN, 0.55, 0.12, level=body.level)
+    canvas.paint(frame.box, vein, Tissue.VEIN, 0.55, 0.12)
 
 
-def _paint_lesion(canvas: Canvas, frame: BodyFrame, lesion: Lesion, inside: Mask, body: Body) -> None:
+def _paint_lesion(canvas: Canvas, frame: BodyFrame, lesion: Lesion, inside: Mask) -> None:
     tissue, water, fat = _LESION_LOOKS[lesion.kind]
     within = frame.ellipsoid(lesion.centre, lesion.radii) < 1.0
-    canvas.paint(frame.box, within & inside, tissue, water, fat, level=body.level)
+    canvas.paint(frame.box, within & inside, tissue, water, fat)
 
 
 def paint_discs(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:

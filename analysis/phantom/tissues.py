@@ -158,14 +158,16 @@ class Canvas:
         tissue: int,
         water: float | Floats,
         fat: float | Floats = 0.0,
-        *,
-        level: Level | None = None,
     ) -> None:
-        """Cover the voxels of `mask` within `box`."""
+        """Cover the voxels of `mask` within `box`, and take away the label that they had."""
         mask = np.broadcast_to(mask, box.shape)
         np.copyto(self.tissue[box.where], np.uint8(tissue), where=mask)
         np.copyto(self.water[box.where], water, where=mask, casting="same_kind")
         np.copyto(self.fat[box.where], fat, where=mask, casting="same_kind")
+        np.copyto(self.labels[box.where], np.uint8(0), where=mask)
+
+    def label(self, box: Box, mask: Mask, level: Level | None) -> None:
+        """Name the voxels of `mask` within `box`."""
         np.copyto(self.labels[box.where], np.uint8(level or 0), where=mask)
 
     def finish(self, wall_mm: Floats) -> TissueMaps:
