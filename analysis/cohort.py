@@ -6,37 +6,34 @@ was stopped goes on where it was, and a study or a setting that changed is measu
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.cohort_table import CohortRow, read_cohort
-from analysis.domain.acquisition import Contrast
-from analysis.domain.findings import Findings, Refusal, SeriesFindings
+from analysis.domain.findings import Findings, Refusal
 from analysis.errors import AnalysisError, RefusedError
-from analysis.feature_table import SEQUENCES, FeatureTable, SequenceTable
+from analysis.feature_table import FeatureTable
 from analysis.settings import AnalysisSettings
+from analysis.study_record import Repeat, StudyRecord, findings_record, refusal_record, table_of, useful
 
 __all__ = ["CohortRow", "MeasuredCohort", "RefusedStudy", "measure_cohort", "read_cohort"]
 
 Analyse = Callable[[Path], Findings | Refusal]
-Repeat = Callable[[SeriesFindings], Mapping[str, float]]
 
-_FORMAT = 1
+_FORMAT = 2
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedStudy:
-    """A study of the cohort that could not be measured.
+    """A study of the cohort that could not be used, or not all of it.
 
     Attributes
     ----------
@@ -57,13 +54,16 @@ class MeasuredCohort:
     Attributes
     ----------
     table : FeatureTable
-        The patients that were measured.
+        The patients of whom at least one sequence bears learning from.
     refused : tuple of RefusedStudy
         The others.
+    in_part : tuple of RefusedStudy
+        Patients in the table who lack a sequence, by what a model would abstain for, too.
     """
 
     table: FeatureTable
     refused: tuple[RefusedStudy, ...]
+    in_part: tuple[RefusedStudy, ...] = ()
 
 
 def measure_cohort(
@@ -114,7 +114,7 @@ def measure_cohort(
     """
     cache.mkdir(parents=True, exist_ok=True)
     again = _evenly(len(rows), repeats) if repeat else frozenset()
-    measure = partial(_measured, analyse_study=analyse_study, cache=cache)
+    measure = partial(_measured, analyse_study=analyse_study, settings=settings, cache=cache)
     tasks = [
         partial(
             measure,
@@ -124,21 +124,23 @@ def measure_cohort(
         )
         for index, row in enumerate(rows)
     ]
-    records: dict[int, dict[str, Any]] = {}
+    records: dict[int, StudyRecord] = {}
     for index, record in _run(tasks, workers):
         records[index] = record
         report_progress(len(records), len(rows))
-    kept = [index for index in range(len(rows)) if records[index]["sequences"]]
-    refused = tuple(
-        RefusedStudy(rows[index].line, tuple(records[index]["reasons"]))
-        for index in range(len(rows))
-        if not records[index]["sequences"]
+    kept = [index for index in range(len(rows)) if useful(records[index])]
+    told = [RefusedStudy(row.line, tuple(records[index]["reasons"])) for index, row in enumerate(rows)]
+    table = table_of(
+        [rows[index] for index in kept], [records[index]["sequences"] for index in kept], settings
     )
-    table = _table([rows[index] for index in kept], [records[index]["sequences"] for index in kept], settings)
-    return MeasuredCohort(table, refused)
+    return MeasuredCohort(
+        table=table,
+        refused=tuple(told[index] for index in range(len(rows)) if index not in kept),
+        in_part=tuple(told[index] for index in kept if told[index].reasons),
+    )
 
 
-def _run(tasks: Sequence[Callable[[], dict[str, Any]]], workers: int) -> Iterator[tuple[int, dict[str, Any]]]:
+def _run(tasks: Sequence[Callable[[], StudyRecord]], workers: int) -> Iterator[tuple[int, StudyRecord]]:
     if workers == 1:
         for index, task in enumerate(tasks):
             yield index, task()
@@ -158,8 +160,14 @@ def _run(tasks: Sequence[Callable[[], dict[str, Any]]], workers: int) -> Iterato
 
 
 def _measured(
-    study: Path, *, analyse_study: Analyse, repeat: Repeat | None, configuration: str, cache: Path
-) -> dict[str, Any]:
+    study: Path,
+    *,
+    analyse_study: Analyse,
+    repeat: Repeat | None,
+    settings: AnalysisSettings,
+    configuration: str,
+    cache: Path,
+) -> StudyRecord:
     """Return the record of one study, from its checkpoint if there is one."""
     try:
         key = _digest(study, configuration)
@@ -176,7 +184,7 @@ def _measured(
     except AnalysisError as error:
         # Not a property of the study for certain, so the next run tries again.
         return {"sequences": {}, "reasons": [str(error)]}
-    record = _refusal_record(found) if isinstance(found, Refusal) else _findings_record(found, repeat)
+    record = refusal_record(found) if isinstance(found, Refusal) else findings_record(found, repeat, settings)
     # Written aside and renamed: a checkpoint is whole or not there.
     aside = checkpoint.with_suffix(".part")
     aside.write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
@@ -184,7 +192,7 @@ def _measured(
     return record
 
 
-def _stored(checkpoint: Path) -> dict[str, Any] | None:
+def _stored(checkpoint: Path) -> StudyRecord | None:
     try:
         record = json.loads(checkpoint.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -202,81 +210,6 @@ def _digest(study: Path, configuration: str) -> str:
             while block := file.read(_BLOCK):
                 hasher.update(block)
     return hasher.hexdigest()
-
-
-def _refusal_record(refusal: Refusal) -> dict[str, Any]:
-    series = [reason for one in refusal.series for reason in one.reasons]
-    return {"sequences": {}, "reasons": list(dict.fromkeys([*refusal.reasons, *series]))}
-
-
-def _findings_record(findings: Findings, repeat: Repeat | None) -> dict[str, Any]:
-    sequences = {}
-    for name in SEQUENCES:
-        found = findings.of(Contrast(name))
-        if found is not None:
-            facts = found.source.facts
-            sequences[name] = {
-                "features": found.patient_features,
-                "repeated": _repeated(found, repeat),
-                "vbq": found.bone_quality.score,
-                "repetition_time_ms": facts.repetition_time_ms,
-                "echo_time_ms": facts.echo_time_ms,
-                "field_strength_t": facts.field_strength_t,
-            }
-    reasons = [reason for one in findings.set_aside for reason in one.reasons]
-    return {"sequences": sequences, "reasons": reasons}
-
-
-def _repeated(found: SeriesFindings, repeat: Repeat | None) -> dict[str, float]:
-    if repeat is None or not found.patient_features:
-        return {}
-    try:
-        return dict(repeat(found))
-    except RefusedError:
-        return {}  # a body that a small change makes too small to measure has no second measurement
-
-
-def _table(
-    rows: Sequence[CohortRow], records: Sequence[Mapping[str, Any]], settings: AnalysisSettings
-) -> FeatureTable:
-    return FeatureTable(
-        patient_ids=tuple(row.patient_id for row in rows),
-        bmd_mg_cm3=np.array([row.bmd_mg_cm3 for row in rows], dtype=np.float64),
-        age=_column([row.age for row in rows]),
-        female=_column([None if row.sex is None else float(row.sex == "F") for row in rows]),
-        sequences={name: _sequence([record.get(name, {}) for record in records]) for name in SEQUENCES},
-        features_digest=settings.features.digest(),
-        simulated=any(row.simulated for row in rows),
-    )
-
-
-def _sequence(records: Sequence[Mapping[str, Any]]) -> SequenceTable:
-    names = sorted({name for record in records for name in record.get("features", {})})
-    return SequenceTable(
-        names=tuple(names),
-        values=_matrix([record.get("features", {}) for record in records], names),
-        repeated=_matrix([record.get("repeated", {}) for record in records], names),
-        vbq=_column([record.get("vbq") for record in records]),
-        repetition_time_ms=_column([record.get("repetition_time_ms") for record in records]),
-        echo_time_ms=_column([record.get("echo_time_ms") for record in records]),
-        field_strength_t=_column([record.get("field_strength_t") for record in records]),
-    )
-
-
-def _matrix(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> npt.NDArray[np.float64]:
-    matrix = np.full((len(rows), len(names)), np.nan)
-    for index, row in enumerate(rows):
-        if row and set(row) != set(names):
-            raise AnalysisError(
-                "studies of one cohort have different features; was the configuration changed?"
-            )
-        if row:
-            matrix[index] = [row[name] for name in names]
-    return matrix
-
-
-def _column(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def _evenly(total: int, wanted: int) -> frozenset[int]:

@@ -12,7 +12,7 @@ from analysis.model import Classifier, Model, Range, raw_scores
 from analysis.settings import AnalysisSettings
 from analysis.vbq import MINIMUM_CSF_QUALITY
 
-__all__ = ["predict"]
+__all__ = ["objections_to_series", "predict"]
 
 _RANGE_MARGIN = 0.1
 """TR, TE and field strength may lie this share outside what training saw: scanners adjust and round them, and
@@ -117,15 +117,41 @@ def _objections(
         yield f"the model was not trained on {sequence}"
     if found is None or classifier is None:
         return
-    yield from _about_series(found, sequence)
-    yield from _about_spine(found, sequence, settings)
+    yield from objections_to_series(found, sequence, settings)
     yield from _about_protocol(found, classifier)
-    yield from _about_values(found, classifier, settings)
+    if _has_reference(found, settings):
+        yield from _about_values(found, classifier)
 
 
-def _about_series(found: SeriesFindings, sequence: str) -> Iterator[str]:
+def objections_to_series(found: SeriesFindings, sequence: str, settings: AnalysisSettings) -> Iterator[str]:
+    """Tell what speaks against learning from a series, or answering from it, whatever the model.
+
+    Parameters
+    ----------
+    found : SeriesFindings
+        What was measured.
+    sequence : str
+        "T1" or "T2", for the sentences.
+    settings : AnalysisSettings
+        How many levels are needed, and what signals refer to.
+
+    Yields
+    ------
+    str
+        One sentence each.
+    """
     if not found.identification.usable:
         yield f"the {sequence} series is not a plain sagittal one of the lumbar spine"
+    yield from _about_spine(found, sequence, settings)
+    if not _has_reference(found, settings):
+        yield f"{sequence}: the cerebrospinal fluid, which signals refer to, was not valid"
+
+
+def _has_reference(found: SeriesFindings, settings: AnalysisSettings) -> bool:
+    quality = found.bone_quality
+    return settings.features.reference != "csf" or (
+        quality.csf_signal is not None and quality.csf_quality >= MINIMUM_CSF_QUALITY
+    )
 
 
 def _about_spine(found: SeriesFindings, sequence: str, settings: AnalysisSettings) -> Iterator[str]:
@@ -176,13 +202,7 @@ def _outside(value: float | None, limits: Range | None) -> str | None:
     return f"{value:g} lies outside the training range of {seen}"
 
 
-def _about_values(found: SeriesFindings, classifier: Classifier, settings: AnalysisSettings) -> Iterator[str]:
-    quality = found.bone_quality
-    if settings.features.reference == "csf" and (
-        quality.csf_signal is None or quality.csf_quality < MINIMUM_CSF_QUALITY
-    ):
-        yield f"{classifier.sequence}: the cerebrospinal fluid, which signals refer to, was not valid"
-        return
+def _about_values(found: SeriesFindings, classifier: Classifier) -> Iterator[str]:
     missing = sum(name not in found.patient_features for name in classifier.features)
     if missing:
         count = len(classifier.features)

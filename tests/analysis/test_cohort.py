@@ -16,7 +16,7 @@ from analysis.domain.findings import Findings, Refusal, SeriesFindings, SeriesRe
 from analysis.errors import AnalysisError, RefusedError
 from analysis.feature_table import SEQUENCES, FeatureTable
 from analysis.settings import AnalysisSettings, FeatureSettings
-from tests.analysis.synthetic_cohort import findings_of, synthetic_table
+from tests.analysis.synthetic_cohort import findings_of, synthetic_table, with_segmentation
 
 THRESHOLDS = {Target.OSTEOPOROSIS: 80.0, Target.ABNORMAL_DENSITY: 120.0}
 TABLE = synthetic_table()
@@ -195,6 +195,7 @@ def test_every_patient_gets_a_row_and_every_refusal_its_reasons(tmp_path: Path) 
         (5, ("no series", "a slice is missing")),
         (6, ("this is a head",)),
     ]
+    assert [(one.line, one.reasons) for one in measured.in_part] == [(7, ("no usable T2 series",))]
     t1, t2 = (measured.table.sequences[name] for name in SEQUENCES)
     assert t1.available.all()
     assert t2.available.tolist() == [True, True, True, False, True, True, True, True]
@@ -284,6 +285,27 @@ def test_a_fault_of_the_analysis_is_listed_and_tried_again_next_time(tmp_path: P
     measured = measure_cohort(rows, analyse_brokenly, AnalysisSettings(), tmp_path / "cache", software="1")
     assert [one.reasons for one in measured.refused] == [("a feature failed",)] * 2
     assert not list((tmp_path / "cache").iterdir())
+
+
+def analyse_unclearly(study: Path) -> Findings | Refusal:
+    """Patient 1 has uncertain levels on T2, patient 2 on both."""
+    found = analyse_numbered(study)
+    assert isinstance(found, Findings)
+    unclear = {"study1": ("T2",), "study2": SEQUENCES}.get(study.name, ())
+    series = tuple(
+        with_segmentation(one, levels_certain=False) if one.identification.contrast in unclear else one
+        for one in found.series
+    )
+    return replace(found, series=series)
+
+
+def test_what_a_model_would_abstain_from_none_learns_from(tmp_path: Path) -> None:
+    rows = cohort_rows(tmp_path, 3)
+    measured = measure_cohort(rows, analyse_unclearly, AnalysisSettings(), tmp_path / "c", software="1")
+    assert measured.table.patient_ids == ("P0", "P1")
+    assert measured.table.sequences["T2"].available.tolist() == [True, False]
+    assert [one.reasons for one in measured.in_part] == [("T2: the vertebral levels are uncertain",)]
+    assert [(one.line, len(one.reasons)) for one in measured.refused] == [(4, 2)]
 
 
 def analyse_differently(study: Path) -> Findings | Refusal:

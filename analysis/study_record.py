@@ -1,0 +1,108 @@
+"""What is kept of a measured study: plain values, from which a feature table can be put together again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.cohort_table import CohortRow
+from analysis.domain.acquisition import Contrast
+from analysis.domain.findings import Findings, Refusal, SeriesFindings
+from analysis.errors import AnalysisError, RefusedError
+from analysis.feature_table import SEQUENCES, FeatureTable, SequenceTable
+from analysis.predict import objections_to_series
+from analysis.settings import AnalysisSettings
+
+__all__ = ["Repeat", "StudyRecord", "findings_record", "refusal_record", "table_of", "useful"]
+
+Repeat = Callable[[SeriesFindings], Mapping[str, float]]
+StudyRecord = dict[str, Any]
+"""JSON: "sequences" by name, each with "features", "repeated", "vbq" and its protocol; and "reasons"."""
+
+
+def useful(record: StudyRecord) -> bool:
+    """Tell whether anything in the record can be learned from."""
+    return any(sequence["features"] for sequence in record["sequences"].values())
+
+
+def refusal_record(refusal: Refusal) -> StudyRecord:
+    """Return the record of a study that was refused."""
+    series = [reason for one in refusal.series for reason in one.reasons]
+    return {"sequences": {}, "reasons": list(dict.fromkeys([*refusal.reasons, *series]))}
+
+
+def findings_record(findings: Findings, repeat: Repeat | None, settings: AnalysisSettings) -> StudyRecord:
+    """Return the record of a study, with features only where a model would answer."""
+    sequences, reasons = {}, []
+    for name in SEQUENCES:
+        found = findings.of(Contrast(name))
+        if found is None:
+            reasons.append(f"no usable {name} series")
+            continue
+        # What a model would abstain from, none may learn from.
+        against = tuple(objections_to_series(found, name, settings))
+        reasons += against
+        facts = found.source.facts
+        sequences[name] = {
+            "features": {} if against else found.patient_features,
+            "repeated": {} if against else _repeated(found, repeat),
+            "vbq": found.bone_quality.score,
+            "repetition_time_ms": facts.repetition_time_ms,
+            "echo_time_ms": facts.echo_time_ms,
+            "field_strength_t": facts.field_strength_t,
+        }
+    return {"sequences": sequences, "reasons": reasons}
+
+
+def _repeated(found: SeriesFindings, repeat: Repeat | None) -> dict[str, float]:
+    if repeat is None or not found.patient_features:
+        return {}
+    try:
+        return dict(repeat(found))
+    except RefusedError:
+        return {}  # a body that a small change makes too small to measure has no second measurement
+
+
+def table_of(
+    rows: Sequence[CohortRow], records: Sequence[Mapping[str, Any]], settings: AnalysisSettings
+) -> FeatureTable:
+    """Put the records of the rows, one each, into a feature table."""
+    return FeatureTable(
+        patient_ids=tuple(row.patient_id for row in rows),
+        bmd_mg_cm3=np.array([row.bmd_mg_cm3 for row in rows], dtype=np.float64),
+        age=_column([row.age for row in rows]),
+        female=_column([None if row.sex is None else float(row.sex == "F") for row in rows]),
+        sequences={name: _sequence([record.get(name, {}) for record in records]) for name in SEQUENCES},
+        features_digest=settings.features.digest(),
+        simulated=any(row.simulated for row in rows),
+    )
+
+
+def _sequence(records: Sequence[Mapping[str, Any]]) -> SequenceTable:
+    names = sorted({name for record in records for name in record.get("features", {})})
+    return SequenceTable(
+        names=tuple(names),
+        values=_matrix([record.get("features", {}) for record in records], names),
+        repeated=_matrix([record.get("repeated", {}) for record in records], names),
+        vbq=_column([record.get("vbq") for record in records]),
+        repetition_time_ms=_column([record.get("repetition_time_ms") for record in records]),
+        echo_time_ms=_column([record.get("echo_time_ms") for record in records]),
+        field_strength_t=_column([record.get("field_strength_t") for record in records]),
+    )
+
+
+def _matrix(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> npt.NDArray[np.float64]:
+    matrix = np.full((len(rows), len(names)), np.nan)
+    for index, row in enumerate(rows):
+        if row and set(row) != set(names):
+            raise AnalysisError(
+                "studies of one cohort have different features; was the configuration changed?"
+            )
+        if row:
+            matrix[index] = [row[name] for name in names]
+    return matrix
+
+
+def _column(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
