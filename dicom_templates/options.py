@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-__all__ = ["Predecessor", "ReportOptions", "SrClass"]
+__all__ = ["KINDS", "Predecessor", "ReportOptions", "SrClass"]
+
+KINDS = frozenset({"sr", "seg", "text", "summary"})
+"""The kinds of result object."""
 
 
 class SrClass(StrEnum):
@@ -49,6 +52,8 @@ class ReportOptions:
         Name of this node, usually its AE title; device UID and serial number derive from it.
     predecessors : tuple of Predecessor
         Documents that this result set replaces; each new document names those of its own storage class.
+    kinds : frozenset of str
+        Which of `KINDS` are wanted; what one holds does not depend on the others.
     """
 
     created: datetime
@@ -57,6 +62,7 @@ class ReportOptions:
     institution: str = ""
     station: str = "OSTEONODE"
     predecessors: tuple[Predecessor, ...] = ()
+    kinds: frozenset[str] = KINDS
 
     @property
     def date(self) -> str:

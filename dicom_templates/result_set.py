@@ -97,12 +97,16 @@ def build(
         matched,
         {uid: (seg.dataset, numbers) for uid, (seg, numbers) in segs.items()},
     )
-    return (
-        writer.document("sr", _STORAGE[options.sr_class], content, listed),
-        *(seg for seg, _ in segs.values()),
-        writer.document("text", EnhancedSRStorage, text_content(report, provenance), listed),
-        writer.summary(),
-    )
+    wanted: list[ResultObject] = []
+    if "sr" in options.kinds:
+        wanted.append(writer.document("sr", _STORAGE[options.sr_class], content, listed))
+    if "seg" in options.kinds:
+        wanted += [seg for seg, _ in segs.values()]
+    if "text" in options.kinds:
+        wanted.append(writer.document("text", EnhancedSRStorage, text_content(report, provenance), listed))
+    if "summary" in options.kinds:
+        wanted.append(writer.summary())
+    return tuple(wanted)
 
 
 def build_refusal(

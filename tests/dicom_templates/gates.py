@@ -8,12 +8,14 @@ import json
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pydicom import Dataset, dcmread
 
 from tests.peers import program, run
 
@@ -24,6 +26,7 @@ __all__ = [
     "measurements_by_dcmqi",
     "no_dciodvfy_errors",
     "no_pixelmed_errors",
+    "one_copy_per_group_template",
     "segments_by_dcmqi",
 ]
 
@@ -67,11 +70,7 @@ def dsr2html_page(path: Path, page: Path) -> str:
 
 
 def no_pixelmed_errors(path: Path) -> None:
-    """Hold a document against its template, by PixelMed's DicomSRValidator.
-
-    Its TID 1500 style sheet applies one template to all measurement groups, so a document with several is
-    checked once for each.
-    """
+    """Hold a document against its template, by PixelMed's DicomSRValidator."""
     java = program("java", "default-jre-headless")
     if not _PIXELMED.exists():
         program("pixelmed", "libpixelmed-java")
@@ -81,6 +80,36 @@ def no_pixelmed_errors(path: Path) -> None:
     said = _say(java, "-Xss8m", "-Xmx3g", *limits, "-cp", _PIXELMED, validator, path)
     errors = [line for line in said.splitlines() if line.startswith("Error")]
     assert not errors, f"{path.name}: {errors}"
+
+
+def one_copy_per_group_template(path: Path, work: Path) -> list[Path]:
+    """Write a copy of a TID 1500 document for each template of its groups, and return their paths.
+
+    PixelMed's style sheet picks one of them for all groups of a document: false errors in a mixture.
+    """
+    document = dcmread(path)
+    copies = []
+    for template in sorted({_template(group) for group in _container(document).ContentSequence}):
+        copy = deepcopy(document)
+        container = _container(copy)
+        container.ContentSequence = [one for one in container.ContentSequence if _template(one) == template]
+        copies.append(work / f"{path.stem}_{template}.dcm")
+        copy.save_as(copies[-1])
+    return copies
+
+
+def _container(document: Dataset) -> Dataset:
+    imaging_measurements = "126010"
+    found: Dataset = next(
+        item
+        for item in document.ContentSequence
+        if item.ConceptNameCodeSequence[0].get("CodeValue") == imaging_measurements
+    )
+    return found
+
+
+def _template(group: Dataset) -> str:
+    return str(group.ContentTemplateSequence[0].TemplateIdentifier)
 
 
 def measurements_by_dcmqi(path: Path, work: Path) -> list[dict[str, object]]:
