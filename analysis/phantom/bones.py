@@ -94,11 +94,11 @@ def _marrow(
     them turns to fat in patches: the texture tells something of the density, but not all of it.
     """
     sparse = float(np.clip((150.0 - patient.bmd_mg_cm3) / 120.0, 0.0, 1.2))
-    own = float(np.random.default_rng((patient.seed, 7)).lognormal(0.0, 0.30))
+    own = float(np.random.default_rng((patient.seed, 7)).lognormal(0.0, 0.35))
     patches = smooth_noise(rng, frame.box, canvas.resolution, (6.0, 6.0, 6.0))
     grain = smooth_noise(rng, frame.box, canvas.resolution, (2.0, 1.7, 1.5))
     struts = smooth_noise(rng, frame.box, canvas.resolution, (1.5, 2.0 + 2.0 * sparse, 0.9 + 0.5 * sparse))
-    fat = fat_fraction + own * ((0.030 + 0.028 * sparse) * patches + (0.022 + 0.022 * sparse) * grain)
+    fat = fat_fraction + own * ((0.032 + 0.024 * sparse) * patches + (0.024 + 0.018 * sparse) * grain)
     bone = bone_volume_fraction(patient.bmd_mg_cm3) * (1.0 + own * (0.28 + 0.25 * sparse) * struts)
     fat = np.clip(fat, 0.03, 0.93)
     space = 1.0 - np.clip(bone, 0.0, 0.6)

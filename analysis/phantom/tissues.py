@@ -209,17 +209,25 @@ def smooth_noise(
     # From the last axis to the first, so that only the last step works on the full size.
     field = _between(_between(field, axes[2], axis=2), axes[1], axis=1)
     filled = np.empty(box.shape, np.float32)
-    for plane, at in zip(filled, axes[0], strict=True):
-        # One plane at a time stays in the processor's cache.
-        plane[...] = _between(field[int(at) : int(at) + 2], at[None] % 1, axis=0)[0]
+    # Plane by plane, so that what is worked on stays in the processor's cache.
+    for plane, low, near, far in zip(filled, *_weights(axes[0]), strict=True):
+        np.multiply(field[low], near, out=plane)
+        plane += field[low + 1] * far
     return filled
 
 
 def _between(lattice: Floats, at: Floats, *, axis: int) -> Floats:
-    """Read a lattice of noise between its points, with weights of equal power that keep the variance even."""
-    low = at.astype(np.intp)
-    part = (at - low).reshape([-1 if n == axis else 1 for n in range(3)])
-    scale = np.sqrt(part**2 + (1.0 - part) ** 2)
-    read = np.take(lattice, low, axis=axis) * ((1.0 - part) / scale)
-    read += np.take(lattice, low + 1, axis=axis) * (part / scale)
+    """Read a lattice of noise between its points along one axis."""
+    low, near, far = _weights(at)
+    shape = [-1 if n == axis else 1 for n in range(3)]
+    read = np.take(lattice, low, axis=axis) * near.reshape(shape)
+    read += np.take(lattice, low + 1, axis=axis) * far.reshape(shape)
     return read
+
+
+def _weights(at: Floats) -> tuple[npt.NDArray[np.intp], Floats, Floats]:
+    """Lower neighbour of each point, and the weights of both; of equal power, which keeps the variance even."""
+    low = at.astype(np.intp)
+    part = at - low.astype(np.float32)
+    scale = np.sqrt(part**2 + (1.0 - part) ** 2)
+    return low, (1.0 - part) / scale, part / scale
