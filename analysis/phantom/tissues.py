@@ -212,7 +212,7 @@ def smooth_noise(
     # Plane by plane, so that what is worked on stays in the processor's cache.
     for plane, low, near, far in zip(filled, *_weights(axes[0]), strict=True):
         np.multiply(field[low], near, out=plane)
-        plane += field[low + 1] * far
+        np.add(plane, field[low + 1] * far, out=plane)
     return filled
 
 
@@ -226,7 +226,7 @@ def _between(lattice: Floats, at: Floats, *, axis: int) -> Floats:
 
 
 def _weights(at: Floats) -> tuple[npt.NDArray[np.intp], Floats, Floats]:
-    """Lower neighbour of each point, and the weights of both; of equal power, which keeps the variance even."""
+    """Lower neighbour of each point, and the weights of both: of equal power, so that the variance is even."""
     low = at.astype(np.intp)
     part = at - low.astype(np.float32)
     scale = np.sqrt(part**2 + (1.0 - part) ** 2)
