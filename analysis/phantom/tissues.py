@@ -226,7 +226,7 @@ def _between(lattice: Floats, at: Floats, *, axis: int) -> Floats:
 
 
 def _weights(at: Floats) -> tuple[npt.NDArray[np.intp], Floats, Floats]:
-    """Lower neighbour of each point, and the weights of both: of equal power, so that the variance is even."""
+    """Lower neighbour of each point and the weights of both: of equal power, so that the variance is even."""
     low = at.astype(np.intp)
     part = at - low.astype(np.float32)
     scale = np.sqrt(part**2 + (1.0 - part) ** 2)
