@@ -37,7 +37,7 @@ application = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals may hold patient data
 )
 console = Console()
-complaints = Console(stderr=True)
+complaints = Console(stderr=True, soft_wrap=True)  # a script may read them line by line
 
 ConfigOption = Annotated[
     Path | None,

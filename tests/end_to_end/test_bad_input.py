@@ -1,0 +1,123 @@
+"""Bad input: refused with its reason, offline and by the node, which goes on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import CTImageStorage, generate_uid
+
+from node.analyse import analyse_studies
+from node.config import default
+from node.decode import files_below
+from tests.end_to_end.conftest import ServedNode, StoreScp, wait_for
+
+Series = list[Dataset]
+Change = Callable[[Series], Series]
+
+
+def unchanged(series: Series) -> Series:
+    return series
+
+
+def missing_slice(series: Series) -> Series:
+    return series[:7] + series[8:]
+
+
+def two_at_one_place(series: Series) -> Series:
+    series[7].ImagePositionPatient = series[6].ImagePositionPatient
+    return series
+
+
+def after_contrast(series: Series) -> Series:
+    for dataset in series:
+        dataset.ContrastBolusAgent = "Gadobutrol"
+    return series
+
+
+def of_the_head(series: Series) -> Series:
+    for dataset in series:
+        dataset.BodyPartExamined = "HEAD"
+        dataset.SeriesDescription = "t1_se_sag brain"
+        dataset.ProtocolName = "head"
+        dataset.StudyDescription = "MRI head"
+    return series
+
+
+def a_ct(series: Series) -> Series:
+    for dataset in series:
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
+        dataset.Modality = "CT"
+    return series
+
+
+REASONS: dict[Change, str] = {
+    missing_slice: "a slice is missing",
+    two_at_one_place: "two slices lie at one place",
+    after_contrast: "contrast",
+    of_the_head: "head",
+    a_ct: "CT",
+}
+
+
+@pytest.fixture
+def write_changed(sample_study: Path, tmp_path: Path) -> Callable[[Change], Path]:
+    """Write the sample's T1 series, after a change, as a study of its own."""
+
+    def write(change: Change) -> Path:
+        folder = tmp_path / change.__name__
+        folder.mkdir()
+        study, series = generate_uid(), generate_uid()
+        files = files_below(sample_study.glob("studies/*/t1_sag"))
+        for number, dataset in enumerate(change([dcmread(path) for path in files])):
+            dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            dataset.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+        return folder
+
+    return write
+
+
+@pytest.mark.parametrize("change", REASONS, ids=lambda change: change.__name__)
+def test_offline_it_is_refused_with_its_reason(
+    change: Change, write_changed: Callable[[Change], Path], tmp_path: Path
+) -> None:
+    (study,) = analyse_studies([write_changed(change)], default(), tmp_path / "out")
+    assert REASONS[change].lower() in " ".join(study.outcome.refusals).lower()
+    assert not study.outcome.results
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_truncated_object_is_refused_with_its_reason(
+    write_changed: Callable[[Change], Path], tmp_path: Path
+) -> None:
+    folder = write_changed(unchanged)
+    first = files_below([folder])[0]
+    first.write_bytes(first.read_bytes()[:-1000])
+    (study,) = analyse_studies([folder], default(), tmp_path / "out")
+    assert "truncated" in " ".join(study.outcome.refusals)
+
+
+@pytest.mark.slow
+@pytest.mark.peers
+def test_the_node_keeps_state_and_reason_and_goes_on(
+    write_changed: Callable[[Change], Path], sample_study: Path, tmp_path: Path, loopback_shim: Path
+) -> None:
+    with (
+        StoreScp(tmp_path / "pacs", loopback_shim) as pacs,
+        ServedNode(tmp_path / "node", "STORESCP", pacs.port, quiet_s=1, max_wait_s=2) as node,
+    ):
+        bad = {change: write_changed(change) for change in REASONS}
+        for folder in bad.values():
+            node.store(folder)
+        node.store(sample_study / "studies")
+
+        def results() -> list[Path] | None:
+            found = list(pacs.directory.iterdir())
+            return found if len(found) >= 5 else None
+
+        wait_for(results, 240, node.log)
+        for change, folder in bad.items():
+            uid = str(dcmread(files_below([folder])[0], stop_before_pixels=True).StudyInstanceUID)
+            answer = " ".join(node.ask("why", uid).split())
+            assert REASONS[change].lower() in answer.lower(), answer
