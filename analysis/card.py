@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.domain.findings import ModelIdentity, Target
-from analysis.model import Classifier, Estimator, Model, Performance, Range, TrainingRange
+from analysis.model import Classifier, Estimator, Model, Performance, Probe, Range, TrainingRange
 from analysis.statistics.calibration import Calibration
 from analysis.statistics.conformal import ConformalLimits
 
@@ -151,6 +151,7 @@ def _classifier_card(classifier: Classifier) -> dict[str, Any]:
             "distance_limit": training.distance_limit,
         },
         "performance": asdict(classifier.performance),
+        "probe": asdict(classifier.probe),
     }
 
 
@@ -183,6 +184,7 @@ def _classifier_of(part: Mapping[str, Any], estimators: Mapping[str, Estimator])
             values=dict(performance["values"]),
             intervals={name: (low, high) for name, (low, high) in performance["intervals"].items()},
         ),
+        probe=Probe(tuple(part["probe"]["values"]), float(part["probe"]["score"])),
     )
 
 

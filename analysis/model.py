@@ -10,7 +10,7 @@ from analysis.domain.findings import ModelIdentity, Target
 from analysis.statistics.calibration import Calibration
 from analysis.statistics.conformal import ConformalLimits
 
-__all__ = ["Classifier", "Estimator", "Model", "Performance", "Range", "TrainingRange", "raw_scores"]
+__all__ = ["Classifier", "Estimator", "Model", "Performance", "Probe", "Range", "TrainingRange", "raw_scores"]
 
 _PROBABILITY_FLOOR = 1e-3
 
@@ -80,6 +80,22 @@ class TrainingRange:
         return np.asarray(np.sqrt(np.einsum("ni,ij,nj->n", away, self.precision, away)))
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question with its known answer, to see whether an estimator still is what it was when it was trained.
+
+    Attributes
+    ----------
+    values : tuple of float
+        Features in the classifier's order; those of no patient.
+    score : float
+        What the estimator answered in training.
+    """
+
+    values: tuple[float, ...]
+    score: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Classifier:
     """The answer of one model to one target from one sequence.
@@ -108,6 +124,8 @@ class Classifier:
         Whom it knows.
     performance : Performance
         How well it does, for the card.
+    probe : Probe
+        Asked again when a bundle is loaded: other library versions may answer differently.
     """
 
     target: Target
@@ -121,6 +139,7 @@ class Classifier:
     conformal: ConformalLimits
     training: TrainingRange
     performance: Performance
+    probe: Probe
 
 
 @dataclass(frozen=True, slots=True, eq=False)

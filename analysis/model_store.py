@@ -12,15 +12,19 @@ which is why every report cites the bundle's digest.
 
 import io
 import json
+import warnings
 import zipfile
 from collections.abc import Iterator
 from hashlib import sha256
+from math import isclose
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from analysis.card import card_of, estimator_key, markdown_of, model_of
 from analysis.errors import ModelRejectedError
-from analysis.model import Classifier, Estimator, Model
+from analysis.model import Classifier, Estimator, Model, raw_scores
 from analysis.settings import FeatureSettings
 
 __all__ = ["TRUSTED_TYPES", "Classifier", "Model", "load", "save"]
@@ -49,6 +53,7 @@ TRUSTED_TYPES = frozenset(
 
 _CONTENT = ("card.json", "card.md", "model.skops")
 _CHECKSUMS = "SHA256"
+_TOLERANCE = 1e-6
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -110,9 +115,22 @@ def load(path: Path, features: FeatureSettings) -> Model:
         )
     estimators = _estimators(content["model.skops"], path.name)
     try:
-        return model_of(card, estimators, digest)
-    except (ValueError, KeyError, TypeError) as error:
+        model = model_of(card, estimators, digest)
+        _refuse_other_answers(model, path.name)
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise ModelRejectedError(f"the card of the model bundle {path.name} is not valid: {error}") from error
+    return model
+
+
+def _refuse_other_answers(model: Model, bundle: str) -> None:
+    """Ask every estimator what it was asked in training; another version of a library may have changed it."""
+    for (target, sequence), one in model.classifiers.items():
+        score = float(raw_scores(one.estimator, np.array([one.probe.values]))[0])
+        if not isclose(score, one.probe.score, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
+            raise ModelRejectedError(
+                f"{estimator_key(target, sequence)} in the model bundle {bundle} answers {score:g} where it "
+                f"answered {one.probe.score:g} in training (is another scikit-learn installed?); retrain it"
+            )
 
 
 def _checked(path: Path) -> tuple[dict[str, bytes], str]:
@@ -134,6 +152,7 @@ def _checked(path: Path) -> tuple[dict[str, bytes], str]:
 
 def _estimators(stored: bytes, bundle: str) -> dict[str, Estimator]:
     import skops.io  # takes seconds, which only those pay who need it
+    from sklearn.exceptions import InconsistentVersionWarning
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
@@ -144,7 +163,10 @@ def _estimators(stored: bytes, bundle: str) -> dict[str, Estimator]:
             raise ModelRejectedError(
                 f"the model bundle {bundle} holds types that are not trusted: {', '.join(unknown)}"
             )
-        loaded = skops.io.loads(stored, trusted=[])
+        with warnings.catch_warnings():
+            # That the version differs is no fault by itself: the probes tell whether the answers do.
+            warnings.simplefilter("ignore", InconsistentVersionWarning)
+            loaded = skops.io.loads(stored, trusted=[])
     except UntrustedTypesFoundException as error:
         raise ModelRejectedError(
             f"the model bundle {bundle} holds types that are not trusted: {error}"

@@ -6,17 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 from sklearn.covariance import ledoit_wolf
-from sklearn.model_selection import StratifiedKFold
 
 from analysis.domain.findings import ModelIdentity, Target
 from analysis.errors import RefusedError
 from analysis.feature_table import SEQUENCES, FeatureTable, SequenceTable
 from analysis.learn import KINDS, Learned, LearningSettings, learn, prepare
-from analysis.model import Classifier, Model, Performance, Range, TrainingRange
-from analysis.statistics.conformal import ConformalLimits, conformal_limits
-from analysis.statistics.proportion import wilson
-from analysis.statistics.resampling import bootstrap_weights, percentile_interval
-from analysis.statistics.roc import area, area_interval
+from analysis.model import Classifier, Model, Probe, Range, TrainingRange, raw_scores
+from analysis.nested import judge, performance_of
+from analysis.statistics.conformal import conformal_limits
 
 __all__ = ["DENSITY_THRESHOLDS_MG_CM3", "TrainingSettings", "train"]
 
@@ -24,7 +21,6 @@ DENSITY_THRESHOLDS_MG_CM3 = {Target.OSTEOPOROSIS: 80.0, Target.ABNORMAL_DENSITY:
 """QCT trabecular BMD below which a target holds: ACR practice parameter for QCT, lumbar spine."""
 
 _DISTANCE_QUANTILE = 0.99
-_BRIER_DRAWS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +120,9 @@ def _classifier(
     rows = sequence.available
     values, repeated, present = sequence.values[rows], sequence.repeated[rows], present[rows]
     learned = learn(prepare(values, present, settings.learning, repeated), settings.kinds, settings.learning)
-    judged = _judge(values, repeated, present, settings)
+    judged = judge(
+        values, repeated, present, kinds=settings.kinds, learning=settings.learning, folds=settings.folds
+    )
     return Classifier(
         target=target,
         sequence=name,
@@ -136,78 +134,9 @@ def _classifier(
         decision_threshold=learned.threshold,
         conformal=conformal_limits(judged.probabilities, present, settings.confidence),
         training=_training_range(learned, sequence, values[:, learned.columns]),
-        performance=_performance(judged, present, settings),
+        performance=performance_of(judged, present, settings.confidence),
+        probe=_probe(learned),
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Judged:
-    """Every patient as judged by a classifier that never saw that patient; arrays of shape (patients,)."""
-
-    probabilities: npt.NDArray[np.float64]
-    called: npt.NDArray[np.bool_]
-    fold: npt.NDArray[np.intp]
-
-
-def _judge(
-    values: npt.NDArray[np.float64],
-    repeated: npt.NDArray[np.float64],
-    present: npt.NDArray[np.bool_],
-    settings: TrainingSettings,
-) -> _Judged:
-    judged = _Judged(
-        np.empty(present.size), np.empty(present.size, dtype=np.bool_), np.empty(present.size, dtype=np.intp)
-    )
-    splitter = StratifiedKFold(settings.folds, shuffle=True, random_state=settings.learning.seed)
-    for number, (inside, outside) in enumerate(splitter.split(values, present)):
-        prepared = prepare(values[inside], present[inside], settings.learning, repeated[inside])
-        learned = learn(prepared, settings.kinds, settings.learning)
-        judged.probabilities[outside] = learned.probabilities(values[outside])
-        judged.called[outside] = judged.probabilities[outside] >= learned.threshold
-        judged.fold[outside] = number
-    return judged
-
-
-def _performance(judged: _Judged, present: npt.NDArray[np.bool_], settings: TrainingSettings) -> Performance:
-    right = judged.called == present
-    held, single = _conformal_outcome(judged, present, settings.confidence)
-    shares = {
-        "sensitivity": right[present],
-        "specificity": right[~present],
-        "accuracy": right,
-        "coverage": held,
-        "decided": single,
-    }
-    squares = (judged.probabilities - present) ** 2
-    rng = np.random.default_rng(settings.learning.seed)
-    drawn = bootstrap_weights(present, _BRIER_DRAWS, rng) @ squares / present.size
-    values = {"AUC": area(present, judged.probabilities), "Brier": float(squares.mean())}
-    intervals = {"AUC": area_interval(present, judged.probabilities), "Brier": percentile_interval(drawn)}
-    for name, hits in shares.items():
-        values[name] = float(hits.mean())
-        intervals[name] = wilson(int(hits.sum()), hits.size)
-    return Performance(int(present.size), int(present.sum()), values, intervals)
-
-
-def _conformal_outcome(
-    judged: _Judged, present: npt.NDArray[np.bool_], confidence: float
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Whether each patient's set holds the truth, and whether one answer, by limits of the other folds."""
-    held, single = np.empty(present.size, dtype=np.bool_), np.empty(present.size, dtype=np.bool_)
-    for row, (fold, probability) in enumerate(zip(judged.fold, judged.probabilities, strict=True)):
-        may_be_present, may_be_absent = _limits_without(judged, present, int(fold), confidence).answers(
-            float(probability)
-        )
-        held[row] = may_be_present if present[row] else may_be_absent
-        single[row] = may_be_present != may_be_absent
-    return held, single
-
-
-def _limits_without(
-    judged: _Judged, present: npt.NDArray[np.bool_], fold: int, confidence: float
-) -> ConformalLimits:
-    others = judged.fold != fold
-    return conformal_limits(judged.probabilities[others], present[others], confidence)
 
 
 def _training_range(
@@ -233,6 +162,12 @@ def _training_range(
         knows.precision,
         limit,
     )
+
+
+def _probe(learned: Learned) -> Probe:
+    scale = learned.estimator["scale"]
+    values = scale.mean_ + scale.scale_ / 2
+    return Probe(tuple(values.tolist()), float(raw_scores(learned.estimator, values[None, :])[0]))
 
 
 def _range(values: npt.NDArray[np.float64]) -> Range | None:
@@ -284,6 +219,7 @@ def _remarks(table: FeatureTable, settings: TrainingSettings) -> tuple[str, ...]
     )
     return (
         chosen,
+        "KNN and SVM keep selected features of training patients, without identifiers, inside model.skops.",
         steady,
         "The interval of a probability tells how well the calibration curve is known (Wald, 95 %).",
         "It does not hold what another training cohort would have changed in the classifier.",

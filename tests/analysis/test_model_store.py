@@ -1,11 +1,13 @@
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn
 import skops.io
 from sklearn.tree import DecisionTreeClassifier
 
@@ -138,3 +140,26 @@ def test_the_card_says_first_that_data_were_simulated(bundle: Path) -> None:
     lines = (bundle / "card.md").read_text().splitlines()
     assert "simulated data" in lines[2]
     assert "not for clinical use" in lines[2].lower()
+
+
+def test_another_scikit_learn_is_no_fault_while_it_answers_the_same(
+    bundle: Path,
+) -> None:
+    with zipfile.ZipFile(bundle / "model.skops") as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert sklearn.__version__.encode() in files["schema.json"]
+    files["schema.json"] = files["schema.json"].replace(sklearn.__version__.encode(), b"1.8.0")
+    with zipfile.ZipFile(bundle / "model.skops", "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    sign(bundle)
+    assert load(bundle, FeatureSettings()).classifiers.keys() == quick_model().classifiers.keys()
+
+
+def test_an_estimator_that_answers_otherwise_than_in_training_is_refused(bundle: Path) -> None:
+    card = json.loads((bundle / "card.json").read_text())
+    card["classifiers"][2]["probe"]["score"] += 0.001
+    (bundle / "card.json").write_text(json.dumps(card))
+    sign(bundle)
+    with pytest.raises(ModelRejectedError, match=r"answers .* where it answered .* in training"):
+        load(bundle, FeatureSettings())

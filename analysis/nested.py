@@ -1,0 +1,118 @@
+"""Nested cross-validation: what a training recipe is worth on patients that it has not seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import StratifiedKFold
+
+from analysis.learn import LearningSettings, learn, prepare
+from analysis.model import Performance
+from analysis.statistics.conformal import ConformalLimits, conformal_limits
+from analysis.statistics.proportion import wilson
+from analysis.statistics.resampling import bootstrap_weights, percentile_interval
+from analysis.statistics.roc import area, area_interval
+
+__all__ = ["Judged", "judge", "performance_of"]
+
+_BRIER_DRAWS = 2000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Every patient as judged by a classifier that never saw that patient.
+
+    Attributes
+    ----------
+    probabilities : ndarray of shape (patients,)
+        Calibrated.
+    called : ndarray of bool, shape (patients,)
+        Whether the target was called present, by the threshold of that classifier.
+    fold : ndarray of int, shape (patients,)
+        In which fold the patient was held out.
+    """
+
+    probabilities: npt.NDArray[np.float64]
+    called: npt.NDArray[np.bool_]
+    fold: npt.NDArray[np.intp]
+
+
+def judge(
+    values: npt.NDArray[np.float64],
+    repeated: npt.NDArray[np.float64],
+    present: npt.NDArray[np.bool_],
+    *,
+    kinds: Sequence[str],
+    learning: LearningSettings,
+    folds: int,
+) -> Judged:
+    """Hold every patient out once, and learn from the others, tuning and calibration included.
+
+    Parameters
+    ----------
+    values, repeated : ndarray of shape (patients, features)
+        As `analysis.learn.prepare` takes them.
+    present : ndarray of bool, shape (patients,)
+        The target.
+    kinds : sequence of str
+        Of model to choose from.
+    learning : LearningSettings
+        What happens inside.
+    folds : int
+        Outer folds.
+    """
+    judged = Judged(
+        np.empty(present.size), np.empty(present.size, dtype=np.bool_), np.empty(present.size, dtype=np.intp)
+    )
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=learning.seed)
+    for number, (inside, outside) in enumerate(splitter.split(values, present)):
+        prepared = prepare(values[inside], present[inside], learning, repeated[inside])
+        learned = learn(prepared, kinds, learning)
+        judged.probabilities[outside] = learned.probabilities(values[outside])
+        judged.called[outside] = judged.probabilities[outside] >= learned.threshold
+        judged.fold[outside] = number
+    return judged
+
+
+def performance_of(judged: Judged, present: npt.NDArray[np.bool_], confidence: float) -> Performance:
+    """Return the figures of the card: DeLong's, Wilson's and bootstrap intervals of 95 %."""
+    right = judged.called == present
+    held, single = _conformal_outcome(judged, present, confidence)
+    shares = {
+        "sensitivity": right[present],
+        "specificity": right[~present],
+        "accuracy": right,
+        "coverage": held,
+        "decided": single,
+    }
+    squares = (judged.probabilities - present) ** 2
+    rng = np.random.default_rng(0)
+    drawn = bootstrap_weights(present, _BRIER_DRAWS, rng) @ squares / present.size
+    values = {"AUC": area(present, judged.probabilities), "Brier": float(squares.mean())}
+    intervals = {"AUC": area_interval(present, judged.probabilities), "Brier": percentile_interval(drawn)}
+    for name, hits in shares.items():
+        values[name] = float(hits.mean())
+        intervals[name] = wilson(int(hits.sum()), hits.size)
+    return Performance(int(present.size), int(present.sum()), values, intervals)
+
+
+def _conformal_outcome(
+    judged: Judged, present: npt.NDArray[np.bool_], confidence: float
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Whether each patient's set holds the truth, and whether one answer, by limits of the other folds."""
+    held, single = np.empty(present.size, dtype=np.bool_), np.empty(present.size, dtype=np.bool_)
+    for row, (fold, probability) in enumerate(zip(judged.fold, judged.probabilities, strict=True)):
+        may_be_present, may_be_absent = _limits_without(judged, present, int(fold), confidence).answers(
+            float(probability)
+        )
+        held[row] = may_be_present if present[row] else may_be_absent
+        single[row] = may_be_present != may_be_absent
+    return held, single
+
+
+def _limits_without(
+    judged: Judged, present: npt.NDArray[np.bool_], fold: int, confidence: float
+) -> ConformalLimits:
+    others = judged.fold != fold
+    return conformal_limits(judged.probabilities[others], present[others], confidence)
