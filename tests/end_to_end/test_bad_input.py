@@ -55,7 +55,7 @@ REASONS: dict[Change, str] = {
     missing_slice: "a slice is missing",
     two_at_one_place: "two slices lie at one place",
     after_contrast: "contrast",
-    of_the_head: "head",
+    of_the_head: "not the lumbar spine",
     a_ct: "CT",
 }
 
