@@ -18,7 +18,7 @@ from node.errors import PermanentError
 from node.instance_store import DiskInstanceStore
 from node.ledger import Ledger
 from node.observe import get_log
-from node.ports import Clock
+from node.ports import Clock, Worker
 from node.receive import Listener
 from node.reconcile import reconcile
 from node.retention import purge
@@ -46,6 +46,8 @@ class Node:
         The time; tests move theirs.
     analyse_study, examine_study : str, optional
         What the worker processes run, "module:function".
+    make_worker : callable, optional
+        From the name of a function and a memory limit to what runs it.
     sweep_s : float, optional
         How often the sweeps look for what is due.
 
@@ -63,6 +65,7 @@ class Node:
         clock: Clock | None = None,
         analyse_study: str = "node.analyse:analyse_files",
         examine_study: str = "node.examine:examine",
+        make_worker: Callable[[str, int | None], Worker] = WorkerProcess,
         sweep_s: float = _SWEEP_S,
     ) -> None:
         self.configuration = configuration
@@ -95,9 +98,9 @@ class Node:
             log=self._log,
         )
         self._schedule = Schedule(self._clock, self._log)
-        self._examiner: WorkerProcess[Examination] = WorkerProcess(examine_study)
-        self._workers: list[WorkerProcess[Outcome]] = [
-            WorkerProcess(analyse_study, memory_limit_mb=configuration.engine.memory_limit_mb)
+        self._examiner = make_worker(examine_study, None)
+        self._workers = [
+            make_worker(analyse_study, configuration.engine.memory_limit_mb)
             for _ in range(configuration.engine.processes)
         ]
 
@@ -160,7 +163,7 @@ class Node:
             instance_store=self.instance_store,
             traffic=self._listener.traffic,
             clock=self._clock,
-            examine=lambda paths: self._examiner.call(paths, time_limit_s=_EXAMINATION_LIMIT_S),
+            examine=self._examine,
             attempts=settings.engine.attempts,
             stopping=self._stopping,
             log=self._log,
@@ -174,11 +177,16 @@ class Node:
             self._schedule.every(self._sweep_s, name, courier.sweep)
         self._schedule.every(_RETENTION_SWEEP_S, "retention", self._purge)
 
-    def _analyst(self, worker: "WorkerProcess[Outcome]") -> Analyst:
+    def _examine(self, paths: Sequence[Path]) -> Examination:
+        examination: Examination = self._examiner.call(paths, time_limit_s=_EXAMINATION_LIMIT_S)
+        return examination
+
+    def _analyst(self, worker: Worker) -> Analyst:
         limit_s = self.configuration.engine.time_limit_s
 
         def analyse_elsewhere(paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
-            return worker.call(paths, configuration, out, time_limit_s=limit_s)
+            outcome: Outcome = worker.call(paths, configuration, out, time_limit_s=limit_s)
+            return outcome
 
         return Analyst(
             store=self.store,

@@ -90,7 +90,9 @@ class Reader:
 
     def fault(self, table: str, key: str, message: str) -> None:
         """Note a fault at a key, or at its table where the key is not written."""
-        line = self._lines.get((table, key)) or self._lines.get((table, "")) or self._lines.get(("", key))
+        # A name that should be a table may be written as a key instead.
+        places = ((table, key), (table, ""), ("", table.removesuffix("[1]")))
+        line = next((self._lines[place] for place in places if place in self._lines), None)
         where = f"{self._name}:{line}" if line else self._name
         self.faults.append(f"{where}: {message}")
 

@@ -1,6 +1,7 @@
 """What receiving and sending share of the DICOM network: contexts, socket options, quiet logs."""
 
 import socket
+from contextlib import suppress
 from typing import Any
 
 from pydicom.uid import (
@@ -23,6 +24,7 @@ from pydicom.uid import (
 from pynetdicom import AllStoragePresentationContexts, _config, build_context
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
+from pynetdicom.transport import AssociationSocket
 
 from node.observe import quieten_libraries
 
@@ -52,6 +54,21 @@ _PREFERRED = (
 # pynetdicom's own handlers format every message for a log that is switched off anyway.
 _config.LOG_HANDLER_LEVEL = "none"
 quieten_libraries()
+
+
+def _close(self: AssociationSocket) -> None:
+    """Close a socket, connected or not.
+
+    pynetdicom 3.0.4 shuts it down first and forgets to close it where that fails, as it does for a connection
+    that was never made: each try at a PACS that is down would leave a descriptor to the garbage collector.
+    """
+    if self.socket is not None:
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+AssociationSocket._shutdown_socket = _close  # noqa: SLF001 - see `_close`
 
 
 class _SharedContexts(list[PresentationContext]):

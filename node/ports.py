@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from node.domain.assembly import Patience
 from node.domain.delivery import DeliveryState
@@ -22,7 +22,7 @@ from node.domain.records import (
 )
 from node.domain.study import StudyEvent, StudyState
 
-__all__ = ["Clock", "InstanceStore", "Outbox", "Store", "Traffic"]
+__all__ = ["Clock", "InstanceStore", "Outbox", "Store", "Traffic", "Worker"]
 
 
 class Clock(Protocol):
@@ -38,6 +38,26 @@ class Traffic(Protocol):
 
     def is_open(self, study_uid: str) -> bool:
         """Tell whether an association that brought instances of this study is still open."""
+        ...
+
+
+class Worker(Protocol):
+    """Runs one function elsewhere, and survives whatever that function does."""
+
+    def start(self) -> None:
+        """Get ready, so that the first call need not wait for it."""
+        ...
+
+    def call(self, *arguments: object, time_limit_s: float) -> Any:  # noqa: ANN401 - whatever the function gives
+        """Call the function; `WorkerLostError` if it was lost, `RefusedError` as it refused."""
+        ...
+
+    def interrupt(self) -> None:
+        """End a running call from another thread, for good."""
+        ...
+
+    def stop(self) -> None:
+        """End for good, once nobody calls any more."""
         ...
 
 

@@ -1,15 +1,21 @@
 """What the tests of the node share: small objects, a receiving PACS, analyses that end as a test wants."""
 
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     MRImageStorage,
@@ -19,6 +25,7 @@ from pynetdicom import AE, evt
 from node.app import Node
 from node.config import AssemblySettings, Configuration, DeliverySettings, Destination, default
 from node.domain.study import StudyState
+from node.worker import WorkerProcess
 from tests.node.analyses import CLASSES
 
 STUDY = "1.2.826.0.1.1"
@@ -54,6 +61,19 @@ def slice_of(
     return dataset
 
 
+def encode(dataset: Dataset, syntax: str) -> bytes:
+    """Encode a dataset as it travels: without file meta information."""
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR = syntax == ImplicitVRLittleEndian
+    buffer.is_little_endian = syntax != ExplicitVRBigEndian
+    write_dataset(buffer, dataset)
+    data = buffer.getvalue()
+    if syntax == DeflatedExplicitVRLittleEndian:
+        compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        data = compressor.compress(data) + compressor.flush()
+    return data
+
+
 @dataclass(slots=True)
 class Pacs:
     """A receiving PACS on loopback that answers as it is told.
@@ -64,11 +84,14 @@ class Pacs:
         From the number of the request (0 for the first) to the status it answers.
     classes : tuple of str
         SOP classes it accepts.
+    abort_at : int
+        Number of the request at which it aborts the association, without storing it.
     """
 
     status: Callable[[int], int] = lambda _number: 0
     classes: tuple[str, ...] = tuple(CLASSES.values())
     port: int = 0
+    abort_at: int = -1
     received: list[Dataset] = field(default_factory=list)
     associations: int = 0
     _requests: int = 0
@@ -100,6 +123,9 @@ class Pacs:
     def _store(self, event: evt.Event) -> int:
         status = self.status(self._requests)
         self._requests += 1
+        if self._requests - 1 == self.abort_at:
+            event.assoc.abort()
+            return 0xC000
         if status == 0 or status >> 8 == 0xB0:
             dataset = event.dataset
             dataset.file_meta = event.file_meta
@@ -138,14 +164,43 @@ def quick(directory: Path, *destinations: Destination, **sections: Any) -> Confi
     )
 
 
+class InThread:
+    """A worker that is no process: quick to start, and good for every analysis that ends by itself."""
+
+    def __init__(self, function: str, _memory_limit_mb: int | None) -> None:
+        module, _, name = function.partition(":")
+        self._function = getattr(import_module(module), name)
+
+    def start(self) -> None:
+        """There is nothing to start."""
+
+    def call(self, *arguments: object, time_limit_s: float) -> Any:
+        assert time_limit_s > 0
+        return self._function(*arguments)
+
+    def interrupt(self) -> None:
+        """There is nothing to interrupt."""
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+
 def quick_node(
-    configuration: Configuration, *, analyse: str = "report", examine: str = "examine_as_pair"
+    configuration: Configuration,
+    *,
+    analyse: str = "report",
+    examine: str = "examine_as_pair",
+    processes: bool = False,
 ) -> Node:
-    """Make a node whose sweeps run often, with one of `tests.node.analyses` for its science."""
+    """Make a node whose sweeps run often, with one of `tests.node.analyses` for its science.
+
+    Only a test of worker processes pays the seconds that they take to start.
+    """
     return Node(
         configuration,
         analyse_study=f"tests.node.analyses:{analyse}",
         examine_study=f"tests.node.analyses:{examine}",
+        make_worker=WorkerProcess if processes else InThread,
         sweep_s=0.05,
     )
 

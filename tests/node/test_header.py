@@ -5,8 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -18,23 +16,12 @@ from pydicom.uid import (
 )
 
 from node.domain.header import UnreadableHeaderError, read_identity
+from tests.node.nodes import encode
 
 SYNTAXES = [
     ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian,
     JPEG2000Lossless,
 ]  # fmt: skip
-
-
-def encode(dataset: Dataset, syntax: str) -> bytes:
-    buffer = DicomBytesIO()
-    buffer.is_implicit_VR = syntax == ImplicitVRLittleEndian
-    buffer.is_little_endian = syntax != ExplicitVRBigEndian
-    write_dataset(buffer, dataset)
-    data = buffer.getvalue()
-    if syntax == DeflatedExplicitVRLittleEndian:
-        compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-        data = compressor.compress(data) + compressor.flush()
-    return data
 
 
 def nested(depth: int) -> Dataset:

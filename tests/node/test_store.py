@@ -1,9 +1,11 @@
 """The store against a model: whatever happens in whatever order, it tells what a dictionary would."""
 
+# ruff: noqa: D102 - the rules of the state machine are named by what happens
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -206,6 +208,8 @@ def test_two_workers_never_lease_one_study(store: SqlStore) -> None:
 
 @dataclass
 class ModelStudy:
+    """What the store should tell of a study."""
+
     state: StudyState = StudyState.RECEIVING
     revision: int = 0
     token: str = ""
@@ -214,6 +218,8 @@ class ModelStudy:
 
 @dataclass
 class Model:
+    """What the store should tell."""
+
     studies: dict[str, ModelStudy] = field(default_factory=dict)
     sent: list[tuple[str, str]] = field(default_factory=list)
 
@@ -380,7 +386,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
     def history_walks_the_table(self) -> None:
         for uid in self.model.studies:
             steps = self.store.history(uid)
-            for before, after in zip(steps, steps[1:], strict=False):
+            for before, after in pairwise(steps):
                 assert TRANSITIONS[before.state, after.event] is after.state
 
     @invariant()

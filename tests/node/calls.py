@@ -1,0 +1,29 @@
+"""What the tests of the worker process call in it."""
+
+import ctypes
+import os
+import time
+
+from analysis.errors import ModelRejectedError, RefusedError
+
+
+def call(what: str) -> object:
+    """Do one thing a process can do."""
+    match what:
+        case "pid":
+            return os.getpid()
+        case "refuse":
+            raise RefusedError("one", "two")
+        case "fault":
+            raise ValueError("PLANTED^NAME")
+        case "reject":
+            raise ModelRejectedError("the checksum differs")
+        case "die":
+            os._exit(7)
+        case "segfault":
+            ctypes.string_at(0)
+        case "hang":
+            time.sleep(3600)
+        case "eat":
+            return len(bytearray(2**36))
+    return None
