@@ -169,6 +169,26 @@ def test_every_lumbar_body_lies_whole_within_the_image(seed: int) -> None:
         assert 0 < columns.min() <= columns.max() < 95, level
 
 
+def test_left_of_the_patient_is_left_in_the_image() -> None:
+    maps = anatomy()
+    left = np.broadcast_to((maps.lateral_mm > 0)[:, None, None], maps.fat.shape).astype(np.float32)
+    lit = replace(maps, water=np.zeros_like(maps.water), fat=left)
+    series = simulate(patient(), SIEMENS, small(SIEMENS.t1), np.random.default_rng(1), lit)
+    size = series.volume.grid.shape[1]
+    for number, image_ in enumerate(series.volume.voxels):
+        x_mm = series.volume.grid.to_mm((number, size // 2, size // 2))[0]
+        if abs(x_mm) > 6:
+            bright = image_[size // 4 : -size // 4, size // 4 : -size // 4].mean() > 100
+            assert bright == (x_mm > 0)
+
+
+def test_the_aorta_lies_to_the_left_of_the_vena_cava() -> None:
+    maps = anatomy()
+    blood = (maps.tissue == Tissue.BLOOD) & (maps.up_mm > 20)[None, :, None]
+    planes = np.broadcast_to(maps.lateral_mm[:, None, None], blood.shape)
+    assert planes[blood & (maps.water < 0.04)].mean() > planes[blood & (maps.water > 0.1)].mean() + 10
+
+
 def test_csf_lies_behind_the_bodies_and_outside_of_them() -> None:
     series = image(Contrast.T2)
     assert not series.labels[series.csf].any()
