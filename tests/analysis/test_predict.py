@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
@@ -169,12 +171,12 @@ def test_a_fracture_in_a_body_that_was_left_out_does_not_stop_it_but_is_told() -
 
 
 def test_without_the_csf_a_model_of_body_referenced_features_still_answers() -> None:
-    settings = AnalysisSettings(features=FeatureSettings(reference="body"))
+    by_body = AnalysisSettings(features=FeatureSettings(reference="body"))
     series = tuple(
         replace(found, bone_quality=replace(found.bone_quality, score=None, csf_signal=None))
         for found in study()
     )
-    assert all(one.probability is not None for one in predict(series, DECIDED, settings))
+    assert all(one.probability is not None for one in predict(series, DECIDED, by_body))
 
 
 def test_both_answers_in_the_set_are_indeterminate() -> None:
@@ -211,3 +213,34 @@ def test_an_answer_takes_less_than_a_fifth_of_a_second() -> None:
     started = time.perf_counter()
     answer(series)
     assert time.perf_counter() - started < 0.2
+
+
+SETTLED = study()
+
+
+@settings(max_examples=50)
+@given(
+    te=st.none() | st.floats(0.1, 500),
+    tr=st.none() | st.floats(1, 20000),
+    certain=st.booleans(),
+    csf=st.floats(0, 1),
+    shift=st.floats(-1e6, 1e6),
+    sequences=st.sets(st.sampled_from(["T1", "T2"]), min_size=1),
+)
+def test_whatever_was_measured_there_is_an_answer_or_a_reason(
+    *, te: float | None, tr: float | None, certain: bool, csf: float, shift: float, sequences: set[str]
+) -> None:
+    series = []
+    for found in SETTLED:
+        if found.identification.contrast.value in sequences:
+            acquired = with_facts(found, echo_time_ms=te, repetition_time_ms=tr)
+            changed = with_segmentation(acquired, levels_certain=certain)
+            values = {name: value + shift for name, value in found.patient_features.items()}
+            quality = replace(found.bone_quality, csf_quality=csf)
+            series.append(replace(changed, patient_features=values, bone_quality=quality))
+    answers = predict(tuple(series), quick_model(), AnalysisSettings())
+    assert [one.target for one in answers] == list(Target)
+    for one in answers:
+        decided = one.verdict is not Verdict.INDETERMINATE
+        assert decided == (one.probability is not None) == (one.interval is not None)
+        assert decided or one.reasons
