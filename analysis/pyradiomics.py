@@ -172,13 +172,18 @@ def _classes() -> dict[str, Any]:
     from radiomics import getFeatureClasses
 
     classes = getFeatureClasses()
-    return {name: _sharing_bins(classes[name]) for name in ("shape", *_TEXTURE)}
+    return {name: _sharing(classes[name]) for name in ("shape", *_TEXTURE)}
 
 
-def _sharing_bins(feature_class: _Plain) -> _Plain:
-    """Let one class take the bins that another made of the same region."""
+def _sharing(feature_class: _Plain) -> _Plain:
+    """Let one class take the bins that another made of the same region, and list its features only once."""
+    names = feature_class.getFeatureNames()
 
     class Sharing(feature_class):  # type: ignore[misc]  # pyradiomics ships no types
+        @classmethod
+        def getFeatureNames(cls) -> dict[str, bool]:  # noqa: N802 - its name
+            return dict(names)
+
         def _applyBinning(self, matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:  # noqa: N802 - its name
             shared = self.settings["shared_bins"]
             if not shared:

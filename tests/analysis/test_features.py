@@ -228,10 +228,8 @@ def _agrees(value: float, reference: str, tolerance: str) -> bool:
     if tolerance:
         return abs(value - float(reference)) <= float(tolerance)
     # Without a tolerance, the consensus value holds to its three significant digits.
-    return (
-        abs(value - float(reference))
-        <= 0.5 * 10.0 ** (np.floor(np.log10(abs(float(reference)))) - 2) * 1.0001
-    )
+    half_a_digit = 0.5 * math.pow(10.0, math.floor(math.log10(abs(float(reference)))) - 2)
+    return abs(value - float(reference)) <= half_a_digit * 1.0001
 
 
 def test_the_consensus_values_of_the_ibsi_are_met() -> None:

@@ -1,0 +1,67 @@
+"""Compare the time of our features with that of plain pyradiomics for each body in turn.
+
+Run ``uv run python -m tests.benchmarks.bench_features``, on a machine that does nothing else. Both get the
+same prepared image of usual size, with five bodies, and the same settings; the values are equal to 1e-6, as
+tests/analysis/test_features.py holds. No test asserts a time.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import median
+from time import perf_counter, process_time
+
+from rich.console import Console
+from rich.table import Table
+
+from analysis.domain.segmentation import CsfSample
+from analysis.features import prepare
+from analysis.pyradiomics import calculate, extractor
+from analysis.settings import FeatureSettings
+from tests.analysis.synthetic_bodies import LUMBAR, csf_on, grid, labels_on, segmentation_of, textured
+
+
+def main() -> None:
+    """Print both times, and their ratio."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--wavelet", action="store_true", help="add the wavelet filter to the default ones")
+    chosen = options.parse_args()
+    settings = FeatureSettings()
+    if chosen.wavelet:
+        settings = replace(settings, filters=(*settings.filters, "Wavelet"))
+    where = grid((15, 384, 384), (4.4, 0.72, 0.72))
+    labels = labels_on(where)
+    segmentation = segmentation_of(labels, where, csf=CsfSample(csf_on(where), 1.0))
+    volume = textured(labels, where)
+
+    (image, mask), *_ = [prepare(volume, segmentation, settings) for _ in range(2)]
+    plain = extractor(settings)
+    prepared = _time(lambda: prepare(volume, segmentation, settings), chosen.repeats)
+    ours = _time(lambda: calculate(plain, image, mask), chosen.repeats)
+    theirs = _time(lambda: [plain.execute(image, mask, label=int(level)) for level in LUMBAR], chosen.repeats)
+
+    table = Table("", "wall, s", "CPU, s")
+    table.add_row("preparing the image, in both cases", *(f"{one:.2f}" for one in prepared))
+    table.add_row("plain pyradiomics, body by body", *(f"{one:.2f}" for one in theirs))
+    table.add_row("analysis.pyradiomics.calculate", *(f"{one:.2f}" for one in ours))
+    table.add_row(
+        "ratio", *(f"{plainly / quickly:.1f}" for plainly, quickly in zip(theirs, ours, strict=True))
+    )
+    Console().print(table)
+
+
+def _time(work: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Median wall and CPU time of some repeats, after one that fills caches."""
+    work()
+    wall, cpu = [], []
+    for _ in range(repeats):
+        began = perf_counter(), process_time()
+        work()
+        wall.append(perf_counter() - began[0])
+        cpu.append(process_time() - began[1])
+    return median(wall), median(cpu)
+
+
+if __name__ == "__main__":
+    main()
