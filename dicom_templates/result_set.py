@@ -9,6 +9,7 @@ from pydicom import Dataset
 from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
+from dicom_templates.compose import compose, compose_refusal
 from dicom_templates.finish import finish
 from dicom_templates.measurement_report import measurement_content
 from dicom_templates.options import ReportOptions, SrClass
@@ -18,7 +19,7 @@ from dicom_templates.segmentation import SegmentNumbers, segmentation_object
 from dicom_templates.series_description import describe
 from dicom_templates.source_series import SourceSeries, source_series
 from dicom_templates.sr_document import evidence, sr_document
-from dicom_templates.study_report import StudyReport, compose, compose_refusal
+from dicom_templates.study_report import StudyReport
 from dicom_templates.summary_image import summary_object
 from dicom_templates.summary_picture import draw_summary
 from dicom_templates.text_report import text_content

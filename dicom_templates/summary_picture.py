@@ -311,6 +311,11 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
             canvas.text((x + 24, top + 54), value, size=20, colour=_BRIGHT, bold=True)
         x += 110
     score = next((one.score for one in report.bone_quality if one.contrast is Contrast.T1), None)
+    if score is not None:
+        words = report.texts("this_patient")
+        canvas.text((_RIGHT - 16, top + 54), words, size=12, colour=_BODY, anchor="rs")
+        bar = _RIGHT - 24 - canvas.width_of(words, size=12)
+        canvas.line([(bar, top + 43), (bar, top + 56)], colour=_BODY, width=2.0)
     _vbq_scale(canvas, report, score, top + 66)
     return top + height
 
@@ -339,14 +344,6 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: fl
     if score is not None:
         x = at(score)
         canvas.line([(x, top - 4), (x, top + 84)], colour=_BODY, width=2.0)
-        right_half = x > (left + right) / 2
-        canvas.text(
-            (x - 6 if right_half else x + 6, top - 8),
-            report.texts("this_patient"),
-            size=11.5,
-            colour=_BODY,
-            anchor="rs" if right_half else "ls",
-        )
     left = _CARD_LEFT + 16
     canvas.paragraph(
         (left, top + 117),

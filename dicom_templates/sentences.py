@@ -1,0 +1,178 @@
+"""The lines of each section of a report."""
+
+from analysis.domain.acquisition import AcquisitionFacts, Contrast
+from analysis.domain.findings import Findings, SeriesFindings
+from analysis.domain.segmentation import Level
+from dicom_templates.levels import level_names
+from dicom_templates.report_texts import Texts
+from dicom_templates.study_report import VBQ_BY_DECADE, Answer, BoneQualityLine, LevelRow
+
+__all__ = [
+    "about_lines",
+    "acquisition",
+    "caveat_lines",
+    "finding_lines",
+    "image_lines",
+    "qualities",
+    "result_lines",
+]
+
+
+def result_lines(
+    answers: tuple[Answer, ...], bone_quality: tuple[BoneQualityLine, ...], texts: Texts
+) -> tuple[str, ...]:
+    """Write the answers, the bone quality scores, and what they are not."""
+    lines = [_answer_sentence(answer, texts) for answer in answers] or [texts("no_model")]
+    lines += [_with_concerns(line.sentence, line.concerns) for line in bone_quality]
+    return (*lines, texts("not_for_short"))
+
+
+def _answer_sentence(answer: Answer, texts: Texts) -> str:
+    head = f"{answer.name}: {answer.verdict_text.upper()}"
+    if answer.value:
+        told = [texts("probability", value=answer.value), answer.interval]
+        told.append(texts("threshold", value=texts.percent(answer.threshold)))
+    else:
+        told = [texts("no_number")]
+    told += [answer.definition, answer.basis]
+    sentence = f"{head}; {', '.join(part for part in told if part)}."
+    return _with_concerns(sentence, answer.reasons)
+
+
+def _with_concerns(sentence: str, concerns: tuple[str, ...]) -> str:
+    return f"{sentence} [{'; '.join(concerns)}]" if concerns else sentence
+
+
+def caveat_lines(found: SeriesFindings, texts: Texts) -> tuple[str, ...]:
+    """Say what was excluded and what is doubtful in one series, the gravest first."""
+    contrast = found.identification.contrast.value
+    segmentation = found.segmentation
+    lines: list[str] = []
+    if not segmentation.levels_certain:
+        confidence = texts.percent(segmentation.level_confidence)
+        lines.append(texts("uncertain_levels", contrast=contrast, confidence=confidence))
+    names = level_names(found, texts("numbered_body", number="{number}"))
+    lumbar = [region for region in segmentation.regions if region.level.lumbar]
+    for region in sorted(lumbar, key=lambda region: region.usable):
+        if region.usable and not region.concerns:
+            continue
+        key = "level_concern" if region.usable else "level_excluded"
+        reason = "; ".join(region.concerns) or texts("no_reason")
+        lines.append(texts(key, level=names[region.level], contrast=contrast, reason=reason))
+    if segmentation.levels_certain:
+        lines.extend(
+            texts("level_excluded", level=level.name, contrast=contrast, reason=texts("level_not_found"))
+            for level in Level
+            if level.lumbar and level not in names
+        )
+    lines.extend(
+        texts("series_concern", contrast=contrast, reason=reason) for reason in segmentation.concerns
+    )
+    return tuple(lines)
+
+
+def finding_lines(
+    findings: Findings, levels: tuple[LevelRow, ...], caveats: tuple[str, ...], texts: Texts
+) -> tuple[str, ...]:
+    """Write what was excluded, what was measured, and what it can be compared with."""
+    measured = tuple(
+        texts(
+            "level_measured",
+            level=row.name,
+            contrast=row.contrast,
+            volume=row.volume,
+            signal=row.signal,
+            vbq=row.vbq,
+        )
+        for row in levels
+    )
+    return (*caveats, *measured, *_vbq_reference(findings, texts))
+
+
+def _vbq_reference(findings: Findings, texts: Texts) -> tuple[str, ...]:
+    lines = []
+    if findings.of(Contrast.T1) is not None:
+        values = ", ".join(
+            f"{start}-{start + 9}: {texts.number(mean, 2)} ± {texts.number(spread, 2)}"
+            for start, mean, spread in VBQ_BY_DECADE
+        )
+        lines.append(texts("vbq_reference_t1", values=values))
+    if findings.of(Contrast.T2) is not None:
+        lines.append(texts("vbq_reference_t2"))
+    return (*lines, texts("vbq_caution"))
+
+
+def image_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
+    """Write which series were used, how good they are, and which were set aside and why."""
+    lines = [line for found in findings.series for line in _series_lines(found, texts)]
+    lines += [
+        texts("series_set_aside", description=one.description, reason="; ".join(one.reasons))
+        for one in findings.set_aside
+    ]
+    return (*lines, texts("why_sequence"))
+
+
+def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
+    contrast = found.identification.contrast.value
+    reasons = found.identification.reasons
+    used = texts(
+        "series_used",
+        contrast=contrast,
+        plane=texts("sagittal"),
+        slices=str(found.source.volume.grid.shape[0]),
+        facts=acquisition(found.source.facts, texts),
+        reason=reasons[-1] if reasons else "-",
+    )
+    quality = texts(
+        "series_quality",
+        contrast=contrast,
+        method=found.segmentation.method,
+        **qualities(found, texts),
+    )
+    return used, quality
+
+
+def qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
+    """Write how far outlines, level names and CSF of a series can be trusted."""
+    lumbar = [region.quality for region in found.segmentation.regions if region.level.lumbar]
+    return {
+        "quality": texts.percent(sum(lumbar) / len(lumbar)) if lumbar else "-",
+        "confidence": texts.percent(found.segmentation.level_confidence),
+        "csf": texts.percent(found.bone_quality.csf_quality),
+    }
+
+
+def about_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
+    """Write who made the result, with which model, and the digests of everything decisive."""
+    model = findings.model
+    lines = [texts("not_for")]
+    if model is not None:
+        lines += [
+            texts("model", name=model.name, version=model.version),
+            texts("cohort", cohort=model.cohort),
+            texts("intended_use", use=model.intended_use),
+        ]
+    lines.append(texts("software", software=findings.software))
+    if model is not None:
+        lines.append(texts("digest_model", digest=model.digest))
+    lines.append(texts("digest_configuration", digest=findings.configuration_digest))
+    lines += [
+        texts("digest_input", contrast=found.identification.contrast.value, digest=found.source.digest)
+        for found in findings.series
+    ]
+    return tuple(lines)
+
+
+def acquisition(facts: AcquisitionFacts, texts: Texts) -> str:
+    """Write the facts that decided the weighting: "TR 550 ms, TE 10 ms, 1.5 T"."""
+    told = [
+        f"{name} {texts.number(value, digits)}{unit}"
+        for name, value, digits, unit in (
+            ("TR", facts.repetition_time_ms, 0, " ms"),
+            ("TE", facts.echo_time_ms, 0, " ms"),
+            ("TI", facts.inversion_time_ms, 0, " ms"),
+            ("", facts.field_strength_t, 1, " T"),
+        )
+        if value
+    ]
+    return ", ".join(one.strip() for one in told)
