@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
