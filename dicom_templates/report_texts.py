@@ -139,10 +139,6 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "volume": {"en": "Volume", "de": "Volumen"},
         "signal": {"en": "Median signal", "de": "Medianes Signal"},
         "excluded": {"en": "excluded", "de": "ausgeschlossen"},
-        "all_used": {
-            "en": "All {count} bodies were used.",
-            "de": "Alle {count} Wirbelkörper wurden verwendet.",
-        },
         "uncertain_levels": {
             "en": "The names of the levels in {contrast} are not certain ({confidence}); bodies are numbered "
             "from cranial to caudal instead.",
@@ -201,7 +197,6 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "study_of": {"en": "Study of {date}", "de": "Untersuchung vom {date}"},
         "mid_sagittal": {"en": "mid-sagittal", "de": "mediansagittal"},
         "no_series": {"en": "no {contrast} series analysed", "de": "keine {contrast}-Serie analysiert"},
-        "outlines_made": {"en": "segmented by software", "de": "durch Software segmentiert"},
     }
 )
 """Key to sentence by language. Placeholders are the same in every language."""

@@ -28,7 +28,7 @@ def describe(report: StudyReport, kind: str, contrast: str = "") -> str:
     texts = report.texts
     parts = [texts("simulated_tag")] if report.warning else ["OsteoNode"]
     if kind == "seg":
-        told = f"{texts('series_outlines')} {contrast}"
+        told = texts("series_outlines") + " " + contrast
     else:
         key = {"sr": "series_values", "text": "series_report", "summary": "series_picture"}[kind]
         told = f"{texts(key)}: {_category(report)}"

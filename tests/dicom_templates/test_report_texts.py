@@ -1,0 +1,46 @@
+"""The table of sentences."""
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+import dicom_templates
+from dicom_templates.report_texts import LANGUAGES, SENTENCES, Texts
+
+
+def placeholders(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+
+
+@pytest.mark.parametrize("key", SENTENCES)
+def test_every_sentence_exists_in_every_language_with_the_same_placeholders(key: str) -> None:
+    assert set(SENTENCES[key]) == set(LANGUAGES)
+    assert all(SENTENCES[key].values())
+    assert len({frozenset(placeholders(sentence)) for sentence in SENTENCES[key].values()}) == 1
+
+
+def test_every_sentence_is_said_somewhere() -> None:
+    room = Path(str(dicom_templates.__file__)).parent
+    code = "".join(path.read_text() for path in room.glob("*.py") if path.name != "report_texts.py")
+    dynamic = re.compile(r"(likely|unlikely|indeterminate|osteoporosis|abnormal_density)(_short)?")
+    unsaid = [key for key in SENTENCES if f'"{key}"' not in code and not dynamic.fullmatch(key)]
+    assert not unsaid
+
+
+def test_a_language_we_do_not_speak_is_refused() -> None:
+    with pytest.raises(ValueError, match="fr"):
+        Texts("fr")
+
+
+def test_numbers_follow_the_language() -> None:
+    assert Texts("en").number(2.705, 1) == "2.7"
+    assert Texts("de").number(2.75, 2) == "2,75"
+
+
+@pytest.mark.parametrize(
+    ("fraction", "written"), [(0.0, "< 1 %"), (0.01, "1 %"), (0.126, "13 %"), (0.99, "99 %"), (1.0, "> 99 %")]
+)
+def test_no_probability_is_written_as_certainty(fraction: float, written: str) -> None:
+    assert Texts("en").percent(fraction) == written
