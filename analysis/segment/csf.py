@@ -54,8 +54,12 @@ def sample_csf(
     values = signal[core]
     usual, spread = _mode(values)
     pure = core & (np.abs(signal - usual) <= 2.0 * spread)
-    quality, concerns = _judge(pure, core, body, canal, signal, spacing_mm)
-    return CsfSample(pure, quality, concerns)
+    volume_mm3 = float(pure.sum()) * float(np.prod(spacing_mm))
+    quality = min(1.0, volume_mm3 / _FULL_SAMPLE_MM3) * float(canal[pure].mean())
+    faults = _faults(values, signal[pure], signal[body], volume_mm3)
+    for factor, _ in faults:
+        quality *= factor
+    return CsfSample(pure, float(np.clip(quality, 0.0, 1.0)), tuple(words for _, words in faults))
 
 
 def _near(behind: Mask, body: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
@@ -90,23 +94,16 @@ def _mode(values: Floats) -> tuple[float, float]:
     return middle, max(float(widths[start]) / 1.349, 1e-6 * max(1.0, abs(middle)))
 
 
-def _judge(
-    pure: Mask, core: Mask, body: Mask, canal: Floats, signal: Floats, spacing_mm: tuple[float, float, float]
-) -> tuple[float, tuple[str, ...]]:
-    concerns = []
-    volume = float(pure.sum()) * float(np.prod(spacing_mm))
-    quality = min(1.0, volume / _FULL_SAMPLE_MM3) * float(canal[pure].mean())
-    if volume < 0.5 * _FULL_SAMPLE_MM3:
-        concerns.append("little cerebrospinal fluid is visible behind L3")
-    if pure.sum() < 0.6 * core.sum():
-        quality *= 0.7
-        concerns.append("the canal behind L3 is not filled evenly with fluid")
-    fluid, bone = float(np.median(signal[pure])), float(np.median(signal[body]))
-    if fluid <= 0 or max(fluid, bone) < 1.1 * min(fluid, bone):
-        quality *= 0.5
-        concerns.append("cerebrospinal fluid and bone marrow have nearly the same signal")
-    variation = float(np.std(signal[pure])) / max(abs(fluid), 1e-6)
-    if variation > 0.4:
-        quality *= 0.6
-        concerns.append("the signal of the cerebrospinal fluid is uneven")
-    return float(np.clip(quality, 0.0, 1.0)), tuple(concerns)
+def _faults(canal: Floats, fluid: Floats, bone: Floats, volume_mm3: float) -> list[tuple[float, str]]:
+    """Weigh what speaks against a sample, from the signals of the canal, of the sample and of L3."""
+    found = []
+    if volume_mm3 < 0.5 * _FULL_SAMPLE_MM3:
+        found.append((1.0, "little cerebrospinal fluid is visible behind L3"))
+    if len(fluid) < 0.6 * len(canal):
+        found.append((0.7, "the canal behind L3 is not filled evenly with fluid"))
+    middle, marrow = float(np.median(fluid)), float(np.median(bone))
+    if middle <= 0 or max(middle, marrow) < 1.1 * min(middle, marrow):
+        found.append((0.5, "cerebrospinal fluid and bone marrow have nearly the same signal"))
+    if float(np.std(fluid)) > 0.4 * max(abs(middle), 1e-6):
+        found.append((0.6, "the signal of the cerebrospinal fluid is uneven"))
+    return found

@@ -11,7 +11,8 @@ from analysis.domain.volume import Volume
 from analysis.segment.csf import sample_csf
 from analysis.segment.instances import Body, find_bodies
 from analysis.segment.levels import Naming, name_levels
-from analysis.segment.network import BODY, CANAL, SACRUM, Network, embedded_network
+from analysis.segment.locate import rewindow, spine_columns
+from analysis.segment.network import BACKGROUND, BODY, CANAL, SACRUM, Network, embedded_network
 from analysis.segment.quality import Shape, judge, measure_shape
 from analysis.segment.sagittal import SagittalView
 
@@ -59,7 +60,7 @@ def segment(volume: Volume) -> Segmentation:
 def segment_with(network: Network, volume: Volume) -> Segmentation:
     """Do as `segment` does, with a given network."""
     view = SagittalView.of(volume)
-    probabilities = network.probabilities(view.slices)
+    probabilities = _look(network, view)
     anatomy = _anatomy(probabilities, view)
     labels = _native_labels(probabilities, anatomy, view)
     regions = _regions(labels, anatomy, view)
@@ -74,6 +75,16 @@ def segment_with(network: Network, volume: Volume) -> Segmentation:
         concerns=anatomy.naming.concerns,
         method=network.name,
     )
+
+
+def _look(network: Network, view: SagittalView) -> npt.NDArray[np.float32]:
+    """Class probabilities of shape (slabs, classes, rows, columns); background beside the spine."""
+    columns = spine_columns(network, rewindow(view.slices), view.spacing_mm[2])
+    inner = network.probabilities(rewindow(view.slices[:, :, columns]))
+    probabilities = np.zeros((len(inner), inner.shape[1], *view.slices.shape[1:]), np.float32)
+    probabilities[:, BACKGROUND] = 1.0
+    probabilities[:, :, :, columns] = inner
+    return probabilities
 
 
 def _on_input(csf: CsfSample | None, view: SagittalView) -> CsfSample | None:
@@ -131,7 +142,7 @@ def _regions(labels: npt.NDArray[np.uint8], anatomy: _Anatomy, view: SagittalVie
         if not own.any():
             continue
         verdict = judge(level, anatomy.bodies[level], anatomy.shapes, view.signal[_filled(own)], typical)
-        centre = view.grid.to_mm(ndimage.center_of_mass(own))
+        centre = view.grid.to_mm(np.argwhere(own).mean(axis=0))
         regions.append(
             Region(
                 level=level,

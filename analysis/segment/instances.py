@@ -15,7 +15,6 @@ Floats = npt.NDArray[np.float32]
 _CORE_DEPTHS_MM = (5.0, 6.5, 8.0)
 _SMALLEST_CORE_MM3 = 300.0
 _SMALLEST_BODY_MM3 = 2500.0
-_TALLEST = 1.55
 _ACROSS_SMOOTHING_MM = 1.5
 _HALF_WIDTH_MM = 30.0
 _OFF_MIDLINE_MM = 14.0
@@ -33,8 +32,6 @@ class Body:
         Centroid along slabs, rows and columns, in mm from the first voxel.
     volume_mm3 : float
         Of its mask.
-    height_mm : float
-        Extent along the rows at its middle, as volume over area seen from above.
     sacrum : float
         0 to 1, how much of it the network takes for S1.
     certainty : float
@@ -46,7 +43,6 @@ class Body:
     number: int
     centre_mm: npt.NDArray[np.float64]
     volume_mm3: float
-    height_mm: float
     sacrum: float
     certainty: float
     touches_edge: bool
@@ -176,21 +172,20 @@ def _describe(
     probabilities: Floats,
     spacing_mm: tuple[float, float, float],
 ) -> Body | None:
-    own = instances == number
-    volume = float(own.sum()) * float(np.prod(spacing_mm))
+    slabs, rows, columns = np.nonzero(instances == number)
+    volume = len(slabs) * float(np.prod(spacing_mm))
     if volume < _SMALLEST_BODY_MM3:
         return None
-    body, sacrum = (float(probabilities[:, label][own].mean()) for label in (BODY, SACRUM))
-    from_above = float(own.any(axis=1).sum()) * spacing_mm[0] * spacing_mm[2]
-    rows, columns = np.flatnonzero(own.any(axis=(0, 2))), np.flatnonzero(own.any(axis=(0, 1)))
+    body, sacrum = (float(probabilities[slabs, label, rows, columns].mean()) for label in (BODY, SACRUM))
+    centre = np.array([slabs.mean(), rows.mean(), columns.mean()]) * np.asarray(spacing_mm)
+    _, height, width = instances.shape
     return Body(
         number=number,
-        centre_mm=np.asarray(ndimage.center_of_mass(own)) * np.asarray(spacing_mm),
+        centre_mm=centre,
         volume_mm3=volume,
-        height_mm=volume / from_above,
         sacrum=sacrum / (body + sacrum),
         certainty=body + sacrum,
         touches_edge=bool(
-            rows[0] < 2 or columns[0] < 2 or rows[-1] > own.shape[1] - 3 or columns[-1] > own.shape[2] - 3
+            min(rows.min(), columns.min()) < 2 or rows.max() > height - 3 or columns.max() > width - 3
         ),
     )

@@ -12,7 +12,7 @@ import onnxruntime
 
 from analysis.errors import ModelRejectedError
 
-__all__ = ["BODY", "CANAL", "DISC", "SACRUM", "Network", "embedded_network", "load_network"]
+__all__ = ["BACKGROUND", "BODY", "CANAL", "DISC", "SACRUM", "Network", "embedded_network", "load_network"]
 
 Floats = npt.NDArray[np.float32]
 

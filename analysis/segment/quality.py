@@ -22,7 +22,7 @@ USABLE_FROM = 0.5
 
 _SMALLEST_ML, _LARGEST_ML = 8.0, 80.0
 _LOW_HEIGHT = 0.75
-"""Height over the neighbours' below which a body looks fractured (Genant grade 1 begins at a loss of 20 to 25 %)."""
+"""Height over the others' below which a body looks fractured; Genant's grade 1 is a loss of 20 to 25 %."""
 
 _VOID_SHARE = 0.06
 _VOID_SIGNAL = 0.2

@@ -1,6 +1,7 @@
-"""Any sagittal or isotropic volume as slices that the network knows: rows to the feet, columns to the back."""
+"""Any sagittal or isotropic volume as the network knows it: rows to the feet, columns to the back."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,6 @@ NETWORK_MM = 1.0
 _SLAB_MM = 2.4
 _LARGEST_IN_PLANE_MM = 2.0
 _SMALLEST_VIEW_MM = 60.0
-_WINDOW_PERCENTILE = 99.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +28,7 @@ class SagittalView:
     Attributes
     ----------
     slices : ndarray of float32, shape (slabs, rows, columns)
-        Values from 0 to 1.5, 1 being the 99th percentile of the volume. Thin slices are averaged to slabs.
+        Values from 0 upwards. Thin slices are averaged to slabs.
     spacing_mm : tuple of float
         Distance between slabs, rows and columns.
     grid : Grid
@@ -88,11 +88,11 @@ class SagittalView:
             )
             for axis, length, step in zip((1, 2), self.grid.shape[1:], self.grid.spacing_mm[1:], strict=True)
         )
-        return labels[np.ix_(slices, rows, columns)]
+        return np.asarray(labels[np.ix_(slices, rows, columns)])
 
-    def to_input(self, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def to_input(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Put an array on `grid` back into the order of the input's voxels."""
-        array = np.flip(array, [axis for axis in range(3) if self.flipped[axis]])
+        array = np.flip(array, _flipped_axes(self.flipped))
         return np.ascontiguousarray(np.transpose(array, np.argsort(self.order)))
 
 
@@ -111,7 +111,11 @@ def _orientation(grid: Grid) -> tuple[tuple[int, int, int], tuple[bool, bool, bo
 
 def _turn(array: Floats, order: tuple[int, int, int], flipped: tuple[bool, bool, bool]) -> Floats:
     turned = np.transpose(array, order)
-    return np.ascontiguousarray(np.flip(turned, [axis for axis in range(3) if flipped[axis]]))
+    return np.ascontiguousarray(np.flip(turned, _flipped_axes(flipped)))
+
+
+def _flipped_axes(flipped: tuple[bool, bool, bool]) -> tuple[int, ...]:
+    return tuple(axis for axis in range(3) if flipped[axis])
 
 
 def _turned_grid(grid: Grid, order: tuple[int, int, int], flipped: tuple[bool, bool, bool]) -> Grid:
@@ -162,11 +166,7 @@ def _resampled(signal: Floats, grid: Grid) -> Floats:
     down = _weights(rows, grid.spacing_mm[1], height, NETWORK_MM)
     across = _weights(columns, grid.spacing_mm[2], width, NETWORK_MM)
     slices = np.stack([down @ one @ across.T for one in signal])
-    slices -= min(0.0, float(slices.min()))
-    # Outer slices show flank and skin only, so the window is set by the middle half.
-    quarter = len(slices) // 4
-    level = float(np.percentile(slices[quarter : len(slices) - quarter], _WINDOW_PERCENTILE))
-    return np.asarray(np.clip(slices / max(level, 1e-6), 0.0, 1.5), dtype=np.float32)
+    return np.asarray(slices - min(0.0, float(slices.min())), dtype=np.float32)
 
 
 def _weights(inputs: int, input_mm: float, outputs: int, output_mm: float) -> Floats:

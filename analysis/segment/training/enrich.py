@@ -16,6 +16,7 @@ from torch.nn import functional
 from analysis.segment.training.augment import NETWORK_MM, standardise
 from analysis.segment.training.lateral import beside, through_edge, through_pedicles
 from analysis.segment.training.pack import PACKED_MM, Packed, unpack
+from analysis.segment.training.simulated import simulated_slices
 from analysis.segment.training.truth import (
     BACKGROUND,
     BACKSPINE,
@@ -25,15 +26,18 @@ from analysis.segment.training.truth import (
     IGNORE,
     POSTERIOR,
     SACRUM,
+    SIMULATED,
 )
 from analysis.segment.training.unet import UNet, read_weights
 
-__all__ = ["complete_labels", "enrich", "read_enriched"]
+__all__ = ["append_simulated", "complete_labels", "enrich", "read_enriched"]
 
 Labels = npt.NDArray[np.uint8]
 
 _LOG = logging.getLogger(__name__)
 _SURE = 0.75
+_SPIDER_STRIDE = 3
+_SIMULATED_PATIENTS = 14
 _REPAINTERS = (through_pedicles, through_edge, beside)
 _SHARES = (0.38, 0.38, 0.24)
 
@@ -86,7 +90,10 @@ def enrich(packed: Packed, network: UNet, seed: int = 1) -> Packed:
     chance = np.random.default_rng(seed)
     labels, complete = packed.labels.copy(), packed.complete.copy()
     images, marks, origin = [], [], []
-    for index in np.flatnonzero(~packed.held_out & (packed.labels == BODY).any(axis=(1, 2))):
+    worthwhile = ~packed.held_out & (packed.labels == BODY).any(axis=(1, 2))
+    # SPIDER's slices are 0.9 mm apart and much alike.
+    worthwhile &= (packed.source == BACKSPINE) | (np.arange(len(labels)) % _SPIDER_STRIDE == 0)
+    for index in np.flatnonzero(worthwhile):
         opinion, probability = _opinion(network, packed.images[index])
         labels[index] = complete_labels(
             packed.labels[index], int(packed.source[index]), opinion, probability > _SURE
@@ -112,6 +119,27 @@ def enrich(packed: Packed, network: UNet, seed: int = 1) -> Packed:
     )
 
 
+def append_simulated(packed: Packed, patients: int) -> Packed:
+    """Append every slice of simulated patients, with what they do not label left in the background."""
+    rows, columns = packed.images.shape[1:]
+    images, labels = [], []
+    for image, label in simulated_slices(patients):
+        # The spine lies at the back of the image, so the front is cut where the arrays are smaller.
+        padding = ((0, max(0, rows - image.shape[0])), (0, max(0, columns - image.shape[1])))
+        images.append(np.pad(image[:rows, -columns:], padding))
+        labels.append(np.pad(label[:rows, -columns:], padding))
+    count = len(images)
+    return Packed(
+        images=np.concatenate([packed.images, np.stack(images)]),
+        labels=np.concatenate([packed.labels, np.stack(labels)]),
+        source=np.concatenate([packed.source, np.full(count, SIMULATED)]),
+        patient=np.concatenate([packed.patient, -1_000_000 - np.arange(count)]),
+        held_out=np.concatenate([packed.held_out, np.zeros(count, np.bool_)]),
+        complete=np.concatenate([packed.complete, np.zeros(count, np.bool_)]),
+        repainted=np.concatenate([packed.repainted, np.zeros(count, np.bool_)]),
+    )
+
+
 def read_enriched(path: Path) -> Packed:
     """Read what this module wrote."""
     with np.load(path) as stored:
@@ -123,7 +151,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     network = UNet().eval()
     network.load_state_dict(read_weights(Path(sys.argv[2])))
-    rich = enrich(unpack(Path(sys.argv[1])), network)
+    rich = append_simulated(enrich(unpack(Path(sys.argv[1])), network), _SIMULATED_PATIENTS)
     np.savez(sys.argv[3], **{name: getattr(rich, name) for name in Packed.__slots__})
 
 

@@ -1,7 +1,7 @@
 """Measure the shipped segmenter on patients that no training saw.
 
 Run as ``python -m analysis.segment.training.evaluate DATA [--pictures FOLDER]``; needs neither torch nor a
-GPU. Every case goes through the same `segment` that the node calls.
+GPU. Every case goes through the same steps that the node calls.
 
 * BackSpine, test split: one T1 slice per patient, named L1 to L5 and S1.
 * SPIDER, every fifth patient: T2 SPACE in 3-D around the midline, bodies without names.
@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
+import SimpleITK
 from PIL import Image
 from scipy import ndimage
 
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Grid, Volume
-from analysis.segment import segment
+from analysis.segment.embedded import segment_with
+from analysis.segment.network import embedded_network, load_network
 from analysis.segment.training.truth import BODY, SPIDER, read_cases
 
 __all__ = ["Example", "Score", "examples", "score", "table"]
@@ -73,9 +74,7 @@ class Score:
 
 def examples(folder: Path) -> Iterator[Example]:
     """Yield all held-out cases."""
-    for case in read_cases(folder):
-        if not case.held_out:
-            continue
+    for case in read_cases(folder, only_held_out=True):
         if case.source == SPIDER:
             truth = np.where(case.labels == BODY, _UNNAMED, 0).astype(np.uint8)
             name, slice_mm = "SPIDER T2 SPACE", _SPIDER_SLICE_MM
@@ -93,8 +92,8 @@ def _volume(voxels: npt.NDArray[np.float32], spacing_mm: tuple[float, float, flo
 
 
 def _chu(path: Path) -> Example:
-    image = sitk.ReadImage(str(path))
-    truth = sitk.GetArrayFromImage(sitk.ReadImage(str(path).replace("_t2.nii", "_label.nii")))
+    image = SimpleITK.ReadImage(str(path))
+    truth = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path).replace("_t2.nii", "_label.nii")))
     spacing, direction = image.GetSpacing()[::-1], np.array(image.GetDirection()).reshape(3, 3).T[::-1]
     # Axis 0 of the array is SimpleITK's last; the sagittal slices lie along its first.
     order = (2, 0, 1)
@@ -104,7 +103,7 @@ def _chu(path: Path) -> Example:
         origin_mm=image.GetOrigin(),
         axes=direction[list(order)],
     )
-    voxels = np.ascontiguousarray(sitk.GetArrayFromImage(image).transpose(order), dtype=np.float32)
+    voxels = np.ascontiguousarray(SimpleITK.GetArrayFromImage(image).transpose(order), dtype=np.float32)
     names = np.array([0, *_CHU_LEVELS], np.uint8)[truth.transpose(order)]
     return Example("Chu T2 TSE", path.name.removesuffix("_t2.nii.gz"), Volume(voxels, grid), names, True)
 
@@ -117,7 +116,9 @@ def score(example: Example, found: Segmentation) -> Score:
     counted[found.labels == Level.S1] = 0
     bodies = (truth > 0) & (truth != Level.S1)
     covered = [
-        level for level in Level if (bodies & (counted == level)).sum() > 0.2 * (counted == level).sum() > 0
+        level
+        for level in Level
+        if (counted == level).any() and (bodies & (counted == level)).sum() > 0.2 * (counted == level).sum()
     ]
     dice = {}
     right = True
@@ -162,9 +163,8 @@ def table(scores: list[Score]) -> str:
             lines.append(f"  no lumbar level below 0.80 in {np.mean(np.array(lumbar) >= 0.8):.1%}")
             lines.append(f"  levels right in {np.mean([bool(one.named_right) for one in named]):.1%}")
             wrong = [one for one in named if one.certain and not one.named_right]
-            lines.append(
-                f"  sure of the names in {np.mean([one.certain for one in named]):.1%}; sure and wrong: {len(wrong)}"
-            )
+            sure = np.mean([one.certain for one in named])
+            lines.append(f"  sure of the names in {sure:.1%}; sure and wrong: {len(wrong)}")
             worst = sorted(named, key=lambda one: min(one.dice.values()))[:4]
             lines.append(
                 "  worst: " + ", ".join(f"{one.patient} {min(one.dice.values()):.2f}" for one in worst)
@@ -199,11 +199,16 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Score the shipped segmenter on held-out patients.")
     parser.add_argument("data", type=Path)
-    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--pictures", type=Path, help="folder for outlines over the images")
+    parser.add_argument("--model", type=Path, help="another network than the shipped one")
+    parser.add_argument("--at-most", type=int, default=1000, help="patients per source")
     arguments = parser.parse_args()
-    scores = []
+    network = load_network(arguments.model) if arguments.model else embedded_network()
+    scores: list[Score] = []
     for example in examples(arguments.data):
-        found = segment(example.volume)
+        if sum(one.source == example.source for one in scores) >= arguments.at_most:
+            continue
+        found = segment_with(network, example.volume)
         scores.append(score(example, found))
         if arguments.pictures:
             arguments.pictures.mkdir(parents=True, exist_ok=True)

@@ -130,7 +130,7 @@ class _Frame:
 def _frames(labels: Labels) -> list[_Frame]:
     found, _ = ndimage.label(labels == BODY)
     points = [
-        np.argwhere(found[box] == number) + [box[0].start, box[1].start]
+        np.argwhere(found[box] == number) + np.array([box[0].start, box[1].start])
         for number, box in enumerate(ndimage.find_objects(found), start=1)
     ]
     points = [one for one in points if len(one) > _mm(14) ** 2]

@@ -7,7 +7,9 @@ for trying it out.
 import argparse
 import copy
 import logging
+import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -19,13 +21,23 @@ from torch.nn import functional
 from analysis.segment.training.augment import change_contrast, degrade, place, standardise
 from analysis.segment.training.enrich import read_enriched
 from analysis.segment.training.pack import PACKED_MM, Packed, unpack
-from analysis.segment.training.truth import BACKSPINE, BODY, CANAL, DISC, IGNORE, POSTERIOR, SACRUM, SPIDER
+from analysis.segment.training.truth import (
+    BACKSPINE,
+    BODY,
+    CANAL,
+    DISC,
+    IGNORE,
+    POSTERIOR,
+    SACRUM,
+    SIMULATED,
+    SPIDER,
+)
 from analysis.segment.training.unet import CLASSES, UNet, read_weights, write_weights
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
-_SHARES = (0.4, 0.33, 0.27)
-"""Of BackSpine, SPIDER and repainted slices in a batch."""
+_SHARES = (0.36, 0.3, 0.22, 0.12)
+"""Of BackSpine, SPIDER, repainted and simulated slices in a batch."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,10 +55,10 @@ class Slices:
             usable & ~packed.repainted & (packed.source == BACKSPINE),
             usable & ~packed.repainted & (packed.source == SPIDER),
             usable & packed.repainted,
+            usable & (packed.source == SIMULATED),
         ]
-        shares = _SHARES if pools[2].any() else (0.5, 0.5, 0.0)
         self.odds = torch.zeros(len(usable), device=device)
-        for pool, share in zip(pools, shares, strict=True):
+        for pool, share in zip(pools, _SHARES, strict=True):
             self.odds[torch.from_numpy(pool).to(device)] = share / max(int(pool.sum()), 1)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -92,22 +104,44 @@ def loss_of(logits: Tensor, labels: Tensor, complete: Tensor) -> Tensor:
     return entropy + 0.3 * dice
 
 
-def train(
-    slices: Slices, network: UNet, minutes: float, batch: int, size: tuple[int, int], rate: float, out: Path
-) -> UNet:
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast to train.
+
+    Attributes
+    ----------
+    minutes : float
+        Until when; the rate falls to a hundredth on the way.
+    rate : float
+        Highest learning rate.
+    batch : int
+        Slices in a step.
+    size : tuple of int
+        Rows and columns of the windows cut from them, multiples of 32.
+    """
+
+    minutes: float
+    rate: float
+    batch: int
+    size: tuple[int, int]
+
+    def rate_at(self, done: float, step: int) -> float:
+        """Learning rate after a share `done` of the time and so many steps."""
+        falling = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+        return self.rate * min(1.0, step / 200) * falling
+
+
+def train(slices: Slices, network: UNet, schedule: Schedule, out: Path) -> UNet:
     """Train until the time is up; return the average of the weights' recent past."""
     device = slices.images.device
     average = copy.deepcopy(network).eval()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=0.02)
     batches: Queue[Batch] = Queue(maxsize=6)
-    Thread(target=_keep_full, args=(batches, slices, batch, size), daemon=True).start()
+    Thread(target=_keep_full, args=(batches, slices, schedule), daemon=True).start()
     start, step, saved = time.monotonic(), 0, 0.0
-    while (done := (time.monotonic() - start) / (60 * minutes)) < 1:
-        warm = min(1.0, step / 200)
+    while (done := (time.monotonic() - start) / (60 * schedule.minutes)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = (
-                rate * warm * (0.01 + 0.99 * 0.5 * (1 + torch.cos(torch.tensor(done * 3.14159)).item()))
-            )
+            group["lr"] = schedule.rate_at(done, step)
         images, labels, complete = batches.get()
         with torch.autocast(device.type, torch.bfloat16):
             logits = network(images.contiguous(memory_format=torch.channels_last))
@@ -127,10 +161,10 @@ def train(
 
 
 @torch.no_grad()
-def _keep_full(batches: "Queue[Batch]", slices: Slices, batch: int, size: tuple[int, int]) -> None:
+def _keep_full(batches: "Queue[Batch]", slices: Slices, schedule: Schedule) -> None:
     while True:
-        images, labels, complete = slices.draw(batch)
-        images, labels = place(images, labels, PACKED_MM, size)
+        images, labels, complete = slices.draw(schedule.batch)
+        images, labels = place(images, labels, PACKED_MM, schedule.size)
         images = standardise(degrade(change_contrast(images, labels)), jitter=True)
         batches.put((images, labels, complete))
 
@@ -151,7 +185,7 @@ def held_out_dice(network: UNet, packed: Packed, device: torch.device) -> dict[s
     for index in packed.held_out.nonzero()[0]:
         image = torch.from_numpy(packed.images[index]).to(device)[None, None].float() / 255
         label = torch.from_numpy(packed.labels[index]).to(device)[None, None].float()
-        rows, columns = (int(round(length * PACKED_MM / 32)) * 32 for length in label.shape[2:])
+        rows, columns = (round(length * PACKED_MM / 32) * 32 for length in label.shape[2:])
         image = functional.interpolate(image, size=(rows, columns), mode="bilinear", antialias=True)
         label = functional.interpolate(label, size=(rows, columns), mode="nearest")[0, 0].long()
         found = network(standardise(image, jitter=False)).argmax(dim=1)[0]
@@ -170,7 +204,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--size", type=int, nargs=2, default=(208, 144))
+    parser.add_argument("--size", type=int, nargs=2, default=(224, 128))
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--start", type=Path)
     parser.add_argument("--enriched", action="store_true", help="PACK was written by `enrich`")
@@ -185,15 +219,8 @@ def main() -> None:
     if arguments.start:
         network.load_state_dict(read_weights(arguments.start))
     slices = Slices(packed, device)
-    average = train(
-        slices,
-        network,
-        arguments.minutes,
-        arguments.batch,
-        tuple(arguments.size),
-        arguments.rate,
-        arguments.out,
-    )
+    schedule = Schedule(arguments.minutes, arguments.rate, arguments.batch, tuple(arguments.size))
+    average = train(slices, network, schedule, arguments.out)
     write_weights(average, arguments.out)
     for name, score in held_out_dice(average.float(), packed, device).items():
         _LOG.info("%s %.4f", name, score)

@@ -17,14 +17,23 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-__all__ = ["BACKSPINE", "IGNORE", "SPIDER", "Case", "backspine_truth", "read_cases", "spider_truth"]
+__all__ = [
+    "BACKSPINE",
+    "IGNORE",
+    "SIMULATED",
+    "SPIDER",
+    "Case",
+    "backspine_truth",
+    "read_cases",
+    "spider_truth",
+]
 
 Labels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[np.float64]
 
 BACKGROUND, BODY, SACRUM, DISC, CANAL, POSTERIOR = range(6)
 IGNORE = 255
-BACKSPINE, SPIDER = 0, 1
+BACKSPINE, SPIDER, SIMULATED = 0, 1, 2
 
 BACKSPINE_MM = 0.57
 SPIDER_MM = 0.55
@@ -63,7 +72,7 @@ class Case:
     levels: Labels
 
 
-def read_cases(folder: Path) -> Iterator[Case]:
+def read_cases(folder: Path, *, only_held_out: bool = False) -> Iterator[Case]:
     """Yield every BackSpine and SPIDER patient below `folder`, which holds `index.csv`."""
     slices: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     with (folder / "index.csv").open(newline="") as lines:
@@ -72,14 +81,18 @@ def read_cases(folder: Path) -> Iterator[Case]:
     spider_patients = sorted({patient for source, patient in slices if source != "backspine"})
     for (source, patient), rows in sorted(slices.items()):
         rows.sort(key=lambda row: [int(part) for part in row["name"].split("_") if part.isdigit()])
+        if source == "backspine":
+            held_out = any(row["split"] == "test" for row in rows)
+        else:
+            held_out = spider_patients.index(patient) % _HOLD_OUT_EVERY == 0
+        if only_held_out and not held_out:
+            continue
         images = _stack(folder / source / "images", rows, ".jpg")
         truth = _stack(folder / source / "labels", rows, ".png")
         if source == "backspine":
-            held_out = any(row["split"] == "test" for row in rows)
             labels = np.stack([backspine_truth(one) for one in truth])
             yield Case(patient, BACKSPINE, held_out, BACKSPINE_MM, images, labels, truth)
         else:
-            held_out = spider_patients.index(patient) % _HOLD_OUT_EVERY == 0
             labels = spider_truth(truth)
             yield Case(patient, SPIDER, held_out, SPIDER_MM, images, labels, np.zeros_like(truth))
 
@@ -158,7 +171,7 @@ def _disc_backs(stack: Labels) -> Vector:
     A disc is followed through the slices; where a lateral slice misses it, its edge is taken from the
     nearest slice that shows it.
     """
-    found, count = ndimage.label(stack == _SPIDER_DISC, structure=np.ones((3, 3, 3)))
+    found, _ = ndimage.label(stack == _SPIDER_DISC, structure=np.ones((3, 3, 3)))
     discs = []
     for index, box in enumerate(ndimage.find_objects(found), start=1):
         own = found[box] == index
@@ -185,7 +198,7 @@ def _back_edge(disc: npt.NDArray[np.bool_]) -> Vector:
 
 
 def _behind(points: Vector, backs: Vector) -> Vector:
-    """How far points (row, column) lie behind the line through the posterior edges of the discs, in pixels."""
+    """How far points (row, column) lie behind the line through the discs' posterior edges, in pixels."""
     first, last = backs[0] - backs[1], backs[-1] - backs[-2]
     wall = np.vstack([backs[0] + 4 * first, backs, backs[-1] + 4 * last])
     nearest = np.full(len(points), np.inf)
