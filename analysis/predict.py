@@ -18,6 +18,8 @@ _RANGE_MARGIN = 0.1
 """TR, TE and field strength may lie this share outside what training saw: scanners adjust and round them, and
 within a tenth the weighting stays the same."""
 
+_EVEN = 0.5
+
 _DISTURBED = re.compile(r"fracture|metal|implant|haemangioma|metasta|lesion", re.IGNORECASE)
 """Concerns that change the signal of the marrow for reasons other than its density."""
 
@@ -70,29 +72,45 @@ def _answer(
 def _judge(found: SeriesFindings, classifier: Classifier, remarks: tuple[str, ...]) -> Prediction:
     score = float(raw_scores(classifier.estimator, _values(found, classifier))[0])
     probability = classifier.calibration.probability(score)
-    may_be_present, may_be_absent = classifier.conformal.answers(probability)
-    if may_be_present == may_be_absent:
-        both = (
-            "both answers remain possible" if may_be_present else "neither answer fits the training patients"
-        )
-        reason = (
-            f"{both} at {classifier.conformal.confidence:.0%} confidence "
-            f"(estimate {probability:.0%}, decision threshold {classifier.decision_threshold:.0%})"
-        )
-        return replace(
-            _abstain(classifier, (*remarks, reason), sequence=classifier.sequence),
-            features=classifier.features,
-        )
+    open_reason = _why_open(probability, classifier)
+    if open_reason is not None:
+        abstained = _abstain(classifier, (*remarks, open_reason), sequence=classifier.sequence)
+        return replace(abstained, features=classifier.features)
+    likely = probability >= classifier.decision_threshold
     return Prediction(
         target=classifier.target,
         sequence=classifier.sequence,
-        verdict=Verdict.LIKELY if may_be_present else Verdict.UNLIKELY,
+        verdict=Verdict.LIKELY if likely else Verdict.UNLIKELY,
         probability=probability,
         interval=classifier.calibration.interval(score),
         decision_threshold=classifier.decision_threshold,
-        reasons=remarks,
+        reasons=(*remarks, *_explained(probability, classifier, likely=likely)),
         features=classifier.features,
     )
+
+
+def _why_open(probability: float, classifier: Classifier) -> str | None:
+    """Say why a probability decides nothing, or None if it does."""
+    may_be_present, may_be_absent = classifier.conformal.answers(probability)
+    confidence, threshold = classifier.conformal.confidence, classifier.decision_threshold
+    if may_be_present and may_be_absent:
+        what = f"both answers remain possible at {confidence:.0%} confidence"
+    elif may_be_present == may_be_absent:
+        what = f"neither answer fits the training patients at {confidence:.0%} confidence"
+    elif may_be_present != (probability >= threshold):
+        what = f"the decision threshold and the answer at {confidence:.0%} confidence disagree"
+    else:
+        return None
+    return f"{what} (estimate {probability:.0%}, decision threshold {threshold:.0%})"
+
+
+def _explained(probability: float, classifier: Classifier, *, likely: bool) -> Iterator[str]:
+    """Explain an answer that seems to contradict its probability, as it may for a rare or a common target."""
+    if likely == (probability >= _EVEN):
+        return
+    share, without = f"{1 - classifier.conformal.confidence:.0%}", "without" if likely else "with"
+    side = "as high" if likely else "as low"
+    yield f"at most about {share} of training patients {without} {classifier.target} have an estimate {side} as this"
 
 
 def _abstain(classifier: Classifier, reasons: tuple[str, ...], *, sequence: str) -> Prediction:

@@ -27,10 +27,14 @@ def study(row: int = ROW) -> tuple[SeriesFindings, SeriesFindings]:
     )
 
 
-def with_conformal(model: Model, present: float, absent: float) -> Model:
+def with_conformal(model: Model, present: float, absent: float, threshold: float = 0.5) -> Model:
     limits = ConformalLimits(0.8, present, absent)
     return replace(
-        model, classifiers={key: replace(one, conformal=limits) for key, one in model.classifiers.items()}
+        model,
+        classifiers={
+            key: replace(one, conformal=limits, decision_threshold=threshold)
+            for key, one in model.classifiers.items()
+        },
     )
 
 
@@ -190,6 +194,29 @@ def test_no_answer_in_the_set_is_indeterminate() -> None:
     for one in answer(study(), with_conformal(quick_model(), present=-1.0, absent=-1.0)).values():
         assert one.verdict is Verdict.INDETERMINATE
         assert "neither answer fits" in one.reasons[-1]
+
+
+def test_an_answer_that_its_decision_threshold_contradicts_is_indeterminate() -> None:
+    for one in answer(
+        study(), with_conformal(quick_model(), present=1.0, absent=-1.0, threshold=1.0)
+    ).values():
+        assert one.verdict is Verdict.INDETERMINATE
+        assert "disagree" in one.reasons[-1]
+
+
+def test_likely_at_a_low_probability_is_explained() -> None:
+    """A rare target is likely long before its probability reaches one half."""
+    strong = study(int(np.argsort(TABLE.bmd_mg_cm3)[-4]))
+    rare = answer(strong, with_conformal(quick_model(), present=1.0, absent=-1.0, threshold=0.0))
+    for one in rare.values():
+        assert one.verdict is Verdict.LIKELY
+        assert one.probability is not None
+        assert one.probability < 0.5
+        assert "of training patients without" in one.reasons[-1]
+    common = answer(study(), with_conformal(quick_model(), present=-1.0, absent=1.0, threshold=1.0))
+    one = common[Target.ABNORMAL_DENSITY]
+    assert one.verdict is Verdict.UNLIKELY
+    assert "of training patients with abnormal bone density have an estimate as low" in one.reasons[-1]
 
 
 def test_an_open_answer_is_not_asked_again_of_the_other_sequence() -> None:
