@@ -73,12 +73,6 @@ def report(paths: Sequence[Path], _configuration: object, out: Path) -> Outcome:
     return Outcome(tuple(results), (), {"inputs": str(len(inputs))})
 
 
-def report_slowly(paths: Sequence[Path], configuration: object, out: Path) -> Outcome:
-    """Leave time for something to happen meanwhile."""
-    time.sleep(0.3)
-    return report(paths, configuration, out)
-
-
 def by_study(paths: Sequence[Path], configuration: object, out: Path) -> Outcome:
     """End as the last number of the Study Instance UID says, so that one node serves many tests."""
     behaviour = dcmread(paths[0]).StudyInstanceUID.rsplit(".", 1)[1]

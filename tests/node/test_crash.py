@@ -13,8 +13,10 @@ from random import Random
 
 import pytest
 
+from node.app import Node
 from node.domain.study import StudyState
-from tests.node.analyses import CLASSES
+from node.operate import open_store
+from tests.node.analyses import CLASSES, HANGS
 from tests.node.nodes import (
     quick,
     quick_node,
@@ -31,17 +33,19 @@ from pathlib import Path
 from tests.node.nodes import Pacs, quick, quick_node
 directory, pacs_port = Path(sys.argv[1]), int(sys.argv[2])
 if __name__ == "__main__":
-    with quick_node(quick(directory, Pacs(port=pacs_port).destination), analyse="report_slowly") as node:
+    with quick_node(quick(directory, Pacs(port=pacs_port).destination), analyse=sys.argv[3]) as node:
         print(node.port, flush=True)
         sys.stdin.read()
 """
 
 
 @contextmanager
-def node_process(directory: Path, pacs_port: int) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+def node_process(
+    directory: Path, pacs_port: int, analyse: str = "report"
+) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
     """Run a node in a process of its own; it is killed at the end if it still lives."""
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(directory), str(pacs_port)],
+        [sys.executable, "-c", RUN, str(directory), str(pacs_port), analyse],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -71,6 +75,13 @@ def test_what_was_acknowledged_survives_a_kill_between_success_and_settling(tmp_
             assert len(node.store.instances("1.2.826.0.1.1")) == 10
         assert len(pacs.uids) == len(set(pacs.uids)) == len(CLASSES)
         assert {dataset.InstanceNumber for dataset in pacs.received} == {10}
+
+
+def current_results(node: Node, study: str) -> list[str]:
+    revision = node.store.study(study).revision  # type: ignore[union-attr]
+    found = [result.sop_uid for result in node.store.results(study) if result.revision == revision]
+    assert len(found) == len(CLASSES)
+    return found
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -104,31 +115,27 @@ def test_nothing_acknowledged_is_lost_whenever_the_node_is_killed(tmp_path: Path
             wait_until(
                 lambda: all(state_of(node, study) is StudyState.DELIVERED for study in studies), seconds=30
             )
-            stored = {instance.sop_uid for instance in node.store.all_instances()}
-            assert acknowledged <= stored
-            for instance in node.store.all_instances():
-                assert node.instance_store.path(instance).exists()
+            stored = {instance.sop_uid: instance for instance in node.store.all_instances()}
+            assert acknowledged <= set(stored)
+            assert all(node.instance_store.path(instance).exists() for instance in stored.values())
             for study in studies:
-                current = node.store.study(study)
-                assert current is not None
-                results = {r.sop_uid for r in node.store.results(study) if r.revision == current.revision}
-                assert len(results) == len(CLASSES)
-                assert results <= set(pacs.uids)
+                assert set(current_results(node, study)) <= set(pacs.uids)
         assert acknowledged, "the node was killed before it took anything; the test says nothing"
 
 
 def test_a_study_that_was_being_analysed_is_analysed_again(tmp_path: Path) -> None:
+    study = f"1.2.826.0.1.{HANGS}"
     with running_pacs() as pacs:
-        with node_process(tmp_path, pacs.port) as (process, port):
-            send(port, slice_of(1))
-            wait_until(lambda: b"study_examined" in process.stdout.readline())  # type: ignore[union-attr]
+        with node_process(tmp_path, pacs.port, "by_study") as (process, port):
+            send(port, slice_of(1, study=study))
+            beside = open_store(quick(tmp_path))
+            wait_until(lambda: beside.study(study).state is StudyState.ANALYSING)  # type: ignore[union-attr]
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
+            beside.close()
         with quick_node(quick(tmp_path, pacs.destination)) as node:
-            wait_until(lambda: state_of(node) is StudyState.DELIVERED)
-            found = node.store.study("1.2.826.0.1.1")
-            assert found is not None
-            assert found.attempts == 0
+            wait_until(lambda: state_of(node, study) is StudyState.DELIVERED)
+            assert "the node stopped meanwhile" in {step.reason for step in node.store.history(study)}
         assert len(pacs.uids) == len(set(pacs.uids)) == len(CLASSES)
 
 

@@ -1,5 +1,6 @@
 import errno
 import os
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_bytes_names_and_folders_are_synced_before_commit_returns(
     fsync, replace = os.fsync, Path.replace
 
     def note_sync(descriptor: int) -> None:
-        done.append(f"sync {Path(os.readlink(f'/proc/self/fd/{descriptor}')).name}")
+        done.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
         fsync(descriptor)
 
     def note_replace(self: Path, target: Path) -> Path:
@@ -66,21 +67,11 @@ def test_bytes_names_and_folders_are_synced_before_commit_returns(
 def test_a_disk_that_fills_up_while_writing_leaves_no_part(
     store: DiskInstanceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class FullFile:
-        def __init__(self, file: object) -> None:
-            self._file = file
-
-        def __enter__(self) -> "FullFile":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self._file.close()  # type: ignore[attr-defined]
-
-        def write(self, _part: bytes) -> int:
+    class FullFile(FileIO):
+        def write(self, _part: object) -> int:
             raise OSError(errno.ENOSPC, "no space")
 
-    opened = Path.open
-    monkeypatch.setattr(Path, "open", lambda self, mode: FullFile(opened(self, mode)))
+    monkeypatch.setattr(Path, "open", lambda self, mode: FullFile(self, mode.replace("b", "")))
     with pytest.raises(StorageFullError):
         store.stage([b"ab"])
     assert not list(store.incoming.iterdir())
