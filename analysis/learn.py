@@ -4,7 +4,7 @@ Nothing here ever sees a patient it is later judged on: whoever holds patients b
 calls `prepare` and `learn` with the others alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -186,45 +186,63 @@ def learn(prepared: Prepared, kinds: Sequence[str], settings: LearningSettings) 
     settings : LearningSettings
         As for `prepare`.
     """
-    best: tuple[float, str, dict[str, float | str], int, npt.NDArray[np.float64]] | None = None
+    tried = [_try(prepared, candidate, settings) for candidate in _candidates(prepared, kinds, settings)]
+    if not tried:
+        raise ValueError("no kind of model to choose from")
+    # Rounded, since a hair's breadth is no gain: the earlier, simpler candidate wins on every machine.
+    best = max(tried, key=lambda trial: round(trial.area, 9))
+    columns = prepared.ranked[: best.candidate.count]
+    classify = _build(best.candidate, settings.seed)
+    estimator = Pipeline([("scale", StandardScaler()), ("classify", classify)])
+    calibration = fit_calibration(best.scores, prepared.present)
+    return Learned(
+        kind=best.candidate.kind,
+        parameters=best.candidate.parameters,
+        columns=columns,
+        estimator=estimator.fit(prepared.values[:, columns], prepared.present),
+        calibration=calibration,
+        threshold=youden_threshold(prepared.present, calibration.probabilities(best.scores)),
+        inner_area=best.area,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """One setting of the search."""
+
+    kind: str
+    parameters: dict[str, float | str]
+    count: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trial:
+    """What a candidate scored on the held-out patients of the inner folds, and its mean AUC."""
+
+    candidate: _Candidate
+    scores: npt.NDArray[np.float64]
+    area: float
+
+
+def _candidates(prepared: Prepared, kinds: Sequence[str], settings: LearningSettings) -> Iterator[_Candidate]:
+    fewest = min([prepared.ranked.size, *(fold.train.shape[1] for fold in prepared.folds)])
+    counts = sorted({min(count, fewest) for count in settings.feature_counts})
     for kind in kinds:
         grid = _SEARCH[kind][1]
-        for chosen, count in product(product(*grid.values()), _counts(prepared, settings)):
-            parameters = dict(zip(grid, chosen, strict=True))
-            scores = _held_out_scores(prepared, kind, parameters, count, settings.seed)
-            score = float(
-                np.mean([area(prepared.present[fold.rows], scores[fold.rows]) for fold in prepared.folds])
-            )
-            # A hair's breadth is no gain: the earlier, simpler candidate stays on every machine.
-            if best is None or score > best[0] + 1e-9:
-                best = score, kind, parameters, count, scores
-    if best is None:
-        raise ValueError("no kind of model to choose from")
-    score, kind, parameters, count, scores = best
-    columns = prepared.ranked[:count]
-    estimator = Pipeline(
-        [("scale", StandardScaler()), ("classify", _build(kind, parameters, settings.seed))]
-    ).fit(prepared.values[:, columns], prepared.present)
-    calibration = fit_calibration(scores, prepared.present)
-    threshold = youden_threshold(prepared.present, calibration.probabilities(scores))
-    return Learned(kind, parameters, columns, estimator, calibration, threshold, score)
+        for chosen, count in product(product(*grid.values()), counts):
+            yield _Candidate(kind, dict(zip(grid, chosen, strict=True)), count)
 
 
-def _counts(prepared: Prepared, settings: LearningSettings) -> tuple[int, ...]:
-    fewest = min([prepared.ranked.size, *(fold.train.shape[1] for fold in prepared.folds)])
-    return tuple(sorted({min(count, fewest) for count in settings.feature_counts}))
-
-
-def _held_out_scores(
-    prepared: Prepared, kind: str, parameters: dict[str, float | str], count: int, seed: int
-) -> npt.NDArray[np.float64]:
+def _try(prepared: Prepared, candidate: _Candidate, settings: LearningSettings) -> _Trial:
     scores = np.empty(prepared.present.size)
     for fold in prepared.folds:
-        fitted = _build(kind, parameters, seed).fit(fold.train[:, :count], fold.train_present)
-        scores[fold.rows] = raw_scores(fitted, fold.held_out[:, :count])
-    return scores
+        fitted = _build(candidate, settings.seed).fit(fold.train[:, : candidate.count], fold.train_present)
+        scores[fold.rows] = raw_scores(fitted, fold.held_out[:, : candidate.count])
+    areas = [area(prepared.present[fold.rows], scores[fold.rows]) for fold in prepared.folds]
+    return _Trial(candidate, scores, float(np.mean(areas)))
 
 
-def _build(kind: str, parameters: dict[str, float | str], seed: int) -> Estimator:
-    make = _SEARCH[kind][0]
-    return make(**parameters, random_state=seed) if kind == "SGD" else make(**parameters)
+def _build(candidate: _Candidate, seed: int) -> Estimator:
+    make = _SEARCH[candidate.kind][0]
+    chance = {"random_state": seed} if candidate.kind == "SGD" else {}
+    return make(**candidate.parameters, **chance)

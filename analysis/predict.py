@@ -110,7 +110,10 @@ def _explained(probability: float, classifier: Classifier, *, likely: bool) -> I
         return
     share, without = f"{1 - classifier.conformal.confidence:.0%}", "without" if likely else "with"
     side = "as high" if likely else "as low"
-    yield f"at most about {share} of training patients {without} {classifier.target} have an estimate {side} as this"
+    yield (
+        f"at most about {share} of training patients {without} {classifier.target} "
+        f"have an estimate {side} as this"
+    )
 
 
 def _abstain(classifier: Classifier, reasons: tuple[str, ...], *, sequence: str) -> Prediction:
