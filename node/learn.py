@@ -1,7 +1,10 @@
 """The offline science on a hospital's own cohort: every study through the node's own pipeline, once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +13,9 @@ from node.analyse import SOFTWARE, measure_study
 
 if TYPE_CHECKING:
     from analysis.cohort import MeasuredCohort
+    from analysis.evaluate import Run
 
-__all__ = ["measure"]
+__all__ = ["measure", "processes"]
 
 
 def measure(
@@ -56,3 +60,14 @@ def measure(
         workers=workers,
         report_progress=report_progress,
     )
+
+
+@contextmanager
+def processes(count: int) -> "Iterator[Run]":
+    """Yield what spreads the splits of an evaluation over processes; `map` itself for one."""
+    if count == 1:
+        yield map
+        return
+    # A fresh interpreter per process: a fork of one that has threads may hang.
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        yield pool.map

@@ -1,0 +1,90 @@
+"""The operator's view of the queue."""
+
+import json
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from node.commands.terminal import ConfigOption, configuration_of, console, faults_in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from node.store import SqlStore
+
+__all__ = ["purge", "retry", "studies", "why"]
+
+StudyArgument = Annotated[str, typer.Argument(help="Study Instance UID.")]
+
+
+def studies(
+    config: ConfigOption = None,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """List what arrived, in which state it is, and why."""
+    with _store(config) as store:
+        rows = [
+            {
+                "study_uid": study.study_uid,
+                "state": study.state.value,
+                "changed_at": study.changed_at.isoformat(timespec="seconds"),
+                "reason": study.reason,
+            }
+            for study in store.studies(limit)
+        ]
+    if as_json:
+        console.print_json(json.dumps(rows))
+        return
+    table = Table("Study", "State", "Since", "Reason")
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)
+
+
+def why(study: StudyArgument, config: ConfigOption = None) -> None:
+    """Answer "why has this study no result?" in one paragraph."""
+    from node.operate import explain
+
+    with _store(config) as store:
+        console.print(explain(store, study), markup=False)
+
+
+def retry(study: StudyArgument, config: ConfigOption = None) -> None:
+    """Deliver the results of a study again, or analyse it again if there are none."""
+    from node.clock import SystemClock
+    from node.operate import retry as retry_study
+
+    with _store(config) as store:
+        console.print(retry_study(store, study, SystemClock().now()))
+
+
+def purge(
+    config: ConfigOption = None,
+    *,
+    days: Annotated[float, typer.Option(min=0, help="Only studies finished at least so long ago.")] = 30,
+) -> None:
+    """Remove images and results of finished studies now, not when their retention is over."""
+    from node.clock import SystemClock
+    from node.operate import clear_away
+
+    with _store(config) as store:
+        count = clear_away(store, configuration_of(config), SystemClock().now(), timedelta(days=days))
+    console.print(f"Removed the images and results of {count} studies.")
+
+
+@contextmanager
+def _store(config: Path | None) -> "Iterator[SqlStore]":
+    from node.operate import open_store
+
+    with faults_in_words():
+        store = open_store(configuration_of(config))
+        try:
+            yield store
+        finally:
+            store.close()

@@ -1,0 +1,95 @@
+"""The offline science: simulated studies, and models from a hospital's own cohort."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.commands.terminal import (
+    ConfigOption,
+    bar,
+    complaints,
+    configuration_of,
+    console,
+    faults_in_words,
+    steps,
+)
+
+if TYPE_CHECKING:
+    from analysis.cohort import MeasuredCohort
+    from analysis.settings import AnalysisSettings
+
+__all__ = ["evaluate", "sample", "train"]
+
+CohortArgument = Annotated[
+    Path, typer.Argument(help="Table with patient_id, study (a folder) and bmd_mg_cm3.", dir_okay=False)
+]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that measure studies.")]
+
+
+def sample(
+    out: Annotated[Path, typer.Option(help="Where the studies go.")],
+    patients: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same patients.")] = 2026,
+) -> None:
+    """Write simulated lumbar studies as DICOM, with truth masks and a cohort table."""
+    from node.sample import write_sample
+
+    with bar("simulating patients") as advance:
+        written = write_sample(out, patients=patients, seed=seed, report_progress=advance)
+    console.print(f"{patients} simulated patient(s): {written.table.resolve()}")
+
+
+def train(
+    cohort: CohortArgument,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the model bundle.")],
+    name: Annotated[str, typer.Option(help="Of the model, as reports will cite it.")] = "OsteoNode model",
+    version: Annotated[str, typer.Option(help="Of the model.")] = "1",
+    workers: WorkersOption = 2,
+    config: ConfigOption = None,
+) -> None:
+    """Train a model bundle on a cohort of MR studies with QCT, to be named in config.toml."""
+    from analysis.model_store import save
+    from analysis.train import TrainingSettings
+    from analysis.train import train as train_model
+
+    with faults_in_words():
+        measured = _measure(cohort, configuration_of(config).analysis, workers)
+        with steps() as step:
+            model = train_model(measured.table, TrainingSettings(name=name, version=version), step)
+        digest = save(model, out)
+    console.print(f"Model bundle {digest[:12]} in {out.resolve()}; read {out / 'card.md'} before you use it.")
+
+
+def evaluate(
+    cohort: CohortArgument,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")],
+    workers: WorkersOption = 2,
+    config: ConfigOption = None,
+) -> None:
+    """Make the paper's table on a cohort of MR studies with QCT: six models, three sequences, two targets."""
+    from analysis.evaluate import EvaluationSettings
+    from analysis.evaluate import evaluate as evaluate_cohort
+    from analysis.evaluation_report import write_report
+    from node.analyse import SOFTWARE
+    from node.learn import processes
+
+    with faults_in_words():
+        measured = _measure(cohort, configuration_of(config).analysis, workers)
+        with bar("splitting, learning, judging") as advance, processes(workers) as run:
+            evaluation = evaluate_cohort(measured.table, EvaluationSettings(), run, advance)
+        written = write_report(evaluation, out, SOFTWARE)
+    console.print(f"Report: {written[0].resolve()}")
+
+
+def _measure(cohort: Path, settings: "AnalysisSettings", workers: int) -> "MeasuredCohort":
+    """Measure a cohort with a bar, and tell which of its studies could not be."""
+    from node.learn import measure
+
+    with bar("measuring studies") as advance:
+        measured = measure(cohort, settings, workers=workers, report_progress=advance)
+    for study in measured.refused:
+        complaints.print(f"line {study.line}: {'; '.join(study.reasons)}", markup=False)
+    return measured
