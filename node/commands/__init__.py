@@ -1,1 +1,1 @@
-"""The commands of `osteonode`, by who types them; imports of weight stay inside the commands that need them."""
+"""The commands of `osteonode`, by who types them; whatever is slow to import stays inside its command."""
