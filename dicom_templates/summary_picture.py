@@ -226,13 +226,20 @@ def _answer(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> 
         _risk_scale(canvas, report, answer, top + 100)
         below = top + 147
     else:
-        words = "; ".join(answer.reasons) or report.texts("no_number")
-        below = 6 + canvas.paragraph(
-            (left, top + 71), words, size=13, colour=_BRIGHT, width=width, most_lines=4
-        )
+        below = 6 + _reasons(canvas, answer.reasons or (report.texts("no_number"),), (left, top + 71), width)
     size = canvas.fitting_size(answer.basis, size=_BODY_TEXT, width=width)
     canvas.text((left, below), answer.basis, size=size, colour=_QUIET)
     return top + height
+
+
+def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) -> float:
+    """Write why there is no number, as large as the room allows; the text report has them in full."""
+    words, room = "; ".join(reasons), 76.0
+    for size in (13.0, 12.0, 11.5):
+        most = int(room / (1.4 * size))
+        if len(canvas.wrap(words, size=size, width=width)) <= most:
+            break
+    return canvas.paragraph(at, words, size=size, colour=_BRIGHT, width=width, most_lines=most)
 
 
 def _chip(canvas: Canvas, answer: Answer, corner: Point) -> float:
@@ -427,9 +434,9 @@ def _about(canvas: Canvas, report: StudyReport, top: float) -> None:
     y = top + 10
     for words, colour in (
         (report.texts("not_for_short"), _BRIGHT),
+        (report.intended_use, _QUIET),
         (report.model, _QUIET),
         (report.cohort, _QUIET),
-        (report.intended_use, _QUIET),
     ):
         room = int((_HEIGHT - 12 - y) // (1.4 * 12)) + 1
         if words and room > 0:

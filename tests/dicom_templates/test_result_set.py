@@ -16,11 +16,13 @@ from pydicom.uid import (
     EnhancedMRImageStorage,
     EnhancedSRStorage,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
 )
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Refusal, SeriesRefusal, Verdict
 from analysis.domain.segmentation import Level
+from dicom_templates.citation import read_citation
 from dicom_templates.options import Predecessor, SrClass
 from dicom_templates.provenance import is_own_result
 from dicom_templates.result_set import ResultObject, build, build_refusal
@@ -470,3 +472,29 @@ def _reread(header: Dataset, charset: str | list[str], name: bytes) -> Dataset:
     plain.save_as(stream, enforce_file_format=True)
     padded = name + b" " * (len(name) % 2)
     return dcmread(io.BytesIO(stream.getvalue().replace(b"@" * len(padded), padded)))
+
+
+def test_what_a_report_cites_can_be_read_back(case: Case, results: dict[str, Dataset]) -> None:
+    citation = read_citation(dcmread(io.BytesIO(written(results["sr"]))))
+    assert case.findings.model is not None
+    assert citation.model == case.findings.model.digest
+    assert citation.configuration == case.findings.configuration_digest
+    assert citation.inputs == {found.source.series_uid: found.source.digest for found in case.findings.series}
+    with pytest.raises(ValueError, match="no measurement report"):
+        read_citation(results["text"])
+
+
+def test_headers_in_implicit_syntax_give_the_same_patient(case: Case, results: dict[str, Dataset]) -> None:
+    implicit: dict[str, list[Dataset]] = {}
+    for uid, headers in case.sources.items():
+        implicit[uid] = []
+        for header in headers:
+            plain = Dataset()
+            plain.update({element.tag: element for element in header})
+            plain.file_meta = FileMetaDataset()
+            plain.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+            stream = io.BytesIO()
+            plain.save_as(stream, enforce_file_format=True)
+            implicit[uid].append(dcmread(io.BytesIO(stream.getvalue())))
+    for one in build(case.findings, implicit, case.options):
+        assert written(one.dataset) == written(results[one.name])
