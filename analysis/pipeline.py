@@ -17,7 +17,7 @@ from analysis.vbq import bone_quality
 
 if TYPE_CHECKING:
     from analysis.domain.segmentation import Level
-    from analysis.model_store import Model
+    from analysis.model import Model
 
 __all__ = ["Progress", "analyse"]
 
