@@ -138,7 +138,7 @@ def draw_patient(
         marrow_water_t1_ms=float(1200.0 * rng.lognormal(0.0, 0.10)),
         # Ruschke 2021: 21.1 ms in the median (11.2 to 42.5), the shorter the fatter (r about -0.57).
         marrow_water_t2_ms=float(21.1 * np.exp(-0.9 * (fat_fraction - 0.45)) * rng.lognormal(0.0, 0.16)),
-        # Wide enough for the published r of about -0.49 between T1-VBQ and density (Yin 2023), in 1200 patients.
+        # As wide as the published r of -0.49 between T1-VBQ and density asks for (Yin 2023).
         csf_gain_t1=float(0.80 * rng.lognormal(0.0, 0.12)),
         csf_gain_t2=float(0.88 * rng.lognormal(0.0, 0.14)),
         subcutaneous_mm=float(
