@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float32]
 
 _CORE_DEPTHS_MM = (5.0, 6.5, 8.0)
 _SMALLEST_CORE_MM3 = 300.0
-_SMALLEST_BODY_MM3 = 2500.0
+_SMALLEST_SECTION_MM2 = 300.0
 _ACROSS_SMOOTHING_MM = 1.5
 _HALF_WIDTH_MM = 30.0
 _OFF_MIDLINE_MM = 14.0
@@ -174,7 +174,8 @@ def _describe(
 ) -> Body | None:
     slabs, rows, columns = np.nonzero(instances == number)
     volume = len(slabs) * float(np.prod(spacing_mm))
-    if volume < _SMALLEST_BODY_MM3:
+    # A body is seen on two slices at least, unless the volume is a single slice.
+    if volume < _SMALLEST_SECTION_MM2 * min(8.0, len(instances) * spacing_mm[0]):
         return None
     body, sacrum = (float(probabilities[slabs, label, rows, columns].mean()) for label in (BODY, SACRUM))
     centre = np.array([slabs.mean(), rows.mean(), columns.mean()]) * np.asarray(spacing_mm)

@@ -217,28 +217,31 @@ def _repaint_behind(
 
 
 def through_edge(image: Labels, labels: Labels, chance: np.random.Generator) -> tuple[Labels, Labels]:
-    """Repaint a midline slice as one through the side of the bodies, where they are small and waisted."""
+    """Repaint a midline slice as one through the side of the bodies, where they are small and waisted.
+
+    At half height the side of a body is hollow, and fat with the lumbar vessels fills the hollow, while
+    endplates and discs reach further out. So the furthest slices show discs with no body between them.
+    """
     if chance.random() < 0.5:
         image, labels = through_pedicles(image, labels, chance)
     tissues = _Tissues.of(image.astype(np.float32), labels, chance)
     shape = (image.shape[0], image.shape[1])
     canvas, marks = image.astype(np.float32), labels.copy()
-    around = _muscle(shape, tissues, chance)
     frames = _frames(labels)
     if (marks == CANAL).any():
         canvas = _repaint_behind(canvas, marks, frames, tissues, chance)
-    side = chance.uniform(0.5, 7.0)
+    cut = _Cut.draw(chance)
     inside = np.zeros(shape, np.float32)
-    for frame in frames:
-        _add_waisted(inside, frame, side + chance.normal(0, 1.2), chance)
+    for number, frame in enumerate(frames):
+        cut.add(inside, frame, len(frames) - 1 - number, chance)
+    disc = cut.disc(labels == DISC, frames)
     column = np.isin(labels, (BODY, DISC))
-    disc = _shrunk(labels == DISC, side + chance.uniform(-1, 3))
-    hull = ndimage.binary_dilation(column, iterations=3) & ~np.isin(labels, (SACRUM, IGNORE))
-    canvas = _blend(canvas, around, hull, 1.0)
+    hull = ndimage.binary_dilation(column, iterations=2) & ~np.isin(labels, (SACRUM, IGNORE))
+    canvas = _blend(canvas, _hollow(shape, frames, tissues, chance), hull, 1.0)
+    canvas = canvas * (1 - disc) + image * chance.uniform(0.4, 1.0) * disc
+    canvas = canvas * (1 - inside) + image * inside
     rim = (inside > 0.1) & (inside < 0.6)
-    canvas = _blend(canvas, canvas * chance.uniform(0.2, 0.9), rim, 0.7)
-    sharp = np.maximum(inside, disc)
-    canvas = canvas * (1 - sharp) + image * sharp
+    canvas = _blend(canvas, canvas * chance.uniform(0.3, 1.0), rim, 0.7)
     marks[column] = BACKGROUND
     marks[disc > 0.5] = DISC
     marks[inside > 0.5] = BODY
@@ -246,29 +249,84 @@ def through_edge(image: Labels, labels: Labels, chance: np.random.Generator) -> 
     return canvas.clip(0, 255).astype(np.uint8), marks
 
 
-def _shrunk(mask: Mask, by_mm: float) -> Floats:
-    depth = ndimage.distance_transform_edt(mask) * PACKED_MM
-    return np.asarray(1 / (1 + np.exp(-(depth - max(by_mm, 0.0)) / 0.5)) * mask, dtype=np.float32)
+def _hollow(
+    shape: tuple[int, int], frames: list[_Frame], tissues: _Tissues, chance: np.random.Generator
+) -> Floats:
+    """What lies beside the bodies: muscle, or fat with strands and a vessel at half height."""
+    muscle = _muscle(shape, tissues, chance)
+    if chance.random() < 0.35:
+        return muscle
+    strands = _texture(shape, chance, chance.uniform(0.7, 4), chance.uniform(0.7, 2))
+    share = 1 / (1 + np.exp(-(strands + chance.uniform(-0.5, 2.0)) * chance.uniform(1, 3)))
+    filled = np.asarray(muscle + (tissues.fat - muscle) * share, dtype=np.float32)
+    for frame in frames:
+        if chance.random() < 0.6:
+            middle = frame.at(chance.uniform(-0.3, 0.3), chance.uniform(-0.6, 0.6))
+            tilt = float(np.arctan2(frame.down[1], frame.down[0]))
+            size = (_mm(chance.uniform(0.8, 1.8)), _mm(chance.uniform(2, 9)))
+            vessel = _Ellipse.around(shape, middle, size, tilt)
+            filled[vessel.window] = _blend(filled[vessel.window], tissues.cortex, vessel.far < 1)
+    return filled
 
 
-def _add_waisted(inside: Floats, frame: _Frame, by_mm: float, chance: np.random.Generator) -> None:
-    """Write the share of body in each pixel after its border moved inwards, most at half height."""
-    low, high = frame.points.min(axis=0), frame.points.max(axis=0) + 1
-    box = (slice(low[0], high[0]), slice(low[1], high[1]))
-    own = np.zeros(high - low + 2, np.bool_)
-    own[tuple((frame.points - low + 1).T)] = True
-    depth = ndimage.distance_transform_edt(own)[1:-1, 1:-1] * PACKED_MM
-    row, column = np.mgrid[box]
-    up = ((row - frame.centre[0]) * frame.down[0] + (column - frame.centre[1]) * frame.down[1]) / frame.height
-    front = (
-        (row - frame.centre[0]) * frame.back[0] + (column - frame.centre[1]) * frame.back[1]
-    ) / frame.depth
-    waist = chance.uniform(0, 0.9) * np.exp(-((up / 0.28) ** 2)) * (1 - 0.8 * front)
-    lower = 0.35 + 0.65 * (np.abs(front) * 2) ** 2
-    rough = 0.6 * _texture((depth.shape[0], depth.shape[1]), chance, 3, 3)
-    moved = depth - max(by_mm, 0.0) * (lower + waist) - rough
-    share = own[1:-1, 1:-1] / (1 + np.exp(-moved / chance.uniform(0.3, 0.9)))
-    inside[box] = np.maximum(inside[box], share)
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A sagittal plane through bodies that are superellipses seen from above, hollow at half height.
+
+    Attributes
+    ----------
+    offset : float
+        Of the plane from the middle, over half the width of the topmost body's endplates.
+    waist : float
+        Share of the width that the hollow takes.
+    half_slice : float
+        Half the slice's thickness in the same unit.
+    growth : float
+        How much wider each body is than the one above.
+    """
+
+    offset: float
+    waist: float
+    half_slice: float
+    growth: float
+
+    @classmethod
+    def draw(cls, chance: np.random.Generator) -> "_Cut":
+        return cls(
+            chance.uniform(0.6, 1.2),
+            chance.uniform(0.04, 0.28),
+            chance.uniform(0.03, 0.12),
+            chance.uniform(0, 0.05),
+        )
+
+    def add(self, inside: Floats, frame: _Frame, above_last: int, chance: np.random.Generator) -> None:
+        """Write the share of the slice that body fills in each pixel."""
+        low, high = frame.points.min(axis=0), frame.points.max(axis=0) + 1
+        box = (slice(low[0], high[0]), slice(low[1], high[1]))
+        own = np.zeros(high - low, np.bool_)
+        own[tuple((frame.points - low).T)] = True
+        row, column = np.mgrid[box]
+        down, right = row - frame.centre[0], column - frame.centre[1]
+        up = (down * frame.down[0] + right * frame.down[1]) / frame.height
+        front = (down * frame.back[0] + right * frame.back[1]) / frame.depth
+        wide = 1 - self.growth * (above_last - 2)
+        wide = wide * (1 - self.waist * np.exp(-((up / 0.3) ** 2)))
+        wide = wide + 0.02 * _texture((own.shape[0], own.shape[1]), chance, 2, 2)
+        offset = self.offset + chance.normal(0, 0.03)
+        planes = offset + self.half_slice * np.linspace(-1, 1, 5)
+        share = np.mean(
+            [(2 * np.abs(front)) ** 2.5 + np.abs(plane / wide) ** 2.5 < 1 for plane in planes], axis=0
+        )
+        inside[box] = np.maximum(inside[box], ndimage.gaussian_filter(share, 0.6) * own)
+
+    def disc(self, discs: Mask, frames: list[_Frame]) -> Floats:
+        """Discs, shorter from front to back but not hollow."""
+        reach = 1 - min(1.0, self.offset / 1.1) ** 2.5
+        depth = float(np.median([frame.depth for frame in frames]))
+        loss = round(depth * (1 - reach**0.4) / 2)
+        if loss > 0:
+            discs = ndimage.binary_erosion(discs, np.ones((1, 3), np.bool_), iterations=loss)
+        return np.asarray(ndimage.gaussian_filter(discs.astype(np.float32), 0.6), dtype=np.float32)
 
 
 def beside(image: Labels, labels: Labels, chance: np.random.Generator) -> tuple[Labels, Labels]:
