@@ -48,6 +48,7 @@ def measure(
     """
     from analysis.cohort import measure_cohort, read_cohort
     from analysis.perturb import features_again
+    from analysis.segment.network import embedded_network
     from analysis.train import DENSITY_THRESHOLDS_MG_CM3
 
     return measure_cohort(
@@ -55,7 +56,8 @@ def measure(
         partial(measure_study, settings=settings),
         settings,
         cache or table.parent / "measured",
-        software=SOFTWARE,
+        # Other weights outline other voxels, so what they gave must be measured again.
+        software=f"{SOFTWARE}, segmenter {embedded_network().digest}",
         repeat=partial(features_again, settings=settings.features),
         workers=workers,
         report_progress=report_progress,

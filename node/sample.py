@@ -59,6 +59,8 @@ class CsvRow:
         "F" or "M".
     scanner, site : str
         Where the images claim to come from.
+    simulated : str
+        "yes", so that a model trained on them says so.
     """
 
     patient_id: str
@@ -68,6 +70,7 @@ class CsvRow:
     sex: str
     scanner: str
     site: str
+    simulated: str = "yes"
 
 
 @dataclass(frozen=True, slots=True)

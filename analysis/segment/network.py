@@ -35,10 +35,13 @@ class Network:
         What runs it.
     name : str
         Name and version, as its card has them.
+    digest : str
+        SHA-256 (hex) of its weights.
     """
 
     session: onnxruntime.InferenceSession
     name: str
+    digest: str
 
     def probabilities(self, slices: Floats) -> Floats:
         """Class probabilities of every pixel.
@@ -95,4 +98,4 @@ def load_network(folder: Path) -> Network:
     options.intra_op_num_threads = _THREADS
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return Network(session, name)
+    return Network(session, name, expected)

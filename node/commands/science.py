@@ -90,6 +90,7 @@ def _measure(cohort: Path, settings: "AnalysisSettings", workers: int) -> "Measu
 
     with bar("measuring studies") as advance:
         measured = measure(cohort, settings, workers=workers, report_progress=advance)
-    for study in measured.refused:
-        complaints.print(f"line {study.line}: {'; '.join(study.reasons)}", markup=False)
+    for verdict, studies in (("not measured", measured.refused), ("in part", measured.in_part)):
+        for study in studies:
+            complaints.print(f"line {study.line} {verdict}: {'; '.join(study.reasons)}", markup=False)
     return measured
