@@ -41,8 +41,8 @@ _SECTIONS = (
     "node", "sources", "destinations", "storage", "store", "assembly", "analysis", "models", "report",
     "engine", "delivery", "log",
 )  # fmt: skip
-_SR_CLASSES = ("comprehensive", "comprehensive3d")
-_LANGUAGES = ("en",)
+_SR_CLASSES = ("comprehensive", "comprehensive-3d")
+_LANGUAGES = ("en", "de")
 
 
 @dataclass(frozen=True, slots=True)

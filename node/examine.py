@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydicom.uid import EnhancedMRImageStorage
-
 from analysis.errors import RefusedError
 from analysis.identify import identify
-from node.decode import SeriesHeaders, scan
+from node.decode import SeriesHeaders, check_stack, scan
 from node.domain.assembly import Examination
-from node.domain.geometry import stack_slices
 
 __all__ = ["examine"]
 
@@ -40,16 +37,9 @@ def examine(paths: Sequence[Path]) -> Examination:
 
 
 def _faults(series: SeriesHeaders) -> tuple[str, ...]:
-    """Tell why a series is no whole, even stack, as far as its headers show; the analysis looks closer."""
-    if any(header.SOPClassUID == EnhancedMRImageStorage for header in series.headers):
-        # Its slices are frames of one object, which comes whole or not at all.
-        return ()
+    """Tell why a series cannot be analysed, as far as its headers show; the analysis looks closer."""
     try:
-        orientations = [[float(c) for c in header.ImageOrientationPatient] for header in series.headers]
-        positions = [[float(c) for c in header.ImagePositionPatient] for header in series.headers]
-        stack_slices(orientations, positions)
+        check_stack(series)
     except RefusedError as error:
         return error.reasons
-    except (AttributeError, TypeError, ValueError):
-        return ("an instance does not tell where it lies in the patient",)
     return ()

@@ -21,6 +21,7 @@ from pydicom.uid import (
     MRImageStorage,
 )
 from pynetdicom import AE, evt
+from pynetdicom.sop_class import Verification
 
 from node.app import Node
 from node.config import AssemblySettings, Configuration, DeliverySettings, Destination, default
@@ -86,12 +87,15 @@ class Pacs:
         SOP classes it accepts.
     abort_at : int
         Number of the request at which it aborts the association, without storing it.
+    echo : bool or callable
+        Whether, or with which status, it answers C-ECHO.
     """
 
     status: Callable[[int], int] = lambda _number: 0
     classes: tuple[str, ...] = tuple(CLASSES.values())
     port: int = 0
     abort_at: int = -1
+    echo: bool | Callable[[], int] = False
     received: list[Dataset] = field(default_factory=list)
     associations: int = 0
     _requests: int = 0
@@ -107,11 +111,11 @@ class Pacs:
         self._ae.require_called_aet = True
         for sop_class in self.classes:
             self._ae.add_supported_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-        self._server = self._ae.start_server(
-            ("127.0.0.1", self.port),
-            block=False,
-            evt_handlers=[(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._count)],
-        )
+        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._count)]
+        if self.echo:
+            self._ae.add_supported_context(Verification)
+            handlers.append((evt.EVT_C_ECHO, lambda _event: self.echo() if callable(self.echo) else 0))
+        self._server = self._ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
         self.port = self._server.server_address[1]
 
     def stop(self) -> None:

@@ -1,0 +1,313 @@
+"""Is this node fit to run? Checks that say in plain words what is wrong and how to mend it."""
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from node.clock import SystemClock
+from node.config import Configuration, Destination
+from node.domain.results import ResultKind
+
+__all__ = ["CHECKS", "Check", "Finding", "Level", "examine_node"]
+
+_ECHOES = 5
+_STALL_S = 0.03
+"""A peer with Nagle's algorithm waits 40 ms for our acknowledgement before it sends the rest of an answer."""
+_SLOW_SYNC_S = 0.05
+_WATERMARKS_LEFT = 2
+_CLOCK_TOLERANCE_S = 60.0
+_MEGABYTE = 1024 * 1024
+
+
+class Level(IntEnum):
+    """How bad it is; the values are the exit codes of `osteonode doctor`."""
+
+    GOOD = 0
+    WARNING = 4
+    FAULT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    level : Level
+        How it is.
+    subject : str
+        What was looked at.
+    message : str
+        What was found.
+    remedy : str
+        How to mend it; empty when it is good.
+    """
+
+    level: Level
+    subject: str
+    message: str
+    remedy: str = ""
+
+
+Check = Callable[[Configuration], Iterator[Finding]]
+
+
+def examine_node(configuration: Configuration, checks: Sequence[Check] | None = None) -> Iterator[Finding]:
+    """Look at everything a node needs, one finding after the other.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        A valid one; its faults are told by `node.config.load`.
+    checks : sequence of callable, optional
+        Some of `CHECKS`; all by default.
+    """
+    for check in CHECKS if checks is None else checks:
+        yield from check(configuration)
+
+
+def storage(configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether the storage can be written, quickly, and has room."""
+    directory = configuration.storage.directory
+    subject = f"storage in {directory}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        seconds = _time_a_sync(directory)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        yield Finding(
+            Level.FAULT,
+            subject,
+            f"cannot be written: {reason}",
+            "Let [storage] directory point to a folder that this user may write.",
+        )
+        return
+    free = shutil.disk_usage(directory).free // _MEGABYTE
+    watermark = configuration.storage.watermark_mb
+    if free < watermark:
+        yield Finding(
+            Level.FAULT, subject, f"{free} MB are free, less than the watermark of {watermark} MB",
+            "Free some disk, or run `osteonode purge`; until then every image is turned away.",
+        )  # fmt: skip
+    elif free < _WATERMARKS_LEFT * watermark:
+        yield Finding(
+            Level.WARNING, subject, f"{free} MB are free, near the watermark of {watermark} MB",
+            "Free some disk, or shorten [storage] retention_days.",
+        )  # fmt: skip
+    else:
+        yield Finding(Level.GOOD, subject, f"{free} MB are free")
+    if seconds > _SLOW_SYNC_S:
+        yield Finding(
+            Level.WARNING, subject, f"a sync to disk takes {seconds * 1000:.0f} ms; each image needs some",
+            "Use a local disk with power-loss protection; network file systems are slow at this.",
+        )  # fmt: skip
+    else:
+        yield Finding(Level.GOOD, subject, f"a sync to disk takes {seconds * 1000:.1f} ms")
+
+
+def _time_a_sync(directory: Path) -> float:
+    with TemporaryFile(dir=directory) as file:
+        file.write(b"\0" * 4096)
+        file.flush()
+        started = time.perf_counter()
+        os.fsync(file.fileno())
+        return time.perf_counter() - started
+
+
+def listener(configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether the address can be listened on, or this node answers there already."""
+    settings = configuration.node
+    subject = f"listener {settings.ae_title} on {settings.host}:{settings.port}"
+    try:
+        with socket.create_server((settings.host, settings.port)):
+            yield Finding(Level.GOOD, subject, "the address is free to listen on")
+    except OSError as error:
+        if _echo(settings.host, settings.port, settings.ae_title, settings.ae_title, ()).reached:
+            yield Finding(Level.GOOD, subject, "a node with this AE title answers there already")
+            return
+        reason = error.strerror or type(error).__name__
+        yield Finding(
+            Level.FAULT, subject, f"cannot be listened on: {reason}",
+            "Another program may have the port; change [node] port, or host to an address of this machine.",
+        )  # fmt: skip
+
+
+def sources(configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether somebody may send, and not just anybody."""
+    if not configuration.sources:
+        yield Finding(
+            Level.FAULT,
+            "sources",
+            "nobody may send",
+            "Add a [[sources]] block for the scanner, router or PACS.",
+        )
+    for source in configuration.sources:
+        if source.ae_title == "*" and not source.network.is_loopback:
+            yield Finding(
+                Level.WARNING, "sources", f"any AE title in {source.network} may send",
+                "Name the AE titles, one [[sources]] block for each.",
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Echo:
+    reached: bool
+    reason: str = ""
+    rejected: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def _echo(host: str, port: int, called: str, calling: str, classes: tuple[str, ...]) -> _Echo:
+    """Open an association for C-ECHO and the SOP classes, and time a few echoes."""
+    # Late: `osteonode --help` must not pay for pynetdicom.
+    from pynetdicom import AE, build_context, evt
+    from pynetdicom.sop_class import Verification
+
+    from node.dimse import send_at_once
+
+    ae = AE(calling)
+    ae.acse_timeout = ae.dimse_timeout = ae.connection_timeout = 5
+    association = ae.associate(
+        host,
+        port,
+        [build_context(uid) for uid in (Verification, *classes)],
+        called,
+        evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: send_at_once(event.assoc.dul.socket.socket))],
+    )
+    if not association.is_established:
+        reason = "rejects the association" if association.is_rejected else "cannot be reached"
+        return _Echo(reached=False, reason=reason)
+    accepted = {context.abstract_syntax for context in association.accepted_contexts}
+    rejected = tuple(uid for uid in classes if uid not in accepted)
+    times = []
+    if Verification in accepted:
+        for _ in range(_ECHOES):
+            started = time.perf_counter()
+            association.send_c_echo()
+            times.append(time.perf_counter() - started)
+    association.release()
+    return _Echo(reached=True, rejected=rejected, seconds=min(times, default=0.0))
+
+
+def destinations(configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether every destination answers and takes what is meant for it."""
+    if not configuration.destinations:
+        yield Finding(
+            Level.WARNING, "destinations", "there are none", "Add a [[destinations]] block for the PACS."
+        )
+    for destination in configuration.destinations:
+        yield from _destination(configuration, destination)
+
+
+def _destination(configuration: Configuration, destination: Destination) -> Iterator[Finding]:
+    subject = (
+        f"destination {destination.name} ({destination.ae_title} at {destination.host}:{destination.port})"
+    )
+    classes = _classes(configuration, destination)
+    echo = _echo(
+        destination.host,
+        destination.port,
+        destination.ae_title,
+        configuration.node.ae_title,
+        tuple(classes),
+    )
+    if not echo.reached:
+        yield Finding(
+            Level.FAULT, subject, echo.reason,
+            "Is it running, are address, port and AE title right, and does it know this node's AE title? "
+            "Results wait until it answers.",
+        )  # fmt: skip
+        return
+    if echo.rejected:
+        names = ", ".join(classes[uid] for uid in echo.rejected)
+        level = Level.FAULT if len(echo.rejected) == len(classes) else Level.WARNING
+        yield Finding(
+            level, subject, f"takes none of these results: {names}",
+            "Let the PACS accept these SOP classes, or take the kinds out of its results.",
+        )  # fmt: skip
+    else:
+        yield Finding(Level.GOOD, subject, "answers, and takes all results that are meant for it")
+    if echo.seconds > _STALL_S:
+        yield Finding(
+            Level.WARNING, subject, f"an echo takes {echo.seconds * 1000:.0f} ms: it delays small packets",
+            "Start it with Nagle's algorithm off; for DCMTK set TCP_NODELAY=1 in its environment.",
+        )  # fmt: skip
+
+
+def _classes(configuration: Configuration, destination: Destination) -> dict[str, str]:
+    """SOP classes of the results meant for a destination, by UID, with the names of their kinds."""
+    from pydicom import uid
+
+    three_d = configuration.report.sr_class == "comprehensive-3d"
+    by_kind = {
+        ResultKind.SR: uid.Comprehensive3DSRStorage if three_d else uid.ComprehensiveSRStorage,
+        ResultKind.SEG: uid.SegmentationStorage,
+        ResultKind.TEXT: uid.EnhancedSRStorage,
+        ResultKind.SUMMARY: uid.SecondaryCaptureImageStorage,
+    }
+    return {str(by_kind[kind]): kind.value for kind in destination.results}
+
+
+def codecs(_configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether compressed images can be read."""
+    from pydicom import uid
+    from pydicom.pixels.decoders.base import get_decoder
+
+    for syntax in (uid.RLELossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEG2000Lossless):
+        if get_decoder(syntax).is_available:
+            yield Finding(Level.GOOD, "codecs", f"{syntax.name} can be read")
+        else:
+            yield Finding(
+                Level.WARNING, "codecs", f"{syntax.name} cannot be read",
+                "Install OsteoNode again with all its dependencies (`uv sync`).",
+            )  # fmt: skip
+
+
+def clock(configuration: Configuration) -> Iterator[Finding]:
+    """Hold the clock against the newest file in the storage: time only goes on."""
+    now = SystemClock().now().timestamp()
+    files = (path for path in configuration.storage.directory.glob("*") if path.is_file())
+    newest = max((path.stat().st_mtime for path in files), default=0.0)
+    if newest > now + _CLOCK_TOLERANCE_S:
+        yield Finding(
+            Level.FAULT, "clock", f"it is {newest - now:.0f} s behind the newest file in the storage",
+            "Set the clock, and let NTP keep it right; deadlines and retries depend on it.",
+        )  # fmt: skip
+    else:
+        yield Finding(Level.GOOD, "clock", "it goes on from where the storage ends")
+
+
+def model(configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether the model is whole, made for these settings, and trained on patients."""
+    # Late: loading a model imports the science, which takes seconds.
+    from analysis.errors import ModelRejectedError
+    from analysis.model_store import load
+    from node.analyse import DEMONSTRATION_MODEL
+
+    bundle = configuration.models.bundle or DEMONSTRATION_MODEL
+    subject = f"model {bundle.name}"
+    try:
+        identity = load(bundle, configuration.analysis.features).identity
+    except (ModelRejectedError, OSError) as error:
+        yield Finding(
+            Level.FAULT, subject, str(error),
+            "Let [models] bundle point to a bundle made with `osteonode train` for these features.",
+        )  # fmt: skip
+        return
+    if identity.simulated:
+        yield Finding(
+            Level.WARNING, subject, "it learned from simulated patients and is for demonstration only",
+            "Train a model on a cohort of your own with `osteonode train` and name it in [models] bundle.",
+        )  # fmt: skip
+    else:
+        yield Finding(Level.GOOD, subject, f"{identity.name} {identity.version} is whole")
+
+
+CHECKS: tuple[Check, ...] = (storage, listener, sources, destinations, codecs, clock, model)
+"""All checks, quick ones first; loading the model imports the science."""

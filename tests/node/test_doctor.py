@@ -1,0 +1,93 @@
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydicom.uid import EnhancedSRStorage
+
+from node.config import Configuration
+from node.doctor import CHECKS, Finding, Level, examine_node, model
+from tests.node.nodes import Pacs, quick, quick_node, running_pacs
+from tests.peers import free_port
+
+
+def worst_of(findings: Sequence[Finding], subject: str) -> Finding:
+    return max((f for f in findings if f.subject.startswith(subject)), key=lambda finding: finding.level)
+
+
+def look(configuration: Configuration) -> list[Finding]:
+    """Run every check but that of the model, which takes seconds to load."""
+    return list(examine_node(configuration, [check for check in CHECKS if check is not model]))
+
+
+def test_a_node_with_a_willing_pacs_is_well(tmp_path: Path) -> None:
+    with running_pacs(echo=True) as pacs:
+        findings = look(quick(tmp_path, pacs.destination))
+    assert "takes all results" in " ".join(finding.message for finding in findings)
+    assert worst_of(findings, "listener").level is Level.GOOD
+    assert worst_of(findings, "codecs").level is Level.GOOD
+    assert max(finding.level for finding in findings) <= Level.WARNING
+
+
+def test_every_finding_that_is_not_good_says_how_to_mend_it(tmp_path: Path) -> None:
+    dead = Pacs(port=free_port()).destination
+    thirsty = replace(quick(tmp_path, dead), sources=())
+    thirsty = replace(thirsty, storage=replace(thirsty.storage, watermark_mb=2**40))
+    findings = look(thirsty)
+    assert all(finding.remedy for finding in findings if finding.level is not Level.GOOD)
+    assert {finding.subject.split()[0] for finding in findings if finding.level is Level.FAULT} >= {
+        "storage", "sources", "destination",
+    }  # fmt: skip
+
+
+def test_a_pacs_that_takes_only_some_kinds_is_a_warning_that_names_the_others(tmp_path: Path) -> None:
+    with running_pacs(echo=True, classes=(EnhancedSRStorage,)) as pacs:
+        finding = worst_of(look(quick(tmp_path, pacs.destination)), "destination pacs")
+    assert finding.level is Level.WARNING
+    assert "sr, seg, summary" in finding.message
+
+
+def test_a_pacs_that_does_not_know_its_title_is_a_fault(tmp_path: Path) -> None:
+    with running_pacs(echo=True) as pacs:
+        wrong = replace(pacs.destination, ae_title="OTHER")
+        finding = worst_of(look(quick(tmp_path, wrong)), "destination pacs")
+    assert finding.level is Level.FAULT
+    assert "rejects" in finding.message
+
+
+def test_a_pacs_that_stalls_small_packets_is_named(tmp_path: Path) -> None:
+    def slow() -> int:
+        time.sleep(0.06)
+        return 0
+
+    with running_pacs(echo=slow) as pacs:
+        finding = worst_of(look(quick(tmp_path, pacs.destination)), "destination pacs")
+    assert finding.level is Level.WARNING
+    assert "TCP_NODELAY" in finding.remedy
+
+
+def test_a_running_node_is_recognised(tmp_path: Path) -> None:
+    with quick_node(quick(tmp_path)) as node:
+        running = replace(node.configuration, node=replace(node.configuration.node, port=node.port))
+        finding = worst_of(look(running), "listener")
+    assert finding.level is Level.GOOD
+    assert "already" in finding.message
+
+
+def test_a_clock_that_went_back_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "osteonode.db").write_bytes(b"")
+    tomorrow = time.time() + 86400
+    os.utime(tmp_path / "osteonode.db", (tomorrow, tomorrow))
+    assert worst_of(look(quick(tmp_path)), "clock").level is Level.FAULT
+
+
+def test_a_storage_that_cannot_be_written_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert worst_of(look(quick(tmp_path / "file" / "var")), "storage").level is Level.FAULT
+
+
+def test_a_model_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    configuration = quick(tmp_path)
+    models = replace(configuration.models, bundle=tmp_path / "none")
+    assert worst_of(list(model(replace(configuration, models=models))), "model").level is Level.FAULT
