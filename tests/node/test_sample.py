@@ -54,7 +54,8 @@ def test_every_image_says_that_it_is_simulated(written: Path) -> None:
 def test_the_table_leads_to_the_studies(written: Path) -> None:
     with (written / "cohort.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["patient_id", "study", "bmd_mg_cm3", "age", "sex", "scanner", "site", "simulated"]
+    columns = ["patient_id", "study", "bmd_mg_cm3", "age", "sex", "scanner", "site", "simulated"]
+    assert list(rows[0]) == columns
     for row in rows:
         first = dcmread(next((written / row["study"]).rglob("*.dcm")), stop_before_pixels=True)
         assert row["simulated"] == "yes"
