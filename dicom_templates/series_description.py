@@ -26,13 +26,16 @@ def describe(report: StudyReport, kind: str, contrast: str = "") -> str:
         At most 64 characters: "SIMULATED - Report: OP unlikely, low BMD likely".
     """
     texts = report.texts
-    parts = [texts("simulated_tag")] if report.warning else ["OsteoNode"]
     if kind == "seg":
         told = texts("series_outlines") + " " + contrast
     else:
         key = {"sr": "series_values", "text": "series_report", "summary": "series_picture"}[kind]
         told = f"{texts(key)}: {_category(report)}"
-    return " - ".join([*parts, told])[:_LONGEST]
+    if report.warning:
+        told = texts("simulated_tag") + " - " + told
+    # Viewers cut the line after some 25 characters, so our name comes last, where there is room for it.
+    signed = f"{told} (OsteoNode)"
+    return signed if len(signed) <= _LONGEST else told[:_LONGEST]
 
 
 def _category(report: StudyReport) -> str:

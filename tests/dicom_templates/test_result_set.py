@@ -25,6 +25,7 @@ from analysis.domain.segmentation import Level
 from dicom_templates.citation import read_citation
 from dicom_templates.options import Predecessor, SrClass
 from dicom_templates.provenance import is_own_result
+from dicom_templates.report_texts import SENTENCES
 from dicom_templates.result_set import ResultObject, build, build_refusal
 from tests.dicom_templates.cases import Case, make_case
 
@@ -167,8 +168,10 @@ def test_series_descriptions_are_never_cut(language: str, verdict: Verdict) -> N
     undecided = replace(
         case.findings, predictions=tuple(replace(one, verdict=verdict) for one in case.findings.predictions)
     )
-    for one in build(undecided, case.sources, case.options):
-        assert len(one.dataset.SeriesDescription) < 64
+    last_words = ("(OsteoNode)", SENTENCES[f"{verdict.value}_short"][language])
+    for one in build(undecided, case.sources, replace(case.options, kinds=frozenset({"sr", "seg"}))):
+        assert len(one.dataset.SeriesDescription) <= 64
+        assert one.dataset.SeriesDescription.endswith(last_words)
 
 
 def test_a_simulated_model_is_named_as_such_first_of_all(results: dict[str, Dataset]) -> None:
