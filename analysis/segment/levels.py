@@ -20,7 +20,7 @@ CERTAIN_FROM = 0.6
 
 _UPWARDS = (Level.S1, Level.L5, Level.L4, Level.L3, Level.L2, Level.L1, Level.T12, Level.T11)
 _NEAREST_MM, _FARTHEST_MM = 20.0, 55.0
-_USUAL_STEP_MM = 36.0
+_FRAGMENT = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,9 @@ def name_levels(bodies: list[Body]) -> Naming:
         chain = _chain(bodies[-1], bodies)
         levels = {body.number: level for body, level in zip(chain, _without_sacrum(chain), strict=False)}
         return Naming(levels, 0.1, ("the sacrum was not found, so the levels are uncertain",))
-    # A second "S1" is a part of S2 or of L5; the one that the network believes in most counts.
-    start = max(sacral, key=lambda body: body.sacrum * min(body.volume_mm3, 15000.0))
+    # S2 often looks like S1 as well, so S1 is the uppermost of them that is no mere fragment.
+    largest = max(body.volume_mm3 for body in sacral)
+    start = next(body for body in sacral if body.volume_mm3 > _FRAGMENT * largest)
     chain = _chain(start, bodies)
     levels = {body.number: level for body, level in zip(chain, _UPWARDS, strict=False)}
     confidence, concerns = _judge(chain, bodies)

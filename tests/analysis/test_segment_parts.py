@@ -37,12 +37,12 @@ def rearranged(volume: Volume, order: tuple[int, int, int], flips: tuple[bool, b
     return Volume(voxels, grid)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(st.permutations([0, 1, 2]), st.tuples(st.booleans(), st.booleans(), st.booleans()))
 def test_the_network_sees_the_same_slices_however_the_voxels_are_stored(
     order: list[int], flips: tuple[bool, bool, bool]
 ) -> None:
-    voxels = np.random.default_rng(3).random((6, 90, 100))
+    voxels = np.random.default_rng(3).random((6, 62, 70))
     volume = sagittal_volume(voxels, (1.5, 1.0, 1.0))
     other = rearranged(volume, (order[0], order[1], order[2]), flips)
     here, there = SagittalView.of(volume), SagittalView.of(other)
@@ -101,6 +101,18 @@ def test_a_column_of_bodies_comes_apart_and_is_named_from_the_sacrum_up() -> Non
     naming = name_levels(bodies)
     names = [naming.levels[body.number] for body in bodies]
     assert names == [Level.T12, Level.L1, Level.L2, Level.L3, Level.L4, Level.L5, Level.S1]
+    assert naming.certain
+
+
+def test_a_second_sacral_body_below_does_not_shift_the_names() -> None:
+    probabilities = blocks(8)
+    top = 10 + 6 * 36
+    probabilities[1:-1, SACRUM, top : top + 27, 30:64] = 0.95
+    probabilities[1:-1, BODY, top : top + 27, 30:64] = 0.03
+    _, bodies = find_bodies(probabilities, SPACING_MM)
+    naming = name_levels(bodies)
+    assert naming.levels[bodies[5].number] is Level.L5
+    assert bodies[7].number not in naming.levels
     assert naming.certain
 
 

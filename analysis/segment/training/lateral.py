@@ -252,7 +252,7 @@ def through_edge(image: Labels, labels: Labels, chance: np.random.Generator) -> 
 def _hollow(
     shape: tuple[int, int], frames: list[_Frame], tissues: _Tissues, chance: np.random.Generator
 ) -> Floats:
-    """What lies beside the bodies: muscle, or fat with strands and a vessel at half height."""
+    """Paint what lies beside the bodies: muscle, or fat with strands and a vessel at half height."""
     muscle = _muscle(shape, tissues, chance)
     if chance.random() < 0.35:
         return muscle

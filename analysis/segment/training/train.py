@@ -36,7 +36,7 @@ from analysis.segment.training.unet import CLASSES, UNet, read_weights, write_we
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
-_SHARES = (0.36, 0.3, 0.22, 0.12)
+_SHARES = (0.31, 0.25, 0.33, 0.11)
 """Of BackSpine, SPIDER, repainted and simulated slices in a batch."""
 
 _LOG = logging.getLogger(__name__)
