@@ -1,8 +1,10 @@
 """One command, `osteonode`."""
 
+from collections.abc import Callable
+
 import typer
 
-from node.commands.operate import purge, retry, studies, why
+from node.commands.operate import doctor, purge, retry, studies, why
 from node.commands.run import analyse, demo, serve
 from node.commands.science import evaluate, sample, train
 
@@ -13,11 +15,14 @@ application = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals may hold patient data
 )
-for panel, commands in {
-    "The node": (serve, demo, analyse),
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "The node": (serve, demo, analyse, doctor),
     "Its queue": (studies, why, retry, purge),
     "The science": (sample, train, evaluate),
-}.items():
+}
+"""By who types them, in the order of the help."""
+
+for panel, commands in COMMANDS.items():
     for command in commands:
         application.command(rich_help_panel=panel)(command)
 

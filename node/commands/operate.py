@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from node.store import SqlStore
 
-__all__ = ["purge", "retry", "studies", "why"]
+__all__ = ["doctor", "purge", "retry", "studies", "why"]
 
 StudyArgument = Annotated[str, typer.Argument(help="Study Instance UID.")]
 
@@ -45,6 +45,24 @@ def studies(
     for row in rows:
         table.add_row(*row.values())
     console.print(table)
+
+
+def doctor(config: ConfigOption = None) -> None:
+    """Look at everything the node needs, and say how to mend what is wrong.
+
+    Exit status: 0 all is good; 4 a warning; 5 a fault.
+    """
+    from node.doctor import Level, examine_node
+
+    colours = {Level.GOOD: "green", Level.WARNING: "yellow", Level.FAULT: "red"}
+    worst = Level.GOOD
+    for finding in examine_node(configuration_of(config)):
+        worst = max(worst, finding.level)
+        console.print(f"{finding.level.name.lower():8}", style=colours[finding.level], end="")
+        console.print(f"{finding.subject}: {finding.message}", markup=False)
+        if finding.remedy:
+            console.print(f"        {finding.remedy}", markup=False)
+    raise typer.Exit(worst)
 
 
 def why(study: StudyArgument, config: ConfigOption = None) -> None:
