@@ -17,6 +17,8 @@ from node.errors import NodeError, PermanentError, TransientError, WorkerLostErr
 __all__ = ["WorkerProcess"]
 
 _STOP_S = 2.0
+_START_LIMIT_S = 300.0
+"""For importing the science, slow on a busy machine; it is no study's fault and costs none its time."""
 
 
 class WorkerProcess:
@@ -38,6 +40,7 @@ class WorkerProcess:
         self._memory_limit_mb = memory_limit_mb
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
+        self._imported = False
         self._ended = threading.Event()
 
     def start(self) -> None:
@@ -57,6 +60,7 @@ class WorkerProcess:
             daemon=True,
         )
         self._process.start()
+        self._imported = False
         theirs.close()
         self._connection = ours
 
@@ -105,11 +109,11 @@ class WorkerProcess:
         self.start()
         assert self._connection is not None  # noqa: S101 - `start` made it
         try:
+            if not self._imported:
+                self._receive(_START_LIMIT_S, "its process did not start within")
+                self._imported = True
             self._connection.send(arguments)
-            if not self._connection.poll(time_limit_s):
-                self._discard()
-                raise WorkerLostError(f"it took longer than {time_limit_s:g} s")
-            kind, value = self._connection.recv()
+            kind, value = self._receive(time_limit_s, "it took longer than")
         except (EOFError, OSError) as error:
             raise WorkerLostError(self._why_it_died()) from error
         if kind == "refused":
@@ -122,6 +126,14 @@ class WorkerProcess:
         if kind == "fault":
             raise TransientError(f"it met a fault ({value})")
         return value
+
+    def _receive(self, limit_s: float, otherwise: str) -> tuple[str, Any]:
+        assert self._connection is not None  # noqa: S101 - only `call` asks, after `start`
+        if not self._connection.poll(limit_s):
+            self._discard()
+            raise WorkerLostError(f"{otherwise} {limit_s:g} s")
+        answer: tuple[str, Any] = self._connection.recv()
+        return answer
 
     def _why_it_died(self) -> str:
         process = self._process
@@ -145,6 +157,7 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> No
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     module, _, function_name = name.partition(":")
     function = getattr(import_module(module), function_name)
+    connection.send(("imported", None))
     while True:
         try:
             arguments = connection.recv()

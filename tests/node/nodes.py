@@ -156,7 +156,7 @@ def quick(directory: Path, *destinations: Destination, **sections: Any) -> Confi
     base = default()
     return replace(
         base,
-        node=replace(base.node, port=0, idle_timeout_s=5.0),
+        node=replace(base.node, port=0, idle_timeout_s=20.0),
         destinations=destinations,
         storage=replace(base.storage, directory=directory, watermark_mb=0),
         assembly=sections.pop("assembly", AssemblySettings(quiet_s=0.2, max_wait_s=0.5)),
@@ -224,7 +224,7 @@ def send(port: int, *datasets: Dataset, calling: str = "SENDER", called: str = "
         association.release()
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 15.0) -> None:
+def wait_until(condition: Callable[[], object], *, seconds: float = 45.0) -> None:
     """Wait for something that other threads and processes bring about."""
     end = time.monotonic() + seconds
     while not condition():

@@ -201,8 +201,8 @@ def test_a_poisonous_study_is_set_aside_and_the_next_goes_on(
     send(node.port, *a_pair(poisonous))
     reached(node, poisonous, StudyState.ANALYSING)
     send(node.port, *a_pair(harmless))
-    wait_until(lambda: state_of(node, harmless) is StudyState.DELIVERED, seconds=40)
-    wait_until(lambda: state_of(node, poisonous) is StudyState.FAILED, seconds=60)
+    wait_until(lambda: state_of(node, harmless) is StudyState.DELIVERED)
+    wait_until(lambda: state_of(node, poisonous) is StudyState.FAILED)
     found = node.store.study(poisonous)
     assert found is not None
     assert reason in found.reason

@@ -69,3 +69,9 @@ def test_a_process_killed_between_two_calls_is_replaced(worker: WorkerProcess) -
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.2)
     assert worker.call("pid", time_limit_s=30) != pid
+
+
+def test_the_time_a_process_needs_to_start_is_not_taken_from_the_study() -> None:
+    running = WorkerProcess("tests.node.slow_to_import:call")
+    assert running.call(time_limit_s=0.5) == "done"
+    running.stop()
