@@ -98,8 +98,8 @@ def _chu(path: Path) -> Example:
     # Axis 0 of the array is SimpleITK's last; the sagittal slices lie along its first.
     order = (2, 0, 1)
     grid = Grid(
-        shape=tuple(truth.shape[axis] for axis in order),  # type: ignore[arg-type]
-        spacing_mm=tuple(spacing[axis] for axis in order),  # type: ignore[arg-type]
+        shape=tuple(truth.shape[axis] for axis in order),
+        spacing_mm=tuple(spacing[axis] for axis in order),
         origin_mm=image.GetOrigin(),
         axes=direction[list(order)],
     )
@@ -120,7 +120,7 @@ def score(example: Example, found: Segmentation) -> Score:
         for level in Level
         if (counted == level).any() and (bodies & (counted == level)).sum() > 0.2 * (counted == level).sum()
     ]
-    dice = {}
+    dice: dict[Level, float] = {}
     right = True
     for level in Level:
         own = truth == level
