@@ -20,7 +20,7 @@ from node.decode import SeriesHeaders, decode, files_below, scan
 from node.domain.results import Outcome, ResultFile, ResultKind
 
 if TYPE_CHECKING:
-    from dicom_templates.study_report import StudyReport
+    from dicom_templates.study_report import Answer, StudyReport
 
 __all__ = ["SOFTWARE", "StudyOutcome", "analyse_files", "analyse_studies", "measure_study"]
 
@@ -230,16 +230,19 @@ def _write(
 
 
 def _summary(report: "StudyReport") -> dict[str, str]:
-    lines = {
-        answer.name: " ".join(word for word in (answer.value, answer.interval, answer.verdict_text) if word)
-        for answer in report.answers
-    }
+    lines = {answer.name: _in_a_line(answer) for answer in report.answers}
     for line in report.bone_quality:
         lines[f"VBQ {line.contrast}"] = "none" if line.score is None else f"{line.score:.2f}"
     for contrast in dict.fromkeys(row.contrast for row in report.levels):
         usable = [row.name for row in report.levels if row.contrast == contrast and row.usable]
         lines[f"levels {contrast}"] = ", ".join(usable)
     return lines
+
+
+def _in_a_line(answer: "Answer") -> str:
+    if not answer.value:
+        return f"{answer.verdict_text}: {'; '.join(answer.reasons)}"
+    return f"{answer.value} ({answer.interval}), {answer.verdict_text}"
 
 
 def _latest_moment(headers: Iterable[Dataset]) -> datetime:

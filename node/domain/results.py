@@ -48,7 +48,7 @@ class Outcome:
         Why nothing is reported, in words and without patient data; empty for a report.
     summary : dict of str to str
         A line per answer for the operator's log and pages, without patient data
-        ("osteoporosis": "12 % (unlikely)").
+        ("Osteoporosis": "12 % (95 % interval 4 % to 22 %), unlikely").
     """
 
     results: tuple[ResultFile, ...]
