@@ -202,9 +202,9 @@ def _decode_what_is_worth_it(
 def _write(
     findings: Findings, sources: Mapping[str, Sequence[Dataset]], configuration: Configuration, out: Path
 ) -> Outcome:
-    from dicom_templates.html_report import report_html
     from PIL import Image
 
+    from dicom_templates.html_report import report_html
     from dicom_templates.options import ReportOptions, SrClass
     from dicom_templates.result_set import build, report_of
 

@@ -1,17 +1,17 @@
 """A node as an administrator starts it: its own process, a config.toml, real peers around it."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeVar
 
 import pytest
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification
 
 from tests.peers import REPOSITORY, build_loopback_shim, free_port, program, run
 
@@ -93,14 +93,10 @@ max_wait_s = {self.max_wait_s}
         """Run another `osteonode` command on the same configuration."""
         return run([sys.executable, "-m", "node", *words, "--config", self.config])
 
-    def _wait_until_up(self, seconds: float = 30) -> None:
-        entity = AE(ae_title="TESTS")
-        entity.add_requested_context(Verification)
+    def _wait_until_up(self, seconds: float = 60) -> None:
         give_up = time.monotonic() + seconds
         while time.monotonic() < give_up:
-            association = entity.associate("127.0.0.1", self.port, ae_title=self.ae_title)
-            if association.is_established:
-                association.release()
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
             time.sleep(0.1)
         pytest.fail(f"the node did not start:\n{self.log()}")

@@ -34,7 +34,7 @@ def segments_by_level(seg: highdicom.seg.Segmentation) -> dict[Level, int]:
     named = {}
     for number in seg.segment_numbers:
         label = seg.get_segment_description(number).segment_label
-        named.update({level: number for level in Level if level.name in label})
+        named.update({level: number for level in Level if label.startswith(level.name)})
     return named
 
 
@@ -59,7 +59,8 @@ def test_l1_to_l5_of_a_real_t2_come_back_in_the_seg(tmp_path: Path, loopback_shi
         node.store(tmp_path / "series")
 
         def received_seg() -> Path | None:
-            kept = (path for path in pacs.directory.iterdir() if path.name.startswith("SEG"))
+            # DCMTK names what it keeps by modality, and SG is its word for a segmentation.
+            kept = (path for path in pacs.directory.iterdir() if path.name.startswith("SG."))
             return next(kept, None)
 
         wait_for(received_seg, 180, node.log)
