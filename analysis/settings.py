@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
+from analysis.domain.segmentation import MINIMUM_USABLE_LEVELS
 
 __all__ = ["AnalysisSettings", "FeatureSettings"]
 
@@ -67,7 +68,7 @@ class AnalysisSettings:
     preferred: dict[Target, Contrast] = field(
         default_factory=lambda: {Target.OSTEOPOROSIS: Contrast.T1, Target.ABNORMAL_DENSITY: Contrast.T2}
     )
-    minimum_usable_levels: int = 3
+    minimum_usable_levels: int = MINIMUM_USABLE_LEVELS
 
     def digest(self) -> str:
         """SHA-256 (hex) of all settings; cited in every report."""
