@@ -8,7 +8,8 @@ from pydicom.uid import UID
 from dicom_templates.codes import private_scheme
 from dicom_templates.options import ReportOptions
 from dicom_templates.patient_study import copy_patient_and_study, fit_to_charset
-from dicom_templates.provenance import MANUFACTURER, MODEL_NAME, Provenance, derive_uid
+from dicom_templates.provenance import MANUFACTURER, MODEL_NAME, Provenance
+from dicom_templates.uids import derive_uid
 
 __all__ = ["IMPLEMENTATION_CLASS_UID", "finish"]
 

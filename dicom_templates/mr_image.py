@@ -6,7 +6,6 @@ the caller gives every identity, and equal arguments give equal datasets.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -14,8 +13,9 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from analysis.domain.acquisition import AcquisitionFacts
 from analysis.domain.volume import Grid, Volume
+from dicom_templates.uids import derive_uid
 
-__all__ = ["ImageIdentity", "derived_uid", "mr_images"]
+__all__ = ["ImageIdentity", "mr_images"]
 
 IMPLEMENTATION_UID = UID("2.25.300174829565093124718225076915318042337")
 _LARGEST_STORED = 65535
@@ -30,7 +30,7 @@ class ImageIdentity:
     patient_id, patient_name, birth_date, sex, age : str
         As DICOM writes them ("SIMULATED^0001", "19610405", "F", "063Y"); empty where unknown.
     study_uid, series_uid, frame_of_reference_uid : str
-        UIDs; `derived_uid` makes them from words.
+        UIDs; `derive_uid` makes them from words.
     study_date, study_time : str
         "20260105", "093000".
     study_id, accession_number, study_description : str
@@ -60,29 +60,6 @@ class ImageIdentity:
     comments: str = ""
     station: str = ""
     institution: str = ""
-
-
-def derived_uid(*words: str) -> str:
-    """Return the UID that these words always have.
-
-    Notes
-    -----
-    A UID below 2.25 holds a UUID as a decimal number (DICOM PS3.5 B.2); this one is made of a SHA-256 in the
-    layout of a UUID of version 8, which RFC 9562 leaves to its maker.
-
-    Examples
-    --------
-    >>> derived_uid("study", "1") == derived_uid("study", "1")
-    True
-    >>> derived_uid("study", "1") == derived_uid("study", "2")
-    False
-    """
-    # Lengths keep the words apart: ("ab", "c") is not ("a", "bc").
-    spelt = "".join(f"{len(word)}:{word}" for word in words)
-    number = int.from_bytes(sha256(spelt.encode()).digest()[:16], "big")
-    number = (number & ~(0xF << 76)) | (0x8 << 76)
-    number = (number & ~(0x3 << 62)) | (0x2 << 62)
-    return f"2.25.{number}"
 
 
 def mr_images(volume: Volume, facts: AcquisitionFacts, identity: ImageIdentity) -> Iterator[Dataset]:
@@ -151,7 +128,7 @@ def _image(facts: AcquisitionFacts, identity: ImageIdentity, number: int) -> Dat
     image.file_meta = FileMetaDataset()
     image.SpecificCharacterSet = "ISO_IR 192"
     image.SOPClassUID = MRImageStorage
-    image.SOPInstanceUID = derived_uid("instance", identity.series_uid, str(number + 1))
+    image.SOPInstanceUID = derive_uid("instance", identity.series_uid, str(number + 1))
     image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
     image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -18,8 +18,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag, Tag
 
-__all__ = ["age_in_years", "copy_patient_and_study", "fit_to_charset"]
-
+__all__ = ["age_in_years", "copy_patient_and_study", "fit_to_charset", "nameless_header"]
 
 _REQUIRED = (
     "PatientName",
@@ -120,6 +119,31 @@ def _element_as_encoded(source: Dataset, tag: BaseTag) -> DataElement | RawDataE
     # The implicit syntax of a source leaves the VR out, and our results are explicit. All that is copied here
     # is text, which has no byte order.
     return RawDataElement(tag, vr, len(element.value), element.value, 0, False, True)
+
+
+def nameless_header(study_uid: str, series_uid: str, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    """Make a header that identifies an object and nobody, for a library that copies from headers.
+
+    Real headers may miss or mistype what highdicom asks for, and `copy_patient_and_study` fills in the
+    patient and the study byte for byte later.
+
+    Parameters
+    ----------
+    study_uid, series_uid, sop_class_uid, sop_instance_uid : str
+        Of the object.
+
+    Returns
+    -------
+    Dataset
+    """
+    header = Dataset()
+    for keyword in _REQUIRED:
+        setattr(header, keyword, "")
+    header.StudyInstanceUID = study_uid
+    header.SeriesInstanceUID = series_uid
+    header.SOPClassUID = sop_class_uid
+    header.SOPInstanceUID = sop_instance_uid
+    return header
 
 
 def fit_to_charset(result: Dataset, source: Dataset) -> None:

@@ -3,27 +3,22 @@
 A resent study must not fill the archive with copies, so every UID is derived from what decides the content of
 an object. The same inputs, model, configuration and presentation give the same UID; anything else gives
 another.
-
-References
-----------
-DICOM PS3.5 B.2, UUID derived UIDs; RFC 9562 section 5.8, UUID version 8.
 """
 
 import json
 from dataclasses import dataclass
 from hashlib import sha256
-from uuid import UUID
 
 from pydicom import Dataset
 
 from analysis.domain.findings import Findings, Refusal
 from dicom_templates.options import ReportOptions
+from dicom_templates.uids import derive_uid
 
 __all__ = [
     "MANUFACTURER",
     "MODEL_NAME",
     "Provenance",
-    "derive_uid",
     "is_own_result",
     "provenance_of",
     "refusal_provenance",
@@ -33,30 +28,6 @@ MANUFACTURER = "OsteoNode"
 MODEL_NAME = "OsteoNode"
 _CONTENT_REVISION = "1"
 """Raised whenever the same findings are written differently, so that no UID ever stands for two contents."""
-
-
-def derive_uid(*parts: str) -> str:
-    """Derive a UID from texts, the same for the same texts in the same order.
-
-    Parameters
-    ----------
-    *parts : str
-        What the UID stands for.
-
-    Returns
-    -------
-    str
-        Under the root 2.25, at most 44 characters.
-
-    Examples
-    --------
-    >>> derive_uid("a", "b") == derive_uid("a", "b") != derive_uid("ab")
-    True
-    """
-    digest = bytearray(sha256(json.dumps(parts).encode()).digest()[:16])
-    digest[6] = digest[6] & 0x0F | 0x80
-    digest[8] = digest[8] & 0x3F | 0x80
-    return f"2.25.{UUID(bytes=bytes(digest)).int}"
 
 
 def is_own_result(dataset: Dataset) -> bool:

@@ -24,7 +24,7 @@ from dicom_templates.summary_image import summary_object
 from dicom_templates.summary_picture import draw_summary
 from dicom_templates.text_report import text_content
 
-__all__ = ["ResultObject", "build", "build_refusal", "report_of"]
+__all__ = ["ResultObject", "ResultSet", "build", "build_refusal"]
 
 _STORAGE: dict[SrClass, UID] = {
     SrClass.COMPREHENSIVE: ComprehensiveSRStorage,
@@ -53,9 +53,23 @@ class ResultObject:
     dataset: Dataset
 
 
-def build(
-    findings: Findings, sources: Mapping[str, Sequence[Dataset]], options: ReportOptions
-) -> tuple[ResultObject, ...]:
+@dataclass(frozen=True, slots=True, eq=False)
+class ResultSet:
+    """All that one study gets.
+
+    Attributes
+    ----------
+    objects : tuple of ResultObject
+        To be sent: SR, a SEG for each series, text, summary, as far as they are wanted.
+    report : StudyReport
+        The words that all of them share; for a page or a terminal.
+    """
+
+    objects: tuple[ResultObject, ...]
+    report: StudyReport
+
+
+def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options: ReportOptions) -> ResultSet:
     """Write the result set of one study.
 
     Parameters
@@ -69,8 +83,8 @@ def build(
 
     Returns
     -------
-    tuple of ResultObject
-        SR, a SEG for each series, text, summary; the same for the same arguments, down to the byte.
+    ResultSet
+        The same for the same arguments, down to the byte.
 
     Raises
     ------
@@ -83,7 +97,9 @@ def build(
     }
     header = matched[findings.series[0].source.series_uid].header
     provenance = provenance_of(findings, str(header.StudyInstanceUID), options)
-    report = report_of(findings, sources, options)
+    report = compose(
+        findings, language=options.language, study_date=_study_date(header), age_years=age_in_years(header)
+    )
     writer = _Writer(header, provenance, options, report)
     segs = {
         uid: writer.segmentation(found, matched[uid])
@@ -107,12 +123,10 @@ def build(
         wanted.append(writer.document("text", EnhancedSRStorage, text_content(report, provenance), listed))
     if "summary" in options.kinds:
         wanted.append(writer.summary())
-    return tuple(wanted)
+    return ResultSet(tuple(wanted), report)
 
 
-def build_refusal(
-    refusal: Refusal, source: Dataset, options: ReportOptions, *, software: str
-) -> tuple[ResultObject, ...]:
+def build_refusal(refusal: Refusal, source: Dataset, options: ReportOptions, *, software: str) -> ResultSet:
     """Write the text report that explains a refusal, so that silence is explained in the archive.
 
     Parameters
@@ -128,34 +142,15 @@ def build_refusal(
 
     Returns
     -------
-    tuple of ResultObject
+    ResultSet
         The text report alone.
     """
     provenance = refusal_provenance(refusal, software, str(source.StudyInstanceUID), options)
     report = compose_refusal(refusal, software, language=options.language, study_date=_study_date(source))
     writer = _Writer(source, provenance, options, report)
     content = text_content(report, provenance)
-    return (writer.document("text", EnhancedSRStorage, content, evidence((), [source])),)
-
-
-def report_of(
-    findings: Findings, sources: Mapping[str, Sequence[Dataset]], options: ReportOptions
-) -> StudyReport:
-    """Put findings into the words that every result object repeats; for a page or a terminal.
-
-    Parameters
-    ----------
-    findings, sources, options : Findings, mapping, ReportOptions
-        As for `build`.
-
-    Returns
-    -------
-    StudyReport
-    """
-    header = sources[findings.series[0].source.series_uid][0]
-    return compose(
-        findings, language=options.language, study_date=_study_date(header), age_years=age_in_years(header)
-    )
+    document = writer.document("text", EnhancedSRStorage, content, evidence((), [source]))
+    return ResultSet((document,), report)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

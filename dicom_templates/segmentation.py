@@ -23,8 +23,10 @@ from analysis.domain.findings import SeriesFindings
 from analysis.domain.segmentation import Level
 from dicom_templates.codes import structure_of
 from dicom_templates.levels import level_names
-from dicom_templates.provenance import MANUFACTURER, MODEL_NAME, Provenance, derive_uid
+from dicom_templates.patient_study import nameless_header
+from dicom_templates.provenance import MANUFACTURER, MODEL_NAME, Provenance
 from dicom_templates.source_series import ImageReference, SourceSeries
+from dicom_templates.uids import derive_uid
 
 if TYPE_CHECKING:
     from pydicom.sr.coding import Code
@@ -207,23 +209,9 @@ def _stand_in(source: SourceSeries, reference: ImageReference, shape: tuple[int,
 
     Real headers may miss or mistype what it asks for, and patient and study are copied by ourselves.
     """
-    header = Dataset()
-    for keyword in (
-        "PatientID",
-        "PatientName",
-        "PatientBirthDate",
-        "PatientSex",
-        "AccessionNumber",
-        "StudyID",
-        "StudyDate",
-        "StudyTime",
-        "ReferringPhysicianName",
-    ):
-        setattr(header, keyword, "")
-    header.StudyInstanceUID = source.header.StudyInstanceUID
-    header.SeriesInstanceUID = source.series_uid
-    header.SOPClassUID = MRImageStorage
-    header.SOPInstanceUID = _stand_in_uid(reference)
+    header = nameless_header(
+        str(source.header.StudyInstanceUID), source.series_uid, MRImageStorage, _stand_in_uid(reference)
+    )
     header.FrameOfReferenceUID = source.frame_of_reference_uid
     header.Modality = "MR"
     header.Rows, header.Columns = shape[1], shape[2]

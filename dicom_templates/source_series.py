@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pydicom import Dataset
 
 from analysis.domain.findings import SeriesFindings
-from dicom_templates.provenance import derive_uid
+from dicom_templates.uids import derive_uid
 
 __all__ = ["ImageReference", "SourceSeries", "source_series"]
 

@@ -10,6 +10,7 @@ from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, E
 
 from dicom_templates.content import separate_containers
 from dicom_templates.options import Predecessor
+from dicom_templates.patient_study import nameless_header
 from dicom_templates.provenance import MANUFACTURER
 from dicom_templates.source_series import SourceSeries
 
@@ -95,32 +96,12 @@ def evidence(sources: Iterable[SourceSeries], own: Iterable[Dataset] = ()) -> li
         Headers with the identifiers; patient and study stay empty, they are copied byte for byte later.
     """
     listed = [
-        _header(str(source.header.StudyInstanceUID), source.series_uid, *one)
+        nameless_header(str(source.header.StudyInstanceUID), source.series_uid, *one)
         for source in sources
         for one in dict.fromkeys((one.sop_class_uid, one.sop_instance_uid) for one in source.images)
     ]
-    listed += [_header(*(str(one[keyword].value) for keyword in _IDENTIFIERS)) for one in own]
+    listed += [nameless_header(*(str(one[keyword].value) for keyword in _IDENTIFIERS)) for one in own]
     return listed
-
-
-def _header(study_uid: str, series_uid: str, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    header = Dataset()
-    for keyword in (
-        "PatientID",
-        "PatientName",
-        "PatientBirthDate",
-        "PatientSex",
-        "AccessionNumber",
-        "StudyID",
-        "StudyDate",
-        "StudyTime",
-    ):
-        setattr(header, keyword, "")
-    header.StudyInstanceUID = study_uid
-    header.SeriesInstanceUID = series_uid
-    header.SOPClassUID = sop_class_uid
-    header.SOPInstanceUID = sop_instance_uid
-    return header
 
 
 def _reference(predecessor: Predecessor) -> Dataset:

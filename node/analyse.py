@@ -206,7 +206,7 @@ def _write(
 
     from dicom_templates.html_report import report_html
     from dicom_templates.options import ReportOptions, SrClass
-    from dicom_templates.result_set import build, report_of
+    from dicom_templates.result_set import build
 
     options = ReportOptions(
         created=_latest_moment(header for headers in sources.values() for header in headers),
@@ -216,7 +216,8 @@ def _write(
     )
     out.mkdir(parents=True, exist_ok=True)
     files = []
-    for result in build(findings, sources, options):
+    made = build(findings, sources, options)
+    for result in made.objects:
         path = out / f"{result.name}.dcm"
         dataset = result.dataset
         dcmwrite(path, dataset, enforce_file_format=True)
@@ -224,9 +225,8 @@ def _write(
         files.append(ResultFile(kind, path, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID)))
         if kind is ResultKind.SUMMARY:
             Image.fromarray(dataset.pixel_array).save(out / "summary.png")
-    report = report_of(findings, sources, options)
-    (out / "report.html").write_text(report_html(report), encoding="utf-8")
-    return Outcome(tuple(files), (), _summary(report))
+    (out / "report.html").write_text(report_html(made.report), encoding="utf-8")
+    return Outcome(tuple(files), (), _summary(made.report))
 
 
 def _summary(report: "StudyReport") -> dict[str, str]:

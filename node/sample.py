@@ -23,7 +23,8 @@ from analysis.phantom import (
     simulate,
     vary,
 )
-from dicom_templates.mr_image import ImageIdentity, derived_uid, mr_images
+from dicom_templates.mr_image import ImageIdentity, mr_images
+from dicom_templates.uids import derive_uid
 
 __all__ = ["CsvRow", "Sample", "write_sample"]
 
@@ -195,9 +196,9 @@ def _identity(order: _Order, scanner: Scanner, protocol: Protocol, number: int) 
         birth_date=f"{2026 - int(patient.age_y) - 1}0701",
         sex=patient.sex.value,
         age=f"{int(patient.age_y):03d}Y",
-        study_uid=derived_uid("study", *words),
-        series_uid=derived_uid("series", *words, str(number), protocol.description),
-        frame_of_reference_uid=derived_uid("frame of reference", *words),
+        study_uid=derive_uid("study", *words),
+        series_uid=derive_uid("series", *words, str(number), protocol.description),
+        frame_of_reference_uid=derive_uid("frame of reference", *words),
         study_date="20260105",
         study_time=f"{8 + patient.number % 9:02d}{patient.number % 60:02d}00",
         accession_number=f"SIM{order.seed % 10**6}A{patient.number:05d}",

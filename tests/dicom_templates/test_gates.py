@@ -69,7 +69,7 @@ def write(case: Case, folder: Path) -> Path:
             header.file_meta = FileMetaDataset()
             header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
             header.save_as(folder / f"source_{uid[-1]}_{index}.dcm", enforce_file_format=True)
-    for one in build(case.findings, case.sources, case.options):
+    for one in build(case.findings, case.sources, case.options).objects:
         one.dataset.save_as(folder / f"{one.name}.dcm", enforce_file_format=True)
     return folder
 
@@ -137,7 +137,7 @@ def test_a_refusal_passes_as_well(tmp_path: Path) -> None:
         ("no sagittal T1 or T2 series was found",), (SeriesRefusal("1.2", "axial T2", ("not sagittal",)),)
     )
     source = next(iter(case.sources.values()))[0]
-    (report,) = build_refusal(refusal, source, case.options, software="OsteoNode 0.1.0")
+    (report,) = build_refusal(refusal, source, case.options, software="OsteoNode 0.1.0").objects
     path = tmp_path / "refusal.dcm"
     report.dataset.save_as(path, enforce_file_format=True)
     gates.no_dciodvfy_errors(path)

@@ -14,7 +14,8 @@ from pydicom.uid import UID, MRImageStorage
 
 from analysis.domain.acquisition import AcquisitionFacts
 from analysis.domain.volume import Grid, Volume
-from dicom_templates.mr_image import ImageIdentity, derived_uid, mr_images
+from dicom_templates.mr_image import ImageIdentity, mr_images
+from dicom_templates.uids import derive_uid
 from tests import peers
 
 FACTS = AcquisitionFacts(
@@ -37,9 +38,9 @@ FACTS = AcquisitionFacts(
 IDENTITY = ImageIdentity(
     patient_id="SIM0001",
     patient_name="SIMULATED^0001",
-    study_uid=derived_uid("study"),
-    series_uid=derived_uid("series"),
-    frame_of_reference_uid=derived_uid("frame of reference"),
+    study_uid=derive_uid("study"),
+    series_uid=derive_uid("series"),
+    frame_of_reference_uid=derive_uid("frame of reference"),
     study_date="20260105",
     study_time="093000",
     birth_date="19610701",
@@ -134,17 +135,6 @@ def test_equal_arguments_give_equal_files_and_every_instance_its_own_uid() -> No
     uids = {image.SOPInstanceUID for image in mr_images(small_volume(), FACTS, IDENTITY)}
     assert len(uids) == 3
     assert all(UID(uid).is_valid for uid in uids)
-
-
-@given(words=st.lists(st.text(), min_size=1, max_size=4))
-def test_derived_uids_are_valid_whatever_the_words(words: list[str]) -> None:
-    uid = UID(derived_uid(*words))
-    assert uid.is_valid
-    assert len(uid) <= 64
-
-
-def test_words_are_not_run_together_in_a_derived_uid() -> None:
-    assert derived_uid("ab", "c") != derived_uid("a", "bc")
 
 
 def test_what_the_facts_do_not_know_is_not_invented() -> None:

@@ -1,11 +1,12 @@
-"""Identifiers that follow from what they identify."""
+"""Identifiers that follow from what they identify, and marks of who made a thing."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from dicom_templates.provenance import derive_uid, is_own_result
+from dicom_templates.provenance import is_own_result
+from dicom_templates.uids import derive_uid
 
 
 @given(st.lists(st.text(), max_size=5))

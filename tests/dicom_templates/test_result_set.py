@@ -1,6 +1,8 @@
 """What every result set must hold."""
 
 import io
+from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 
@@ -26,13 +28,16 @@ from dicom_templates.citation import read_citation
 from dicom_templates.options import Predecessor, SrClass
 from dicom_templates.provenance import is_own_result
 from dicom_templates.report_texts import SENTENCES
-from dicom_templates.result_set import ResultObject, build, build_refusal
+from dicom_templates.result_set import ResultSet, build, build_refusal
 from tests.dicom_templates.cases import Case, make_case
 
 
 @pytest.fixture(scope="module")
-def case() -> Case:
-    return make_case()
+def case() -> Iterator[Case]:
+    """One case for all tests, which leave it as it is."""
+    shared = make_case()
+    yield shared
+    assert shared.sources == make_case().sources
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +45,8 @@ def results(case: Case) -> dict[str, Dataset]:
     return by_name(build(case.findings, case.sources, case.options))
 
 
-def by_name(objects: tuple[ResultObject, ...]) -> dict[str, Dataset]:
-    return {one.name: one.dataset for one in objects}
+def by_name(made: ResultSet) -> dict[str, Dataset]:
+    return {one.name: one.dataset for one in made.objects}
 
 
 def build_case(case: Case) -> dict[str, Dataset]:
@@ -169,7 +174,7 @@ def test_series_descriptions_are_never_cut(language: str, verdict: Verdict) -> N
         case.findings, predictions=tuple(replace(one, verdict=verdict) for one in case.findings.predictions)
     )
     last_words = ("(OsteoNode)", SENTENCES[f"{verdict.value}_short"][language])
-    for one in build(undecided, case.sources, replace(case.options, kinds=frozenset({"sr", "seg"}))):
+    for one in build(undecided, case.sources, replace(case.options, kinds=frozenset({"sr", "seg"}))).objects:
         assert len(one.dataset.SeriesDescription) <= 64
         assert one.dataset.SeriesDescription.endswith(last_words)
 
@@ -184,7 +189,7 @@ def test_a_simulated_model_is_named_as_such_first_of_all(results: dict[str, Data
 def test_a_real_model_is_not_called_simulated(case: Case) -> None:
     assert case.findings.model is not None
     real = replace(case.findings, model=replace(case.findings.model, simulated=False))
-    for one in build(real, case.sources, case.options):
+    for one in build(real, case.sources, case.options).objects:
         assert "SIMULATED" not in one.dataset.SeriesDescription
         assert not any("SIMULATED" in line for line in texts_of(one.dataset))
 
@@ -374,7 +379,7 @@ def test_a_refusal_is_explained_in_a_report(case: Case) -> None:
         (SeriesRefusal("1.2", "axial T2, 30 slices", ("not sagittal",)),),
     )
     source = next(iter(case.sources.values()))[0]
-    (report,) = build_refusal(refusal, source, case.options, software="OsteoNode 0.1.0")
+    (report,) = build_refusal(refusal, source, case.options, software="OsteoNode 0.1.0").objects
     assert report.kind == "text"
     told = texts_of(report.dataset)
     assert told[0] == "No bone density result for this study"
@@ -414,8 +419,7 @@ def test_frames_of_an_enhanced_object_are_referenced_by_number(case: Case) -> No
 
 
 def _enhanced(headers: list[Dataset]) -> Dataset:
-    enhanced = Dataset()
-    enhanced.update({element.tag: element for element in headers[0]})
+    enhanced = deepcopy(headers[0])
     for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
         delattr(enhanced, keyword)
     enhanced.SOPClassUID = EnhancedMRImageStorage
@@ -453,7 +457,7 @@ def _only(header: Dataset, *keywords: str) -> Dataset:
 def test_names_keep_their_bytes_and_our_words_adapt(charset: str | list[str], name: bytes) -> None:
     case = make_case(language="de")
     headers = {uid: [_reread(one, charset, name) for one in series] for uid, series in case.sources.items()}
-    for one in build(case.findings, headers, case.options):
+    for one in build(case.findings, headers, case.options).objects:
         told = dcmread(io.BytesIO(written(one.dataset)))
         assert bytes(told.get_item("PatientName").value).rstrip(b" ") == name
         if one.name == "text":
@@ -501,5 +505,5 @@ def test_headers_in_implicit_syntax_give_the_same_patient() -> None:
             stream = io.BytesIO()
             plain.save_as(stream, enforce_file_format=True)
             implicit[uid].append(dcmread(io.BytesIO(stream.getvalue())))
-    for one in build(case.findings, implicit, case.options):
+    for one in build(case.findings, implicit, case.options).objects:
         assert written(one.dataset) == written(expected[one.name])

@@ -94,7 +94,7 @@ def cases(draw: st.DrawFn) -> Case:
 def read_back(case: Case) -> tuple[Dataset, Dataset]:
     """Write the measurement report and read it with highdicom."""
     only_this = replace(case.options, kinds=frozenset({"sr"}))
-    (report,) = build(case.findings, case.sources, only_this)
+    (report,) = build(case.findings, case.sources, only_this).objects
     stream = io.BytesIO()
     report.dataset.save_as(stream, enforce_file_format=True)
     stream.seek(0)
@@ -175,7 +175,7 @@ def test_highdicom_reads_back_every_value_under_its_own_name(case: Case) -> None
 @given(case=cases())
 def test_every_uid_is_valid(case: Case) -> None:
     without_picture = replace(case.options, kinds=KINDS - {"summary"})
-    for one in build(case.findings, case.sources, without_picture):
+    for one in build(case.findings, case.sources, without_picture).objects:
         uids = [
             str(element.value) for element in one.dataset.iterall() if element.VR == "UI" and element.value
         ]

@@ -9,7 +9,8 @@ from pydicom import dcmread
 from pydicom.uid import SegmentationStorage
 
 from analysis.domain.segmentation import Level
-from dicom_templates.mr_image import ImageIdentity, derived_uid, mr_images
+from dicom_templates.mr_image import ImageIdentity, mr_images
+from dicom_templates.uids import derive_uid
 from tests.end_to_end.conftest import ServedNode, StoreScp, wait_for
 from tests.real_images import RealCase, chu_case
 
@@ -21,8 +22,8 @@ LUMBAR = [level for level in Level if level.lumbar]
 def write_as_dicom(case: RealCase, folder: Path) -> None:
     identity = ImageIdentity(
         patient_id="CHU", patient_name="REAL^CASE", sex="O", age="050Y",
-        study_uid=derived_uid("study", "chu"), series_uid=derived_uid("series", "chu"),
-        frame_of_reference_uid=derived_uid("frame", "chu"), study_date="20150101", study_time="120000",
+        study_uid=derive_uid("study", "chu"), series_uid=derive_uid("series", "chu"),
+        frame_of_reference_uid=derive_uid("frame", "chu"), study_date="20150101", study_time="120000",
     )  # fmt: skip
     folder.mkdir()
     for number, dataset in enumerate(mr_images(case.volume, case.facts, identity)):
