@@ -11,7 +11,7 @@ from analysis.features import aggregate, extract
 from analysis.identify import choose
 from analysis.measure import measure, mid_slice
 from analysis.predict import predict
-from analysis.segment import segment
+from analysis.segment import Segmenter, embedded
 from analysis.settings import AnalysisSettings
 from analysis.vbq import bone_quality
 
@@ -32,6 +32,7 @@ def analyse(
     settings: AnalysisSettings,
     software: str,
     set_aside: tuple[SeriesRefusal, ...] = (),
+    segmenter: Segmenter = embedded,
     report_progress: Progress = lambda _step: None,
 ) -> Findings | Refusal:
     """Analyse one study.
@@ -48,6 +49,8 @@ def analyse(
         Name and version of this program, for the report.
     set_aside : tuple of SeriesRefusal
         Series that were refused before (not MR, a missing slice); they are listed in the result.
+    segmenter : Segmenter
+        Who outlines the bodies; the embedded network unless the site chose another.
     report_progress : callable
         Told the next step.
 
@@ -62,7 +65,7 @@ def analyse(
     found: list[SeriesFindings] = []
     for source, identification in choice.chosen:
         try:
-            found.append(_measure_series(source, identification, settings, report_progress))
+            found.append(_measure_series(source, identification, settings, segmenter, report_progress))
         except RefusedError as error:
             refused.append(SeriesRefusal(source.series_uid, _describe(source, identification), error.reasons))
     if not found:
@@ -82,11 +85,12 @@ def _measure_series(
     source: SeriesInput,
     identification: Identification,
     settings: AnalysisSettings,
+    segmenter: Segmenter,
     report_progress: Progress,
 ) -> SeriesFindings:
     name = identification.contrast.value
     report_progress(f"segmenting the {name} series")
-    segmentation = segment(source.volume)
+    segmentation = segmenter(source, identification.contrast)
     _refuse_too_few_levels(segmentation, settings.minimum_usable_levels)
     quality = bone_quality(source.volume, segmentation)
     report_progress(f"measuring the {name} series")

@@ -1,0 +1,78 @@
+"""From named bodies to regions with their verdicts, whoever outlined them."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from analysis.domain.segmentation import Level, Region
+from analysis.domain.volume import Grid
+from analysis.segment.instances import Body
+from analysis.segment.quality import Shape, judge
+
+__all__ = ["CRANIAL_TO_CAUDAL", "regions_of", "upwards"]
+
+CRANIAL_TO_CAUDAL = (
+    Level.T11, Level.T12, Level.L1, Level.L2, Level.L3, Level.L4, Level.L5, Level.S1,
+)  # fmt: skip
+
+
+def upwards(level: Level, bodies: dict[Level, Body]) -> npt.NDArray[np.float64]:
+    """Direction (rows, columns) from the lower neighbour of a body to the upper one."""
+    order = [one for one in CRANIAL_TO_CAUDAL if one in bodies]
+    at = order.index(level)
+    above, below = order[max(0, at - 1)], order[min(len(order) - 1, at + 1)]
+    step = bodies[above].centre_mm[1:] - bodies[below].centre_mm[1:]
+    length = float(np.hypot(*step))
+    return np.asarray(step / length if length else np.array([-1.0, 0.0]))
+
+
+def regions_of(
+    labels: npt.NDArray[np.uint8],
+    bodies: dict[Level, Body],
+    shapes: dict[Level, Shape],
+    signal: npt.NDArray[np.float32],
+    grid: Grid,
+) -> tuple[Region, ...]:
+    """Judge every named body.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape (slices, rows, columns)
+        `Level` values.
+    bodies : dict of Level to Body
+        What is known of each.
+    shapes : dict of Level to Shape
+        What each measures.
+    signal : ndarray of float32
+        The image, on the same voxels.
+    grid : Grid
+        Where these lie.
+
+    Returns
+    -------
+    tuple of Region
+        One for every label that occurs, from cranial to caudal.
+    """
+    typical = float(np.median(signal[labels > 0])) if labels.any() else 0.0
+    regions = []
+    for level in CRANIAL_TO_CAUDAL:
+        own = labels == level
+        if not own.any():
+            continue
+        verdict = judge(level, bodies[level], shapes, signal[_filled(own)], typical)
+        centre = grid.to_mm(np.argwhere(own).mean(axis=0))
+        regions.append(
+            Region(
+                level=level,
+                volume_ml=float(own.sum()) * grid.voxel_ml,
+                centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
+                quality=verdict.quality,
+                usable=verdict.usable,
+                concerns=verdict.concerns,
+            )
+        )
+    return tuple(regions)
+
+
+def _filled(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    return np.stack([ndimage.binary_fill_holes(one) if one.any() else one for one in mask])
