@@ -12,8 +12,8 @@ from analysis.settings import AnalysisSettings
 from node.analyse import SOFTWARE, measure_study
 
 if TYPE_CHECKING:
-    from analysis.cohort import MeasuredCohort
-    from analysis.evaluate import Run
+    from analysis.cohort.measure import MeasuredCohort
+    from analysis.evaluation.evaluate import Run
 
 __all__ = ["measure", "processes"]
 
@@ -31,7 +31,7 @@ def measure(
     Parameters
     ----------
     table : Path
-        CSV with `patient_id, study, bmd_mg_cm3`; see `analysis.cohort_table`.
+        CSV with `patient_id, study, bmd_mg_cm3`; see `analysis.cohort.table`.
     settings : AnalysisSettings
         What decides the values.
     cache : Path, optional
@@ -46,10 +46,10 @@ def measure(
     RefusedError
         With every fault of the table, by line number.
     """
-    from analysis.cohort import measure_cohort, read_cohort
-    from analysis.perturb import features_again
+    from analysis.cohort.measure import measure_cohort, read_cohort
+    from analysis.cohort.perturb import features_again
+    from analysis.learning.train import DENSITY_THRESHOLDS_MG_CM3
     from analysis.segment.network import embedded_network
-    from analysis.train import DENSITY_THRESHOLDS_MG_CM3
 
     return measure_cohort(
         read_cohort(table, DENSITY_THRESHOLDS_MG_CM3),

@@ -16,7 +16,7 @@ from node.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from analysis.cohort import MeasuredCohort
+    from analysis.cohort.measure import MeasuredCohort
     from analysis.settings import AnalysisSettings
 
 __all__ = ["evaluate", "sample", "train"]
@@ -50,9 +50,9 @@ def train(
     config: ConfigOption = None,
 ) -> None:
     """Train a model bundle on a cohort of MR studies with QCT, to be named in config.toml."""
+    from analysis.learning.train import TrainingSettings
+    from analysis.learning.train import train as train_model
     from analysis.model_store import save
-    from analysis.train import TrainingSettings
-    from analysis.train import train as train_model
 
     with faults_in_words():
         measured = _measure(cohort, configuration_of(config).analysis, workers)
@@ -70,9 +70,9 @@ def evaluate(
     config: ConfigOption = None,
 ) -> None:
     """Make the paper's table on a cohort of MR studies with QCT: six models, three sequences, two targets."""
-    from analysis.evaluate import EvaluationSettings
-    from analysis.evaluate import evaluate as evaluate_cohort
-    from analysis.evaluation_report import write_report
+    from analysis.evaluation.evaluate import EvaluationSettings
+    from analysis.evaluation.evaluate import evaluate as evaluate_cohort
+    from analysis.evaluation.report import write_report
     from node.analyse import SOFTWARE
     from node.learn import processes
 

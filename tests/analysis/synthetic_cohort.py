@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from analysis.cohort.features import FeatureTable, SequenceTable
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
 from analysis.domain.findings import BoneQuality, SeriesFindings, SeriesInput
 from analysis.domain.segmentation import Level, Region, Segmentation
 from analysis.domain.volume import Grid, Volume
-from analysis.feature_table import FeatureTable, SequenceTable
 from analysis.settings import FeatureSettings
 
 PROTOCOL = {"T1": (600.0, 10.0), "T2": (3500.0, 100.0)}

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.cohort import measure_cohort
-from analysis.cohort_table import REQUIRED_COLUMNS, CohortRow, read_cohort
+from analysis.cohort.features import SEQUENCES, FeatureTable
+from analysis.cohort.measure import measure_cohort
+from analysis.cohort.table import REQUIRED_COLUMNS, CohortRow, read_cohort
 from analysis.domain.findings import Findings, Refusal, SeriesFindings, SeriesRefusal, Target
 from analysis.errors import AnalysisError, RefusedError
-from analysis.feature_table import SEQUENCES, FeatureTable
 from analysis.settings import AnalysisSettings, FeatureSettings
 from tests.analysis.synthetic_cohort import findings_of, synthetic_table, with_segmentation
 

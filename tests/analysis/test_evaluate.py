@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, brier_score_loss, recall_score, roc_auc_score
 
+from analysis.cohort.features import SEQUENCES, FeatureTable
 from analysis.domain.findings import Target
 from analysis.errors import RefusedError
-from analysis.evaluate import evaluate
-from analysis.evaluation import BASELINES, SOURCES, Evaluation, EvaluationSettings
-from analysis.evaluation_figures import net_benefit, roc_points
-from analysis.evaluation_report import html_of, title_of, write_report
-from analysis.feature_table import SEQUENCES, FeatureTable
-from analysis.learn import KINDS, LearningSettings, learn, prepare
-from analysis.paper import KNN_TEST_AREA
-from analysis.selection import select_features
+from analysis.evaluation.evaluate import evaluate
+from analysis.evaluation.figures import net_benefit, roc_points
+from analysis.evaluation.paper import KNN_TEST_AREA
+from analysis.evaluation.report import html_of, title_of, write_report
+from analysis.evaluation.result import BASELINES, SOURCES, Evaluation, EvaluationSettings
+from analysis.learning.learn import KINDS, LearningSettings, learn, prepare
+from analysis.learning.selection import select_features
 from analysis.statistics.roc import area
 from analysis.statistics.weighted import MEASURES, weighted_measures
 from tests.analysis.synthetic_cohort import synthetic_table

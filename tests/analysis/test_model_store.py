@@ -12,10 +12,10 @@ import skops.io
 from sklearn.tree import DecisionTreeClassifier
 
 from analysis.errors import ModelRejectedError
-from analysis.learn import KINDS
+from analysis.learning.learn import KINDS
+from analysis.learning.train import train
 from analysis.model_store import load, save
 from analysis.settings import FeatureSettings
-from analysis.train import train
 from tests.analysis.synthetic_cohort import synthetic_table
 from tests.analysis.synthetic_model import QUICK, quick_model
 

@@ -1,8 +1,8 @@
 import numpy as np
 
+from analysis.cohort.perturb import BORDER_SD_MM, perturbed
 from analysis.domain.segmentation import Level, Region, Segmentation
 from analysis.domain.volume import Grid
-from analysis.perturb import BORDER_SD_MM, perturbed
 
 
 def bodies() -> Segmentation:

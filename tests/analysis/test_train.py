@@ -5,10 +5,10 @@ import pytest
 
 from analysis.domain.findings import Target
 from analysis.errors import RefusedError
-from analysis.learn import LearningSettings, learn, prepare
+from analysis.learning.learn import LearningSettings, learn, prepare
+from analysis.learning.selection import select_features
+from analysis.learning.train import train
 from analysis.model import raw_scores
-from analysis.selection import select_features
-from analysis.train import train
 from tests.analysis.synthetic_cohort import synthetic_table
 from tests.analysis.synthetic_model import QUICK, quick_model
 

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.covariance import ledoit_wolf
 
+from analysis.cohort.features import SEQUENCES, FeatureTable, SequenceTable
 from analysis.domain.findings import ModelIdentity, Target
 from analysis.errors import RefusedError
-from analysis.feature_table import SEQUENCES, FeatureTable, SequenceTable
-from analysis.learn import KINDS, Learned, LearningSettings, learn, prepare
+from analysis.learning.learn import KINDS, Learned, LearningSettings, learn, prepare
+from analysis.learning.nested import judge, performance_of
 from analysis.model import Classifier, Model, Probe, Range, TrainingRange, raw_scores
-from analysis.nested import judge, performance_of
 from analysis.statistics.conformal import conformal_limits
 
 __all__ = ["DENSITY_THRESHOLDS_MG_CM3", "TrainingSettings", "train"]

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.cohort_table import CohortRow
+from analysis.cohort.features import SEQUENCES, FeatureTable, SequenceTable
+from analysis.cohort.table import CohortRow
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
 from analysis.errors import AnalysisError, RefusedError
-from analysis.feature_table import SEQUENCES, FeatureTable, SequenceTable
 from analysis.predict import objections_to_series
 from analysis.settings import AnalysisSettings
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
+from analysis.cohort.perturb import BORDER_SD_MM
 from analysis.domain.findings import Target
-from analysis.evaluation import BASELINES, SOURCES, Cell, Evaluation
-from analysis.evaluation_figures import curves_svg
-from analysis.paper import CITATION, KNN_TEST_AREA, UNKNOWN
-from analysis.perturb import BORDER_SD_MM
+from analysis.evaluation.figures import curves_svg
+from analysis.evaluation.paper import CITATION, KNN_TEST_AREA, UNKNOWN
+from analysis.evaluation.result import BASELINES, SOURCES, Cell, Evaluation
 from analysis.statistics.weighted import MEASURES
 
 __all__ = ["html_of", "title_of", "write_report"]
@@ -65,7 +65,7 @@ def title_of(evaluation: Evaluation) -> str:
 
 def html_of(evaluation: Evaluation, software: str = "") -> str:
     """Return the page; pictures are inside, and nothing is loaded from elsewhere."""
-    source = files("analysis").joinpath("templates", "evaluation.html.j2").read_text(encoding="utf-8")
+    source = files("analysis.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

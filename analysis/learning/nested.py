@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedKFold
 
-from analysis.learn import LearningSettings, learn, prepare
+from analysis.learning.learn import LearningSettings, learn, prepare
 from analysis.model import Performance
 from analysis.statistics.conformal import ConformalLimits, conformal_limits
 from analysis.statistics.proportion import wilson
@@ -52,7 +52,7 @@ def judge(
     Parameters
     ----------
     values, repeated : ndarray of shape (patients, features)
-        As `analysis.learn.prepare` takes them.
+        As `analysis.learning.learn.prepare` takes them.
     present : ndarray of bool, shape (patients,)
         The target.
     kinds : sequence of str

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from analysis.domain.findings import Target
-from analysis.evaluation import SOURCES, Evaluation
+from analysis.evaluation.result import SOURCES, Evaluation
 from analysis.statistics.proportion import wilson
 
 if TYPE_CHECKING:

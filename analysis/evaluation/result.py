@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.domain.findings import Target
-from analysis.learn import KINDS, LearningSettings
+from analysis.learning.learn import KINDS, LearningSettings
+from analysis.learning.train import DENSITY_THRESHOLDS_MG_CM3
 from analysis.statistics.roc import Comparison
-from analysis.train import DENSITY_THRESHOLDS_MG_CM3
 
 __all__ = ["BASELINES", "SOURCES", "Cell", "Evaluation", "EvaluationSettings", "Measure", "PairedTest"]
 

@@ -19,8 +19,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from analysis.learning.selection import select_features
 from analysis.model import Estimator, raw_scores
-from analysis.selection import select_features
 from analysis.statistics.calibration import Calibration, fit_calibration
 from analysis.statistics.roc import area, youden_threshold
 

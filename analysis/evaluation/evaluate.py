@@ -1,9 +1,9 @@
 """The paper's experiment, and a stricter one, on a measured cohort.
 
 Six kinds of model, three sources (T1, T2, both), two targets; ten stratified splits by patient, seven parts
-to learn from and three to be judged on. Everything that learns (`analysis.learn`) gets the learning patients
-only. Beside the paper's mean AUC stand intervals, paired tests that know the splits share patients, and
-baselines to beat.
+to learn from and three to be judged on. Everything that learns (`analysis.learning`) sees the learning
+patients only. Beside the paper's mean AUC stand intervals, paired tests that know the splits share patients,
+and baselines to beat.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,11 +15,19 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedShuffleSplit
 
+from analysis.cohort.features import SEQUENCES, FeatureTable
 from analysis.domain.findings import Target
 from analysis.errors import RefusedError
-from analysis.evaluation import BASELINES, SOURCES, Cell, Evaluation, EvaluationSettings, Measure, PairedTest
-from analysis.feature_table import SEQUENCES, FeatureTable
-from analysis.learn import LearningSettings, learn, prepare
+from analysis.evaluation.result import (
+    BASELINES,
+    SOURCES,
+    Cell,
+    Evaluation,
+    EvaluationSettings,
+    Measure,
+    PairedTest,
+)
+from analysis.learning.learn import LearningSettings, learn, prepare
 from analysis.statistics.agreement import intraclass_correlation
 from analysis.statistics.resampling import (
     bootstrap_weights,

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.cohort_table import CohortRow, read_cohort
+from analysis.cohort.features import FeatureTable
+from analysis.cohort.record import Repeat, StudyRecord, findings_record, refusal_record, table_of, useful
+from analysis.cohort.table import CohortRow, read_cohort
 from analysis.domain.findings import Findings, Refusal
 from analysis.errors import AnalysisError, RefusedError
-from analysis.feature_table import FeatureTable
 from analysis.settings import AnalysisSettings
-from analysis.study_record import Repeat, StudyRecord, findings_record, refusal_record, table_of, useful
 
 __all__ = ["CohortRow", "MeasuredCohort", "RefusedStudy", "measure_cohort", "read_cohort"]
 

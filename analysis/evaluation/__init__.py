@@ -1,0 +1,1 @@
+"""The paper's experiment and a stricter one, on any feature table, and its report."""
