@@ -1,7 +1,7 @@
 """From the files of a study to its result files; the node's worker and `osteonode analyse` both run this."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from itertools import groupby
@@ -17,7 +17,7 @@ from analysis.identify import identify
 from analysis.settings import AnalysisSettings
 from node.config import Configuration
 from node.decode import SeriesHeaders, decode, files_below, scan
-from node.domain.results import Outcome, ResultFile, ResultKind
+from node.domain.results import Lineage, Outcome, ResultFile, ResultKind
 
 if TYPE_CHECKING:
     from dicom_templates.study_report import Answer, StudyReport
@@ -55,6 +55,7 @@ def analyse_files(
     paths: Sequence[Path],
     configuration: Configuration,
     out: Path,
+    lineage: Lineage = Lineage(),  # noqa: B008 - frozen
     *,
     report_progress: Progress = lambda _step: None,
 ) -> Outcome:
@@ -68,6 +69,8 @@ def analyse_files(
         Its sections [analysis], [models], [report] and the node's AE title decide the result.
     out : Path
         Folder for the result files; made when there is something to write.
+    lineage : Lineage
+        The earlier results of this study, which the new documents name if they say something else.
     report_progress : callable
         Told each next step, in words.
 
@@ -80,7 +83,7 @@ def analyse_files(
     series, unreadable = scan(paths)
     if not series:
         return _refused(tuple(file.reason for file in unreadable) or ("there are no files",))
-    return _analyse_study(series, configuration, out, report_progress)
+    return _analyse_study(series, configuration, out, report_progress, lineage)
 
 
 def analyse_studies(
@@ -131,14 +134,18 @@ def measure_study(folder: Path, settings: AnalysisSettings) -> Findings | Refusa
 
 
 def _analyse_study(
-    series: Sequence[SeriesHeaders], configuration: Configuration, out: Path, report_progress: Progress
+    series: Sequence[SeriesHeaders],
+    configuration: Configuration,
+    out: Path,
+    report_progress: Progress,
+    lineage: Lineage = Lineage(),  # noqa: B008 - frozen
 ) -> Outcome:
     bundle = configuration.models.bundle or DEMONSTRATION_MODEL
     found, sources = _find(series, configuration.analysis, bundle, report_progress)
     if isinstance(found, Refusal):
         return _refused(_all_reasons(found))
     report_progress("writing the results")
-    return _write(found, sources, configuration, out)
+    return _write(found, sources, configuration, out, lineage)
 
 
 def _find(
@@ -200,12 +207,17 @@ def _decode_what_is_worth_it(
 
 
 def _write(
-    findings: Findings, sources: Mapping[str, Sequence[Dataset]], configuration: Configuration, out: Path
+    findings: Findings,
+    sources: Mapping[str, Sequence[Dataset]],
+    configuration: Configuration,
+    out: Path,
+    lineage: Lineage,
 ) -> Outcome:
     from PIL import Image
 
     from dicom_templates.html_report import report_html
     from dicom_templates.options import ReportOptions, SrClass
+    from dicom_templates.provenance import provenance_of
     from dicom_templates.result_set import build
 
     options = ReportOptions(
@@ -214,6 +226,9 @@ def _write(
         sr_class=SrClass(configuration.report.sr_class),
         station=configuration.node.ae_title,
     )
+    key = provenance_of(findings, _study_uid(sources), options).key
+    replaced = lineage.predecessors(key)
+    options = replace(options, predecessors=replaced)
     out.mkdir(parents=True, exist_ok=True)
     files = []
     made = build(findings, sources, options)
@@ -222,11 +237,16 @@ def _write(
         dataset = result.dataset
         dcmwrite(path, dataset, enforce_file_format=True)
         kind = ResultKind(result.kind)
-        files.append(ResultFile(kind, path, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID)))
+        identity = (dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.SeriesInstanceUID)
+        files.append(ResultFile(kind, path, *map(str, identity)))
         if kind is ResultKind.SUMMARY:
             Image.fromarray(dataset.pixel_array).save(out / "summary.png")
     (out / "report.html").write_text(report_html(made.report), encoding="utf-8")
-    return Outcome(tuple(files), (), _summary(made.report))
+    return Outcome(tuple(files), (), _summary(made.report), key, replaced)
+
+
+def _study_uid(sources: Mapping[str, Sequence[Dataset]]) -> str:
+    return next(str(headers[0].StudyInstanceUID) for headers in sources.values())
 
 
 def _summary(report: "StudyReport") -> dict[str, str]:

@@ -13,7 +13,7 @@ from node.clock import SystemClock
 from node.config import Configuration
 from node.deliver import Courier
 from node.domain.assembly import Examination, Patience
-from node.domain.results import Outcome
+from node.domain.results import Lineage, Outcome
 from node.errors import PermanentError
 from node.instance_store import DiskInstanceStore
 from node.ledger import Ledger
@@ -184,8 +184,10 @@ class Node:
     def _analyst(self, worker: Worker) -> Analyst:
         limit_s = self.configuration.engine.time_limit_s
 
-        def analyse_elsewhere(paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
-            outcome: Outcome = worker.call(paths, configuration, out, time_limit_s=limit_s)
+        def analyse_elsewhere(
+            paths: Sequence[Path], configuration: Configuration, out: Path, lineage: Lineage
+        ) -> Outcome:
+            outcome: Outcome = worker.call(paths, configuration, out, lineage, time_limit_s=limit_s)
             return outcome
 
         return Analyst(

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from dicom_templates.options import Predecessor
 from node.domain.assembly import Patience
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
@@ -20,6 +21,7 @@ from node.domain.records import (
     Study,
     StudyLease,
 )
+from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
 
 __all__ = ["Clock", "InstanceStore", "Outbox", "Store", "Traffic", "Worker"]
@@ -154,9 +156,20 @@ class Store(Outbox, Protocol):
         ...
 
     def record_results(
-        self, lease: StudyLease, results: Sequence[NewResult], summary: Mapping[str, str], now: datetime
+        self,
+        lease: StudyLease,
+        results: Sequence[NewResult],
+        summary: Mapping[str, str],
+        now: datetime,
+        *,
+        key: str = "",
+        replaced: Sequence[Predecessor] = (),
     ) -> None:
         """Note a report and fill the outbox, in one transaction; `LeaseLostError` if the input changed."""
+        ...
+
+    def lineage(self, study_uid: str) -> Lineage:
+        """Return what the next result set of a study may have to replace."""
         ...
 
     def record_refusal(self, lease: StudyLease, reasons: Sequence[str], now: datetime) -> None:

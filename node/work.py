@@ -13,7 +13,7 @@ from node.config import Configuration
 from node.dimse import IMAGE_CLASSES
 from node.domain.delivery import back_off
 from node.domain.records import NewResult, StudyLease
-from node.domain.results import Outcome, ResultFile
+from node.domain.results import Lineage, Outcome, ResultFile
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.instance_store import DiskInstanceStore, sync_folder
 from node.observe import Log
@@ -30,7 +30,9 @@ _RETRY_LONGEST = timedelta(minutes=5)
 class Analysis(Protocol):
     """The analysis of one study, wherever it runs."""
 
-    def __call__(self, paths: Sequence[Path], configuration: Configuration, out: Path) -> Outcome:
+    def __call__(
+        self, paths: Sequence[Path], configuration: Configuration, out: Path, lineage: Lineage
+    ) -> Outcome:
         """Return the outcome; may refuse, or be lost."""
         ...
 
@@ -109,7 +111,7 @@ class Analyst:
         ]
         out = self._instance_store.result_folder(lease.study_uid) / lease.token
         try:
-            outcome = self._analyse(paths, self._configuration, out)
+            outcome = self._analyse(paths, self._configuration, out, self._store.lineage(lease.study_uid))
         except RefusedError as error:
             outcome = Outcome(results=(), refusals=error.reasons, summary={})
         except PermanentError as error:
@@ -129,7 +131,9 @@ class Analyst:
             return
         _sync_results(outcome.results)
         results = [self._to_be_sent(result) for result in outcome.results]
-        self._store.record_results(lease, results, outcome.summary, self._clock.now())
+        self._store.record_results(
+            lease, results, outcome.summary, self._clock.now(), key=outcome.key, replaced=outcome.replaced
+        )
         self._log.info("study_reported", study=lease.study_uid, count=len(results), seconds=seconds)
 
     def _to_be_sent(self, result: ResultFile) -> NewResult:
@@ -143,6 +147,7 @@ class Analyst:
                 for destination in self._configuration.destinations
                 if result.kind in destination.results
             ),
+            series_uid=result.series_uid,
         )
 
     def _record_broken(self, lease: StudyLease, reason: str) -> None:

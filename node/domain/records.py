@@ -172,6 +172,8 @@ class NewResult:
         Its file, relative to the folder of results.
     destinations : tuple of str
         Names of those that asked for this kind.
+    series_uid : str
+        The series it belongs to.
     """
 
     kind: ResultKind
@@ -179,11 +181,18 @@ class NewResult:
     sop_class_uid: str
     name: str
     destinations: tuple[str, ...]
+    series_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A recorded result object; see `NewResult`."""
+    """A recorded result object; see `NewResult`.
+
+    Attributes
+    ----------
+    current : bool
+        Whether it belongs to the latest result set of its study; at most one set is current.
+    """
 
     study_uid: str
     revision: int
@@ -192,6 +201,8 @@ class Result:
     sop_class_uid: str
     name: str
     created_at: datetime
+    series_uid: str = ""
+    current: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-__all__ = ["Outcome", "ResultFile", "ResultKind"]
+from dicom_templates.options import Predecessor
+
+__all__ = ["DOCUMENT_KINDS", "Lineage", "Outcome", "ResultFile", "ResultKind"]
 
 
 class ResultKind(StrEnum):
@@ -14,6 +16,36 @@ class ResultKind(StrEnum):
     SEG = "seg"
     TEXT = "text"
     SUMMARY = "summary"
+
+
+DOCUMENT_KINDS = frozenset({ResultKind.SR, ResultKind.TEXT})
+"""Kinds that can name what they replace; images have no PredecessorDocumentsSequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What the next result set of a study may have to replace.
+
+    Attributes
+    ----------
+    key : str
+        Stands for what decided the content of the latest result set; empty if there is none.
+    replaced : tuple of Predecessor
+        The documents that this latest set itself replaced.
+    documents : tuple of Predecessor
+        Its own documents; empty if none was ever on its way, since no archive can hold them.
+    """
+
+    key: str = ""
+    replaced: tuple[Predecessor, ...] = ()
+    documents: tuple[Predecessor, ...] = ()
+
+    def predecessors(self, key: str) -> tuple[Predecessor, ...]:
+        """Name the documents that a result set with this key replaces.
+
+        The same key is the same result once more: it replaces what it replaced before, so that its UIDs stay.
+        """
+        return self.replaced if key == self.key else self.documents or self.replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +58,15 @@ class ResultFile:
         What it is.
     path : Path
         A DICOM Part 10 file.
-    sop_class_uid, sop_instance_uid : str
-        Its identity, the same for the same inputs, model and configuration.
+    sop_class_uid, sop_instance_uid, series_uid : str
+        Its identity, the same for the same inputs, model, configuration and predecessors.
     """
 
     kind: ResultKind
     path: Path
     sop_class_uid: str
     sop_instance_uid: str
+    series_uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +82,14 @@ class Outcome:
     summary : dict of str to str
         A line per answer for the operator's log and pages, without patient data
         ("Osteoporosis": "12 % (95 % interval 4 % to 22 %), unlikely").
+    key : str
+        Stands for what decided the content of the results, without what they replace; empty for a refusal.
+    replaced : tuple of Predecessor
+        The documents that the new ones name as their predecessors.
     """
 
     results: tuple[ResultFile, ...]
     refusals: tuple[str, ...]
     summary: dict[str, str]
+    key: str = ""
+    replaced: tuple[Predecessor, ...] = ()

@@ -1,12 +1,15 @@
 """The outbox: which result is still to be sent where."""
 
+import json
 from datetime import datetime
 from uuid import uuid4
 
 from sqlalchemy import Engine, and_, or_, select, update
 
+from dicom_templates.options import Predecessor
 from node.domain.delivery import DeliveryState
 from node.domain.records import Delivery, DeliveryBatch, Result, Study
+from node.domain.results import DOCUMENT_KINDS, Lineage, ResultKind
 from node.domain.study import StudyEvent, StudyState
 from node.errors import LeaseLostError
 from node.store import tables as t
@@ -38,6 +41,24 @@ class SqlOutbox:
         with t.reading(self._engine) as connection:
             return tuple(result_of(row) for row in connection.execute(of_study))
 
+    def lineage(self, study_uid: str) -> Lineage:
+        """See `node.ports.Store`."""
+        current = select(t.results).where(t.results.c.study_uid == study_uid, t.results.c.current)
+        tried = select(t.deliveries.c.id).where(t.deliveries.c.study_uid == study_uid, t.deliveries.c.tried)
+        ours = tried.where(t.deliveries.c.sop_uid == t.results.c.sop_uid).exists()
+        with t.reading(self._engine) as connection:
+            rows = connection.execute(current.order_by(t.results.c.sop_uid)).all()
+            on_its_way = connection.execute(current.where(ours)).first() is not None
+        if not rows:
+            return Lineage()
+        documents = tuple(
+            Predecessor(row.sop_class_uid, row.sop_uid, row.series_uid, row.study_uid)
+            for row in rows
+            if ResultKind(row.kind) in DOCUMENT_KINDS
+        )
+        replaced = tuple(Predecessor(**one) for one in json.loads(rows[0].replaced))
+        return Lineage(rows[0].set_key, replaced, documents if on_its_way else ())
+
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:
         """See `node.ports.Store`."""
         of_study = DELIVERIES.where(t.deliveries.c.study_uid == study_uid).order_by(t.deliveries.c.id)
@@ -64,7 +85,7 @@ class SqlOutbox:
             connection.execute(
                 update(t.deliveries)
                 .where(due, t.deliveries.c.study_uid == study_uid)
-                .values(state=DeliveryState.SENDING, lease_token=token, lease_until=until)
+                .values(state=DeliveryState.SENDING, tried=True, lease_token=token, lease_until=until)
             )
             taken = DELIVERIES.where(t.deliveries.c.lease_token == token).order_by(t.deliveries.c.id)
             return DeliveryBatch(
@@ -117,7 +138,7 @@ class SqlOutbox:
             rows = connection.execute(
                 select(t.deliveries.c.state, t.deliveries.c.destination, t.deliveries.c.reason)
                 .join(t.results, t.results.c.sop_uid == t.deliveries.c.sop_uid)
-                .where(t.deliveries.c.study_uid == study_uid, t.results.c.revision == study.revision)
+                .where(t.deliveries.c.study_uid == study_uid, t.results.c.current)
             )
             ends = [(DeliveryState(row.state), row.destination, row.reason) for row in rows]
             event, reason = how_deliveries_ended(ends)
@@ -126,7 +147,7 @@ class SqlOutbox:
     def resend(self, study: Study, now: datetime) -> bool:
         """Put failed deliveries of the current results back into the outbox; False if there are none."""
         current = select(t.results.c.sop_uid).where(
-            t.results.c.study_uid == study.study_uid, t.results.c.revision == study.revision
+            t.results.c.study_uid == study.study_uid, t.results.c.current
         )
         with t.writing(self._engine) as connection:
             changed = connection.execute(

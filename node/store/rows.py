@@ -65,6 +65,8 @@ def result_of(row: Row[Any]) -> Result:
         row.sop_class_uid,
         row.name,
         row.created_at,
+        row.series_uid,
+        row.current,
     )
 
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from sqlalchemy import and_, delete, func, insert, or_, select, update
 
+from dicom_templates.options import Predecessor
 from node.domain.assembly import Patience
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
@@ -37,8 +38,8 @@ from node.store.steps import (
     move,
     note_arrivals,
     put_delivery,
-    put_result,
-    supersede,
+    put_results,
+    withdraw,
 )
 
 __all__ = ["SqlStore"]
@@ -205,7 +206,14 @@ class SqlStore(SqlOutbox):
         return StudyLease(study.study_uid, study.revision, attempts + 1, token)
 
     def record_results(
-        self, lease: StudyLease, results: Sequence[NewResult], summary: Mapping[str, str], now: datetime
+        self,
+        lease: StudyLease,
+        results: Sequence[NewResult],
+        summary: Mapping[str, str],
+        now: datetime,
+        *,
+        key: str = "",
+        replaced: Sequence[Predecessor] = (),
     ) -> None:
         """See `node.ports.Store`."""
         with t.writing(self._engine) as connection:
@@ -216,9 +224,10 @@ class SqlStore(SqlOutbox):
                 .where(t.studies.c.study_uid == study.study_uid)
                 .values(summary=json.dumps(dict(summary)))
             )
-            supersede(connection, study, {result.sop_uid for result in results}, now)
+            uids = [result.sop_uid for result in results]
+            withdraw(connection, study.study_uid, "a newer result replaced it", now, but=uids)
+            put_results(connection, study, results, now, key=key, replaced=replaced)
             for result in results:
-                put_result(connection, study, result, now)
                 for destination in result.destinations:
                     put_delivery(connection, study, result, destination, now)
             still_open = count_open(connection, study.study_uid)

@@ -4,12 +4,15 @@ Every change of a study's state goes through `move`, which asks the table of `no
 the history, so that what is not in the table cannot happen.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select, update
 
+from dicom_templates.options import Predecessor
 from node.domain.assembly import Patience
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import NewResult, Study, StudyLease
@@ -28,8 +31,8 @@ __all__ = [
     "move",
     "note_arrivals",
     "put_delivery",
-    "put_result",
-    "supersede",
+    "put_results",
+    "withdraw",
 ]
 
 DELIVERIES = select(
@@ -39,6 +42,8 @@ DELIVERIES = select(
     t.results.c.sop_class_uid,
     t.results.c.name,
     t.results.c.created_at,
+    t.results.c.series_uid,
+    t.results.c.current,
 ).join(t.results, t.results.c.sop_uid == t.deliveries.c.sop_uid)
 """Deliveries with what they deliver."""
 
@@ -58,6 +63,8 @@ def note_arrivals(
         _found(connection, study_uid, count, now, patience)
         return
     values: dict[str, Any] = {"last_arrival": now}
+    if count and study.state is StudyState.DELIVERING:
+        withdraw(connection, study_uid, "more images came before it was sent", now)
     if count and study.state is not StudyState.RECEIVING:
         study = move(
             connection, study, StudyEvent.ARRIVED, now, reason=f"more images came while it was {study.state}"
@@ -138,20 +145,38 @@ def move(
     return moved
 
 
-def put_result(connection: Connection, study: Study, result: NewResult, now: datetime) -> None:
-    """Record a result; the same one made again of the same inputs moves to the current revision."""
-    values = {
+def put_results(
+    connection: Connection,
+    study: Study,
+    results: Sequence[NewResult],
+    now: datetime,
+    *,
+    key: str,
+    replaced: Sequence[Predecessor],
+) -> None:
+    """Note a result set as the current one; what was made before of the same inputs is current again."""
+    of_study = t.results.c.study_uid == study.study_uid
+    connection.execute(update(t.results).where(of_study).values(current=False))
+    whole_set = {
         "study_uid": study.study_uid,
         "revision": study.revision,
-        "kind": result.kind.value,
-        "sop_class_uid": result.sop_class_uid,
-        "name": result.name,
+        "current": True,
+        "set_key": key,
+        "replaced": json.dumps([asdict(one) for one in replaced]),
     }
-    made_again = connection.execute(
-        update(t.results).where(t.results.c.sop_uid == result.sop_uid).values(values)
-    ).rowcount
-    if not made_again:
-        connection.execute(insert(t.results).values(values | {"sop_uid": result.sop_uid, "created_at": now}))
+    for result in results:
+        values = whole_set | {
+            "kind": result.kind.value,
+            "sop_class_uid": result.sop_class_uid,
+            "series_uid": result.series_uid,
+            "name": result.name,
+        }
+        made_again = connection.execute(
+            update(t.results).where(t.results.c.sop_uid == result.sop_uid).values(values)
+        ).rowcount
+        if not made_again:
+            new = {"sop_uid": result.sop_uid, "created_at": now}
+            connection.execute(insert(t.results).values(values | new))
 
 
 def put_delivery(
@@ -172,22 +197,24 @@ def put_delivery(
     }
     if there is None:
         named = {"destination": destination, "sop_uid": result.sop_uid, "study_uid": study.study_uid}
-        connection.execute(insert(t.deliveries).values(named | fresh))
+        connection.execute(insert(t.deliveries).values(named | fresh | {"tried": False}))
     elif DeliveryState(there.state) in {DeliveryState.SUPERSEDED, DeliveryState.FAILED}:
         connection.execute(update(t.deliveries).where(t.deliveries.c.id == there.id).values(fresh))
 
 
-def supersede(connection: Connection, study: Study, current: set[str], now: datetime) -> None:
-    """Withdraw what an earlier revision put into an outbox and nobody has sent yet."""
+def withdraw(
+    connection: Connection, study_uid: str, reason: str, now: datetime, *, but: Collection[str] = ()
+) -> None:
+    """Take out of the outbox what nobody has sent yet, except some results."""
     connection.execute(
         update(t.deliveries)
         .where(
-            t.deliveries.c.study_uid == study.study_uid,
+            t.deliveries.c.study_uid == study_uid,
             t.deliveries.c.state.in_(list(OPEN_DELIVERY_STATES)),
-            t.deliveries.c.sop_uid.not_in(current),
+            t.deliveries.c.sop_uid.not_in(but),
         )
         .values(
-            state=DeliveryState.SUPERSEDED, reason="a newer result replaced it", changed_at=now,
+            state=DeliveryState.SUPERSEDED, reason=reason, changed_at=now,
             lease_token=None, lease_until=None,
         )
     )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Dialect,
@@ -115,8 +116,13 @@ results = Table(
     Column("revision", Integer, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("sop_class_uid", _UID, nullable=False),
+    Column("series_uid", _UID, nullable=False),
     Column("name", Text, nullable=False),
     Column("created_at", _Moment, nullable=False),
+    # The latest set of the study. What decided its content, and what it replaced, decide the next set's UIDs.
+    Column("current", Boolean, nullable=False),
+    Column("set_key", String(64), nullable=False),
+    Column("replaced", Text, nullable=False),
 )
 
 deliveries = Table(
@@ -128,6 +134,8 @@ deliveries = Table(
     Column("study_uid", _UID, nullable=False, index=True),
     Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False),
+    # Whether it was ever on its way: only then may the destination hold it.
+    Column("tried", Boolean, nullable=False),
     Column("status", Integer),
     Column("reason", Text, nullable=False),
     Column("not_before", _Moment, nullable=False),

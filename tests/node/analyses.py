@@ -19,9 +19,11 @@ from pydicom.uid import (
 
 from analysis.domain.acquisition import Contrast
 from analysis.errors import RefusedError
+from dicom_templates.options import Predecessor
 from node.domain.assembly import Examination
-from node.domain.results import Outcome, ResultFile, ResultKind
+from node.domain.results import Lineage, Outcome, ResultFile, ResultKind
 
+NO_LINEAGE = Lineage()
 REFUSES, DIES, HANGS, FAULTS, EATS_MEMORY, SLOW = "661", "662", "663", "664", "665", "667"
 
 CLASSES = {
@@ -49,11 +51,15 @@ def examine_by_series(paths: Sequence[Path]) -> Examination:
     )
 
 
-def report(paths: Sequence[Path], _configuration: object, out: Path) -> Outcome:
-    """Write one object of each kind, with UIDs that follow from the input as the real ones do."""
+def report(
+    paths: Sequence[Path], _configuration: object, out: Path, lineage: Lineage = NO_LINEAGE
+) -> Outcome:
+    """Write one object of each kind, with UIDs that follow from input and lineage as the real ones do."""
     inputs = sorted(str(dcmread(path).SOPInstanceUID) for path in paths)
     first = dcmread(paths[0])
-    digest = sha256("".join(inputs).encode()).hexdigest()
+    key = sha256("".join(inputs).encode()).hexdigest()
+    replaced = lineage.predecessors(key)
+    digest = sha256(repr((key, replaced)).encode()).hexdigest()
     out.mkdir(parents=True)
     results = []
     for number, (kind, sop_class) in enumerate(CLASSES.items()):
@@ -68,12 +74,21 @@ def report(paths: Sequence[Path], _configuration: object, out: Path) -> Outcome:
         dataset.PatientName = first.PatientName
         dataset.PatientID = first.PatientID
         dataset.InstanceNumber = len(inputs)
+        dataset.PredecessorDocumentsSequence = [named(one) for one in replaced]
         dataset.save_as(out / f"{kind}.dcm", enforce_file_format=True)
-        results.append(ResultFile(kind, out / f"{kind}.dcm", sop_class, uid))
-    return Outcome(tuple(results), (), {"inputs": str(len(inputs))})
+        results.append(ResultFile(kind, out / f"{kind}.dcm", sop_class, uid, dataset.SeriesInstanceUID))
+    return Outcome(tuple(results), (), {"inputs": str(len(inputs))}, key, replaced)
 
 
-def by_study(paths: Sequence[Path], configuration: object, out: Path) -> Outcome:
+def named(predecessor: Predecessor) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
+    return item
+
+
+def by_study(
+    paths: Sequence[Path], configuration: object, out: Path, lineage: Lineage = NO_LINEAGE
+) -> Outcome:
     """End as the last number of the Study Instance UID says, so that one node serves many tests."""
     behaviour = dcmread(paths[0]).StudyInstanceUID.rsplit(".", 1)[1]
     if behaviour == REFUSES:
@@ -88,4 +103,4 @@ def by_study(paths: Sequence[Path], configuration: object, out: Path) -> Outcome
         np.ones((16384, 1024, 1024))
     if behaviour == SLOW:
         time.sleep(1.5)
-    return report(paths, configuration, out)
+    return report(paths, configuration, out, lineage)
