@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
@@ -27,6 +27,7 @@ __all__ = [
     "Source",
     "StorageSettings",
     "StoreSettings",
+    "TlsSettings",
     "default",
     "load",
     "parse",
@@ -46,6 +47,20 @@ _LANGUAGES = ("en", "de")
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """[node.tls], [destinations.tls]: files in PEM format; without `ca` there is no TLS.
+
+    `ca` holds the certificates that vouch for the other side, `certificate` and `key` are shown to it, and
+    `server_name` is what a destination's certificate must name, where that is not its `host`.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+    server_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerSettings:
     """[node]: how senders reach this node, and what they may cost it."""
 
@@ -55,15 +70,21 @@ class ListenerSettings:
     max_associations: int = 20
     max_pdu_bytes: int = 131072
     idle_timeout_s: float = 60.0
+    greeting_timeout_s: float = 10.0
+    slowest_kb_per_s: float = 1.0
     max_instance_mb: int = 2048
+    tls: TlsSettings = TlsSettings()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """[[sources]]: who may send; `ae_title` "*" is any, and the address must be inside `network`."""
+    """[[sources]]: who may send and how much; "*" is any AE title; the address must be inside `network`."""
 
     ae_title: str = "*"
     network: Network = field(default_factory=lambda: ip_network("127.0.0.0/8"))
+    max_associations: int = 10
+    max_instances_per_hour: int = 100_000
+    max_mb_per_hour: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +96,7 @@ class Destination:
     host: str = "127.0.0.1"
     port: int = 4242
     results: tuple[ResultKind, ...] = tuple(ResultKind)
+    tls: TlsSettings = TlsSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +214,9 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
     """Turn the text of a configuration file into values; see `load`."""
     reader = Reader(text, name)
     configuration = Configuration(
-        node=_listener(reader.table("node")),
+        node=_listener(reader.table("node"), folder),
         sources=tuple(_source(table) for table in reader.tables("sources")),
-        destinations=tuple(_destination(table) for table in reader.tables("destinations")),
+        destinations=tuple(_destination(table, folder) for table in reader.tables("destinations")),
         storage=_storage(reader.table("storage"), folder),
         store=_store(reader.table("store")),
         assembly=_assembly(reader.table("assembly")),
@@ -230,8 +252,15 @@ def _host(value: str) -> str | None:
     return None if value and not value.isspace() else "must name a host"
 
 
-def _listener(table: Table) -> ListenerSettings:
+def _listener(table: Table, folder: Path) -> ListenerSettings:
     fallback = ListenerSettings()
+    inner = table.table("tls")
+    tls = _tls(inner, folder)
+    if tls.ca is None and tls.certificate is not None:
+        inner.fault("ca", "must name the authorities that senders' certificates are signed by")
+    if tls.ca is not None and tls.certificate is None:
+        inner.fault("certificate", "must be named where senders are to use TLS")
+    inner.finish()
     settings = ListenerSettings(
         ae_title=table.take("ae_title", fallback.ae_title, check=_ae_title),
         host=table.take("host", fallback.host, check=_host),
@@ -239,9 +268,27 @@ def _listener(table: Table) -> ListenerSettings:
         max_associations=table.take("max_associations", fallback.max_associations, check=_between(1, 1000)),
         max_pdu_bytes=table.take("max_pdu_bytes", fallback.max_pdu_bytes, check=_between(4096, 2**24)),
         idle_timeout_s=table.take("idle_timeout_s", fallback.idle_timeout_s, check=_between(0.1, 3600)),
+        greeting_timeout_s=table.take(
+            "greeting_timeout_s", fallback.greeting_timeout_s, check=_between(0.1, 600)
+        ),
+        slowest_kb_per_s=table.take("slowest_kb_per_s", fallback.slowest_kb_per_s, check=_between(0, 2**20)),
         max_instance_mb=table.take("max_instance_mb", fallback.max_instance_mb, check=_between(1, 4096)),
+        tls=tls,
     )
     table.finish()
+    return settings
+
+
+def _tls(table: Table, folder: Path) -> TlsSettings:
+    """Read the files of one side of a TLS connection; whoever calls it finishes the table."""
+
+    def path(key: str) -> Path | None:
+        name = table.take(key, "")
+        return folder / name if name else None
+
+    settings = TlsSettings(certificate=path("certificate"), key=path("key"), ca=path("ca"))
+    if (settings.certificate is None) != (settings.key is None):
+        table.fault("key" if settings.key is None else "certificate", "is missing beside the other")
     return settings
 
 
@@ -253,18 +300,30 @@ def _source(table: Table) -> Source:
             return 'must be a network such as "10.1.2.0/24" or one address'
         return None
 
+    fallback = Source()
+    limit = _between(1, 2**40)
     source = Source(
         ae_title=table.require("ae_title", "*", check=_ae_title),
         network=ip_network(table.require("network", "127.0.0.0/8", check=network)),
+        max_associations=table.take("max_associations", fallback.max_associations, check=_between(1, 1000)),
+        max_instances_per_hour=table.take(
+            "max_instances_per_hour", fallback.max_instances_per_hour, check=limit
+        ),
+        max_mb_per_hour=table.take("max_mb_per_hour", fallback.max_mb_per_hour, check=limit),
     )
     table.finish()
     return source
 
 
-def _destination(table: Table) -> Destination:
+def _destination(table: Table, folder: Path) -> Destination:
     def name(value: str) -> str | None:
         return None if _NAME.fullmatch(value) else "must be lower-case letters, digits, - and _"
 
+    inner = table.table("tls")
+    tls = replace(_tls(inner, folder), server_name=inner.take("server_name", ""))
+    if tls.ca is None and (tls.certificate is not None or tls.server_name):
+        inner.fault("ca", "must name the authorities that its certificate is signed by")
+    inner.finish()
     kinds = tuple(kind.value for kind in ResultKind)
     destination = Destination(
         name=table.require("name", "pacs", check=name),
@@ -272,6 +331,7 @@ def _destination(table: Table) -> Destination:
         host=table.require("host", "127.0.0.1", check=_host),
         port=table.require("port", 104, check=_between(1, 65535)),
         results=tuple(ResultKind(word) for word in table.words("results", kinds, kinds)),
+        tls=tls,
     )
     table.finish()
     return destination

@@ -14,13 +14,15 @@ T = TypeVar("T")
 
 _HEADER = re.compile(r"\s*\[(\[?)\s*([A-Za-z0-9_.-]+)\s*\]?\]")
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
+_INDEX = re.compile(r"\[\d+\]")
 _WORDS: dict[type, str] = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def _lines_of(text: str) -> dict[tuple[str, str], int]:
     """Find the line of every table and key; tomllib keeps none.
 
-    Keys are (table, key), where the n-th element of an array of tables is "name[n]"; (table, "") is a header.
+    Keys are (table, key), where the n-th element of an array of tables is "name[n]", and a table in it
+    "name[n].inner"; (table, "") is a header.
     """
     lines: dict[tuple[str, str], int] = {}
     seen: dict[str, int] = {}
@@ -28,9 +30,12 @@ def _lines_of(text: str) -> dict[tuple[str, str], int]:
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
             table = header[2]
+            parent, dot, child = table.partition(".")
             if header[1]:
                 seen[table] = seen.get(table, 0) + 1
                 table = f"{table}[{seen[table]}]"
+            elif dot and parent in seen:
+                table = f"{parent}[{seen[parent]}].{child}"
             lines.setdefault((table, ""), number)
         elif key := _KEY.match(line):
             lines.setdefault((table, key[1]), number)
@@ -90,8 +95,9 @@ class Reader:
 
     def fault(self, table: str, key: str, message: str) -> None:
         """Note a fault at a key, or at its table where the key is not written."""
-        # A name that should be a table may be written as a key instead.
-        places = ((table, key), (table, ""), ("", table.removesuffix("[1]")))
+        # A name that should be a table may be written as a key instead, and a table in a table in one line.
+        parent, _, child = table.rpartition(".")
+        places = ((table, key), (table, ""), ("", table.removesuffix("[1]")), (parent, child), (parent, ""))
         line = next((self._lines[place] for place in places if place in self._lines), None)
         where = f"{self._name}:{line}" if line else self._name
         self.faults.append(f"{where}: {message}")
@@ -162,13 +168,22 @@ class Table:
             return default
         return tuple(float(number) for number in value)
 
+    def table(self, key: str) -> "Table":
+        """Return the table inside this one that has this key; an empty one if it is missing."""
+        self._asked.append(key)
+        values = self._values.get(key, {})
+        if not isinstance(values, dict):
+            self.fault(key, "must be a table")
+            values = {}
+        return Table(self._reader, f"{self.name}.{key}", values)
+
     def skip(self, key: str) -> None:
         """Leave a key to another reader, so that it is not called unknown."""
         self._asked.append(key)
 
     def fault(self, key: str, message: str) -> None:
         """Note what is wrong with a key."""
-        name = self.name.split("[")[0]
+        name = _INDEX.sub("", self.name)
         self._reader.fault(self.name, key, f"{name}.{key} {message}")
 
     def finish(self) -> None:

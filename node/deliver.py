@@ -20,6 +20,7 @@ from node.domain.records import Delivery, DeliveryBatch
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.observe import Log
 from node.ports import Clock, Outbox
+from node.tls import client_arguments
 
 __all__ = ["Courier"]
 
@@ -71,6 +72,7 @@ class Courier:
         self._owner = owner
         self._stopping = stopping
         self._log = log
+        self._tls = client_arguments(destination)
         self._breaker = Breaker()
         self._random = Random()  # noqa: S311 - spreads retries, hides nothing
 
@@ -143,6 +145,7 @@ class Courier:
             [build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]) for uid in classes],
             self._destination.ae_title,
             evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
+            tls_args=self._tls,
         )
         try:
             if not association.is_established and not _nothing_accepted(association):

@@ -7,12 +7,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from ipaddress import ip_address
 from pathlib import Path
+from ssl import SSLContext
 from tempfile import TemporaryFile
 
 from node.clock import SystemClock
 from node.config import Configuration, Destination
 from node.domain.results import ResultKind
+from node.errors import ConfigurationError
+from node.tls import client_arguments, server_context
 
 __all__ = ["CHECKS", "Check", "Finding", "Level", "examine_node"]
 
@@ -23,6 +27,9 @@ _SLOW_SYNC_S = 0.05
 _WATERMARKS_LEFT = 2
 _CLOCK_TOLERANCE_S = 60.0
 _MEGABYTE = 1024 * 1024
+_TLS_REMEDY = (
+    "Let certificate, key and ca name PEM files that this user can read; the key without a password."
+)
 
 
 class Level(IntEnum):
@@ -111,6 +118,13 @@ def storage(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(Level.GOOD, subject, f"a sync to disk takes {seconds * 1000:.1f} ms")
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
+
+
 def _time_a_sync(directory: Path) -> float:
     with TemporaryFile(dir=directory) as file:
         file.write(b"\0" * 4096)
@@ -128,7 +142,9 @@ def listener(configuration: Configuration) -> Iterator[Finding]:
         with socket.create_server((settings.host, settings.port)):
             yield Finding(Level.GOOD, subject, "the address is free to listen on")
     except OSError as error:
-        if _echo(settings.host, settings.port, settings.ae_title, settings.ae_title, ()).reached:
+        # Behind TLS it would ask for a certificate of ours that its `ca` vouches for, which we may not have.
+        plain = settings.tls.ca is None
+        if plain and _echo(settings.host, settings.port, settings.ae_title, settings.ae_title, ()).reached:
             yield Finding(Level.GOOD, subject, "a node with this AE title answers there already")
             return
         reason = error.strerror or type(error).__name__
@@ -155,6 +171,30 @@ def sources(configuration: Configuration) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def tls(configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether the listener is encrypted, and whether its key is kept from others."""
+    settings = configuration.node.tls
+    if settings.ca is None:
+        if not _is_loopback(configuration.node.host):
+            yield Finding(
+                Level.WARNING, "tls", "images travel to this node in the open",
+                "Name certificate, key and ca in [node.tls], or keep the node on a trusted network.",
+            )  # fmt: skip
+        return
+    try:
+        server_context(settings)
+    except ConfigurationError as error:
+        yield Finding(Level.FAULT, "tls", str(error), _TLS_REMEDY)
+        return
+    if settings.key is not None and settings.key.stat().st_mode & 0o077:
+        yield Finding(
+            Level.WARNING, "tls", "others than this user may read the private key",
+            f"Run `chmod 600 {settings.key}`.",
+        )  # fmt: skip
+    else:
+        yield Finding(Level.GOOD, "tls", "senders must show a certificate")
+
+
 @dataclass(frozen=True, slots=True)
 class _Echo:
     reached: bool
@@ -163,7 +203,15 @@ class _Echo:
     seconds: float = 0.0
 
 
-def _echo(host: str, port: int, called: str, calling: str, classes: tuple[str, ...]) -> _Echo:
+def _echo(
+    host: str,
+    port: int,
+    called: str,
+    calling: str,
+    classes: tuple[str, ...],
+    *,
+    tls: tuple[SSLContext, str] | None = None,
+) -> _Echo:
     """Open an association for C-ECHO and the SOP classes, and time a few echoes."""
     # Late: `osteonode --help` must not pay for pynetdicom.
     from pynetdicom import AE, build_context, evt
@@ -179,6 +227,7 @@ def _echo(host: str, port: int, called: str, calling: str, classes: tuple[str, .
         [build_context(uid) for uid in (Verification, *classes)],
         called,
         evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: send_at_once(event.assoc.dul.socket.socket))],
+        tls_args=tls,
     )
     if not association.is_established:
         reason = "rejects the association" if association.is_rejected else "cannot be reached"
@@ -210,12 +259,18 @@ def _destination(configuration: Configuration, destination: Destination) -> Iter
         f"destination {destination.name} ({destination.ae_title} at {destination.host}:{destination.port})"
     )
     classes = _classes(configuration, destination)
+    try:
+        tls = client_arguments(destination)
+    except ConfigurationError as error:
+        yield Finding(Level.FAULT, subject, str(error), _TLS_REMEDY)
+        return
     echo = _echo(
         destination.host,
         destination.port,
         destination.ae_title,
         configuration.node.ae_title,
         tuple(classes),
+        tls=tls,
     )
     if not echo.reached:
         yield Finding(
@@ -309,5 +364,5 @@ def model(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(Level.GOOD, subject, f"{identity.name} {identity.version} is whole")
 
 
-CHECKS: tuple[Check, ...] = (storage, listener, sources, destinations, codecs, clock, model)
+CHECKS: tuple[Check, ...] = (storage, listener, tls, sources, destinations, codecs, clock, model)
 """All checks, quick ones first; loading the model imports the science."""

@@ -1,11 +1,8 @@
 """The listener: bytes from the network to disk and ledger, and an honest answer. No science, no decoding."""
 
-import socket
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
-from ipaddress import ip_address
-from typing import Any
 from weakref import WeakSet
 
 from pydicom.filebase import DicomBytesIO
@@ -14,18 +11,21 @@ from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dsutils import create_file_meta
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from node.config import ListenerSettings, Source
-from node.dimse import IMAGE_CLASSES, send_at_once, storage_contexts
+from node.connections import Server
+from node.dimse import IMAGE_CLASSES, storage_contexts
 from node.domain.header import Identity, UnreadableHeaderError, read_identity
 from node.domain.identifiers import clean_ae_title, is_uid
 from node.domain.records import Arrival, Instance, Intake, QuarantineEntry, Staged
 from node.errors import InstanceRejectedError, StorageFullError
+from node.gate import Gate, Rejection
 from node.instance_store import digest
 from node.ledger import CONFLICT, Ledger
 from node.observe import Log
 from node.ports import Clock, InstanceStore, Store
+from node.tls import server_context
 
 __all__ = ["Listener"]
 
@@ -36,7 +36,9 @@ CANNOT_UNDERSTAND = 0xC000
 CONFLICTING = 0xC111
 """In the range "cannot understand", so that the sender's operator hears of it and nobody resends for ever."""
 
-_REJECTED_PERMANENTLY, _BY_USER, _CALLING_AE_UNKNOWN = 1, 1, 3
+_NO_REQUEST = Rejection(1, 1, 1, "it did not begin with an association request")
+_UNSEEN_LIMIT = 2**31
+"""pynetdicom would count connections that have not said who they are; `Gate` counts those it let in."""
 
 
 class _OpenStudies:
@@ -60,20 +62,6 @@ class _OpenStudies:
             return False
 
 
-class _Server(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom has no types
-    """pynetdicom's server, for the networks we know and without Nagle's delay."""
-
-    networks: tuple[Any, ...] = ()
-
-    def verify_request(self, request: socket.socket, client_address: tuple[Any, ...]) -> bool:
-        """Turn a stranger's connection away before anything of it is read."""
-        address = ip_address(client_address[0])
-        known = any(address in network for network in self.networks)
-        if known:
-            send_at_once(request)
-        return known
-
-
 class Listener:
     """Accepts associations and stores what they bring.
 
@@ -89,6 +77,11 @@ class Listener:
         For quarantine entries.
     log : Log
         Gets one line for each association and each object that was not kept.
+
+    Raises
+    ------
+    ConfigurationError
+        If the files for TLS are missing or are not what they should be.
     """
 
     def __init__(
@@ -109,7 +102,9 @@ class Listener:
         self._ledger = ledger
         self._clock = clock
         self._log = log
-        self._server: _Server | None = None
+        self._gate = Gate(settings, self._sources)
+        self._tls = server_context(settings.tls)
+        self._server: Server | None = None
         self._thread: threading.Thread | None = None
         self._ae = self._make_ae()
         self.traffic = _OpenStudies()
@@ -117,9 +112,10 @@ class Listener:
     def _make_ae(self) -> AE:
         ae = AE(self._settings.ae_title)
         ae.maximum_pdu_size = self._settings.max_pdu_bytes
-        ae.maximum_associations = self._settings.max_associations
+        ae.maximum_associations = _UNSEEN_LIMIT
         ae.require_called_aet = True
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = self._settings.idle_timeout_s
+        ae.acse_timeout = self._settings.greeting_timeout_s
+        ae.dimse_timeout = ae.network_timeout = self._settings.idle_timeout_s
         return ae
 
     @property
@@ -146,8 +142,9 @@ class Listener:
                 (evt.EVT_C_STORE, self._store_one),
                 (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             ],
-            server_class=_Server,
+            server_class=Server,
         )
+        self._server.settings, self._server.log, self._server.tls = self._settings, self._log, self._tls
         self._server.networks = tuple(source.network for source in self._sources)
         self._ae._servers.append(self._server)  # noqa: SLF001 - as start_server does; shutdown looks for it there
         self._thread = threading.Thread(target=self._server.serve_forever, name="listener", daemon=True)
@@ -161,18 +158,27 @@ class Listener:
         self._thread.join()
 
     def _admit(self, event: evt.Event) -> None:
-        """Reject a calling AE title that no source has at that address."""
-        title = event.assoc.requestor.primitive.calling_ae_title.strip()
-        host = event.assoc.requestor.address
-        if any(
-            source.ae_title in {"*", title} and ip_address(host) in source.network for source in self._sources
-        ):
-            self._log.info("association_requested", ae_title=clean_ae_title(title), host=host)
-            return
-        self._log.warning("stranger_rejected", ae_title=clean_ae_title(title), host=host)
-        event.assoc.acse.send_reject(_REJECTED_PERMANENTLY, _BY_USER, _CALLING_AE_UNKNOWN)
+        """Reject whom the gate does not let in; nobody is in before it has said so."""
+        # Until the gate says otherwise: pynetdicom would go on with the association if this handler broke.
         event.assoc.is_rejected = True
+        rejection = self._judge(event)
+        if rejection is None:
+            return
+        self._log.warning("stranger_rejected", reason=rejection.reason, **_who(event))
+        if rejection is not _NO_REQUEST:
+            event.assoc.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
         event.assoc.kill()
+
+    def _judge(self, event: evt.Event) -> Rejection | None:
+        request = event.assoc.requestor.primitive
+        if not isinstance(request, A_ASSOCIATE):
+            return _NO_REQUEST
+        host = event.assoc.requestor.address
+        calling = request.calling_ae_title.strip()
+        rejection = self._gate.admit(event.assoc, request.called_ae_title.strip(), calling, host)
+        if rejection is None:
+            self._log.info("association_requested", **_who(event))
+        return rejection
 
     def _store_one(self, event: evt.Event) -> int:
         """Answer one C-STORE request."""
@@ -197,6 +203,8 @@ class Listener:
         limit = self._settings.max_instance_mb * 1024 * 1024
         if len(dataset) > limit:
             raise InstanceRejectedError(OUT_OF_RESOURCES, "larger than [node] max_instance_mb")
+        if spent := self._gate.charge(event.assoc, len(dataset)):
+            raise InstanceRejectedError(OUT_OF_RESOURCES, spent)
         requested = str(event.request.AffectedSOPInstanceUID)
         header = _file_header(str(event.request.AffectedSOPClassUID), requested, transfer_syntax)
         staged = self._instance_store.stage([header, dataset])
@@ -226,6 +234,12 @@ class Listener:
         self._store.record_quarantine(
             QuarantineEntry(name, sop_uid, reason, calling_ae, host, self._clock.now())
         )
+
+
+def _who(event: evt.Event) -> dict[str, str]:
+    """Tell who is at the other end, as far as a log may hold it."""
+    title = getattr(event.assoc.requestor.primitive, "calling_ae_title", "")
+    return {"ae_title": clean_ae_title(title), "host": event.assoc.requestor.address}
 
 
 def _identify(dataset: memoryview, transfer_syntax: str, event: evt.Event) -> Identity:

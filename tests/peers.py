@@ -8,13 +8,23 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
-__all__ = ["Orthanc", "build_loopback_shim", "free_port", "program", "run", "shared_data"]
+__all__ = [
+    "Orthanc",
+    "StoreScp",
+    "build_loopback_shim",
+    "free_port",
+    "program",
+    "run",
+    "shared_data",
+    "wait_until_open",
+]
 
 REQUIRED = os.environ.get("OSTEONODE_REQUIRE_PEERS") == "1"
 """Set by `.ci/run`: there a missing peer is a failure, never a silent skip."""
@@ -64,6 +74,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def wait_until_open(port: int, seconds: float = 30) -> None:
+    """Wait until a port on loopback is listened on; this opens a connection to it."""
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"nothing listens on port {port}")
 
 
 def build_loopback_shim(folder: Path) -> Path:
@@ -177,3 +197,30 @@ class Orthanc:
             else:
                 return
         pytest.fail(f"Orthanc did not start:\n{self.log()}")
+
+
+@dataclass(slots=True)
+class StoreScp:
+    """DCMTK's storescp: keeps whatever it is sent in a folder."""
+
+    directory: Path
+    shim: Path
+    options: tuple[str, ...] = ("+xa",)
+    port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def __enter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.process = subprocess.Popen(
+            [str(program("storescp", "dcmtk")), "-od", str(self.directory), *self.options, str(self.port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"LD_PRELOAD": str(self.shim), "TCP_NODELAY": "1"},
+        )
+        wait_until_open(self.port)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)

@@ -33,7 +33,8 @@ def serve(config: ConfigOption = None) -> None:
 
     configuration = configuration_of(config)
     configure(configuration.log)
-    node = Node(configuration)
+    with faults_in_words():
+        node = Node(configuration)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -2,13 +2,26 @@
 
 import re
 from hashlib import sha256
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
-__all__ = ["clean_ae_title", "clean_uid", "folder_name", "is_uid"]
+__all__ = ["address_of", "clean_ae_title", "clean_uid", "folder_name", "is_uid"]
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _UID_LENGTH = 64
 _FOLDER_NAME_LENGTH = 32
 _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
+
+
+def address_of(host: str) -> IPv4Address | IPv6Address:
+    """Read the address of a peer; one of IPv4 that came in through an IPv6 socket is of IPv4 again.
+
+    Examples
+    --------
+    >>> address_of("::ffff:10.1.2.3")
+    IPv4Address('10.1.2.3')
+    """
+    address = ip_address(host)
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def is_uid(text: str) -> bool:

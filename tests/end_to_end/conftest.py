@@ -1,6 +1,5 @@
 """A node as an administrator starts it: its own process, a config.toml, real peers around it."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -13,7 +12,9 @@ from typing import Self, TypeVar
 
 import pytest
 
-from tests.peers import REPOSITORY, build_loopback_shim, free_port, program, run
+from tests.peers import REPOSITORY, StoreScp, build_loopback_shim, free_port, program, run
+
+__all__ = ["ServedNode", "StoreScp", "wait_for"]
 
 Answer = TypeVar("Answer")
 
@@ -100,31 +101,6 @@ max_wait_s = {self.max_wait_s}
                 return
             time.sleep(0.1)
         pytest.fail(f"the node did not start:\n{self.log()}")
-
-
-@dataclass(slots=True)
-class StoreScp:
-    """DCMTK's storescp: keeps whatever it is sent in a folder."""
-
-    directory: Path
-    shim: Path
-    port: int = field(default_factory=free_port)
-    process: "subprocess.Popen[bytes] | None" = None
-
-    def __enter__(self) -> Self:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.process = subprocess.Popen(
-            [str(program("storescp", "dcmtk")), "-od", str(self.directory), "+xa", str(self.port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"LD_PRELOAD": str(self.shim), "TCP_NODELAY": "1"},
-        )
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(10)
 
 
 def wait_for(look: Callable[[], Answer | None], seconds: float, otherwise: Callable[[], str]) -> Answer:

@@ -1,11 +1,15 @@
 """One node and one PACS for all tests of a module that can share them; each test has a study of its own."""
 
 from collections.abc import Iterator
+from io import StringIO
 from itertools import count
 
 import pytest
+import structlog
 
 from node.app import Node
+from node.config import LogSettings
+from node.observe import configure
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs
 
 
@@ -33,3 +37,13 @@ _numbers = count(1)
 def study() -> str:
     """Return a Study Instance UID that no other test has."""
     return f"1.2.826.0.1.{next(_numbers)}"
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[StringIO]:
+    """Return what the log writes at its most talkative."""
+    stream = StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    configure(LogSettings(format="json", level="debug"))
+    yield stream
+    structlog.reset_defaults()

@@ -1,17 +1,14 @@
 """Nothing of a patient is ever written down outside the spool: canaries are planted and searched for."""
 
 import logging
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
 import pytest
-import structlog
 from pydicom import Dataset
 
-from node.config import LogSettings
 from node.domain.study import StudyState
-from node.observe import configure, get_log, guarded
+from node.observe import get_log, guarded
 from node.operate import explain
 from tests.node.analyses import FAULTS
 from tests.node.nodes import quick, quick_node, send, slice_of, state_of, wait_until
@@ -22,16 +19,6 @@ TEXTS = (
     "SeriesDescription", "InstitutionName", "StationName", "ReferringPhysicianName", "OperatorsName",
     "ProtocolName", "AccessionNumber", "RequestedProcedureDescription",
 )  # fmt: skip
-
-
-@pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[StringIO]:
-    """Return what the log writes at its most talkative."""
-    stream = StringIO()
-    monkeypatch.setattr("sys.stderr", stream)
-    configure(LogSettings(format="json", level="debug"))
-    yield stream
-    structlog.reset_defaults()
 
 
 def with_canaries(number: int, study: str) -> Dataset:

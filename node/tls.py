@@ -1,0 +1,78 @@
+"""TLS for both directions, as BCP 195 wants it: version 1.2 or 1.3, forward secrecy, nobody unproven.
+
+References
+----------
+DICOM PS3.15 B.12, Non-Downgrading BCP 195 TLS Secure Transport Connection Profile; RFC 9325 (BCP 195).
+"""
+
+import ssl
+from collections.abc import Callable
+
+from node.config import Destination, TlsSettings
+from node.errors import ConfigurationError
+
+__all__ = ["client_arguments", "reason_of", "server_context"]
+
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL"
+"""For TLS 1.2, RFC 9325 section 4.2: ephemeral keys and authenticated encryption; 1.3 has no others."""
+
+
+def server_context(settings: TlsSettings) -> ssl.SSLContext | None:
+    """Return what the listener needs, or None for plain DICOM.
+
+    A sender must show a certificate that `ca` vouches for.
+
+    Raises
+    ------
+    ConfigurationError
+        If a file is missing or is not what it should be.
+    """
+    if settings.ca is None:
+        return None
+    context = _context(settings, ssl.PROTOCOL_TLS_SERVER, "node.tls")
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_arguments(destination: Destination) -> tuple[ssl.SSLContext, str] | None:
+    """Return what a courier needs, a context and the name to expect, or None for plain DICOM.
+
+    Raises
+    ------
+    ConfigurationError
+        If a file is missing or is not what it should be.
+    """
+    settings = destination.tls
+    if settings.ca is None:
+        return None
+    context = _context(settings, ssl.PROTOCOL_TLS_CLIENT, f"destinations.tls of {destination.name}")
+    return context, settings.server_name or destination.host
+
+
+def reason_of(error: OSError) -> str:
+    """Tell why a handshake failed, in OpenSSL's words and without a name from any certificate."""
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return "it took too long" if isinstance(error, TimeoutError) else "the connection ended in the handshake"
+
+
+def _context(settings: TlsSettings, protocol: int, where: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    _load(lambda: context.load_verify_locations(settings.ca), f"{where}: ca holds no certificates")
+    if settings.certificate is not None:
+        certificate = settings.certificate
+        _load(
+            # Without a password function OpenSSL would ask for one on the terminal.
+            lambda: context.load_cert_chain(certificate, settings.key, password=lambda: ""),
+            f"{where}: certificate and key are not a pair of PEM files without a password",
+        )
+    return context
+
+
+def _load(load: Callable[[], None], fault: str) -> None:
+    try:
+        load()
+    except OSError as error:  # of which SSLError is one
+        raise ConfigurationError((f"{fault} ({error.strerror or error.__class__.__name__})",)) from None

@@ -1,0 +1,203 @@
+"""Mutual TLS with DCMTK in both directions, and what those without the right certificate get."""
+
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from pynetdicom import AE
+
+from node.app import Node
+from node.config import Destination, TlsSettings, parse
+from node.domain.results import ResultKind
+from node.domain.study import StudyState
+from node.errors import ConfigurationError
+from node.operate import explain
+from node.tls import client_arguments, server_context
+from tests.certificates import Authority, Credentials
+from tests.node.nodes import quick, quick_node, send, slice_of, state_of, wait_until
+from tests.peers import StoreScp, build_loopback_shim, program, run
+
+GREETING_S = 3.0
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def ours(authority: Authority) -> Credentials:
+    return authority.issue("node")
+
+
+@pytest.fixture(scope="module")
+def senders(authority: Authority) -> Credentials:
+    return authority.issue("sender")
+
+
+@pytest.fixture(scope="module")
+def secure_node(tmp_path_factory: pytest.TempPathFactory, ours: Credentials) -> Iterator[Node]:
+    base = quick(tmp_path_factory.mktemp("secure"))
+    settings = replace(base.node, tls=ours.settings, greeting_timeout_s=GREETING_S)
+    with quick_node(replace(base, node=settings)) as node:
+        yield node
+
+
+def send_by_dcmtk(node: Node, folder: Path, *options: str | Path) -> None:
+    storescu = program("storescu", "dcmtk")
+    run([storescu, *options, "-aec", "OSTEONODE", "127.0.0.1", str(node.port), "+sd", folder], seconds=30)
+
+
+def as_tls(credentials: Credentials) -> list[str | Path]:
+    return ["+tls", credentials.key, credentials.certificate, "+cf", credentials.ca]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, study: str) -> Path:
+    """Return a folder with one image of the study."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    slice_of(1, study=study).save_as(folder / "1.dcm", enforce_file_format=True)
+    return folder
+
+
+@pytest.mark.peers
+def test_dcmtk_with_a_certificate_is_let_in(
+    secure_node: Node, senders: Credentials, folder: Path, study: str
+) -> None:
+    send_by_dcmtk(secure_node, folder, *as_tls(senders))
+    assert len(secure_node.store.instances(study)) == 1
+
+
+@pytest.fixture(params=["nobody", "a stranger", "plain"])
+def impostor(request: pytest.FixtureRequest, senders: Credentials, tmp_path: Path) -> Sequence[str | Path]:
+    """Return what makes DCMTK come without a certificate that we believe."""
+    stranger = Authority(tmp_path / "elsewhere").issue("PLANTED^NAME")
+    options: dict[str, Sequence[str | Path]] = {
+        "nobody": ["+tla", "-ic"],
+        "a stranger": as_tls(replace(stranger, ca=senders.ca)),
+        "plain": [],
+    }
+    return options[request.param]
+
+
+@pytest.mark.peers
+def test_dcmtk_without_the_right_certificate_is_turned_away_and_that_is_told(
+    secure_node: Node, impostor: Sequence[str | Path], folder: Path, study: str, written: StringIO
+) -> None:
+    with pytest.raises(AssertionError, match="ended with"):
+        send_by_dcmtk(secure_node, folder, *impostor)
+    assert not secure_node.store.instances(study)
+    wait_until(lambda: "connection_refused" in written.getvalue())
+    line = json.loads(next(line for line in written.getvalue().splitlines() if "connection_refused" in line))
+    assert line["host"] == "127.0.0.1"
+    assert line["reason"].startswith("TLS: ")
+    assert "PLANTED" not in written.getvalue()
+
+
+def test_versions_before_1_2_are_not_spoken(secure_node: Node, senders: Credentials) -> None:
+    context = ssl.create_default_context(cafile=senders.ca)
+    context.load_cert_chain(senders.certificate, senders.key)
+    with pytest.warns(DeprecationWarning, match="TLSVersion"):
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with socket.create_connection(("127.0.0.1", secure_node.port)) as plain, pytest.raises(ssl.SSLError):
+        context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+def echo_once(node: Node, credentials: Credentials) -> float:
+    """Make an association and an echo over TLS; return how many seconds that took."""
+    destination = Destination(
+        "n", "OSTEONODE", "127.0.0.1", node.port, (ResultKind.SR,), credentials.settings
+    )
+    started = time.monotonic()
+    ae = AE("SENDER")
+    ae.add_requested_context("1.2.840.10008.1.1")
+    tls = client_arguments(destination)
+    association = ae.associate("127.0.0.1", node.port, ae_title="OSTEONODE", tls_args=tls)
+    assert association.is_established
+    assert association.send_c_echo().Status == 0
+    association.release()
+    return time.monotonic() - started
+
+
+def test_silent_clients_delay_nobody_and_are_cut_off(secure_node: Node, senders: Credentials) -> None:
+    alone_s = echo_once(secure_node, senders)
+    silent = [socket.create_connection(("127.0.0.1", secure_node.port)) for _ in range(5)]
+    try:
+        # Were the handshake in the accept loop, the first of them alone would cost all of its time-out.
+        assert echo_once(secure_node, senders) < alone_s + GREETING_S / 2
+        for connection in silent:
+            connection.settimeout(10 * GREETING_S)
+            assert connection.recv(1) == b""
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_a_handshake_that_drips_ends_with_its_time(secure_node: Node, senders: Credentials) -> None:
+    started = time.monotonic()
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500)
+    with socket.create_connection(("127.0.0.1", secure_node.port)) as dripping, suppress(OSError):
+        for byte in hello:
+            dripping.sendall(bytes([byte]))
+            time.sleep(GREETING_S / 10)
+    assert time.monotonic() - started < len(hello) * GREETING_S / 20
+    echo_once(secure_node, senders)
+
+
+@pytest.mark.peers
+def test_results_go_to_dcmtk_over_tls_and_to_no_impostor(
+    tmp_path: Path, ours: Credentials, authority: Authority, study: str
+) -> None:
+    pacs = authority.issue("pacs")
+    shim = build_loopback_shim(tmp_path)
+    options = ("+xa", "+tls", str(pacs.key), str(pacs.certificate), "+cf", str(pacs.ca))
+    stranger = Authority(tmp_path / "elsewhere")
+    with StoreScp(tmp_path / "received", shim, options) as scp:
+
+        def to(ca: Path, server_name: str = "") -> Destination:
+            tls = replace(ours.settings, ca=ca, server_name=server_name)
+            return Destination("pacs", "STORESCP", "127.0.0.1", scp.port, tls=tls)
+
+        for wrong in (to(stranger.certificate), to(ours.ca, "pacs.example.org")):
+            with quick_node(quick(tmp_path / wrong.tls.server_name / "wrong", wrong)) as node:
+                send(node.port, slice_of(1, study=study))
+                wait_until(lambda: "it cannot be reached" in explain(node.store, study))
+        assert not list((tmp_path / "received").iterdir())
+        with quick_node(quick(tmp_path / "right", to(ours.ca))) as node:
+            send(node.port, slice_of(1, study=study))
+            wait_until(lambda: state_of(node, study) is StudyState.DELIVERED)
+    assert list((tmp_path / "received").iterdir())
+
+
+def test_what_is_no_certificate_is_a_fault_of_the_configuration(tmp_path: Path, ours: Credentials) -> None:
+    (tmp_path / "empty.pem").write_text("")
+    other = Authority(tmp_path).issue("other")
+    for wrong in (
+        replace(ours.settings, ca=tmp_path / "missing.pem"),
+        replace(ours.settings, ca=tmp_path / "empty.pem"),
+        replace(ours.settings, key=other.key),
+    ):
+        with pytest.raises(ConfigurationError, match=r"node\.tls"):
+            server_context(wrong)
+        with pytest.raises(ConfigurationError, match="pacs"):
+            client_arguments(replace(Destination(), tls=wrong))
+    assert server_context(TlsSettings()) is None
+
+
+def test_a_listener_with_half_of_its_files_is_a_fault() -> None:
+    for half in ('certificate = "a"', 'key = "a"', 'ca = "a"', 'certificate = "a"\nkey = "b"'):
+        with pytest.raises(ConfigurationError, match="tls"):
+            parse(f"[node.tls]\n{half}\n")
+    there = '[[destinations]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 1\n'
+    for half in ('[destinations.tls]\nserver_name = "a"\n', 'tls = {server_name = "a"}\n'):
+        with pytest.raises(ConfigurationError, match=r"config.toml:6: destinations\.tls\.ca"):
+            parse(there + half)
