@@ -8,8 +8,9 @@ from scipy import ndimage
 
 from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Grid, Volume
+from analysis.segment.body_shape import fit_shape, restrain
 from analysis.segment.csf import sample_csf
-from analysis.segment.instances import Body, find_bodies
+from analysis.segment.instances import Body, find_bodies, midline
 from analysis.segment.levels import Naming, name_levels
 from analysis.segment.locate import rewindow, spine_columns
 from analysis.segment.network import BACKGROUND, BODY, CANAL, SACRUM, Network, embedded_network
@@ -29,6 +30,8 @@ class _Anatomy:
     """What was found on the network's grid."""
 
     instances: npt.NDArray[np.int32]
+    owner: npt.NDArray[np.int32]
+    bone: npt.NDArray[np.float32]
     bodies: dict[Level, Body]
     shapes: dict[Level, Shape]
     naming: Naming
@@ -78,7 +81,7 @@ def interpret(probabilities: Floats, view: SagittalView, grid: Grid, method: str
         Name and version of what made the probabilities.
     """
     anatomy = _anatomy(probabilities, view)
-    labels = _native_labels(probabilities, anatomy, view)
+    labels = _native_labels(anatomy, view)
     regions = regions_of(labels, anatomy.bodies, anatomy.shapes, view.signal, view.grid)
     csf = sample_csf(view.to_native(probabilities[:, CANAL]), labels, view.signal, view.grid.spacing_mm)
     return Segmentation(
@@ -111,29 +114,57 @@ def on_input(csf: CsfSample | None, view: SagittalView) -> CsfSample | None:
 
 
 def _anatomy(probabilities: Floats, view: SagittalView) -> _Anatomy:
-    instances, found = find_bodies(probabilities, view.spacing_mm)
+    spacing = view.spacing_mm
+    instances, found = find_bodies(probabilities, spacing)
     naming = name_levels(found)
     by_number = {body.number: body for body in found}
     bodies = {level: by_number[number] for number, level in naming.levels.items()}
-    shapes = {
-        level: measure_shape(instances == body.number, upwards(level, bodies), view.spacing_mm)
+    owner = _owners(instances, bodies, spacing)
+    bone = np.asarray(probabilities[:, BODY] + probabilities[:, SACRUM], dtype=np.float32)
+    middle = midline(probabilities, spacing)
+    solids = {
+        body.number: fit_shape(
+            level,
+            instances == body.number,
+            bone,
+            upwards=upwards(level, bodies),
+            middle_mm=float(middle[round(body.centre_mm[1] / spacing[1])]),
+            spacing_mm=spacing,
+        )
         for level, body in bodies.items()
+        if level is not Level.S1
     }
-    return _Anatomy(instances, bodies, shapes, naming)
+    bone = restrain(bone, owner, solids, spacing)
+    instances = np.where(bone > 0.5, owner, 0).astype(np.int32)
+    shapes = {
+        level: measure_shape(instances == body.number, upwards(level, bodies), spacing)
+        for level, body in bodies.items()
+        if (instances == body.number).any()
+    }
+    bodies = {level: bodies[level] for level in shapes}
+    return _Anatomy(instances, owner, bone, bodies, shapes, naming)
 
 
-def _native_labels(probabilities: Floats, anatomy: _Anatomy, view: SagittalView) -> npt.NDArray[np.uint8]:
-    """Outline on the native voxels where the interpolated probability says so, named by the nearest body."""
-    names = np.zeros(int(anatomy.instances.max()) + 1, np.uint8)
-    for level, body in anatomy.bodies.items():
-        names[body.number] = level
-    named = names[anatomy.instances]
+def _owners(
+    instances: npt.NDArray[np.int32], bodies: dict[Level, Body], spacing_mm: tuple[float, float, float]
+) -> npt.NDArray[np.int32]:
+    """Give each voxel the number of the named body it may belong to: the nearest on its slab, if near."""
+    named = np.where(np.isin(instances, [body.number for body in bodies.values()]), instances, 0)
     if not named.any():
-        return np.zeros(view.grid.shape, np.uint8)
+        return named.astype(np.int32)
     distance, nearest = ndimage.distance_transform_edt(
-        named == 0, sampling=(1e3, *view.spacing_mm[1:]), return_indices=True
+        named == 0, sampling=(1e3, *spacing_mm[1:]), return_indices=True
     )
     owner = named[tuple(nearest)]
     owner[distance > _BORDER_MM] = 0
-    bone = view.to_native(probabilities[:, BODY] + probabilities[:, SACRUM])
-    return np.asarray(np.where(bone > 0.5, view.nearest(owner), 0), dtype=np.uint8)
+    return owner.astype(np.int32)
+
+
+def _native_labels(anatomy: _Anatomy, view: SagittalView) -> npt.NDArray[np.uint8]:
+    """Outline on the native voxels where the interpolated probability says so, named by the nearest body."""
+    names = np.zeros(int(anatomy.owner.max()) + 1, np.uint8)
+    for level, body in anatomy.bodies.items():
+        names[body.number] = level
+    return np.asarray(
+        np.where(view.to_native(anatomy.bone) > 0.5, view.nearest(names[anatomy.owner]), 0), dtype=np.uint8
+    )

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from analysis.segment.network import BODY, CANAL, SACRUM
 
-__all__ = ["Body", "find_bodies"]
+__all__ = ["Body", "find_bodies", "midline"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -71,8 +71,8 @@ def find_bodies(
     if len(bone) > 2:
         # One slice alone may miss what both of its neighbours show.
         bone = ndimage.gaussian_filter1d(bone, min(0.6, _ACROSS_SMOOTHING_MM / spacing_mm[0]), axis=0)
-    midline = _midline(probabilities, spacing_mm)
-    lateral = np.arange(len(bone))[:, None] * spacing_mm[0] - midline
+    middle = midline(probabilities, spacing_mm)
+    lateral = np.arange(len(bone))[:, None] * spacing_mm[0] - middle
     # No lumbar body is wider than 60 mm; what lies further out is psoas that looks like one.
     mask = (bone > 0.5) & (np.abs(lateral) <= _HALF_WIDTH_MM)[:, :, None]
     cores = _cores(mask, spacing_mm)
@@ -81,7 +81,7 @@ def find_bodies(
         body
         for number in range(1, int(cores.max()) + 1)
         if (body := _describe(number, instances, probabilities, spacing_mm)) is not None
-        and abs(body.centre_mm[0] - midline[round(body.centre_mm[1] / spacing_mm[1])]) < _OFF_MIDLINE_MM
+        and abs(body.centre_mm[0] - middle[round(body.centre_mm[1] / spacing_mm[1])]) < _OFF_MIDLINE_MM
     ]
     bodies.sort(key=lambda body: float(body.centre_mm[1]))
     kept = np.zeros_like(instances)
@@ -90,8 +90,16 @@ def find_bodies(
     return kept, bodies
 
 
-def _midline(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.float64]:
-    """Lateral position of the spine in each row, in mm from the first slab; the canal tells it best."""
+def midline(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.float64]:
+    """Lateral position of the spine in each row, in mm from the first slab; the canal tells it best.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float32, shape (slabs, classes, rows, columns)
+        From the network.
+    spacing_mm : tuple of float
+        Between slabs, rows and columns.
+    """
     canal, bone = ((probabilities[:, label] ** 2).sum(axis=2).astype(np.float64) for label in (CANAL, BODY))
     reach = 20.0 / spacing_mm[1]
     weights = np.stack([ndimage.gaussian_filter1d(one, reach, axis=1) for one in (canal, bone)])

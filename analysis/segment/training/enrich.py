@@ -16,6 +16,7 @@ from torch.nn import functional
 from analysis.segment.training.augment import NETWORK_MM, standardise
 from analysis.segment.training.lateral import beside, through_edge, through_pedicles
 from analysis.segment.training.pack import PACKED_MM, Packed, unpack
+from analysis.segment.training.reopen import open_network
 from analysis.segment.training.simulated import simulated_slices
 from analysis.segment.training.truth import (
     BACKGROUND,
@@ -28,7 +29,7 @@ from analysis.segment.training.truth import (
     SACRUM,
     SIMULATED,
 )
-from analysis.segment.training.unet import UNet, read_weights
+from analysis.segment.training.unet import UNet
 
 __all__ = ["append_simulated", "complete_labels", "enrich", "read_enriched"]
 
@@ -37,7 +38,7 @@ Labels = npt.NDArray[np.uint8]
 _LOG = logging.getLogger(__name__)
 _SURE = 0.75
 _SPIDER_STRIDE = 3
-_SIMULATED_PATIENTS = 14
+_SIMULATED_PATIENTS = 64
 _REPAINTERS = (through_pedicles, through_edge, beside)
 _SHARES = (0.38, 0.38, 0.24)
 
@@ -120,7 +121,7 @@ def enrich(packed: Packed, network: UNet, seed: int = 1) -> Packed:
 
 
 def append_simulated(packed: Packed, patients: int) -> Packed:
-    """Append every slice of simulated patients, with what they do not label left in the background."""
+    """Append slices of simulated patients, whose every tissue is known."""
     rows, columns = packed.images.shape[1:]
     images, labels = [], []
     for image, label in simulated_slices(patients):
@@ -135,7 +136,7 @@ def append_simulated(packed: Packed, patients: int) -> Packed:
         source=np.concatenate([packed.source, np.full(count, SIMULATED)]),
         patient=np.concatenate([packed.patient, -1_000_000 - np.arange(count)]),
         held_out=np.concatenate([packed.held_out, np.zeros(count, np.bool_)]),
-        complete=np.concatenate([packed.complete, np.zeros(count, np.bool_)]),
+        complete=np.concatenate([packed.complete, np.ones(count, np.bool_)]),
         repainted=np.concatenate([packed.repainted, np.zeros(count, np.bool_)]),
     )
 
@@ -149,8 +150,7 @@ def read_enriched(path: Path) -> Packed:
 def main() -> None:
     """Read the pack and the weights, write the enriched pack."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    network = UNet().eval()
-    network.load_state_dict(read_weights(Path(sys.argv[2])))
+    network = open_network(Path(sys.argv[2]))
     rich = append_simulated(enrich(unpack(Path(sys.argv[1])), network), _SIMULATED_PATIENTS)
     np.savez(sys.argv[3], **{name: getattr(rich, name) for name in Packed.__slots__})
 

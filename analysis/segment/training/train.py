@@ -21,6 +21,7 @@ from torch.nn import functional
 from analysis.segment.training.augment import change_contrast, degrade, place, standardise
 from analysis.segment.training.enrich import read_enriched
 from analysis.segment.training.pack import PACKED_MM, Packed, unpack
+from analysis.segment.training.reopen import open_network, refill_norms
 from analysis.segment.training.truth import (
     BACKSPINE,
     BODY,
@@ -32,13 +33,14 @@ from analysis.segment.training.truth import (
     SIMULATED,
     SPIDER,
 )
-from analysis.segment.training.unet import CLASSES, UNet, read_weights, write_weights
+from analysis.segment.training.unet import CLASSES, UNet, write_weights
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
-_SHARES = (0.31, 0.25, 0.33, 0.11)
+_SHARES = (0.27, 0.22, 0.22, 0.29)
 """Of BackSpine, SPIDER, repainted and simulated slices in a batch."""
 
+_NORM_IMAGES = 64
 _LOG = logging.getLogger(__name__)
 
 
@@ -161,12 +163,15 @@ def train(slices: Slices, network: UNet, schedule: Schedule, out: Path) -> UNet:
 
 
 @torch.no_grad()
+def _batch(slices: Slices, count: int, size: tuple[int, int]) -> Batch:
+    images, labels, complete = slices.draw(count)
+    images, labels = place(images, labels, PACKED_MM, size)
+    return standardise(degrade(change_contrast(images, labels)), jitter=True), labels, complete
+
+
 def _keep_full(batches: "Queue[Batch]", slices: Slices, schedule: Schedule) -> None:
     while True:
-        images, labels, complete = slices.draw(schedule.batch)
-        images, labels = place(images, labels, PACKED_MM, schedule.size)
-        images = standardise(degrade(change_contrast(images, labels)), jitter=True)
-        batches.put((images, labels, complete))
+        batches.put(_batch(slices, schedule.batch, schedule.size))
 
 
 @torch.no_grad()
@@ -206,7 +211,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, nargs=2, default=(224, 128))
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--start", type=Path)
+    parser.add_argument(
+        "--start", type=Path, help="weights (.pt) or the shipped network (.onnx) to go on from"
+    )
     parser.add_argument("--enriched", action="store_true", help="PACK was written by `enrich`")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -215,11 +222,13 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = True
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     packed = read_enriched(arguments.pack) if arguments.enriched else unpack(arguments.pack)
-    network = UNet().to(device, memory_format=torch.channels_last)
-    if arguments.start:
-        network.load_state_dict(read_weights(arguments.start))
     slices = Slices(packed, device)
     schedule = Schedule(arguments.minutes, arguments.rate, arguments.batch, tuple(arguments.size))
+    network = open_network(arguments.start) if arguments.start else UNet()
+    network = network.to(device, memory_format=torch.channels_last)
+    if arguments.start:
+        refill_norms(network, _batch(slices, _NORM_IMAGES, schedule.size)[0])
+    network.train()
     average = train(slices, network, schedule, arguments.out)
     write_weights(average, arguments.out)
     for name, score in held_out_dice(average.float(), packed, device).items():
