@@ -1,0 +1,225 @@
+"""Senders that hold the line, lie about lengths or want too much: each is cut off and delays no other."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from io import StringIO
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.uid import ImplicitVRLittleEndian, MRImageStorage
+from pynetdicom import AE
+
+from node.app import Node
+from node.config import Source
+from node.domain.quota import Allowance, is_too_slow
+from tests.node.nodes import encode, quick, quick_node, send, slice_of, wait_until
+from tests.node.wire import (
+    COMMAND,
+    LAST,
+    P_DATA,
+    associate,
+    fragment,
+    pdu,
+    request_association,
+    store_request,
+    wire_to,
+)
+
+GREETING_S = 1.0
+IDLE_S = 1.5
+PATIENCE_S = 20.0
+"""Far more than any limit of this node: a wait that long would be no limit at all."""
+
+
+@pytest.fixture(scope="module")
+def strict_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    base = quick(tmp_path_factory.mktemp("strict"))
+    limits = replace(
+        base.node,
+        greeting_timeout_s=GREETING_S,
+        idle_timeout_s=IDLE_S,
+        slowest_kb_per_s=4.0,
+        max_pdu_bytes=16384,
+        max_instance_mb=1,
+        max_associations=4,
+    )
+    with quick_node(replace(base, node=limits)) as node:
+        yield node
+
+
+def test_a_silent_client_is_cut_off_and_delays_nobody(strict_node: Node, study: str) -> None:
+    with ExitStack() as stack:
+        # More than there may be associations: they must not take the places of those who speak.
+        silent = [stack.enter_context(wire_to(strict_node.port, seconds=PATIENCE_S)) for _ in range(6)]
+        assert send(strict_node.port, slice_of(1, study=study)) == [0]
+        assert all(wire.is_closed() for wire in silent)
+
+
+@pytest.mark.parametrize("begun", [b"\x01", associate()[:50]], ids=["a header", "a request"])
+def test_a_client_that_stops_in_its_first_pdu_is_cut_off(
+    strict_node: Node, begun: bytes, written: StringIO
+) -> None:
+    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+        wire.send(begun)
+        assert wire.is_closed()
+    wait_until(lambda: "it stopped in the middle of a PDU" in written.getvalue())
+
+
+def drip(port: int, pieces: Iterator[bytes], pause_s: float) -> float:
+    """Send piece by piece until the node has enough; return after how many seconds that was."""
+    started = time.monotonic()
+    with wire_to(port) as wire, suppress(OSError):
+        request_association(wire)
+        for piece in pieces:
+            wire.send(piece)
+            time.sleep(pause_s)
+            if time.monotonic() - started > PATIENCE_S:
+                break
+    return time.monotonic() - started
+
+
+def test_a_pdu_that_drips_byte_by_byte_is_cut_off(strict_node: Node, study: str) -> None:
+    header = pdu(P_DATA, b"", length=16000)
+    pieces = iter([header, *([b"\0"] * 1000)])
+    assert drip(strict_node.port, pieces, IDLE_S / 10) < PATIENCE_S
+    assert send(strict_node.port, slice_of(1, study=study)) == [0]
+
+
+def test_an_object_that_drips_pdu_by_pdu_is_cut_off(strict_node: Node, written: StringIO) -> None:
+    # Each PDU is whole, so no silence is ever long.
+    first = pdu(P_DATA, fragment(1, store_request(b"1.2.3"), control=COMMAND | LAST))
+    pieces = iter([first, *([pdu(P_DATA, fragment(1, b"\0\0", control=0))] * 1000)])
+    assert drip(strict_node.port, pieces, IDLE_S / 10) < PATIENCE_S
+    wait_until(lambda: "slowest_kb_per_s" in written.getvalue())
+
+
+def test_a_pause_between_objects_is_no_slowness(strict_node: Node, study: str) -> None:
+    ae = AE("SENDER")
+    ae.add_requested_context(MRImageStorage, "1.2.840.10008.1.2.1")
+    association = ae.associate("127.0.0.1", strict_node.port, ae_title="OSTEONODE")
+    for number in range(3):
+        assert association.send_c_store(slice_of(number, study=study)).Status == 0
+        time.sleep(0.6 * IDLE_S)
+    association.release()
+
+
+@pytest.mark.parametrize("length", [16384 + 2000, 2**31, 2**32 - 1])
+def test_a_pdu_longer_than_was_agreed_is_not_waited_for(
+    strict_node: Node, length: int, written: StringIO
+) -> None:
+    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+        request_association(wire)
+        wire.send(pdu(P_DATA, b"\0" * 100, length=length))
+        assert wire.is_closed()
+    wait_until(lambda: "longer than was agreed" in written.getvalue())
+
+
+def test_a_request_that_claims_gigabytes_is_not_waited_for(strict_node: Node) -> None:
+    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+        wire.send(pdu(1, b"\0" * 100, length=2**32 - 1))
+        assert wire.is_closed()
+
+
+def test_an_object_that_is_too_large_is_cut_off_while_it_comes(strict_node: Node, written: StringIO) -> None:
+    part = pdu(P_DATA, fragment(1, b"\0" * 16000, control=0))
+    sent = 0
+    with wire_to(strict_node.port) as wire, suppress(OSError):
+        request_association(wire)
+        wire.send(pdu(P_DATA, fragment(1, store_request(b"1.2.3"), control=COMMAND | LAST)))
+        while sent < 200 * len(part):
+            wire.send(part)
+            sent += len(part)
+            time.sleep(0.005)
+    assert sent < 150 * len(part), "the node took more than twice what it should"
+    wait_until(lambda: "max_instance_mb" in written.getvalue())
+
+
+def test_an_object_just_over_the_limit_is_answered(strict_node: Node, study: str) -> None:
+    dataset = slice_of(1, study=study)
+    dataset.PixelData = bytes(1024 * 1024)
+    assert send(strict_node.port, dataset) == [0xA700]
+
+
+def test_requests_that_wait_for_no_answer_are_cut_off(
+    strict_node: Node, study: str, written: StringIO
+) -> None:
+    payload = encode(slice_of(1, study=study), ImplicitVRLittleEndian)
+    instance = f"{study}.1.1".encode()
+    one = pdu(P_DATA, fragment(1, store_request(instance), control=COMMAND | LAST)) + pdu(
+        P_DATA, fragment(1, payload)
+    )
+    with wire_to(strict_node.port) as wire, suppress(OSError):
+        request_association(wire)
+        for _ in range(200):
+            wire.send(one)
+    wait_until(lambda: "without waiting for answers" in written.getvalue())
+
+
+def test_a_source_has_its_own_limit_of_associations(tmp_path: Path, study: str) -> None:
+    loopback = ip_network("127.0.0.0/8")
+    sources = (Source("GREEDY", loopback, max_associations=1), Source("*", loopback))
+    with quick_node(replace(quick(tmp_path), sources=sources)) as node:
+        ae = AE("GREEDY")
+        ae.add_requested_context(MRImageStorage, "1.2.840.10008.1.2.1")
+        held = ae.associate("127.0.0.1", node.port, ae_title="OSTEONODE")
+        assert held.is_established
+        second = ae.associate("127.0.0.1", node.port, ae_title="OSTEONODE")
+        assert second.is_rejected
+        assert second.acceptor.primitive.result_source == 3
+        assert second.acceptor.primitive.diagnostic == 2
+        assert send(node.port, slice_of(1, study=study), calling="OTHER") == [0]
+        held.release()
+        wait_until(lambda: ae.associate("127.0.0.1", node.port, ae_title="OSTEONODE").is_established)
+
+
+@pytest.mark.parametrize("quota", [{"max_instances_per_hour": 2}, {"max_mb_per_hour": 2}], ids=str)
+def test_a_source_that_used_up_its_hour_is_told_to_come_later(
+    tmp_path: Path, study: str, quota: dict[str, int]
+) -> None:
+    loopback = ip_network("127.0.0.0/8")
+    sources = (Source("GREEDY", loopback, **quota), Source("*", loopback))
+
+    def image(number: int) -> object:
+        dataset = slice_of(number, study=study)
+        dataset.PixelData = bytes(900 * 1024)
+        return dataset
+
+    with quick_node(replace(quick(tmp_path), sources=sources)) as node:
+        assert send(node.port, *map(image, range(3)), calling="GREEDY") == [0, 0, 0xA700]  # type: ignore[arg-type]
+        assert send(node.port, image(2), calling="OTHER") == [0]  # type: ignore[arg-type]
+
+
+@given(
+    st.floats(1, 1e6),
+    st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 4000)), max_size=30),
+)
+def test_no_hour_ever_gives_more_than_two_allowances(
+    per_hour: float, wishes: list[tuple[float, float]]
+) -> None:
+    """What is granted within any hour is at most what was saved up and what the hour adds."""
+    allowance = Allowance.full(per_hour, 0.0)
+    now = 0.0
+    granted: list[tuple[float, float]] = []
+    for amount, pause in wishes:
+        now += pause
+        after = allowance.after(amount, now)
+        if after is not None:
+            allowance = after
+            granted.append((now, amount))
+    for start, _ in granted:
+        within = sum(amount for at, amount in granted if start <= at < start + 3600)
+        assert within <= 2 * per_hour * (1 + 1e-9)
+
+
+@given(st.integers(0, 10**9), st.floats(0, 1e5), st.floats(0, 1e3), st.floats(0, 1e6))
+def test_more_bytes_are_never_slower(size: int, seconds: float, grace_s: float, rate: float) -> None:
+    def slow(size: int) -> bool:
+        return is_too_slow(size, seconds, grace_s=grace_s, bytes_per_s=rate)
+
+    assert slow(size) >= slow(size + 1)
+    assert not (seconds <= grace_s and slow(size))

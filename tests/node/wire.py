@@ -1,0 +1,147 @@
+"""Bytes of the DICOM upper layer, made by hand so that they can be wrong."""
+
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from struct import pack, unpack
+
+from pydicom.uid import ImplicitVRLittleEndian, MRImageStorage
+from pynetdicom import build_context
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    MaximumLengthNotification,
+)
+
+__all__ = [
+    "Wire",
+    "associate",
+    "command",
+    "element",
+    "fragment",
+    "pdu",
+    "request_association",
+    "store_request",
+    "wire_to",
+]
+
+LAST, COMMAND = 2, 1
+ASSOCIATE_RQ, ASSOCIATE_AC, P_DATA, RELEASE_RQ, ABORT = 1, 2, 4, 5, 7
+
+
+def pdu(kind: int, content: bytes, *, length: int | None = None) -> bytes:
+    """Make a PDU; its length may lie."""
+    return pack(">BBL", kind, 0, len(content) if length is None else length) + content
+
+
+def fragment(context: int, content: bytes, *, control: int = LAST) -> bytes:
+    """Make a presentation data value."""
+    return pack(">LBB", len(content) + 2, context, control) + content
+
+
+def element(number: int, value: bytes) -> bytes:
+    """Make an element of a command."""
+    value += b"\0" * (len(value) % 2)
+    return pack("<HHL", 0, number, len(value)) + value
+
+
+def command(elements: Iterable[bytes]) -> bytes:
+    """Make a command set with its group length."""
+    content = b"".join(elements)
+    return element(0x0000, pack("<L", len(content))) + content
+
+
+def store_request(instance: bytes, *, sop_class: str = MRImageStorage, field: int = 1) -> bytes:
+    """Make the command of a C-STORE request."""
+    return command(
+        [
+            element(0x0002, sop_class.encode()),
+            element(0x0100, pack("<H", field)),
+            element(0x0110, pack("<H", 1)),
+            element(0x0700, pack("<H", 0)),
+            element(0x0800, pack("<H", 1)),
+            element(0x1000, instance),
+        ]
+    )
+
+
+def associate(
+    syntax: str = ImplicitVRLittleEndian, *, calling: str = "SENDER", called: str = "OSTEONODE"
+) -> bytes:
+    """Make an association request for MR images in one transfer syntax, as context 1."""
+    request = A_ASSOCIATE()
+    request.application_context_name = "1.2.840.10008.3.1.1.1"
+    request.calling_ae_title, request.called_ae_title = calling, called
+    context = build_context(MRImageStorage, syntax)
+    context.context_id = 1
+    request.presentation_context_definition_list = [context]
+    longest, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    longest.maximum_length_received = 16384
+    implementation.implementation_class_uid = "1.2.826.0.1.9"
+    request.user_information = [longest, implementation]
+    made = A_ASSOCIATE_RQ()
+    made.from_primitive(request)
+    encoded: bytes = made.encode()
+    return encoded
+
+
+class Wire:
+    """A connection that sends what it is told, and reads PDU by PDU."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+
+    def send(self, *parts: bytes) -> None:
+        """Send bytes as they are."""
+        self.connection.sendall(b"".join(parts))
+
+    def receive(self) -> tuple[int, bytes]:
+        """Return kind and content of the next PDU; kind 0 once the other side has closed."""
+        header = self._read(6)
+        if len(header) < 6:
+            return 0, b""
+        kind, _, length = unpack(">BBL", header)
+        return kind, self._read(length)
+
+    def status(self) -> int | None:
+        """Return the DIMSE status that is answered, or None where the association ends instead."""
+        kind, content = self.receive()
+        if kind != P_DATA:
+            return None
+        at = content.index(pack("<HHL", 0, 0x0900, 2))
+        return int(unpack("<H", content[at + 8 : at + 10])[0])
+
+    def is_closed(self) -> bool:
+        """Wait for the end: closed or aborted, not just an answer."""
+        try:
+            return self.receive()[0] in {0, ABORT}
+        except TimeoutError:
+            return False
+
+    def _read(self, length: int) -> bytes:
+        content = b""
+        while len(content) < length:
+            try:
+                got = self.connection.recv(length - len(content))
+            except ConnectionError:
+                got = b""
+            if not got:
+                break
+            content += got
+        return content
+
+
+@contextmanager
+def wire_to(port: int, *, seconds: float = 30) -> Iterator[Wire]:
+    """Connect to a node on loopback; nothing is waited for longer than so many seconds."""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield Wire(connection)
+
+
+def request_association(wire: Wire, syntax: str = ImplicitVRLittleEndian, *, calling: str = "SENDER") -> None:
+    """Open an association with context 1 for MR images."""
+    wire.send(associate(syntax, calling=calling))
+    kind, _ = wire.receive()
+    assert kind == ASSOCIATE_AC, f"answered with a PDU of kind {kind}"
