@@ -13,6 +13,7 @@ the simulated patient (`analysis.phantom.spine`).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from analysis.domain.segmentation import Level
 __all__ = ["BodyShape", "fit_shape", "restrain"]
 
 Floats = npt.NDArray[np.float32]
-Vector = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.floating[Any]]
 
 _BREADTH_OVER_DEPTH = {
     Level.T11: 1.21,

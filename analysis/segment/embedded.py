@@ -157,7 +157,7 @@ def _owners(
     )
     owner = named[tuple(nearest)]
     owner[distance > _BORDER_MM] = 0
-    return owner.astype(np.int32)
+    return np.asarray(owner, dtype=np.int32)
 
 
 def _native_labels(anatomy: _Anatomy, view: SagittalView) -> npt.NDArray[np.uint8]:

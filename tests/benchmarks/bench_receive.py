@@ -82,7 +82,7 @@ def receivers(folder: Path) -> Iterator[tuple[Receiver, ...]]:
         place.mkdir()
     with ExitStack() as stack:
         ours, theirs = free_port(), free_port()
-        command = [sys.executable, "-c", NODE, places["ours"], str(ours)]
+        command: list[str | Path] = [sys.executable, "-c", NODE, places["ours"], str(ours)]
         process = stack.enter_context(running(command, places["ours"]))
         assert process.stdout is not None
         assert any(line.strip() == b"up" for line in process.stdout)
