@@ -5,7 +5,7 @@ from analysis.phantom.anatomy import draw_anatomy
 from analysis.phantom.patient import Sex, SimulatedPatient, cohort, draw_patient
 from analysis.phantom.protocol import Protocol, Scanner, vary
 from analysis.phantom.scanners import SCANNERS
-from analysis.phantom.tissues import Resolution, TissueMaps
+from analysis.phantom.tissues import Resolution, Tissue, TissueMaps
 
 __all__ = [
     "SCANNERS",
@@ -15,6 +15,7 @@ __all__ = [
     "Sex",
     "SimulatedPatient",
     "SimulatedSeries",
+    "Tissue",
     "TissueMaps",
     "cohort",
     "draw_anatomy",

@@ -14,13 +14,13 @@ from analysis.phantom import (
     Protocol,
     SimulatedPatient,
     SimulatedSeries,
+    Tissue,
     TissueMaps,
     draw_anatomy,
     draw_patient,
     simulate,
     vary,
 )
-from analysis.phantom.tissues import Tissue
 from analysis.segment.training.pack import PACKED_MM
 from analysis.segment.training.truth import BACKGROUND, BODY, CANAL, DISC, IGNORE, POSTERIOR, SACRUM
 
