@@ -97,7 +97,8 @@ class Node:
             clock=self._clock,
             log=self._log,
         )
-        self._schedule = Schedule(self._clock, self._log)
+        # Its timers wake sweeps in real time, whatever time the sweeps are told.
+        self._schedule = Schedule(SystemClock(), self._log)
         self._examiner = make_worker(examine_study, None)
         self._workers = [
             make_worker(analyse_study, configuration.engine.memory_limit_mb)

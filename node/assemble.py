@@ -10,7 +10,7 @@ from pydicom.uid import UID
 
 from analysis.errors import RefusedError
 from node.dimse import IMAGE_CLASSES
-from node.domain.assembly import Decision, Examination, decide
+from node.domain.assembly import Decision, Examination, decide, weigh
 from node.domain.delivery import back_off
 from node.domain.records import Instance, Study
 from node.domain.study import StudyEvent, StudyState
@@ -115,7 +115,8 @@ class Assembler:
             return Decision(StudyEvent.REFUSED, "; ".join(error.reasons))
         except (TransientError, PermanentError) as error:
             return self._after_loss(study, f"the examination of its headers failed: {error}")
-        return decide(examination, self._clock.now(), study.wait_until)
+        weighed = weigh(examination, self._store.cut_off_series(study.study_uid), ())
+        return decide(weighed, self._clock.now(), study.wait_until)
 
     def _after_loss(self, study: Study, reason: str) -> Decision:
         attempts = study.attempts + 1

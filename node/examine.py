@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.domain.acquisition import Contrast
 from analysis.errors import RefusedError
 from analysis.identify import identify
 from node.decode import SeriesHeaders, check_stack, scan
-from node.domain.assembly import Examination
+from node.domain.assembly import Candidate, Examination
 
 __all__ = ["examine"]
 
@@ -20,26 +21,27 @@ def examine(paths: Sequence[Path]) -> Examination:
         Its MR instances.
     """
     series, unreadable = scan(paths)
-    whole = set()
-    broken = [f"unreadable file: {file.reason}" for file in unreadable]
+    candidates = []
     others = []
     for headers in series:
         identification = identify(headers.facts)
-        if not identification.usable:
-            others.append(f"{headers.description}: {identification.reasons[-1]}")
-            continue
-        faults = _faults(headers)
-        if faults:
-            broken += [f"{identification.contrast} series: {fault}" for fault in faults]
+        if identification.usable:
+            candidates.append(_candidate(headers, identification.contrast))
         else:
-            whole.add(identification.contrast)
-    return Examination(frozenset(whole), tuple(dict.fromkeys(broken)), tuple(dict.fromkeys(others)))
+            others.append(f"{headers.description}: {identification.reasons[-1]}")
+    return Examination(
+        tuple(candidates),
+        tuple(f"unreadable file: {file.reason}" for file in unreadable),
+        tuple(dict.fromkeys(others)),
+    )
 
 
-def _faults(series: SeriesHeaders) -> tuple[str, ...]:
-    """Tell why a series cannot be analysed, as far as its headers show; the analysis looks closer."""
+def _candidate(series: SeriesHeaders, contrast: Contrast) -> Candidate:
+    """Judge a series as far as its headers show; the analysis looks closer."""
+    count = len(series.paths)
     try:
-        check_stack(series)
+        stack = check_stack(series)
     except RefusedError as error:
-        return error.reasons
-    return ()
+        return Candidate(series.series_uid, contrast, count, faults=error.reasons)
+    even = f"{count} slices, evenly {stack.spacing_mm:.1f} mm apart"
+    return Candidate(series.series_uid, contrast, count, signs=(even,))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from node.app import store_url
 from node.config import Configuration
 from node.domain.delivery import DeliveryState
-from node.domain.records import Delivery, Study
+from node.domain.records import Delivery, HistoryEntry, Study
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.errors import PermanentError
 from node.instance_store import DiskInstanceStore
@@ -59,6 +59,7 @@ def explain(store: SqlStore, study_uid: str) -> str:
     parts = [
         f"Study {study_uid} is {_words(study.state)}: {_MEANING[study.state]}.",
         _sentence("The reason", study.reason),
+        _sentence("It was judged complete so", _judged(store.history(study_uid), study.revision)),
         f"{count} {'image is' if count == 1 else 'images are'} here.",
         f"The first came at {_time(study.first_arrival)}, the last at {_time(study.last_arrival)}.",
         f"It is in this state since {_time(study.changed_at)}.",
@@ -74,7 +75,7 @@ def retry(store: SqlStore, study_uid: str, now: datetime) -> str:
     """Let a study be delivered or examined once more, and say which.
 
     Failed deliveries are tried again with the results at hand; any other finished study is examined and
-    analysed anew.
+    analysed anew, and what was cut off and not sent again then counts as whole: the operator says so.
 
     Raises
     ------
@@ -91,12 +92,21 @@ def retry(store: SqlStore, study_uid: str, now: datetime) -> str:
     moved = store.advance(study, StudyEvent.RETRIED, now, reason="an operator asked for it", deadline=now)
     if moved is None:
         raise PermanentError("the study changed in this moment; look again")
+    store.forgive_cut_off(study_uid)
     return "It will be examined and analysed again."
 
 
 def clear_away(store: SqlStore, configuration: Configuration, now: datetime, age: timedelta) -> int:
     """Remove originals and results of studies finished at least that long ago; return how many studies."""
     return purge(store, DiskInstanceStore(configuration.storage.directory), now - age)
+
+
+def _judged(history: Sequence[HistoryEntry], revision: int) -> str:
+    """Tell by what a study with these images was judged to be complete; empty if it was not."""
+    found = [
+        step.reason for step in history if step.event is StudyEvent.FOUND_READY and step.revision == revision
+    ]
+    return found[-1] if found else ""
 
 
 def _words(state: StudyState) -> str:

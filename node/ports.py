@@ -20,11 +20,12 @@ from node.domain.records import (
     Staged,
     Study,
     StudyLease,
+    Transfer,
 )
 from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
 
-__all__ = ["Clock", "InstanceStore", "Outbox", "Store", "Traffic", "Worker"]
+__all__ = ["Clock", "InstanceStore", "Outbox", "Store", "Traffic", "Transfers", "Worker"]
 
 
 class Clock(Protocol):
@@ -119,7 +120,19 @@ class Outbox(Protocol):
         ...
 
 
-class Store(Outbox, Protocol):
+class Transfers(Protocol):
+    """Knows how the associations ended that brought a study."""
+
+    def end_transfer(self, transfer: Transfer, now: datetime, *, orderly: bool) -> None:
+        """Note how an association ended; in order, it makes whole what was cut off before it began."""
+        ...
+
+    def cut_off_series(self, study_uid: str) -> frozenset[str]:
+        """Return the series of a study whose association was lost and that were not sent again."""
+        ...
+
+
+class Store(Outbox, Transfers, Protocol):
     """Keeps the truth about studies; every method is one transaction."""
 
     def known_digests(self, sop_uids: Iterable[str]) -> Mapping[str, str]:
@@ -190,6 +203,10 @@ class Store(Outbox, Protocol):
 
     def instances(self, study_uid: str) -> Sequence[Instance]:
         """Return the stored instances of a study, by UID."""
+        ...
+
+    def senders(self, study_uid: str) -> frozenset[tuple[str, str]]:
+        """Return the AE titles and addresses that a study came from."""
         ...
 
     def history(self, study_uid: str) -> Sequence[HistoryEntry]:

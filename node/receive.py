@@ -1,15 +1,12 @@
 """The listener: bytes from the network to disk and ledger, and an honest answer. No science, no decoding."""
 
 import threading
-from collections import defaultdict
 from collections.abc import Iterable
-from weakref import WeakSet
 
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 from pynetdicom import AE, evt
-from pynetdicom.association import Association
 from pynetdicom.dsutils import create_file_meta
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
@@ -26,6 +23,7 @@ from node.ledger import CONFLICT, Ledger
 from node.observe import Log
 from node.ports import Clock, InstanceStore, Store
 from node.tls import server_context
+from node.traffic import OpenTransfers
 
 __all__ = ["Listener"]
 
@@ -39,27 +37,6 @@ CONFLICTING = 0xC111
 _NO_REQUEST = Rejection(1, 1, 1, "it did not begin with an association request")
 _UNSEEN_LIMIT = 2**31
 """pynetdicom would count connections that have not said who they are; `Gate` counts those it let in."""
-
-
-class _OpenStudies:
-    """Which associations have brought instances of which study; the `Traffic` port."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._senders: dict[str, WeakSet[Association]] = defaultdict(WeakSet)
-
-    def note(self, study_uid: str, association: Association) -> None:
-        """Remember who is sending."""
-        with self._lock:
-            self._senders[study_uid].add(association)
-
-    def is_open(self, study_uid: str) -> bool:
-        """Tell whether one of its senders is still connected."""
-        with self._lock:
-            if any(sender.is_established for sender in self._senders.get(study_uid, ())):
-                return True
-            self._senders.pop(study_uid, None)
-            return False
 
 
 class Listener:
@@ -107,7 +84,7 @@ class Listener:
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
         self._ae = self._make_ae()
-        self.traffic = _OpenStudies()
+        self.traffic = OpenTransfers(store, clock)
 
     def _make_ae(self) -> AE:
         ae = AE(self._settings.ae_title)
@@ -141,6 +118,8 @@ class Listener:
                 (evt.EVT_REQUESTED, self._admit),
                 (evt.EVT_C_STORE, self._store_one),
                 (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+                (evt.EVT_RELEASED, lambda event: self.traffic.end(event.assoc, orderly=True)),
+                (evt.EVT_ABORTED, lambda event: self.traffic.end(event.assoc, orderly=False)),
             ],
             server_class=Server,
         )
@@ -223,9 +202,10 @@ class Listener:
             size=len(dataset),
             patient_key=identity.patient_key,
         )
-        self.traffic.note(instance.study_uid, event.assoc)
+        name = self.traffic.note(event.assoc, instance.study_uid, instance.series_uid)
         matters = instance.sop_class_uid in IMAGE_CLASSES
-        if self._ledger.enter(staged, Arrival(instance, calling_ae, host, matters)) is Intake.CONFLICT:
+        arrival = Arrival(instance, calling_ae, host, matters, name)
+        if self._ledger.enter(staged, arrival) is Intake.CONFLICT:
             raise InstanceRejectedError(CONFLICTING, CONFLICT)
 
     def _put_aside(self, staged: Staged, requested: str, reason: str, calling_ae: str, host: str) -> None:

@@ -55,6 +55,8 @@ def reconcile(
     there = set(instance_store.files())
     for path in sorted(there - expected):
         _adopt(path, store, instance_store, ledger, clock)
+    # Whatever was being sent as the last process ended may be a part of its series.
+    store.cut_off_transfers(clock.now())
     missing = expected - there
     for path in sorted(missing):
         log.error("instance_file_missing", where=path.name)
@@ -77,7 +79,7 @@ def _adopt(
         )
         return
     matters = instance.sop_class_uid in IMAGE_CLASSES
-    ledger.enter(Staged(path, instance.size), Arrival(instance, _LEFT_BEHIND, "", matters))
+    ledger.enter(Staged(path, instance.size), Arrival(instance, _LEFT_BEHIND, "", matters, _LEFT_BEHIND))
 
 
 def _describe(path: Path) -> Instance:

@@ -1,14 +1,16 @@
-"""What to do with a study that fell quiet, decided from its headers alone."""
+"""What to do with a study that fell quiet, decided from its headers and from how they came."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from analysis.domain.acquisition import Contrast
 from node.domain.study import StudyEvent
 
-__all__ = ["Decision", "Examination", "Patience", "decide"]
+__all__ = ["Candidate", "Count", "Decision", "Examination", "Patience", "decide", "weigh"]
 
 _PAIR = frozenset({Contrast.T1, Contrast.T2})
+_CUT_OFF = "the association that brought it was cut off, and it was not sent again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Patience:
     quiet : timedelta
         Without any new instance it counts as sent.
     wait : timedelta
-        After its first instance, for a sequence or slice that is missing.
+        From the first instance of its last round, for a sequence or slice that is missing.
     """
 
     quiet: timedelta
@@ -28,22 +30,83 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
-    """What the headers of a study tell.
+class Candidate:
+    """A series that we would analyse: lumbar, sagittal, T1 or T2.
 
     Attributes
     ----------
-    whole : frozenset of Contrast
-        The contrasts of those series that can be analysed: lumbar, sagittal, T1 or T2, an even stack.
-    broken : tuple of str
-        Why series that we would analyse cannot be: a slice is missing, two lie at one place.
+    series_uid : str
+        Which.
+    contrast : Contrast
+        T1 or T2.
+    images : int
+        How many of its images are here.
+    faults : tuple of str
+        Why it cannot be analysed: a slice is missing, two lie at one place. Empty for a whole series.
+    signs : tuple of str
+        What speaks for its being whole.
+    """
+
+    series_uid: str
+    contrast: Contrast
+    images: int
+    faults: tuple[str, ...] = ()
+    signs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What is known of the series of a study.
+
+    Attributes
+    ----------
+    candidates : tuple of Candidate
+        The series that we would analyse.
+    unreadable : tuple of str
+        Why files could not be read; each might belong to a series that we would analyse.
     others : tuple of str
         What the remaining series are, and why they are not for us.
     """
 
-    whole: frozenset[Contrast]
-    broken: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    unreadable: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> frozenset[Contrast]:
+        """The contrasts of which there is a whole series."""
+        return frozenset(one.contrast for one in self.candidates if not one.faults)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Why series that we would analyse cannot be."""
+        faults = (f"{one.contrast} series: {fault}" for one in self.candidates for fault in one.faults)
+        return tuple(dict.fromkeys((*self.unreadable, *faults)))
+
+    @property
+    def signs(self) -> tuple[str, ...]:
+        """What speaks for the whole series."""
+        return tuple(
+            f"{one.contrast}: {', '.join(one.signs)}"
+            for one in self.candidates
+            if one.signs and not one.faults
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What a source said when it was asked for its own count.
+
+    Attributes
+    ----------
+    source : str
+        AE title.
+    images : dict of str to int
+        NumberOfSeriesRelatedInstances by Series Instance UID.
+    """
+
+    source: str
+    images: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +116,37 @@ class Decision:
     event: StudyEvent
     reason: str
     deadline: datetime | None = None
+
+
+def weigh(examination: Examination, cut_off: Collection[str], counts: Collection[Count]) -> Examination:
+    """Add to the look at the headers how the series came, and what their sources count.
+
+    Parameters
+    ----------
+    examination : Examination
+        From the headers: geometry cannot tell that slices are missing at an end of a stack.
+    cut_off : collection of str
+        Series whose association was lost and that were not sent again.
+    counts : collection of Count
+        Of those sources that could be asked.
+    """
+    return replace(
+        examination, candidates=tuple(_weighed(one, cut_off, counts) for one in examination.candidates)
+    )
+
+
+def _weighed(candidate: Candidate, cut_off: Collection[str], counts: Collection[Count]) -> Candidate:
+    faults, signs = list(candidate.faults), list(candidate.signs)
+    uid, here = candidate.series_uid, candidate.images
+    told = {count.source: count.images[uid] for count in counts if uid in count.images}
+    faults += [
+        f"{source} has {images} images, {here} are here" for source, images in told.items() if images > here
+    ]
+    signs += [f"{source} counts {images} images too" for source, images in told.items() if images == here]
+    # The source's own count is better evidence than how its association ended.
+    if uid in cut_off and here not in told.values():
+        faults.append(_CUT_OFF)
+    return replace(candidate, faults=tuple(faults), signs=tuple(signs))
 
 
 def decide(examination: Examination, now: datetime, wait_until: datetime) -> Decision:
@@ -70,8 +164,9 @@ def decide(examination: Examination, now: datetime, wait_until: datetime) -> Dec
     wait_until : datetime
         End of the wait for what is missing.
     """
+    signs = f" ({'; '.join(examination.signs)})" if examination.signs else ""
     if examination.whole == _PAIR:
-        return Decision(StudyEvent.FOUND_READY, "T1 and T2 are there", now)
+        return Decision(StudyEvent.FOUND_READY, f"T1 and T2 are there{signs}", now)
     if not examination.whole and not examination.broken:
         reasons = examination.others or ("it holds no MR images",)
         return Decision(StudyEvent.FOUND_NOTHING, "; ".join(reasons))
@@ -80,5 +175,5 @@ def decide(examination: Examination, now: datetime, wait_until: datetime) -> Dec
     if now < wait_until:
         return Decision(StudyEvent.FOUND_HALF, why, wait_until)
     if examination.whole:
-        return Decision(StudyEvent.FOUND_READY, f"waited long enough: {why}", now)
+        return Decision(StudyEvent.FOUND_READY, f"waited long enough: {why}{signs}", now)
     return Decision(StudyEvent.REFUSED, "; ".join(examination.broken))

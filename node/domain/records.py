@@ -22,6 +22,7 @@ __all__ = [
     "Staged",
     "Study",
     "StudyLease",
+    "Transfer",
 ]
 
 
@@ -89,12 +90,35 @@ class Arrival:
         Who sent it.
     matters : bool
         Whether it may change a result; other objects (reports, presentation states) are only kept.
+    association : str
+        Names the association it came over, so that a series whose association is cut off is known, also
+        after a crash; empty if it came over none.
     """
 
     instance: Instance
     calling_ae: str
     host: str
     matters: bool
+    association: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What one association brought.
+
+    Attributes
+    ----------
+    association : str
+        Names it.
+    began_at : datetime
+        When its first instance came.
+    series : frozenset of (str, str)
+        Study and Series Instance UIDs of all that it brought, also of what was there already.
+    """
+
+    association: str
+    began_at: datetime
+    series: frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,12 @@ from node.store.steps import (
     put_results,
     withdraw,
 )
+from node.store.transfers import SqlTransfers, note_transfers
 
 __all__ = ["SqlStore"]
 
 
-class SqlStore(SqlOutbox):
+class SqlStore(SqlOutbox, SqlTransfers):
     """The `Store` port over SQLAlchemy.
 
     Parameters
@@ -77,6 +78,7 @@ class SqlStore(SqlOutbox):
                 insert(t.instances),
                 [instance_row(arrival, now) for arrival in arrivals],
             )
+            note_transfers(connection, arrivals)
             for study_uid in dict.fromkeys(arrival.instance.study_uid for arrival in arrivals):
                 count = sum(
                     arrival.matters for arrival in arrivals if arrival.instance.study_uid == study_uid
@@ -101,6 +103,14 @@ class SqlStore(SqlOutbox):
         )
         with t.reading(self._engine) as connection:
             return tuple(instance_of(row) for row in connection.execute(of_study))
+
+    def senders(self, study_uid: str) -> frozenset[tuple[str, str]]:
+        """See `node.ports.Store`."""
+        of_study = select(t.instances.c.calling_ae, t.instances.c.host).where(
+            t.instances.c.study_uid == study_uid
+        )
+        with t.reading(self._engine) as connection:
+            return frozenset((row.calling_ae, row.host) for row in connection.execute(of_study.distinct()))
 
     def all_instances(self) -> Iterator[Instance]:
         """See `node.ports.Store`."""

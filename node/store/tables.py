@@ -36,6 +36,7 @@ __all__ = [
     "reading",
     "results",
     "studies",
+    "transfers",
     "writing",
 ]
 
@@ -73,6 +74,17 @@ instances = Table(
     Column("calling_ae", String(16), nullable=False),
     Column("host", String(64), nullable=False),
     Column("received_at", _Moment, nullable=False),
+)
+
+# A row is there from the first instance of a series over an association until that ends in order.
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("association", String(64), primary_key=True),
+    Column("series_uid", _UID, primary_key=True),
+    Column("study_uid", _UID, primary_key=True, index=True),
+    # Set once the association was lost: the series may be a part of what was to come.
+    Column("cut_off_at", _Moment),
 )
 
 studies = Table(

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +21,7 @@ from pydicom.uid import (
 from analysis.domain.acquisition import Contrast
 from analysis.errors import RefusedError
 from dicom_templates.options import Predecessor
-from node.domain.assembly import Examination
+from node.domain.assembly import Candidate, Examination
 from node.domain.results import Lineage, Outcome, ResultFile, ResultKind
 
 NO_LINEAGE = Lineage()
@@ -37,17 +38,24 @@ CLASSES = {
 def examine_as_pair(paths: Sequence[Path]) -> Examination:
     """Find T1 and T2 in whatever is there."""
     assert paths
-    return Examination(frozenset({Contrast.T1, Contrast.T2}))
+    series = str(dcmread(paths[0]).SeriesInstanceUID)
+    return Examination(
+        tuple(Candidate(series, contrast, len(paths)) for contrast in (Contrast.T1, Contrast.T2))
+    )
 
 
 def examine_by_series(paths: Sequence[Path]) -> Examination:
     """Series 1 is a whole T1, series 2 a whole T2, series 3 a broken T1, anything else not for us."""
-    numbers = {str(dcmread(path).SeriesInstanceUID).rsplit(".", 1)[1] for path in paths}
-    known = {"1": Contrast.T1, "2": Contrast.T2}
+    known = {"1": Contrast.T1, "2": Contrast.T2, "3": Contrast.T1}
+    counts = Counter(str(dcmread(path).SeriesInstanceUID) for path in paths)
+    numbers = {uid: uid.rsplit(".", 1)[1] for uid in counts}
     return Examination(
-        whole=frozenset(known[number] for number in numbers if number in known),
-        broken=("T1 series: a slice is missing",) if "3" in numbers else (),
-        others=("MR: not of the lumbar spine",) if numbers - {"1", "2", "3"} else (),
+        candidates=tuple(
+            Candidate(uid, known[number], counts[uid], ("a slice is missing",) if number == "3" else ())
+            for uid, number in sorted(numbers.items())
+            if number in known
+        ),
+        others=("MR: not of the lumbar spine",) if set(numbers.values()) - set(known) else (),
     )
 
 

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,14 @@ from pydicom.uid import (
     MRImageStorage,
 )
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 
 from node.app import Node
+from node.clock import SystemClock
 from node.config import AssemblySettings, Configuration, DeliverySettings, Destination, default
 from node.domain.study import StudyState
+from node.ports import Clock
 from node.worker import WorkerProcess
 from tests.node.analyses import CLASSES
 
@@ -189,12 +193,26 @@ class InThread:
         """There is nothing to stop."""
 
 
+class MovedClock:
+    """The system's clock, and as much later as a test says."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def now(self) -> datetime:
+        return SystemClock().now() + self._ahead
+
+    def move(self, **by: float) -> None:
+        self._ahead += timedelta(**by)
+
+
 def quick_node(
     configuration: Configuration,
     *,
     analyse: str = "report",
     examine: str = "examine_as_pair",
     processes: bool = False,
+    clock: Clock | None = None,
 ) -> Node:
     """Make a node whose sweeps run often, with one of `tests.node.analyses` for its science.
 
@@ -206,11 +224,23 @@ def quick_node(
         examine_study=f"tests.node.analyses:{examine}",
         make_worker=WorkerProcess if processes else InThread,
         sweep_s=0.05,
+        clock=clock,
     )
 
 
 def send(port: int, *datasets: Dataset, calling: str = "SENDER", called: str = "OSTEONODE") -> list[int]:
     """Send objects over one association and return the statuses; raises if the association is refused."""
+    association = open_association(port, *datasets, calling=calling, called=called)
+    try:
+        return [association.send_c_store(dataset).Status for dataset in datasets]
+    finally:
+        association.release()
+
+
+def open_association(
+    port: int, *datasets: Dataset, calling: str = "SENDER", called: str = "OSTEONODE"
+) -> Association:
+    """Open an association that can carry these objects."""
     ae = AE(calling)
     for sop_class in {dataset.SOPClassUID for dataset in datasets}:
         syntaxes = {d.file_meta.TransferSyntaxUID for d in datasets if d.SOPClassUID == sop_class}
@@ -218,10 +248,7 @@ def send(port: int, *datasets: Dataset, calling: str = "SENDER", called: str = "
     association = ae.associate("127.0.0.1", port, ae_title=called)
     if not association.is_established:
         raise ConnectionRefusedError(f"rejected={association.is_rejected}")
-    try:
-        return [association.send_c_store(dataset).Status for dataset in datasets]
-    finally:
-        association.release()
+    return association
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = 45.0) -> None:

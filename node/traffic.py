@@ -1,0 +1,73 @@
+"""Which associations are open, what they brought, and how they ended; the `Traffic` port."""
+
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import uuid4
+
+from node.domain.records import Transfer
+from node.ports import Clock, Transfers
+
+__all__ = ["OpenTransfers"]
+
+
+@dataclass(slots=True)
+class _Open:
+    token: str
+    began_at: datetime
+    series: set[tuple[str, str]] = field(default_factory=set)
+
+
+class OpenTransfers:
+    """Follows associations from their first instance to their end.
+
+    DICOM has no end-of-study signal. What an association says by its end is whether all of it came: a release
+    says so; an abort or a lost connection leaves a series that may be a part, however even its slices lie.
+
+    Parameters
+    ----------
+    transfers : Transfers
+        Remembers those that were cut off.
+    clock : Clock
+        The time.
+    """
+
+    def __init__(self, transfers: Transfers, clock: Clock) -> None:
+        self._transfers = transfers
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open: dict[threading.Thread, _Open] = {}
+
+    def note(self, association: threading.Thread, study_uid: str, series_uid: str) -> str:
+        """Remember what an association, by its thread, is bringing; return its name for `Arrival`."""
+        with self._lock:
+            there = self._open.get(association)
+            if there is None:
+                there = self._open[association] = _Open(uuid4().hex, self._clock.now())
+            there.series.add((study_uid, series_uid))
+            return there.token
+
+    def end(self, association: threading.Thread, *, orderly: bool) -> None:
+        """Note that an association is over; only its first end counts."""
+        with self._lock:
+            ended = self._open.get(association)
+        if ended is None:
+            return
+        transfer = Transfer(ended.token, ended.began_at, frozenset(ended.series))
+        # Recorded while it still counts as open, so that nobody settles the study in between.
+        self._transfers.end_transfer(transfer, self._clock.now(), orderly=orderly)
+        with self._lock:
+            self._open.pop(association, None)
+
+    def is_open(self, study_uid: str) -> bool:
+        """See `node.ports.Traffic`."""
+        with self._lock:
+            bringing = [
+                association
+                for association, there in self._open.items()
+                if any(study_uid == study for study, _ in there.series)
+            ]
+        dead = [association for association in bringing if not association.is_alive()]
+        for association in dead:  # it ended without a word
+            self.end(association, orderly=False)
+        return len(dead) < len(bringing)
