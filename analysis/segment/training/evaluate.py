@@ -6,6 +6,8 @@ GPU. Every case goes through the same steps that the node calls.
 * BackSpine, test split: one T1 slice per patient, named L1 to L5 and S1.
 * SPIDER, every fifth patient: T2 SPACE in 3-D around the midline, bodies without names.
 * Chu et al.: T2 TSE in 3-D from side to side, named T11 to L5; no patient of it was ever trained on.
+* BackSpine again, cut off above the sacrum: nobody can name these levels, so the segmenter must not be sure.
+* Simulated patients that no training saw, T1 and T2: the only T1 truth from side to side, and no real one.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from scipy import ndimage
 
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Grid, Volume
+from analysis.phantom import SCANNERS, draw_anatomy, draw_patient, simulate, vary
 from analysis.segment.embedded import segment_with
 from analysis.segment.network import embedded_network, load_network
 from analysis.segment.training.truth import BODY, SPIDER, read_cases
@@ -34,17 +37,21 @@ _SAGITTAL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 _SPIDER_SLICE_MM, _BACKSPINE_SLICE_MM = 0.9, 4.0
 _CHU_LEVELS = (Level.L5, Level.L4, Level.L3, Level.L2, Level.L1, Level.T12, Level.T11)
 _UNNAMED = 255
+_SIMULATED, _SIMULATED_SEED = 6, 9_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """A volume and its truth: `Level` values, or 255 for bodies without a name."""
+    """A volume and its truth: `Level` values, or 255 for bodies without a name.
+
+    `nameable` tells whether the image shows what the names hang on, the sacrum.
+    """
 
     source: str
     patient: str
     volume: Volume
     truth: Labels
-    shows_sacrum: bool
+    nameable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ class Score:
     bodies: float
     named_right: bool | None
     certain: bool
-    confidence: float
+    nameable: bool
 
 
 def examples(folder: Path) -> Iterator[Example]:
@@ -80,10 +87,22 @@ def examples(folder: Path) -> Iterator[Example]:
             name, slice_mm = "SPIDER T2 SPACE", _SPIDER_SLICE_MM
         else:
             truth, name, slice_mm = case.levels, "BackSpine T1", _BACKSPINE_SLICE_MM
-        volume = _volume(case.images.astype(np.float32), (slice_mm, case.pixel_mm, case.pixel_mm))
-        yield Example(name, case.patient, volume, truth, shows_sacrum=True)
+        spacing = (slice_mm, case.pixel_mm, case.pixel_mm)
+        yield Example(name, case.patient, _volume(case.images.astype(np.float32), spacing), truth)
+        if case.source != SPIDER:
+            end = int(np.flatnonzero((truth == Level.L4).any(axis=(0, 2)))[-1])
+            cut = _volume(case.images[:, :end].astype(np.float32), spacing)
+            yield Example("BackSpine T1 without sacrum", case.patient, cut, truth[:, :end], nameable=False)
     for path in sorted((folder / "chu_t2").glob("*_t2.nii.gz")):
         yield _chu(path)
+    for number in range(_SIMULATED):
+        rng = np.random.default_rng((_SIMULATED_SEED, number))
+        patient, scanner = draw_patient(rng), SCANNERS[number % len(SCANNERS)]
+        maps = draw_anatomy(patient)
+        for protocol in (scanner.t1, scanner.t2):
+            series = simulate(patient, scanner, vary(protocol, rng), rng, maps)
+            source = f"simulated {protocol.contrast}"
+            yield Example(source, f"{source} {number}", series.volume, series.labels)
 
 
 def _volume(voxels: npt.NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> Volume:
@@ -105,7 +124,7 @@ def _chu(path: Path) -> Example:
     )
     voxels = np.ascontiguousarray(SimpleITK.GetArrayFromImage(image).transpose(order), dtype=np.float32)
     names = np.array([0, *_CHU_LEVELS], np.uint8)[truth.transpose(order)]
-    return Example("Chu T2 TSE", path.name.removesuffix("_t2.nii.gz"), Volume(voxels, grid), names, True)
+    return Example("Chu T2 TSE", path.name.removesuffix("_t2.nii.gz"), Volume(voxels, grid), names)
 
 
 def score(example: Example, found: Segmentation) -> Score:
@@ -115,6 +134,7 @@ def score(example: Example, found: Segmentation) -> Score:
     counted = found.labels.copy()
     counted[found.labels == Level.S1] = 0
     bodies = (truth > 0) & (truth != Level.S1)
+    bodies &= ~_above_t11(truth, found)
     covered = [
         level
         for level in Level
@@ -137,8 +157,21 @@ def score(example: Example, found: Segmentation) -> Score:
         _dice(bodies, np.isin(counted, covered)),
         right if dice else None,
         found.levels_certain,
-        found.level_confidence,
+        example.nameable,
     )
+
+
+def _above_t11(truth: Labels, found: Segmentation) -> npt.NDArray[np.bool_]:
+    """Bodies without a name that lie above the topmost one that the segmenter outlines at all."""
+    above = np.zeros(truth.shape, np.bool_)
+    if not ((truth == _UNNAMED).any() and (found.labels == Level.T11).any()):
+        return above
+    top = int(np.flatnonzero((found.labels == Level.T11).any(axis=(0, 2)))[0])
+    parts, count = ndimage.label(truth == _UNNAMED)
+    for number in range(1, count + 1):
+        part = parts == number
+        above |= part & (float(np.argwhere(part)[:, 1].mean()) < top)
+    return above
 
 
 def _dice(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
@@ -151,9 +184,11 @@ def table(scores: list[Score]) -> str:
     for source in dict.fromkeys(one.source for one in scores):
         own = [one for one in scores if one.source == source]
         named = [one for one in own if one.named_right is not None]
-        lines.append(
-            f"{source}: {len(own)} patients, Dice of bodies {np.mean([one.bodies for one in own]):.3f}"
-        )
+        if not own[0].nameable:
+            lines.append(f"{source}: {len(own)} patients, sure of the names in {_share(own, 'certain')}")
+            continue
+        dice = np.mean([one.bodies for one in own])
+        lines.append(f"{source}: {len(own)} patients, Dice of bodies {dice:.3f}")
         for level in Level:
             values = [one.dice[level] for one in own if level in one.dice]
             if values:
@@ -161,15 +196,18 @@ def table(scores: list[Score]) -> str:
         if named:
             lumbar = [min(value for level, value in one.dice.items() if level.lumbar) for one in named]
             lines.append(f"  no lumbar level below 0.80 in {np.mean(np.array(lumbar) >= 0.8):.1%}")
-            lines.append(f"  levels right in {np.mean([bool(one.named_right) for one in named]):.1%}")
+            lines.append(f"  levels right in {_share(named, 'named_right')}")
             wrong = [one for one in named if one.certain and not one.named_right]
-            sure = np.mean([one.certain for one in named])
-            lines.append(f"  sure of the names in {sure:.1%}; sure and wrong: {len(wrong)}")
+            lines.append(f"  sure of the names in {_share(named, 'certain')}; sure and wrong: {len(wrong)}")
             worst = sorted(named, key=lambda one: min(one.dice.values()))[:4]
             lines.append(
                 "  worst: " + ", ".join(f"{one.patient} {min(one.dice.values()):.2f}" for one in worst)
             )
     return "\n".join(lines)
+
+
+def _share(scores: list[Score], what: str) -> str:
+    return f"{np.mean([bool(getattr(one, what)) for one in scores]):.1%}"
 
 
 def picture(example: Example, found: Segmentation) -> Image.Image:
