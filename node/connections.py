@@ -14,13 +14,16 @@ from ssl import SSLContext
 from typing import Any
 
 from pynetdicom.association import Association
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from node.config import ListenerSettings, Network
 from node.dimse import send_at_once
 from node.domain.identifiers import address_of
 from node.domain.quota import is_too_slow
+from node.incoming import StreamingDimse
 from node.observe import Log
+from node.ports import Staging
+from node.reactor import WakefulSocket, wake_by_events
 from node.tls import reason_of
 
 __all__ = ["Server"]
@@ -42,7 +45,7 @@ class _TooMuchError(ConnectionError):
     """A sender went beyond a limit; its connection is cut, and the text says which."""
 
 
-class _BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has no types
+class _BoundedSocket(WakefulSocket):
     """pynetdicom's socket, with an end to every wait and every length."""
 
     settings: ListenerSettings
@@ -134,6 +137,10 @@ class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom has no types
         bounded.log = self.server.log
         bounded._connected_s = time.monotonic()  # noqa: SLF001 - our own class
         association.set_socket(bounded)
+        association.dimse = StreamingDimse(
+            association, self.server.stage, self.server.settings.max_instance_mb * _MEGABYTE
+        )
+        wake_by_events(association, bounded)
         self.server.introduce(self.request, association)
         return association
 
@@ -160,6 +167,7 @@ class Server(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom has
     daemon_threads = True
     settings: ListenerSettings
     log: Log
+    stage: Callable[[bytes], Staging]
     networks: tuple[Network, ...] = ()
     tls: SSLContext | None = None
     on_intruder: Callable[[str, str], None] = staticmethod(lambda _host, _reason: None)

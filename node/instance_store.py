@@ -3,28 +3,102 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from struct import Struct
+from typing import BinaryIO
 from uuid import uuid4
 
 from node.domain.identifiers import folder_name
 from node.domain.records import Instance, Staged
 from node.errors import StorageFullError
 
-__all__ = ["DiskInstanceStore", "digest", "sync_folder"]
+__all__ = ["DiskInstanceStore", "certified", "read_head", "sync_folder"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SUFFIX = ".dcm"
+_PREAMBLE_BYTES = 128
+_MAGIC = b"DICM"
+_CERTIFICATE = b"OSTEONODE "
+_GROUP_LENGTH = Struct("<HH2sHI")
+"""The element (0002,0000): how long the rest of the file meta information is."""
+_PARALLEL_SYNCS = 8
+_CHECK_BYTES = 16 * 1024 * 1024
+"""How much of one object is written before the watermark is looked at again."""
 
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+class StagedFile:
+    """A Part 10 file that grows as its object arrives; the `Staging` port.
+
+    Its preamble, which DICOM leaves to the application, gets the SHA-256 and the size of the dataset once
+    that is whole. So a file proves by itself that it is (`certified`), whatever became of the database.
+
+    Parameters
+    ----------
+    path : Path
+        A new file.
+    header : bytes
+        File meta information.
+    check_space : callable
+        Raises `StorageFullError` below the watermark.
+
+    References
+    ----------
+    DICOM PS3.10 7.1, DICOM File Meta Information.
+    """
+
+    def __init__(self, path: Path, header: bytes, check_space: Callable[[], None]) -> None:
+        self._path = path
+        self._check_space = check_space
+        self._size = 0
+        self._hasher = sha256()
+        self._file = path.open("xb")
+        try:
+            self._put(b"\0" * _PREAMBLE_BYTES + _MAGIC + header)
+        except BaseException:
+            self.discard()
+            raise
+
+    def write(self, part: bytes) -> None:
+        """Add to the dataset.
+
+        Raises
+        ------
+        StorageFullError
+            If the disk is full, or nearly so.
+        """
+        before = self._size
+        self._size += len(part)
+        if before // _CHECK_BYTES != self._size // _CHECK_BYTES:
+            self._check_space()
+        self._hasher.update(part)
+        self._put(part)
+
+    def finish(self) -> Staged:
+        """Close the file, whole."""
+        self._file.seek(0)
+        self._put(_certificate(self._hasher.hexdigest(), self._size))
+        with _full_disk_told():
+            self._file.close()
+        return Staged(self._path, self._size, self._hasher.hexdigest())
+
+    def discard(self) -> None:
+        """Close and remove the file."""
+        with suppress(OSError):  # what it could not flush is not wanted any more
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def _put(self, part: bytes) -> None:
+        with _full_disk_told():
+            self._file.write(part)
 
 
 class DiskInstanceStore:
@@ -44,46 +118,67 @@ class DiskInstanceStore:
         self.quarantined = root / "quarantine"
         self.results = root / "results"
         self._watermark_bytes = watermark_bytes
+        self._pool = ThreadPoolExecutor(_PARALLEL_SYNCS, thread_name_prefix="sync")
         for folder in (self.incoming, self.instances, self.quarantined, self.results):
             folder.mkdir(parents=True, exist_ok=True)
         sync_folder(root)
 
-    def stage(self, parts: Iterable[bytes | memoryview]) -> Staged:
-        """Write bytes to a temporary file.
+    def stage(self, header: bytes) -> StagedFile:
+        """Begin a temporary file.
 
         Raises
         ------
         StorageFullError
-            If less than the watermark is free, or the disk fills up while writing.
+            If less than the watermark is free, or the disk is full.
         """
+        self._check_space()
+        path = self.incoming / f"{uuid4().hex}.part"
+        with _full_disk_told():
+            return StagedFile(path, header, self._check_space)
+
+    def _check_space(self) -> None:
         if shutil.disk_usage(self.incoming).free < self._watermark_bytes:
             raise StorageFullError("less disk is free than [storage] watermark_mb asks for")
-        path = self.incoming / f"{uuid4().hex}.part"
-        try:
-            with path.open("xb") as file:
-                size = sum(file.write(part) for part in parts)
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            if error.errno in _FULL:
-                raise StorageFullError("the disk is full") from error
-            raise
-        return Staged(path, size)
 
-    def commit(self, files: Sequence[tuple[Staged, Instance]]) -> None:
-        """Make staged files permanent: bytes first, then names, then the folders that hold the names."""
+    def commit(self, files: Sequence[tuple[Staged, Instance]], meanwhile: Callable[[], None]) -> None:
+        """Make staged files permanent: see `node.ports.InstanceStore`.
+
+        Files, the folders that hold their names, and whatever `meanwhile` writes are synced side by side: a
+        journaling file system answers them all with one flush, where one after the other would each wait for
+        a flush of its own.
+        """
         changed: set[Path] = set()
-        for staged, _ in files:
-            _sync_file(staged.path)
-        for staged, instance in files:
-            target = self.path(instance)
-            changed.update(_make_folders(target.parent, self.instances))
-            staged.path.replace(target)
-        for folder in sorted(changed, key=lambda folder: len(folder.parts), reverse=True):
-            sync_folder(folder)
+        placed: list[tuple[Path, Path]] = []
+        try:
+            for staged, instance in files:
+                target = self.path(instance)
+                changed.update(_make_folders(target.parent, self.instances))
+                staged.path.replace(target)
+                placed.append((staged.path, target))
+            self._sync_all([target for _, target in placed], changed, meanwhile)
+        except BaseException:
+            for origin, target in placed:
+                if origin != target:
+                    target.unlink(missing_ok=True)
+            raise
+
+    def _sync_all(
+        self, files: Iterable[Path], folders: Iterable[Path], meanwhile: Callable[[], None]
+    ) -> None:
+        syncs = [
+            *(self._pool.submit(_sync, path) for path in files),
+            *(self._pool.submit(sync_folder, path) for path in folders),
+        ]
+        try:
+            meanwhile()
+        finally:
+            wait(syncs)
+        for sync in syncs:
+            sync.result()
 
     def quarantine(self, staged: Staged) -> str:
         """Put a staged file aside, durably, and return its name there."""
-        _sync_file(staged.path)
+        _sync(staged.path)
         target = self.quarantined / staged.path.with_suffix(_SUFFIX).name
         staged.path.replace(target)
         sync_folder(self.quarantined)
@@ -129,16 +224,61 @@ class DiskInstanceStore:
                 sync_folder(folder.parent)
 
 
-def digest(parts: Iterable[bytes | memoryview]) -> str:
-    """SHA-256 (hex) over the parts in their order."""
+def read_head(path: Path, most: int) -> bytes:
+    """Return the first bytes of the dataset in a Part 10 file.
+
+    Raises
+    ------
+    ValueError
+        If the file is none.
+    """
+    with path.open("rb") as file:
+        _skip_header(file)
+        return file.read(most)
+
+
+def certified(path: Path) -> Staged | None:
+    """Return what a file is, if its dataset is the one that its preamble certifies, whole."""
     hasher = sha256()
-    for part in parts:
-        hasher.update(part)
-    return hasher.hexdigest()
+    size = 0
+    with path.open("rb") as file:
+        preamble = file.read(_PREAMBLE_BYTES)
+        file.seek(0)
+        _skip_header(file)
+        while part := file.read(_CHECK_BYTES):
+            hasher.update(part)
+            size += len(part)
+    if preamble != _certificate(hasher.hexdigest(), size):
+        return None
+    return Staged(path, size, hasher.hexdigest())
 
 
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _certificate(sha256_hex: str, size: int) -> bytes:
+    return (_CERTIFICATE + f"{sha256_hex} {size}".encode()).ljust(_PREAMBLE_BYTES, b"\0")
+
+
+def _skip_header(file: BinaryIO) -> None:
+    """Go to where the dataset begins."""
+    start = file.read(_PREAMBLE_BYTES + len(_MAGIC) + _GROUP_LENGTH.size)
+    if len(start) < _PREAMBLE_BYTES + len(_MAGIC) + _GROUP_LENGTH.size:
+        raise ValueError("it is no Part 10 file")
+    *_, length = _GROUP_LENGTH.unpack_from(start, _PREAMBLE_BYTES + len(_MAGIC))
+    file.seek(length, os.SEEK_CUR)
+
+
+@contextmanager
+def _full_disk_told() -> Iterator[None]:
+    """Raise `StorageFullError` where the system says that there is no room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFullError("the disk is full") from error
+        raise
+
+
+def _sync(path: Path, flags: int = os.O_RDONLY) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

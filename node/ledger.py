@@ -44,6 +44,8 @@ class Ledger:
         self._instance_store = instance_store
         self._clock = clock
         self._patience = patience
+        self._unsealed: list[str] = []
+        self._in_doubt: list[str] = []
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -91,6 +93,9 @@ class Ledger:
                 entry.outcome.set_result(outcome)
 
     def _commit(self, group: Sequence[_Entry]) -> list[Intake]:
+        if self._in_doubt:
+            self._store.withdraw_arrivals(self._in_doubt)
+            self._in_doubt = []
         known = dict(self._store.known_digests([entry.arrival.instance.sop_uid for entry in group]))
         outcomes = []
         new = []
@@ -107,11 +112,31 @@ class Ledger:
                 self._put_aside(entry)
                 outcomes.append(Intake.CONFLICT)
         if new:
-            # Bytes before rows: a row without its file would be a promise broken, a file without a row is
-            # found again by `reconcile`.
-            self._instance_store.commit([(entry.staged, entry.arrival.instance) for entry in new])
-            self._store.record_arrivals([entry.arrival for entry in new], self._clock.now(), self._patience)
+            self._make_durable(new)
         return outcomes
+
+    def _make_durable(self, entries: Sequence[_Entry]) -> None:
+        """Sync files, names and rows, all at once; on return everything survives a power cut.
+
+        Should the power fail before, any of them may be there without the others. That is why a row is sealed
+        only later, with the next group: `reconcile` holds the files of unsealed rows against their digests.
+        """
+        arrivals = [entry.arrival for entry in entries]
+
+        def enter_rows() -> None:
+            self._store.record_arrivals(arrivals, self._clock.now(), self._patience, sealed=self._unsealed)
+
+        sop_uids = [arrival.instance.sop_uid for arrival in arrivals]
+        try:
+            self._instance_store.commit(
+                [(entry.staged, entry.arrival.instance) for entry in entries], enter_rows
+            )
+        except BaseException:
+            # The rows may be there or not: a database can fail after it wrote. Before anything else is
+            # entered they are taken back, so that no sender is told of a duplicate without a file.
+            self._in_doubt = sop_uids
+            raise
+        self._unsealed = sop_uids
 
     def _put_aside(self, entry: _Entry) -> None:
         name = self._instance_store.quarantine(entry.staged)

@@ -1,6 +1,6 @@
 """What the sweeps ask of the world; the concrete classes are named only in `node.app`."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ from node.domain.records import (
 from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
 
-__all__ = ["Clock", "InstanceStore", "Outbox", "Store", "Traffic", "Transfers", "Worker"]
+__all__ = ["Clock", "InstanceStore", "Outbox", "Staging", "Store", "Traffic", "Transfers", "Worker"]
 
 
 class Clock(Protocol):
@@ -64,15 +64,35 @@ class Worker(Protocol):
         ...
 
 
+class Staging(Protocol):
+    """A temporary file that grows as its object arrives."""
+
+    def write(self, part: bytes) -> None:
+        """Add to the dataset; `StorageFullError` when the disk is too full to promise it."""
+        ...
+
+    def finish(self) -> Staged:
+        """Close the file, whole."""
+        ...
+
+    def discard(self) -> None:
+        """Close and remove the file."""
+        ...
+
+
 class InstanceStore(Protocol):
     """Keeps the bytes of instances, and never decodes them."""
 
-    def stage(self, parts: Iterable[bytes | memoryview]) -> Staged:
-        """Write bytes to a temporary file; `StorageFullError` when the disk is too full to promise it."""
+    def stage(self, header: bytes) -> Staging:
+        """Begin a temporary file; `StorageFullError` when the disk is too full to promise it."""
         ...
 
-    def commit(self, files: Sequence[tuple[Staged, Instance]]) -> None:
-        """Make staged files permanent under their instances; on return they survive a power cut."""
+    def commit(self, files: Sequence[tuple[Staged, Instance]], meanwhile: Callable[[], None]) -> None:
+        """Make staged files permanent under their instances; on return they survive a power cut.
+
+        What is to be done `meanwhile` is called once the files have their names and while they are synced. If
+        it or a sync fails, the files are removed.
+        """
         ...
 
     def quarantine(self, staged: Staged) -> str:
@@ -139,8 +159,22 @@ class Store(Outbox, Transfers, Protocol):
         """Return the SHA-256 of those instances that are stored already."""
         ...
 
-    def record_arrivals(self, arrivals: Sequence[Arrival], now: datetime, patience: Patience) -> None:
-        """Note new instances, and open their studies again where they matter."""
+    def record_arrivals(
+        self,
+        arrivals: Sequence[Arrival],
+        now: datetime,
+        patience: Patience,
+        sealed: Iterable[str] = (),
+    ) -> None:
+        """Note new instances, and open their studies again where they matter.
+
+        The files of the new ones may still be on their way to disk; those of `sealed`, noted earlier, are
+        there.
+        """
+        ...
+
+    def withdraw_arrivals(self, sop_uids: Iterable[str]) -> None:
+        """Take back instances whose files did not reach the disk, and that nobody was promised."""
         ...
 
     def record_quarantine(self, entry: QuarantineEntry) -> None:

@@ -3,22 +3,18 @@
 import threading
 from collections.abc import Iterable
 
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID
 from pynetdicom import AE, evt
-from pynetdicom.dsutils import create_file_meta
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from node.config import ListenerSettings, Source
 from node.connections import Server
 from node.dimse import IMAGE_CLASSES, storage_contexts
-from node.domain.header import Identity, UnreadableHeaderError, read_identity
+from node.domain.header import HEADER_BYTES, Identity, UnreadableHeaderError, read_identity
 from node.domain.identifiers import clean_ae_title, is_uid
 from node.domain.records import Arrival, Instance, Intake, QuarantineEntry, Staged
 from node.errors import InstanceRejectedError, StorageFullError
 from node.gate import Gate, Rejection
-from node.instance_store import digest
+from node.instance_store import read_head
 from node.ledger import CONFLICT, Ledger
 from node.observe import Log
 from node.ports import Clock, InstanceStore, Store
@@ -120,10 +116,12 @@ class Listener:
                 (evt.EVT_C_ECHO, lambda _event: SUCCESS),
                 (evt.EVT_RELEASED, lambda event: self.traffic.end(event.assoc, orderly=True)),
                 (evt.EVT_ABORTED, lambda event: self.traffic.end(event.assoc, orderly=False)),
+                (evt.EVT_CONN_CLOSE, _abandon),
             ],
             server_class=Server,
         )
         self._server.settings, self._server.log, self._server.tls = self._settings, self._log, self._tls
+        self._server.stage = self._instance_store.stage
         self._server.networks = tuple(source.network for source in self._sources)
         self._ae._servers.append(self._server)  # noqa: SLF001 - as start_server does; shutdown looks for it there
         self._thread = threading.Thread(target=self._server.serve_forever, name="listener", daemon=True)
@@ -177,31 +175,18 @@ class Listener:
         return SUCCESS
 
     def _keep(self, event: evt.Event, calling_ae: str, host: str) -> None:
-        dataset = event.request.DataSet.getbuffer()
-        transfer_syntax = str(event.context.transfer_syntax)
-        limit = self._settings.max_instance_mb * 1024 * 1024
-        if len(dataset) > limit:
-            raise InstanceRejectedError(OUT_OF_RESOURCES, "larger than [node] max_instance_mb")
-        if spent := self._gate.charge(event.assoc, len(dataset)):
+        staged = event.request._dataset_file.finish()  # noqa: SLF001 - where `StreamingDimse` puts it
+        if spent := self._gate.charge(event.assoc, staged.size):
+            self._instance_store.discard(staged)
             raise InstanceRejectedError(OUT_OF_RESOURCES, spent)
-        requested = str(event.request.AffectedSOPInstanceUID)
-        header = _file_header(str(event.request.AffectedSOPClassUID), requested, transfer_syntax)
-        staged = self._instance_store.stage([header, dataset])
+        transfer_syntax = str(event.context.transfer_syntax)
         try:
-            identity = _identify(dataset, transfer_syntax, event)
+            identity = _identify(staged, transfer_syntax, event)
         except InstanceRejectedError as error:
+            requested = str(event.request.AffectedSOPInstanceUID)
             self._put_aside(staged, requested, error.reason, calling_ae, host)
             raise
-        instance = Instance(
-            sop_uid=identity.sop_instance_uid,
-            series_uid=identity.series_uid,
-            study_uid=identity.study_uid,
-            sop_class_uid=identity.sop_class_uid,
-            transfer_syntax_uid=transfer_syntax,
-            sha256=digest([dataset]),
-            size=len(dataset),
-            patient_key=identity.patient_key,
-        )
+        instance = Instance.staged(staged, identity, transfer_syntax)
         name = self.traffic.note(event.assoc, instance.study_uid, instance.series_uid)
         matters = instance.sop_class_uid in IMAGE_CLASSES
         arrival = Arrival(instance, calling_ae, host, matters, name)
@@ -222,10 +207,10 @@ def _who(event: evt.Event) -> dict[str, str]:
     return {"ae_title": clean_ae_title(title), "host": event.assoc.requestor.address}
 
 
-def _identify(dataset: memoryview, transfer_syntax: str, event: evt.Event) -> Identity:
+def _identify(staged: Staged, transfer_syntax: str, event: evt.Event) -> Identity:
     """Read who the object says it is, and hold it against what the request said."""
     try:
-        identity = read_identity(dataset, transfer_syntax)
+        identity = read_identity(read_head(staged.path, HEADER_BYTES), transfer_syntax)
     except UnreadableHeaderError as error:
         raise InstanceRejectedError(CANNOT_UNDERSTAND, str(error)) from error
     said = (str(event.request.AffectedSOPClassUID), str(event.request.AffectedSOPInstanceUID))
@@ -234,19 +219,6 @@ def _identify(dataset: memoryview, transfer_syntax: str, event: evt.Event) -> Id
     return identity
 
 
-def _file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str) -> bytes:
-    """Preamble and file meta information of a Part 10 file.
-
-    References
-    ----------
-    DICOM PS3.10 7.1, DICOM File Meta Information.
-    """
-    meta = create_file_meta(
-        sop_class_uid=UID(sop_class_uid),
-        sop_instance_uid=UID(sop_instance_uid),
-        transfer_syntax=UID(transfer_syntax),
-    )
-    buffer = DicomBytesIO()
-    buffer.write(b"\0" * 128 + b"DICM")
-    write_file_meta_info(buffer, meta)
-    return buffer.getvalue()
+def _abandon(event: evt.Event) -> None:
+    """Drop what an association had sent the half of when it ended."""
+    event.assoc.dimse.abandon()

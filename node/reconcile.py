@@ -7,9 +7,9 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from node.dimse import IMAGE_CLASSES
-from node.domain.header import UnreadableHeaderError, read_identity
+from node.domain.header import HEADER_BYTES, UnreadableHeaderError, read_identity
 from node.domain.records import Arrival, Instance, QuarantineEntry, Staged
-from node.instance_store import DiskInstanceStore, digest
+from node.instance_store import DiskInstanceStore, certified, read_head
 from node.ledger import Ledger
 from node.observe import Log
 from node.ports import Clock
@@ -17,9 +17,6 @@ from node.store import SqlStore
 
 __all__ = ["Reconciliation", "reconcile"]
 
-_PREAMBLE = 132
-_META_GROUP_LENGTH = 12
-"""Bytes of the element (0002,0000), which tells how long the rest of the file meta information is."""
 _LEFT_BEHIND = "left behind"
 
 
@@ -30,9 +27,11 @@ class Reconciliation:
     Attributes
     ----------
     half_written : int
-        Temporary files that were removed; nobody was told they are safe.
+        Temporary files, and files that a power cut cut short, that were removed; nobody was told they are
+        safe.
     adopted : int
-        Whole files without a row, entered as if they had just come.
+        Files without a row: those that prove to be whole are entered as if they had just come, the others
+        are put aside.
     missing : int
         Rows whose file is gone. That cannot come from a crash; somebody removed it, and a person must know.
     freed : int
@@ -49,7 +48,7 @@ def reconcile(
     store: SqlStore, instance_store: DiskInstanceStore, ledger: Ledger, clock: Clock, log: Log
 ) -> Reconciliation:
     """Mend what a sudden end left; call it before anything else runs on this storage."""
-    half_written = instance_store.clear_incoming()
+    half_written = instance_store.clear_incoming() + _check_unsealed(store, instance_store)
     freed = store.release_leases(clock.now())
     expected = {instance_store.path(instance) for instance in store.all_instances()}
     there = set(instance_store.files())
@@ -66,35 +65,48 @@ def reconcile(
     return found
 
 
+def _check_unsealed(store: SqlStore, instance_store: DiskInstanceStore) -> int:
+    """Hold the files of the last group against its rows; return how many did not reach the disk.
+
+    Their sender was told of success only after both were synced, so what is not whole was promised to nobody.
+    """
+    unsealed = store.unsealed_instances()
+    lost = [instance for instance in unsealed if not _is_whole(instance_store.path(instance), instance)]
+    for instance in lost:
+        instance_store.path(instance).unlink(missing_ok=True)
+    store.withdraw_arrivals([instance.sop_uid for instance in lost])
+    store.seal([instance.sop_uid for instance in unsealed])
+    return len(lost)
+
+
+def _is_whole(path: Path, instance: Instance) -> bool:
+    try:
+        found = certified(path)
+    except (OSError, ValueError):
+        return False
+    return found is not None and found.sha256 == instance.sha256
+
+
 def _adopt(
     path: Path, store: SqlStore, instance_store: DiskInstanceStore, ledger: Ledger, clock: Clock
 ) -> None:
     """Enter a file that was renamed but whose row was never written; its sender was not told so."""
     try:
-        instance = _describe(path)
+        staged = certified(path)
+        if staged is None:
+            raise ValueError  # noqa: TRY301 - one more way of being no whole file
+        instance = _describe(staged)
     except (InvalidDicomError, UnreadableHeaderError, OSError, ValueError) as error:
-        name = instance_store.quarantine(Staged(path, path.stat().st_size))
+        name = instance_store.quarantine(Staged(path, path.stat().st_size, ""))
         store.record_quarantine(
             QuarantineEntry(name, "", f"{_LEFT_BEHIND}: {type(error).__name__}", "?", "", clock.now())
         )
         return
     matters = instance.sop_class_uid in IMAGE_CLASSES
-    ledger.enter(Staged(path, instance.size), Arrival(instance, _LEFT_BEHIND, "", matters, _LEFT_BEHIND))
+    ledger.enter(staged, Arrival(instance, _LEFT_BEHIND, "", matters, _LEFT_BEHIND))
 
 
-def _describe(path: Path) -> Instance:
-    meta = read_file_meta_info(path)
-    content = memoryview(path.read_bytes())
-    dataset = content[_PREAMBLE + _META_GROUP_LENGTH + int(meta.FileMetaInformationGroupLength) :]
-    transfer_syntax = str(meta.TransferSyntaxUID)
-    identity = read_identity(dataset, transfer_syntax)
-    return Instance(
-        sop_uid=identity.sop_instance_uid,
-        series_uid=identity.series_uid,
-        study_uid=identity.study_uid,
-        sop_class_uid=identity.sop_class_uid,
-        transfer_syntax_uid=transfer_syntax,
-        sha256=digest([dataset]),
-        size=len(dataset),
-        patient_key=identity.patient_key,
-    )
+def _describe(staged: Staged) -> Instance:
+    transfer_syntax = str(read_file_meta_info(staged.path).TransferSyntaxUID)
+    identity = read_identity(read_head(staged.path, HEADER_BYTES), transfer_syntax)
+    return Instance.staged(staged, identity, transfer_syntax)

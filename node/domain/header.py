@@ -2,7 +2,7 @@
 
 The listener stores bytes and must not be led astray by them, so this walk knows nothing but tags and lengths:
 it never allocates what a length claims, never follows a nesting deeper than `_DEPTH`, and ends at the Series
-Instance UID or after `_HEADER_BYTES`.
+Instance UID or after `HEADER_BYTES`.
 """
 
 import zlib
@@ -12,9 +12,9 @@ from struct import Struct
 
 from node.domain.identifiers import clean_uid
 
-__all__ = ["Identity", "UnreadableHeaderError", "read_identity"]
+__all__ = ["HEADER_BYTES", "Identity", "UnreadableHeaderError", "read_identity"]
 
-_HEADER_BYTES = 4 * 1024 * 1024
+HEADER_BYTES = 4 * 1024 * 1024
 """Private groups before 0020 can be large; more than this is no honest header."""
 _DEPTH = 16
 _UNDEFINED = 0xFFFFFFFF
@@ -61,7 +61,7 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Iden
     Parameters
     ----------
     dataset : bytes or memoryview
-        As it came over the network, without file meta information.
+        As it came over the network, without file meta information; its first `HEADER_BYTES` are enough.
     transfer_syntax_uid : str
         How it is encoded.
 
@@ -77,7 +77,7 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Iden
     if transfer_syntax_uid == _DEFLATED:
         data = memoryview(_inflate(dataset))
     else:
-        data = memoryview(dataset)[:_HEADER_BYTES]
+        data = memoryview(dataset)[:HEADER_BYTES]
     values = _Walk(
         data,
         explicit=transfer_syntax_uid != _IMPLICIT_LITTLE,
@@ -96,7 +96,7 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Iden
 def _inflate(dataset: bytes | memoryview) -> bytes:
     # Bounded: a few bytes can inflate to gigabytes.
     try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset, _HEADER_BYTES)
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset, HEADER_BYTES)
     except zlib.error:
         raise UnreadableHeaderError("the deflated dataset is damaged") from None
 

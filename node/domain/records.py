@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 from node.domain.delivery import DeliveryState
+from node.domain.header import Identity
 from node.domain.results import ResultKind
 from node.domain.study import StudyEvent, StudyState
 
@@ -45,11 +47,14 @@ class Staged:
     path : Path
         Where it lies.
     size : int
-        In bytes.
+        Of its dataset, in bytes.
+    sha256 : str
+        Over the bytes of its dataset, in hex.
     """
 
     path: Path
     size: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,20 @@ class Instance:
     sha256: str
     size: int
     patient_key: str
+
+    @classmethod
+    def staged(cls, file: Staged, identity: Identity, transfer_syntax_uid: str) -> Self:
+        """Make the instance that a staged file holds."""
+        return cls(
+            sop_uid=identity.sop_instance_uid,
+            series_uid=identity.series_uid,
+            study_uid=identity.study_uid,
+            sop_class_uid=identity.sop_class_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
+            sha256=file.sha256,
+            size=file.size,
+            patient_key=identity.patient_key,
+        )
 
 
 @dataclass(frozen=True, slots=True)

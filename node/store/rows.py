@@ -30,7 +30,7 @@ _QUARANTINE_FIELDS = tuple(field.name for field in fields(QuarantineEntry))
 def instance_row(arrival: Arrival, now: datetime) -> dict[str, Any]:
     """Row of an instance that arrived."""
     row = {name: getattr(arrival.instance, name) for name in _INSTANCE_FIELDS}
-    return row | {"calling_ae": arrival.calling_ae, "host": arrival.host, "received_at": now}
+    return row | {"calling_ae": arrival.calling_ae, "host": arrival.host, "received_at": now, "sealed": False}
 
 
 def instance_of(row: Row[Any]) -> Instance:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from dicom_templates.options import Predecessor
 from node.domain.assembly import Patience
@@ -71,9 +71,12 @@ class SqlStore(SqlOutbox, SqlTransfers):
         with t.reading(self._engine) as connection:
             return {row.sop_uid: row.sha256 for row in connection.execute(wanted)}
 
-    def record_arrivals(self, arrivals: Sequence[Arrival], now: datetime, patience: Patience) -> None:
+    def record_arrivals(
+        self, arrivals: Sequence[Arrival], now: datetime, patience: Patience, sealed: Iterable[str] = ()
+    ) -> None:
         """See `node.ports.Store`."""
         with t.writing(self._engine) as connection:
+            _seal(connection, sealed)
             connection.execute(
                 insert(t.instances),
                 [instance_row(arrival, now) for arrival in arrivals],
@@ -84,6 +87,22 @@ class SqlStore(SqlOutbox, SqlTransfers):
                     arrival.matters for arrival in arrivals if arrival.instance.study_uid == study_uid
                 )
                 note_arrivals(connection, study_uid, count, now, patience)
+
+    def withdraw_arrivals(self, sop_uids: Iterable[str]) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            connection.execute(delete(t.instances).where(t.instances.c.sop_uid.in_(list(sop_uids))))
+
+    def unsealed_instances(self) -> tuple[Instance, ...]:
+        """Return the instances whose files may not have reached the disk before the last process ended."""
+        unsealed = select(t.instances).where(~t.instances.c.sealed).order_by(t.instances.c.sop_uid)
+        with t.reading(self._engine) as connection:
+            return tuple(instance_of(row) for row in connection.execute(unsealed))
+
+    def seal(self, sop_uids: Iterable[str]) -> None:
+        """Note that the files of these instances are on disk, whole."""
+        with t.writing(self._engine) as connection:
+            _seal(connection, sop_uids)
 
     def record_quarantine(self, entry: QuarantineEntry) -> None:
         """See `node.ports.Store`."""
@@ -282,3 +301,9 @@ class SqlStore(SqlOutbox, SqlTransfers):
                 .values(state=DeliveryState.WAITING, lease_token=None, lease_until=None, not_before=now)
             )
             return len(studies) + sending.rowcount
+
+
+def _seal(connection: Connection, sop_uids: Iterable[str]) -> None:
+    on_disk = list(sop_uids)
+    if on_disk:
+        connection.execute(update(t.instances).where(t.instances.c.sop_uid.in_(on_disk)).values(sealed=True))

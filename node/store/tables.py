@@ -74,6 +74,8 @@ instances = Table(
     Column("calling_ae", String(16), nullable=False),
     Column("host", String(64), nullable=False),
     Column("received_at", _Moment, nullable=False),
+    # False while its file may not have reached the disk yet; after a power cut such a file is looked at.
+    Column("sealed", Boolean, nullable=False, index=True),
 )
 
 # A row is there from the first instance of a series over an association until that ends in order.

@@ -1,0 +1,158 @@
+"""Objects on their way in: each fragment goes from the network straight to disk, and memory stays flat."""
+
+from collections.abc import Callable
+
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.dsutils import create_file_meta
+from pynetdicom.pdu_primitives import P_DATA
+
+from node.domain.records import Staged
+from node.errors import InstanceRejectedError
+from node.ports import Staging
+
+__all__ = ["Incoming", "StreamingDimse", "file_header"]
+
+_OUT_OF_RESOURCES = 0xA700
+
+
+class Incoming:
+    """One dataset as it arrives, in the place where pynetdicom has its temporary file.
+
+    pynetdicom hands in fragments in the thread of the network, where nobody could answer the sender. So
+    nothing is raised there: what goes wrong is kept, the rest of the dataset is let pass, and `finish` tells.
+
+    Parameters
+    ----------
+    stage : callable
+        Opens the file, at the first fragment; may raise `StorageFullError`.
+    limit_bytes : int
+        Size of the largest dataset that is taken.
+    """
+
+    name = ""
+    """pynetdicom removes its temporary file by name; the one here is not for it to remove."""
+
+    def __init__(self, stage: Callable[[], Staging], limit_bytes: int) -> None:
+        self._stage = stage
+        self._limit_bytes = limit_bytes
+        self._size = 0
+        self._staging: Staging | None = None
+        self._fault: Exception | None = None
+
+    def write(self, fragment: bytes) -> None:
+        """Take the next fragment."""
+        self._size += len(fragment)
+        if self._fault is not None:
+            return
+        try:
+            if self._size > self._limit_bytes:
+                raise InstanceRejectedError(_OUT_OF_RESOURCES, "larger than [node] max_instance_mb")  # noqa: TRY301 - kept like all others
+            if self._staging is None:
+                self._staging = self._stage()
+            self._staging.write(fragment)
+        except Exception as error:  # noqa: BLE001 - kept for `finish`, which raises it where it can be answered
+            self._fault = error
+            # At once: where the disk is full, half an object only keeps it full.
+            self.close()
+
+    @property
+    def file(self) -> "Incoming":
+        """What pynetdicom flushes after each fragment."""
+        return self
+
+    def flush(self) -> None:
+        """Leave it to `finish`."""
+
+    def finish(self) -> Staged:
+        """Return the whole dataset on disk, now the caller's to commit or to discard.
+
+        Raises
+        ------
+        Exception
+            Whatever went wrong on the way.
+        """
+        if self._fault is not None:
+            raise self._fault
+        staging = self._staging or self._stage()
+        self._staging = None
+        return staging.finish()
+
+    def close(self) -> None:
+        """Discard what nobody took."""
+        if self._staging is not None:
+            self._staging.discard()
+            self._staging = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class StreamingDimse(DIMSEServiceProvider):  # type: ignore[misc]  # pynetdicom has no types
+    """pynetdicom's message service, whose datasets go to disk as they come.
+
+    pynetdicom can do so too (`STORE_RECV_CHUNKED_DATASET`), but into the system's temporary folder, from
+    which no rename leads to ours, and a full disk there ends the association without an answer.
+
+    Parameters
+    ----------
+    association : Association
+        Whose messages.
+    open_file : callable
+        From the Part 10 header to a file that grows.
+    limit_bytes : int
+        Size of the largest dataset that is taken.
+    """
+
+    def __init__(
+        self, association: Association, open_file: Callable[[bytes], Staging], limit_bytes: int
+    ) -> None:
+        super().__init__(association)
+        self.message: DIMSEMessage | None = None
+        self._open_file = open_file
+        self._limit_bytes = limit_bytes
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Take what one PDU brought."""
+        if self.message is None:
+            message = DIMSEMessage()
+            message._data_set_file = Incoming(lambda: self._stage(message), self._limit_bytes)  # noqa: SLF001 - there it looks for a file
+            self.message = message
+        super().receive_primitive(primitive)
+
+    def abandon(self) -> None:
+        """Drop what an association that ended had sent the half of."""
+        if self.message is not None:
+            self.message._data_set_file.close()  # noqa: SLF001 - our own `Incoming`
+
+    def _stage(self, message: DIMSEMessage) -> Staging:
+        command = message.command_set
+        context = self.assoc._accepted_cx[message.context_id]  # noqa: SLF001 - as pynetdicom itself asks
+        return self._open_file(
+            file_header(
+                str(command.get("AffectedSOPClassUID", "")),
+                str(command.get("AffectedSOPInstanceUID", "")),
+                str(context.transfer_syntax[0]),
+            )
+        )
+
+
+def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str) -> bytes:
+    """Return the file meta information of a Part 10 file, which follows its preamble and "DICM".
+
+    References
+    ----------
+    DICOM PS3.10 7.1, DICOM File Meta Information.
+    """
+    meta = create_file_meta(
+        sop_class_uid=UID(sop_class_uid),
+        sop_instance_uid=UID(sop_instance_uid),
+        transfer_syntax=UID(transfer_syntax),
+    )
+    buffer = DicomBytesIO()
+    write_file_meta_info(buffer, meta)
+    return buffer.getvalue()
