@@ -27,7 +27,7 @@ from analysis.errors import ModelRejectedError
 from analysis.model import Classifier, Estimator, Model, raw_scores
 from analysis.settings import FeatureSettings
 
-__all__ = ["TRUSTED_TYPES", "Classifier", "Model", "load", "save"]
+__all__ = ["TRUSTED_TYPES", "Classifier", "Model", "digest_of", "load", "save"]
 
 TRUSTED_TYPES = frozenset(
     {
@@ -120,6 +120,17 @@ def load(path: Path, features: FeatureSettings) -> Model:
     except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise ModelRejectedError(f"the card of the model bundle {path.name} is not valid: {error}") from error
     return model
+
+
+def digest_of(path: Path) -> str:
+    """Return the digest of a bundle, as reports cite it, without loading what it holds.
+
+    Raises
+    ------
+    ModelRejectedError
+        If a file is missing or damaged.
+    """
+    return _checked(path)[1]
 
 
 def _refuse_other_answers(model: Model, bundle: str) -> None:

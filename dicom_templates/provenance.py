@@ -153,13 +153,15 @@ def refusal_provenance(refusal: Refusal, software: str, study_uid: str, options:
 
 
 def _key(study_uid: str, options: ReportOptions, decisive: tuple[object, ...]) -> str:
-    """Digest of everything but `options.created`: the time of a result does not make it another one."""
+    """Digest of everything but `options.created`: the time of a result does not make it another one.
+
+    Predecessors concern single documents, which add them to their own UIDs.
+    """
     presentation = (
         options.language,
         options.sr_class.value,
         options.institution,
         options.station,
-        [one.sop_instance_uid for one in options.predecessors],
     )
     told = json.dumps([_CONTENT_REVISION, study_uid, presentation, decisive], sort_keys=True)
     return sha256(told.encode()).hexdigest()

@@ -165,15 +165,18 @@ class _Writer:
     def document(
         self, kind: str, storage: UID, content: ContentItem, listed: Sequence[Dataset]
     ) -> ResultObject:
+        replaced = tuple(one for one in self.options.predecessors if one.sop_class_uid == storage)
+        # A document that replaces others says so, and so is another one than the first of the same inputs.
+        names = tuple(one.sop_instance_uid for one in replaced)
         dataset = sr_document(
             storage,
             content,
             listed,
-            uid=self.provenance.uid(kind, "instance"),
-            series_uid=self.provenance.uid(kind, "series"),
+            uid=self.provenance.uid(kind, "instance", *names),
+            series_uid=self.provenance.uid(kind, "series", *names),
             series_number=_SERIES_NUMBER[kind],
             description=describe(self.report, kind),
-            predecessors=self.options.predecessors,
+            predecessors=replaced,
         )
         return self._finished(kind, kind, dataset, image=False)
 

@@ -55,14 +55,14 @@ def sr_document(
     description : str
         SeriesDescription.
     predecessors : iterable of Predecessor
-        Earlier documents; those of another storage class are left out.
+        Earlier documents of the same storage class, which this one replaces.
 
     Returns
     -------
     Dataset
     """
     separate_containers(root)
-    earlier = [_reference(one) for one in predecessors if one.sop_class_uid == storage]
+    earlier = [_reference(one) for one in predecessors]
     document: Dataset = _DOCUMENTS[storage](
         evidence=list(documents),
         content=root,

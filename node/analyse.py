@@ -22,7 +22,16 @@ from node.domain.results import Lineage, Outcome, ResultFile, ResultKind
 if TYPE_CHECKING:
     from dicom_templates.study_report import Answer, StudyReport
 
-__all__ = ["SOFTWARE", "StudyOutcome", "analyse_files", "analyse_studies", "measure_study"]
+__all__ = [
+    "SOFTWARE",
+    "StudyOutcome",
+    "analyse_files",
+    "analyse_series",
+    "analyse_studies",
+    "bundle_of",
+    "latest_moment",
+    "measure_study",
+]
 
 SOFTWARE = f"OsteoNode {version('osteonode')}"
 
@@ -129,7 +138,7 @@ def measure_study(folder: Path, settings: AnalysisSettings) -> Findings | Refusa
     if len({one.study_uid for one in series}) != 1:
         told = (f"{file.path.name}: {file.reason}" for file in unreadable)
         return Refusal(("the folder does not hold exactly one study", *told))
-    found, _ = _find(series, settings, None, lambda _step: None)
+    found, _ = analyse_series(series, settings, None, lambda _step: None)
     return found
 
 
@@ -140,29 +149,53 @@ def _analyse_study(
     report_progress: Progress,
     lineage: Lineage = Lineage(),  # noqa: B008 - frozen
 ) -> Outcome:
-    bundle = configuration.models.bundle or DEMONSTRATION_MODEL
-    found, sources = _find(series, configuration.analysis, bundle, report_progress)
+    found, sources = analyse_series(series, configuration.analysis, bundle_of(configuration), report_progress)
     if isinstance(found, Refusal):
         return _refused(_all_reasons(found))
     report_progress("writing the results")
     return _write(found, sources, configuration, out, lineage)
 
 
-def _find(
+def bundle_of(configuration: Configuration) -> Path:
+    """Return the folder of the model that predicts."""
+    return configuration.models.bundle or DEMONSTRATION_MODEL
+
+
+def analyse_series(
     series: Sequence[SeriesHeaders],
     settings: AnalysisSettings,
     bundle: Path | None,
-    report_progress: Progress,
+    report_progress: Progress = lambda _step: None,
 ) -> tuple[Findings | Refusal, Mapping[str, Sequence[Dataset]]]:
+    """Find what the series of one study show.
+
+    Parameters
+    ----------
+    series : sequence of SeriesHeaders
+        All series of the study; those of no use are set aside with their reasons.
+    settings : AnalysisSettings
+        What decides the values.
+    bundle : Path or None
+        Folder of the model; None to measure only.
+    report_progress : callable
+        Told each next step, in words.
+
+    Returns
+    -------
+    Findings or Refusal
+        What was found, or why nothing is said.
+    mapping of str to sequence of Dataset
+        Headers of the analysed series in slice order, by Series Instance UID.
+    """
     if _patients(series) > 1:
         return Refusal(("the study holds images of different patients; a person must look",)), {}
     decoded, sources, set_aside = _decode_what_is_worth_it(series, report_progress)
     if not decoded:  # nothing that would need the science and its model loaded
         return Refusal((_NOTHING_TO_ANALYSE,), tuple(set_aside)), {}
     from analysis.model_store import load
-    from analysis.pipeline import analyse as analyse_series
+    from analysis.pipeline import analyse
 
-    found = analyse_series(
+    found = analyse(
         decoded,
         model=None if bundle is None else load(bundle, settings.features),
         settings=settings,
@@ -221,7 +254,7 @@ def _write(
     from dicom_templates.result_set import build
 
     options = ReportOptions(
-        created=_latest_moment(header for headers in sources.values() for header in headers),
+        created=latest_moment(header for headers in sources.values() for header in headers),
         language=configuration.report.language,
         sr_class=SrClass(configuration.report.sr_class),
         station=configuration.node.ae_title,
@@ -265,7 +298,7 @@ def _in_a_line(answer: "Answer") -> str:
     return f"{answer.value} ({answer.interval}), {answer.verdict_text}"
 
 
-def _latest_moment(headers: Iterable[Dataset]) -> datetime:
+def latest_moment(headers: Iterable[Dataset]) -> datetime:
     """Latest date and time that the source images tell; results carry it in place of a clock (decision 2)."""
     moments = [moment for header in headers if (moment := _moment(header)) is not None]
     return max(moments, default=_NO_DATE)

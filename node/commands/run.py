@@ -3,12 +3,15 @@
 import json
 import signal
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.commands.terminal import (
+    EXIT_DIFFERENT,
+    EXIT_IN_PART,
     EXIT_REFUSED,
     EXIT_USAGE,
     ConfigOption,
@@ -21,9 +24,12 @@ from node.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from node.analyse import StudyOutcome
+    from collections.abc import Sequence
 
-__all__ = ["analyse", "demo", "serve"]
+    from node.analyse import StudyOutcome
+    from node.verify import Check
+
+__all__ = ["analyse", "demo", "serve", "verify"]
 
 
 def serve(config: ConfigOption = None) -> None:
@@ -88,6 +94,51 @@ def analyse(
             console.print(f"Results: {study.outcome.results[0].path.parent.resolve()}")
     if all(study.outcome.refusals for study in studies):
         raise typer.Exit(EXIT_REFUSED)
+
+
+def verify(
+    report: Annotated[Path, typer.Argument(help="A measurement report (TID 1500) of OsteoNode.")],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option(help="Files or folders with the images; without it, the node's own storage."),
+    ] = None,
+    config: ConfigOption = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+) -> None:
+    """Recompute what a report cites: inputs, model, configuration, and with the images the whole result.
+
+    Exit status: 0 all is equal; 4 nothing differs, but not all could be checked; 5 something differs;
+    2 usage; 1 fault.
+    """
+    from node.verify import Verdict
+    from node.verify import verify as verify_report
+
+    configuration = configuration_of(config)
+    try:
+        with steps(quiet=as_json) as step, faults_in_words():
+            checks = verify_report(report, configuration, inputs or (), report_progress=step)
+    except FileNotFoundError as error:
+        complaints.print(f"[red]{error}")
+        raise typer.Exit(EXIT_USAGE) from None
+    if as_json:
+        console.print_json(json.dumps([asdict(check) for check in checks]))
+    else:
+        _show_checks(checks)
+    verdicts = {check.verdict for check in checks}
+    if Verdict.DIFFERENT in verdicts:
+        raise typer.Exit(EXIT_DIFFERENT)
+    if Verdict.NOT_CHECKED in verdicts:
+        raise typer.Exit(EXIT_IN_PART)
+
+
+def _show_checks(checks: "Sequence[Check]") -> None:
+    colours = {"equal": "green", "different": "red", "not checked": "yellow"}
+    for check in checks:
+        console.print(f"{check.verdict:12}", style=colours[check.verdict], end="")
+        console.print(check.subject, markup=False)
+        for detail in check.details:
+            console.print(f"            {detail}", markup=False, soft_wrap=True)
 
 
 def _show_refusal(study: "StudyOutcome") -> None:

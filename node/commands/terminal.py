@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from node.config import Configuration
 
 __all__ = [
+    "EXIT_DIFFERENT",
     "EXIT_FAULT",
+    "EXIT_IN_PART",
     "EXIT_REFUSED",
     "EXIT_USAGE",
     "ConfigOption",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 EXIT_FAULT, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
+EXIT_IN_PART, EXIT_DIFFERENT = 4, 5  # as `doctor` grades its findings
 
 console = Console()
 complaints = Console(stderr=True, soft_wrap=True)  # a script may read them line by line

@@ -321,13 +321,14 @@ def test_the_segmentation_repeats_the_geometry_of_its_source_digit_by_digit(
         assert list(position) == list(headers[source].ImagePositionPatient)
 
 
-def test_a_document_names_the_one_it_replaces(case: Case) -> None:
+def test_a_document_names_the_one_it_replaces(case: Case, results: dict[str, Dataset]) -> None:
     earlier = (
         Predecessor(str(ComprehensiveSRStorage), "1.2.3.1", "1.2.3.2", "1.2.3"),
         Predecessor(str(EnhancedSRStorage), "1.2.3.3", "1.2.3.4", "1.2.3"),
     )
     objects = by_name(build(case.findings, case.sources, replace(case.options, predecessors=earlier)))
     for name, uid in (("sr", "1.2.3.1"), ("text", "1.2.3.3")):
+        assert objects[name].SOPInstanceUID != results[name].SOPInstanceUID
         (study,) = objects[name].PredecessorDocumentsSequence
         assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == uid
 
