@@ -15,6 +15,7 @@ from node.deliver import Courier
 from node.domain.assembly import Examination, Patience
 from node.domain.results import Lineage, Outcome
 from node.errors import PermanentError
+from node.inquire import Inquirer
 from node.instance_store import DiskInstanceStore
 from node.ledger import Ledger
 from node.observe import get_log
@@ -159,12 +160,16 @@ class Node:
 
     def _plan(self) -> None:
         settings = self.configuration
+        inquirer = Inquirer(
+            settings.sources, calling=settings.node.ae_title, clock=self._clock, log=self._log
+        )
         assembler = Assembler(
             store=self.store,
             instance_store=self.instance_store,
             traffic=self._listener.traffic,
             clock=self._clock,
             examine=self._examine,
+            count=inquirer.counts,
             attempts=settings.engine.attempts,
             stopping=self._stopping,
             log=self._log,

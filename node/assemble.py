@@ -1,6 +1,6 @@
 """The sweep that settles studies: what fell quiet is examined, and waits, is analysed, or is left alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -10,7 +10,7 @@ from pydicom.uid import UID
 
 from analysis.errors import RefusedError
 from node.dimse import IMAGE_CLASSES
-from node.domain.assembly import Decision, Examination, decide, weigh
+from node.domain.assembly import Count, Decision, Examination, decide, weigh
 from node.domain.delivery import back_off
 from node.domain.records import Instance, Study
 from node.domain.study import StudyEvent, StudyState
@@ -33,6 +33,9 @@ class Assembler:
         See `node.ports`.
     examine : callable
         From the paths of MR instances to an `Examination`; runs elsewhere, and may be lost or refuse.
+    count : callable
+        From the AE titles and addresses that a study came from, and its UID, to what those of them count that
+        can be asked.
     stopping : Event
         Once set, what breaks is left to the next start.
     attempts : int
@@ -49,6 +52,7 @@ class Assembler:
         traffic: Traffic,
         clock: Clock,
         examine: Callable[[Sequence[Path]], Examination],
+        count: Callable[[Collection[tuple[str, str]], str], Sequence[Count]],
         attempts: int,
         stopping: Event,
         log: Log,
@@ -58,6 +62,7 @@ class Assembler:
         self._traffic = traffic
         self._clock = clock
         self._examine = examine
+        self._count = count
         self._attempts = attempts
         self._stopping = stopping
         self._log = log
@@ -115,8 +120,12 @@ class Assembler:
             return Decision(StudyEvent.REFUSED, "; ".join(error.reasons))
         except (TransientError, PermanentError) as error:
             return self._after_loss(study, f"the examination of its headers failed: {error}")
-        weighed = weigh(examination, self._store.cut_off_series(study.study_uid), ())
-        return decide(weighed, self._clock.now(), study.wait_until)
+        return decide(self._weigh(study.study_uid, examination), self._clock.now(), study.wait_until)
+
+    def _weigh(self, study_uid: str, examination: Examination) -> Examination:
+        """Add what is known of how the series came; only for a series of ours anybody is asked."""
+        counts = self._count(self._store.senders(study_uid), study_uid) if examination.candidates else ()
+        return weigh(examination, self._store.cut_off_series(study_uid), counts)
 
     def _after_loss(self, study: Study, reason: str) -> Decision:
         attempts = study.attempts + 1

@@ -78,13 +78,19 @@ class ListenerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """[[sources]]: who may send and how much; "*" is any AE title; the address must be inside `network`."""
+    """[[sources]]: who may send and how much; "*" is any AE title; the address must be inside `network`.
+
+    With `ask`, it is asked at `host` and `port` by C-FIND how many images each series has.
+    """
 
     ae_title: str = "*"
     network: Network = field(default_factory=lambda: ip_network("127.0.0.0/8"))
     max_associations: int = 10
     max_instances_per_hour: int = 100_000
     max_mb_per_hour: int = 100_000
+    ask: bool = False
+    host: str = ""
+    port: int = 104
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +316,12 @@ def _source(table: Table) -> Source:
             "max_instances_per_hour", fallback.max_instances_per_hour, check=limit
         ),
         max_mb_per_hour=table.take("max_mb_per_hour", fallback.max_mb_per_hour, check=limit),
+        ask=table.take("ask", fallback.ask),
+        host=table.take("host", fallback.host),
+        port=table.take("port", fallback.port, check=_between(1, 65535)),
     )
+    if source.ask and (source.ae_title == "*" or not source.host):
+        table.fault("ask", "needs the source's one AE title and its host")
     table.finish()
     return source
 

@@ -1,7 +1,10 @@
 """What receiving and sending share of the DICOM network: contexts, socket options, quiet logs."""
 
 import socket
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from ssl import SSLContext
 from typing import Any
 
 from pydicom.uid import (
@@ -21,14 +24,16 @@ from pydicom.uid import (
     JPEGLSNearLossless,
     RLELossless,
 )
-from pynetdicom import AllStoragePresentationContexts, _config, build_context
+from pynetdicom import AE, AllStoragePresentationContexts, _config, build_context, evt
+from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 from pynetdicom.transport import AssociationSocket
 
+from node.errors import TransientError
 from node.observe import quieten_libraries
 
-__all__ = ["IMAGE_CLASSES", "send_at_once", "storage_contexts"]
+__all__ = ["IMAGE_CLASSES", "Peer", "associated", "contexts_for", "send_at_once", "storage_contexts"]
 
 IMAGE_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"})
 """MR Image Storage and Enhanced MR Image Storage: what may change a result."""
@@ -100,3 +105,96 @@ def send_at_once(connection: socket.socket) -> None:
     DIMSE is one small answer for each object, and a peer that waits for company for its packet waits 40 ms.
     """
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom we call.
+
+    Attributes
+    ----------
+    ae_title, host, port : str, str, int
+        Its title and address.
+    calling : str
+        Our own title.
+    timeout_s : float
+        For the connection and for each answer.
+    tls : (SSLContext, str) or None
+        How to trust it, and the name its certificate must hold; None for plain DICOM.
+    """
+
+    ae_title: str
+    host: str
+    port: int
+    calling: str
+    timeout_s: float
+    tls: tuple[SSLContext, str] | None = None
+
+
+def contexts_for(classes: Iterable[str]) -> list[PresentationContext]:
+    """Contexts for these SOP classes in the syntaxes that our own objects are written in."""
+    return [build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]) for uid in classes]
+
+
+@contextmanager
+def associated(
+    peer: Peer,
+    contexts: Sequence[PresentationContext],
+    *,
+    roles: Sequence[Any] = (),
+    handlers: Sequence[Any] = (),
+) -> Iterator[Association]:
+    """Call a peer, and release the association in the end.
+
+    It is not established where the peer answered but took none of the contexts: pynetdicom aborts then.
+
+    Parameters
+    ----------
+    peer : Peer
+        Whom.
+    contexts : sequence of PresentationContext
+        What for.
+    roles : sequence of SCP_SCU_RoleSelectionNegotiation
+        Roles other than the usual.
+    handlers : sequence of (event, callable)
+        For what the peer may send by itself.
+
+    Raises
+    ------
+    TransientError
+        If the peer cannot be reached or turns the association away.
+    """
+    ae = AE(peer.calling)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = peer.timeout_s
+    association = ae.associate(
+        peer.host,
+        peer.port,
+        list(contexts),
+        peer.ae_title,
+        ext_neg=list(roles) or None,
+        evt_handlers=[(evt.EVT_CONN_OPEN, _open_at_once), *handlers],
+        tls_args=peer.tls,
+    )
+    try:
+        if not association.is_established and not _nothing_accepted(association):
+            raise TransientError(_why_not(association))
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def _open_at_once(event: evt.Event) -> None:
+    send_at_once(event.assoc.dul.socket.socket)
+
+
+def _nothing_accepted(association: Association) -> bool:
+    return bool(association.rejected_contexts) and not association.accepted_contexts
+
+
+def _why_not(association: Association) -> str:
+    if association.is_rejected:
+        return "it rejected the association; does it know our AE title, and is its own right?"
+    if association.is_aborted and association.acceptor.primitive is not None:
+        return "it aborted the association"
+    return "it cannot be reached"

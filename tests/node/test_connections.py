@@ -7,6 +7,7 @@ from dataclasses import replace
 from io import StringIO
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -179,7 +180,7 @@ def test_a_source_has_its_own_limit_of_associations(tmp_path: Path, study: str) 
 
 @pytest.mark.parametrize("quota", [{"max_instances_per_hour": 2}, {"max_mb_per_hour": 2}], ids=str)
 def test_a_source_that_used_up_its_hour_is_told_to_come_later(
-    tmp_path: Path, study: str, quota: dict[str, int]
+    tmp_path: Path, study: str, quota: dict[str, Any]
 ) -> None:
     loopback = ip_network("127.0.0.0/8")
     sources = (Source("GREEDY", loopback, **quota), Source("*", loopback))
