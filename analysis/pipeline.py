@@ -1,16 +1,19 @@
 """The science in reading order: from the series of one study to its findings."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from analysis.agreement import settle
 from analysis.domain.acquisition import Contrast, Identification
-from analysis.domain.findings import Findings, Refusal, SeriesFindings, SeriesInput, SeriesRefusal
+from analysis.domain.findings import Agreement, Findings, Refusal, SeriesFindings, SeriesInput, SeriesRefusal
 from analysis.domain.segmentation import Segmentation
 from analysis.errors import RefusedError
 from analysis.features import aggregate, extract
 from analysis.identify import choose
 from analysis.measure import measure, mid_slice
 from analysis.predict import predict
+from analysis.registration import align
 from analysis.segment import Segmenter, embedded
 from analysis.settings import AnalysisSettings
 from analysis.vbq import bone_quality
@@ -62,12 +65,21 @@ def analyse(
     report_progress("identifying the series")
     choice = choose(series)
     refused = [*set_aside, *choice.set_aside]
+    outlined: list[_Outlined] = []
     found: list[SeriesFindings] = []
     for source, identification in choice.chosen:
         try:
-            found.append(_measure_series(source, identification, settings, segmenter, report_progress))
+            report_progress(f"segmenting the {identification.contrast} series")
+            bodies = segmenter(source, identification.contrast)
+            outlined.append(_Outlined(source, identification, bodies))
         except RefusedError as error:
-            refused.append(SeriesRefusal(source.series_uid, _describe(source, identification), error.reasons))
+            refused.append(_refusal(source, identification, error))
+    outlined, agreement = _share_labels(outlined, report_progress)
+    for one in outlined:
+        try:
+            found.append(_measure_series(one, settings, report_progress))
+        except RefusedError as error:
+            refused.append(_refusal(one.source, one.identification, error))
     if not found:
         return Refusal(_why_nothing(choice.chosen), tuple(refused))
     report_progress("predicting")
@@ -78,19 +90,45 @@ def analyse(
         model=None if model is None else model.identity,
         configuration_digest=settings.digest(),
         software=software,
+        agreement=agreement,
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outlined:
+    """A series and its bodies."""
+
+    source: SeriesInput
+    identification: Identification
+    segmentation: Segmentation
+
+
+def _share_labels(
+    outlined: list[_Outlined], report_progress: Progress
+) -> tuple[list[_Outlined], Agreement | None]:
+    """Let T1 and T2 learn from each other which body is which, and how well their outlines agree."""
+    if len(outlined) != 2:
+        return outlined, None
+    report_progress("comparing T1 with T2")
+    first, second = outlined
+    frames = {first.source.frame_of_reference, second.source.frame_of_reference} - {""}
+    aligned = align(
+        first.source.volume,
+        first.segmentation,
+        second.source.volume,
+        second.segmentation,
+        one_frame=len(frames) < 2,
+    )
+    contrasts = (first.identification.contrast.value, second.identification.contrast.value)
+    one, other, agreement = settle(first.segmentation, second.segmentation, aligned, names=contrasts)
+    return [replace(first, segmentation=one), replace(second, segmentation=other)], agreement
+
+
 def _measure_series(
-    source: SeriesInput,
-    identification: Identification,
-    settings: AnalysisSettings,
-    segmenter: Segmenter,
-    report_progress: Progress,
+    outlined: _Outlined, settings: AnalysisSettings, report_progress: Progress
 ) -> SeriesFindings:
-    name = identification.contrast.value
-    report_progress(f"segmenting the {name} series")
-    segmentation = segmenter(source, identification.contrast)
+    source, segmentation = outlined.source, outlined.segmentation
+    name = outlined.identification.contrast.value
     _refuse_too_few_levels(segmentation, settings.minimum_usable_levels)
     quality = bone_quality(source.volume, segmentation)
     report_progress(f"measuring the {name} series")
@@ -101,7 +139,7 @@ def _measure_series(
         by_level = extract(source.volume, segmentation, settings.features)
     return SeriesFindings(
         source=source,
-        identification=identification,
+        identification=outlined.identification,
         segmentation=segmentation,
         measurements=measure(source.volume, segmentation, quality, by_level),
         bone_quality=quality,
@@ -117,6 +155,10 @@ def _refuse_too_few_levels(segmentation: Segmentation, minimum: int) -> None:
             f"only {usable} usable lumbar vertebral bodies were found, and {minimum} are needed",
             *segmentation.concerns,
         )
+
+
+def _refusal(source: SeriesInput, identification: Identification, error: RefusedError) -> SeriesRefusal:
+    return SeriesRefusal(source.series_uid, _describe(source, identification), error.reasons)
 
 
 def _describe(source: SeriesInput, identification: Identification) -> str:

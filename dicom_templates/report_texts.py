@@ -156,6 +156,20 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "de": "{contrast}: Konturen durch {method}; Qualität {quality}, Höhenbezeichnung {confidence}, "
             "Liquor {csf}",
         },
+        "agreement": {
+            "en": "T1 and T2 show {bodies} bodies in common: their outlines overlap by {overlap}, their "
+            "centres lie {residual} mm apart.",
+            "de": "T1 und T2 zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen zu {overlap}, "
+            "die Mittelpunkte liegen {residual} mm auseinander.",
+        },
+        "agreement_registered": {
+            "en": "T1 and T2 did not fit by their headers and were registered rigidly. They show {bodies} "
+            "bodies in common: their outlines overlap by {overlap}, their centres lie {residual} mm apart "
+            "after that.",
+            "de": "T1 und T2 passten nach ihren Kopfdaten nicht zusammen und wurden starr registriert. Sie "
+            "zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen danach zu {overlap}, die "
+            "Mittelpunkte liegen {residual} mm auseinander.",
+        },
         "picture_quality": {
             "en": "outlines {quality}, levels {confidence}, CSF {csf}",
             "de": "Konturen {quality}, Höhen {confidence}, Liquor {csf}",

@@ -1,7 +1,7 @@
 """The lines of each section of a report."""
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
-from analysis.domain.findings import Findings, SeriesFindings
+from analysis.domain.findings import Agreement, Findings, SeriesFindings
 from analysis.domain.segmentation import Level
 from dicom_templates.levels import level_names
 from dicom_templates.report_texts import Texts
@@ -105,11 +105,27 @@ def _vbq_reference(findings: Findings, texts: Texts) -> tuple[str, ...]:
 def image_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
     """Write which series were used, how good they are, and which were set aside and why."""
     lines = [line for found in findings.series for line in _series_lines(found, texts)]
+    lines += _agreement_lines(findings.agreement, texts)
     lines += [
         texts("series_set_aside", description=one.description, reason="; ".join(one.reasons))
         for one in findings.set_aside
     ]
     return (*lines, texts("why_sequence"))
+
+
+def _agreement_lines(agreement: Agreement | None, texts: Texts) -> tuple[str, ...]:
+    """Write how well T1 and T2 fit; where they could not be compared, the concerns of both say so."""
+    if agreement is None or agreement.overlap is None or agreement.residual_mm is None:
+        return ()
+    key = "agreement_registered" if agreement.registered else "agreement"
+    return (
+        texts(
+            key,
+            bodies=str(agreement.bodies),
+            overlap=texts.percent(agreement.overlap),
+            residual=texts.number(agreement.residual_mm, 1),
+        ),
+    )
 
 
 def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:

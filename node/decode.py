@@ -240,7 +240,9 @@ def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
         axes=np.stack([stack.normal, cosines[3:], cosines[:3]]),
     )
     volume = Volume(voxels, grid)
-    return SeriesInput(series.series_uid, series.facts, volume, _digest(series, headers, volume)), headers
+    frame = _text(headers[0], "FrameOfReferenceUID")
+    digest = _digest(series, headers, volume, frame)
+    return SeriesInput(series.series_uid, series.facts, volume, digest, frame), headers
 
 
 def _refuse_what_is_no_plain_mr(series: SeriesHeaders) -> None:
@@ -271,7 +273,7 @@ def _voxels(path: Path) -> npt.NDArray[np.float32]:
     return apply_rescale(stored, dataset).astype(np.float32)
 
 
-def _digest(series: SeriesHeaders, headers: Sequence[Dataset], volume: Volume) -> str:
+def _digest(series: SeriesHeaders, headers: Sequence[Dataset], volume: Volume, frame: str) -> str:
     """Digest what the analysis reads, not how it was encoded.
 
     A study that travelled in another transfer syntax, or was read from files that another program wrote,
@@ -281,6 +283,7 @@ def _digest(series: SeriesHeaders, headers: Sequence[Dataset], volume: Volume) -
     for header in headers:
         hasher.update(str(header.SOPInstanceUID).encode())
     hasher.update(json.dumps(asdict(series.facts), sort_keys=True).encode())
+    hasher.update(frame.encode())
     return hasher.hexdigest()
 
 

@@ -11,6 +11,7 @@ from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Volume
 
 __all__ = [
+    "Agreement",
     "BoneQuality",
     "Findings",
     "LevelMeasurements",
@@ -55,12 +56,15 @@ class SeriesInput:
         Its voxels, slices sorted along the grid's axis 0.
     digest : str
         SHA-256 over the instances' digests in slice order: what the result cites as its input.
+    frame_of_reference : str
+        Frame of Reference UID; an opaque key here, empty if the header is silent.
     """
 
     series_uid: str
     facts: AcquisitionFacts
     volume: Volume
     digest: str
+    frame_of_reference: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,6 +252,31 @@ class Prediction:
     features: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well the T1 and the T2 of a study show the same bodies under the same names.
+
+    Attributes
+    ----------
+    bodies : int
+        Bodies that both show; below 2 nothing was compared.
+    registered : bool
+        Whether the images had to be registered, because their headers do not put the bodies together.
+    residual_mm : float or None
+        Median distance of the bodies' centres after that; None without bodies in common.
+    overlap : float or None
+        Mean Dice of the bodies that both show.
+    same_names : bool
+        Whether both named the bodies alike before one learnt from the other.
+    """
+
+    bodies: int
+    registered: bool
+    residual_mm: float | None
+    overlap: float | None
+    same_names: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Findings:
     """What the analysis of one study found.
@@ -266,6 +295,8 @@ class Findings:
         SHA-256 (hex) over the analysis configuration.
     software : str
         Name and version of this program.
+    agreement : Agreement or None
+        Of T1 with T2; None when only one of them was segmented.
     """
 
     series: tuple[SeriesFindings, ...]
@@ -274,6 +305,7 @@ class Findings:
     model: ModelIdentity | None
     configuration_digest: str
     software: str
+    agreement: Agreement | None = None
 
     def of(self, contrast: Contrast) -> SeriesFindings | None:
         """Return the analysed series of that contrast, or None."""

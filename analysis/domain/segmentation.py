@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from analysis.domain.volume import Grid
 
-__all__ = ["MINIMUM_USABLE_LEVELS", "CsfSample", "Level", "Region", "Segmentation"]
+__all__ = ["CRANIAL_TO_CAUDAL", "MINIMUM_USABLE_LEVELS", "CsfSample", "Level", "Region", "Segmentation"]
 
 MINIMUM_USABLE_LEVELS = 3
 """Fewer usable lumbar bodies than this, and nothing is predicted (science.md)."""
@@ -32,6 +32,12 @@ class Level(IntEnum):
         return self <= Level.L5
 
 
+CRANIAL_TO_CAUDAL = (
+    Level.T11, Level.T12, Level.L1, Level.L2, Level.L3, Level.L4, Level.L5, Level.S1,
+)  # fmt: skip
+"""The levels as they lie in the body, from head to foot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """One vertebral body as it was found.
@@ -50,6 +56,8 @@ class Region:
         Whether features may be taken from it.
     concerns : tuple of str
         Why quality is lower than 1, in words ("touches the edge of the image", "fracture-like height loss").
+    overlap : float or None
+        Dice with the same body in the study's other sequence; None where there was nothing to compare.
     """
 
     level: Level
@@ -58,6 +66,7 @@ class Region:
     quality: float
     usable: bool
     concerns: tuple[str, ...] = ()
+    overlap: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,16 +4,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from analysis.domain.segmentation import Level, Region
+from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, Level, Region
 from analysis.domain.volume import Grid
 from analysis.segment.instances import Body
 from analysis.segment.quality import Shape, judge
 
-__all__ = ["CRANIAL_TO_CAUDAL", "regions_of", "upwards"]
-
-CRANIAL_TO_CAUDAL = (
-    Level.T11, Level.T12, Level.L1, Level.L2, Level.L3, Level.L4, Level.L5, Level.S1,
-)  # fmt: skip
+__all__ = ["regions_of", "upwards"]
 
 
 def upwards(level: Level, bodies: dict[Level, Body]) -> npt.NDArray[np.float64]:

@@ -22,7 +22,7 @@ from pydicom.uid import (
 )
 
 from analysis.domain.acquisition import Contrast
-from analysis.domain.findings import Refusal, SeriesRefusal, Verdict
+from analysis.domain.findings import Agreement, Refusal, SeriesRefusal, Verdict
 from analysis.domain.segmentation import Level
 from dicom_templates.citation import read_citation
 from dicom_templates.options import Predecessor, SrClass
@@ -508,3 +508,18 @@ def test_headers_in_implicit_syntax_give_the_same_patient() -> None:
             implicit[uid].append(dcmread(io.BytesIO(stream.getvalue())))
     for one in build(case.findings, implicit, case.options).objects:
         assert written(one.dataset) == written(expected[one.name])
+
+
+@pytest.mark.parametrize(("registered", "words"), [(False, "3 bodies in common"), (True, "were registered")])
+def test_the_report_tells_how_well_t1_and_t2_fit(registered: bool, words: str) -> None:  # noqa: FBT001
+    case = make_case()
+    agreement = Agreement(3, registered, residual_mm=1.25, overlap=0.914, same_names=True)
+    report = build(replace(case.findings, agreement=agreement), case.sources, case.options).report
+    (line,) = (
+        line for section in report.sections for line in section.lines if "their outlines overlap" in line
+    )
+    assert words in line
+    assert "91 %" in line
+    assert "1.2 mm" in line
+    without = build(case.findings, case.sources, case.options).report
+    assert all("outlines overlap" not in line for section in without.sections for line in section.lines)

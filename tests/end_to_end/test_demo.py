@@ -45,6 +45,7 @@ def test_the_demonstration_shows_the_result_and_writes_it(tmp_path: Path) -> Non
         assert words in done.stdout
     page = (tmp_path / "demo" / "report.html").read_text()
     assert "simulated" in page.lower()
+    assert "bodies in common" in page
     assert (tmp_path / "demo" / "summary.png").read_bytes().startswith(b"\x89PNG")
 
 
