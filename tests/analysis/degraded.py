@@ -43,8 +43,10 @@ def scaled(scene: Scene, factor: float) -> Scene:
     """Claim another size of everything: a lumbar spine at 0.5 has the bodies of a cervical one."""
     volume, labels = scene
     grid = volume.grid
-    spacing = tuple(factor * length for length in grid.spacing_mm)
-    return Volume(volume.voxels.copy(), Grid(grid.shape, spacing, grid.origin_mm, grid.axes)), labels
+    across, down, back = (factor * length for length in grid.spacing_mm)
+    return Volume(
+        volume.voxels.copy(), Grid(grid.shape, (across, down, back), grid.origin_mm, grid.axes)
+    ), labels
 
 
 def blurred(scene: Scene, sigma_mm: float) -> Scene:
