@@ -21,7 +21,7 @@ from node.dimse import send_at_once
 from node.domain.identifiers import address_of
 from node.domain.quota import is_too_slow
 from node.incoming import StreamingDimse
-from node.observe import Log
+from node.observe import Log, place
 from node.ports import Staging
 from node.reactor import WakefulSocket, wake_by_events
 from node.tls import reason_of
@@ -34,8 +34,11 @@ _SLACK_BYTES = 1024
 """Some senders count their headers into the largest PDU, others do not."""
 _KILOBYTE = 1024
 _MEGABYTE = 1024 * 1024
-_FRAMING = 1.1
-"""PDU headers and the command come on top of the object; one just over the limit gets a status instead."""
+_PASSED_BY = 2
+"""An object over the limit is let pass and answered, see `Incoming`; one of twice the limit is abuse."""
+_BROKEN = "it broke the rules of the protocol"
+_INVALID_PDU = "Evt19"
+"""PS3.8 9.2.1: an unrecognised or invalid PDU was received."""
 _SPARE_PLACES = 16
 _WAITING_REQUESTS = 2
 """No asynchronous window is negotiated, so a sender waits for each answer; one that does not fills memory."""
@@ -98,7 +101,7 @@ class _BoundedSocket(WakefulSocket):
         if nr_bytes > most:
             raise _TooMuchError("its PDU is longer than was agreed")
         self._message_bytes += nr_bytes
-        if self._message_bytes > self.settings.max_instance_mb * _MEGABYTE * _FRAMING:
+        if self._message_bytes > self.settings.max_instance_mb * _MEGABYTE * _PASSED_BY:
             raise _TooMuchError("its object is larger than [node] max_instance_mb")
 
     def _read(self, nr_bytes: int) -> bytearray:
@@ -141,8 +144,32 @@ class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom has no types
             association, self.server.stage, self.server.settings.max_instance_mb * _MEGABYTE
         )
         wake_by_events(association, bounded)
+        # Whatever a stranger's bytes break in these two threads ends his association, and is told.
+        machine = association.dul.state_machine
+        machine.do_action = _or_cut_off(association, machine.do_action, self.server.log)
+        association.run = _or_cut_off(association, association.run, self.server.log)
         self.server.introduce(self.request, association)
         return association
+
+
+def _or_cut_off(association: Association, work: Callable[..., None], log: Log) -> Callable[..., None]:
+    """Wrap work for an association so that a fault in it ends the association and nothing else."""
+
+    def run(*arguments: object) -> None:
+        if arguments == (_INVALID_PDU,) and not association.is_aborted:
+            association.is_aborted = True
+            log.warning("sender_cut_off", reason=_BROKEN, host=association.requestor.address)
+        try:
+            work(*arguments)
+        except Exception as error:  # noqa: BLE001 - pynetdicom raises whatever its parsers meet
+            fault = {"error": type(error).__name__, "where": place(error)}
+            log.warning("sender_cut_off", reason=_BROKEN, host=association.requestor.address, **fault)
+            association.is_aborted, association.is_established = True, False
+            association._kill = True  # noqa: SLF001 - as pynetdicom ends an association after its own faults
+            association.dul.kill_dul()
+            association.dul.socket.close()
+
+    return run
 
 
 @dataclass(slots=True, eq=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Any
 
+from pydicom import config
 from pydicom.uid import (
     JPEG2000,
     UID,
@@ -59,6 +60,8 @@ _PREFERRED = (
 # pynetdicom's own handlers format every message for a log that is switched off anyway.
 _config.LOG_HANDLER_LEVEL = "none"
 quieten_libraries()
+# What a command claims is judged here; pydicom's warnings about it would quote it.
+config.settings.reading_validation_mode = config.IGNORE
 
 
 def _close(self: AssociationSocket) -> None:

@@ -8,6 +8,8 @@ known fact.
 
 import logging
 import sys
+import threading
+import warnings
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -16,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from node.config import LogSettings
 
-__all__ = ["Log", "configure", "get_log", "guarded", "quieten_libraries"]
+__all__ = ["Log", "configure", "get_log", "guarded", "place", "quieten_libraries", "speak_for_libraries"]
 
 Log = FilteringBoundLogger
 
@@ -102,13 +104,33 @@ def guarded(name: str, work: Callable[[], object], log: Log) -> Callable[[], Non
             work()
         except Exception as error:  # noqa: BLE001 - a sweep that ends takes the whole service with it
             # Not log.exception: a traceback quotes the message, and the message may quote a dataset.
-            log.error("sweep_failed", sweep=name, error=type(error).__name__, where=_place(error))  # noqa: TRY400
+            log.error("sweep_failed", sweep=name, error=type(error).__name__, where=place(error))  # noqa: TRY400
 
     return run
 
 
-def _place(error: BaseException) -> str:
-    """Return file and line of the innermost frame."""
+def speak_for_libraries() -> None:
+    """Let faults of threads and warnings of libraries be told in the log, by kind and place.
+
+    Python would print them with their messages, and those may quote a dataset.
+    """
+    threading.excepthook = _tell_of_lost_thread
+    warnings.showwarning = _tell_of_warning  # type: ignore[assignment]  # it names its arguments for itself
+
+
+def _tell_of_lost_thread(lost: threading.ExceptHookArgs) -> None:
+    where = "" if lost.exc_value is None else place(lost.exc_value)
+    get_log().error("thread_failed", error=lost.exc_type.__name__, where=where)
+
+
+def _tell_of_warning(
+    _message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object
+) -> None:
+    get_log().warning("library_warned", error=category.__name__, where=f"{filename}:{lineno}")
+
+
+def place(error: BaseException) -> str:
+    """Return file and line of the innermost frame of a fault."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -35,10 +35,11 @@ __all__ = ["analyse", "demo", "serve", "verify"]
 def serve(config: ConfigOption = None) -> None:
     """Run the node: listener, assembly, workers, delivery and timers, until SIGTERM or Ctrl-C."""
     from node.app import Node
-    from node.observe import configure
+    from node.observe import configure, speak_for_libraries
 
     configuration = configuration_of(config)
     configure(configuration.log)
+    speak_for_libraries()
     with faults_in_words():
         node = Node(configuration)
     stop = threading.Event()
