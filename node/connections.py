@@ -148,6 +148,7 @@ class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom has no types
         machine = association.dul.state_machine
         machine.do_action = _or_cut_off(association, machine.do_action, self.server.log)
         association.run = _or_cut_off(association, association.run, self.server.log)
+        association._serve_request = _refusing_the_incomplete(association._serve_request)  # noqa: SLF001
         self.server.introduce(self.request, association)
         return association
 
@@ -168,6 +169,17 @@ def _or_cut_off(association: Association, work: Callable[..., None], log: Log) -
             association._kill = True  # noqa: SLF001 - as pynetdicom ends an association after its own faults
             association.dul.kill_dul()
             association.dul.socket.close()
+
+    return run
+
+
+def _refusing_the_incomplete(serve: Callable[..., None]) -> Callable[..., None]:
+    """Wrap the service of requests: pynetdicom gives no answer to one that lacks what it must have."""
+
+    def run(message: Any, context: int) -> None:  # noqa: ANN401 - one of pynetdicom's many classes
+        if not message.is_valid_request:
+            raise ValueError("a request lacks what it must have, or is none")
+        serve(message, context)
 
     return run
 

@@ -115,7 +115,7 @@ class Listener:
                 (evt.EVT_C_STORE, self._store_one),
                 (evt.EVT_C_ECHO, lambda _event: SUCCESS),
                 (evt.EVT_RELEASED, lambda event: self.traffic.end(event.assoc, orderly=True)),
-                (evt.EVT_ABORTED, lambda event: self.traffic.end(event.assoc, orderly=False)),
+                (evt.EVT_ABORTED, self._note_abort),
                 (evt.EVT_CONN_CLOSE, _abandon),
             ],
             server_class=Server,
@@ -156,6 +156,10 @@ class Listener:
         if rejection is None:
             self._log.info("association_requested", **_who(event))
         return rejection
+
+    def _note_abort(self, event: evt.Event) -> None:
+        self._log.warning("association_aborted", **_who(event))
+        self.traffic.end(event.assoc, orderly=False)
 
     def _store_one(self, event: evt.Event) -> int:
         """Answer one C-STORE request."""

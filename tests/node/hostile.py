@@ -82,8 +82,8 @@ def hostile_dataset(random: Random, study: str, syntax: UID) -> tuple[bytes, byt
     spoil = random.choice(_WAYS)
     content = spoil(random, dataset, syntax)
     if random.random() < 0.05:
-        # A longer one spoils the command itself; see `_command`.
-        instance = random.choice([text for text in STRINGS if len(text) <= 64])
+        # An empty or a longer one spoils the command itself; see `_command`.
+        instance = random.choice([text for text in STRINGS if 0 < len(text) <= 64])
         return content, instance.encode("latin-1")
     return content, instance.encode()
 

@@ -169,12 +169,16 @@ def send_datasets(target: Target, seeds: range, study: str) -> list[int]:
 def send_streams(target: Target, seeds: range, study: str) -> None:
     """Send hostile streams, each over a connection of its own, and wait for the end of every tenth."""
     for seed in seeds:
-        with wire_to(target.port, seconds=ANSWER_S) as wire, suppress(ConnectionError):
-            wire.send(hostile_stream(Random(seed), study))
-            wire.connection.shutdown(socket.SHUT_WR)
-            if seed % 10 == 0:
-                while wire.receive()[0]:
+        with wire_to(target.port, seconds=ANSWER_S) as wire:
+            try:
+                wire.send(hostile_stream(Random(seed), study))
+                wire.connection.shutdown(socket.SHUT_WR)
+                while seed % 10 == 0 and wire.receive()[0]:
                     pass
+            except TimeoutError:
+                pytest.fail(f"case {seed} was neither answered nor ended")
+            except OSError:
+                continue  # cut off before it had sent all
 
 
 def settle(target: Target, descriptors: int) -> None:
