@@ -1,6 +1,7 @@
 """The mid-sagittal slice as a reader expects it: head up, face to the left, square pixels known."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,9 @@ from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import SeriesFindings
 from dicom_templates.levels import level_names
 
-__all__ = ["NamedOutline", "SagittalPicture", "mid_sagittal"]
+__all__ = ["NamedOutline", "SagittalPicture", "Turn", "mid_sagittal"]
+
+_T = TypeVar("_T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +79,7 @@ def mid_sagittal(found: SeriesFindings, *, caption: str, quality: str, body: str
     volume = found.source.volume
     pixels = volume.voxels[found.mid_slice]
     spacing = (volume.grid.spacing_mm[1], volume.grid.spacing_mm[2])
-    turn = _Turn.for_axes(volume.grid.axes)
+    turn = Turn.for_axes(volume.grid.axes)
     names = level_names(found, body)
     outlines = tuple(
         NamedOutline(
@@ -100,15 +103,23 @@ def _usable(found: SeriesFindings, level: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
-    """How stored rows and columns become head up and face left."""
+class Turn:
+    """How stored rows and columns become head up and face left.
+
+    Attributes
+    ----------
+    transpose : bool
+        Whether stored columns run along the spine.
+    flip_rows, flip_columns : bool
+        Whether what is then rows or columns runs the other way.
+    """
 
     transpose: bool
     flip_rows: bool
     flip_columns: bool
 
     @classmethod
-    def for_axes(cls, axes: npt.NDArray[np.float64]) -> "_Turn":
+    def for_axes(cls, axes: npt.NDArray[np.float64]) -> "Turn":
         """Decide from the directions (LPS) in which rows and columns of the slice run."""
         down, across = axes[1], axes[2]
         transpose = bool(abs(across[2]) > abs(down[2]))
@@ -117,13 +128,15 @@ class _Turn:
         # In LPS, z grows to the head and y to the back.
         return cls(transpose, flip_rows=bool(down[2] > 0), flip_columns=bool(across[1] < 0))
 
-    def pixels(self, stored: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def pixels(self, stored: npt.NDArray[_T]) -> npt.NDArray[_T]:
+        """Turn a slice of shape (rows, columns)."""
         shown = stored.T if self.transpose else stored
         rows = slice(None, None, -1) if self.flip_rows else slice(None)
         columns = slice(None, None, -1) if self.flip_columns else slice(None)
         return shown[rows, columns]
 
     def points(self, stored: npt.NDArray[np.float64], shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+        """Turn points (column, row) of a stored slice of that shape."""
         columns, rows = stored[:, 0], stored[:, 1]
         height, width = shape[0], shape[1]
         if self.transpose:

@@ -174,6 +174,11 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "outlines {quality}, levels {confidence}, CSF {csf}",
             "de": "Konturen {quality}, Höhen {confidence}, Liquor {csf}",
         },
+        "outlines_by": {"en": "outlines by {method}", "de": "Konturen durch {method}"},
+        "outline": {"en": "Quality", "de": "Qualität"},
+        "fluid": {"en": "CSF", "de": "Liquor"},
+        "overlap": {"en": "T1/T2 overlap", "de": "T1/T2-Überl."},
+        "remarks": {"en": "Remarks", "de": "Bemerkungen"},
         "series_concern": {"en": "{contrast}: {reason}", "de": "{contrast}: {reason}"},
         "series_set_aside": {
             "en": "Not analysed: {description} - {reason}",

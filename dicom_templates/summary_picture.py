@@ -13,6 +13,8 @@ from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Verdict
 from dicom_templates.canvas import Canvas, Colour, Point
 from dicom_templates.mid_sagittal import NamedOutline, SagittalPicture
+from dicom_templates.palette import BACKGROUND, BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE, WARNING
+from dicom_templates.slice_view import SliceView, draw_label, draw_ruler
 from dicom_templates.study_report import VBQ_BY_DECADE, Answer, LevelRow, StudyReport
 
 __all__ = ["draw_summary"]
@@ -20,14 +22,6 @@ __all__ = ["draw_summary"]
 _WIDTH, _HEIGHT = 1024, 768
 _SCALE = 1.5
 
-_BACKGROUND: Colour = (13, 16, 21)
-_PANEL: Colour = (23, 28, 35)
-_RULE: Colour = (52, 60, 72)
-_BRIGHT: Colour = (236, 240, 245)
-_QUIET: Colour = (164, 174, 188)
-_WARNING: Colour = (240, 228, 66)
-_BODY: Colour = (86, 180, 233)
-_EXCLUDED: Colour = (230, 159, 0)
 _VERDICT_COLOUR: dict[Verdict, Colour] = {
     Verdict.LIKELY: (230, 159, 0),
     Verdict.UNLIKELY: (86, 180, 233),
@@ -56,7 +50,7 @@ def draw_summary(report: StudyReport) -> npt.NDArray[np.uint8]:
     ndarray of uint8, shape (1152, 1536, 3)
         sRGB.
     """
-    canvas = Canvas(_WIDTH, _HEIGHT, scale=_SCALE, background=_BACKGROUND)
+    canvas = Canvas(_WIDTH, _HEIGHT, scale=_SCALE, background=BACKGROUND)
     top = _warning(canvas, report)
     top = _heading(canvas, report, top)
     bottom = _images(canvas, report, top)
@@ -75,18 +69,18 @@ def _warning(canvas: Canvas, report: StudyReport) -> float:
     """Draw the warning over the whole width, before anything else."""
     if not report.warning:
         return 0.0
-    canvas.box((0, 0), (_WIDTH, 34), fill=_WARNING)
+    canvas.box((0, 0), (_WIDTH, 34), fill=WARNING)
     words = report.texts("simulated_short")
     canvas.text((_WIDTH / 2, 23), words, size=16, colour=(0, 0, 0), bold=True, anchor="ms")
     return 34.0
 
 
 def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
-    canvas.text((_LEFT, top + 33), report.title, size=20, colour=_BRIGHT, bold=True)
+    canvas.text((_LEFT, top + 33), report.title, size=20, colour=BRIGHT, bold=True)
     made = report.software
     if report.study_date:
         made = f"{report.texts('study_of', date=report.study_date)} · {made}"
-    canvas.text((_RIGHT, top + 33), made, size=_BODY_TEXT, colour=_QUIET, anchor="rs")
+    canvas.text((_RIGHT, top + 33), made, size=_BODY_TEXT, colour=QUIET, anchor="rs")
     return top + 48.0
 
 
@@ -100,13 +94,13 @@ def _images(canvas: Canvas, report: StudyReport, top: float) -> float:
     width = (2 * _IMAGE_WIDTH + _GAP - (count - 1) * _GAP) / count
     for place, shown in enumerate(report.pictures):
         corner = (_LEFT + place * (width + _GAP), top)
-        canvas.box(corner, (width, height), fill=_PANEL, radius=6)
+        canvas.box(corner, (width, height), fill=PANEL, radius=6)
         _image(canvas, shown, corner, (width, height))
     analysed = {one.contrast for one in report.pictures}
     for missing in {Contrast.T1, Contrast.T2} - analysed:
         words = report.texts("no_series", contrast=missing.value)
         right = _LEFT + 2 * _IMAGE_WIDTH + _GAP - 14
-        canvas.text((right, top + 20), words, size=_BODY_TEXT, colour=_EXCLUDED, anchor="rs")
+        canvas.text((right, top + 20), words, size=_BODY_TEXT, colour=EXCLUDED, anchor="rs")
     return top + height
 
 
@@ -114,15 +108,16 @@ def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, extent: Point)
     left, top = corner
     width, height = extent
     name = shown.contrast.value
-    canvas.text((left + 12, top + 30), name, size=19, colour=_BRIGHT, bold=True)
-    canvas.text((left + 46, top + 20), shown.caption, size=_BODY_TEXT, colour=_BRIGHT)
+    canvas.text((left + 12, top + 30), name, size=19, colour=BRIGHT, bold=True)
+    canvas.text((left + 46, top + 20), shown.caption, size=_BODY_TEXT, colour=BRIGHT)
     size = canvas.fitting_size(shown.quality, size=12, width=width - 56)
-    canvas.text((left + 46, top + 37), shown.quality, size=size, colour=_QUIET)
-    view = _View.fit(shown, (left, top + 46), (width, height - 46))
-    canvas.picture(view.corner, view.size, view.grey(shown))
+    canvas.text((left + 46, top + 37), shown.quality, size=size, colour=QUIET)
+    points = np.concatenate([one.points for one in shown.outlines]) if shown.outlines else None
+    view = SliceView.fit(shown.pixels.shape, shown.spacing_mm, points, (left, top + 46), (width, height - 46))
+    canvas.picture(view.corner, view.size, view.grey(shown.pixels))
     for outline in shown.outlines:
         _outline(canvas, outline, view.place)
-    _ruler(canvas, view)
+    draw_ruler(canvas, view)
 
 
 def _outline(
@@ -131,80 +126,12 @@ def _outline(
     points = place(outline.points)
     left = min(point[0] for point in points)
     middle = sum(point[1] for point in points) / len(points)
-    colour = _BODY if outline.usable else _EXCLUDED
+    colour = BODY if outline.usable else EXCLUDED
     if outline.usable:
         canvas.line(points, colour=colour, width=1.6)
     else:
         canvas.dashed(points, colour=colour, width=1.6, dash=4)
-    width = canvas.width_of(outline.name, size=13, bold=True)
-    canvas.box((left - width - 15, middle - 10), (width + 9, 20), fill=_BACKGROUND, radius=4)
-    canvas.text((left - 10, middle), outline.name, size=13, colour=colour, bold=True, anchor="rm")
-
-
-class _View:
-    """The part of a slice around the bodies that fills a rectangle, and the way from pixels to it."""
-
-    def __init__(
-        self, corner: Point, size: Point, rows: slice, columns: slice, shown: SagittalPicture
-    ) -> None:
-        self.corner, self.size = corner, size
-        self._rows, self._columns = rows, columns
-        self._units = (
-            size[0] / (columns.stop - columns.start),
-            size[1] / (rows.stop - rows.start),
-        )
-        self.units_per_mm = self._units[1] / shown.spacing_mm[0]
-
-    @classmethod
-    def fit(cls, shown: SagittalPicture, corner: Point, size: Point) -> "_View":
-        """Choose the largest sensible part of the slice with the proportions of the rectangle."""
-        row_mm, column_mm = shown.spacing_mm
-        rows, columns = shown.pixels.shape
-        points = np.concatenate([one.points for one in shown.outlines]) if shown.outlines else None
-        if points is None:
-            centre, tall = (columns / 2, rows / 2), rows * row_mm
-        else:
-            low, high = points.min(axis=0), points.max(axis=0)
-            centre = (float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2)
-            tall = 1.22 * float(high[1] - low[1]) * row_mm
-        tall = min(tall, rows * row_mm, columns * column_mm * size[1] / size[0])
-        wide = tall * size[0] / size[1]
-        return cls(
-            corner,
-            size,
-            _window(centre[1], tall / row_mm, rows),
-            _window(centre[0], wide / column_mm, columns),
-            shown,
-        )
-
-    def grey(self, shown: SagittalPicture) -> npt.NDArray[np.uint8]:
-        """Return the part as grey levels, windowed to what it shows."""
-        part = shown.pixels[self._rows, self._columns]
-        low, high = np.percentile(part, (1.0, 99.5))
-        levels = np.clip((part - low) / max(float(high - low), 1e-6), 0.0, 1.0)
-        return np.asarray(np.round(255 * levels), dtype=np.uint8)
-
-    def place(self, points: npt.NDArray[np.float64]) -> list[Point]:
-        """Return points of the slice on the canvas."""
-        x = self.corner[0] + (points[:, 0] - self._columns.start) * self._units[0]
-        y = self.corner[1] + (points[:, 1] - self._rows.start) * self._units[1]
-        return [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
-
-
-def _window(centre: float, length: float, limit: int) -> slice:
-    length = min(round(length), limit)
-    start = min(max(round(centre - length / 2), 0), limit - length)
-    return slice(start, start + length)
-
-
-def _ruler(canvas: Canvas, view: _View) -> None:
-    length = 50 * view.units_per_mm
-    right, y = view.corner[0] + view.size[0] - 14, view.corner[1] + view.size[1] - 12
-    canvas.box((right - length - 8, y - 22), (length + 16, 28), fill=_BACKGROUND, radius=4)
-    canvas.line([(right - length, y), (right, y)], colour=_BRIGHT, width=1.5)
-    for x in (right - length, right):
-        canvas.line([(x, y - 4), (x, y)], colour=_BRIGHT, width=1.5)
-    canvas.text((right - length / 2, y - 7), "5 cm", size=11.5, colour=_BRIGHT, anchor="ms")
+    draw_label(canvas, outline.name, (left, middle), colour)
 
 
 # --- Answers --------------------------------------------------------------------------------------
@@ -213,22 +140,22 @@ def _ruler(canvas: Canvas, view: _View) -> None:
 def _answer(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> float:
     height = 162.0
     left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
-    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=_PANEL, radius=6)
+    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
     chip = _chip(canvas, answer, (_RIGHT - 14, top + 8))
     size = canvas.fitting_size(answer.name, size=16, width=width - chip - 6, bold=True)
-    canvas.text((left, top + 27), answer.name, size=size, colour=_BRIGHT, bold=True)
+    canvas.text((left, top + 27), answer.name, size=size, colour=BRIGHT, bold=True)
     size = canvas.fitting_size(answer.definition, size=12, width=width)
-    canvas.text((left, top + 49), answer.definition, size=size, colour=_QUIET)
+    canvas.text((left, top + 49), answer.definition, size=size, colour=QUIET)
     if answer.value:
-        canvas.text((left, top + 84), answer.value, size=30, colour=_BRIGHT, bold=True)
+        canvas.text((left, top + 84), answer.value, size=30, colour=BRIGHT, bold=True)
         after = left + canvas.width_of(answer.value, size=30, bold=True) + 14
-        canvas.text((after, top + 84), answer.interval, size=_BODY_TEXT, colour=_QUIET)
+        canvas.text((after, top + 84), answer.interval, size=_BODY_TEXT, colour=QUIET)
         _risk_scale(canvas, report, answer, top + 100)
         below = top + 147
     else:
         below = 6 + _reasons(canvas, answer.reasons or (report.texts("no_number"),), (left, top + 71), width)
     size = canvas.fitting_size(answer.basis, size=_BODY_TEXT, width=width)
-    canvas.text((left, below), answer.basis, size=size, colour=_QUIET)
+    canvas.text((left, below), answer.basis, size=size, colour=QUIET)
     return top + height
 
 
@@ -239,7 +166,7 @@ def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) 
         most = int(room / (1.4 * size))
         if len(canvas.wrap(words, size=size, width=width)) <= most:
             break
-    return canvas.paragraph(at, words, size=size, colour=_BRIGHT, width=width, most_lines=most)
+    return canvas.paragraph(at, words, size=size, colour=BRIGHT, width=width, most_lines=most)
 
 
 def _chip(canvas: Canvas, answer: Answer, corner: Point) -> float:
@@ -268,30 +195,30 @@ def _risk_scale(canvas: Canvas, report: StudyReport, answer: Answer, top: float)
     def at(fraction: float) -> float:
         return left + fraction * width
 
-    canvas.box((left, top), (width, 8), fill=_RULE, radius=4)
+    canvas.box((left, top), (width, 8), fill=RULE, radius=4)
     if answer.limits is not None:
         low, high = answer.limits
         canvas.box((at(low), top), (max(at(high) - at(low), 3.0), 8), fill=colour, radius=4)
     threshold = at(answer.threshold)
-    canvas.line([(threshold, top - 5), (threshold, top + 13)], colour=_BRIGHT, width=1.5)
+    canvas.line([(threshold, top - 5), (threshold, top + 13)], colour=BRIGHT, width=1.5)
     if answer.probability is not None:
-        canvas.dot((at(answer.probability), top + 4), radius=7, fill=colour, rim=_BRIGHT)
+        canvas.dot((at(answer.probability), top + 4), radius=7, fill=colour, rim=BRIGHT)
     for fraction, anchor in ((0.0, "ls"), (1.0, "rs")):
         words = f"{100 * fraction:.0f} %"
-        canvas.text((at(fraction), top + 26), words, size=11.5, colour=_QUIET, anchor=anchor)
+        canvas.text((at(fraction), top + 26), words, size=11.5, colour=QUIET, anchor=anchor)
     words = report.texts("threshold", value=report.texts.percent(answer.threshold))
     half = canvas.width_of(words, size=11.5) / 2
     centre = min(max(threshold, left + 40 + half), left + width - 48 - half)
-    canvas.text((centre, top + 26), words, size=11.5, colour=_QUIET, anchor="ms")
+    canvas.text((centre, top + 26), words, size=11.5, colour=QUIET, anchor="ms")
 
 
 def _no_model(canvas: Canvas, report: StudyReport, top: float) -> float:
-    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, 76), fill=_PANEL, radius=6)
+    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, 76), fill=PANEL, radius=6)
     canvas.paragraph(
         (_CARD_LEFT + 16, top + 28),
         report.texts("no_model"),
         size=14,
-        colour=_BRIGHT,
+        colour=BRIGHT,
         width=_CARD_WIDTH - 32,
         most_lines=3,
     )
@@ -304,25 +231,25 @@ def _no_model(canvas: Canvas, report: StudyReport, top: float) -> float:
 def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
     height = 206.0
     left = _CARD_LEFT + 16
-    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=_PANEL, radius=6)
-    canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=_BRIGHT, bold=True)
+    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
+    canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=BRIGHT, bold=True)
     x = left
     for line in report.bone_quality:
-        canvas.text((x, top + 54), line.contrast.value, size=13, colour=_QUIET)
+        canvas.text((x, top + 54), line.contrast.value, size=13, colour=QUIET)
         if line.score is None:
             words = "; ".join(line.concerns) or report.texts("vbq_none")
             size = canvas.fitting_size(words, size=13, width=_CARD_WIDTH - 60)
-            canvas.text((x + 24, top + 54), words, size=size, colour=_EXCLUDED)
+            canvas.text((x + 24, top + 54), words, size=size, colour=EXCLUDED)
         else:
             value = report.texts.number(line.score, 2)
-            canvas.text((x + 24, top + 54), value, size=20, colour=_BRIGHT, bold=True)
+            canvas.text((x + 24, top + 54), value, size=20, colour=BRIGHT, bold=True)
         x += 110
     score = next((one.score for one in report.bone_quality if one.contrast is Contrast.T1), None)
     if score is not None:
         words = report.texts("this_patient")
-        canvas.text((_RIGHT - 16, top + 54), words, size=12, colour=_BODY, anchor="rs")
+        canvas.text((_RIGHT - 16, top + 54), words, size=12, colour=BODY, anchor="rs")
         bar = _RIGHT - 24 - canvas.width_of(words, size=12)
-        canvas.line([(bar, top + 43), (bar, top + 56)], colour=_BODY, width=2.0)
+        canvas.line([(bar, top + 43), (bar, top + 56)], colour=BODY, width=2.0)
     _vbq_scale(canvas, report, score, top + 66)
     return top + height
 
@@ -339,7 +266,7 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: fl
         y = top + 10 + row * 16
         last = start == VBQ_BY_DECADE[-1][0]
         own = report.age_years is not None and start <= report.age_years < (start + 10)
-        colour = _BRIGHT if own else _QUIET
+        colour = BRIGHT if own else QUIET
         words = f"{start}-{start + 9}"
         canvas.text((left - 12, y), words, size=12, colour=colour, bold=own, anchor="rm")
         canvas.line(
@@ -350,23 +277,23 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: fl
             _vbq_axis(canvas, at, y + 12)
     if score is not None:
         x = at(score)
-        canvas.line([(x, top - 4), (x, top + 84)], colour=_BODY, width=2.0)
+        canvas.line([(x, top - 4), (x, top + 84)], colour=BODY, width=2.0)
     left = _CARD_LEFT + 16
     canvas.paragraph(
         (left, top + 117),
         report.texts("vbq_scale"),
         size=11.5,
-        colour=_QUIET,
+        colour=QUIET,
         width=_CARD_WIDTH - 32,
         most_lines=2,
     )
 
 
 def _vbq_axis(canvas: Canvas, at: Callable[[float], float], y: float) -> None:
-    canvas.line([(at(1.0), y), (at(5.0), y)], colour=_RULE, width=1.0)
+    canvas.line([(at(1.0), y), (at(5.0), y)], colour=RULE, width=1.0)
     for value in (1, 2, 3, 4, 5):
-        canvas.line([(at(value), y), (at(value), y + 3)], colour=_RULE, width=1.0)
-        canvas.text((at(value), y + 14), str(value), size=11.5, colour=_QUIET, anchor="ms")
+        canvas.line([(at(value), y), (at(value), y + 3)], colour=RULE, width=1.0)
+        canvas.text((at(value), y + 14), str(value), size=11.5, colour=QUIET, anchor="ms")
 
 
 # --- Levels and caveats ---------------------------------------------------------------------------
@@ -381,8 +308,8 @@ def _levels(canvas: Canvas, report: StudyReport, top: float) -> None:
         *(f"VBQ {one}" for one in contrasts),
     )
     for x, head in zip(columns, heads, strict=False):
-        canvas.text((x, top + 10), head, size=12, colour=_QUIET)
-    canvas.line([(_LEFT, top + 17), (_LEFT + 266, top + 17)], colour=_RULE, width=1.0)
+        canvas.text((x, top + 10), head, size=12, colour=QUIET)
+    canvas.line([(_LEFT, top + 17), (_LEFT + 266, top + 17)], colour=RULE, width=1.0)
     names = list(dict.fromkeys(row.name for row in report.levels))
     pitch = min(21.0, 126.0 / max(len(names), 1))
     for number, name in enumerate(names):
@@ -403,20 +330,20 @@ def _level_line(
     size: float,
 ) -> None:
     measured = [row for row in rows if row is not None]
-    colour = _BRIGHT if any(row.usable for row in measured) else _EXCLUDED
+    colour = BRIGHT if any(row.usable for row in measured) else EXCLUDED
     canvas.text((columns[0], y), name, size=size, colour=colour, bold=True)
     canvas.text((columns[1], y), measured[0].volume, size=size, colour=colour)
     for x, row in zip(columns[2:], rows, strict=False):
         words = "-" if row is None else row.vbq
-        canvas.text((x, y), words, size=size, colour=_BRIGHT if row is None or row.usable else _EXCLUDED)
+        canvas.text((x, y), words, size=size, colour=BRIGHT if row is None or row.usable else EXCLUDED)
 
 
 def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
     left = _LEFT + _IMAGE_WIDTH + _GAP
-    canvas.text((left, top + 10), report.texts("excluded_title"), size=12, colour=_QUIET)
-    canvas.line([(left, top + 17), (left + _IMAGE_WIDTH, top + 17)], colour=_RULE, width=1.0)
+    canvas.text((left, top + 10), report.texts("excluded_title"), size=12, colour=QUIET)
+    canvas.line([(left, top + 17), (left + _IMAGE_WIDTH, top + 17)], colour=RULE, width=1.0)
     if not report.caveats:
-        canvas.text((left, top + 36), report.texts("none_excluded"), size=_BODY_TEXT, colour=_BRIGHT)
+        canvas.text((left, top + 36), report.texts("none_excluded"), size=_BODY_TEXT, colour=BRIGHT)
     y = top + 36
     for line in report.caveats:
         if y > top + 130:
@@ -424,7 +351,7 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
         room = max(1, int((top + 150 - y) // (1.4 * _BODY_TEXT)))
         y = (
             canvas.paragraph(
-                (left, y), line, size=_BODY_TEXT, colour=_BRIGHT, width=_IMAGE_WIDTH, most_lines=min(room, 3)
+                (left, y), line, size=_BODY_TEXT, colour=BRIGHT, width=_IMAGE_WIDTH, most_lines=min(room, 3)
             )
             + 4
         )
@@ -433,10 +360,10 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
 def _about(canvas: Canvas, report: StudyReport, top: float) -> None:
     y = top + 10
     for words, colour in (
-        (report.texts("not_for_short"), _BRIGHT),
-        (report.intended_use, _QUIET),
-        (report.model, _QUIET),
-        (report.cohort, _QUIET),
+        (report.texts("not_for_short"), BRIGHT),
+        (report.intended_use, QUIET),
+        (report.model, QUIET),
+        (report.cohort, QUIET),
     ):
         room = int((_HEIGHT - 12 - y) // (1.4 * 12)) + 1
         if words and room > 0:

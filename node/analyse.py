@@ -250,6 +250,7 @@ def _write(
 
     from dicom_templates.html_report import report_html
     from dicom_templates.options import ReportOptions, SrClass
+    from dicom_templates.overlay import draw_overlay
     from dicom_templates.provenance import provenance_of
     from dicom_templates.result_set import build
 
@@ -274,6 +275,9 @@ def _write(
         files.append(ResultFile(kind, path, *map(str, identity)))
         if kind is ResultKind.SUMMARY:
             Image.fromarray(dataset.pixel_array).save(out / "summary.png")
+    for found in findings.series:
+        picture = draw_overlay(found, made.report.texts)
+        Image.fromarray(picture).save(out / f"overlay_{found.identification.contrast.value.lower()}.png")
     (out / "report.html").write_text(report_html(made.report), encoding="utf-8")
     return Outcome(tuple(files), (), _summary(made.report), key, replaced)
 
