@@ -64,7 +64,7 @@ class _Series:
             return []
         import contourpy
 
-        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         # A frame of zeros closes the line also at the edge of the image.
         found = contourpy.contour_generator(z=np.pad(part, 1).astype(np.float64)).lines(0.5)
@@ -73,13 +73,13 @@ class _Series:
 
     def reach(self) -> Points | None:
         """Opposite corners (column, row) of the box around all bodies and the fluid, turned."""
-        marked = self.found.segmentation.labels > 0
+        marked: npt.NDArray[np.bool_] = self.found.segmentation.labels > 0
         if self.found.segmentation.csf is not None:
             marked = marked | self.found.segmentation.csf.mask
         flat = marked.any(axis=0)
         if not flat.any():
             return None
-        rows, columns = (np.flatnonzero(flat.any(axis=axis)) for axis in (1, 0))
+        rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
         corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], dtype=np.float64)
         return np.sort(self.turn.points(corners, flat.shape), axis=0)
 
