@@ -1,6 +1,6 @@
 """Which body of one series is which body of another, and how well their outlines agree."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ FEWEST_PAIRS = 2
 _NEAREST_MM = 15.0
 """Half of the least distance between neighbouring lumbar bodies: farther apart is not the same body."""
 
+_LEANING_MM = 6.0
 _SAMPLE_MM = 2.0
 
 
@@ -136,9 +137,22 @@ def pair_bodies(first: Segmentation, second: Segmentation, alignment: Alignment)
         mutual = int(np.argmin(apart[:, other])) == number
         if mutual and apart[number, other] < _NEAREST_MM:
             match = second.regions[other]
-            overlap = _overlap(first, region.level, second, match.level, alignment)
+            straightened = _straightened(alignment, first.grid, here[number] - there[other])
+            overlap = max(
+                _overlap(first, region.level, second, match.level, way) for way in (alignment, straightened)
+            )
             pairs.append(Pair(region.level, match.level, float(apart[number, other]), overlap))
     return tuple(pairs)
+
+
+def _straightened(alignment: Alignment, first: Grid, difference_mm: Floats) -> Alignment:
+    """Take a difference back as far as it runs from slice to slice and a patient leans between series.
+
+    Slices are too thick for a registration to see it, and it says nothing about the outlines.
+    """
+    axis = alignment.rotation @ first.axes[0]
+    leant = axis * np.clip(float(difference_mm @ axis), -_LEANING_MM, _LEANING_MM)
+    return replace(alignment, shift_mm=alignment.shift_mm - leant)
 
 
 def _overlap(

@@ -76,7 +76,7 @@ class _Series:
         marked: npt.NDArray[np.bool_] = self.found.segmentation.labels > 0
         if self.found.segmentation.csf is not None:
             marked = marked | self.found.segmentation.csf.mask
-        flat = marked.any(axis=0)
+        flat = np.asarray(marked.any(axis=0), dtype=np.bool_)
         if not flat.any():
             return None
         rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
