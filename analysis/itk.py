@@ -5,6 +5,7 @@ other way round, (columns, rows, slices), and keeps directions as the columns of
 crosses does so here, so that the reversal is written down once.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import numpy.typing as npt
 import SimpleITK
 
 from analysis.domain.volume import Grid
+from analysis.errors import RefusedError
 
-__all__ = ["grid_of", "to_array", "to_image"]
+__all__ = ["grid_of", "read_labels", "to_array", "to_image", "write"]
 
 
 def to_image(array: npt.NDArray[Any], grid: Grid) -> SimpleITK.Image:
@@ -73,3 +75,41 @@ def grid_of(image: SimpleITK.Image) -> Grid:
         origin_mm=image.GetOrigin(),
         axes=direction.T[::-1],
     )
+
+
+def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
+    """Read a mask, such as a NIfTI file; its space becomes LPS.
+
+    Parameters
+    ----------
+    path : Path
+        Of three dimensions.
+
+    Returns
+    -------
+    labels : ndarray of int32, shape (slices, rows, columns)
+        Its values.
+    grid : Grid
+        Where they lie.
+
+    Raises
+    ------
+    RefusedError
+        If it cannot be read, has other than three dimensions, or holds what are no whole numbers.
+    """
+    try:
+        image = SimpleITK.ReadImage(str(path))
+    except RuntimeError as error:
+        raise RefusedError("the mask is damaged or no image that can be read") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise RefusedError("the mask is not one volume of three dimensions")
+    values = to_array(image)
+    labels = values.astype(np.int32)
+    if not np.array_equal(labels, values):
+        raise RefusedError("the mask holds fractions, not labels")
+    return labels, grid_of(image)
+
+
+def write(path: Path, array: npt.NDArray[Any], grid: Grid) -> None:
+    """Write voxels as a file of the kind that its name tells, `image.nii.gz`; nothing else goes into it."""
+    SimpleITK.WriteImage(to_image(array, grid), str(path))

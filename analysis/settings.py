@@ -6,9 +6,25 @@ from hashlib import sha256
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
-from analysis.domain.segmentation import MINIMUM_USABLE_LEVELS
+from analysis.domain.segmentation import MINIMUM_USABLE_LEVELS, Level
 
-__all__ = ["AnalysisSettings", "FeatureSettings"]
+__all__ = [
+    "BACKENDS",
+    "EMBEDDED",
+    "MASKS",
+    "ONNX",
+    "PROGRAMS",
+    "AnalysisSettings",
+    "FeatureSettings",
+    "SegmentationSettings",
+]
+
+EMBEDDED, MASKS, ONNX = "embedded", "masks", "onnx"
+PROGRAMS = ("totalspineseg", "spineps", "totalsegmentator")
+"""Back ends that are programs of a site's own machine."""
+
+BACKENDS = (EMBEDDED, MASKS, ONNX, *PROGRAMS)
+"""Who can outline the bodies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +67,31 @@ class FeatureSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentationSettings:
+    """Who outlines the bodies, and what its masks mean.
+
+    Where a mask folder, a model or a program lies decides nothing and is no part of this; which file was
+    used is told by `Segmentation.method`.
+
+    Attributes
+    ----------
+    backend : str
+        One of `BACKENDS`.
+    labels : tuple of (str, int)
+        What the numbers in a NIfTI mask mean: names of `Level`, and "canal" for the spinal canal.
+    whole_vertebrae : bool
+        Whether masks made elsewhere hold posterior elements, which are then cut off.
+    arguments : tuple of str
+        Further arguments for a program.
+    """
+
+    backend: str = EMBEDDED
+    labels: tuple[tuple[str, int], ...] = tuple((level.name, int(level)) for level in Level)
+    whole_vertebrae: bool = False
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisSettings:
     """What decides the values of a result, apart from its input and the model.
 
@@ -62,6 +103,8 @@ class AnalysisSettings:
         The sequence that suits each target (Front Endocrinol 2026;17:1823826).
     minimum_usable_levels : int
         Fewer usable bodies than this is a refusal.
+    segmentation : SegmentationSettings
+        Who outlines the bodies.
     """
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
@@ -69,6 +112,7 @@ class AnalysisSettings:
         default_factory=lambda: {Target.OSTEOPOROSIS: Contrast.T1, Target.ABNORMAL_DENSITY: Contrast.T2}
     )
     minimum_usable_levels: int = MINIMUM_USABLE_LEVELS
+    segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
 
     def digest(self) -> str:
         """SHA-256 (hex) of all settings; cited in every report."""

@@ -126,7 +126,9 @@ def provenance_of(findings: Findings, study_uid: str, options: ReportOptions) ->
     inputs = tuple((found.source.series_uid, found.source.digest) for found in findings.series)
     model = findings.model.digest if findings.model is not None else ""
     set_aside = tuple((one.series_uid, one.reasons) for one in findings.set_aside)
-    decisive = (inputs, model, findings.configuration_digest, findings.software, set_aside)
+    # A mask drawn anew, or another version of a program, outlines the same input differently.
+    outlined_by = tuple(found.segmentation.method for found in findings.series)
+    decisive = (inputs, model, findings.configuration_digest, findings.software, set_aside, outlined_by)
     return Provenance(
         software=findings.software,
         station=options.station,

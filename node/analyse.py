@@ -15,7 +15,7 @@ from analysis.domain.findings import Findings, Refusal, SeriesInput, SeriesRefus
 from analysis.errors import RefusedError
 from analysis.identify import identify
 from analysis.settings import AnalysisSettings
-from node.config import Configuration
+from node.config import BackEndPlace, Configuration
 from node.decode import SeriesHeaders, decode, files_below, scan
 from node.domain.results import Lineage, Outcome, ResultFile, ResultKind
 
@@ -75,7 +75,7 @@ def analyse_files(
     paths : sequence of Path
         Its instances, in any order.
     configuration : Configuration
-        Its sections [analysis], [models], [report] and the node's AE title decide the result.
+        Its sections [analysis], [segmentation], [models], [report] and the node's AE title decide the result.
     out : Path
         Folder for the result files; made when there is something to write.
     lineage : Lineage
@@ -126,7 +126,7 @@ def analyse_studies(
     return tuple(outcomes)
 
 
-def measure_study(folder: Path, settings: AnalysisSettings) -> Findings | Refusal:
+def measure_study(folder: Path, settings: AnalysisSettings, place: BackEndPlace) -> Findings | Refusal:
     """Measure the study in a folder for a cohort: the same code as ever, but no model and no report.
 
     Raises
@@ -138,7 +138,7 @@ def measure_study(folder: Path, settings: AnalysisSettings) -> Findings | Refusa
     if len({one.study_uid for one in series}) != 1:
         told = (f"{file.path.name}: {file.reason}" for file in unreadable)
         return Refusal(("the folder does not hold exactly one study", *told))
-    found, _ = analyse_series(series, settings, None, lambda _step: None)
+    found, _ = analyse_series(series, settings, place, None, lambda _step: None)
     return found
 
 
@@ -149,7 +149,13 @@ def _analyse_study(
     report_progress: Progress,
     lineage: Lineage = Lineage(),  # noqa: B008 - frozen
 ) -> Outcome:
-    found, sources = analyse_series(series, configuration.analysis, bundle_of(configuration), report_progress)
+    found, sources = analyse_series(
+        series,
+        configuration.analysis,
+        configuration.segmentation,
+        bundle_of(configuration),
+        report_progress,
+    )
     if isinstance(found, Refusal):
         return _refused(_all_reasons(found))
     report_progress("writing the results")
@@ -164,6 +170,7 @@ def bundle_of(configuration: Configuration) -> Path:
 def analyse_series(
     series: Sequence[SeriesHeaders],
     settings: AnalysisSettings,
+    place: BackEndPlace,
     bundle: Path | None,
     report_progress: Progress = lambda _step: None,
 ) -> tuple[Findings | Refusal, Mapping[str, Sequence[Dataset]]]:
@@ -175,6 +182,8 @@ def analyse_series(
         All series of the study; those of no use are set aside with their reasons.
     settings : AnalysisSettings
         What decides the values.
+    place : BackEndPlace
+        Where the back end that outlines the bodies lies.
     bundle : Path or None
         Folder of the model; None to measure only.
     report_progress : callable
@@ -194,6 +203,7 @@ def analyse_series(
         return Refusal((_NOTHING_TO_ANALYSE,), tuple(set_aside)), {}
     from analysis.model_store import load
     from analysis.pipeline import analyse
+    from node.segmenters import segmenter_for
 
     found = analyse(
         decoded,
@@ -201,6 +211,7 @@ def analyse_series(
         settings=settings,
         software=SOFTWARE,
         set_aside=tuple(set_aside),
+        segmenter=segmenter_for(settings.segmentation, place),
         report_progress=report_progress,
     )
     return found, sources

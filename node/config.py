@@ -9,13 +9,15 @@ from pathlib import Path
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
-from analysis.settings import AnalysisSettings, FeatureSettings
+from analysis.settings import PROGRAMS, AnalysisSettings, FeatureSettings, SegmentationSettings
 from node.config_reader import Reader, Table
+from node.config_segmentation import BackEndPlace, segmentation
 from node.domain.results import ResultKind
 from node.errors import ConfigurationError
 
 __all__ = [
     "AssemblySettings",
+    "BackEndPlace",
     "Configuration",
     "DeliverySettings",
     "Destination",
@@ -39,8 +41,8 @@ _AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _SECRET_IN_URL = re.compile(r"://[^/@:]*:[^@]+@")
 _SECTIONS = (
-    "node", "sources", "destinations", "storage", "store", "assembly", "analysis", "models", "report",
-    "engine", "delivery", "log",
+    "node", "sources", "destinations", "storage", "store", "assembly", "analysis", "segmentation",
+    "models", "report", "engine", "delivery", "log",
 )  # fmt: skip
 _SR_CLASSES = ("comprehensive", "comprehensive-3d")
 _LANGUAGES = ("en", "de")
@@ -183,6 +185,7 @@ class Configuration:
     store: StoreSettings = StoreSettings()
     assembly: AssemblySettings = AssemblySettings()
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
+    segmentation: BackEndPlace = field(default_factory=BackEndPlace)
     models: ModelSettings = ModelSettings()
     report: ReportSettings = ReportSettings()
     engine: EngineSettings = EngineSettings()
@@ -219,6 +222,7 @@ def load(path: Path) -> Configuration:
 def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Configuration:
     """Turn the text of a configuration file into values; see `load`."""
     reader = Reader(text, name)
+    outlining, place = segmentation(reader.table("segmentation"), folder)
     configuration = Configuration(
         node=_listener(reader.table("node"), folder),
         sources=tuple(_source(table) for table in reader.tables("sources")),
@@ -226,7 +230,8 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
         storage=_storage(reader.table("storage"), folder),
         store=_store(reader.table("store")),
         assembly=_assembly(reader.table("assembly")),
-        analysis=_analysis(reader),
+        analysis=_analysis(reader, outlining),
+        segmentation=place,
         models=_models(reader.table("models"), folder),
         report=_report(reader.table("report")),
         engine=_engine(reader.table("engine")),
@@ -237,6 +242,12 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
     names = [there.name for there in configuration.destinations]
     for twice in sorted({there for there in names if names.count(there) > 1}):
         reader.fault("destinations[1]", "", f"two destinations are called {twice}")
+    if outlining.backend in PROGRAMS and configuration.engine.time_limit_s <= 2 * place.time_limit_s:
+        reader.fault(
+            "segmentation",
+            "time_limit_s",
+            "segmentation.time_limit_s is for one series; engine.time_limit_s must be over twice as long",
+        )
     if reader.faults:
         raise ConfigurationError(tuple(reader.faults))
     return configuration
@@ -394,7 +405,7 @@ def _assembly(table: Table) -> AssemblySettings:
     return settings
 
 
-def _analysis(reader: Reader) -> AnalysisSettings:
+def _analysis(reader: Reader, outlining: SegmentationSettings) -> AnalysisSettings:
     fallback = AnalysisSettings()
     table = reader.table("analysis")
     sequences = (Contrast.T1.value, Contrast.T2.value)
@@ -408,7 +419,7 @@ def _analysis(reader: Reader) -> AnalysisSettings:
     minimum = table.take("minimum_usable_levels", fallback.minimum_usable_levels, check=_between(1, 5))
     table.skip("features")
     table.finish()
-    return AnalysisSettings(_features(reader.table("analysis.features")), preferred, minimum)
+    return AnalysisSettings(_features(reader.table("analysis.features")), preferred, minimum, outlining)
 
 
 def _features(table: Table) -> FeatureSettings:

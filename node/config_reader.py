@@ -177,6 +177,30 @@ class Table:
             values = {}
         return Table(self._reader, f"{self.name}.{key}", values)
 
+    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """Return a list of any words, in their order."""
+        self._asked.append(key)
+        value = self._values.get(key, list(default))
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            self.fault(key, "must be a list of words")
+            return default
+        return tuple(value)
+
+    def numbers_by_name(
+        self, key: str, default: tuple[tuple[str, int], ...], allowed: Iterable[str]
+    ) -> tuple[tuple[str, int], ...]:
+        """Return a table of names that are allowed and of different positive whole numbers."""
+        self._asked.append(key)
+        value = self._values.get(key, dict(default))
+        allowed = list(allowed)
+        if not isinstance(value, dict) or not all(type(item) is int and item > 0 for item in value.values()):
+            self.fault(key, "must give positive whole numbers to names, such as { L1 = 1, L2 = 2 }")
+            return default
+        if not value or not set(value) <= set(allowed) or len(set(value.values())) < len(value):
+            self.fault(key, f"may give each of {', '.join(allowed)} one number of its own")
+            return default
+        return tuple((name, value[name]) for name in allowed if name in value)
+
     def skip(self, key: str) -> None:
         """Leave a key to another reader, so that it is not called unknown."""
         self._asked.append(key)

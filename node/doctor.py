@@ -338,6 +338,22 @@ def clock(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(Level.GOOD, "clock", "it goes on from where the storage ends")
 
 
+def segmenter(configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether what outlines the bodies can work."""
+    from node.segmenters import back_end_state
+
+    settings = configuration.analysis.segmentation
+    subject = f"segmenter {settings.backend}"
+    state = back_end_state(settings, configuration.segmentation)
+    if state.ready:
+        yield Finding(Level.GOOD, subject, state.message)
+    else:
+        yield Finding(
+            Level.FAULT, subject, state.message,
+            'Mend what is said, or let [segmentation] backend be "embedded", which is always there.',
+        )  # fmt: skip
+
+
 def model(configuration: Configuration) -> Iterator[Finding]:
     """Tell whether the model is whole, made for these settings, and trained on patients."""
     # Late: loading a model imports the science, which takes seconds.
@@ -364,5 +380,5 @@ def model(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(Level.GOOD, subject, f"{identity.name} {identity.version} is whole")
 
 
-CHECKS: tuple[Check, ...] = (storage, listener, tls, sources, destinations, codecs, clock, model)
+CHECKS: tuple[Check, ...] = (storage, listener, tls, sources, destinations, codecs, clock, segmenter, model)
 """All checks, quick ones first; loading the model imports the science."""

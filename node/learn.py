@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from analysis.settings import AnalysisSettings
 from node.analyse import SOFTWARE, measure_study
+from node.config import BackEndPlace
+from node.segmenters import fingerprint
 
 if TYPE_CHECKING:
     from analysis.cohort.measure import MeasuredCohort
@@ -21,6 +23,7 @@ __all__ = ["measure", "processes"]
 def measure(
     table: Path,
     settings: AnalysisSettings,
+    place: BackEndPlace,
     *,
     cache: Path | None = None,
     workers: int = 1,
@@ -34,6 +37,8 @@ def measure(
         CSV with `patient_id, study, bmd_mg_cm3`; see `analysis.cohort.table`.
     settings : AnalysisSettings
         What decides the values.
+    place : BackEndPlace
+        Where the back end that outlines the bodies lies.
     cache : Path, optional
         Where finished studies are kept; `measured` beside the table by default.
     workers : int
@@ -49,15 +54,14 @@ def measure(
     from analysis.cohort.measure import measure_cohort, read_cohort
     from analysis.cohort.perturb import features_again
     from analysis.learning.train import DENSITY_THRESHOLDS_MG_CM3
-    from analysis.segment.network import embedded_network
 
     return measure_cohort(
         read_cohort(table, DENSITY_THRESHOLDS_MG_CM3),
-        partial(measure_study, settings=settings),
+        partial(measure_study, settings=settings, place=place),
         settings,
         cache or table.parent / "measured",
-        # Other weights outline other voxels, so what they gave must be measured again.
-        software=f"{SOFTWARE}, segmenter {embedded_network().digest}",
+        # Other weights or masks outline other voxels, so what they gave must be measured again.
+        software=f"{SOFTWARE}, segmenter {fingerprint(settings.segmentation, place)}",
         repeat=partial(features_again, settings=settings.features),
         workers=workers,
         report_progress=report_progress,

@@ -199,7 +199,9 @@ def _result(
     from dicom_templates.result_set import build
 
     bundle = bundle_of(configuration) if report.citation.model else None
-    found, sources = analyse_series(series, configuration.analysis, bundle, report_progress)
+    found, sources = analyse_series(
+        series, configuration.analysis, configuration.segmentation, bundle, report_progress
+    )
     if isinstance(found, Refusal):
         return Check("result", Verdict.DIFFERENT, ("these inputs give no report", *found.reasons))
     report_progress("comparing the result")

@@ -104,7 +104,8 @@ class WorkerProcess:
         PermanentError
             If the function raised another error of ours, with its message.
         TransientError
-            If it raised anything else; its kind is told, not its message, which may quote a dataset.
+            If it raised one, with its message, or anything else; then its kind is told, not its message,
+            which may quote a dataset.
         """
         self.start()
         assert self._connection is not None  # noqa: S101 - `start` made it
@@ -123,6 +124,8 @@ class WorkerProcess:
             raise WorkerLostError("it needed more memory than [engine] memory_limit_mb allows")
         if kind == "stopped":
             raise PermanentError(value)
+        if kind == "try again":
+            raise TransientError(value)
         if kind == "fault":
             raise TransientError(f"it met a fault ({value})")
         return value
@@ -173,6 +176,8 @@ def _answer(function: Callable[..., Any], arguments: Sequence[object]) -> tuple[
         return "refused", error.reasons
     except MemoryError:
         return "out of memory", None
+    except TransientError as error:
+        return "try again", str(error)
     except (AnalysisError, NodeError) as error:
         return "stopped", str(error)
     except Exception as error:  # noqa: BLE001 - it is told to the node; the process lives on for the next study

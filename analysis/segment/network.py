@@ -12,7 +12,17 @@ import onnxruntime
 
 from analysis.errors import ModelRejectedError
 
-__all__ = ["BACKGROUND", "BODY", "CANAL", "DISC", "SACRUM", "Network", "embedded_network", "load_network"]
+__all__ = [
+    "BACKGROUND",
+    "BODY",
+    "CANAL",
+    "DISC",
+    "SACRUM",
+    "Network",
+    "embedded_network",
+    "load_network",
+    "softmax",
+]
 
 Floats = npt.NDArray[np.float32]
 
@@ -60,13 +70,14 @@ class Network:
         padding = ((0, 0), (0, -rows % _MULTIPLE), (0, -columns % _MULTIPLE))
         padded = np.pad(slices, padding)[:, None]
         parts = [
-            _softmax(self.session.run(None, {"image": padded[start : start + _BATCH]})[0])
+            softmax(self.session.run(None, {"image": padded[start : start + _BATCH]})[0])
             for start in range(0, len(padded), _BATCH)
         ]
         return np.concatenate(parts)[:, :, :rows, :columns]
 
 
-def _softmax(logits: Floats) -> Floats:
+def softmax(logits: Floats) -> Floats:
+    """Probabilities over axis 1, the classes."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 
-__all__ = ["NETWORK_MM", "SagittalView"]
+__all__ = ["NETWORK_MM", "SagittalView", "weights"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -74,10 +74,14 @@ class SagittalView:
         """Interpolate maps of shape (slabs, rows, columns) to the voxels of `grid`."""
         slices, rows, columns = self.grid.shape
         between = _linear(len(maps), slices, self.slab)
-        down = _weights(maps.shape[1], NETWORK_MM, rows, self.grid.spacing_mm[1])
-        across = _weights(maps.shape[2], NETWORK_MM, columns, self.grid.spacing_mm[2])
+        down = weights(maps.shape[1], NETWORK_MM, rows, self.grid.spacing_mm[1])
+        across = weights(maps.shape[2], NETWORK_MM, columns, self.grid.spacing_mm[2])
         fine = np.stack([down @ one @ across.T for one in maps])
         return np.asarray(np.tensordot(between, fine, axes=1), dtype=np.float32)
+
+    def to_slabs(self, maps: Floats) -> Floats:
+        """Bring maps on the voxels of `grid` to the slabs and pixels of the network."""
+        return _in_plane(_slabs(maps, self.slab), self.grid)
 
     def nearest(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Take labels of shape (slabs, rows, columns) to the voxels of `grid`, each from the nearest one."""
@@ -89,6 +93,10 @@ class SagittalView:
             for axis, length, step in zip((1, 2), self.grid.shape[1:], self.grid.spacing_mm[1:], strict=True)
         )
         return np.asarray(labels[np.ix_(slices, rows, columns)])
+
+    def from_input(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Put an array on the input's voxels into the order of `grid`; the inverse of `to_input`."""
+        return _turn(array, self.order, self.flipped)
 
     def to_input(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Put an array on `grid` back into the order of the input's voxels."""
@@ -109,7 +117,9 @@ def _orientation(grid: Grid) -> tuple[tuple[int, int, int], tuple[bool, bool, bo
     return order, (flips[0], flips[1], flips[2])
 
 
-def _turn(array: Floats, order: tuple[int, int, int], flipped: tuple[bool, bool, bool]) -> Floats:
+def _turn(
+    array: npt.NDArray[Any], order: tuple[int, int, int], flipped: tuple[bool, bool, bool]
+) -> npt.NDArray[Any]:
     turned = np.transpose(array, order)
     return np.ascontiguousarray(np.flip(turned, _flipped_axes(flipped)))
 
@@ -160,17 +170,25 @@ def _slabs(signal: Floats, slab: int) -> Floats:
 
 
 def _resampled(signal: Floats, grid: Grid) -> Floats:
-    _, rows, columns = grid.shape
-    height = round(rows * grid.spacing_mm[1] / NETWORK_MM)
-    width = round(columns * grid.spacing_mm[2] / NETWORK_MM)
-    down = _weights(rows, grid.spacing_mm[1], height, NETWORK_MM)
-    across = _weights(columns, grid.spacing_mm[2], width, NETWORK_MM)
-    slices = np.stack([down @ one @ across.T for one in signal])
+    slices = _in_plane(signal, grid)
     return np.asarray(slices - min(0.0, float(slices.min())), dtype=np.float32)
 
 
-def _weights(inputs: int, input_mm: float, outputs: int, output_mm: float) -> Floats:
-    """Weights of shape (outputs, inputs): a triangle as wide as the coarser of both grids."""
+def _in_plane(signal: Floats, grid: Grid) -> Floats:
+    """Resample slices of the pixels of `grid` to those of the network."""
+    _, rows, columns = grid.shape
+    height = round(rows * grid.spacing_mm[1] / NETWORK_MM)
+    width = round(columns * grid.spacing_mm[2] / NETWORK_MM)
+    down = weights(rows, grid.spacing_mm[1], height, NETWORK_MM)
+    across = weights(columns, grid.spacing_mm[2], width, NETWORK_MM)
+    return np.stack([down @ one @ across.T for one in signal])
+
+
+def weights(inputs: int, input_mm: float, outputs: int, output_mm: float) -> Floats:
+    """Interpolate along an axis: weights of shape (outputs, inputs).
+
+    They are a triangle as wide as the coarser of both grids, whose edges lie at the same place.
+    """
     at = (np.arange(outputs) + 0.5) * output_mm / input_mm - 0.5
     reach = max(1.0, output_mm / input_mm)
     weights = np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(inputs)) / reach)

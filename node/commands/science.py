@@ -17,7 +17,7 @@ from node.commands.terminal import (
 
 if TYPE_CHECKING:
     from analysis.cohort.measure import MeasuredCohort
-    from analysis.settings import AnalysisSettings
+    from node.config import Configuration
 
 __all__ = ["evaluate", "sample", "train"]
 
@@ -55,7 +55,7 @@ def train(
     from analysis.model_store import save
 
     with faults_in_words():
-        measured = _measure(cohort, configuration_of(config).analysis, workers)
+        measured = _measure(cohort, configuration_of(config), workers)
         with steps() as step:
             model = train_model(measured.table, TrainingSettings(name=name, version=version), step)
         digest = save(model, out)
@@ -77,19 +77,25 @@ def evaluate(
     from node.learn import processes
 
     with faults_in_words():
-        measured = _measure(cohort, configuration_of(config).analysis, workers)
+        measured = _measure(cohort, configuration_of(config), workers)
         with bar("splitting, learning, judging") as advance, processes(workers) as run:
             evaluation = evaluate_cohort(measured.table, EvaluationSettings(), run, advance)
         written = write_report(evaluation, out, SOFTWARE)
     console.print(f"Report: {written[0].resolve()}")
 
 
-def _measure(cohort: Path, settings: "AnalysisSettings", workers: int) -> "MeasuredCohort":
+def _measure(cohort: Path, configuration: "Configuration", workers: int) -> "MeasuredCohort":
     """Measure a cohort with a bar, and tell which of its studies could not be."""
     from node.learn import measure
 
     with bar("measuring studies") as advance:
-        measured = measure(cohort, settings, workers=workers, report_progress=advance)
+        measured = measure(
+            cohort,
+            configuration.analysis,
+            configuration.segmentation,
+            workers=workers,
+            report_progress=advance,
+        )
     for verdict, studies in (("not measured", measured.refused), ("in part", measured.in_part)):
         for study in studies:
             complaints.print(f"line {study.line} {verdict}: {'; '.join(study.reasons)}", markup=False)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydicom.uid import EnhancedSRStorage
 
+from analysis.settings import SegmentationSettings
 from node.config import Configuration
-from node.doctor import CHECKS, Finding, Level, examine_node, model
+from node.doctor import CHECKS, Finding, Level, examine_node, model, segmenter
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs
 from tests.peers import free_port
 
@@ -91,3 +92,12 @@ def test_a_model_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     configuration = quick(tmp_path)
     models = replace(configuration.models, bundle=tmp_path / "none")
     assert worst_of(list(model(replace(configuration, models=models))), "model").level is Level.FAULT
+
+
+def test_a_segmenter_that_is_not_installed_is_a_fault(tmp_path: Path) -> None:
+    configuration = quick(tmp_path)
+    analysis = replace(configuration.analysis, segmentation=SegmentationSettings(backend="totalspineseg"))
+    findings = list(segmenter(replace(configuration, analysis=analysis)))
+    assert worst_of(findings, "segmenter").level is Level.FAULT
+    assert "totalspineseg was not found on the PATH" in findings[0].message
+    assert worst_of(list(segmenter(configuration)), "segmenter").level is Level.GOOD

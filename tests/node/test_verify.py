@@ -36,7 +36,11 @@ Tamper = Callable[[Dataset], None]
 
 
 def science(
-    series: Sequence[SeriesHeaders], settings: AnalysisSettings, bundle: Path | None, *_progress: object
+    series: Sequence[SeriesHeaders],
+    settings: AnalysisSettings,
+    _place: object,
+    bundle: Path | None,
+    *_progress: object,
 ) -> tuple[Findings, dict[str, Sequence[Dataset]]]:
     """Stand in for the analysis, which takes a minute: the same findings for any pixels, but true inputs."""
     decoded = {one.series_uid: decode(one) for one in series}
@@ -83,7 +87,8 @@ def report(images: Path, tmp_path: Path) -> Path:
 def write_report(images: Path, path: Path, **options: object) -> Path:
     series, _ = scan(sorted(images.iterdir()))
     configuration = default()
-    findings, sources = science(series, configuration.analysis, bundle_of(configuration))
+    settings, place = configuration.analysis, configuration.segmentation
+    findings, sources = science(series, settings, place, bundle_of(configuration))
     created = latest_moment(header for headers in sources.values() for header in headers)
     made = build(findings, sources, ReportOptions(created, **options))  # type: ignore[arg-type]
     dcmwrite(path, made.objects[0].dataset, enforce_file_format=True)

@@ -1,0 +1,233 @@
+"""Masks that somebody else drew, judged as our own are.
+
+An outline from elsewhere comes without the network's doubt, so its certainty is taken for full; volume,
+shape, agreement between slices, voids and the sample of fluid are judged like those of our own segmenter.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK
+
+from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, CsfSample, Level, Segmentation
+from analysis.domain.volume import Grid, Volume
+from analysis.errors import RefusedError
+from analysis.itk import to_array, to_image
+from analysis.segment.csf import sample_csf
+from analysis.segment.embedded import on_input
+from analysis.segment.instances import Body
+from analysis.segment.levels import CERTAIN_FROM
+from analysis.segment.posterior import cut_posterior_elements
+from analysis.segment.quality import Shape, measure_shape
+from analysis.segment.regions import regions_of, upwards
+from analysis.segment.sagittal import SagittalView
+
+__all__ = ["CANAL", "SACRUM", "GivenMask", "adopt", "on_grid"]
+
+Labels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+SACRUM, CANAL = 20, 21
+"""Labels beside those of `Level`: the whole sacrum, which only anchors the names, and the spinal canal."""
+
+_BEYOND_MM = 0.5
+"""A volume may reach this far beyond its mask; headers are rounded."""
+
+_DEEPEST_BODY_MM = 55.0
+"""From front to back; with its spinous process a lumbar vertebra has 75 mm and more."""
+
+_NEAREST_MM, _FARTHEST_MM = 20.0, 55.0
+"""Between the centres of neighbouring bodies, as `analysis.segment.levels` has it."""
+
+_TO_SACRUM_MM = 48.0
+"""From the centre of L5 to the nearest of the sacrum, at most."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenMask:
+    """What somebody else outlined.
+
+    Attributes
+    ----------
+    labels : ndarray of uint8, shape (slices, rows, columns)
+        `Level` values, `SACRUM`, `CANAL`, 0 elsewhere.
+    grid : Grid
+        Where its voxels lie; it may differ from the volume's.
+    method : str
+        Name and version of what made it.
+    whole_vertebrae : bool
+        Whether its levels hold posterior elements too.
+    names_need_sacrum : bool
+        Whether the names rest on a program's counting, which is believed only where it saw the sacrum.
+    transitional : bool
+        Whether it holds a vertebra that most people have not (L6, T13).
+    certainty : ndarray of float32 or None
+        Probability of each voxel's label on the same grid; None where the maker told none.
+    """
+
+    labels: Labels
+    grid: Grid
+    method: str
+    whole_vertebrae: bool = False
+    names_need_sacrum: bool = False
+    transitional: bool = False
+    certainty: Floats | None = None
+
+
+def adopt(mask: GivenMask, volume: Volume) -> Segmentation:
+    """Take a mask for the segmentation of a volume.
+
+    Parameters
+    ----------
+    mask : GivenMask
+        On any grid that covers the volume.
+    volume : Volume
+        A sagittal or isotropic series.
+
+    Raises
+    ------
+    RefusedError
+        If the mask does not cover the volume, holds none of L1 to L5, or shows whole vertebrae whose bodies
+        cannot be told from the rest.
+    """
+    view = SagittalView.of(volume)
+    everything = view.from_input(on_grid(mask.labels, mask.grid, volume.grid))
+    labels, concerns = _bodies(mask, everything, view)
+    if not any((labels == level).any() for level in Level if level.lumbar):
+        raise RefusedError("the mask holds none of L1 to L5", *concerns)
+    certainty = None
+    if mask.certainty is not None:
+        certainty = view.from_input(on_grid(mask.certainty, mask.grid, volume.grid))
+    bodies = _describe(labels, certainty, view)
+    shapes = {
+        level: measure_shape(labels == level, upwards(level, bodies), view.grid.spacing_mm)
+        for level in bodies
+    }
+    _refuse_whole_vertebrae(shapes)
+    confidence, doubts = _judge_names(mask, bodies, everything == SACRUM, view)
+    csf, missing = _fluid(everything == CANAL, labels, view)
+    return Segmentation(
+        labels=view.to_input(labels),
+        grid=volume.grid,
+        regions=regions_of(labels, bodies, shapes, view.signal, view.grid),
+        level_confidence=confidence,
+        levels_certain=confidence >= CERTAIN_FROM,
+        csf=on_input(csf, view),
+        concerns=(*concerns, *doubts, *missing),
+        method=mask.method,
+    )
+
+
+def on_grid(array: npt.NDArray[Any], grid: Grid, wanted: Grid) -> npt.NDArray[Any]:
+    """Take the values of an array to another grid, each from the nearest voxel.
+
+    Parameters
+    ----------
+    array : ndarray of shape (slices, rows, columns)
+        Labels, or anything that must not be blended.
+    grid, wanted : Grid
+        Where it lies, and where it is wanted.
+
+    Raises
+    ------
+    RefusedError
+        If `wanted` reaches beyond `grid`.
+    """
+    if grid.matches(wanted):
+        return array
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in wanted.shape], indexing="ij")).reshape(3, -1).T
+    at = grid.to_index(wanted.to_mm(corners))
+    beyond_mm = np.maximum(-0.5 - at, at - (np.asarray(grid.shape) - 0.5)) * np.asarray(grid.spacing_mm)
+    if beyond_mm.max() > _BEYOND_MM:
+        raise RefusedError(f"the mask does not cover the series: {beyond_mm.max():.0f} mm of it are missing")
+    moved = SimpleITK.Resample(
+        to_image(array, grid), to_image(np.zeros(wanted.shape, np.uint8), wanted), SimpleITK.Transform(),
+        SimpleITK.sitkNearestNeighbor, 0.0,
+    )  # fmt: skip
+    return to_array(moved)
+
+
+def _bodies(mask: GivenMask, everything: Labels, view: SagittalView) -> tuple[Labels, tuple[str, ...]]:
+    """Labels of `Level` alone, without posterior elements, and what was lost with them."""
+    labels = np.where(everything <= max(Level), everything, 0).astype(np.uint8)
+    if not mask.whole_vertebrae:
+        return labels, ()
+    labels, lost = cut_posterior_elements(labels, everything == CANAL, view.grid.spacing_mm)
+    concerns = ["the posterior elements were cut off behind the posterior wall of each body"]
+    if lost:
+        names = ", ".join(level.name for level in lost)
+        concerns.append(f"the body could not be told from the posterior elements: {names}")
+    return labels, tuple(concerns)
+
+
+def _describe(labels: Labels, certainty: Floats | None, view: SagittalView) -> dict[Level, Body]:
+    bodies = {}
+    edge = np.array(labels.shape[1:]) - 1
+    for level in CRANIAL_TO_CAUDAL:
+        voxels = np.argwhere(labels == level)
+        if not len(voxels):
+            continue
+        in_plane = voxels[:, 1:]
+        bodies[level] = Body(
+            number=int(level),
+            centre_mm=voxels.mean(axis=0) * np.asarray(view.grid.spacing_mm),
+            volume_mm3=len(voxels) * view.grid.voxel_ml * 1000.0,
+            sacrum=float(level is Level.S1),
+            certainty=1.0 if certainty is None else float(certainty[labels == level].mean()),
+            touches_edge=bool((in_plane == 0).any() or (in_plane == edge).any()),
+        )
+    return bodies
+
+
+def _refuse_whole_vertebrae(shapes: dict[Level, Shape]) -> None:
+    depth_mm = float(np.median([shape.depth_mm for level, shape in shapes.items() if level.lumbar]))
+    if depth_mm > _DEEPEST_BODY_MM:
+        raise RefusedError(
+            f"the regions of the mask are {depth_mm:.0f} mm deep, so they hold posterior elements; with "
+            "[segmentation] whole_vertebrae = true these are cut off"
+        )
+
+
+def _judge_names(
+    mask: GivenMask, bodies: dict[Level, Body], sacrum: npt.NDArray[np.bool_], view: SagittalView
+) -> tuple[float, tuple[str, ...]]:
+    """Confidence that the names are right, and what speaks against them."""
+    confidence, doubts = 1.0, []
+    order = [level for level in CRANIAL_TO_CAUDAL if level in bodies]
+    for above, below in pairwise(order):
+        step = bodies[below].centre_mm - bodies[above].centre_mm
+        levels = CRANIAL_TO_CAUDAL.index(below) - CRANIAL_TO_CAUDAL.index(above)
+        apart = float(np.linalg.norm(step)) / levels
+        if step[1] <= 0:
+            confidence *= 0.2
+            doubts.append(f"{below.name} does not lie below {above.name} in the mask")
+        elif not _NEAREST_MM <= apart <= _FARTHEST_MM:
+            confidence *= 0.4
+            doubts.append(f"{above.name} and {below.name} lie {apart:.0f} mm apart in the mask")
+    if mask.transitional:
+        confidence *= 0.4
+        doubts.append("the mask names a vertebra that most people have not; transitional anatomy is possible")
+    if mask.names_need_sacrum and Level.S1 not in bodies and not _rests_on(sacrum, bodies, view):
+        confidence *= 0.3
+        doubts.append("no sacrum lies below L5 in the mask, so the levels are uncertain")
+    return confidence, tuple(doubts)
+
+
+def _rests_on(sacrum: npt.NDArray[np.bool_], bodies: dict[Level, Body], view: SagittalView) -> bool:
+    """Whether the sacrum begins where it must, right below L5."""
+    if Level.L5 not in bodies or not sacrum.any():
+        return False
+    away = np.argwhere(sacrum) * np.asarray(view.grid.spacing_mm) - bodies[Level.L5].centre_mm
+    nearest = away[np.argmin(np.linalg.norm(away, axis=1))]
+    return bool(np.linalg.norm(nearest) <= _TO_SACRUM_MM and nearest[1] > 0)
+
+
+def _fluid(
+    canal: npt.NDArray[np.bool_], labels: Labels, view: SagittalView
+) -> tuple[CsfSample | None, tuple[str, ...]]:
+    if not canal.any():
+        return None, ("the mask has no spinal canal, so there is no cerebrospinal fluid to refer to",)
+    return sample_csf(canal.astype(np.float32), labels, view.signal, view.grid.spacing_mm), ()
