@@ -3,7 +3,7 @@
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import UID
+from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from dicom_templates.codes import private_scheme
 from dicom_templates.options import ReportOptions
@@ -42,6 +42,9 @@ def finish(
     # Our words adapt to the character set of the source, then its bytes are copied as they are.
     fit_to_charset(result, source)
     copy_patient_and_study(source, result, series_keywords=("BodyPartExamined",) if image else ())
+    if result.SOPClassUID == SecondaryCaptureImageStorage and not result.get("BodyPartExamined"):
+        # Without a body part a paired one is not ruled out, and the attribute must be there (PS3.3 C.7.3.1).
+        result.Laterality = ""
     result.file_meta = _file_meta(result)
 
 

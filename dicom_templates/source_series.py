@@ -77,7 +77,7 @@ def source_series(found: SeriesFindings, headers: Sequence[Dataset]) -> SourceSe
     found : SeriesFindings
         The series.
     headers : sequence of Dataset
-        Its objects without pixel data.
+        Its objects without pixel data; where the series names frames, the object of each in turn.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def source_series(found: SeriesFindings, headers: Sequence[Dataset]) -> SourceSe
         If a slice of the volume has no image.
     """
     grid = found.source.volume.grid
-    candidates = [frame for header in headers for frame in _frames(header)]
+    candidates = _candidates(headers, found.source.frames)
     positions = np.array([[float(x) for x in frame.reference.position] for frame in candidates])
     nearest = [_nearest(positions, grid.to_mm([n, 0, 0]), grid.spacing_mm[0]) for n in range(grid.shape[0])]
     first = candidates[nearest[0]]
@@ -117,20 +117,30 @@ class _Frame:
     thickness_mm: str
 
 
-def _frames(header: Dataset) -> list[_Frame]:
-    if "PerFrameFunctionalGroupsSequence" not in header:
-        return [_frame(header, None, header, header, header)]
+def _candidates(headers: Sequence[Dataset], numbers: Sequence[int]) -> list[_Frame]:
+    """List the images that slices may come from: the frames that are named, or else all there are."""
+    if numbers:
+        return [_frame_of(header, number) for header, number in zip(headers, numbers, strict=True)]
+    found = []
+    for header in headers:
+        if "PerFrameFunctionalGroupsSequence" in header:
+            count = len(header.PerFrameFunctionalGroupsSequence)
+            found += [_frame_of(header, number) for number in range(1, count + 1)]
+        else:
+            found.append(_frame(header, None, header, header, header))
+    return found
+
+
+def _frame_of(header: Dataset, number: int) -> _Frame:
     shared = header.SharedFunctionalGroupsSequence[0]
-    return [
-        _frame(
-            header,
-            number,
-            _group("PlanePositionSequence", groups, shared),
-            _group("PlaneOrientationSequence", groups, shared),
-            _group("PixelMeasuresSequence", groups, shared),
-        )
-        for number, groups in enumerate(header.PerFrameFunctionalGroupsSequence, start=1)
-    ]
+    groups = header.PerFrameFunctionalGroupsSequence[number - 1]
+    return _frame(
+        header,
+        number,
+        _group("PlanePositionSequence", groups, shared),
+        _group("PlaneOrientationSequence", groups, shared),
+        _group("PixelMeasuresSequence", groups, shared),
+    )
 
 
 def _group(keyword: str, per_frame: Dataset, shared: Dataset) -> Dataset:

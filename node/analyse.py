@@ -1,5 +1,6 @@
 """From the files of a study to its result files; the node's worker and `osteonode analyse` both run this."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -41,6 +42,10 @@ DEMONSTRATION_MODEL = Path(analysis.__file__).parent / "models" / "demonstration
 Progress = Callable[[str], None]
 
 _NOTHING_TO_ANALYSE = "no whole sagittal T1 or T2 series of the lumbar spine was found"
+_SEVERAL_STACKS = (
+    "its multi-frame objects hold several stacks that could be analysed, and a result could not tell them "
+    "apart: send each as a series of its own"
+)
 _NO_DATE = datetime(1900, 1, 1)  # noqa: DTZ001 - DICOM times are local to the site
 
 
@@ -234,10 +239,14 @@ def _decode_what_is_worth_it(
     decoded: list[SeriesInput] = []
     sources: dict[str, Sequence[Dataset]] = {}
     set_aside: list[SeriesRefusal] = []
-    for one in series:
-        identification = identify(one.facts)
+    identified = [(one, identify(one.facts)) for one in series]
+    usable = Counter(one.series_uid for one, identification in identified if identification.usable)
+    for one, identification in identified:
         if not identification.usable:
             set_aside.append(SeriesRefusal(one.series_uid, one.description, identification.reasons))
+            continue
+        if usable[one.series_uid] > 1:
+            set_aside.append(SeriesRefusal(one.series_uid, one.description, (_SEVERAL_STACKS,)))
             continue
         report_progress(f"decoding the {identification.contrast} series")
         try:

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,9 +14,9 @@ from pydicom import Dataset, config, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_rescale
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
     JPEG2000,
-    EnhancedMRImageStorage,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSNearLossless,
@@ -28,6 +28,7 @@ from analysis.domain.findings import SeriesInput
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 from node.domain.geometry import Stack, stack_slices
+from node.enhanced import MULTI_FRAME_CLASSES, frame_headers, stacks
 
 __all__ = ["SeriesHeaders", "UnreadableFile", "check_stack", "decode", "facts_of", "files_below", "scan"]
 
@@ -65,9 +66,14 @@ class SeriesHeaders:
     facts : AcquisitionFacts
         What the headers tell of the acquisition.
     paths : tuple of Path
-        One per instance, in the order of SOP Instance UIDs.
+        One per slice, in the order of SOP Instance UIDs.
     headers : tuple of Dataset
-        The same instances without their pixel data.
+        The same slices without their pixel data; for a frame of a multi-frame object, what a classic image of
+        it would tell.
+    objects : tuple of Dataset
+        The objects that the slices lie in, without pixel data; of classic images the same as `headers`.
+    frames : tuple of int
+        Number of each slice in its object, from 1; empty for classic images.
     """
 
     study_uid: str
@@ -75,12 +81,15 @@ class SeriesHeaders:
     facts: AcquisitionFacts
     paths: tuple[Path, ...]
     headers: tuple[Dataset, ...]
+    objects: tuple[Dataset, ...]
+    frames: tuple[int, ...] = ()
 
     @property
     def description(self) -> str:
         """What kind of series it is, without patient data ("MR, 15 instances")."""
         plural = "s" if len(self.paths) != 1 else ""
-        return f"{self.facts.modality or 'unknown modality'}, {len(self.paths)} instance{plural}"
+        kind = "frame" if self.frames else "instance"
+        return f"{self.facts.modality or 'unknown modality'}, {len(self.paths)} {kind}{plural}"
 
 
 def files_below(paths: Iterable[Path]) -> tuple[Path, ...]:
@@ -110,7 +119,7 @@ def scan(paths: Iterable[Path]) -> tuple[tuple[SeriesHeaders, ...], tuple[Unread
     Returns
     -------
     series : tuple of SeriesHeaders
-        By Study, then Series Instance UID.
+        By Study, then Series Instance UID. A series of multi-frame objects counts as one for every stack.
     unreadable : tuple of UnreadableFile
         Those that are no whole DICOM object.
     """
@@ -126,11 +135,30 @@ def scan(paths: Iterable[Path]) -> tuple[tuple[SeriesHeaders, ...], tuple[Unread
         else:
             key = (str(header.StudyInstanceUID), str(header.SeriesInstanceUID))
             by_series[key].setdefault(str(header.SOPInstanceUID), (path, header))
-    series = []
+    series: list[SeriesHeaders] = []
     for (study_uid, series_uid), instances in sorted(by_series.items()):
-        files, headers = zip(*(instances[uid] for uid in sorted(instances)), strict=True)
-        series.append(SeriesHeaders(study_uid, series_uid, facts_of(headers), files, headers))
+        found = [instances[uid] for uid in sorted(instances)]
+        series += _by_stack(study_uid, series_uid, found)
     return tuple(series), tuple(unreadable)
+
+
+def _by_stack(
+    study_uid: str, series_uid: str, instances: Sequence[tuple[Path, Dataset]]
+) -> Iterator[SeriesHeaders]:
+    """Keep classic images together, and sort the frames of multi-frame objects into stacks."""
+    slices: list[tuple[Path, Dataset, Dataset, int]] = []
+    plain: list[tuple[Path, Dataset]] = []
+    for path, header in instances:
+        frames = frame_headers(header) if header.SOPClassUID in MULTI_FRAME_CLASSES else ()
+        slices += [(path, frame, header, number) for number, frame in enumerate(frames, start=1)]
+        if not frames:
+            plain.append((path, header))
+    if plain:
+        paths, headers = zip(*plain, strict=True)
+        yield SeriesHeaders(study_uid, series_uid, facts_of(headers), paths, headers, headers)
+    for stack in stacks([frame for _, frame, _, _ in slices]):
+        paths, headers, objects, numbers = zip(*(slices[index] for index in stack), strict=True)
+        yield SeriesHeaders(study_uid, series_uid, facts_of(headers), paths, headers, objects, numbers)
 
 
 def _read_header(path: Path) -> Dataset:
@@ -218,17 +246,17 @@ def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
     -------
     series_input : SeriesInput
         For the analysis.
-    headers : tuple of Dataset
-        The headers in slice order, for the templates.
+    objects : tuple of Dataset
+        The object of every slice without its pixel data, in slice order, for the templates.
 
     Raises
     ------
     RefusedError
-        If the series is no classic MR, no even stack, lossy, or its pixel data are damaged.
+        If the series is no MR, no even stack, lossy, or its pixel data are damaged.
     """
     stack = check_stack(series)
     headers = tuple(series.headers[index] for index in stack.order)
-    voxels = np.stack([_voxels(series.paths[index]) for index in stack.order])
+    voxels = _voxels(series, stack.order)
     row_spacing, column_spacing = _required(headers[0], "PixelSpacing", 2)
     cosines = np.asarray(_required(headers[0], "ImageOrientationPatient", 6))
     left, posterior, superior = _required(headers[0], "ImagePositionPatient", 3)
@@ -240,40 +268,62 @@ def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
         axes=np.stack([stack.normal, cosines[3:], cosines[:3]]),
     )
     volume = Volume(voxels, grid)
-    frame = _text(headers[0], "FrameOfReferenceUID")
-    digest = _digest(series, headers, volume, frame)
-    return SeriesInput(series.series_uid, series.facts, volume, digest, frame), headers
+    frame_of_reference = _text(headers[0], "FrameOfReferenceUID")
+    frames = tuple(series.frames[index] for index in stack.order) if series.frames else ()
+    digest = _digest(series.facts, headers, frames, volume, frame_of_reference)
+    objects = tuple(series.objects[index] for index in stack.order)
+    return (
+        SeriesInput(series.series_uid, series.facts, volume, digest, frame_of_reference, frames),
+        objects,
+    )
 
 
 def _refuse_what_is_no_plain_mr(series: SeriesHeaders) -> None:
     classes = {str(header.SOPClassUID) for header in series.headers}
-    if EnhancedMRImageStorage in classes:
-        raise RefusedError("Enhanced (multi-frame) MR is not read yet; send the series as classic MR images")
-    if classes != {MRImageStorage}:
+    if not series.frames and classes & MULTI_FRAME_CLASSES:
+        raise RefusedError("the multi-frame object does not describe its frames one by one")
+    if not classes <= {MRImageStorage, *MULTI_FRAME_CLASSES}:
         raise RefusedError(f"the series is {series.facts.modality or 'of no modality'}, not MR images")
     sizes = {(header.get("Rows"), header.get("Columns")) for header in series.headers}
     if len(sizes) > 1:
         raise RefusedError("the slices differ in their number of rows and columns")
-    for header in series.headers:
+    for header in series.objects:
         syntax = header.file_meta.get("TransferSyntaxUID")
         if header.get("LossyImageCompression") == "01" or syntax in _LOSSY:
             raise RefusedError("the images were compressed with loss, which changes texture")
 
 
-def _voxels(path: Path) -> npt.NDArray[np.float32]:
-    dataset = dcmread(path)
+def _voxels(series: SeriesHeaders, order: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Decode the slices in an order, with the object of a slice read once for all its frames."""
+    opened: tuple[Path, Dataset] | None = None
+    slices = []
+    for index in order:
+        if opened is None or opened[0] != series.paths[index]:
+            opened = series.paths[index], dcmread(series.paths[index])
+        frame = series.frames[index] if series.frames else None
+        slices.append(_slice(opened[1], frame, series.headers[index]))
+    return np.stack(slices)
+
+
+def _slice(dataset: Dataset, frame: int | None, header: Dataset) -> npt.NDArray[np.float32]:
     try:
-        stored = dataset.pixel_array
+        stored = pixel_array(dataset, index=None if frame is None else frame - 1)
     except (AttributeError, EOFError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise RefusedError(
             f"the pixel data of an instance are damaged or truncated ({type(error).__name__})"
         ) from error
     if stored.ndim != 2:
         raise RefusedError("an instance holds colour or several frames, not one grey image")
-    return apply_rescale(stored, dataset).astype(np.float32)
+    return apply_rescale(stored, header).astype(np.float32)
 
 
-def _digest(series: SeriesHeaders, headers: Sequence[Dataset], volume: Volume, frame: str) -> str:
+def _digest(
+    facts: AcquisitionFacts,
+    headers: Sequence[Dataset],
+    frames: Sequence[int],
+    volume: Volume,
+    frame_of_reference: str,
+) -> str:
     """Digest what the analysis reads, not how it was encoded.
 
     A study that travelled in another transfer syntax, or was read from files that another program wrote,
@@ -282,8 +332,9 @@ def _digest(series: SeriesHeaders, headers: Sequence[Dataset], volume: Volume, f
     hasher = sha256(volume.digest().encode())
     for header in headers:
         hasher.update(str(header.SOPInstanceUID).encode())
-    hasher.update(json.dumps(asdict(series.facts), sort_keys=True).encode())
-    hasher.update(frame.encode())
+    hasher.update("".join(f" {frame}" for frame in frames).encode())
+    hasher.update(json.dumps(asdict(facts), sort_keys=True).encode())
+    hasher.update(frame_of_reference.encode())
     return hasher.hexdigest()
 
 

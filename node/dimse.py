@@ -36,8 +36,10 @@ from node.observe import quieten_libraries
 
 __all__ = ["IMAGE_CLASSES", "Peer", "associated", "contexts_for", "send_at_once", "storage_contexts"]
 
-IMAGE_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"})
-"""MR Image Storage and Enhanced MR Image Storage: what may change a result."""
+IMAGE_CLASSES = frozenset(
+    {"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4"}
+)
+"""MR, Enhanced MR and Legacy Converted Enhanced MR Image Storage: what may change a result."""
 
 _PREFERRED = (
     # As it is; then without loss; then whatever the sender has. A lossy image is stored too: the refusal of

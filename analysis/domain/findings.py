@@ -58,6 +58,8 @@ class SeriesInput:
         SHA-256 over the instances' digests in slice order: what the result cites as its input.
     frame_of_reference : str
         Frame of Reference UID; an opaque key here, empty if the header is silent.
+    frames : tuple of int
+        Number of each slice in its multi-frame object, from 1; empty where every slice is its own object.
     """
 
     series_uid: str
@@ -65,6 +67,7 @@ class SeriesInput:
     volume: Volume
     digest: str
     frame_of_reference: str = ""
+    frames: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

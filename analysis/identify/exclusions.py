@@ -89,6 +89,8 @@ def _gradient_echo(given: Clues) -> Finding | None:
     """Gradient echoes show the trabeculae's susceptibility and the phase of fat and water as well."""
     if "GR" in given.sequence:
         return Finding(Contrast.OTHER, 1.0, (f"its scanning sequence (GR) is {_GRADIENT_ECHO}",))
+    if "T2_STAR" in given.kinds:
+        return Finding(Contrast.OTHER, 1.0, ("its acquisition contrast is T2*, which is not T2",))
     if spelling := given.says(Word.T2_STAR):
         return Finding(Contrast.OTHER, 0.9, (f"its description says “{spelling}”, which is not T2",))
     return None if "SE" in given.sequence else _unnamed_gradient_echo(given)
@@ -135,7 +137,7 @@ def _fat_suppressed(given: Clues) -> Finding | None:
     if 50 <= inversion <= 350:
         reason = f"inversion at {inversion:g} ms takes the signal of fat away (STIR)"
         return Finding(Contrast.FAT_SUPPRESSED, 1.0, (reason,))
-    suppressing = {"FS", "FATSAT", "FAT_SAT", "SPIR", "SPAIR", "SSPAIR", "WE"}
+    suppressing = {"FS", "FATSAT", "FAT_SAT", "SPIR", "SPAIR", "SSPAIR", "WE", "STIR"}
     if option := min((given.options | given.kinds) & suppressing, default=None):
         reason = f"the option {option} takes the signal of fat away"
         return Finding(Contrast.FAT_SUPPRESSED, 1.0, (reason,))
@@ -149,6 +151,8 @@ def _fat_suppressed(given: Clues) -> Finding | None:
 def _fluid_suppressed(given: Clues) -> Finding | None:
     """T2 FLAIR: dark CSF is no reference, so it is no T2 to us. T1 FLAIR passes, it is judged by timing."""
     inversion, echo = known(given.facts.inversion_time_ms), known(given.facts.echo_time_ms)
+    if "FLUID_ATTENUATED" in given.kinds:
+        return Finding(Contrast.OTHER, 1.0, ("its acquisition contrast says that the CSF is taken away",))
     if inversion >= 1500:
         reason = f"inversion at {inversion:g} ms takes the signal of CSF away (FLAIR)"
         return Finding(Contrast.OTHER, 1.0, (reason,))

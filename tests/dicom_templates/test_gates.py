@@ -48,9 +48,17 @@ def measured_only() -> Case:
     return replace(case, findings=replace(case.findings, model=None, predictions=()))
 
 
+def body_part_untold() -> Case:
+    case = make_case()
+    for header in (header for headers in case.sources.values() for header in headers):
+        header.pop("BodyPartExamined", None)
+        header.Laterality = ""
+    return case
+
+
 @pytest.fixture(
     scope="module",
-    params=[english, german, comprehensive_3d, abstaining, measured_only],
+    params=[english, german, comprehensive_3d, abstaining, measured_only, body_part_untold],
     ids=lambda one: one.__name__,
 )
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
