@@ -1,5 +1,6 @@
 """The look at the headers of a study that fell quiet; in a worker process, for headers may be hostile."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,12 +22,16 @@ def examine(paths: Sequence[Path]) -> Examination:
         Its MR instances.
     """
     series, unreadable = scan(paths)
+    # A source counts the objects of a series, whatever number of frames or stacks they hold.
+    objects: dict[str, set[Path]] = defaultdict(set)
+    for headers in series:
+        objects[headers.series_uid].update(headers.paths)
     candidates = []
     others = []
     for headers in series:
         identification = identify(headers.facts)
         if identification.usable:
-            candidates.append(_candidate(headers, identification.contrast))
+            candidates.append(_candidate(headers, identification.contrast, len(objects[headers.series_uid])))
         else:
             others.append(f"{headers.description}: {identification.reasons[-1]}")
     return Examination(
@@ -36,12 +41,11 @@ def examine(paths: Sequence[Path]) -> Examination:
     )
 
 
-def _candidate(series: SeriesHeaders, contrast: Contrast) -> Candidate:
+def _candidate(series: SeriesHeaders, contrast: Contrast, count: int) -> Candidate:
     """Judge a series as far as its headers show; the analysis looks closer."""
-    count = len(series.paths)
     try:
         stack = check_stack(series)
     except RefusedError as error:
         return Candidate(series.series_uid, contrast, count, faults=error.reasons)
-    even = f"{count} slices, evenly {stack.spacing_mm:.1f} mm apart"
+    even = f"{len(series.paths)} slices, evenly {stack.spacing_mm:.1f} mm apart"
     return Candidate(series.series_uid, contrast, count, signs=(even,))

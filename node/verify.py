@@ -11,6 +11,7 @@ from pydicom.errors import InvalidDicomError
 
 from analysis.domain.findings import Refusal
 from analysis.errors import ModelRejectedError, RefusedError
+from analysis.identify import identify
 from dicom_templates.citation import Citation, presentation_of, read_citation
 from dicom_templates.comparison import differences
 from dicom_templates.options import ReportOptions
@@ -176,7 +177,8 @@ def _model(citation: Citation, configuration: Configuration) -> Check:
 
 
 def _inputs(citation: Citation, series: Sequence[SeriesHeaders]) -> Iterator[Check]:
-    at_hand = {one.series_uid: one for one in series}
+    # Of the stacks of a multi-frame series the one that is analysed is the input.
+    at_hand = {one.series_uid: one for one in sorted(series, key=lambda one: identify(one.facts).usable)}
     if not citation.inputs:
         yield Check("inputs", Verdict.DIFFERENT, ("the report cites none",))
     for series_uid, digest in citation.inputs.items():

@@ -299,9 +299,17 @@ def test_a_converted_legacy_object_is_read_too(stored: Callable[..., list[Path]]
 
 
 def test_the_listener_judges_frames_as_it_judges_images(stored: Callable[..., list[Path]]) -> None:
-    found = examine(stored(enhanced_mr(classic(T1), uid=UID)))
-    assert found.whole == {Contrast.T1}
+    (whole,) = examine(stored(enhanced_mr(classic(T1), uid=UID))).candidates
+    assert (whole.contrast, whole.images, whole.faults) == (Contrast.T1, 1, ())
+    assert whole.signs == ("6 slices, evenly 4.4 mm apart",)
     images = classic(T1)
-    broken = examine(stored(enhanced_mr(images[:2] + images[3:], uid=UID)))
-    assert not broken.whole
-    assert "a slice is missing" in broken.broken[0]
+    (broken,) = examine(stored(enhanced_mr(images[:2] + images[3:], uid=UID))).candidates
+    assert "a slice is missing" in broken.faults[0]
+
+
+def test_all_objects_of_a_series_are_counted_whichever_stack_is_read(
+    stored: Callable[..., list[Path]],
+) -> None:
+    echoes = enhanced_mr(classic(PD), uid=f"{UID}.1"), enhanced_mr(classic(T2, seed=2), uid=f"{UID}.2")
+    (candidate,) = examine(stored(*echoes)).candidates
+    assert (candidate.contrast, candidate.images) == (Contrast.T2, 2)
