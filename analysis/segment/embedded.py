@@ -134,7 +134,7 @@ def _anatomy(probabilities: Floats, view: SagittalView) -> _Anatomy:
         for level, body in bodies.items()
         if level is not Level.S1
     }
-    bone = restrain(bone, owner, solids, spacing)
+    bone = restrain(bone, owner, solids, view.slices, spacing)
     instances = np.where(bone > 0.5, owner, 0).astype(np.int32)
     shapes = {
         level: measure_shape(instances == body.number, upwards(level, bodies), spacing)
