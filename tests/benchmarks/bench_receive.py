@@ -30,18 +30,20 @@ NODE = """
 import sys
 from dataclasses import replace
 from pathlib import Path
+from node.app import Node
 from node.config import AssemblySettings, default
-from tests.node.nodes import quick_node
 if __name__ == "__main__":
     base = default()
-    # Nothing settles while it is measured: what is compared is receiving.
-    with quick_node(replace(
+    configuration = replace(
         base,
         node=replace(base.node, port=int(sys.argv[2])),
         storage=replace(base.storage, directory=Path(sys.argv[1])),
+        # Nothing settles while it is measured: what is compared is receiving.
         assembly=AssemblySettings(quiet_s=3600),
         destinations=(),
-    )):
+    )
+    analyses = "tests.node.analyses"
+    with Node(configuration, analyse_study=f"{analyses}:report", examine_study=f"{analyses}:examine_as_pair"):
         print("up", flush=True)
         sys.stdin.read()
 """
