@@ -13,6 +13,7 @@ from node.ports import Clock, InstanceStore, Store
 __all__ = ["CONFLICT", "Ledger"]
 
 _GROUP = 64
+_MOMENT_S = 0.002
 CONFLICT = "an instance with this UID and other bytes is already stored"
 
 
@@ -44,7 +45,6 @@ class Ledger:
         self._instance_store = instance_store
         self._clock = clock
         self._patience = patience
-        self._unsealed: list[str] = []
         self._in_doubt: list[str] = []
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
@@ -68,18 +68,31 @@ class Ledger:
         return entry.outcome.result()
 
     def _run(self) -> None:
-        while (entry := self._queue.get()) is not None:
-            group = [entry]
-            last = False
-            while len(group) < _GROUP and not self._queue.empty() and not last:
-                following = self._queue.get()
-                if following is None:
-                    last = True
-                else:
-                    group.append(following)
+        group: list[_Entry] = []
+        while (first := self._queue.get()) is not None:
+            group, last = self._gather(first, expected=len(group))
             self._settle(group)
             if last:
                 return
+
+    def _gather(self, first: _Entry, expected: int) -> tuple[list[_Entry], bool]:
+        """Collect what is there, and wait a moment for as many as came the last time.
+
+        Each association has one instance under way. Those that were answered together come back nearly
+        together; one that is alone is not kept waiting for company.
+        """
+        group = [first]
+        while len(group) < _GROUP:
+            try:
+                entry = (
+                    self._queue.get(timeout=_MOMENT_S) if len(group) < expected else self._queue.get_nowait()
+                )
+            except queue.Empty:
+                return group, False
+            if entry is None:
+                return group, True
+            group.append(entry)
+        return group, False
 
     def _settle(self, group: Sequence[_Entry]) -> None:
         try:
@@ -118,13 +131,13 @@ class Ledger:
     def _make_durable(self, entries: Sequence[_Entry]) -> None:
         """Sync files, names and rows, all at once; on return everything survives a power cut.
 
-        Should the power fail before, any of them may be there without the others. That is why a row is sealed
-        only later, with the next group: `reconcile` holds the files of unsealed rows against their digests.
+        Should the power fail before, any of them may be there without the others: `reconcile` holds the files
+        of the last group against their digests.
         """
         arrivals = [entry.arrival for entry in entries]
 
         def enter_rows() -> None:
-            self._store.record_arrivals(arrivals, self._clock.now(), self._patience, sealed=self._unsealed)
+            self._store.record_arrivals(arrivals, self._clock.now(), self._patience)
 
         sop_uids = [arrival.instance.sop_uid for arrival in arrivals]
         try:
@@ -136,7 +149,6 @@ class Ledger:
             # entered they are taken back, so that no sender is told of a duplicate without a file.
             self._in_doubt = sop_uids
             raise
-        self._unsealed = sop_uids
 
     def _put_aside(self, entry: _Entry) -> None:
         name = self._instance_store.quarantine(entry.staged)

@@ -159,17 +159,10 @@ class Store(Outbox, Transfers, Protocol):
         """Return the SHA-256 of those instances that are stored already."""
         ...
 
-    def record_arrivals(
-        self,
-        arrivals: Sequence[Arrival],
-        now: datetime,
-        patience: Patience,
-        sealed: Iterable[str] = (),
-    ) -> None:
-        """Note new instances, and open their studies again where they matter.
+    def record_arrivals(self, arrivals: Sequence[Arrival], now: datetime, patience: Patience) -> None:
+        """Note a group of new instances, and open their studies again where they matter.
 
-        The files of the new ones may still be on their way to disk; those of `sealed`, noted earlier, are
-        there.
+        Their files may still be on their way to disk; those of every earlier group are there.
         """
         ...
 

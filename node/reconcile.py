@@ -48,7 +48,7 @@ def reconcile(
     store: SqlStore, instance_store: DiskInstanceStore, ledger: Ledger, clock: Clock, log: Log
 ) -> Reconciliation:
     """Mend what a sudden end left; call it before anything else runs on this storage."""
-    half_written = instance_store.clear_incoming() + _check_unsealed(store, instance_store)
+    half_written = instance_store.clear_incoming() + _check_last_group(store, instance_store)
     freed = store.release_leases(clock.now())
     expected = {instance_store.path(instance) for instance in store.all_instances()}
     there = set(instance_store.files())
@@ -65,17 +65,17 @@ def reconcile(
     return found
 
 
-def _check_unsealed(store: SqlStore, instance_store: DiskInstanceStore) -> int:
+def _check_last_group(store: SqlStore, instance_store: DiskInstanceStore) -> int:
     """Hold the files of the last group against its rows; return how many did not reach the disk.
 
     Their sender was told of success only after both were synced, so what is not whole was promised to nobody.
     """
-    unsealed = store.unsealed_instances()
-    lost = [instance for instance in unsealed if not _is_whole(instance_store.path(instance), instance)]
+    lost = [
+        instance for instance in store.last_group() if not _is_whole(instance_store.path(instance), instance)
+    ]
     for instance in lost:
         instance_store.path(instance).unlink(missing_ok=True)
     store.withdraw_arrivals([instance.sop_uid for instance in lost])
-    store.seal([instance.sop_uid for instance in unsealed])
     return len(lost)
 
 

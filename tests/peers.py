@@ -20,6 +20,7 @@ __all__ = [
     "StoreScp",
     "build_loopback_shim",
     "free_port",
+    "missing",
     "program",
     "run",
     "shared_data",
@@ -40,7 +41,7 @@ def program(name: str, package: str) -> Path:
     """
     found = shutil.which(name, path="/usr/bin:/usr/sbin:/usr/local/bin")
     if found is None:
-        _missing(f"{name} is not installed (apt-get install {package})")
+        missing(f"{name} is not installed (apt-get install {package})")
     return Path(found or "")
 
 
@@ -94,7 +95,7 @@ def build_loopback_shim(folder: Path) -> Path:
     return library
 
 
-def _missing(reason: str) -> None:
+def missing(reason: str) -> None:
     if REQUIRED:
         pytest.fail(reason)
     pytest.skip(reason)

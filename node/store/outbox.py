@@ -110,7 +110,7 @@ class SqlOutbox:
                 .where(t.deliveries.c.id == delivery.identifier, t.deliveries.c.lease_token == batch.token)
                 .values(
                     state=state, status=status, reason=reason, changed_at=now,
-                    attempts=t.deliveries.c.attempts + (state is not DeliveryState.SENT),
+                    attempts=t.deliveries.c.attempts + int(state is not DeliveryState.SENT),
                     not_before=not_before or now, lease_token=None, lease_until=None,
                 )
             )  # fmt: skip

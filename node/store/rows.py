@@ -27,10 +27,14 @@ _INSTANCE_FIELDS = tuple(field.name for field in fields(Instance))
 _QUARANTINE_FIELDS = tuple(field.name for field in fields(QuarantineEntry))
 
 
-def instance_row(arrival: Arrival, now: datetime) -> dict[str, Any]:
+def instance_row(arrival: Arrival, now: datetime, group: int) -> dict[str, Any]:
     """Row of an instance that arrived."""
     row = {name: getattr(arrival.instance, name) for name in _INSTANCE_FIELDS}
-    return row | {"calling_ae": arrival.calling_ae, "host": arrival.host, "received_at": now, "sealed": False}
+    return (
+        row
+        | {"calling_ae": arrival.calling_ae, "host": arrival.host, "received_at": now}
+        | {"arrival_group": group}
+    )
 
 
 def instance_of(row: Row[Any]) -> Instance:

@@ -5,115 +5,67 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 
 from dicom_templates.options import Predecessor
-from node.domain.assembly import Patience
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
-    Arrival,
     HistoryEntry,
     Instance,
     NewResult,
-    QuarantineEntry,
     Study,
     StudyLease,
 )
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
+from node.store.intake import SqlIntake
 from node.store.outbox import SqlOutbox
 from node.store.rows import (
     history_of,
     instance_of,
-    instance_row,
-    quarantine_of,
-    quarantine_row,
     study_of,
 )
+from node.store.schema import prepare
 from node.store.steps import (
     count_open,
     find,
     for_update,
     held,
     move,
-    note_arrivals,
     put_delivery,
     put_results,
     withdraw,
 )
-from node.store.transfers import SqlTransfers, note_transfers
+from node.store.transfers import SqlTransfers
 
 __all__ = ["SqlStore"]
 
 
-class SqlStore(SqlOutbox, SqlTransfers):
+class SqlStore(SqlIntake, SqlOutbox, SqlTransfers):
     """The `Store` port over SQLAlchemy.
 
     Parameters
     ----------
     url : str
         SQLAlchemy URL; SQLite and PostgreSQL are meant.
+
+    Raises
+    ------
+    PermanentError
+        If there is no such database, or it holds tables of another version.
     """
 
     def __init__(self, url: str) -> None:
         super().__init__(t.open_engine(url))
-        t.metadata.create_all(self._engine)
+        try:
+            prepare(self._engine)
+        except BaseException:
+            self._engine.dispose()
+            raise
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
-
-    def known_digests(self, sop_uids: Iterable[str]) -> dict[str, str]:
-        """See `node.ports.Store`."""
-        wanted = select(t.instances.c.sop_uid, t.instances.c.sha256).where(
-            t.instances.c.sop_uid.in_(list(sop_uids))
-        )
-        with t.reading(self._engine) as connection:
-            return {row.sop_uid: row.sha256 for row in connection.execute(wanted)}
-
-    def record_arrivals(
-        self, arrivals: Sequence[Arrival], now: datetime, patience: Patience, sealed: Iterable[str] = ()
-    ) -> None:
-        """See `node.ports.Store`."""
-        with t.writing(self._engine) as connection:
-            _seal(connection, sealed)
-            connection.execute(
-                insert(t.instances),
-                [instance_row(arrival, now) for arrival in arrivals],
-            )
-            note_transfers(connection, arrivals)
-            for study_uid in dict.fromkeys(arrival.instance.study_uid for arrival in arrivals):
-                count = sum(
-                    arrival.matters for arrival in arrivals if arrival.instance.study_uid == study_uid
-                )
-                note_arrivals(connection, study_uid, count, now, patience)
-
-    def withdraw_arrivals(self, sop_uids: Iterable[str]) -> None:
-        """See `node.ports.Store`."""
-        with t.writing(self._engine) as connection:
-            connection.execute(delete(t.instances).where(t.instances.c.sop_uid.in_(list(sop_uids))))
-
-    def unsealed_instances(self) -> tuple[Instance, ...]:
-        """Return the instances whose files may not have reached the disk before the last process ended."""
-        unsealed = select(t.instances).where(~t.instances.c.sealed).order_by(t.instances.c.sop_uid)
-        with t.reading(self._engine) as connection:
-            return tuple(instance_of(row) for row in connection.execute(unsealed))
-
-    def seal(self, sop_uids: Iterable[str]) -> None:
-        """Note that the files of these instances are on disk, whole."""
-        with t.writing(self._engine) as connection:
-            _seal(connection, sop_uids)
-
-    def record_quarantine(self, entry: QuarantineEntry) -> None:
-        """See `node.ports.Store`."""
-        with t.writing(self._engine) as connection:
-            connection.execute(insert(t.quarantine).values(quarantine_row(entry)))
-
-    def quarantine(self, limit: int = 100) -> tuple[QuarantineEntry, ...]:
-        """Return what was put aside last."""
-        latest = select(t.quarantine).order_by(t.quarantine.c.at.desc()).limit(limit)
-        with t.reading(self._engine) as connection:
-            return tuple(quarantine_of(row) for row in connection.execute(latest))
 
     def instances(self, study_uid: str) -> tuple[Instance, ...]:
         """See `node.ports.Store`."""
@@ -301,9 +253,3 @@ class SqlStore(SqlOutbox, SqlTransfers):
                 .values(state=DeliveryState.WAITING, lease_token=None, lease_until=None, not_before=now)
             )
             return len(studies) + sending.rowcount
-
-
-def _seal(connection: Connection, sop_uids: Iterable[str]) -> None:
-    on_disk = list(sop_uids)
-    if on_disk:
-        connection.execute(update(t.instances).where(t.instances.c.sop_uid.in_(on_disk)).values(sealed=True))

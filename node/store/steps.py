@@ -10,13 +10,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from dicom_templates.options import Predecessor
-from node.domain.assembly import Patience
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import NewResult, Study, StudyLease
-from node.domain.study import StudyEvent, StudyState, next_state
+from node.domain.study import StudyEvent, next_state
 from node.errors import LeaseLostError
 from node.store import tables as t
 from node.store.rows import study_of
@@ -29,7 +28,6 @@ __all__ = [
     "held",
     "how_deliveries_ended",
     "move",
-    "note_arrivals",
     "put_delivery",
     "put_results",
     "withdraw",
@@ -47,6 +45,9 @@ DELIVERIES = select(
 ).join(t.results, t.results.c.sop_uid == t.deliveries.c.sop_uid)
 """Deliveries with what they deliver."""
 
+_STUDY = select(t.studies).where(t.studies.c.study_uid == bindparam("study_uid"))
+_STUDY_LOCKED = _STUDY.with_for_update()
+
 
 def for_update(query: Select[Any]) -> Select[Any]:
     """Lock the rows that a query finds."""
@@ -54,52 +55,11 @@ def for_update(query: Select[Any]) -> Select[Any]:
     return query.with_for_update(skip_locked=True)
 
 
-def note_arrivals(
-    connection: Connection, study_uid: str, count: int, now: datetime, patience: Patience
-) -> None:
-    """Open the study of new instances; those that do not count only found it."""
-    study = find(connection, study_uid)
-    if study is None:
-        _found(connection, study_uid, count, now, patience)
-        return
-    values: dict[str, Any] = {"last_arrival": now}
-    if count and study.state is StudyState.DELIVERING:
-        withdraw(connection, study_uid, "more images came before it was sent", now)
-    if count and study.state is not StudyState.RECEIVING:
-        study = move(
-            connection, study, StudyEvent.ARRIVED, now, reason=f"more images came while it was {study.state}"
-        )
-        # The wait for the other sequence begins anew: the latecomer may itself be one of a pair.
-        values["wait_until"] = now + patience.wait
-    if study.state is StudyState.RECEIVING:
-        values["deadline"] = now + patience.quiet
-    values["revision"] = study.revision + count
-    connection.execute(update(t.studies).where(t.studies.c.study_uid == study_uid).values(values))
-
-
-def _found(connection: Connection, study_uid: str, count: int, now: datetime, patience: Patience) -> None:
-    """Begin a study with its first instances."""
-    study = {"study_uid": study_uid, "state": StudyState.RECEIVING, "revision": max(count, 1), "reason": ""}
-    begun = {
-        "changed_at": now,
-        "first_arrival": now,
-        "last_arrival": now,
-        "deadline": now + patience.quiet,
-        "wait_until": now + patience.wait,
-        "attempts": 0,
-        "summary": "{}",
-    }
-    connection.execute(insert(t.studies).values(study | begun))
-    connection.execute(insert(t.history).values(study | {"at": now, "event": StudyEvent.ARRIVED}))
-
-
 def find(connection: Connection, study_uid: str) -> Study | None:
     """Return a study, or None."""
     # Locked where the database can: what is read here is decided upon and written in the same transaction.
-    query = select(t.studies).where(t.studies.c.study_uid == study_uid)
-    if not connection.get_execution_options().get("reading"):
-        query = query.with_for_update()
-    row = connection.execute(query).first()
+    reading = connection.get_execution_options().get("reading")
+    row = connection.execute(_STUDY if reading else _STUDY_LOCKED, {"study_uid": study_uid}).first()
     return None if row is None else study_of(row)
 
 

@@ -25,6 +25,9 @@ from sqlalchemy import (
     create_engine,
     event,
 )
+from sqlalchemy.exc import ArgumentError
+
+from node.errors import PermanentError
 
 __all__ = [
     "deliveries",
@@ -74,8 +77,9 @@ instances = Table(
     Column("calling_ae", String(16), nullable=False),
     Column("host", String(64), nullable=False),
     Column("received_at", _Moment, nullable=False),
-    # False while its file may not have reached the disk yet; after a power cut such a file is looked at.
-    Column("sealed", Boolean, nullable=False, index=True),
+    # One number for each group that was synced together. When the power fails, only files of the last group
+    # may be missing or in parts: a group begins after the one before it is on disk.
+    Column("arrival_group", BigInteger, nullable=False, index=True),
 )
 
 # A row is there from the first instance of a series over an association until that ends in order.
@@ -174,8 +178,29 @@ quarantine = Table(
 
 
 def open_engine(url: str) -> Engine:
-    """Connect to the database of a URL, with the guarantees the store relies on."""
-    engine = create_engine(url)
+    """Connect to the database of a URL, with the guarantees the store relies on.
+
+    Raises
+    ------
+    PermanentError
+        If the URL is none, or its driver is not installed.
+    """
+    try:
+        # Pinged before use: a database server that was restarted costs no study an attempt.
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except (ArgumentError, ImportError) as error:
+        raise PermanentError(
+            "[store] url must be sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE; the latter needs "
+            f"the extra `postgresql` ({type(error).__name__})"
+        ) from error
+    if engine.dialect.name == "postgresql":
+
+        @event.listens_for(engine, "connect")
+        def insist(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
+            # As FULL below, whatever the server's own configuration says.
+            connection.execute("SET SESSION synchronous_commit TO on")
+            connection.commit()
+
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, and_, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, insert, select, update
 
 from node.domain.records import Arrival, Transfer
 from node.domain.study import StudyEvent, StudyState
@@ -12,6 +12,10 @@ from node.store.steps import find, move
 
 __all__ = ["SqlTransfers", "note_transfers"]
 
+_NAMES = ("association", "series_uid", "study_uid")
+_BROUGHT = select(*(t.transfers.c[name] for name in _NAMES)).where(
+    t.transfers.c.association.in_(bindparam("associations", expanding=True))
+)
 _AGAIN = "a series that was cut off was sent again"
 
 
@@ -22,12 +26,10 @@ def note_transfers(connection: Connection, arrivals: Sequence[Arrival]) -> None:
         for arrival in arrivals
         if arrival.association
     }
-    columns = (t.transfers.c.association, t.transfers.c.series_uid, t.transfers.c.study_uid)
-    known = connection.execute(select(*columns).where(tuple_(*columns).in_(sorted(keys)))).all()
-    new = sorted(keys - {tuple(row) for row in known})
+    there = connection.execute(_BROUGHT, {"associations": sorted({association for association, *_ in keys})})
+    new = sorted(keys - {tuple(row) for row in there})
     if new:
-        names = [column.name for column in columns]
-        connection.execute(insert(t.transfers), [dict(zip(names, key, strict=True)) for key in new])
+        connection.execute(insert(t.transfers), [dict(zip(_NAMES, key, strict=True)) for key in new])
 
 
 class SqlTransfers:

@@ -1,6 +1,8 @@
 """The store against a model: whatever happens in whatever order, it tells what a dictionary would."""
 
 # ruff: noqa: D102 - the rules of the state machine are named by what happens
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -19,15 +21,18 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     rule,
+    run_state_machine_as_test,
 )
+from sqlalchemy import create_engine, text
 
 from node.domain.assembly import Patience
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import Arrival, DeliveryBatch, Instance, NewResult, QuarantineEntry, StudyLease
 from node.domain.results import ResultKind
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
-from node.errors import LeaseLostError
+from node.errors import LeaseLostError, PermanentError
 from node.store import SqlStore
+from tests.postgres import Postgres, running_postgres
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE = Patience(quiet=timedelta(seconds=5), wait=timedelta(minutes=10))
@@ -64,9 +69,24 @@ def results_of(study: str, revision: int) -> list[NewResult]:
     ]
 
 
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peers)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name an empty database; every test of this contract runs on each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqlStore]:
-    opened = SqlStore(f"sqlite:///{tmp_path / 'store.db'}")
+def store(url: str) -> Iterator[SqlStore]:
+    opened = SqlStore(url)
     yield opened
     opened.close()
 
@@ -172,8 +192,7 @@ def test_what_was_put_aside_is_remembered(store: SqlStore) -> None:
     assert store.quarantine() == (entry,)
 
 
-def test_everything_is_there_after_the_store_is_opened_again(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
+def test_everything_is_there_after_the_store_is_opened_again(url: str) -> None:
     first = SqlStore(url)
     ready(first)
     lease = first.lease_study("a", START, START + LEASE)
@@ -206,6 +225,119 @@ def test_two_workers_never_lease_one_study(store: SqlStore) -> None:
     assert sorted(taken) == sorted(studies)
 
 
+LEASE_ALL = """
+import sys
+import time
+from tests.node.test_store import LEASE, START, SqlStore
+store = SqlStore(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+while lease := store.lease_study(sys.argv[2], START, START + LEASE):
+    print(lease.study_uid, flush=True)
+    time.sleep(0.02)  # as work would, so that the other gets its turn on a machine with one free core
+"""
+
+
+def test_two_processes_share_the_studies_without_leasing_one_twice(store: SqlStore, url: str) -> None:
+    studies = [f"1.{number}" for number in range(20)]
+    for study in studies:
+        ready(store, study)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", LEASE_ALL, url, owner],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for owner in "ab"
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:  # both are up: now they race
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    taken = [process.communicate()[0].split() for process in processes]
+    assert sorted(taken[0] + taken[1]) == sorted(studies)
+    assert all(taken), "one process took them all; the test says nothing"
+
+
+def test_what_was_noted_last_may_not_be_on_disk_and_can_be_taken_back(store: SqlStore) -> None:
+    store.record_arrivals([arrival("1.1", 1), arrival("1.2", 2)], START, PATIENCE)
+    store.record_arrivals([arrival("1.1", 3)], START, PATIENCE)
+    (last,) = store.last_group()
+    assert last.sop_uid == "1.1.1.3"
+    store.withdraw_arrivals([last.sop_uid])
+    assert {instance.sop_uid for instance in store.all_instances()} == {"1.1.1.1", "1.2.1.2"}
+    assert not store.known_digests([last.sop_uid])
+
+
+def test_groups_are_counted_on_after_a_restart(url: str) -> None:
+    for number in range(3):
+        store = SqlStore(url)
+        store.record_arrivals([arrival("1.1", number)], START, PATIENCE)
+        assert [instance.sop_uid for instance in store.last_group()] == [f"1.1.1.{number}"]
+        store.close()
+
+
+def test_a_database_of_another_version_is_refused_in_words(url: str) -> None:
+    SqlStore(url).close()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE schema_version SET version = 99"))
+    with pytest.raises(PermanentError, match=r"version 99.*works with version"):
+        SqlStore(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE schema_version"))
+    engine.dispose()
+    with pytest.raises(PermanentError, match="version 0"):
+        SqlStore(url)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "sqlite:////nowhere/at/all.db",
+        "postgresql+psycopg://planted-user@/nowhere?host=/nowhere",
+        "no url",
+        "oracle://planted-user@x/y",
+    ],
+)
+def test_a_database_that_is_not_there_is_told_in_words_without_its_url(wrong: str) -> None:
+    with pytest.raises(PermanentError, match=r"\[store\] url") as caught:
+        SqlStore(wrong)
+    assert "planted" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "letter.db").write_text("Dear colleague, " * 100)
+    with pytest.raises(PermanentError, match="no database of ours"):
+        SqlStore(f"sqlite:///{tmp_path / 'letter.db'}")
+
+
+def test_sqlite_answers_only_after_a_sync(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path / 'store.db'}")
+    with store._engine.connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
+    store.close()
+
+
+@pytest.mark.peers
+def test_postgresql_answers_only_after_a_sync_whatever_its_configuration_says(postgres: Postgres) -> None:
+    url = postgres.new_database()
+    engine = create_engine(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        name = connection.execute(text("SELECT current_database()")).scalar()
+        connection.execute(text(f"ALTER DATABASE {name} SET synchronous_commit TO off"))
+    engine.dispose()
+    store = SqlStore(url)
+    with store._engine.connect() as connection:
+        assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"
+    store.close()
+
+
 @dataclass
 class ModelStudy:
     """What the store should tell of a study."""
@@ -230,10 +362,16 @@ class StoreAgainstModel(RuleBasedStateMachine):
     leases = Bundle("leases")
     batches = Bundle("batches")
 
+    @staticmethod
+    def new_url(folder: str) -> str:
+        return f"sqlite:///{folder}/store.db"
+
     @initialize()
     def open(self) -> None:
-        self.folder = TemporaryDirectory()
-        self.url = f"sqlite:///{self.folder.name}/store.db"
+        # In memory where the system has such a folder: thousands of syncs would test nothing here.
+        memory = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
+        self.folder = TemporaryDirectory(dir=memory if Path(memory).is_dir() else None)
+        self.url = self.new_url(self.folder.name)
         self.store = SqlStore(self.url)
         self.model = Model()
         self.now = START
@@ -403,3 +541,14 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
 TestStoreAgainstModel = StoreAgainstModel.TestCase
 TestStoreAgainstModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+@pytest.mark.peers
+def test_postgresql_against_the_model(postgres: Postgres) -> None:
+    class OnPostgres(StoreAgainstModel):
+        @staticmethod
+        def new_url(folder: str) -> str:
+            del folder
+            return postgres.new_database()
+
+    run_state_machine_as_test(OnPostgres, settings=settings(max_examples=10, stateful_step_count=20))

@@ -1,0 +1,137 @@
+"""The door of the store: new instances, with all that each of them costs.
+
+Statements are built once, here: building them costs more than running them, and this is the one place where
+that counts, since every image that comes in passes it.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
+
+from node.domain.assembly import Patience
+from node.domain.records import Arrival, Instance, QuarantineEntry
+from node.domain.study import StudyEvent, StudyState
+from node.store import tables as t
+from node.store.rows import instance_of, instance_row, quarantine_of, quarantine_row
+from node.store.steps import find, move, withdraw
+from node.store.transfers import note_transfers
+
+__all__ = ["SqlIntake"]
+
+_THESE = t.instances.c.sop_uid.in_(bindparam("these", expanding=True))
+_KNOWN = select(t.instances.c.sop_uid, t.instances.c.sha256).where(_THESE)
+_LAST_GROUP = select(func.max(t.instances.c.arrival_group))
+_WITHDRAW = delete(t.instances).where(_THESE)
+_NEW_INSTANCES = insert(t.instances)
+_NEW_STUDY = insert(t.studies)
+_NEW_STEP = insert(t.history)
+_MORE_CAME = (
+    update(t.studies)
+    .where(t.studies.c.study_uid == bindparam("study"))
+    .values({name: bindparam(name) for name in ("last_arrival", "deadline", "wait_until", "revision")})
+)
+
+
+class SqlIntake:
+    """The part of the `Store` port that takes instances in.
+
+    Parameters
+    ----------
+    engine : Engine
+        The database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._group: int | None = None
+
+    def known_digests(self, sop_uids: Iterable[str]) -> dict[str, str]:
+        """See `node.ports.Store`."""
+        with t.reading(self._engine) as connection:
+            found = connection.execute(_KNOWN, {"these": list(sop_uids)})
+            return {row.sop_uid: row.sha256 for row in found}
+
+    def record_arrivals(self, arrivals: Sequence[Arrival], now: datetime, patience: Patience) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            if self._group is None:
+                self._group = connection.execute(_LAST_GROUP).scalar() or 0
+            # Counted on even where this transaction fails: what it may have left behind is withdrawn.
+            self._group += 1
+            rows = [instance_row(arrival, now, self._group) for arrival in arrivals]
+            connection.execute(_NEW_INSTANCES, rows)
+            note_transfers(connection, arrivals)
+            for study_uid in dict.fromkeys(arrival.instance.study_uid for arrival in arrivals):
+                count = sum(
+                    arrival.matters for arrival in arrivals if arrival.instance.study_uid == study_uid
+                )
+                _note_arrivals(connection, study_uid, count, now, patience)
+
+    def withdraw_arrivals(self, sop_uids: Iterable[str]) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            connection.execute(_WITHDRAW, {"these": list(sop_uids)})
+
+    def last_group(self) -> tuple[Instance, ...]:
+        """Return the instances whose files may not have reached the disk before the last process ended."""
+        last = select(t.instances).where(t.instances.c.arrival_group == _LAST_GROUP.scalar_subquery())
+        with t.reading(self._engine) as connection:
+            return tuple(instance_of(row) for row in connection.execute(last))
+
+    def record_quarantine(self, entry: QuarantineEntry) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            connection.execute(insert(t.quarantine).values(quarantine_row(entry)))
+
+    def quarantine(self, limit: int = 100) -> tuple[QuarantineEntry, ...]:
+        """Return what was put aside last."""
+        latest = select(t.quarantine).order_by(t.quarantine.c.at.desc()).limit(limit)
+        with t.reading(self._engine) as connection:
+            return tuple(quarantine_of(row) for row in connection.execute(latest))
+
+
+def _note_arrivals(
+    connection: Connection, study_uid: str, count: int, now: datetime, patience: Patience
+) -> None:
+    """Open the study of new instances; those that do not count only found it."""
+    study = find(connection, study_uid)
+    if study is None:
+        _found(connection, study_uid, count, now, patience)
+        return
+    wait_until = study.wait_until
+    if count and study.state is StudyState.DELIVERING:
+        withdraw(connection, study_uid, "more images came before it was sent", now)
+    if count and study.state is not StudyState.RECEIVING:
+        study = move(
+            connection, study, StudyEvent.ARRIVED, now, reason=f"more images came while it was {study.state}"
+        )
+        # The wait for the other sequence begins anew: the latecomer may itself be one of a pair.
+        wait_until = now + patience.wait
+    deadline = now + patience.quiet if study.state is StudyState.RECEIVING else study.deadline
+    connection.execute(
+        _MORE_CAME,
+        {
+            "study": study_uid,
+            "last_arrival": now,
+            "deadline": deadline,
+            "wait_until": wait_until,
+            "revision": study.revision + count,
+        },
+    )
+
+
+def _found(connection: Connection, study_uid: str, count: int, now: datetime, patience: Patience) -> None:
+    """Begin a study with its first instances."""
+    study = {"study_uid": study_uid, "state": StudyState.RECEIVING, "revision": max(count, 1), "reason": ""}
+    begun = {
+        "changed_at": now,
+        "first_arrival": now,
+        "last_arrival": now,
+        "deadline": now + patience.quiet,
+        "wait_until": now + patience.wait,
+        "attempts": 0,
+        "summary": "{}",
+    }
+    connection.execute(_NEW_STUDY, study | begun)
+    connection.execute(_NEW_STEP, study | {"at": now, "event": StudyEvent.ARRIVED})

@@ -1,0 +1,108 @@
+"""A PostgreSQL server of the tests' own, from Debian's package; only a socket in its folder leads to it."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from tests.peers import missing
+
+__all__ = ["Postgres", "running_postgres"]
+
+_USER = "osteonode"
+
+
+@dataclass(slots=True)
+class Postgres:
+    """A running server.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds its socket.
+    """
+
+    folder: Path
+    _numbers: "Iterator[int]" = field(default_factory=lambda: count(1))
+
+    def new_database(self) -> str:
+        """Create an empty database and return its URL."""
+        import psycopg
+
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(host=str(self.folder), user=_USER, dbname="postgres", autocommit=True) as server:
+            server.execute(f"CREATE DATABASE {name}")
+        return f"postgresql+psycopg://{_USER}@/{name}?host={self.folder}"
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """Start a server that nobody else can reach, and stop it at the end."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs:
+        missing("PostgreSQL is not installed (apt-get install postgresql)")
+    # Not below pytest's own folder: only its owner may enter that, and the server refuses to run as root.
+    folder = Path(tempfile.mkdtemp(prefix="osteonode-postgres-"))
+    account = _account(folder)
+    data = folder / "data"
+    try:
+        initdb: list[str | Path] = [
+            programs[-1] / "initdb",
+            "--auth=trust",
+            "--no-sync",
+            "-U",
+            _USER,
+            "-D",
+            data,
+        ]
+        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **account)
+        # -F: no syncs, for speed; what survives a power cut is PostgreSQL's own business.
+        command: list[str | Path] = [
+            programs[-1] / "postgres",
+            "-F",
+            "-D",
+            data,
+            "-k",
+            folder,
+            "-c",
+            "listen_addresses=",
+        ]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(command, stdout=log, stderr=log, **account)
+        try:
+            _wait_until_up(folder)
+            yield Postgres(folder)
+        finally:
+            server.terminate()
+            server.wait(30)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _account(folder: Path) -> dict[str, Any]:
+    """Choose whom the server runs as, and give the folder to it."""
+    if os.geteuid() != 0:
+        return {}
+    shutil.chown(folder, "postgres", "postgres")
+    return {"user": "postgres", "group": "postgres", "extra_groups": [], "cwd": folder}
+
+
+def _wait_until_up(folder: Path, seconds: float = 60) -> None:
+    import psycopg
+
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            psycopg.connect(host=str(folder), user=_USER, dbname="postgres").close()
+        except psycopg.OperationalError:
+            assert time.monotonic() < give_up, (folder / "log").read_text()
+            time.sleep(0.1)
+        else:
+            return
