@@ -9,10 +9,12 @@ from typing import IO, Self
 from uuid import uuid4
 
 from node.assemble import Assembler
+from node.audit import AuditTrail
 from node.clock import SystemClock
 from node.config import Configuration
 from node.deliver import Courier
 from node.domain.assembly import Examination, Patience
+from node.domain.audit import application_started, application_stopped
 from node.domain.results import Lineage, Outcome
 from node.errors import PermanentError
 from node.inquire import Inquirer
@@ -89,6 +91,7 @@ class Node:
                 wait=timedelta(seconds=configuration.assembly.max_wait_s),
             ),
         )
+        self._audit = AuditTrail(configuration.audit, configuration.node.ae_title, self._log)
         self._listener = Listener(
             configuration.node,
             configuration.sources,
@@ -96,6 +99,7 @@ class Node:
             instance_store=self.instance_store,
             ledger=self._ledger,
             clock=self._clock,
+            audit=self._audit,
             log=self._log,
         )
         # Its timers wake sweeps in real time, whatever time the sweeps are told.
@@ -119,6 +123,8 @@ class Node:
         OSError
             If the address cannot be listened on; then nothing is left running.
         """
+        self._audit.start()
+        self._audit.record(application_started(self.configuration.node.ae_title, self._clock.now()))
         self._ledger.start()
         reconcile(self.store, self.instance_store, self._ledger, self._clock, self._log)
         # The processes take seconds to import the science; they do so while the first images come in.
@@ -148,6 +154,8 @@ class Node:
         self._ledger.stop()
         self.store.release_leases(self._clock.now())
         self.store.close()
+        self._audit.record(application_stopped(self.configuration.node.ae_title, self._clock.now()))
+        self._audit.stop()
         self._lock.close()
         self._log.info("node_stopped")
 

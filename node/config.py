@@ -17,6 +17,7 @@ from node.errors import ConfigurationError
 
 __all__ = [
     "AssemblySettings",
+    "AuditSettings",
     "BackEndPlace",
     "Configuration",
     "DeliverySettings",
@@ -40,9 +41,11 @@ Network = IPv4Network | IPv6Network
 _AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _SECRET_IN_URL = re.compile(r"://[^/@:]*:[^@]+@")
+_SYSLOG = re.compile(r"(udp|tls)://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}|unix:/.+")
+_SYSLOG_FORMS = '"udp://host:514", "tls://host:6514", "unix:/dev/log"'
 _SECTIONS = (
     "node", "sources", "destinations", "storage", "store", "assembly", "analysis", "segmentation",
-    "models", "report", "engine", "delivery", "log",
+    "models", "report", "engine", "delivery", "log", "audit",
 )  # fmt: skip
 _SR_CLASSES = ("comprehensive", "comprehensive-3d")
 _LANGUAGES = ("en", "de")
@@ -167,6 +170,16 @@ class DeliverySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """[audit]: where audit messages go, a file, syslog, both or nowhere; `tls` is for "tls://"."""
+
+    file: Path | None = None
+    syslog: str = ""
+    source_id: str = ""
+    tls: TlsSettings = TlsSettings()
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """[log]: how the log is written, to standard error."""
 
@@ -191,6 +204,7 @@ class Configuration:
     engine: EngineSettings = EngineSettings()
     delivery: DeliverySettings = DeliverySettings()
     log: LogSettings = LogSettings()
+    audit: AuditSettings = AuditSettings()
 
     def destination(self, name: str) -> Destination | None:
         """Return the destination of that name, or None if it is no longer configured."""
@@ -237,6 +251,7 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
         engine=_engine(reader.table("engine")),
         delivery=_delivery(reader.table("delivery")),
         log=_log(reader.table("log")),
+        audit=_audit(reader.table("audit"), folder),
     )
     reader.refuse_unknown_tables(_SECTIONS)
     names = [there.name for there in configuration.destinations]
@@ -483,5 +498,25 @@ def _log(table: Table) -> LogSettings:
         format=table.take("format", fallback.format, check=_one_of("console", "json")),
         level=table.take("level", fallback.level, check=_one_of("debug", "info", "warning", "error")),
     )
+    table.finish()
+    return settings
+
+
+def _audit(table: Table, folder: Path) -> AuditSettings:
+    def syslog(value: str) -> str | None:
+        return None if not value or _SYSLOG.fullmatch(value) else f"must be one of {_SYSLOG_FORMS}"
+
+    inner = table.table("tls")
+    tls = replace(_tls(inner, folder), server_name=inner.take("server_name", ""))
+    inner.finish()
+    file = table.take("file", "")
+    settings = AuditSettings(
+        file=folder / file if file else None,
+        syslog=table.take("syslog", "", check=syslog),
+        source_id=table.take("source_id", ""),
+        tls=tls,
+    )
+    if settings.syslog.startswith("tls:") and tls.ca is None:
+        inner.fault("ca", "must name the authorities that the repository's certificate is signed by")
     table.finish()
     return settings

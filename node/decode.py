@@ -16,11 +16,18 @@ from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_rescale
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
-    JPEG2000,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLSNearLossless,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
     MRImageStorage,
+    RLELossless,
 )
 
 from analysis.domain.acquisition import AcquisitionFacts
@@ -32,8 +39,21 @@ from node.enhanced import MULTI_FRAME_CLASSES, frame_headers, stacks
 
 __all__ = ["SeriesHeaders", "UnreadableFile", "check_stack", "decode", "facts_of", "files_below", "scan"]
 
-_LOSSY = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000}
-"""JPEG 2000 (…4.91) may be lossless too, but then only LossyImageCompression, often missing, could tell."""
+_LOSSLESS = {
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+    RLELossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+}
+"""All that is read. JPEG 2000 (…4.91) may be lossless too, but then only LossyImageCompression, often
+missing, could tell."""
 
 # Damaged values are judged here, one by one; pydicom's warnings about them would quote patient data.
 config.settings.reading_validation_mode = config.IGNORE
@@ -287,10 +307,23 @@ def _refuse_what_is_no_plain_mr(series: SeriesHeaders) -> None:
     sizes = {(header.get("Rows"), header.get("Columns")) for header in series.headers}
     if len(sizes) > 1:
         raise RefusedError("the slices differ in their number of rows and columns")
-    for header in series.objects:
-        syntax = header.file_meta.get("TransferSyntaxUID")
-        if header.get("LossyImageCompression") == "01" or syntax in _LOSSY:
-            raise RefusedError("the images were compressed with loss, which changes texture")
+    if any(_lost_something(header) for header in series.objects):
+        raise RefusedError("the images were compressed with loss, which changes texture")
+
+
+def _lost_something(header: Dataset) -> bool:
+    """Tell whether an image is, or once was, compressed with loss, or in a way not known to be without.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.1.1.5, Lossy Image Compression: once "01", a later lossless encoding keeps it.
+    """
+    traces = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
+    return (
+        header.file_meta.get("TransferSyntaxUID") not in _LOSSLESS
+        or _text(header, "LossyImageCompression") not in {"", "00"}
+        or any(_text(header, trace) for trace in traces)
+    )
 
 
 def _voxels(series: SeriesHeaders, order: Sequence[int]) -> npt.NDArray[np.float32]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from dicom_templates.options import Predecessor
 from node.domain.assembly import Patience
+from node.domain.audit import AuditMessage
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
     Arrival,
@@ -25,7 +26,7 @@ from node.domain.records import (
 from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
 
-__all__ = ["Clock", "InstanceStore", "Outbox", "Staging", "Store", "Traffic", "Transfers", "Worker"]
+__all__ = ["Audit", "Clock", "InstanceStore", "Outbox", "Staging", "Store", "Traffic", "Transfers", "Worker"]
 
 
 class Clock(Protocol):
@@ -41,6 +42,14 @@ class Traffic(Protocol):
 
     def is_open(self, study_uid: str) -> bool:
         """Tell whether an association that brought instances of this study is still open."""
+        ...
+
+
+class Audit(Protocol):
+    """Takes audit messages."""
+
+    def record(self, message: AuditMessage) -> None:
+        """Hand in a message; it is written soon, or told as lost."""
         ...
 
 

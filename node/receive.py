@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from node.audit import Receipts
 from node.config import ListenerSettings, Source
 from node.connections import Server
 from node.dimse import IMAGE_CLASSES, storage_contexts
+from node.domain.audit import Party, StudyMoved, intruder
 from node.domain.header import HEADER_BYTES, Identity, UnreadableHeaderError, read_identity
 from node.domain.identifiers import clean_ae_title, is_uid
 from node.domain.records import Arrival, Instance, Intake, QuarantineEntry, Staged
@@ -17,7 +19,7 @@ from node.gate import Gate, Rejection
 from node.instance_store import read_head
 from node.ledger import CONFLICT, Ledger
 from node.observe import Log
-from node.ports import Clock, InstanceStore, Store
+from node.ports import Audit, Clock, InstanceStore, Store
 from node.tls import server_context
 from node.traffic import OpenTransfers
 
@@ -48,6 +50,8 @@ class Listener:
         Where rows and bytes go.
     clock : Clock
         For quarantine entries.
+    audit : Audit
+        Is told what came, and who was turned away.
     log : Log
         Gets one line for each association and each object that was not kept.
 
@@ -66,6 +70,7 @@ class Listener:
         instance_store: InstanceStore,
         ledger: Ledger,
         clock: Clock,
+        audit: Audit,
         log: Log,
     ) -> None:
         self._settings = settings
@@ -74,6 +79,8 @@ class Listener:
         self._instance_store = instance_store
         self._ledger = ledger
         self._clock = clock
+        self._audit = audit
+        self._receipts = Receipts(audit.record, Party(settings.ae_title, "", is_requestor=False), clock)
         self._log = log
         self._gate = Gate(settings, self._sources)
         self._tls = server_context(settings.tls)
@@ -114,14 +121,15 @@ class Listener:
                 (evt.EVT_REQUESTED, self._admit),
                 (evt.EVT_C_STORE, self._store_one),
                 (evt.EVT_C_ECHO, lambda _event: SUCCESS),
-                (evt.EVT_RELEASED, lambda event: self.traffic.end(event.assoc, orderly=True)),
+                (evt.EVT_RELEASED, lambda event: self._end(event.assoc, orderly=True)),
                 (evt.EVT_ABORTED, self._note_abort),
-                (evt.EVT_CONN_CLOSE, _abandon),
+                (evt.EVT_CONN_CLOSE, self._abandon),
             ],
             server_class=Server,
         )
         self._server.settings, self._server.log, self._server.tls = self._settings, self._log, self._tls
         self._server.stage = self._instance_store.stage
+        self._server.on_intruder = self._report_intruder
         self._server.networks = tuple(source.network for source in self._sources)
         self._ae._servers.append(self._server)  # noqa: SLF001 - as start_server does; shutdown looks for it there
         self._thread = threading.Thread(target=self._server.serve_forever, name="listener", daemon=True)
@@ -143,6 +151,7 @@ class Listener:
             return
         self._log.warning("stranger_rejected", reason=rejection.reason, **_who(event))
         if rejection is not _NO_REQUEST:
+            self._report_intruder(event.assoc.requestor.address, rejection.reason)
             event.assoc.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
         event.assoc.kill()
 
@@ -159,7 +168,19 @@ class Listener:
 
     def _note_abort(self, event: evt.Event) -> None:
         self._log.warning("association_aborted", **_who(event))
-        self.traffic.end(event.assoc, orderly=False)
+        self._end(event.assoc, orderly=False)
+
+    def _abandon(self, event: evt.Event) -> None:
+        """Drop what an association had sent the half of when it ended, and audit what it brought whole."""
+        event.assoc.dimse.abandon()
+        self._receipts.end(event.assoc, orderly=False)
+
+    def _end(self, association: threading.Thread, *, orderly: bool) -> None:
+        self.traffic.end(association, orderly=orderly)
+        self._receipts.end(association, orderly=orderly)
+
+    def _report_intruder(self, host: str, reason: str) -> None:
+        self._audit.record(intruder(self._settings.ae_title, host, reason, self._clock.now()))
 
     def _store_one(self, event: evt.Event) -> int:
         """Answer one C-STORE request."""
@@ -196,6 +217,8 @@ class Listener:
         arrival = Arrival(instance, calling_ae, host, matters, name)
         if self._ledger.enter(staged, arrival) is Intake.CONFLICT:
             raise InstanceRejectedError(CONFLICTING, CONFLICT)
+        moved = StudyMoved(instance.study_uid, identity.patient_id, {instance.sop_class_uid: 1})
+        self._receipts.note(event.assoc, Party(calling_ae, host, is_requestor=True), moved)
 
     def _put_aside(self, staged: Staged, requested: str, reason: str, calling_ae: str, host: str) -> None:
         name = self._instance_store.quarantine(staged)
@@ -221,8 +244,3 @@ def _identify(staged: Staged, transfer_syntax: str, event: evt.Event) -> Identit
     if said != (identity.sop_class_uid, identity.sop_instance_uid):
         raise InstanceRejectedError(DOES_NOT_MATCH, "the request names another object than the dataset")
     return identity
-
-
-def _abandon(event: evt.Event) -> None:
-    """Drop what an association had sent the half of when it ended."""
-    event.assoc.dimse.abandon()

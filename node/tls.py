@@ -8,10 +8,10 @@ DICOM PS3.15 B.12, Non-Downgrading BCP 195 TLS Secure Transport Connection Profi
 import ssl
 from collections.abc import Callable
 
-from node.config import Destination, TlsSettings
+from node.config import AuditSettings, Destination, TlsSettings
 from node.errors import ConfigurationError
 
-__all__ = ["client_arguments", "reason_of", "server_context"]
+__all__ = ["audit_arguments", "client_arguments", "reason_of", "server_context"]
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL"
 """For TLS 1.2, RFC 9325 section 4.2: ephemeral keys and authenticated encryption; 1.3 has no others."""
@@ -32,6 +32,12 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext | None:
     context = _context(settings, ssl.PROTOCOL_TLS_SERVER, "node.tls")
     context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def audit_arguments(settings: AuditSettings, host: str) -> tuple[ssl.SSLContext, str]:
+    """Return what the audit trail needs for its repository; see `client_arguments`."""
+    context = _context(settings.tls, ssl.PROTOCOL_TLS_CLIENT, "audit.tls")
+    return context, settings.tls.server_name or host
 
 
 def client_arguments(destination: Destination) -> tuple[ssl.SSLContext, str] | None:

@@ -46,6 +46,8 @@ class Identity:
     patient_key : str
         Digest (hex) of PatientID and its issuer without padding; the same for every instance of a patient,
         and no way back to whom.
+    patient_id : str
+        As it stands there, for the audit trail alone; what is no ASCII is replaced.
     """
 
     sop_class_uid: str
@@ -53,6 +55,7 @@ class Identity:
     study_uid: str
     series_uid: str
     patient_key: str
+    patient_id: str = ""
 
 
 def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Identity:
@@ -90,6 +93,7 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Iden
         study_uid=_uid(values, _STUDY, "StudyInstanceUID"),
         series_uid=_uid(values, _SERIES, "SeriesInstanceUID"),
         patient_key=sha256(b"\\".join(patient)).hexdigest(),
+        patient_id=patient[0].decode("ascii", errors="replace"),
     )
 
 

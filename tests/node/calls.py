@@ -3,6 +3,8 @@
 import ctypes
 import os
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from analysis.errors import ModelRejectedError, RefusedError
 
@@ -27,3 +29,12 @@ def call(what: str) -> object:  # noqa: C901 - one line for each
         case "eat":
             return len(bytearray(2**36))
     return None
+
+
+def voxels_of(paths: Sequence[Path]) -> object:
+    """Decode a series as an analysis does, and return its voxels."""
+    from node.decode import decode, scan
+
+    (series,), unreadable = scan(paths)
+    assert not unreadable
+    return decode(series)[0].volume.voxels

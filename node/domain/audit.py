@@ -1,0 +1,313 @@
+"""Audit messages as DICOM defines them: values in, XML out.
+
+By its purpose an audit trail names whose data went where, so these messages hold the Patient ID. They go to
+the audit repository that the hospital protects for that, and never to the log.
+
+References
+----------
+DICOM PS3.15 A.5.1, DICOM Audit Message Schema; A.5.3, DICOM Specific Audit Messages; A.6, Audit Trail Message
+Transmission Profile – SYSLOG-TLS; RFC 5424, The Syslog Protocol; RFC 5425, its transport over TLS.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+__all__ = [
+    "AuditMessage",
+    "Code",
+    "Outcome",
+    "Party",
+    "StudyMoved",
+    "application_started",
+    "application_stopped",
+    "intruder",
+    "studies_transferred",
+    "syslog_line",
+    "to_xml",
+    "transfer_begins",
+]
+
+_PRIORITY = 10 * 8 + 5
+"""Facility 10, security and authorization; severity 5, a normal but significant condition."""
+_MESSAGE_ID = "DICOM+RFC3881"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A coded concept; `scheme` "DCM" are those of PS3.16 Annex D."""
+
+    value: str
+    meaning: str
+    scheme: str = "DCM"
+
+
+class Outcome(IntEnum):
+    """How an event ended, in the words of the schema's EventOutcomeIndicator."""
+
+    SUCCESS = 0
+    MINOR_FAILURE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A node that takes part.
+
+    Attributes
+    ----------
+    ae_title : str
+        Its AE title; its address stands for it where that is not known.
+    host : str
+        Its address; empty for this node where it has none yet.
+    is_requestor : bool
+        Whether it began.
+    role : Code or None
+        What it does here.
+    """
+
+    ae_title: str
+    host: str
+    is_requestor: bool
+    role: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyMoved:
+    """What of a study was transferred.
+
+    Attributes
+    ----------
+    study_uid : str
+        Which study.
+    patient_id : str
+        Whose, as the images say.
+    instances : mapping of str to int
+        How many of each SOP class.
+    """
+
+    study_uid: str
+    patient_id: str
+    instances: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditMessage:
+    """One event.
+
+    Attributes
+    ----------
+    event : Code
+        What happened.
+    kind : Code or None
+        What kind of it.
+    action : str
+        "C" create, "R" read, "E" execute.
+    outcome : Outcome
+        How it ended.
+    at : datetime
+        When, aware of its time zone.
+    parties : tuple of Party
+        Who took part.
+    study : StudyMoved or None
+        What it was about.
+    alert : tuple of str
+        Of a security alert: the node it is about, and what it did.
+    """
+
+    event: Code
+    kind: Code | None
+    action: str
+    outcome: Outcome
+    at: datetime
+    parties: tuple[Party, ...]
+    study: StudyMoved | None = None
+    alert: tuple[str, str] | None = None
+
+
+_APPLICATION_ACTIVITY = Code("110100", "Application Activity")
+_START, _STOP = Code("110120", "Application Start"), Code("110121", "Application Stop")
+_BEGIN_TRANSFER = Code("110102", "Begin Transferring DICOM Instances")
+_TRANSFERRED = Code("110104", "DICOM Instances Transferred")
+_SECURITY_ALERT, _NODE_AUTHENTICATION = (
+    Code("110113", "Security Alert"),
+    Code("110126", "Node Authentication"),
+)
+_APPLICATION = Code("110150", "Application")
+_DESTINATION, _SOURCE = Code("110152", "Destination Role ID"), Code("110153", "Source Role ID")
+_STUDY_UID, _NODE_ID = Code("110180", "Study Instance UID"), Code("110182", "Node ID")
+_PATIENT_NUMBER = Code("2", "Patient Number", "RFC-3881")
+
+
+def application_started(ae_title: str, at: datetime) -> AuditMessage:
+    """Tell that this node began its work; PS3.15 A.5.3.1."""
+    return _application(_START, ae_title, at)
+
+
+def application_stopped(ae_title: str, at: datetime) -> AuditMessage:
+    """Tell that this node ended its work; PS3.15 A.5.3.1."""
+    return _application(_STOP, ae_title, at)
+
+
+def _application(kind: Code, ae_title: str, at: datetime) -> AuditMessage:
+    party = Party(ae_title, "", is_requestor=False, role=_APPLICATION)
+    return AuditMessage(_APPLICATION_ACTIVITY, kind, "E", Outcome.SUCCESS, at, (party,))
+
+
+def transfer_begins(sender: Party, receiver: Party, study: StudyMoved, at: datetime) -> AuditMessage:
+    """Tell that this node is about to send something of a study; PS3.15 A.5.3.3."""
+    return AuditMessage(_BEGIN_TRANSFER, None, "E", Outcome.SUCCESS, at, _both(sender, receiver), study)
+
+
+def studies_transferred(
+    sender: Party, receiver: Party, study: StudyMoved, at: datetime, outcome: Outcome
+) -> AuditMessage:
+    """Tell that something of a study came or went; PS3.15 A.5.3.7."""
+    return AuditMessage(_TRANSFERRED, None, "C", outcome, at, _both(sender, receiver), study)
+
+
+def _both(sender: Party, receiver: Party) -> tuple[Party, Party]:
+    return (
+        Party(sender.ae_title, sender.host, is_requestor=True, role=_SOURCE),
+        Party(receiver.ae_title, receiver.host, is_requestor=False, role=_DESTINATION),
+    )
+
+
+def intruder(ae_title: str, host: str, reason: str, at: datetime) -> AuditMessage:
+    """Tell that somebody was turned away; PS3.15 A.5.3.11.
+
+    Parameters
+    ----------
+    ae_title : str
+        Of this node, which reports it.
+    host : str
+        The address that tried.
+    reason : str
+        Why it was turned away.
+    at : datetime
+        When.
+    """
+    party = Party(ae_title, "", is_requestor=True)
+    return AuditMessage(
+        _SECURITY_ALERT,
+        _NODE_AUTHENTICATION,
+        "E",
+        Outcome.MINOR_FAILURE,
+        at,
+        (party,),
+        alert=(host, reason),
+    )
+
+
+def to_xml(message: AuditMessage, source: str) -> bytes:
+    """Write a message as XML in UTF-8, in one line.
+
+    Parameters
+    ----------
+    message : AuditMessage
+        Which.
+    source : str
+        How the audit trail calls this node.
+    """
+    root = Element("AuditMessage")
+    event = SubElement(
+        root,
+        "EventIdentification",
+        EventActionCode=message.action,
+        EventDateTime=message.at.isoformat(timespec="milliseconds"),
+        EventOutcomeIndicator=str(message.outcome.value),
+    )
+    _code(event, "EventID", message.event)
+    if message.kind is not None:
+        _code(event, "EventTypeCode", message.kind)
+    for party in message.parties:
+        _party(root, party)
+    SubElement(root, "AuditSourceIdentification", AuditSourceID=_clean(source))
+    if message.study is not None:
+        _study(root, message.study)
+    if message.alert is not None:
+        host, reason = message.alert
+        subject = _object(root, host, kind="2", role=None, id_type=_NODE_ID)
+        SubElement(subject, "ParticipantObjectDetail", type="Alert Description", value=_base64(reason))
+    xml: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
+    return xml.replace(b"\n", b"", 1)
+
+
+def _party(root: Element, party: Party) -> None:
+    attributes = {
+        "UserID": _clean(party.ae_title or party.host),
+        "UserIsRequestor": str(party.is_requestor).lower(),
+    }
+    if party.ae_title:
+        attributes["AlternativeUserID"] = f"AETITLE={_clean(party.ae_title)}"
+    if party.host:
+        # Type 2 is an IP address, and 1 a name of a machine.
+        is_address = party.host.replace(".", "").isdigit() or ":" in party.host
+        attributes |= {
+            "NetworkAccessPointID": _clean(party.host),
+            "NetworkAccessPointTypeCode": "2" if is_address else "1",
+        }
+    participant = SubElement(root, "ActiveParticipant", attributes)
+    if party.role is not None:
+        _code(participant, "RoleIDCode", party.role)
+
+
+def _study(root: Element, study: StudyMoved) -> None:
+    # Type 2 with role 3 is a system object that is a report, as the standard has it for a study.
+    moved = _object(root, study.study_uid, kind="2", role="3", id_type=_STUDY_UID)
+    description = SubElement(moved, "ParticipantObjectDescription")
+    for sop_class, count in sorted(study.instances.items()):
+        SubElement(description, "SOPClass", UID=_clean(sop_class), NumberOfInstances=str(count))
+    _object(root, study.patient_id, kind="1", role="1", id_type=_PATIENT_NUMBER)
+
+
+def _object(root: Element, identifier: str, *, kind: str, role: str | None, id_type: Code) -> Element:
+    attributes = {"ParticipantObjectID": _clean(identifier), "ParticipantObjectTypeCode": kind}
+    if role is not None:
+        attributes["ParticipantObjectTypeCodeRole"] = role
+    thing = SubElement(root, "ParticipantObjectIdentification", attributes)
+    _code(thing, "ParticipantObjectIDTypeCode", id_type)
+    return thing
+
+
+def _code(parent: Element, name: str, code: Code) -> None:
+    attributes = {"csd-code": code.value, "codeSystemName": code.scheme, "originalText": code.meaning}
+    SubElement(parent, name, attributes)
+
+
+def _base64(text: str) -> str:
+    """Encode the value of a detail, which the schema has as xsd:base64Binary."""
+    return b64encode(text.encode()).decode()
+
+
+def _clean(text: str) -> str:
+    """Replace what XML 1.0 cannot hold: senders write control characters into identifiers."""
+    return "".join(character if character.isprintable() else _REPLACEMENT for character in text)
+
+
+def syslog_line(message: AuditMessage, xml: bytes, *, host: str, process: int) -> bytes:
+    """Put a message into a line of syslog.
+
+    Parameters
+    ----------
+    message : AuditMessage
+        For its time.
+    xml : bytes
+        From `to_xml`.
+    host : str
+        Name of this machine.
+    process : int
+        Number of this process.
+
+    References
+    ----------
+    RFC 5424 6; DICOM PS3.15 A.6.
+    """
+    name = "".join(character for character in host if "!" <= character <= "~") or "-"
+    at = message.at.isoformat(timespec="milliseconds")
+    header = f"<{_PRIORITY}>1 {at} {name} osteonode {process} {_MESSAGE_ID} - "
+    return header.encode() + _BYTE_ORDER_MARK + xml
