@@ -12,7 +12,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-__all__ = ["Canvas", "Colour", "Point"]
+__all__ = ["Canvas", "Colour", "Point", "font_file"]
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -164,13 +164,17 @@ class Canvas:
         return f"{line} …"
 
 
-@cache
-def _font(pixels: int, *, bold: bool) -> "FreeTypeFont":
-    """Load DejaVu Sans, which comes with matplotlib and has the letters of all our languages."""
-    from PIL import ImageFont
-
+def font_file(*, bold: bool) -> Path:
+    """Find DejaVu Sans, which comes with matplotlib and has the letters of all our languages."""
     found = find_spec("matplotlib")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("matplotlib, whose fonts the summary picture uses, is not installed")
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / name, pixels)
+    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / name
+
+
+@cache
+def _font(pixels: int, *, bold: bool) -> "FreeTypeFont":
+    from PIL import ImageFont
+
+    return ImageFont.truetype(font_file(bold=bold), pixels)

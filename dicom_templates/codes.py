@@ -43,6 +43,7 @@ __all__ = [
     "VERDICT_OF",
     "WEIGHTING",
     "WEIGHTING_REASON",
+    "code_item",
     "private_scheme",
     "structure_of",
 ]
@@ -52,6 +53,15 @@ PRIVATE_SCHEME = "99OSTEONODE"
 
 def _own(value: str, meaning: str) -> Code:
     return Code(value, PRIVATE_SCHEME, meaning)
+
+
+def code_item(code: Code) -> Dataset:
+    """Write a code as an item of a code sequence (PS3.3 section 8.8)."""
+    item = Dataset()
+    item.CodeValue = code.value
+    item.CodingSchemeDesignator = code.scheme_designator
+    item.CodeMeaning = code.meaning
+    return item
 
 
 def private_scheme() -> Dataset:

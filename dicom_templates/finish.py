@@ -5,7 +5,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
-from dicom_templates.codes import private_scheme
+from dicom_templates.codes import code_item, private_scheme
 from dicom_templates.options import ReportOptions
 from dicom_templates.patient_study import copy_patient_and_study, fit_to_charset
 from dicom_templates.provenance import MANUFACTURER, MODEL_NAME, Provenance
@@ -71,12 +71,8 @@ def _say_which_scanner(result: Dataset, source: Dataset) -> None:
         del result.ContributingEquipmentSequence
     if not source.get("Manufacturer"):
         return
-    purpose = Dataset()
-    purpose.CodeValue = codes.DCM.AcquisitionEquipment.value
-    purpose.CodingSchemeDesignator = codes.DCM.AcquisitionEquipment.scheme_designator
-    purpose.CodeMeaning = codes.DCM.AcquisitionEquipment.meaning
     scanner = Dataset()
-    scanner.PurposeOfReferenceCodeSequence = [purpose]
+    scanner.PurposeOfReferenceCodeSequence = [code_item(codes.DCM.AcquisitionEquipment)]
     for keyword in ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions"):
         if source.get(keyword):
             setattr(scanner, keyword, source[keyword].value)

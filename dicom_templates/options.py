@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-__all__ = ["KINDS", "Predecessor", "ReportOptions", "SrClass"]
+__all__ = ["KINDS", "USUAL_KINDS", "Predecessor", "ReportOptions", "SrClass"]
 
-KINDS = frozenset({"sr", "seg", "text", "summary"})
-"""The kinds of result object."""
+USUAL_KINDS = frozenset({"sr", "seg", "text", "summary"})
+"""The kinds of result object that every study gets."""
+KINDS = USUAL_KINDS | {"pdf"}
+"""All kinds of result object."""
 
 
 class SrClass(StrEnum):
@@ -62,7 +64,7 @@ class ReportOptions:
     institution: str = ""
     station: str = "OSTEONODE"
     predecessors: tuple[Predecessor, ...] = ()
-    kinds: frozenset[str] = KINDS
+    kinds: frozenset[str] = USUAL_KINDS
 
     @property
     def date(self) -> str:

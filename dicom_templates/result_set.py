@@ -10,14 +10,16 @@ from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, E
 
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
 from dicom_templates.compose import compose, compose_refusal
+from dicom_templates.encapsulated_pdf import pdf_object
 from dicom_templates.finish import finish
 from dicom_templates.measurement_report import measurement_content
 from dicom_templates.options import ReportOptions, SrClass
 from dicom_templates.patient_study import age_in_years
+from dicom_templates.pdf_report import draw_pdf
 from dicom_templates.provenance import Provenance, provenance_of, refusal_provenance
 from dicom_templates.segmentation import SegmentNumbers, segmentation_object
 from dicom_templates.series_description import describe
-from dicom_templates.source_series import SourceSeries, source_series
+from dicom_templates.source_series import ImageReference, SourceSeries, source_series
 from dicom_templates.sr_document import evidence, sr_document
 from dicom_templates.study_report import StudyReport
 from dicom_templates.summary_image import summary_object
@@ -30,7 +32,7 @@ _STORAGE: dict[SrClass, UID] = {
     SrClass.COMPREHENSIVE: ComprehensiveSRStorage,
     SrClass.COMPREHENSIVE_3D: Comprehensive3DSRStorage,
 }
-_SERIES_NUMBER = {"sr": 9101, "text": 9102, "summary": 9103, "seg_t1": 9104, "seg_t2": 9105}
+_SERIES_NUMBER = {"sr": 9101, "text": 9102, "summary": 9103, "seg_t1": 9104, "seg_t2": 9105, "pdf": 9106}
 """High enough to stand behind the scanner's own in every list of series."""
 
 
@@ -41,9 +43,9 @@ class ResultObject:
     Attributes
     ----------
     kind : str
-        "sr", "seg", "text" or "summary".
+        "sr", "seg", "text", "summary" or "pdf".
     name : str
-        Unique within the result set: "sr", "seg_t1", "seg_t2", "text", "summary".
+        Unique within the result set: "sr", "seg_t1", "seg_t2", "text", "summary", "pdf".
     dataset : Dataset
         Complete, with file meta information, ready for `dcmwrite(..., enforce_file_format=True)`.
     """
@@ -60,7 +62,7 @@ class ResultSet:
     Attributes
     ----------
     objects : tuple of ResultObject
-        To be sent: SR, a SEG for each series, text, summary, as far as they are wanted.
+        To be sent: SR, a SEG for each series, text, summary, PDF, as far as they are wanted.
     report : StudyReport
         The words that all of them share; for a page or a terminal.
     """
@@ -123,6 +125,8 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
         wanted.append(writer.document("text", EnhancedSRStorage, text_content(report, provenance), listed))
     if "summary" in options.kinds:
         wanted.append(writer.summary())
+    if "pdf" in options.kinds:
+        wanted.append(writer.pdf([one for source in matched.values() for one in source.images]))
     return ResultSet(tuple(wanted), report)
 
 
@@ -204,6 +208,18 @@ class _Writer:
             description=describe(self.report, "summary"),
         )
         return self._finished("summary", "summary", dataset, image=True)
+
+    def pdf(self, images: Sequence[ImageReference]) -> ResultObject:
+        dataset = pdf_object(
+            draw_pdf(self.report),
+            self.report,
+            images,
+            uid=self.provenance.uid("pdf", "instance"),
+            series_uid=self.provenance.uid("pdf", "series"),
+            series_number=_SERIES_NUMBER["pdf"],
+            description=describe(self.report, "pdf"),
+        )
+        return self._finished("pdf", "pdf", dataset, image=False)
 
     def _finished(self, kind: str, name: str, dataset: Dataset, *, image: bool) -> ResultObject:
         finish(dataset, self.header, self.provenance, self.options, image=image)

@@ -25,7 +25,7 @@ from dicom_templates.codes import structure_of
 from dicom_templates.levels import level_names
 from dicom_templates.patient_study import nameless_header
 from dicom_templates.provenance import MANUFACTURER, MODEL_NAME, Provenance
-from dicom_templates.source_series import ImageReference, SourceSeries
+from dicom_templates.source_series import ImageReference, SourceSeries, instance_item
 from dicom_templates.uids import derive_uid
 
 if TYPE_CHECKING:
@@ -181,14 +181,7 @@ def _refer_to_frames(seg: Dataset, source: SourceSeries) -> None:
         item.ReferencedFrameNumber = reference.frame
     series = seg.ReferencedSeriesSequence[0]
     instances = dict.fromkeys((one.sop_class_uid, one.sop_instance_uid) for one in source.images)
-    series.ReferencedInstanceSequence = [_instance(*one) for one in instances]
-
-
-def _instance(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = sop_class_uid
-    item.ReferencedSOPInstanceUID = sop_instance_uid
-    return item
+    series.ReferencedInstanceSequence = [instance_item(*one) for one in instances]
 
 
 def _fix_dimensions(seg: Dataset, uid: str) -> None:

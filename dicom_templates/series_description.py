@@ -16,7 +16,7 @@ def describe(report: StudyReport, kind: str, contrast: str = "") -> str:
     report : StudyReport
         What the reader is told.
     kind : str
-        "sr", "seg", "text" or "summary".
+        "sr", "seg", "text", "summary" or "pdf".
     contrast : str
         Of a SEG.
 
@@ -29,7 +29,12 @@ def describe(report: StudyReport, kind: str, contrast: str = "") -> str:
     if kind == "seg":
         told = texts("series_outlines") + " " + contrast
     else:
-        key = {"sr": "series_values", "text": "series_report", "summary": "series_picture"}[kind]
+        key = {
+            "sr": "series_values",
+            "text": "series_report",
+            "summary": "series_picture",
+            "pdf": "series_document",
+        }[kind]
         told = f"{texts(key)}: {_category(report)}"
     if report.warning:
         told = texts("simulated_tag") + " - " + told

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from analysis.domain.findings import SeriesFindings
 from dicom_templates.uids import derive_uid
 
-__all__ = ["ImageReference", "SourceSeries", "source_series"]
+__all__ = ["ImageReference", "SourceSeries", "instance_item", "source_series"]
 
 _HALF = 0.5
 
@@ -107,6 +107,14 @@ def source_series(found: SeriesFindings, headers: Sequence[Dataset]) -> SourceSe
         thickness_mm=first.thickness_mm or _decimal(grid.spacing_mm[0]),
         spacing_mm=grid.spacing_mm[0],
     )
+
+
+def instance_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    """Refer to an object in an item of a sequence (PS3.3 table 10-11)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
+    return item
 
 
 @dataclass(frozen=True, slots=True)

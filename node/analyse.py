@@ -1,15 +1,14 @@
 """From the files of a study to its result files; the node's worker and `osteonode analyse` both run this."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydicom import Dataset, dcmwrite
+from pydicom import Dataset
 
 import analysis
 from analysis.domain.findings import Findings, Refusal, SeriesInput, SeriesRefusal
@@ -18,7 +17,8 @@ from analysis.identify import identify
 from analysis.settings import AnalysisSettings
 from node.config import BackEndPlace, Configuration
 from node.decode import SeriesHeaders, decode, files_below, scan
-from node.domain.results import Lineage, Outcome, ResultFile, ResultKind
+from node.domain.results import Lineage, Outcome
+from node.result_files import report_options, write_results
 
 if TYPE_CHECKING:
     from dicom_templates.study_report import Answer, StudyReport
@@ -30,8 +30,8 @@ __all__ = [
     "analyse_series",
     "analyse_studies",
     "bundle_of",
-    "latest_moment",
     "measure_study",
+    "patients",
 ]
 
 SOFTWARE = f"OsteoNode {version('osteonode')}"
@@ -46,7 +46,6 @@ _SEVERAL_STACKS = (
     "its multi-frame objects hold several stacks that could be analysed, and a result could not tell them "
     "apart: send each as a series of its own"
 )
-_NO_DATE = datetime(1900, 1, 1)  # noqa: DTZ001 - DICOM times are local to the site
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +200,7 @@ def analyse_series(
     mapping of str to sequence of Dataset
         Headers of the analysed series in slice order, by Series Instance UID.
     """
-    if _patients(series) > 1:
+    if patients(series) > 1:
         return Refusal(("the study holds images of different patients; a person must look",)), {}
     decoded, sources, set_aside = _decode_what_is_worth_it(series, report_progress)
     if not decoded:  # nothing that would need the science and its model loaded
@@ -222,7 +221,8 @@ def analyse_series(
     return found, sources
 
 
-def _patients(series: Sequence[SeriesHeaders]) -> int:
+def patients(series: Sequence[SeriesHeaders]) -> int:
+    """Count the patients that the headers name."""
     return len(
         {
             (str(header.get("PatientID") or ""), str(header.get("IssuerOfPatientID") or ""))
@@ -269,37 +269,20 @@ def _write(
     from PIL import Image
 
     from dicom_templates.html_report import report_html
-    from dicom_templates.options import ReportOptions, SrClass
     from dicom_templates.overlay import draw_overlay
     from dicom_templates.provenance import provenance_of
     from dicom_templates.result_set import build
 
-    options = ReportOptions(
-        created=latest_moment(header for headers in sources.values() for header in headers),
-        language=configuration.report.language,
-        sr_class=SrClass(configuration.report.sr_class),
-        station=configuration.node.ae_title,
-    )
+    options = report_options(configuration, (header for headers in sources.values() for header in headers))
     key = provenance_of(findings, _study_uid(sources), options).key
     replaced = lineage.predecessors(key)
-    options = replace(options, predecessors=replaced)
-    out.mkdir(parents=True, exist_ok=True)
-    files = []
-    made = build(findings, sources, options)
-    for result in made.objects:
-        path = out / f"{result.name}.dcm"
-        dataset = result.dataset
-        dcmwrite(path, dataset, enforce_file_format=True)
-        kind = ResultKind(result.kind)
-        identity = (dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.SeriesInstanceUID)
-        files.append(ResultFile(kind, path, *map(str, identity)))
-        if kind is ResultKind.SUMMARY:
-            Image.fromarray(dataset.pixel_array).save(out / "summary.png")
+    made = build(findings, sources, replace(options, predecessors=replaced))
+    files = write_results(made, out)
     for found in findings.series:
         picture = draw_overlay(found, made.report.texts)
         Image.fromarray(picture).save(out / f"overlay_{found.identification.contrast.value.lower()}.png")
     (out / "report.html").write_text(report_html(made.report), encoding="utf-8")
-    return Outcome(tuple(files), (), _summary(made.report), key, replaced)
+    return Outcome(files, (), _summary(made.report), key, replaced)
 
 
 def _study_uid(sources: Mapping[str, Sequence[Dataset]]) -> str:
@@ -320,24 +303,6 @@ def _in_a_line(answer: "Answer") -> str:
     if not answer.value:
         return f"{answer.verdict_text}: {'; '.join(answer.reasons)}"
     return f"{answer.value} ({answer.interval}), {answer.verdict_text}"
-
-
-def latest_moment(headers: Iterable[Dataset]) -> datetime:
-    """Latest date and time that the source images tell; results carry it in place of a clock (decision 2)."""
-    moments = [moment for header in headers if (moment := _moment(header)) is not None]
-    return max(moments, default=_NO_DATE)
-
-
-def _moment(header: Dataset) -> datetime | None:
-    for kind in ("Content", "Acquisition", "Series", "Study"):
-        date, time = str(header.get(f"{kind}Date") or ""), str(header.get(f"{kind}Time") or "")
-        # Fractions and parts that are missing are of no use here: viewers show minutes.
-        digits = date[:8] + time.split(".", maxsplit=1)[0].replace(":", "")[:6].ljust(6, "0")
-        try:
-            return datetime.strptime(digits, "%Y%m%d%H%M%S")  # noqa: DTZ007 - local to the site
-        except ValueError:
-            continue
-    return None
 
 
 def _all_reasons(refusal: Refusal) -> tuple[str, ...]:

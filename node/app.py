@@ -4,7 +4,7 @@ import fcntl
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import IO, Self
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from node.domain.assembly import Examination, Patience
 from node.domain.audit import application_started, application_stopped
 from node.domain.results import Lineage, Outcome
 from node.errors import PermanentError
+from node.explain import Explainer
 from node.inquire import Inquirer
 from node.instance_store import DiskInstanceStore
 from node.ledger import Ledger
@@ -47,7 +48,7 @@ class Node:
         All of it. Port 0 takes a free one, see `port`.
     clock : Clock, optional
         The time; tests move theirs.
-    analyse_study, examine_study : str, optional
+    analyse_study, examine_study, explain_study : str, optional
         What the worker processes run, "module:function".
     make_worker : callable, optional
         From the name of a function and a memory limit to what runs it.
@@ -68,6 +69,7 @@ class Node:
         clock: Clock | None = None,
         analyse_study: str = "node.analyse:analyse_files",
         examine_study: str = "node.examine:examine",
+        explain_study: str = "node.refusal_report:explain_refusal",
         make_worker: Callable[[str, int | None], Worker] = WorkerProcess,
         sweep_s: float = _SWEEP_S,
     ) -> None:
@@ -78,6 +80,7 @@ class Node:
         self._lock = _lock(configuration.storage.directory)
         self._owner = uuid4().hex
         self._stopping = Event()
+        self._writing = Lock()
         self.instance_store = DiskInstanceStore(
             configuration.storage.directory, configuration.storage.watermark_mb * _MEGABYTE
         )
@@ -105,6 +108,16 @@ class Node:
         # Its timers wake sweeps in real time, whatever time the sweeps are told.
         self._schedule = Schedule(SystemClock(), self._log)
         self._examiner = make_worker(examine_study, None)
+        # Started by its first call: most sites never make it.
+        self._writer = make_worker(explain_study, configuration.engine.memory_limit_mb)
+        self._explainer = Explainer(
+            store=self.store,
+            instance_store=self.instance_store,
+            clock=self._clock,
+            write=self._write_explanation,
+            configuration=configuration,
+            log=self._log,
+        )
         self._workers = [
             make_worker(analyse_study, configuration.engine.memory_limit_mb)
             for _ in range(configuration.engine.processes)
@@ -147,10 +160,12 @@ class Node:
         for worker in self._workers:
             worker.interrupt()
         self._examiner.interrupt()
+        self._writer.interrupt()
         self._schedule.stop()
         for worker in self._workers:
             worker.stop()
         self._examiner.stop()
+        self._writer.stop()
         self._ledger.stop()
         self.store.release_leases(self._clock.now())
         self.store.close()
@@ -177,6 +192,7 @@ class Node:
             traffic=self._listener.traffic,
             clock=self._clock,
             examine=self._examine,
+            explain=self._explainer.explain,
             count=inquirer.counts,
             attempts=settings.engine.attempts,
             stopping=self._stopping,
@@ -195,6 +211,20 @@ class Node:
         examination: Examination = self._examiner.call(paths, time_limit_s=_EXAMINATION_LIMIT_S)
         return examination
 
+    def _write_explanation(
+        self,
+        paths: Sequence[Path],
+        configuration: Configuration,
+        out: Path,
+        reasons: tuple[str, ...],
+        lineage: Lineage,
+    ) -> Outcome:
+        with self._writing:
+            outcome: Outcome = self._writer.call(
+                paths, configuration, out, reasons, lineage, time_limit_s=_EXAMINATION_LIMIT_S
+            )
+        return outcome
+
     def _analyst(self, worker: Worker) -> Analyst:
         limit_s = self.configuration.engine.time_limit_s
 
@@ -209,6 +239,7 @@ class Node:
             instance_store=self.instance_store,
             clock=self._clock,
             analyse=analyse_elsewhere,
+            explain=self._explainer.explain,
             configuration=self.configuration,
             owner=self._owner,
             stopping=self._stopping,

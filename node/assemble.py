@@ -36,6 +36,8 @@ class Assembler:
     count : callable
         From the AE titles and addresses that a study came from, and its UID, to what those of them count that
         can be asked.
+    explain : callable
+        Told a study and the reasons once its refusal is recorded; see `node.explain`.
     stopping : Event
         Once set, what breaks is left to the next start.
     attempts : int
@@ -53,6 +55,7 @@ class Assembler:
         clock: Clock,
         examine: Callable[[Sequence[Path]], Examination],
         count: Callable[[Collection[tuple[str, str]], str], Sequence[Count]],
+        explain: Callable[[str, Sequence[str]], None],
         attempts: int,
         stopping: Event,
         log: Log,
@@ -63,6 +66,7 @@ class Assembler:
         self._clock = clock
         self._examine = examine
         self._count = count
+        self._explain = explain
         self._attempts = attempts
         self._stopping = stopping
         self._log = log
@@ -102,6 +106,8 @@ class Assembler:
             self._log.info(
                 "study_examined", study=moved.study_uid, state=moved.state.value, reason=decision.reason
             )
+        if moved is not None and moved.state is StudyState.REFUSED:
+            self._explain(moved.study_uid, (decision.reason,))
         return moved
 
     def _decide(self, study: Study) -> Decision:

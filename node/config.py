@@ -12,7 +12,7 @@ from analysis.domain.findings import Target
 from analysis.settings import PROGRAMS, AnalysisSettings, FeatureSettings, SegmentationSettings
 from node.config_reader import Reader, Table
 from node.config_segmentation import BackEndPlace, segmentation
-from node.domain.results import ResultKind
+from node.domain.results import USUAL_KINDS, ResultKind
 from node.errors import ConfigurationError
 
 __all__ = [
@@ -106,7 +106,7 @@ class Destination:
     ae_title: str = "ORTHANC"
     host: str = "127.0.0.1"
     port: int = 4242
-    results: tuple[ResultKind, ...] = tuple(ResultKind)
+    results: tuple[ResultKind, ...] = USUAL_KINDS
     tls: TlsSettings = TlsSettings()
 
 
@@ -143,10 +143,11 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    """[report]: language of the words, and the SR class of the measurement report."""
+    """[report]: language of the words, SR class of the measurement report, whether refusals are sent."""
 
     language: str = "en"
     sr_class: str = "comprehensive"
+    refusals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +368,7 @@ def _destination(table: Table, folder: Path) -> Destination:
         ae_title=table.require("ae_title", "ANY", check=_ae_title),
         host=table.require("host", "127.0.0.1", check=_host),
         port=table.require("port", 104, check=_between(1, 65535)),
-        results=tuple(ResultKind(word) for word in table.words("results", kinds, kinds)),
+        results=tuple(ResultKind(word) for word in table.words("results", USUAL_KINDS, kinds)),
         tls=tls,
     )
     table.finish()
@@ -463,6 +464,7 @@ def _report(table: Table) -> ReportSettings:
     settings = ReportSettings(
         language=table.take("language", fallback.language, check=_one_of(*_LANGUAGES)),
         sr_class=table.take("sr_class", fallback.sr_class, check=_one_of(*_SR_CLASSES)),
+        refusals=table.take("refusals", fallback.refusals),
     )
     table.finish()
     return settings

@@ -225,6 +225,18 @@ class Store(Outbox, Transfers, Protocol):
         """Note why nothing is reported."""
         ...
 
+    def record_explanation(
+        self,
+        study_uid: str,
+        results: Sequence[NewResult],
+        now: datetime,
+        *,
+        key: str,
+        replaced: Sequence[Predecessor],
+    ) -> None:
+        """Put the report of a refusal into the outbox; nothing happens once the study has moved on."""
+        ...
+
     def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:
         """Note a failed try; without `retry_at` the study is set aside."""
         ...

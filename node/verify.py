@@ -15,13 +15,14 @@ from analysis.identify import identify
 from dicom_templates.citation import Citation, presentation_of, read_citation
 from dicom_templates.comparison import differences
 from dicom_templates.options import ReportOptions
-from node.analyse import SOFTWARE, analyse_series, bundle_of, latest_moment
+from node.analyse import SOFTWARE, analyse_series, bundle_of
 from node.config import Configuration
 from node.decode import SeriesHeaders, decode, files_below, scan
 from node.dimse import IMAGE_CLASSES
 from node.errors import PermanentError
 from node.instance_store import DiskInstanceStore
 from node.operate import open_store
+from node.result_files import latest_moment
 
 __all__ = ["Check", "Verdict", "verify"]
 

@@ -1,7 +1,6 @@
 """The sweep that analyses: leases a ready study, has it analysed elsewhere, records how that ended."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -12,11 +11,12 @@ from analysis.errors import RefusedError
 from node.config import Configuration
 from node.dimse import IMAGE_CLASSES
 from node.domain.delivery import back_off
-from node.domain.records import NewResult, StudyLease
-from node.domain.results import Lineage, Outcome, ResultFile
+from node.domain.records import StudyLease
+from node.domain.results import Lineage, Outcome
 from node.errors import LeaseLostError, PermanentError, TransientError
-from node.instance_store import DiskInstanceStore, sync_folder
+from node.instance_store import DiskInstanceStore
 from node.observe import Log
+from node.outgoing import outgoing
 from node.ports import Clock, Store
 
 __all__ = ["Analysis", "Analyst"]
@@ -46,6 +46,8 @@ class Analyst:
         See `node.ports`.
     analyse : Analysis
         Usually a call into a worker process.
+    explain : callable
+        Told a study and the reasons once its refusal is recorded; see `node.explain`.
     configuration : Configuration
         Limits, destinations, and what is handed to the analysis.
     owner : str
@@ -63,6 +65,7 @@ class Analyst:
         instance_store: DiskInstanceStore,
         clock: Clock,
         analyse: Analysis,
+        explain: Callable[[str, Sequence[str]], None],
         configuration: Configuration,
         owner: str,
         stopping: Event,
@@ -72,6 +75,7 @@ class Analyst:
         self._instance_store = instance_store
         self._clock = clock
         self._analyse = analyse
+        self._explain = explain
         self._configuration = configuration
         self._owner = owner
         self._stopping = stopping
@@ -128,27 +132,13 @@ class Analyst:
             reasons = outcome.refusals or ("the analysis made no results",)
             self._store.record_refusal(lease, reasons, self._clock.now())
             self._log.info("study_refused", study=lease.study_uid, reason="; ".join(reasons), seconds=seconds)
+            self._explain(lease.study_uid, reasons)
             return
-        _sync_results(outcome.results)
-        results = [self._to_be_sent(result) for result in outcome.results]
+        results = outgoing(outcome.results, self._configuration, self._instance_store.results)
         self._store.record_results(
             lease, results, outcome.summary, self._clock.now(), key=outcome.key, replaced=outcome.replaced
         )
         self._log.info("study_reported", study=lease.study_uid, count=len(results), seconds=seconds)
-
-    def _to_be_sent(self, result: ResultFile) -> NewResult:
-        return NewResult(
-            kind=result.kind,
-            sop_uid=result.sop_instance_uid,
-            sop_class_uid=result.sop_class_uid,
-            name=str(result.path.resolve().relative_to(self._instance_store.results.resolve())),
-            destinations=tuple(
-                destination.name
-                for destination in self._configuration.destinations
-                if result.kind in destination.results
-            ),
-            series_uid=result.series_uid,
-        )
 
     def _record_broken(self, lease: StudyLease, reason: str) -> None:
         now = self._clock.now()
@@ -162,16 +152,3 @@ class Analyst:
     def _set_aside(self, lease: StudyLease, reason: str) -> None:
         self._store.record_broken(lease, reason, self._clock.now(), None)
         self._log.error("study_set_aside", study=lease.study_uid, reason=reason)
-
-
-def _sync_results(results: Sequence[ResultFile]) -> None:
-    """Make the result files as durable as the rows that will name them."""
-    for result in results:
-        descriptor = os.open(result.path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    for folder in {result.path.parent for result in results}:
-        for level in (folder, folder.parent, folder.parent.parent):
-            sync_folder(level)

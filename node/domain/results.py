@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dicom_templates.options import Predecessor
 
-__all__ = ["DOCUMENT_KINDS", "Lineage", "Outcome", "ResultFile", "ResultKind"]
+__all__ = ["DOCUMENT_KINDS", "USUAL_KINDS", "Lineage", "Outcome", "ResultFile", "ResultKind"]
 
 
 class ResultKind(StrEnum):
@@ -16,7 +16,11 @@ class ResultKind(StrEnum):
     SEG = "seg"
     TEXT = "text"
     SUMMARY = "summary"
+    PDF = "pdf"
 
+
+USUAL_KINDS = (ResultKind.SR, ResultKind.SEG, ResultKind.TEXT, ResultKind.SUMMARY)
+"""What a destination gets that does not say what it wants."""
 
 DOCUMENT_KINDS = frozenset({ResultKind.SR, ResultKind.TEXT})
 """Kinds that can name what they replace; images have no PredecessorDocumentsSequence."""
@@ -45,7 +49,11 @@ class Lineage:
 
         The same key is the same result once more: it replaces what it replaced before, so that its UIDs stay.
         """
-        return self.replaced if key == self.key else self.documents or self.replaced
+        if key == self.key:
+            return self.replaced
+        # A set that lacks a kind, as the lone text of a refusal does, leaves the earlier one of that kind.
+        classes = {one.sop_class_uid for one in self.documents}
+        return (*self.documents, *(one for one in self.replaced if one.sop_class_uid not in classes))
 
 
 @dataclass(frozen=True, slots=True)

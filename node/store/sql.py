@@ -223,6 +223,25 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers):
             # What an earlier revision reported is not unsent: it was true of what was there then.
             move(connection, study, StudyEvent.REFUSED, now, reason="; ".join(reasons))
 
+    def record_explanation(
+        self,
+        study_uid: str,
+        results: Sequence[NewResult],
+        now: datetime,
+        *,
+        key: str,
+        replaced: Sequence[Predecessor],
+    ) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            study = find(connection, study_uid)
+            if study is None or study.state is not StudyState.REFUSED:
+                return
+            put_results(connection, study, results, now, key=key, replaced=replaced)
+            for result in results:
+                for destination in result.destinations:
+                    put_delivery(connection, study, result, destination, now)
+
     def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:
         """See `node.ports.Store`."""
         with t.writing(self._engine) as connection:

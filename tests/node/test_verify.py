@@ -18,7 +18,7 @@ from dicom_templates.mr_image import ImageIdentity, mr_images
 from dicom_templates.options import Predecessor, ReportOptions
 from dicom_templates.result_set import build
 from node import verify as room
-from node.analyse import SOFTWARE, bundle_of, latest_moment
+from node.analyse import SOFTWARE, bundle_of
 from node.app import store_url
 from node.cli import application
 from node.config import Configuration, StorageSettings, default
@@ -27,6 +27,7 @@ from node.domain.assembly import Patience
 from node.domain.records import Arrival, Instance
 from node.errors import PermanentError
 from node.instance_store import DiskInstanceStore
+from node.result_files import latest_moment
 from node.store import SqlStore
 from node.verify import Check, Verdict, verify
 from tests.dicom_templates.cases import FACTS, STUDY, make_case

@@ -1,0 +1,92 @@
+"""How results are written: the site's options, the time they carry, and their files."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydicom import Dataset, dcmwrite
+
+from node.config import Configuration
+from node.domain.results import USUAL_KINDS, ResultFile, ResultKind
+
+if TYPE_CHECKING:
+    from dicom_templates.options import ReportOptions
+    from dicom_templates.result_set import ResultSet
+
+__all__ = ["latest_moment", "report_options", "write_results"]
+
+_NO_DATE = datetime(1900, 1, 1)  # noqa: DTZ001 - DICOM times are local to the site
+
+
+def report_options(configuration: Configuration, headers: Iterable[Dataset]) -> "ReportOptions":
+    """Tell how a site wants its results.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        Its section [report], the node's AE title, and which kinds its destinations want beside the usual.
+    headers : iterable of Dataset
+        Of the images that the results are about, which give them their date.
+    """
+    from dicom_templates.options import ReportOptions, SrClass
+
+    wanted = {kind for destination in configuration.destinations for kind in destination.results}
+    return ReportOptions(
+        created=latest_moment(headers),
+        language=configuration.report.language,
+        sr_class=SrClass(configuration.report.sr_class),
+        station=configuration.node.ae_title,
+        kinds=frozenset(kind.value for kind in wanted.union(USUAL_KINDS)),
+    )
+
+
+def write_results(made: "ResultSet", out: Path) -> tuple[ResultFile, ...]:
+    """Write a result set, and beside the summary image and the document what a person can open.
+
+    Parameters
+    ----------
+    made : ResultSet
+        From the templates.
+    out : Path
+        Folder; made if need be.
+
+    Returns
+    -------
+    tuple of ResultFile
+        The DICOM objects.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    return tuple(_write(one.kind, one.name, one.dataset, out) for one in made.objects)
+
+
+def _write(kind: str, name: str, dataset: Dataset, out: Path) -> ResultFile:
+    path = out / f"{name}.dcm"
+    dcmwrite(path, dataset, enforce_file_format=True)
+    if kind == ResultKind.SUMMARY:
+        from PIL import Image
+
+        Image.fromarray(dataset.pixel_array).save(out / "summary.png")
+    if kind == ResultKind.PDF:
+        document = dataset.EncapsulatedDocument[: dataset.EncapsulatedDocumentLength]
+        (out / "report.pdf").write_bytes(document)
+    identity = (dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.SeriesInstanceUID)
+    return ResultFile(ResultKind(kind), path, *map(str, identity))
+
+
+def latest_moment(headers: Iterable[Dataset]) -> datetime:
+    """Latest date and time that the source images tell; results carry it in place of a clock (decision 2)."""
+    moments = [moment for header in headers if (moment := _moment(header)) is not None]
+    return max(moments, default=_NO_DATE)
+
+
+def _moment(header: Dataset) -> datetime | None:
+    for kind in ("Content", "Acquisition", "Series", "Study"):
+        date, time = str(header.get(f"{kind}Date") or ""), str(header.get(f"{kind}Time") or "")
+        # Fractions and parts that are missing are of no use here: viewers show minutes.
+        digits = date[:8] + time.split(".", maxsplit=1)[0].replace(":", "")[:6].ljust(6, "0")
+        try:
+            return datetime.strptime(digits, "%Y%m%d%H%M%S")  # noqa: DTZ007 - local to the site
+        except ValueError:
+            continue
+    return None
