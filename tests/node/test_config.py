@@ -64,7 +64,7 @@ def test_all_faults_are_told_at_once() -> None:
     found = faults(
         '[node]\nport = "x"\n'
         '[[sources]]\nae_title = "A"\n'
-        '[[destinations]]\nname = "Bad Name"\nae_title = "B"\nhost = ""\nport = 0\nresults = ["pdf"]\n'
+        '[[destinations]]\nname = "Bad Name"\nae_title = "B"\nhost = ""\nport = 0\nresults = ["fax"]\n'
         "[assembly]\nquiet_s = -1\n"
         "[nonsense]\n"
     )
