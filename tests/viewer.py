@@ -1,4 +1,4 @@
-"""OHIF over a real Orthanc: the viewer's static files and Orthanc's DICOMweb behind one nginx, on loopback."""
+"""OHIF over a real Orthanc: viewer and DICOMweb behind one nginx, on loopback."""
 
 import shutil
 import subprocess
@@ -106,7 +106,8 @@ http {{
            application/json json; image/svg+xml svg; image/png png; font/woff2 woff2; }}
   access_log {directory}/access.log;
   client_body_temp_path {directory}/body;  proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/fastcgi;   uwsgi_temp_path {directory}/uwsgi;  scgi_temp_path {directory}/scgi;
+  fastcgi_temp_path {directory}/fastcgi;   uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
   server {{
     listen 127.0.0.1:{port};
     root {files};
