@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from struct import Struct
@@ -216,12 +217,26 @@ class DiskInstanceStore:
             path.unlink(missing_ok=True)
         return len(left)
 
-    def remove_study(self, study_uid: str) -> None:
-        """Remove the originals and results of a study."""
-        for folder in (self.study_folder(study_uid), self.result_folder(study_uid)):
-            if folder.exists():
-                shutil.rmtree(folder)
-                sync_folder(folder.parent)
+    def remove_study(self, study_uid: str, instances: Iterable[Instance]) -> None:
+        """Remove originals of a study, and its results; whatever else is in its folder stays."""
+        for instance in instances:
+            self.path(instance).unlink(missing_ok=True)
+        study = self.study_folder(study_uid)
+        for folder in (*study.glob("*"), study):
+            with suppress(OSError):  # not empty: something has just come
+                folder.rmdir()
+        results = self.result_folder(study_uid)
+        if results.exists():
+            shutil.rmtree(results)
+        for folder in (self.instances, self.results):
+            sync_folder(folder)
+
+    def clear_quarantine(self, before: datetime) -> int:
+        """Remove what has been in quarantine since before a moment; return how many files."""
+        old = [path for path in self.quarantined.iterdir() if path.stat().st_mtime < before.timestamp()]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
 
 
 def read_head(path: Path, most: int) -> bytes:

@@ -96,9 +96,11 @@ def retry(store: SqlStore, study_uid: str, now: datetime) -> str:
     return "It will be examined and analysed again."
 
 
-def clear_away(store: SqlStore, configuration: Configuration, now: datetime, age: timedelta) -> int:
+def clear_away(
+    store: SqlStore, configuration: Configuration, now: datetime, age: timedelta, *, failed: bool = False
+) -> int:
     """Remove originals and results of studies finished at least that long ago; return how many studies."""
-    return purge(store, DiskInstanceStore(configuration.storage.directory), now - age)
+    return purge(store, DiskInstanceStore(configuration.storage.directory), now - age, failed=failed)
 
 
 def _judged(history: Sequence[HistoryEntry], revision: int) -> str:

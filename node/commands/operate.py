@@ -86,13 +86,15 @@ def purge(
     config: ConfigOption = None,
     *,
     days: Annotated[float, typer.Option(min=0, help="Only studies finished at least so long ago.")] = 30,
+    failed: Annotated[bool, typer.Option("--failed", help="Those that were set aside, too.")] = False,
 ) -> None:
     """Remove images and results of finished studies now, not when their retention is over."""
     from node.clock import SystemClock
     from node.operate import clear_away
 
     with _store(config) as store:
-        count = clear_away(store, configuration_of(config), SystemClock().now(), timedelta(days=days))
+        age = timedelta(days=days)
+        count = clear_away(store, configuration_of(config), SystemClock().now(), age, failed=failed)
     console.print(f"Removed the images and results of {count} studies.")
 
 

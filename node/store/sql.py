@@ -1,14 +1,14 @@
 """The store: the truth about every study; each public method is one transaction."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from uuid import uuid4
 
 from sqlalchemy import and_, delete, func, or_, select, update
 
 from dicom_templates.options import Predecessor
-from node.domain.delivery import DeliveryState
+from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import (
     HistoryEntry,
     Instance,
@@ -89,10 +89,33 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers):
             for row in connection.execute(select(t.instances).order_by(t.instances.c.sop_uid)):
                 yield instance_of(row)
 
-    def forget_instances(self, study_uid: str) -> None:
-        """Remove the rows of a study's originals, after their files."""
+    def forget_originals(self, study: Study, remove: Callable[[Sequence[Instance]], None]) -> bool:
+        """Remove the rows of a study's originals, and their files, unless it changed since it was read.
+
+        Parameters
+        ----------
+        study : Study
+            As it was read.
+        remove : callable
+            Removes the files. It is called while the study is held, so that what arrives meanwhile waits, and
+            nothing that was just promised to a sender is removed.
+
+        Returns
+        -------
+        bool
+            Whether they were removed.
+        """
+        of_study = t.instances.c.study_uid == study.study_uid
         with t.writing(self._engine) as connection:
-            connection.execute(delete(t.instances).where(t.instances.c.study_uid == study_uid))
+            now = find(connection, study.study_uid)
+            if now is None or (now.state, now.revision, now.last_arrival) != (
+                study.state, study.revision, study.last_arrival,
+            ):  # fmt: skip
+                return False
+            rows = connection.execute(select(t.instances).where(of_study))
+            remove([instance_of(row) for row in rows])
+            connection.execute(delete(t.instances).where(of_study))
+        return True
 
     def due_studies(self, now: datetime) -> tuple[Study, ...]:
         """See `node.ports.Store`."""
@@ -145,13 +168,22 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers):
             return {StudyState(state): count for state, count in connection.execute(by_state)}
 
     def unchanged_since(self, states: Iterable[StudyState], moment: datetime) -> tuple[Study, ...]:
-        """Return the studies in these states that hold originals and have not changed since."""
+        """Return the studies that hold originals, have not changed since, and have nothing left to send."""
         holds = select(t.instances.c.sop_uid).where(t.instances.c.study_uid == t.studies.c.study_uid).exists()
+        still_to_send = (
+            select(t.deliveries.c.id)
+            .where(
+                t.deliveries.c.study_uid == t.studies.c.study_uid,
+                t.deliveries.c.state.in_(list(OPEN_DELIVERY_STATES)),
+            )
+            .exists()
+        )
         old = select(t.studies).where(
             t.studies.c.state.in_(list(states)),
             t.studies.c.changed_at <= moment,
             t.studies.c.last_arrival <= moment,
             holds,
+            ~still_to_send,
         )
         with t.reading(self._engine) as connection:
             return tuple(study_of(row) for row in connection.execute(old))

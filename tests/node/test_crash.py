@@ -155,7 +155,9 @@ def test_a_file_without_a_row_is_entered(tmp_path: Path) -> None:
         send(node.port, slice_of(1))
         (instance,) = node.store.instances("1.2.826.0.1.1")
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
-        node.store.forget_instances("1.2.826.0.1.1")
+        study = node.store.study("1.2.826.0.1.1")
+        assert study is not None
+        assert node.store.forget_originals(study, lambda _instances: None)
     with quick_node(quick(tmp_path)) as node:
         assert node.store.instances("1.2.826.0.1.1") == (instance,)
 

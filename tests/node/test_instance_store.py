@@ -134,7 +134,7 @@ def test_a_study_is_removed_with_its_results_and_alone(store: DiskInstanceStore)
     for study in ("1.1", "1.2"):
         commit(store, stage(store, b"ab"), instance(study=study))
         store.result_folder(study).mkdir()
-    store.remove_study("1.1")
+    store.remove_study("1.1", [instance(study="1.1")])
     assert not store.study_folder("1.1").exists()
     assert not store.result_folder("1.1").exists()
     assert store.path(instance(study="1.2")).exists()
