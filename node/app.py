@@ -18,6 +18,7 @@ from node.domain.audit import application_started, application_stopped
 from node.domain.results import Lineage, Outcome
 from node.errors import PermanentError
 from node.explain import Explainer
+from node.foresee import Foresight
 from node.inquire import Inquirer
 from node.instance_store import DiskInstanceStore
 from node.ledger import Ledger
@@ -36,6 +37,8 @@ __all__ = ["Node", "store_url"]
 _SWEEP_S = 0.5
 _RETENTION_SWEEP_S = 3600.0
 _EXAMINATION_LIMIT_S = 120.0
+_EARLY_AFTER = 0.1
+"""Part of the quiet time after which a study is analysed early."""
 _MEGABYTE = 1024 * 1024
 
 
@@ -107,6 +110,7 @@ class Node:
         )
         # Its timers wake sweeps in real time, whatever time the sweeps are told.
         self._schedule = Schedule(SystemClock(), self._log)
+        self._foresight = Foresight() if configuration.assembly.start_early else None
         self._examiner = make_worker(examine_study, None)
         # Started by its first call: most sites never make it.
         self._writer = make_worker(explain_study, configuration.engine.memory_limit_mb)
@@ -194,6 +198,8 @@ class Node:
             examine=self._examine,
             explain=self._explainer.explain,
             count=inquirer.counts,
+            foresight=self._foresight,
+            grace=timedelta(seconds=settings.assembly.quiet_s * _EARLY_AFTER),
             attempts=settings.engine.attempts,
             stopping=self._stopping,
             log=self._log,
@@ -242,6 +248,7 @@ class Node:
             explain=self._explainer.explain,
             configuration=self.configuration,
             owner=self._owner,
+            foresight=self._foresight,
             stopping=self._stopping,
             log=self._log,
         )

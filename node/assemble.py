@@ -10,11 +10,12 @@ from pydicom.uid import UID
 
 from analysis.errors import RefusedError
 from node.dimse import IMAGE_CLASSES
-from node.domain.assembly import Count, Decision, Examination, decide, weigh
+from node.domain.assembly import PAIR, Count, Decision, Examination, decide, identity_fault, weigh
 from node.domain.delivery import back_off
 from node.domain.records import Instance, Study
 from node.domain.study import StudyEvent, StudyState
 from node.errors import PermanentError, TransientError
+from node.foresee import Foresight
 from node.observe import Log
 from node.ports import Clock, InstanceStore, Store, Traffic
 
@@ -38,6 +39,11 @@ class Assembler:
         can be asked.
     explain : callable
         Told a study and the reasons once its refusal is recorded; see `node.explain`.
+    foresight : Foresight or None
+        Takes what can be done before a study has settled; None does nothing early.
+    grace : timedelta
+        Silence after which early work begins. A sender with an association for each image is between two of
+        them most of the time, and shall not start an analysis after each.
     stopping : Event
         Once set, what breaks is left to the next start.
     attempts : int
@@ -56,6 +62,8 @@ class Assembler:
         examine: Callable[[Sequence[Path]], Examination],
         count: Callable[[Collection[tuple[str, str]], str], Sequence[Count]],
         explain: Callable[[str, Sequence[str]], None],
+        foresight: Foresight | None,
+        grace: timedelta,
         attempts: int,
         stopping: Event,
         log: Log,
@@ -67,14 +75,16 @@ class Assembler:
         self._examine = examine
         self._count = count
         self._explain = explain
+        self._foresight = foresight
+        self._grace = grace
         self._attempts = attempts
         self._stopping = stopping
         self._log = log
         self._random = Random()  # noqa: S311 - spreads retries, hides nothing
 
     def sweep(self) -> int:
-        """Look at every study whose deadline has passed; return how many became ready."""
-        ready = 0
+        """Look at every study whose deadline has passed; return how many can be analysed now."""
+        ready = 0 if self._foresight is None else self._foresee(self._foresight)
         for study in self._store.due_studies(self._clock.now()):
             # DICOM has no end-of-study signal. An open association is one that may still bring a slice.
             if study.state is not StudyState.SETTLED and self._traffic.is_open(study.study_uid):
@@ -82,6 +92,35 @@ class Assembler:
             moved = self._settle(study)
             ready += moved is not None and moved.state is StudyState.READY
         return ready
+
+    def _foresee(self, foresight: Foresight) -> int:
+        """Want the analysis of those studies that look whole, though they have not settled."""
+        wanted = 0
+        for study in self._store.coming_studies(self._clock.now() - self._grace):
+            study_uid, revision = study.study_uid, study.revision
+            if foresight.was_examined(study_uid, revision) or self._traffic.is_open(study_uid):
+                continue
+            examination = self._look_early(study_uid)
+            foresight.note_examination(study_uid, revision, examination)
+            if examination is not None and self._is_whole_pair(study_uid, examination):
+                foresight.want(study_uid, revision)
+                wanted += 1
+        return wanted
+
+    def _look_early(self, study_uid: str) -> Examination | None:
+        images = self._images(study_uid)
+        if not images or identity_fault({image.patient_key for image in images}):
+            return None
+        try:
+            return self._examine([self._instance_store.path(image) for image in images])
+        except (RefusedError, TransientError, PermanentError):
+            return None  # told, and counted, once the study has settled
+
+    def _is_whole_pair(self, study_uid: str, examination: Examination) -> bool:
+        return weigh(examination, self._store.cut_off_series(study_uid), ()).whole == PAIR
+
+    def _images(self, study_uid: str) -> list[Instance]:
+        return [one for one in self._store.instances(study_uid) if one.sop_class_uid in IMAGE_CLASSES]
 
     def _settle(self, study: Study) -> Study | None:
         settled: Study | None = study
@@ -112,21 +151,23 @@ class Assembler:
 
     def _decide(self, study: Study) -> Decision:
         instances = self._store.instances(study.study_uid)
-        images = [instance for instance in instances if instance.sop_class_uid in IMAGE_CLASSES]
+        images = [one for one in instances if one.sop_class_uid in IMAGE_CLASSES]
         if not images:
             return Decision(StudyEvent.FOUND_NOTHING, _what_it_holds(instances))
-        if len({instance.patient_key for instance in images}) > 1:
-            return Decision(
-                StudyEvent.GAVE_UP,
-                "its images name more than one patient: a person must decide",
-            )
+        if fault := identity_fault({image.patient_key for image in images}):
+            return Decision(StudyEvent.GAVE_UP, fault)
         try:
-            examination = self._examine([self._instance_store.path(instance) for instance in images])
+            examination = self._examination(study, images)
         except RefusedError as error:
             return Decision(StudyEvent.REFUSED, "; ".join(error.reasons))
         except (TransientError, PermanentError) as error:
             return self._after_loss(study, f"the examination of its headers failed: {error}")
         return decide(self._weigh(study.study_uid, examination), self._clock.now(), study.wait_until)
+
+    def _examination(self, study: Study, images: Sequence[Instance]) -> Examination:
+        """Look at the headers, unless that was done early with the same images."""
+        early = self._foresight and self._foresight.examination(study.study_uid, study.revision)
+        return early or self._examine([self._instance_store.path(image) for image in images])
 
     def _weigh(self, study_uid: str, examination: Examination) -> Examination:
         """Add what is known of how the series came; only for a series of ours anybody is asked."""

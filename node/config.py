@@ -132,6 +132,7 @@ class AssemblySettings:
 
     quiet_s: float = 5.0
     max_wait_s: float = 600.0
+    start_early: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,6 +417,7 @@ def _assembly(table: Table) -> AssemblySettings:
     settings = AssemblySettings(
         quiet_s=table.take("quiet_s", fallback.quiet_s, check=_between(0, 3600)),
         max_wait_s=table.take("max_wait_s", fallback.max_wait_s, check=_between(0, 7 * 86400)),
+        start_early=table.take("start_early", fallback.start_early),
     )
     table.finish()
     return settings

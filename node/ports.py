@@ -1,6 +1,6 @@
 """What the sweeps ask of the world; the concrete classes are named only in `node.app`."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -200,8 +200,14 @@ class Store(Outbox, Transfers, Protocol):
         """Move a study on, unless it changed since it was read; then return None."""
         ...
 
-    def lease_study(self, owner: str, now: datetime, until: datetime) -> StudyLease | None:
-        """Take the study that waited longest, or None when none is ready."""
+    def coming_studies(self, quiet_since: datetime) -> Sequence[Study]:
+        """Return the studies that are being received, but of which nothing came since a moment."""
+        ...
+
+    def lease_study(
+        self, owner: str, now: datetime, until: datetime, *, but_not: Collection[str] = ()
+    ) -> StudyLease | None:
+        """Take the study that waited longest, or None when none is ready, except some."""
         ...
 
     def record_results(

@@ -1,11 +1,13 @@
 """The sweep that analyses: leases a ready study, has it analysed elsewhere, records how that ended."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from random import Random
 from threading import Event
 from typing import Protocol
+from uuid import uuid4
 
 from analysis.errors import RefusedError
 from node.config import Configuration
@@ -14,6 +16,7 @@ from node.domain.delivery import back_off
 from node.domain.records import StudyLease
 from node.domain.results import Lineage, Outcome
 from node.errors import LeaseLostError, PermanentError, TransientError
+from node.foresee import Foreseen, Foresight
 from node.instance_store import DiskInstanceStore
 from node.observe import Log
 from node.outgoing import outgoing
@@ -52,6 +55,8 @@ class Analyst:
         Limits, destinations, and what is handed to the analysis.
     owner : str
         Names this node in its leases.
+    foresight : Foresight, optional
+        What was wanted early, and what was done so.
     stopping : Event
         Once set, nothing new is begun, and what breaks is left to the next start.
     log : Log
@@ -68,6 +73,7 @@ class Analyst:
         explain: Callable[[str, Sequence[str]], None],
         configuration: Configuration,
         owner: str,
+        foresight: Foresight | None = None,
         stopping: Event,
         log: Log,
     ) -> None:
@@ -78,6 +84,7 @@ class Analyst:
         self._explain = explain
         self._configuration = configuration
         self._owner = owner
+        self._foresight = foresight
         self._stopping = stopping
         self._log = log
         self._random = Random()  # noqa: S311 - spreads retries, hides nothing
@@ -85,7 +92,7 @@ class Analyst:
     def sweep(self) -> int:
         """Analyse all that is ready, one after the other; return how many studies that were."""
         count = 0
-        while self.work_once():
+        while self.work_once() or self._look_ahead():
             count += 1
         return count
 
@@ -95,7 +102,8 @@ class Analyst:
             return False
         now = self._clock.now()
         limit = timedelta(seconds=self._configuration.engine.time_limit_s)
-        lease = self._store.lease_study(self._owner, now, now + limit + _LEASE_MARGIN)
+        early = self._foresight.running() if self._foresight else ()
+        lease = self._store.lease_study(self._owner, now, now + limit + _LEASE_MARGIN, but_not=early)
         if lease is None:
             return False
         try:
@@ -105,19 +113,55 @@ class Analyst:
             self._log.info("analysis_superseded", study=lease.study_uid, revision=lease.revision)
         return True
 
+    def _look_ahead(self) -> bool:
+        """Analyse a study that has not settled, when none that has waits; False if none is wanted."""
+        wanted = self._foresight.take() if self._foresight and not self._stopping.is_set() else None
+        if self._foresight is None or wanted is None:
+            return False
+        study_uid, revision = wanted
+        foreseen = None
+        try:
+            foreseen = self._foresee(study_uid, revision)
+        finally:
+            self._foresight.done(study_uid, foreseen)
+        return True
+
+    def _foresee(self, study_uid: str, revision: int) -> Foreseen | None:
+        if not self._is_at(study_uid, revision):
+            return None
+        lineage = self._store.lineage(study_uid)
+        folder = self._instance_store.result_folder(study_uid) / uuid4().hex
+        try:
+            outcome = self._outcome(study_uid, folder, lineage)
+        except (PermanentError, TransientError) as error:
+            # It will be tried again, and counted, once the study has settled.
+            self._log.info("early_analysis_broke", study=study_uid, reason=str(error))
+            return None
+        if not self._is_at(study_uid, revision):
+            self._log.info("early_analysis_discarded", study=study_uid, revision=revision)
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+        return Foreseen(revision, lineage, outcome, folder)
+
+    def _is_at(self, study_uid: str, revision: int) -> bool:
+        study = self._store.study(study_uid)
+        return study is not None and study.revision == revision
+
+    def _outcome(self, study_uid: str, out: Path, lineage: Lineage) -> Outcome:
+        images = [one for one in self._store.instances(study_uid) if one.sop_class_uid in IMAGE_CLASSES]
+        paths = [self._instance_store.path(image) for image in images]
+        try:
+            return self._analyse(paths, self._configuration, out, lineage)
+        except RefusedError as error:
+            return Outcome(results=(), refusals=error.reasons, summary={})
+
     def _work_on(self, lease: StudyLease) -> None:
         started = self._clock.now()
-        instances = self._store.instances(lease.study_uid)
-        paths = [
-            self._instance_store.path(instance)
-            for instance in instances
-            if instance.sop_class_uid in IMAGE_CLASSES
-        ]
+        lineage = self._store.lineage(lease.study_uid)
         out = self._instance_store.result_folder(lease.study_uid) / lease.token
+        early = self._foresight and self._foresight.claim(lease.study_uid, lease.revision, lineage)
         try:
-            outcome = self._analyse(paths, self._configuration, out, self._store.lineage(lease.study_uid))
-        except RefusedError as error:
-            outcome = Outcome(results=(), refusals=error.reasons, summary={})
+            outcome = early or self._outcome(lease.study_uid, out, lineage)
         except PermanentError as error:
             self._set_aside(lease, f"the analysis stopped: {error}")
             return

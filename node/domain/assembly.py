@@ -7,9 +7,21 @@ from datetime import datetime, timedelta
 from analysis.domain.acquisition import Contrast
 from node.domain.study import StudyEvent
 
-__all__ = ["Candidate", "Count", "Decision", "Examination", "Patience", "decide", "weigh"]
+__all__ = [
+    "PAIR",
+    "Candidate",
+    "Count",
+    "Decision",
+    "Examination",
+    "Patience",
+    "decide",
+    "identity_fault",
+    "weigh",
+]
 
-_PAIR = frozenset({Contrast.T1, Contrast.T2})
+PAIR = frozenset({Contrast.T1, Contrast.T2})
+"""What a complete study holds."""
+_BY_A_PERSON = "a person must decide"
 _CUT_OFF = "the association that brought it was cut off, and it was not sent again"
 
 
@@ -118,6 +130,21 @@ class Decision:
     deadline: datetime | None = None
 
 
+def identity_fault(patient_keys: Collection[str]) -> str:
+    """Tell why nobody can say whose study this is; empty if its images name one patient.
+
+    Parameters
+    ----------
+    patient_keys : collection of str
+        Of its images, see `node.domain.records.Instance`.
+    """
+    if "" not in patient_keys:
+        return "" if len(set(patient_keys)) == 1 else f"its images name more than one patient: {_BY_A_PERSON}"
+    if len(set(patient_keys)) == 1:
+        return f"its images have no PatientID: {_BY_A_PERSON}"
+    return f"some of its images have no PatientID: {_BY_A_PERSON}"
+
+
 def weigh(examination: Examination, cut_off: Collection[str], counts: Collection[Count]) -> Examination:
     """Add to the look at the headers how the series came, and what their sources count.
 
@@ -165,12 +192,12 @@ def decide(examination: Examination, now: datetime, wait_until: datetime) -> Dec
         End of the wait for what is missing.
     """
     signs = f" ({'; '.join(examination.signs)})" if examination.signs else ""
-    if examination.whole == _PAIR:
+    if examination.whole == PAIR:
         return Decision(StudyEvent.FOUND_READY, f"T1 and T2 are there{signs}", now)
     if not examination.whole and not examination.broken:
         reasons = examination.others or ("it holds no MR images",)
         return Decision(StudyEvent.FOUND_NOTHING, "; ".join(reasons))
-    missing = tuple(f"{contrast} is not there" for contrast in sorted(_PAIR - examination.whole))
+    missing = tuple(f"{contrast} is not there" for contrast in sorted(PAIR - examination.whole))
     why = "; ".join((*(missing if examination.whole else ()), *examination.broken))
     if now < wait_until:
         return Decision(StudyEvent.FOUND_HALF, why, wait_until)

@@ -45,7 +45,7 @@ class Identity:
         Valid UIDs.
     patient_key : str
         Digest (hex) of PatientID and its issuer without padding; the same for every instance of a patient,
-        and no way back to whom.
+        and no way back to whom. Empty where there is no PatientID.
     patient_id : str
         As it stands there, for the audit trail alone; what is no ASCII is replaced.
     """
@@ -86,14 +86,14 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Iden
         explicit=transfer_syntax_uid != _IMPLICIT_LITTLE,
         little=transfer_syntax_uid != _EXPLICIT_BIG,
     ).collect()
-    patient = [values.get(tag, b"").strip(b"\0 ") for tag in (_PATIENT_ID, _ISSUER)]
+    patient_id, issuer = (values.get(tag, b"").strip(b"\0 ") for tag in (_PATIENT_ID, _ISSUER))
     return Identity(
         sop_class_uid=_uid(values, _SOP_CLASS, "SOPClassUID"),
         sop_instance_uid=_uid(values, _SOP_INSTANCE, "SOPInstanceUID"),
         study_uid=_uid(values, _STUDY, "StudyInstanceUID"),
         series_uid=_uid(values, _SERIES, "SeriesInstanceUID"),
-        patient_key=sha256(b"\\".join(patient)).hexdigest(),
-        patient_id=patient[0].decode("ascii", errors="replace"),
+        patient_key=sha256(b"\\".join((patient_id, issuer))).hexdigest() if patient_id else "",
+        patient_id=patient_id.decode("ascii", errors="replace"),
     )
 
 

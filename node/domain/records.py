@@ -70,7 +70,8 @@ class Instance:
     size : int
         Of the dataset, in bytes.
     patient_key : str
-        Digest of PatientID and its issuer; equal for one patient, and tells nothing of whom.
+        Digest of PatientID and its issuer; equal for one patient, and tells nothing of whom; empty where
+        there is no PatientID.
     """
 
     sop_uid: str

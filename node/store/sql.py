@@ -1,7 +1,7 @@
 """The store: the truth about every study; each public method is one transaction."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from uuid import uuid4
 
@@ -194,14 +194,27 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers):
         with t.reading(self._engine) as connection:
             return tuple(history_of(row) for row in connection.execute(steps))
 
-    def lease_study(self, owner: str, now: datetime, until: datetime) -> StudyLease | None:
+    def coming_studies(self, quiet_since: datetime) -> tuple[Study, ...]:
+        """See `node.ports.Store`."""
+        coming = (
+            select(t.studies)
+            .where(t.studies.c.state == StudyState.RECEIVING, t.studies.c.last_arrival <= quiet_since)
+            .order_by(t.studies.c.last_arrival)
+        )
+        with t.reading(self._engine) as connection:
+            return tuple(study_of(row) for row in connection.execute(coming))
+
+    def lease_study(
+        self, owner: str, now: datetime, until: datetime, *, but_not: Collection[str] = ()
+    ) -> StudyLease | None:
         """See `node.ports.Store`."""
         # A study is free when it is ready and its back-off is over, or when its lease ran out.
         free = or_(
             and_(t.studies.c.state == StudyState.READY, t.studies.c.deadline <= now),
             and_(t.studies.c.state == StudyState.ANALYSING, t.studies.c.lease_until <= now),
         )
-        waiting_longest = select(t.studies).where(free).order_by(t.studies.c.changed_at).limit(1)
+        others = t.studies.c.study_uid.not_in(but_not)
+        waiting_longest = select(t.studies).where(free, others).order_by(t.studies.c.changed_at).limit(1)
         token = uuid4().hex
         with t.writing(self._engine) as connection:
             row = connection.execute(for_update(waiting_longest)).first()

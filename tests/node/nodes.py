@@ -251,7 +251,7 @@ def open_association(
     return association
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 45.0) -> None:
+def wait_until(condition: Callable[[], object], *, seconds: float = 180.0) -> None:
     """Wait for something that other threads and processes bring about."""
     end = time.monotonic() + seconds
     while not condition():

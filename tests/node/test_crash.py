@@ -126,7 +126,7 @@ def test_nothing_acknowledged_is_lost_whenever_the_node_is_killed(tmp_path: Path
             studies = [study.study_uid for study in node.store.studies()]
             send_again(node, studies)
             wait_until(
-                lambda: all(state_of(node, study) is StudyState.DELIVERED for study in studies), seconds=30
+                lambda: all(state_of(node, study) is StudyState.DELIVERED for study in studies),
             )
             for study in studies:
                 assert set(current_results(node, study)) <= set(pacs.uids)
