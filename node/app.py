@@ -10,11 +10,18 @@ from uuid import uuid4
 
 from node.assemble import Assembler
 from node.audit import AuditTrail
+from node.carriers import Carrier
+from node.carriers.commitment import request_commitment
+from node.carriers.storage import StorageCarrier
+from node.carriers.stow import StowCarrier
 from node.clock import SystemClock
-from node.config import Configuration
+from node.commitments import Commitments
+from node.config import Configuration, Destination
 from node.deliver import Courier
+from node.dimse import Peer
 from node.domain.assembly import Examination, Patience
 from node.domain.audit import application_started, application_stopped
+from node.domain.records import Result
 from node.domain.results import Lineage, Outcome
 from node.errors import PermanentError
 from node.explain import Explainer
@@ -29,10 +36,11 @@ from node.reconcile import reconcile
 from node.retention import purge
 from node.schedule import Schedule
 from node.store import SqlStore
+from node.tls import client_arguments
 from node.work import Analyst
 from node.worker import WorkerProcess
 
-__all__ = ["Node", "store_url"]
+__all__ = ["Node", "carrier_to", "store_url"]
 
 _SWEEP_S = 0.5
 _RETENTION_SWEEP_S = 3600.0
@@ -106,6 +114,7 @@ class Node:
             ledger=self._ledger,
             clock=self._clock,
             audit=self._audit,
+            report=Commitments(self.store, self._clock, configuration.delivery, self._owner, self._log).take,
             log=self._log,
         )
         # Its timers wake sweeps in real time, whatever time the sweeps are told.
@@ -254,19 +263,33 @@ class Node:
         )
 
     def _couriers(self) -> tuple[Courier, ...]:
-        return tuple(
-            Courier(
-                destination,
-                ae_title=self.configuration.node.ae_title,
-                outbox=self.store,
-                clock=self._clock,
-                results=self.instance_store.results,
-                settings=self.configuration.delivery,
-                owner=self._owner,
-                stopping=self._stopping,
-                log=self._log,
-            )
-            for destination in self.configuration.destinations
+        return tuple(self._courier(destination) for destination in self.configuration.destinations)
+
+    def _courier(self, destination: Destination) -> Courier:
+        settings = self.configuration.delivery
+        peer = Peer(
+            destination.ae_title,
+            destination.host,
+            destination.port,
+            self.configuration.node.ae_title,
+            settings.timeout_s,
+            client_arguments(destination),
+        )
+        commitments = Commitments(self.store, self._clock, settings, self._owner, self._log)
+
+        def commit(transaction_uid: str, results: Sequence[Result]) -> None:
+            request_commitment(peer, transaction_uid, results, commitments.take)
+
+        return Courier(
+            destination,
+            carrier_to(destination, peer, self.instance_store.results, settings.timeout_s),
+            commit,
+            outbox=self.store,
+            clock=self._clock,
+            settings=settings,
+            owner=self._owner,
+            stopping=self._stopping,
+            log=self._log,
         )
 
     def _purge(self) -> None:
@@ -286,6 +309,13 @@ class Node:
                     self._schedule.soon(name)
 
         return run
+
+
+def carrier_to(destination: Destination, peer: Peer, results: Path, timeout_s: float) -> Carrier:
+    """Return the way to a destination: STOW-RS where it has a `stow_url`, C-STORE otherwise."""
+    if destination.stow_url:
+        return StowCarrier(destination, results, timeout_s)
+    return StorageCarrier(peer, results)
 
 
 def store_url(configuration: Configuration) -> str:

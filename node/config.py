@@ -43,6 +43,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _SECRET_IN_URL = re.compile(r"://[^/@:]*:[^@]+@")
 _SYSLOG = re.compile(r"(udp|tls)://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}|unix:/.+")
 _SYSLOG_FORMS = '"udp://host:514", "tls://host:6514", "unix:/dev/log"'
+_WEB_ADDRESS = re.compile(r"https?://[^/\s]+(/\S*)?")
 _SECTIONS = (
     "node", "sources", "destinations", "storage", "store", "assembly", "analysis", "segmentation",
     "models", "report", "engine", "delivery", "log", "audit",
@@ -100,14 +101,26 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """[[destinations]]: who gets which results; `sr_class` "" means that of [report]."""
+    """[[destinations]]: who gets which results, by C-STORE or, with `stow_url`, by STOW-RS.
+
+    `authorization` is the value of that HTTP header, read from where the file points to.
+    """
 
     name: str = "pacs"
     ae_title: str = "ORTHANC"
     host: str = "127.0.0.1"
     port: int = 4242
     results: tuple[ResultKind, ...] = USUAL_KINDS
+    verify: bool = False
+    storage_commitment: bool = False
+    stow_url: str = ""
+    authorization: str = field(default="", repr=False)
     tls: TlsSettings = TlsSettings()
+
+    @property
+    def confirms(self) -> bool:
+        """Whether an object counts as sent only once more is known than the answer to it."""
+        return self.verify or self.storage_commitment
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +368,8 @@ def _source(table: Table) -> Source:
 
 
 def _destination(table: Table, folder: Path) -> Destination:
+    fallback = Destination()
+
     def name(value: str) -> str | None:
         return None if _NAME.fullmatch(value) else "must be lower-case letters, digits, - and _"
 
@@ -364,14 +379,23 @@ def _destination(table: Table, folder: Path) -> Destination:
         inner.fault("ca", "must name the authorities that its certificate is signed by")
     inner.finish()
     kinds = tuple(kind.value for kind in ResultKind)
+    stow_url = table.take("stow_url", "", check=_web_address)
+    # An archive that speaks DICOMweb has no AE title.
+    needed = table.take if stow_url else table.require
     destination = Destination(
         name=table.require("name", "pacs", check=name),
-        ae_title=table.require("ae_title", "ANY", check=_ae_title),
-        host=table.require("host", "127.0.0.1", check=_host),
-        port=table.require("port", 104, check=_between(1, 65535)),
+        ae_title=needed("ae_title", "ANY", check=_ae_title),
+        host=needed("host", "127.0.0.1", check=_host),
+        port=needed("port", 104, check=_between(1, 65535)),
         results=tuple(ResultKind(word) for word in table.words("results", USUAL_KINDS, kinds)),
+        verify=table.take("verify", fallback.verify),
+        storage_commitment=table.take("storage_commitment", fallback.storage_commitment),
+        stow_url=stow_url.rstrip("/").removesuffix("/studies"),
+        authorization=_secret(table, "authorization"),
         tls=tls,
     )
+    if destination.stow_url and destination.storage_commitment:
+        table.fault("storage_commitment", "is asked for by DIMSE; with stow_url, use verify")
     table.finish()
     return destination
 
@@ -391,14 +415,35 @@ def _store(table: Table) -> StoreSettings:
     url = table.take("url", "")
     if _SECRET_IN_URL.search(url):
         table.fault("url", 'holds a password; write "env:NAME" or "file:PATH" and keep the URL there')
-    for scheme, read in (("env:", _from_environment), ("file:", _from_file)):
-        if url.startswith(scheme):
-            secret = read(url.removeprefix(scheme))
-            if secret is None:
-                table.fault("url", f"points to {url}, which is not there")
-            url = secret or ""
+    secret = _kept_elsewhere(table, "url", url)
     table.finish()
-    return StoreSettings(url)
+    return StoreSettings(url if secret is None else secret)
+
+
+def _secret(table: Table, key: str) -> str:
+    """Read a secret that the file may only point to."""
+    pointer = table.take(key, "")
+    secret = _kept_elsewhere(table, key, pointer)
+    if pointer and secret is None:
+        table.fault(key, 'is a secret; write "env:NAME" or "file:PATH" and keep it there')
+    return secret or ""
+
+
+def _kept_elsewhere(table: Table, key: str, pointer: str) -> str | None:
+    """Follow "env:NAME" or "file:PATH"; None for any other text."""
+    for scheme, read in (("env:", _from_environment), ("file:", _from_file)):
+        if pointer.startswith(scheme):
+            secret = read(pointer.removeprefix(scheme))
+            if secret is None:
+                table.fault(key, f"points to {pointer}, which is not there")
+            return secret or ""
+    return None
+
+
+def _web_address(value: str) -> str | None:
+    if _SECRET_IN_URL.search(value):
+        return "holds a password; name it in authorization"
+    return None if not value or _WEB_ADDRESS.fullmatch(value) else "must be an http:// or https:// address"
 
 
 def _from_environment(name: str) -> str | None:

@@ -1,47 +1,52 @@
 """The sweep that sends results: one courier for each destination, so that a slow one holds up no other."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from random import Random
 from threading import Event
+from typing import Protocol
 
-from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, build_context, evt
-from pynetdicom.association import Association
+from pydicom.uid import generate_uid
 
+from node.carriers import Carrier
 from node.config import DeliverySettings, Destination
-from node.dimse import send_at_once
-from node.domain.delivery import Breaker, DeliveryState, Verdict, back_off, judge_status
-from node.domain.records import Delivery, DeliveryBatch
+from node.domain.delivery import Answer, Breaker, DeliveryState, Verdict, back_off, state_after
+from node.domain.records import Delivery, DeliveryBatch, Result
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.observe import Log
 from node.ports import Clock, Outbox
-from node.tls import client_arguments
 
-__all__ = ["Courier"]
+__all__ = ["Commit", "Courier"]
 
 _LEASE = timedelta(minutes=10)
+_REPORT_WITHIN = timedelta(minutes=1)
+"""Asked again sooner, a slow archive would report on a request that was replaced meanwhile."""
+_NOT_FOUND = "it said that it took this object, but does not find it"
+
+
+class Commit(Protocol):
+    """Asks a destination to commit itself to results, by storage commitment."""
+
+    def __call__(self, transaction_uid: str, results: Sequence[Result]) -> None:
+        """Ask; the report comes later and elsewhere. `TransientError` if it cannot be asked."""
+        ...
 
 
 class Courier:
-    """Empties the outbox of one destination.
+    """Empties the outbox of one destination, and confirms what it took.
 
     Parameters
     ----------
     destination : Destination
         Where to.
-    ae_title : str
-        Our own.
+    carrier : Carrier
+        The way there.
+    commit : Commit
+        Asks for storage commitment.
     outbox, clock : Outbox, Clock
         See `node.ports`.
-    results : Path
-        Folder that the names of results are relative to.
     settings : DeliverySettings
-        Retries and time-outs.
+        Retries.
     owner : str
         Names this node in its leases.
     stopping : Event
@@ -53,26 +58,25 @@ class Courier:
     def __init__(
         self,
         destination: Destination,
+        carrier: Carrier,
+        commit: Commit,
         *,
-        ae_title: str,
         outbox: Outbox,
         clock: Clock,
-        results: Path,
         settings: DeliverySettings,
         owner: str,
         stopping: Event,
         log: Log,
     ) -> None:
         self._destination = destination
-        self._ae_title = ae_title
+        self._carrier = carrier
+        self._commit = commit
         self._outbox = outbox
         self._clock = clock
-        self._results = results
         self._settings = settings
         self._owner = owner
         self._stopping = stopping
         self._log = log
-        self._tls = client_arguments(destination)
         self._breaker = Breaker()
         self._random = Random()  # noqa: S311 - spreads retries, hides nothing
 
@@ -82,21 +86,25 @@ class Courier:
         return self._destination.name
 
     def sweep(self) -> int:
-        """Send all that is due, study by study; return how many studies were tried."""
+        """Send and confirm all that is due, study by study; return how many studies were tried."""
+        sent = self._work_off(DeliveryState.WAITING, self._send_all)
+        return sent + self._work_off(DeliveryState.UNCONFIRMED, self._confirm_all)
+
+    def _work_off(self, state: DeliveryState, work: Callable[[DeliveryBatch], None]) -> int:
         count = 0
         while not self._stopping.is_set() and self._breaker.allows(now := self._clock.now()):
-            batch = self._outbox.lease_deliveries(self._destination.name, self._owner, now, now + _LEASE)
+            batch = self._outbox.lease_deliveries(
+                self._destination.name, self._owner, now, now + _LEASE, state=state
+            )
             if batch is None:
                 break
-            self._deliver(batch)
+            self._try(batch, work)
             count += 1
         return count
 
-    def _deliver(self, batch: DeliveryBatch) -> None:
+    def _try(self, batch: DeliveryBatch, work: Callable[[DeliveryBatch], None]) -> None:
         try:
-            with self._association(batch.deliveries) as association:
-                for delivery in batch.deliveries:
-                    self._send(association, batch, delivery)
+            work(batch)
         except TransientError as error:
             self._postpone(batch, str(error))
         except LeaseLostError:
@@ -110,7 +118,7 @@ class Courier:
             )
 
     def _postpone(self, batch: DeliveryBatch, reason: str) -> None:
-        """Put back what was not sent, and leave the destination alone for a while."""
+        """Put back what was not done, and leave the destination alone for a while."""
         now = self._clock.now()
         self._breaker = self._breaker.after_failure(now, *self._pauses(), self._random.random())
         again = self._breaker.open_until or now
@@ -126,86 +134,71 @@ class Courier:
         settings = self._settings
         return timedelta(seconds=settings.retry_first_s), timedelta(seconds=settings.retry_longest_s)
 
-    @contextmanager
-    def _association(self, deliveries: Sequence[Delivery]) -> Iterator[Association]:
-        """Open an association for the kinds of object at hand.
+    def _next_try(self, attempts: int) -> datetime:
+        return self._clock.now() + back_off(attempts, *self._pauses(), self._random.random())
 
-        Raises
-        ------
-        TransientError
-            If the destination cannot be reached or turns the association away.
-        """
-        ae = AE(self._ae_title)
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = self._settings.timeout_s
-        ae.connection_timeout = self._settings.timeout_s
-        classes = dict.fromkeys(delivery.result.sop_class_uid for delivery in deliveries)
-        association = ae.associate(
-            self._destination.host,
-            self._destination.port,
-            [build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]) for uid in classes],
-            self._destination.ae_title,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
-            tls_args=self._tls,
-        )
-        try:
-            if not association.is_established and not _nothing_accepted(association):
-                raise TransientError(_why_not(association))
-            yield association
-        finally:
-            if association.is_established:
-                association.release()
+    def _send_all(self, batch: DeliveryBatch) -> None:
+        with self._carrier.open([delivery.result for delivery in batch.deliveries]) as send:
+            for delivery in batch.deliveries:
+                try:
+                    answer = send(delivery.result)
+                except PermanentError as error:
+                    answer = Answer(Verdict.GIVE_UP, None, str(error))
+                self._record_answer(batch, delivery, answer)
 
-    def _send(self, association: Association, batch: DeliveryBatch, delivery: Delivery) -> None:
-        """Send one object and record the answer."""
-        accepted = {context.abstract_syntax for context in association.accepted_contexts}
-        if delivery.result.sop_class_uid not in accepted:
-            self._record(batch, delivery, DeliveryState.NOT_ACCEPTED, None, "it takes none of this kind")
-            return
-        try:
-            dataset = _read(self._results / delivery.result.name)
-        except PermanentError as error:
-            self._record(batch, delivery, DeliveryState.FAILED, None, str(error))
-            return
-        status = self._store(association, dataset)
-        self._record_status(batch, delivery, status)
-
-    def _store(self, association: Association, dataset: Dataset) -> int:
-        if not association.is_established:
-            raise TransientError("the destination ended the association")
-        try:
-            response = association.send_c_store(dataset)
-        except RuntimeError as error:  # pynetdicom: the association ended between the check and the call
-            raise TransientError("the destination ended the association") from error
-        if "Status" not in response:
-            raise TransientError("the destination gave no answer to a C-STORE")
-        return int(response.Status)
-
-    def _record_status(self, batch: DeliveryBatch, delivery: Delivery, status: int) -> None:
-        verdict = judge_status(status)
-        said = f"it answered 0x{status:04X}"
+    def _record_answer(self, batch: DeliveryBatch, delivery: Delivery, answer: Answer) -> None:
         attempts = delivery.attempts + 1
-        if verdict is Verdict.ACCEPTED:
-            self._record(batch, delivery, DeliveryState.SENT, status, "" if status == 0 else said)
-        elif verdict is Verdict.NOT_ACCEPTED:
-            self._record(batch, delivery, DeliveryState.NOT_ACCEPTED, status, said)
-        elif verdict is Verdict.RETRY or (
-            verdict is Verdict.RETRY_A_FEW_TIMES and attempts < self._settings.attempts
-        ):
-            pause = back_off(attempts, *self._pauses(), self._random.random())
+        accepted = DeliveryState.UNCONFIRMED if self._destination.confirms else DeliveryState.SENT
+        state = state_after(answer.verdict, attempts, self._settings.attempts, accepted=accepted)
+        self._record(
+            batch,
+            delivery,
+            state,
+            answer.reason,
+            status=answer.status,
+            not_before=self._next_try(attempts) if state is DeliveryState.WAITING else None,
+        )
+
+    def _confirm_all(self, batch: DeliveryBatch) -> None:
+        """Look whether the destination has what it took, and ask it to commit itself, as configured."""
+        there = self._verified(batch) if self._destination.verify else batch.deliveries
+        if not self._destination.storage_commitment:
+            for delivery in there:
+                self._record(batch, delivery, DeliveryState.SENT, delivery.reason)
+        elif there:
+            self._ask_for_commitment(batch, there)
+
+    def _verified(self, batch: DeliveryBatch) -> Sequence[Delivery]:
+        """Return those that are found; the others are looked for again, and in the end are sent again."""
+        found = self._carrier.find([delivery.result for delivery in batch.deliveries])
+        for delivery in batch.deliveries:
+            if delivery.result.sop_uid in found:
+                continue
+            attempts = delivery.attempts + 1
+            state = DeliveryState.UNCONFIRMED if attempts < self._settings.attempts else DeliveryState.FAILED
+            self._record(batch, delivery, state, _NOT_FOUND, not_before=self._next_try(attempts))
+        return [delivery for delivery in batch.deliveries if delivery.result.sop_uid in found]
+
+    def _ask_for_commitment(self, batch: DeliveryBatch, deliveries: Sequence[Delivery]) -> None:
+        # Named before it is asked for: the report may be faster than the answer to the request.
+        transaction_uid = str(generate_uid(prefix=None))
+        self._outbox.begin_commitment(batch, deliveries, transaction_uid)
+        self._commit(transaction_uid, [delivery.result for delivery in deliveries])
+        for delivery in deliveries:
+            again = max(self._next_try(delivery.attempts + 1), self._clock.now() + _REPORT_WITHIN)
             self._record(
-                batch, delivery, DeliveryState.WAITING, status, said, not_before=self._clock.now() + pause
-            )
-        else:
-            self._record(batch, delivery, DeliveryState.FAILED, status, said)
+                batch, delivery, DeliveryState.UNCONFIRMED, "it was asked for storage commitment",
+                not_before=again,
+            )  # fmt: skip
 
     def _record(
         self,
         batch: DeliveryBatch,
         delivery: Delivery,
         state: DeliveryState,
-        status: int | None,
         reason: str,
         *,
+        status: int | None = None,
         not_before: datetime | None = None,
     ) -> None:
         self._outbox.record_delivery(
@@ -217,7 +210,7 @@ class Courier:
             now=self._clock.now(),
             not_before=not_before,
         )
-        if state is not DeliveryState.SENT:
+        if state not in {DeliveryState.SENT, DeliveryState.UNCONFIRMED}:
             self._log.warning(
                 "result_not_sent",
                 study=batch.study_uid,
@@ -226,29 +219,3 @@ class Courier:
                 state=state.value,
                 reason=reason,
             )
-
-
-def _send_at_once(event: evt.Event) -> None:
-    send_at_once(event.assoc.dul.socket.socket)
-
-
-def _nothing_accepted(association: Association) -> bool:
-    """Tell whether the destination answered, but took none of the contexts; pynetdicom aborts then."""
-    return bool(association.rejected_contexts) and not association.accepted_contexts
-
-
-def _why_not(association: Association) -> str:
-    if association.is_rejected:
-        return "it rejected the association; does it know our AE title, and is its own right?"
-    if association.is_aborted and association.acceptor.primitive is not None:
-        return "it aborted the association"
-    return "it cannot be reached"
-
-
-def _read(path: Path) -> Dataset:
-    try:
-        return dcmread(path)
-    except FileNotFoundError:
-        raise PermanentError("the file of this result is gone") from None
-    except (InvalidDicomError, EOFError, ValueError) as error:
-        raise PermanentError(f"the file of this result is damaged ({type(error).__name__})") from error

@@ -28,7 +28,7 @@ from pydicom.uid import (
 from pynetdicom import AE, AllStoragePresentationContexts, _config, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pynetdicom.transport import AssociationSocket
 
 from node.errors import TransientError
@@ -93,7 +93,7 @@ class _SharedContexts(list[PresentationContext]):
 
 
 def storage_contexts() -> list[PresentationContext]:
-    """Contexts for C-ECHO and for every kind of storage object, in every transfer syntax.
+    """Contexts for C-ECHO, reports of storage commitment, and every kind of storage object in every syntax.
 
     A router that sends a whole study stops at the first object that is turned away, so everything is taken,
     and what cannot be used is told by the state of its study.
@@ -101,7 +101,10 @@ def storage_contexts() -> list[PresentationContext]:
     others = [UID(syntax) for syntax in AllTransferSyntaxes if syntax not in _PREFERRED]
     syntaxes = [*_PREFERRED, *others]
     storage = [build_context(context.abstract_syntax, syntaxes) for context in AllStoragePresentationContexts]
-    return _SharedContexts([build_context(Verification, list(_PREFERRED[:2])), *storage])
+    # Archives report on storage commitment over an association of their own, in which they are the SCP.
+    commitment = build_context(StorageCommitmentPushModel, list(_PREFERRED[:2]))
+    commitment.scu_role = commitment.scp_role = True
+    return _SharedContexts([build_context(Verification, list(_PREFERRED[:2])), commitment, *storage])
 
 
 def send_at_once(connection: socket.socket) -> None:

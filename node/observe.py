@@ -74,7 +74,7 @@ def configure(settings: LogSettings) -> None:
 
 def quieten_libraries() -> None:
     """Keep the DICOM libraries from logging what they receive, and the scheduler from logging every skip."""
-    for name in ("pynetdicom", "pydicom", "apscheduler"):
+    for name in ("pynetdicom", "pydicom", "apscheduler", "dicomweb_client", "urllib3"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.CRITICAL + 1)
         logger.propagate = False

@@ -121,9 +121,25 @@ class Outbox(Protocol):
     """Keeps what is still to be sent, for each destination."""
 
     def lease_deliveries(
-        self, destination: str, owner: str, now: datetime, until: datetime
+        self,
+        destination: str,
+        owner: str,
+        now: datetime,
+        until: datetime,
+        *,
+        state: DeliveryState = DeliveryState.WAITING,
     ) -> DeliveryBatch | None:
-        """Take all due results of one study for one destination, or None when nothing is due."""
+        """Take all due results of one study for one destination, to be sent or, if so, to be confirmed."""
+        ...
+
+    def begin_commitment(
+        self, batch: DeliveryBatch, deliveries: Sequence[Delivery], transaction_uid: str
+    ) -> None:
+        """Note by which request an archive is asked to commit itself, before it is asked."""
+        ...
+
+    def lease_commitment(self, transaction_uid: str, owner: str, until: datetime) -> DeliveryBatch | None:
+        """Take what a report of storage commitment is about, or None if nobody asked for it."""
         ...
 
     def record_delivery(

@@ -1,16 +1,18 @@
 """The listener: bytes from the network to disk and ledger, and an honest answer. No science, no decoding."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from node.audit import Receipts
+from node.carriers.commitment import report_of
 from node.config import ListenerSettings, Source
 from node.connections import Server
 from node.dimse import IMAGE_CLASSES, storage_contexts
 from node.domain.audit import Party, StudyMoved, intruder
+from node.domain.delivery import CommitmentReport
 from node.domain.header import HEADER_BYTES, Identity, UnreadableHeaderError, read_identity
 from node.domain.identifiers import clean_ae_title, is_uid
 from node.domain.records import Arrival, Instance, Intake, QuarantineEntry, Staged
@@ -27,6 +29,7 @@ __all__ = ["Listener"]
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
+PROCESSING_FAILURE = 0x0110
 DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 CONFLICTING = 0xC111
@@ -52,6 +55,8 @@ class Listener:
         For quarantine entries.
     audit : Audit
         Is told what came, and who was turned away.
+    report : callable
+        Gets what archives report of storage commitment.
     log : Log
         Gets one line for each association and each object that was not kept.
 
@@ -71,6 +76,7 @@ class Listener:
         ledger: Ledger,
         clock: Clock,
         audit: Audit,
+        report: Callable[[CommitmentReport], None],
         log: Log,
     ) -> None:
         self._settings = settings
@@ -81,6 +87,7 @@ class Listener:
         self._clock = clock
         self._audit = audit
         self._receipts = Receipts(audit.record, Party(settings.ae_title, "", is_requestor=False), clock)
+        self._report = report
         self._log = log
         self._gate = Gate(settings, self._sources)
         self._tls = server_context(settings.tls)
@@ -122,6 +129,7 @@ class Listener:
                 (evt.EVT_C_STORE, self._store_one),
                 (evt.EVT_C_ECHO, lambda _event: SUCCESS),
                 (evt.EVT_RELEASED, lambda event: self._end(event.assoc, orderly=True)),
+                (evt.EVT_N_EVENT_REPORT, self._take_report),
                 (evt.EVT_ABORTED, self._note_abort),
                 (evt.EVT_CONN_CLOSE, self._abandon),
             ],
@@ -219,6 +227,15 @@ class Listener:
             raise InstanceRejectedError(CONFLICTING, CONFLICT)
         moved = StudyMoved(instance.study_uid, identity.patient_id, {instance.sop_class_uid: 1})
         self._receipts.note(event.assoc, Party(calling_ae, host, is_requestor=True), moved)
+
+    def _take_report(self, event: evt.Event) -> tuple[int, None]:
+        """Answer an N-EVENT-REPORT; the only ones there are report on storage commitment."""
+        try:
+            self._report(report_of(event.event_information))
+        except Exception as error:  # noqa: BLE001 - it is asked for again, whatever broke
+            self._log.error("commitment_not_noted", error=type(error).__name__, **_who(event))
+            return PROCESSING_FAILURE, None
+        return SUCCESS, None
 
     def _put_aside(self, staged: Staged, requested: str, reason: str, calling_ae: str, host: str) -> None:
         name = self._instance_store.quarantine(staged)

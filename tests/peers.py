@@ -16,6 +16,7 @@ from typing import Any, Self
 import pytest
 
 __all__ = [
+    "CtnStorage",
     "Orthanc",
     "StoreScp",
     "build_loopback_shim",
@@ -225,3 +226,51 @@ class StoreScp:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(10)
+
+
+@dataclass(slots=True)
+class CtnStorage:
+    """CTN's simple_storage: an archive of 1995, which rejects what it was not built for.
+
+    Parameters
+    ----------
+    directory : Path
+        For what it receives.
+    """
+
+    directory: Path
+    port: int = 0
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def __enter__(self) -> Self:
+        server = program("simple_storage", "ctn")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.port = self.port or free_port()
+        self.process = subprocess.Popen(
+            [str(server), "-i", "-s", "-x", str(self.directory), str(self.port)],
+            cwd=self.directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"LD_PRELOAD": str(build_loopback_shim(self.directory))},
+        )
+        give_up = time.monotonic() + 30
+        # Not by connecting: it ends at a connection that asks for no association.
+        while not _is_listened_on(self.port):
+            assert time.monotonic() < give_up, "simple_storage did not start"
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+
+    def received(self) -> list[Path]:
+        """Return the files that it wrote."""
+        return [path for path in self.directory.rglob("*") if path.is_file() and path.suffix != ".so"]
+
+
+def _is_listened_on(port: int) -> bool:
+    """Look into the kernel's table of sockets, which disturbs nobody."""
+    listening = f":{port:04X} 00000000:0000 0A "
+    return listening in Path("/proc/net/tcp").read_text(encoding="ascii")

@@ -1,16 +1,21 @@
 """What the answer of a destination means, and when to try it again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 __all__ = [
     "OPEN_DELIVERY_STATES",
+    "Answer",
     "Breaker",
+    "CommitmentReport",
     "DeliveryState",
     "Verdict",
     "back_off",
+    "judge_commitment",
     "judge_status",
+    "state_after",
 ]
 
 
@@ -19,6 +24,8 @@ class DeliveryState(StrEnum):
 
     WAITING = "waiting"
     SENDING = "sending"
+    UNCONFIRMED = "sent, not yet confirmed"
+    """The destination took it, and has yet to say that it has and keeps it."""
     SENT = "sent"
     NOT_ACCEPTED = "not accepted"
     """The destination takes no objects of this kind; recorded, and the others still count."""
@@ -27,12 +34,12 @@ class DeliveryState(StrEnum):
     """A newer result of the study replaced it before it was sent."""
 
 
-OPEN_DELIVERY_STATES = frozenset({DeliveryState.WAITING, DeliveryState.SENDING})
-"""States in which an object may still be sent."""
+OPEN_DELIVERY_STATES = frozenset({DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.UNCONFIRMED})
+"""States in which there is still something to do."""
 
 
 class Verdict(StrEnum):
-    """What to do after the answer to one C-STORE."""
+    """What to do after the answer to one object."""
 
     ACCEPTED = "accepted"
     RETRY = "retry"
@@ -41,6 +48,44 @@ class Verdict(StrEnum):
     """The destination says it cannot process the object, which some say when they are only busy."""
     NOT_ACCEPTED = "not accepted"
     GIVE_UP = "give up"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a destination said to one object.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        What to do.
+    status : int or None
+        The status it gave, if any.
+    reason : str
+        In words; empty for a plain success.
+    """
+
+    verdict: Verdict
+    status: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentReport:
+    """What an archive reports of a request for storage commitment.
+
+    Attributes
+    ----------
+    transaction_uid : str
+        Of the request.
+    committed : frozenset of str
+        SOP Instance UIDs of what it keeps.
+    failed : mapping of str to int
+        What it does not keep, with the reason of PS3.3 C.14.1.1.
+    """
+
+    transaction_uid: str
+    committed: frozenset[str]
+    failed: Mapping[str, int]
 
 
 _SINGLE: dict[int, Verdict] = {
@@ -75,6 +120,43 @@ def judge_status(status: int) -> Verdict:
     if status in _SINGLE:
         return _SINGLE[status]
     return _BY_HIGH_BYTE.get(status >> 8, Verdict.RETRY_A_FEW_TIMES)
+
+
+_CLASS_NOT_COMMITTED = 0x0122
+
+
+def judge_commitment(sop_uid: str, report: CommitmentReport) -> Answer:
+    """Sort what an archive reports of one object; one that is not in the report may be sent again.
+
+    References
+    ----------
+    DICOM PS3.3 C.14.1.1, Failure Reason.
+    """
+    if sop_uid in report.committed:
+        return Answer(Verdict.ACCEPTED, 0x0000, "")
+    reason = report.failed.get(sop_uid, 0x0112)
+    if reason == _CLASS_NOT_COMMITTED:  # it took the object, and commits itself to none of this kind
+        return Answer(Verdict.ACCEPTED, reason, "it commits itself to no object of this kind")
+    return Answer(Verdict.RETRY_A_FEW_TIMES, reason, f"it did not commit itself to it (0x{reason:04X})")
+
+
+def state_after(verdict: Verdict, attempts: int, most: int, *, accepted: DeliveryState) -> DeliveryState:
+    """Return where an object stands after an answer.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        Of the answer.
+    attempts, most : int
+        Answers that were no acceptance, with this one; how many an object may get that cannot be processed.
+    accepted : DeliveryState
+        Where it stands if it was accepted.
+    """
+    if verdict is Verdict.ACCEPTED:
+        return accepted
+    if verdict is Verdict.RETRY or (verdict is Verdict.RETRY_A_FEW_TIMES and attempts < most):
+        return DeliveryState.WAITING
+    return DeliveryState.NOT_ACCEPTED if verdict is Verdict.NOT_ACCEPTED else DeliveryState.FAILED
 
 
 def back_off(attempts: int, first: timedelta, longest: timedelta, jitter: float) -> timedelta:

@@ -1,10 +1,11 @@
 """The outbox: which result is still to be sent where."""
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Engine, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, case, or_, select, update
 
 from dicom_templates.options import Predecessor
 from node.domain.delivery import DeliveryState
@@ -66,31 +67,51 @@ class SqlOutbox:
             return tuple(delivery_of(row) for row in connection.execute(of_study))
 
     def lease_deliveries(
-        self, destination: str, owner: str, now: datetime, until: datetime
+        self,
+        destination: str,
+        owner: str,
+        now: datetime,
+        until: datetime,
+        *,
+        state: DeliveryState = DeliveryState.WAITING,
     ) -> DeliveryBatch | None:
         """See `node.ports.Store`."""
-        due = and_(
-            t.deliveries.c.destination == destination,
-            or_(
-                and_(t.deliveries.c.state == DeliveryState.WAITING, t.deliveries.c.not_before <= now),
-                and_(t.deliveries.c.state == DeliveryState.SENDING, t.deliveries.c.lease_until <= now),
-            ),
-        )
-        oldest = select(t.deliveries.c.study_uid).where(due).order_by(t.deliveries.c.id).limit(1)
-        token = f"{owner}-{uuid4().hex}"[:64]
+        row = t.deliveries.c
+        free = or_(row.lease_until.is_(None), row.lease_until <= now)
+        due = and_(row.destination == destination, row.state == state, row.not_before <= now, free)
+        if state is DeliveryState.WAITING:
+            lost = and_(row.state == DeliveryState.SENDING, row.lease_until <= now)
+            due = or_(due, and_(row.destination == destination, lost))
+        oldest = select(row.study_uid).where(due).order_by(row.id).limit(1)
         with t.writing(self._engine) as connection:
             study_uid = connection.execute(for_update(oldest)).scalar()
             if study_uid is None:
                 return None
+            sending = {"state": DeliveryState.SENDING, "tried": True}
+            change = sending if state is DeliveryState.WAITING else {}
+            return _take(connection, and_(due, row.study_uid == study_uid), owner, until, change)
+
+    def begin_commitment(
+        self, batch: DeliveryBatch, deliveries: Sequence[Delivery], transaction_uid: str
+    ) -> None:
+        """See `node.ports.Store`."""
+        ours = [delivery.identifier for delivery in deliveries]
+        with t.writing(self._engine) as connection:
             connection.execute(
                 update(t.deliveries)
-                .where(due, t.deliveries.c.study_uid == study_uid)
-                .values(state=DeliveryState.SENDING, tried=True, lease_token=token, lease_until=until)
+                .where(t.deliveries.c.id.in_(ours), t.deliveries.c.lease_token == batch.token)
+                .values(transaction_uid=transaction_uid)
             )
-            taken = DELIVERIES.where(t.deliveries.c.lease_token == token).order_by(t.deliveries.c.id)
-            return DeliveryBatch(
-                destination, study_uid, tuple(delivery_of(row) for row in connection.execute(taken)), token
-            )
+
+    def lease_commitment(self, transaction_uid: str, owner: str, until: datetime) -> DeliveryBatch | None:
+        """See `node.ports.Store`."""
+        asked = and_(
+            t.deliveries.c.transaction_uid == transaction_uid,
+            t.deliveries.c.state == DeliveryState.UNCONFIRMED,
+        )
+        with t.writing(self._engine) as connection:
+            # Whoever asked may still hold these; the report is what it waits for.
+            return _take(connection, asked, owner, until, {})
 
     def record_delivery(
         self,
@@ -110,7 +131,7 @@ class SqlOutbox:
                 .where(t.deliveries.c.id == delivery.identifier, t.deliveries.c.lease_token == batch.token)
                 .values(
                     state=state, status=status, reason=reason, changed_at=now,
-                    attempts=t.deliveries.c.attempts + int(state is not DeliveryState.SENT),
+                    attempts=_attempts_after(state),
                     not_before=not_before or now, lease_token=None, lease_until=None,
                 )
             )  # fmt: skip
@@ -119,12 +140,15 @@ class SqlOutbox:
 
     def return_deliveries(self, batch: DeliveryBatch, reason: str, not_before: datetime) -> None:
         """See `node.ports.Store`."""
+        taken = DeliveryState.UNCONFIRMED
         with t.writing(self._engine) as connection:
             connection.execute(
                 update(t.deliveries)
                 .where(t.deliveries.c.lease_token == batch.token)
                 .values(
-                    state=DeliveryState.WAITING, reason=reason, not_before=not_before,
+                    # What was taken by the destination stays taken, whatever came after.
+                    state=case((t.deliveries.c.state == taken, taken), else_=DeliveryState.WAITING),
+                    reason=reason, not_before=not_before,
                     lease_token=None, lease_until=None,
                 )
             )  # fmt: skip
@@ -156,10 +180,48 @@ class SqlOutbox:
                     t.deliveries.c.sop_uid.in_(current),
                     t.deliveries.c.state.in_([DeliveryState.FAILED, DeliveryState.NOT_ACCEPTED]),
                 )
-                .values(state=DeliveryState.WAITING, attempts=0, not_before=now, changed_at=now)
+                .values(
+                    state=DeliveryState.WAITING,
+                    attempts=0,
+                    not_before=now,
+                    changed_at=now,
+                    transaction_uid=None,
+                )
             )
             found = find(connection, study.study_uid)
             if not changed.rowcount or found is None:
                 return False
             move(connection, found, StudyEvent.RESENT, now, reason="an operator asked for it")
             return True
+
+
+def _attempts_after(state: DeliveryState) -> ColumnElement[int]:
+    """Count an answer that was no acceptance.
+
+    An object that was taken for the first time begins anew, since from then on the same number counts how
+    often its confirmation failed; one that had to be sent again for want of it does not.
+    """
+    row = t.deliveries.c
+    if state is DeliveryState.UNCONFIRMED:
+        first = and_(row.state == DeliveryState.SENDING, row.transaction_uid.is_(None))
+        return case((first, 0), (row.state == DeliveryState.SENDING, row.attempts), else_=row.attempts + 1)
+    return row.attempts + int(state is not DeliveryState.SENT)
+
+
+def _take(
+    connection: Connection,
+    which: ColumnElement[bool],
+    owner: str,
+    until: datetime,
+    change: Mapping[str, object],
+) -> DeliveryBatch | None:
+    """Lease some deliveries of one study to one destination; None if there are none."""
+    token = f"{owner}-{uuid4().hex}"[:64]
+    connection.execute(
+        update(t.deliveries).where(which).values({"lease_token": token, "lease_until": until, **change})
+    )
+    taken = DELIVERIES.where(t.deliveries.c.lease_token == token).order_by(t.deliveries.c.id)
+    deliveries = tuple(delivery_of(row) for row in connection.execute(taken))
+    if not deliveries:
+        return None
+    return DeliveryBatch(deliveries[0].destination, deliveries[0].result.study_uid, deliveries, token)

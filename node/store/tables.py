@@ -150,7 +150,7 @@ deliveries = Table(
     Column("destination", String(32), nullable=False),
     Column("sop_uid", _UID, ForeignKey("results.sop_uid"), nullable=False),
     Column("study_uid", _UID, nullable=False, index=True),
-    Column("state", String(16), nullable=False),
+    Column("state", String(32), nullable=False),
     Column("attempts", Integer, nullable=False),
     # Whether it was ever on its way: only then may the destination hold it.
     Column("tried", Boolean, nullable=False),
@@ -160,6 +160,8 @@ deliveries = Table(
     Column("changed_at", _Moment, nullable=False),
     Column("lease_token", String(64)),
     Column("lease_until", _Moment),
+    # Of the latest request for storage commitment.
+    Column("transaction_uid", _UID, index=True),
     # A result made twice of the same inputs has the same UID, so it waits and is sent once.
     UniqueConstraint("destination", "sop_uid"),
     Index("deliveries_by_state", "destination", "state", "not_before"),

@@ -2,7 +2,7 @@
 
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from node.app import Node
 from node.clock import SystemClock
@@ -93,6 +93,8 @@ class Pacs:
         Number of the request at which it aborts the association, without storing it.
     echo : bool or callable
         Whether, or with which status, it answers C-ECHO.
+    finds : collection of str, optional
+        SOP Instance UIDs that it finds; None if it takes no C-FIND.
     """
 
     status: Callable[[int], int] = lambda _number: 0
@@ -100,6 +102,7 @@ class Pacs:
     port: int = 0
     abort_at: int = -1
     echo: bool | Callable[[], int] = False
+    finds: Collection[str] | None = None
     received: list[Dataset] = field(default_factory=list)
     associations: int = 0
     _requests: int = 0
@@ -115,10 +118,13 @@ class Pacs:
         self._ae.require_called_aet = True
         for sop_class in self.classes:
             self._ae.add_supported_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._count)]
+        handlers: list[Any] = [(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._count)]
         if self.echo:
             self._ae.add_supported_context(Verification)
             handlers.append((evt.EVT_C_ECHO, lambda _event: self.echo() if callable(self.echo) else 0))
+        if self.finds is not None:
+            self._ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+            handlers.append((evt.EVT_C_FIND, self._find))
         self._server = self._ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
         self.port = self._server.server_address[1]
 
@@ -139,6 +145,13 @@ class Pacs:
             dataset.file_meta = event.file_meta
             self.received.append(dataset)
         return status
+
+    def _find(self, _event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        for uid in tuple(self.finds or ()):
+            answer = Dataset()
+            answer.QueryRetrieveLevel = "IMAGE"
+            answer.SOPInstanceUID = uid
+            yield 0xFF00, answer
 
     @property
     def destination(self) -> Destination:
@@ -163,7 +176,7 @@ def quick(directory: Path, *destinations: Destination, **sections: Any) -> Confi
         node=replace(base.node, port=0, idle_timeout_s=20.0),
         destinations=destinations,
         storage=replace(base.storage, directory=directory, watermark_mb=0),
-        assembly=sections.pop("assembly", AssemblySettings(quiet_s=0.2, max_wait_s=0.5)),
+        assembly=sections.pop("assembly", AssemblySettings(quiet_s=0.2, max_wait_s=0.5, start_early=False)),
         delivery=sections.pop(
             "delivery", DeliverySettings(retry_first_s=0.1, retry_longest_s=0.4, timeout_s=3.0)
         ),

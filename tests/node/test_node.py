@@ -110,7 +110,6 @@ def test_t1_and_t2_over_separate_associations_are_reported_together(tmp_path: Pa
 
 def test_one_sequence_alone_is_reported_when_the_wait_is_over(node: Node, pacs: Pacs, study: str) -> None:
     send(node.port, *a_pair(study)[:3])
-    reached(node, study, StudyState.WAITING_FOR_PAIR)
     reached(node, study, StudyState.DELIVERED)
     assert len(sent_of(pacs, study)) == len(CLASSES)
 
@@ -140,7 +139,6 @@ def test_a_slice_that_comes_during_the_analysis_makes_its_result_void(
 
 def test_a_study_with_a_missing_slice_waits_and_is_then_refused(node: Node, pacs: Pacs, study: str) -> None:
     send(node.port, slice_of(1, study=study, series="3"))
-    reached(node, study, StudyState.WAITING_FOR_PAIR)
     reached(node, study, StudyState.REFUSED)
     assert "a slice is missing" in node.store.study(study).reason  # type: ignore[union-attr]
     assert not sent_of(pacs, study)

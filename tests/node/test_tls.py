@@ -115,7 +115,7 @@ def test_versions_before_1_2_are_not_spoken(secure_node: Node, senders: Credenti
 def echo_once(node: Node, credentials: Credentials) -> float:
     """Make an association and an echo over TLS; return how many seconds that took."""
     destination = Destination(
-        "n", "OSTEONODE", "127.0.0.1", node.port, (ResultKind.SR,), credentials.settings
+        "n", "OSTEONODE", "127.0.0.1", node.port, (ResultKind.SR,), tls=credentials.settings
     )
     started = time.monotonic()
     ae = AE("SENDER")

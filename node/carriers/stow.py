@@ -1,0 +1,132 @@
+"""Results by STOW-RS, for archives that speak DICOMweb.
+
+References
+----------
+DICOM PS3.18 10.5, Store Transaction; 10.6, Search Transaction.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+from dicomweb_client.api import DICOMwebClient
+from pydicom import Dataset
+
+from node.carriers.files import read_result
+from node.config import Destination
+from node.domain.delivery import Answer, Verdict, judge_status
+from node.domain.records import Result
+from node.errors import TransientError
+
+__all__ = ["StowCarrier"]
+
+_CONFLICT = 409
+"""None of the instances was stored; the body tells why."""
+_SOP_INSTANCE = "00080018"
+
+
+class StowCarrier:
+    """The `Carrier` of a destination that speaks DICOMweb.
+
+    Each object goes in a request of its own, so that each has an answer of its own.
+
+    Parameters
+    ----------
+    destination : Destination
+        With its `stow_url`.
+    folder : Path
+        That the names of results are relative to.
+    timeout_s : float
+        For the connection and for each answer.
+    """
+
+    def __init__(self, destination: Destination, folder: Path, timeout_s: float) -> None:
+        self._destination = destination
+        self._folder = folder
+        self._timeout_s = timeout_s
+
+    @contextmanager
+    def open(self, results: Sequence[Result]) -> Iterator[Callable[[Result], Answer]]:
+        """See `node.carriers.Carrier`."""
+        del results
+        with requests.Session() as session:
+            client = self._client(session)
+
+            def send(result: Result) -> Answer:
+                dataset = read_result(self._folder / result.name)
+                with _failures_in_words():
+                    return _store(client, dataset)
+
+            yield send
+
+    def find(self, results: Sequence[Result]) -> set[str]:
+        """See `node.carriers.Carrier`."""
+        found: set[str] = set()
+        with requests.Session() as session, _failures_in_words():
+            client = self._client(session)
+            for series_uid in sorted({result.series_uid for result in results}):
+                answers = client.search_for_instances(results[0].study_uid, series_uid)
+                found.update(uid for answer in answers for uid in answer[_SOP_INSTANCE].get("Value", ()))
+        return found
+
+    def _client(self, session: requests.Session) -> DICOMwebClient:
+        tls = self._destination.tls
+        if tls.ca is not None:
+            session.verify = str(tls.ca)
+        if tls.certificate is not None:
+            session.cert = (str(tls.certificate), str(tls.key))
+        if self._destination.authorization:
+            session.headers["Authorization"] = self._destination.authorization
+        client = DICOMwebClient(self._destination.stow_url, session=session, timeout=self._timeout_s)
+        # The outbox tries again, and remembers it; here one try is one try.
+        client.set_http_retry_params(retry=False)
+        return client
+
+
+@contextmanager
+def _failures_in_words() -> Iterator[None]:
+    """Turn what HTTP can fail with into one error, without what the library quotes in its own."""
+    try:
+        yield
+    except requests.HTTPError as error:
+        raise TransientError(f"it answered HTTP {_code(error)}") from None
+    except requests.Timeout:
+        raise TransientError("it gave no answer in time") from None
+    except requests.exceptions.SSLError:
+        raise TransientError("its certificate is not trusted") from None
+    except requests.RequestException:
+        raise TransientError("it cannot be reached") from None
+    except (KeyError, TypeError, ValueError):
+        raise TransientError("its answer is no DICOM JSON or XML") from None
+
+
+def _code(error: requests.HTTPError) -> int:
+    return 0 if error.response is None else int(error.response.status_code)
+
+
+def _store(client: DICOMwebClient, dataset: Dataset) -> Answer:
+    try:
+        told = client.store_instances([dataset])
+    except requests.HTTPError as error:
+        if _code(error) != _CONFLICT:
+            raise
+        told = _told(error.response)
+    failed = told.get("FailedSOPSequence") or ()
+    if failed:
+        status = int(failed[0].get("FailureReason", 0x0110))
+        return Answer(judge_status(status), status, f"it answered 0x{status:04X}")
+    stored = told.get("ReferencedSOPSequence") or ()
+    warning = next((int(item.WarningReason) for item in stored if item.get("WarningReason")), 0)
+    return Answer(Verdict.ACCEPTED, warning, f"it warned 0x{warning:04X}" if warning else "")
+
+
+def _told(response: Any) -> Dataset:  # noqa: ANN401 - of requests
+    """Read why nothing was stored; where the body does not tell, it is a failure without a name."""
+    try:
+        return Dataset.from_json(response.json())
+    except (KeyError, TypeError, ValueError):
+        nameless = Dataset()
+        nameless.FailedSOPSequence = [Dataset()]
+        return nameless
