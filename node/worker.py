@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -155,6 +156,7 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> No
     # Ctrl-C in a terminal reaches every process of the group; the node stops its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="orphan-watch", daemon=True).start()
+    warnings.simplefilter("ignore")  # libraries quote datasets in them, on standard error
     if memory_limit_mb is not None:
         limit = memory_limit_mb * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
