@@ -11,10 +11,10 @@ from dicom_templates.patient_study import copy_patient_and_study, fit_to_charset
 from dicom_templates.provenance import MANUFACTURER, MODEL_NAME, Provenance
 from dicom_templates.uids import derive_uid
 
-__all__ = ["IMPLEMENTATION_CLASS_UID", "finish"]
+__all__ = ["IMPLEMENTATION_CLASS_UID", "IMPLEMENTATION_VERSION_NAME", "finish"]
 
 IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation", MANUFACTURER))
-_IMPLEMENTATION_VERSION_NAME = "OSTEONODE"
+IMPLEMENTATION_VERSION_NAME = "OSTEONODE"
 
 
 def finish(
@@ -85,5 +85,5 @@ def _file_meta(result: Dataset) -> FileMetaDataset:
     meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
     meta.TransferSyntaxUID = result.file_meta.TransferSyntaxUID
     meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
-    meta.ImplementationVersionName = _IMPLEMENTATION_VERSION_NAME
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     return meta

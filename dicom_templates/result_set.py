@@ -6,7 +6,15 @@ from datetime import date
 
 from highdicom.sr import ContentItem
 from pydicom import Dataset
-from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    EnhancedSRStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
 from dicom_templates.compose import compose, compose_refusal
@@ -26,12 +34,20 @@ from dicom_templates.summary_image import summary_object
 from dicom_templates.summary_picture import draw_summary
 from dicom_templates.text_report import text_content
 
-__all__ = ["ResultObject", "ResultSet", "build", "build_refusal"]
+__all__ = ["STORAGE_CLASSES", "ResultObject", "ResultSet", "build", "build_refusal"]
 
 _STORAGE: dict[SrClass, UID] = {
     SrClass.COMPREHENSIVE: ComprehensiveSRStorage,
     SrClass.COMPREHENSIVE_3D: Comprehensive3DSRStorage,
 }
+STORAGE_CLASSES: dict[str, tuple[UID, ...]] = {
+    "sr": tuple(_STORAGE.values()),
+    "seg": (SegmentationStorage,),
+    "text": (EnhancedSRStorage,),
+    "summary": (SecondaryCaptureImageStorage,),
+    "pdf": (EncapsulatedPDFStorage,),
+}
+"""The SOP classes of each kind of result object."""
 _SERIES_NUMBER = {"sr": 9101, "text": 9102, "summary": 9103, "seg_t1": 9104, "seg_t2": 9105, "pdf": 9106}
 """High enough to stand behind the scanner's own in every list of series."""
 

@@ -11,7 +11,9 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from node.dimse import Peer, associated
 from node.errors import TransientError
 
-__all__ = ["count_images", "find_instances"]
+__all__ = ["QUERY_CONTEXTS", "count_images", "find_instances"]
+
+QUERY_CONTEXTS = (build_context(StudyRootQueryRetrieveInformationModelFind),)
 
 _PENDING = {0xFF00, 0xFF01}
 _MOST_ANSWERS = 10_000
@@ -68,7 +70,7 @@ def find_instances(peer: Peer, study_uid: str, series_uids: Iterable[str]) -> se
 
 
 def _asking(peer: Peer) -> Any:  # noqa: ANN401 - a context manager of contextlib
-    return associated(peer, [build_context(StudyRootQueryRetrieveInformationModelFind)])
+    return associated(peer, QUERY_CONTEXTS)
 
 
 def _find(association: Association, level: str, asked: dict[str, Any]) -> Iterator[Dataset]:
