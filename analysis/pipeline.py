@@ -151,9 +151,10 @@ def _measure_series(
 def _refuse_too_few_levels(segmentation: Segmentation, minimum: int) -> None:
     usable = len(segmentation.usable_lumbar)
     if usable < minimum:
+        # One sentence, because a refusal is told by its decisive reason.
+        told = "; ".join(segmentation.judgement.reasons) or "nothing that looks like one was seen"
         raise RefusedError(
-            f"only {usable} usable lumbar vertebral bodies were found, and {minimum} are needed",
-            *segmentation.concerns,
+            f"only {usable} usable lumbar vertebral bodies were found, and {minimum} are needed ({told})"
         )
 
 

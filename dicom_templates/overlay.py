@@ -115,7 +115,8 @@ def _heading(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
     canvas.text((_EDGE + 52, 30), facts, size=14, colour=BRIGHT)
     told = texts("picture_quality", **qualities(found, texts))
     canvas.text((_EDGE + 52, 50), told, size=_TEXT, colour=QUIET)
-    method = texts("outlines_by", method=found.segmentation.method)
+    grade = qualities(found, texts)["grade"]
+    method = f"{texts('outlines_by', method=found.segmentation.method)}, {grade}"
     canvas.text((_WIDTH - _EDGE, 30), method, size=14, colour=BRIGHT, anchor="rs")
     canvas.text((_WIDTH - _EDGE, 50), texts("not_for_short"), size=_TEXT, colour=QUIET, anchor="rs")
 

@@ -153,10 +153,14 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "de": "{contrast}: {plane}, {slices} Schichten, {facts}; gewählt, weil: {reason}",
         },
         "series_quality": {
-            "en": "{contrast}: outlines by {method}; quality {quality}, level names {confidence}, CSF {csf}",
-            "de": "{contrast}: Konturen durch {method}; Qualität {quality}, Höhenbezeichnung {confidence}, "
-            "Liquor {csf}",
+            "en": "{contrast}: outlines by {method}, {grade}; quality {quality}, level names {confidence}, "
+            "CSF {csf}",
+            "de": "{contrast}: Konturen durch {method}, {grade}; Qualität {quality}, Höhenbezeichnung "
+            "{confidence}, Liquor {csf}",
         },
+        "grade_sound": {"en": "sound", "de": "brauchbar"},
+        "grade_doubtful": {"en": "usable with caveats", "de": "mit Vorbehalt brauchbar"},
+        "grade_unusable": {"en": "not usable", "de": "unbrauchbar"},
         "agreement": {
             "en": "T1 and T2 show {bodies} bodies in common: their outlines overlap by {overlap}, their "
             "centres lie {residual} mm apart.",

@@ -2,7 +2,7 @@
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
 from analysis.domain.findings import Agreement, Findings, SeriesFindings
-from analysis.domain.segmentation import Level
+from analysis.domain.segmentation import Grade, Level
 from dicom_templates.levels import level_names
 from dicom_templates.report_texts import Texts
 from dicom_templates.study_report import VBQ_BY_DECADE, Answer, BoneQualityLine, LevelRow
@@ -16,6 +16,13 @@ __all__ = [
     "qualities",
     "result_lines",
 ]
+
+
+_GRADE_KEY = {
+    Grade.SOUND: "grade_sound",
+    Grade.DOUBTFUL: "grade_doubtful",
+    Grade.UNUSABLE: "grade_unusable",
+}
 
 
 def result_lines(
@@ -150,9 +157,10 @@ def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
 
 def qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
     """Write how far outlines, level names and CSF of a series can be trusted."""
-    lumbar = [region.quality for region in found.segmentation.regions if region.level.lumbar]
+    judgement = found.segmentation.judgement
     return {
-        "quality": texts.percent(sum(lumbar) / len(lumbar)) if lumbar else "-",
+        "grade": texts(_GRADE_KEY[judgement.grade]),
+        "quality": texts.percent(judgement.quality),
         "confidence": texts.percent(found.segmentation.level_confidence),
         "csf": texts.percent(found.bone_quality.csf_quality),
     }

@@ -1,14 +1,24 @@
 """Labelled vertebral bodies, and how far they can be trusted."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.domain.volume import Grid
 
-__all__ = ["CRANIAL_TO_CAUDAL", "MINIMUM_USABLE_LEVELS", "CsfSample", "Level", "Region", "Segmentation"]
+__all__ = [
+    "CRANIAL_TO_CAUDAL",
+    "MINIMUM_USABLE_LEVELS",
+    "CsfSample",
+    "Grade",
+    "Judgement",
+    "Level",
+    "Region",
+    "Segmentation",
+]
 
 MINIMUM_USABLE_LEVELS = 3
 """Fewer usable lumbar bodies than this, and nothing is predicted (science.md)."""
@@ -36,6 +46,33 @@ CRANIAL_TO_CAUDAL = (
     Level.T11, Level.T12, Level.L1, Level.L2, Level.L3, Level.L4, Level.L5, Level.S1,
 )  # fmt: skip
 """The levels as they lie in the body, from head to foot."""
+
+
+class Grade(StrEnum):
+    """How far a whole segmentation can be trusted."""
+
+    SOUND = "sound"
+    DOUBTFUL = "usable with caveats"
+    UNUSABLE = "not usable"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a segmentation is worth, and why no more.
+
+    Attributes
+    ----------
+    grade : Grade
+        UNUSABLE below `MINIMUM_USABLE_LEVELS` usable lumbar bodies; SOUND when nothing speaks against it.
+    quality : float
+        Mean over the lumbar bodies; with certain names a level that was not found counts as 0.
+    reasons : tuple of str
+        In words: which body failed why, what is missing, and what holds for all of them.
+    """
+
+    grade: Grade
+    quality: float
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +174,26 @@ class Segmentation:
     def usable_lumbar(self) -> tuple[Region, ...]:
         """The regions among L1 to L5 that features may be taken from."""
         return tuple(region for region in self.regions if region.usable and region.level.lumbar)
+
+    @property
+    def judgement(self) -> Judgement:
+        """What the segmentation is worth as a whole."""
+        lumbar = [region for region in self.regions if region.level.lumbar]
+        missing = [level for level in Level if level.lumbar and self.region(level) is None]
+        counted = 5 if self.levels_certain else max(len(lumbar), 1)
+        reasons = [*self._faults(), *self.concerns]
+        if missing and self.levels_certain:
+            reasons.append(f"not found: {', '.join(level.name for level in missing)}")
+        if len(self.usable_lumbar) < MINIMUM_USABLE_LEVELS:
+            grade = Grade.UNUSABLE
+        else:
+            grade = Grade.DOUBTFUL if reasons or not self.levels_certain else Grade.SOUND
+        return Judgement(grade, sum(region.quality for region in lumbar) / counted, tuple(reasons))
+
+    def _faults(self) -> Iterator[str]:
+        """Tell what speaks against single bodies, which are numbered where their names are uncertain."""
+        for number, region in enumerate(self.regions, start=1):
+            told = region.concerns or (() if region.usable else ("the outline is not good enough",))
+            if region.level.lumbar and told:
+                name = region.level.name if self.levels_certain else f"body {number}"
+                yield f"{name}: {'; '.join(told)}"

@@ -1,6 +1,6 @@
 """The segmenter that ships with the package, in reading order: network, bodies, names, quality, fluid."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from analysis.segment.instances import Body, find_bodies, midline
 from analysis.segment.levels import Naming, name_levels
 from analysis.segment.locate import rewindow, spine_columns
 from analysis.segment.network import BACKGROUND, BODY, CANAL, SACRUM, Network, embedded_network
-from analysis.segment.quality import Shape, measure_shape
+from analysis.segment.quality import Shape, expected_overlap, measure_shape
 from analysis.segment.regions import regions_of, upwards
 from analysis.segment.sagittal import SagittalView
 
@@ -120,13 +120,13 @@ def _anatomy(probabilities: Floats, view: SagittalView) -> _Anatomy:
     by_number = {body.number: body for body in found}
     bodies = {level: by_number[number] for number, level in naming.levels.items()}
     owner = _owners(instances, bodies, spacing)
-    bone = np.asarray(probabilities[:, BODY] + probabilities[:, SACRUM], dtype=np.float32)
+    seen = np.asarray(probabilities[:, BODY] + probabilities[:, SACRUM], dtype=np.float32)
     middle = midline(probabilities, spacing)
     solids = {
         body.number: fit_shape(
             level,
             instances == body.number,
-            bone,
+            seen,
             upwards=upwards(level, bodies),
             middle_mm=float(middle[round(body.centre_mm[1] / spacing[1])]),
             spacing_mm=spacing,
@@ -134,15 +134,27 @@ def _anatomy(probabilities: Floats, view: SagittalView) -> _Anatomy:
         for level, body in bodies.items()
         if level is not Level.S1
     }
-    bone = restrain(bone, owner, solids, view.slices, spacing)
+    bone = restrain(seen, owner, solids, view.slices, spacing)
     instances = np.where(bone > 0.5, owner, 0).astype(np.int32)
     shapes = {
-        level: measure_shape(instances == body.number, upwards(level, bodies), spacing)
+        level: _shape(instances, body.number, seen, upwards(level, bodies), spacing)
         for level, body in bodies.items()
         if (instances == body.number).any()
     }
     bodies = {level: bodies[level] for level in shapes}
     return _Anatomy(instances, owner, bone, bodies, shapes, naming)
+
+
+def _shape(
+    instances: npt.NDArray[np.int32],
+    number: int,
+    bone: Floats,
+    up: npt.NDArray[np.float64],
+    spacing_mm: tuple[float, float, float],
+) -> Shape:
+    own = instances == number
+    expected = expected_overlap(bone, own, (instances > 0) & ~own)
+    return replace(measure_shape(own, up, spacing_mm), expected_overlap=expected)
 
 
 def _owners(

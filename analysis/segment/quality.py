@@ -4,15 +4,27 @@ Shapes are measured on the network's grid, in a frame that follows the spine: "u
 centres of the neighbours, so that a tilted L5 has the same height as an upright one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from analysis.domain.segmentation import Level
+from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, Level
 from analysis.segment.instances import Body
 
-__all__ = ["USABLE_FROM", "Shape", "Verdict", "judge", "measure_shape"]
+__all__ = [
+    "USABLE_FROM",
+    "Shape",
+    "Verdict",
+    "crowding",
+    "expected_overlap",
+    "judge",
+    "lessened",
+    "measure_shape",
+]
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -23,6 +35,21 @@ USABLE_FROM = 0.5
 _SMALLEST_ML, _LARGEST_ML = 8.0, 80.0
 _LOW_HEIGHT = 0.75
 """Height over the others' below which a body looks fractured; Genant's grade 1 is a loss of 20 to 25 %."""
+
+_VOLUME_RATIO = (0.62, 1.8)
+"""Volume over that of its neighbours; what swallowed a part of them is larger still."""
+
+_ACROSS, _BESIDE_MM = 1e3, 6.0
+"""How far beside an outline probability counts against it: within its slices only."""
+
+_LEAST_STEP_MM, _LEAST_STEP_WITHOUT_SACRUM_MM = 25.0, 28.0
+_LEAST_DEPTH_MM, _LEAST_HEIGHT_MM = 23.0, 15.0
+"""Lumbar bodies of adults are 28 to 40 mm deep and 24 to 32 mm high; a collapsed one keeps its depth."""
+
+_EXPECTED = (0.79, 0.94)
+"""Expected overlap at which an outline is worth nothing, and from which it is as good as it gets."""
+
+_BLURRED = 0.65
 
 _VOID_SHARE = 0.06
 _VOID_SIGNAL = 0.2
@@ -46,6 +73,8 @@ class Shape:
         Dice of neighbouring slices' masks in its middle, 0 to 1.
     side_ratio : float
         Volume of the smaller side over the larger one's, parted at the middle of its width.
+    expected_overlap : float
+        From `expected_overlap`; 1 for outlines that came without probabilities.
     """
 
     volume_ml: float
@@ -56,6 +85,7 @@ class Shape:
     width_mm: float
     agreement: float
     side_ratio: float
+    expected_overlap: float = 1.0
 
     @property
     def height_mm(self) -> float:
@@ -70,6 +100,12 @@ class Verdict:
     quality: float
     usable: bool
     concerns: tuple[str, ...]
+
+
+def lessened(verdict: Verdict, words: str, factor: float = 0.3) -> Verdict:
+    """Add one more thing that speaks against a body."""
+    quality = factor * verdict.quality
+    return Verdict(quality, quality >= USABLE_FROM, (*verdict.concerns, words))
 
 
 def measure_shape(
@@ -107,6 +143,58 @@ def measure_shape(
         agreement=float(np.median(inner)) if inner else 1.0,
         side_ratio=min(left, right) / max(left, right, 1.0),
     )
+
+
+def expected_overlap(bone: Floats, mask: Mask, others: Mask) -> float:
+    """Dice that the network itself expects of an outline, as if its probabilities were right.
+
+    An unsure border has probability on both of its sides, and then this falls, as the true Dice does.
+
+    Parameters
+    ----------
+    bone : ndarray of float32, shape (slabs, rows, columns)
+        Probability of bone, at 1 mm in plane.
+    mask : ndarray of bool
+        The outlined body.
+    others : ndarray of bool
+        Bodies beside it, whose bone is not its own.
+    """
+    box = next(iter(ndimage.find_objects(mask.astype(np.uint8))), None)
+    if box is None:
+        return 0.0
+    wide = tuple(
+        slice(max(0, part.start - by), part.stop + by) for part, by in zip(box, (1, 8, 8), strict=True)
+    )
+    own = mask[wide]
+    away = ndimage.distance_transform_edt(~own, sampling=(_ACROSS, 1.0, 1.0))
+    near = bone[wide][(away <= _BESIDE_MM) & ~others[wide]]
+    return 2.0 * float(bone[mask].sum()) / (float(near.sum()) + float(mask.sum()))
+
+
+def crowding(centres_mm: Mapping[Level, npt.NDArray[np.float64]]) -> str | None:
+    """Tell whether bodies lie too close to each other for lumbar ones.
+
+    From the middle of a lumbar body to the next it is 30 to 40 mm in adults, 22 to 30 in the thoracic
+    spine, and less than 20 in the neck. Without the sacrum nothing else tells which of them is seen.
+
+    Parameters
+    ----------
+    centres_mm : mapping of Level to ndarray of shape (3,)
+        Of all bodies.
+
+    Returns
+    -------
+    str or None
+        What is wrong, in words.
+    """
+    row = [centres_mm[level] for level in CRANIAL_TO_CAUDAL if level in centres_mm and level is not Level.S1]
+    if len(row) < 2:
+        return None
+    step = float(np.median([np.linalg.norm(below - above) for above, below in pairwise(row)]))
+    least = _LEAST_STEP_MM if Level.S1 in centres_mm else _LEAST_STEP_WITHOUT_SACRUM_MM
+    if step >= least:
+        return None
+    return f"the bodies lie only {step:.0f} mm apart, as thoracic or cervical ones do"
 
 
 def _dice(one: Mask, other: Mask) -> float:
@@ -151,26 +239,58 @@ def judge(
     typical_signal : float
         Median over all bodies.
     """
-    shape = shapes[level]
-    faults: list[tuple[float, str]] = []
-    if body.certainty < 0.8:
-        faults.append((max(0.0, (body.certainty - 0.5) / 0.3), "the outline is uncertain"))
-    if not _SMALLEST_ML <= shape.volume_ml <= _LARGEST_ML:
-        faults.append((0.4, f"an implausible volume of {shape.volume_ml:.0f} ml"))
-    if body.touches_edge:
-        faults.append((0.4, "touches the edge of the image"))
-    if shape.agreement < 0.8:
-        faults.append((max(0.2, shape.agreement), "neighbouring slices disagree"))
-    if shape.side_ratio < 0.4 and shape.width_mm > 30:
-        faults.append((0.7, "the sides are unequal; scoliosis or rotation is possible"))
+    faults = _outline_faults(body, shapes[level])
     if level is not Level.S1:
         faults += _deformity(level, shapes)
     void = float(np.mean(signal < _VOID_SIGNAL * typical_signal)) if len(signal) else 1.0
     if void > _VOID_SHARE:
         faults.append((0.4, "signal voids inside the body; metal is possible"))
     quality = float(np.prod([factor for factor, _ in faults])) if faults else 1.0
-    quality *= min(1.0, body.certainty / 0.9)
+    quality *= min(1.0, body.certainty / 0.9) * _sharpness(shapes[level].expected_overlap)
     return Verdict(quality, quality >= USABLE_FROM, tuple(words for _, words in faults))
+
+
+def _sharpness(expected: float) -> float:
+    """Quality by the Dice that the network expects of its outline; 1 for what a manual one would reach."""
+    worst, best = _EXPECTED
+    return float(np.clip((expected - worst) / (best - worst), 0.0, 1.0))
+
+
+def _outline_faults(body: Body, shape: Shape) -> list[tuple[float, str]]:
+    """Weigh what a single outline shows of itself."""
+    faults: list[tuple[float, str]] = []
+    if body.certainty < 0.8:
+        faults.append((max(0.0, (body.certainty - 0.5) / 0.3), "the outline is uncertain"))
+    elif _sharpness(shape.expected_overlap) < _BLURRED:
+        faults.append((1.0, "the border of the outline is uncertain"))
+    if not _SMALLEST_ML <= shape.volume_ml <= _LARGEST_ML:
+        faults.append((0.4, f"an implausible volume of {shape.volume_ml:.0f} ml"))
+    if shape.depth_mm < _LEAST_DEPTH_MM or shape.height_mm < _LEAST_HEIGHT_MM:
+        size = f"{shape.depth_mm:.0f} mm deep and {shape.height_mm:.0f} mm high"
+        faults.append((0.4, f"too small for a lumbar body ({size})"))
+    if body.touches_edge:
+        faults.append((0.4, "touches the edge of the image"))
+    if shape.agreement < 0.8:
+        faults.append((max(0.2, shape.agreement), "neighbouring slices disagree"))
+    if shape.side_ratio < 0.4 and shape.width_mm > 30:
+        faults.append((0.7, "the sides are unequal; scoliosis or rotation is possible"))
+    return faults
+
+
+def _odd_volume(level: Level, shapes: dict[Level, Shape]) -> list[tuple[float, str]]:
+    """Compare with the next two bodies on either side; from one to the next volumes differ by a tenth."""
+    order: list[Level] = [one for one in CRANIAL_TO_CAUDAL if one in shapes and one != Level.S1]
+    at = order.index(level)
+    beside = [shapes[one].volume_ml for one in order[max(0, at - 2) : at + 3] if one is not level]
+    ratio = shapes[level].volume_ml / float(np.median(beside)) if beside else 1.0
+    if _VOLUME_RATIO[0] < ratio < _VOLUME_RATIO[1]:
+        return []
+    return [(0.5, f"{100 * ratio:.0f} % of the volume of its neighbours")]
+
+
+def _genant(loss_percent: float) -> int:
+    """Grade a loss of height as Genant et al. do (J Bone Miner Res 1993;8:1137-1148)."""
+    return 3 if loss_percent > 40 else 2 if loss_percent > 25 else 1
 
 
 def _deformity(level: Level, shapes: dict[Level, Shape]) -> list[tuple[float, str]]:
@@ -181,12 +301,14 @@ def _deformity(level: Level, shapes: dict[Level, Shape]) -> list[tuple[float, st
     if len(others) >= 2:
         usual = float(np.median([max(one.anterior_mm, one.posterior_mm) for one in others]))
         lowest = min(shape.anterior_mm, shape.middle_mm, shape.posterior_mm)
-        if lowest < _LOW_HEIGHT * usual and level is not Level.L5:
-            faults.append((0.45, "fracture-like height loss"))
-        elif level is Level.L5 and min(shape.anterior_mm, shape.middle_mm) < _LOW_HEIGHT * usual:
+        if level is Level.L5:
             # The posterior wall of a normal L5 is lower than its anterior one.
-            faults.append((0.45, "fracture-like height loss"))
+            lowest = min(shape.anterior_mm, shape.middle_mm)
+        if lowest < _LOW_HEIGHT * usual:
+            loss = 100 * (1 - lowest / usual)
+            faults.append((0.45, f"fracture-like height loss of {loss:.0f} % (Genant grade {_genant(loss)})"))
         depths = float(np.median([one.depth_mm for one in others]))
-        if not 0.7 < shape.depth_mm / depths < 1.4:
-            faults.append((0.6, "an implausible depth beside its neighbours"))
+        if not 0.75 < shape.depth_mm / depths < 1.33:
+            faults.append((0.45, "an implausible depth beside its neighbours"))
+        faults += _odd_volume(level, shapes)
     return faults

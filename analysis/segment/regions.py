@@ -7,7 +7,7 @@ from scipy import ndimage
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, Level, Region
 from analysis.domain.volume import Grid
 from analysis.segment.instances import Body
-from analysis.segment.quality import Shape, judge
+from analysis.segment.quality import Shape, crowding, judge, lessened
 
 __all__ = ["regions_of", "upwards"]
 
@@ -50,12 +50,15 @@ def regions_of(
         One for every label that occurs, from cranial to caudal.
     """
     typical = float(np.median(signal[labels > 0])) if labels.any() else 0.0
+    crowded = crowding({level: body.centre_mm for level, body in bodies.items()})
     regions = []
     for level in CRANIAL_TO_CAUDAL:
         own = labels == level
         if not own.any():
             continue
         verdict = judge(level, bodies[level], shapes, signal[_filled(own)], typical)
+        if crowded is not None:
+            verdict = lessened(verdict, crowded)
         centre = grid.to_mm(np.argwhere(own).mean(axis=0))
         regions.append(
             Region(

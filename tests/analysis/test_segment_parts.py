@@ -186,7 +186,7 @@ def shapes_with(odd: Shape) -> dict[Level, Shape]:
 def test_a_wedge_is_called_fracture_like_and_not_used() -> None:
     wedge = measure_shape(box(27, anterior_loss=14), UPWARDS, SPACING_MM)
     verdict = judge(Level.L3, a_body(), shapes_with(wedge), np.full(99, 50.0, np.float32), 50.0)
-    assert "fracture-like height loss" in verdict.concerns
+    assert "fracture-like height loss of 4" in verdict.concerns[0]
     assert not verdict.usable
 
 
