@@ -15,6 +15,8 @@ _BORDER_MM = 2.0
 _HALF_WIDTH_MM = 6.0
 _FEWEST_VOXELS = 20
 _FULL_SAMPLE_MM3 = 250.0
+_CLIPPED_SHARE = 0.1
+"""Voxels that equal the largest value of the image; in an image that was not clipped that is one."""
 
 
 def sample_csf(
@@ -57,6 +59,10 @@ def sample_csf(
     volume_mm3 = float(pure.sum()) * float(np.prod(spacing_mm))
     quality = min(1.0, volume_mm3 / _FULL_SAMPLE_MM3) * float(canal[pure].mean())
     faults = _faults(values, signal[pure], signal[body], volume_mm3)
+    if float(np.mean(signal[pure] >= signal.max())) > _CLIPPED_SHARE:
+        faults.append(
+            (0.4, "the cerebrospinal fluid is brighter than the image can store, so its signal is lost")
+        )
     for factor, _ in faults:
         quality *= factor
     return CsfSample(pure, float(np.clip(quality, 0.0, 1.0)), tuple(words for _, words in faults))
