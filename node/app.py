@@ -6,11 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event, Lock
 from typing import IO, Self
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from node.assemble import Assembler
 from node.audit import AuditTrail
 from node.carriers import Carrier
+from node.carriers.audited import AuditedCarrier
 from node.carriers.commitment import request_commitment
 from node.carriers.storage import StorageCarrier
 from node.carriers.stow import StowCarrier
@@ -20,7 +22,7 @@ from node.config import Configuration, Destination
 from node.deliver import Courier
 from node.dimse import Peer
 from node.domain.assembly import Examination, Patience
-from node.domain.audit import application_started, application_stopped
+from node.domain.audit import Party, application_started, application_stopped
 from node.domain.records import Result
 from node.domain.results import Lineage, Outcome
 from node.errors import PermanentError
@@ -282,7 +284,14 @@ class Node:
 
         return Courier(
             destination,
-            carrier_to(destination, peer, self.instance_store.results, settings.timeout_s),
+            AuditedCarrier(
+                carrier_to(destination, peer, self.instance_store.results, settings.timeout_s),
+                self.instance_store.results,
+                Party(self.configuration.node.ae_title, "", is_requestor=True),
+                _party_of(destination),
+                audit=self._audit,
+                clock=self._clock,
+            ),
             commit,
             outbox=self.store,
             clock=self._clock,
@@ -316,6 +325,12 @@ def carrier_to(destination: Destination, peer: Peer, results: Path, timeout_s: f
     if destination.stow_url:
         return StowCarrier(destination, results, timeout_s)
     return StorageCarrier(peer, results)
+
+
+def _party_of(destination: Destination) -> Party:
+    host = urlsplit(destination.stow_url).hostname if destination.stow_url else destination.host
+    title = "" if destination.stow_url else destination.ae_title
+    return Party(title, host or "", is_requestor=False)
 
 
 def store_url(configuration: Configuration) -> str:

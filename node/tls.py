@@ -66,6 +66,8 @@ def _context(settings: TlsSettings, protocol: int, where: str) -> ssl.SSLContext
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
+    # So that `ca` may hold the very certificates that are let in, and not their whole authority.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     _load(lambda: context.load_verify_locations(settings.ca), f"{where}: ca holds no certificates")
     if settings.certificate is not None:
         certificate = settings.certificate

@@ -32,10 +32,12 @@ from node.domain.audit import (
     to_xml,
     transfer_begins,
 )
+from node.domain.study import StudyState
 from node.errors import ConfigurationError
 from node.observe import get_log
 from tests.certificates import Authority
-from tests.node.nodes import PATIENT, quick, quick_node, send, slice_of, wait_until
+from tests.node.analyses import CLASSES
+from tests.node.nodes import PATIENT, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
 from tests.peers import free_port
 
 AT = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -199,6 +201,31 @@ def test_what_a_sender_that_broke_off_brought_is_audited_as_a_failure(tmp_path: 
     event = moved.find("EventIdentification")
     assert event is not None
     assert event.get("EventOutcomeIndicator") == "4"
+
+
+@pytest.mark.parametrize("takes", [len(CLASSES), 1], ids=["all", "some"])
+def test_what_goes_to_a_destination_is_audited_before_and_after(tmp_path: Path, takes: int) -> None:
+    settings = audited(tmp_path)
+    with running_pacs(classes=tuple(CLASSES.values())[:takes]) as pacs:
+        base = replace(quick(tmp_path / "var", pacs.destination), audit=settings)
+        with quick_node(base) as node:
+            send(node.port, slice_of(1))
+            wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+    sent = [
+        root for root in trail_of(settings) if codes(root, "ActiveParticipant/RoleIDCode")[:1] == ["110153"]
+    ]
+    sent = [root for root in sent if root.find("ActiveParticipant").get("UserID") == "OSTEONODE"]  # type: ignore[union-attr]
+    assert [codes(root, "EventIdentification/EventID") for root in sent] == [["110102"], ["110104"]]
+    begun, ended = sent
+    for root in sent:
+        assert [party.get("UserID") for party in root.iterfind("ActiveParticipant")] == ["OSTEONODE", "PACS"]
+        ids = [thing.get("ParticipantObjectID") for thing in root.iterfind("ParticipantObjectIdentification")]
+        assert ids == ["1.2.826.0.1.1", "PLANTED-ID"]
+    assert len(list(begun.iter("SOPClass"))) == len(CLASSES)
+    assert len(list(ended.iter("SOPClass"))) == takes
+    event = ended.find("EventIdentification")
+    assert event is not None
+    assert event.get("EventOutcomeIndicator") == ("0" if takes == len(CLASSES) else "4")
 
 
 @contextmanager

@@ -102,6 +102,17 @@ def test_dcmtk_without_the_right_certificate_is_turned_away_and_that_is_told(
     assert "PLANTED" not in written.getvalue()
 
 
+def test_where_ca_holds_a_senders_own_certificate_only_that_one_is_let_in(
+    tmp_path: Path, ours: Credentials, senders: Credentials, authority: Authority
+) -> None:
+    base = quick(tmp_path)
+    pinned = replace(ours.settings, ca=senders.certificate)
+    with quick_node(replace(base, node=replace(base.node, tls=pinned))) as node:
+        echo_once(node, senders)
+        with pytest.raises(AssertionError):
+            echo_once(node, authority.issue("other"))
+
+
 def test_versions_before_1_2_are_not_spoken(secure_node: Node, senders: Credentials) -> None:
     context = ssl.create_default_context(cafile=senders.ca)
     context.load_cert_chain(senders.certificate, senders.key)
