@@ -128,7 +128,10 @@ def _segments(
     name, _, version = segmentation.method.rpartition(" ")
     algorithm = AlgorithmIdentificationSequence(
         name=name or segmentation.method,
-        family=codes.DCM.ArtificialIntelligence,
+        # A family is asked for; of what came from elsewhere only a person's part in it can be said.
+        family=(
+            codes.DCM.ArtificialIntelligence if segmentation.automatic else codes.cid7162.ManualProcessing
+        ),
         version=version or provenance.version,
     )
     names = level_names(found, "body {number}")
@@ -153,7 +156,7 @@ def _segments(
                 codes.SCT.BodySubstance if key == "csf" else codes.SCT.AnatomicalStructure
             ),
             segmented_property_type=structure,
-            algorithm_type="AUTOMATIC",
+            algorithm_type="AUTOMATIC" if segmentation.automatic else "SEMIAUTOMATIC",
             algorithm_identification=algorithm,
             tracking_uid=provenance.tracking_uid(source.series_uid, key),
             tracking_id=f"{label} {found.identification.contrast.value}",

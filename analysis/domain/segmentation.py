@@ -147,6 +147,8 @@ class Segmentation:
         What holds for the whole segmentation ("transitional anatomy possible").
     method : str
         Name and version of what made it.
+    automatic : bool
+        Whether a program made it by itself; of a mask from elsewhere nobody here knows.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -157,6 +159,7 @@ class Segmentation:
     csf: CsfSample | None
     concerns: tuple[str, ...]
     method: str
+    automatic: bool = True
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.grid.shape:

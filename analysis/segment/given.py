@@ -66,6 +66,8 @@ class GivenMask:
         Whether it holds a vertebra that most people have not (L6, T13).
     certainty : ndarray of float32 or None
         Probability of each voxel's label on the same grid; None where the maker told none.
+    automatic : bool
+        Whether a program made it by itself.
     """
 
     labels: Labels
@@ -75,6 +77,7 @@ class GivenMask:
     names_need_sacrum: bool = False
     transitional: bool = False
     certainty: Floats | None = None
+    automatic: bool = True
 
 
 def adopt(mask: GivenMask, volume: Volume) -> Segmentation:
@@ -118,6 +121,7 @@ def adopt(mask: GivenMask, volume: Volume) -> Segmentation:
         csf=on_input(csf, view),
         concerns=(*concerns, *doubts, *missing),
         method=mask.method,
+        automatic=mask.automatic,
     )
 
 

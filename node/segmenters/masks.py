@@ -47,7 +47,13 @@ def masks_segmenter(settings: SegmentationSettings, folder: Path) -> Segmenter:
         else:
             labels, grid = _read_nifti(path, settings)
         digest = sha256(path.read_bytes()).hexdigest()
-        mask = GivenMask(labels, grid, f"mask ({kind}) {digest}", whole_vertebrae=settings.whole_vertebrae)
+        mask = GivenMask(
+            labels,
+            grid,
+            f"mask ({kind}) {digest}",
+            whole_vertebrae=settings.whole_vertebrae,
+            automatic=False,
+        )
         return adopt(mask, source.volume)
 
     return outline

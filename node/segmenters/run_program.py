@@ -89,7 +89,7 @@ def executable_of(program: Program, configured: str) -> Path:
 
 
 def version_of(program: Program, path: Path) -> str:
-    """Version of the distribution that a console script belongs to, or "of unknown version".
+    """Version of the distribution that a console script belongs to, or "unknown".
 
     Two of the programs cannot tell it themselves, and importing them takes many seconds; the interpreter that
     the script names knows what is installed beside it.
@@ -107,7 +107,7 @@ def version_of(program: Program, path: Path) -> str:
                 [interpreter, "-c", ask], capture_output=True, text=True, timeout=_VERSION_LIMIT_S, check=True
             )
             return answer.stdout.strip()
-    return "of unknown version"
+    return "unknown"
 
 
 def _run(program: Program, command: list[str], folder: Path, deadline: float) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid, Volume
@@ -13,6 +14,7 @@ from analysis.segment.instances import Body, find_bodies
 from analysis.segment.levels import name_levels
 from analysis.segment.network import BACKGROUND, BODY, CANAL, SACRUM
 from analysis.segment.quality import Shape, judge, measure_shape
+from analysis.segment.regions import filled
 from analysis.segment.sagittal import SagittalView
 
 SAGITTAL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
@@ -237,6 +239,14 @@ def test_the_csf_sample_is_pure_fluid_behind_l3() -> None:
     assert rows[0] >= 30
     assert rows[-1] < 57
     assert sample.quality > 0.8
+
+
+def test_holes_are_filled_slice_by_slice_as_in_the_whole_volume() -> None:
+    noise = np.random.default_rng(2).random((5, 40, 50))
+    for mask in (noise > 0.45, (noise > 0.5) & (np.indices(noise.shape)[1] < 20)):
+        whole = np.stack([ndimage.binary_fill_holes(one) for one in mask])
+        assert whole.sum() > mask.sum()
+        assert np.array_equal(filled(mask), whole)
 
 
 def test_without_a_canal_there_is_no_csf_sample() -> None:

@@ -256,6 +256,7 @@ def test_another_mask_gives_another_result_and_the_same_mask_the_same(
     algorithm = first["seg"].SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
     assert algorithm.AlgorithmName == "mask (NIfTI)"
     assert len(algorithm.AlgorithmVersion) == 64
+    assert first["seg"].SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"
 
 
 def test_settings_of_the_back_end_are_in_the_digest_and_its_place_is_not() -> None:
@@ -398,7 +399,7 @@ def test_what_a_program_outlines_becomes_named_bodies_with_fluid(
     assert found.levels_certain
     assert found.csf is not None
     assert found.csf.quality > 0.8
-    assert found.method.endswith("of unknown version")
+    assert found.method.endswith(" unknown")
     seen = (tmp_path / "seen").read_text().splitlines()
     assert "-extra" in seen
     assert not Path(seen[-1]).exists()  # its folder is gone
