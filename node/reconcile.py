@@ -35,7 +35,7 @@ class Reconciliation:
     missing : int
         Rows whose file is gone. That cannot come from a crash; somebody removed it, and a person must know.
     freed : int
-        Studies and deliveries that the last process was working on.
+        Studies and deliveries that the last process was working on, or had just finished.
     """
 
     half_written: int
@@ -49,7 +49,7 @@ def reconcile(
 ) -> Reconciliation:
     """Mend what a sudden end left; call it before anything else runs on this storage."""
     half_written = instance_store.clear_incoming() + _check_last_group(store, instance_store)
-    freed = store.release_leases(clock.now())
+    freed = store.release_leases(clock.now()) + store.finish_all_deliveries(clock.now())
     expected = {instance_store.path(instance) for instance in store.all_instances()}
     there = set(instance_store.files())
     for path in sorted(there - expected):

@@ -168,6 +168,13 @@ class SqlOutbox:
             event, reason = how_deliveries_ended(ends)
             return move(connection, study, event, now, reason=reason).state
 
+    def finish_all_deliveries(self, now: datetime) -> int:
+        """Close every study whose last answer was recorded when the node ended; return how many."""
+        delivering = select(t.studies.c.study_uid).where(t.studies.c.state == StudyState.DELIVERING)
+        with t.reading(self._engine) as connection:
+            study_uids = list(connection.execute(delivering).scalars())
+        return sum(self.finish_deliveries(study_uid, now) is not None for study_uid in study_uids)
+
     def resend(self, study: Study, now: datetime) -> bool:
         """Put failed deliveries of the current results back into the outbox; False if there are none."""
         current = select(t.results.c.sop_uid).where(

@@ -1,0 +1,158 @@
+"""A node that ends itself with SIGKILL at a chosen point of its work, again and again.
+
+``python -m tests.node.fuses DIRECTORY PORT PACS_PORT`` imports everything once, then forks a node for each
+line it reads: the name of an edge, and at which crossing of it the node dies. A fork costs a fraction of a
+start, so that hundreds of deaths fit into a test.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+import node.store.intake
+import node.store.outbox
+import node.store.sql
+import node.store.steps
+import node.store.tables
+import node.store.transfers
+from node.domain.records import Study
+from node.domain.study import StudyEvent
+from node.instance_store import StagedFile
+from node.receive import Listener
+from node.store import SqlStore
+from tests.node import analyses
+from tests.node.nodes import Pacs, quick, quick_node
+
+_TRANSACTIONS = (
+    "record_arrivals", "advance", "lease_study", "record_results", "record_refusal", "lease_deliveries",
+    "record_delivery", "finish_deliveries", "end_transfer", "release_leases",
+)  # fmt: skip
+_EVENTS = (
+    StudyEvent.FELL_QUIET, StudyEvent.FOUND_READY, StudyEvent.LEASED, StudyEvent.REPORTED,
+    StudyEvent.DELIVERY_BEGAN, StudyEvent.DELIVERY_ENDED, StudyEvent.REFUSED,
+)  # fmt: skip
+EDGES = (
+    "fragment written", "file staged", "file renamed", "before a sync", "after a sync", "answering",
+    "analysed",
+    *(f"{name} {phase}" for name in _TRANSACTIONS for phase in ("asked", "written", "committed")),
+    *(f"moved: {event}" for event in _EVENTS),
+)  # fmt: skip
+"""Between any two of these something has become true that was not, or is about to."""
+
+
+class Fuse:
+    """Kills this process at one crossing of one edge.
+
+    Parameters
+    ----------
+    edge : str
+        One of `EDGES`; any other never blows.
+    crossings : int
+        At which crossing, 1 for the first.
+    """
+
+    def __init__(self, edge: str, crossings: int) -> None:
+        self._edge = edge
+        self._left = crossings
+        self._lock = threading.Lock()
+        self._doing = threading.local()
+
+    def cross(self, edge: str) -> None:
+        """Go over an edge, perhaps for ever."""
+        if edge != self._edge:
+            return
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def wire(self) -> None:
+        """Lay this fuse along every edge."""
+        self._around(StagedFile, "write", after="fragment written")
+        self._around(StagedFile, "finish", after="file staged")
+        self._around(Path, "replace", after="file renamed")
+        self._around(os, "fsync", before="before a sync", after="after a sync")
+        self._around(Listener, "_store_one", after="answering")
+        self._around(analyses, "by_study", after="analysed")
+        for name in _TRANSACTIONS:
+            self._around(SqlStore, name, before=f"{name} asked", after=f"{name} committed", doing=name)
+        self._wire_commits()
+        self._wire_moves()
+
+    def _around(self, place: Any, name: str, *, before: str = "", after: str = "", doing: str = "") -> None:
+        original = getattr(place, name)
+
+        def crossing(*arguments: Any, **options: Any) -> Any:
+            self.cross(before)
+            self._doing.name = doing or getattr(self._doing, "name", "")
+            result = original(*arguments, **options)
+            self.cross(after)
+            return result
+
+        setattr(place, name, crossing)
+
+    def _wire_commits(self) -> None:
+        writing = node.store.tables.writing
+
+        @contextmanager
+        def writing_and_crossing(engine: Engine) -> Iterator[Connection]:
+            with writing(engine) as connection:
+                yield connection
+                self.cross(f"{getattr(self._doing, 'name', '')} written")
+
+        node.store.tables.writing = writing_and_crossing
+
+    def _wire_moves(self) -> None:
+        move: Callable[..., Study] = node.store.steps.move
+
+        def move_and_cross(
+            connection: Connection, study: Study, event: StudyEvent, *rest: Any, **more: Any
+        ) -> Study:
+            moved = move(connection, study, event, *rest, **more)
+            self.cross(f"moved: {event}")
+            return moved
+
+        for module in (node.store.sql, node.store.intake, node.store.outbox, node.store.transfers):
+            module.move = move_and_cross  # type: ignore[attr-defined]
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
+def live(directory: Path, port: int, pacs_port: int, fuse: Fuse) -> None:
+    """Run a node until it dies, or until standard input ends."""
+    fuse.wire()
+    configuration = quick(directory, Pacs(port=pacs_port).destination)
+    configuration = replace(configuration, node=replace(configuration.node, port=port))
+    with quick_node(configuration, analyse="by_study"):
+        _say(f"up {os.getpid()}")
+        threading.Event().wait()
+
+
+def main() -> None:
+    """Fork a node for each line read, one after the other."""
+    directory, port, pacs_port = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    _say("ready")
+    for line in sys.stdin:
+        edge, _, crossings = line.strip().rpartition(" ")
+        child = os.fork()
+        if child == 0:
+            live(directory, port, pacs_port, Fuse(edge, int(crossings)))
+            os._exit(0)
+        _say(f"born {child}")
+        _, status = os.waitpid(child, 0)
+        _say(f"dead {os.waitstatus_to_exitcode(status)}")
+
+
+if __name__ == "__main__":
+    main()
