@@ -16,6 +16,7 @@ from pydicom import DataElement, Dataset
 from pydicom.charset import convert_encodings
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
+from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.tag import BaseTag, Tag
 
 __all__ = ["age_in_years", "copy_patient_and_study", "fit_to_charset", "nameless_header"]
@@ -106,6 +107,19 @@ def copy_patient_and_study(source: Dataset, result: Dataset, *, series_keywords:
             setattr(result, keyword, "")
         elif tag in result:
             del result[tag]
+    _write_as_encoded(result)
+
+
+def _write_as_encoded(result: Dataset) -> None:
+    """Let the writer take encoded elements over as they are.
+
+    pydicom decodes and encodes each anew where it does not know that they are in the encoding it writes. What
+    its source declared wrongly, or what breaks off in an escape sequence, would come out as other bytes.
+    """
+    # Once here, because the writer leaves it out for what is "original": pixel values get their VR by sign.
+    correct_ambiguous_vr(result, is_little_endian=True)
+    own_charset = result._character_set  # noqa: SLF001 - what the writer compares with
+    result.set_original_encoding(is_implicit_vr=False, is_little_endian=True, character_encoding=own_charset)
 
 
 def _element_as_encoded(source: Dataset, tag: BaseTag) -> DataElement | RawDataElement | None:

@@ -1,0 +1,106 @@
+"""The ledger: many share a sync, and nobody is told of success, or of a duplicate, that is none."""
+
+# ruff: noqa: D102 - a door takes what is staged
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from node.clock import SystemClock
+from node.domain.assembly import Patience
+from node.domain.records import Arrival, Instance, Intake, Staged
+from node.incoming import file_header
+from node.instance_store import DiskInstanceStore
+from node.ledger import Ledger
+from node.store import SqlStore
+
+PATIENCE = Patience(timedelta(seconds=5), timedelta(seconds=5))
+
+
+class Shaky(SqlStore):
+    """A store that counts its groups, and may break as a database does whose answer gets lost."""
+
+    groups = 0
+    breaks_after_writing = False
+    slow: threading.Event | None = None
+
+    def record_arrivals(self, arrivals: Sequence[Arrival], now: datetime, patience: Patience) -> None:
+        """Record, slowly or without an answer."""
+        if self.slow is not None:
+            self.slow.wait(10)
+        self.groups += 1
+        super().record_arrivals(arrivals, now, patience)
+        if self.breaks_after_writing:
+            raise ConnectionError("no answer")
+
+
+class Door:
+    """A ledger with its stores."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files = DiskInstanceStore(folder)
+        self.rows = Shaky(f"sqlite:///{folder / 'store.db'}")
+        self.ledger = Ledger(self.rows, self.files, SystemClock(), PATIENCE)
+        self.ledger.start()
+
+    def stage(self, number: int) -> tuple[Staged, Arrival]:
+        growing = self.files.stage(file_header("1.2", f"1.2.{number}", "1.2.840.10008.1.2.1"))
+        growing.write(str(number).encode())
+        staged = growing.finish()
+        instance = Instance(
+            f"1.2.{number}", "1.2", "1.1", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.2.1",
+            staged.sha256, staged.size, "0" * 64,
+        )  # fmt: skip
+        return staged, Arrival(instance, "SENDER", "127.0.0.1", True, "association")
+
+    def enter(self, number: int) -> Intake:
+        return self.ledger.enter(*self.stage(number))
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Door]:
+    opened = Door(tmp_path)
+    yield opened
+    opened.ledger.stop()
+    opened.rows.close()
+
+
+def test_those_that_wait_together_share_one_transaction(door: Door) -> None:
+    door.rows.slow = threading.Event()
+    entries = [door.stage(number) for number in range(9)]
+    told: list[Intake] = []
+    threads = [
+        threading.Thread(target=lambda entry=entry: told.append(door.ledger.enter(*entry)))
+        for entry in entries
+    ]
+    for thread in threads:
+        thread.start()
+    while door.ledger._queue.qsize() < 8:  # one is being written, slowly; the others have gathered
+        threading.Event().wait(0.01)
+    door.rows.slow.set()
+    for thread in threads:
+        thread.join()
+    assert told == [Intake.STORED] * 9
+    assert door.rows.groups == 2
+    assert all(door.files.path(arrival.instance).exists() for _, arrival in entries)
+
+
+def test_the_same_instance_twice_in_one_group_is_stored_once(door: Door) -> None:
+    door.rows.slow = threading.Event()
+    door.rows.slow.set()
+    assert [door.enter(1), door.enter(1)] == [Intake.STORED, Intake.DUPLICATE]
+    assert len(list(door.files.files())) == 1
+    assert not list(door.files.incoming.iterdir())
+
+
+def test_a_row_whose_transaction_gave_no_answer_never_makes_a_duplicate_of_the_next_try(door: Door) -> None:
+    door.rows.breaks_after_writing = True
+    with pytest.raises(ConnectionError):
+        door.enter(1)
+    assert not list(door.files.files()), "its sender was told to try again"
+    assert door.rows.known_digests(["1.2.1"]), "the row is there all the same: the case that is meant"
+    door.rows.breaks_after_writing = False
+    assert door.enter(1) is Intake.STORED
+    assert len(list(door.files.files())) == 1
