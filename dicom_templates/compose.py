@@ -59,7 +59,7 @@ def compose(
     answers = tuple(_answer(one, findings, texts) for one in findings.predictions)
     bone_quality = tuple(_bone_quality(found, texts) for found in findings.series)
     levels = tuple(row for found in findings.series for row in _level_rows(found, texts))
-    caveats = tuple(line for found in findings.series for line in caveat_lines(found, texts))
+    caveats = caveat_lines(findings.series, texts)
     return StudyReport(
         texts=texts,
         title=texts("title"),

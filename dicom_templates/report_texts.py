@@ -141,9 +141,9 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "signal": {"en": "Median signal", "de": "Medianes Signal"},
         "excluded": {"en": "excluded", "de": "ausgeschlossen"},
         "uncertain_levels": {
-            "en": "The names of the levels in {contrast} are not certain ({confidence}); bodies are numbered "
+            "en": "The names of the levels in {contrast} are not certain ({reason}); bodies are numbered "
             "from cranial to caudal instead.",
-            "de": "Die Höhenbezeichnungen in {contrast} sind nicht sicher ({confidence}); die Wirbelkörper "
+            "de": "Die Höhenbezeichnungen in {contrast} sind nicht sicher ({reason}); die Wirbelkörper "
             "sind stattdessen von kranial nach kaudal nummeriert.",
         },
         "numbered_body": {"en": "body {number}", "de": "Körper {number}"},
@@ -192,6 +192,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "sagittal": {"en": "sagittal", "de": "sagittal"},
         "quality": {"en": "quality", "de": "Qualität"},
         "excluded_title": {"en": "Excluded or doubtful", "de": "Ausgeschlossen oder fraglich"},
+        "more_excluded": {
+            "en": "and {count} more, in the text report",
+            "de": "und {count} weitere, im Textbericht",
+        },
         "none_excluded": {"en": "nothing was excluded", "de": "nichts wurde ausgeschlossen"},
         # --- About --------------------------------------------------------------------------------
         "model": {"en": "Model: {name} {version}", "de": "Modell: {name} {version}"},

@@ -1,5 +1,7 @@
 """The lines of each section of a report."""
 
+from collections.abc import Iterable, Iterator
+
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
 from analysis.domain.findings import Agreement, Findings, SeriesFindings
 from analysis.domain.segmentation import Grade, Level
@@ -50,32 +52,38 @@ def _with_concerns(sentence: str, concerns: tuple[str, ...]) -> str:
     return f"{sentence} [{'; '.join(concerns)}]" if concerns else sentence
 
 
-def caveat_lines(found: SeriesFindings, texts: Texts) -> tuple[str, ...]:
-    """Say what was excluded and what is doubtful in one series, the gravest first."""
-    contrast = found.identification.contrast.value
-    segmentation = found.segmentation
-    lines: list[str] = []
-    if not segmentation.levels_certain:
-        confidence = texts.percent(segmentation.level_confidence)
-        lines.append(texts("uncertain_levels", contrast=contrast, confidence=confidence))
-    names = level_names(found, texts("numbered_body", number="{number}"))
-    lumbar = [region for region in segmentation.regions if region.level.lumbar]
-    for region in sorted(lumbar, key=lambda region: region.usable):
-        if region.usable and not region.concerns:
-            continue
-        key = "level_concern" if region.usable else "level_excluded"
-        reason = "; ".join(region.concerns) or texts("no_reason")
-        lines.append(texts(key, level=names[region.level], contrast=contrast, reason=reason))
-    if segmentation.levels_certain:
-        lines.extend(
-            texts("level_excluded", level=level.name, contrast=contrast, reason=texts("level_not_found"))
-            for level in Level
-            if level.lumbar and level not in names
-        )
-    lines.extend(
-        texts("series_concern", contrast=contrast, reason=reason) for reason in segmentation.concerns
+_CAVEATS = ("uncertain_levels", "level_excluded", "level_concern", "series_concern")
+"""Keys of what is said, the gravest first."""
+
+
+def caveat_lines(series: Iterable[SeriesFindings], texts: Texts) -> tuple[str, ...]:
+    """Say what was excluded and what is doubtful, the gravest first; what holds for both sequences once."""
+    contrasts: dict[tuple[str, str, str], list[str]] = {}
+    for found in series:
+        for caveat in _caveats(found, texts):
+            contrasts.setdefault(caveat, []).append(found.identification.contrast.value)
+    return tuple(
+        texts(key, level=level, contrast=", ".join(contrasts[key, level, reason]), reason=reason)
+        for key, level, reason in sorted(contrasts, key=lambda caveat: _CAVEATS.index(caveat[0]))
     )
-    return tuple(lines)
+
+
+def _caveats(found: SeriesFindings, texts: Texts) -> Iterator[tuple[str, str, str]]:
+    """Give key, level and reason of each caveat of one series."""
+    segmentation = found.segmentation
+    if not segmentation.levels_certain:
+        yield "uncertain_levels", "", texts.percent(segmentation.level_confidence)
+    names = level_names(found, texts("numbered_body", number="{number}"))
+    for region in segmentation.regions:
+        if region.level.lumbar and (region.concerns or not region.usable):
+            reason = "; ".join(region.concerns) or texts("no_reason")
+            yield "level_concern" if region.usable else "level_excluded", names[region.level], reason
+    if segmentation.levels_certain:
+        for level in Level:
+            if level.lumbar and level not in names:
+                yield "level_excluded", level.name, texts("level_not_found")
+    for reason in segmentation.concerns:
+        yield "series_concern", "", reason
 
 
 def finding_lines(

@@ -331,7 +331,8 @@ def _level_line(
 ) -> None:
     measured = [row for row in rows if row is not None]
     colour = BRIGHT if any(row.usable for row in measured) else EXCLUDED
-    canvas.text((columns[0], y), name, size=size, colour=colour, bold=True)
+    narrow = canvas.fitting_size(name, size=size, width=columns[1] - columns[0] - 6, bold=True)
+    canvas.text((columns[0], y), name, size=narrow, colour=colour, bold=True)
     canvas.text((columns[1], y), measured[0].volume, size=size, colour=colour)
     for x, row in zip(columns[2:], rows, strict=False):
         words = "-" if row is None else row.vbq
@@ -345,15 +346,16 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
     if not report.caveats:
         canvas.text((left, top + 36), report.texts("none_excluded"), size=_BODY_TEXT, colour=BRIGHT)
     y = top + 36
-    for line in report.caveats:
-        if y > top + 130:
+    for number, line in enumerate(report.caveats):
+        left_over = len(report.caveats) - number
+        if y > top + (130 if left_over == 1 else 112):
+            words = report.texts("more_excluded", count=str(left_over))
+            canvas.text((left, y), words, size=_BODY_TEXT, colour=QUIET)
             break
         room = max(1, int((top + 150 - y) // (1.4 * _BODY_TEXT)))
-        y = (
-            canvas.paragraph(
-                (left, y), line, size=_BODY_TEXT, colour=BRIGHT, width=_IMAGE_WIDTH, most_lines=min(room, 3)
-            )
-            + 4
+        most = room if left_over == 1 else min(room, 3)
+        y = 4 + canvas.paragraph(
+            (left, y), line, size=_BODY_TEXT, colour=BRIGHT, width=_IMAGE_WIDTH, most_lines=most
         )
 
 

@@ -2,12 +2,16 @@
 
 import re
 import string
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import dicom_templates
+from analysis.domain.segmentation import Level
 from dicom_templates.report_texts import LANGUAGES, SENTENCES, Texts
+from dicom_templates.sentences import caveat_lines
+from tests.dicom_templates.cases import make_case
 
 
 def placeholders(sentence: str) -> set[str]:
@@ -44,3 +48,18 @@ def test_numbers_follow_the_language() -> None:
 )
 def test_no_probability_is_written_as_certainty(fraction: float, written: str) -> None:
     assert Texts("en").percent(fraction) == written
+
+
+def test_what_holds_for_both_sequences_is_said_once_and_the_gravest_first() -> None:
+    findings = make_case(slices=4, size=64).findings
+    regions = tuple(
+        replace(one, usable=False, concerns=("metal",)) if one.level is Level.L4 else one
+        for one in findings.series[0].segmentation.regions
+    )
+    first = replace(
+        findings.series[0], segmentation=replace(findings.series[0].segmentation, regions=regions)
+    )
+    assert caveat_lines((first, findings.series[1]), Texts("en")) == (
+        "L4 (T1) is excluded: metal",
+        "L2 (T1, T2) is used with a caveat: touches the edge of the image",
+    )

@@ -8,7 +8,7 @@ import pytest
 from highdicom.sr import srread
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 from analysis.domain.findings import (
     Findings,
@@ -16,11 +16,12 @@ from analysis.domain.findings import (
     Outline,
     Prediction,
     SeriesFindings,
+    SeriesRefusal,
     Target,
     Verdict,
 )
 from dicom_templates import codes as our
-from dicom_templates.options import KINDS
+from dicom_templates.options import KINDS, USUAL_KINDS
 from dicom_templates.radiomic_codes import radiomic_code
 from dicom_templates.result_set import build
 from tests.dicom_templates.cases import FEATURES, Case, make_case
@@ -174,7 +175,7 @@ def test_highdicom_reads_back_every_value_under_its_own_name(case: Case) -> None
 @settings(deadline=None, max_examples=6)
 @given(case=cases())
 def test_every_uid_is_valid(case: Case) -> None:
-    without_picture = replace(case.options, kinds=KINDS - {"summary"})
+    without_picture = replace(case.options, kinds=KINDS - {"summary", "pdf"})
     for one in build(case.findings, case.sources, without_picture).objects:
         uids = [
             str(element.value) for element in one.dataset.iterall() if element.VR == "UI" and element.value
@@ -184,3 +185,93 @@ def test_every_uid_is_valid(case: Case) -> None:
             assert len(uid) <= 64
             assert all(part == "0" or not part.startswith("0") for part in uid.split("."))
             assert uid.replace(".", "").isdigit()
+
+
+WITHOUT_PICTURES = USUAL_KINDS - {"summary"}
+
+
+def written(case: Case) -> dict[str, Dataset]:
+    """Write everything but the picture, and read it back."""
+    options = replace(case.options, kinds=WITHOUT_PICTURES)
+    read: dict[str, Dataset] = {}
+    for one in build(case.findings, case.sources, options).objects:
+        stream = io.BytesIO()
+        one.dataset.save_as(stream, enforce_file_format=True)
+        stream.seek(0)
+        read[one.name] = dcmread(stream)
+    return read
+
+
+def uids(objects: dict[str, Dataset]) -> set[str]:
+    return {
+        str(one[keyword].value)
+        for one in objects.values()
+        for keyword in ("SOPInstanceUID", "SeriesInstanceUID")
+    }
+
+
+@st.composite
+def changes(draw: st.DrawFn, case: Case) -> Case:
+    """Change one thing that decides what a result says."""
+    findings, options = case.findings, case.options
+    assert findings.model is not None
+    text = draw(words)
+    place = draw(st.integers(0, len(findings.series) - 1))
+    other = draw(st.sampled_from(["input", "model", "configuration", "software", "set aside", "station"]))
+    if other == "input":
+        one = findings.series[place]
+        changed = replace(one, source=replace(one.source, digest=one.source.digest + text))
+        series = tuple(changed if number == place else same for number, same in enumerate(findings.series))
+        return replace(case, findings=replace(findings, series=series))
+    if other == "model":
+        model = replace(findings.model, digest=findings.model.digest + text)
+        return replace(case, findings=replace(findings, model=model))
+    if other == "configuration":
+        return replace(case, findings=replace(findings, configuration_digest=text))
+    if other == "software":
+        return replace(case, findings=replace(findings, software=f"{findings.software}{text}"))
+    if other == "set aside":
+        return replace(case, findings=replace(findings, set_aside=(SeriesRefusal("1.2", text, (text,)),)))
+    return replace(case, options=replace(options, station=f"{options.station}{text}"[-16:].strip() + "X"))
+
+
+@settings(deadline=None, max_examples=6)
+@given(data=st.data())
+def test_same_inputs_have_the_same_uids_and_others_have_others(data: st.DataObject) -> None:
+    case = data.draw(cases())
+    first = written(case)
+    assert uids(written(case)) == uids(first)
+    assert not uids(written(data.draw(changes(case)))) & uids(first)
+
+
+def sentences(item: Dataset) -> list[str]:
+    own = [str(item.TextValue)] if item.get("ValueType") == "TEXT" else []
+    return [*own, *(line for child in item.get("ContentSequence", ()) for line in sentences(child))]
+
+
+@settings(deadline=None, max_examples=6)
+@given(case=cases())
+def test_the_text_report_says_every_sentence_in_its_order(case: Case) -> None:
+    made = build(case.findings, case.sources, replace(case.options, kinds=frozenset({"text"})))
+    told = sentences(written(case)["text"])
+    report = made.report
+    said = [report.warning, report.title, *(line for section in report.sections for line in section.lines)]
+    # DICOM takes spaces at the end of a text as padding.
+    wanted = [line.rstrip() for line in said]
+    assert [line for line in map(str.rstrip, told) if line in wanted] == wanted
+
+
+@settings(deadline=None, max_examples=8)
+@given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.0, 0.4))
+def test_every_voxel_of_every_body_comes_back(seed: int, share: float) -> None:
+    case = make_case(slices=4, size=32)
+    found = case.findings.series[0]
+    rng = np.random.default_rng(seed)
+    labels = found.segmentation.labels.copy()
+    noisy = rng.random(labels.shape) < share
+    labels[noisy] = rng.integers(0, 6, int(noisy.sum()))
+    changed = replace(found, segmentation=replace(found.segmentation, labels=labels))
+    seg = written(replace(case, findings=replace(case.findings, series=(changed,))))["seg_t1"]
+    frames = seg.pixel_array.reshape(len(seg.SegmentSequence), *labels.shape).astype(bool)
+    for number, region in enumerate(found.segmentation.regions):
+        assert np.array_equal(frames[number], labels == region.level)
