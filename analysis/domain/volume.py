@@ -54,6 +54,13 @@ class Grid:
         """Volume of one voxel, in ml."""
         return float(np.prod(self.spacing_mm)) / 1000.0
 
+    @property
+    def corners_mm(self) -> npt.NDArray[np.float64]:
+        """LPS positions of the centres of the eight corner voxels, of shape (8, 3)."""
+        return self.to_mm(
+            np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij")).reshape(3, -1).T
+        )
+
     def to_mm(self, indices: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """LPS positions of voxel indices.
 
@@ -79,8 +86,7 @@ class Grid:
         """Tell whether the corner voxels of both grids lie at the same places."""
         if self.shape != other.shape:
             return False
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij")).reshape(3, -1).T
-        return bool(np.abs(self.to_mm(corners) - other.to_mm(corners)).max() <= tolerance_mm)
+        return bool(np.abs(self.corners_mm - other.corners_mm).max() <= tolerance_mm)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -142,8 +142,7 @@ def on_grid(array: npt.NDArray[Any], grid: Grid, wanted: Grid) -> npt.NDArray[An
     """
     if grid.matches(wanted):
         return array
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in wanted.shape], indexing="ij")).reshape(3, -1).T
-    at = grid.to_index(wanted.to_mm(corners))
+    at = grid.to_index(wanted.corners_mm)
     beyond_mm = np.maximum(-0.5 - at, at - (np.asarray(grid.shape) - 0.5)) * np.asarray(grid.spacing_mm)
     if beyond_mm.max() > _BEYOND_MM:
         raise RefusedError(f"the mask does not cover the series: {beyond_mm.max():.0f} mm of it are missing")

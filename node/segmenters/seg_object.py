@@ -158,8 +158,7 @@ def _grid_of(volume: "Volume") -> Grid:
 
 def _continued(labels: npt.NDArray[np.uint8], grid: Grid, wanted: Grid) -> tuple[npt.NDArray[np.uint8], Grid]:
     """Add empty slices on both sides until the slices of `wanted` are covered."""
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in wanted.shape], indexing="ij")).reshape(3, -1).T
-    at = grid.to_index(wanted.to_mm(corners))[:, 0]
+    at = grid.to_index(wanted.corners_mm)[:, 0]
     before = max(0, int(np.ceil(-0.5 - at.min())))
     after = max(0, int(np.ceil(at.max() - (grid.shape[0] - 0.5))))
     padded = np.pad(labels, ((before, after), (0, 0), (0, 0)))
