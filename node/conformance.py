@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pydicom.uid import UID
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 from dicom_templates.finish import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_templates.result_set import STORAGE_CLASSES
+from node.carriers.commitment import COMMITMENT_CONTEXTS
 from node.dimse import contexts_for, storage_contexts
 from node.query import QUERY_CONTEXTS
 
@@ -21,7 +22,8 @@ STATEMENT = Path(__file__).parent.parent / "docs" / "conformance.md"
 def tables() -> dict[str, str]:
     """Write each table of the statement, by its name there."""
     accepted = storage_contexts()
-    storage = [context for context in accepted if context.abstract_syntax != Verification]
+    services = {Verification, StorageCommitmentPushModel}
+    storage = [context for context in accepted if context.abstract_syntax not in services]
     classes = dict.fromkeys(uid for kind in STORAGE_CLASSES.values() for uid in kind)
     sent = contexts_for(classes)
     kinds = {uid: kind for kind, uids in STORAGE_CLASSES.items() for uid in uids}
@@ -32,7 +34,7 @@ def tables() -> dict[str, str]:
         ),
         "verification": _table(
             ("SOP class", "UID", "Role"),
-            [(*_named(context), "SCP") for context in accepted if context not in storage],
+            [(*_named(context), "SCP") for context in accepted if context.abstract_syntax == Verification],
         ),
         "storage-scp": _table(
             ("SOP class", "UID", "Role"), [(*_named(context), "SCP") for context in storage]
@@ -47,6 +49,9 @@ def tables() -> dict[str, str]:
             ("SOP class", "UID", "Role"), [(*_named(context), "SCU") for context in QUERY_CONTEXTS]
         ),
         "query-scu-syntaxes": _syntaxes(QUERY_CONTEXTS),
+        "commitment-scu": _table(
+            ("SOP class", "UID", "Role"), [(*_named(context), "SCU") for context in COMMITMENT_CONTEXTS]
+        ),
     }
 
 

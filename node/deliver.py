@@ -184,8 +184,9 @@ class Courier:
         transaction_uid = str(generate_uid(prefix=None))
         self._outbox.begin_commitment(batch, deliveries, transaction_uid)
         self._commit(transaction_uid, [delivery.result for delivery in deliveries])
+        attempts = max(delivery.attempts for delivery in deliveries) + 1
+        again = max(self._next_try(attempts), self._clock.now() + _REPORT_WITHIN)
         for delivery in deliveries:
-            again = max(self._next_try(delivery.attempts + 1), self._clock.now() + _REPORT_WITHIN)
             self._record(
                 batch, delivery, DeliveryState.UNCONFIRMED, "it was asked for storage commitment",
                 not_before=again,

@@ -23,6 +23,7 @@ __all__ = ["CHECKS", "Check", "Finding", "Level", "examine_node"]
 _ECHOES = 5
 _STALL_S = 0.03
 """A peer with Nagle's algorithm waits 40 ms for our acknowledgement before it sends the rest of an answer."""
+_WEB_TIMEOUT_S = 5.0
 _SLOW_SYNC_S = 0.05
 _WATERMARKS_LEFT = 2
 _CLOCK_TOLERANCE_S = 60.0
@@ -251,7 +252,25 @@ def destinations(configuration: Configuration) -> Iterator[Finding]:
             Level.WARNING, "destinations", "there are none", "Add a [[destinations]] block for the PACS."
         )
     for destination in configuration.destinations:
-        yield from _destination(configuration, destination)
+        yield from _web(destination) if destination.stow_url else _destination(configuration, destination)
+
+
+def _web(destination: Destination) -> Iterator[Finding]:
+    # Late: `osteonode --help` must not pay for the web.
+    from node.carriers.stow import StowCarrier
+    from node.errors import TransientError
+
+    subject = f"destination {destination.name} ({destination.stow_url})"
+    try:
+        StowCarrier(destination, Path(), _WEB_TIMEOUT_S).reach()
+    except TransientError as error:
+        yield Finding(
+            Level.FAULT, subject, str(error),
+            "Is it running, is stow_url the address above its /studies, and is authorization right? "
+            "Results wait until it answers.",
+        )  # fmt: skip
+    else:
+        yield Finding(Level.GOOD, subject, "answers")
 
 
 def _destination(configuration: Configuration, destination: Destination) -> Iterator[Finding]:
@@ -305,6 +324,7 @@ def _classes(configuration: Configuration, destination: Destination) -> dict[str
         ResultKind.SEG: uid.SegmentationStorage,
         ResultKind.TEXT: uid.EnhancedSRStorage,
         ResultKind.SUMMARY: uid.SecondaryCaptureImageStorage,
+        ResultKind.PDF: uid.EncapsulatedPDFStorage,
     }
     return {str(by_kind[kind]): kind.value for kind in destination.results}
 

@@ -1,6 +1,7 @@
 """Objects on their way in: each fragment goes from the network straight to disk, and memory stays flat."""
 
 from collections.abc import Callable
+from io import BytesIO
 
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
@@ -18,6 +19,8 @@ from node.ports import Staging
 __all__ = ["Incoming", "StreamingDimse", "file_header"]
 
 _OUT_OF_RESOURCES = 0xA700
+_C_STORE_REQUEST = 0x0001
+_MOST_IN_MEMORY = 1024 * 1024
 
 
 class Incoming:
@@ -32,13 +35,18 @@ class Incoming:
         Opens the file, at the first fragment; may raise `StorageFullError`.
     limit_bytes : int
         Size of the largest dataset that is taken.
+    memory : callable
+        Where a dataset goes that is no object, such as a report of storage commitment; None for an object.
     """
 
     name = ""
     """pynetdicom removes its temporary file by name; the one here is not for it to remove."""
 
-    def __init__(self, stage: Callable[[], Staging], limit_bytes: int) -> None:
+    def __init__(
+        self, stage: Callable[[], Staging], limit_bytes: int, memory: Callable[[], BytesIO | None]
+    ) -> None:
         self._stage = stage
+        self._memory = memory
         self._limit_bytes = limit_bytes
         self._size = 0
         self._staging: Staging | None = None
@@ -50,8 +58,12 @@ class Incoming:
         if self._fault is not None:
             return
         try:
-            if self._size > self._limit_bytes:
+            memory = self._memory()
+            if self._size > (self._limit_bytes if memory is None else _MOST_IN_MEMORY):
                 raise InstanceRejectedError(_OUT_OF_RESOURCES, "larger than [node] max_instance_mb")  # noqa: TRY301 - kept like all others
+            if memory is not None:
+                memory.write(fragment)
+                return
             if self._staging is None:
                 self._staging = self._stage()
             self._staging.write(fragment)
@@ -120,7 +132,9 @@ class StreamingDimse(DIMSEServiceProvider):  # type: ignore[misc]  # pynetdicom 
         """Take what one PDU brought."""
         if self.message is None:
             message = DIMSEMessage()
-            message._data_set_file = Incoming(lambda: self._stage(message), self._limit_bytes)  # noqa: SLF001 - there it looks for a file
+            message._data_set_file = Incoming(  # noqa: SLF001 - there it looks for a file
+                lambda: self._stage(message), self._limit_bytes, lambda: _memory_of(message)
+            )
             self.message = message
         super().receive_primitive(primitive)
 
@@ -139,6 +153,12 @@ class StreamingDimse(DIMSEServiceProvider):  # type: ignore[misc]  # pynetdicom 
                 str(context.transfer_syntax[0]),
             )
         )
+
+
+def _memory_of(message: DIMSEMessage) -> BytesIO | None:
+    """Return where pynetdicom looks for the dataset of any message but a C-STORE request."""
+    memory: BytesIO = message.data_set
+    return None if message.command_set.get("CommandField") == _C_STORE_REQUEST else memory
 
 
 def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str) -> bytes:

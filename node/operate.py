@@ -6,15 +6,18 @@ from datetime import datetime, timedelta
 
 from node.app import store_url
 from node.config import Configuration
+from node.correct import put_corrections
+from node.domain.assembly import Patience
 from node.domain.delivery import DeliveryState
 from node.domain.records import Delivery, HistoryEntry, Study
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.errors import PermanentError
 from node.instance_store import DiskInstanceStore
+from node.ledger import CONFLICT
 from node.retention import purge
 from node.store import SqlStore
 
-__all__ = ["clear_away", "explain", "open_store", "retry"]
+__all__ = ["clear_away", "explain", "open_store", "release", "retry"]
 
 _MEANING = {
     StudyState.RECEIVING: "images are still coming; it is looked at once none came for the quiet time",
@@ -55,12 +58,14 @@ def explain(store: SqlStore, study_uid: str) -> str:
     study = store.study(study_uid)
     if study is None:
         return f"Nothing of study {study_uid} ever arrived here. Was it sent to this AE title and port?"
-    count = len(store.instances(study_uid))
+    images = store.instances(study_uid)
+    count = len(images)
     parts = [
         f"Study {study_uid} is {_words(study.state)}: {_MEANING[study.state]}.",
         _sentence("The reason", study.reason),
         _sentence("It was judged complete so", _judged(store.history(study_uid), study.revision)),
         f"{count} {'image is' if count == 1 else 'images are'} here.",
+        _corrected(len(store.quarantined((image.sop_uid for image in images), CONFLICT))),
         f"The first came at {_time(study.first_arrival)}, the last at {_time(study.last_arrival)}.",
         f"It is in this state since {_time(study.changed_at)}.",
         _sentence("Tried without success", f"{study.attempts} times" if study.attempts else ""),
@@ -96,6 +101,19 @@ def retry(store: SqlStore, study_uid: str, now: datetime) -> str:
     return "It will be examined and analysed again."
 
 
+def release(store: SqlStore, configuration: Configuration, study_uid: str, now: datetime) -> str:
+    """Put corrected images in their place where a study is held for its identity; otherwise `retry`."""
+    patience = Patience(
+        quiet=timedelta(seconds=configuration.assembly.quiet_s),
+        wait=timedelta(seconds=configuration.assembly.max_wait_s),
+    )
+    instance_store = DiskInstanceStore(configuration.storage.directory)
+    count = put_corrections(store, instance_store, study_uid, now, patience)
+    if count:
+        return f"{count} corrected images took the place of the first; the study will be examined again."
+    return retry(store, study_uid, now)
+
+
 def clear_away(
     store: SqlStore, configuration: Configuration, now: datetime, age: timedelta, *, failed: bool = False
 ) -> int:
@@ -109,6 +127,12 @@ def _judged(history: Sequence[HistoryEntry], revision: int) -> str:
         step.reason for step in history if step.event is StudyEvent.FOUND_READY and step.revision == revision
     ]
     return found[-1] if found else ""
+
+
+def _corrected(count: int) -> str:
+    if not count:
+        return ""
+    return f"{count} of them came again with other bytes; the first stand, and the others are in quarantine."
 
 
 def _words(state: StudyState) -> str:

@@ -119,6 +119,7 @@ class Orthanc:
     ae_title: str = "ORTHANC"
     dicom_port: int = 0
     http_port: int = 0
+    credentials: str = ""
     process: "subprocess.Popen[bytes] | None" = None
 
     def __enter__(self) -> Self:
@@ -146,18 +147,18 @@ class Orthanc:
 
     def get(self, path: str) -> Any:
         """Answer of its REST interface, parsed."""
-        with urllib.request.urlopen(self._url(path), timeout=30) as answer:
+        with urllib.request.urlopen(self._request(path), timeout=30) as answer:
             return json.load(answer)
 
     def get_bytes(self, path: str) -> bytes:
         """Answer of its REST interface as it came ("/instances/…/file")."""
-        with urllib.request.urlopen(self._url(path), timeout=30) as answer:
+        with urllib.request.urlopen(self._request(path), timeout=30) as answer:
             content: bytes = answer.read()
         return content
 
     def post(self, path: str, body: bytes) -> Any:
         """Answer of its REST interface to a POST, parsed."""
-        request = urllib.request.Request(self._url(path), data=body, method="POST")
+        request = self._request(path, body)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
@@ -170,8 +171,11 @@ class Orthanc:
         """Return what it printed so far."""
         return (self.directory / "orthanc.log").read_text(errors="replace")
 
-    def _url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.http_port}{path}"
+    def _request(self, path: str, body: bytes | None = None) -> urllib.request.Request:
+        """Make a request, a POST where it has a body; `credentials` is what HTTP Basic sends."""
+        headers = {"Authorization": f"Basic {self.credentials}"} if self.credentials else {}
+        url = f"http://127.0.0.1:{self.http_port}{path}"
+        return urllib.request.Request(url, data=body, headers=headers)
 
     def _configuration(self) -> dict[str, Any]:
         return {

@@ -18,8 +18,10 @@ from node.domain.identifiers import is_uid
 from node.domain.records import Result
 from node.errors import TransientError
 
-__all__ = ["report_of", "request_commitment"]
+__all__ = ["COMMITMENT_CONTEXTS", "report_of", "request_commitment"]
 
+COMMITMENT_CONTEXTS = (build_context(StorageCommitmentPushModel),)
+"""For the request, and for a report over the same association."""
 _REQUEST = 1
 _LINGER_S = 1.0
 """Some archives report over the same association, at once; most open one of their own, later."""
@@ -56,7 +58,7 @@ def request_commitment(
 
     with associated(
         peer,
-        [build_context(StorageCommitmentPushModel)],
+        COMMITMENT_CONTEXTS,
         roles=[build_role(StorageCommitmentPushModel, scu_role=True)],
         handlers=[(evt.EVT_N_EVENT_REPORT, report)],
     ) as association:

@@ -24,6 +24,7 @@ __all__ = ["StowCarrier"]
 
 _CONFLICT = 409
 """None of the instances was stored; the body tells why."""
+_NOWHERE = "1.2.3"
 _SOP_INSTANCE = "00080018"
 
 
@@ -71,6 +72,17 @@ class StowCarrier:
                 found.update(uid for answer in answers for uid in answer[_SOP_INSTANCE].get("Value", ()))
         return found
 
+    def reach(self) -> None:
+        """Ask for a study that is nowhere, to see whether the destination answers.
+
+        Raises
+        ------
+        TransientError
+            If it does not, or turns us away.
+        """
+        with requests.Session() as session, _failures_in_words():
+            self._client(session).search_for_studies(search_filters={"StudyInstanceUID": _NOWHERE})
+
     def _client(self, session: requests.Session) -> DICOMwebClient:
         tls = self._destination.tls
         if tls.ca is not None:
@@ -96,9 +108,11 @@ def _failures_in_words() -> Iterator[None]:
         raise TransientError("it gave no answer in time") from None
     except requests.exceptions.SSLError:
         raise TransientError("its certificate is not trusted") from None
+    except (requests.exceptions.InvalidJSONError, KeyError, TypeError):
+        raise TransientError("its answer is no DICOM JSON or XML") from None
     except requests.RequestException:
         raise TransientError("it cannot be reached") from None
-    except (KeyError, TypeError, ValueError):
+    except ValueError:
         raise TransientError("its answer is no DICOM JSON or XML") from None
 
 

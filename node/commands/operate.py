@@ -74,12 +74,15 @@ def why(study: StudyArgument, config: ConfigOption = None) -> None:
 
 
 def retry(study: StudyArgument, config: ConfigOption = None) -> None:
-    """Deliver the results of a study again, or analyse it again if there are none."""
+    """Deliver the results of a study again, or analyse it again if there are none.
+
+    A study that is held for its identity gets the corrected images that were sent meanwhile.
+    """
     from node.clock import SystemClock
-    from node.operate import retry as retry_study
+    from node.operate import release
 
     with _store(config) as store:
-        console.print(retry_study(store, study, SystemClock().now()))
+        console.print(release(store, configuration_of(config), study, SystemClock().now()))
 
 
 def purge(

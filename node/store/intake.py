@@ -84,6 +84,17 @@ class SqlIntake:
         with t.writing(self._engine) as connection:
             connection.execute(insert(t.quarantine).values(quarantine_row(entry)))
 
+    def quarantined(self, sop_uids: Iterable[str], reason: str) -> tuple[QuarantineEntry, ...]:
+        """Return what was put aside of these instances for this reason, the last of each."""
+        of_these = (
+            select(t.quarantine)
+            .where(t.quarantine.c.sop_uid.in_(list(sop_uids)), t.quarantine.c.reason == reason)
+            .order_by(t.quarantine.c.at)
+        )
+        with t.reading(self._engine) as connection:
+            entries = [quarantine_of(row) for row in connection.execute(of_these)]
+        return tuple({entry.sop_uid: entry for entry in entries}.values())
+
     def quarantine(self, limit: int = 100) -> tuple[QuarantineEntry, ...]:
         """Return what was put aside last."""
         latest = select(t.quarantine).order_by(t.quarantine.c.at.desc()).limit(limit)

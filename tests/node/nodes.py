@@ -125,8 +125,12 @@ class Pacs:
         if self.finds is not None:
             self._ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
             handlers.append((evt.EVT_C_FIND, self._find))
+        self.extend(handlers)
         self._server = self._ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
         self.port = self._server.server_address[1]
+
+    def extend(self, handlers: list[Any]) -> None:
+        """Let it offer more than storage."""
 
     def stop(self) -> None:
         self._ae.shutdown()

@@ -27,6 +27,7 @@ from node.store import SqlStore
 from tests.node.analyses import CLASSES
 from tests.node.test_store import PATIENCE, arrival
 
+MINUTE = timedelta(minutes=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 STUDY = "1.2.826.0.1.1"
 

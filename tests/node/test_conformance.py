@@ -44,4 +44,4 @@ def test_contexts_are_made_only_where_the_statement_looks() -> None:
     room = Path(str(node.__file__)).parent
     makers = {path.name for path in room.rglob("*.py") if re.search(r"\bbuild_context\(", path.read_text())}
     # The demonstration is no part of the node; `doctor` asks for what `deliver` sends.
-    assert makers - {"demo.py", "doctor.py"} <= {"dimse.py", "query.py", "deliver.py"}
+    assert makers - {"demo.py", "doctor.py"} <= {"dimse.py", "query.py", "commitment.py"}

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,10 +18,8 @@ from node.domain.results import ResultKind
 from node.domain.study import StudyState
 from tests.node.analyses import CLASSES
 from tests.node.nodes import Pacs, running_pacs
-from tests.node.outboxes import outbox
+from tests.node.outboxes import MINUTE, outbox
 from tests.peers import CtnStorage, free_port
-
-MINUTE = timedelta(minutes=1)
 
 
 def at(port: int) -> Destination:
