@@ -136,7 +136,7 @@ def send_streamed(association: Association, header: bytes, sop_uid: str, length:
 
 def send_part(association: Association, context: int, value: bytes) -> None:
     part = P_DATA()
-    part.presentation_data_value_list = [(context, value)]
+    part.presentation_data_value_list = [[context, value]]
     while association.dul.to_provider_queue.qsize() > 4:  # or this process would hold it all
         threading.Event().wait(0.001)
     association.dul.send_pdu(part)
