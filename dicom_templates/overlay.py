@@ -35,6 +35,7 @@ _ROW = 24.0
 _REMARK = 360.0
 _TILE_GAP = 5.0
 _TEXT = 13.0
+_REMARK_TEXT = 12.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +172,9 @@ def _middle(canvas: Canvas, series: _Series, texts: Texts) -> None:
             words = names[region.level]
             if region.level.lumbar:
                 words = f"{words}  {texts.percent(region.quality)}"
-            draw_label(canvas, words, edges[region.level], _colour(region))
+            left, height = edges[region.level]
+            inside = _EDGE + canvas.width_of(words, size=_TEXT, bold=True) + 18
+            draw_label(canvas, words, (max(left, inside), height), _colour(region))
     csf = found.segmentation.csf
     if csf is not None and csf.mask[found.mid_slice].any():
         line = view.place(np.concatenate(series.lines(csf.mask[found.mid_slice])))
@@ -244,10 +247,13 @@ def _table(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
     room = _SHEET_WIDTH - _REMARK - 32.0
     for cells, colour in _rows(found, texts):
         y += _ROW
-        for x, words in zip(places, cells, strict=True):
-            bold = x == places[0]
-            size = canvas.fitting_size(words, size=_TEXT, width=room, bold=bold) if x == places[-1] else _TEXT
-            canvas.text((x, y), words, size=size, colour=colour, bold=bold)
+        for x, words in zip(places[:-1], cells[:-1], strict=True):
+            canvas.text((x, y), words, size=_TEXT, colour=colour, bold=x == left)
+        # Two lines at most; the text report has every reason in full.
+        below = canvas.paragraph(
+            (places[-1], y), cells[-1], size=_REMARK_TEXT, colour=colour, width=room, most_lines=2
+        )
+        y = max(y, below - 1.4 * _REMARK_TEXT)
     for concern in found.segmentation.concerns:
         lines = int((_HEIGHT - _EDGE - 6 - y) // _ROW)
         if lines > 0:
