@@ -52,7 +52,7 @@ def test_a_study_whose_patient_is_not_certain_is_held_and_goes_on_once_it_is_cor
         assert not pacs.received
 
         order(node)  # nothing was corrected, so nothing has changed
-        wait_until(lambda: len(node.store.history(STUDY)) > 5)
+        wait_until(lambda: len(node.store.history(STUDY)) == 5)
         wait_until(lambda: state_of(node) is StudyState.FAILED)
 
         wrong = [number for number, patient_id in enumerate(patient_ids) if patient_id != "A"]
