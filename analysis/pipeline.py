@@ -130,6 +130,7 @@ def _measure_series(
     source, segmentation = outlined.source, outlined.segmentation
     name = outlined.identification.contrast.value
     _refuse_too_few_levels(segmentation, settings.minimum_usable_levels)
+    _refuse_unknown_region(outlined.identification, segmentation)
     quality = bone_quality(source.volume, segmentation)
     report_progress(f"measuring the {name} series")
     by_level: dict[Level, dict[str, float]] = {}
@@ -160,6 +161,18 @@ def _refuse_too_few_levels(segmentation: Segmentation, minimum: int) -> None:
 
 def _refusal(source: SeriesInput, identification: Identification, error: RefusedError) -> SeriesRefusal:
     return SeriesRefusal(source.series_uid, _describe(source, identification), error.reasons)
+
+
+def _refuse_unknown_region(identification: Identification, segmentation: Segmentation) -> None:
+    """Where the header does not tell the part of the spine, the picture must: by its sacrum.
+
+    A cervical or thoracic spine whose header is silent has bodies too, and would be measured as if lumbar.
+    """
+    if identification.lumbar is None and not segmentation.levels_certain:
+        raise RefusedError(
+            "nothing tells that this is the lumbar spine: its header does not, and its levels are uncertain",
+            *segmentation.concerns,
+        )
 
 
 def _describe(source: SeriesInput, identification: Identification) -> str:

@@ -1,0 +1,58 @@
+"""What the pipeline refuses before it measures; the values themselves are tested where they are made."""
+
+import pytest
+
+from analysis.domain.acquisition import AcquisitionFacts, Contrast
+from analysis.domain.findings import Findings, Refusal, SeriesInput
+from analysis.domain.segmentation import CsfSample, Segmentation
+from analysis.identify import identify
+from analysis.pipeline import analyse
+from analysis.settings import AnalysisSettings, FeatureSettings
+from tests.analysis.synthetic_bodies import csf_on, grid, labels_on, segmentation_of, textured
+
+SILENT = AcquisitionFacts(
+    repetition_time_ms=600, echo_time_ms=10, scanning_sequence=("SE",), series_description="t1_tse_sag",
+    orientation=(0.0, 1.0, 0.0, 0.0, 0.0, -1.0), rows=160, columns=90, slices=11, pixel_spacing_mm=(2.0, 2.0),
+)  # fmt: skip
+"""As the sagittal T1 of any part of the spine may be described."""
+
+
+def outcome_of(facts: AcquisitionFacts, *, levels_certain: bool) -> Findings | Refusal:
+    where = grid()
+    labels = labels_on(where)
+    csf = CsfSample(csf_on(where), 1.0)
+    found = segmentation_of(labels, where, csf=csf, levels_certain=levels_certain)
+
+    def outlined(_source: SeriesInput, _contrast: Contrast) -> Segmentation:
+        return found
+
+    return analyse(
+        [SeriesInput("1.2.3", facts, textured(labels, where), "0" * 64)],
+        model=None,
+        settings=AnalysisSettings(FeatureSettings(filters=("Original",))),
+        software="test",
+        segmenter=outlined,
+    )
+
+
+def test_a_header_that_does_not_tell_the_region_leaves_it_unknown() -> None:
+    for description in ("t1_tse_sag", "sag t1", ""):
+        answer = identify(AcquisitionFacts(series_description=description, orientation=SILENT.orientation))
+        assert answer.lumbar is None
+
+
+@pytest.mark.parametrize("described", ["", "lumbar "])
+@pytest.mark.parametrize("levels_certain", [True, False])
+def test_a_silent_header_needs_certain_levels_to_be_believed_lumbar(
+    described: str, *, levels_certain: bool
+) -> None:
+    facts = AcquisitionFacts(
+        **{name: getattr(SILENT, name) for name in AcquisitionFacts.__slots__}
+        | {"series_description": described + SILENT.series_description}
+    )
+    outcome = outcome_of(facts, levels_certain=levels_certain)
+    if described or levels_certain:
+        assert isinstance(outcome, Findings)
+    else:
+        assert isinstance(outcome, Refusal)
+        assert "nothing tells that this is the lumbar spine" in outcome.series[0].reasons[0]
