@@ -1,7 +1,8 @@
 """Pictures of an evaluation: ROC, calibration and decision curves, as SVG without a display."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -10,19 +11,21 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from analysis.domain.findings import Target
-from analysis.evaluation.result import SOURCES, Evaluation
+from analysis.evaluation.paper import KNN_TEST_AREA
+from analysis.evaluation.result import BASELINES, SOURCES, Evaluation
 from analysis.statistics.proportion import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["curves_svg", "net_benefit", "roc_points"]
+__all__ = ["areas_svg", "curves_svg", "net_benefit", "roc_points"]
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
 
 # Okabe and Ito's colours, which stay apart for most colour-blind readers.
 _COLOURS = {"T1": "#0072B2", "T2": "#D55E00", "T1+T2": "#009E73", "VBQ": "#7F7F7F"}
+_MARKERS = {"T1": "o", "T2": "s", "T1+T2": "^"}
 _BINS = 5
 _ODDS = np.arange(0.02, 0.72, 0.01)
 
@@ -47,7 +50,7 @@ def curves_svg(evaluation: Evaluation, target: Target, kind: str) -> bytes:
         An SVG document; the same evaluation gives the same bytes.
     """
     curves = list(_curves(evaluation, target, kind))
-    with mpl.rc_context({"svg.hashsalt": "osteonode", "font.size": 9, "font.family": "DejaVu Sans"}):
+    with _style():
         figure = Figure(figsize=(11, 3.8), layout="constrained")
         roc, calibration, decision = figure.subplots(1, 3)
         for name, present, chances in curves:
@@ -57,8 +60,71 @@ def curves_svg(evaluation: Evaluation, target: Target, kind: str) -> bytes:
         _finish_roc(roc)
         _finish_calibration(calibration)
         _finish_decision(decision, evaluation.present[target])
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        return _svg(figure)
+
+
+def areas_svg(evaluation: Evaluation, target: Target) -> bytes:
+    """Draw the AUC of every cell with its interval, and the paper's KNN beside ours.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        What to draw.
+    target : Target
+        For which.
+
+    Returns
+    -------
+    bytes
+        An SVG document; the same evaluation gives the same bytes.
+    """
+    rows = [*evaluation.settings.kinds, *(name for name in BASELINES if evaluation.cell(target, name, "LR"))]
+    with _style():
+        figure = Figure(figsize=(11, 0.42 * len(rows) + 0.9), layout="constrained")
+        axes = figure.subplots()
+        for row, name in enumerate(rows):
+            sources = (name,) if name in BASELINES else SOURCES
+            kind = "LR" if name in BASELINES else name
+            for offset, source in zip(np.linspace(-0.22, 0.22, len(sources)), sources, strict=True):
+                _draw_area(axes, evaluation, (target, source, kind), row + (offset if sources[1:] else 0.0))
+        _finish_areas(axes, rows, target)
+        return _svg(figure)
+
+
+def _draw_area(axes: "Axes", evaluation: Evaluation, key: tuple[Target, str, str], height: float) -> None:
+    target, source, kind = key
+    cell = evaluation.cell(*key)
+    if cell is None:
+        return
+    measure = cell.measures["AUC"]
+    low, high = measure.interval
+    reach = [[max(0.0, measure.mean - low)], [max(0.0, high - measure.mean)]]
+    colour, marker = _COLOURS.get(source, _COLOURS["VBQ"]), _MARKERS.get(source, "D")
+    axes.errorbar(measure.mean, height, xerr=reach, color=colour, marker=marker, markersize=5, capsize=2)
+    if kind == "KNN" and (told := KNN_TEST_AREA.get((target, source))) is not None:
+        axes.plot(told, height, marker="x", color=colour, markersize=7, markeredgewidth=1.6, linestyle="none")
+
+
+def _finish_areas(axes: "Axes", rows: Sequence[str], target: Target) -> None:
+    axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel="AUC", xlim=(0.35, 1.0))
+    axes.set_title(f"{target.value}: mean over the splits, 95 % interval", loc="left")
+    axes.invert_yaxis()
+    axes.axvline(0.5, color="black", linewidth=0.6, linestyle=":")
+    axes.grid(axis="x", linewidth=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    for source, marker in _MARKERS.items():
+        axes.plot([], [], color=_COLOURS[source], marker=marker, label=source)
+    axes.plot([], [], color="black", marker="x", linestyle="none", label="the paper's KNN")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
+def _style() -> AbstractContextManager[None]:
+    return mpl.rc_context({"svg.hashsalt": "osteonode", "font.size": 9, "font.family": "DejaVu Sans"})
+
+
+def _svg(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 
@@ -157,4 +223,4 @@ def _finish_decision(axes: "Axes", present: Truth) -> None:
     share = float(present.mean())
     axes.set(title="Decision curve", xlabel="threshold probability", ylabel="net benefit")
     axes.set(xlim=(0, float(_ODDS[-1])), ylim=(-0.1 * share, 1.05 * share))
-    axes.legend(loc="upper right", frameon=False)
+    axes.legend(loc="lower left", frameon=False)

@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from analysis.cohort.perturb import BORDER_SD_MM
 from analysis.domain.findings import Target
-from analysis.evaluation.figures import curves_svg
+from analysis.evaluation.figures import areas_svg, curves_svg
 from analysis.evaluation.paper import CITATION, KNN_TEST_AREA, UNKNOWN
 from analysis.evaluation.result import BASELINES, SOURCES, Cell, Evaluation
 from analysis.statistics.weighted import MEASURES
@@ -76,9 +76,8 @@ def html_of(evaluation: Evaluation, software: str = "") -> str:
         evaluation=evaluation,
         measures=MEASURES,
         tables=[(target, _rows_of(evaluation, target)) for target in evaluation.present],
-        pictures={
-            target: b64encode(curves_svg(evaluation, target, shown)).decode() for target in evaluation.present
-        },
+        forests={target: _embedded(areas_svg(evaluation, target)) for target in evaluation.present},
+        pictures={target: _embedded(curves_svg(evaluation, target, shown)) for target in evaluation.present},
         shown=shown,
         missing_baselines=[name for name in BASELINES if not any(c.source == name for c in evaluation.cells)],
         repeatability=[_spread(name, found.values()) for name, found in evaluation.repeatability.items()],
@@ -87,6 +86,10 @@ def html_of(evaluation: Evaluation, software: str = "") -> str:
         unknown=UNKNOWN,
         software=software,
     )
+
+
+def _embedded(picture: bytes) -> str:
+    return f"data:image/svg+xml;base64,{b64encode(picture).decode()}"
 
 
 def _rows_of(evaluation: Evaluation, target: Target) -> list[dict[str, Any]]:
