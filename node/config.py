@@ -166,12 +166,13 @@ class ReportSettings:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """[engine]: the worker processes and their limits."""
+    """[engine]: the worker processes and their limits, and where `train` and `evaluate` work."""
 
     processes: int = 1
     time_limit_s: float = 600.0
     memory_limit_mb: int = 8192
     attempts: int = 3
+    dask: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -524,9 +525,15 @@ def _engine(table: Table) -> EngineSettings:
         time_limit_s=table.take("time_limit_s", fallback.time_limit_s, check=_between(0.1, 86400)),
         memory_limit_mb=table.take("memory_limit_mb", fallback.memory_limit_mb, check=_between(512, 2**24)),
         attempts=table.take("attempts", fallback.attempts, check=_between(1, 100)),
+        dask=table.take("dask", fallback.dask, check=_scheduler_address),
     )
     table.finish()
     return settings
+
+
+def _scheduler_address(address: str) -> str | None:
+    whole = not address or re.fullmatch(r"(tcp|tls|ws|wss)://\S+:\d+", address)
+    return None if whole else "must be empty or the address of a Dask scheduler, such as tcp://10.0.0.5:8786"
 
 
 def _delivery(table: Table) -> DeliverySettings:

@@ -1,6 +1,7 @@
 """What can go wrong in the service, parted by what to do next."""
 
 __all__ = [
+    "ClusterError",
     "ConfigurationError",
     "InstanceRejectedError",
     "LeaseLostError",
@@ -34,6 +35,10 @@ class StorageFullError(TransientError):
 
 class WorkerLostError(TransientError):
     """A worker process died, hung or ran out of memory; its study counts an attempt."""
+
+
+class ClusterError(PermanentError):
+    """The Dask cluster that was asked for cannot be used."""
 
 
 class InstanceRejectedError(PermanentError):

@@ -1,23 +1,20 @@
 """The offline science on a hospital's own cohort: every study through the node's own pipeline, once."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.settings import AnalysisSettings
+from analysis.tasks import Spread, in_turn
 from node.analyse import SOFTWARE, measure_study
 from node.config import BackEndPlace
 from node.segmenters import fingerprint
 
 if TYPE_CHECKING:
     from analysis.cohort.measure import MeasuredCohort
-    from analysis.evaluation.evaluate import Run
 
-__all__ = ["measure", "processes"]
+__all__ = ["measure"]
 
 
 def measure(
@@ -26,7 +23,7 @@ def measure(
     place: BackEndPlace,
     *,
     cache: Path | None = None,
-    workers: int = 1,
+    spread: Spread = in_turn,
     report_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> "MeasuredCohort":
     """Measure the studies that a cohort table names, or go on where an earlier run was stopped.
@@ -41,8 +38,8 @@ def measure(
         Where the back end that outlines the bodies lies.
     cache : Path, optional
         Where finished studies are kept; `measured` beside the table by default.
-    workers : int
-        Processes.
+    spread : Spread
+        Who does it; see `node.spread`.
     report_progress : callable
         Told how many of how many studies are done.
 
@@ -55,25 +52,16 @@ def measure(
     from analysis.cohort.perturb import features_again
     from analysis.learning.train import DENSITY_THRESHOLDS_MG_CM3
 
+    # Others may work in another directory, and must find the same files.
+    table = table.resolve()
     return measure_cohort(
         read_cohort(table, DENSITY_THRESHOLDS_MG_CM3),
         partial(measure_study, settings=settings, place=place),
         settings,
-        cache or table.parent / "measured",
+        (cache or table.parent / "measured").resolve(),
         # Other weights or masks outline other voxels, so what they gave must be measured again.
         software=f"{SOFTWARE}, segmenter {fingerprint(settings.segmentation, place)}",
         repeat=partial(features_again, settings=settings.features),
-        workers=workers,
+        spread=spread,
         report_progress=report_progress,
     )
-
-
-@contextmanager
-def processes(count: int) -> "Iterator[Run]":
-    """Yield what spreads the splits of an evaluation over processes; `map` itself for one."""
-    if count == 1:
-        yield map
-        return
-    # A fresh interpreter per process: a fork of one that has threads may hang.
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        yield pool.map

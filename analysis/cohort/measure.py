@@ -5,10 +5,7 @@ was stopped goes on where it was, and a study or a setting that changed is measu
 """
 
 import json
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -22,6 +19,7 @@ from analysis.cohort.table import CohortRow, read_cohort
 from analysis.domain.findings import Findings, Refusal
 from analysis.errors import AnalysisError, RefusedError
 from analysis.settings import AnalysisSettings
+from analysis.tasks import Spread, in_turn
 
 __all__ = ["CohortRow", "MeasuredCohort", "RefusedStudy", "measure_cohort", "read_cohort"]
 
@@ -75,7 +73,7 @@ def measure_cohort(
     software: str,
     repeat: Repeat | None = None,
     repeats: int = 40,
-    workers: int = 1,
+    spread: Spread = in_turn,
     report_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> MeasuredCohort:
     """Measure every study, resuming from the checkpoints.
@@ -85,20 +83,19 @@ def measure_cohort(
     rows : sequence of CohortRow
         From `read_cohort`.
     analyse_study : callable
-        From a path to what was found there; a function of a module when there are several workers, since it
-        is sent to other processes.
+        From a path to what was found there; `spread` may send it to other processes.
     settings : AnalysisSettings
         What the analysis works with.
     cache : Path
-        Folder of the checkpoints; made if need be.
+        Folder of the checkpoints; made if need be, and shared by all who work.
     software : str
         Name and version of this program; another version measures again.
     repeat : callable, optional
         Takes the features of a series once more from slightly changed masks.
     repeats : int
         For how many patients, evenly spread over the table.
-    workers : int
-        Processes; 1 stays in this one.
+    spread : Spread
+        Who does it; `in_turn` stays in this process.
     report_progress : callable
         Told how many of how many studies are done.
 
@@ -106,26 +103,21 @@ def measure_cohort(
     -------
     MeasuredCohort
         With a row for every patient of whom at least one series was measured.
-
-    Raises
-    ------
-    AnalysisError
-        If a worker process died; what was finished is kept.
     """
     cache.mkdir(parents=True, exist_ok=True)
     again = _evenly(len(rows), repeats) if repeat else frozenset()
-    measure = partial(_measured, analyse_study=analyse_study, settings=settings, cache=cache)
     tasks = [
-        partial(
-            measure,
+        _Study(
             row.study,
-            repeat=repeat if index in again else None,
-            configuration=f"{_FORMAT} {software} {settings.digest()} {index in again}",
+            repeat if index in again else None,
+            f"{_FORMAT} {software} {settings.digest()} {index in again}",
         )
         for index, row in enumerate(rows)
     ]
     records: dict[int, StudyRecord] = {}
-    for index, record in _run(tasks, workers):
+    for index, record in spread(
+        partial(_measured, analyse_study=analyse_study, settings=settings, cache=cache), tasks
+    ):
         records[index] = record
         report_progress(len(records), len(rows))
     kept = [index for index in range(len(rows)) if useful(records[index])]
@@ -140,37 +132,21 @@ def measure_cohort(
     )
 
 
-def _run(tasks: Sequence[Callable[[], StudyRecord]], workers: int) -> Iterator[tuple[int, StudyRecord]]:
-    if workers == 1:
-        for index, task in enumerate(tasks):
-            yield index, task()
-        return
-    # A fresh process inherits no threads; ITK and OpenMP do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        pending = {pool.submit(task): index for index, task in enumerate(tasks)}
-        try:
-            for done in as_completed(pending):
-                yield pending[done], done.result()
-        except BrokenProcessPool as error:
-            raise AnalysisError(
-                "a worker process died, out of memory perhaps; run again to go on with fewer workers"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """One study to measure, perhaps twice, and by what its checkpoint is named beside its files."""
+
+    path: Path
+    repeat: Repeat | None
+    configuration: str
 
 
 def _measured(
-    study: Path,
-    *,
-    analyse_study: Analyse,
-    repeat: Repeat | None,
-    settings: AnalysisSettings,
-    configuration: str,
-    cache: Path,
+    study: _Study, *, analyse_study: Analyse, settings: AnalysisSettings, cache: Path
 ) -> StudyRecord:
     """Return the record of one study, from its checkpoint if there is one."""
     try:
-        key = _digest(study, configuration)
+        key = _digest(study.path, study.configuration)
     except OSError as error:
         return {"sequences": {}, "reasons": [f"the study cannot be read: {error.strerror}"]}
     checkpoint = cache / f"{key}.json"
@@ -178,13 +154,16 @@ def _measured(
     if stored is not None:
         return stored
     try:
-        found = analyse_study(study)
+        found = analyse_study(study.path)
     except RefusedError as error:
         found = Refusal(error.reasons)
     except AnalysisError as error:
         # Not a property of the study for certain, so the next run tries again.
         return {"sequences": {}, "reasons": [str(error)]}
-    record = refusal_record(found) if isinstance(found, Refusal) else findings_record(found, repeat, settings)
+    if isinstance(found, Refusal):
+        record = refusal_record(found)
+    else:
+        record = findings_record(found, study.repeat, settings)
     # Written aside and renamed: a checkpoint is whole or not there.
     aside = checkpoint.with_suffix(".part")
     aside.write_text(json.dumps(record, allow_nan=False), encoding="utf-8")

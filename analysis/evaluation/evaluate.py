@@ -6,10 +6,10 @@ patients only. Beside the paper's mean AUC stand intervals, paired tests that kn
 and baselines to beat.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ from analysis.statistics.resampling import (
 )
 from analysis.statistics.roc import compare_areas
 from analysis.statistics.weighted import MEASURES, weighted_measures
+from analysis.tasks import Spread, in_turn
 
 __all__ = ["Evaluation", "EvaluationSettings", "evaluate"]
 
@@ -45,8 +46,6 @@ _MINIMUM_KNOWN = 0.8  # a baseline that is unknown in more patients than this le
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
-Run = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""Applies a function to every task, in order: `map`, a process pool's `map`, or a Dask client's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,14 +66,16 @@ class _Task:
     present: Truth
     inside: npt.NDArray[np.intp]
     outside: npt.NDArray[np.intp]
-    sources: tuple[_Source, ...]
-    learning: LearningSettings
+
+
+_Judged = dict[tuple[str, str], tuple[Floats, Truth]]
+"""Probabilities and calls of the patients to be judged, by source and kind."""
 
 
 def evaluate(
     table: FeatureTable,
     settings: EvaluationSettings,
-    run: Run = map,
+    spread: Spread = in_turn,
     report_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Evaluation:
     """Run the experiment; the same table and settings give the same figures.
@@ -86,8 +87,8 @@ def evaluate(
         patients.
     settings : EvaluationSettings
         How.
-    run : callable
-        Spreads the splits; `map` for this process.
+    spread : Spread
+        Who does the splits; `in_turn` stays in this process.
     report_progress : callable
         Told how many of how many splits are done.
 
@@ -104,17 +105,17 @@ def evaluate(
     faults = tuple(_faults(present, settings))
     if faults:
         raise RefusedError(*faults)
-    sources = tuple(_sources(table, complete, settings))
     tasks = [
-        _Task(target, truth, inside, outside, sources, settings.learning)
+        _Task(target, truth, inside, outside)
         for target, truth in present.items()
         for inside, outside in _splits(truth, settings)
     ]
-    results = []
-    for judged in run(_judge, tasks):
-        results.append(judged)
+    judge = partial(_judge, sources=tuple(_sources(table, complete, settings)), learning=settings.learning)
+    results: dict[int, _Judged] = {}
+    for index, judged in spread(judge, tasks):
+        results[index] = judged
         report_progress(len(results), len(tasks))
-    cells = tuple(_cells(tasks, results, present, settings))
+    cells = tuple(_cells(tasks, [results[index] for index in range(len(tasks))], present, settings))
     return Evaluation(
         patients=int(complete.sum()),
         incomplete=int((~complete).sum()),
@@ -168,17 +169,17 @@ def _splits(
     return list(splitter.split(truth, truth))
 
 
-def _judge(task: _Task) -> dict[tuple[str, str], tuple[Floats, Truth]]:
-    """Learn from one side of a split and judge the other: probabilities and calls by source and kind."""
+def _judge(task: _Task, *, sources: Sequence[_Source], learning: LearningSettings) -> _Judged:
+    """Learn from one side of a split and judge the other."""
     judged = {}
-    for source in task.sources:
+    for source in sources:
         # A baseline that is missing in a patient becomes the median of the learning patients.
         typical = np.nanmedian(source.values[task.inside], axis=0)
         values = np.where(np.isfinite(source.values), source.values, typical)
         again = None if source.repeated is None else source.repeated[task.inside]
-        prepared = prepare(values[task.inside], task.present[task.inside], task.learning, again)
+        prepared = prepare(values[task.inside], task.present[task.inside], learning, again)
         for kind in source.kinds:
-            learned = learn(prepared, (kind,), task.learning)
+            learned = learn(prepared, (kind,), learning)
             probabilities = learned.probabilities(values[task.outside])
             judged[source.name, kind] = probabilities, probabilities >= learned.threshold
     return judged
@@ -186,7 +187,7 @@ def _judge(task: _Task) -> dict[tuple[str, str], tuple[Floats, Truth]]:
 
 def _cells(
     tasks: Sequence[_Task],
-    results: Sequence[Mapping[tuple[str, str], tuple[Floats, Truth]]],
+    results: Sequence[_Judged],
     present: Mapping[Target, Truth],
     settings: EvaluationSettings,
 ) -> Iterator[Cell]:

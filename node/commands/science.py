@@ -17,6 +17,7 @@ from node.commands.terminal import (
 
 if TYPE_CHECKING:
     from analysis.cohort.measure import MeasuredCohort
+    from analysis.tasks import Spread
     from node.config import Configuration
 
 __all__ = ["evaluate", "sample", "train"]
@@ -24,7 +25,11 @@ __all__ = ["evaluate", "sample", "train"]
 CohortArgument = Annotated[
     Path, typer.Argument(help="Table with patient_id, study (a folder) and bmd_mg_cm3.", dir_okay=False)
 ]
-WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that measure studies.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that share the work.")]
+DaskOption = Annotated[
+    str,
+    typer.Option(help="Dask scheduler that shares it instead, tcp://HOST:PORT; see config.toml, [engine]."),
+]
 
 
 def sample(
@@ -47,15 +52,19 @@ def train(
     name: Annotated[str, typer.Option(help="Of the model, as reports will cite it.")] = "OsteoNode model",
     version: Annotated[str, typer.Option(help="Of the model.")] = "1",
     workers: WorkersOption = 2,
+    dask: DaskOption = "",
     config: ConfigOption = None,
 ) -> None:
     """Train a model bundle on a cohort of MR studies with QCT, to be named in config.toml."""
     from analysis.learning.train import TrainingSettings
     from analysis.learning.train import train as train_model
     from analysis.model_store import save
+    from node.spread import spread_over
 
+    configuration = configuration_of(config)
     with faults_in_words():
-        measured = _measure(cohort, configuration_of(config), workers)
+        with spread_over(workers, dask or configuration.engine.dask) as spread:
+            measured = _measure(cohort, configuration, spread)
         with steps() as step:
             model = train_model(measured.table, TrainingSettings(name=name, version=version), step)
         digest = save(model, out)
@@ -67,6 +76,7 @@ def evaluate(
     *,
     out: Annotated[Path, typer.Option(help="Folder of the report.")],
     workers: WorkersOption = 2,
+    dask: DaskOption = "",
     config: ConfigOption = None,
 ) -> None:
     """Make the paper's table on a cohort of MR studies with QCT: six models, three sequences, two targets."""
@@ -74,17 +84,19 @@ def evaluate(
     from analysis.evaluation.evaluate import evaluate as evaluate_cohort
     from analysis.evaluation.report import write_report
     from node.analyse import SOFTWARE
-    from node.learn import processes
+    from node.spread import spread_over
 
+    configuration = configuration_of(config)
     with faults_in_words():
-        measured = _measure(cohort, configuration_of(config), workers)
-        with bar("splitting, learning, judging") as advance, processes(workers) as run:
-            evaluation = evaluate_cohort(measured.table, EvaluationSettings(), run, advance)
+        with spread_over(workers, dask or configuration.engine.dask) as spread:
+            measured = _measure(cohort, configuration, spread)
+            with bar("splitting, learning, judging") as advance:
+                evaluation = evaluate_cohort(measured.table, EvaluationSettings(), spread, advance)
         written = write_report(evaluation, out, SOFTWARE)
     console.print(f"Report: {written[0].resolve()}")
 
 
-def _measure(cohort: Path, configuration: "Configuration", workers: int) -> "MeasuredCohort":
+def _measure(cohort: Path, configuration: "Configuration", spread: "Spread") -> "MeasuredCohort":
     """Measure a cohort with a bar, and tell which of its studies could not be."""
     from node.learn import measure
 
@@ -93,7 +105,7 @@ def _measure(cohort: Path, configuration: "Configuration", workers: int) -> "Mea
             cohort,
             configuration.analysis,
             configuration.segmentation,
-            workers=workers,
+            spread=spread,
             report_progress=advance,
         )
     for verdict, studies in (("not measured", measured.refused), ("in part", measured.in_part)):

@@ -1,9 +1,10 @@
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from analysis.cohort.table import REQUIRED_COLUMNS, CohortRow, read_cohort
 from analysis.domain.findings import Findings, Refusal, SeriesFindings, SeriesRefusal, Target
 from analysis.errors import AnalysisError, RefusedError
 from analysis.settings import AnalysisSettings, FeatureSettings
+from analysis.tasks import in_turn
 from tests.analysis.synthetic_cohort import findings_of, synthetic_table, with_segmentation
 
 THRESHOLDS = {Target.OSTEOPOROSIS: 80.0, Target.ABNORMAL_DENSITY: 120.0}
@@ -242,7 +244,12 @@ def test_checkpoints_hold_no_patient_identifier(tmp_path: Path) -> None:
     assert not any("SECRET" in path.name + path.read_text() for path in checkpoints)
 
 
-def test_several_processes_give_the_same_table(tmp_path: Path) -> None:
+def backwards(function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Finish last what was asked first, as other processes may."""
+    yield from reversed([*in_turn(function, tasks)])
+
+
+def test_the_order_in_which_studies_are_ready_changes_nothing(tmp_path: Path) -> None:
     rows, seen = cohort_rows(tmp_path, 6), []
     alone = measure_cohort(rows, analyse_numbered, AnalysisSettings(), tmp_path / "a", software="1")
     together = measure_cohort(
@@ -251,7 +258,7 @@ def test_several_processes_give_the_same_table(tmp_path: Path) -> None:
         AnalysisSettings(),
         tmp_path / "b",
         software="1",
-        workers=2,
+        spread=backwards,
         report_progress=lambda done, total: seen.append((done, total)),
     )
     assert_equal_tables(alone.table, together.table)

@@ -1,11 +1,11 @@
 import csv
 import json
-import multiprocessing
 import re
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from analysis.learning.learn import KINDS, LearningSettings, learn, prepare
 from analysis.learning.selection import select_features
 from analysis.statistics.roc import area
 from analysis.statistics.weighted import MEASURES, weighted_measures
+from analysis.tasks import in_turn
 from tests.analysis.synthetic_cohort import synthetic_table
 
 QUICK = EvaluationSettings(
@@ -128,11 +129,14 @@ def test_what_is_learned_does_not_change_with_the_patients_it_is_judged_on() -> 
     np.testing.assert_array_equal(before.probabilities(values[inside]), after.probabilities(values[inside]))
 
 
-def test_the_same_table_gives_the_same_figures_also_from_several_processes() -> None:
+def test_the_order_in_which_splits_are_ready_changes_nothing() -> None:
     settings = replace(QUICK, kinds=("KNN",), splits=2)
+
+    def backwards(function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        yield from reversed([*in_turn(function, tasks)])
+
     alone = evaluate(synthetic_table(), settings)
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        together = evaluate(synthetic_table(), settings, run=pool.map)
+    together = evaluate(synthetic_table(), settings, spread=backwards)
     for one, other in zip(alone.cells, together.cells, strict=True):
         assert one.measures == other.measures
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
