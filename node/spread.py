@@ -131,7 +131,7 @@ def _over(client: "Client") -> Spread:
         # Not pure: equal tasks are done anew, whatever another client asked before.
         pending = {client.submit(_call, shared, task, pure=False): index for index, task in enumerate(tasks)}
         try:
-            for done in as_they_come(list(pending)):
+            for done in as_they_come(list(pending), loop=client.loop):
                 yield pending[done], done.result()
         except KilledWorker as error:
             raise ClusterError("a worker died over a task again and again, out of memory perhaps") from error
