@@ -65,7 +65,7 @@ class dask:  # noqa: N801 - reads as the command it runs
 
     def __exit__(self, *_exception: object) -> None:
         self._process.terminate()
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=120)
 
 
 def free_port() -> int:
