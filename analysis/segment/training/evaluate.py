@@ -5,7 +5,8 @@ GPU. Every case goes through the same steps that the node calls.
 
 * BackSpine, test split: one T1 slice per patient, named L1 to L5 and S1.
 * SPIDER, every fifth patient: T2 SPACE in 3-D around the midline, bodies without names.
-* Chu et al.: T2 TSE in 3-D from side to side, named T11 to L5; no patient of it was ever trained on.
+* Chu et al.: T2 TSE in 3-D from side to side, named T11 to L5; no patient of it was ever trained on. Again
+  with inverted brightness, and again in slices of 4 mm.
 * BackSpine again, cut off above the sacrum: nobody can name these levels, so the segmenter must not be sure.
 * Simulated patients that no training saw, T1 and T2: the only T1 truth from side to side, and no real one.
 """
@@ -13,7 +14,7 @@ GPU. Every case goes through the same steps that the node calls.
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,10 @@ def examples(folder: Path) -> Iterator[Example]:
             cut = _volume(case.images[:, :end].astype(np.float32), spacing)
             yield Example("BackSpine T1 without sacrum", case.patient, cut, truth[:, :end], nameable=False)
     for path in sorted((folder / "chu_t2").glob("*_t2.nii.gz")):
-        yield _chu(path)
+        chu = _chu(path)
+        yield chu
+        yield _inverted(chu)
+        yield _thick(chu)
     for number in range(_SIMULATED):
         rng = np.random.default_rng((_SIMULATED_SEED, number))
         patient, scanner = draw_patient(rng), SCANNERS[number % len(SCANNERS)]
@@ -102,7 +106,7 @@ def examples(folder: Path) -> Iterator[Example]:
         for protocol in (scanner.t1, scanner.t2):
             series = simulate(patient, scanner, vary(protocol, rng), rng, maps)
             source = f"simulated {protocol.contrast}"
-            yield Example(source, f"{source} {number}", series.volume, series.labels)
+            yield Example(source, str(number), series.volume, series.labels)
 
 
 def _volume(voxels: npt.NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> Volume:
@@ -125,6 +129,32 @@ def _chu(path: Path) -> Example:
     voxels = np.ascontiguousarray(SimpleITK.GetArrayFromImage(image).transpose(order), dtype=np.float32)
     names = np.array([0, *_CHU_LEVELS], np.uint8)[truth.transpose(order)]
     return Example("Chu T2 TSE", path.name.removesuffix("_t2.nii.gz"), Volume(voxels, grid), names)
+
+
+def _inverted(example: Example) -> Example:
+    """Make bright what was dark and the reverse, air excepted: a contrast that no training saw of them."""
+    voxels = example.volume.voxels
+    bright = float(np.percentile(voxels, 99.5))
+    turned = np.where(voxels > 0.03 * bright, np.clip(bright - voxels, 0.0, bright), 0.0).astype(np.float32)
+    volume = Volume(turned, example.volume.grid)
+    return replace(example, source=f"{example.source} with inverted brightness", volume=volume)
+
+
+def _thick(example: Example) -> Example:
+    """Average slices in pairs: of 2 mm they become those of a clinic."""
+    voxels, grid = example.volume.voxels, example.volume.grid
+    pairs = len(voxels) // 2
+    thick = voxels[: 2 * pairs].reshape(pairs, 2, *grid.shape[1:]).mean(axis=1, dtype=np.float32)
+    coarse = Grid(
+        (pairs, *grid.shape[1:]),
+        (2 * grid.spacing_mm[0], *grid.spacing_mm[1:]),
+        tuple(grid.to_mm((0.5, 0.0, 0.0)).tolist()),
+        grid.axes,
+    )
+    source = f"{example.source} in slices of 4 mm"
+    return replace(
+        example, source=source, volume=Volume(thick, coarse), truth=example.truth[: 2 * pairs : 2].copy()
+    )
 
 
 def score(example: Example, found: Segmentation) -> Score:
@@ -239,18 +269,20 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--pictures", type=Path, help="folder for outlines over the images")
     parser.add_argument("--model", type=Path, help="another network than the shipped one")
+    parser.add_argument("--source", default="", help="only sources whose name begins like this")
     parser.add_argument("--at-most", type=int, default=1000, help="patients per source")
     arguments = parser.parse_args()
     network = load_network(arguments.model) if arguments.model else embedded_network()
     scores: list[Score] = []
     for example in examples(arguments.data):
-        if sum(one.source == example.source for one in scores) >= arguments.at_most:
+        seen = sum(one.source == example.source for one in scores)
+        if seen >= arguments.at_most or not example.source.startswith(arguments.source):
             continue
         found = segment_with(network, example.volume)
         scores.append(score(example, found))
         if arguments.pictures:
             arguments.pictures.mkdir(parents=True, exist_ok=True)
-            picture(example, found).save(arguments.pictures / f"{example.patient}.png")
+            picture(example, found).save(arguments.pictures / f"{example.source}, {example.patient}.png")
     sys.stdout.write(table(scores) + "\n")
 
 
