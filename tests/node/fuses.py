@@ -131,11 +131,12 @@ def _say(words: str) -> None:
 
 def live(directory: Path, port: int, pacs_port: int, fuse: Fuse) -> None:
     """Run a node until it dies, or until standard input ends."""
+    # The log goes to standard output, a pipe that nobody reads in the end; once full, it would stop the node.
+    os.dup2(2, 1)
     fuse.wire()
     configuration = quick(directory, Pacs(port=pacs_port).destination)
     configuration = replace(configuration, node=replace(configuration.node, port=port))
     with quick_node(configuration, analyse="by_study"):
-        _say(f"up {os.getpid()}")
         threading.Event().wait()
 
 
