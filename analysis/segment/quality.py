@@ -46,7 +46,7 @@ _LEAST_STEP_MM, _LEAST_STEP_WITHOUT_SACRUM_MM = 25.0, 28.0
 _LEAST_DEPTH_MM, _LEAST_HEIGHT_MM = 23.0, 15.0
 """Lumbar bodies of adults are 28 to 40 mm deep and 24 to 32 mm high; a collapsed one keeps its depth."""
 
-_EXPECTED = (0.79, 0.94)
+_EXPECTED = (0.82, 0.95)
 """Expected overlap at which an outline is worth nothing, and from which it is as good as it gets."""
 
 _BLURRED = 0.65

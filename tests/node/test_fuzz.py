@@ -228,14 +228,14 @@ def test_a_share_of_hostile_streams(target: Target, study: str) -> None:
     fuzz_streams(target, 0, 300, study)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("first", range(10_000, 16_000, 1_000))
 def test_all_hostile_datasets(target: Target, study: str, first: int) -> None:
     fuzz_datasets(target, first, 1_000, study)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("first", range(20_000, 24_500, 1_500))
 def test_all_hostile_streams(target: Target, study: str, first: int) -> None:

@@ -238,7 +238,7 @@ def test_nothing_acknowledged_is_lost_at_a_dozen_edges(tmp_path: Path) -> None:
 
 
 @pytest.mark.peers
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(3600)
 def test_nothing_acknowledged_is_lost_at_any_edge(tmp_path: Path) -> None:
     points = [point for seed in range(2, 8) for point in points_of(seed)]
