@@ -124,6 +124,7 @@ def _software() -> str:
 def _over(client: "Client") -> Spread:
     def spread(function: Callable[[_Task], _Result], tasks: Sequence[_Task]) -> Iterator[tuple[int, _Result]]:
         from distributed import as_completed as as_they_come
+        from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
         # What all tasks share travels to each worker once.
@@ -133,7 +134,8 @@ def _over(client: "Client") -> Spread:
         try:
             for done in as_they_come(list(pending), loop=client.loop):
                 yield pending[done], done.result()
-        except KilledWorker as error:
+        # The second: all workers that held what the tasks share died at once.
+        except (KilledWorker, FutureCancelledError) as error:
             raise ClusterError("a worker died over a task again and again, out of memory perhaps") from error
         finally:
             client.cancel(list(pending))

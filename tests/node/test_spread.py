@@ -141,6 +141,13 @@ def test_a_fault_of_a_task_comes_back_as_what_it_was(scheduler: str) -> None:
         list(spreading(fail, [1]))
 
 
+def test_workers_of_another_version_are_refused(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "SOFTWARE", "OsteoNode 99")
+    with pytest.raises(ClusterError, match=r"run OsteoNode .*, and this is OsteoNode 99"), cluster(scheduler):
+        pass
+
+
+# After the others that use the cluster: its workers take a while to come back.
 def die(_task: int) -> None:
     os._exit(1)
 
@@ -150,12 +157,6 @@ def test_a_process_that_dies_is_told(scheduler: str) -> None:
         list(spreading(die, [1]))
     with cluster(scheduler) as spreading, pytest.raises(ClusterError, match="a worker died"):
         list(spreading(die, [1]))
-
-
-def test_workers_of_another_version_are_refused(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spread, "SOFTWARE", "OsteoNode 99")
-    with pytest.raises(ClusterError, match=r"run OsteoNode .*, and this is OsteoNode 99"), cluster(scheduler):
-        pass
 
 
 def test_a_scheduler_without_workers_is_refused(tmp_path: Path) -> None:
