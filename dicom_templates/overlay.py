@@ -117,7 +117,7 @@ def _heading(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
     told = texts("picture_quality", **qualities(found, texts))
     canvas.text((_EDGE + 52, 50), told, size=_TEXT, colour=QUIET)
     grade = qualities(found, texts)["grade"]
-    method = f"{texts('outlines_by', method=found.segmentation.method)}, {grade}"
+    method = texts("outlines_by", method=found.segmentation.method) + f", {grade}"
     canvas.text((_WIDTH - _EDGE, 30), method, size=14, colour=BRIGHT, anchor="rs")
     canvas.text((_WIDTH - _EDGE, 50), texts("not_for_short"), size=_TEXT, colour=QUIET, anchor="rs")
 
