@@ -91,7 +91,7 @@ class Target:
     def check(self, study: str) -> None:
         """Assert that it lives and takes good input, that no name leaked, and no file left its spool."""
         assert self.process.poll() is None, self.log()[-5:]
-        assert send(self.port, slice_of(1, study=study)) == [0]
+        assert _send_once_let_in(self.port, study) == [0]
         text = (self.directory / "log").read_text()
         assert CANARY not in text.replace(f'"ae_title": "{CANARY}"', "")
         assert PATIENT not in text
@@ -103,6 +103,17 @@ class Target:
             assert "escape" not in path.name
         for place in (Path("/tmp"), Path("/etc/cron.d"), REPOSITORY):  # noqa: S108 - where it must not write
             assert not list(place.glob("*osteonode-escape*"))
+
+
+def _send_once_let_in(port: int, study: str) -> list[int]:
+    """Send a sound image; the flood before it counts against its address until its connections have ended."""
+    end = time.monotonic() + ANSWER_S
+    while True:
+        try:
+            return send(port, slice_of(1, study=study))
+        except ConnectionRefusedError:
+            assert time.monotonic() < end, "a sound sender is not let in again"
+            time.sleep(0.2)
 
 
 @pytest.fixture
