@@ -1,5 +1,6 @@
 """A process of its own for work that may hang, crash or eat all memory."""
 
+import fcntl
 import multiprocessing
 import os
 import resource
@@ -155,7 +156,7 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> No
     """Answer calls until the node closes the pipe or is gone."""
     # Ctrl-C in a terminal reaches every process of the group; the node stops its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, name="orphan-watch", daemon=True).start()
+    _end_with_parent()
     warnings.simplefilter("ignore")  # libraries quote datasets in them, on standard error
     if memory_limit_mb is not None:
         limit = memory_limit_mb * 1024 * 1024
@@ -195,8 +196,18 @@ def _describe(error: BaseException) -> str:
 
 
 def _end_with_parent() -> None:
-    """End this process when the node is gone, so that a killed node leaves no analysis behind."""
+    """Let the kernel end this process when the node is gone, so that a killed node leaves no analysis behind.
+
+    A thread that watches would have to wait for the interpreter, which much of the science holds for minutes.
+    The kernel signals SIGIO, which ends a process, once the other end of this pipe is closed; the node closes
+    it by ending in whatever way, and never writes into it.
+    """
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
+    if parent is None:
+        return
+    pipe = parent.sentinel
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+    if wait([pipe], 0):  # it was gone before the kernel was asked
         os._exit(1)

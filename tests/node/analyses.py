@@ -1,5 +1,6 @@
 """Analyses that end as a test wants; the worker processes import them by name, so this module is light."""
 
+import ctypes
 import os
 import time
 from collections import Counter
@@ -26,6 +27,9 @@ from node.domain.results import Lineage, Outcome, ResultFile, ResultKind
 
 NO_LINEAGE = Lineage()
 REFUSES, DIES, HANGS, FAULTS, EATS_MEMORY, SLOW = "661", "662", "663", "664", "665", "667"
+HOLDS_ONCE = "668"
+MARKS = "OSTEONODE_TEST_MARKS"
+"""Names the folder in which `HOLDS_ONCE` notes who is at work on a study."""
 
 CLASSES = {
     ResultKind.SR: ComprehensiveSRStorage,
@@ -111,4 +115,15 @@ def by_study(
         np.ones((16384, 1024, 1024))
     if behaviour == SLOW:
         time.sleep(1.5)
+    if behaviour == HOLDS_ONCE:
+        _hold_once(Path(os.environ[MARKS]) / str(os.getpid()))
     return report(paths, configuration, out, lineage)
+
+
+def _hold_once(mark: Path) -> None:
+    """Leave the number of this process and never come back, unless another process has been here before."""
+    first = not list(mark.parent.iterdir())
+    mark.touch()
+    if first:
+        # In C and without giving the interpreter back, as much of the science does.
+        ctypes.PyDLL(None).sleep(3600)

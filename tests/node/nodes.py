@@ -276,6 +276,15 @@ def wait_until(condition: Callable[[], object], *, seconds: float = 180.0) -> No
         time.sleep(0.02)
 
 
+def is_running(pid: int) -> bool:
+    """Tell whether a process lives, also one that is not a child of this; one that waits to be reaped does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
 def state_of(node: Node, study: str = STUDY) -> StudyState | None:
     found = node.store.study(study)
     return None if found is None else found.state

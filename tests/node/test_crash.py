@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from node.domain.study import StudyState
+from node.app import Node
+from node.domain.study import StudyEvent, StudyState
 from node.operate import open_store
-from tests.node.analyses import CLASSES, HANGS
+from tests.node.analyses import CLASSES, HANGS, HOLDS_ONCE, MARKS
 from tests.node.nodes import (
+    Pacs,
+    is_running,
     quick,
     quick_node,
     running_pacs,
@@ -30,7 +33,8 @@ from pathlib import Path
 from tests.node.nodes import Pacs, quick, quick_node
 directory, pacs_port = Path(sys.argv[1]), int(sys.argv[2])
 if __name__ == "__main__":
-    with quick_node(quick(directory, Pacs(port=pacs_port).destination), analyse=sys.argv[3]) as node:
+    configuration = quick(directory, Pacs(port=pacs_port).destination)
+    with quick_node(configuration, analyse=sys.argv[3], processes=bool(sys.argv[4:])) as node:
         print(node.port, flush=True)
         sys.stdin.read()
 """
@@ -38,11 +42,11 @@ if __name__ == "__main__":
 
 @contextmanager
 def node_process(
-    directory: Path, pacs_port: int, analyse: str = "report"
+    directory: Path, pacs_port: int, analyse: str = "report", *, processes: bool = False
 ) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
     """Run a node in a process of its own; it is killed at the end if it still lives."""
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(directory), str(pacs_port), analyse],
+        [sys.executable, "-c", RUN, str(directory), str(pacs_port), analyse, *["processes"] * processes],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -92,6 +96,66 @@ def test_a_study_that_was_being_analysed_is_analysed_again(tmp_path: Path) -> No
             wait_until(lambda: state_of(node, study) is StudyState.DELIVERED)
             assert "the node stopped meanwhile" in {step.reason for step in node.store.history(study)}
         assert len(pacs.uids) == len(set(pacs.uids)) == len(CLASSES)
+
+
+@pytest.fixture
+def marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder in which the worker processes that take `HOLDS_ONCE` leave their numbers."""
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    monkeypatch.setenv(MARKS, str(folder))
+    return folder
+
+
+def who_holds(marks: Path) -> int:
+    """Wait for the process that is in the call, and return its number."""
+    wait_until(lambda: list(marks.iterdir()))
+    (mark,) = marks.iterdir()
+    return int(mark.name)
+
+
+def was_reported_once(node: Node, pacs: Pacs, study: str) -> None:
+    """Check that a study has one result, which the PACS has once."""
+    wait_until(lambda: state_of(node, study) is StudyState.DELIVERED)
+    results = node.store.results(study)
+    assert sorted(result.kind for result in results if result.current) == sorted(CLASSES)
+    assert len(results) == len(CLASSES)
+    assert sorted(pacs.uids) == sorted(result.sop_uid for result in results)
+
+
+def test_a_worker_that_is_killed_in_mid_call_costs_its_study_one_try(tmp_path: Path, marks: Path) -> None:
+    study = f"1.2.826.0.1.{HOLDS_ONCE}"
+    with (
+        running_pacs() as pacs,
+        quick_node(quick(tmp_path, pacs.destination), analyse="by_study", processes=True) as node,
+    ):
+        send(node.port, slice_of(1, study=study))
+        os.kill(who_holds(marks), signal.SIGKILL)
+        was_reported_once(node, pacs, study)
+        broke = [step for step in node.store.history(study) if step.event is StudyEvent.BROKE]
+        assert [step.reason for step in broke] == ["its process was ended by SIGKILL"]
+    assert len(list(marks.iterdir())) == 2, "it was analysed by another process, once"
+
+
+def test_a_node_that_is_killed_while_its_worker_is_in_a_call_leaves_no_orphan_and_no_second_result(
+    tmp_path: Path, marks: Path
+) -> None:
+    study = f"1.2.826.0.1.{HOLDS_ONCE}"
+    with running_pacs() as pacs:
+        with node_process(tmp_path, pacs.port, "by_study", processes=True) as (process, port):
+            send(port, slice_of(1, study=study))
+            worker = who_holds(marks)
+            assert is_running(worker)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            wait_until(lambda: not is_running(worker))
+        configuration = quick(tmp_path, pacs.destination)
+        with quick_node(configuration, analyse="by_study", processes=True) as node:
+            send(node.port, slice_of(1, study=study))
+            was_reported_once(node, pacs, study)
+            (broke,) = (step for step in node.store.history(study) if step.event is StudyEvent.BROKE)
+            assert broke.reason == "the node stopped meanwhile"
+    assert len(list(marks.iterdir())) == 2, "it was analysed by the next node, once"
 
 
 def test_a_file_without_a_row_is_entered(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +11,8 @@ import pytest
 from analysis.errors import RefusedError
 from node.errors import PermanentError, TransientError, WorkerLostError
 from node.worker import WorkerProcess
+from tests.node.nodes import is_running, wait_until
+from tests.peers import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +73,39 @@ def test_a_process_killed_between_two_calls_is_replaced(worker: WorkerProcess) -
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.2)
     assert worker.call("pid", time_limit_s=30) != pid
+
+
+@pytest.mark.parametrize("what", ["hang", "hold"])
+def test_a_process_killed_in_mid_call_is_told_and_replaced(worker: WorkerProcess, what: str) -> None:
+    pid = worker.call("pid", time_limit_s=30)
+    # As the system does that is out of memory.
+    threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
+    with pytest.raises(WorkerLostError, match="ended by SIGKILL"):
+        worker.call(what, time_limit_s=300)
+    assert worker.call("pid", time_limit_s=30) != pid
+
+
+CALL = """
+import sys
+from node.worker import WorkerProcess
+if __name__ == "__main__":
+    worker = WorkerProcess("tests.node.calls:call")
+    print(worker.call("pid", time_limit_s=300), flush=True)
+    worker.call(sys.argv[1], time_limit_s=3000)
+"""
+
+
+@pytest.mark.parametrize("what", ["hang", "hold"])
+def test_a_process_in_mid_call_ends_with_the_node_that_is_killed(what: str) -> None:
+    node = subprocess.Popen([sys.executable, "-c", CALL, what], stdout=subprocess.PIPE, cwd=REPOSITORY)
+    assert node.stdout is not None
+    pid = int(node.stdout.readline())
+    time.sleep(0.5)  # so that it is in the call; if it is not yet, it ends all the same
+    assert is_running(pid)
+    node.kill()
+    node.wait()
+    node.stdout.close()
+    wait_until(lambda: not is_running(pid))
 
 
 def test_the_time_a_process_needs_to_start_is_not_taken_from_the_study() -> None:
