@@ -277,7 +277,7 @@ def wait_until(condition: Callable[[], object], *, seconds: float = 180.0) -> No
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process lives, also one that is not a child of this; one that waits to be reaped does not."""
+    """Tell whether a process lives, a child or not; one that waits to be reaped does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
