@@ -56,13 +56,15 @@ _LANGUAGES = ("en", "de")
 class TlsSettings:
     """[node.tls], [destinations.tls]: files in PEM format; without `ca` there is no TLS.
 
-    `ca` holds the certificates that vouch for the other side, `certificate` and `key` are shown to it, and
-    `server_name` is what a destination's certificate must name, where that is not its `host`.
+    `ca` holds the certificates that vouch for the other side, `crl` those that no longer count, `certificate`
+    and `key` are shown to it, and `server_name` is what a destination's certificate must name, where that is
+    not its `host`.
     """
 
     certificate: Path | None = None
     key: Path | None = None
     ca: Path | None = None
+    crl: Path | None = None
     server_name: str = ""
 
 
@@ -334,9 +336,11 @@ def _tls(table: Table, folder: Path) -> TlsSettings:
         name = table.take(key, "")
         return folder / name if name else None
 
-    settings = TlsSettings(certificate=path("certificate"), key=path("key"), ca=path("ca"))
+    settings = TlsSettings(certificate=path("certificate"), key=path("key"), ca=path("ca"), crl=path("crl"))
     if (settings.certificate is None) != (settings.key is None):
         table.fault("key" if settings.key is None else "certificate", "is missing beside the other")
+    if settings.crl is not None and settings.ca is None:
+        table.fault("crl", "needs `ca`, the authority that signed the list")
     return settings
 
 

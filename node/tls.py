@@ -7,6 +7,8 @@ DICOM PS3.15 B.12, Non-Downgrading BCP 195 TLS Secure Transport Connection Profi
 
 import ssl
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from node.config import AuditSettings, Destination, TlsSettings
 from node.errors import ConfigurationError
@@ -15,6 +17,49 @@ __all__ = ["audit_arguments", "client_arguments", "reason_of", "server_context"]
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL"
 """For TLS 1.2, RFC 9325 section 4.2: ephemeral keys and authenticated encryption; 1.3 has no others."""
+_WRONG_NAME = 62
+"""X509_V_ERR_HOSTNAME_MISMATCH; its message would quote the name."""
+
+
+class _Context(ssl.SSLContext):
+    """A context whose revocation list follows its file, so that a lost certificate needs no restart."""
+
+    _crl: Path | None = None
+    _read: tuple[int, int] = (0, 0)
+
+    def refuse_revoked(self, crl: Path) -> None:
+        """Refuse, from now on, whoever the list names; `OSError` if the file holds no list."""
+        known = self.cert_store_stats()["crl"]
+        seen = _version_of(crl)
+        self.load_verify_locations(crl)
+        if self.cert_store_stats()["crl"] == known:
+            raise ssl.SSLError("it holds no revocation list")
+        # The other side's own certificate only: the authorities above it are the site's choice, in `ca`.
+        self.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        self._crl, self._read = crl, seen
+
+    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:  # noqa: ANN401 - passed on
+        """Begin a connection, with the list as it is now."""
+        self._follow()
+        return super().wrap_socket(*arguments, **options)
+
+    def _follow(self) -> None:
+        if self._crl is None:
+            return
+        try:
+            seen = _version_of(self._crl)
+            if seen != self._read:
+                # OpenSSL keeps both and believes the newer one.
+                self.load_verify_locations(self._crl)
+                self._read = seen
+        except OSError:
+            # Half written or gone: the list at hand holds until its own end, and then nobody is let in.
+            return
+
+
+def _version_of(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def server_context(settings: TlsSettings) -> ssl.SSLContext | None:
@@ -57,13 +102,15 @@ def client_arguments(destination: Destination) -> tuple[ssl.SSLContext, str] | N
 
 def reason_of(error: OSError) -> str:
     """Tell why a handshake failed, in OpenSSL's words and without a name from any certificate."""
+    if isinstance(error, ssl.SSLCertVerificationError) and error.verify_code != _WRONG_NAME:
+        return f"certificate verify failed: {error.verify_message.lower()}"
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.lower().replace("_", " ")
     return "it took too long" if isinstance(error, TimeoutError) else "the connection ended in the handshake"
 
 
 def _context(settings: TlsSettings, protocol: int, where: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
+    context = _Context(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     # So that `ca` may hold the very certificates that are let in, and not their whole authority.
@@ -76,6 +123,9 @@ def _context(settings: TlsSettings, protocol: int, where: str) -> ssl.SSLContext
             lambda: context.load_cert_chain(certificate, settings.key, password=lambda: ""),
             f"{where}: certificate and key are not a pair of PEM files without a password",
         )
+    if settings.crl is not None:
+        crl = settings.crl
+        _load(lambda: context.refuse_revoked(crl), f"{where}: crl is no revocation list in PEM format")
     return context
 
 

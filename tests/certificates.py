@@ -1,12 +1,20 @@
 """Certificates for the tests, made by openssl in a second and good for a day."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from node.config import TlsSettings
 from tests.peers import program, run
 
 __all__ = ["Authority", "Credentials"]
+
+_LIST = """[ca]
+default_ca = here
+[here]
+database = {folder}/index.txt
+default_md = sha256
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,7 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._lists = 0
         self._openssl = program("openssl", "openssl")
         self.certificate = folder / "ca.pem"
         self._request("ca", "/CN=Test authority", self.certificate)
@@ -53,6 +62,46 @@ class Authority:
         subject = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
         self._request(name, f"/CN={name}", certificate, *signed, *subject)
         return Credentials(certificate, self._folder / f"{name}.key", self.certificate)
+
+    def revocation_list(self, *revoked: Credentials, hours: float = 24) -> Path:
+        """Write the authority's list with these, and return its path; a later list replaces it.
+
+        It is dated an hour back, and each a minute after the one before, so that each is the newer one.
+        """
+        self._lists += 1
+        made_at = datetime.now(UTC) - timedelta(minutes=60 - self._lists)  # noqa: TID251 - OpenSSL's clock
+        times = [f"{at:%Y%m%d%H%M%SZ}" for at in (made_at, made_at + timedelta(hours=hours))]
+        settings = self._folder / "ca.cnf"
+        settings.write_text(_LIST.format(folder=self._folder))
+        for empty in ("index.txt", "index.txt.attr"):
+            (self._folder / empty).touch()
+        ours: list[str | Path] = [
+            "-config",
+            settings,
+            "-keyfile",
+            self._folder / "ca.key",
+            "-cert",
+            self.certificate,
+        ]
+        for one in revoked:
+            run([self._openssl, "ca", *ours, "-revoke", one.certificate])
+        # Written aside and moved, as an administrator should: nobody reads half a list.
+        made = self._folder / "new-crl.pem"
+        run(
+            [
+                self._openssl,
+                "ca",
+                *ours,
+                "-gencrl",
+                "-crl_lastupdate",
+                times[0],
+                "-crl_nextupdate",
+                times[1],
+                "-out",
+                made,
+            ]
+        )
+        return made.replace(self._folder / "crl.pem")
 
     def _request(self, name: str, subject: str, certificate: Path, *more: str | Path) -> None:
         key = self._folder / f"{name}.key"

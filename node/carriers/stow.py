@@ -8,17 +8,20 @@ DICOM PS3.18 10.5, Store Transaction; 10.6, Search Transaction.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset
+from requests.adapters import HTTPAdapter
 
 from node.carriers.files import read_result
 from node.config import Destination
 from node.domain.delivery import Answer, Verdict, judge_status
 from node.domain.records import Result
 from node.errors import TransientError
+from node.tls import client_arguments
 
 __all__ = ["StowCarrier"]
 
@@ -87,6 +90,8 @@ class StowCarrier:
         tls = self._destination.tls
         if tls.ca is not None:
             session.verify = str(tls.ca)
+        if tls.crl is not None and (secured := client_arguments(self._destination)) is not None:
+            session.mount("https://", _Unrevoked(secured[0]))
         if tls.certificate is not None:
             session.cert = (str(tls.certificate), str(tls.key))
         if self._destination.authorization:
@@ -95,6 +100,18 @@ class StowCarrier:
         # The outbox tries again, and remembers it; here one try is one try.
         client.set_http_retry_params(retry=False)
         return client
+
+
+class _Unrevoked(HTTPAdapter):
+    """HTTPS with a context of ours: `requests` by itself knows no revocation lists."""
+
+    def __init__(self, context: SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed on
+        """Make the connections with our context."""
+        super().init_poolmanager(*arguments, ssl_context=self._context, **options)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from ssl import SSLContext
 
 import pytest
 
@@ -34,22 +35,28 @@ def by_web(port: int, *, verify: bool = True, authorization: str = "") -> Destin
 
 
 @contextmanager
-def web_server(code: int, body: bytes, kind: str = "application/dicom+json") -> Iterator[int]:
+def web_server(
+    code: int, body: bytes, kind: str = "application/dicom+json", tls: SSLContext | None = None
+) -> Iterator[int]:
     """Answer every request alike; yield the port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
             self.send_response(code)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
+        do_GET = do_POST  # noqa: N815 - as `http.server` calls it
+
         def log_message(self, *_: object) -> None:
             """Stay quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server.server_address[1]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -14,14 +15,16 @@ import pytest
 from pynetdicom import AE
 
 from node.app import Node
-from node.config import Destination, TlsSettings, parse
+from node.carriers.stow import StowCarrier
+from node.config import Configuration, Destination, TlsSettings, parse
 from node.domain.results import ResultKind
 from node.domain.study import StudyState
-from node.errors import ConfigurationError
+from node.errors import ConfigurationError, TransientError
 from node.operate import explain
 from node.tls import client_arguments, server_context
 from tests.certificates import Authority, Credentials
 from tests.node.nodes import quick, quick_node, send, slice_of, state_of, wait_until
+from tests.node.test_stow import web_server
 from tests.peers import StoreScp, build_loopback_shim, program, run
 
 GREETING_S = 3.0
@@ -189,6 +192,95 @@ def test_results_go_to_dcmtk_over_tls_and_to_no_impostor(
     assert list((tmp_path / "received").iterdir())
 
 
+@pytest.fixture
+def authority_with_lists(tmp_path: Path) -> Authority:
+    """Return an authority of the test's own: a list names what it revoked for good."""
+    return Authority(tmp_path / "authority")
+
+
+def secured(base: Configuration, credentials: Credentials, crl: Path) -> Configuration:
+    return replace(base, node=replace(base.node, tls=replace(credentials.settings, crl=crl)))
+
+
+@pytest.mark.peers
+def test_a_revoked_sender_is_turned_away_as_soon_as_the_list_names_it(
+    tmp_path: Path, authority_with_lists: Authority, folder: Path, study: str, written: StringIO
+) -> None:
+    node_s, sound, lost = (authority_with_lists.issue(name) for name in ("node", "sound", "lost"))
+    crl = authority_with_lists.revocation_list()
+    with quick_node(secured(quick(tmp_path / "var"), node_s, crl)) as node:
+        send_by_dcmtk(node, folder, *as_tls(lost))
+        assert len(node.store.instances(study)) == 1
+        authority_with_lists.revocation_list(lost)
+        with pytest.raises(AssertionError, match="ended with"):
+            send_by_dcmtk(node, folder, *as_tls(lost))
+        wait_until(lambda: "TLS: certificate verify failed: certificate revoked" in written.getvalue())
+        send_by_dcmtk(node, folder, *as_tls(sound))
+
+
+def said_of(node: Node, study: str, words: str) -> bool:
+    return words in explain(node.store, study)
+
+
+@pytest.mark.peers
+def test_nothing_is_sent_to_a_revoked_destination(
+    tmp_path: Path, authority_with_lists: Authority, study: str
+) -> None:
+    ours, sound, lost = (authority_with_lists.issue(name) for name in ("node", "sound", "lost"))
+    trust = replace(ours.settings, crl=authority_with_lists.revocation_list(lost))
+    shim = build_loopback_shim(tmp_path)
+    for pacs, outcome in ((lost, "it cannot be reached"), (sound, "1 sent")):
+        options = ("+xa", "+tls", str(pacs.key), str(pacs.certificate), "+cf", str(pacs.ca))
+        with StoreScp(tmp_path / f"received by {pacs.certificate.stem}", shim, options) as scp:
+            there = Destination("pacs", "STORESCP", "127.0.0.1", scp.port, (ResultKind.SR,), tls=trust)
+            with quick_node(quick(tmp_path / pacs.certificate.stem, there)) as node:
+                send(node.port, slice_of(1, study=study))
+                wait_until(partial(said_of, node, study, outcome))
+    assert not list((tmp_path / "received by lost").iterdir())
+
+
+@pytest.mark.parametrize("name", ["sound", "lost"])
+def test_an_archive_with_a_revoked_certificate_gets_nothing_by_web_either(
+    tmp_path: Path, authority_with_lists: Authority, name: str
+) -> None:
+    archive, lost = (authority_with_lists.issue(of) for of in (f"{name} archive", "lost"))
+    crl = authority_with_lists.revocation_list(*((lost, archive) if name == "lost" else (lost,)))
+    secured = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    secured.load_cert_chain(archive.certificate, archive.key)
+    trust = TlsSettings(ca=archive.ca, crl=crl)
+    with web_server(200, b"[]", tls=secured) as port:
+        carrier = StowCarrier(
+            Destination("web", stow_url=f"https://127.0.0.1:{port}", tls=trust), tmp_path, 9
+        )
+        if name == "sound":
+            carrier.reach()
+        else:
+            with pytest.raises(TransientError, match="its certificate is not trusted"):
+                carrier.reach()
+
+
+def test_a_list_that_has_expired_lets_nobody_in(tmp_path: Path, authority_with_lists: Authority) -> None:
+    node_s, sender = (authority_with_lists.issue(name) for name in ("node", "sender"))
+    crl = authority_with_lists.revocation_list(hours=0.5)
+    with (
+        quick_node(secured(quick(tmp_path / "var"), node_s, crl)) as node,
+        pytest.raises(AssertionError),
+    ):
+        echo_once(node, sender)
+
+
+def test_a_list_that_vanished_holds_on(tmp_path: Path, authority_with_lists: Authority) -> None:
+    node_s, sender, lost = (authority_with_lists.issue(name) for name in ("node", "sender", "lost"))
+    crl = authority_with_lists.revocation_list(lost)
+    with quick_node(secured(quick(tmp_path / "var"), node_s, crl)) as node:
+        crl.write_text("half written")
+        echo_once(node, sender)
+        crl.unlink()
+        echo_once(node, sender)
+        with pytest.raises(AssertionError):
+            echo_once(node, lost)
+
+
 def test_what_is_no_certificate_is_a_fault_of_the_configuration(tmp_path: Path, ours: Credentials) -> None:
     (tmp_path / "empty.pem").write_text("")
     other = Authority(tmp_path).issue("other")
@@ -196,6 +288,9 @@ def test_what_is_no_certificate_is_a_fault_of_the_configuration(tmp_path: Path, 
         replace(ours.settings, ca=tmp_path / "missing.pem"),
         replace(ours.settings, ca=tmp_path / "empty.pem"),
         replace(ours.settings, key=other.key),
+        replace(ours.settings, crl=tmp_path / "missing.pem"),
+        replace(ours.settings, crl=tmp_path / "empty.pem"),
+        replace(ours.settings, crl=ours.ca),
     ):
         with pytest.raises(ConfigurationError, match=r"node\.tls"):
             server_context(wrong)
@@ -205,7 +300,7 @@ def test_what_is_no_certificate_is_a_fault_of_the_configuration(tmp_path: Path, 
 
 
 def test_a_listener_with_half_of_its_files_is_a_fault() -> None:
-    for half in ('certificate = "a"', 'key = "a"', 'ca = "a"', 'certificate = "a"\nkey = "b"'):
+    for half in ('certificate = "a"', 'key = "a"', 'ca = "a"', 'crl = "a"', 'certificate = "a"\nkey = "b"'):
         with pytest.raises(ConfigurationError, match="tls"):
             parse(f"[node.tls]\n{half}\n")
     there = '[[destinations]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 1\n'
