@@ -5,6 +5,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from analysis.errors import AnalysisError
@@ -13,7 +14,7 @@ from node.analyse import SOFTWARE
 from node.errors import ClusterError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 __all__ = ["cluster", "processes", "spread_over"]
 
@@ -21,6 +22,9 @@ _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
 _ANSWER_WITHIN_S = 10
+_LOOK_EVERY_S = 5.0
+_PATIENCE_S = 60.0
+"""How long a cluster may be without workers: tasks would wait for ever, and a nanny needs seconds."""
 
 
 @contextmanager
@@ -77,12 +81,13 @@ def cluster(scheduler: str) -> Iterator[Spread]:
     ------
     ClusterError
         If Dask is not installed here, the scheduler does not answer, it has no workers, or they run another
-        version of this program. While results are asked for: if a worker died over a task again and again.
+        version of this program. While results are asked for: if a worker died over a task again and again, if
+        all workers have been gone for a minute, or if the scheduler is gone.
     """
     client = _connected(scheduler)
     try:
         _refuse_other_software(client, scheduler)
-        yield _over(client)
+        yield _over(client, scheduler)
     finally:
         client.close()
 
@@ -121,26 +126,72 @@ def _software() -> str:
     return SOFTWARE
 
 
-def _over(client: "Client") -> Spread:
+def _over(client: "Client", scheduler: str) -> Spread:
     def spread(function: Callable[[_Task], _Result], tasks: Sequence[_Task]) -> Iterator[tuple[int, _Result]]:
-        from distributed import as_completed as as_they_come
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
         # What all tasks share travels to each worker once.
-        (shared,) = client.scatter([function], broadcast=True, hash=False)
+        shared = _shared(client, scheduler, function)
         # Not pure: equal tasks are done anew, whatever another client asked before.
         pending = {client.submit(_call, shared, task, pure=False): index for index, task in enumerate(tasks)}
+        finished: SimpleQueue[Future] = SimpleQueue()
+        for future in pending:
+            future.add_done_callback(finished.put)
         try:
-            for done in as_they_come(list(pending), loop=client.loop):
+            for _ in pending:
+                done = _next(finished, client, scheduler)
                 yield pending[done], done.result()
-        # The second: all workers that held what the tasks share died at once.
-        except (KilledWorker, FutureCancelledError) as error:
+        except KilledWorker as error:
             raise ClusterError("a worker died over a task again and again, out of memory perhaps") from error
+        except FutureCancelledError as error:
+            # What the tasks share went with the last worker that held it, or the connection is lost.
+            raise ClusterError(
+                _all_died(scheduler) if client.status == "running" else _gone(scheduler)
+            ) from error
         finally:
-            client.cancel(list(pending))
+            if client.status == "running":
+                client.cancel(list(pending))
 
     return spread
+
+
+def _shared(client: "Client", scheduler: str, function: Callable[[_Task], _Result]) -> "Future":
+    try:
+        (shared,) = client.scatter([function], broadcast=True, hash=False)
+    except TimeoutError as error:
+        raise ClusterError(_left_alone(scheduler, _ANSWER_WITHIN_S)) from error
+    return shared
+
+
+def _next(finished: "SimpleQueue[Future]", client: "Client", scheduler: str) -> "Future":
+    """Wait for the next task that is finished, as long as there is somebody to do it."""
+    alone_s = 0.0
+    while True:
+        try:
+            return finished.get(timeout=_LOOK_EVERY_S)
+        except Empty:
+            try:
+                alone_s = 0.0 if client.nthreads() else alone_s + _LOOK_EVERY_S
+            except (OSError, TimeoutError) as error:
+                raise ClusterError(_gone(scheduler)) from error
+        if alone_s >= _PATIENCE_S:
+            raise ClusterError(_left_alone(scheduler, _PATIENCE_S))
+
+
+def _all_died(scheduler: str) -> str:
+    return f"all workers of {scheduler} died at once, out of memory perhaps, or were stopped; {_TO_DO}"
+
+
+def _left_alone(scheduler: str, seconds: float) -> str:
+    return f"all workers of {scheduler} are gone, and none has come back within {seconds:.0f} s; {_TO_DO}"
+
+
+def _gone(scheduler: str) -> str:
+    return f"the Dask scheduler at {scheduler} is gone; start it again, and {_TO_DO}"
+
+
+_TO_DO = "start workers, with a nanny that brings them back, and run again: what was measured is kept"
 
 
 def _call(function: Callable[[Any], Any], task: object) -> object:

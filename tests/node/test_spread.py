@@ -5,9 +5,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from signal import SIGKILL
 
 import pytest
 from typer.testing import CliRunner
@@ -29,16 +32,17 @@ from tests.analysis.test_evaluate import QUICK
 
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = replace(QUICK, kinds=("KNN", "LR"), splits=2, draws=100)
+SCHEDULER = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+WORKER = ("--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard")
 
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a Dask cluster of three processes, which work in another directory than this one."""
     elsewhere = tmp_path_factory.mktemp("cluster")
-    with dask(elsewhere, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard") as told:
+    with dask(elsewhere, *SCHEDULER) as told:
         address = next(line.split()[-1] for line in told if "Scheduler at:" in line)
-        workers = ("worker", address, "--host", "127.0.0.1", "--nworkers", "2", "--nthreads", "1")
-        with dask(elsewhere, *workers, "--no-dashboard") as told_by_workers:
+        with dask(elsewhere, "worker", address, *WORKER, "--nworkers", "2") as told_by_workers:
             # Both workers must be there: the first may not take all the tasks.
             for _ in range(2):
                 next(line for line in told_by_workers if "Registered to" in line)
@@ -62,6 +66,11 @@ class dask:  # noqa: N801 - reads as the command it runs
         )
         assert self._process.stderr is not None
         return iter(self._process.stderr)
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
 
     def __exit__(self, *_exception: object) -> None:
         self._process.terminate()
@@ -155,12 +164,56 @@ def die(_task: int) -> None:
 def test_a_process_that_dies_is_told(scheduler: str) -> None:
     with processes(2) as spreading, pytest.raises(AnalysisError, match="a worker process died"):
         list(spreading(die, [1]))
-    with cluster(scheduler) as spreading, pytest.raises(ClusterError, match="a worker died"):
+    with (
+        cluster(scheduler) as spreading,
+        pytest.raises(ClusterError, match=r"a worker died|all workers .* died"),
+    ):
         list(spreading(die, [1]))
 
 
+def test_a_cluster_whose_workers_are_all_gone_is_waited_for_a_while_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spread, "_LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(spread, "_PATIENCE_S", 1.0)
+    with dask(tmp_path, *SCHEDULER) as told:
+        address = next(line.split()[-1] for line in told if "Scheduler at:" in line)
+        # Nobody restarts this one.
+        with dask(tmp_path, "worker", address, *WORKER, "--no-nanny") as told_by_worker:
+            next(line for line in told_by_worker if "Registered to" in line)
+            with cluster(address) as spreading:
+                with pytest.raises(ClusterError, match=r"all workers of .* died at once.*; start workers"):
+                    list(spreading(die, [1]))
+                with pytest.raises(ClusterError, match=r"all workers of .* gone.* 10 s; start workers"):
+                    list(spreading(die, [1]))
+        # Tasks that are waiting already.
+        with (
+            closing(spread._connected(address)) as client,
+            pytest.raises(ClusterError, match=r"all workers of .* gone.* 1 s; start workers"),
+        ):
+            spread._next(SimpleQueue(), client, address)
+
+
+def kill(process: int) -> None:
+    os.kill(process, SIGKILL)
+
+
+def test_a_scheduler_that_vanishes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "_LOOK_EVERY_S", 0.1)
+    scheduler = dask(tmp_path, *SCHEDULER)
+    with scheduler as told:
+        address = next(line.split()[-1] for line in told if "Scheduler at:" in line)
+        with dask(tmp_path, "worker", address, *WORKER, "--no-nanny") as told_by_worker:
+            next(line for line in told_by_worker if "Registered to" in line)
+            with (
+                cluster(address) as spreading,
+                pytest.raises(ClusterError, match=r"scheduler at .* is gone; start it"),
+            ):
+                list(spreading(kill, [scheduler.pid]))
+
+
 def test_a_scheduler_without_workers_is_refused(tmp_path: Path) -> None:
-    with dask(tmp_path, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard") as told:
+    with dask(tmp_path, *SCHEDULER) as told:
         address = next(line.split()[-1] for line in told if "Scheduler at:" in line)
         with pytest.raises(ClusterError, match="has no workers yet"), cluster(address):
             pass
