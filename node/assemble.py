@@ -23,6 +23,7 @@ __all__ = ["Assembler"]
 
 _RETRY_FIRST = timedelta(seconds=1)
 _RETRY_LONGEST = timedelta(minutes=1)
+_SENT_AGAIN = "a series that was cut off was sent again while it was judged"
 
 
 class Assembler:
@@ -129,7 +130,8 @@ class Assembler:
             settled = self._store.advance(study, StudyEvent.FELL_QUIET, now, deadline=now)
         if settled is None:
             return None
-        decision = self._decide(settled)
+        cut_off = self._store.cut_off_series(settled.study_uid)
+        decision = self._decide(settled, cut_off)
         if decision.event is StudyEvent.BROKE and self._stopping.is_set():
             return None
         attempts = settled.attempts + 1 if decision.event is StudyEvent.BROKE else 0
@@ -145,11 +147,25 @@ class Assembler:
             self._log.info(
                 "study_examined", study=moved.study_uid, state=moved.state.value, reason=decision.reason
             )
+        if moved is not None and self._was_overtaken(moved, cut_off):
+            return self._store.advance(
+                moved, StudyEvent.RETRIED, self._clock.now(), reason=_SENT_AGAIN, deadline=self._clock.now()
+            )
         if moved is not None and moved.state is StudyState.REFUSED:
             self._explain(moved.study_uid, (decision.reason,))
         return moved
 
-    def _decide(self, study: Study) -> Decision:
+    def _was_overtaken(self, moved: Study, cut_off: Collection[str]) -> bool:
+        """Tell whether a study was judged by a loss that was made good before the judgement was recorded.
+
+        Whoever notes the end of an association looks again at studies that wait or were refused. A study that
+        is just being examined is neither, so this looks once it is.
+        """
+        if moved.state not in {StudyState.WAITING_FOR_PAIR, StudyState.REFUSED}:
+            return False
+        return not set(cut_off) <= self._store.cut_off_series(moved.study_uid)
+
+    def _decide(self, study: Study, cut_off: Collection[str]) -> Decision:
         instances = self._store.instances(study.study_uid)
         images = [one for one in instances if one.sop_class_uid in IMAGE_CLASSES]
         if not images:
@@ -162,17 +178,18 @@ class Assembler:
             return Decision(StudyEvent.REFUSED, "; ".join(error.reasons))
         except (TransientError, PermanentError) as error:
             return self._after_loss(study, f"the examination of its headers failed: {error}")
-        return decide(self._weigh(study.study_uid, examination), self._clock.now(), study.wait_until)
+        weighed = self._weigh(study.study_uid, examination, cut_off)
+        return decide(weighed, self._clock.now(), study.wait_until)
 
     def _examination(self, study: Study, images: Sequence[Instance]) -> Examination:
         """Look at the headers, unless that was done early with the same images."""
         early = self._foresight and self._foresight.examination(study.study_uid, study.revision)
         return early or self._examine([self._instance_store.path(image) for image in images])
 
-    def _weigh(self, study_uid: str, examination: Examination) -> Examination:
+    def _weigh(self, study_uid: str, examination: Examination, cut_off: Collection[str]) -> Examination:
         """Add what is known of how the series came; only for a series of ours anybody is asked."""
         counts = self._count(self._store.senders(study_uid), study_uid) if examination.candidates else ()
-        return weigh(examination, self._store.cut_off_series(study_uid), counts)
+        return weigh(examination, cut_off, counts)
 
     def _after_loss(self, study: Study, reason: str) -> Decision:
         attempts = study.attempts + 1

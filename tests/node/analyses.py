@@ -5,6 +5,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,12 +23,15 @@ from pydicom.uid import (
 from analysis.domain.acquisition import Contrast
 from analysis.errors import RefusedError
 from dicom_templates.options import Predecessor
+from node.config import Configuration
 from node.domain.assembly import Candidate, Examination
 from node.domain.results import Lineage, Outcome, ResultFile, ResultKind
+from node.errors import PermanentError, TransientError
 
 NO_LINEAGE = Lineage()
 REFUSES, DIES, HANGS, FAULTS, EATS_MEMORY, SLOW = "661", "662", "663", "664", "665", "667"
 HOLDS_ONCE = "668"
+NOT_OURS, HALF, UNREADABLE, BREAKS, STOPS, UNWANTED = "671", "672", "673", "674", "675", "676"
 MARKS = "OSTEONODE_TEST_MARKS"
 """Names the folder in which `HOLDS_ONCE` notes who is at work on a study."""
 
@@ -63,6 +67,30 @@ def examine_by_series(paths: Sequence[Path]) -> Examination:
     )
 
 
+def _break(paths: Sequence[Path], doing: str) -> None:
+    """Break twice, and never again; of an early look that breaks nobody counts it as a try."""
+    image = paths[0]
+    told = image.parents[3] / f"broke-{doing}-{image.parent.name}"
+    with told.open("ab") as file:
+        file.write(b".")
+    if told.stat().st_size <= 2:
+        raise TransientError("its process died")
+
+
+def examine_by_study(paths: Sequence[Path]) -> Examination:
+    """Find what the last number of the Study Instance UID says, a pair in most."""
+    first = dcmread(paths[0])
+    behaviour = first.StudyInstanceUID.rsplit(".", 1)[1]
+    if behaviour == NOT_OURS:
+        return Examination(others=("MR: not of the lumbar spine",))
+    if behaviour == UNREADABLE:
+        raise RefusedError("its geometry is no stack")
+    if behaviour == BREAKS:
+        _break(paths, "examine")
+    pair = examine_as_pair(paths)
+    return Examination(pair.candidates[:1]) if behaviour == HALF else pair
+
+
 def report(
     paths: Sequence[Path], _configuration: object, out: Path, lineage: Lineage = NO_LINEAGE
 ) -> Outcome:
@@ -92,17 +120,34 @@ def report(
     return Outcome(tuple(results), (), {"inputs": str(len(inputs))}, key, replaced)
 
 
+def write_true_results(
+    _paths: Sequence[Path], configuration: Configuration, out: Path, _lineage: Lineage
+) -> Outcome:
+    """Write the objects that the templates make of findings made by hand."""
+    from dicom_templates.result_set import build
+    from node.result_files import report_options, write_results
+    from tests.dicom_templates.cases import make_case
+
+    case = make_case(slices=4, size=32)
+    options = report_options(configuration, next(iter(case.sources.values())))
+    return Outcome(write_results(build(case.findings, case.sources, options), out), (), {}, "key")
+
+
 def named(predecessor: Predecessor) -> Dataset:
     item = Dataset()
     item.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
     return item
 
 
-def by_study(
+def by_study(  # noqa: C901 - one line for each
     paths: Sequence[Path], configuration: object, out: Path, lineage: Lineage = NO_LINEAGE
 ) -> Outcome:
     """End as the last number of the Study Instance UID says, so that one node serves many tests."""
     behaviour = dcmread(paths[0]).StudyInstanceUID.rsplit(".", 1)[1]
+    if behaviour == BREAKS:
+        _break(paths, "analyse")
+    if behaviour == STOPS:
+        raise PermanentError("the checksum of the model differs")
     if behaviour == REFUSES:
         raise RefusedError("only two usable vertebrae", "levels are uncertain")
     if behaviour == DIES:
@@ -115,6 +160,9 @@ def by_study(
         np.ones((16384, 1024, 1024))
     if behaviour == SLOW:
         time.sleep(1.5)
+    if behaviour == UNWANTED:
+        made = report(paths, configuration, out, lineage)
+        return replace(made, results=(replace(made.results[0], kind=ResultKind.PDF),))
     if behaviour == HOLDS_ONCE:
         _hold_once(Path(os.environ[MARKS]) / str(os.getpid()))
     return report(paths, configuration, out, lineage)

@@ -1,8 +1,8 @@
 """A node that ends itself with SIGKILL at a chosen point of its work, again and again.
 
-``python -m tests.node.fuses DIRECTORY PORT PACS_PORT`` imports everything once, then forks a node for each
-line it reads: the name of an edge, and at which crossing of it the node dies. A fork costs a fraction of a
-start, so that hundreds of deaths fit into a test.
+``python -m tests.node.fuses DIRECTORY PORT PACS_PORT early|late`` imports everything once, then forks a node
+for each line it reads: the name of an edge, and at which crossing of it the node dies. A fork costs a
+fraction of a start, so that hundreds of deaths fit into a test.
 """
 
 import os
@@ -23,29 +23,45 @@ import node.store.sql
 import node.store.steps
 import node.store.tables
 import node.store.transfers
+from node.config import AssemblySettings
 from node.domain.records import Study
-from node.domain.study import StudyEvent
+from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.instance_store import StagedFile
 from node.receive import Listener
 from node.store import SqlStore
 from tests.node import analyses
 from tests.node.nodes import Pacs, quick, quick_node
 
+_AT_THE_START = ("withdraw_arrivals", "cut_off_transfers", "release_leases")
 _TRANSACTIONS = (
-    "record_arrivals", "advance", "lease_study", "record_results", "record_refusal", "lease_deliveries",
-    "record_delivery", "finish_deliveries", "end_transfer", "release_leases",
+    "record_arrivals", "advance", "lease_study", "record_results", "record_refusal", "record_broken",
+    "lease_deliveries", "record_delivery", "return_deliveries", "finish_deliveries", "end_transfer",
+    *_AT_THE_START,
 )  # fmt: skip
-_EVENTS = (
-    StudyEvent.FELL_QUIET, StudyEvent.FOUND_READY, StudyEvent.LEASED, StudyEvent.REPORTED,
-    StudyEvent.DELIVERY_BEGAN, StudyEvent.DELIVERY_ENDED, StudyEvent.REFUSED,
+_S, _E = StudyState, StudyEvent
+_NOT_HERE = frozenset(
+    {
+        # More images are no step of a study that is being received, and `reported` is left in the transaction
+        # that enters it.
+        (_S.RECEIVING, _E.ARRIVED), (_S.REPORTED, _E.ARRIVED),
+        # A lease outlives the time limit of its work, so that only a second node could see one run out.
+        (_S.ANALYSING, _E.LEASED),
+        # An operator's orders are given by a process of their own.
+        (_S.NOT_FOR_US, _E.RETRIED), (_S.FAILED, _E.RETRIED), (_S.DELIVERED, _E.RETRIED),
+        (_S.FAILED, _E.RESENT), (_S.DELIVERED, _E.RESENT),
+    }
 )  # fmt: skip
+"""Steps that a node by itself never makes."""
+_STEPS = tuple(f"{state}: {event}" for state, event in TRANSITIONS if (state, event) not in _NOT_HERE)
 EDGES = (
     "fragment written", "file staged", "file renamed", "before a sync", "after a sync", "answering",
     "analysed",
     *(f"{name} {phase}" for name in _TRANSACTIONS for phase in ("asked", "written", "committed")),
-    *(f"moved: {event}" for event in _EVENTS),
+    *_STEPS,
 )  # fmt: skip
 """Between any two of these something has become true that was not, or is about to."""
+RARE = frozenset({edge for edge in EDGES if edge in _STEPS or edge.partition(" ")[0] in _AT_THE_START})
+"""What happens once in the life of a node, or seldom."""
 
 
 class Fuse:
@@ -117,7 +133,7 @@ class Fuse:
             connection: Connection, study: Study, event: StudyEvent, *rest: Any, **more: Any
         ) -> Study:
             moved = move(connection, study, event, *rest, **more)
-            self.cross(f"moved: {event}")
+            self.cross(f"{study.state}: {event}")
             return moved
 
         for module in (node.store.sql, node.store.intake, node.store.outbox, node.store.transfers):
@@ -129,26 +145,37 @@ def _say(words: str) -> None:
     sys.stdout.flush()
 
 
-def live(directory: Path, port: int, pacs_port: int, fuse: Fuse) -> None:
-    """Run a node until it dies, or until standard input ends."""
+def live(directory: Path, port: int, pacs_port: int, fuse: Fuse, *, start_early: bool) -> None:
+    """Run a node until it dies."""
     # The log goes to standard output, a pipe that nobody reads in the end; once full, it would stop the node.
     os.dup2(2, 1)
     fuse.wire()
-    configuration = quick(directory, Pacs(port=pacs_port).destination)
+    configuration = quick(
+        directory,
+        Pacs(port=pacs_port).destination,
+        assembly=AssemblySettings(quiet_s=0.2, max_wait_s=0.5, start_early=start_early),
+        engine={"attempts": 50},  # what breaks, breaks anew in each life
+    )
     configuration = replace(configuration, node=replace(configuration.node, port=port))
-    with quick_node(configuration, analyse="by_study"):
+    with quick_node(configuration, analyse="by_study", examine="examine_by_study"):
         threading.Event().wait()
 
 
 def main() -> None:
     """Fork a node for each line read, one after the other."""
-    directory, port, pacs_port = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    directory, port, pacs_port, start_early = (
+        Path(sys.argv[1]),
+        int(sys.argv[2]),
+        int(sys.argv[3]),
+        sys.argv[4],
+    )
     _say("ready")
     for line in sys.stdin:
         edge, _, crossings = line.strip().rpartition(" ")
         child = os.fork()
         if child == 0:
-            live(directory, port, pacs_port, Fuse(edge, int(crossings)))
+            fuse = Fuse(edge, int(crossings))
+            live(directory, port, pacs_port, fuse, start_early=start_early == "early")
             os._exit(0)
         _say(f"born {child}")
         _, status = os.waitpid(child, 0)

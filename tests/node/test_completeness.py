@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +115,43 @@ def test_another_series_of_the_study_is_reported_without_the_lost_one(
     reached(node, study, StudyState.DELIVERED)
     assert f"waited long enough: T2 is not there; T2 series: {CUT_OFF}" in explain(node.store, study)
     assert sent_of(pacs, study)
+
+
+def test_a_lost_series_that_is_sent_again_in_the_moment_of_its_judgement_is_whole(
+    tmp_path: Path, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its loss has been read, and its study is neither refused yet nor waits: nobody would look again."""
+    with quick_node(quick(tmp_path), examine="examine_by_series") as node:
+        judged, resent = threading.Event(), threading.Event()
+        read_loss = node.store.cut_off_series
+
+        def read_and_be_overtaken(study_uid: str) -> frozenset[str]:
+            lost = read_loss(study_uid)
+            if lost and not judged.is_set():
+                judged.set()
+                assert resent.wait(60)
+            return lost
+
+        monkeypatch.setattr(node.store, "cut_off_series", read_and_be_overtaken)
+        send_and_lose(node, a_series(study), Association.abort)
+        assert judged.wait(60)
+        send(node.port, *a_series(study))
+        wait_until(lambda: not read_loss(study))
+        resent.set()
+        reached(node, study, StudyState.DELIVERED)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="node/store/transfers.py looks again only at studies that wait or were refused"
+)
+def test_a_lost_series_that_is_sent_again_after_the_report_supersedes_it(node: Node, study: str) -> None:
+    """All of it is here already, so that only the end of the second association tells that it is whole."""
+    send(node.port, *a_series(study, "1"))
+    send_and_lose(node, a_series(study, "2"), Association.abort)
+    reached(node, study, StudyState.DELIVERED)
+    send(node.port, *a_series(study, "2"))
+    wait_until(lambda: not node.store.cut_off_series(study))
+    wait_until(lambda: "T1 and T2 are there" in explain(node.store, study), seconds=10)
 
 
 def test_an_operator_may_say_that_a_lost_series_is_whole(node: Node, study: str) -> None:
