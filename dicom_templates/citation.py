@@ -6,7 +6,6 @@ from datetime import datetime
 
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_templates.codes import CONFIGURATION_DIGEST, INPUT_DIGEST, MODEL_DIGEST
 from dicom_templates.options import Predecessor, ReportOptions, SrClass
@@ -86,11 +85,10 @@ def presentation_of(document: Dataset) -> ReportOptions:
         If it is in a language that we do not write, or has no date.
     """
     date_and_time = f"{document.ContentDate}{document.ContentTime}"[:14]
-    three_d = document.SOPClassUID == Comprehensive3DSRStorage
     return ReportOptions(
         created=datetime.strptime(date_and_time, "%Y%m%d%H%M%S"),  # noqa: DTZ007 - local to the site
         language=_language(document),
-        sr_class=SrClass.COMPREHENSIVE_3D if three_d else SrClass.COMPREHENSIVE,
+        sr_classes=tuple(one for one in SrClass if one.storage == document.SOPClassUID),
         institution=str(document.get("InstitutionName") or ""),
         station=str(document.get("StationName") or ""),
         predecessors=tuple(_predecessors(document)),

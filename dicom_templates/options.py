@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
+
 __all__ = ["KINDS", "USUAL_KINDS", "Predecessor", "ReportOptions", "SrClass"]
 
 USUAL_KINDS = frozenset({"sr", "seg", "text", "summary"})
@@ -17,6 +19,11 @@ class SrClass(StrEnum):
 
     COMPREHENSIVE = "comprehensive"
     COMPREHENSIVE_3D = "comprehensive-3d"
+
+    @property
+    def storage(self) -> UID:
+        """Its SOP class."""
+        return Comprehensive3DSRStorage if self is SrClass.COMPREHENSIVE_3D else ComprehensiveSRStorage
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +53,9 @@ class ReportOptions:
         it from the study where a repeated analysis shall give identical objects.
     language : str
         Of all sentences: "en" or "de".
-    sr_class : SrClass
-        Comprehensive by default, because older archives reject Comprehensive 3D.
+    sr_classes : tuple of SrClass
+        Of the measurement report, which is written once in each. Comprehensive by default, because older
+        archives reject Comprehensive 3D.
     institution : str
         InstitutionName of the results; empty if not configured.
     station : str
@@ -60,7 +68,7 @@ class ReportOptions:
 
     created: datetime
     language: str = "en"
-    sr_class: SrClass = SrClass.COMPREHENSIVE
+    sr_classes: tuple[SrClass, ...] = (SrClass.COMPREHENSIVE,)
     institution: str = ""
     station: str = "OSTEONODE"
     predecessors: tuple[Predecessor, ...] = ()

@@ -157,11 +157,10 @@ def refusal_provenance(refusal: Refusal, software: str, study_uid: str, options:
 def _key(study_uid: str, options: ReportOptions, decisive: tuple[object, ...]) -> str:
     """Digest of everything but `options.created`: the time of a result does not make it another one.
 
-    Predecessors concern single documents, which add them to their own UIDs.
+    Predecessors and storage classes concern single documents, which add them to their own UIDs.
     """
     presentation = (
         options.language,
-        options.sr_class.value,
         options.institution,
         options.station,
     )

@@ -8,8 +8,6 @@ from highdicom.sr import ContentItem
 from pydicom import Dataset
 from pydicom.uid import (
     UID,
-    Comprehensive3DSRStorage,
-    ComprehensiveSRStorage,
     EncapsulatedPDFStorage,
     EnhancedSRStorage,
     SecondaryCaptureImageStorage,
@@ -36,19 +34,18 @@ from dicom_templates.text_report import text_content
 
 __all__ = ["STORAGE_CLASSES", "ResultObject", "ResultSet", "build", "build_refusal"]
 
-_STORAGE: dict[SrClass, UID] = {
-    SrClass.COMPREHENSIVE: ComprehensiveSRStorage,
-    SrClass.COMPREHENSIVE_3D: Comprehensive3DSRStorage,
-}
 STORAGE_CLASSES: dict[str, tuple[UID, ...]] = {
-    "sr": tuple(_STORAGE.values()),
+    "sr": tuple(sr_class.storage for sr_class in SrClass),
     "seg": (SegmentationStorage,),
     "text": (EnhancedSRStorage,),
     "summary": (SecondaryCaptureImageStorage,),
     "pdf": (EncapsulatedPDFStorage,),
 }
 """The SOP classes of each kind of result object."""
-_SERIES_NUMBER = {"sr": 9101, "text": 9102, "summary": 9103, "seg_t1": 9104, "seg_t2": 9105, "pdf": 9106}
+_SR_NAME = {SrClass.COMPREHENSIVE: "sr", SrClass.COMPREHENSIVE_3D: "sr_3d"}
+_SERIES_NUMBER = {
+    "sr": 9101, "text": 9102, "summary": 9103, "seg_t1": 9104, "seg_t2": 9105, "pdf": 9106, "sr_3d": 9107,
+}  # fmt: skip
 """High enough to stand behind the scanner's own in every list of series."""
 
 
@@ -61,7 +58,7 @@ class ResultObject:
     kind : str
         "sr", "seg", "text", "summary" or "pdf".
     name : str
-        Unique within the result set: "sr", "seg_t1", "seg_t2", "text", "summary", "pdf".
+        Unique within the result set: "sr", "sr_3d", "seg_t1", "seg_t2", "text", "summary", "pdf".
     dataset : Dataset
         Complete, with file meta information, ready for `dcmwrite(..., enforce_file_format=True)`.
     """
@@ -125,16 +122,12 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
         if found.segmentation.regions
     }
     listed = evidence(matched.values(), (seg.dataset for seg, _ in segs.values()))
-    content = measurement_content(
-        findings,
-        report,
-        provenance,
-        matched,
-        {uid: (seg.dataset, numbers) for uid, (seg, numbers) in segs.items()},
-    )
+    segmented = {uid: (seg.dataset, numbers) for uid, (seg, numbers) in segs.items()}
     wanted: list[ResultObject] = []
-    if "sr" in options.kinds:
-        wanted.append(writer.document("sr", _STORAGE[options.sr_class], content, listed))
+    for sr_class in options.sr_classes if "sr" in options.kinds else ():
+        # A tree of its own for each: a document takes the one that it is given to pieces.
+        content = measurement_content(findings, report, provenance, matched, segmented)
+        wanted.append(writer.document("sr", sr_class.storage, content, listed, name=_SR_NAME[sr_class]))
     if "seg" in options.kinds:
         wanted += [seg for seg, _ in segs.values()]
     if "text" in options.kinds:
@@ -183,8 +176,9 @@ class _Writer:
     report: StudyReport
 
     def document(
-        self, kind: str, storage: UID, content: ContentItem, listed: Sequence[Dataset]
+        self, kind: str, storage: UID, content: ContentItem, listed: Sequence[Dataset], *, name: str = ""
     ) -> ResultObject:
+        name = name or kind
         replaced = tuple(one for one in self.options.predecessors if one.sop_class_uid == storage)
         # A document that replaces others says so, and so is another one than the first of the same inputs.
         names = tuple(one.sop_instance_uid for one in replaced)
@@ -192,13 +186,13 @@ class _Writer:
             storage,
             content,
             listed,
-            uid=self.provenance.uid(kind, "instance", *names),
-            series_uid=self.provenance.uid(kind, "series", *names),
-            series_number=_SERIES_NUMBER[kind],
+            uid=self.provenance.uid(name, "instance", *names),
+            series_uid=self.provenance.uid(name, "series", *names),
+            series_number=_SERIES_NUMBER[name],
             description=describe(self.report, kind),
             predecessors=replaced,
         )
-        return self._finished(kind, kind, dataset, image=False)
+        return self._finished(kind, name, dataset, image=False)
 
     def segmentation(
         self, found: SeriesFindings, source: SourceSeries

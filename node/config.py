@@ -10,6 +10,7 @@ from pathlib import Path
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
 from analysis.settings import PROGRAMS, AnalysisSettings, FeatureSettings, SegmentationSettings
+from dicom_templates.options import SrClass
 from node.config_reader import Reader, Table
 from node.config_segmentation import BackEndPlace, segmentation
 from node.domain.results import USUAL_KINDS, ResultKind
@@ -48,17 +49,16 @@ _SECTIONS = (
     "node", "sources", "destinations", "storage", "store", "assembly", "analysis", "segmentation",
     "models", "report", "engine", "delivery", "log", "audit",
 )  # fmt: skip
-_SR_CLASSES = ("comprehensive", "comprehensive-3d")
 _LANGUAGES = ("en", "de")
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """[node.tls], [destinations.tls]: files in PEM format; without `ca` there is no TLS.
+    """[node.tls], [sources.tls], [destinations.tls]: files in PEM format; without `ca` there is no TLS.
 
     `ca` holds the certificates that vouch for the other side, `crl` those that no longer count, `certificate`
-    and `key` are shown to it, and `server_name` is what a destination's certificate must name, where that is
-    not its `host`.
+    and `key` are shown to it, and `server_name` is what the certificate of whoever is called must name, where
+    that is not its `host`.
     """
 
     certificate: Path | None = None
@@ -88,7 +88,8 @@ class ListenerSettings:
 class Source:
     """[[sources]]: who may send and how much; "*" is any AE title; the address must be inside `network`.
 
-    With `ask`, it is asked at `host` and `port` by C-FIND how many images each series has.
+    With `ask`, it is asked at `host` and `port` by C-FIND, over TLS where `tls` says so, how many images each
+    series has.
     """
 
     ae_title: str = "*"
@@ -99,6 +100,7 @@ class Source:
     ask: bool = False
     host: str = ""
     port: int = 104
+    tls: TlsSettings = TlsSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class Destination:
     host: str = "127.0.0.1"
     port: int = 4242
     results: tuple[ResultKind, ...] = USUAL_KINDS
+    sr_class: SrClass = SrClass.COMPREHENSIVE
     verify: bool = False
     storage_commitment: bool = False
     stow_url: str = ""
@@ -123,6 +126,10 @@ class Destination:
     def confirms(self) -> bool:
         """Whether an object counts as sent only once more is known than the answer to it."""
         return self.verify or self.storage_commitment
+
+    def wants(self, kind: ResultKind, sop_class_uid: str) -> bool:
+        """Tell whether an object of this kind and class is meant for it."""
+        return kind in self.results and (kind is not ResultKind.SR or sop_class_uid == self.sr_class.storage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +166,9 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    """[report]: language of the words, SR class of the measurement report, whether refusals are sent."""
+    """[report]: language of the words, and whether refusals are sent."""
 
     language: str = "en"
-    sr_class: str = "comprehensive"
     refusals: bool = False
 
 
@@ -224,6 +230,12 @@ class Configuration:
     log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
 
+    @property
+    def sr_classes(self) -> tuple[SrClass, ...]:
+        """In which classes the measurement report is written: as destinations want it, else the usual one."""
+        wanted = {there.sr_class for there in self.destinations if ResultKind.SR in there.results}
+        return tuple(one for one in SrClass if one in wanted) or (Destination().sr_class,)
+
     def destination(self, name: str) -> Destination | None:
         """Return the destination of that name, or None if it is no longer configured."""
         return next((there for there in self.destinations if there.name == name), None)
@@ -257,7 +269,7 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
     outlining, place = segmentation(reader.table("segmentation"), folder)
     configuration = Configuration(
         node=_listener(reader.table("node"), folder),
-        sources=tuple(_source(table) for table in reader.tables("sources")),
+        sources=tuple(_source(table, folder) for table in reader.tables("sources")),
         destinations=tuple(_destination(table, folder) for table in reader.tables("destinations")),
         storage=_storage(reader.table("storage"), folder),
         store=_store(reader.table("store")),
@@ -344,7 +356,17 @@ def _tls(table: Table, folder: Path) -> TlsSettings:
     return settings
 
 
-def _source(table: Table) -> Source:
+def _called_tls(table: Table, folder: Path) -> TlsSettings:
+    """Read the table `tls` of somebody whom the node calls."""
+    inner = table.table("tls")
+    tls = replace(_tls(inner, folder), server_name=inner.take("server_name", ""))
+    if tls.ca is None and (tls.certificate is not None or tls.server_name):
+        inner.fault("ca", "must name the authorities that its certificate is signed by")
+    inner.finish()
+    return tls
+
+
+def _source(table: Table, folder: Path) -> Source:
     def network(value: str) -> str | None:
         try:
             ip_network(value)
@@ -365,7 +387,10 @@ def _source(table: Table) -> Source:
         ask=table.take("ask", fallback.ask),
         host=table.take("host", fallback.host),
         port=table.take("port", fallback.port, check=_between(1, 65535)),
+        tls=_called_tls(table, folder),
     )
+    if source.tls.ca is not None and not source.ask:
+        table.table("tls").fault("ca", "is for asking it; for what it sends, see [node.tls]")
     if source.ask and (source.ae_title == "*" or not source.host):
         table.fault("ask", "needs the source's one AE title and its host")
     table.finish()
@@ -378,11 +403,6 @@ def _destination(table: Table, folder: Path) -> Destination:
     def name(value: str) -> str | None:
         return None if _NAME.fullmatch(value) else "must be lower-case letters, digits, - and _"
 
-    inner = table.table("tls")
-    tls = replace(_tls(inner, folder), server_name=inner.take("server_name", ""))
-    if tls.ca is None and (tls.certificate is not None or tls.server_name):
-        inner.fault("ca", "must name the authorities that its certificate is signed by")
-    inner.finish()
     kinds = tuple(kind.value for kind in ResultKind)
     stow_url = table.take("stow_url", "", check=_web_address)
     # An archive that speaks DICOMweb has no AE title.
@@ -393,11 +413,12 @@ def _destination(table: Table, folder: Path) -> Destination:
         host=needed("host", "127.0.0.1", check=_host),
         port=needed("port", 104, check=_between(1, 65535)),
         results=tuple(ResultKind(word) for word in table.words("results", USUAL_KINDS, kinds)),
+        sr_class=SrClass(table.take("sr_class", fallback.sr_class.value, check=_one_of(*SrClass))),
         verify=table.take("verify", fallback.verify),
         storage_commitment=table.take("storage_commitment", fallback.storage_commitment),
         stow_url=stow_url.rstrip("/").removesuffix("/studies"),
         authorization=_secret(table, "authorization"),
-        tls=tls,
+        tls=_called_tls(table, folder),
     )
     if destination.stow_url and destination.storage_commitment:
         table.fault("storage_commitment", "is asked for by DIMSE; with stow_url, use verify")
@@ -515,7 +536,6 @@ def _report(table: Table) -> ReportSettings:
     fallback = ReportSettings()
     settings = ReportSettings(
         language=table.take("language", fallback.language, check=_one_of(*_LANGUAGES)),
-        sr_class=table.take("sr_class", fallback.sr_class, check=_one_of(*_SR_CLASSES)),
         refusals=table.take("refusals", fallback.refusals),
     )
     table.finish()

@@ -13,10 +13,10 @@ from ssl import SSLContext
 from tempfile import TemporaryFile
 
 from node.clock import SystemClock
-from node.config import Configuration, Destination
+from node.config import Configuration, Destination, Source
 from node.domain.results import ResultKind
 from node.errors import ConfigurationError
-from node.tls import client_arguments, server_context
+from node.tls import client_arguments, server_context, source_arguments
 
 __all__ = ["CHECKS", "Check", "Finding", "Level", "examine_node"]
 
@@ -170,6 +170,29 @@ def sources(configuration: Configuration) -> Iterator[Finding]:
                 Level.WARNING, "sources", f"any AE title in {source.network} may send",
                 "Name the AE titles, one [[sources]] block for each.",
             )  # fmt: skip
+        if source.ask:
+            yield _asked(configuration, source)
+
+
+def _asked(configuration: Configuration, source: Source) -> Finding:
+    """Tell whether a source that is to be asked for its counts takes questions."""
+    # Late: `osteonode --help` must not pay for pynetdicom.
+    from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as StudyRootFind
+
+    subject = f"source {source.ae_title} ({source.host}:{source.port})"
+    try:
+        tls = source_arguments(source)
+    except ConfigurationError as error:
+        return Finding(Level.FAULT, subject, str(error), _TLS_REMEDY)
+    calling = configuration.node.ae_title
+    echo = _echo(source.host, source.port, source.ae_title, calling, (StudyRootFind,), tls=tls)
+    if echo.reached and not echo.rejected:
+        return Finding(Level.GOOD, subject, "answers, and can be asked how many images a series has")
+    return Finding(
+        Level.WARNING, subject, "takes no C-FIND" if echo.reached else echo.reason,
+        "Mend its address, port or title here, let it answer this AE title, or set ask to false: series are "
+        "then judged by their geometry and by how their associations ended.",
+    )  # fmt: skip
 
 
 def tls(configuration: Configuration) -> Iterator[Finding]:
@@ -277,7 +300,7 @@ def _destination(configuration: Configuration, destination: Destination) -> Iter
     subject = (
         f"destination {destination.name} ({destination.ae_title} at {destination.host}:{destination.port})"
     )
-    classes = _classes(configuration, destination)
+    classes = _classes(destination)
     try:
         tls = client_arguments(destination)
     except ConfigurationError as error:
@@ -314,13 +337,12 @@ def _destination(configuration: Configuration, destination: Destination) -> Iter
         )  # fmt: skip
 
 
-def _classes(configuration: Configuration, destination: Destination) -> dict[str, str]:
+def _classes(destination: Destination) -> dict[str, str]:
     """SOP classes of the results meant for a destination, by UID, with the names of their kinds."""
     from pydicom import uid
 
-    three_d = configuration.report.sr_class == "comprehensive-3d"
     by_kind = {
-        ResultKind.SR: uid.Comprehensive3DSRStorage if three_d else uid.ComprehensiveSRStorage,
+        ResultKind.SR: destination.sr_class.storage,
         ResultKind.SEG: uid.SegmentationStorage,
         ResultKind.TEXT: uid.EnhancedSRStorage,
         ResultKind.SUMMARY: uid.SecondaryCaptureImageStorage,

@@ -13,6 +13,7 @@ from node.errors import TransientError
 from node.observe import Log
 from node.ports import Clock
 from node.query import count_images
+from node.tls import source_arguments
 
 __all__ = ["Inquirer"]
 
@@ -35,14 +36,18 @@ class Inquirer:
         The time.
     log : Log
         Gets one line for each source that did not answer.
+
+    Raises
+    ------
+    ConfigurationError
+        If the files for TLS to a source are missing or are not what they should be.
     """
 
     def __init__(self, sources: Iterable[Source], *, calling: str, clock: Clock, log: Log) -> None:
-        self._sources = tuple(source for source in sources if source.ask)
-        self._calling = calling
+        self._peers = {source: _peer(source, calling) for source in sources if source.ask}
         self._clock = clock
         self._log = log
-        self._breakers = dict.fromkeys((source.ae_title for source in self._sources), Breaker())
+        self._breakers = dict.fromkeys((source.ae_title for source in self._peers), Breaker())
         self._random = Random()  # noqa: S311 - spreads retries, hides nothing
 
     def counts(self, senders: Collection[tuple[str, str]], study_uid: str) -> tuple[Count, ...]:
@@ -55,7 +60,7 @@ class Inquirer:
         study_uid : str
             Which study.
         """
-        asked = [source for source in self._sources if any(_is(source, *sender) for sender in senders)]
+        asked = [source for source in self._peers if any(_is(source, *sender) for sender in senders)]
         counts = (self._ask(source, study_uid) for source in asked)
         return tuple(count for count in counts if count is not None)
 
@@ -63,9 +68,8 @@ class Inquirer:
         breaker = self._breakers[source.ae_title]
         if not breaker.allows(now := self._clock.now()):
             return None
-        peer = Peer(source.ae_title, source.host, source.port, self._calling, _TIMEOUT_S)
         try:
-            images = count_images(peer, study_uid)
+            images = count_images(self._peers[source], study_uid)
         except TransientError as error:
             self._breakers[source.ae_title] = breaker.after_failure(
                 now, _PAUSE_FIRST, _PAUSE_LONGEST, self._random.random()
@@ -74,6 +78,11 @@ class Inquirer:
             return None
         self._breakers[source.ae_title] = Breaker()
         return Count(source.ae_title, images)
+
+
+def _peer(source: Source, calling: str) -> Peer:
+    tls = source_arguments(source)
+    return Peer(source.ae_title, source.host, source.port, calling, _TIMEOUT_S, tls)
 
 
 def _is(source: Source, calling_ae: str, host: str) -> bool:

@@ -34,7 +34,7 @@ def outgoing(results: Sequence[ResultFile], configuration: Configuration, root: 
             destinations=tuple(
                 destination.name
                 for destination in configuration.destinations
-                if result.kind in destination.results
+                if destination.wants(result.kind, result.sop_class_uid)
             ),
             series_uid=result.series_uid,
         )

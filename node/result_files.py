@@ -25,17 +25,18 @@ def report_options(configuration: Configuration, headers: Iterable[Dataset]) -> 
     Parameters
     ----------
     configuration : Configuration
-        Its section [report], the node's AE title, and which kinds its destinations want beside the usual.
+        Its section [report], the node's AE title, which kinds its destinations want beside the usual, and in
+        which SR classes.
     headers : iterable of Dataset
         Of the images that the results are about, which give them their date.
     """
-    from dicom_templates.options import ReportOptions, SrClass
+    from dicom_templates.options import ReportOptions
 
     wanted = {kind for destination in configuration.destinations for kind in destination.results}
     return ReportOptions(
         created=latest_moment(headers),
         language=configuration.report.language,
-        sr_class=SrClass(configuration.report.sr_class),
+        sr_classes=configuration.sr_classes,
         station=configuration.node.ae_title,
         kinds=frozenset(kind.value for kind in wanted.union(USUAL_KINDS)),
     )

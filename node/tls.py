@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from node.config import AuditSettings, Destination, TlsSettings
+from node.config import AuditSettings, Destination, Source, TlsSettings
 from node.errors import ConfigurationError
 
-__all__ = ["audit_arguments", "client_arguments", "reason_of", "server_context"]
+__all__ = ["audit_arguments", "client_arguments", "reason_of", "server_context", "source_arguments"]
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL"
 """For TLS 1.2, RFC 9325 section 4.2: ephemeral keys and authenticated encryption; 1.3 has no others."""
@@ -81,8 +81,7 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext | None:
 
 def audit_arguments(settings: AuditSettings, host: str) -> tuple[ssl.SSLContext, str]:
     """Return what the audit trail needs for its repository; see `client_arguments`."""
-    context = _context(settings.tls, ssl.PROTOCOL_TLS_CLIENT, "audit.tls")
-    return context, settings.tls.server_name or host
+    return _client(settings.tls, host, "audit.tls")
 
 
 def client_arguments(destination: Destination) -> tuple[ssl.SSLContext, str] | None:
@@ -93,11 +92,16 @@ def client_arguments(destination: Destination) -> tuple[ssl.SSLContext, str] | N
     ConfigurationError
         If a file is missing or is not what it should be.
     """
-    settings = destination.tls
-    if settings.ca is None:
+    if destination.tls.ca is None:
         return None
-    context = _context(settings, ssl.PROTOCOL_TLS_CLIENT, f"destinations.tls of {destination.name}")
-    return context, settings.server_name or destination.host
+    return _client(destination.tls, destination.host, f"destinations.tls of {destination.name}")
+
+
+def source_arguments(source: Source) -> tuple[ssl.SSLContext, str] | None:
+    """Return what whoever asks a source needs; see `client_arguments`."""
+    if source.tls.ca is None:
+        return None
+    return _client(source.tls, source.host, f"sources.tls of {source.ae_title}")
 
 
 def reason_of(error: OSError) -> str:
@@ -107,6 +111,10 @@ def reason_of(error: OSError) -> str:
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.lower().replace("_", " ")
     return "it took too long" if isinstance(error, TimeoutError) else "the connection ended in the handshake"
+
+
+def _client(settings: TlsSettings, host: str, where: str) -> tuple[ssl.SSLContext, str]:
+    return _context(settings, ssl.PROTOCOL_TLS_CLIENT, where), settings.server_name or host
 
 
 def _context(settings: TlsSettings, protocol: int, where: str) -> ssl.SSLContext:

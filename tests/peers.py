@@ -156,6 +156,10 @@ class Orthanc:
             content: bytes = answer.read()
         return content
 
+    def files(self) -> list[bytes]:
+        """Return every object that it holds, as a file."""
+        return [self.get_bytes(f"/instances/{name}/file") for name in self.get("/instances")]
+
     def post(self, path: str, body: bytes) -> Any:
         """Answer of its REST interface to a POST, parsed."""
         request = self._request(path, body)

@@ -32,7 +32,7 @@ def german() -> Case:
 
 def comprehensive_3d() -> Case:
     case = make_case()
-    return replace(case, options=replace(case.options, sr_class=SrClass.COMPREHENSIVE_3D))
+    return replace(case, options=replace(case.options, sr_classes=(SrClass.COMPREHENSIVE_3D,)))
 
 
 def abstaining() -> Case:

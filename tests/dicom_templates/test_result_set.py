@@ -88,8 +88,22 @@ def test_there_is_one_object_for_each_reader(results: dict[str, Dataset]) -> Non
 
 
 def test_comprehensive_3d_is_a_matter_of_configuration(case: Case) -> None:
-    wanted = replace(case, options=replace(case.options, sr_class=SrClass.COMPREHENSIVE_3D))
-    assert build_case(wanted)["sr"].SOPClassUID == Comprehensive3DSRStorage
+    wanted = replace(case, options=replace(case.options, sr_classes=(SrClass.COMPREHENSIVE_3D,)))
+    results = build_case(wanted)
+    assert "sr" not in results
+    assert results["sr_3d"].SOPClassUID == Comprehensive3DSRStorage
+
+
+def test_a_report_in_two_classes_says_the_same_in_both(case: Case, results: dict[str, Dataset]) -> None:
+    both = build_case(replace(case, options=replace(case.options, sr_classes=tuple(SrClass))))
+    alone = build_case(replace(case, options=replace(case.options, sr_classes=(SrClass.COMPREHENSIVE_3D,))))
+    # Neither knows of the other, so that `osteonode verify` can write each of them again by itself.
+    assert {name: written(one) for name, one in both.items()} == {
+        name: written(one) for name, one in (results | alone).items()
+    }
+    plain, three_d = both["sr"], both["sr_3d"]
+    different = {element.keyword for element in plain if element != three_d.get(element.tag)}
+    assert different == {"SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber"}
 
 
 def test_the_same_inputs_give_the_same_bytes(results: dict[str, Dataset]) -> None:

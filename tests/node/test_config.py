@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
+from dicom_templates.options import SrClass
 from node.config import Configuration, default, load, parse
 from node.domain.results import ResultKind
 from node.errors import ConfigurationError
@@ -78,6 +79,20 @@ def test_faults_in_the_second_of_two_tables_have_the_lines_of_the_second() -> No
     text = f'{source}"10.0.0.0/8"\n{source}"10.0.0.1/8"\n'
     (fault,) = faults(text)
     assert fault.startswith("config.toml:6: sources.network")
+
+
+def test_each_destination_chooses_the_class_of_its_measurement_report() -> None:
+    block = '[[destinations]]\nname = "{}"\nae_title = "A"\nhost = "h"\nport = 1\n'
+    text = block.format("new") + 'sr_class = "comprehensive-3d"\n' + block.format("old")
+    configuration = parse(text)
+    assert [there.sr_class for there in configuration.destinations] == [
+        SrClass.COMPREHENSIVE_3D, SrClass.COMPREHENSIVE,
+    ]  # fmt: skip
+    assert configuration.sr_classes == tuple(SrClass)
+    assert parse(text.partition(block.format("old"))[0]).sr_classes == (SrClass.COMPREHENSIVE_3D,)
+    assert parse(block.format("pictures") + 'results = ["summary"]').sr_classes == (SrClass.COMPREHENSIVE,)
+    (fault,) = faults(block.format("a") + 'sr_class = "3d"\n')
+    assert fault == "config.toml:6: destinations.sr_class must be one of comprehensive, comprehensive-3d"
 
 
 def test_two_destinations_never_share_a_name() -> None:

@@ -32,7 +32,7 @@ def test_it_lists_the_classes_of_all_that_is_made() -> None:
     case = make_case(slices=4, size=32)
     made: dict[str, set[str]] = {}
     for sr_class in SrClass:
-        options = replace(case.options, sr_class=sr_class, kinds=KINDS)
+        options = replace(case.options, sr_classes=(sr_class,), kinds=KINDS)
         for one in build(case.findings, case.sources, options).objects:
             made.setdefault(one.kind, set()).add(str(one.dataset.SOPClassUID))
     assert made == {kind: set(map(str, uids)) for kind, uids in STORAGE_CLASSES.items()}

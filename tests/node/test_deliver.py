@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset
-from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
+from pydicom import Dataset, dcmread
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
+from dicom_templates.options import SrClass
 from node.app import Node
 from node.config import DeliverySettings, Destination
 from node.domain.delivery import DeliveryState
@@ -16,7 +18,7 @@ from node.domain.results import ResultKind
 from node.domain.study import StudyState
 from tests.node.analyses import CLASSES
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
-from tests.peers import free_port
+from tests.peers import CtnStorage, Orthanc, free_port
 
 STUDY = "1.2.826.0.1.1"
 FEW = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.2, attempts=3, timeout_s=3.0)
@@ -98,6 +100,25 @@ def test_a_destination_gets_only_the_kinds_it_asks_for(tmp_path: Path) -> None:
             assert [dataset.SOPClassUID for dataset in pacs.received] == [ComprehensiveSRStorage]
 
 
+@pytest.mark.peers
+def test_an_old_and_a_new_archive_each_get_the_measurement_report_in_the_class_they_take(
+    tmp_path: Path,
+) -> None:
+    """CTN rejects Comprehensive 3D SR; by its `sr_class` it is not even asked to take one."""
+    kinds = (ResultKind.SR, ResultKind.TEXT)
+    with CtnStorage(tmp_path / "ctn") as ctn, Orthanc(tmp_path / "orthanc", {}) as orthanc:
+        old = Destination("old", "CTN", "127.0.0.1", ctn.port, kinds, SrClass.COMPREHENSIVE)
+        new = Destination("new", "ORTHANC", "127.0.0.1", orthanc.dicom_port, kinds, SrClass.COMPREHENSIVE_3D)
+        with quick_node(quick(tmp_path / "node", old, new), analyse="write_true_results") as node:
+            send(node.port, slice_of(1, study=STUDY))
+            wait_until(lambda: state_of(node, STUDY) is StudyState.DELIVERED)
+            assert {delivery.state for delivery in node.store.deliveries(STUDY)} == {DeliveryState.SENT}
+        of_old = {dcmread(path, force=True).SOPClassUID for path in ctn.received()}
+        of_new = {dcmread(BytesIO(one)).SOPClassUID for one in orthanc.files()}
+    assert of_old == {ComprehensiveSRStorage, EnhancedSRStorage}
+    assert of_new == {Comprehensive3DSRStorage, EnhancedSRStorage}
+
+
 @pytest.mark.parametrize(
     ("answers", "state"),
     [
@@ -137,8 +158,6 @@ def test_what_is_sent_is_what_is_on_disk(tmp_path: Path) -> None:
 
     with running_pacs() as pacs, reporting_node(tmp_path, pacs.destination) as node:
         wait_until(lambda: state_of(node, STUDY) is StudyState.DELIVERED)
-        from pydicom import dcmread
-
         stored = {r.sop_uid: dcmread(node.instance_store.results / r.name) for r in node.store.results(STUDY)}
         for received in pacs.received:
             assert elements(received) == elements(stored[received.SOPInstanceUID])

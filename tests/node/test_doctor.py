@@ -7,6 +7,7 @@ from pathlib import Path
 from pydicom.uid import EnhancedSRStorage
 
 from analysis.settings import SegmentationSettings
+from dicom_templates.options import SrClass
 from node.config import Configuration
 from node.doctor import CHECKS, Finding, Level, examine_node, model, segmenter
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs
@@ -47,6 +48,14 @@ def test_a_pacs_that_takes_only_some_kinds_is_a_warning_that_names_the_others(tm
         finding = worst_of(look(quick(tmp_path, pacs.destination)), "destination pacs")
     assert finding.level is Level.WARNING
     assert "sr, seg, summary" in finding.message
+
+
+def test_a_pacs_is_asked_for_the_class_of_report_that_is_meant_for_it(tmp_path: Path) -> None:
+    with running_pacs(echo=True) as pacs:
+        modern = replace(pacs.destination, sr_class=SrClass.COMPREHENSIVE_3D)
+        finding = worst_of(look(quick(tmp_path, modern)), "destination pacs")
+    assert finding.level is Level.WARNING
+    assert finding.message.endswith("takes none of these results: sr")
 
 
 def test_a_pacs_that_does_not_know_its_title_is_a_fault(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from analysis.domain.findings import Findings
 from analysis.model_store import digest_of
 from analysis.settings import AnalysisSettings
 from dicom_templates.mr_image import ImageIdentity, mr_images
-from dicom_templates.options import Predecessor, ReportOptions
+from dicom_templates.options import Predecessor, ReportOptions, SrClass
 from dicom_templates.result_set import build
 from node import verify as room
 from node.analyse import SOFTWARE, bundle_of
@@ -117,11 +117,12 @@ def test_a_report_is_equal_to_what_its_images_give(images: Path, report: Path) -
     [
         {"language": "de"},
         {"station": "OTHER", "institution": "A clinic"},
+        {"sr_classes": (SrClass.COMPREHENSIVE_3D, SrClass.COMPREHENSIVE)},
         {"predecessors": (Predecessor("1.2.840.10008.5.1.4.1.1.88.33", "1.2.3", "1.2.4", STUDY),)},
         # That of another class is none of this document's business, and leaves no trace in it.
         {"predecessors": (Predecessor("1.2.840.10008.5.1.4.1.1.88.22", "1.2.3", "1.2.4", STUDY),)},
     ],
-    ids=["language", "station", "predecessor", "predecessor of the text report"],
+    ids=["language", "station", "one of two classes", "predecessor", "predecessor of the text report"],
 )
 def test_how_a_report_is_written_is_read_from_itself(
     images: Path, tmp_path: Path, options: dict[str, object]
