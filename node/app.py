@@ -3,9 +3,11 @@
 import fcntl
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event, Lock
-from typing import IO, Self
+from time import monotonic
+from typing import IO, TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -38,9 +40,14 @@ from node.reconcile import reconcile
 from node.retention import purge
 from node.schedule import Schedule
 from node.store import SqlStore
+from node.survey import Survey
+from node.tally import Desk, Tally
 from node.tls import client_arguments
 from node.work import Analyst
 from node.worker import WorkerProcess
+
+if TYPE_CHECKING:
+    from node.web import WebServer
 
 __all__ = ["Node", "carrier_to", "store_url"]
 
@@ -89,6 +96,7 @@ class Node:
         self.configuration = configuration
         self._clock = clock or SystemClock()
         self._log = get_log()
+        self._tally = Tally()
         self._sweep_s = sweep_s
         self._lock = _lock(configuration.storage.directory)
         self._owner = uuid4().hex
@@ -117,6 +125,7 @@ class Node:
             clock=self._clock,
             audit=self._audit,
             report=Commitments(self.store, self._clock, configuration.delivery, self._owner, self._log).take,
+            tally=self._tally,
             log=self._log,
         )
         # Its timers wake sweeps in real time, whatever time the sweeps are told.
@@ -137,6 +146,9 @@ class Node:
             make_worker(analyse_study, configuration.engine.memory_limit_mb)
             for _ in range(configuration.engine.processes)
         ]
+        self._desks = [Desk(self._clock, self._tally, monotonic) for _ in self._workers]
+        self._couriers = tuple(self._courier(there) for there in configuration.destinations)
+        self._web: WebServer | None = None
 
     @property
     def port(self) -> int:
@@ -150,6 +162,8 @@ class Node:
         ------
         OSError
             If the address cannot be listened on; then nothing is left running.
+        PermanentError
+            If that of the status page cannot; likewise.
         """
         self._audit.start()
         self._audit.record(application_started(self.configuration.node.ae_title, self._clock.now()))
@@ -162,16 +176,21 @@ class Node:
         self._plan()
         self._schedule.start()
         try:
+            self._web = self._status_page()
             self._listener.start()
-        except OSError:
+        except (OSError, PermanentError):
             self.stop()
             raise
+        if self._web is not None:
+            self._web.start()
         self._log.info("node_started", ae_title=self.configuration.node.ae_title, port=self.port)
 
     def stop(self) -> None:
         """Take nothing more in, stop what runs, close the store; what is unfinished waits there."""
         self._stopping.set()
         self._listener.stop()
+        if self._web is not None:
+            self._web.stop()
         for worker in self._workers:
             worker.interrupt()
         self._examiner.interrupt()
@@ -215,8 +234,11 @@ class Node:
             stopping=self._stopping,
             log=self._log,
         )
-        analysts = {f"analyse-{number}": self._analyst(worker) for number, worker in enumerate(self._workers)}
-        couriers = {f"deliver-{courier.name}": courier for courier in self._couriers()}
+        analysts = {
+            f"analyse-{number}": self._analyst(worker, desk)
+            for number, (worker, desk) in enumerate(zip(self._workers, self._desks, strict=True))
+        }
+        couriers = {f"deliver-{courier.name}": courier for courier in self._couriers}
         self._schedule.every(self._sweep_s, "assemble", self._then_wake(assembler.sweep, analysts))
         for name, analyst in analysts.items():
             self._schedule.every(self._sweep_s, name, self._then_wake(analyst.sweep, couriers))
@@ -242,13 +264,35 @@ class Node:
             )
         return outcome
 
-    def _analyst(self, worker: Worker) -> Analyst:
+    def _status_page(self) -> "WebServer | None":
+        """Take the address of the status page; None where there is to be none."""
+        settings = self.configuration.web
+        if not settings.port:
+            return None
+        # Late: a node without the page need not pay for the web.
+        from node.web import WebServer
+
+        survey = Survey(
+            self.configuration,
+            store=self.store,
+            clock=self._clock,
+            doorway=self._listener,
+            runs=self._schedule.runs,
+            desks=self._desks,
+            breakers={courier.name: partial(getattr, courier, "breaker") for courier in self._couriers},
+            tally=self._tally,
+        )
+        return WebServer(settings, survey, self._log)
+
+    def _analyst(self, worker: Worker, desk: Desk) -> Analyst:
         limit_s = self.configuration.engine.time_limit_s
 
         def analyse_elsewhere(
             paths: Sequence[Path], configuration: Configuration, out: Path, lineage: Lineage
         ) -> Outcome:
-            outcome: Outcome = worker.call(paths, configuration, out, lineage, time_limit_s=limit_s)
+            with desk.at_work() as ended:
+                outcome: Outcome = worker.call(paths, configuration, out, lineage, time_limit_s=limit_s)
+                ended("refused" if outcome.refusals else "reported")
             return outcome
 
         return Analyst(
@@ -263,9 +307,6 @@ class Node:
             stopping=self._stopping,
             log=self._log,
         )
-
-    def _couriers(self) -> tuple[Courier, ...]:
-        return tuple(self._courier(destination) for destination in self.configuration.destinations)
 
     def _courier(self, destination: Destination) -> Courier:
         settings = self.configuration.delivery

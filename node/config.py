@@ -13,6 +13,7 @@ from analysis.settings import PROGRAMS, AnalysisSettings, FeatureSettings, Segme
 from dicom_templates.options import SrClass
 from node.config_reader import Reader, Table
 from node.config_segmentation import BackEndPlace, segmentation
+from node.config_web import WebSettings, web
 from node.domain.results import USUAL_KINDS, ResultKind
 from node.errors import ConfigurationError
 
@@ -32,6 +33,7 @@ __all__ = [
     "StorageSettings",
     "StoreSettings",
     "TlsSettings",
+    "WebSettings",
     "default",
     "load",
     "parse",
@@ -47,7 +49,7 @@ _SYSLOG_FORMS = '"udp://host:514", "tls://host:6514", "unix:/dev/log"'
 _WEB_ADDRESS = re.compile(r"https?://[^/\s]+(/\S*)?")
 _SECTIONS = (
     "node", "sources", "destinations", "storage", "store", "assembly", "analysis", "segmentation",
-    "models", "report", "engine", "delivery", "log", "audit",
+    "models", "report", "engine", "delivery", "log", "audit", "web",
 )  # fmt: skip
 _LANGUAGES = ("en", "de")
 
@@ -229,6 +231,7 @@ class Configuration:
     delivery: DeliverySettings = DeliverySettings()
     log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
+    web: WebSettings = field(default_factory=WebSettings)
 
     @property
     def sr_classes(self) -> tuple[SrClass, ...]:
@@ -282,6 +285,7 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
         delivery=_delivery(reader.table("delivery")),
         log=_log(reader.table("log")),
         audit=_audit(reader.table("audit"), folder),
+        web=web(reader.table("web")),
     )
     reader.refuse_unknown_tables(_SECTIONS)
     names = [there.name for there in configuration.destinations]

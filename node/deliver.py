@@ -85,6 +85,11 @@ class Courier:
         """Of the destination."""
         return self._destination.name
 
+    @property
+    def breaker(self) -> Breaker:
+        """Whether the destination was reached the last time."""
+        return self._breaker
+
     def sweep(self) -> int:
         """Send and confirm all that is due, study by study; return how many studies were tried."""
         sent = self._work_off(DeliveryState.WAITING, self._send_all)

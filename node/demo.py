@@ -23,6 +23,7 @@ from node.config import (
     ListenerSettings,
     Source,
     StorageSettings,
+    WebSettings,
 )
 from node.decode import files_below
 from node.dimse import send_at_once, storage_contexts
@@ -97,6 +98,7 @@ def _configuration(directory: Path, pacs_port: int) -> Configuration:
         destinations=(Destination(name="demo", ae_title=_PACS, host="127.0.0.1", port=pacs_port),),
         storage=StorageSettings(directory=directory, watermark_mb=0),
         assembly=AssemblySettings(quiet_s=1.0),
+        web=WebSettings(port=0),
     )
 
 

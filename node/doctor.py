@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import ip_address
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from ssl import SSLContext
 from tempfile import TemporaryFile
 
 from node.clock import SystemClock
 from node.config import Configuration, Destination, Source
+from node.domain.identifiers import is_loopback
 from node.domain.results import ResultKind
 from node.errors import ConfigurationError
 from node.tls import client_arguments, server_context, source_arguments
@@ -119,13 +120,6 @@ def storage(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(Level.GOOD, subject, f"a sync to disk takes {seconds * 1000:.1f} ms")
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:  # a name
-        return host == "localhost"
-
-
 def _time_a_sync(directory: Path) -> float:
     with TemporaryFile(dir=directory) as file:
         file.write(b"\0" * 4096)
@@ -153,6 +147,43 @@ def listener(configuration: Configuration) -> Iterator[Finding]:
             Level.FAULT, subject, f"cannot be listened on: {reason}",
             "Another program may have the port; change [node] port, or host to an address of this machine.",
         )  # fmt: skip
+
+
+def web(configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether the status page can be shown, and to whom."""
+    settings = configuration.web
+    if not settings.port:
+        return
+    subject = f"status page on {settings.host}:{settings.port}"
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        with socket.create_server((settings.host, settings.port), family=family):
+            yield Finding(Level.GOOD, subject, "the address is free to listen on")
+    except OSError as error:
+        if _is_alive(settings.host, settings.port):
+            yield Finding(Level.GOOD, subject, "a node shows its page there already")
+        else:
+            yield Finding(
+                Level.FAULT, subject, f"cannot be listened on: {error.strerror or type(error).__name__}",
+                "Another program may have the port; change [web] port, or let it be 0 for no page.",
+            )  # fmt: skip
+    if not is_loopback(settings.host):
+        yield Finding(
+            Level.WARNING, subject, "whoever reaches the address can read it",
+            "Let [web] host be 127.0.0.1, behind a reverse proxy that asks who is there.",
+        )  # fmt: skip
+
+
+def _is_alive(host: str, port: int) -> bool:
+    """Ask the page of a running node."""
+    connection = HTTPConnection(host, port, timeout=_WEB_TIMEOUT_S)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().read() == b"alive\n"
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def sources(configuration: Configuration) -> Iterator[Finding]:
@@ -199,7 +230,7 @@ def tls(configuration: Configuration) -> Iterator[Finding]:
     """Tell whether the listener is encrypted, and whether its key is kept from others."""
     settings = configuration.node.tls
     if settings.ca is None:
-        if not _is_loopback(configuration.node.host):
+        if not is_loopback(configuration.node.host):
             yield Finding(
                 Level.WARNING, "tls", "images travel to this node in the open",
                 "Name certificate, key and ca in [node.tls], or keep the node on a trusted network.",
@@ -422,5 +453,16 @@ def model(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(Level.GOOD, subject, f"{identity.name} {identity.version} is whole")
 
 
-CHECKS: tuple[Check, ...] = (storage, listener, tls, sources, destinations, codecs, clock, segmenter, model)
+CHECKS: tuple[Check, ...] = (
+    storage,
+    listener,
+    web,
+    tls,
+    sources,
+    destinations,
+    codecs,
+    clock,
+    segmenter,
+    model,
+)
 """All checks, quick ones first; loading the model imports the science."""

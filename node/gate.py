@@ -98,7 +98,7 @@ class Gate:
         if number is None:
             return _UNKNOWN_CALLING
         with self._lock:
-            open_now = [theirs for other, theirs in self._admitted.items() if _is_open(other)]
+            open_now = self._open_now()
             if len(open_now) >= self._settings.max_associations:
                 return _TOO_MANY
             if open_now.count(number) >= self._sources[number].max_associations:
@@ -106,6 +106,16 @@ class Gate:
             self._admitted[association] = number
             association.is_rejected = False
         return None
+
+    @property
+    def open_associations(self) -> int:
+        """How many that were let in are still here."""
+        with self._lock:
+            return len(self._open_now())
+
+    def _open_now(self) -> list[int]:
+        """Return the sources of the open associations; the lock is held."""
+        return [theirs for other, theirs in self._admitted.items() if _is_open(other)]
 
     def charge(self, association: Association, size: int) -> str | None:
         """Take one object off the allowance of its source; return what is used up, or None.

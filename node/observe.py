@@ -74,7 +74,7 @@ def configure(settings: LogSettings) -> None:
 
 def quieten_libraries() -> None:
     """Keep the DICOM libraries from logging what they receive, and the scheduler from logging every skip."""
-    for name in ("pynetdicom", "pydicom", "apscheduler", "dicomweb_client", "urllib3"):
+    for name in ("pynetdicom", "pydicom", "apscheduler", "dicomweb_client", "urllib3", "uvicorn", "asyncio"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.CRITICAL + 1)
         logger.propagate = False
@@ -86,7 +86,7 @@ def get_log() -> Log:
     return log
 
 
-def guarded(name: str, work: Callable[[], object], log: Log) -> Callable[[], None]:
+def guarded(name: str, work: Callable[[], object], log: Log) -> Callable[[], bool]:
     """Wrap a sweep so that a fault in it is told, and the next run comes all the same.
 
     Parameters
@@ -97,14 +97,21 @@ def guarded(name: str, work: Callable[[], object], log: Log) -> Callable[[], Non
         One run.
     log : Log
         Gets the kind of fault and its place, not its message: that of a foreign library may quote a dataset.
+
+    Returns
+    -------
+    callable
+        Runs it, and tells whether it went well.
     """
 
-    def run() -> None:
+    def run() -> bool:
         try:
             work()
         except Exception as error:  # noqa: BLE001 - a sweep that ends takes the whole service with it
             # Not log.exception: a traceback quotes the message, and the message may quote a dataset.
             log.error("sweep_failed", sweep=name, error=type(error).__name__, where=place(error))  # noqa: TRY400
+            return False
+        return True
 
     return run
 

@@ -22,6 +22,7 @@ from node.instance_store import read_head
 from node.ledger import CONFLICT, Ledger
 from node.observe import Log
 from node.ports import Audit, Clock, InstanceStore, Store
+from node.tally import Tally
 from node.tls import server_context
 from node.traffic import OpenTransfers
 
@@ -57,6 +58,8 @@ class Listener:
         Is told what came, and who was turned away.
     report : callable
         Gets what archives report of storage commitment.
+    tally : Tally
+        Counts the answers, and who was turned away.
     log : Log
         Gets one line for each association and each object that was not kept.
 
@@ -77,6 +80,7 @@ class Listener:
         clock: Clock,
         audit: Audit,
         report: Callable[[CommitmentReport], None],
+        tally: Tally,
         log: Log,
     ) -> None:
         self._settings = settings
@@ -88,6 +92,7 @@ class Listener:
         self._audit = audit
         self._receipts = Receipts(audit.record, Party(settings.ae_title, "", is_requestor=False), clock)
         self._report = report
+        self._tally = tally
         self._log = log
         self._gate = Gate(settings, self._sources)
         self._tls = server_context(settings.tls)
@@ -112,6 +117,16 @@ class Listener:
             raise RuntimeError("the listener has not been started")
         return int(self._server.server_address[1])
 
+    @property
+    def listening(self) -> bool:
+        """Whether it takes connections."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def open_associations(self) -> int:
+        """How many senders are in."""
+        return self._gate.open_associations
+
     def start(self) -> None:
         """Listen; on return the port is open.
 
@@ -126,7 +141,7 @@ class Listener:
             contexts=storage_contexts(),
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._admit),
-                (evt.EVT_C_STORE, self._store_one),
+                (evt.EVT_C_STORE, self._answer_store),
                 (evt.EVT_C_ECHO, lambda _event: SUCCESS),
                 (evt.EVT_RELEASED, lambda event: self._end(event.assoc, orderly=True)),
                 (evt.EVT_N_EVENT_REPORT, self._take_report),
@@ -188,7 +203,13 @@ class Listener:
         self._receipts.end(association, orderly=orderly)
 
     def _report_intruder(self, host: str, reason: str) -> None:
+        self._tally.note_stranger()
         self._audit.record(intruder(self._settings.ae_title, host, reason, self._clock.now()))
+
+    def _answer_store(self, event: evt.Event) -> int:
+        status = self._store_one(event)
+        self._tally.note_answer(status)
+        return status
 
     def _store_one(self, event: evt.Event) -> int:
         """Answer one C-STORE request."""

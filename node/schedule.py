@@ -1,10 +1,12 @@
 """The timers: APScheduler wakes the sweeps. It keeps no truth; a run that is missed loses nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from node.domain.status import SweepRun
 from node.observe import Log, guarded
 from node.ports import Clock
 
@@ -27,6 +29,7 @@ class Schedule:
     def __init__(self, clock: Clock, log: Log) -> None:
         self._clock = clock
         self._log = log
+        self._runs: dict[str, SweepRun] = {}
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(_THREADS)},
             # A sweep that is still running, or was late, is not run twice: the next one sees all there is.
@@ -37,7 +40,7 @@ class Schedule:
     def every(self, seconds: float, name: str, sweep: Callable[[], object]) -> None:
         """Run a sweep at once and then at this interval, until `stop`."""
         self._scheduler.add_job(
-            guarded(name, sweep, self._log),
+            self._noted(name, seconds, guarded(name, sweep, self._log)),
             "interval",
             seconds=seconds,
             id=name,
@@ -48,6 +51,18 @@ class Schedule:
         """Run a sweep now instead of at its next time; one that runs already finds the new work itself."""
         if self._scheduler.running and self._scheduler.get_job(name) is not None:
             self._scheduler.modify_job(name, next_run_time=self._clock.now())
+
+    def runs(self) -> tuple[SweepRun, ...]:
+        """Return the latest run of each sweep that ever ran."""
+        return tuple(self._runs.values())
+
+    def _noted(self, name: str, seconds: float, run: Callable[[], bool]) -> Callable[[], None]:
+        def run_and_note() -> None:
+            begun = self._runs[name] = SweepRun(name, seconds, self._clock.now())
+            went_well = run()
+            self._runs[name] = replace(begun, ended_at=self._clock.now(), broke=not went_well)
+
+        return run_and_note
 
     def start(self) -> None:
         """Begin."""

@@ -33,7 +33,7 @@ __all__ = ["analyse", "demo", "serve", "verify"]
 
 
 def serve(config: ConfigOption = None) -> None:
-    """Run the node: listener, assembly, workers, delivery and timers, until SIGTERM or Ctrl-C."""
+    """Run the node: listener, assembly, workers, delivery, timers, status page, until SIGTERM or Ctrl-C."""
     from node.app import Node
     from node.observe import configure, speak_for_libraries
 
@@ -45,8 +45,12 @@ def serve(config: ConfigOption = None) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with node:
+    with faults_in_words():
+        node.start()
+    try:
         stop.wait()
+    finally:
+        node.stop()
 
 
 def demo(

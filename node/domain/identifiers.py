@@ -4,7 +4,7 @@ import re
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-__all__ = ["address_of", "clean_ae_title", "clean_uid", "folder_name", "is_uid"]
+__all__ = ["address_of", "clean_ae_title", "clean_uid", "folder_name", "is_loopback", "is_uid"]
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _UID_LENGTH = 64
@@ -22,6 +22,20 @@ def address_of(host: str) -> IPv4Address | IPv6Address:
     """
     address = ip_address(host)
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address or name of it.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
 
 
 def is_uid(text: str) -> bool:

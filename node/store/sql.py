@@ -18,6 +18,7 @@ from node.domain.records import (
 )
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
+from node.store.figures import SqlFigures
 from node.store.intake import SqlIntake
 from node.store.outbox import SqlOutbox
 from node.store.rows import (
@@ -41,7 +42,7 @@ from node.store.transfers import SqlTransfers
 __all__ = ["SqlStore"]
 
 
-class SqlStore(SqlIntake, SqlOutbox, SqlTransfers):
+class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlFigures):
     """The `Store` port over SQLAlchemy.
 
     Parameters

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from node.app import Node
-from node.config import AssemblySettings, Configuration, default
+from node.config import AssemblySettings, Configuration, WebSettings, default
 from node.decode import files_below
 from node.domain.study import StudyState
 from node.sample import write_sample
@@ -57,6 +57,7 @@ def _configuration(directory: Path, *, start_early: bool) -> Configuration:
     base = default()
     return replace(
         base,
+        web=WebSettings(port=0),
         node=replace(base.node, port=0),
         storage=replace(base.storage, directory=directory, watermark_mb=0),
         assembly=AssemblySettings(start_early=start_early),

@@ -31,11 +31,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from node.app import Node
-from node.config import AssemblySettings, default
+from node.config import AssemblySettings, WebSettings, default
 if __name__ == "__main__":
     base = default()
     configuration = replace(
         base,
+        web=WebSettings(port=0),
         node=replace(base.node, port=int(sys.argv[2])),
         storage=replace(base.storage, directory=Path(sys.argv[1])),
         # Nothing settles while it is measured: what is compared is receiving.

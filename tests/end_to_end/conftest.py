@@ -30,6 +30,7 @@ class ServedNode:
     quiet_s: float = 2.0
     max_wait_s: float = 30.0
     port: int = field(default_factory=free_port)
+    web_port: int = 0
     process: "subprocess.Popen[bytes] | None" = None
 
     def __enter__(self) -> Self:
@@ -58,6 +59,9 @@ directory = "{self.directory / "var"}"
 [assembly]
 quiet_s = {self.quiet_s}
 max_wait_s = {self.max_wait_s}
+
+[web]
+port = {self.web_port}
 """
         )
         with (self.directory / "node.log").open("wb") as log:

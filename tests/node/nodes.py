@@ -27,7 +27,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Ver
 
 from node.app import Node
 from node.clock import SystemClock
-from node.config import AssemblySettings, Configuration, DeliverySettings, Destination, default
+from node.config import AssemblySettings, Configuration, DeliverySettings, Destination, WebSettings, default
 from node.domain.study import StudyState
 from node.ports import Clock
 from node.worker import WorkerProcess
@@ -179,6 +179,7 @@ def quick(directory: Path, *destinations: Destination, **sections: Any) -> Confi
         base,
         node=replace(base.node, port=0, idle_timeout_s=20.0),
         destinations=destinations,
+        web=sections.pop("web", WebSettings(port=0)),
         storage=replace(base.storage, directory=directory, watermark_mb=0),
         assembly=sections.pop("assembly", AssemblySettings(quiet_s=0.2, max_wait_s=0.5, start_early=False)),
         delivery=sections.pop(

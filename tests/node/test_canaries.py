@@ -17,13 +17,15 @@ from analysis.domain.volume import Grid, Volume
 from dicom_templates.mr_image import ImageIdentity, mr_images
 from node.app import Node
 from node.cli import application
-from node.config import AuditSettings, Source
+from node.config import AuditSettings, Destination, Source, WebSettings
 from node.doctor import CHECKS, examine_node, model
 from node.domain.study import FINISHED_STATES
 from node.operate import explain
 from tests.node.nodes import encode, quick, running_pacs, send, wait_until
 from tests.node.test_decode import AXES, FACTS
+from tests.node.test_web import ask
 from tests.node.wire import COMMAND, LAST, P_DATA, fragment, pdu, request_association, store_request, wire_to
+from tests.peers import free_port
 
 CANARY = "CANARY7"
 TEXTS = frozenset({"PN", "LO", "SH", "LT", "ST", "UC", "UT"})
@@ -74,8 +76,9 @@ def send_implicitly(port: int, dataset: Dataset) -> int | None:
 
 
 @contextmanager
-def real_node(directory: Path, *destinations: object, audit: AuditSettings) -> Iterator[Node]:
-    configuration = replace(quick(directory, *destinations), audit=audit, sources=(Source(),))  # type: ignore[arg-type]
+def real_node(directory: Path, *destinations: Destination, audit: AuditSettings) -> Iterator[Node]:
+    quickly = quick(directory, *destinations, web=WebSettings(port=free_port()))
+    configuration = replace(quickly, audit=audit, sources=(Source(),))
     with Node(configuration, sweep_s=0.1) as node:
         yield node
 
@@ -103,7 +106,9 @@ def test_no_canary_is_in_any_log_answer_page_or_row(
             lambda: all(node.store.study(uid).state in finished for uid in (texts, numbers)),  # type: ignore[union-attr]
             seconds=500,
         )
-        shown = {
+        pages = ("/", "/metrics", "/readyz", f"/studies/{texts}", f"/studies/{numbers}")
+        port = node.configuration.web.port
+        shown = {page: repr(ask(port, page)) for page in pages} | {
             "why": explain(node.store, texts) + explain(node.store, numbers),
             "rows": repr([(node.store.history(uid), node.store.deliveries(uid)) for uid in (texts, numbers)]),
             "doctor": repr(list(examine_node(node.configuration, [c for c in CHECKS if c is not model]))),
@@ -117,6 +122,8 @@ def test_no_canary_is_in_any_log_answer_page_or_row(
     out, err = capfd.readouterr()
     shown |= {"log": written.getvalue(), "standard output": out, "standard error": err}
     assert "study_examined" in shown["log"]
+    assert all(uid in shown["/"] and uid in shown[f"/studies/{uid}"] for uid in (texts, numbers))
+    assert 'osteonode_deliveries{destination="pacs"' in shown["/metrics"]
     assert texts in shown["why"]
     assert "analysing" in shown["rows"], "no study came as far as the analysis"
     for where, text in shown.items():

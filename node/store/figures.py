@@ -1,0 +1,88 @@
+"""What the store knows of the whole node, for the status page and the metrics."""
+
+from collections import defaultdict
+
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import DBAPIError
+
+from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.status import UNFINISHED_STATES, Outbox, StoreFigures
+from node.domain.study import StudyState
+from node.errors import TransientError
+from node.store import tables as t
+from node.store.rows import quarantine_of, study_of
+
+__all__ = ["SqlFigures"]
+
+_STUDIES = select(t.studies.c.state, func.count()).group_by(t.studies.c.state)
+_OLDEST = (
+    select(t.studies.c.state, func.min(t.studies.c.changed_at, type_=t.studies.c.changed_at.type))
+    .where(t.studies.c.state.in_(UNFINISHED_STATES))
+    .group_by(t.studies.c.state)
+)
+_LATEST = select(t.studies).order_by(t.studies.c.changed_at.desc(), t.studies.c.study_uid)
+_DELIVERIES = select(t.deliveries.c.destination, t.deliveries.c.state, func.count()).group_by(
+    t.deliveries.c.destination, t.deliveries.c.state
+)
+# Since when its study is where it is: the row of the delivery changes with every try.
+_WAITING = (
+    select(
+        t.deliveries.c.destination,
+        func.min(t.studies.c.changed_at, type_=t.studies.c.changed_at.type),
+    )
+    .join(t.studies, t.studies.c.study_uid == t.deliveries.c.study_uid)
+    .where(t.deliveries.c.state.in_(list(OPEN_DELIVERY_STATES)))
+    .group_by(t.deliveries.c.destination)
+)
+_INSTANCES = select(func.count()).select_from(t.instances)
+_QUARANTINED = select(t.quarantine.c.reason, func.count()).group_by(t.quarantine.c.reason)
+_PUT_ASIDE = select(t.quarantine).order_by(t.quarantine.c.at.desc())
+
+
+class SqlFigures:
+    """The part of the store that counts.
+
+    Parameters
+    ----------
+    engine : Engine
+        The database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def figures(self, studies: int, put_aside: int) -> StoreFigures:
+        """Count everything in one transaction that only reads.
+
+        Parameters
+        ----------
+        studies, put_aside : int
+            How many of the latest studies, and of what was put aside last, are returned.
+
+        Raises
+        ------
+        TransientError
+            If the database does not answer.
+        """
+        try:
+            with t.reading(self._engine) as connection:
+                return StoreFigures(
+                    studies={StudyState(state): count for state, count in connection.execute(_STUDIES)},
+                    oldest={StudyState(state): oldest for state, oldest in connection.execute(_OLDEST)},
+                    outboxes=_outboxes(connection),
+                    instances=connection.execute(_INSTANCES).scalar_one(),
+                    quarantined={row.reason: row[1] for row in connection.execute(_QUARANTINED)},
+                    latest=[study_of(row) for row in connection.execute(_LATEST.limit(studies))],
+                    put_aside=[quarantine_of(row) for row in connection.execute(_PUT_ASIDE.limit(put_aside))],
+                )
+        except DBAPIError as error:
+            # Only its kind: the driver's message may quote the URL.
+            raise TransientError(f"it does not answer ({type(error.orig).__name__})") from error
+
+
+def _outboxes(connection: Connection) -> dict[str, Outbox]:
+    counts: dict[str, dict[DeliveryState, int]] = defaultdict(dict)
+    for destination, state, count in connection.execute(_DELIVERIES):
+        counts[destination][DeliveryState(state)] = count
+    oldest = {row.destination: row[1] for row in connection.execute(_WAITING)}
+    return {name: Outbox(theirs, oldest.get(name)) for name, theirs in counts.items()}

@@ -1,0 +1,76 @@
+"""The status page of a served node, as an administrator looks at it: in a real browser, wide and narrow."""
+
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.end_to_end.conftest import ServedNode, wait_for
+from tests.node.nodes import send, slice_of
+from tests.peers import REPOSITORY, free_port, program
+
+STUDY = "1.2.840.113619.2.5.1762583153.215519.978957063.78.100000.200"
+
+
+def page_is_up(port: int) -> bool | None:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as reply:
+            return bool(reply.read() == b"ready\n")
+    except OSError:
+        return None
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_shows_the_page_on_any_screen_and_asks_nobody_else(tmp_path: Path, scheme: str) -> None:
+    chromium = program("chromium", "chromium")
+    port, complaints, asked = free_port(), [], set()
+    with (
+        ServedNode(tmp_path, "NOBODY", free_port(), web_port=port) as node,
+        sync_playwright() as playwright,
+    ):
+        wait_for(lambda: page_is_up(port), 60, node.log)
+        send(node.port, slice_of(1, study=STUDY))
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]
+        page.set_default_timeout(120_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text))
+        page.on("request", lambda request: asked.add(request.url.split("/")[2]))
+        for width in (1280, 768, 360):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.goto(f"http://127.0.0.1:{port}/")
+            assert page.get_by_text(STUDY).is_visible()
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+                f"too wide for {width}"
+            )
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert colour == {"light": "rgb(246, 247, 245)", "dark": "rgb(20, 25, 27)"}[scheme]
+        page.get_by_text(STUDY).click()
+        assert page.get_by_text("Its steps").is_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        browser.close()
+    assert not complaints
+    assert asked == {f"127.0.0.1:{port}"}
+
+
+def test_a_node_whose_page_has_no_port_left_ends_with_one_clear_line(tmp_path: Path) -> None:
+    port = free_port()
+    with ServedNode(tmp_path / "first", "NOBODY", free_port(), web_port=port) as first:
+        wait_for(lambda: page_is_up(port), 60, first.log)
+        config = tmp_path / "second.toml"
+        config.write_text(
+            f'[node]\nport = {free_port()}\n[storage]\ndirectory = "second"\n[web]\nport = {port}\n'
+        )
+        second = subprocess.run(
+            [sys.executable, "-m", "node", "serve", "--config", str(config)],
+            cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert second.returncode == 1
+    assert (
+        f"Fault: the status page cannot listen on 127.0.0.1:{port}: Address already in use." in second.stderr
+    )
+    assert "Traceback" not in second.stderr
