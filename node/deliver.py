@@ -174,7 +174,7 @@ class Courier:
             self._ask_for_commitment(batch, there)
 
     def _verified(self, batch: DeliveryBatch) -> Sequence[Delivery]:
-        """Return those that are found; the others are looked for again, and in the end are sent again."""
+        """Return those that are found; the others are looked for again, and in the end a person must look."""
         found = self._carrier.find([delivery.result for delivery in batch.deliveries])
         for delivery in batch.deliveries:
             if delivery.result.sop_uid in found:

@@ -12,11 +12,15 @@ from pydicom import Dataset
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
+from node.commitments import Commitments
+from node.config import DeliverySettings
 from node.domain.delivery import CommitmentReport, DeliveryState
 from node.domain.study import StudyState
+from node.observe import get_log
+from node.store import SqlStore
 from tests.node.analyses import CLASSES
 from tests.node.nodes import Pacs, quick, quick_node, send, slice_of, state_of, wait_until
-from tests.node.outboxes import MINUTE, outbox
+from tests.node.outboxes import MINUTE, STUDY, outbox
 from tests.peers import Orthanc, free_port
 
 
@@ -147,6 +151,23 @@ def test_an_archive_that_never_reports_is_asked_again_and_the_study_is_not_calle
     archive.stop()
     assert len(archive.requests) == 4
     assert len(archive.uids) == len(CLASSES), "asked again, not sent again"
+
+
+def test_an_archive_may_report_to_a_node_that_was_started_again_meanwhile(tmp_path: Path) -> None:
+    """What was asked for is in the store, not in the memory of whoever asked."""
+    archive = started(Archive())
+    with outbox(tmp_path, replace(archive.destination, storage_commitment=True)) as post:
+        post.courier.sweep()
+        clock, url = post.clock, post.store._engine.url
+        post.store.close()
+        store = SqlStore(url.render_as_string())
+        store.release_leases(clock.now())
+        again = Commitments(store, clock, DeliverySettings(), "the next one", get_log())
+        again.take(CommitmentReport(archive.requests[0].TransactionUID, frozenset(archive.uids), {}))
+        assert {delivery.state for delivery in store.deliveries(STUDY)} == {DeliveryState.SENT}
+        assert store.study(STUDY).state is StudyState.DELIVERED  # type: ignore[union-attr]
+        store.close()
+    archive.stop()
 
 
 def test_an_archive_that_says_no_is_asked_again(tmp_path: Path) -> None:

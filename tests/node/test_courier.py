@@ -79,6 +79,18 @@ def test_a_pacs_that_comes_back_after_a_day_gets_every_result_once(tmp_path: Pat
     assert len(pacs.uids) == len(CLASSES)
 
 
+def test_a_pacs_that_takes_the_connection_and_says_nothing_is_left_when_its_time_is_over(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        with outbox(tmp_path, at(mute.getsockname()[1]), DeliverySettings(timeout_s=0.5)) as post:
+            started = time.monotonic()
+            post.courier.sweep()
+            assert set(post.states) == {DeliveryState.WAITING}
+            assert all(delivery.reason for delivery in post.deliveries)
+        assert time.monotonic() - started < 60, "it must not hold its courier for ever"
+
+
 def test_a_pacs_that_flaps_gets_every_result_once(tmp_path: Path) -> None:
     """It takes one object, aborts at the next, and is gone for a while; again and again."""
     pacs = Pacs(port=free_port())

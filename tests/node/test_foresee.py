@@ -6,7 +6,7 @@ from pathlib import Path
 from node.app import Node
 from node.config import AssemblySettings
 from node.domain.study import StudyState
-from tests.node.analyses import CLASSES, FAULTS
+from tests.node.analyses import CLASSES, FAULTS, SLOW
 from tests.node.nodes import (
     STUDY,
     MovedClock,
@@ -65,6 +65,26 @@ def test_what_was_done_early_is_thrown_away_when_more_images_come(tmp_path: Path
         assert {dataset.InstanceNumber for dataset in pacs.received} == {2}
         assert len(pacs.received) == len(CLASSES)
         assert len(early_results(node)) == 1
+
+
+def test_what_is_being_done_early_as_more_images_come_is_thrown_away(tmp_path: Path) -> None:
+    clock = MovedClock()
+    study = f"{STUDY}.{SLOW}"
+    with (
+        running_pacs() as pacs,
+        quick_node(
+            quick(tmp_path, pacs.destination, assembly=SETTLES_LATE), analyse="by_study", clock=clock
+        ) as node,
+    ):
+        send(node.port, slice_of(1, study=study))
+        clock.move(seconds=7)
+        wait_until(lambda: node._foresight.running() or early_results(node, study))  # type: ignore[union-attr]
+        send(node.port, slice_of(2, study=study))
+        clock.move(seconds=60)
+        wait_until(lambda: state_of(node, study) is StudyState.DELIVERED)
+        assert {dataset.InstanceNumber for dataset in pacs.received} == {2}
+        assert len(pacs.received) == len(CLASSES)
+        assert len(early_results(node, study)) == 1
 
 
 def test_nothing_is_done_early_while_an_association_is_open_or_after_one_that_was_lost(

@@ -10,7 +10,7 @@ from pydicom.uid import CTImageStorage, EnhancedSRStorage
 from node.app import Node
 from node.config import AssemblySettings
 from node.domain.delivery import DeliveryState
-from node.domain.study import StudyState
+from node.domain.study import StudyEvent, StudyState
 from node.errors import PermanentError
 from tests.node.analyses import CLASSES, DIES, EATS_MEMORY, FAULTS, HANGS, REFUSES, SLOW
 from tests.node.nodes import (
@@ -207,6 +207,24 @@ def test_a_poisonous_study_is_set_aside_and_the_next_goes_on(
     assert "2 times" in found.reason
     assert "PLANTED" not in found.reason
     assert not sent_of(pacs, poisonous)
+
+
+def test_headers_that_kill_their_process_set_their_study_aside_and_the_next_goes_on(
+    tmp_path: Path, study: str
+) -> None:
+    poisonous, harmless = f"{study}.{DIES}", f"{study}.1"
+    configuration = quick(tmp_path, engine={"attempts": 2})
+    with quick_node(configuration, examine="examine_by_study", processes=True) as node:
+        send(node.port, *a_pair(poisonous))
+        wait_until(lambda: StudyEvent.BROKE in {step.event for step in node.store.history(poisonous)})
+        send(node.port, *a_pair(harmless))
+        reached(node, harmless, StudyState.DELIVERED)
+        reached(node, poisonous, StudyState.FAILED)
+        found = node.store.study(poisonous)
+        assert found is not None
+        assert found.reason == (
+            "the examination of its headers failed: its process ended with 139 (tried 2 times)"
+        )
 
 
 def test_a_destination_gets_only_the_kinds_it_asks_for(tmp_path: Path, study: str) -> None:

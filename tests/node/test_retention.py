@@ -19,6 +19,7 @@ from node.retention import purge
 from tests.node.analyses import CLASSES
 from tests.node.nodes import (
     STUDY,
+    MovedClock,
     Pacs,
     quick,
     quick_node,
@@ -45,6 +46,27 @@ def test_nothing_is_removed_before_every_destination_has_its_results(tmp_path: P
         assert clear(node) == 0
         assert clear(node, failed=True) == 0
         (instance,) = node.store.instances(STUDY)
+        assert node.instance_store.path(instance).exists()
+
+
+def test_a_node_removes_by_itself_what_is_older_than_its_policy_and_nothing_younger(tmp_path: Path) -> None:
+    clock = MovedClock()
+    configuration = quick(tmp_path)
+    assert configuration.storage.retention_days == 30
+    with quick_node(configuration, clock=clock) as node:
+        send(node.port, slice_of(1))
+        wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+        young = f"{STUDY}.1"
+        clock.move(days=2)
+        send(node.port, slice_of(1, study=young))
+        wait_until(lambda: state_of(node, young) is StudyState.DELIVERED)
+        clock.move(days=28.5)
+        node._schedule.soon("retention")
+        wait_until(lambda: not node.store.instances(STUDY))
+        assert not node.instance_store.study_folder(STUDY).exists()
+        assert not node.instance_store.result_folder(STUDY).exists()
+        assert state_of(node) is StudyState.DELIVERED, "its story stays"
+        (instance,) = node.store.instances(young)
         assert node.instance_store.path(instance).exists()
 
 

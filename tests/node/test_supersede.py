@@ -19,7 +19,7 @@ from node.domain.study import StudyState
 from node.operate import retry
 from tests.dicom_templates.cases import make_case
 from tests.node.analyses import CLASSES
-from tests.node.nodes import Pacs, quick, quick_node, send, slice_of, wait_until
+from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, wait_until
 from tests.peers import free_port
 
 DOCUMENTS = {ComprehensiveSRStorage, EnhancedSRStorage}
@@ -101,6 +101,30 @@ def test_what_waits_in_the_outbox_is_withdrawn_when_more_images_come(tmp_path: P
     pacs.stop()
     assert states == [DeliveryState.SUPERSEDED] * len(CLASSES) + [DeliveryState.SENT] * len(CLASSES)
     assert {dataset.InstanceNumber for dataset in pacs.received} == {2}
+
+
+def test_a_slice_that_comes_while_results_are_being_sent_stops_them(tmp_path: Path, study: str) -> None:
+    """What has left is named by the documents that replace it; what has not, never leaves."""
+    nodes: list[Node] = []
+
+    def overtaken(number: int) -> int:
+        if number == 1:  # the second object of the first set is on its way
+            send(nodes[0].port, slice_of(2, study=study))
+        return 0
+
+    with (
+        running_pacs(status=overtaken) as pacs,
+        quick_node(quick(tmp_path, pacs.destination)) as node,
+    ):
+        nodes.append(node)
+        send(node.port, slice_of(1, study=study))
+        reported(node, study, 2)
+        first, second = received(pacs, study)[:2], received(pacs, study)[2:]
+        assert {dataset.InstanceNumber for dataset in first} == {1}
+        assert {dataset.InstanceNumber for dataset in second} == {2}
+        assert current(node, study) == {dataset.SOPInstanceUID for dataset in second}
+        of_first_set = {result.sop_uid for result in node.store.results(study)} - current(node, study)
+        assert all(documents(first) <= predecessors(dataset) <= of_first_set for dataset in second)
 
 
 @pytest.mark.parametrize("seed", range(3))
