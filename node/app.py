@@ -49,7 +49,7 @@ from node.worker import WorkerProcess
 if TYPE_CHECKING:
     from node.web import WebServer
 
-__all__ = ["Node", "carrier_to", "store_url"]
+__all__ = ["Node", "carrier_to", "lock_storage", "store_url"]
 
 _SWEEP_S = 0.5
 _RETENTION_SWEEP_S = 3600.0
@@ -98,7 +98,7 @@ class Node:
         self._log = get_log()
         self._tally = Tally()
         self._sweep_s = sweep_s
-        self._lock = _lock(configuration.storage.directory)
+        self._lock = lock_storage(configuration.storage.directory)
         self._owner = uuid4().hex
         self._stopping = Event()
         self._writing = Lock()
@@ -381,7 +381,7 @@ def store_url(configuration: Configuration) -> str:
     return f"sqlite:///{configuration.storage.directory / 'osteonode.db'}"
 
 
-def _lock(directory: Path) -> IO[str]:
+def lock_storage(directory: Path) -> IO[str]:
     """Take the storage directory for this process, so that no second node works on it; the system frees it.
 
     Raises

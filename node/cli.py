@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from node.commands.operate import doctor, purge, retry, studies, why
+from node.commands.operate import doctor, purge, retry, studies, upgrade, why
 from node.commands.run import analyse, demo, serve, verify
 from node.commands.science import evaluate, sample, train
 
@@ -16,7 +16,7 @@ application = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals may hold patient data
 )
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "The node": (serve, demo, analyse, verify, doctor),
+    "The node": (serve, demo, analyse, verify, doctor, upgrade),
     "Its queue": (studies, why, retry, purge),
     "The science": (sample, train, evaluate),
 }

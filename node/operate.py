@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from node.app import store_url
+from node.app import lock_storage, store_url
 from node.config import Configuration
 from node.correct import put_corrections
 from node.domain.assembly import Patience
@@ -10,10 +10,10 @@ from node.domain.study import TRANSITIONS, StudyEvent
 from node.errors import PermanentError
 from node.instance_store import DiskInstanceStore
 from node.retention import purge
-from node.store import SqlStore
+from node.store import SqlStore, Upgrade, upgrade
 from node.why import explain, words_of
 
-__all__ = ["clear_away", "explain", "open_store", "release", "retry"]
+__all__ = ["clear_away", "explain", "open_store", "release", "retry", "upgrade_store"]
 
 
 def open_store(configuration: Configuration) -> SqlStore:
@@ -27,6 +27,18 @@ def open_store(configuration: Configuration) -> SqlStore:
     if not configuration.store.url and not configuration.storage.directory.is_dir():
         raise PermanentError(f"no node has run with the storage {configuration.storage.directory} yet")
     return SqlStore(store_url(configuration))
+
+
+def upgrade_store(configuration: Configuration) -> Upgrade:
+    """Bring the database of a node that is stopped to the version that this OsteoNode works with.
+
+    Raises
+    ------
+    PermanentError
+        If the node runs, or the database is empty or none that this OsteoNode knows.
+    """
+    with lock_storage(configuration.storage.directory):
+        return upgrade(store_url(configuration))
 
 
 def retry(store: SqlStore, study_uid: str, now: datetime) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from node.store import SqlStore
 
-__all__ = ["doctor", "purge", "retry", "studies", "why"]
+__all__ = ["doctor", "purge", "retry", "studies", "upgrade", "why"]
 
 StudyArgument = Annotated[str, typer.Argument(help="Study Instance UID.")]
 
@@ -99,6 +99,20 @@ def purge(
         age = timedelta(days=days)
         count = clear_away(store, configuration_of(config), SystemClock().now(), age, failed=failed)
     console.print(f"Removed the images and results of {count} studies.")
+
+
+def upgrade(config: ConfigOption = None) -> None:
+    """Bring the database of a stopped node to the version of this OsteoNode; some updates ask for it."""
+    from node.operate import upgrade_store
+
+    with faults_in_words():
+        done = upgrade_store(configuration_of(config))
+    if done.before == done.after:
+        console.print(f"Nothing to do: its tables are of version {done.after} already.")
+        return
+    console.print(f"Its tables were of version {done.before} and are of version {done.after} now.")
+    if done.copy is not None:
+        console.print(f"As it was before: {done.copy}", markup=False, soft_wrap=True)
 
 
 @contextmanager

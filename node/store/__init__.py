@@ -1,5 +1,6 @@
 """The store: the only room that knows the database."""
 
+from node.store.migration import Upgrade, upgrade
 from node.store.sql import SqlStore
 
-__all__ = ["SqlStore"]
+__all__ = ["SqlStore", "Upgrade", "upgrade"]

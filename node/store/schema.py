@@ -1,15 +1,18 @@
 """Which tables a database holds, and whether this OsteoNode can work with them."""
 
-from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert, inspect, select
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from node.errors import PermanentError
 from node.store import tables as t
 
-__all__ = ["VERSION", "prepare"]
+__all__ = ["VERSION", "found_version", "note_version", "prepare"]
 
-VERSION = 1
-"""Raised by every change to `node.store.tables` that an older or a newer OsteoNode would stumble over."""
+VERSION = 2
+"""Raised by every change to `node.store.tables`, together with a step in `node.store.migration`."""
 
 _schema = Table(
     "schema_version",
@@ -26,10 +29,58 @@ def prepare(engine: Engine) -> None:
     PermanentError
         If the database cannot be reached, or holds tables of another version.
     """
+    found = found_version(engine)
+    if found is None:
+        with _faults_in_words():
+            _create(engine)
+    elif found != VERSION:
+        remedy = (
+            "stop the node and run `osteonode upgrade`"
+            if 0 < found < VERSION
+            else "run the OsteoNode that made it, or name an empty database and storage directory"
+        )
+        raise PermanentError(
+            f"the database holds tables of version {found}, and this OsteoNode works with version {VERSION}: "
+            f"{remedy}"
+        )
+
+
+def found_version(engine: Engine) -> int | None:
+    """Return the version of the tables that are there: None if there are none, 0 if they do not tell.
+
+    Raises
+    ------
+    PermanentError
+        If the database cannot be reached or is none.
+    """
+    with _faults_in_words():
+        there = set(inspect(engine).get_table_names())
+        if not there & set(t.metadata.tables):
+            return None
+        if _schema.name not in there:
+            return 0
+        with t.reading(engine) as connection:
+            return int(connection.execute(select(_schema.c.version)).scalar_one())
+
+
+def note_version(connection: Connection) -> None:
+    """Note, in the transaction that changed the tables, that they are of this version now."""
+    connection.execute(update(_schema).values(version=VERSION))
+
+
+def _create(engine: Engine) -> None:
+    t.metadata.create_all(engine)
+    _schema.create(engine, checkfirst=True)
+    with t.writing(engine) as connection:
+        connection.execute(insert(_schema).values(version=VERSION))
+
+
+@contextmanager
+def _faults_in_words() -> Iterator[None]:
+    """Tell what a database can fail with by its kind only: the driver's message may quote the URL."""
     try:
-        found = _found(engine)
+        yield
     except OperationalError as error:
-        # Only its kind: the driver's message may quote the URL.
         raise PermanentError(
             f"the database of [store] url cannot be opened ({type(error.orig).__name__}): "
             "is it running, does it exist, and may this user connect to it?"
@@ -38,22 +89,3 @@ def prepare(engine: Engine) -> None:
         raise PermanentError(
             f"what [store] url names is no database of ours ({type(error.orig).__name__})"
         ) from error
-    if found != VERSION:
-        raise PermanentError(
-            f"the database holds tables of version {found}, and this OsteoNode works with version {VERSION}: "
-            "run the OsteoNode that made it, or name an empty database and storage directory"
-        )
-
-
-def _found(engine: Engine) -> int:
-    """Return the version of the tables that are there, after creating them in an empty database."""
-    there = set(inspect(engine).get_table_names())
-    if not there & set(t.metadata.tables):
-        t.metadata.create_all(engine)
-        _schema.create(engine, checkfirst=True)
-        with t.writing(engine) as connection:
-            connection.execute(insert(_schema).values(version=VERSION))
-    elif _schema.name not in there:
-        return 0
-    with t.reading(engine) as connection:
-        return int(connection.execute(select(_schema.c.version)).scalar_one())

@@ -112,6 +112,8 @@ studies = Table(
     Column("lease_until", _Moment),
     # The sweeps ask "which studies in this state are due"; without the index they read every study ever seen.
     Index("studies_by_state", "state", "deadline"),
+    # The status page and `osteonode studies` ask for those that changed last.
+    Index("studies_by_change", "changed_at"),
 )
 
 history = Table(

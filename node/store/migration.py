@@ -1,0 +1,94 @@
+"""How tables of an earlier version become those of this one, with all that they hold.
+
+The versions are ours, and so is the one row that holds it; what differs between SQLite and PostgreSQL in a
+change of tables is Alembic's business.
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from node.errors import PermanentError
+from node.store import tables as t
+from node.store.schema import VERSION, found_version, note_version
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
+
+__all__ = ["STEPS", "Upgrade", "upgrade"]
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """From which version to which, and where a copy of the database as it was lies, if one was made."""
+
+    before: int
+    after: int
+    copy: Path | None = None
+
+
+def _find_latest_studies_fast(operations: "Operations") -> None:
+    operations.create_index("studies_by_change", "studies", ["changed_at"])
+
+
+STEPS: Mapping[int, Callable[["Operations"], None]] = {
+    1: _find_latest_studies_fast,
+}
+"""From each version to the next. What was released stays as it is: databases took that step."""
+
+
+def upgrade(url: str) -> Upgrade:
+    """Bring the tables of a database to this version, in one transaction, while nobody else works with it.
+
+    A database in a file is copied first, beside it. In a server that is for whoever keeps the server.
+
+    Raises
+    ------
+    PermanentError
+        If there is no such database, or its tables are none of ours or of a later version.
+    """
+    engine = t.open_engine(url)
+    try:
+        found = found_version(engine)
+        if found is None:
+            raise PermanentError("the database is empty: `osteonode serve` makes its tables")
+        if not 0 < found <= VERSION:
+            raise PermanentError(
+                f"the database holds tables of version {found}, and this OsteoNode knows those up to version "
+                f"{VERSION}: run the OsteoNode that made it"
+            )
+        if found == VERSION:
+            return Upgrade(found, found)
+        copy = _copy(engine, found)
+        _take_steps(engine, found)
+        return Upgrade(found, VERSION, copy)
+    finally:
+        engine.dispose()
+
+
+def _take_steps(engine: Engine, found: int) -> None:
+    # Late: whoever need not upgrade need not pay for it.
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+
+    with t.writing(engine) as connection:
+        operations = Operations(MigrationContext.configure(connection))
+        for version in range(found, VERSION):
+            STEPS[version](operations)
+        note_version(connection)
+
+
+def _copy(engine: Engine, found: int) -> Path | None:
+    """Copy a database in a file, whole and consistent; None for one in a server."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    original = Path(engine.url.database)
+    copy = original.with_name(f"{original.name}.version-{found}")
+    with closing(sqlite3.connect(original)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    return copy
