@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from analysis.phantom.patient import SimulatedPatient, bone_volume_fraction
+from analysis.phantom.marrow import marrow
+from analysis.phantom.patient import SimulatedPatient
 from analysis.phantom.spine import Body, Disc, Lesion, LesionKind
 from analysis.phantom.tissues import Box, Canvas, Floats, Mask, Tissue, smooth_noise
 
@@ -85,26 +86,6 @@ def _body_depth(frame: BodyFrame, body: Body) -> tuple[Floats, Floats]:
     return walls.astype(np.float32), (plate - np.abs(v)).astype(np.float32)
 
 
-def _marrow(
-    rng: np.random.Generator, canvas: Canvas, frame: BodyFrame, patient: SimulatedPatient, fat_fraction: float
-) -> tuple[Floats, Floats]:
-    """Densities of water and fat in trabecular bone.
-
-    With less bone the trabeculae that are left stand further apart and mostly upright, and the marrow between
-    them turns to fat in patches: the texture tells something of the density, but not all of it.
-    """
-    sparse = float(np.clip((150.0 - patient.bmd_mg_cm3) / 120.0, 0.0, 1.2))
-    own = float(np.random.default_rng((patient.seed, 7)).lognormal(0.0, 0.35))
-    patches = smooth_noise(rng, frame.box, canvas.resolution, (6.0, 6.0, 6.0))
-    grain = smooth_noise(rng, frame.box, canvas.resolution, (2.0, 1.7, 1.5))
-    struts = smooth_noise(rng, frame.box, canvas.resolution, (1.5, 2.0 + 2.0 * sparse, 0.9 + 0.5 * sparse))
-    fat = fat_fraction + own * ((0.032 + 0.024 * sparse) * patches + (0.024 + 0.018 * sparse) * grain)
-    bone = bone_volume_fraction(patient.bmd_mg_cm3) * (1.0 + own * (0.28 + 0.25 * sparse) * struts)
-    fat = np.clip(fat, 0.03, 0.93)
-    space = 1.0 - np.clip(bone, 0.0, 0.6)
-    return (space * (1.0 - fat)).astype(np.float32), (space * fat).astype(np.float32)
-
-
 def paint_bodies(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
     """Paint every vertebral body with its ligaments, cortex, marrow, vein and lesions."""
     for body in patient.spine.bodies:
@@ -122,7 +103,7 @@ def paint_bodies(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         canvas.paint(box, ligament, Tissue.LIGAMENT, 0.14, 0.02)
         canvas.paint(box, inside, Tissue.CORTEX, 0.07, 0.02)
         inner = (walls > _CORTEX_MM) & (plates > (0.5 if body.sacral else _ENDPLATE_MM))
-        water, fat = _marrow(rng, canvas, frame, patient, own_fat)
+        water, fat = marrow(rng, canvas, box, patient, own_fat)
         canvas.paint(box, inner & inside, Tissue.MARROW, water, fat)
         if not body.sacral:
             _paint_vein(canvas, frame, body, inside, float(rng.uniform(0.2, 0.9)))
@@ -213,7 +194,7 @@ def paint_arches(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         depth = _arch_depth(frame, body, patient.spine.canal_mm, rng)
         outside_body = canvas.labels[box.where] == 0
         bone = (depth > 0) & outside_body & ((frame.u > body.depth_mm / 2 - 3) | (np.abs(frame.w) > 8))
-        water, fat = _marrow(rng, canvas, frame, patient, fat_fraction)
+        water, fat = marrow(rng, canvas, box, patient, fat_fraction)
         canvas.paint(box, bone, Tissue.CORTEX, 0.06, 0.02)
         canvas.paint(box, bone & (depth > 0.7), Tissue.MARROW, water, fat)
 
@@ -275,6 +256,6 @@ def paint_sacrum(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         crest = np.minimum(3.6 - np.abs(u - crest_at), np.minimum(half - np.abs(v), 17.0 - w))
         depth = np.maximum(np.where(hole, -1.0, wing), crest)
         bone = np.broadcast_to(depth > 0, box.shape)
-        water, fat = _marrow(rng, canvas, frame, patient, fat_fraction)
+        water, fat = marrow(rng, canvas, box, patient, fat_fraction)
         canvas.paint(box, bone, Tissue.CORTEX, 0.06, 0.02)
         canvas.paint(box, bone & (depth > 0.7), Tissue.MARROW, water, fat)

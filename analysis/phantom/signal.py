@@ -22,8 +22,9 @@ FAT_T1_MS = 382.0
 _FAT_T2_SPIN_ECHO_MS = 68.0
 _FAT_T2_LONG_TRAIN_MS = 170.0
 """Apparent T2 of fat at 3 T: under the skin in a spin echo (de Bazelaire 2004), and in a train of refocusing
-pulses, which undoes J-coupling and leaves fat bright. The second was fitted: with it T2-VBQ is about 0.46 at
-a T1-VBQ of 3.0, as 0.55 to 0.60 were published of people whose T1-VBQ was 4.1 to 4.4 (Huang 2025)."""
+pulses, which undoes J-coupling and leaves fat bright. The second was fitted: with it and the gain of the CSF
+T2-VBQ is 0.55 to 0.60 beyond 60 years, as published of people whose T1-VBQ was 4.1 to 4.4 (Huang 2025), more
+than in those of `vbq.REFERENCE`."""
 
 _WATER_MS: dict[Tissue, tuple[float, float]] = {
     Tissue.AIR: (1000.0, 50.0),
