@@ -167,7 +167,6 @@ class Node:
         """
         self._audit.start()
         self._audit.record(application_started(self.configuration.node.ae_title, self._clock.now()))
-        self._ledger.start()
         reconcile(self.store, self.instance_store, self._ledger, self._clock, self._log)
         # The processes take seconds to import the science; they do so while the first images come in.
         for worker in self._workers:

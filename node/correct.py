@@ -6,7 +6,6 @@ nobody can tell whose it is needs just such others.
 
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from uuid import uuid4
 
 from pydicom.filereader import read_file_meta_info
@@ -52,7 +51,8 @@ def put_corrections(
         _set_aside(store, instance_store, old, entry, now)
         matters = image.sop_class_uid in IMAGE_CLASSES
         arrival = Arrival(image, entry.calling_ae, entry.host, matters)
-        instance_store.commit([(staged, image)], partial(store.record_arrivals, [arrival], now, patience))
+        with instance_store.committing([(staged, image)]):
+            store.record_arrivals([arrival], now, patience)
         count += 1
     return count
 

@@ -1,7 +1,9 @@
 """Objects on their way in: each fragment goes from the network straight to disk, and memory stays flat."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from io import BytesIO
+from struct import Struct
 
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
@@ -20,6 +22,10 @@ __all__ = ["Incoming", "StreamingDimse", "file_header"]
 
 _OUT_OF_RESOURCES = 0xA700
 _C_STORE_REQUEST = 0x0001
+_GROUP_LENGTH, _INSTANCE_UID = (0x0002, 0x0000), (0x0002, 0x0003)
+_SHORT = Struct("<HH2sH")
+"""Tag, VR and length of an element with a short length."""
+_LONGEST_UID = 64
 _MOST_IN_MEMORY = 1024 * 1024
 
 
@@ -41,6 +47,8 @@ class Incoming:
 
     name = ""
     """pynetdicom removes its temporary file by name; the one here is not for it to remove."""
+    head = b""
+    """The first fragment of an object."""
 
     def __init__(
         self, stage: Callable[[], Staging], limit_bytes: int, memory: Callable[[], BytesIO | None]
@@ -66,6 +74,7 @@ class Incoming:
                 return
             if self._staging is None:
                 self._staging = self._stage()
+                self.head = fragment
             self._staging.write(fragment)
         except Exception as error:  # noqa: BLE001 - kept for `finish`, which raises it where it can be answered
             self._fault = error
@@ -164,15 +173,30 @@ def _memory_of(message: DIMSEMessage) -> BytesIO | None:
 def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str) -> bytes:
     """Return the file meta information of a Part 10 file, which follows its preamble and "DICM".
 
+    What no UID can be is cut or replaced: such an object is turned away in any case.
+
     References
     ----------
     DICOM PS3.10 7.1, DICOM File Meta Information.
     """
+    before, after = _around_instance_uid(sop_class_uid, transfer_syntax)
+    value = sop_instance_uid.encode("ascii", errors="replace")[:_LONGEST_UID]
+    value += b"\0" * (len(value) % 2)
+    element = _SHORT.pack(*_INSTANCE_UID, b"UI", len(value)) + value
+    length = len(before) + len(element) + len(after)
+    return _SHORT.pack(*_GROUP_LENGTH, b"UL", 4) + length.to_bytes(4, "little") + before + element + after
+
+
+@lru_cache(maxsize=64)
+def _around_instance_uid(sop_class_uid: str, transfer_syntax: str) -> tuple[bytes, bytes]:
+    """Encode all but the group length and the instance UID, which is the same for a whole series.
+
+    Encoding it anew would cost an image more than anything else that its arrival costs.
+    """
     meta = create_file_meta(
-        sop_class_uid=UID(sop_class_uid),
-        sop_instance_uid=UID(sop_instance_uid),
-        transfer_syntax=UID(transfer_syntax),
+        sop_class_uid=UID(sop_class_uid), sop_instance_uid=UID(""), transfer_syntax=UID(transfer_syntax)
     )
     buffer = DicomBytesIO()
-    write_file_meta_info(buffer, meta)
-    return buffer.getvalue()
+    write_file_meta_info(buffer, meta, enforce_standard=False)
+    before, after = buffer.getvalue().split(_SHORT.pack(*_INSTANCE_UID, b"UI", 0), maxsplit=1)
+    return before[_SHORT.size + 4 :], after

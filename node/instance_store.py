@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from hashlib import sha256
@@ -141,41 +141,39 @@ class DiskInstanceStore:
         if shutil.disk_usage(self.incoming).free < self._watermark_bytes:
             raise StorageFullError("less disk is free than [storage] watermark_mb asks for")
 
-    def commit(self, files: Sequence[tuple[Staged, Instance]], meanwhile: Callable[[], None]) -> None:
+    @contextmanager
+    def committing(self, files: Sequence[tuple[Staged, Instance]]) -> Iterator[None]:
         """Make staged files permanent: see `node.ports.InstanceStore`.
 
-        Files, the folders that hold their names, and whatever `meanwhile` writes are synced side by side: a
+        Files, the folders that hold their names, and whatever is done inside are synced side by side: a
         journaling file system answers them all with one flush, where one after the other would each wait for
         a flush of its own.
         """
-        changed: set[Path] = set()
-        placed: list[tuple[Path, Path]] = []
+        placed: list[Path] = []
+        syncs: list[Future[None]] = []
         try:
+            changed: set[Path] = set()
+            targets = []
             for staged, instance in files:
                 target = self.path(instance)
                 changed.update(_make_folders(target.parent, self.instances))
                 staged.path.replace(target)
-                placed.append((staged.path, target))
-            self._sync_all([target for _, target in placed], changed, meanwhile)
+                targets.append(target)
+                if target != staged.path:  # one that was left behind has its name already
+                    placed.append(target)
+            # The folders go with the first file, whose sync most often has written them along.
+            shares = [[*targets[:1], *changed], *([target] for target in targets[1:])]
+            syncs = [self._pool.submit(_sync_each, share) for share in shares]
+            try:
+                yield
+            finally:
+                wait(syncs)
+            for sync in syncs:
+                sync.result()
         except BaseException:
-            for origin, target in placed:
-                if origin != target:
-                    target.unlink(missing_ok=True)
+            for target in placed:
+                target.unlink(missing_ok=True)
             raise
-
-    def _sync_all(
-        self, files: Iterable[Path], folders: Iterable[Path], meanwhile: Callable[[], None]
-    ) -> None:
-        syncs = [
-            *(self._pool.submit(_sync, path) for path in files),
-            *(self._pool.submit(sync_folder, path) for path in folders),
-        ]
-        try:
-            meanwhile()
-        finally:
-            wait(syncs)
-        for sync in syncs:
-            sync.result()
 
     def quarantine(self, staged: Staged) -> str:
         """Put a staged file aside, durably, and return its name there."""
@@ -290,6 +288,11 @@ def _full_disk_told() -> Iterator[None]:
         if error.errno in _FULL:
             raise StorageFullError("the disk is full") from error
         raise
+
+
+def _sync_each(paths: Iterable[Path]) -> None:
+    for path in paths:
+        _sync(path)
 
 
 def _sync(path: Path, flags: int = os.O_RDONLY) -> None:

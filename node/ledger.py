@@ -1,34 +1,36 @@
 """The ledger at the door: many associations hand in instances, and share one sync and one transaction."""
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 from node.domain.assembly import Patience
 from node.domain.records import Arrival, Intake, QuarantineEntry, Staged
+from node.errors import TransientError
 from node.ports import Clock, InstanceStore, Store
 
 __all__ = ["CONFLICT", "Ledger"]
 
 _GROUP = 64
-_MOMENT_S = 0.002
 CONFLICT = "an instance with this UID and other bytes is already stored"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Entry:
     staged: Staged
     arrival: Arrival
-    outcome: "Future[Intake]" = field(default_factory=Future)
+    outcome: Intake | Exception | None = None
 
 
 class Ledger:
-    """Makes instances durable in groups, in one thread that does nothing else.
+    """Makes instances durable in groups.
 
-    An instance costs a sync of its file, of its folder and of the database. While one group is being synced
-    the next gathers, so several associations share the waits, and none is told "stored" too early.
+    An instance costs a sync of its file, of its folder and of the database. Whoever finds the ledger free
+    makes its own instance durable, and with it all that others have handed in; who comes meanwhile waits, and
+    the next group gathers. So several associations share the waits, one alone hands nothing from thread to
+    thread, and none is told "stored" too early.
 
     Parameters
     ----------
@@ -46,17 +48,14 @@ class Ledger:
         self._clock = clock
         self._patience = patience
         self._in_doubt: list[str] = []
-        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
-
-    def start(self) -> None:
-        """Begin to take entries."""
-        self._thread.start()
+        self._waiting: deque[_Entry] = deque()
+        self._turn = threading.Lock()
+        self._stopped = False
 
     def stop(self) -> None:
-        """Finish what was handed in, then end."""
-        self._queue.put(None)
-        self._thread.join()
+        """Finish what is being made durable, and take nothing more."""
+        with self._turn:
+            self._stopped = True
 
     def enter(self, staged: Staged, arrival: Arrival) -> Intake:
         """Make one instance durable; on return it is on disk and in the store, or known not to be.
@@ -64,91 +63,73 @@ class Ledger:
         Whatever disk or database raise is raised here, and then nothing was promised.
         """
         entry = _Entry(staged, arrival)
-        self._queue.put(entry)
-        return entry.outcome.result()
+        self._waiting.append(entry)
+        with self._turn:
+            # Unless whoever had the turn before has settled this one with its own.
+            while entry.outcome is None:
+                self._settle(self._gather())
+        if isinstance(entry.outcome, Exception):
+            raise entry.outcome
+        return entry.outcome
 
-    def _run(self) -> None:
-        group: list[_Entry] = []
-        while (first := self._queue.get()) is not None:
-            group, last = self._gather(first, expected=len(group))
-            self._settle(group)
-            if last:
-                return
-
-    def _gather(self, first: _Entry, expected: int) -> tuple[list[_Entry], bool]:
-        """Collect what is there, and wait a moment for as many as came the last time.
-
-        Each association has one instance under way. Those that were answered together come back nearly
-        together; one that is alone is not kept waiting for company.
-        """
-        group = [first]
-        while len(group) < _GROUP:
-            try:
-                entry = (
-                    self._queue.get(timeout=_MOMENT_S) if len(group) < expected else self._queue.get_nowait()
-                )
-            except queue.Empty:
-                return group, False
-            if entry is None:
-                return group, True
-            group.append(entry)
-        return group, False
+    def _gather(self) -> list[_Entry]:
+        """Take those that have waited longest."""
+        return [self._waiting.popleft() for _ in range(min(len(self._waiting), _GROUP))]
 
     def _settle(self, group: Sequence[_Entry]) -> None:
         try:
+            if self._stopped:
+                raise TransientError("the node is stopping")  # noqa: TRY301 - handled as any other fault
             outcomes = self._commit(group)
         except Exception as error:  # noqa: BLE001 - handed to the threads that wait for it, not swallowed
             for entry in group:
                 self._instance_store.discard(entry.staged)
-                entry.outcome.set_exception(error)
+                entry.outcome = error
         else:
             for entry, outcome in zip(group, outcomes, strict=True):
-                entry.outcome.set_result(outcome)
+                entry.outcome = outcome
 
-    def _commit(self, group: Sequence[_Entry]) -> list[Intake]:
+    def _commit(self, group: Sequence[_Entry]) -> tuple[Intake, ...]:
         if self._in_doubt:
             self._store.withdraw_arrivals(self._in_doubt)
             self._in_doubt = []
-        known = dict(self._store.known_digests([entry.arrival.instance.sop_uid for entry in group]))
-        outcomes = []
-        new = []
-        for entry in group:
-            instance = entry.arrival.instance
-            if instance.sop_uid not in known:
-                known[instance.sop_uid] = instance.sha256
-                new.append(entry)
-                outcomes.append(Intake.STORED)
-            elif known[instance.sop_uid] == instance.sha256:
+        outcomes = self._make_durable(group)
+        for entry, outcome in zip(group, outcomes, strict=True):
+            if outcome is Intake.DUPLICATE:
                 self._instance_store.discard(entry.staged)
-                outcomes.append(Intake.DUPLICATE)
-            else:
+            elif outcome is Intake.CONFLICT:
                 self._put_aside(entry)
-                outcomes.append(Intake.CONFLICT)
-        if new:
-            self._make_durable(new)
         return outcomes
 
-    def _make_durable(self, entries: Sequence[_Entry]) -> None:
+    def _make_durable(self, group: Sequence[_Entry]) -> tuple[Intake, ...]:
         """Sync files, names and rows, all at once; on return everything survives a power cut.
 
         Should the power fail before, any of them may be there without the others: `reconcile` holds the files
         of the last group against their digests.
         """
-        arrivals = [entry.arrival for entry in entries]
+        sop_uids: list[str] = []
+        with ExitStack() as syncs:
 
-        def enter_rows() -> None:
-            self._store.record_arrivals(arrivals, self._clock.now(), self._patience)
+            def place(outcomes: Sequence[Intake]) -> None:
+                new = [
+                    (entry.staged, entry.arrival.instance)
+                    for entry, outcome in zip(group, outcomes, strict=True)
+                    if outcome is Intake.STORED
+                ]
+                sop_uids.extend(instance.sop_uid for _, instance in new)
+                # Its end waits for the syncs, after the rows are committed: the two go on side by side.
+                syncs.enter_context(self._instance_store.committing(new))
 
-        sop_uids = [arrival.instance.sop_uid for arrival in arrivals]
-        try:
-            self._instance_store.commit(
-                [(entry.staged, entry.arrival.instance) for entry in entries], enter_rows
-            )
-        except BaseException:
-            # The rows may be there or not: a database can fail after it wrote. Before anything else is
-            # entered they are taken back, so that no sender is told of a duplicate without a file.
-            self._in_doubt = sop_uids
-            raise
+            arrivals = [entry.arrival for entry in group]
+            try:
+                outcomes = self._store.record_arrivals(arrivals, self._clock.now(), self._patience, place)
+                syncs.close()
+            except BaseException:
+                # The rows may be there or not: a database can fail after it wrote. Before anything else is
+                # entered they are taken back, so that no sender is told of a duplicate without a file.
+                self._in_doubt = sop_uids
+                raise
+        return outcomes
 
     def _put_aside(self, entry: _Entry) -> None:
         name = self._instance_store.quarantine(entry.staged)

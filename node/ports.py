@@ -1,6 +1,7 @@
 """What the sweeps ask of the world; the concrete classes are named only in `node.app`."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from node.domain.records import (
     DeliveryBatch,
     HistoryEntry,
     Instance,
+    Intake,
     NewResult,
     QuarantineEntry,
     Result,
@@ -96,11 +98,11 @@ class InstanceStore(Protocol):
         """Begin a temporary file; `StorageFullError` when the disk is too full to promise it."""
         ...
 
-    def commit(self, files: Sequence[tuple[Staged, Instance]], meanwhile: Callable[[], None]) -> None:
-        """Make staged files permanent under their instances; on return they survive a power cut.
+    def committing(self, files: Sequence[tuple[Staged, Instance]]) -> AbstractContextManager[None]:
+        """Make staged files permanent under their instances; at its end they survive a power cut.
 
-        What is to be done `meanwhile` is called once the files have their names and while they are synced. If
-        it or a sync fails, the files are removed.
+        What is done inside is done once the files have their names and while they are synced. If it or a sync
+        fails, the files are removed.
         """
         ...
 
@@ -180,14 +182,17 @@ class Transfers(Protocol):
 class Store(Outbox, Transfers, Protocol):
     """Keeps the truth about studies; every method is one transaction."""
 
-    def known_digests(self, sop_uids: Iterable[str]) -> Mapping[str, str]:
-        """Return the SHA-256 of those instances that are stored already."""
-        ...
+    def record_arrivals(
+        self,
+        arrivals: Sequence[Arrival],
+        now: datetime,
+        patience: Patience,
+        place: Callable[[Sequence[Intake]], None],
+    ) -> tuple[Intake, ...]:
+        """Note those of a group of instances that are new, and open their studies again where they matter.
 
-    def record_arrivals(self, arrivals: Sequence[Arrival], now: datetime, patience: Patience) -> None:
-        """Note a group of new instances, and open their studies again where they matter.
-
-        Their files may still be on their way to disk; those of every earlier group are there.
+        What became of each is told to `place` before the transaction is committed, so that the files have
+        their names first. They may still be on their way to disk; those of every earlier group are there.
         """
         ...
 

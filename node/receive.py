@@ -229,13 +229,15 @@ class Listener:
         return SUCCESS
 
     def _keep(self, event: evt.Event, calling_ae: str, host: str) -> None:
-        staged = event.request._dataset_file.finish()  # noqa: SLF001 - where `StreamingDimse` puts it
+        incoming = event.request._dataset_file  # noqa: SLF001 - where `StreamingDimse` puts it
+        staged = incoming.finish()
         if spent := self._gate.charge(event.assoc, staged.size):
             self._instance_store.discard(staged)
             raise InstanceRejectedError(OUT_OF_RESOURCES, spent)
         transfer_syntax = str(event.context.transfer_syntax)
         try:
-            identity = _identify(staged, transfer_syntax, event)
+            identity = _identify(staged, incoming.head, transfer_syntax)
+            _hold_against(identity, event)
         except InstanceRejectedError as error:
             requested = str(event.request.AffectedSOPInstanceUID)
             self._put_aside(staged, requested, error.reason, calling_ae, host)
@@ -272,13 +274,20 @@ def _who(event: evt.Event) -> dict[str, str]:
     return {"ae_title": clean_ae_title(title), "host": event.assoc.requestor.address}
 
 
-def _identify(staged: Staged, transfer_syntax: str, event: evt.Event) -> Identity:
-    """Read who the object says it is, and hold it against what the request said."""
+def _identify(staged: Staged, head: bytes, transfer_syntax: str) -> Identity:
+    """Read who the object says it is, from its first bytes, or from more of them where those do not do."""
     try:
-        identity = read_identity(read_head(staged.path, HEADER_BYTES), transfer_syntax)
+        return read_identity(head, transfer_syntax)
+    except UnreadableHeaderError:
+        pass
+    try:
+        return read_identity(read_head(staged.path, HEADER_BYTES), transfer_syntax)
     except UnreadableHeaderError as error:
         raise InstanceRejectedError(CANNOT_UNDERSTAND, str(error)) from error
+
+
+def _hold_against(identity: Identity, event: evt.Event) -> None:
+    """Refuse an object that is not the one its request names."""
     said = (str(event.request.AffectedSOPClassUID), str(event.request.AffectedSOPInstanceUID))
     if said != (identity.sop_class_uid, identity.sop_instance_uid):
         raise InstanceRejectedError(DOES_NOT_MATCH, "the request names another object than the dataset")
-    return identity

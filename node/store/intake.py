@@ -4,13 +4,14 @@ Statements are built once, here: building them costs more than running them, and
 that counts, since every image that comes in passes it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
 from node.domain.assembly import Patience
-from node.domain.records import Arrival, Instance, QuarantineEntry
+from node.domain.records import Arrival, Instance, Intake, QuarantineEntry
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.rows import instance_of, instance_row, quarantine_of, quarantine_row
@@ -23,13 +24,19 @@ _THESE = t.instances.c.sop_uid.in_(bindparam("these", expanding=True))
 _KNOWN = select(t.instances.c.sop_uid, t.instances.c.sha256).where(_THESE)
 _LAST_GROUP = select(func.max(t.instances.c.arrival_group))
 _WITHDRAW = delete(t.instances).where(_THESE)
-_NEW_INSTANCES = insert(t.instances)
 _NEW_STUDY = insert(t.studies)
 _NEW_STEP = insert(t.history)
 _MORE_CAME = (
     update(t.studies)
     .where(t.studies.c.study_uid == bindparam("study"))
-    .values({name: bindparam(name) for name in ("last_arrival", "deadline", "wait_until", "revision")})
+    .values({name: bindparam(name) for name in ("last_arrival", "deadline", "wait_until")})
+    .values(revision=t.studies.c.revision + bindparam("count"))
+)
+_MORE_OF_THE_SAME = (
+    update(t.studies)
+    .where(t.studies.c.study_uid == bindparam("study"), t.studies.c.state == StudyState.RECEIVING)
+    .values({name: bindparam(name) for name in ("last_arrival", "deadline")})
+    .values(revision=t.studies.c.revision + bindparam("count"))
 )
 
 
@@ -44,29 +51,49 @@ class SqlIntake:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._new_instance = t.insert_if_new(engine, t.instances)
+        self._new_transfer = t.insert_if_new(engine, t.transfers)
         self._group: int | None = None
 
     def known_digests(self, sop_uids: Iterable[str]) -> dict[str, str]:
-        """See `node.ports.Store`."""
+        """Return the SHA-256 of those instances that are stored."""
         with t.reading(self._engine) as connection:
             found = connection.execute(_KNOWN, {"these": list(sop_uids)})
             return {row.sop_uid: row.sha256 for row in found}
 
-    def record_arrivals(self, arrivals: Sequence[Arrival], now: datetime, patience: Patience) -> None:
+    def record_arrivals(
+        self,
+        arrivals: Sequence[Arrival],
+        now: datetime,
+        patience: Patience,
+        place: Callable[[Sequence[Intake]], None] = lambda _outcomes: None,
+    ) -> tuple[Intake, ...]:
         """See `node.ports.Store`."""
         with t.writing(self._engine) as connection:
             if self._group is None:
                 self._group = connection.execute(_LAST_GROUP).scalar() or 0
             # Counted on even where this transaction fails: what it may have left behind is withdrawn.
             self._group += 1
-            rows = [instance_row(arrival, now, self._group) for arrival in arrivals]
-            connection.execute(_NEW_INSTANCES, rows)
-            note_transfers(connection, arrivals)
-            for study_uid in dict.fromkeys(arrival.instance.study_uid for arrival in arrivals):
-                count = sum(
-                    arrival.matters for arrival in arrivals if arrival.instance.study_uid == study_uid
-                )
-                _note_arrivals(connection, study_uid, count, now, patience)
+            outcomes = tuple(self._enter(connection, arrival, now, self._group) for arrival in arrivals)
+            new = [
+                arrival for arrival, outcome in zip(arrivals, outcomes, strict=True)
+                if outcome is Intake.STORED
+            ]  # fmt: skip
+            if new:
+                place(outcomes)
+                note_transfers(connection, self._new_transfer, new)
+                matter = Counter({arrival.instance.study_uid: 0 for arrival in new})
+                matter.update(arrival.instance.study_uid for arrival in new if arrival.matters)
+                for study_uid, count in matter.items():
+                    _note_arrivals(connection, study_uid, count, now, patience)
+        return outcomes
+
+    def _enter(self, connection: Connection, arrival: Arrival, now: datetime, group: int) -> Intake:
+        instance = arrival.instance
+        if connection.execute(self._new_instance, instance_row(arrival, now, group)).rowcount:
+            return Intake.STORED
+        sha256 = connection.execute(_KNOWN, {"these": [instance.sop_uid]}).one().sha256
+        return Intake.DUPLICATE if sha256 == instance.sha256 else Intake.CONFLICT
 
     def withdraw_arrivals(self, sop_uids: Iterable[str]) -> None:
         """See `node.ports.Store`."""
@@ -106,30 +133,23 @@ def _note_arrivals(
     connection: Connection, study_uid: str, count: int, now: datetime, patience: Patience
 ) -> None:
     """Open the study of new instances; those that do not count only found it."""
+    came = {"study": study_uid, "last_arrival": now, "count": count}
+    quiet_at = now + patience.quiet
+    # All but the first of a study end here, with nothing read.
+    if connection.execute(_MORE_OF_THE_SAME, came | {"deadline": quiet_at}).rowcount:
+        return
     study = find(connection, study_uid)
     if study is None:
         _found(connection, study_uid, count, now, patience)
         return
-    wait_until = study.wait_until
-    if count and study.state is StudyState.DELIVERING:
+    if not count:
+        connection.execute(_MORE_CAME, came | {"deadline": study.deadline, "wait_until": study.wait_until})
+        return
+    if study.state is StudyState.DELIVERING:
         withdraw(connection, study_uid, "more images came before it was sent", now)
-    if count and study.state is not StudyState.RECEIVING:
-        study = move(
-            connection, study, StudyEvent.ARRIVED, now, reason=f"more images came while it was {study.state}"
-        )
-        # The wait for the other sequence begins anew: the latecomer may itself be one of a pair.
-        wait_until = now + patience.wait
-    deadline = now + patience.quiet if study.state is StudyState.RECEIVING else study.deadline
-    connection.execute(
-        _MORE_CAME,
-        {
-            "study": study_uid,
-            "last_arrival": now,
-            "deadline": deadline,
-            "wait_until": wait_until,
-            "revision": study.revision + count,
-        },
-    )
+    move(connection, study, StudyEvent.ARRIVED, now, reason=f"more images came while it was {study.state}")
+    # The wait for the other sequence begins anew: the latecomer may itself be one of a pair.
+    connection.execute(_MORE_CAME, came | {"deadline": quiet_at, "wait_until": now + patience.wait})
 
 
 def _found(connection: Connection, study_uid: str, count: int, now: datetime, patience: Patience) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Engine,
     ForeignKey,
     Index,
+    Insert,
     Integer,
     MetaData,
     String,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     create_engine,
     event,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError
 
 from node.errors import PermanentError
@@ -32,6 +34,7 @@ from node.errors import PermanentError
 __all__ = [
     "deliveries",
     "history",
+    "insert_if_new",
     "instances",
     "metadata",
     "open_engine",
@@ -223,6 +226,13 @@ def open_engine(url: str) -> Engine:
             connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def insert_if_new(engine: Engine, table: Table) -> Insert:
+    """Return the statement that adds a row unless its key is there already; its row count tells which."""
+    if engine.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 @contextmanager

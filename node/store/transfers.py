@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Insert, and_, delete, select, update
 
 from node.domain.records import Arrival, Transfer
 from node.domain.study import StudyEvent, StudyState
@@ -13,23 +13,28 @@ from node.store.steps import find, move
 __all__ = ["SqlTransfers", "note_transfers"]
 
 _NAMES = ("association", "series_uid", "study_uid")
-_BROUGHT = select(*(t.transfers.c[name] for name in _NAMES)).where(
-    t.transfers.c.association.in_(bindparam("associations", expanding=True))
-)
 _AGAIN = "a series that was cut off was sent again"
 
 
-def note_transfers(connection: Connection, arrivals: Sequence[Arrival]) -> None:
-    """Note the associations of new instances, in the transaction that notes the instances."""
+def note_transfers(connection: Connection, insert: Insert, arrivals: Sequence[Arrival]) -> None:
+    """Note the associations of new instances, in the transaction that notes the instances.
+
+    Parameters
+    ----------
+    connection : Connection
+        In that transaction.
+    insert : Insert
+        Adds a row of `node.store.tables.transfers` that is new.
+    arrivals : sequence of Arrival
+        The new instances.
+    """
     keys = {
         (arrival.association, arrival.instance.series_uid, arrival.instance.study_uid)
         for arrival in arrivals
         if arrival.association
     }
-    there = connection.execute(_BROUGHT, {"associations": sorted({association for association, *_ in keys})})
-    new = sorted(keys - {tuple(row) for row in there})
-    if new:
-        connection.execute(insert(t.transfers), [dict(zip(_NAMES, key, strict=True)) for key in new])
+    for key in sorted(keys):
+        connection.execute(insert, dict(zip(_NAMES, key, strict=True)))
 
 
 class SqlTransfers:

@@ -24,7 +24,8 @@ def stage(store: DiskInstanceStore, *parts: bytes) -> Staged:
 
 
 def commit(store: DiskInstanceStore, staged: Staged, instance: Instance) -> None:
-    store.commit([(staged, instance)], lambda: None)
+    with store.committing([(staged, instance)]):
+        pass
 
 
 @pytest.fixture
@@ -90,11 +91,15 @@ def test_a_commit_that_fails_leaves_no_file(
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, "no luck")
 
+    def pass_by() -> None:
+        pass
+
+    meanwhile = fail if broken == "meanwhile" else pass_by
     staged = stage(store, b"ab")
     if broken == "sync":
         monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="no luck"):
-        store.commit([(staged, instance())], fail if broken == "meanwhile" else lambda: None)
+    with pytest.raises(OSError, match="no luck"), store.committing([(staged, instance())]):
+        meanwhile()
     assert not list(store.files())
 
 

@@ -2,7 +2,7 @@
 
 # ruff: noqa: D102 - a door takes what is staged
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -26,14 +26,21 @@ class Shaky(SqlStore):
     breaks_after_writing = False
     slow: threading.Event | None = None
 
-    def record_arrivals(self, arrivals: Sequence[Arrival], now: datetime, patience: Patience) -> None:
+    def record_arrivals(
+        self,
+        arrivals: Sequence[Arrival],
+        now: datetime,
+        patience: Patience,
+        place: Callable[[Sequence[Intake]], None] = lambda _outcomes: None,
+    ) -> tuple[Intake, ...]:
         """Record, slowly or without an answer."""
         if self.slow is not None:
             self.slow.wait(10)
         self.groups += 1
-        super().record_arrivals(arrivals, now, patience)
+        outcomes = super().record_arrivals(arrivals, now, patience, place)
         if self.breaks_after_writing:
             raise ConnectionError("no answer")
+        return outcomes
 
 
 class Door:
@@ -43,7 +50,6 @@ class Door:
         self.files = DiskInstanceStore(folder)
         self.rows = Shaky(f"sqlite:///{folder / 'store.db'}")
         self.ledger = Ledger(self.rows, self.files, SystemClock(), PATIENCE)
-        self.ledger.start()
 
     def stage(self, number: int) -> tuple[Staged, Arrival]:
         growing = self.files.stage(file_header("1.2", f"1.2.{number}", "1.2.840.10008.1.2.1"))
@@ -77,7 +83,7 @@ def test_those_that_wait_together_share_one_transaction(door: Door) -> None:
     ]
     for thread in threads:
         thread.start()
-    while door.ledger._queue.qsize() < 8:  # one is being written, slowly; the others have gathered
+    while len(door.ledger._waiting) < 8:  # one is being written, slowly; the others have gathered
         threading.Event().wait(0.01)
     door.rows.slow.set()
     for thread in threads:
