@@ -11,6 +11,7 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.dimse_primitives import C_STORE, DIMSEPrimitive
 from pynetdicom.dsutils import create_file_meta
 from pynetdicom.pdu_primitives import P_DATA
 
@@ -18,13 +19,16 @@ from node.domain.records import Staged
 from node.errors import InstanceRejectedError
 from node.ports import Staging
 
-__all__ = ["Incoming", "StreamingDimse", "file_header"]
+__all__ = ["Incoming", "StreamingDimse", "file_header", "store_answer"]
 
 _OUT_OF_RESOURCES = 0xA700
 _C_STORE_REQUEST = 0x0001
 _GROUP_LENGTH, _INSTANCE_UID = (0x0002, 0x0000), (0x0002, 0x0003)
 _SHORT = Struct("<HH2sH")
 """Tag, VR and length of an element with a short length."""
+_COMMAND = Struct("<HHI")
+"""Tag and length of an element of a command set."""
+_LAST_FRAGMENT_OF_COMMAND = b"\x03"
 _LONGEST_UID = 64
 _MOST_IN_MEMORY = 1024 * 1024
 
@@ -147,6 +151,25 @@ class StreamingDimse(DIMSEServiceProvider):  # type: ignore[misc]  # pynetdicom 
             self.message = message
         super().receive_primitive(primitive)
 
+    def send_msg(self, primitive: DIMSEPrimitive, context_id: int) -> None:
+        """Send a message; the answer to a C-STORE request, which is the same but for three values, at once.
+
+        pynetdicom makes a dataset of each answer and encodes that, twice for its length; it took a seventh of
+        the time that an image took.
+        """
+        if not isinstance(primitive, C_STORE) or primitive.MessageIDBeingRespondedTo is None:
+            super().send_msg(primitive, context_id)
+            return
+        answer = P_DATA()
+        command = _LAST_FRAGMENT_OF_COMMAND + store_answer(
+            str(primitive.AffectedSOPClassUID),
+            str(primitive.AffectedSOPInstanceUID),
+            primitive.MessageIDBeingRespondedTo,
+            primitive.Status,
+        )
+        answer.presentation_data_value_list.append([context_id, command])
+        self.dul.send_pdu(answer)
+
     def abandon(self) -> None:
         """Drop what an association that ended had sent the half of."""
         if self.message is not None:
@@ -170,18 +193,42 @@ def _memory_of(message: DIMSEMessage) -> BytesIO | None:
     return None if message.command_set.get("CommandField") == _C_STORE_REQUEST else memory
 
 
+def store_answer(sop_class_uid: str, sop_instance_uid: str, message_id: int, status: int) -> bytes:
+    """Return the command set of a C-STORE-RSP, in implicit VR little endian.
+
+    References
+    ----------
+    DICOM PS3.7 9.3.1.2, C-STORE-RSP; E.1, Command Dictionary.
+    """
+    elements = b"".join(
+        _COMMAND.pack(0x0000, element, len(value)) + value
+        for element, value in (
+            (0x0002, _padded(sop_class_uid)),
+            (0x0100, b"\x01\x80"),
+            (0x0120, message_id.to_bytes(2, "little")),
+            (0x0800, b"\x01\x01"),
+            (0x0900, status.to_bytes(2, "little")),
+            (0x1000, _padded(sop_instance_uid)),
+        )
+    )
+    return _COMMAND.pack(0x0000, 0x0000, 4) + len(elements).to_bytes(4, "little") + elements
+
+
+def _padded(uid: str) -> bytes:
+    """Encode a UID; what none can be is cut or replaced, since such an object is turned away in any case."""
+    value = uid.encode("ascii", errors="replace")[:_LONGEST_UID]
+    return value + b"\0" * (len(value) % 2)
+
+
 def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str) -> bytes:
     """Return the file meta information of a Part 10 file, which follows its preamble and "DICM".
-
-    What no UID can be is cut or replaced: such an object is turned away in any case.
 
     References
     ----------
     DICOM PS3.10 7.1, DICOM File Meta Information.
     """
     before, after = _around_instance_uid(sop_class_uid, transfer_syntax)
-    value = sop_instance_uid.encode("ascii", errors="replace")[:_LONGEST_UID]
-    value += b"\0" * (len(value) % 2)
+    value = _padded(sop_instance_uid)
     element = _SHORT.pack(*_INSTANCE_UID, b"UI", len(value)) + value
     length = len(before) + len(element) + len(after)
     return _SHORT.pack(*_GROUP_LENGTH, b"UL", 4) + length.to_bytes(4, "little") + before + element + after

@@ -61,7 +61,8 @@ class StagedFile:
         self._check_space = check_space
         self._size = 0
         self._hasher = sha256()
-        self._file = path.open("xb")
+        # Unbuffered: fragments come in tens of kilobytes, and go to the system as they are.
+        self._file = path.open("xb", buffering=0)
         try:
             self._put(b"\0" * _PREAMBLE_BYTES + _MAGIC + header)
         except BaseException:
@@ -85,11 +86,12 @@ class StagedFile:
 
     def finish(self) -> Staged:
         """Close the file, whole."""
+        digest = self._hasher.hexdigest()
         self._file.seek(0)
-        self._put(_certificate(self._hasher.hexdigest(), self._size))
+        self._put(_certificate(digest, self._size))
         with _full_disk_told():
             self._file.close()
-        return Staged(self._path, self._size, self._hasher.hexdigest())
+        return Staged(self._path, self._size, digest)
 
     def discard(self) -> None:
         """Close and remove the file."""
@@ -98,8 +100,10 @@ class StagedFile:
         self._path.unlink(missing_ok=True)
 
     def _put(self, part: bytes) -> None:
+        left = memoryview(part)
         with _full_disk_told():
-            self._file.write(part)
+            while left:
+                left = left[self._file.write(left) :]
 
 
 class DiskInstanceStore:
@@ -310,5 +314,6 @@ def _make_folders(folder: Path, root: Path) -> list[Path]:
     while missing != root and not missing.exists():
         changed.append(missing.parent)
         missing = missing.parent
-    folder.mkdir(parents=True, exist_ok=True)
+    if missing != folder:
+        folder.mkdir(parents=True, exist_ok=True)
     return changed

@@ -16,7 +16,6 @@ from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.rows import instance_of, instance_row, quarantine_of, quarantine_row
 from node.store.steps import find, move, withdraw
-from node.store.transfers import note_transfers
 
 __all__ = ["SqlIntake"]
 
@@ -24,6 +23,9 @@ _THESE = t.instances.c.sop_uid.in_(bindparam("these", expanding=True))
 _KNOWN = select(t.instances.c.sop_uid, t.instances.c.sha256).where(_THESE)
 _LAST_GROUP = select(func.max(t.instances.c.arrival_group))
 _WITHDRAW = delete(t.instances).where(_THESE)
+_Transfer = tuple[str, str, str]
+_NOTED = 4096
+"""More associations and series than are ever open at once."""
 _NEW_STUDY = insert(t.studies)
 _NEW_STEP = insert(t.history)
 _MORE_CAME = (
@@ -51,8 +53,11 @@ class SqlIntake:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._new_instance = t.insert_if_new(engine, t.instances)
-        self._new_transfer = t.insert_if_new(engine, t.transfers)
+        self._new_instance = t.Prepared(engine, t.insert_if_new(engine, t.instances))
+        self._new_transfer = t.Prepared(engine, t.insert_if_new(engine, t.transfers))
+        self._more_of_the_same = t.Prepared(engine, _MORE_OF_THE_SAME)
+        # What is in the table already, so that nothing need be asked for each image of a series.
+        self._noted: set[_Transfer] = set()
         self._group: int | None = None
 
     def known_digests(self, sop_uids: Iterable[str]) -> dict[str, str]:
@@ -69,6 +74,7 @@ class SqlIntake:
         place: Callable[[Sequence[Intake]], None] = lambda _outcomes: None,
     ) -> tuple[Intake, ...]:
         """See `node.ports.Store`."""
+        noted: set[_Transfer] = set()
         with t.writing(self._engine) as connection:
             if self._group is None:
                 self._group = connection.execute(_LAST_GROUP).scalar() or 0
@@ -81,19 +87,60 @@ class SqlIntake:
             ]  # fmt: skip
             if new:
                 place(outcomes)
-                note_transfers(connection, self._new_transfer, new)
+                noted = self._note_transfers(connection, new)
                 matter = Counter({arrival.instance.study_uid: 0 for arrival in new})
                 matter.update(arrival.instance.study_uid for arrival in new if arrival.matters)
                 for study_uid, count in matter.items():
-                    _note_arrivals(connection, study_uid, count, now, patience)
+                    self._note_arrivals(connection, study_uid, count, now, patience)
+        self._noted = noted if len(self._noted) > _NOTED else self._noted | noted
         return outcomes
 
     def _enter(self, connection: Connection, arrival: Arrival, now: datetime, group: int) -> Intake:
         instance = arrival.instance
-        if connection.execute(self._new_instance, instance_row(arrival, now, group)).rowcount:
+        if self._new_instance.run(connection, instance_row(arrival, now, group)):
             return Intake.STORED
         sha256 = connection.execute(_KNOWN, {"these": [instance.sop_uid]}).one().sha256
         return Intake.DUPLICATE if sha256 == instance.sha256 else Intake.CONFLICT
+
+    def _note_transfers(self, connection: Connection, arrivals: Iterable[Arrival]) -> set[_Transfer]:
+        """Note the associations of new instances, as far as that is news; return what was noted."""
+        keys = {
+            (arrival.association, arrival.instance.series_uid, arrival.instance.study_uid)
+            for arrival in arrivals
+            if arrival.association
+        }
+        for association, series_uid, study_uid in keys - self._noted:
+            row = {"association": association, "series_uid": series_uid, "study_uid": study_uid}
+            self._new_transfer.run(connection, row | {"cut_off_at": None})
+        return keys
+
+    def _note_arrivals(
+        self, connection: Connection, study_uid: str, count: int, now: datetime, patience: Patience
+    ) -> None:
+        """Open the study of new instances; those that do not count only found it."""
+        quiet_at = now + patience.quiet
+        # All but the first of a study end here, with nothing read.
+        more = {"study": study_uid, "count": count}
+        times = {"last_arrival": now.timestamp(), "deadline": quiet_at.timestamp()}
+        if self._more_of_the_same.run(connection, more | times):
+            return
+        study = find(connection, study_uid)
+        if study is None:
+            _found(connection, study_uid, count, now, patience)
+            return
+        came = more | {"last_arrival": now}
+        if not count:
+            connection.execute(
+                _MORE_CAME, came | {"deadline": study.deadline, "wait_until": study.wait_until}
+            )
+            return
+        if study.state is StudyState.DELIVERING:
+            withdraw(connection, study_uid, "more images came before it was sent", now)
+        move(
+            connection, study, StudyEvent.ARRIVED, now, reason=f"more images came while it was {study.state}"
+        )
+        # The wait for the other sequence begins anew: the latecomer may itself be one of a pair.
+        connection.execute(_MORE_CAME, came | {"deadline": quiet_at, "wait_until": now + patience.wait})
 
     def withdraw_arrivals(self, sop_uids: Iterable[str]) -> None:
         """See `node.ports.Store`."""
@@ -127,29 +174,6 @@ class SqlIntake:
         latest = select(t.quarantine).order_by(t.quarantine.c.at.desc()).limit(limit)
         with t.reading(self._engine) as connection:
             return tuple(quarantine_of(row) for row in connection.execute(latest))
-
-
-def _note_arrivals(
-    connection: Connection, study_uid: str, count: int, now: datetime, patience: Patience
-) -> None:
-    """Open the study of new instances; those that do not count only found it."""
-    came = {"study": study_uid, "last_arrival": now, "count": count}
-    quiet_at = now + patience.quiet
-    # All but the first of a study end here, with nothing read.
-    if connection.execute(_MORE_OF_THE_SAME, came | {"deadline": quiet_at}).rowcount:
-        return
-    study = find(connection, study_uid)
-    if study is None:
-        _found(connection, study_uid, count, now, patience)
-        return
-    if not count:
-        connection.execute(_MORE_CAME, came | {"deadline": study.deadline, "wait_until": study.wait_until})
-        return
-    if study.state is StudyState.DELIVERING:
-        withdraw(connection, study_uid, "more images came before it was sent", now)
-    move(connection, study, StudyEvent.ARRIVED, now, reason=f"more images came while it was {study.state}")
-    # The wait for the other sequence begins anew: the latecomer may itself be one of a pair.
-    connection.execute(_MORE_CAME, came | {"deadline": quiet_at, "wait_until": now + patience.wait})
 
 
 def _found(connection: Connection, study_uid: str, count: int, now: datetime, patience: Patience) -> None:

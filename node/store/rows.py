@@ -28,11 +28,11 @@ _QUARANTINE_FIELDS = tuple(field.name for field in fields(QuarantineEntry))
 
 
 def instance_row(arrival: Arrival, now: datetime, group: int) -> dict[str, Any]:
-    """Row of an instance that arrived."""
+    """Row of an instance that arrived, as the driver takes it."""
     row = {name: getattr(arrival.instance, name) for name in _INSTANCE_FIELDS}
     return (
         row
-        | {"calling_ae": arrival.calling_ae, "host": arrival.host, "received_at": now}
+        | {"calling_ae": arrival.calling_ae, "host": arrival.host, "received_at": now.timestamp()}
         | {"arrival_group": group}
     )
 

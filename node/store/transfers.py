@@ -1,40 +1,18 @@
 """Which associations brought which series, and which of them were cut off."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, Insert, and_, delete, select, update
+from sqlalchemy import Connection, Engine, and_, delete, select, update
 
-from node.domain.records import Arrival, Transfer
+from node.domain.records import Transfer
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.steps import find, move
 
-__all__ = ["SqlTransfers", "note_transfers"]
+__all__ = ["SqlTransfers"]
 
-_NAMES = ("association", "series_uid", "study_uid")
 _AGAIN = "a series that was cut off was sent again"
-
-
-def note_transfers(connection: Connection, insert: Insert, arrivals: Sequence[Arrival]) -> None:
-    """Note the associations of new instances, in the transaction that notes the instances.
-
-    Parameters
-    ----------
-    connection : Connection
-        In that transaction.
-    insert : Insert
-        Adds a row of `node.store.tables.transfers` that is new.
-    arrivals : sequence of Arrival
-        The new instances.
-    """
-    keys = {
-        (arrival.association, arrival.instance.series_uid, arrival.instance.study_uid)
-        for arrival in arrivals
-        if arrival.association
-    }
-    for key in sorted(keys):
-        connection.execute(insert, dict(zip(_NAMES, key, strict=True)))
 
 
 class SqlTransfers:

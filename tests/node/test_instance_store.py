@@ -110,7 +110,7 @@ def test_a_disk_that_fills_up_while_writing_is_told(
         def write(self, _part: object) -> int:
             raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(Path, "open", lambda self, mode: FullFile(self, mode.replace("b", "")))
+    monkeypatch.setattr(Path, "open", lambda self, mode, **_: FullFile(self, mode.replace("b", "")))
     with pytest.raises(StorageFullError):
         store.stage(b"")
     assert not list(store.incoming.iterdir())
