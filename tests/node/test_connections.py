@@ -24,6 +24,7 @@ from tests.node.wire import (
     LAST,
     P_DATA,
     associate,
+    echo_request,
     fragment,
     pdu,
     request_association,
@@ -146,19 +147,27 @@ def test_an_object_just_over_the_limit_is_answered(strict_node: Node, study: str
     assert send(strict_node.port, dataset) == [0xA700]
 
 
-def test_requests_that_wait_for_no_answer_are_cut_off(
-    strict_node: Node, study: str, written: StringIO
-) -> None:
-    payload = encode(slice_of(1, study=study), ImplicitVRLittleEndian)
-    instance = f"{study}.1.1".encode()
-    one = pdu(P_DATA, fragment(1, store_request(instance), control=COMMAND | LAST)) + pdu(
-        P_DATA, fragment(1, payload)
-    )
+def test_requests_that_wait_for_no_answer_are_cut_off(strict_node: Node, written: StringIO) -> None:
+    one = pdu(P_DATA, fragment(1, echo_request(), control=COMMAND | LAST))
     with wire_to(strict_node.port) as wire, suppress(OSError):
         request_association(wire)
-        for _ in range(200):
-            wire.send(one)
+        for _ in range(500):
+            wire.send(one * 100)
     wait_until(lambda: "without waiting for answers" in written.getvalue())
+
+
+def test_objects_that_wait_for_no_answer_wait_in_the_network(strict_node: Node, study: str) -> None:
+    """No asynchronous window is negotiated; the next object is read once this one has its answer."""
+    with wire_to(strict_node.port) as wire:
+        request_association(wire)
+        for number in range(1, 6):
+            payload = encode(slice_of(number, study=study), ImplicitVRLittleEndian)
+            request = store_request(f"{study}.1.{number}".encode())
+            wire.send(
+                pdu(P_DATA, fragment(1, request, control=COMMAND | LAST)), pdu(P_DATA, fragment(1, payload))
+            )
+        assert [wire.status() for _ in range(5)] == [0] * 5
+    assert len(strict_node.store.instances(study)) == 5
 
 
 def test_a_source_has_its_own_limit_of_associations(tmp_path: Path, study: str) -> None:

@@ -13,11 +13,13 @@ from pynetdicom.pdu_primitives import (
     ImplementationClassUIDNotification,
     MaximumLengthNotification,
 )
+from pynetdicom.sop_class import Verification
 
 __all__ = [
     "Wire",
     "associate",
     "command",
+    "echo_request",
     "element",
     "fragment",
     "pdu",
@@ -62,6 +64,18 @@ def store_request(instance: bytes, *, sop_class: str = MRImageStorage, field: in
             element(0x0700, pack("<H", 0)),
             element(0x0800, pack("<H", 1)),
             element(0x1000, instance),
+        ]
+    )
+
+
+def echo_request() -> bytes:
+    """Make the command of a C-ECHO request, which has no dataset."""
+    return command(
+        [
+            element(0x0002, Verification.encode()),
+            element(0x0100, pack("<H", 0x0030)),
+            element(0x0110, pack("<H", 1)),
+            element(0x0800, pack("<H", 0x0101)),
         ]
     )
 
