@@ -11,6 +11,7 @@ import sklearn
 import skops.io
 from sklearn.tree import DecisionTreeClassifier
 
+import analysis
 from analysis.errors import ModelRejectedError
 from analysis.learning.learn import KINDS
 from analysis.learning.train import train
@@ -140,6 +141,15 @@ def test_the_card_says_first_that_data_were_simulated(bundle: Path) -> None:
     lines = (bundle / "card.md").read_text().splitlines()
     assert "simulated data" in lines[2]
     assert "not for clinical use" in lines[2].lower()
+
+
+def test_the_shipped_model_is_simulated_and_no_better_than_is_plausible() -> None:
+    """An AUC of 0.70 to 0.86 is plausible of images; above 0.9 the simulation would leak density."""
+    model = load(Path(analysis.__file__).parent / "models" / "demonstration", FeatureSettings())
+    assert model.identity.simulated
+    assert len(model.classifiers) == 4
+    for classifier in model.classifiers.values():
+        assert 0.70 < classifier.performance.values["AUC"] < 0.86
 
 
 def test_another_scikit_learn_is_no_fault_while_it_answers_the_same(
