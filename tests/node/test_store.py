@@ -551,4 +551,4 @@ def test_postgresql_against_the_model(postgres: Postgres) -> None:
             del folder
             return postgres.new_database()
 
-    run_state_machine_as_test(OnPostgres, settings=settings(max_examples=10, stateful_step_count=20))
+    run_state_machine_as_test(OnPostgres, settings=settings(max_examples=25, stateful_step_count=30))
