@@ -214,7 +214,7 @@ class InterruptedSender(Sender):
             self.studies.append(study)
             while not self.stopping.wait(0.03):
                 found = self.store.study(study)
-                if found is not None and found.state is state:
+                if found is not None and found.state in {state, *ENDED}:
                     break
             self.send_at_last(slices)
 
