@@ -15,6 +15,7 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 
 from node.carriers.files import read_result
 from node.config import Destination
@@ -87,13 +88,12 @@ class StowCarrier:
             self._client(session).search_for_studies(search_filters={"StudyInstanceUID": _NOWHERE})
 
     def _client(self, session: requests.Session) -> DICOMwebClient:
-        tls = self._destination.tls
-        if tls.ca is not None:
-            session.verify = str(tls.ca)
-        if tls.crl is not None and (secured := client_arguments(self._destination)) is not None:
-            session.mount("https://", _Unrevoked(secured[0]))
-        if tls.certificate is not None:
-            session.cert = (str(tls.certificate), str(tls.key))
+        if (secured := client_arguments(self._destination)) is not None:
+            # `requests` would prefer a bundle that the environment names to the `ca` that is configured.
+            session.trust_env = False
+            session.proxies = get_environ_proxies(self._destination.stow_url)
+            session.verify = str(self._destination.tls.ca)
+            session.mount("https://", _OurTls(secured[0]))
         if self._destination.authorization:
             session.headers["Authorization"] = self._destination.authorization
         client = DICOMwebClient(self._destination.stow_url, session=session, timeout=self._timeout_s)
@@ -102,8 +102,8 @@ class StowCarrier:
         return client
 
 
-class _Unrevoked(HTTPAdapter):
-    """HTTPS with a context of ours: `requests` by itself knows no revocation lists."""
+class _OurTls(HTTPAdapter):
+    """HTTPS as `node.tls` wants it: `requests` by itself knows no revocation lists and no BCP 195."""
 
     def __init__(self, context: SSLContext) -> None:
         self._context = context

@@ -239,6 +239,26 @@ def test_nothing_is_sent_to_a_revoked_destination(
     assert not list((tmp_path / "received by lost").iterdir())
 
 
+@pytest.mark.parametrize("believed", ["its own", "another"])
+def test_an_archive_on_the_web_is_believed_by_its_own_authority_only_whatever_the_environment_says(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch, believed: str
+) -> None:
+    archive, other = authority.issue("web archive"), Authority(tmp_path / "elsewhere").certificate
+    secured = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    secured.load_cert_chain(archive.certificate, archive.key)
+    ca = archive.ca if believed == "its own" else other
+    # A bundle that the administrator of the machine, and not the configuration, believes in.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other if believed == "its own" else archive.ca))
+    with web_server(200, b"[]", tls=secured) as port:
+        there = Destination("web", stow_url=f"https://127.0.0.1:{port}", tls=TlsSettings(ca=ca))
+        carrier = StowCarrier(there, tmp_path, 9)
+        if believed == "its own":
+            carrier.reach()
+        else:
+            with pytest.raises(TransientError, match="its certificate is not trusted"):
+                carrier.reach()
+
+
 @pytest.mark.parametrize("name", ["sound", "lost"])
 def test_an_archive_with_a_revoked_certificate_gets_nothing_by_web_either(
     tmp_path: Path, authority_with_lists: Authority, name: str
