@@ -30,8 +30,9 @@ from node.domain.assembly import Patience
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import Arrival, DeliveryBatch, Instance, NewResult, QuarantineEntry, StudyLease
 from node.domain.results import ResultKind
+from node.domain.status import Outbox
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
-from node.errors import LeaseLostError, PermanentError
+from node.errors import LeaseLostError, PermanentError, TransientError
 from node.store import SqlStore
 from tests.postgres import Postgres, running_postgres
 
@@ -280,6 +281,46 @@ def test_groups_are_counted_on_after_a_restart(url: str) -> None:
         store.record_arrivals([arrival("1.1", number)], START, PATIENCE)
         assert [instance.sop_uid for instance in store.last_group()] == [f"1.1.1.{number}"]
         store.close()
+
+
+def test_figures_tell_states_ages_outboxes_and_quarantine(store: SqlStore) -> None:
+    later = START + timedelta(hours=1)
+    ready(store)
+    ready(store, "1.2", later)
+    ready(store, "1.3", later)
+    lease = store.lease_study("a", START, START + LEASE)
+    assert lease is not None
+    assert lease.study_uid == "1.1"
+    results = [
+        NewResult(ResultKind.SR, f"2.25.{number}", "1.2.840", f"{number}.dcm", ("pacs", "other"))
+        for number in range(2)
+    ]
+    store.record_results(lease, results, {}, later)
+    batch = store.lease_deliveries("other", "a", later, later + LEASE)
+    assert batch is not None
+    for delivery in batch.deliveries:
+        store.record_delivery(batch, delivery, DeliveryState.SENT, status=0, reason="", now=later)
+    for name in ("one", "two"):
+        store.record_quarantine(QuarantineEntry(name, "1.9", "it is damaged", "MR", "127.0.0.1", later))
+    figures = store.figures(2, 1)
+    assert figures.studies == {StudyState.DELIVERING: 1, StudyState.READY: 2}
+    assert figures.oldest == {StudyState.DELIVERING: later, StudyState.READY: later}
+    assert figures.outboxes["pacs"] == Outbox({DeliveryState.WAITING: 2}, later)
+    assert figures.outboxes["other"] == Outbox({DeliveryState.SENT: 2}, None)
+    assert (figures.instances, figures.quarantined) == (3, {"it is damaged": 2})
+    assert [study.study_uid for study in figures.latest] == ["1.1", "1.2"]
+    assert [entry.reason for entry in figures.put_aside] == ["it is damaged"]
+
+
+def test_a_database_that_went_away_is_told_by_its_kind_only(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path / 'planted.db'}")
+    store.close()
+    (tmp_path / "planted.db").write_bytes(b"no database any more" * 500)
+    for beside in tmp_path.glob("planted.db-*"):
+        beside.unlink()
+    with pytest.raises(TransientError, match=r"^it does not answer \(DatabaseError\)$"):
+        store.figures(1, 1)
+    store.close()
 
 
 def test_a_database_of_another_version_is_refused_in_words(url: str) -> None:
