@@ -10,7 +10,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dicom_templates.result_set import ResultObject, build
+from analysis.domain.findings import Refusal
+from dicom_templates.result_set import ResultObject, build, build_refusal
 from tests.dicom_templates import gates
 from tests.dicom_templates.cases import make_case
 
@@ -139,3 +140,17 @@ def gates_pass(path: Path, errors_allowed: str) -> None:
             if not re.search(errors_allowed, line, re.IGNORECASE)
         ]
         assert not others, others
+
+
+@pytest.mark.parametrize(("charset", "name"), (HONEST | BROKEN).values(), ids=(HONEST | BROKEN).keys())
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_refusal_repeats_the_bytes_of_its_source_too(charset: bytes, name: bytes, tmp_path: Path) -> None:
+    case = make_case(slices=4, size=32, language="de")
+    source = source_as_sent(next(iter(case.sources.values()))[0], charset, name)
+    (made,) = build_refusal(Refusal(("a slice is missing",)), source, case.options, software="X 1").objects
+    path = tmp_path / "text.dcm"
+    made.dataset.save_as(path, enforce_file_format=True)
+    told = dcmread(path)
+    assert declared_in(path) == charset
+    assert {raw(told, keyword) for keyword in COPIED} == {name}
+    assert own_words_are_readable(told)

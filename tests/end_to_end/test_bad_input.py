@@ -51,12 +51,19 @@ def a_ct(series: Series) -> Series:
     return series
 
 
+def compressed_with_loss(series: Series) -> Series:
+    for dataset in series:
+        dataset.LossyImageCompression = "01"
+    return series
+
+
 REASONS: dict[Change, str] = {
     missing_slice: "a slice is missing",
     two_at_one_place: "two slices lie at one place",
     after_contrast: "contrast",
     of_the_head: "not the lumbar spine",
     a_ct: "CT",
+    compressed_with_loss: "with loss",
 }
 
 

@@ -229,6 +229,7 @@ def quick_node(
     *,
     analyse: str = "report",
     examine: str = "examine_as_pair",
+    explain: str = "node.refusal_report:explain_refusal",
     processes: bool = False,
     clock: Clock | None = None,
 ) -> Node:
@@ -240,6 +241,7 @@ def quick_node(
         configuration,
         analyse_study=f"tests.node.analyses:{analyse}",
         examine_study=f"tests.node.analyses:{examine}",
+        explain_study=explain,
         make_worker=WorkerProcess if processes else InThread,
         sweep_s=0.05,
         clock=clock,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,22 @@ def test_nothing_is_sent_where_a_site_does_not_want_it(tmp_path: Path) -> None:
         wait_until(lambda: state_of(node, study) is StudyState.REFUSED)
         assert not node.store.deliveries(study)
         assert not pacs.received
+
+
+def test_a_refusal_that_cannot_be_explained_stands_all_the_same(tmp_path: Path, written: StringIO) -> None:
+    study = f"1.2.826.0.7.{REFUSES}"
+    with running_pacs() as pacs:
+        settings = quick(tmp_path, pacs.destination, report=ReportSettings(refusals=True))
+        breaks = "tests.node.analyses:explain_and_break"
+        with quick_node(settings, analyse="by_study", explain=breaks) as node:
+            send(node.port, slice_of(1, study=study))
+            wait_until(lambda: "refusal_not_explained" in written.getvalue())
+            assert state_of(node, study) is StudyState.REFUSED
+            assert "only two usable vertebrae" in explain(node.store, study)
+            harmless = "1.2.826.0.7.1"
+            send(node.port, slice_of(1, study=harmless))
+            wait_until(lambda: state_of(node, harmless) is StudyState.DELIVERED)
+        assert {dataset.StudyInstanceUID for dataset in pacs.received} == {harmless}
 
 
 def test_a_study_of_two_patients_is_explained_to_nobody(tmp_path: Path) -> None:
