@@ -20,7 +20,7 @@ from node.store.steps import find, move, withdraw
 __all__ = ["SqlIntake"]
 
 _THESE = t.instances.c.sop_uid.in_(bindparam("these", expanding=True))
-_KNOWN = select(t.instances.c.sop_uid, t.instances.c.sha256).where(_THESE)
+_DIGEST = select(t.instances.c.sha256).where(t.instances.c.sop_uid == bindparam("sop_uid"))
 _LAST_GROUP = select(func.max(t.instances.c.arrival_group))
 _WITHDRAW = delete(t.instances).where(_THESE)
 _Transfer = tuple[str, str, str]
@@ -60,12 +60,6 @@ class SqlIntake:
         self._noted: set[_Transfer] = set()
         self._group: int | None = None
 
-    def known_digests(self, sop_uids: Iterable[str]) -> dict[str, str]:
-        """Return the SHA-256 of those instances that are stored."""
-        with t.reading(self._engine) as connection:
-            found = connection.execute(_KNOWN, {"these": list(sop_uids)})
-            return {row.sop_uid: row.sha256 for row in found}
-
     def record_arrivals(
         self,
         arrivals: Sequence[Arrival],
@@ -88,19 +82,23 @@ class SqlIntake:
             if new:
                 place(outcomes)
                 noted = self._note_transfers(connection, new)
-                matter = Counter({arrival.instance.study_uid: 0 for arrival in new})
-                matter.update(arrival.instance.study_uid for arrival in new if arrival.matters)
+                matter: Counter[str] = Counter()
+                for arrival in new:
+                    matter[arrival.instance.study_uid] += arrival.matters
                 for study_uid, count in matter.items():
                     self._note_arrivals(connection, study_uid, count, now, patience)
-        self._noted = noted if len(self._noted) > _NOTED else self._noted | noted
+        # Not before it is committed; a key that is forgotten is asked for once more.
+        if len(self._noted) > _NOTED:
+            self._noted.clear()
+        self._noted |= noted
         return outcomes
 
     def _enter(self, connection: Connection, arrival: Arrival, now: datetime, group: int) -> Intake:
         instance = arrival.instance
         if self._new_instance.run(connection, instance_row(arrival, now, group)):
             return Intake.STORED
-        sha256 = connection.execute(_KNOWN, {"these": [instance.sop_uid]}).one().sha256
-        return Intake.DUPLICATE if sha256 == instance.sha256 else Intake.CONFLICT
+        there = connection.execute(_DIGEST, {"sop_uid": instance.sop_uid}).scalar_one()
+        return Intake.DUPLICATE if there == instance.sha256 else Intake.CONFLICT
 
     def _note_transfers(self, connection: Connection, arrivals: Iterable[Arrival]) -> set[_Transfer]:
         """Note the associations of new instances, as far as that is news; return what was noted."""
