@@ -36,7 +36,7 @@ if __name__ == "__main__":
     base = default()
     configuration = replace(
         base,
-        web=WebSettings(port=0),
+        web=WebSettings(port=int(sys.argv[3]) if sys.argv[3:] else 0),
         node=replace(base.node, port=int(sys.argv[2])),
         storage=replace(base.storage, directory=Path(sys.argv[1])),
         # Nothing settles while it is measured: what is compared is receiving.

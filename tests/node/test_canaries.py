@@ -98,6 +98,11 @@ def test_no_canary_is_in_any_log_answer_page_or_row(
         for dataset in images(texts):
             assert plant(dataset, TEXTS) > 500
             assert send(node.port, dataset) == [0]
+        # What is put aside is shown too: the same under other bytes, and one without a study.
+        dataset.Rows = 9
+        assert send(node.port, dataset) == [0xC111]
+        del dataset.StudyInstanceUID
+        assert send(node.port, dataset) == [0xC000]
         for dataset in images(numbers):
             assert plant(dataset, NUMBERS) > 500
             assert send_implicitly(node.port, dataset) == 0
@@ -124,6 +129,8 @@ def test_no_canary_is_in_any_log_answer_page_or_row(
     assert "study_examined" in shown["log"]
     assert all(uid in shown["/"] and uid in shown[f"/studies/{uid}"] for uid in (texts, numbers))
     assert 'osteonode_deliveries{destination="pacs"' in shown["/metrics"]
+    assert 'osteonode_instances_quarantined_total{reason="it has no Study' in shown["/metrics"]
+    assert "Put aside last" in shown["/"]
     assert texts in shown["why"]
     assert "analysing" in shown["rows"], "no study came as far as the analysis"
     for where, text in shown.items():

@@ -18,6 +18,7 @@ from node.app import Node
 from node.config import AssemblySettings, Configuration, WebSettings, parse
 from node.doctor import Level, web
 from node.domain.records import QuarantineEntry
+from node.domain.status import StoreFigures
 from node.domain.study import StudyState
 from node.errors import ConfigurationError, PermanentError, TransientError
 from node.operate import explain
@@ -309,17 +310,68 @@ def test_the_page_ends_with_the_node(tmp_path: Path) -> None:
         ask(configuration.web.port, "/")
 
 
-def test_silent_visitors_are_few_and_do_not_stay(shown: Node) -> None:
-    silent = [socket.create_connection(("127.0.0.1", web_port(shown))) for _ in range(100)]
+def visit(node: Node, count: int) -> list[socket.socket]:
+    """Connect and say nothing."""
+    visitors = [socket.create_connection(("127.0.0.1", web_port(node))) for _ in range(count)]
+    for visitor in visitors:
+        visitor.settimeout(60)
+    return visitors
+
+
+def test_silent_visitors_do_not_stay(shown: Node) -> None:
+    for visitor in visit(shown, 40):
+        with closing(visitor), suppress(ConnectionResetError):
+            assert visitor.recv(1) == b""
+
+
+def test_more_visitors_than_a_few_are_turned_away(shown: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.web.server._SILENCE_S", 600)
+    visitors = visit(shown, 100)
     try:
-        for connection in silent:
-            connection.settimeout(60)
-            with suppress(ConnectionResetError):
-                assert connection.recv(1) == b""
-        assert ask(web_port(shown), "/healthz").status == 200
+        with suppress(ConnectionResetError):
+            assert visitors[-1].recv(1) == b""
+        visitors[0].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            visitors[0].recv(1)
     finally:
-        for connection in silent:
-            connection.close()
+        for visitor in visitors:
+            visitor.close()
+    wait_until(lambda: is_answered(shown))
+
+
+def is_answered(node: Node) -> bool:
+    try:
+        return ask(web_port(node), "/healthz").status == 200
+    except OSError:
+        return False
+
+
+def test_a_database_that_hangs_holds_up_nobody_who_needs_none(
+    shown: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answers = threading.Event(), threading.Event()
+    figures = shown.store.figures
+
+    def slow(studies: int, put_aside: int) -> StoreFigures:
+        asked.set()
+        answers.wait(60)
+        return figures(studies, put_aside)
+
+    monkeypatch.setattr(shown.store, "figures", slow)
+    time.sleep(1.1)
+    replies: list[Reply] = []
+    viewers = [threading.Thread(target=lambda: replies.append(ask(web_port(shown), "/"))) for _ in range(5)]
+    for viewer in viewers:
+        viewer.start()
+    try:
+        assert asked.wait(60)
+        assert ask(web_port(shown), "/healthz").status == 200
+        assert not replies
+    finally:
+        answers.set()
+        for viewer in viewers:
+            viewer.join()
+    assert [reply.status for reply in replies] == [200] * 5
 
 
 def test_a_fault_in_a_page_is_told_by_its_kind_only(
