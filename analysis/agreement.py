@@ -11,6 +11,7 @@ import numpy as np
 
 from analysis.correspondence import FEWEST_PAIRS, Common
 from analysis.domain.findings import Agreement
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, CsfSample, Level, Region, Segmentation
 from analysis.segment.quality import USABLE_FROM
 
@@ -64,22 +65,22 @@ def settle(
         same_names=common is not None and common.same_names,
     )
     if len(pairs) < FEWEST_PAIRS:
-        words = f"{names[0]} and {names[1]} could not be brought together, so their levels were not compared"
-        return _concerned(first, words), _concerned(second, words), told
+        apart = Reason("not_brought_together", first=names[0], second=names[1])
+        return _concerned(first, apart), _concerned(second, apart), told
     first = _compared(first, {pair.first: pair.overlap for pair in pairs}, names[1])
     second = _compared(second, {pair.second: pair.overlap for pair in pairs}, names[0])
     if told.same_names:
         return _confirmed(first, second, names[1]), _confirmed(second, first, names[0]), told
     if first.levels_certain is second.levels_certain:
-        words = f"{names[0]} and {names[1]} disagree about the levels"
-        return _doubted(first, words), _doubted(second, words), told
+        contradicted = Reason("levels_contradicted", first=names[0], second=names[1])
+        return _doubted(first, contradicted), _doubted(second, contradicted), told
     if first.levels_certain:
         return first, _renamed(second, {pair.second: pair.first for pair in pairs}, first, names[0]), told
     return _renamed(first, {pair.first: pair.second for pair in pairs}, second, names[1]), second, told
 
 
-def _concerned(segmentation: Segmentation, words: str) -> Segmentation:
-    return replace(segmentation, concerns=(*segmentation.concerns, words))
+def _concerned(segmentation: Segmentation, reason: Reason) -> Segmentation:
+    return replace(segmentation, concerns=(*segmentation.concerns, reason))
 
 
 def _compared(segmentation: Segmentation, overlaps: Mapping[Level, float], other: str) -> Segmentation:
@@ -95,12 +96,13 @@ def _judged(region: Region, overlap: float, other: str) -> Region:
     if overlap >= _GOOD_OVERLAP:
         return replace(region, overlap=overlap)
     quality = region.quality * overlap / _GOOD_OVERLAP
+    differently = Reason("outlined_differently", other=other, percent=100 * overlap)
     return replace(
         region,
         overlap=overlap,
         quality=quality,
         usable=region.usable and quality >= USABLE_FROM,
-        concerns=(*region.concerns, f"{other} outlines it differently (overlap {100 * overlap:.0f} %)"),
+        concerns=(*region.concerns, differently),
     )
 
 
@@ -109,23 +111,24 @@ def _confirmed(segmentation: Segmentation, other: Segmentation, name: str) -> Se
         return segmentation
     if segmentation.levels_certain:
         return replace(segmentation, level_confidence=other.level_confidence)
-    return _taught(segmentation, other, f"the names of the levels are confirmed by {name}")
+    return _taught(segmentation, other, Reason("names_confirmed", other=name))
 
 
-def _taught(segmentation: Segmentation, other: Segmentation, words: str) -> Segmentation:
+def _taught(segmentation: Segmentation, other: Segmentation, told: Reason) -> Segmentation:
     """Make an unsure series as sure as the other one; its own doubts stay readable as such."""
-    doubts = f"; by itself: {'; '.join(segmentation.concerns)}" if segmentation.concerns else ""
+    if segmentation.concerns:
+        told = Reason("by_itself", told=told, doubts=segmentation.concerns)
     return replace(
         segmentation,
         level_confidence=other.level_confidence,
         levels_certain=True,
-        concerns=(words + doubts,),
+        concerns=(told,),
     )
 
 
-def _doubted(segmentation: Segmentation, words: str) -> Segmentation:
+def _doubted(segmentation: Segmentation, reason: Reason) -> Segmentation:
     confidence = min(segmentation.level_confidence, _UNCERTAIN)
-    return replace(_concerned(segmentation, words), level_confidence=confidence, levels_certain=False)
+    return replace(_concerned(segmentation, reason), level_confidence=confidence, levels_certain=False)
 
 
 def _renamed(
@@ -146,15 +149,15 @@ def _renamed(
         regions=tuple(sorted(regions, key=lambda region: CRANIAL_TO_CAUDAL.index(region.level))),
         csf=_moved_csf(segmentation.csf, renaming.get(Level.L3)),
     )
-    return _taught(renamed, sure, f"the names of the levels are taken from {name}, which is sure of them")
+    return _taught(renamed, sure, Reason("names_taken", other=name))
 
 
 def _moved_csf(csf: CsfSample | None, behind: Level | None) -> CsfSample | None:
     """Keep a sample that was taken behind what was then called L3; fluid is fluid one level away."""
     if csf is None or behind is None or behind is Level.L3:
         return csf
-    words = f"the cerebrospinal fluid was taken behind {behind.name} instead of L3"
-    return CsfSample(csf.mask, _ELSEWHERE * csf.quality, (*csf.concerns, words))
+    elsewhere = Reason("fluid_elsewhere", level=behind.name)
+    return CsfSample(csf.mask, _ELSEWHERE * csf.quality, (*csf.concerns, elsewhere))
 
 
 def _rename(levels: list[Level], known: Mapping[Level, Level]) -> dict[Level, Level]:

@@ -1,5 +1,7 @@
 """What can go wrong in the science, parted by what the caller does next."""
 
+from analysis.domain.reason import Reason
+
 __all__ = ["AnalysisError", "ModelRejectedError", "RefusedError"]
 
 
@@ -12,15 +14,15 @@ class RefusedError(AnalysisError):
 
     Parameters
     ----------
-    *reasons : str
-        One sentence each, fit to be read by a radiologist. They never hold patient data.
+    *reasons : Reason
+        Fit to be read by a radiologist. They never hold patient data.
     """
 
-    def __init__(self, *reasons: str) -> None:
+    def __init__(self, *reasons: Reason) -> None:
         super().__init__("; ".join(reasons))
         self.reasons = reasons
 
-    def __reduce__(self) -> tuple[type["RefusedError"], tuple[str, ...]]:
+    def __reduce__(self) -> tuple[type["RefusedError"], tuple[Reason, ...]]:
         # An exception crosses from the worker process to the node by its constructor's arguments.
         return type(self), self.reasons
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.errors import AnalysisError, RefusedError
@@ -118,7 +119,7 @@ def prepare(volume: Volume, segmentation: Segmentation, settings: FeatureSetting
         If the reference of the signal is missing, or the stack too small for the filters.
     """
     if "LoG" in settings.filters and min(volume.grid.shape) < _SMALLEST_EXTENT:
-        raise RefusedError(f"the series has fewer than {_SMALLEST_EXTENT} slices, too few to filter")
+        raise RefusedError(Reason("few_slices_to_filter", minimum=_SMALLEST_EXTENT))
     bodies = np.zeros_like(segmentation.labels)
     for region in segmentation.usable_lumbar:
         bodies[segmentation.labels == region.level] = region.level
@@ -138,10 +139,10 @@ def _reference(
             raise RefusedError(*concerns)
         return signal
     if not bodies.any():
-        raise RefusedError("no lumbar vertebral body is usable")
+        raise RefusedError(Reason("no_usable_body"))
     median = float(np.median(volume.voxels[bodies > 0]))
     if not median > 0:
-        raise RefusedError("the vertebral bodies have no signal")
+        raise RefusedError(Reason("bodies_without_signal"))
     return median
 
 

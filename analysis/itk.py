@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK
 
+from analysis.domain.reason import Reason
 from analysis.domain.volume import Grid
 from analysis.errors import RefusedError
 
@@ -100,13 +101,13 @@ def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
     try:
         image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
-        raise RefusedError("the mask is damaged or no image that can be read") from error
+        raise RefusedError(Reason("mask_damaged")) from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise RefusedError("the mask is not one volume of three dimensions")
+        raise RefusedError(Reason("mask_not_solid"))
     values = to_array(image)
     labels = values.astype(np.int32)
     if not np.array_equal(labels, values):
-        raise RefusedError("the mask holds fractions, not labels")
+        raise RefusedError(Reason("mask_fractions"))
     return labels, grid_of(image)
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from analysis.agreement import settle
-from analysis.domain.acquisition import Contrast, Identification
+from analysis.domain.acquisition import Identification
 from analysis.domain.findings import Agreement, Findings, Refusal, SeriesFindings, SeriesInput, SeriesRefusal
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Segmentation
 from analysis.errors import RefusedError
 from analysis.features import aggregate, extract
@@ -153,10 +154,8 @@ def _refuse_too_few_levels(segmentation: Segmentation, minimum: int) -> None:
     usable = len(segmentation.usable_lumbar)
     if usable < minimum:
         # One sentence, because a refusal is told by its decisive reason.
-        told = "; ".join(segmentation.judgement.reasons) or "nothing that looks like one was seen"
-        raise RefusedError(
-            f"only {usable} usable lumbar vertebral bodies were found, and {minimum} are needed ({told})"
-        )
+        why = segmentation.judgement.reasons or (Reason("nothing_like_a_body"),)
+        raise RefusedError(Reason("too_few_bodies", usable=usable, minimum=minimum, why=why))
 
 
 def _refusal(source: SeriesInput, identification: Identification, error: RefusedError) -> SeriesRefusal:
@@ -169,17 +168,15 @@ def _refuse_unknown_region(identification: Identification, segmentation: Segment
     A cervical or thoracic spine whose header is silent has bodies too, and would be measured as if lumbar.
     """
     if identification.lumbar is None and not segmentation.levels_certain:
-        raise RefusedError(
-            "nothing tells that this is the lumbar spine: its header does not, and its levels are uncertain",
-            *segmentation.concerns,
-        )
+        raise RefusedError(Reason("region_not_told"), *segmentation.concerns)
 
 
-def _describe(source: SeriesInput, identification: Identification) -> str:
-    return f"{identification.plane} {identification.contrast}, {source.volume.grid.shape[0]} slices"
+def _describe(source: SeriesInput, identification: Identification) -> Reason:
+    slices = source.volume.grid.shape[0]
+    return Reason("series", plane=identification.plane, kind=identification.contrast, slices=slices)
 
 
-def _why_nothing(chosen: Sequence[tuple[SeriesInput, Identification]]) -> tuple[str, ...]:
+def _why_nothing(chosen: Sequence[tuple[SeriesInput, Identification]]) -> tuple[Reason, ...]:
     if not chosen:
-        return (f"no sagittal {Contrast.T1} or {Contrast.T2} series of the lumbar spine was found",)
-    return ("the series that were found could not be measured",)
+        return (Reason("no_series"),)
+    return (Reason("nothing_measured"),)

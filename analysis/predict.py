@@ -1,6 +1,5 @@
 """From measurements to a calibrated answer, or to the reasons why there is none."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
+from analysis.domain.reason import Reason
 from analysis.model import Classifier, Model, Range, raw_scores
 from analysis.settings import AnalysisSettings
 from analysis.vbq import MINIMUM_CSF_QUALITY
@@ -20,8 +20,8 @@ within a tenth the weighting stays the same."""
 
 _EVEN = 0.5
 
-_DISTURBED = re.compile(r"fracture|metal|implant|haemangioma|metasta|lesion", re.IGNORECASE)
-"""Concerns that change the signal of the marrow for reasons other than its density."""
+_DISTURBED = frozenset({"height_loss", "signal_void"})
+"""Codes of concerns that change the signal of the marrow for reasons other than its density."""
 
 
 def predict(
@@ -57,29 +57,33 @@ def _answer(
 ) -> Prediction:
     preferred = settings.preferred[target]
     other = Contrast.T2 if preferred is Contrast.T1 else Contrast.T1
-    objections: list[str] = []
+    objections: list[Reason] = []
     for sequence in (preferred.value, other.value):
         classifier, found = model.classifiers.get((target, sequence)), by_sequence.get(sequence)
         against = tuple(_objections(found, classifier, sequence, settings))
         if classifier is not None and found is not None and not against:
-            fallback = (*objections, f"{sequence} was used instead") if objections else ()
-            return _judge(found, classifier, (*fallback, *_left_out(found, sequence)))
+            fallback = (*objections, Reason("used_instead", sequence=sequence)) if objections else ()
+            remarks = (*fallback, *_left_out(found, sequence))
+            return _judge(found, classifier, remarks, preferred)
         objections += against
     classifier = model.classifiers.get((target, preferred.value)) or model.classifiers[target, other.value]
-    return _abstain(classifier, tuple(objections), sequence=preferred.value)
+    return _abstain(classifier, tuple(objections), preferred, sequence=preferred.value)
 
 
-def _judge(found: SeriesFindings, classifier: Classifier, remarks: tuple[str, ...]) -> Prediction:
+def _judge(
+    found: SeriesFindings, classifier: Classifier, remarks: tuple[Reason, ...], preferred: Contrast
+) -> Prediction:
     score = float(raw_scores(classifier.estimator, _values(found, classifier))[0])
     probability = classifier.calibration.probability(score)
     open_reason = _why_open(probability, classifier)
     if open_reason is not None:
-        abstained = _abstain(classifier, (*remarks, open_reason), sequence=classifier.sequence)
+        abstained = _abstain(classifier, (*remarks, open_reason), preferred, sequence=classifier.sequence)
         return replace(abstained, features=classifier.features)
     likely = probability >= classifier.decision_threshold
     return Prediction(
         target=classifier.target,
         sequence=classifier.sequence,
+        preferred=preferred,
         verdict=Verdict.LIKELY if likely else Verdict.UNLIKELY,
         probability=probability,
         interval=classifier.calibration.interval(score),
@@ -89,37 +93,36 @@ def _judge(found: SeriesFindings, classifier: Classifier, remarks: tuple[str, ..
     )
 
 
-def _why_open(probability: float, classifier: Classifier) -> str | None:
+def _why_open(probability: float, classifier: Classifier) -> Reason | None:
     """Say why a probability decides nothing, or None if it does."""
     may_be_present, may_be_absent = classifier.conformal.answers(probability)
     confidence, threshold = classifier.conformal.confidence, classifier.decision_threshold
     if may_be_present and may_be_absent:
-        what = f"both answers remain possible at {confidence:.0%} confidence"
+        code = "both_answers"
     elif may_be_present == may_be_absent:
-        what = f"neither answer fits the training patients at {confidence:.0%} confidence"
+        code = "neither_answer"
     elif may_be_present != (probability >= threshold):
-        what = f"the decision threshold and the answer at {confidence:.0%} confidence disagree"
+        code = "answers_disagree"
     else:
         return None
-    return f"{what} (estimate {probability:.0%}, decision threshold {threshold:.0%})"
+    return Reason(code, confidence=confidence, estimate=probability, threshold=threshold)
 
 
-def _explained(probability: float, classifier: Classifier, *, likely: bool) -> Iterator[str]:
+def _explained(probability: float, classifier: Classifier, *, likely: bool) -> Iterator[Reason]:
     """Explain an answer that seems to contradict its probability, as it may for a rare or a common target."""
     if likely == (probability >= _EVEN):
         return
-    share, without = f"{1 - classifier.conformal.confidence:.0%}", "without" if likely else "with"
-    side = "as high" if likely else "as low"
-    yield (
-        f"at most about {share} of training patients {without} {classifier.target} "
-        f"have an estimate {side} as this"
-    )
+    code = "estimate_high" if likely else "estimate_low"
+    yield Reason(code, share=1 - classifier.conformal.confidence, target=classifier.target)
 
 
-def _abstain(classifier: Classifier, reasons: tuple[str, ...], *, sequence: str) -> Prediction:
+def _abstain(
+    classifier: Classifier, reasons: tuple[Reason, ...], preferred: Contrast, *, sequence: str
+) -> Prediction:
     return Prediction(
         target=classifier.target,
         sequence=sequence,
+        preferred=preferred,
         verdict=Verdict.INDETERMINATE,
         probability=None,
         interval=None,
@@ -130,12 +133,12 @@ def _abstain(classifier: Classifier, reasons: tuple[str, ...], *, sequence: str)
 
 def _objections(
     found: SeriesFindings | None, classifier: Classifier | None, sequence: str, settings: AnalysisSettings
-) -> Iterator[str]:
+) -> Iterator[Reason]:
     """Everything that speaks against an answer from this series."""
     if found is None:
-        yield f"{sequence} was missing"
+        yield Reason("sequence_missing", sequence=sequence)
     if classifier is None:
-        yield f"the model was not trained on {sequence}"
+        yield Reason("sequence_not_learned", sequence=sequence)
     if found is None or classifier is None:
         return
     yield from objections_to_series(found, sequence, settings)
@@ -144,7 +147,9 @@ def _objections(
         yield from _about_values(found, classifier)
 
 
-def objections_to_series(found: SeriesFindings, sequence: str, settings: AnalysisSettings) -> Iterator[str]:
+def objections_to_series(
+    found: SeriesFindings, sequence: str, settings: AnalysisSettings
+) -> Iterator[Reason]:
     """Tell what speaks against learning from a series, or answering from it, whatever the model.
 
     Parameters
@@ -158,14 +163,14 @@ def objections_to_series(found: SeriesFindings, sequence: str, settings: Analysi
 
     Yields
     ------
-    str
-        One sentence each.
+    Reason
+        One for each.
     """
     if not found.identification.usable:
-        yield f"the {sequence} series is not a plain sagittal one of the lumbar spine"
+        yield Reason("series_not_plain", sequence=sequence)
     yield from _about_spine(found, sequence, settings)
     if not _has_reference(found, settings):
-        yield f"{sequence}: the cerebrospinal fluid, which signals refer to, was not valid"
+        yield Reason("reference_invalid", sequence=sequence)
 
 
 def _has_reference(found: SeriesFindings, settings: AnalysisSettings) -> bool:
@@ -175,67 +180,69 @@ def _has_reference(found: SeriesFindings, settings: AnalysisSettings) -> bool:
     )
 
 
-def _about_spine(found: SeriesFindings, sequence: str, settings: AnalysisSettings) -> Iterator[str]:
+def _about_spine(found: SeriesFindings, sequence: str, settings: AnalysisSettings) -> Iterator[Reason]:
     usable = found.segmentation.usable_lumbar
     if len(usable) < settings.minimum_usable_levels:
-        yield (
-            f"{sequence}: {len(usable)} usable lumbar vertebral bodies, and "
-            f"{settings.minimum_usable_levels} are needed"
-        )
+        minimum = settings.minimum_usable_levels
+        yield Reason("few_usable_bodies", sequence=sequence, usable=len(usable), minimum=minimum)
     if not found.segmentation.levels_certain:
-        yield f"{sequence}: the vertebral levels are uncertain"
+        yield Reason("levels_uncertain", sequence=sequence)
     for region in usable:
-        for concern in filter(_DISTURBED.search, region.concerns):
-            yield f"{sequence}, {region.level.name}: {concern}"
-    for concern in filter(_DISTURBED.search, found.segmentation.concerns):
-        yield f"{sequence}: {concern}"
+        for concern in _disturbances(region.concerns):
+            yield Reason("body_disturbed", sequence=sequence, level=region.level.name, concern=concern)
+    for concern in _disturbances(found.segmentation.concerns):
+        yield Reason("series_disturbed", sequence=sequence, concern=concern)
 
 
-def _left_out(found: SeriesFindings, sequence: str) -> Iterator[str]:
+def _disturbances(concerns: tuple[Reason, ...]) -> Iterator[Reason]:
+    return (concern for concern in concerns if concern.code in _DISTURBED)
+
+
+def _left_out(found: SeriesFindings, sequence: str) -> Iterator[Reason]:
     """Bodies that no feature was taken from, but whose state the reader of an answer must know."""
     for region in found.segmentation.regions:
         if region.level.lumbar and not region.usable:
-            for concern in filter(_DISTURBED.search, region.concerns):
-                yield f"{sequence}, {region.level.name}, which was left out: {concern}"
+            for concern in _disturbances(region.concerns):
+                yield Reason("body_left_out", sequence=sequence, level=region.level.name, concern=concern)
 
 
-def _about_protocol(found: SeriesFindings, classifier: Classifier) -> Iterator[str]:
+def _about_protocol(found: SeriesFindings, classifier: Classifier) -> Iterator[Reason]:
     facts, training = found.source.facts, classifier.training
-    for name, value, limits, unit in (
-        ("TR", facts.repetition_time_ms, training.repetition_time_ms, "ms"),
-        ("TE", facts.echo_time_ms, training.echo_time_ms, "ms"),
-        ("field strength", facts.field_strength_t, training.field_strength_t, "T"),
+    for code, value, limits, unit in (
+        ("repetition_time", facts.repetition_time_ms, training.repetition_time_ms, "ms"),
+        ("echo_time", facts.echo_time_ms, training.echo_time_ms, "ms"),
+        ("field_strength", facts.field_strength_t, training.field_strength_t, "T"),
     ):
-        against = _outside(value, limits)
-        if against:
-            yield f"{classifier.sequence}: {name} {against} {unit}"
+        if limits is None or _within(value, limits):
+            continue  # or no header of the cohort told, so there is nothing to compare with
+        of = {"sequence": classifier.sequence, "quantity": Reason(code), "seen": _range(limits), "unit": unit}
+        if value is None:
+            yield Reason("protocol_unknown", **of)
+        else:
+            yield Reason("protocol_outside", value=value, **of)
 
 
-def _outside(value: float | None, limits: Range | None) -> str | None:
-    if limits is None:
-        return None  # no header of the cohort told, so there is nothing to compare with
+def _within(value: float | None, limits: Range) -> bool:
     low, high = limits
-    seen = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-    if value is None:
-        return f"is unknown, and the model was trained on {seen}"
-    if low * (1 - _RANGE_MARGIN) <= value <= high * (1 + _RANGE_MARGIN):
-        return None
-    return f"{value:g} lies outside the training range of {seen}"
+    return value is not None and low * (1 - _RANGE_MARGIN) <= value <= high * (1 + _RANGE_MARGIN)
 
 
-def _about_values(found: SeriesFindings, classifier: Classifier) -> Iterator[str]:
+def _range(limits: Range) -> Reason:
+    low, high = limits
+    return Reason("exactly", value=low) if low == high else Reason("from_to", low=low, high=high)
+
+
+def _about_values(found: SeriesFindings, classifier: Classifier) -> Iterator[Reason]:
     missing = sum(name not in found.patient_features for name in classifier.features)
     if missing:
         count = len(classifier.features)
-        yield f"{classifier.sequence}: {missing} of the {count} features could not be taken"
+        yield Reason("features_missing", sequence=classifier.sequence, missing=missing, count=count)
         return
     standardised = classifier.estimator["scale"].transform(_values(found, classifier))
     distance = float(classifier.training.distances(standardised)[0])
     if not distance <= classifier.training.distance_limit:
-        yield (
-            f"{classifier.sequence}: features lie farther from the training patients ({distance:.1f}) "
-            f"than 99 % of those ({classifier.training.distance_limit:.1f})"
-        )
+        limit = classifier.training.distance_limit
+        yield Reason("features_far", sequence=classifier.sequence, distance=distance, limit=limit)
 
 
 def _values(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.domain.findings import BoneQuality
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import MINIMUM_USABLE_LEVELS, Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.midsagittal import mid_body
@@ -99,12 +100,12 @@ def bone_quality(volume: Volume, segmentation: Segmentation) -> BoneQuality:
     signals = _body_signals(volume, segmentation, SCORED_LEVELS)
     missing = [level.name for level in SCORED_LEVELS if level not in signals]
     if missing:
-        concerns += (f"not measured: {', '.join(missing)}",)
+        concerns += (Reason("not_measured", levels=", ".join(missing)),)
     if not segmentation.levels_certain:
-        concerns += ("it is uncertain which bodies are L1 to L4",)
+        concerns += (Reason("scored_bodies_uncertain"),)
     enough = len(signals) >= MINIMUM_USABLE_LEVELS
     if not enough:
-        concerns += (f"fewer than {MINIMUM_USABLE_LEVELS} of L1 to L4 can be measured",)
+        concerns += (Reason("few_scored_bodies", minimum=MINIMUM_USABLE_LEVELS),)
     score = None
     if csf_signal is not None and enough and segmentation.levels_certain:
         score = float(np.median(list(signals.values()))) / csf_signal
@@ -134,27 +135,24 @@ def level_scores(volume: Volume, segmentation: Segmentation, csf_signal: float |
     }
 
 
-def csf_reference(volume: Volume, segmentation: Segmentation) -> tuple[float | None, tuple[str, ...]]:
+def csf_reference(volume: Volume, segmentation: Segmentation) -> tuple[float | None, tuple[Reason, ...]]:
     """Signal of the cerebrospinal fluid at L3, or why there is none.
 
     Returns
     -------
     signal : float or None
         Median over the sample.
-    concerns : tuple of str
+    concerns : tuple of Reason
         What is doubtful about it; never empty when it is None.
     """
     sample = segmentation.csf
     if sample is None or not sample.mask.any():
-        return None, ("no cerebrospinal fluid was found behind L3",)
+        return None, (Reason("fluid_not_found"),)
     if not sample.quality >= MINIMUM_CSF_QUALITY:
-        return None, (
-            *sample.concerns,
-            "the sample of cerebrospinal fluid behind L3 is not good enough to divide by",
-        )
+        return None, (*sample.concerns, Reason("fluid_not_good"))
     signal = float(np.median(volume.voxels[sample.mask]))
     if not signal > _DARKEST_CSF * float(volume.voxels.max()):
-        return None, (*sample.concerns, "the cerebrospinal fluid behind L3 has no signal")
+        return None, (*sample.concerns, Reason("fluid_without_signal"))
     return signal, sample.concerns
 
 

@@ -2,14 +2,12 @@
 
 from datetime import date
 
-from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import (
     Findings,
     LevelMeasurements,
     Prediction,
     Refusal,
     SeriesFindings,
-    Target,
     Verdict,
 )
 from analysis.domain.segmentation import Level
@@ -24,13 +22,19 @@ from dicom_templates.sentences import (
     image_lines,
     qualities,
     result_lines,
+    set_aside_lines,
 )
-from dicom_templates.study_report import Answer, BoneQualityLine, LevelRow, Section, StudyReport, target_key
+from dicom_templates.study_report import (
+    PUBLISHED,
+    Answer,
+    BoneQualityLine,
+    LevelRow,
+    Section,
+    StudyReport,
+    target_key,
+)
 
 __all__ = ["compose", "compose_refusal"]
-
-PREFERRED = {Target.OSTEOPOROSIS: Contrast.T1, Target.ABNORMAL_DENSITY: Contrast.T2}
-"""The sequence that suits each target (Front Endocrinol 2026;17:1823826)."""
 
 
 def compose(
@@ -106,11 +110,9 @@ def compose_refusal(
         Without answers and pictures.
     """
     texts = Texts(language)
-    series = tuple(
-        texts("series_set_aside", description=one.description, reason="; ".join(one.reasons))
-        for one in refusal.series
-    )
-    sections = [Section("result", texts("why_none"), refusal.reasons or (texts("refusal_title"),))]
+    series = set_aside_lines(refusal.series, texts)
+    why = texts.reasons(refusal.reasons) or (texts("refusal_title"),)
+    sections = [Section("result", texts("why_none"), why)]
     if series:
         sections.append(Section("images", texts("images"), series))
     made_by = texts("software", software=software)
@@ -152,16 +154,17 @@ def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> Answer:
         probability=prediction.probability if told else None,
         limits=limits,
         threshold=prediction.decision_threshold,
-        reasons=prediction.reasons,
+        reasons=texts.reasons(prediction.reasons),
     )
 
 
 def _basis(prediction: Prediction, texts: Texts) -> str:
     if not prediction.sequence:
         return ""
-    preferred = PREFERRED[prediction.target].value
+    preferred = prediction.preferred.value
     if prediction.sequence == preferred:
-        return texts("basis_preferred", sequence=prediction.sequence)
+        published = prediction.preferred is PUBLISHED[prediction.target]
+        return texts("basis_preferred" if published else "basis_chosen", sequence=prediction.sequence)
     if preferred in prediction.sequence:
         return texts("basis", sequence=prediction.sequence)
     return texts("basis_other", sequence=prediction.sequence, preferred=preferred)
@@ -180,7 +183,7 @@ def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:
             value=texts.number(quality.score, 2),
             levels=level_range(quality.levels, names),
         )
-    return BoneQualityLine(contrast, quality.score, sentence, quality.concerns)
+    return BoneQualityLine(contrast, quality.score, sentence, texts.reasons(quality.concerns))
 
 
 def _picture(found: SeriesFindings, texts: Texts) -> SagittalPicture:
@@ -208,7 +211,7 @@ def _level_row(
         signal=texts.number(measured.median_signal, 0),
         vbq="-" if measured.vbq is None else texts.number(measured.vbq, 2),
         usable=region is not None and region.usable,
-        concerns=region.concerns if region is not None else (),
+        concerns=texts.reasons(region.concerns) if region is not None else (),
     )
 
 

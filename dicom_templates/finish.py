@@ -1,9 +1,11 @@
-"""The last touches that every result object gets: who made it, when, and for whom."""
+"""What result objects share: how one begins, and the last touches: who made it, when, and for whom."""
+
+from dataclasses import dataclass
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import UID, SecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from dicom_templates.codes import code_item, private_scheme
 from dicom_templates.options import ReportOptions
@@ -11,10 +13,69 @@ from dicom_templates.patient_study import copy_patient_and_study, fit_to_charset
 from dicom_templates.provenance import MANUFACTURER, MODEL_NAME, Provenance
 from dicom_templates.uids import derive_uid
 
-__all__ = ["IMPLEMENTATION_CLASS_UID", "IMPLEMENTATION_VERSION_NAME", "finish"]
+__all__ = [
+    "IMPLEMENTATION_CLASS_UID",
+    "IMPLEMENTATION_VERSION_NAME",
+    "Identity",
+    "finish",
+    "workstation_object",
+]
 
 IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation", MANUFACTURER))
 IMPLEMENTATION_VERSION_NAME = "OSTEONODE"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an object that is alone in its series is called.
+
+    Attributes
+    ----------
+    uid, series_uid : str
+        Of the object.
+    series_number : int
+        SeriesNumber.
+    description : str
+        SeriesDescription.
+    """
+
+    uid: str
+    series_uid: str
+    series_number: int
+    description: str
+
+
+def workstation_object(sop_class_uid: UID, modality: str, identity: Identity) -> Dataset:
+    """Begin an object that a workstation made of images, their date and what was found in them.
+
+    Parameters
+    ----------
+    sop_class_uid : UID
+        Its storage class.
+    modality : str
+        Modality of its series.
+    identity : Identity
+        What it is called.
+
+    Returns
+    -------
+    Dataset
+        Without content yet, and without what `finish` adds.
+    """
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.SOPClassUID = sop_class_uid
+    made.SOPInstanceUID = identity.uid
+    made.SeriesInstanceUID = identity.series_uid
+    made.SeriesNumber = identity.series_number
+    made.SeriesDescription = identity.description
+    made.InstanceNumber = 1
+    made.Modality = modality
+    made.ConversionType = "WSD"
+    # Who de-identifies must look inside.
+    made.BurnedInAnnotation = "YES"
+    return made
 
 
 def finish(

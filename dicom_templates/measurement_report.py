@@ -54,7 +54,7 @@ from dicom_templates.content import (
 from dicom_templates.levels import level_names
 from dicom_templates.provenance import Provenance
 from dicom_templates.radiomic_codes import radiomic_code
-from dicom_templates.report_texts import LANGUAGES
+from dicom_templates.report_texts import LANGUAGES, Texts
 from dicom_templates.segmentation import SegmentNumbers
 from dicom_templates.source_series import SourceSeries
 from dicom_templates.study_report import StudyReport
@@ -93,7 +93,7 @@ def measurement_content(
     """
     tag, meaning = LANGUAGES[report.texts.language]
     root = ContainerContentItem(name=codes.DCM.ImagingMeasurementReport, template_id="1500")
-    groups: list[ContentItem] = list(_study_group(findings, provenance, sources))
+    groups: list[ContentItem] = list(_study_group(findings, provenance, sources, report.texts))
     for found in findings.series:
         if found.source.series_uid in segmentations:
             seg, segments = segmentations[found.source.series_uid]
@@ -105,7 +105,7 @@ def measurement_content(
             language_item(tag, meaning),
             *device_observer(provenance),
             code(codes.DCM.ProcedureReported, codes.LN.MRIUnspecifiedBodyRegion, MODIFIER),
-            _image_library(findings, sources),
+            _image_library(findings, sources, report.texts),
             container(codes.DCM.ImagingMeasurements, groups),
             _evaluations(findings, report),
         ],
@@ -118,7 +118,7 @@ def measurement_content(
 
 
 def _study_group(
-    findings: Findings, provenance: Provenance, sources: Mapping[str, SourceSeries]
+    findings: Findings, provenance: Provenance, sources: Mapping[str, SourceSeries], texts: Texts
 ) -> Sequence[ContentItem]:
     first = findings.series[0]
     measurements = [one for found in findings.series for one in _vbq(found, findings)]
@@ -135,7 +135,7 @@ def _study_group(
             for one in findings.predictions
         ],
     )
-    reasons = [reason for one in findings.predictions for reason in one.reasons]
+    reasons = [reason for one in findings.predictions for reason in texts.reasons(one.reasons)]
     group[0].ContentSequence.extend(text(our.ABSTENTION, reason) for reason in dict.fromkeys(reasons))
     # Without a shape in every group OHIF 3.11 to 3.14 shows nothing at all (its issue 3390).
     group[0].ContentSequence.append(
@@ -308,12 +308,12 @@ def _outline(measured: LevelMeasurements, found: SeriesFindings, source: SourceS
 # --- Image library (TID 1600) ---------------------------------------------------------------------
 
 
-def _image_library(findings: Findings, sources: Mapping[str, SourceSeries]) -> ContentItem:
-    groups = [_library_group(found, sources[found.source.series_uid]) for found in findings.series]
+def _image_library(findings: Findings, sources: Mapping[str, SourceSeries], texts: Texts) -> ContentItem:
+    groups = [_library_group(found, sources[found.source.series_uid], texts) for found in findings.series]
     return container(codes.DCM.ImageLibrary, groups, template="1600")
 
 
-def _library_group(found: SeriesFindings, source: SourceSeries) -> ContentItem:
+def _library_group(found: SeriesFindings, source: SourceSeries, texts: Texts) -> ContentItem:
     """List the images of a series below the facts that decided what it is."""
     facts = found.source.facts
     items = [
@@ -331,7 +331,8 @@ def _library_group(found: SeriesFindings, source: SourceSeries) -> ContentItem:
     ):
         if value is not None:
             items.append(number(name, value, codes.UCUM.Millisecond, CONTEXT))
-    items += [text(our.WEIGHTING_REASON, one, CONTEXT) for one in found.identification.reasons]
+    why = texts.reasons(found.identification.reasons)
+    items += [text(our.WEIGHTING_REASON, one, CONTEXT) for one in why]
     items += [image(codes.DCM.SourceImage, one) for one in source.images]
     return container(codes.DCM.ImageLibraryGroup, items)
 

@@ -259,7 +259,7 @@ def _table(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
         if lines > 0:
             y = canvas.paragraph(
                 (left, y + _ROW),
-                concern,
+                texts.reason(concern),
                 size=_TEXT,
                 colour=BRIGHT,
                 width=_SHEET_WIDTH - 32,
@@ -271,7 +271,7 @@ def _table(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
 def _rows(found: SeriesFindings, texts: Texts) -> Iterator[tuple[tuple[str, ...], Colour]]:
     names = level_names(found, texts("numbered_body", number="{number}"))
     for region in found.segmentation.regions:
-        remark = "; ".join(region.concerns)
+        remark = texts.listed(region.concerns)
         if region.level.lumbar and not region.usable:
             remark = f"{texts('excluded')}: {remark or texts('no_reason')}"
         yield (
@@ -286,7 +286,7 @@ def _rows(found: SeriesFindings, texts: Texts) -> Iterator[tuple[tuple[str, ...]
         )
     csf = found.segmentation.csf
     if csf is None:
-        yield (texts("fluid"), "-", "-", "-", "; ".join(found.bone_quality.concerns) or "-"), FLUID
+        yield (texts("fluid"), "-", "-", "-", texts.listed(found.bone_quality.concerns) or "-"), FLUID
         return
     volume = float(csf.mask.sum()) * found.segmentation.grid.voxel_ml
     yield (
@@ -295,7 +295,7 @@ def _rows(found: SeriesFindings, texts: Texts) -> Iterator[tuple[tuple[str, ...]
             texts.percent(csf.quality),
             f"{texts.number(volume, 1)} ml",
             "-",
-            "; ".join(csf.concerns) or "-",
+            texts.listed(csf.concerns) or "-",
         ),
         FLUID,
     )

@@ -26,7 +26,7 @@ __all__ = [
 
 MANUFACTURER = "OsteoNode"
 MODEL_NAME = "OsteoNode"
-_CONTENT_REVISION = "2"
+_CONTENT_REVISION = "3"
 """Raised whenever the same findings are written differently, so that no UID ever stands for two contents."""
 
 

@@ -1,15 +1,22 @@
-"""Every sentence that a reader sees, in one table, in every language we speak.
+"""Every sentence that a reader sees, in every language we speak.
 
-Sentences of the science (reasons, concerns) come with the findings and stay as they are.
+What the science says (reasons, concerns) comes as codes and values and has a table for each language.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-__all__ = ["LANGUAGES", "SENTENCES", "Texts"]
+from analysis.domain.english import ENGLISH
+from analysis.domain.reason import in_words
+from dicom_templates.german import GERMAN
+
+__all__ = ["LANGUAGES", "REASONS", "SENTENCES", "Texts"]
 
 LANGUAGES: Mapping[str, tuple[str, str]] = MappingProxyType({"en": ("en", "English"), "de": ("de", "German")})
 """Language key to its RFC 5646 code and that code's meaning, as TID 1204 wants them."""
+
+REASONS: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "de": GERMAN})
+"""What the science says, by language and code."""
 
 SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -69,6 +76,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "from {sequence}, the sequence that suits this target best",
             "de": "aus {sequence}, der hier am besten geeigneten Sequenz",
         },
+        "basis_chosen": {
+            "en": "from {sequence}, as this site has chosen",
+            "de": "aus {sequence}, wie hier eingestellt",
+        },
         "basis_other": {
             "en": "from {sequence}, because {preferred} was not used",
             "de": "aus {sequence}, weil {preferred} nicht verwendet wurde",
@@ -81,6 +92,16 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "erkannte die Radiomik von T1 Osteoporose am besten, die von T2 verminderte Knochendichte. Die "
             "Zahlen jener Studie sind nicht die dieses Modells.",
         },
+        "why_chosen": {
+            "en": "Why these sequences: this site has chosen {choices}. In Front Endocrinol 2026;17:1823826 "
+            "(160 patients, QCT reference) radiomics of T1 told osteoporosis apart best, and those of T2 "
+            "abnormal bone density. The figures of that study are not those of this model.",
+            "de": "Warum diese Sequenzen: Hier ist {choices} eingestellt. In Front Endocrinol "
+            "2026;17:1823826 (160 Patienten, Referenz QCT) erkannte die Radiomik von T1 Osteoporose am "
+            "besten, die von T2 verminderte Knochendichte. Die Zahlen jener Studie sind nicht die "
+            "dieses Modells.",
+        },
+        "choice": {"en": "{sequence} for {target}", "de": "{sequence} für {target}"},
         "no_model": {
             "en": "No model is installed, so no probability is given; the measurements stand for themselves.",
             "de": "Es ist kein Modell installiert; es gibt nur Messwerte und keine Wahrscheinlichkeit.",
@@ -199,8 +220,8 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "none_excluded": {"en": "nothing was excluded", "de": "nichts wurde ausgeschlossen"},
         # --- About --------------------------------------------------------------------------------
         "model": {"en": "Model: {name} {version}", "de": "Modell: {name} {version}"},
-        "cohort": {"en": "Trained on: {cohort}", "de": "Trainiert mit: {cohort}"},
-        "intended_use": {"en": "Intended use: {use}", "de": "Zweckbestimmung: {use}"},
+        "cohort": {"en": "Trained on: {cohort}", "de": "Trainiert mit: „{cohort}“"},
+        "intended_use": {"en": "Intended use: {use}", "de": "Zweckbestimmung: „{use}“"},
         "not_for": {
             "en": "This is no diagnosis and replaces neither DXA nor QCT. It was made by software without a "
             "human reader and has not been verified. It has no approval as a medical device.",
@@ -259,10 +280,31 @@ class Texts:
         """Return a sentence with its placeholders filled."""
         return SENTENCES[key][self.language].format(**values)
 
+    def reason(self, reason: str) -> str:
+        """Say what the science said; words that are not ours stay as they are.
+
+        Examples
+        --------
+        >>> from analysis.domain.reason import Reason
+        >>> Texts("de").reason(Reason("features_far", sequence="T1", distance=7.25, limit=3.5))[-28:]
+        '(7,2) als bei 99 % von ihnen'
+        """
+        return in_words(reason, REASONS[self.language], self._number)
+
+    def reasons(self, reasons: Iterable[str]) -> tuple[str, ...]:
+        """Say each of them."""
+        return tuple(self.reason(one) for one in reasons)
+
+    def listed(self, reasons: Iterable[str]) -> str:
+        """Say all of them in one line."""
+        return "; ".join(self.reasons(reasons))
+
     def number(self, value: float, digits: int) -> str:
         """Write a number with the decimal sign of the language."""
-        written = f"{value:.{digits}f}"
-        return written.replace(".", ",") if self.language == "de" else written
+        return self._number(f"{value:.{digits}f}")
+
+    def _number(self, written: str) -> str:
+        return written.replace(".", ",").replace("%", " %") if self.language == "de" else written
 
     def percent(self, fraction: float) -> str:
         """Write a fraction in whole percent; never "0 %" or "100 %", which would claim certainty.

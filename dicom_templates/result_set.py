@@ -17,7 +17,7 @@ from pydicom.uid import (
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
 from dicom_templates.compose import compose, compose_refusal
 from dicom_templates.encapsulated_pdf import pdf_object
-from dicom_templates.finish import finish
+from dicom_templates.finish import Identity, finish
 from dicom_templates.measurement_report import measurement_content
 from dicom_templates.options import ReportOptions, SrClass
 from dicom_templates.patient_study import age_in_years
@@ -209,27 +209,20 @@ class _Writer:
         return self._finished("seg", name, dataset, image=True), numbers
 
     def summary(self) -> ResultObject:
-        dataset = summary_object(
-            draw_summary(self.report),
-            self.options,
-            uid=self.provenance.uid("summary", "instance"),
-            series_uid=self.provenance.uid("summary", "series"),
-            series_number=_SERIES_NUMBER["summary"],
-            description=describe(self.report, "summary"),
-        )
+        dataset = summary_object(draw_summary(self.report), self.options, self._identity("summary"))
         return self._finished("summary", "summary", dataset, image=True)
 
     def pdf(self, images: Sequence[ImageReference]) -> ResultObject:
-        dataset = pdf_object(
-            draw_pdf(self.report),
-            self.report,
-            images,
-            uid=self.provenance.uid("pdf", "instance"),
-            series_uid=self.provenance.uid("pdf", "series"),
-            series_number=_SERIES_NUMBER["pdf"],
-            description=describe(self.report, "pdf"),
-        )
+        dataset = pdf_object(draw_pdf(self.report), self.report, images, self._identity("pdf"))
         return self._finished("pdf", "pdf", dataset, image=False)
+
+    def _identity(self, kind: str) -> Identity:
+        return Identity(
+            uid=self.provenance.uid(kind, "instance"),
+            series_uid=self.provenance.uid(kind, "series"),
+            series_number=_SERIES_NUMBER[kind],
+            description=describe(self.report, kind),
+        )
 
     def _finished(self, kind: str, name: str, dataset: Dataset, *, image: bool) -> ResultObject:
         finish(dataset, self.header, self.provenance, self.options, image=image)

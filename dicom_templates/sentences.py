@@ -3,11 +3,18 @@
 from collections.abc import Iterable, Iterator
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
-from analysis.domain.findings import Agreement, Findings, SeriesFindings
+from analysis.domain.findings import Agreement, Findings, SeriesFindings, SeriesRefusal
 from analysis.domain.segmentation import Grade, Level
 from dicom_templates.levels import level_names
 from dicom_templates.report_texts import Texts
-from dicom_templates.study_report import VBQ_BY_DECADE, Answer, BoneQualityLine, LevelRow
+from dicom_templates.study_report import (
+    PUBLISHED,
+    VBQ_BY_DECADE,
+    Answer,
+    BoneQualityLine,
+    LevelRow,
+    target_key,
+)
 
 __all__ = [
     "about_lines",
@@ -17,6 +24,7 @@ __all__ = [
     "image_lines",
     "qualities",
     "result_lines",
+    "set_aside_lines",
 ]
 
 
@@ -76,14 +84,14 @@ def _caveats(found: SeriesFindings, texts: Texts) -> Iterator[tuple[str, str, st
     names = level_names(found, texts("numbered_body", number="{number}"))
     for region in segmentation.regions:
         if region.level.lumbar and (region.concerns or not region.usable):
-            reason = "; ".join(region.concerns) or texts("no_reason")
+            reason = texts.listed(region.concerns) or texts("no_reason")
             yield "level_concern" if region.usable else "level_excluded", names[region.level], reason
     if segmentation.levels_certain:
         for level in Level:
             if level.lumbar and level not in names:
                 yield "level_excluded", level.name, texts("level_not_found")
     for reason in segmentation.concerns:
-        yield "series_concern", "", reason
+        yield "series_concern", "", texts.reason(reason)
 
 
 def finding_lines(
@@ -121,11 +129,30 @@ def image_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
     """Write which series were used, how good they are, and which were set aside and why."""
     lines = [line for found in findings.series for line in _series_lines(found, texts)]
     lines += _agreement_lines(findings.agreement, texts)
-    lines += [
-        texts("series_set_aside", description=one.description, reason="; ".join(one.reasons))
-        for one in findings.set_aside
-    ]
-    return (*lines, texts("why_sequence"))
+    return (*lines, *set_aside_lines(findings.set_aside, texts), _why_these_sequences(findings, texts))
+
+
+def _why_these_sequences(findings: Findings, texts: Texts) -> str:
+    """Cite what is published, and name what a site has chosen against it."""
+    if all(one.preferred is PUBLISHED[one.target] for one in findings.predictions):
+        return texts("why_sequence")
+    choices = (
+        texts("choice", sequence=one.preferred.value, target=texts(target_key(one.target)))
+        for one in findings.predictions
+    )
+    return texts("why_chosen", choices=", ".join(choices))
+
+
+def set_aside_lines(series: Iterable[SeriesRefusal], texts: Texts) -> tuple[str, ...]:
+    """Write which series were not analysed, and why."""
+    return tuple(
+        texts(
+            "series_set_aside",
+            description=texts.reason(one.description),
+            reason=texts.listed(one.reasons),
+        )
+        for one in series
+    )
 
 
 def _agreement_lines(agreement: Agreement | None, texts: Texts) -> tuple[str, ...]:
@@ -152,7 +179,7 @@ def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
         plane=texts("sagittal"),
         slices=str(found.source.volume.grid.shape[0]),
         facts=acquisition(found.source.facts, texts),
-        reason=reasons[-1] if reasons else "-",
+        reason=texts.reason(reasons[-1]) if reasons else "-",
     )
     quality = texts(
         "series_quality",

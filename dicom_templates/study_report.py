@@ -8,6 +8,7 @@ from dicom_templates.mid_sagittal import SagittalPicture
 from dicom_templates.report_texts import Texts
 
 __all__ = [
+    "PUBLISHED",
     "VBQ_BY_DECADE",
     "Answer",
     "BoneQualityLine",
@@ -16,6 +17,9 @@ __all__ = [
     "StudyReport",
     "target_key",
 ]
+
+PUBLISHED = {Target.OSTEOPOROSIS: Contrast.T1, Target.ABNORMAL_DENSITY: Contrast.T2}
+"""The sequence that suits each target (Front Endocrinol 2026;17:1823826)."""
 
 VBQ_BY_DECADE: tuple[tuple[int, float, float], ...] = (
     (20, 2.39, 0.74),

@@ -8,23 +8,15 @@ DICOM PS3.3 A.8.1 Secondary Capture Image IOD.
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import SecondaryCaptureImageStorage
 
+from dicom_templates.finish import Identity, workstation_object
 from dicom_templates.options import ReportOptions
 
 __all__ = ["summary_object"]
 
 
-def summary_object(
-    picture: npt.NDArray[np.uint8],
-    options: ReportOptions,
-    *,
-    uid: str,
-    series_uid: str,
-    series_number: int,
-    description: str,
-) -> Dataset:
+def summary_object(picture: npt.NDArray[np.uint8], options: ReportOptions, identity: Identity) -> Dataset:
     """Write the summary picture as a Secondary Capture.
 
     Parameters
@@ -33,34 +25,19 @@ def summary_object(
         From `draw_summary`.
     options : ReportOptions
         When it is made.
-    uid, series_uid : str
-        Of the object.
-    series_number : int
-        SeriesNumber.
-    description : str
-        SeriesDescription.
+    identity : Identity
+        What it is called.
 
     Returns
     -------
     Dataset
     """
-    image = Dataset()
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.SOPClassUID = SecondaryCaptureImageStorage
-    image.SOPInstanceUID = uid
-    image.SeriesInstanceUID = series_uid
-    image.SeriesNumber = series_number
-    image.SeriesDescription = description
-    image.InstanceNumber = 1
-    image.Modality = "OT"
-    image.ConversionType = "WSD"
+    image = workstation_object(SecondaryCaptureImageStorage, "OT", identity)
     image.DateOfSecondaryCapture = options.date
     image.TimeOfSecondaryCapture = options.time
     image.ImageType = ["DERIVED", "SECONDARY"]
     # A collage has no single orientation.
     image.PatientOrientation = ""
-    image.BurnedInAnnotation = "YES"
     image.SamplesPerPixel = 3
     image.PhotometricInterpretation = "RGB"
     image.PlanarConfiguration = 0

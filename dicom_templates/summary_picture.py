@@ -34,7 +34,9 @@ _IMAGE_WIDTH = 270.0
 _GAP = 16.0
 _CARD_LEFT = 604.0
 _CARD_WIDTH = _RIGHT - _CARD_LEFT
+_CARD_GAP = 8.0
 _BODY_TEXT = 12.5
+_LAST_LINE = 758.0
 
 
 def draw_summary(report: StudyReport) -> npt.NDArray[np.uint8]:
@@ -57,10 +59,10 @@ def draw_summary(report: StudyReport) -> npt.NDArray[np.uint8]:
     _levels(canvas, report, bottom + _GAP)
     below = top
     for answer in report.answers:
-        below = _answer(canvas, report, answer, below) + 12.0
+        below = _answer(canvas, report, answer, below) + _CARD_GAP
     if not report.answers:
-        below = _no_model(canvas, report, below) + 12.0
-    below = _bone_quality(canvas, report, below) + 12.0
+        below = _no_model(canvas, report, below) + _CARD_GAP
+    below = _bone_quality(canvas, report, below) + _CARD_GAP
     _about(canvas, report, below)
     return canvas.finish()
 
@@ -141,7 +143,8 @@ def _answer(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> 
     height = 162.0
     left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
-    chip = _chip(canvas, answer, (_RIGHT - 14, top + 8))
+    name = canvas.width_of(answer.name, size=16, bold=True)
+    chip = _chip(canvas, answer, (_RIGHT - 14, top + 8), beside=name)
     size = canvas.fitting_size(answer.name, size=16, width=width - chip - 6, bold=True)
     canvas.text((left, top + 27), answer.name, size=size, colour=BRIGHT, bold=True)
     size = canvas.fitting_size(answer.definition, size=12, width=width)
@@ -161,7 +164,7 @@ def _answer(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> 
 
 def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) -> float:
     """Write why there is no number, as large as the room allows; the text report has them in full."""
-    words, room = "; ".join(reasons), 76.0
+    words, room = "; ".join(reasons), 84.0
     for size in (13.0, 12.0, 11.5):
         most = int(room / (1.4 * size))
         if len(canvas.wrap(words, size=size, width=width)) <= most:
@@ -169,11 +172,17 @@ def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) 
     return canvas.paragraph(at, words, size=size, colour=BRIGHT, width=width, most_lines=most)
 
 
-def _chip(canvas: Canvas, answer: Answer, corner: Point) -> float:
-    """Draw the verdict, whose shape says the same as its colour, and return its width."""
+def _chip(canvas: Canvas, answer: Answer, corner: Point, *, beside: float) -> float:
+    """Draw the verdict, whose shape says the same as its colour, and return its width.
+
+    It is written smaller where it would leave too little room for what stands `beside` it.
+    """
     words = answer.verdict_text.upper()
     colour = _VERDICT_COLOUR[answer.verdict]
-    width = canvas.width_of(words, size=13, bold=True) + 40
+    for size in (13.0, 11.0):
+        width = canvas.width_of(words, size=size, bold=True) + 40
+        if beside + width <= _CARD_WIDTH - 38:
+            break
     left, top = corner[0] - width, corner[1]
     canvas.box((left, top), (width, 26), fill=colour, radius=13)
     x, y = left + 17, top + 13
@@ -184,7 +193,7 @@ def _chip(canvas: Canvas, answer: Answer, corner: Point) -> float:
         canvas.dot((x, y), radius=5, fill=ink)
     else:
         canvas.text((x, y), "?", size=15, colour=ink, bold=True, anchor="mm")
-    canvas.text((left + 29, y), words, size=13, colour=ink, bold=True, anchor="lm")
+    canvas.text((left + 29, y), words, size=size, colour=ink, bold=True, anchor="lm")
     return width
 
 
@@ -237,13 +246,15 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
     for line in report.bone_quality:
         canvas.text((x, top + 54), line.contrast.value, size=13, colour=QUIET)
         if line.score is None:
-            words = "; ".join(line.concerns) or report.texts("vbq_none")
-            size = canvas.fitting_size(words, size=13, width=_CARD_WIDTH - 60)
-            canvas.text((x + 24, top + 54), words, size=size, colour=EXCLUDED)
+            # Why stands with what was excluded.
+            words = report.texts("vbq_none")
+            canvas.text((x + 24, top + 54), words, size=13, colour=EXCLUDED)
+            x += canvas.width_of(words, size=13)
         else:
             value = report.texts.number(line.score, 2)
             canvas.text((x + 24, top + 54), value, size=20, colour=BRIGHT, bold=True)
-        x += 110
+            x += 50
+        x += 60
     score = next((one.score for one in report.bone_quality if one.contrast is Contrast.T1), None)
     if score is not None:
         words = report.texts("this_patient")
@@ -343,11 +354,12 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
     left = _LEFT + _IMAGE_WIDTH + _GAP
     canvas.text((left, top + 10), report.texts("excluded_title"), size=12, colour=QUIET)
     canvas.line([(left, top + 17), (left + _IMAGE_WIDTH, top + 17)], colour=RULE, width=1.0)
-    if not report.caveats:
+    caveats = (*_missing_scores(report), *report.caveats)
+    if not caveats:
         canvas.text((left, top + 36), report.texts("none_excluded"), size=_BODY_TEXT, colour=BRIGHT)
     y = top + 36
-    for number, line in enumerate(report.caveats):
-        left_over = len(report.caveats) - number
+    for number, line in enumerate(caveats):
+        left_over = len(caveats) - number
         if y > top + (130 if left_over == 1 else 112):
             words = report.texts("more_excluded", count=str(left_over))
             canvas.text((left, y), words, size=_BODY_TEXT, colour=QUIET)
@@ -359,16 +371,35 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
         )
 
 
+def _missing_scores(report: StudyReport) -> list[str]:
+    """Name scores that there are not, each with its decisive reason, which comes last."""
+    return [
+        f"{line.sentence} ({line.concerns[-1]})" if line.concerns else line.sentence
+        for line in report.bone_quality
+        if line.score is None
+    ]
+
+
 def _about(canvas: Canvas, report: StudyReport, top: float) -> None:
+    """Write what it is not and who made it; smaller where a model has much to say of itself."""
+    told = [
+        (words, colour)
+        for words, colour in (
+            (report.texts("not_for_short"), BRIGHT),
+            (report.intended_use, QUIET),
+            (report.model, QUIET),
+            (report.cohort, QUIET),
+        )
+        if words
+    ]
     y = top + 10
-    for words, colour in (
-        (report.texts("not_for_short"), BRIGHT),
-        (report.intended_use, QUIET),
-        (report.model, QUIET),
-        (report.cohort, QUIET),
-    ):
-        room = int((_HEIGHT - 12 - y) // (1.4 * 12)) + 1
-        if words and room > 0:
+    for size in (12.0, 11.5, 11.0):
+        lines = sum(len(canvas.wrap(words, size=size, width=_CARD_WIDTH)) for words, _ in told)
+        if y + 1.4 * size * (lines - 1) <= _LAST_LINE:
+            break
+    for words, colour in told:
+        room = int((_LAST_LINE - y) // (1.4 * size)) + 1
+        if room > 0:
             y = canvas.paragraph(
-                (_CARD_LEFT, y), words, size=12, colour=colour, width=_CARD_WIDTH, most_lines=min(room, 3)
+                (_CARD_LEFT, y), words, size=size, colour=colour, width=_CARD_WIDTH, most_lines=room
             )

@@ -12,11 +12,12 @@ from pydicom import Dataset
 
 import analysis
 from analysis.domain.findings import Findings, Refusal, SeriesInput, SeriesRefusal
+from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from analysis.identify import identify
 from analysis.settings import AnalysisSettings
 from node.config import BackEndPlace, Configuration
-from node.decode import SeriesHeaders, decode, files_below, scan
+from node.decode import SeriesHeaders, UnreadableFile, decode, files_below, scan
 from node.domain.results import Lineage, Outcome
 from node.result_files import report_options, write_results
 
@@ -40,12 +41,6 @@ DEMONSTRATION_MODEL = Path(analysis.__file__).parent / "models" / "demonstration
 """Trained on simulated patients only; what runs until a site names a bundle of its own."""
 
 Progress = Callable[[str], None]
-
-_NOTHING_TO_ANALYSE = "no whole sagittal T1 or T2 series of the lumbar spine was found"
-_SEVERAL_STACKS = (
-    "its multi-frame objects hold several stacks that could be analysed, and a result could not tell them "
-    "apart: send each as a series of its own"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +90,7 @@ def analyse_files(
     report_progress("reading headers")
     series, unreadable = scan(paths)
     if not series:
-        return _refused(tuple(file.reason for file in unreadable) or ("there are no files",))
+        return _refused(tuple(file.reason for file in unreadable) or (Reason("no_files"),))
     return _analyse_study(series, configuration, out, report_progress, lineage)
 
 
@@ -123,10 +118,10 @@ def analyse_studies(
         folder = out if len(studies) == 1 else out / f"study_{number}"
         outcomes.append(StudyOutcome(uid, _analyse_study(group, configuration, folder, report_progress)))
     if unreadable:
-        reasons = tuple(f"{file.path.name}: {file.reason}" for file in unreadable)
+        reasons = tuple(_of_file(file) for file in unreadable)
         outcomes.append(StudyOutcome("", _refused(reasons)))
     if not outcomes:
-        outcomes.append(StudyOutcome("", _refused(("there are no files",))))
+        outcomes.append(StudyOutcome("", _refused((Reason("no_files"),))))
     return tuple(outcomes)
 
 
@@ -140,8 +135,7 @@ def measure_study(folder: Path, settings: AnalysisSettings, place: BackEndPlace)
     """
     series, unreadable = scan(files_below([folder]))
     if len({one.study_uid for one in series}) != 1:
-        told = (f"{file.path.name}: {file.reason}" for file in unreadable)
-        return Refusal(("the folder does not hold exactly one study", *told))
+        return Refusal((Reason("several_studies"), *map(_of_file, unreadable)))
     found, _ = analyse_series(series, settings, place, None, lambda _step: None)
     return found
 
@@ -201,10 +195,10 @@ def analyse_series(
         Headers of the analysed series in slice order, by Series Instance UID.
     """
     if patients(series) > 1:
-        return Refusal(("the study holds images of different patients; a person must look",)), {}
+        return Refusal((Reason("several_patients"),)), {}
     decoded, sources, set_aside = _decode_what_is_worth_it(series, report_progress)
     if not decoded:  # nothing that would need the science and its model loaded
-        return Refusal((_NOTHING_TO_ANALYSE,), tuple(set_aside)), {}
+        return Refusal((Reason("no_whole_series"),), tuple(set_aside)), {}
     from analysis.model_store import load
     from analysis.pipeline import analyse
     from node.segmenters import segmenter_for
@@ -246,7 +240,7 @@ def _decode_what_is_worth_it(
             set_aside.append(SeriesRefusal(one.series_uid, one.description, identification.reasons))
             continue
         if usable[one.series_uid] > 1:
-            set_aside.append(SeriesRefusal(one.series_uid, one.description, (_SEVERAL_STACKS,)))
+            set_aside.append(SeriesRefusal(one.series_uid, one.description, (Reason("several_stacks"),)))
             continue
         report_progress(f"decoding the {identification.contrast} series")
         try:
@@ -305,10 +299,18 @@ def _in_a_line(answer: "Answer") -> str:
     return f"{answer.value} ({answer.interval}), {answer.verdict_text}"
 
 
-def _all_reasons(refusal: Refusal) -> tuple[str, ...]:
-    details = (f"{one.description}: {reason}" for one in refusal.series for reason in one.reasons[-1:])
+def _all_reasons(refusal: Refusal) -> tuple[Reason, ...]:
+    details = (
+        Reason("of_series", series=one.description, reason=reason)
+        for one in refusal.series
+        for reason in one.reasons[-1:]
+    )
     return (*refusal.reasons, *details)
 
 
-def _refused(reasons: tuple[str, ...]) -> Outcome:
+def _of_file(file: UnreadableFile) -> Reason:
+    return Reason("of_file", file=file.path.name, reason=file.reason)
+
+
+def _refused(reasons: tuple[Reason, ...]) -> Outcome:
     return Outcome((), reasons, {})

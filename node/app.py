@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from analysis.domain.reason import Reason
 from node.assemble import Assembler
 from node.audit import AuditTrail
 from node.carriers import Carrier
@@ -254,7 +255,7 @@ class Node:
         paths: Sequence[Path],
         configuration: Configuration,
         out: Path,
-        reasons: tuple[str, ...],
+        reasons: tuple[Reason, ...],
         lineage: Lineage,
     ) -> Outcome:
         with self._writing:

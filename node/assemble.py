@@ -8,9 +8,10 @@ from threading import Event
 
 from pydicom.uid import UID
 
+from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from node.dimse import IMAGE_CLASSES
-from node.domain.assembly import PAIR, Count, Decision, Examination, decide, identity_fault, weigh
+from node.domain.assembly import PAIR, Count, Decision, Examination, decide, identity_fault, refused, weigh
 from node.domain.delivery import back_off
 from node.domain.records import Instance, Study
 from node.domain.study import StudyEvent, StudyState
@@ -62,7 +63,7 @@ class Assembler:
         clock: Clock,
         examine: Callable[[Sequence[Path]], Examination],
         count: Callable[[Collection[tuple[str, str]], str], Sequence[Count]],
-        explain: Callable[[str, Sequence[str]], None],
+        explain: Callable[[str, Sequence[Reason]], None],
         foresight: Foresight | None,
         grace: timedelta,
         attempts: int,
@@ -152,7 +153,7 @@ class Assembler:
                 moved, StudyEvent.RETRIED, self._clock.now(), reason=_SENT_AGAIN, deadline=self._clock.now()
             )
         if moved is not None and moved.state is StudyState.REFUSED:
-            self._explain(moved.study_uid, (decision.reason,))
+            self._explain(moved.study_uid, decision.refusals)
         return moved
 
     def _was_overtaken(self, moved: Study, cut_off: Collection[str]) -> bool:
@@ -175,7 +176,7 @@ class Assembler:
         try:
             examination = self._examination(study, images)
         except RefusedError as error:
-            return Decision(StudyEvent.REFUSED, "; ".join(error.reasons))
+            return refused(error.reasons)
         except (TransientError, PermanentError) as error:
             return self._after_loss(study, f"the examination of its headers failed: {error}")
         weighed = self._weigh(study.study_uid, examination, cut_off)

@@ -32,6 +32,7 @@ from pydicom.uid import (
 
 from analysis.domain.acquisition import AcquisitionFacts
 from analysis.domain.findings import SeriesInput
+from analysis.domain.reason import Reason
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 from node.domain.geometry import Stack, stack_slices
@@ -67,12 +68,12 @@ class UnreadableFile:
     ----------
     path : Path
         Which.
-    reason : str
-        Why, in words.
+    reason : Reason
+        Why.
     """
 
     path: Path
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,11 +106,13 @@ class SeriesHeaders:
     frames: tuple[int, ...] = ()
 
     @property
-    def description(self) -> str:
+    def description(self) -> Reason:
         """What kind of series it is, without patient data ("MR, 15 instances")."""
-        plural = "s" if len(self.paths) != 1 else ""
+        modality, count = self.facts.modality or Reason("unknown_modality"), len(self.paths)
         kind = "frame" if self.frames else "instance"
-        return f"{self.facts.modality or 'unknown modality'}, {len(self.paths)} {kind}{plural}"
+        if count == 1:
+            return Reason(f"one_{kind}", modality=modality)
+        return Reason(f"many_{kind}s", modality=modality, count=count)
 
 
 def files_below(paths: Iterable[Path]) -> tuple[Path, ...]:
@@ -151,7 +154,7 @@ def scan(paths: Iterable[Path]) -> tuple[tuple[SeriesHeaders, ...], tuple[Unread
         try:
             header = _read_header(path)
         except RefusedError as error:
-            unreadable.append(UnreadableFile(path, str(error)))
+            unreadable.append(UnreadableFile(path, error.reasons[0]))
         else:
             key = (str(header.StudyInstanceUID), str(header.SeriesInstanceUID))
             by_series[key].setdefault(str(header.SOPInstanceUID), (path, header))
@@ -185,17 +188,17 @@ def _read_header(path: Path) -> Dataset:
     try:
         header = dcmread(path, stop_before_pixels=True)
     except InvalidDicomError:
-        raise RefusedError("not a DICOM file") from None
+        raise RefusedError(Reason("no_dicom")) from None
     except (AttributeError, EOFError, KeyError, NotImplementedError, OSError, TypeError, ValueError) as error:
         # What pydicom raises on damaged bytes; its message may quote them, so only the kind is told.
-        raise RefusedError(f"damaged DICOM file ({type(error).__name__})") from error
+        raise RefusedError(Reason("dicom_damaged", kind=type(error).__name__)) from error
     missing = [
         keyword
         for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
         if not header.get(keyword)
     ]
     if missing:
-        raise RefusedError(f"truncated or incomplete DICOM object: it has no {', '.join(missing)}")
+        raise RefusedError(Reason("dicom_incomplete", missing=", ".join(missing)))
     return header
 
 
@@ -301,14 +304,14 @@ def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
 def _refuse_what_is_no_plain_mr(series: SeriesHeaders) -> None:
     classes = {str(header.SOPClassUID) for header in series.headers}
     if not series.frames and classes & MULTI_FRAME_CLASSES:
-        raise RefusedError("the multi-frame object does not describe its frames one by one")
+        raise RefusedError(Reason("frames_not_described"))
     if not classes <= {MRImageStorage, *MULTI_FRAME_CLASSES}:
-        raise RefusedError(f"the series is {series.facts.modality or 'of no modality'}, not MR images")
+        raise RefusedError(Reason("no_mr", modality=series.facts.modality or Reason("no_modality")))
     sizes = {(header.get("Rows"), header.get("Columns")) for header in series.headers}
     if len(sizes) > 1:
-        raise RefusedError("the slices differ in their number of rows and columns")
+        raise RefusedError(Reason("sizes_differ"))
     if any(_lost_something(header) for header in series.objects):
-        raise RefusedError("the images were compressed with loss, which changes texture")
+        raise RefusedError(Reason("compressed_with_loss"))
 
 
 def _lost_something(header: Dataset) -> bool:
@@ -342,11 +345,9 @@ def _slice(dataset: Dataset, frame: int | None, header: Dataset) -> npt.NDArray[
     try:
         stored = pixel_array(dataset, index=None if frame is None else frame - 1)
     except (AttributeError, EOFError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise RefusedError(
-            f"the pixel data of an instance are damaged or truncated ({type(error).__name__})"
-        ) from error
+        raise RefusedError(Reason("pixels_damaged", kind=type(error).__name__)) from error
     if stored.ndim != 2:
-        raise RefusedError("an instance holds colour or several frames, not one grey image")
+        raise RefusedError(Reason("not_one_grey_image"))
     return apply_rescale(stored, header).astype(np.float32)
 
 
@@ -410,5 +411,5 @@ def _number(header: Dataset, keyword: str) -> float | None:
 def _required(header: Dataset, keyword: str, count: int) -> list[float]:
     numbers = _numbers(header, keyword, count)
     if numbers is None:
-        raise RefusedError(f"an instance has no usable {keyword}, so its place in the patient is unknown")
+        raise RefusedError(Reason("place_unknown", keyword=keyword))
     return numbers

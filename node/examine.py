@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.domain.acquisition import Contrast
+from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from analysis.identify import identify
 from node.decode import SeriesHeaders, check_stack, scan
@@ -36,7 +37,7 @@ def examine(paths: Sequence[Path]) -> Examination:
             others.append(f"{headers.description}: {identification.reasons[-1]}")
     return Examination(
         tuple(candidates),
-        tuple(f"unreadable file: {file.reason}" for file in unreadable),
+        tuple(Reason("unreadable_file", reason=file.reason) for file in unreadable),
         tuple(dict.fromkeys(others)),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from analysis.domain.reason import Reason
 from node.config import Configuration
 from node.dimse import IMAGE_CLASSES
 from node.domain.results import Lineage, Outcome
@@ -24,7 +25,7 @@ class Explanation(Protocol):
         paths: Sequence[Path],
         configuration: Configuration,
         out: Path,
-        reasons: tuple[str, ...],
+        reasons: tuple[Reason, ...],
         lineage: Lineage,
     ) -> Outcome:
         """Return the report as a result; none where nobody can be told."""
@@ -63,7 +64,7 @@ class Explainer:
         self._configuration = configuration
         self._log = log
 
-    def explain(self, study_uid: str, reasons: Sequence[str]) -> None:
+    def explain(self, study_uid: str, reasons: Sequence[Reason]) -> None:
         """Send why a study was refused, if the site wants that.
 
         The refusal itself is recorded already; what goes wrong here is told in the log and costs the

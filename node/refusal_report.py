@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis.domain.findings import Refusal
+from analysis.domain.reason import Reason
 from node.analyse import SOFTWARE, patients
 from node.config import Configuration
 from node.decode import scan
@@ -18,7 +19,7 @@ def explain_refusal(
     paths: Sequence[Path],
     configuration: Configuration,
     out: Path,
-    reasons: tuple[str, ...],
+    reasons: tuple[Reason, ...],
     lineage: Lineage,
 ) -> Outcome:
     """Write why a study has no result, so that silence is explained in the archive.
@@ -31,8 +32,8 @@ def explain_refusal(
         Its section [report] and the node's AE title.
     out : Path
         Folder for the file.
-    reasons : tuple of str
-        Why, in words and without patient data.
+    reasons : tuple of Reason
+        Why, without patient data.
     lineage : Lineage
         The earlier results of this study, which the new document names.
 

@@ -9,6 +9,7 @@ from threading import Event
 from typing import Protocol
 from uuid import uuid4
 
+from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from node.config import Configuration
 from node.dimse import IMAGE_CLASSES
@@ -70,7 +71,7 @@ class Analyst:
         instance_store: DiskInstanceStore,
         clock: Clock,
         analyse: Analysis,
-        explain: Callable[[str, Sequence[str]], None],
+        explain: Callable[[str, Sequence[Reason]], None],
         configuration: Configuration,
         owner: str,
         foresight: Foresight | None = None,
@@ -173,7 +174,7 @@ class Analyst:
             return
         seconds = round((self._clock.now() - started).total_seconds(), 1)
         if outcome.refusals or not outcome.results:
-            reasons = outcome.refusals or ("the analysis made no results",)
+            reasons = outcome.refusals or (Reason("no_results"),)
             self._store.record_refusal(lease, reasons, self._clock.now())
             self._log.info("study_refused", study=lease.study_uid, reason="; ".join(reasons), seconds=seconds)
             self._explain(lease.study_uid, reasons)

@@ -8,6 +8,7 @@ from math import isfinite
 from pathlib import Path
 
 from analysis.domain.findings import Target
+from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
 
 __all__ = ["COLUMNS", "REQUIRED_COLUMNS", "CohortRow", "read_cohort"]
@@ -85,7 +86,7 @@ def read_cohort(
     header, lines = _lines(path)
     faults = list(_header_faults(header))
     if faults:
-        raise RefusedError(*faults)
+        raise RefusedError(*map(quoted, faults))
     rows: list[CohortRow] = []
     for number, cells in lines:
         row = _row(number, header, cells, path.parent, faults)
@@ -95,7 +96,7 @@ def read_cohort(
     if not faults:  # a count over a table with faults would be a fault of its own
         faults += _small_classes(rows, thresholds_mg_cm3, minimum_per_class)
     if faults:
-        raise RefusedError(*faults)
+        raise RefusedError(*map(quoted, faults))
     return tuple(rows)
 
 
@@ -108,11 +109,11 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
                 (reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)
             ]
     except OSError as error:
-        raise RefusedError(f"the cohort table cannot be read: {error.strerror}") from error
+        raise RefusedError(quoted(f"the cohort table cannot be read: {error.strerror}")) from error
     except UnicodeDecodeError as error:
-        raise RefusedError("the cohort table is not UTF-8 text") from error
+        raise RefusedError(quoted("the cohort table is not UTF-8 text")) from error
     except csv.Error as error:
-        raise RefusedError(f"the cohort table is not valid CSV: {error}") from error
+        raise RefusedError(quoted(f"the cohort table is not valid CSV: {error}")) from error
 
 
 def _header_faults(header: Sequence[str]) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from analysis.domain.reason import Reason
+
 __all__ = ["AcquisitionFacts", "Contrast", "Identification", "Plane"]
 
 
@@ -110,15 +112,15 @@ class Identification:
         Whether it shows the lumbar spine as far as the header tells; None if it is silent.
     score : float
         0 to 1, how strongly the facts agree.
-    reasons : tuple of str
-        In words, in the order they were weighed; the last one is decisive.
+    reasons : tuple of Reason
+        In the order they were weighed; the last one is decisive.
     """
 
     contrast: Contrast
     plane: Plane
     lumbar: bool | None
     score: float
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
     @property
     def usable(self) -> bool:

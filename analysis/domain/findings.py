@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Volume
 
@@ -131,7 +132,7 @@ class BoneQuality:
         Median signal of the CSF at L3.
     csf_quality : float
         0 to 1.
-    concerns : tuple of str
+    concerns : tuple of Reason
         Why it is missing or doubtful.
     """
 
@@ -139,7 +140,7 @@ class BoneQuality:
     levels: tuple[Level, ...]
     csf_signal: float | None
     csf_quality: float
-    concerns: tuple[str, ...] = ()
+    concerns: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,15 +182,15 @@ class SeriesRefusal:
     ----------
     series_uid : str
         Which.
-    description : str
+    description : Reason
         What kind of series it is, made from facts that hold no patient data ("sagittal T1, 15 slices").
-    reasons : tuple of str
-        Why not, in words.
+    reasons : tuple of Reason
+        Why not.
     """
 
     series_uid: str
-    description: str
-    reasons: tuple[str, ...]
+    description: Reason
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +232,8 @@ class Prediction:
         What was asked.
     sequence : str
         "T1", "T2" or "T1+T2": what the answer rests on.
+    preferred : Contrast
+        What the site's configuration has this target answered from where it is there.
     verdict : Verdict
         INDETERMINATE whenever the model abstains.
     probability : float or None
@@ -239,7 +242,7 @@ class Prediction:
         95 % interval of the probability.
     decision_threshold : float
         Probability from which the card calls the target present.
-    reasons : tuple of str
+    reasons : tuple of Reason
         Why it abstains, or what the reader must know ("T2 was missing, T1 was used").
     features : tuple of str
         Which of `SeriesFindings.patient_features` the answer rests on; the report lists these and no others.
@@ -247,11 +250,12 @@ class Prediction:
 
     target: Target
     sequence: str
+    preferred: Contrast
     verdict: Verdict
     probability: float | None
     interval: tuple[float, float] | None
     decision_threshold: float
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     features: tuple[str, ...] = ()
 
 
@@ -321,11 +325,11 @@ class Refusal:
 
     Attributes
     ----------
-    reasons : tuple of str
-        For the whole study, in words, without patient data.
+    reasons : tuple of Reason
+        For the whole study, without patient data.
     series : tuple of SeriesRefusal
         Series by series.
     """
 
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     series: tuple[SeriesRefusal, ...] = ()

@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from analysis.domain.reason import Reason
 from analysis.domain.volume import Grid
 
 __all__ = [
@@ -66,13 +67,13 @@ class Judgement:
         UNUSABLE below `MINIMUM_USABLE_LEVELS` usable lumbar bodies; SOUND when nothing speaks against it.
     quality : float
         Mean over the lumbar bodies; with certain names a level that was not found counts as 0.
-    reasons : tuple of str
-        In words: which body failed why, what is missing, and what holds for all of them.
+    reasons : tuple of Reason
+        Which body failed why, what is missing, and what holds for all of them.
     """
 
     grade: Grade
     quality: float
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,8 @@ class Region:
         0 (worthless) to 1 (as good as manual).
     usable : bool
         Whether features may be taken from it.
-    concerns : tuple of str
-        Why quality is lower than 1, in words ("touches the edge of the image", "fracture-like height loss").
+    concerns : tuple of Reason
+        Why quality is lower than 1 ("touches the edge of the image", "fracture-like height loss").
     overlap : float or None
         Dice with the same body in the study's other sequence; None where there was nothing to compare.
     """
@@ -102,7 +103,7 @@ class Region:
     centre_mm: tuple[float, float, float]
     quality: float
     usable: bool
-    concerns: tuple[str, ...] = ()
+    concerns: tuple[Reason, ...] = ()
     overlap: float | None = None
 
 
@@ -116,13 +117,13 @@ class CsfSample:
         Its voxels.
     quality : float
         0 to 1; below 0.5 no VBQ is reported.
-    concerns : tuple of str
+    concerns : tuple of Reason
         Why quality is lower than 1.
     """
 
     mask: npt.NDArray[np.bool_]
     quality: float
-    concerns: tuple[str, ...] = ()
+    concerns: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +144,7 @@ class Segmentation:
         Whether the names may be reported; False means "uncertain", never a guess.
     csf : CsfSample or None
         None where none was found.
-    concerns : tuple of str
+    concerns : tuple of Reason
         What holds for the whole segmentation ("transitional anatomy possible").
     method : str
         Name and version of what made it.
@@ -157,7 +158,7 @@ class Segmentation:
     level_confidence: float
     levels_certain: bool
     csf: CsfSample | None
-    concerns: tuple[str, ...]
+    concerns: tuple[Reason, ...]
     method: str
     automatic: bool = True
 
@@ -186,17 +187,17 @@ class Segmentation:
         counted = 5 if self.levels_certain else max(len(lumbar), 1)
         reasons = [*self._faults(), *self.concerns]
         if missing and self.levels_certain:
-            reasons.append(f"not found: {', '.join(level.name for level in missing)}")
+            reasons.append(Reason("not_found", levels=", ".join(level.name for level in missing)))
         if len(self.usable_lumbar) < MINIMUM_USABLE_LEVELS:
             grade = Grade.UNUSABLE
         else:
             grade = Grade.DOUBTFUL if reasons or not self.levels_certain else Grade.SOUND
         return Judgement(grade, sum(region.quality for region in lumbar) / counted, tuple(reasons))
 
-    def _faults(self) -> Iterator[str]:
+    def _faults(self) -> Iterator[Reason]:
         """Tell what speaks against single bodies, which are numbered where their names are uncertain."""
         for number, region in enumerate(self.regions, start=1):
-            told = region.concerns or (() if region.usable else ("the outline is not good enough",))
+            told = region.concerns or (() if region.usable else (Reason("outline_not_good"),))
             if region.level.lumbar and told:
-                name = region.level.name if self.levels_certain else f"body {number}"
-                yield f"{name}: {'; '.join(told)}"
+                name = region.level.name if self.levels_certain else Reason("body_number", number=number)
+                yield Reason("of_body", body=name, concerns=told)

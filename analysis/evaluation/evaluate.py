@@ -17,6 +17,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from analysis.cohort.features import SEQUENCES, FeatureTable
 from analysis.domain.findings import Target
+from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
 from analysis.evaluation.result import (
     BASELINES,
@@ -104,7 +105,7 @@ def evaluate(
     }
     faults = tuple(_faults(present, settings))
     if faults:
-        raise RefusedError(*faults)
+        raise RefusedError(*map(quoted, faults))
     tasks = [
         _Task(target, truth, inside, outside)
         for target, truth in present.items()

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from analysis.domain.acquisition import Contrast, Identification, Plane
 from analysis.domain.findings import SeriesInput, SeriesRefusal
+from analysis.domain.reason import Reason
 from analysis.identify.clues import known
 from analysis.identify.identification import identify
 from analysis.identify.region import coverage_mm, field_of_view_mm
@@ -62,22 +63,22 @@ def choose(series: Sequence[SeriesInput]) -> Choice:
 
 
 _CRITERIA: tuple[tuple[Callable[[_Candidate], float], str], ...] = (
-    (lambda found: found[1].lumbar is not True, "is said to be lumbar"),
-    (lambda found: found[0].facts.image_type[:1] == ("DERIVED",), "is original, not derived"),
-    (lambda found: known(found[0].facts.inversion_time_ms) > 0, "has no inversion pulse"),
-    (lambda found: -found[1].score, "is identified with more certainty"),
+    (lambda found: found[1].lumbar is not True, "merit_lumbar"),
+    (lambda found: found[0].facts.image_type[:1] == ("DERIVED",), "merit_original"),
+    (lambda found: known(found[0].facts.inversion_time_ms) > 0, "merit_no_inversion"),
+    (lambda found: -found[1].score, "merit_certain"),
     (
         lambda found: -round(min(coverage_mm(found[0].facts), _ENOUGH_COVERAGE_MM)),
-        "covers more of the bodies",
+        "merit_coverage",
     ),
     (
         lambda found: -round(min(field_of_view_mm(found[0].facts), _ENOUGH_FIELD_MM)),
-        "shows more of the spine",
+        "merit_view",
     ),
-    (lambda found: round(_pixel_mm(found[0]), 2), "has the finer pixels"),
-    (lambda found: round(found[0].volume.grid.spacing_mm[0], 1), "has the closer slices"),
+    (lambda found: round(_pixel_mm(found[0]), 2), "merit_pixels"),
+    (lambda found: round(found[0].volume.grid.spacing_mm[0], 1), "merit_slices"),
 )
-"""From the most important on, lower is better; each with what it says of the series that wins."""
+"""From the most important on, lower is better; each with the code of what it says of the series that wins."""
 
 
 def _rank(found: _Candidate) -> tuple[list[float], str]:
@@ -97,16 +98,19 @@ def _refusal(found: _Candidate, best: dict[Contrast, _Candidate]) -> SeriesRefus
     return SeriesRefusal(one.series_uid, _describe(found), reasons)
 
 
-def _why_another(found: _Candidate, winner: _Candidate) -> str:
+def _why_another(found: _Candidate, winner: _Candidate) -> Reason:
     contrast = found[1].contrast
-    for measure, praise in _CRITERIA:
+    for measure, merit in _CRITERIA:
         if measure(winner) < measure(found):
-            return f"another {contrast} series is analysed, which {praise}"
-    return f"another {contrast} series, alike in all that counts, is analysed"
+            return Reason("another_analysed", contrast=contrast, merit=Reason(merit))
+    return Reason("another_alike", contrast=contrast)
 
 
-def _describe(found: _Candidate) -> str:
+def _describe(found: _Candidate) -> Reason:
     one, identification = found
-    lying = "" if identification.plane is Plane.UNKNOWN else f"{identification.plane} "
-    kind = "series of unknown kind" if identification.contrast is Contrast.UNSURE else identification.contrast
-    return f"{lying}{kind}, {one.volume.grid.shape[0]} slices"
+    unsure = identification.contrast is Contrast.UNSURE
+    kind = Reason("unknown_kind") if unsure else identification.contrast
+    slices = one.volume.grid.shape[0]
+    if identification.plane is Plane.UNKNOWN:
+        return Reason("series_of_unknown_plane", kind=kind, slices=slices)
+    return Reason("series", plane=identification.plane, kind=kind, slices=slices)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
+from analysis.domain.reason import Reason
 from analysis.identify.words import Word, find, normalise
 
 __all__ = ["Clues", "Finding", "clues", "known"]
@@ -15,7 +16,7 @@ class Finding(NamedTuple):
 
     contrast: Contrast
     score: float
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What the signal of a series is weighted by: physics first, words second."""
 
 from analysis.domain.acquisition import Contrast
+from analysis.domain.reason import Reason
 from analysis.identify.clues import Clues, Finding, known
 from analysis.identify.exclusions import EXCLUSIONS
 from analysis.identify.words import Word, find
@@ -30,17 +31,17 @@ def weighting(given: Clues) -> Finding:
     measured, why_measured = _by_physics(given)
     told, why_told = _by_words(given)
     if measured is not None and told is not None and measured is not told:
-        reasons = (*why_measured, *why_told, "its timing and its description disagree")
+        reasons = (*why_measured, *why_told, Reason("timing_contradicted"))
         return Finding(Contrast.UNSURE, 0.0, reasons)
     if measured is not None:
         return Finding(measured, 0.8 if told is None else 1.0, (*why_told, *why_measured))
     if told is not None:
         return Finding(told, 0.6, (*why_measured, *why_told))
-    reasons = (*why_measured, *why_told, "neither its timing nor its description tells T1 from T2")
+    reasons = (*why_measured, *why_told, Reason("weighting_not_told"))
     return Finding(Contrast.UNSURE, 0.0, reasons)
 
 
-def _by_physics(given: Clues) -> tuple[Contrast | None, tuple[str, ...]]:
+def _by_physics(given: Clues) -> tuple[Contrast | None, tuple[Reason, ...]]:
     """Weighting that the timing of a spin echo gives.
 
     The limits leave gaps on purpose: between them words must decide, or nobody. They are wider than the
@@ -49,11 +50,11 @@ def _by_physics(given: Clues) -> tuple[Contrast | None, tuple[str, ...]]:
     repetition, echo = known(given.facts.repetition_time_ms), known(given.facts.echo_time_ms)
     if not (repetition and echo):
         return None, ()
-    timing = f"TR {repetition:.0f} ms and TE {echo:.0f} ms"
+    timing = Reason("timing", repetition_ms=repetition, echo_ms=echo)
     if known(given.facts.inversion_time_ms) > 350 or given.says(Word.FLAIR):
         # What is left of the inversions here is T1 FLAIR: longer and shorter ones were told before.
-        contrast = Contrast.T1 if echo <= 40 else None
-        timing = f"an inversion pulse with {timing}"
+        timing = Reason("timing_with_inversion", repetition_ms=repetition, echo_ms=echo)
+        contrast: Contrast | None = Contrast.T1 if echo <= 40 else None
     elif repetition <= 1000 and echo <= 35:
         contrast = Contrast.T1
     elif repetition >= 1000 and echo >= 65:
@@ -61,22 +62,24 @@ def _by_physics(given: Clues) -> tuple[Contrast | None, tuple[str, ...]]:
     elif repetition >= 1500 and echo <= 50:
         contrast = Contrast.PROTON_DENSITY
     else:
-        return None, (f"{timing} lie between the weightings",)
-    return contrast, (f"{timing} make it {contrast}-weighted",)
+        contrast = None
+    if contrast is None:
+        return None, (Reason("timing_in_between", timing=timing),)
+    return contrast, (Reason("weighted_by_timing", timing=timing, contrast=contrast),)
 
 
 _SAID = {Contrast.T1: Word.T1, Contrast.T2: Word.T2, Contrast.PROTON_DENSITY: Word.PROTON_DENSITY}
 
 
-def _by_words(given: Clues) -> tuple[Contrast | None, tuple[str, ...]]:
+def _by_words(given: Clues) -> tuple[Contrast | None, tuple[Reason, ...]]:
     """Weighting that the words tell; the series description is asked before the protocol's name."""
     for text in given.own_texts:
         said = {contrast: find(word, [text]) for contrast, word in _SAID.items()}
         spellings = {contrast: spelling for contrast, spelling in said.items() if spelling}
         if len(spellings) == 1:
             contrast, spelling = spellings.popitem()
-            return contrast, (f"its description says “{spelling}”",)
+            return contrast, (Reason("description_says", spelling=spelling),)
         if spellings:
-            both = " and ".join(f"“{spelling}”" for spelling in spellings.values())
-            return None, (f"its description says {both} at once",)
+            all_of_them = " + ".join(f"“{spelling}”" for spelling in spellings.values())
+            return None, (Reason("description_says_several", spellings=all_of_them),)
     return None, ()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from analysis.domain.acquisition import Contrast
+from analysis.domain.reason import Reason
 from analysis.identify.clues import Clues, Finding, known
 from analysis.identify.words import Word, find, normalise
 
@@ -17,8 +18,18 @@ def _other_modality(given: Clues) -> Finding | None:
     if modality == "MR":
         return None
     # A modality is a short code of the Standard; anything else in its place is not repeated.
-    shown = modality if modality.isalpha() and len(modality) <= 8 else "not told"
-    return Finding(Contrast.OTHER, 1.0, (f"its modality is {shown}, and only MR is read",))
+    if modality.isalpha() and len(modality) <= 8:
+        return _certainly(Contrast.OTHER, Reason("other_modality", modality=modality))
+    return _certainly(Contrast.OTHER, Reason("modality_not_told"))
+
+
+def _certainly(contrast: Contrast, reason: Reason) -> Finding:
+    return Finding(contrast, 1.0, (reason,))
+
+
+def _described(contrast: Contrast, spelling: str, what: str, score: float = 0.8) -> Finding:
+    reason = Reason("description_says_what", spelling=spelling, what=Reason(what))
+    return Finding(contrast, score, (reason,))
 
 
 def _named(contrast: Contrast, what: str, kinds: set[str], *words: Word) -> _Rule:
@@ -26,31 +37,31 @@ def _named(contrast: Contrast, what: str, kinds: set[str], *words: Word) -> _Rul
 
     def rule(given: Clues) -> Finding | None:
         if kind := min(given.kinds & kinds, default=None):
-            return Finding(contrast, 1.0, (f"its image type {kind} marks {what}",))
+            return _certainly(contrast, Reason("image_type_marks", kind=kind, what=Reason(what)))
         for word in words:
             if spelling := given.says(word):
-                return Finding(contrast, 0.8, (f"its description says “{spelling}”: {what}",))
+                return _described(contrast, spelling, what)
         return None
 
     return rule
 
 
 _localiser = _named(
-    Contrast.LOCALISER, "a localiser", {"LOCALIZER", "SCOUT", "SURVEY"}, Word.LOCALISER
+    Contrast.LOCALISER, "localiser", {"LOCALIZER", "SCOUT", "SURVEY"}, Word.LOCALISER
 )  # fmt: skip
 
 
 def _secondary(given: Clues) -> Finding | None:
     if given.origin[1:] == ("SECONDARY",):
-        return Finding(Contrast.OTHER, 1.0, ("its image type SECONDARY says it was made from other images",))
+        return _certainly(Contrast.OTHER, Reason("made_from_others"))
     if given.origin[:1] == ("DERIVED",) and given.kinds & {"MPR", "REFORMATTED", "RESAMPLED"}:
-        return Finding(Contrast.OTHER, 1.0, ("its image type says it was reformatted from other images",))
+        return _certainly(Contrast.OTHER, Reason("reformatted"))
     return None
 
 
 _map = _named(
     Contrast.OTHER,
-    "a map or a projection, not an image as acquired",
+    "map",
     {
         "ADC", "FA", "TRACEW", "EXP", "TENSOR", "TENSOR_B0", "T1 MAP", "T2 MAP", "T2_STAR MAP", "R2_STAR MAP",
         "PHASE", "PHASE MAP", "P", "B0", "FIELD_MAP", "FAT_FRACTION", "SUB", "SUBTRACT", "SUBTRACTION",
@@ -61,7 +72,7 @@ _map = _named(
 
 _function = _named(
     Contrast.OTHER,
-    "diffusion, perfusion or functional imaging",
+    "function",
     {"DIFFUSION", "ASL", "PERFUSION", "PERFUSION_FFE", "FMRI", "EPI", "MOSAIC"},
     *(Word.DIFFUSION, Word.PERFUSION, Word.EPI),
 )
@@ -69,15 +80,14 @@ _function = _named(
 
 def _echo_planar(given: Clues) -> Finding | None:
     if "EP" in given.sequence:
-        return Finding(Contrast.OTHER, 1.0, ("its scanning sequence is echo planar (EP)",))
+        return _certainly(Contrast.OTHER, Reason("echo_planar"))
     if given.sequence_name.startswith(("ep", "seepi", "feepi", "dwi", "grase")):
-        return Finding(Contrast.OTHER, 0.9, ("its sequence name is that of an echo planar sequence",))
+        return Finding(Contrast.OTHER, 0.9, (Reason("echo_planar_name"),))
     return None
 
 
 _vessels = _named(Contrast.OTHER, "angiography", {"ANGIO", "TOF", "PCA", "VELOCITY"}, Word.ANGIOGRAPHY)
 
-_GRADIENT_ECHO = "a gradient echo, whose marrow signal is not that of a spin echo"
 _GRADIENT_ECHO_NAMES = (
     "fl2d", "fl3d", "ffl", "tfl", "fm2d", "fm3d", "fisp", "tfi", "psif", "me2d", "me3d", "de3d", "qfl", "swi",
     "ffe", "tfe", "t1ffe", "t1tfe", "t2ffe", "bffe", "btfe", "fgre", "3dfgre", "spgr", "fspgr", "efgre",
@@ -88,29 +98,29 @@ _GRADIENT_ECHO_NAMES = (
 def _gradient_echo(given: Clues) -> Finding | None:
     """Gradient echoes show the trabeculae's susceptibility and the phase of fat and water as well."""
     if "GR" in given.sequence:
-        return Finding(Contrast.OTHER, 1.0, (f"its scanning sequence (GR) is {_GRADIENT_ECHO}",))
+        return _certainly(Contrast.OTHER, Reason("gradient_echo"))
     if "T2_STAR" in given.kinds:
-        return Finding(Contrast.OTHER, 1.0, ("its acquisition contrast is T2*, which is not T2",))
+        return _certainly(Contrast.OTHER, Reason("t2_star"))
     if spelling := given.says(Word.T2_STAR):
-        return Finding(Contrast.OTHER, 0.9, (f"its description says “{spelling}”, which is not T2",))
+        return Finding(Contrast.OTHER, 0.9, (Reason("t2_star_described", spelling=spelling),))
     return None if "SE" in given.sequence else _unnamed_gradient_echo(given)
 
 
 def _unnamed_gradient_echo(given: Clues) -> Finding | None:
     """Where the header does not name the scanning sequence, its name, words and physics may."""
     if given.sequence_name.startswith(_GRADIENT_ECHO_NAMES):
-        return Finding(Contrast.OTHER, 0.9, (f"its sequence name is that of {_GRADIENT_ECHO}",))
+        return Finding(Contrast.OTHER, 0.9, (Reason("gradient_echo_name"),))
     if spelling := given.says(Word.GRADIENT_ECHO):
-        return Finding(Contrast.OTHER, 0.8, (f"its description says “{spelling}”: {_GRADIENT_ECHO}",))
+        return Finding(Contrast.OTHER, 0.8, (Reason("gradient_echo_described", spelling=spelling),))
     angle, echo = known(given.facts.flip_angle_deg), known(given.facts.echo_time_ms)
     if 0 < angle <= 60 or 0 < echo < 6:
-        return Finding(Contrast.OTHER, 0.7, (f"its flip angle or echo time is that of {_GRADIENT_ECHO}",))
+        return Finding(Contrast.OTHER, 0.7, (Reason("gradient_echo_timing"),))
     return None
 
 
 _dixon = _named(
     Contrast.DIXON_PART,
-    "one part of a Dixon acquisition",
+    "dixon_part",
     {
         "W", "F", "WATER", "FAT", "IP", "OP", "IN_PHASE", "OUT_PHASE", "OPP_PHASE", "OUT_OF_PHASE",
         "DIXON", "WATER_ONLY", "FAT_ONLY", "IDEAL",
@@ -125,26 +135,22 @@ def _after_contrast(given: Clues) -> Finding | None:
     """Any of the texts counts here: a whole examination with contrast agent is one doubt too many."""
     agent = normalise(given.facts.contrast_agent).replace(" ", "")
     if agent not in _NO_AGENT and not agent.startswith(("no", "without", "ohne", "sans")):
-        return Finding(Contrast.POST_CONTRAST, 1.0, ("its header names a contrast agent",))
+        return _certainly(Contrast.POST_CONTRAST, Reason("contrast_agent"))
     if spelling := find(Word.POST_CONTRAST, given.texts):
-        reason = f"its description says “{spelling}”: acquired after contrast agent"
-        return Finding(Contrast.POST_CONTRAST, 0.8, (reason,))
+        return _described(Contrast.POST_CONTRAST, spelling, "after_contrast")
     return None
 
 
 def _fat_suppressed(given: Clues) -> Finding | None:
     inversion = known(given.facts.inversion_time_ms)
     if 50 <= inversion <= 350:
-        reason = f"inversion at {inversion:g} ms takes the signal of fat away (STIR)"
-        return Finding(Contrast.FAT_SUPPRESSED, 1.0, (reason,))
+        return _certainly(Contrast.FAT_SUPPRESSED, Reason("fat_inverted", inversion_ms=inversion))
     suppressing = {"FS", "FATSAT", "FAT_SAT", "SPIR", "SPAIR", "SSPAIR", "WE", "STIR"}
     if option := min((given.options | given.kinds) & suppressing, default=None):
-        reason = f"the option {option} takes the signal of fat away"
-        return Finding(Contrast.FAT_SUPPRESSED, 1.0, (reason,))
+        return _certainly(Contrast.FAT_SUPPRESSED, Reason("fat_option", option=option))
     for word in (Word.STIR, Word.FAT_SUPPRESSED):
         if spelling := given.says(word):
-            reason = f"its description says “{spelling}”: the signal of fat is taken away"
-            return Finding(Contrast.FAT_SUPPRESSED, 0.8, (reason,))
+            return _described(Contrast.FAT_SUPPRESSED, spelling, "fat_taken_away")
     return None
 
 
@@ -152,14 +158,12 @@ def _fluid_suppressed(given: Clues) -> Finding | None:
     """T2 FLAIR: dark CSF is no reference, so it is no T2 to us. T1 FLAIR passes, it is judged by timing."""
     inversion, echo = known(given.facts.inversion_time_ms), known(given.facts.echo_time_ms)
     if "FLUID_ATTENUATED" in given.kinds:
-        return Finding(Contrast.OTHER, 1.0, ("its acquisition contrast says that the CSF is taken away",))
+        return _certainly(Contrast.OTHER, Reason("fluid_attenuated"))
     if inversion >= 1500:
-        reason = f"inversion at {inversion:g} ms takes the signal of CSF away (FLAIR)"
-        return Finding(Contrast.OTHER, 1.0, (reason,))
+        return _certainly(Contrast.OTHER, Reason("fluid_inverted", inversion_ms=inversion))
     spelling = given.says(Word.FLAIR)
     if spelling and (echo >= 65 or given.says(Word.T2)):
-        reason = f"its description says “{spelling}”: the signal of CSF is taken away"
-        return Finding(Contrast.OTHER, 0.9, (reason,))
+        return _described(Contrast.OTHER, spelling, "fluid_taken_away", score=0.9)
     return None
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.domain.acquisition import AcquisitionFacts, Plane
+from analysis.domain.reason import Reason
 from analysis.identify.clues import Clues, known
 from analysis.identify.words import Word, find, normalise
 
@@ -27,10 +28,10 @@ class Place(NamedTuple):
     """Whether a series is lumbar, and why."""
 
     lumbar: bool | None
-    reason: str
+    reason: Reason
 
 
-def plane(given: Clues) -> tuple[Plane, str]:
+def plane(given: Clues) -> tuple[Plane, Reason]:
     """Tell the plane from the orientation, or else from the words."""
     cosines = np.asarray(given.facts.orientation or (), dtype=np.float64).reshape(-1, 3)
     # Only two unit vectors are an orientation; whatever else stands in a header tells nothing.
@@ -39,15 +40,15 @@ def plane(given: Clues) -> tuple[Plane, str]:
         axis = int(np.argmax(normal))
         named = (Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL)[axis]
         found = named if normal[axis] >= _NEAR_AXIS else Plane.OBLIQUE
-        return found, f"its slices are {found} by their orientation"
+        return found, Reason("plane_by_orientation", plane=found)
     for found, word in (
         (Plane.SAGITTAL, Word.SAGITTAL),
         (Plane.CORONAL, Word.CORONAL),
         (Plane.AXIAL, Word.AXIAL),
     ):
         if spelling := given.says(word):
-            return found, f"its description says “{spelling}”"
-    return Plane.UNKNOWN, "nothing tells how its slices lie"
+            return found, Reason("description_says", spelling=spelling)
+    return Plane.UNKNOWN, Reason("plane_not_told")
 
 
 def place(given: Clues, lying: Plane) -> Place:
@@ -69,17 +70,16 @@ def place(given: Clues, lying: Plane) -> Place:
         `lumbar` is None where the header is silent or contradicts itself: the picture must tell.
     """
     for text in given.texts:
-        if told := _told(text, "its description says"):
+        if told := _told(text, "described"):
             return told
     if lying is Plane.SAGITTAL and (impossible := _impossible(given.facts)):
         return Place(lumbar=False, reason=impossible)
     body_part = normalise(given.facts.body_part)
-    told = _told(body_part, "its body part is")
+    told = _told(body_part, "body_part")
     if told is None:
-        return Place(lumbar=None, reason="its header does not tell which part of the body it shows")
+        return Place(lumbar=None, reason=Reason("body_part_not_told"))
     if not told.lumbar and find(Word.HEAD, [body_part]) and lying is Plane.SAGITTAL and _no_head(given.facts):
-        reason = f"{told.reason}, but the stack is too narrow and too long for one, so nothing is certain"
-        return Place(lumbar=None, reason=reason)
+        return Place(lumbar=None, reason=Reason("no_head_for_certain", told=told.reason))
     return told
 
 
@@ -96,25 +96,25 @@ def coverage_mm(facts: AcquisitionFacts) -> float:
     return facts.slices * (known(facts.slice_spacing_mm) or known(facts.slice_thickness_mm))
 
 
-def _told(text: str, introduction: str) -> Place | None:
+def _told(text: str, where: str) -> Place | None:
     """Lumbar wins in a text that names several regions: such a series shows them all."""
     if spelling := find(Word.LUMBAR, [text]):
-        return Place(lumbar=True, reason=f"{introduction} “{spelling}”, the lumbar spine")
+        return Place(lumbar=True, reason=Reason(f"lumbar_{where}", spelling=spelling))
     for word in (Word.CERVICAL, Word.THORACIC, Word.HEAD, Word.LIMB, Word.TRUNK):
         if spelling := find(word, [text]):
-            return Place(lumbar=False, reason=f"{introduction} “{spelling}”, which is not the lumbar spine")
+            return Place(lumbar=False, reason=Reason(f"elsewhere_{where}", spelling=spelling))
     return None
 
 
-def _impossible(facts: AcquisitionFacts) -> str | None:
+def _impossible(facts: AcquisitionFacts) -> Reason | None:
     """Why sagittal slices of this size cannot show a lumbar spine."""
     length, width = field_of_view_mm(facts), coverage_mm(facts)
     if 0 < length < _SMALLEST_SPINE_MM:
-        return f"its field of view of {length:.0f} mm is too short for a lumbar spine"
+        return Reason("view_too_short", length_mm=length)
     if width > _WIDEST_SPINE_MM:
-        return f"its sagittal slices cover {width:.0f} mm, more than a spine is wide"
+        return Reason("slices_too_wide", width_mm=width)
     if width > _HEAD_COVERAGE_MM and 0 < length < _HEAD_LENGTH_MM:
-        return f"its slices cover {width:.0f} mm over a length of {length:.0f} mm, as those of a head do"
+        return Reason("size_of_a_head", width_mm=width, length_mm=length)
     return None
 
 

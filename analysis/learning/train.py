@@ -9,6 +9,7 @@ from sklearn.covariance import ledoit_wolf
 
 from analysis.cohort.features import SEQUENCES, FeatureTable, SequenceTable
 from analysis.domain.findings import ModelIdentity, Target
+from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
 from analysis.learning.learn import KINDS, Learned, LearningSettings, learn, prepare
 from analysis.learning.nested import judge, performance_of
@@ -87,7 +88,7 @@ def train(
     """
     faults = tuple(_faults(table, settings))
     if faults:
-        raise RefusedError(*faults)
+        raise RefusedError(*map(quoted, faults))
     classifiers: dict[tuple[Target, str], Classifier] = {}
     for target, threshold in settings.thresholds_mg_cm3.items():
         for name in SEQUENCES:

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CsfSample, Level
 
 __all__ = ["sample_csf"]
@@ -60,12 +61,10 @@ def sample_csf(
     quality = min(1.0, volume_mm3 / _FULL_SAMPLE_MM3) * float(canal[pure].mean())
     faults = _faults(values, signal[pure], signal[body], volume_mm3)
     if float(np.mean(signal[pure] >= signal.max())) > _CLIPPED_SHARE:
-        faults.append(
-            (0.4, "the cerebrospinal fluid is brighter than the image can store, so its signal is lost")
-        )
+        faults.append((0.4, Reason("fluid_clipped")))
     for factor, _ in faults:
         quality *= factor
-    return CsfSample(pure, float(np.clip(quality, 0.0, 1.0)), tuple(words for _, words in faults))
+    return CsfSample(pure, float(np.clip(quality, 0.0, 1.0)), tuple(reason for _, reason in faults))
 
 
 def _near(behind: Mask, body: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
@@ -100,16 +99,16 @@ def _mode(values: Floats) -> tuple[float, float]:
     return middle, max(float(widths[start]) / 1.349, 1e-6 * max(1.0, abs(middle)))
 
 
-def _faults(canal: Floats, fluid: Floats, bone: Floats, volume_mm3: float) -> list[tuple[float, str]]:
+def _faults(canal: Floats, fluid: Floats, bone: Floats, volume_mm3: float) -> list[tuple[float, Reason]]:
     """Weigh what speaks against a sample, from the signals of the canal, of the sample and of L3."""
     found = []
     if volume_mm3 < 0.5 * _FULL_SAMPLE_MM3:
-        found.append((1.0, "little cerebrospinal fluid is visible behind L3"))
+        found.append((1.0, Reason("fluid_scarce")))
     if len(fluid) < 0.6 * len(canal):
-        found.append((0.7, "the canal behind L3 is not filled evenly with fluid"))
+        found.append((0.7, Reason("canal_unevenly_filled")))
     middle, marrow = float(np.median(fluid)), float(np.median(bone))
     if middle <= 0 or max(middle, marrow) < 1.1 * min(middle, marrow):
-        found.append((0.5, "cerebrospinal fluid and bone marrow have nearly the same signal"))
+        found.append((0.5, Reason("fluid_like_marrow")))
     if float(np.std(fluid)) > 0.4 * max(abs(middle), 1e-6):
-        found.append((0.6, "the signal of the cerebrospinal fluid is uneven"))
+        found.append((0.6, Reason("fluid_uneven")))
     return found

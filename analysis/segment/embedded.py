@@ -10,10 +10,10 @@ from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Grid, Volume
 from analysis.segment.body_shape import fit_shape, restrain
 from analysis.segment.csf import sample_csf
-from analysis.segment.instances import Body, find_bodies, midline
+from analysis.segment.instances import Body, find_bodies
 from analysis.segment.levels import Naming, name_levels
 from analysis.segment.locate import rewindow, spine_columns
-from analysis.segment.network import BACKGROUND, BODY, CANAL, SACRUM, Network, embedded_network
+from analysis.segment.network import BACKGROUND, CANAL, Network, embedded_network
 from analysis.segment.quality import Shape, expected_overlap, measure_shape
 from analysis.segment.regions import regions_of, upwards
 from analysis.segment.sagittal import SagittalView
@@ -115,29 +115,27 @@ def on_input(csf: CsfSample | None, view: SagittalView) -> CsfSample | None:
 
 def _anatomy(probabilities: Floats, view: SagittalView) -> _Anatomy:
     spacing = view.spacing_mm
-    instances, found = find_bodies(probabilities, spacing)
-    naming = name_levels(found)
-    by_number = {body.number: body for body in found}
+    seen = find_bodies(probabilities, spacing)
+    naming = name_levels(seen.found)
+    by_number = {body.number: body for body in seen.found}
     bodies = {level: by_number[number] for number, level in naming.levels.items()}
-    owner = _owners(instances, bodies, spacing)
-    seen = np.asarray(probabilities[:, BODY] + probabilities[:, SACRUM], dtype=np.float32)
-    middle = midline(probabilities, spacing)
+    owner = _owners(seen.instances, bodies, spacing)
     solids = {
         body.number: fit_shape(
             level,
-            instances == body.number,
-            seen,
+            seen.instances == body.number,
+            seen.bone,
             upwards=upwards(level, bodies),
-            middle_mm=float(middle[round(body.centre_mm[1] / spacing[1])]),
+            middle_mm=float(seen.midline_mm[round(body.centre_mm[1] / spacing[1])]),
             spacing_mm=spacing,
         )
         for level, body in bodies.items()
         if level is not Level.S1
     }
-    bone = restrain(seen, owner, solids, view.slices, spacing)
+    bone = restrain(seen.bone, owner, solids, view.slices, spacing)
     instances = np.where(bone > 0.5, owner, 0).astype(np.int32)
     shapes = {
-        level: _shape(instances, body.number, seen, upwards(level, bodies), spacing)
+        level: _shape(instances, body.number, seen.bone, upwards(level, bodies), spacing)
         for level, body in bodies.items()
         if (instances == body.number).any()
     }

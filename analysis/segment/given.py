@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK
 
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, CsfSample, Level, Segmentation
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
@@ -100,7 +101,7 @@ def adopt(mask: GivenMask, volume: Volume) -> Segmentation:
     everything = view.from_input(on_grid(mask.labels, mask.grid, volume.grid))
     labels, concerns = _bodies(mask, everything, view)
     if not any((labels == level).any() for level in Level if level.lumbar):
-        raise RefusedError("the mask holds none of L1 to L5", *concerns)
+        raise RefusedError(Reason("mask_without_lumbar"), *concerns)
     certainty = None
     if mask.certainty is not None:
         certainty = view.from_input(on_grid(mask.certainty, mask.grid, volume.grid))
@@ -145,7 +146,7 @@ def on_grid(array: npt.NDArray[Any], grid: Grid, wanted: Grid) -> npt.NDArray[An
     at = grid.to_index(wanted.corners_mm)
     beyond_mm = np.maximum(-0.5 - at, at - (np.asarray(grid.shape) - 0.5)) * np.asarray(grid.spacing_mm)
     if beyond_mm.max() > _BEYOND_MM:
-        raise RefusedError(f"the mask does not cover the series: {beyond_mm.max():.0f} mm of it are missing")
+        raise RefusedError(Reason("mask_too_short", missing_mm=float(beyond_mm.max())))
     moved = SimpleITK.Resample(
         to_image(array, grid), to_image(np.zeros(wanted.shape, np.uint8), wanted), SimpleITK.Transform(),
         SimpleITK.sitkNearestNeighbor, 0.0,
@@ -153,16 +154,16 @@ def on_grid(array: npt.NDArray[Any], grid: Grid, wanted: Grid) -> npt.NDArray[An
     return to_array(moved)
 
 
-def _bodies(mask: GivenMask, everything: Labels, view: SagittalView) -> tuple[Labels, tuple[str, ...]]:
+def _bodies(mask: GivenMask, everything: Labels, view: SagittalView) -> tuple[Labels, tuple[Reason, ...]]:
     """Labels of `Level` alone, without posterior elements, and what was lost with them."""
     labels = np.where(everything <= max(Level), everything, 0).astype(np.uint8)
     if not mask.whole_vertebrae:
         return labels, ()
     labels, lost = cut_posterior_elements(labels, everything == CANAL, view.grid.spacing_mm)
-    concerns = ["the posterior elements were cut off behind the posterior wall of each body"]
+    concerns = [Reason("posterior_cut")]
     if lost:
         names = ", ".join(level.name for level in lost)
-        concerns.append(f"the body could not be told from the posterior elements: {names}")
+        concerns.append(Reason("posterior_not_told", levels=names))
     return labels, tuple(concerns)
 
 
@@ -188,15 +189,12 @@ def _describe(labels: Labels, certainty: Floats | None, view: SagittalView) -> d
 def _refuse_whole_vertebrae(shapes: dict[Level, Shape]) -> None:
     depth_mm = float(np.median([shape.depth_mm for level, shape in shapes.items() if level.lumbar]))
     if depth_mm > _DEEPEST_BODY_MM:
-        raise RefusedError(
-            f"the regions of the mask are {depth_mm:.0f} mm deep, so they hold posterior elements; with "
-            "[segmentation] whole_vertebrae = true these are cut off"
-        )
+        raise RefusedError(Reason("mask_whole_vertebrae", depth_mm=depth_mm))
 
 
 def _judge_names(
     mask: GivenMask, bodies: dict[Level, Body], sacrum: npt.NDArray[np.bool_], view: SagittalView
-) -> tuple[float, tuple[str, ...]]:
+) -> tuple[float, tuple[Reason, ...]]:
     """Confidence that the names are right, and what speaks against them."""
     confidence, doubts = 1.0, []
     order = [level for level in CRANIAL_TO_CAUDAL if level in bodies]
@@ -206,16 +204,16 @@ def _judge_names(
         apart = float(np.linalg.norm(step)) / levels
         if step[1] <= 0:
             confidence *= 0.2
-            doubts.append(f"{below.name} does not lie below {above.name} in the mask")
+            doubts.append(Reason("mask_order", below=below.name, above=above.name))
         elif not _NEAREST_MM <= apart <= _FARTHEST_MM:
             confidence *= 0.4
-            doubts.append(f"{above.name} and {below.name} lie {apart:.0f} mm apart in the mask")
+            doubts.append(Reason("mask_distance", above=above.name, below=below.name, apart_mm=apart))
     if mask.transitional:
         confidence *= 0.4
-        doubts.append("the mask names a vertebra that most people have not; transitional anatomy is possible")
+        doubts.append(Reason("mask_transitional"))
     if mask.names_need_sacrum and Level.S1 not in bodies and not _rests_on(sacrum, bodies, view):
         confidence *= 0.3
-        doubts.append("no sacrum lies below L5 in the mask, so the levels are uncertain")
+        doubts.append(Reason("mask_without_sacrum"))
     return confidence, tuple(doubts)
 
 
@@ -230,7 +228,7 @@ def _rests_on(sacrum: npt.NDArray[np.bool_], bodies: dict[Level, Body], view: Sa
 
 def _fluid(
     canal: npt.NDArray[np.bool_], labels: Labels, view: SagittalView
-) -> tuple[CsfSample | None, tuple[str, ...]]:
+) -> tuple[CsfSample | None, tuple[Reason, ...]]:
     if not canal.any():
-        return None, ("the mask has no spinal canal, so there is no cerebrospinal fluid to refer to",)
+        return None, (Reason("mask_without_canal"),)
     return sample_csf(canal.astype(np.float32), labels, view.signal, view.grid.spacing_mm), ()

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from analysis.segment.network import BODY, CANAL, SACRUM
 
-__all__ = ["Body", "find_bodies", "midline"]
+__all__ = ["Bodies", "Body", "find_bodies"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -48,9 +48,29 @@ class Body:
     touches_edge: bool
 
 
-def find_bodies(
-    probabilities: Floats, spacing_mm: tuple[float, float, float]
-) -> tuple[npt.NDArray[np.int32], list[Body]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Bodies:
+    """The bodies of a volume, and what they were found by.
+
+    Attributes
+    ----------
+    instances : ndarray of int32, shape (slabs, rows, columns)
+        Number of the body, 0 elsewhere.
+    found : list of Body
+        From head to foot.
+    bone : ndarray of float32, shape (slabs, rows, columns)
+        Probability of a vertebral body or S1.
+    midline_mm : ndarray of float64, shape (rows,)
+        Lateral position of the spine in each row, from the first slab.
+    """
+
+    instances: npt.NDArray[np.int32]
+    found: list[Body]
+    bone: Floats
+    midline_mm: npt.NDArray[np.float64]
+
+
+def find_bodies(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> Bodies:
     """Part vertebral bodies and S1 from each other.
 
     Parameters
@@ -62,16 +82,14 @@ def find_bodies(
 
     Returns
     -------
-    instances : ndarray of int32, shape (slabs, rows, columns)
-        Number of the body, 0 elsewhere.
-    bodies : list of Body
-        From head to foot.
+    Bodies
     """
-    bone = probabilities[:, BODY] + probabilities[:, SACRUM]
+    seen = np.asarray(probabilities[:, BODY] + probabilities[:, SACRUM], dtype=np.float32)
+    bone = seen
     if len(bone) > 2:
         # One slice alone may miss what both of its neighbours show.
         bone = ndimage.gaussian_filter1d(bone, min(0.6, _ACROSS_SMOOTHING_MM / spacing_mm[0]), axis=0)
-    middle = midline(probabilities, spacing_mm)
+    middle = _midline(probabilities, spacing_mm)
     lateral = np.arange(len(bone))[:, None] * spacing_mm[0] - middle
     # No lumbar body is wider than 60 mm; what lies further out is psoas that looks like one.
     mask = (bone > 0.5) & (np.abs(lateral) <= _HALF_WIDTH_MM)[:, :, None]
@@ -87,19 +105,11 @@ def find_bodies(
     kept = np.zeros_like(instances)
     for body in bodies:
         kept[instances == body.number] = body.number
-    return kept, bodies
+    return Bodies(kept, bodies, seen, middle)
 
 
-def midline(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.float64]:
-    """Lateral position of the spine in each row, in mm from the first slab; the canal tells it best.
-
-    Parameters
-    ----------
-    probabilities : ndarray of float32, shape (slabs, classes, rows, columns)
-        From the network.
-    spacing_mm : tuple of float
-        Between slabs, rows and columns.
-    """
+def _midline(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.float64]:
+    """Lateral position of the spine in each row, in mm from the first slab; the canal tells it best."""
     canal, bone = ((probabilities[:, label] ** 2).sum(axis=2).astype(np.float64) for label in (CANAL, BODY))
     reach = 20.0 / spacing_mm[1]
     weights = np.stack([ndimage.gaussian_filter1d(one, reach, axis=1) for one in (canal, bone)])

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level
 from analysis.segment.instances import Body
 
@@ -33,13 +34,13 @@ class Naming:
         By the body's number.
     confidence : float
         0 to 1, that the names are right.
-    concerns : tuple of str
+    concerns : tuple of Reason
         What speaks against them.
     """
 
     levels: dict[int, Level]
     confidence: float
-    concerns: tuple[str, ...]
+    concerns: tuple[Reason, ...]
 
     @property
     def certain(self) -> bool:
@@ -56,12 +57,12 @@ def name_levels(bodies: list[Body]) -> Naming:
         From head to foot.
     """
     if not bodies:
-        return Naming({}, 0.0, ("no vertebral body was found",))
+        return Naming({}, 0.0, (Reason("no_body"),))
     sacral = [body for body in bodies if body.sacrum > 0.5]
     if not sacral:
         chain = _chain(bodies[-1], bodies)
         levels = {body.number: level for body, level in zip(chain, _without_sacrum(chain), strict=False)}
-        return Naming(levels, 0.1, ("the sacrum was not found, so the levels are uncertain",))
+        return Naming(levels, 0.1, (Reason("sacrum_not_found"),))
     # S2 often looks like S1 as well, so S1 is the uppermost of them that is no mere fragment.
     largest = max(body.volume_mm3 for body in sacral)
     start = next(body for body in sacral if body.volume_mm3 > _FRAGMENT * largest)
@@ -99,27 +100,27 @@ def _apart(one: Body, other: Body) -> float:
     return float(np.linalg.norm(one.centre_mm - other.centre_mm))
 
 
-def _judge(chain: list[Body], bodies: list[Body]) -> tuple[float, tuple[str, ...]]:
+def _judge(chain: list[Body], bodies: list[Body]) -> tuple[float, tuple[Reason, ...]]:
     concerns = []
     confidence = float(np.clip((chain[0].sacrum - 0.5) / 0.3, 0.0, 1.0)) * chain[0].certainty
     if confidence < CERTAIN_FROM:
-        concerns.append("the sacrum is not certain")
+        concerns.append(Reason("sacrum_uncertain"))
     if len(chain) < 4:
         confidence *= 0.3 * len(chain) / 4
-        concerns.append(f"only {len(chain) - 1} bodies were found above the sacrum")
+        concerns.append(Reason("few_above_sacrum", count=len(chain) - 1))
     steps = [_apart(below, above) for below, above in pairwise(chain)]
     if len(steps) > 2:
         usual = float(np.median(steps))
         worst = max(abs(np.log(step / usual)) for step in steps[:6])
         if worst > 0.45:
             confidence *= 0.4
-            concerns.append("the distances between the bodies are uneven; a level may be missing or doubled")
+            concerns.append(Reason("uneven_distances"))
     below = [body for body in bodies if body.centre_mm[1] > chain[0].centre_mm[1] + 12 and body.sacrum < 0.5]
     if below:
         confidence *= 0.4
-        concerns.append("a body lies below the sacrum; transitional anatomy is possible")
+        concerns.append(Reason("body_below_sacrum"))
     doubtful = [body for body in chain[1:2] if body.sacrum > 0.2]
     if doubtful:
         confidence *= 0.5
-        concerns.append("the lowest lumbar body resembles the sacrum; transitional anatomy is possible")
+        concerns.append(Reason("lowest_like_sacrum"))
     return confidence, tuple(concerns)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, Level
 from analysis.segment.instances import Body
 
@@ -99,13 +100,13 @@ class Verdict:
 
     quality: float
     usable: bool
-    concerns: tuple[str, ...]
+    concerns: tuple[Reason, ...]
 
 
-def lessened(verdict: Verdict, words: str, factor: float = 0.3) -> Verdict:
+def lessened(verdict: Verdict, reason: Reason, factor: float = 0.3) -> Verdict:
     """Add one more thing that speaks against a body."""
     quality = factor * verdict.quality
-    return Verdict(quality, quality >= USABLE_FROM, (*verdict.concerns, words))
+    return Verdict(quality, quality >= USABLE_FROM, (*verdict.concerns, reason))
 
 
 def measure_shape(
@@ -171,7 +172,7 @@ def expected_overlap(bone: Floats, mask: Mask, others: Mask) -> float:
     return 2.0 * float(bone[mask].sum()) / (float(near.sum()) + float(mask.sum()))
 
 
-def crowding(centres_mm: Mapping[Level, npt.NDArray[np.float64]]) -> str | None:
+def crowding(centres_mm: Mapping[Level, npt.NDArray[np.float64]]) -> Reason | None:
     """Tell whether bodies lie too close to each other for lumbar ones.
 
     From the middle of a lumbar body to the next it is 30 to 40 mm in adults, 22 to 30 in the thoracic
@@ -184,8 +185,8 @@ def crowding(centres_mm: Mapping[Level, npt.NDArray[np.float64]]) -> str | None:
 
     Returns
     -------
-    str or None
-        What is wrong, in words.
+    Reason or None
+        What is wrong.
     """
     row = [centres_mm[level] for level in CRANIAL_TO_CAUDAL if level in centres_mm and level is not Level.S1]
     if len(row) < 2:
@@ -194,7 +195,7 @@ def crowding(centres_mm: Mapping[Level, npt.NDArray[np.float64]]) -> str | None:
     least = _LEAST_STEP_MM if Level.S1 in centres_mm else _LEAST_STEP_WITHOUT_SACRUM_MM
     if step >= least:
         return None
-    return f"the bodies lie only {step:.0f} mm apart, as thoracic or cervical ones do"
+    return Reason("bodies_crowded", step_mm=step)
 
 
 def _dice(one: Mask, other: Mask) -> float:
@@ -244,10 +245,10 @@ def judge(
         faults += _deformity(level, shapes)
     void = float(np.mean(signal < _VOID_SIGNAL * typical_signal)) if len(signal) else 1.0
     if void > _VOID_SHARE:
-        faults.append((0.4, "signal voids inside the body; metal is possible"))
+        faults.append((0.4, Reason("signal_void")))
     quality = float(np.prod([factor for factor, _ in faults])) if faults else 1.0
     quality *= min(1.0, body.certainty / 0.9) * _sharpness(shapes[level].expected_overlap)
-    return Verdict(quality, quality >= USABLE_FROM, tuple(words for _, words in faults))
+    return Verdict(quality, quality >= USABLE_FROM, tuple(reason for _, reason in faults))
 
 
 def _sharpness(expected: float) -> float:
@@ -256,28 +257,28 @@ def _sharpness(expected: float) -> float:
     return float(np.clip((expected - worst) / (best - worst), 0.0, 1.0))
 
 
-def _outline_faults(body: Body, shape: Shape) -> list[tuple[float, str]]:
+def _outline_faults(body: Body, shape: Shape) -> list[tuple[float, Reason]]:
     """Weigh what a single outline shows of itself."""
-    faults: list[tuple[float, str]] = []
+    faults: list[tuple[float, Reason]] = []
     if body.certainty < 0.8:
-        faults.append((max(0.0, (body.certainty - 0.5) / 0.3), "the outline is uncertain"))
+        faults.append((max(0.0, (body.certainty - 0.5) / 0.3), Reason("outline_uncertain")))
     elif _sharpness(shape.expected_overlap) < _BLURRED:
-        faults.append((1.0, "the border of the outline is uncertain"))
+        faults.append((1.0, Reason("border_uncertain")))
     if not _SMALLEST_ML <= shape.volume_ml <= _LARGEST_ML:
-        faults.append((0.4, f"an implausible volume of {shape.volume_ml:.0f} ml"))
+        faults.append((0.4, Reason("volume_implausible", volume_ml=shape.volume_ml)))
     if shape.depth_mm < _LEAST_DEPTH_MM or shape.height_mm < _LEAST_HEIGHT_MM:
-        size = f"{shape.depth_mm:.0f} mm deep and {shape.height_mm:.0f} mm high"
-        faults.append((0.4, f"too small for a lumbar body ({size})"))
+        reason = Reason("body_too_small", depth_mm=shape.depth_mm, height_mm=shape.height_mm)
+        faults.append((0.4, reason))
     if body.touches_edge:
-        faults.append((0.4, "touches the edge of the image"))
+        faults.append((0.4, Reason("touches_edge")))
     if shape.agreement < 0.8:
-        faults.append((max(0.2, shape.agreement), "neighbouring slices disagree"))
+        faults.append((max(0.2, shape.agreement), Reason("slices_disagree")))
     if shape.side_ratio < 0.4 and shape.width_mm > 30:
-        faults.append((0.7, "the sides are unequal; scoliosis or rotation is possible"))
+        faults.append((0.7, Reason("sides_unequal")))
     return faults
 
 
-def _odd_volume(level: Level, shapes: dict[Level, Shape]) -> list[tuple[float, str]]:
+def _odd_volume(level: Level, shapes: dict[Level, Shape]) -> list[tuple[float, Reason]]:
     """Compare with the next two bodies on either side; from one to the next volumes differ by a tenth."""
     order: list[Level] = [one for one in CRANIAL_TO_CAUDAL if one in shapes and one != Level.S1]
     at = order.index(level)
@@ -285,7 +286,7 @@ def _odd_volume(level: Level, shapes: dict[Level, Shape]) -> list[tuple[float, s
     ratio = shapes[level].volume_ml / float(np.median(beside)) if beside else 1.0
     if _VOLUME_RATIO[0] < ratio < _VOLUME_RATIO[1]:
         return []
-    return [(0.5, f"{100 * ratio:.0f} % of the volume of its neighbours")]
+    return [(0.5, Reason("volume_of_neighbours", percent=100 * ratio))]
 
 
 def _genant(loss_percent: float) -> int:
@@ -293,7 +294,7 @@ def _genant(loss_percent: float) -> int:
     return 3 if loss_percent > 40 else 2 if loss_percent > 25 else 1
 
 
-def _deformity(level: Level, shapes: dict[Level, Shape]) -> list[tuple[float, str]]:
+def _deformity(level: Level, shapes: dict[Level, Shape]) -> list[tuple[float, Reason]]:
     """Height loss against the other bodies and within the body."""
     shape = shapes[level]
     others = [other for name, other in shapes.items() if name not in {level, Level.S1}]
@@ -306,9 +307,9 @@ def _deformity(level: Level, shapes: dict[Level, Shape]) -> list[tuple[float, st
             lowest = min(shape.anterior_mm, shape.middle_mm)
         if lowest < _LOW_HEIGHT * usual:
             loss = 100 * (1 - lowest / usual)
-            faults.append((0.45, f"fracture-like height loss of {loss:.0f} % (Genant grade {_genant(loss)})"))
+            faults.append((0.45, Reason("height_loss", percent=loss, grade=_genant(loss))))
         depths = float(np.median([one.depth_mm for one in others]))
         if not 0.75 < shape.depth_mm / depths < 1.33:
-            faults.append((0.45, "an implausible depth beside its neighbours"))
+            faults.append((0.45, Reason("depth_implausible")))
         faults += _odd_volume(level, shapes)
     return faults

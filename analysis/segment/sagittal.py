@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analysis.domain.reason import Reason
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 
@@ -147,15 +148,13 @@ def _turned_grid(grid: Grid, order: tuple[int, int, int], flipped: tuple[bool, b
 def _check(grid: Grid, signal: Floats) -> None:
     reasons = []
     if max(grid.spacing_mm[1:]) > _LARGEST_IN_PLANE_MM:
-        reasons.append(
-            "the slices are not sagittal and too far apart to be cut anew in the sagittal plane "
-            f"({grid.spacing_mm[1]:.1f} × {grid.spacing_mm[2]:.1f} mm there)"
-        )
+        _, rows_mm, columns_mm = grid.spacing_mm
+        reasons.append(Reason("image_too_coarse", rows_mm=rows_mm, columns_mm=columns_mm))
     view = [length * step for length, step in zip(grid.shape, grid.spacing_mm, strict=True)]
     if min(view[1:]) < _SMALLEST_VIEW_MM:
-        reasons.append(f"a field of view of {view[1]:.0f} × {view[2]:.0f} mm is too small for a lumbar spine")
+        reasons.append(Reason("view_too_small", rows_mm=view[1], columns_mm=view[2]))
     if not signal.max() > signal.min():
-        reasons.append("the image is empty")
+        reasons.append(Reason("image_empty"))
     if reasons:
         raise RefusedError(*reasons)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from analysis.domain.acquisition import Contrast
+from analysis.domain.reason import Reason
 from node.domain.study import StudyEvent
 
 __all__ = [
@@ -16,13 +17,13 @@ __all__ = [
     "Patience",
     "decide",
     "identity_fault",
+    "refused",
     "weigh",
 ]
 
 PAIR = frozenset({Contrast.T1, Contrast.T2})
 """What a complete study holds."""
 _BY_A_PERSON = "a person must decide"
-_CUT_OFF = "the association that brought it was cut off, and it was not sent again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Candidate:
         T1 or T2.
     images : int
         How many of its images are here.
-    faults : tuple of str
+    faults : tuple of Reason
         Why it cannot be analysed: a slice is missing, two lie at one place. Empty for a whole series.
     signs : tuple of str
         What speaks for its being whole.
@@ -62,7 +63,7 @@ class Candidate:
     series_uid: str
     contrast: Contrast
     images: int
-    faults: tuple[str, ...] = ()
+    faults: tuple[Reason, ...] = ()
     signs: tuple[str, ...] = ()
 
 
@@ -74,14 +75,14 @@ class Examination:
     ----------
     candidates : tuple of Candidate
         The series that we would analyse.
-    unreadable : tuple of str
+    unreadable : tuple of Reason
         Why files could not be read; each might belong to a series that we would analyse.
     others : tuple of str
         What the remaining series are, and why they are not for us.
     """
 
     candidates: tuple[Candidate, ...] = ()
-    unreadable: tuple[str, ...] = ()
+    unreadable: tuple[Reason, ...] = ()
     others: tuple[str, ...] = ()
 
     @property
@@ -90,9 +91,13 @@ class Examination:
         return frozenset(one.contrast for one in self.candidates if not one.faults)
 
     @property
-    def broken(self) -> tuple[str, ...]:
+    def broken(self) -> tuple[Reason, ...]:
         """Why series that we would analyse cannot be."""
-        faults = (f"{one.contrast} series: {fault}" for one in self.candidates for fault in one.faults)
+        faults = (
+            Reason("of_contrast", contrast=one.contrast, fault=fault)
+            for one in self.candidates
+            for fault in one.faults
+        )
         return tuple(dict.fromkeys((*self.unreadable, *faults)))
 
     @property
@@ -123,11 +128,29 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The next event of a study, with its reason and when to look again."""
+    """The next event of a study.
+
+    Attributes
+    ----------
+    event : StudyEvent
+        What happens to it.
+    reason : str
+        Why, in words.
+    deadline : datetime or None
+        When to look again.
+    refusals : tuple of Reason
+        The same for the report of a refusal; empty for every other event.
+    """
 
     event: StudyEvent
     reason: str
     deadline: datetime | None = None
+    refusals: tuple[Reason, ...] = ()
+
+
+def refused(reasons: tuple[Reason, ...]) -> Decision:
+    """Refuse a study for these reasons."""
+    return Decision(StudyEvent.REFUSED, "; ".join(reasons), refusals=reasons)
 
 
 def identity_fault(patient_keys: Collection[str]) -> str:
@@ -167,12 +190,14 @@ def _weighed(candidate: Candidate, cut_off: Collection[str], counts: Collection[
     uid, here = candidate.series_uid, candidate.images
     told = {count.source: count.images[uid] for count in counts if uid in count.images}
     faults += [
-        f"{source} has {images} images, {here} are here" for source, images in told.items() if images > here
+        Reason("counted_elsewhere", source=source, there=images, here=here)
+        for source, images in told.items()
+        if images > here
     ]
     signs += [f"{source} counts {images} images too" for source, images in told.items() if images == here]
     # The source's own count is better evidence than how its association ended.
     if uid in cut_off and here not in told.values():
-        faults.append(_CUT_OFF)
+        faults.append(Reason("cut_off"))
     return replace(candidate, faults=tuple(faults), signs=tuple(signs))
 
 
@@ -203,4 +228,4 @@ def decide(examination: Examination, now: datetime, wait_until: datetime) -> Dec
         return Decision(StudyEvent.FOUND_HALF, why, wait_until)
     if examination.whole:
         return Decision(StudyEvent.FOUND_READY, f"waited long enough: {why}{signs}", now)
-    return Decision(StudyEvent.REFUSED, "; ".join(examination.broken))
+    return refused(examination.broken)

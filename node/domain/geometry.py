@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 
 __all__ = ["Stack", "stack_slices"]
@@ -62,14 +63,14 @@ def stack_slices(orientations: Sequence[Sequence[float]], positions_mm: Sequence
     DICOM PS3.3 C.7.6.2.1.1, Image Position and Image Orientation (Patient).
     """
     if len(positions_mm) < 3:
-        raise RefusedError(f"only {len(positions_mm)} slices: too few to be a stack")
+        raise RefusedError(Reason("no_stack", count=len(positions_mm)))
     cosines = np.asarray(orientations, dtype=np.float64)
     if np.abs(cosines - cosines[0]).max() > _PARALLEL_WITHIN:
-        raise RefusedError("the slices are not parallel, so this is more than one stack")
+        raise RefusedError(Reason("not_parallel"))
     normal = np.cross(cosines[0, :3], cosines[0, 3:])
     length = float(np.linalg.norm(normal))
     if abs(length - 1) > _PARALLEL_WITHIN:
-        raise RefusedError("the image orientation in the header is not a pair of perpendicular unit vectors")
+        raise RefusedError(Reason("orientation_invalid"))
     normal /= length
     positions = np.asarray(positions_mm, dtype=np.float64)
     depth = positions @ normal
@@ -77,21 +78,19 @@ def stack_slices(orientations: Sequence[Sequence[float]], positions_mm: Sequence
     spacing = _even_spacing(depth[order])
     in_plane = positions - np.outer(depth, normal)
     if np.abs(in_plane - in_plane[order[0]]).max() > _SHEAR_WITHIN_MM:
-        raise RefusedError("the slices are shifted against each other in their plane")
+        raise RefusedError(Reason("slices_shifted"))
     return Stack(tuple(int(index) for index in order), spacing, normal)
 
 
 def _even_spacing(depths_mm: npt.NDArray[np.float64]) -> float:
     gaps = np.diff(depths_mm)
     if gaps.min() < _SAME_PLACE_MM:
-        raise RefusedError(f"two slices lie at one place ({depths_mm[int(gaps.argmin())]:.1f} mm)")
+        raise RefusedError(Reason("slices_at_one_place", depth_mm=float(depths_mm[int(gaps.argmin())])))
     spacing = float(np.median(gaps))
     widest = int(gaps.argmax())
     if gaps[widest] > 1.5 * spacing:
-        raise RefusedError(
-            f"a slice is missing between {depths_mm[widest]:.1f} and {depths_mm[widest + 1]:.1f} mm, "
-            f"where slices are {spacing:.1f} mm apart"
-        )
+        before, after = float(depths_mm[widest]), float(depths_mm[widest + 1])
+        raise RefusedError(Reason("slice_missing", from_mm=before, to_mm=after, spacing_mm=spacing))
     if np.abs(gaps - spacing).max() > max(_EVEN_WITHIN * spacing, _SAME_PLACE_MM):
-        raise RefusedError(f"the slices are not evenly spaced: {gaps.min():.2f} to {gaps.max():.2f} mm")
+        raise RefusedError(Reason("slices_uneven", least_mm=float(gaps.min()), most_mm=float(gaps.max())))
     return float(gaps.mean())

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 
 __all__ = ["DOCUMENT_KINDS", "USUAL_KINDS", "Lineage", "Outcome", "ResultFile", "ResultKind"]
@@ -85,8 +86,8 @@ class Outcome:
     ----------
     results : tuple of ResultFile
         What to send back; empty for a refusal.
-    refusals : tuple of str
-        Why nothing is reported, in words and without patient data; empty for a report.
+    refusals : tuple of Reason
+        Why nothing is reported, without patient data; empty for a report.
     summary : dict of str to str
         A line per answer for the operator's log and pages, without patient data
         ("Osteoporosis": "12 % (95 % interval 4 % to 22 %), unlikely").
@@ -97,7 +98,7 @@ class Outcome:
     """
 
     results: tuple[ResultFile, ...]
-    refusals: tuple[str, ...]
+    refusals: tuple[Reason, ...]
     summary: dict[str, str]
     key: str = ""
     replaced: tuple[Predecessor, ...] = ()

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import SeriesInput
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Grid
 from analysis.errors import RefusedError
@@ -79,7 +80,7 @@ def masks_in(folder: Path) -> tuple[Path, ...]:
 def _mask_of(series_uid: str, folder: Path) -> Path:
     # The name comes from a sender's header and goes into a path.
     if not is_uid(series_uid):
-        raise RefusedError("the Series Instance UID is no UID, so no mask can be found by it")
+        raise RefusedError(Reason("mask_uid"))
     names = {f"{series_uid}{suffix}" for suffix in _NIFTI}
     found = [
         path
@@ -87,11 +88,9 @@ def _mask_of(series_uid: str, folder: Path) -> Path:
         if (referenced_series(path) == series_uid if path.suffix == _DICOM else path.name in names)
     ]
     if not found:
-        raise RefusedError("the mask folder holds no mask of this series")
+        raise RefusedError(Reason("mask_none"))
     if len(found) > 1:
-        raise RefusedError(
-            f"the mask folder holds {len(found)} masks of this series, and which to use is unclear"
-        )
+        raise RefusedError(Reason("mask_several", count=len(found)))
     return found[0]
 
 
@@ -104,7 +103,7 @@ def _read_nifti(path: Path, settings: SegmentationSettings) -> tuple[npt.NDArray
     unknown = sorted(set(np.unique(values).tolist()) - {0, *meaning})
     if unknown:
         told = ", ".join(str(one) for one in unknown[:10])
-        raise RefusedError(f"the mask holds labels that [segmentation] labels does not name: {told}")
+        raise RefusedError(Reason("mask_labels", labels=told))
     labels = np.zeros(values.shape, np.uint8)
     for number, label in meaning.items():
         labels[values == number] = label

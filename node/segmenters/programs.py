@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.domain.acquisition import Contrast
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid
 from analysis.errors import RefusedError
@@ -75,9 +76,9 @@ def _only_file(files: Iterable[Path], what: str) -> Path:
     """Return the one file that there must be; none means that the program saw no spine."""
     found = sorted(files)
     if len(found) != 1:
-        raise RefusedError(
-            f"the program wrote {len(found) or 'no'} {what}; it may have found no spine in the series"
-        )
+        if not found:
+            raise RefusedError(Reason("program_wrote_none", what=what))
+        raise RefusedError(Reason("program_wrote_several", what=what, count=len(found)))
     return found[0]
 
 

@@ -15,6 +15,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
 from pydicom.uid import SegmentationStorage
 
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid
 from analysis.errors import RefusedError
@@ -88,9 +89,9 @@ def read_seg(path: Path, frame_of_reference_uid: str, wanted: Grid) -> tuple[npt
     try:
         seg = segread(path)
     except (AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise RefusedError(f"the SEG is damaged or no valid one ({type(error).__name__})") from error
+        raise RefusedError(Reason("seg_damaged", kind=type(error).__name__)) from error
     if seg.get("FrameOfReferenceUID") != frame_of_reference_uid:
-        raise RefusedError("the SEG lies in another frame of reference than the series")
+        raise RefusedError(Reason("seg_elsewhere"))
     wanted_segments = _recognise(seg)
     labels: npt.NDArray[np.uint8] | None = None
     grid = wanted
@@ -100,11 +101,11 @@ def read_seg(path: Path, frame_of_reference_uid: str, wanted: Grid) -> tuple[npt
         if labels is None:
             labels, grid = np.zeros(own.shape, np.uint8), _grid_of(volume)
         if label <= max(Level) and ((labels > 0) & (labels <= max(Level)) & own).any():
-            raise RefusedError("vertebrae overlap in the SEG")
+            raise RefusedError(Reason("seg_overlap"))
         # A vertebra goes before the canal that was drawn into it.
         labels[own if label <= max(Level) else own & (labels == 0)] = label
     if labels is None:
-        raise RefusedError("the SEG holds no segment of a vertebra")
+        raise RefusedError(Reason("seg_empty"))
     return _continued(labels, grid, wanted)
 
 
@@ -120,10 +121,10 @@ def _recognise(seg: "Segmentation") -> dict[int, int]:
         elif not any(code in coded for code in _LEFT_OUT):
             unknown.append(f"{number} ({description.segmented_property_type.meaning})")
     if unknown:
-        raise RefusedError(f"the SEG holds segments without a known level: {', '.join(unknown[:10])}")
+        raise RefusedError(Reason("seg_level_unknown", segments=", ".join(unknown[:10])))
     levels = [label for label in found.values() if label <= max(Level)]
     if len(set(levels)) < len(levels):
-        raise RefusedError("the SEG holds two segments of one vertebra")
+        raise RefusedError(Reason("seg_level_twice"))
     return found
 
 
@@ -142,7 +143,7 @@ def _segment_volume(seg: "Segmentation", number: int) -> "Volume":
     try:
         return seg.get_volume(segment_numbers=[number], rescale_fractional=True)
     except (RuntimeError, ValueError, KeyError) as error:
-        raise RefusedError("the frames of the SEG form no even stack of slices") from error
+        raise RefusedError(Reason("seg_uneven")) from error
 
 
 def _grid_of(volume: "Volume") -> Grid:

@@ -7,6 +7,7 @@ import numpy as np
 from analysis.cohort.features import FeatureTable, SequenceTable
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
 from analysis.domain.findings import BoneQuality, SeriesFindings, SeriesInput
+from analysis.domain.reason import quoted
 from analysis.domain.segmentation import Level, Region, Segmentation
 from analysis.domain.volume import Grid, Volume
 from analysis.settings import FeatureSettings
@@ -64,7 +65,7 @@ def findings_of(sequence: str, row: int, table: FeatureTable) -> SeriesFindings:
     return SeriesFindings(
         source=SeriesInput("1.2.3", facts, volume, "0" * 64),
         identification=Identification(
-            Contrast(sequence), Plane.SAGITTAL, lumbar=True, score=1.0, reasons=("",)
+            Contrast(sequence), Plane.SAGITTAL, lumbar=True, score=1.0, reasons=(quoted("synthetic"),)
         ),
         segmentation=Segmentation(
             labels, grid, regions, level_confidence=0.9, levels_certain=True, csf=None, concerns=(), method=""

@@ -13,6 +13,7 @@ from analysis.agreement import settle
 from analysis.correspondence import Alignment, Common
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Findings, SeriesInput
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, CsfSample, Level, Region, Segmentation
 from analysis.domain.volume import Grid, Volume
 from analysis.phantom import SCANNERS, Resolution, SimulatedSeries, draw_anatomy, draw_patient, simulate
@@ -124,7 +125,7 @@ def test_series_that_agree_become_as_sure_as_the_surer_one() -> None:
 
 
 def test_a_series_that_is_unsure_is_confirmed_by_a_sure_one() -> None:
-    first = replace(seen(sagittal(), certain=False, confidence=0.2), concerns=("the sacrum is not certain",))
+    first = replace(seen(sagittal(), certain=False, confidence=0.2), concerns=(Reason("sacrum_uncertain"),))
     second = seen(sagittal(6.0))
     one, _, _ = settle(first, second, in_common(first, second))
     assert one.levels_certain

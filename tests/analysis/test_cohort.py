@@ -15,6 +15,7 @@ from analysis.cohort.features import SEQUENCES, FeatureTable
 from analysis.cohort.measure import measure_cohort
 from analysis.cohort.table import REQUIRED_COLUMNS, CohortRow, read_cohort
 from analysis.domain.findings import Findings, Refusal, SeriesFindings, SeriesRefusal, Target
+from analysis.domain.reason import quoted
 from analysis.errors import AnalysisError, RefusedError
 from analysis.settings import AnalysisSettings, FeatureSettings
 from analysis.tasks import in_turn
@@ -165,9 +166,12 @@ def analyse_numbered(study: Path, log: Path | None = None) -> Findings | Refusal
         with log.open("a", encoding="utf-8") as file:
             file.write(f"{number}\n")
     if number == 3:
-        return Refusal(("no series",), (SeriesRefusal("1.2", "sagittal T1", ("a slice is missing",)),))
+        return Refusal(
+            (quoted("no series"),),
+            (SeriesRefusal("1.2", quoted("sagittal T1"), (quoted("a slice is missing"),)),),
+        )
     if number == 4:
-        raise RefusedError("this is a head")
+        raise RefusedError(quoted("this is a head"))
     names = ("T1",) if number == 5 else SEQUENCES
     series = tuple(findings_of(name, number, TABLE) for name in names)
     return Findings(series, (), (), None, AnalysisSettings().digest(), "test")

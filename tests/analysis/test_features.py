@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from analysis.domain.reason import quoted
 from analysis.domain.segmentation import CsfSample, Level
 from analysis.domain.volume import Volume
 from analysis.errors import AnalysisError, RefusedError
@@ -143,7 +144,10 @@ def test_nothing_usable_gives_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("csf", "reason"),
-    [(None, "no cerebrospinal fluid"), (CsfSample(csf_on(grid()), 0.4, ("it is thin",)), "it is thin")],
+    [
+        (None, "no cerebrospinal fluid"),
+        (CsfSample(csf_on(grid()), 0.4, (quoted("it is thin"),)), "it is thin"),
+    ],
 )
 def test_without_a_valid_reference_features_are_refused(csf: CsfSample | None, reason: str) -> None:
     where = grid()

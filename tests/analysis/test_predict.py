@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
+from analysis.domain.reason import Reason
 from analysis.model import Classifier, Model
 from analysis.predict import predict
 from analysis.settings import AnalysisSettings, FeatureSettings
@@ -96,10 +97,13 @@ def _fewer_levels(found: SeriesFindings) -> SeriesFindings:
     return with_segmentation(found, regions=tuple(regions))
 
 
-def _concern(words: str) -> Callable[[SeriesFindings], SeriesFindings]:
+HEIGHT_LOSS = Reason("height_loss", percent=31.0, grade=2)
+
+
+def _concern(reason: Reason) -> Callable[[SeriesFindings], SeriesFindings]:
     def change(found: SeriesFindings) -> SeriesFindings:
         first, *others = found.segmentation.regions
-        return with_segmentation(found, regions=(replace(first, concerns=(words,)), *others))
+        return with_segmentation(found, regions=(replace(first, concerns=(reason,)), *others))
 
     return change
 
@@ -133,11 +137,9 @@ REASONS: dict[str, Callable[[SeriesFindings], SeriesFindings]] = {
     "TE is unknown": lambda found: with_facts(found, echo_time_ms=None),
     "cerebrospinal fluid, which signals refer to, was not valid": _no_csf,
     "fluid, which signals refer to": _poor_csf,
-    "L1: fracture-like height loss": _concern("fracture-like height loss"),
-    "L1: signal void as of metal": _concern("signal void as of metal"),
-    "L1: bright spot, haemangioma possible": _concern("bright spot, haemangioma possible"),
-    "L1: dark focus, metastasis possible": _concern("dark focus, metastasis possible"),
-    "metal artefact": lambda found: with_segmentation(found, concerns=("metal artefact",)),
+    "L1: fracture-like height loss": _concern(HEIGHT_LOSS),
+    "L1: signal voids inside the body; metal": _concern(Reason("signal_void")),
+    ": signal voids": lambda found: with_segmentation(found, concerns=(Reason("signal_void"),)),
     "features lie farther from the training patients": _far_features,
     "features could not be taken": lambda found: replace(found, patient_features={}),
     "is not a plain sagittal one of the lumbar spine": _fat_suppressed,
@@ -160,7 +162,7 @@ def test_every_reason_is_named_and_not_only_the_first() -> None:
 
 
 def test_other_concerns_and_small_departures_do_not_stop_it() -> None:
-    t1, t2 = (_concern("touches the edge of the image")(found) for found in study())
+    t1, t2 = (_concern(Reason("touches_edge"))(found) for found in study())
     slower = with_facts(t1, repetition_time_ms=float(TABLE.sequences["T1"].repetition_time_ms.max()) * 1.05)
     assert all(one.probability is not None for one in answer((slower, t2)).values())
 
@@ -168,10 +170,10 @@ def test_other_concerns_and_small_departures_do_not_stop_it() -> None:
 def test_a_fracture_in_a_body_that_was_left_out_does_not_stop_it_but_is_told() -> None:
     t1, t2 = study()
     first, *others = t1.segmentation.regions
-    left_out = replace(first, usable=False, concerns=("fracture-like height loss",))
+    left_out = replace(first, usable=False, concerns=(HEIGHT_LOSS,))
     one = answer((with_segmentation(t1, regions=(left_out, *others)), t2))[Target.OSTEOPOROSIS]
     assert one.probability is not None
-    assert one.reasons == ("T1, L1, which was left out: fracture-like height loss",)
+    assert one.reasons == ("T1, L1, which was left out: fracture-like height loss of 31 % (Genant grade 2)",)
 
 
 def test_without_the_csf_a_model_of_body_referenced_features_still_answers() -> None:

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
 from analysis.domain.findings import Refusal, SeriesInput
+from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, Grade, Level
 from analysis.pipeline import analyse
 from analysis.segment.quality import crowding, expected_overlap
@@ -85,7 +86,7 @@ def test_a_judgement_names_every_body_that_failed_and_what_is_missing() -> None:
     where = grid()
     found = segmentation_of(labels_on(where, LUMBAR[:4]), where)
     regions = tuple(
-        replace(one, quality=0.4, usable=False, concerns=("touches the edge of the image",))
+        replace(one, quality=0.4, usable=False, concerns=(Reason("touches_edge"),))
         if one.level in {Level.L1, Level.L2}
         else one
         for one in found.regions
@@ -105,10 +106,10 @@ def test_bodies_whose_names_are_uncertain_are_numbered_and_the_grade_says_caveat
     found = segmentation_of(labels_on(where), where, levels_certain=False)
     regions = (
         found.regions[0],
-        replace(found.regions[1], concerns=("metal is possible",)),
+        replace(found.regions[1], concerns=(quoted("metal is possible"),)),
         *found.regions[2:],
     )
-    judgement = replace(found, regions=regions, concerns=("the sacrum was not found",)).judgement
+    judgement = replace(found, regions=regions, concerns=(quoted("the sacrum was not found"),)).judgement
     assert judgement.grade is Grade.DOUBTFUL
     assert judgement.reasons == ("body 2: metal is possible", "the sacrum was not found")
 
@@ -116,7 +117,9 @@ def test_bodies_whose_names_are_uncertain_are_numbered_and_the_grade_says_caveat
 def test_a_refusal_for_too_few_bodies_says_which_failed_why() -> None:
     volume, found = example()
     regions = tuple(
-        replace(one, usable=False, concerns=(f"fault of {one.level.name}",)) if one.level <= Level.L3 else one
+        replace(one, usable=False, concerns=(quoted(f"fault of {one.level.name}"),))
+        if one.level <= Level.L3
+        else one
         for one in found.regions
     )
     refusal = analyse(

@@ -99,7 +99,7 @@ def blocks(count: int, *, gap: int = 9, sacrum: bool = True, slabs: int = 9) -> 
 
 
 def test_a_column_of_bodies_comes_apart_and_is_named_from_the_sacrum_up() -> None:
-    _, bodies = find_bodies(blocks(7), SPACING_MM)
+    bodies = find_bodies(blocks(7), SPACING_MM).found
     naming = name_levels(bodies)
     names = [naming.levels[body.number] for body in bodies]
     assert names == [Level.T12, Level.L1, Level.L2, Level.L3, Level.L4, Level.L5, Level.S1]
@@ -111,7 +111,7 @@ def test_a_second_sacral_body_below_does_not_shift_the_names() -> None:
     top = 10 + 6 * 36
     probabilities[1:-1, SACRUM, top : top + 27, 30:64] = 0.95
     probabilities[1:-1, BODY, top : top + 27, 30:64] = 0.03
-    _, bodies = find_bodies(probabilities, SPACING_MM)
+    bodies = find_bodies(probabilities, SPACING_MM).found
     naming = name_levels(bodies)
     assert naming.levels[bodies[5].number] is Level.L5
     assert bodies[7].number not in naming.levels
@@ -121,7 +121,7 @@ def test_a_second_sacral_body_below_does_not_shift_the_names() -> None:
 def test_bodies_joined_by_a_thin_bridge_are_still_two() -> None:
     probabilities = blocks(6)
     probabilities[2:5, BODY, 30:50, 44:47] = 0.9
-    _, bodies = find_bodies(probabilities, SPACING_MM)
+    bodies = find_bodies(probabilities, SPACING_MM).found
     assert len(bodies) == 6
 
 
@@ -132,12 +132,12 @@ def test_psoas_beside_the_column_is_no_body() -> None:
     probabilities[:, CANAL] = 0
     probabilities[11:14, CANAL, :, 70:84] = 0.9
     probabilities[0:4, BODY, 40:90, 30:60] = 0.9
-    _, bodies = find_bodies(probabilities, SPACING_MM)
+    bodies = find_bodies(probabilities, SPACING_MM).found
     assert len(bodies) == 6
 
 
 def test_without_a_sacrum_no_name_is_certain() -> None:
-    _, bodies = find_bodies(blocks(6, sacrum=False), SPACING_MM)
+    bodies = find_bodies(blocks(6, sacrum=False), SPACING_MM).found
     naming = name_levels(bodies)
     assert not naming.certain
     assert "sacrum" in naming.concerns[0]
@@ -147,7 +147,7 @@ def test_a_gap_in_the_column_makes_the_names_uncertain() -> None:
     probabilities = blocks(7, gap=6)
     top = 10 + 3 * 33
     probabilities[:, BODY, top : top + 27] = 0
-    _, bodies = find_bodies(probabilities, SPACING_MM)
+    bodies = find_bodies(probabilities, SPACING_MM).found
     assert not name_levels(bodies).certain
 
 

@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from analysis.domain.reason import quoted
 from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.phantom import SCANNERS, Resolution, SimulatedSeries, draw_anatomy, draw_patient, simulate
@@ -81,7 +82,7 @@ def test_two_levels_are_too_few() -> None:
     [
         (None, "no cerebrospinal fluid"),
         (CsfSample(np.zeros(grid().shape, dtype=np.bool_), 1.0), "no cerebrospinal fluid"),
-        (CsfSample(csf_on(grid()), 0.49, ("narrow canal",)), "narrow canal"),
+        (CsfSample(csf_on(grid()), 0.49, (quoted("narrow canal"),)), "narrow canal"),
         (CsfSample(csf_on(grid()), float("nan")), "behind L3"),
     ],
 )
@@ -111,7 +112,7 @@ def test_names_that_are_uncertain_give_no_score() -> None:
 
 def test_concerns_about_a_csf_that_is_good_enough_are_passed_on() -> None:
     volume, segmentation = example()
-    doubtful = replace(segmentation, csf=CsfSample(csf_on(volume.grid), 0.6, ("crowded roots",)))
+    doubtful = replace(segmentation, csf=CsfSample(csf_on(volume.grid), 0.6, (quoted("crowded roots"),)))
     quality = bone_quality(volume, doubtful)
     assert quality.score is not None
     assert quality.concerns == ("crowded roots",)

@@ -21,6 +21,7 @@ from analysis.domain.findings import (
     Target,
     Verdict,
 )
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CsfSample, Level, Region, Segmentation
 from analysis.domain.volume import Grid, Volume
 from dicom_templates.options import ReportOptions
@@ -70,6 +71,15 @@ def outline_of(mask: np.ndarray, index: int) -> Outline:
     return Outline(index, np.array(corners, dtype=np.float64))
 
 
+def reasons_of(contrast: Contrast) -> tuple[Reason, ...]:
+    facts = FACTS[contrast]
+    timing = Reason(
+        "timing", repetition_ms=facts.repetition_time_ms or 0.0, echo_ms=facts.echo_time_ms or 0.0
+    )
+    sagittal = Reason("plane_by_orientation", plane=Plane.SAGITTAL)
+    return sagittal, Reason("weighted_by_timing", timing=timing, contrast=contrast)
+
+
 def series_findings(contrast: Contrast, *, slices: int, size: int) -> SeriesFindings:
     """One analysed series with L1 to L5 and S1, of which L2 has a concern."""
     grid = grid_of(slices, size)
@@ -84,7 +94,7 @@ def series_findings(contrast: Contrast, *, slices: int, size: int) -> SeriesFind
             (0.0, 0.0, 0.0),
             0.9,
             usable=level.lumbar,
-            concerns=("touches the edge of the image",) if level is Level.L2 else (),
+            concerns=(Reason("touches_edge"),) if level is Level.L2 else (),
         )
         for level in (*LUMBAR, Level.S1)
     )
@@ -103,9 +113,7 @@ def series_findings(contrast: Contrast, *, slices: int, size: int) -> SeriesFind
     )
     return SeriesFindings(
         source=SeriesInput(SERIES[contrast], FACTS[contrast], Volume(voxels, grid), f"digest-{contrast}"),
-        identification=Identification(
-            contrast, Plane.SAGITTAL, True, 0.97, ("sagittal", f"TR and TE of {contrast}")
-        ),
+        identification=Identification(contrast, Plane.SAGITTAL, True, 0.97, reasons_of(contrast)),
         segmentation=Segmentation(
             labels, grid, regions, 0.93, True, CsfSample(csf, 0.9), (), "OsteoNode segmenter 1"
         ),
@@ -171,11 +179,34 @@ MODEL = ModelIdentity(
 )
 PREDICTIONS = (
     Prediction(
-        Target.OSTEOPOROSIS, "T1", Verdict.UNLIKELY, 0.125, (0.05, 0.25), 0.4, (), (f"{FEATURES[0]}_mean",)
+        Target.OSTEOPOROSIS,
+        "T1",
+        Contrast.T1,
+        Verdict.UNLIKELY,
+        0.125,
+        (0.05, 0.25),
+        0.4,
+        (),
+        (f"{FEATURES[0]}_mean",),
     ),
     Prediction(
-        Target.ABNORMAL_DENSITY, "T2", Verdict.LIKELY, 0.61, (0.45, 0.77), 0.5, (), (f"{FEATURES[1]}_sd",)
+        Target.ABNORMAL_DENSITY,
+        "T2",
+        Contrast.T2,
+        Verdict.LIKELY,
+        0.61,
+        (0.45, 0.77),
+        0.5,
+        (),
+        (f"{FEATURES[1]}_sd",),
     ),
+)
+
+
+SET_ASIDE = SeriesRefusal(
+    "1.2.3.4",
+    Reason("series", plane=Plane.AXIAL, kind=Contrast.T2, slices=30),
+    (Reason("plane_by_orientation", plane=Plane.AXIAL),),
 )
 
 
@@ -186,7 +217,7 @@ def make_case(*, slices: int = 7, size: int = 96, language: str = "en") -> Case:
     )
     findings = Findings(
         series=series,
-        set_aside=(SeriesRefusal("1.2.3.4", "axial T2, 30 slices", ("not sagittal",)),),
+        set_aside=(SET_ASIDE,),
         predictions=PREDICTIONS,
         model=MODEL,
         configuration_digest="cd" * 32,
@@ -197,3 +228,15 @@ def make_case(*, slices: int = 7, size: int = 96, language: str = "en") -> Case:
         {found.source.series_uid: headers_of(found) for found in series},
         ReportOptions(created=datetime(2026, 1, 5, 9, 30), language=language),  # noqa: DTZ001
     )
+
+
+def items(dataset: Dataset) -> list[Dataset]:
+    """List all content items of a document, parents first."""
+    found: list[Dataset] = []
+    for item in dataset.get("ContentSequence", ()):
+        found += [item, *items(item)]
+    return found
+
+
+def texts_of(dataset: Dataset) -> list[str]:
+    return [str(one.TextValue) for one in items(dataset) if one.ValueType == "TEXT"]

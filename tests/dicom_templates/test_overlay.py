@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from analysis.domain.findings import SeriesFindings
+from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import Level, Segmentation
 from dicom_templates.overlay import draw_overlay
 from dicom_templates.palette import BACKGROUND, BODY, EXCLUDED, FLUID, NEXT_BODY
@@ -49,13 +50,29 @@ def test_neighbouring_bodies_have_different_colours_and_the_fluid_one_of_its_own
 def test_a_body_that_is_not_usable_is_drawn_in_another_way_and_its_reason_told() -> None:
     found = a_series()
     regions = tuple(
-        replace(region, usable=region.level is not Level.L3, concerns=("touches the edge of the image",))
+        replace(region, usable=region.level is not Level.L3, concerns=(Reason("touches_edge"),))
         for region in found.segmentation.regions
     )
     picture = draw_overlay(changed(found, regions=regions), ENGLISH)
     assert near(picture, EXCLUDED).sum() > 50
-    other = tuple(replace(region, concerns=("metal",)) for region in regions)
+    other = tuple(replace(region, concerns=(quoted("metal"),)) for region in regions)
     assert not np.array_equal(picture, draw_overlay(changed(found, regions=other), ENGLISH))
+
+
+def test_a_body_that_is_not_usable_has_a_dashed_outline() -> None:
+    found = a_series()
+    whole = draw_overlay(found, ENGLISH)
+    regions = tuple(
+        replace(region, usable=False) if region.level is Level.L3 else region
+        for region in found.segmentation.regions
+    )
+    dashed = draw_overlay(changed(found, regions=regions), ENGLISH)
+    # Above the table, what is no longer drawn in the body's own colour is drawn in the other, or not at all.
+    own = [near(picture, BODY) | near(picture, NEXT_BODY) for picture in (whole, dashed)]
+    gone = (own[0] & ~own[1])[:650]
+    drawn = near(dashed, EXCLUDED)[:650] & gone
+    assert gone.sum() > 200
+    assert 0.3 < drawn.sum() / gone.sum() < 0.75
 
 
 def test_every_slice_is_on_the_sheet() -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from pydicom.uid import EncapsulatedPDFStorage
 
 from analysis.domain.findings import Refusal
+from analysis.domain.reason import quoted
 from dicom_templates.compose import compose, compose_refusal
 from dicom_templates.pdf_report import draw_pdf
 from dicom_templates.result_set import build
@@ -63,7 +64,7 @@ def test_the_same_report_is_the_same_file() -> None:
 
 
 def test_a_refusal_fits_on_a_page() -> None:
-    refused = compose_refusal(Refusal(("a slice is missing",)), "OsteoNode 0.1.0", language="de")
+    refused = compose_refusal(Refusal((quoted("a slice is missing"),)), "OsteoNode 0.1.0", language="de")
     assert b"/Count 1" in draw_pdf(refused)
 
 

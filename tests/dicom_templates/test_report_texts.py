@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import dicom_templates
+from analysis.domain.reason import quoted
 from analysis.domain.segmentation import Level
 from dicom_templates.report_texts import LANGUAGES, SENTENCES, Texts
 from dicom_templates.sentences import caveat_lines
@@ -53,7 +54,7 @@ def test_no_probability_is_written_as_certainty(fraction: float, written: str) -
 def test_what_holds_for_both_sequences_is_said_once_and_the_gravest_first() -> None:
     findings = make_case(slices=4, size=64).findings
     regions = tuple(
-        replace(one, usable=False, concerns=("metal",)) if one.level is Level.L4 else one
+        replace(one, usable=False, concerns=(quoted("metal"),)) if one.level is Level.L4 else one
         for one in findings.series[0].segmentation.regions
     )
     first = replace(

@@ -23,13 +23,14 @@ from pydicom.uid import (
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Agreement, Refusal, SeriesRefusal, Verdict
+from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import Level
 from dicom_templates.citation import read_citation
 from dicom_templates.options import Predecessor, SrClass
 from dicom_templates.provenance import is_own_result
 from dicom_templates.report_texts import SENTENCES
 from dicom_templates.result_set import ResultSet, build, build_refusal
-from tests.dicom_templates.cases import Case, make_case
+from tests.dicom_templates.cases import Case, items, make_case, texts_of
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +60,6 @@ def written(dataset: Dataset) -> bytes:
     return stream.getvalue()
 
 
-def items(dataset: Dataset) -> list[Dataset]:
-    """List all content items of a document, parents first."""
-    found: list[Dataset] = []
-    for item in dataset.get("ContentSequence", ()):
-        found += [item, *items(item)]
-    return found
-
-
 def concept(item: Dataset) -> tuple[str, str]:
     name = item.ConceptNameCodeSequence[0]
     return (name.get("CodeValue", ""), name.CodingSchemeDesignator)
@@ -74,10 +67,6 @@ def concept(item: Dataset) -> tuple[str, str]:
 
 def groups(dataset: Dataset) -> list[Dataset]:
     return [one for one in items(dataset) if concept(one) == ("125007", "DCM")]
-
-
-def texts_of(dataset: Dataset) -> list[str]:
-    return [str(one.TextValue) for one in items(dataset) if one.ValueType == "TEXT"]
 
 
 def test_there_is_one_object_for_each_reader(results: dict[str, Dataset]) -> None:
@@ -257,7 +246,7 @@ def test_an_abstention_gives_reasons_and_no_number(case: Case) -> None:
     silent = replace(
         case.findings.predictions[0],
         verdict=Verdict.INDETERMINATE,
-        reasons=("TR lies outside the training range",),
+        reasons=(quoted("TR lies outside the training range"),),
     )
     findings = replace(case.findings, predictions=(silent, case.findings.predictions[1]))
     objects = by_name(build(findings, case.sources, case.options))
@@ -298,7 +287,7 @@ def test_uncertain_levels_are_numbered_and_never_named(case: Case) -> None:
 def test_a_body_that_was_not_usable_is_reported_as_not_used(case: Case) -> None:
     first = case.findings.series[0]
     regions = tuple(
-        replace(one, usable=False, concerns=("metal",)) if one.level is Level.L4 else one
+        replace(one, usable=False, concerns=(quoted("metal"),)) if one.level is Level.L4 else one
         for one in first.segmentation.regions
     )
     worse = replace(first, segmentation=replace(first.segmentation, regions=regions))
@@ -390,8 +379,8 @@ def test_one_series_alone_is_enough(case: Case) -> None:
 
 def test_a_refusal_is_explained_in_a_report(case: Case) -> None:
     refusal = Refusal(
-        ("no sagittal T1 or T2 series of the lumbar spine was found",),
-        (SeriesRefusal("1.2", "axial T2, 30 slices", ("not sagittal",)),),
+        (Reason("no_series"),),
+        (SeriesRefusal("1.2", quoted("axial T2, 30 slices"), (quoted("not sagittal"),)),),
     )
     source = next(iter(case.sources.values()))[0]
     (report,) = build_refusal(refusal, source, case.options, software="OsteoNode 0.1.0").objects

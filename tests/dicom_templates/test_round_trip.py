@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 
+from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import (
     Findings,
     LevelMeasurements,
@@ -20,6 +21,7 @@ from analysis.domain.findings import (
     Target,
     Verdict,
 )
+from analysis.domain.reason import quoted
 from dicom_templates import codes as our
 from dicom_templates.options import KINDS, USUAL_KINDS
 from dicom_templates.radiomic_codes import radiomic_code
@@ -39,11 +41,12 @@ def predictions(draw: st.DrawFn, target: Target) -> Prediction:
     return Prediction(
         target=target,
         sequence=draw(st.sampled_from(["T1", "T2", "T1+T2"])),
+        preferred=draw(st.sampled_from([Contrast.T1, Contrast.T2])),
         verdict=verdict,
         probability=None if silent else middle,
         interval=None if silent else (low, high),
         decision_threshold=draw(fraction),
-        reasons=tuple(draw(st.lists(words, max_size=2))),
+        reasons=tuple(draw(st.lists(words.map(quoted), max_size=2))),
         features=tuple(f"{name}_mean" for name in draw(st.sets(st.sampled_from(FEATURES)))),
     )
 
@@ -232,7 +235,9 @@ def changes(draw: st.DrawFn, case: Case) -> Case:
     if other == "software":
         return replace(case, findings=replace(findings, software=f"{findings.software}{text}"))
     if other == "set aside":
-        return replace(case, findings=replace(findings, set_aside=(SeriesRefusal("1.2", text, (text,)),)))
+        return replace(
+            case, findings=replace(findings, set_aside=(SeriesRefusal("1.2", quoted(text), (quoted(text),)),))
+        )
     return replace(case, options=replace(options, station="OTHER"))
 
 

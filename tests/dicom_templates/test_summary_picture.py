@@ -2,8 +2,10 @@
 
 import base64
 import io
+import json
 import re
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +13,15 @@ import pytest
 from PIL import Image
 
 from analysis.domain.findings import Verdict
+from analysis.domain.reason import Reason, quoted
+from dicom_templates.canvas import Canvas
 from dicom_templates.compose import compose
 from dicom_templates.html_report import report_html
 from dicom_templates.mid_sagittal import mid_sagittal
+from dicom_templates.report_texts import Texts
 from dicom_templates.study_report import StudyReport
 from dicom_templates.summary_picture import draw_summary
+from node.analyse import DEMONSTRATION_MODEL
 from tests.dicom_templates.cases import make_case
 
 YELLOW = (240, 228, 66)
@@ -50,7 +56,7 @@ def test_the_warning_runs_over_the_whole_top_and_only_for_simulated_models() -> 
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_every_verdict_can_be_drawn_in_every_language(language: str, verdict: Verdict) -> None:
     changed = tuple(
-        replace(one, verdict=verdict, reasons=("a reason of many words " * 20,))
+        replace(one, verdict=verdict, reasons=(quoted("a reason of many words " * 20),))
         for one in make_case().findings.predictions
     )
     assert draw_summary(report(language, predictions=changed)).shape == (1152, 1536, 3)
@@ -61,6 +67,38 @@ def test_findings_without_predictions_and_with_one_series_can_be_drawn() -> None
     for series in (findings.series[:1], findings.series[1:], findings.series):
         bare = tuple(replace(one, bone_quality=replace(one.bone_quality, score=None)) for one in series)
         assert draw_summary(report(series=bare, predictions=(), model=None)).any()
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("about", ["cohort", "intended_use"])
+def test_what_the_demonstration_model_says_of_itself_is_there_to_its_last_word(
+    language: str, about: str
+) -> None:
+    card = json.loads((DEMONSTRATION_MODEL / "card.json").read_text(encoding="utf-8"))
+    model = make_case().findings.model
+    assert model is not None
+    told = replace(model, cohort=card["cohort"], intended_use=card["intended_use"])
+    # If the last word is drawn, another one makes another picture.
+    changed = replace(told, **{about: f"{card[about][:-4]}####"})  # type: ignore[arg-type]
+    whole, other = (draw_summary(report(language, model=one)) for one in (told, changed))
+    assert not np.array_equal(whole, other)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_score_that_is_missing_is_told_in_letters_that_can_be_read(language: str) -> None:
+    findings = make_case(slices=4, size=64).findings
+    why = (Reason("fluid_scarce"), Reason("fluid_not_good"))
+    missing = tuple(
+        replace(one, bone_quality=replace(one.bone_quality, score=None, concerns=why))
+        for one in findings.series
+    )
+    words = Texts(language).reason(why[-1])
+    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+        draw_summary(report(language, series=missing))
+    sizes = [call.kwargs["size"] for call in written.call_args_list]
+    assert min(sizes) >= 10.0
+    told = " ".join(str(call.args[2]) for call in written.call_args_list)
+    assert words in told
 
 
 @pytest.mark.parametrize(
@@ -115,5 +153,5 @@ def test_the_page_stands_alone_and_says_the_same() -> None:
 
 
 def test_words_of_strangers_cannot_become_markup() -> None:
-    refused = replace(make_case().findings.set_aside[0], reasons=("<script>alert(1)</script>",))
+    refused = replace(make_case().findings.set_aside[0], reasons=(quoted("<script>alert(1)</script>"),))
     assert "<script>alert" not in report_html(report(set_aside=(refused,)))

@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from analysis.domain.acquisition import Contrast
+from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
 from dicom_templates.options import Predecessor
 from node.config import Configuration
@@ -59,7 +60,9 @@ def examine_by_series(paths: Sequence[Path]) -> Examination:
     numbers = {uid: uid.rsplit(".", 1)[1] for uid in counts}
     return Examination(
         candidates=tuple(
-            Candidate(uid, known[number], counts[uid], ("a slice is missing",) if number == "3" else ())
+            Candidate(
+                uid, known[number], counts[uid], (quoted("a slice is missing"),) if number == "3" else ()
+            )
             for uid, number in sorted(numbers.items())
             if number in known
         ),
@@ -155,7 +158,7 @@ def by_study(  # noqa: C901 - one line for each
     if behaviour == STOPS:
         raise PermanentError("the checksum of the model differs")
     if behaviour == REFUSES:
-        raise RefusedError("only two usable vertebrae", "levels are uncertain")
+        raise RefusedError(quoted("only two usable vertebrae"), quoted("levels are uncertain"))
     if behaviour == DIES:
         os._exit(139)
     if behaviour == HANGS:

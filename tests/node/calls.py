@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.domain.reason import quoted
 from analysis.errors import ModelRejectedError, RefusedError
 
 
@@ -15,7 +16,7 @@ def call(what: str) -> object:  # noqa: C901 - one line for each
         case "pid":
             return os.getpid()
         case "refuse":
-            raise RefusedError("one", "two")
+            raise RefusedError(quoted("one"), quoted("two"))
         case "fault":
             raise ValueError("PLANTED^NAME")
         case "reject":

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.domain.acquisition import Contrast
+from analysis.domain.reason import Reason, quoted
 from node.domain.assembly import Candidate, Count, Examination, decide, weigh
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 
@@ -22,13 +23,13 @@ candidates = st.builds(
 examinations = st.builds(
     Examination,
     candidates=st.lists(candidates, max_size=4).map(tuple),
-    unreadable=st.lists(st.just("unreadable file: not a DICOM file"), max_size=2).map(tuple),
+    unreadable=st.lists(st.just(Reason("unreadable_file", reason=Reason("no_dicom"))), max_size=2).map(tuple),
     others=st.lists(st.just("MR: not of the lumbar spine"), max_size=2).map(tuple),
 )
 
 
 def candidate(contrast: Contrast = Contrast.T1, images: int = 15, *faults: str) -> Candidate:
-    return Candidate(f"1.{contrast}", contrast, images, faults)
+    return Candidate(f"1.{contrast}", contrast, images, tuple(map(quoted, faults)))
 
 
 @given(examinations, st.sampled_from([NOW, LATER]))
