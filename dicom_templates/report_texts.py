@@ -212,7 +212,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "sagittal": {"en": "sagittal", "de": "sagittal"},
         "quality": {"en": "quality", "de": "Qualität"},
-        "excluded_title": {"en": "Excluded or doubtful", "de": "Ausgeschlossen oder fraglich"},
+        "excluded_title": {"en": "To bear in mind", "de": "Zu beachten"},
         "more_excluded": {
             "en": "and {count} more, in the text report",
             "de": "und {count} weitere, im Textbericht",

@@ -246,7 +246,7 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
     for line in report.bone_quality:
         canvas.text((x, top + 54), line.contrast.value, size=13, colour=QUIET)
         if line.score is None:
-            # Why stands with what was excluded.
+            # Why stands below the images, with what else must be known.
             words = report.texts("vbq_none")
             canvas.text((x + 24, top + 54), words, size=13, colour=EXCLUDED)
             x += canvas.width_of(words, size=13)
@@ -354,7 +354,7 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
     left = _LEFT + _IMAGE_WIDTH + _GAP
     canvas.text((left, top + 10), report.texts("excluded_title"), size=12, colour=QUIET)
     canvas.line([(left, top + 17), (left + _IMAGE_WIDTH, top + 17)], colour=RULE, width=1.0)
-    caveats = (*_missing_scores(report), *report.caveats)
+    caveats = (*_remarks(report), *report.caveats)
     if not caveats:
         canvas.text((left, top + 36), report.texts("none_excluded"), size=_BODY_TEXT, colour=BRIGHT)
     y = top + 36
@@ -371,13 +371,15 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
         )
 
 
-def _missing_scores(report: StudyReport) -> list[str]:
-    """Name scores that there are not, each with its decisive reason, which comes last."""
-    return [
+def _remarks(report: StudyReport) -> list[str]:
+    """Tell what must be known with an answer, and why a score is missing; its decisive reason comes last."""
+    answers = [f"{one.name}: {'; '.join(one.reasons)}" for one in report.answers if one.value and one.reasons]
+    scores = [
         f"{line.sentence} ({line.concerns[-1]})" if line.concerns else line.sentence
         for line in report.bone_quality
         if line.score is None
     ]
+    return [*answers, *scores]
 
 
 def _about(canvas: Canvas, report: StudyReport, top: float) -> None:

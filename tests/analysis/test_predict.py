@@ -60,8 +60,10 @@ def test_the_preference_is_the_settings_and_not_the_codes() -> None:
     swapped = AnalysisSettings(
         preferred={Target.OSTEOPOROSIS: Contrast.T2, Target.ABNORMAL_DENSITY: Contrast.T1}
     )
-    answers = {one.target: one.sequence for one in predict(study(), DECIDED, swapped)}
-    assert answers == {Target.OSTEOPOROSIS: "T2", Target.ABNORMAL_DENSITY: "T1"}
+    answers = {one.target: one for one in predict(study(), DECIDED, swapped)}
+    for target, preferred in swapped.preferred.items():
+        assert answers[target].sequence == preferred.value
+        assert answers[target].preferred is preferred
 
 
 def test_weak_bone_is_likely_and_strong_bone_unlikely() -> None:

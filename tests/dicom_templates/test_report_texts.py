@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 import dicom_templates
+from analysis.domain.acquisition import Contrast
 from analysis.domain.reason import quoted
 from analysis.domain.segmentation import Level
+from dicom_templates.compose import compose
 from dicom_templates.report_texts import LANGUAGES, SENTENCES, Texts
 from dicom_templates.sentences import caveat_lines
 from tests.dicom_templates.cases import make_case
@@ -64,3 +66,27 @@ def test_what_holds_for_both_sequences_is_said_once_and_the_gravest_first() -> N
         "L4 (T1) is excluded: metal",
         "L2 (T1, T2) is used with a caveat: touches the edge of the image",
     )
+
+
+def _basis(sequence: str, preferred: Contrast) -> tuple[str, list[str]]:
+    """Return what is said of the sequence that osteoporosis was read from, and why it was that one."""
+    findings = make_case(slices=4, size=64).findings
+    first, second = findings.predictions
+    first = replace(first, sequence=sequence, preferred=preferred)
+    report = compose(replace(findings, predictions=(first, second)), language="en")
+    lines = [line for section in report.sections for line in section.lines]
+    return report.answers[0].basis, [line for line in lines if line.startswith("Why these sequences")]
+
+
+def test_the_sequence_that_a_site_chose_is_told_as_its_choice() -> None:
+    basis, (why,) = _basis("T2", Contrast.T2)
+    assert basis == "from T2, as this site has chosen"
+    assert "this site has chosen T2 for Osteoporosis, T2 for Abnormal bone density" in why
+    basis, (why,) = _basis("T1", Contrast.T2)
+    assert basis == "from T1, because T2 was not used"
+
+
+def test_the_sequence_that_is_published_is_told_as_the_best() -> None:
+    basis, (why,) = _basis("T1", Contrast.T1)
+    assert basis == "from T1, the sequence that suits this target best"
+    assert "chosen" not in why

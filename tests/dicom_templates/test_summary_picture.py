@@ -84,6 +84,15 @@ def test_what_the_demonstration_model_says_of_itself_is_there_to_its_last_word(
     assert not np.array_equal(whole, other)
 
 
+def test_what_must_be_known_with_an_answer_stands_beside_it() -> None:
+    decided = make_case().findings.predictions[1]
+    fallback = replace(decided, reasons=(Reason("sequence_missing", sequence="T2"),))
+    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+        draw_summary(report(predictions=(fallback,)))
+    told = " ".join(str(call.args[2]) for call in written.call_args_list)
+    assert "Abnormal bone density: T2 was missing" in told
+
+
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_a_score_that_is_missing_is_told_in_letters_that_can_be_read(language: str) -> None:
     findings = make_case(slices=4, size=64).findings

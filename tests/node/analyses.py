@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from analysis.domain.acquisition import Contrast
-from analysis.domain.reason import quoted
+from analysis.domain.reason import Reason, quoted
 from analysis.errors import RefusedError
 from dicom_templates.options import Predecessor
 from node.config import Configuration
@@ -44,6 +44,9 @@ CLASSES = {
 }
 
 
+A_GAP = Reason("slice_missing", from_mm=4.0, to_mm=12.5, spacing_mm=4.0)
+
+
 def examine_as_pair(paths: Sequence[Path]) -> Examination:
     """Find T1 and T2 in whatever is there."""
     assert paths
@@ -60,9 +63,7 @@ def examine_by_series(paths: Sequence[Path]) -> Examination:
     numbers = {uid: uid.rsplit(".", 1)[1] for uid in counts}
     return Examination(
         candidates=tuple(
-            Candidate(
-                uid, known[number], counts[uid], (quoted("a slice is missing"),) if number == "3" else ()
-            )
+            Candidate(uid, known[number], counts[uid], (A_GAP,) if number == "3" else ())
             for uid, number in sorted(numbers.items())
             if number in known
         ),
@@ -89,7 +90,7 @@ def examine_by_study(paths: Sequence[Path]) -> Examination:
     if behaviour == DIES:
         os._exit(139)
     if behaviour == UNREADABLE:
-        raise RefusedError("its geometry is no stack")
+        raise RefusedError(quoted("its geometry is no stack"))
     if behaviour == BREAKS:
         _break(paths, "examine")
     pair = examine_as_pair(paths)

@@ -22,9 +22,11 @@ from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_
 
 
 @contextmanager
-def node_and_pacs(folder: Path, *, refusals: bool) -> Iterator[tuple[Node, Pacs]]:
+def node_and_pacs(folder: Path, *, refusals: bool, language: str = "en") -> Iterator[tuple[Node, Pacs]]:
     with running_pacs() as pacs:
-        settings = quick(folder, pacs.destination, report=ReportSettings(refusals=refusals))
+        settings = quick(
+            folder, pacs.destination, report=ReportSettings(refusals=refusals, language=language)
+        )
         with quick_node(settings, analyse="by_study", examine="examine_by_series") as node:
             yield node, pacs
 
@@ -61,6 +63,16 @@ def test_the_reason_comes_back_as_a_text_report(tmp_path: Path, study: str, seri
             text = next(one for one in pacs.received[1:] if one.SOPClassUID == EnhancedSRStorage)
             named = [one.ReferencedSOPInstanceUID for one in text.PredecessorDocumentsSequence]
             assert named == [report.SOPInstanceUID]
+
+
+def test_a_german_site_is_told_in_german_and_its_operator_as_ever(tmp_path: Path) -> None:
+    study = "1.2.826.0.7.1"
+    with node_and_pacs(tmp_path, refusals=True, language="de") as (node, pacs):
+        send(node.port, *(slice_of(number, study=study, series="3") for number in range(3)))
+        wait_until(lambda: pacs.received)
+        gap = "T1-Serie: zwischen 4,0 und 12,5 mm fehlt eine Schicht; der Schichtabstand ist 4,0 mm"
+        assert gap in texts(pacs.received[0])
+        assert "T1 series: a slice is missing between 4.0 and 12.5 mm" in explain(node.store, study)
 
 
 def test_the_same_refusal_is_sent_once(tmp_path: Path) -> None:
