@@ -11,6 +11,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.uid import ExplicitVRLittleEndian
 
 from analysis.domain.findings import Refusal
+from analysis.domain.reason import Reason
 from dicom_templates.result_set import ResultObject, build, build_refusal
 from tests.dicom_templates import gates
 from tests.dicom_templates.cases import make_case
@@ -147,7 +148,7 @@ def gates_pass(path: Path, errors_allowed: str) -> None:
 def test_a_refusal_repeats_the_bytes_of_its_source_too(charset: bytes, name: bytes, tmp_path: Path) -> None:
     case = make_case(slices=4, size=32, language="de")
     source = source_as_sent(next(iter(case.sources.values()))[0], charset, name)
-    (made,) = build_refusal(Refusal(("a slice is missing",)), source, case.options, software="X 1").objects
+    (made,) = build_refusal(Refusal((Reason("no_series"),)), source, case.options, software="X 1").objects
     path = tmp_path / "text.dcm"
     made.dataset.save_as(path, enforce_file_format=True)
     told = dcmread(path)
