@@ -24,7 +24,7 @@ from node.web.metrics import Exposition
 from node.why import MEANING, time_of, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 __all__ = ["application"]
 
@@ -46,8 +46,8 @@ def application(settings: WebSettings, survey: Survey, log: Log) -> ASGIApp:
     """
     pages = _Pages(survey)
 
-    # Not coroutines: Starlette runs these in threads, so that a slow database holds up no other answer.
-    routes: tuple[tuple[str, Callable[[Request], Response]], ...] = (
+    # Starlette runs in threads what is no coroutine, so that a slow database holds up no other answer.
+    routes: tuple[tuple[str, Callable[[Request], Response | Awaitable[Response]]], ...] = (
         ("/", pages.overview),
         ("/studies/{study_uid}", pages.study),
         ("/healthz", pages.alive),
@@ -103,8 +103,8 @@ class _Pages:
             raise HTTPException(404, "Nothing of this study ever arrived here.")
         return self._page("study.html", view=view, status=self._survey.status())
 
-    def alive(self, _request: Request) -> Response:
-        """Whoever gets this need not restart the process."""
+    async def alive(self, _request: Request) -> Response:
+        """Tell whoever asks that no restart is needed; without a thread, since all may wait for the store."""
         return PlainTextResponse("alive\n")
 
     def ready(self, _request: Request) -> Response:
