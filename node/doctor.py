@@ -14,8 +14,10 @@ from tempfile import TemporaryFile
 
 from node.clock import SystemClock
 from node.config import Configuration, Destination, Source
+from node.domain.health import judge_disk
 from node.domain.identifiers import is_loopback
 from node.domain.results import ResultKind
+from node.domain.status import Condition, Disk
 from node.errors import ConfigurationError
 from node.tls import client_arguments, server_context, source_arguments
 
@@ -26,7 +28,6 @@ _STALL_S = 0.03
 """A peer with Nagle's algorithm waits 40 ms for our acknowledgement before it sends the rest of an answer."""
 _WEB_TIMEOUT_S = 5.0
 _SLOW_SYNC_S = 0.05
-_WATERMARKS_LEFT = 2
 _CLOCK_TOLERANCE_S = 60.0
 _MEGABYTE = 1024 * 1024
 _TLS_REMEDY = (
@@ -64,6 +65,16 @@ class Finding:
     remedy: str = ""
 
 
+_ROOM = {
+    Condition.WELL: (Level.GOOD, ""),
+    Condition.CONCERN: (Level.WARNING, "Free some disk, or shorten [storage] retention_days."),
+    Condition.FAULT: (
+        Level.FAULT,
+        "Free some disk, or run `osteonode purge`; until then every image is turned away.",
+    ),
+}
+"""How bad the room on the disk is, and how to mend it."""
+
 Check = Callable[[Configuration], Iterator[Finding]]
 
 
@@ -97,20 +108,10 @@ def storage(configuration: Configuration) -> Iterator[Finding]:
             "Let [storage] directory point to a folder that this user may write.",
         )
         return
-    free = shutil.disk_usage(directory).free // _MEGABYTE
-    watermark = configuration.storage.watermark_mb
-    if free < watermark:
-        yield Finding(
-            Level.FAULT, subject, f"{free} MB are free, less than the watermark of {watermark} MB",
-            "Free some disk, or run `osteonode purge`; until then every image is turned away.",
-        )  # fmt: skip
-    elif free < _WATERMARKS_LEFT * watermark:
-        yield Finding(
-            Level.WARNING, subject, f"{free} MB are free, near the watermark of {watermark} MB",
-            "Free some disk, or shorten [storage] retention_days.",
-        )  # fmt: skip
-    else:
-        yield Finding(Level.GOOD, subject, f"{free} MB are free")
+    free = shutil.disk_usage(directory).free
+    room = judge_disk(Disk(free, configuration.storage.watermark_mb * _MEGABYTE))
+    level, remedy = _ROOM[room.condition]
+    yield Finding(level, subject, room.words.rstrip("."), remedy)
     if seconds > _SLOW_SYNC_S:
         yield Finding(
             Level.WARNING, subject, f"a sync to disk takes {seconds * 1000:.0f} ms; each image needs some",

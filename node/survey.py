@@ -9,14 +9,7 @@ from typing import Protocol
 
 from node.config import Configuration, Destination
 from node.domain.delivery import Breaker
-from node.domain.records import HistoryEntry
-from node.domain.status import (
-    DestinationStatus,
-    Disk,
-    NodeStatus,
-    Outbox,
-    StoreFigures,
-    SweepRun,
+from node.domain.health import (
     abandoned,
     judge_database,
     judge_destination,
@@ -25,6 +18,8 @@ from node.domain.status import (
     judge_timers,
     judge_workers,
 )
+from node.domain.records import HistoryEntry
+from node.domain.status import DestinationStatus, Disk, NodeStatus, Outbox, StoreFigures, SweepRun
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.ports import Clock

@@ -14,8 +14,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from node.config_web import WebSettings
+from node.domain.health import ago
 from node.domain.identifiers import is_uid
-from node.domain.status import UNFINISHED_STATES, ago
+from node.domain.status import UNFINISHED_STATES
 from node.errors import TransientError
 from node.observe import Log, place
 from node.survey import LATEST_STUDIES, Survey

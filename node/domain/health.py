@@ -1,0 +1,147 @@
+"""How each part of the node is judged, and what is said of it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from node.domain.delivery import Breaker
+from node.domain.status import Condition, DestinationStatus, Disk, Outbox, Station, SweepRun
+
+__all__ = [
+    "abandoned",
+    "ago",
+    "judge_database",
+    "judge_destination",
+    "judge_disk",
+    "judge_listener",
+    "judge_timers",
+    "judge_workers",
+]
+
+_LATE = timedelta(minutes=1)
+_LONG_WAIT = timedelta(hours=1)
+_WATERMARKS_LEFT = 2
+
+
+def judge_listener(*, listening: bool, associations: int, most: int) -> Station:
+    """Judge whether senders are heard."""
+    if not listening:
+        return Station("Listener", Condition.FAULT, "It does not listen.", turns_away=True)
+    count = "1 association is" if associations == 1 else f"{associations or 'No'} associations are"
+    if associations >= most:
+        return Station("Listener", Condition.CONCERN, f"{count} open, and no more are allowed.")
+    return Station("Listener", Condition.WELL, f"It listens. {count} open.")
+
+
+def judge_disk(disk: Disk) -> Station:
+    """Judge whether there is room for images.
+
+    Examples
+    --------
+    >>> judge_disk(Disk(free_bytes=100, watermark_bytes=200)).turns_away
+    True
+    """
+    left, watermark = _size(disk.free_bytes), _size(disk.watermark_bytes)
+    if disk.free_bytes < disk.watermark_bytes:
+        words = f"{left} are free, less than the watermark of {watermark}: senders are told to come later."
+        return Station("Disk", Condition.FAULT, words, turns_away=True)
+    if disk.free_bytes < _WATERMARKS_LEFT * disk.watermark_bytes:
+        return Station("Disk", Condition.CONCERN, f"{left} are free, near the watermark of {watermark}.")
+    return Station("Disk", Condition.WELL, f"{left} are free; the watermark is {watermark}.")
+
+
+def judge_workers(workers: int, since: Sequence[datetime], waits: datetime | None, now: datetime) -> Station:
+    """Judge whether the workers keep up.
+
+    Parameters
+    ----------
+    workers : int
+        How many there are.
+    since : sequence of datetime
+        Since when each of the busy ones works on its study.
+    waits : datetime or None
+        Since when the first study waits for a worker.
+    now : datetime
+        The moment.
+    """
+    busy = f"{len(since)} of {workers} {'analyses' if len(since) == 1 else 'analyse'}"
+    if since:
+        busy += f", the longest for {ago(now - min(since))}"
+    if waits is not None and now - waits > _LONG_WAIT:
+        words = f"{busy}. A study has waited {ago(now - waits)} for its turn."
+        return Station("Workers", Condition.CONCERN, words)
+    return Station("Workers", Condition.WELL, f"{busy}.")
+
+
+def judge_timers(runs: Sequence[SweepRun], now: datetime) -> Station:
+    """Judge whether every sweep still comes round, and how its last run ended."""
+    late = [
+        run
+        for run in runs
+        if run.ended_at is not None and now - run.ended_at > timedelta(seconds=3 * run.interval_s) + _LATE
+    ]
+    if late or not runs:
+        names = ", ".join(f"{run.name} for {ago(now - (run.ended_at or now))}" for run in late) or "nothing"
+        return Station("Timers", Condition.FAULT, f"What should run and does not: {names}.")
+    broken = [run.name for run in runs if run.broke]
+    if broken:
+        words = f"Met a fault, which the log tells: {', '.join(broken)}."
+        return Station("Timers", Condition.CONCERN, words)
+    latest = max(run.ended_at or run.began_at for run in runs)
+    return Station(
+        "Timers", Condition.WELL, f"All {len(runs)} sweeps come round, the last {ago(now - latest)} ago."
+    )
+
+
+def judge_database(fault: str) -> Station:
+    """Judge whether the store answers; `fault` says why not, and is empty if it does."""
+    if fault:
+        return Station("Database", Condition.FAULT, f"{fault[0].upper()}{fault[1:]}.", turns_away=True)
+    return Station("Database", Condition.WELL, "It answers.")
+
+
+def judge_destination(outbox: Outbox, breaker: Breaker, now: datetime) -> tuple[Condition, str]:
+    """Judge a destination by whether it was reached, and by how long something waits for it."""
+    waiting = _objects(outbox.waiting)
+    if outbox.oldest is not None:
+        waiting += f", the oldest for {ago(now - outbox.oldest)}"
+    if breaker.failures:
+        tries = "try" if breaker.failures == 1 else f"{breaker.failures} tries"
+        words = f"The last {tries} failed. {waiting}; nothing is lost."
+        if breaker.open_until is not None and breaker.open_until > now:
+            words += f" Tried again in {ago(breaker.open_until - now)}."
+        return Condition.CONCERN, words
+    if outbox.oldest is not None and now - outbox.oldest > _LONG_WAIT:
+        return Condition.CONCERN, f"{waiting}."
+    return Condition.WELL, f"{waiting}." if outbox.waiting else "Nothing waits for it."
+
+
+def abandoned(name: str, outbox: Outbox) -> DestinationStatus:
+    """Tell of a destination that is configured no more, though something waits for it."""
+    words = f"{_objects(outbox.waiting)}, and no destination has this name any more."
+    return DestinationStatus(name, "not configured", Condition.CONCERN, words, outbox, Breaker())
+
+
+def ago(length: timedelta) -> str:
+    """Tell a length of time in its two largest units.
+
+    Examples
+    --------
+    >>> ago(timedelta(seconds=0.4)), ago(timedelta(seconds=200)), ago(timedelta(hours=50))
+    ('0 s', '3 min 20 s', '2 d 2 h')
+    """
+    seconds = max(0, int(length.total_seconds()))
+    parts: list[str] = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, seconds = divmod(seconds, size)
+        if count or parts:
+            parts.append(f"{count} {unit}")
+    return " ".join(part for part in parts[:2] if not part.startswith("0 ")) or "0 s"
+
+
+def _objects(count: int) -> str:
+    return "1 object waits" if count == 1 else f"{count} objects wait"
+
+
+def _size(count: int) -> str:
+    megabytes = count / 1024**2
+    return f"{megabytes / 1024:.1f} GB" if megabytes >= 1024 else f"{megabytes:.0f} MB"
