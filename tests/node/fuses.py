@@ -153,7 +153,7 @@ def live(directory: Path, port: int, pacs_port: int, fuse: Fuse, *, start_early:
     configuration = quick(
         directory,
         Pacs(port=pacs_port).destination,
-        assembly=AssemblySettings(quiet_s=0.2, max_wait_s=3.0, start_early=start_early),
+        assembly=AssemblySettings(quiet_s=0.2, max_wait_s=1.5, start_early=start_early),
         engine={"attempts": 50},  # what breaks, breaks anew in each life
     )
     configuration = replace(configuration, node=replace(configuration.node, port=port))

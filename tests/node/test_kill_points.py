@@ -41,7 +41,7 @@ from tests.node.fuses import EDGES, RARE
 from tests.node.nodes import Pacs, quick, slice_of, wait_until
 from tests.peers import free_port, program
 
-_LONGEST_LIFE_S = 20.0
+_LONGEST_LIFE_S = 30.0
 """A node that has not reached its edge by then is killed wherever it is."""
 _SLICES = 2
 _LATE = 10
@@ -397,19 +397,18 @@ def kill_everywhere(
                     nursery.bear(edge, 1)
                     nursery.see_it_die(edge)
             nursery.bear("never", 1)
+        acknowledged = set().union(*(sender.acknowledged for sender in senders))
+        stored = {instance.sop_uid: instance for instance in store.all_instances()}
+        assert acknowledged <= set(stored)
         studies = [study for sender in senders for study in sender.studies]
         wait_until(
             lambda: all((there := store.study(study)) and there.state in ENDED for study in studies),
             seconds=600,
         )
-        # A lost slice would be seen here, and a late one whose round has not begun yet.
         wait_until(lambda: set(store.counts()) <= ENDED, seconds=60)
     finally:
         nursery.close()
         pacs.stop()
-    acknowledged = set().union(*(sender.acknowledged for sender in senders))
-    stored = {instance.sop_uid: instance for instance in store.all_instances()}
-    assert acknowledged <= set(stored)
     place = DiskInstanceStore(storage)
     assert all(certified(place.path(instance)) for instance in stored.values())
     ends: defaultdict[StudyState, int] = defaultdict(int)
@@ -444,7 +443,7 @@ def test_nothing_acknowledged_is_lost_at_a_dozen_edges(tmp_path: Path) -> None:
 def test_nothing_acknowledged_is_lost_at_any_edge(
     tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    account = kill_everywhere(tmp_path, points_of(seed), start_early=bool(seed % 2), tries=3)
+    account = kill_everywhere(tmp_path, points_of(seed), start_early=bool(seed % 2), tries=5)
     with capsys.disabled():
         ends = ", ".join(f"{count} {state}" for state, count in sorted(account.ends.items()))
         print(  # noqa: T201 - the figures are what a nightly run is for
