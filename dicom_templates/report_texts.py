@@ -286,8 +286,8 @@ class Texts:
         Examples
         --------
         >>> from analysis.domain.reason import Reason
-        >>> Texts("de").reason(Reason("features_far", sequence="T1", distance=7.25, limit=3.5))[-28:]
-        '(7,2) als bei 99 % von ihnen'
+        >>> Texts("de").reason(Reason("slices_at_one_place", depth_mm=7.5))
+        'zwei Schichten liegen an derselben Stelle (7,5 mm)'
         """
         return in_words(reason, REASONS[self.language], self._number)
 
@@ -304,7 +304,7 @@ class Texts:
         return self._number(f"{value:.{digits}f}")
 
     def _number(self, written: str) -> str:
-        return written.replace(".", ",").replace("%", " %") if self.language == "de" else written
+        return written.replace(".", ",") if self.language == "de" else written
 
     def percent(self, fraction: float) -> str:
         """Write a fraction in whole percent; never "0 %" or "100 %", which would claim certainty.

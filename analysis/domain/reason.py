@@ -103,4 +103,5 @@ class _Places(Formatter):
             return self._sentences.get(f"{type(value).__name__}.{value.name}".lower(), str(value.value))
         if isinstance(value, str):
             return in_words(value, self._sentences, self._number)
-        return self._number(format(value, format_spec))
+        # A space stands before the sign, as in every report of ours.
+        return self._number(format(value, format_spec).replace("%", " %"))

@@ -191,7 +191,7 @@ def test_both_answers_in_the_set_are_indeterminate() -> None:
     for one in answer(study(), with_conformal(quick_model(), present=1.0, absent=1.0)).values():
         assert one.verdict is Verdict.INDETERMINATE
         assert one.probability is None
-        assert "both answers remain possible at 80% confidence" in one.reasons[-1]
+        assert "both answers remain possible at 80 % confidence" in one.reasons[-1]
 
 
 def test_no_answer_in_the_set_is_indeterminate() -> None:
