@@ -1,5 +1,6 @@
 """A small drawing surface in layout units, independent of the resolution it is shown in."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 __all__ = ["Canvas", "Colour", "Point", "font_file"]
+
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|mm|ms|ml|cm)(?!\w))")
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -66,9 +69,9 @@ class Canvas:
         return size * min(1.0, width / max(self.width_of(words, size=size, bold=bold), 1e-6))
 
     def wrap(self, words: str, *, size: float, width: float, bold: bool = False) -> list[str]:
-        """Break words into lines that fit a width."""
+        """Break words into lines that fit a width; a number stays with its unit."""
         lines: list[str] = []
-        for word in words.split():
+        for word in re.split(r"[ \n]+", _BEFORE_UNIT.sub("\u00a0", words.strip())):
             longer = f"{lines[-1]} {word}" if lines else word
             if lines and self.width_of(longer, size=size, bold=bold) <= width:
                 lines[-1] = longer

@@ -84,6 +84,15 @@ def test_what_the_demonstration_model_says_of_itself_is_there_to_its_last_word(
     assert not np.array_equal(whole, other)
 
 
+def test_a_number_is_never_parted_from_its_unit() -> None:
+    canvas = Canvas(200, 100, scale=1.0, background=(0, 0, 0))
+    for width in range(20, 200, 3):
+        lines = canvas.wrap("about 20 % of it, 7.5 mm apart", size=12, width=width)
+        assert " ".join(lines).replace("\u00a0", " ") == "about 20 % of it, 7.5 mm apart"
+        assert any("20\u00a0%" in line for line in lines)
+        assert any("7.5\u00a0mm" in line for line in lines)
+
+
 def test_what_must_be_known_with_an_answer_stands_beside_it() -> None:
     decided = make_case().findings.predictions[1]
     fallback = replace(decided, reasons=(Reason("sequence_missing", sequence="T2"),))
