@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from io import StringIO
 from itertools import count
+from pathlib import Path
 
 import pytest
 import structlog
@@ -11,6 +12,7 @@ from node.app import Node
 from node.config import LogSettings
 from node.observe import configure
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs
+from tests.postgres import Postgres, running_postgres
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,21 @@ def node(tmp_path_factory: pytest.TempPathFactory, pacs: Pacs) -> Iterator[Node]
         configuration, analyse="by_study", examine="examine_by_series", processes=True
     ) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peers)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name an empty database; a test of what all databases share runs on each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.new_database()
 
 
 _numbers = count(1)

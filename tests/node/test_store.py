@@ -34,7 +34,7 @@ from node.domain.status import Outbox
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.store import SqlStore
-from tests.postgres import Postgres, running_postgres
+from tests.postgres import Postgres
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE = Patience(quiet=timedelta(seconds=5), wait=timedelta(minutes=10))
@@ -69,21 +69,6 @@ def results_of(study: str, revision: int) -> list[NewResult]:
         )
         for n, kind in enumerate((ResultKind.SR, ResultKind.SEG))
     ]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peers)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Name an empty database; every test of this contract runs on each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.new_database()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A database of every earlier version becomes one of this version, with all that it holds."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -21,25 +20,9 @@ from node.store import tables as t
 from node.store.migration import STEPS
 from node.store.schema import VERSION
 from tests.node.nodes import quick, quick_node
-from tests.postgres import Postgres, running_postgres
 
 SCHEMAS = Path(__file__).parent / "schemas"
 STUDY = "1.2.826.0.1.1"
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peers)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'osteonode.db'}"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.new_database()
 
 
 def as_made_by(version: int, url: str, *more: str) -> None:
