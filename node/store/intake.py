@@ -15,7 +15,7 @@ from node.domain.records import Arrival, Instance, Intake, QuarantineEntry
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.rows import instance_of, instance_row, quarantine_of, quarantine_row
-from node.store.steps import find, move, withdraw
+from node.store.steps import find, reopen
 
 __all__ = ["SqlIntake"]
 
@@ -132,11 +132,7 @@ class SqlIntake:
                 _MORE_CAME, came | {"deadline": study.deadline, "wait_until": study.wait_until}
             )
             return
-        if study.state is StudyState.DELIVERING:
-            withdraw(connection, study_uid, "more images came before it was sent", now)
-        move(
-            connection, study, StudyEvent.ARRIVED, now, reason=f"more images came while it was {study.state}"
-        )
+        reopen(connection, study, now, f"more images came while it was {study.state}")
         # The wait for the other sequence begins anew: the latecomer may itself be one of a pair.
         connection.execute(_MORE_CAME, came | {"deadline": quiet_at, "wait_until": now + patience.wait})
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, upda
 from dicom_templates.options import Predecessor
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import NewResult, Study, StudyLease
-from node.domain.study import StudyEvent, next_state
+from node.domain.study import StudyEvent, StudyState, next_state
 from node.errors import LeaseLostError
 from node.store import tables as t
 from node.store.rows import study_of
@@ -30,6 +30,7 @@ __all__ = [
     "move",
     "put_delivery",
     "put_results",
+    "reopen",
     "withdraw",
 ]
 
@@ -103,6 +104,13 @@ def move(
     if moved is None:
         raise LeaseLostError("the study was removed meanwhile")
     return moved
+
+
+def reopen(connection: Connection, study: Study, now: datetime, reason: str) -> Study:
+    """Receive a study anew: what was made of it, and not yet sent, is superseded."""
+    if study.state is StudyState.DELIVERING:
+        withdraw(connection, study.study_uid, "more images came before it was sent", now)
+    return move(connection, study, StudyEvent.ARRIVED, now, reason=reason, deadline=now)
 
 
 def put_results(

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, and_, delete, select, update
 from node.domain.records import Transfer
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
-from node.store.steps import find, move
+from node.store.steps import find, move, reopen
 
 __all__ = ["SqlTransfers"]
 
@@ -75,7 +75,15 @@ def _made_whole(connection: Connection, transfer: Transfer) -> Iterable[str]:
 
 
 def _look_again(connection: Connection, study_uid: str, now: datetime) -> None:
-    """Examine a study again that waits, or was refused, perhaps for the series that is whole now."""
+    """Judge a study again that was judged, and perhaps reported, without the series that is whole now."""
     study = find(connection, study_uid)
-    if study is not None and study.state in {StudyState.WAITING_FOR_PAIR, StudyState.REFUSED}:
+    if study is None or study.state in {StudyState.RECEIVING, StudyState.SETTLED}:
+        return
+    if study.state in {StudyState.WAITING_FOR_PAIR, StudyState.REFUSED}:
         move(connection, study, StudyEvent.RETRIED, now, reason=_AGAIN, deadline=now)
+        return
+    # Nothing new came, and still there is more than there was: a new revision, as if its images had come now.
+    reopen(connection, study, now, _AGAIN)
+    connection.execute(
+        update(t.studies).where(t.studies.c.study_uid == study_uid).values(revision=t.studies.c.revision + 1)
+    )

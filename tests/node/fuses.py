@@ -136,7 +136,7 @@ class Fuse:
             self.cross(f"{study.state}: {event}")
             return moved
 
-        for module in (node.store.sql, node.store.intake, node.store.outbox, node.store.transfers):
+        for module in (node.store.sql, node.store.steps, node.store.outbox, node.store.transfers):
             module.move = move_and_cross  # type: ignore[attr-defined]
 
 

@@ -141,9 +141,6 @@ def test_a_lost_series_that_is_sent_again_in_the_moment_of_its_judgement_is_whol
         reached(node, study, StudyState.DELIVERED)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="node/store/transfers.py looks again only at studies that wait or were refused"
-)
 def test_a_lost_series_that_is_sent_again_after_the_report_supersedes_it(node: Node, study: str) -> None:
     """All of it is here already, so that only the end of the second association tells that it is whole."""
     send(node.port, *a_series(study, "1"))
