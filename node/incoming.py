@@ -15,6 +15,7 @@ from pynetdicom.dimse_primitives import C_STORE, DIMSEPrimitive
 from pynetdicom.dsutils import create_file_meta
 from pynetdicom.pdu_primitives import P_DATA
 
+from node.domain.identifiers import UID_LENGTH
 from node.domain.records import Staged
 from node.errors import InstanceRejectedError
 from node.ports import Staging
@@ -29,7 +30,6 @@ _SHORT = Struct("<HH2sH")
 _COMMAND = Struct("<HHI")
 """Tag and length of an element of a command set."""
 _LAST_FRAGMENT_OF_COMMAND = b"\x03"
-_LONGEST_UID = 64
 _MOST_IN_MEMORY = 1024 * 1024
 
 
@@ -216,7 +216,7 @@ def store_answer(sop_class_uid: str, sop_instance_uid: str, message_id: int, sta
 
 def _padded(uid: str) -> bytes:
     """Encode a UID; what none can be is cut or replaced, since such an object is turned away in any case."""
-    value = uid.encode("ascii", errors="replace")[:_LONGEST_UID]
+    value = uid.encode("ascii", errors="replace")[:UID_LENGTH]
     return value + b"\0" * (len(value) % 2)
 
 

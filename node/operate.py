@@ -11,9 +11,9 @@ from node.errors import PermanentError
 from node.instance_store import DiskInstanceStore
 from node.retention import purge
 from node.store import SqlStore, Upgrade, upgrade
-from node.why import explain, words_of
+from node.why import words_of
 
-__all__ = ["clear_away", "explain", "open_store", "release", "retry", "upgrade_store"]
+__all__ = ["clear_away", "open_store", "release", "retry", "upgrade_store"]
 
 
 def open_store(configuration: Configuration) -> SqlStore:

@@ -67,7 +67,7 @@ def doctor(config: ConfigOption = None) -> None:
 
 def why(study: StudyArgument, config: ConfigOption = None) -> None:
     """Answer "why has this study no result?" in one paragraph."""
-    from node.operate import explain
+    from node.why import explain
 
     with _store(config) as store:
         console.print(explain(store, study), markup=False)

@@ -4,10 +4,11 @@ import re
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-__all__ = ["address_of", "clean_ae_title", "clean_uid", "folder_name", "is_loopback", "is_uid"]
+__all__ = ["UID_LENGTH", "address_of", "clean_ae_title", "clean_uid", "folder_name", "is_loopback", "is_uid"]
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-_UID_LENGTH = 64
+UID_LENGTH = 64
+"""Characters of the longest UID, PS3.5 9.1."""
 _FOLDER_NAME_LENGTH = 32
 _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 
@@ -52,7 +53,7 @@ def is_uid(text: str) -> bool:
     >>> is_uid("1.2.840.10008.1.1"), is_uid("../../etc/passwd"), is_uid("")
     (True, False, False)
     """
-    return len(text) <= _UID_LENGTH and _UID.fullmatch(text) is not None
+    return len(text) <= UID_LENGTH and _UID.fullmatch(text) is not None
 
 
 def clean_uid(raw: bytes) -> str:

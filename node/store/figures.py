@@ -1,4 +1,4 @@
-"""What the store knows of the whole node, for the status page and the metrics."""
+"""What the store knows of the whole node: for operators, the status page and the metrics."""
 
 from collections import defaultdict
 
@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.records import QuarantineEntry, Study
 from node.domain.status import UNFINISHED_STATES, Outbox, StoreFigures
 from node.domain.study import StudyState
 from node.errors import TransientError
@@ -40,7 +41,7 @@ _PUT_ASIDE = select(t.quarantine).order_by(t.quarantine.c.at.desc())
 
 
 class SqlFigures:
-    """The part of the store that counts.
+    """The part of the store that lists and counts.
 
     Parameters
     ----------
@@ -50,6 +51,21 @@ class SqlFigures:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    def studies(self, limit: int = 100) -> tuple[Study, ...]:
+        """See `node.ports.Store`."""
+        with t.reading(self._engine) as connection:
+            return _latest(connection, limit)
+
+    def counts(self) -> dict[StudyState, int]:
+        """Return how many studies are in each state."""
+        with t.reading(self._engine) as connection:
+            return _by_state(connection)
+
+    def quarantine(self, limit: int = 100) -> tuple[QuarantineEntry, ...]:
+        """Return what was put aside last."""
+        with t.reading(self._engine) as connection:
+            return _put_aside(connection, limit)
 
     def figures(self, studies: int, put_aside: int) -> StoreFigures:
         """Count everything in one transaction that only reads.
@@ -67,17 +83,29 @@ class SqlFigures:
         try:
             with t.reading(self._engine) as connection:
                 return StoreFigures(
-                    studies={StudyState(state): count for state, count in connection.execute(_STUDIES)},
+                    studies=_by_state(connection),
                     oldest={StudyState(state): oldest for state, oldest in connection.execute(_OLDEST)},
                     outboxes=_outboxes(connection),
                     instances=connection.execute(_INSTANCES).scalar_one(),
                     quarantined={row.reason: row[1] for row in connection.execute(_QUARANTINED)},
-                    latest=[study_of(row) for row in connection.execute(_LATEST.limit(studies))],
-                    put_aside=[quarantine_of(row) for row in connection.execute(_PUT_ASIDE.limit(put_aside))],
+                    latest=_latest(connection, studies),
+                    put_aside=_put_aside(connection, put_aside),
                 )
         except DBAPIError as error:
             # Only its kind: the driver's message may quote the URL.
             raise TransientError(f"it does not answer ({type(error.orig).__name__})") from error
+
+
+def _latest(connection: Connection, limit: int) -> tuple[Study, ...]:
+    return tuple(study_of(row) for row in connection.execute(_LATEST.limit(limit)))
+
+
+def _by_state(connection: Connection) -> dict[StudyState, int]:
+    return {StudyState(state): count for state, count in connection.execute(_STUDIES)}
+
+
+def _put_aside(connection: Connection, limit: int) -> tuple[QuarantineEntry, ...]:
+    return tuple(quarantine_of(row) for row in connection.execute(_PUT_ASIDE.limit(limit)))
 
 
 def _outboxes(connection: Connection) -> dict[str, Outbox]:

@@ -163,12 +163,6 @@ class SqlIntake:
             entries = [quarantine_of(row) for row in connection.execute(of_these)]
         return tuple({entry.sop_uid: entry for entry in entries}.values())
 
-    def quarantine(self, limit: int = 100) -> tuple[QuarantineEntry, ...]:
-        """Return what was put aside last."""
-        latest = select(t.quarantine).order_by(t.quarantine.c.at.desc()).limit(limit)
-        with t.reading(self._engine) as connection:
-            return tuple(quarantine_of(row) for row in connection.execute(latest))
-
 
 def _found(connection: Connection, study_uid: str, count: int, now: datetime, patience: Patience) -> None:
     """Begin a study with its first instances."""

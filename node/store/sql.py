@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 
 from dicom_templates.options import Predecessor
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
@@ -155,18 +155,6 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlFigures):
         """See `node.ports.Store`."""
         with t.reading(self._engine) as connection:
             return find(connection, study_uid)
-
-    def studies(self, limit: int = 100) -> tuple[Study, ...]:
-        """See `node.ports.Store`."""
-        latest = select(t.studies).order_by(t.studies.c.changed_at.desc(), t.studies.c.study_uid).limit(limit)
-        with t.reading(self._engine) as connection:
-            return tuple(study_of(row) for row in connection.execute(latest))
-
-    def counts(self) -> dict[StudyState, int]:
-        """Return how many studies are in each state."""
-        by_state = select(t.studies.c.state, func.count()).group_by(t.studies.c.state)
-        with t.reading(self._engine) as connection:
-            return {StudyState(state): count for state, count in connection.execute(by_state)}
 
     def unchanged_since(self, states: Iterable[StudyState], moment: datetime) -> tuple[Study, ...]:
         """Return the studies that hold originals, have not changed since, and have nothing left to send."""

@@ -20,7 +20,7 @@ from node.cli import application
 from node.config import AuditSettings, Destination, Source, WebSettings
 from node.doctor import CHECKS, examine_node, model
 from node.domain.study import FINISHED_STATES
-from node.operate import explain
+from node.why import explain
 from tests.node.nodes import encode, quick, running_pacs, send, wait_until
 from tests.node.test_decode import AXES, FACTS
 from tests.node.test_web import ask

@@ -13,7 +13,8 @@ from pynetdicom.association import Association
 from node.app import Node
 from node.config import AssemblySettings
 from node.domain.study import StudyState
-from node.operate import explain, open_store, retry
+from node.operate import open_store, retry
+from node.why import explain
 from tests.node.analyses import CLASSES
 from tests.node.nodes import (
     MovedClock,

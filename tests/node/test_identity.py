@@ -7,7 +7,8 @@ from pydicom import Dataset
 
 from node.app import Node
 from node.domain.study import StudyState
-from node.operate import explain, release
+from node.operate import release
+from node.why import explain
 from tests.node.analyses import CLASSES
 from tests.node.nodes import (
     STUDY,

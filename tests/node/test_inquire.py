@@ -18,8 +18,8 @@ from node.domain.study import StudyState
 from node.errors import ConfigurationError, TransientError
 from node.inquire import Inquirer
 from node.observe import get_log
-from node.operate import explain
 from node.query import count_images, find_instances
+from node.why import explain
 from tests.certificates import Authority
 from tests.node.analyses import CLASSES
 from tests.node.nodes import quick, quick_node, running_pacs, send, slice_of, state_of, wait_until

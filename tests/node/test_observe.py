@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from node.domain.study import StudyState
 from node.observe import get_log, guarded
-from node.operate import explain
+from node.why import explain
 from tests.node.analyses import FAULTS
 from tests.node.nodes import quick, quick_node, send, slice_of, state_of, wait_until
 

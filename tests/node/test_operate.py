@@ -7,7 +7,8 @@ import pytest
 from node.config import DeliverySettings
 from node.domain.study import StudyState
 from node.errors import PermanentError
-from node.operate import clear_away, explain, open_store, retry
+from node.operate import clear_away, open_store, retry
+from node.why import explain
 from tests.node.analyses import CLASSES, REFUSES
 from tests.node.nodes import (
     PATIENT,

@@ -15,8 +15,8 @@ from node.app import Node
 from node.config import ReportSettings, default
 from node.domain.results import Lineage, ResultKind
 from node.domain.study import StudyState
-from node.operate import explain
 from node.refusal_report import explain_refusal
+from node.why import explain
 from tests.node.analyses import REFUSES
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
 

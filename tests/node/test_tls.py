@@ -20,8 +20,8 @@ from node.config import Configuration, Destination, TlsSettings, parse
 from node.domain.results import ResultKind
 from node.domain.study import StudyState
 from node.errors import ConfigurationError, TransientError
-from node.operate import explain
 from node.tls import client_arguments, server_context
+from node.why import explain
 from tests.certificates import Authority, Credentials
 from tests.node.nodes import quick, quick_node, send, slice_of, state_of, wait_until
 from tests.node.test_stow import web_server

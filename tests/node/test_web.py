@@ -21,7 +21,7 @@ from node.domain.records import QuarantineEntry
 from node.domain.status import StoreFigures
 from node.domain.study import StudyState
 from node.errors import ConfigurationError, PermanentError, TransientError
-from node.operate import explain
+from node.why import explain
 from tests.node.analyses import CLASSES, REFUSES
 from tests.node.nodes import (
     Pacs,
