@@ -8,7 +8,7 @@ from pathlib import Path
 from analysis.errors import ModelRejectedError
 from analysis.segment import Segmenter, embedded
 from analysis.settings import EMBEDDED, MASKS, ONNX, SegmentationSettings
-from node.config_segmentation import BackEndPlace
+from node.config import BackEndPlace
 from node.errors import NodeError, PermanentError
 
 __all__ = ["BackEndState", "back_end_state", "fingerprint", "segmenter_for"]

@@ -11,7 +11,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from node.config_web import WebSettings
+from node.config import WebSettings
 
 __all__ = ["guarded"]
 

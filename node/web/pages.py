@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from node.config_web import WebSettings
+from node.config import WebSettings
 from node.domain.health import ago
 from node.domain.identifiers import is_uid
 from node.domain.status import UNFINISHED_STATES

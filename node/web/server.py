@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from node.config_web import WebSettings
+from node.config import WebSettings
 from node.errors import PermanentError
 from node.observe import Log
 from node.survey import Survey

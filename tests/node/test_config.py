@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
 from dicom_templates.options import SrClass
-from node.config import Configuration, default, load, parse
+from node.config import Configuration, default, load, parse, tables
 from node.domain.results import ResultKind
 from node.errors import ConfigurationError
 
@@ -56,6 +56,11 @@ def test_every_setting_is_in_the_shipped_file() -> None:
     assert settings <= written
 
 
+def test_every_table_is_read_by_the_module_of_its_name() -> None:
+    modules = {path.stem for path in Path(tables.__path__[0]).glob("*.py")}
+    assert modules - {"__init__", "tls"} == set(tomllib.loads(SHIPPED.read_text()))
+
+
 def test_a_misspelt_key_is_told_with_its_line_and_the_right_spelling() -> None:
     (fault,) = faults('[node]\n\nae_titel = "X"\n')
     assert fault == "config.toml:3: node.ae_titel is unknown; did you mean ae_title?"
@@ -93,6 +98,11 @@ def test_each_destination_chooses_the_class_of_its_measurement_report() -> None:
     assert parse(block.format("pictures") + 'results = ["summary"]').sr_classes == (SrClass.COMPREHENSIVE,)
     (fault,) = faults(block.format("a") + 'sr_class = "3d"\n')
     assert fault == "config.toml:6: destinations.sr_class must be one of comprehensive, comprehensive-3d"
+
+
+def test_a_table_written_as_an_array_is_told_with_its_line() -> None:
+    (fault,) = faults("# a node\n[[node]]\nport = 1\n")
+    assert fault == "config.toml:2: [node] must be a table"
 
 
 def test_two_destinations_never_share_a_name() -> None:

@@ -1,8 +1,10 @@
 """[web] of config.toml: where the status page is, and by which names it is called."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from node.config_reader import Table
+from node.config.checks import Host, between
+from node.config.table import Table
 from node.domain.identifiers import is_loopback
 
 __all__ = ["WebSettings", "web"]
@@ -25,21 +27,15 @@ class WebSettings:
         Whether `host` may be another than loopback, which everybody there can then read.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 8080
+    host: Host = "127.0.0.1"
+    port: Annotated[int, between(0, 65535)] = 8080
     names: tuple[str, ...] = ()
     open_without_login: bool = False
 
 
 def web(table: Table) -> WebSettings:
-    """Read the section."""
-    fallback = WebSettings()
-    settings = WebSettings(
-        host=table.take("host", fallback.host, check=_host),
-        port=table.take("port", fallback.port, check=_port),
-        names=table.texts("names", fallback.names),
-        open_without_login=table.take("open_without_login", fallback.open_without_login),
-    )
+    """Read the table."""
+    settings = table.settings(WebSettings)
     if settings.port and not is_loopback(settings.host) and not settings.open_without_login:
         table.fault(
             "host",
@@ -50,13 +46,4 @@ def web(table: Table) -> WebSettings:
         table.fault(
             "names", f"must say by which names or addresses it is called where host is {settings.host}"
         )
-    table.finish()
     return settings
-
-
-def _host(value: str) -> str | None:
-    return None if value and not value.isspace() else "must name a host"
-
-
-def _port(value: int) -> str | None:
-    return None if 0 <= value <= 65535 else "must be between 0 and 65535"

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from analysis.domain.segmentation import Level
 from analysis.settings import BACKENDS, MASKS, ONNX, SegmentationSettings
-from node.config_reader import Table
+from node.config.checks import between, one_of
+from node.config.table import Table
 
-__all__ = ["CANAL", "BackEndPlace", "segmentation"]
+__all__ = ["BackEndPlace", "segmentation"]
 
-CANAL = "canal"
+_CANAL = "canal"
 """Name of the spinal canal among the labels of a mask."""
 
 
@@ -32,35 +34,24 @@ class BackEndPlace:
     masks: Path | None = None
     model: Path | None = None
     executable: str = ""
-    time_limit_s: float = 240.0
+    time_limit_s: Annotated[float, between(1, 86400)] = 240.0
 
 
-def segmentation(table: Table, folder: Path) -> tuple[SegmentationSettings, BackEndPlace]:
-    """Read the section; relative paths are meant from `folder`."""
-    fallback, nowhere = SegmentationSettings(), BackEndPlace()
+def segmentation(table: Table) -> tuple[SegmentationSettings, BackEndPlace]:
+    """Read the table."""
+    fallback = SegmentationSettings()
     settings = SegmentationSettings(
-        backend=table.take("backend", fallback.backend, check=_backend),
-        labels=table.numbers_by_name("labels", fallback.labels, [*Level.__members__, CANAL]),
+        backend=table.take("backend", fallback.backend, check=one_of(*BACKENDS)),
+        labels=table.numbers_by_name("labels", fallback.labels, [*Level.__members__, _CANAL]),
         whole_vertebrae=table.take("whole_vertebrae", fallback.whole_vertebrae),
         arguments=table.texts("arguments", fallback.arguments),
     )
-    masks, model, executable = (table.take(key, "") for key in ("masks", "model", "executable"))
-    place = BackEndPlace(
-        masks=folder / masks if masks else None,
-        model=folder / model if model else None,
-        executable=str(folder / executable) if "/" in executable else executable,
-        time_limit_s=table.take("time_limit_s", nowhere.time_limit_s, check=_limit),
+    executable = table.take("executable", "")
+    # A bare name is looked for on the PATH.
+    place = table.settings(
+        BackEndPlace, executable=str(table.folder / executable) if "/" in executable else executable
     )
     for backend, key, found in ((MASKS, "masks", place.masks), (ONNX, "model", place.model)):
         if settings.backend == backend and found is None:
             table.fault(key, f'must be named for backend = "{backend}"')
-    table.finish()
     return settings, place
-
-
-def _backend(value: str) -> str | None:
-    return None if value in BACKENDS else f"must be one of {', '.join(BACKENDS)}"
-
-
-def _limit(value: float) -> str | None:
-    return None if 1 <= value <= 86400 else "must be between 1 and 86400"

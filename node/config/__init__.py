@@ -1,0 +1,45 @@
+"""config.toml → frozen values; every fault is told at once, with its line.
+
+`tables` has a module of the same name for each table of the file; `file` reads them all.
+"""
+
+from node.config.configuration import Configuration, default
+from node.config.file import load, parse
+from node.config.tables.assembly import AssemblySettings
+from node.config.tables.audit import AuditSettings
+from node.config.tables.delivery import DeliverySettings
+from node.config.tables.destinations import Destination
+from node.config.tables.engine import EngineSettings
+from node.config.tables.log import LogSettings
+from node.config.tables.models import ModelSettings
+from node.config.tables.node import ListenerSettings
+from node.config.tables.report import ReportSettings
+from node.config.tables.segmentation import BackEndPlace
+from node.config.tables.sources import Network, Source
+from node.config.tables.storage import StorageSettings
+from node.config.tables.store import StoreSettings
+from node.config.tables.tls import TlsSettings
+from node.config.tables.web import WebSettings
+
+__all__ = [
+    "AssemblySettings",
+    "AuditSettings",
+    "BackEndPlace",
+    "Configuration",
+    "DeliverySettings",
+    "Destination",
+    "EngineSettings",
+    "ListenerSettings",
+    "LogSettings",
+    "ModelSettings",
+    "Network",
+    "ReportSettings",
+    "Source",
+    "StorageSettings",
+    "StoreSettings",
+    "TlsSettings",
+    "WebSettings",
+    "default",
+    "load",
+    "parse",
+]

@@ -1,0 +1,33 @@
+"""What a value must be; each check returns what is wrong with a value ("must be …"), or None."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+__all__ = ["AETitle", "Host", "ae_title", "between", "host", "one_of"]
+
+_AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
+
+
+def between(low: float, high: float) -> Callable[[float], str | None]:
+    """Return the check that a number lies between two, or is one of them."""
+    return lambda value: None if low <= value <= high else f"must be between {low} and {high}"
+
+
+def one_of(*words: str) -> Callable[[str], str | None]:
+    """Return the check that a word is one of these."""
+    return lambda value: None if value in words else f"must be one of {', '.join(words)}"
+
+
+def ae_title(value: str) -> str | None:
+    """Check an AE title; DICOM PS3.5 table 6.2-1, value representation AE."""
+    return None if _AE_TITLE.fullmatch(value) else "must be 1 to 16 printable characters without backslash"
+
+
+def host(value: str) -> str | None:
+    """Check a name or address of a machine, which only has to be there."""
+    return None if value and not value.isspace() else "must name a host"
+
+
+AETitle = Annotated[str, ae_title]
+Host = Annotated[str, host]

@@ -1,0 +1,59 @@
+"""All of config.toml in one value."""
+
+from dataclasses import dataclass, field
+
+from analysis.settings import AnalysisSettings
+from dicom_templates.options import SrClass
+from node.config.tables.assembly import AssemblySettings
+from node.config.tables.audit import AuditSettings
+from node.config.tables.delivery import DeliverySettings
+from node.config.tables.destinations import Destination
+from node.config.tables.engine import EngineSettings
+from node.config.tables.log import LogSettings
+from node.config.tables.models import ModelSettings
+from node.config.tables.node import ListenerSettings
+from node.config.tables.report import ReportSettings
+from node.config.tables.segmentation import BackEndPlace
+from node.config.tables.sources import Source
+from node.config.tables.storage import StorageSettings
+from node.config.tables.store import StoreSettings
+from node.config.tables.web import WebSettings
+from node.domain.results import ResultKind
+
+__all__ = ["Configuration", "default"]
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All of config.toml, valid; each section is documented at its class and in the shipped file."""
+
+    node: ListenerSettings = field(default_factory=ListenerSettings)
+    sources: tuple[Source, ...] = (Source(),)
+    destinations: tuple[Destination, ...] = (Destination(),)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    assembly: AssemblySettings = field(default_factory=AssemblySettings)
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
+    segmentation: BackEndPlace = field(default_factory=BackEndPlace)
+    models: ModelSettings = field(default_factory=ModelSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    web: WebSettings = field(default_factory=WebSettings)
+
+    @property
+    def sr_classes(self) -> tuple[SrClass, ...]:
+        """In which classes the measurement report is written: as destinations want it, else the usual one."""
+        wanted = {there.sr_class for there in self.destinations if ResultKind.SR in there.results}
+        return tuple(one for one in SrClass if one in wanted) or (Destination().sr_class,)
+
+    def destination(self, name: str) -> Destination | None:
+        """Return the destination of that name, or None if it is no longer configured."""
+        return next((there for there in self.destinations if there.name == name), None)
+
+
+def default() -> Configuration:
+    """Return the configuration that the shipped config.toml describes."""
+    return Configuration()

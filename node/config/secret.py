@@ -1,0 +1,42 @@
+"""Secrets are kept elsewhere: the file says "env:NAME" or "file:PATH" where."""
+
+import os
+import re
+from pathlib import Path
+
+from node.config.table import Table
+
+__all__ = ["PASSWORD_IN_URL", "kept_elsewhere", "secret"]
+
+PASSWORD_IN_URL = re.compile(r"://[^/@:]*:[^@]+@")
+
+
+def secret(table: Table, key: str) -> str:
+    """Read a secret that the file may only point to."""
+    pointer = table.take(key, "")
+    found = kept_elsewhere(table, key, pointer)
+    if pointer and found is None:
+        table.fault(key, 'is a secret; write "env:NAME" or "file:PATH" and keep it there')
+    return found or ""
+
+
+def kept_elsewhere(table: Table, key: str, pointer: str) -> str | None:
+    """Follow "env:NAME" or "file:PATH"; None for any other text."""
+    for scheme, read in (("env:", _from_environment), ("file:", _from_file)):
+        if pointer.startswith(scheme):
+            found = read(pointer.removeprefix(scheme))
+            if found is None:
+                table.fault(key, f"points to {pointer}, which is not there")
+            return found or ""
+    return None
+
+
+def _from_environment(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def _from_file(name: str) -> str | None:
+    try:
+        return Path(name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,80 @@
+"""[[destinations]] of config.toml: who gets which results."""
+
+import re
+from dataclasses import dataclass, field
+
+from dicom_templates.options import SrClass
+from node.config.checks import ae_title, between, host, one_of
+from node.config.secret import PASSWORD_IN_URL, secret
+from node.config.table import Table
+from node.config.tables.tls import TlsSettings, called_where_named
+from node.domain.results import USUAL_KINDS, ResultKind
+
+__all__ = ["Destination", "destination"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_WEB_ADDRESS = re.compile(r"https?://[^/\s]+(/\S*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """[[destinations]]: who gets which results, by C-STORE or, with `stow_url`, by STOW-RS.
+
+    `authorization` is the value of that HTTP header, read from where the file points to.
+    """
+
+    name: str = "pacs"
+    ae_title: str = "ORTHANC"
+    host: str = "127.0.0.1"
+    port: int = 4242
+    results: tuple[ResultKind, ...] = USUAL_KINDS
+    sr_class: SrClass = SrClass.COMPREHENSIVE
+    verify: bool = False
+    storage_commitment: bool = False
+    stow_url: str = ""
+    authorization: str = field(default="", repr=False)
+    tls: TlsSettings = field(default_factory=TlsSettings)
+
+    @property
+    def confirms(self) -> bool:
+        """Whether an object counts as sent only once more is known than the answer to it."""
+        return self.verify or self.storage_commitment
+
+    def wants(self, kind: ResultKind, sop_class_uid: str) -> bool:
+        """Tell whether an object of this kind and class is meant for it."""
+        return kind in self.results and (kind is not ResultKind.SR or sop_class_uid == self.sr_class.storage)
+
+
+def destination(table: Table) -> Destination:
+    """Read one block."""
+    fallback = Destination()
+    kinds = tuple(kind.value for kind in ResultKind)
+    stow_url = table.take("stow_url", "", check=_web_address)
+    # An archive that speaks DICOMweb has no AE title.
+    needed = table.take if stow_url else table.require
+    found = Destination(
+        name=table.require("name", "pacs", check=_name),
+        ae_title=needed("ae_title", "ANY", check=ae_title),
+        host=needed("host", "127.0.0.1", check=host),
+        port=needed("port", 104, check=between(1, 65535)),
+        results=tuple(ResultKind(word) for word in table.words("results", USUAL_KINDS, kinds)),
+        sr_class=SrClass(table.take("sr_class", fallback.sr_class.value, check=one_of(*SrClass))),
+        verify=table.take("verify", fallback.verify),
+        storage_commitment=table.take("storage_commitment", fallback.storage_commitment),
+        stow_url=stow_url.rstrip("/").removesuffix("/studies"),
+        authorization=secret(table, "authorization"),
+        tls=table.table("tls").read(called_where_named),
+    )
+    if found.stow_url and found.storage_commitment:
+        table.fault("storage_commitment", "is asked for by DIMSE; with stow_url, use verify")
+    return found
+
+
+def _name(value: str) -> str | None:
+    return None if _NAME.fullmatch(value) else "must be lower-case letters, digits, - and _"
+
+
+def _web_address(value: str) -> str | None:
+    if PASSWORD_IN_URL.search(value):
+        return "holds a password; name it in authorization"
+    return None if not value or _WEB_ADDRESS.fullmatch(value) else "must be an http:// or https:// address"

@@ -1,0 +1,24 @@
+"""[storage] of config.toml: where everything lies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from node.config.checks import between, host
+from node.config.table import Table
+
+__all__ = ["StorageSettings", "storage"]
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """[storage]: where everything lies, how much disk stays free, how long originals stay."""
+
+    directory: Annotated[Path, host] = Path("var")
+    watermark_mb: Annotated[int, between(0, 2**30)] = 1024
+    retention_days: Annotated[float, between(0, 36500)] = 30.0
+
+
+def storage(table: Table) -> StorageSettings:
+    """Read the table."""
+    return table.settings(StorageSettings)
