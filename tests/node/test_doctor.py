@@ -1,15 +1,18 @@
 import os
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
+import pytest
 from pydicom.uid import EnhancedSRStorage
 
 from analysis.settings import SegmentationSettings
 from dicom_templates.options import SrClass
-from node.config import Configuration
-from node.doctor import CHECKS, Finding, Level, examine_node, model, segmenter
+from node.config import Configuration, Source
+from node.doctor import CHECKS, Finding, Level, examine_node, listener, model, segmenter
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs
 from tests.peers import free_port
 
@@ -77,12 +80,19 @@ def test_a_pacs_that_stalls_small_packets_is_named(tmp_path: Path) -> None:
     assert "TCP_NODELAY" in finding.remedy
 
 
-def test_a_running_node_is_recognised(tmp_path: Path) -> None:
-    with quick_node(quick(tmp_path)) as node:
-        running = replace(node.configuration, node=replace(node.configuration.node, port=node.port))
-        finding = worst_of(look(running), "listener")
-    assert finding.level is Level.GOOD
-    assert "already" in finding.message
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_address_of_either_kind_is_free_until_a_node_has_it(tmp_path: Path, host: str) -> None:
+    try:
+        socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    base = quick(tmp_path, sources=(Source(network=ip_network(host)),))
+    configuration = replace(base, node=replace(base.node, host=host, port=free_port()))
+    (finding,) = listener(configuration)
+    assert (finding.level, finding.message) == (Level.GOOD, "the address is free to listen on")
+    with quick_node(configuration):
+        (finding,) = listener(configuration)
+    assert (finding.level, finding.message) == (Level.GOOD, "a node with this AE title answers there already")
 
 
 def test_a_clock_that_went_back_is_a_fault(tmp_path: Path) -> None:
