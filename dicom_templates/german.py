@@ -223,6 +223,7 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "pixels_damaged": "die Bilddaten einer Instanz sind beschädigt oder abgeschnitten ({kind})",
         "not_one_grey_image": "eine Instanz enthält Farbe oder mehrere Bilder statt eines Graubildes",
         "place_unknown": "eine Instanz hat kein brauchbares {keyword}, daher ist ihre Lage im Patienten unbekannt",
+        "values_unknown": "eine Instanz hat kein brauchbares {keyword}, daher ist unbekannt, wofür ihre Pixel stehen",
         "no_stack": "nur {count} Schichten: zu wenige für einen Stapel",
         "not_parallel": "die Schichten sind nicht parallel, also mehr als ein Stapel",
         "orientation_invalid": "die Bildausrichtung in den Kopfdaten besteht nicht aus zwei senkrechten Einheitsvektoren",

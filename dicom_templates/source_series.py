@@ -1,5 +1,6 @@
 """The images that a result refers to: one reference per slice, for classic and enhanced MR objects alike."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -163,13 +164,21 @@ def _frame(
 ) -> _Frame:
     x, y, z = (_decimal(value) for value in place.ImagePositionPatient)
     row_spacing, column_spacing = (_decimal(value) for value in measures.PixelSpacing)
-    thickness = measures.get("SliceThickness")
     return _Frame(
         ImageReference(str(header.SOPClassUID), str(header.SOPInstanceUID), number, (x, y, z)),
         tuple(_decimal(value) for value in orientation.ImageOrientationPatient),
         (row_spacing, column_spacing),
-        _decimal(thickness) if thickness else "",
+        _thickness(measures),
     )
+
+
+def _thickness(measures: Dataset) -> str:
+    """Return the thickness of a slice as it was written; empty where there is none, or no number ("4,0")."""
+    try:
+        written = measures.get("SliceThickness")
+        return _decimal(written) if math.isfinite(float(str(written))) else ""
+    except (TypeError, ValueError):
+        return ""
 
 
 def _decimal(value: object) -> str:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["Node", "carrier_to", "lock_storage", "store_url"]
 
 _SWEEP_S = 0.5
+_CLOSING_SWEEP_S = 60.0
 _RETENTION_SWEEP_S = 3600.0
 _EXAMINATION_LIMIT_S = 120.0
 _EARLY_AFTER = 0.1
@@ -244,6 +245,7 @@ class Node:
             self._schedule.every(self._sweep_s, name, self._then_wake(analyst.sweep, couriers))
         for name, courier in couriers.items():
             self._schedule.every(self._sweep_s, name, courier.sweep)
+        self._schedule.every(_CLOSING_SWEEP_S, "close", self._close)
         self._schedule.every(_RETENTION_SWEEP_S, "retention", self._purge)
 
     def _examine(self, paths: Sequence[Path]) -> Examination:
@@ -341,6 +343,10 @@ class Node:
             stopping=self._stopping,
             log=self._log,
         )
+
+    def _close(self) -> None:
+        """Close what a courier could not, because the store did not answer in that moment."""
+        self.store.finish_all_deliveries(self._clock.now())
 
     def _purge(self) -> None:
         age = timedelta(days=self.configuration.storage.retention_days)

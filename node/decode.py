@@ -348,6 +348,9 @@ def _slice(dataset: Dataset, frame: int | None, header: Dataset) -> npt.NDArray[
         raise RefusedError(Reason("pixels_damaged", kind=type(error).__name__)) from error
     if stored.ndim != 2:
         raise RefusedError(Reason("not_one_grey_image"))
+    for keyword in ("RescaleSlope", "RescaleIntercept"):
+        if _text(header, keyword) and _number(header, keyword) is None:
+            raise RefusedError(Reason("values_unknown", keyword=keyword))
     return apply_rescale(stored, header).astype(np.float32)
 
 

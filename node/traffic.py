@@ -16,6 +16,8 @@ class _Open:
     token: str
     began_at: datetime
     series: set[tuple[str, str]] = field(default_factory=set)
+    orderly: bool | None = None
+    """How it ended; None while it is open."""
 
 
 class OpenTransfers:
@@ -48,14 +50,16 @@ class OpenTransfers:
             return there.token
 
     def end(self, association: threading.Thread, *, orderly: bool) -> None:
-        """Note that an association is over; only its first end counts."""
+        """Note that an association is over; its first end counts, and is kept until the store has it."""
         with self._lock:
             ended = self._open.get(association)
-        if ended is None:
-            return
+            if ended is None:
+                return
+            if ended.orderly is None:
+                ended.orderly = orderly
         transfer = Transfer(ended.token, ended.began_at, frozenset(ended.series))
         # Recorded while it still counts as open, so that nobody settles the study in between.
-        self._transfers.end_transfer(transfer, self._clock.now(), orderly=orderly)
+        self._transfers.end_transfer(transfer, self._clock.now(), orderly=ended.orderly)
         with self._lock:
             self._open.pop(association, None)
 
@@ -68,6 +72,6 @@ class OpenTransfers:
                 if any(study_uid == study for study, _ in there.series)
             ]
         dead = [association for association in bringing if not association.is_alive()]
-        for association in dead:  # it ended without a word
+        for association in dead:  # it ended without a word, or its end could not be recorded then
             self.end(association, orderly=False)
         return len(dead) < len(bringing)

@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -16,7 +18,7 @@ from node.dimse import IMAGE_CLASSES
 from node.domain.delivery import back_off
 from node.domain.records import StudyLease
 from node.domain.results import Lineage, Outcome
-from node.errors import LeaseLostError, PermanentError, TransientError
+from node.errors import LeaseLostError, PermanentError, StorageFullError, TransientError
 from node.foresee import Foreseen, Foresight
 from node.instance_store import DiskInstanceStore
 from node.observe import Log
@@ -29,6 +31,7 @@ _LEASE_MARGIN = timedelta(minutes=1)
 """A lease outlives the time limit of the process by this, so that only a dead node ever loses one."""
 _RETRY_FIRST = timedelta(seconds=2)
 _RETRY_LONGEST = timedelta(minutes=5)
+_DISK_PAUSE = timedelta(seconds=30)
 
 
 class Analysis(Protocol):
@@ -89,9 +92,11 @@ class Analyst:
         self._stopping = stopping
         self._log = log
         self._random = Random()  # noqa: S311 - spreads retries, hides nothing
+        self._unrecorded: list[StudyLease] = []
 
     def sweep(self) -> int:
         """Analyse all that is ready, one after the other; return how many studies that were."""
+        self._give_back()
         count = 0
         while self.work_once() or self._look_ahead():
             count += 1
@@ -112,7 +117,17 @@ class Analyst:
         except LeaseLostError:
             # More images arrived meanwhile; the study is already on its way again with all of them.
             self._log.info("analysis_superseded", study=lease.study_uid, revision=lease.revision)
+        except Exception:
+            self._unrecorded.append(lease)
+            raise
         return True
+
+    def _give_back(self) -> None:
+        """Give back what a store that did not answer knows as being analysed: its lease may last for long."""
+        while self._unrecorded:
+            with suppress(LeaseLostError):
+                self._record_broken(self._unrecorded[-1], "its end could not be recorded")
+            self._unrecorded.pop()
 
     def _look_ahead(self) -> bool:
         """Analyse a study that has not settled, when none that has waits; False if none is wanted."""
@@ -166,6 +181,9 @@ class Analyst:
         except PermanentError as error:
             self._set_aside(lease, f"the analysis stopped: {error}")
             return
+        except StorageFullError as error:
+            self._wait_for_disk(lease, str(error))
+            return
         except TransientError as error:
             if self._stopping.is_set():
                 # The node ended the worker itself; the lease is freed as the store closes.
@@ -193,6 +211,13 @@ class Analyst:
         pause = back_off(lease.attempt, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
         self._store.record_broken(lease, reason, now, now + pause)
         self._log.warning("analysis_broke", study=lease.study_uid, attempt=lease.attempt, reason=reason)
+
+    def _wait_for_disk(self, lease: StudyLease, reason: str) -> None:
+        """Try again for as long as it takes: that is no fault of the study, and costs it no attempt."""
+        now = self._clock.now()
+        uncounted = replace(lease, attempt=lease.attempt - 1)
+        self._store.record_broken(uncounted, reason, now, now + _DISK_PAUSE)
+        self._log.error("storage_full", study=lease.study_uid, reason=reason)
 
     def _set_aside(self, lease: StudyLease, reason: str) -> None:
         self._store.record_broken(lease, reason, self._clock.now(), None)

@@ -1,5 +1,6 @@
 """A process of its own for work that may hang, crash or eat all memory."""
 
+import errno
 import fcntl
 import multiprocessing
 import os
@@ -14,11 +15,12 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from analysis.errors import AnalysisError, RefusedError
-from node.errors import NodeError, PermanentError, TransientError, WorkerLostError
+from node.errors import NodeError, PermanentError, StorageFullError, TransientError, WorkerLostError
 
 __all__ = ["WorkerProcess"]
 
 _STOP_S = 2.0
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _START_LIMIT_S = 300.0
 """For importing the science, slow on a busy machine; it is no study's fault and costs none its time."""
 
@@ -101,6 +103,8 @@ class WorkerProcess:
         ------
         RefusedError
             As the function raised it.
+        StorageFullError
+            If nothing could be written.
         WorkerLostError
             If the process died, ran out of memory or did not answer in time; it is replaced at the next call.
         PermanentError
@@ -119,18 +123,11 @@ class WorkerProcess:
             kind, value = self._receive(time_limit_s, "it took longer than")
         except (EOFError, OSError) as error:
             raise WorkerLostError(self._why_it_died()) from error
-        if kind == "refused":
-            raise RefusedError(*value)
+        if kind == "done":
+            return value
         if kind == "out of memory":
             self._discard()
-            raise WorkerLostError("it needed more memory than [engine] memory_limit_mb allows")
-        if kind == "stopped":
-            raise PermanentError(value)
-        if kind == "try again":
-            raise TransientError(value)
-        if kind == "fault":
-            raise TransientError(f"it met a fault ({value})")
-        return value
+        raise _error_of(kind, value)
 
     def _receive(self, limit_s: float, otherwise: str) -> tuple[str, Any]:
         assert self._connection is not None  # noqa: S101 - only `call` asks, after `start`
@@ -172,6 +169,23 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> No
         connection.send(_answer(function, arguments))
 
 
+def _error_of(kind: str, value: Any) -> AnalysisError | NodeError:  # noqa: ANN401 - whatever came with it
+    """Return what to raise for an answer of `_answer`."""
+    match kind:
+        case "refused":
+            return RefusedError(*value)
+        case "out of memory":
+            return WorkerLostError("it needed more memory than [engine] memory_limit_mb allows")
+        case "no room":
+            return StorageFullError("there is no room for its results, or the disk is read-only")
+        case "stopped":
+            return PermanentError(value)
+        case "try again":
+            return TransientError(value)
+        case _:
+            return TransientError(f"it met a fault ({value})")
+
+
 def _answer(function: Callable[..., Any], arguments: Sequence[object]) -> tuple[str, object]:
     try:
         return "done", function(*arguments)
@@ -184,7 +198,8 @@ def _answer(function: Callable[..., Any], arguments: Sequence[object]) -> tuple[
     except (AnalysisError, NodeError) as error:
         return "stopped", str(error)
     except Exception as error:  # noqa: BLE001 - it is told to the node; the process lives on for the next study
-        return "fault", _describe(error)
+        room = not isinstance(error, OSError) or error.errno not in _NO_ROOM
+        return "fault" if room else "no room", _describe(error)
 
 
 def _describe(error: BaseException) -> str:

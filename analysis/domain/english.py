@@ -209,6 +209,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "pixels_damaged": "the pixel data of an instance are damaged or truncated ({kind})",
         "not_one_grey_image": "an instance holds colour or several frames, not one grey image",
         "place_unknown": "an instance has no usable {keyword}, so its place in the patient is unknown",
+        "values_unknown": "an instance has no usable {keyword}, so what its pixels stand for is unknown",
         "no_stack": "only {count} slices: too few to be a stack",
         "not_parallel": "the slices are not parallel, so this is more than one stack",
         "orientation_invalid": "the image orientation in the header is not a pair of perpendicular unit vectors",

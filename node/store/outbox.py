@@ -8,7 +8,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, Connection, Engine, and_, case, or_, select, update
 
 from dicom_templates.options import Predecessor
-from node.domain.delivery import DeliveryState
+from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import Delivery, DeliveryBatch, Result, Study
 from node.domain.results import DOCUMENT_KINDS, Lineage, ResultKind
 from node.domain.study import StudyEvent, StudyState
@@ -169,8 +169,16 @@ class SqlOutbox:
             return move(connection, study, event, now, reason=reason).state
 
     def finish_all_deliveries(self, now: datetime) -> int:
-        """Close every study whose last answer was recorded when the node ended; return how many."""
-        delivering = select(t.studies.c.study_uid).where(t.studies.c.state == StudyState.DELIVERING)
+        """Close every study whose last answer was recorded, but not that it was the last; return how many."""
+        waits = (
+            select(t.deliveries.c.id)
+            .where(
+                t.deliveries.c.study_uid == t.studies.c.study_uid,
+                t.deliveries.c.state.in_(list(OPEN_DELIVERY_STATES)),
+            )
+            .exists()
+        )
+        delivering = select(t.studies.c.study_uid).where(t.studies.c.state == StudyState.DELIVERING, ~waits)
         with t.reading(self._engine) as connection:
             study_uids = list(connection.execute(delivering).scalars())
         return sum(self.finish_deliveries(study_uid, now) is not None for study_uid in study_uids)

@@ -9,9 +9,11 @@ from datetime import datetime
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.sr.codedict import codes
+from pydicom.tag import Tag
 from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
@@ -93,6 +95,18 @@ def test_a_report_in_two_classes_says_the_same_in_both(case: Case, results: dict
     plain, three_d = both["sr"], both["sr_3d"]
     different = {element.keyword for element in plain if element != three_d.get(element.tag)}
     assert different == {"SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber"}
+
+
+@pytest.mark.parametrize("written", [b"4,0 ", b"thin", b"NaN ", b""])
+def test_a_thickness_that_is_no_number_is_that_of_no_slice(written: bytes) -> None:
+    case = make_case(slices=4, size=32)
+    tag = Tag("SliceThickness")
+    for headers in case.sources.values():
+        for header in headers:
+            header[tag] = RawDataElement(tag, "DS", len(written), written, 0, False, True)
+    segmentation = build_case(case)["seg_t1"]
+    measures = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert measures.SliceThickness == case.findings.series[0].source.volume.grid.spacing_mm[0]
 
 
 def test_the_same_inputs_give_the_same_bytes(results: dict[str, Dataset]) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian, RLELossless
 
 from analysis.domain.acquisition import AcquisitionFacts
@@ -173,6 +175,19 @@ def test_an_image_that_does_not_tell_its_place_is_refused(
             delattr(dataset, keyword)
 
     assert keyword in refusal_of(write(strip))
+
+
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+@pytest.mark.parametrize("written", [b"1,5 ", b"NaN "])
+def test_an_image_that_does_not_tell_what_its_pixels_stand_for_is_refused(
+    write: Callable[..., list[Path]], keyword: str, written: bytes
+) -> None:
+    def damage(number: int, dataset: Dataset) -> None:
+        if number == 2:
+            tag = Tag(keyword)
+            dataset[tag] = RawDataElement(tag, "DS", len(written), written, 0, False, True)
+
+    assert keyword in refusal_of(write(damage))
 
 
 def test_headers_alone_are_enough_to_judge_a_stack(write: Callable[..., list[Path]]) -> None:

@@ -1,0 +1,136 @@
+"""Database or disk are not there for a while: a backup holds one, the other is full."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from node.app import Node
+from node.domain.study import StudyEvent, StudyState
+from tests.node.nodes import (
+    MovedClock,
+    open_association,
+    quick,
+    quick_node,
+    running_pacs,
+    send,
+    slice_of,
+    state_of,
+    wait_until,
+)
+
+
+def reached(node: Node, study: str, state: StudyState) -> None:
+    wait_until(lambda: state_of(node, study) is state, seconds=30)
+
+
+@contextmanager
+def held_database(node: Node) -> Iterator[None]:
+    """Hold the lock of SQLite as a backup tool does, for longer than the node waits for it."""
+    engine = node.store._engine
+
+    def be_impatient(connection: object, *_: object) -> None:
+        connection.execute("PRAGMA busy_timeout=20")  # type: ignore[attr-defined]
+
+    event.listen(engine, "checkout", be_impatient)
+    try:
+        with engine.begin():  # IMMEDIATE: nobody else writes
+            yield
+    finally:
+        event.remove(engine, "checkout", be_impatient)
+
+
+def test_an_association_that_is_released_while_the_database_is_held_was_not_cut_off(
+    tmp_path: Path, study: str
+) -> None:
+    images = [slice_of(number, study=study) for number in range(3)]
+    with quick_node(quick(tmp_path)) as node:
+        association = open_association(node.port, *images)
+        assert [association.send_c_store(image).Status for image in images] == [0, 0, 0]
+        (served,) = node._listener.traffic._open
+        with held_database(node):
+            association.release()
+            wait_until(lambda: not served.is_alive())
+            assert state_of(node, study) is StudyState.RECEIVING
+        reached(node, study, StudyState.DELIVERED)
+        assert not node.store.cut_off_series(study)
+
+
+def test_a_study_whose_end_could_not_be_recorded_is_closed_all_the_same(
+    tmp_path: Path, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last answer is recorded, so that it has nothing left for a courier, who would look at it again."""
+    with running_pacs() as pacs, quick_node(quick(tmp_path, pacs.destination)) as node:
+        finish, lost = node.store.finish_deliveries, list[str]()
+
+        def lose_once(study_uid: str, now: datetime) -> StudyState | None:
+            if not lost:
+                lost.append(study_uid)
+                raise OperationalError("", {}, Exception())
+            return finish(study_uid, now)
+
+        monkeypatch.setattr(node.store, "finish_deliveries", lose_once)
+        send(node.port, slice_of(1, study=study))
+        wait_until(lambda: lost)
+        node._schedule.soon("close")
+        reached(node, study, StudyState.DELIVERED)
+
+
+def test_an_analysis_whose_end_could_not_be_recorded_is_done_again_at_once(
+    tmp_path: Path, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for the end of its lease, which is as long as an analysis may take."""
+    with quick_node(quick(tmp_path)) as node:
+        record, lost = node.store.record_results, list[object]()
+
+        def lose_once(*arguments: Any, **named: Any) -> None:
+            if not lost:
+                lost.append(arguments)
+                raise OperationalError("", {}, Exception())
+            record(*arguments, **named)
+
+        monkeypatch.setattr(node.store, "record_results", lose_once)
+        send(node.port, slice_of(1, study=study))
+        reached(node, study, StudyState.DELIVERED)
+        assert lost
+
+
+def wait_for_break(node: Node, study: str, number: int) -> None:
+    wait_until(lambda: [step.event for step in node.store.history(study)].count(StudyEvent.BROKE) == number)
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk on which there is no room; where that is not allowed, there is no such test."""
+    place = tmp_path / "results"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("option", ["size=4k", "ro"])
+def test_a_disk_without_room_for_results_sets_no_study_aside(
+    tmp_path: Path, full_disk: Path, study: str, option: str
+) -> None:
+    clock = MovedClock()
+    subprocess.run(["mount", "-o", f"remount,{option}", full_disk], check=True)
+    with quick_node(quick(tmp_path, engine={"attempts": 2}), processes=True, clock=clock) as node:
+        send(node.port, slice_of(1, study=study))
+        for tries in range(1, 5):
+            wait_for_break(node, study, tries)
+            clock.move(seconds=31)
+        subprocess.run(["mount", "-o", "remount,rw,size=24m", full_disk], check=True)
+        clock.move(seconds=31)
+        reached(node, study, StudyState.DELIVERED)
