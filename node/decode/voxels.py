@@ -1,0 +1,113 @@
+"""The voxels of a series, and where they lie in the patient."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset, dcmread
+from pydicom.pixels.processing import apply_rescale
+from pydicom.pixels.utils import pixel_array
+
+from analysis.domain.acquisition import AcquisitionFacts
+from analysis.domain.findings import SeriesInput
+from analysis.domain.reason import Reason
+from analysis.domain.volume import Grid, Volume
+from analysis.errors import RefusedError
+from node.decode.header import number, required, text
+from node.decode.series import SeriesHeaders
+from node.decode.stack import check_stack
+
+__all__ = ["decode"]
+
+
+def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
+    """Decode the voxels of a series.
+
+    Parameters
+    ----------
+    series : SeriesHeaders
+        From `scan`.
+
+    Returns
+    -------
+    series_input : SeriesInput
+        For the analysis.
+    objects : tuple of Dataset
+        The object of every slice without its pixel data, in slice order, for the templates.
+
+    Raises
+    ------
+    RefusedError
+        If the series is no MR, no even stack, lossy, or its pixel data are damaged.
+    """
+    stack = check_stack(series)
+    headers = tuple(series.headers[index] for index in stack.order)
+    voxels = _voxels(series, stack.order)
+    row_spacing, column_spacing = required(headers[0], "PixelSpacing", 2)
+    cosines = np.asarray(required(headers[0], "ImageOrientationPatient", 6))
+    left, posterior, superior = required(headers[0], "ImagePositionPatient", 3)
+    grid = Grid(
+        shape=(voxels.shape[0], voxels.shape[1], voxels.shape[2]),
+        spacing_mm=(stack.spacing_mm, row_spacing, column_spacing),
+        origin_mm=(left, posterior, superior),
+        # The next row lies along the column cosines, the next column along the row cosines.
+        axes=np.stack([stack.normal, cosines[3:], cosines[:3]]),
+    )
+    volume = Volume(voxels, grid)
+    frame_of_reference = text(headers[0], "FrameOfReferenceUID")
+    frames = tuple(series.frames[index] for index in stack.order) if series.frames else ()
+    digest = _digest(series.facts, headers, frames, volume, frame_of_reference)
+    objects = tuple(series.objects[index] for index in stack.order)
+    return (
+        SeriesInput(series.series_uid, series.facts, volume, digest, frame_of_reference, frames),
+        objects,
+    )
+
+
+def _voxels(series: SeriesHeaders, order: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Decode the slices in an order, with the object of a slice read once for all its frames."""
+    slices = []
+    for path, indices in groupby(order, key=series.paths.__getitem__):
+        dataset = dcmread(path)
+        for index in indices:
+            frame = series.frames[index] if series.frames else None
+            slices.append(_slice(dataset, frame, series.headers[index]))
+    return np.stack(slices)
+
+
+def _slice(dataset: Dataset, frame: int | None, header: Dataset) -> npt.NDArray[np.float32]:
+    try:
+        stored = pixel_array(dataset, index=None if frame is None else frame - 1)
+    except (AttributeError, EOFError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise RefusedError(Reason("pixels_damaged", kind=type(error).__name__)) from error
+    if stored.ndim != 2:
+        raise RefusedError(Reason("not_one_grey_image"))
+    for keyword in ("RescaleSlope", "RescaleIntercept"):
+        if text(header, keyword) and number(header, keyword) is None:
+            raise RefusedError(Reason("values_unknown", keyword=keyword))
+    return apply_rescale(stored, header).astype(np.float32)
+
+
+def _digest(
+    facts: AcquisitionFacts,
+    headers: Sequence[Dataset],
+    frames: Sequence[int],
+    volume: Volume,
+    frame_of_reference: str,
+) -> str:
+    """Digest what the analysis reads, not how it was encoded.
+
+    A study that travelled in another transfer syntax, or was read from files that another program wrote,
+    is the same input and must give the same result objects.
+    """
+    hasher = sha256(volume.digest().encode())
+    for header in headers:
+        hasher.update(str(header.SOPInstanceUID).encode())
+    hasher.update("".join(f" {frame}" for frame in frames).encode())
+    hasher.update(json.dumps(asdict(facts), sort_keys=True).encode())
+    hasher.update(frame_of_reference.encode())
+    return hasher.hexdigest()
