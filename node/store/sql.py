@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from sqlalchemy import and_, delete, or_, select, update
@@ -40,6 +40,8 @@ from node.store.steps import (
 from node.store.transfers import SqlTransfers
 
 __all__ = ["SqlStore"]
+
+_SET_BACK = timedelta(minutes=1)
 
 
 class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlFigures):
@@ -120,16 +122,14 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlFigures):
 
     def due_studies(self, now: datetime) -> tuple[Study, ...]:
         """See `node.ports.Store`."""
-        due = (
-            select(t.studies)
-            .where(
-                t.studies.c.state.in_(
-                    [StudyState.RECEIVING, StudyState.SETTLED, StudyState.WAITING_FOR_PAIR]
-                ),
-                t.studies.c.deadline <= now,
-            )
-            .order_by(t.studies.c.deadline)
+        row = t.studies.c
+        # What came later than now came before the clock was set back; nobody waits until it has caught up.
+        set_back = and_(row.state == StudyState.RECEIVING, row.last_arrival > now + _SET_BACK)
+        passed = and_(
+            row.state.in_([StudyState.RECEIVING, StudyState.SETTLED, StudyState.WAITING_FOR_PAIR]),
+            row.deadline <= now,
         )
+        due = select(t.studies).where(or_(passed, set_back)).order_by(row.deadline)
         with t.reading(self._engine) as connection:
             return tuple(study_of(row) for row in connection.execute(due))
 

@@ -194,6 +194,18 @@ def test_a_series_that_was_coming_as_the_node_was_killed_waits_for_the_rest(tmp_
         assert {dataset.InstanceNumber for dataset in pacs.received} == {6}
 
 
+def test_a_study_that_was_coming_as_the_clock_was_set_back_is_not_left_waiting(
+    tmp_path: Path, study: str
+) -> None:
+    clock = MovedClock()
+    clock.move(hours=1)
+    calm = AssemblySettings(quiet_s=5, max_wait_s=600)
+    with quick_node(quick(tmp_path, assembly=calm), clock=clock) as node:
+        send(node.port, *a_series(study))
+        clock.move(hours=-1)
+        wait_until(lambda: state_of(node, study) is StudyState.DELIVERED, seconds=60)
+
+
 def test_t1_and_t2_that_come_minutes_apart_are_reported_together(tmp_path: Path, study: str) -> None:
     clock = MovedClock()
     patient = AssemblySettings(quiet_s=5, max_wait_s=600)
