@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated
 
-__all__ = ["AETitle", "Host", "ae_title", "between", "host", "one_of"]
+__all__ = ["AETitle", "Host", "ae_title", "between", "host", "named", "one_of"]
 
 _AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
 
@@ -24,9 +24,12 @@ def ae_title(value: str) -> str | None:
     return None if _AE_TITLE.fullmatch(value) else "must be 1 to 16 printable characters without backslash"
 
 
-def host(value: str) -> str | None:
-    """Check a name or address of a machine, which only has to be there."""
-    return None if value and not value.isspace() else "must name a host"
+def named(what: str) -> Callable[[str], str | None]:
+    """Return the check that a name is there at all."""
+    return lambda value: None if value and not value.isspace() else f"must name {what}"
+
+
+host = named("a host")
 
 
 AETitle = Annotated[str, ae_title]

@@ -148,6 +148,13 @@ def test_paths_are_meant_from_the_folder_of_the_file(tmp_path: Path) -> None:
     assert configuration.models.bundle == tmp_path / "mine"
 
 
+def test_an_empty_name_is_a_fault_that_says_of_what() -> None:
+    assert faults('[node]\nhost = " "\n[storage]\ndirectory = ""\n') == (
+        "config.toml:2: node.host must name a host",
+        "config.toml:4: storage.directory must name a folder",
+    )
+
+
 def test_a_missing_file_is_a_configuration_fault(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load(tmp_path / "none.toml")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from node.config.checks import between, host
+from node.config.checks import between, named
 from node.config.table import Table
 
 __all__ = ["StorageSettings", "storage"]
@@ -14,7 +14,7 @@ __all__ = ["StorageSettings", "storage"]
 class StorageSettings:
     """[storage]: where everything lies, how much disk stays free, how long originals stay."""
 
-    directory: Annotated[Path, host] = Path("var")
+    directory: Annotated[Path, named("a folder")] = Path("var")
     watermark_mb: Annotated[int, between(0, 2**30)] = 1024
     retention_days: Annotated[float, between(0, 36500)] = 30.0
 
