@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -103,7 +103,6 @@ class Node:
         self._lock = lock_storage(configuration.storage.directory)
         self._owner = uuid4().hex
         self._stopping = Event()
-        self._writing = Lock()
         self.instance_store = DiskInstanceStore(
             configuration.storage.directory, configuration.storage.watermark_mb * _MEGABYTE
         )
@@ -142,6 +141,7 @@ class Node:
             clock=self._clock,
             write=self._write_explanation,
             configuration=configuration,
+            stopping=self._stopping,
             log=self._log,
         )
         self._workers = [
@@ -227,7 +227,7 @@ class Node:
             traffic=self._listener.traffic,
             clock=self._clock,
             examine=self._examine,
-            explain=self._explainer.explain,
+            explains=settings.report.refusals,
             count=inquirer.counts,
             foresight=self._foresight,
             grace=timedelta(seconds=settings.assembly.quiet_s * _EARLY_AFTER),
@@ -242,7 +242,8 @@ class Node:
         couriers = {f"deliver-{courier.name}": courier for courier in self._couriers}
         self._schedule.every(self._sweep_s, "assemble", self._then_wake(assembler.sweep, analysts))
         for name, analyst in analysts.items():
-            self._schedule.every(self._sweep_s, name, self._then_wake(analyst.sweep, couriers))
+            self._schedule.every(self._sweep_s, name, self._then_wake(analyst.sweep, (*couriers, "explain")))
+        self._schedule.every(self._sweep_s, "explain", self._then_wake(self._explainer.sweep, couriers))
         for name, courier in couriers.items():
             self._schedule.every(self._sweep_s, name, courier.sweep)
         self._schedule.every(_CLOSING_SWEEP_S, "close", self._close)
@@ -260,10 +261,9 @@ class Node:
         reasons: tuple[Reason, ...],
         lineage: Lineage,
     ) -> Outcome:
-        with self._writing:
-            outcome: Outcome = self._writer.call(
-                paths, configuration, out, reasons, lineage, time_limit_s=_EXAMINATION_LIMIT_S
-            )
+        outcome: Outcome = self._writer.call(
+            paths, configuration, out, reasons, lineage, time_limit_s=_EXAMINATION_LIMIT_S
+        )
         return outcome
 
     def _status_page(self) -> "WebServer | None":
@@ -302,7 +302,6 @@ class Node:
             instance_store=self.instance_store,
             clock=self._clock,
             analyse=analyse_elsewhere,
-            explain=self._explainer.explain,
             configuration=self.configuration,
             owner=self._owner,
             foresight=self._foresight,

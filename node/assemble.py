@@ -8,7 +8,6 @@ from threading import Event
 
 from pydicom.uid import UID
 
-from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from node.dimse import IMAGE_CLASSES
 from node.domain.assembly import PAIR, Count, Decision, Examination, decide, identity_fault, refused, weigh
@@ -39,8 +38,8 @@ class Assembler:
     count : callable
         From the AE titles and addresses that a study came from, and its UID, to what those of them count that
         can be asked.
-    explain : callable
-        Told a study and the reasons once its refusal is recorded; see `node.explain`.
+    explains : bool
+        Whether the archive is told of a refusal; see `node.explain`.
     foresight : Foresight or None
         Takes what can be done before a study has settled; None does nothing early.
     grace : timedelta
@@ -63,7 +62,7 @@ class Assembler:
         clock: Clock,
         examine: Callable[[Sequence[Path]], Examination],
         count: Callable[[Collection[tuple[str, str]], str], Sequence[Count]],
-        explain: Callable[[str, Sequence[Reason]], None],
+        explains: bool,
         foresight: Foresight | None,
         grace: timedelta,
         attempts: int,
@@ -76,7 +75,7 @@ class Assembler:
         self._clock = clock
         self._examine = examine
         self._count = count
-        self._explain = explain
+        self._explains = explains
         self._foresight = foresight
         self._grace = grace
         self._attempts = attempts
@@ -143,6 +142,7 @@ class Assembler:
             reason=decision.reason,
             deadline=decision.deadline,
             attempts=attempts,
+            unexplained=decision.refusals if self._explains else (),
         )
         if moved is not None:
             self._log.info(
@@ -152,8 +152,6 @@ class Assembler:
             return self._store.advance(
                 moved, StudyEvent.RETRIED, self._clock.now(), reason=_SENT_AGAIN, deadline=self._clock.now()
             )
-        if moved is not None and moved.state is StudyState.REFUSED:
-            self._explain(moved.study_uid, decision.refusals)
         return moved
 
     def _was_overtaken(self, moved: Study, cut_off: Collection[str]) -> bool:

@@ -1,12 +1,18 @@
 """What follows a refusal where a site wants it: a text report in the archive that says why."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
+from random import Random
+from threading import Event
 from typing import Protocol
 
 from analysis.domain.reason import Reason
+from analysis.errors import RefusedError
 from node.config import Configuration
 from node.dimse import IMAGE_CLASSES
+from node.domain.delivery import back_off
+from node.domain.records import Study, Unexplained
 from node.domain.results import Lineage, Outcome
 from node.errors import PermanentError, TransientError
 from node.instance_store import DiskInstanceStore
@@ -15,6 +21,9 @@ from node.outgoing import outgoing
 from node.ports import Clock, Store
 
 __all__ = ["Explainer", "Explanation"]
+
+_RETRY_FIRST = timedelta(seconds=2)
+_RETRY_LONGEST = timedelta(minutes=5)
 
 
 class Explanation(Protocol):
@@ -33,7 +42,7 @@ class Explanation(Protocol):
 
 
 class Explainer:
-    """Puts the reason of a refusal into the outbox.
+    """The sweep that puts the reason of a refusal into the outbox.
 
     Parameters
     ----------
@@ -43,6 +52,8 @@ class Explainer:
         Usually a call into a worker process.
     configuration : Configuration
         Says in [report] whether refusals are sent, and to whom.
+    stopping : Event
+        Once set, what is not explained yet is left to the next start.
     log : Log
         Gets one line for each refusal that could not be explained.
     """
@@ -55,6 +66,7 @@ class Explainer:
         clock: Clock,
         write: Explanation,
         configuration: Configuration,
+        stopping: Event,
         log: Log,
     ) -> None:
         self._store = store
@@ -62,29 +74,57 @@ class Explainer:
         self._clock = clock
         self._write = write
         self._configuration = configuration
+        self._stopping = stopping
         self._log = log
+        self._random = Random()  # noqa: S311 - spreads retries, hides nothing
 
-    def explain(self, study_uid: str, reasons: Sequence[Reason]) -> None:
-        """Send why a study was refused, if the site wants that.
+    def sweep(self) -> int:
+        """Explain every refusal that is due; return how many explanations are to be sent now."""
+        return sum(self._explain(one) for one in self._store.due_explanations(self._clock.now()))
 
-        The refusal itself is recorded already; what goes wrong here is told in the log and costs the
-        explanation only, since `osteonode why` gives the reason too.
+    def _explain(self, unexplained: Unexplained) -> bool:
+        """Explain one refusal, or try again later; what cannot be explained is told in the log only.
+
+        The refusal stands whatever becomes of this, and `osteonode why` gives its reason too.
         """
+        study = unexplained.study
+        if self._stopping.is_set():
+            return False
+        try:
+            outcome = self._written(unexplained)
+        except TransientError as error:
+            if not self._stopping.is_set():
+                self._try_again(study, str(error))
+            return False
+        except (PermanentError, RefusedError) as error:
+            self._give_up(study, str(error))
+            return False
+        results = outgoing(outcome.results, self._configuration, self._instance_store.results)
+        self._store.record_explanation(
+            study, results, self._clock.now(), key=outcome.key, replaced=outcome.replaced
+        )
+        return bool(results)
+
+    def _written(self, unexplained: Unexplained) -> Outcome:
+        study_uid, reasons = unexplained.study.study_uid, unexplained.reasons
         if not self._configuration.report.refusals:
-            return
+            # It was wanted when the study was refused, and is not any more.
+            return Outcome((), reasons, {})
         instances = self._store.instances(study_uid)
         images = [one for one in instances if one.sop_class_uid in IMAGE_CLASSES]
         paths = [self._instance_store.path(one) for one in images]
-        now = self._clock.now()
-        out = self._instance_store.result_folder(study_uid) / f"refused-{now:%Y%m%dT%H%M%S%f}"
-        try:
-            outcome = self._write(
-                paths, self._configuration, out, tuple(reasons), self._store.lineage(study_uid)
-            )
-        except (TransientError, PermanentError) as error:
-            self._log.warning("refusal_not_explained", study=study_uid, reason=str(error))
+        out = self._instance_store.result_folder(study_uid) / f"refused-{self._clock.now():%Y%m%dT%H%M%S%f}"
+        return self._write(paths, self._configuration, out, reasons, self._store.lineage(study_uid))
+
+    def _try_again(self, study: Study, reason: str) -> None:
+        attempt = study.attempts + 1
+        if attempt >= self._configuration.engine.attempts:
+            self._give_up(study, reason)
             return
-        if not outcome.results:
-            return
-        results = outgoing(outcome.results, self._configuration, self._instance_store.results)
-        self._store.record_explanation(study_uid, results, now, key=outcome.key, replaced=outcome.replaced)
+        pause = back_off(attempt, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
+        self._store.put_off_explanation(study, self._clock.now() + pause)
+        self._log.warning("refusal_not_explained", study=study.study_uid, attempt=attempt, reason=reason)
+
+    def _give_up(self, study: Study, reason: str) -> None:
+        self._store.record_explanation(study, (), self._clock.now())
+        self._log.error("refusal_not_explained", study=study.study_uid, reason=reason)

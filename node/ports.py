@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.assembly import Patience
 from node.domain.audit import AuditMessage
@@ -24,6 +25,7 @@ from node.domain.records import (
     Study,
     StudyLease,
     Transfer,
+    Unexplained,
 )
 from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
@@ -217,8 +219,12 @@ class Store(Outbox, Transfers, Protocol):
         reason: str = "",
         deadline: datetime | None = None,
         attempts: int = 0,
+        unexplained: Sequence[Reason] = (),
     ) -> Study | None:
-        """Move a study on, unless it changed since it was read; then return None."""
+        """Move a study on, unless it changed since it was read; then return None.
+
+        With `unexplained`, which is why it is refused, the archive is told so.
+        """
         ...
 
     def coming_studies(self, quiet_since: datetime) -> Sequence[Study]:
@@ -248,20 +254,38 @@ class Store(Outbox, Transfers, Protocol):
         """Return what the next result set of a study may have to replace."""
         ...
 
-    def record_refusal(self, lease: StudyLease, reasons: Sequence[str], now: datetime) -> None:
-        """Note why nothing is reported."""
+    def record_refusal(
+        self,
+        lease: StudyLease,
+        reasons: Sequence[str],
+        now: datetime,
+        *,
+        unexplained: Sequence[Reason] = (),
+    ) -> None:
+        """Note why nothing is reported, and, where the archive is to be told, what."""
+        ...
+
+    def due_explanations(self, now: datetime) -> Sequence[Unexplained]:
+        """Return the refusals of which the archive is to be told now."""
         ...
 
     def record_explanation(
         self,
-        study_uid: str,
+        study: Study,
         results: Sequence[NewResult],
         now: datetime,
         *,
-        key: str,
-        replaced: Sequence[Predecessor],
+        key: str = "",
+        replaced: Sequence[Predecessor] = (),
     ) -> None:
-        """Put the report of a refusal into the outbox; nothing happens once the study has moved on."""
+        """Put the report of a refusal into the outbox, if there is one, and be done with it.
+
+        Nothing happens once the study has moved on.
+        """
+        ...
+
+    def put_off_explanation(self, study: Study, until: datetime) -> None:
+        """Note that explaining a refusal failed, and when it is tried again."""
         ...
 
     def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:

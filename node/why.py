@@ -88,6 +88,8 @@ def _sentence(subject: str, text: str) -> str:
 def _when(study: Study) -> str:
     if study.deadline is None:
         return ""
+    if study.state is StudyState.REFUSED:
+        return "The report that tells the archive so is still to be written."
     return f"The node looks at it again at {time_of(study.deadline)}."
 
 

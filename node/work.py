@@ -1,7 +1,7 @@
 """The sweep that analyses: leases a ready study, has it analysed elsewhere, records how that ended."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -53,8 +53,6 @@ class Analyst:
         See `node.ports`.
     analyse : Analysis
         Usually a call into a worker process.
-    explain : callable
-        Told a study and the reasons once its refusal is recorded; see `node.explain`.
     configuration : Configuration
         Limits, destinations, and what is handed to the analysis.
     owner : str
@@ -74,7 +72,6 @@ class Analyst:
         instance_store: DiskInstanceStore,
         clock: Clock,
         analyse: Analysis,
-        explain: Callable[[str, Sequence[Reason]], None],
         configuration: Configuration,
         owner: str,
         foresight: Foresight | None = None,
@@ -85,7 +82,6 @@ class Analyst:
         self._instance_store = instance_store
         self._clock = clock
         self._analyse = analyse
-        self._explain = explain
         self._configuration = configuration
         self._owner = owner
         self._foresight = foresight
@@ -193,9 +189,9 @@ class Analyst:
         seconds = round((self._clock.now() - started).total_seconds(), 1)
         if outcome.refusals or not outcome.results:
             reasons = outcome.refusals or (Reason("no_results"),)
-            self._store.record_refusal(lease, reasons, self._clock.now())
+            unexplained = reasons if self._configuration.report.refusals else ()
+            self._store.record_refusal(lease, reasons, self._clock.now(), unexplained=unexplained)
             self._log.info("study_refused", study=lease.study_uid, reason="; ".join(reasons), seconds=seconds)
-            self._explain(lease.study_uid, reasons)
             return
         results = outgoing(outcome.results, self._configuration, self._instance_store.results)
         self._store.record_results(

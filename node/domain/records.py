@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from analysis.domain.reason import Reason
 from node.domain.delivery import DeliveryState
 from node.domain.header import Identity
 from node.domain.results import ResultKind
@@ -25,6 +26,7 @@ __all__ = [
     "Study",
     "StudyLease",
     "Transfer",
+    "Unexplained",
 ]
 
 
@@ -178,6 +180,14 @@ class Study:
     wait_until: datetime
     attempts: int
     summary: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unexplained:
+    """A refusal that the archive is still to be told of: the study, and why it was refused."""
+
+    study: Study
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
+from sqlalchemy import Column, Engine, Text
 
 from node.errors import PermanentError
 from node.store import tables as t
@@ -36,8 +36,13 @@ def _find_latest_studies_fast(operations: "Operations") -> None:
     operations.create_index("studies_by_change", "studies", ["changed_at"])
 
 
+def _remember_what_is_unexplained(operations: "Operations") -> None:
+    operations.add_column("studies", Column("unexplained", Text))
+
+
 STEPS: Mapping[int, Callable[["Operations"], None]] = {
     1: _find_latest_studies_fast,
+    2: _remember_what_is_unexplained,
 }
 """From each version to the next. What was released stays as it is: databases took that step."""
 

@@ -11,7 +11,7 @@ from node.store import tables as t
 
 __all__ = ["VERSION", "found_version", "note_version", "prepare"]
 
-VERSION = 2
+VERSION = 3
 """Raised by every change to `node.store.tables`, together with a step in `node.store.migration`."""
 
 _schema = Table(

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from sqlalchemy import and_, delete, or_, select, update
 
+from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import (
@@ -18,6 +19,7 @@ from node.domain.records import (
 )
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
+from node.store.explanations import SqlExplanations
 from node.store.figures import SqlFigures
 from node.store.intake import SqlIntake
 from node.store.outbox import SqlOutbox
@@ -44,7 +46,7 @@ __all__ = ["SqlStore"]
 _SET_BACK = timedelta(minutes=1)
 
 
-class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlFigures):
+class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlExplanations, SqlFigures):
     """The `Store` port over SQLAlchemy.
 
     Parameters
@@ -142,13 +144,17 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlFigures):
         reason: str = "",
         deadline: datetime | None = None,
         attempts: int = 0,
+        unexplained: Sequence[Reason] = (),
     ) -> Study | None:
         """See `node.ports.Store`."""
         with t.writing(self._engine) as connection:
             current = find(connection, study.study_uid)
             if current is None or (current.state, current.revision) != (study.state, study.revision):
                 return None
-            move(connection, current, event, now, reason=reason, deadline=deadline, attempts=attempts)
+            move(
+                connection, current, event, now,
+                reason=reason, deadline=deadline, attempts=attempts, unexplained=unexplained,
+            )  # fmt: skip
             return find(connection, study.study_uid)
 
     def study(self, study_uid: str) -> Study | None:
@@ -157,7 +163,7 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlFigures):
             return find(connection, study_uid)
 
     def unchanged_since(self, states: Iterable[StudyState], moment: datetime) -> tuple[Study, ...]:
-        """Return the studies that hold originals, have not changed since, and have nothing left to send."""
+        """Return the studies that hold originals, have not changed since, and have nothing left to do."""
         holds = select(t.instances.c.sop_uid).where(t.instances.c.study_uid == t.studies.c.study_uid).exists()
         still_to_send = (
             select(t.deliveries.c.id)
@@ -171,6 +177,7 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlFigures):
             t.studies.c.state.in_(list(states)),
             t.studies.c.changed_at <= moment,
             t.studies.c.last_arrival <= moment,
+            t.studies.c.deadline.is_(None),
             holds,
             ~still_to_send,
         )
@@ -250,31 +257,20 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlFigures):
             reason = "" if still_open else "every destination has these results already"
             move(connection, study, event, now, reason=reason)
 
-    def record_refusal(self, lease: StudyLease, reasons: Sequence[str], now: datetime) -> None:
+    def record_refusal(
+        self,
+        lease: StudyLease,
+        reasons: Sequence[str],
+        now: datetime,
+        *,
+        unexplained: Sequence[Reason] = (),
+    ) -> None:
         """See `node.ports.Store`."""
         with t.writing(self._engine) as connection:
             study = held(connection, lease)
             # What an earlier revision reported is not unsent: it was true of what was there then.
-            move(connection, study, StudyEvent.REFUSED, now, reason="; ".join(reasons))
-
-    def record_explanation(
-        self,
-        study_uid: str,
-        results: Sequence[NewResult],
-        now: datetime,
-        *,
-        key: str,
-        replaced: Sequence[Predecessor],
-    ) -> None:
-        """See `node.ports.Store`."""
-        with t.writing(self._engine) as connection:
-            study = find(connection, study_uid)
-            if study is None or study.state is not StudyState.REFUSED:
-                return
-            put_results(connection, study, results, now, key=key, replaced=replaced)
-            for result in results:
-                for destination in result.destinations:
-                    put_delivery(connection, study, result, destination, now)
+            words = "; ".join(reasons)
+            move(connection, study, StudyEvent.REFUSED, now, reason=words, unexplained=unexplained)
 
     def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:
         """See `node.ports.Store`."""

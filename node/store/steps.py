@@ -12,12 +12,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
+from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import NewResult, Study, StudyLease
 from node.domain.study import StudyEvent, StudyState, next_state
 from node.errors import LeaseLostError
 from node.store import tables as t
+from node.store.reasons import text_of
 from node.store.rows import study_of
 
 __all__ = [
@@ -90,13 +92,21 @@ def move(
     reason: str = "",
     deadline: datetime | None = None,
     attempts: int = 0,
+    unexplained: Sequence[Reason] = (),
 ) -> Study:
-    """Change the state of a study, by the table, with its history."""
+    """Change the state of a study, by the table, with its history.
+
+    With `unexplained` the archive is to be told why; whatever else happens to a study takes that back.
+    """
     values = {"state": next_state(study.state, event), "reason": reason}
-    changed = {"changed_at": now, "deadline": deadline, "attempts": attempts}
+    told = {"unexplained": text_of(unexplained)} if unexplained else {"unexplained": None}
+    due = now if unexplained else deadline
+    changed = {"changed_at": now, "deadline": due, "attempts": attempts}
     unleased = {"lease_token": None, "lease_owner": None, "lease_until": None}
     connection.execute(
-        update(t.studies).where(t.studies.c.study_uid == study.study_uid).values(values | changed | unleased)
+        update(t.studies)
+        .where(t.studies.c.study_uid == study.study_uid)
+        .values(values | changed | told | unleased)
     )
     step = {"study_uid": study.study_uid, "revision": study.revision, "event": event, "at": now}
     connection.execute(insert(t.history).values(values | step))

@@ -112,6 +112,8 @@ studies = Table(
     Column("wait_until", _Moment, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("summary", Text, nullable=False),
+    # Why it was refused, as data, until the archive is told; nothing once it is, or where nobody wants that.
+    Column("unexplained", Text),
     Column("lease_token", String(64)),
     Column("lease_owner", String(64)),
     Column("lease_until", _Moment),

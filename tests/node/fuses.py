@@ -17,13 +17,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+import dicom_templates.result_set  # noqa: F401 - takes seconds, which no node that is forked shall pay
+import node.refusal_report
 import node.store.intake
 import node.store.outbox
 import node.store.sql
 import node.store.steps
 import node.store.tables
 import node.store.transfers
-from node.config import AssemblySettings
+from node.config import AssemblySettings, ReportSettings
 from node.domain.records import Study
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.instance_store import StagedFile
@@ -34,7 +36,8 @@ from tests.node.nodes import Pacs, quick, quick_node
 
 _AT_THE_START = ("withdraw_arrivals", "cut_off_transfers", "release_leases")
 _TRANSACTIONS = (
-    "record_arrivals", "advance", "lease_study", "record_results", "record_refusal", "record_broken",
+    "record_arrivals", "advance", "lease_study", "record_results", "record_refusal", "record_explanation",
+    "record_broken",
     "lease_deliveries", "record_delivery", "return_deliveries", "finish_deliveries", "end_transfer",
     *_AT_THE_START,
 )  # fmt: skip
@@ -55,7 +58,7 @@ _NOT_HERE = frozenset(
 _STEPS = tuple(f"{state}: {event}" for state, event in TRANSITIONS if (state, event) not in _NOT_HERE)
 EDGES = (
     "fragment written", "file staged", "file renamed", "before a sync", "after a sync", "answering",
-    "analysed",
+    "analysed", "explained",
     *(f"{name} {phase}" for name in _TRANSACTIONS for phase in ("asked", "written", "committed")),
     *_STEPS,
 )  # fmt: skip
@@ -98,6 +101,7 @@ class Fuse:
         self._around(os, "fsync", before="before a sync", after="after a sync")
         self._around(Listener, "_store_one", after="answering")
         self._around(analyses, "by_study", after="analysed")
+        self._around(node.refusal_report, "explain_refusal", after="explained")
         for name in _TRANSACTIONS:
             self._around(SqlStore, name, before=f"{name} asked", after=f"{name} committed", doing=name)
         self._wire_commits()
@@ -155,6 +159,7 @@ def live(directory: Path, port: int, pacs_port: int, fuse: Fuse, *, start_early:
         Pacs(port=pacs_port).destination,
         assembly=AssemblySettings(quiet_s=0.2, max_wait_s=1.5, start_early=start_early),
         engine={"attempts": 50},  # what breaks, breaks anew in each life
+        report=ReportSettings(refusals=True),
     )
     configuration = replace(configuration, node=replace(configuration.node, port=port))
     with quick_node(configuration, analyse="by_study", examine="examine_by_study"):

@@ -10,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from random import Random
 
@@ -21,6 +23,7 @@ from node.domain.study import StudyState
 from node.instance_store import DiskInstanceStore, certified
 from node.operate import open_store
 from node.store import SqlStore
+from tests.dicom_templates.cases import texts_of
 from tests.node.analyses import CLASSES, STOPS, UNWANTED
 from tests.node.fuses import EDGES, RARE
 from tests.node.nodes import Pacs, quick, wait_until
@@ -116,6 +119,10 @@ def judge(store: SqlStore, pacs: Pacs, study: str) -> StudyState:
     found = store.study(study)
     assert found is not None
     current = [result for result in store.results(study) if result.current]
+    # What was refused for a while, since its association was lost, was explained then.
+    only_explained = {result.kind for result in current} <= {ResultKind.TEXT}
+    if found.state is StudyState.REFUSED:
+        judge_explanation(store, pacs, study)
     if found.state is StudyState.REFUSED and "was cut off" in found.reason:
         # Killed after the last answer and before the end of the association: whether that was all of the
         # series, only its sender knows.
@@ -124,16 +131,38 @@ def judge(store: SqlStore, pacs: Pacs, study: str) -> StudyState:
     assert found.state is ENDS[kind_of(study)], (study, found)
     if found.state in {StudyState.REFUSED, StudyState.NOT_FOR_US}:
         assert found.reason
-        assert not current
+        assert only_explained
     elif kind_of(study) in {STOPS, NAMELESS}:
         assert {STOPS: "checksum", NAMELESS: "no PatientID"}[kind_of(study)] in found.reason
-        assert not current
+        assert only_explained
     elif kind_of(study) == UNWANTED:
         assert [result.kind for result in current] == [ResultKind.PDF]
-        assert not store.deliveries(study)
+        assert not [one for one in store.deliveries(study) if one.result.current]
     else:
         judge_results(store, pacs, study)
     return found.state
+
+
+def judge_explanation(store: SqlStore, pacs: Pacs, study: str) -> None:
+    """Check that the archive was told why a study was refused, once for each time that it became so."""
+    (current,) = [result for result in store.results(study) if result.current]
+    assert current.kind is ResultKind.TEXT
+    (delivery,) = [one for one in store.deliveries(study) if one.result.sop_uid == current.sop_uid]
+    if kind_of(study) == REJECTED:
+        assert delivery.state is DeliveryState.FAILED
+        return
+    assert delivery.state is DeliveryState.SENT
+    ends = [step for step in store.history(study) if step.state in {StudyState.REFUSED, StudyState.REPORTED}]
+    reason = ends[-1].reason
+    told = {
+        one.SOPInstanceUID
+        for one in pacs.received
+        if one.StudyInstanceUID == study
+        and set(reason.split("; ")) <= set("; ".join(texts_of(one)).split("; "))
+    }
+    assert current.sop_uid in told
+    times = [why for why, _ in groupby(ends, key=lambda step: step.reason)].count(reason)
+    assert len(told) <= times, f"{study} was explained twice"
 
 
 def judge_results(store: SqlStore, pacs: Pacs, study: str) -> None:
@@ -151,6 +180,8 @@ def judge_results(store: SqlStore, pacs: Pacs, study: str) -> None:
     assert {one.InstanceNumber for one in there if one.SOPInstanceUID in current} == {images}
     made: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
     for dataset in there:
+        if "ContentSequence" in dataset:
+            continue  # the explanation of a refusal, see above
         made[dataset.SOPClassUID, dataset.InstanceNumber].add(dataset.SOPInstanceUID)
     assert all(len(uids) == 1 for uids in made.values()), f"two results of the same images of {study}"
 
@@ -214,7 +245,7 @@ def kill_everywhere(
         acknowledged = set().union(*(sender.acknowledged for sender in senders))
         stored = {instance.sop_uid: instance for instance in store.all_instances()}
         assert acknowledged <= set(stored)
-        wait_until(lambda: set(store.counts()) <= ENDED, seconds=600)
+        wait_until(lambda: set(store.counts()) <= ENDED and not left_to_do(store), seconds=600)
     finally:
         nursery.close()
         pacs.stop()
@@ -223,6 +254,13 @@ def kill_everywhere(
     ends = Counter(judge(store, pacs, study) for sender in senders for study in sender.studies)
     store.close()
     return Account(nursery.reached, nursery.killed, len(acknowledged), dict(ends))
+
+
+def left_to_do(store: SqlStore) -> bool:
+    """Tell whether a refusal is still to be explained, or an explanation to be sent."""
+    if store.due_explanations(datetime.max.replace(tzinfo=UTC)):
+        return True
+    return any(box.waiting for box in store.figures(0, 0).outboxes.values())
 
 
 def points_of(seed: int) -> list[tuple[str, int]]:
@@ -241,6 +279,18 @@ def test_nothing_acknowledged_is_lost_at_a_dozen_edges(tmp_path: Path) -> None:
     assert account.kills == len(points)
     assert len(account.reached) >= len(points) // 3
     assert set(account.ends) >= {StudyState.DELIVERED, StudyState.REFUSED}, "the test says too little"
+
+
+@pytest.mark.peers
+@pytest.mark.timeout(1200)
+def test_a_refusal_is_explained_once_wherever_the_node_dies_on_the_way(tmp_path: Path) -> None:
+    edges = [
+        edge for edge in EDGES if ("refus" in edge or "expla" in edge) and not edge.startswith("refused: ")
+    ]
+    assert len(edges) >= 9
+    account = kill_everywhere(tmp_path, [(edge, 1) for edge in edges], start_early=False, tries=3)
+    assert account.reached == set(edges)
+    assert account.ends[StudyState.REFUSED] >= len(edges) // 2, "the test says too little"
 
 
 @pytest.mark.peers

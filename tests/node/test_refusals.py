@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -12,13 +14,21 @@ from pydicom.uid import EnhancedSRStorage
 import dicom_templates.result_set  # noqa: F401 - takes seconds, which no wait below shall pay
 from analysis.domain.reason import quoted
 from node.app import Node
-from node.config import ReportSettings, default
+from node.clock import SystemClock
+from node.config import Configuration, ReportSettings, default
+from node.domain.records import NewResult
 from node.domain.results import Lineage, ResultKind
-from node.domain.study import StudyState
+from node.domain.study import StudyEvent, StudyState
+from node.instance_store import DiskInstanceStore
+from node.operate import open_store
 from node.refusal_report import explain_refusal
+from node.retention import purge
 from node.why import explain
 from tests.node.analyses import REFUSES
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
+
+REFUSED = f"1.2.826.0.7.{REFUSES}"
+LATER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @contextmanager
@@ -98,19 +108,83 @@ def test_nothing_is_sent_where_a_site_does_not_want_it(tmp_path: Path) -> None:
 
 
 def test_a_refusal_that_cannot_be_explained_stands_all_the_same(tmp_path: Path, written: StringIO) -> None:
-    study = f"1.2.826.0.7.{REFUSES}"
     with running_pacs() as pacs:
         settings = quick(tmp_path, pacs.destination, report=ReportSettings(refusals=True))
-        breaks = "tests.node.analyses:explain_and_break"
-        with quick_node(settings, analyse="by_study", explain=breaks) as node:
-            send(node.port, slice_of(1, study=study))
+        with quick_node(settings, analyse="by_study", explain=BREAKS) as node:
+            send(node.port, slice_of(1, study=REFUSED))
             wait_until(lambda: "refusal_not_explained" in written.getvalue())
-            assert state_of(node, study) is StudyState.REFUSED
-            assert "only two usable vertebrae" in explain(node.store, study)
+            assert state_of(node, REFUSED) is StudyState.REFUSED
+            assert "only two usable vertebrae" in explain(node.store, REFUSED)
             harmless = "1.2.826.0.7.1"
             send(node.port, slice_of(1, study=harmless))
             wait_until(lambda: state_of(node, harmless) is StudyState.DELIVERED)
         assert {dataset.StudyInstanceUID for dataset in pacs.received} == {harmless}
+
+
+BREAKS = "tests.node.analyses:explain_and_break"
+
+
+def refused_and_not_explained(folder: Path, pacs: Pacs, written: StringIO, **engine: int) -> Configuration:
+    """Run a node that refuses a study and ends before the archive is told; return its configuration."""
+    settings = quick(folder, pacs.destination, report=ReportSettings(refusals=True), engine=engine)
+    with quick_node(settings, analyse="by_study", explain=BREAKS) as node:
+        send(node.port, slice_of(1, study=REFUSED))
+        wait_until(lambda: "refusal_not_explained" in written.getvalue())
+    return settings
+
+
+def test_a_node_explains_what_the_one_before_it_could_not(tmp_path: Path, written: StringIO) -> None:
+    with running_pacs() as pacs:
+        settings = refused_and_not_explained(tmp_path, pacs, written)
+        store = open_store(settings)
+        assert "is still to be written" in explain(store, REFUSED)
+        assert not purge(store, DiskInstanceStore(tmp_path), LATER), "it needs its images"
+        store.close()
+        with quick_node(settings, analyse="by_study") as node:
+            wait_until(lambda: "1 sent" in explain(node.store, REFUSED))
+            assert "is still to be written" not in explain(node.store, REFUSED)
+        with quick_node(settings, analyse="by_study") as node:
+            harmless = "1.2.826.0.7.1"
+            send(node.port, slice_of(1, study=harmless))
+            wait_until(lambda: state_of(node, harmless) is StudyState.DELIVERED)
+        assert [one.StudyInstanceUID for one in pacs.received].count(REFUSED) == 1
+
+
+def test_an_explanation_that_breaks_every_time_is_given_up(tmp_path: Path, written: StringIO) -> None:
+    with running_pacs() as pacs:
+        settings = refused_and_not_explained(tmp_path, pacs, written, attempts=1)
+        with quick_node(settings, analyse="by_study") as node:
+            assert "is still to be written" not in explain(node.store, REFUSED)
+            assert not node.store.due_explanations(LATER)
+            assert state_of(node, REFUSED) is StudyState.REFUSED
+        assert not pacs.received
+
+
+def test_what_a_site_does_not_want_any_more_is_forgotten(tmp_path: Path, written: StringIO) -> None:
+    with running_pacs() as pacs:
+        settings = refused_and_not_explained(tmp_path, pacs, written)
+        settings = replace(settings, report=ReportSettings(refusals=False))
+        with quick_node(settings, analyse="by_study") as node:
+            wait_until(lambda: "is still to be written" not in explain(node.store, REFUSED))
+        assert not pacs.received
+
+
+def test_what_is_explained_too_late_explains_nothing(tmp_path: Path, written: StringIO) -> None:
+    with running_pacs() as pacs:
+        settings = refused_and_not_explained(tmp_path, pacs, written)
+        store = open_store(settings)
+        now = SystemClock().now()
+        (unexplained,) = store.due_explanations(LATER)
+        study = unexplained.study
+        retried = store.advance(study, StudyEvent.RETRIED, now, deadline=now)
+        assert retried is not None
+        store.advance(retried, StudyEvent.REFUSED, now, reason="another")
+        result = NewResult(ResultKind.TEXT, "1.2", EnhancedSRStorage, "a.dcm", ("pacs",), "1.3")
+        store.record_explanation(study, [result], now, key="key", replaced=())
+        store.put_off_explanation(study, now)
+        assert not store.results(REFUSED)
+        assert not store.due_explanations(LATER)
+        store.close()
 
 
 def test_a_study_of_two_patients_is_explained_to_nobody(tmp_path: Path) -> None:

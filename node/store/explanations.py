@@ -1,0 +1,90 @@
+"""Which refusals the archive is still to be told of."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, select, update
+
+from dicom_templates.options import Predecessor
+from node.domain.records import NewResult, Study, Unexplained
+from node.domain.study import StudyState
+from node.store import tables as t
+from node.store.reasons import reasons_of
+from node.store.rows import study_of
+from node.store.steps import find, put_delivery, put_results, withdraw
+
+__all__ = ["SqlExplanations"]
+
+
+class SqlExplanations:
+    """The part of the `Store` port that knows what is to be explained.
+
+    A refusal and the duty to explain it are one row, written in one transaction; so are an explanation in the
+    outbox and the end of that duty. Whenever the node ends, it is still to be done or is done.
+
+    Parameters
+    ----------
+    engine : Engine
+        The database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def due_explanations(self, now: datetime) -> tuple[Unexplained, ...]:
+        """See `node.ports.Store`."""
+        due = (
+            select(t.studies)
+            .where(
+                t.studies.c.state == StudyState.REFUSED,
+                t.studies.c.deadline <= now,
+                t.studies.c.unexplained.is_not(None),
+            )
+            .order_by(t.studies.c.deadline)
+        )
+        with t.reading(self._engine) as connection:
+            rows = connection.execute(due).all()
+        return tuple(Unexplained(study_of(row), reasons_of(row.unexplained)) for row in rows)
+
+    def record_explanation(
+        self,
+        study: Study,
+        results: Sequence[NewResult],
+        now: datetime,
+        *,
+        key: str = "",
+        replaced: Sequence[Predecessor] = (),
+    ) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            if not _is_as_it_was(connection, study):
+                return
+            if results:
+                uids = [result.sop_uid for result in results]
+                withdraw(connection, study.study_uid, "a newer explanation replaced it", now, but=uids)
+                put_results(connection, study, results, now, key=key, replaced=replaced)
+            for result in results:
+                for destination in result.destinations:
+                    put_delivery(connection, study, result, destination, now)
+            connection.execute(
+                update(t.studies)
+                .where(t.studies.c.study_uid == study.study_uid)
+                .values(unexplained=None, deadline=None)
+            )
+
+    def put_off_explanation(self, study: Study, until: datetime) -> None:
+        """See `node.ports.Store`."""
+        with t.writing(self._engine) as connection:
+            if _is_as_it_was(connection, study):
+                connection.execute(
+                    update(t.studies)
+                    .where(t.studies.c.study_uid == study.study_uid)
+                    .values(deadline=until, attempts=study.attempts + 1)
+                )
+
+
+def _is_as_it_was(connection: Connection, study: Study) -> bool:
+    """Tell whether a study is the same refusal still: with as many images, and not judged anew."""
+    now = find(connection, study.study_uid)
+    same = (study.state, study.revision, study.changed_at)
+    return now is not None and (now.state, now.revision, now.changed_at) == same

@@ -1,0 +1,62 @@
+"""Reasons to text and back, with what they know, so that tomorrow they can be told in any language."""
+
+import json
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import Any
+
+from analysis.domain.acquisition import Contrast, Plane
+from analysis.domain.findings import Target
+from analysis.domain.reason import Reason, quoted
+
+__all__ = ["ENUMERATIONS", "reasons_of", "text_of"]
+
+ENUMERATIONS: Mapping[str, type[Enum]] = MappingProxyType(
+    {kind.__name__: kind for kind in (Contrast, Plane, Target)}
+)
+"""Those whose members a reason may hold."""
+
+
+def text_of(reasons: Sequence[Reason]) -> str:
+    """Write reasons as JSON.
+
+    Examples
+    --------
+    >>> text_of([Reason("few_above_sacrum", count=2)])[:50]
+    '[{"code": "few_above_sacrum", "values": {"count": 2'
+    """
+    return json.dumps([_written(reason) for reason in reasons], ensure_ascii=False)
+
+
+def reasons_of(text: str) -> tuple[Reason, ...]:
+    """Read what `text_of` wrote; a reason that is not known any more is quoted as it was said."""
+    return tuple(_read(one) for one in json.loads(text))
+
+
+def _written(value: object) -> object:
+    if isinstance(value, Reason):
+        values = {name: _written(one) for name, one in value.values.items()}
+        return {"code": value.code, "values": values, "said": str(value)}
+    if isinstance(value, Enum):
+        return {"enumeration": type(value).__name__, "member": value.name}
+    if isinstance(value, tuple):
+        return [_written(one) for one in value]
+    if isinstance(value, str):
+        return value
+    # Of NumPy's numbers too, which JSON does not know.
+    return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else value
+
+
+def _read(written: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    if isinstance(written, list):
+        return tuple(_read(one) for one in written)
+    if not isinstance(written, dict):
+        return written
+    if "enumeration" in written:
+        return ENUMERATIONS[written["enumeration"]][written["member"]]
+    try:
+        return Reason(written["code"], **{name: _read(one) for name, one in written["values"].items()})
+    except KeyError:
+        return quoted(written["said"])
