@@ -169,7 +169,9 @@ class Courier:
         there = self._verified(batch) if self._destination.verify else batch.deliveries
         if not self._destination.storage_commitment:
             for delivery in there:
-                self._record(batch, delivery, DeliveryState.SENT, delivery.reason)
+                # It may have needed some time to file it; a warning that it gave as it took it stays.
+                reason = "" if delivery.reason == _NOT_FOUND else delivery.reason
+                self._record(batch, delivery, DeliveryState.SENT, reason)
         elif there:
             self._ask_for_commitment(batch, there)
 

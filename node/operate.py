@@ -6,6 +6,7 @@ from node.app import lock_storage, store_url
 from node.config import Configuration
 from node.correct import put_corrections
 from node.domain.assembly import Patience
+from node.domain.records import NewResult
 from node.domain.study import TRANSITIONS, StudyEvent
 from node.errors import PermanentError
 from node.instance_store import DiskInstanceStore
@@ -67,7 +68,7 @@ def retry(store: SqlStore, study_uid: str, now: datetime) -> str:
 
 
 def release(store: SqlStore, configuration: Configuration, study_uid: str, now: datetime) -> str:
-    """Put corrected images in their place where a study is held for its identity; otherwise `retry`."""
+    """Put corrected images in their place, send what waits for a destination that is no more, or `retry`."""
     patience = Patience(
         quiet=timedelta(seconds=configuration.assembly.quiet_s),
         wait=timedelta(seconds=configuration.assembly.max_wait_s),
@@ -76,7 +77,24 @@ def release(store: SqlStore, configuration: Configuration, study_uid: str, now: 
     count = put_corrections(store, instance_store, study_uid, now, patience)
     if count:
         return f"{count} corrected images took the place of the first; the study will be examined again."
+    if _redirect(store, configuration, study_uid, now):
+        return "What waited for a destination that is no more goes to those that are configured now."
     return retry(store, study_uid, now)
+
+
+def _redirect(store: SqlStore, configuration: Configuration, study_uid: str, now: datetime) -> bool:
+    study = store.study(study_uid)
+    if study is None:
+        return False
+    results = [
+        NewResult(
+            one.kind, one.sop_uid, one.sop_class_uid, one.name,
+            tuple(it.name for it in configuration.destinations if it.wants(one.kind, one.sop_class_uid)),
+            one.series_uid,
+        )
+        for one in store.results(study_uid) if one.current
+    ]  # fmt: skip
+    return store.redirect(study, results, [it.name for it in configuration.destinations], now)
 
 
 def clear_away(

@@ -136,7 +136,10 @@ class Survey:
         with self._lock:
             if self._store.study(study_uid) is None:
                 return None
-            return StudyView(study_uid, explain(self._store, study_uid), self._store.history(study_uid))
+            names = [there.name for there in self.configuration.destinations]
+            return StudyView(
+                study_uid, explain(self._store, study_uid, names), self._store.history(study_uid)
+            )
 
     def _look(self, now: datetime) -> NodeStatus:
         settings = self.configuration

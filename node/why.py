@@ -1,10 +1,10 @@
 """Why a study has no result, in one paragraph; `osteonode why` and the status page say the same."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from node.domain.delivery import DeliveryState
+from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import Delivery, HistoryEntry, Study
 from node.domain.study import StudyEvent, StudyState
 from node.ledger import CONFLICT
@@ -34,12 +34,23 @@ _ADVICE = {
 }
 
 
-def explain(store: SqlStore, study_uid: str) -> str:
-    """Answer "why has this study no result?" in one paragraph, without patient data."""
+def explain(store: SqlStore, study_uid: str, destinations: Collection[str] | None = None) -> str:
+    """Answer "why has this study no result?" in one paragraph, without patient data.
+
+    Parameters
+    ----------
+    store : SqlStore
+        The truth about studies.
+    study_uid : str
+        Which.
+    destinations : collection of str, optional
+        Names of those that are configured, to tell what waits for another.
+    """
     study = store.study(study_uid)
     if study is None:
         return f"Nothing of study {study_uid} ever arrived here. Was it sent to this AE title and port?"
     images = store.instances(study_uid)
+    deliveries = store.deliveries(study_uid)
     count = len(images)
     parts = [
         f"Study {study_uid} is {words_of(study.state)}: {MEANING[study.state]}.",
@@ -51,7 +62,8 @@ def explain(store: SqlStore, study_uid: str) -> str:
         f"It is in this state since {time_of(study.changed_at)}.",
         _sentence("Tried without success", f"{study.attempts} times" if study.attempts else ""),
         _when(study),
-        *_delivery_sentences(store.deliveries(study_uid)),
+        *_delivery_sentences(deliveries),
+        _stranded(deliveries, destinations),
         _ADVICE.get(study.state, ""),
     ]
     return " ".join(part for part in parts if part)
@@ -100,6 +112,18 @@ def _delivery_sentences(deliveries: Sequence[Delivery]) -> list[str]:
         if delivery.state is not DeliveryState.SUPERSEDED:
             by_destination[delivery.destination].append(delivery)
     return [_destination_sentence(name, theirs) for name, theirs in by_destination.items()]
+
+
+def _stranded(deliveries: Sequence[Delivery], destinations: Collection[str] | None) -> str:
+    """Tell that something waits for a destination that is not configured any more, and what to do."""
+    waiting = {one.destination for one in deliveries if one.state in OPEN_DELIVERY_STATES}
+    gone = sorted(waiting - set(waiting if destinations is None else destinations))
+    if not gone:
+        return ""
+    return (
+        f"No destination is called {' or '.join(gone)} any more: give it back its name, or let "
+        "`osteonode retry` with this UID send to those that are configured now."
+    )
 
 
 def _destination_sentence(name: str, deliveries: Sequence[Delivery]) -> str:

@@ -70,13 +70,15 @@ def why(study: StudyArgument, config: ConfigOption = None) -> None:
     from node.why import explain
 
     with _store(config) as store:
-        console.print(explain(store, study), markup=False)
+        names = [there.name for there in configuration_of(config).destinations]
+        console.print(explain(store, study, names), markup=False)
 
 
 def retry(study: StudyArgument, config: ConfigOption = None) -> None:
     """Deliver the results of a study again, or analyse it again if there are none.
 
-    A study that is held for its identity gets the corrected images that were sent meanwhile.
+    A study that is held for its identity gets the corrected images that were sent meanwhile; what waits for a
+    destination that is not configured any more goes to those that are.
     """
     from node.clock import SystemClock
     from node.operate import release

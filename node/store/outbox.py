@@ -1,7 +1,7 @@
 """The outbox: which result is still to be sent where."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import uuid4
 
@@ -9,15 +9,25 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, case, or_, selec
 
 from dicom_templates.options import Predecessor
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
-from node.domain.records import Delivery, DeliveryBatch, Result, Study
+from node.domain.records import Delivery, DeliveryBatch, NewResult, Result, Study
 from node.domain.results import DOCUMENT_KINDS, Lineage, ResultKind
-from node.domain.study import StudyEvent, StudyState
+from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.errors import LeaseLostError
 from node.store import tables as t
 from node.store.rows import delivery_of, result_of
-from node.store.steps import DELIVERIES, count_open, find, for_update, how_deliveries_ended, move
+from node.store.steps import (
+    DELIVERIES,
+    count_open,
+    find,
+    for_update,
+    how_deliveries_ended,
+    move,
+    put_delivery,
+)
 
 __all__ = ["SqlOutbox"]
+
+_GONE = "no destination has this name any more"
 
 
 class SqlOutbox:
@@ -162,7 +172,11 @@ class SqlOutbox:
             rows = connection.execute(
                 select(t.deliveries.c.state, t.deliveries.c.destination, t.deliveries.c.reason)
                 .join(t.results, t.results.c.sop_uid == t.deliveries.c.sop_uid)
-                .where(t.deliveries.c.study_uid == study_uid, t.results.c.current)
+                .where(
+                    t.deliveries.c.study_uid == study_uid,
+                    t.deliveries.c.state != DeliveryState.SUPERSEDED,
+                    t.results.c.current,
+                )
             )
             ends = [(DeliveryState(row.state), row.destination, row.reason) for row in rows]
             event, reason = how_deliveries_ended(ends)
@@ -207,6 +221,48 @@ class SqlOutbox:
             if not changed.rowcount or found is None:
                 return False
             move(connection, found, StudyEvent.RESENT, now, reason="an operator asked for it")
+            return True
+
+    def redirect(
+        self, study: Study, results: Sequence[NewResult], known: Collection[str], now: datetime
+    ) -> bool:
+        """Take what waits for, or failed at, destinations that are no more to those that are there now.
+
+        Parameters
+        ----------
+        study : Study
+            Whose results they are.
+        results : sequence of NewResult
+            Its current ones, with the destinations of now.
+        known : collection of str
+            The destinations that there are.
+        now : datetime
+            The time.
+
+        Returns
+        -------
+        bool
+            False if there was nothing of the kind.
+        """
+        row = t.deliveries.c
+        stranded = (
+            update(t.deliveries)
+            .where(
+                row.study_uid == study.study_uid,
+                row.destination.not_in(known),
+                row.state.in_([*OPEN_DELIVERY_STATES, DeliveryState.FAILED]),
+            )
+            .values(state=DeliveryState.SUPERSEDED, reason=_GONE, changed_at=now, lease_token=None)
+        )
+        with t.writing(self._engine) as connection:
+            found = find(connection, study.study_uid)
+            if found is None or not connection.execute(stranded).rowcount:
+                return False
+            for result in results:
+                for destination in result.destinations:
+                    put_delivery(connection, found, result, destination, now)
+            if (found.state, StudyEvent.RESENT) in TRANSITIONS:
+                move(connection, found, StudyEvent.RESENT, now, reason="an operator asked for it")
             return True
 
 

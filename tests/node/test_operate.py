@@ -7,7 +7,7 @@ import pytest
 from node.config import DeliverySettings
 from node.domain.study import StudyState
 from node.errors import PermanentError
-from node.operate import clear_away, open_store, retry
+from node.operate import clear_away, open_store, release, retry
 from node.why import explain
 from tests.node.analyses import CLASSES, REFUSES
 from tests.node.nodes import (
@@ -88,6 +88,31 @@ def test_a_failed_delivery_can_be_tried_again_without_a_new_analysis(tmp_path: P
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
         assert len(pacs.uids) == len(CLASSES)
         assert [step.state for step in node.store.history(STUDY)].count(StudyState.ANALYSING) == 1
+
+
+@pytest.mark.parametrize("attempts", [1, 10_000], ids=["failed", "waiting"])
+def test_what_waits_for_a_destination_that_was_renamed_is_told_and_can_be_sent(
+    tmp_path: Path, attempts: int
+) -> None:
+    stubborn = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=attempts, timeout_s=3.0)
+    with (
+        running_pacs(status=lambda _: 0xC000) as old,
+        quick_node(quick(tmp_path, old.destination, delivery=stubborn)) as node,
+    ):
+        send(node.port, slice_of(1))
+        wait_until(lambda: "0xC000" in explain(node.store, STUDY, ["pacs"]))
+        assert "No destination" not in explain(node.store, STUDY, ["pacs"])
+        if attempts == 1:
+            wait_until(lambda: state_of(node) is StudyState.FAILED)
+    with running_pacs() as new:
+        configuration = quick(tmp_path, replace(new.destination, name="archive"))
+        with quick_node(configuration) as node:
+            told = explain(node.store, STUDY, ["archive"])
+            assert ("No destination is called pacs any more" in told) == (attempts > 1)
+            assert "configured now" in release(node.store, configuration, STUDY, datetime.now(UTC))  # noqa: TID251
+            wait_until(lambda: state_of(node) is StudyState.DELIVERED, seconds=30)
+            assert len(new.uids) == len(CLASSES)
+            assert "No destination" not in explain(node.store, STUDY, ["archive"])
 
 
 def test_a_refused_study_can_be_examined_again(tmp_path: Path) -> None:
