@@ -219,6 +219,9 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "no_mr": "keine MR-Bilder ({modality})",
         "no_modality": "ohne Modalität",
         "sizes_differ": "die Schichten haben verschieden viele Zeilen und Spalten",
+        "pixels_differ": "die Schichten haben verschieden große Pixel",
+        "slices_left_out": "die Schichten liegen {spacing_mm:.1f} mm auseinander, nach ihren Kopfdaten aber "
+        "{declared_mm:.1f} mm: dazwischen fehlen welche",
         "compressed_with_loss": "die Bilder wurden verlustbehaftet komprimiert, was die Textur verändert",
         "pixels_damaged": "die Bilddaten einer Instanz sind beschädigt oder abgeschnitten ({kind})",
         "not_one_grey_image": "eine Instanz enthält Farbe oder mehrere Bilder statt eines Graubildes",

@@ -205,6 +205,9 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "no_mr": "the series is {modality}, not MR images",
         "no_modality": "of no modality",
         "sizes_differ": "the slices differ in their number of rows and columns",
+        "pixels_differ": "the slices differ in the size of their pixels",
+        "slices_left_out": "the slices lie {spacing_mm:.1f} mm apart, and their headers say {declared_mm:.1f} mm: "
+        "some in between are missing",
         "compressed_with_loss": "the images were compressed with loss, which changes texture",
         "pixels_damaged": "the pixel data of an instance are damaged or truncated ({kind})",
         "not_one_grey_image": "an instance holds colour or several frames, not one grey image",

@@ -1,5 +1,6 @@
 """Whether a series is one whole, lossless MR stack, judged by its headers."""
 
+import numpy as np
 from pydicom import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -18,12 +19,16 @@ from pydicom.uid import (
 
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
-from node.decode.header import required, text
+from node.decode.header import number, required, text
 from node.decode.series import SeriesHeaders
 from node.domain.geometry import Stack, stack_slices
 from node.enhanced import MULTI_FRAME_CLASSES
 
 __all__ = ["check_stack"]
+
+_FURTHER = 1.5
+"""Times the declared spacing; the same as for one gap in an even stack."""
+_SAME_PIXELS = 1e-3
 
 _LOSSLESS = {
     ImplicitVRLittleEndian,
@@ -53,7 +58,37 @@ def check_stack(series: SeriesHeaders) -> Stack:
     _refuse_what_is_no_plain_mr(series)
     orientations = [required(header, "ImageOrientationPatient", 6) for header in series.headers]
     positions = [required(header, "ImagePositionPatient", 3) for header in series.headers]
-    return stack_slices(orientations, positions)
+    _refuse_pixels_of_no_or_several_sizes(series)
+    stack = stack_slices(orientations, positions)
+    _refuse_slices_left_out(series.headers[0], stack.spacing_mm)
+    return stack
+
+
+def _refuse_pixels_of_no_or_several_sizes(series: SeriesHeaders) -> None:
+    sizes_mm = np.array([required(header, "PixelSpacing", 2) for header in series.headers])
+    if sizes_mm.min() <= 0:
+        raise RefusedError(Reason("place_unknown", keyword="PixelSpacing"))
+    if not np.allclose(sizes_mm, sizes_mm[0], rtol=_SAME_PIXELS):
+        raise RefusedError(Reason("pixels_differ"))
+
+
+def _refuse_slices_left_out(header: Dataset, spacing_mm: float) -> None:
+    """Refuse a stack whose slices lie evenly, and twice as far apart as the scanner says.
+
+    So it looks when a sender splits a series over two associations, image by image, and the one with the odd
+    numbers is lost before it has brought any.
+
+    References
+    ----------
+    DICOM PS3.3 C.8.3.1, Spacing Between Slices: from centre to centre. Some scanners write the gap between
+    slices instead, which is known from its being smaller than a slice is thick.
+    """
+    declared_mm = number(header, "SpacingBetweenSlices")
+    thickness_mm = number(header, "SliceThickness")
+    if declared_mm is None or thickness_mm is None or not 0 < thickness_mm <= declared_mm * 1.1:
+        return
+    if spacing_mm > _FURTHER * declared_mm:
+        raise RefusedError(Reason("slices_left_out", spacing_mm=spacing_mm, declared_mm=declared_mm))
 
 
 def _refuse_what_is_no_plain_mr(series: SeriesHeaders) -> None:

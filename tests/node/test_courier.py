@@ -16,6 +16,7 @@ from node.dimse import Peer, associated, contexts_for
 from node.domain.delivery import DeliveryState
 from node.domain.results import ResultKind
 from node.domain.study import StudyState
+from node.why import explain
 from tests.node.analyses import CLASSES
 from tests.node.nodes import Pacs, running_pacs
 from tests.node.outboxes import MINUTE, outbox
@@ -234,3 +235,4 @@ def test_verification_waits_for_a_pacs_that_is_slow_to_file(tmp_path: Path) -> N
         post.sweep_for(20 * MINUTE, 2)
         assert post.state is StudyState.DELIVERED
         assert len(pacs.uids) == len(CLASSES), "looked for again, not sent again"
+        assert "does not find it" not in explain(post.store, "1.2.826.0.1.1")

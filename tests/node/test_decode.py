@@ -127,6 +127,29 @@ def test_a_missing_slice_is_refused(write: Callable[..., list[Path]]) -> None:
     assert "a slice is missing" in refusal_of(paths[:2] + paths[3:])
 
 
+def test_a_stack_without_every_other_slice_is_refused(write: Callable[..., list[Path]]) -> None:
+    """It is as even as a whole one; only the declared spacing tells."""
+    assert "apart, and their headers say 4.4 mm" in refusal_of(write()[::2])
+
+
+@pytest.mark.parametrize(("declared", "thickness"), [("0.4", "4"), ("", "4"), ("4.4", "")])
+def test_a_declared_spacing_that_may_be_a_gap_speaks_against_no_stack(
+    write: Callable[..., list[Path]], declared: str, thickness: str
+) -> None:
+    def declare(_: int, dataset: Dataset) -> None:
+        dataset.SpacingBetweenSlices, dataset.SliceThickness = declared, thickness
+
+    series, _ = scan(write(declare)[::2])
+    assert check_stack(series[0]).spacing_mm == pytest.approx(8.8)
+
+
+def test_slices_with_pixels_of_two_sizes_are_refused(write: Callable[..., list[Path]]) -> None:
+    def stretch(number: int, dataset: Dataset) -> None:
+        dataset.PixelSpacing = [0.8, 0.7 + 0.1 * (number % 2)]
+
+    assert "size of their pixels" in refusal_of(write(stretch))
+
+
 def test_two_slices_at_one_place_are_refused(write: Callable[..., list[Path]]) -> None:
     def move(number: int, dataset: Dataset) -> None:
         if number == 4:
@@ -164,6 +187,13 @@ def test_images_compressed_with_loss_are_refused(write: Callable[..., list[Path]
         dataset.LossyImageCompression = "01"
 
     assert "with loss" in refusal_of(write(lossy))
+
+
+def test_pixels_without_size_are_refused(write: Callable[..., list[Path]]) -> None:
+    def shrink(_: int, dataset: Dataset) -> None:
+        dataset.PixelSpacing = [0, 0]
+
+    assert "no usable PixelSpacing" in refusal_of(write(shrink))
 
 
 @pytest.mark.parametrize("keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
