@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from node.app import lock_storage, store_url
 from node.config import Configuration
 from node.correct import put_corrections
-from node.domain.assembly import Patience
 from node.domain.records import NewResult
 from node.domain.study import TRANSITIONS, StudyEvent
 from node.errors import PermanentError
@@ -69,12 +68,8 @@ def retry(store: SqlStore, study_uid: str, now: datetime) -> str:
 
 def release(store: SqlStore, configuration: Configuration, study_uid: str, now: datetime) -> str:
     """Put corrected images in their place, send what waits for a destination that is no more, or `retry`."""
-    patience = Patience(
-        quiet=timedelta(seconds=configuration.assembly.quiet_s),
-        wait=timedelta(seconds=configuration.assembly.max_wait_s),
-    )
     instance_store = DiskInstanceStore(configuration.storage.directory)
-    count = put_corrections(store, instance_store, study_uid, now, patience)
+    count = put_corrections(store, instance_store, study_uid, now, configuration.assembly.patience)
     if count:
         return f"{count} corrected images took the place of the first; the study will be examined again."
     if _redirect(store, configuration, study_uid, now):

@@ -1,10 +1,12 @@
 """[assembly] of config.toml: when a study counts as whole."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 from node.config.checks import between
 from node.config.table import Table
+from node.domain.assembly import Patience
 
 __all__ = ["AssemblySettings", "assembly"]
 
@@ -16,6 +18,11 @@ class AssemblySettings:
     quiet_s: Annotated[float, between(0, 3600)] = 5.0
     max_wait_s: Annotated[float, between(0, 7 * 86400)] = 600.0
     start_early: bool = True
+
+    @property
+    def patience(self) -> Patience:
+        """How long a study is waited for."""
+        return Patience(quiet=timedelta(seconds=self.quiet_s), wait=timedelta(seconds=self.max_wait_s))
 
 
 def assembly(table: Table) -> AssemblySettings:

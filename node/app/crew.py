@@ -1,0 +1,104 @@
+"""The processes that read images: whatever happens to one, the node goes on."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic
+
+from analysis.domain.reason import Reason
+from node.app.ground import Ground
+from node.config import Configuration
+from node.domain.assembly import Examination
+from node.domain.results import Lineage, Outcome
+from node.ports import Worker
+from node.tally import Desk
+from node.work import Analysis
+
+__all__ = ["Crew"]
+
+_EXAMINATION_LIMIT_S = 120.0
+
+
+class Crew:
+    """One process that examines, one that explains refusals, and as many as configured that analyse.
+
+    Parameters
+    ----------
+    ground : Ground
+        Says how many, and their limits.
+    make_worker : callable
+        From the name of a function and a memory limit to what runs it.
+    analyse_study, examine_study, explain_study : str
+        What they run, "module:function".
+
+    Attributes
+    ----------
+    desks : tuple of Desk
+        Where those that analyse sit.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        make_worker: Callable[[str, int | None], Worker],
+        *,
+        analyse_study: str,
+        examine_study: str,
+        explain_study: str,
+    ) -> None:
+        engine = ground.configuration.engine
+        self._limit_s = engine.time_limit_s
+        self._examiner = make_worker(examine_study, None)
+        # Started by its first call: most sites never make it.
+        self._writer = make_worker(explain_study, engine.memory_limit_mb)
+        self._analysts = [make_worker(analyse_study, engine.memory_limit_mb) for _ in range(engine.processes)]
+        self._all = (*self._analysts, self._examiner, self._writer)
+        self.desks = tuple(Desk(ground.clock, ground.tally, monotonic) for _ in self._analysts)
+
+    def start(self) -> None:
+        """Start those that every study needs; they take seconds to import the science."""
+        for worker in (*self._analysts, self._examiner):
+            worker.start()
+
+    def interrupt(self) -> None:
+        """End what they do, for good."""
+        for worker in self._all:
+            worker.interrupt()
+
+    def stop(self) -> None:
+        """End all of them, once nobody calls any more."""
+        for worker in self._all:
+            worker.stop()
+
+    def examine(self, paths: Sequence[Path]) -> Examination:
+        """Judge a study by its headers."""
+        examination: Examination = self._examiner.call(paths, time_limit_s=_EXAMINATION_LIMIT_S)
+        return examination
+
+    def explain(
+        self,
+        paths: Sequence[Path],
+        configuration: Configuration,
+        out: Path,
+        reasons: tuple[Reason, ...],
+        lineage: Lineage,
+    ) -> Outcome:
+        """Write the text report of a refusal."""
+        outcome: Outcome = self._writer.call(
+            paths, configuration, out, reasons, lineage, time_limit_s=_EXAMINATION_LIMIT_S
+        )
+        return outcome
+
+    def analyses(self) -> list[Analysis]:
+        """Return the analysis of a study, once for each process that can work on one."""
+        return [self._analysis(*place) for place in zip(self._analysts, self.desks, strict=True)]
+
+    def _analysis(self, worker: Worker, desk: Desk) -> Analysis:
+        def analyse(
+            paths: Sequence[Path], configuration: Configuration, out: Path, lineage: Lineage
+        ) -> Outcome:
+            with desk.at_work() as ended:
+                outcome: Outcome = worker.call(paths, configuration, out, lineage, time_limit_s=self._limit_s)
+                ended("refused" if outcome.refusals else "reported")
+            return outcome
+
+        return analyse

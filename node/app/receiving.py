@@ -1,0 +1,31 @@
+"""The first station: what arrives is put down, and who sends is judged."""
+
+from node.app.ground import Ground
+from node.commitments import Commitments
+from node.ledger import Ledger
+from node.receive import Listener
+
+__all__ = ["ledger", "listener"]
+
+
+def ledger(ground: Ground) -> Ledger:
+    """Return where arrivals are recorded."""
+    return Ledger(ground.store, ground.instance_store, ground.clock, ground.configuration.assembly.patience)
+
+
+def listener(ground: Ground, records: Ledger) -> Listener:
+    """Return who speaks with senders."""
+    settings = ground.configuration
+    commitments = Commitments(ground.store, ground.clock, settings.delivery, ground.owner, ground.log)
+    return Listener(
+        settings.node,
+        settings.sources,
+        store=ground.store,
+        instance_store=ground.instance_store,
+        ledger=records,
+        clock=ground.clock,
+        audit=ground.audit,
+        report=commitments.take,
+        tally=ground.tally,
+        log=ground.log,
+    )

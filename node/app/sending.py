@@ -1,0 +1,70 @@
+"""The last station: a courier for each destination, and the way it takes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from node.app.ground import Ground
+from node.carriers import Carrier
+from node.carriers.audited import AuditedCarrier
+from node.carriers.commitment import request_commitment
+from node.carriers.storage import StorageCarrier
+from node.carriers.stow import StowCarrier
+from node.commitments import Commitments
+from node.config import Destination
+from node.deliver import Courier
+from node.dimse import Peer
+from node.domain.audit import Party
+from node.domain.records import Result
+from node.tls import client_arguments
+
+__all__ = ["carrier_to", "courier"]
+
+
+def courier(ground: Ground, destination: Destination) -> Courier:
+    """Return who delivers to a destination."""
+    calling, settings = ground.configuration.node.ae_title, ground.configuration.delivery
+    peer = Peer(
+        destination.ae_title,
+        destination.host,
+        destination.port,
+        calling,
+        settings.timeout_s,
+        client_arguments(destination),
+    )
+    commitments = Commitments(ground.store, ground.clock, settings, ground.owner, ground.log)
+
+    def commit(transaction_uid: str, results: Sequence[Result]) -> None:
+        request_commitment(peer, transaction_uid, results, commitments.take)
+
+    return Courier(
+        destination,
+        AuditedCarrier(
+            carrier_to(destination, peer, ground.instance_store.results, settings.timeout_s),
+            ground.instance_store.results,
+            Party(calling, "", is_requestor=True),
+            _party_of(destination),
+            audit=ground.audit,
+            clock=ground.clock,
+        ),
+        commit,
+        outbox=ground.store,
+        clock=ground.clock,
+        settings=settings,
+        owner=ground.owner,
+        stopping=ground.stopping,
+        log=ground.log,
+    )
+
+
+def carrier_to(destination: Destination, peer: Peer, results: Path, timeout_s: float) -> Carrier:
+    """Return the way to a destination: STOW-RS where it has a `stow_url`, C-STORE otherwise."""
+    if destination.stow_url:
+        return StowCarrier(destination, results, timeout_s)
+    return StorageCarrier(peer, results)
+
+
+def _party_of(destination: Destination) -> Party:
+    host = urlsplit(destination.stow_url).hostname if destination.stow_url else destination.host
+    title = "" if destination.stow_url else destination.ae_title
+    return Party(title, host or "", is_requestor=False)

@@ -1,0 +1,46 @@
+"""What a person, a supervisor and Prometheus see."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from node.app.crew import Crew
+from node.app.ground import Ground
+from node.deliver import Courier
+from node.receive import Listener
+from node.schedule import Schedule
+from node.survey import Survey
+
+if TYPE_CHECKING:
+    from node.web import WebServer
+
+__all__ = ["status_page"]
+
+
+def status_page(
+    ground: Ground, listener: Listener, schedule: Schedule, crew: Crew, couriers: Iterable[Courier]
+) -> "WebServer | None":
+    """Take the address of the status page; None where there is to be none.
+
+    Raises
+    ------
+    PermanentError
+        If the address cannot be listened on.
+    """
+    settings = ground.configuration.web
+    if not settings.port:
+        return None
+    # Late: a node without the page need not pay for the web.
+    from node.web import WebServer
+
+    survey = Survey(
+        ground.configuration,
+        store=ground.store,
+        clock=ground.clock,
+        doorway=listener,
+        runs=schedule.runs,
+        desks=crew.desks,
+        breakers={courier.name: partial(getattr, courier, "breaker") for courier in couriers},
+        tally=ground.tally,
+    )
+    return WebServer(settings, survey, ground.log)
