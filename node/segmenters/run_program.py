@@ -1,9 +1,8 @@
 """A program of the site's own, run on one series in a folder that is gone afterwards."""
 
-import os
 import shutil
-import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +21,8 @@ from node.segmenters.programs import PROGRAM_OF, Program
 __all__ = ["executable_of", "program_segmenter", "version_of"]
 
 _VERSION_LIMIT_S = 60.0
+_KEEPER = Path(__file__).with_name("keeper.py")
+_NOT_WANTED = b"not wanted any more"
 _TOLD_CHARACTERS = 300
 
 
@@ -120,34 +121,27 @@ def _run(program: Program, command: list[str], folder: Path, deadline: float) ->
     """
     log = folder / "log"
     with log.open("wb") as told:
-        process = subprocess.Popen(
-            [*_dies_with_us(), *command],
+        keeper = subprocess.Popen(
+            [sys.executable, "-I", "-S", _KEEPER, *command],
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=told,
             stderr=subprocess.STDOUT,
+            # Ctrl-C in a terminal is for us, who end the program then.
             start_new_session=True,
         )
         try:
-            code = process.wait(max(0.0, deadline - time.monotonic()))
+            code = keeper.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             raise TransientError(
                 f"{program.name} took longer than [segmentation] time_limit_s allows; raise it, or give the "
                 "program a graphics card"
             ) from None
         finally:
-            # Its own workers too, which hold memory long after it is gone.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            # What the program started holds memory long after it is gone; the keeper ends that too.
+            keeper.communicate(_NOT_WANTED)
     if code:
         raise TransientError(f"{program.name} ended with {code}; the last that it said: {_last_words(log)}")
-
-
-def _dies_with_us() -> list[str]:
-    """Let the kernel end the program when this process is killed, where util-linux can ask for that."""
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 def _last_words(log: Path) -> str:

@@ -43,3 +43,13 @@ def voxels_of(paths: Sequence[Path]) -> object:
     (series,), unreadable = scan(paths)
     assert not unreadable
     return decode(series)[0].volume.voxels
+
+
+def outline(executable: str) -> object:
+    """Have a program outline a scene."""
+    from analysis.settings import SegmentationSettings
+    from node.config import BackEndPlace
+    from tests.node import test_segmenters
+
+    place = BackEndPlace(executable=executable, time_limit_s=600.0)
+    return test_segmenters.outline(SegmentationSettings(backend="totalspineseg"), place)

@@ -1,10 +1,14 @@
 """Back ends by configuration: folders of masks, and programs that a stand-in obeys the interface of."""
 
+import os
+import signal
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +34,8 @@ from node.config import BackEndPlace, Configuration, default, parse
 from node.errors import ConfigurationError, PermanentError, TransientError
 from node.segmenters import back_end_state, fingerprint, segmenter_for
 from tests.analysis.spine_scene import LUMBAR, dice, spine_scene
+from tests.node.nodes import is_running, wait_until
+from tests.peers import REPOSITORY
 
 SCENE = spine_scene()
 GRID = SCENE.volume.grid
@@ -445,19 +451,91 @@ def test_a_program_that_writes_nothing_found_no_spine(stand_in: StandIn) -> None
             outline(SegmentationSettings(backend=backend), stand_in("", {}))
 
 
-def test_a_program_that_hangs_is_ended_with_its_children(stand_in: StandIn, tmp_path: Path) -> None:
-    body = """
+FAMILY = """
 import subprocess
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-Path({masks!r}, "child").write_text(str(child.pid))
-time.sleep(600)
+sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+child = subprocess.Popen(sleep)
+runaway = subprocess.Popen(sleep, start_new_session=True)
+leaves_one = "import subprocess as s, sys; print(s.Popen(sys.argv[1:], stdout=-3, start_new_session=1).pid)"
+orphan = subprocess.run([sys.executable, "-c", leaves_one, *sleep], stdout=-1, text=True, check=True).stdout
+family = f"{{Path.cwd()}} {{child.pid}} {{runaway.pid}} {{orphan}}"
+Path({masks!r}, "family.new").write_text(family)
+Path({masks!r}, "family.new").rename(Path({masks!r}, "family"))
 """
-    place = replace(stand_in(body, {}), time_limit_s=3.0)
+"""Starts a child, one in a session of its own, and one whose parent is gone, as a daemon's is."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a program started, and the folder that it works in."""
+
+    folder: Path
+    processes: tuple[int, ...]
+
+    @classmethod
+    def noted_in(cls, folder: Path) -> Self:
+        """Wait for a program to tell."""
+        wait_until((folder / "masks" / "family").exists)
+        where, *processes = (folder / "masks" / "family").read_text().split()
+        return cls(Path(where), tuple(map(int, processes)))
+
+    @property
+    def living(self) -> list[int]:
+        """Those that still run."""
+        return [pid for pid in self.processes if is_running(pid)]
+
+
+def test_a_program_that_hangs_is_ended_with_all_that_it_started(stand_in: StandIn, tmp_path: Path) -> None:
+    place = replace(stand_in(FAMILY + "time.sleep(600)", {}), time_limit_s=5.0)
     with pytest.raises(TransientError, match="time_limit_s"):
         outline(SegmentationSettings(backend="totalspineseg"), place)
-    child = int((tmp_path / "masks" / "child").read_text())
-    state = Path(f"/proc/{child}/stat")
-    assert not state.exists() or state.read_text().rsplit(") ", 1)[1][0] in "ZX"
+    family = Family.noted_in(tmp_path)
+    assert len(family.processes) == 3
+    assert not family.living
+    assert not family.folder.exists()
+
+
+def test_what_a_program_leaves_behind_is_ended_with_it(stand_in: StandIn, tmp_path: Path) -> None:
+    body, masks = PROGRAMS["totalspineseg"]
+    outline(SegmentationSettings(backend="totalspineseg"), stand_in(FAMILY + body, masks))
+    family = Family.noted_in(tmp_path)
+    assert len(family.processes) == 3
+    assert not family.living
+
+
+NODE = """
+import sys
+from node.worker import WorkerProcess
+if __name__ == "__main__":
+    worker = WorkerProcess("tests.node.calls:outline")
+    worker.start()
+    print(worker._process.pid, flush=True)
+    worker.call(sys.argv[1], time_limit_s=3000)
+"""
+
+
+@pytest.mark.parametrize("killed", ["node", "worker"])
+def test_a_program_ends_with_the_node_or_worker_that_is_killed(
+    stand_in: StandIn, tmp_path: Path, killed: str
+) -> None:
+    place = stand_in(FAMILY + "time.sleep(600)", {})
+    node = subprocess.Popen(
+        [sys.executable, "-c", NODE, place.executable], stdout=subprocess.PIPE, cwd=REPOSITORY
+    )
+    try:
+        assert node.stdout is not None
+        worker = int(node.stdout.readline())
+        node.stdout.close()
+        family = Family.noted_in(tmp_path)
+        assert len(family.living) == 3
+        assert family.folder.is_dir()
+        os.kill(node.pid if killed == "node" else worker, signal.SIGKILL)
+        wait_until(lambda: not family.living, seconds=8)
+        wait_until(lambda: not family.folder.exists(), seconds=8)
+        assert not is_running(worker)
+    finally:
+        node.kill()
+        node.wait()
 
 
 def test_the_version_is_that_of_the_distribution_beside_the_program(
