@@ -22,39 +22,32 @@ _WRONG_NAME = 62
 
 
 class _Context(ssl.SSLContext):
-    """A context whose revocation list follows its file, so that a lost certificate needs no restart."""
+    """A context that follows its files, so that neither a renewed nor a lost certificate needs a restart."""
 
-    _crl: Path | None = None
-    _read: tuple[int, int] = (0, 0)
+    _files: tuple[Path, ...] = ()
+    _seen: tuple[tuple[int, int], ...] = ()
+    _latest: ssl.SSLContext | None = None
 
-    def refuse_revoked(self, crl: Path) -> None:
-        """Refuse, from now on, whoever the list names; `OSError` if the file holds no list."""
-        known = self.cert_store_stats()["crl"]
-        seen = _version_of(crl)
-        self.load_verify_locations(crl)
-        if self.cert_store_stats()["crl"] == known:
-            raise ssl.SSLError("it holds no revocation list")
-        # The other side's own certificate only: the authorities above it are the site's choice, in `ca`.
-        self.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
-        self._crl, self._read = crl, seen
+    def follow(self, files: tuple[Path, ...], make: Callable[[], ssl.SSLContext]) -> None:
+        """Use what `make` returns from the next change of the files on."""
+        self._files, self._make, self._seen = files, make, tuple(map(_version_of, files))
 
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:  # noqa: ANN401 - passed on
-        """Begin a connection, with the list as it is now."""
-        self._follow()
-        return super().wrap_socket(*arguments, **options)
+        """Begin a connection, with the files as they are now."""
+        latest = self._newest()
+        if latest is None:
+            return super().wrap_socket(*arguments, **options)
+        return latest.wrap_socket(*arguments, **options)
 
-    def _follow(self) -> None:
-        if self._crl is None:
-            return
+    def _newest(self) -> ssl.SSLContext | None:
         try:
-            seen = _version_of(self._crl)
-            if seen != self._read:
-                # OpenSSL keeps both and believes the newer one.
-                self.load_verify_locations(self._crl)
-                self._read = seen
-        except OSError:
-            # Half written or gone: the list at hand holds until its own end, and then nobody is let in.
-            return
+            seen = tuple(map(_version_of, self._files))
+            if seen != self._seen:
+                self._latest, self._seen = self._make(), seen
+        except (OSError, ConfigurationError):
+            # Half written or gone: what is at hand holds until its own end, and then nobody is let in.
+            return self._latest
+        return self._latest
 
 
 def _version_of(file: Path) -> tuple[int, int]:
@@ -74,9 +67,7 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext | None:
     """
     if settings.ca is None:
         return None
-    context = _context(settings, ssl.PROTOCOL_TLS_SERVER, "node.tls")
-    context.verify_mode = ssl.CERT_REQUIRED
-    return context
+    return _context(settings, ssl.PROTOCOL_TLS_SERVER, "node.tls")
 
 
 def audit_arguments(settings: AuditSettings, host: str) -> tuple[ssl.SSLContext, str]:
@@ -118,8 +109,19 @@ def _client(settings: TlsSettings, host: str, where: str) -> tuple[ssl.SSLContex
 
 
 def _context(settings: TlsSettings, protocol: int, where: str) -> ssl.SSLContext:
+    files = (settings.certificate, settings.key, settings.ca, settings.crl)
     context = _Context(protocol)
+    _furnish(context, settings, where)
+    context.follow(
+        tuple(file for file in files if file is not None),
+        lambda: _furnish(ssl.SSLContext(protocol), settings, where),
+    )
+    return context
+
+
+def _furnish(context: ssl.SSLContext, settings: TlsSettings, where: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED
     context.set_ciphers(_CIPHERS)
     # So that `ca` may hold the very certificates that are let in, and not their whole authority.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -133,8 +135,17 @@ def _context(settings: TlsSettings, protocol: int, where: str) -> ssl.SSLContext
         )
     if settings.crl is not None:
         crl = settings.crl
-        _load(lambda: context.refuse_revoked(crl), f"{where}: crl is no revocation list in PEM format")
+        _load(lambda: _refuse_revoked(context, crl), f"{where}: crl is no revocation list in PEM format")
     return context
+
+
+def _refuse_revoked(context: ssl.SSLContext, crl: Path) -> None:
+    """Refuse whoever the list names; `OSError` if the file holds no list."""
+    context.load_verify_locations(crl)
+    if not context.cert_store_stats()["crl"]:
+        raise ssl.SSLError("it holds no revocation list")
+    # The other side's own certificate only: the authorities above it are the site's choice, in `ca`.
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
 
 def _load(load: Callable[[], None], fault: str) -> None:

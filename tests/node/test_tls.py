@@ -301,6 +301,46 @@ def test_a_list_that_vanished_holds_on(tmp_path: Path, authority_with_lists: Aut
             echo_once(node, lost)
 
 
+def certificate_shown(node: Node, sender: Credentials) -> bytes:
+    context = ssl.create_default_context(cafile=str(sender.ca))
+    context.load_cert_chain(sender.certificate, sender.key)
+    with (
+        socket.create_connection(("127.0.0.1", node.port), 20) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+    ):
+        return secured.getpeercert(binary_form=True) or b""
+
+
+def test_a_renewed_certificate_needs_no_restart(tmp_path: Path) -> None:
+    """Written one file after the other, as renewal programs do: between the two, the old pair holds."""
+    authority = Authority(tmp_path / "authority")
+    ours, sender, renewed = (authority.issue(name) for name in ("node", "sender", "renewed"))
+    old, new = (ssl.PEM_cert_to_DER_cert(one.certificate.read_text()) for one in (ours, renewed))
+    base = quick(tmp_path / "var")
+    with quick_node(replace(base, node=replace(base.node, tls=ours.settings))) as node:
+        assert certificate_shown(node, sender) == old
+        ours.key.write_bytes(renewed.key.read_bytes())
+        assert certificate_shown(node, sender) == old
+        ours.certificate.write_bytes(renewed.certificate.read_bytes())
+        assert certificate_shown(node, sender) == new
+
+
+def test_a_sender_that_is_taken_out_of_ca_is_turned_away_at_once(
+    tmp_path: Path, authority: Authority
+) -> None:
+    ours, kept, lost = (authority.issue(name) for name in ("node", "kept", "lost"))
+    let_in = tmp_path / "let in.pem"
+    let_in.write_bytes(kept.certificate.read_bytes() + lost.certificate.read_bytes())
+    base = quick(tmp_path / "var")
+    settings = replace(base.node, tls=replace(ours.settings, ca=let_in))
+    with quick_node(replace(base, node=settings)) as node:
+        echo_once(node, lost)
+        let_in.write_bytes(kept.certificate.read_bytes())
+        echo_once(node, kept)
+        with pytest.raises(AssertionError):
+            echo_once(node, lost)
+
+
 def test_what_is_no_certificate_is_a_fault_of_the_configuration(tmp_path: Path, ours: Credentials) -> None:
     (tmp_path / "empty.pem").write_text("")
     other = Authority(tmp_path).issue("other")
