@@ -1,13 +1,11 @@
 """Connections of strangers: taken one by one, bounded in time and size before a byte of them is believed.
 
-pynetdicom 3.0.4 makes the TLS handshake in its accept loop, reads a PDU of any claimed length into memory,
-and waits for the rest of it for ever. Here each connection has a thread of its own from its first byte, and
-whatever it sends has a limit.
+pynetdicom 3.0.4 makes the TLS handshake in its accept loop. Here each connection has a thread of its own from
+its first byte, and whatever it sends has a limit (`node.bounded`).
 """
 
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ssl import SSLContext
@@ -16,118 +14,28 @@ from typing import Any
 from pynetdicom.association import Association
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from node.bounded import BoundedSocket
 from node.config import ListenerSettings, Network
 from node.dimse import send_at_once
 from node.domain.identifiers import address_of
-from node.domain.quota import is_too_slow
-from node.incoming import StreamingDimse
+from node.incoming import Inflow, Serve
 from node.observe import Log, place
+from node.pdu_reader import read_straight
 from node.ports import Staging
-from node.reactor import WakefulSocket, wake_by_events
+from node.reactor import wake_by_events
 from node.tls import reason_of
 
 __all__ = ["Server"]
 
-_ASSOCIATE_BYTES = 1024 * 1024
-"""A request for 128 contexts with every transfer syntax there is has some 300 kB."""
-_SLACK_BYTES = 1024
-"""Some senders count their headers into the largest PDU, others do not."""
-_KILOBYTE = 1024
 _MEGABYTE = 1024 * 1024
-_PASSED_BY = 2
-"""An object over the limit is let pass and answered, see `Incoming`; one of twice the limit is abuse."""
 _BROKEN = "it broke the rules of the protocol"
 _INVALID_PDU = "Evt19"
 """PS3.8 9.2.1: an unrecognised or invalid PDU was received."""
 _SPARE_PLACES = 16
-_WAITING_REQUESTS = 2
-"""No asynchronous window is negotiated, so a sender waits for each answer; one that does not fills memory."""
-
-
-class _TooMuchError(ConnectionError):
-    """A sender went beyond a limit; its connection is cut, and the text says which."""
-
-
-class _BoundedSocket(WakefulSocket):
-    """pynetdicom's socket, with an end to every wait and every length."""
-
-    settings: ListenerSettings
-    log: Log
-    _connected_s = 0.0
-    _deadline_s = 0.0
-    _message_s = 0.0
-    _message_bytes = 0
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read so many bytes: the six of a header, or the rest of a PDU; fewer where the peer has gone.
-
-        Raises
-        ------
-        OSError
-            If a limit is passed; pynetdicom ends the association then.
-        """
-        try:
-            if nr_bytes == 6:
-                self._begin_pdu()
-            self._refuse_excess(nr_bytes)
-            return self._read(nr_bytes)
-        except (TimeoutError, _TooMuchError) as error:
-            reason = str(error) if isinstance(error, _TooMuchError) else "it stopped in the middle of a PDU"
-            self.log.warning("sender_cut_off", reason=reason, host=self.assoc.requestor.address)
-            raise
-
-    def _begin_pdu(self) -> None:
-        now = time.monotonic()
-        settings = self.settings
-        self._deadline_s = now + settings.idle_timeout_s
-        if self.assoc.requestor.primitive is None:
-            self._deadline_s = min(self._deadline_s, self._connected_s + settings.greeting_timeout_s)
-        if self.assoc.dimse.message is None:  # no object is half received
-            self._message_s = now
-            self._message_bytes = 0
-        if is_too_slow(
-            self._message_bytes,
-            now - self._message_s,
-            grace_s=settings.idle_timeout_s,
-            bytes_per_s=settings.slowest_kb_per_s * _KILOBYTE,
-        ):
-            raise _TooMuchError("its object comes slower than [node] slowest_kb_per_s")
-        if self.assoc.dimse.msg_queue.qsize() > _WAITING_REQUESTS:
-            raise _TooMuchError("it sends requests without waiting for answers")
-
-    def _refuse_excess(self, nr_bytes: int) -> None:
-        greeted = self.assoc.requestor.primitive is not None
-        most = self.settings.max_pdu_bytes + _SLACK_BYTES if greeted else _ASSOCIATE_BYTES
-        if nr_bytes > most:
-            raise _TooMuchError("its PDU is longer than was agreed")
-        self._message_bytes += nr_bytes
-        if self._message_bytes > self.settings.max_instance_mb * _MEGABYTE * _PASSED_BY:
-            raise _TooMuchError("its object is larger than [node] max_instance_mb")
-
-    def _read(self, nr_bytes: int) -> bytearray:
-        buffer = bytearray(nr_bytes)
-        view = memoryview(buffer)
-        got = 0
-        try:
-            while got < nr_bytes:
-                left = self._deadline_s - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError
-                self.socket.settimeout(left)
-                count = self.socket.recv_into(view[got:])
-                if count == 0:
-                    break
-                got += count
-        finally:
-            view.release()
-            # For what is sent next: a peer that reads no answer is no better than one that sends nothing.
-            self.socket.settimeout(self.settings.idle_timeout_s)
-        del buffer[got:]
-        return buffer
 
 
 class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom has no types
-    """Makes an association of a connection; see `_BoundedSocket`."""
+    """Makes an association of a connection; see `BoundedSocket`."""
 
     server: "Server"
 
@@ -135,18 +43,18 @@ class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom has no types
         association = super()._create_association()
         association.dul.socket = None
         association.dul.event_queue.get_nowait()  # "connected"; the new socket says so again
-        bounded = _BoundedSocket(association, client_socket=self.request)
-        bounded.settings = self.server.settings
-        bounded.log = self.server.log
-        bounded._connected_s = time.monotonic()  # noqa: SLF001 - our own class
+        limit_bytes = self.server.settings.max_instance_mb * _MEGABYTE
+        inflow = Inflow(association, self.server.stage, limit_bytes, self.server.serve)
+        bounded = BoundedSocket(association, self.request, inflow, self.server.settings, self.server.log)
         association.set_socket(bounded)
-        association.dimse = StreamingDimse(
-            association, self.server.stage, self.server.settings.max_instance_mb * _MEGABYTE
-        )
+        association.inflow = inflow
         wake_by_events(association, bounded)
+        read_straight(association, bounded, inflow)
         # Whatever a stranger's bytes break in these two threads ends his association, and is told.
-        machine = association.dul.state_machine
+        dul = association.dul
+        machine = dul.state_machine
         machine.do_action = _or_cut_off(association, machine.do_action, self.server.log)
+        dul._read_pdu_data = _or_cut_off(association, dul._read_pdu_data, self.server.log)  # noqa: SLF001
         association.run = _or_cut_off(association, association.run, self.server.log)
         association._serve_request = _refusing_the_incomplete(association._serve_request)  # noqa: SLF001
         self.server.introduce(self.request, association)
@@ -207,6 +115,7 @@ class Server(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom has
     settings: ListenerSettings
     log: Log
     stage: Callable[[bytes], Staging]
+    serve: Serve
     networks: tuple[Network, ...] = ()
     tls: SSLContext | None = None
     on_intruder: Callable[[str, str], None] = staticmethod(lambda _host, _reason: None)

@@ -2,96 +2,98 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from io import BytesIO
 from struct import Struct
+from typing import Protocol
 
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import DIMSEMessage
-from pynetdicom.dimse_primitives import C_STORE, DIMSEPrimitive
 from pynetdicom.dsutils import create_file_meta
 from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.service_class import StorageServiceClass
+from pynetdicom.sop_class import uid_to_service_class
 
-from node.domain.identifiers import UID_LENGTH
+from node.domain.header import Identity, UnreadableHeaderError, read_identity
+from node.domain.pdata import (
+    COMMAND,
+    LAST,
+    MalformedMessageError,
+    StoreRequest,
+    fragments,
+    padded_uid,
+    read_store_request,
+    store_answer,
+)
 from node.domain.records import Staged
 from node.errors import InstanceRejectedError
 from node.ports import Staging
 
-__all__ = ["Incoming", "StreamingDimse", "file_header", "store_answer"]
+__all__ = ["Incoming", "Inflow", "Serve", "file_header"]
 
 _OUT_OF_RESOURCES = 0xA700
-_C_STORE_REQUEST = 0x0001
 _GROUP_LENGTH, _INSTANCE_UID = (0x0002, 0x0000), (0x0002, 0x0003)
 _SHORT = Struct("<HH2sH")
 """Tag, VR and length of an element with a short length."""
-_COMMAND = Struct("<HHI")
-"""Tag and length of an element of a command set."""
-_LAST_FRAGMENT_OF_COMMAND = b"\x03"
 _MOST_IN_MEMORY = 1024 * 1024
+"""Commands and whatever is no object, such as a report of storage commitment."""
 
 
 class Incoming:
-    """One dataset as it arrives, in the place where pynetdicom has its temporary file.
+    """One object as it arrives.
 
-    pynetdicom hands in fragments in the thread of the network, where nobody could answer the sender. So
-    nothing is raised there: what goes wrong is kept, the rest of the dataset is let pass, and `finish` tells.
+    Fragments come in the middle of a message, where nobody could answer the sender. So nothing is raised
+    there: what goes wrong is kept, the rest of the dataset is let pass, and `finish` tells.
 
     Parameters
     ----------
-    stage : callable
-        Opens the file, at the first fragment; may raise `StorageFullError`.
+    open_file : callable
+        From the Part 10 header to a file that grows; may raise `StorageFullError`.
     limit_bytes : int
         Size of the largest dataset that is taken.
-    memory : callable
-        Where a dataset goes that is no object, such as a report of storage commitment; None for an object.
+    request : StoreRequest
+        What it is said to be.
+    transfer_syntax_uid : str
+        How it is encoded.
+
+    Attributes
+    ----------
+    identity : Identity or None
+        Who it says it is, where its first fragment tells.
     """
 
-    name = ""
-    """pynetdicom removes its temporary file by name; the one here is not for it to remove."""
-    head = b""
-    """The first fragment of an object."""
-
     def __init__(
-        self, stage: Callable[[], Staging], limit_bytes: int, memory: Callable[[], BytesIO | None]
+        self,
+        open_file: Callable[[bytes], Staging],
+        limit_bytes: int,
+        request: StoreRequest,
+        transfer_syntax_uid: str,
     ) -> None:
-        self._stage = stage
-        self._memory = memory
+        self.request = request
+        self.transfer_syntax_uid = transfer_syntax_uid
+        self.identity: Identity | None = None
+        self._open_file = open_file
         self._limit_bytes = limit_bytes
         self._size = 0
         self._staging: Staging | None = None
         self._fault: Exception | None = None
 
-    def write(self, fragment: bytes) -> None:
-        """Take the next fragment."""
+    def write(self, fragment: memoryview) -> None:
+        """Take the next fragment, whose memory is the caller's again afterwards."""
         self._size += len(fragment)
         if self._fault is not None:
             return
         try:
-            memory = self._memory()
-            if self._size > (self._limit_bytes if memory is None else _MOST_IN_MEMORY):
+            if self._size > self._limit_bytes:
                 raise InstanceRejectedError(_OUT_OF_RESOURCES, "larger than [node] max_instance_mb")  # noqa: TRY301 - kept like all others
-            if memory is not None:
-                memory.write(fragment)
-                return
             if self._staging is None:
                 self._staging = self._stage()
-                self.head = fragment
+                self.identity = _identity_in(fragment, self.transfer_syntax_uid)
             self._staging.write(fragment)
         except Exception as error:  # noqa: BLE001 - kept for `finish`, which raises it where it can be answered
             self._fault = error
             # At once: where the disk is full, half an object only keeps it full.
             self.close()
-
-    @property
-    def file(self) -> "Incoming":
-        """What pynetdicom flushes after each fragment."""
-        return self
-
-    def flush(self) -> None:
-        """Leave it to `finish`."""
 
     def finish(self) -> Staged:
         """Return the whole dataset on disk, now the caller's to commit or to discard.
@@ -116,108 +118,143 @@ class Incoming:
     def __del__(self) -> None:
         self.close()
 
+    def _stage(self) -> Staging:
+        said = self.request
+        return self._open_file(
+            file_header(said.sop_class_uid, said.sop_instance_uid, self.transfer_syntax_uid)
+        )
 
-class StreamingDimse(DIMSEServiceProvider):  # type: ignore[misc]  # pynetdicom has no types
-    """pynetdicom's message service, whose datasets go to disk as they come.
 
-    pynetdicom can do so too (`STORE_RECV_CHUNKED_DATASET`), but into the system's temporary folder, from
-    which no rename leads to ours, and a full disk there ends the association without an answer.
+def _identity_in(fragment: memoryview, transfer_syntax_uid: str) -> Identity | None:
+    try:
+        return read_identity(fragment, transfer_syntax_uid)
+    except UnreadableHeaderError:
+        return None
+
+
+class Serve(Protocol):
+    """Answers C-STORE requests."""
+
+    def __call__(self, association: Association, incoming: Incoming) -> int:
+        """Take an object that came whole over an association, and return the status of the answer."""
+        ...
+
+
+class Inflow:
+    """What comes over one association: C-STORE requests are served here, all others go to pynetdicom.
+
+    pynetdicom can write datasets to disk too (`STORE_RECV_CHUNKED_DATASET`), but into the system's temporary
+    folder, from which no rename leads to ours, and a full disk there ends the association without an answer.
 
     Parameters
     ----------
     association : Association
-        Whose messages.
+        An acceptor.
     open_file : callable
         From the Part 10 header to a file that grows.
     limit_bytes : int
         Size of the largest dataset that is taken.
+    serve : Serve
+        Answers the requests.
     """
 
     def __init__(
-        self, association: Association, open_file: Callable[[bytes], Staging], limit_bytes: int
+        self,
+        association: Association,
+        open_file: Callable[[bytes], Staging],
+        limit_bytes: int,
+        serve: Serve,
     ) -> None:
-        super().__init__(association)
-        self.message: DIMSEMessage | None = None
+        self._association = association
         self._open_file = open_file
         self._limit_bytes = limit_bytes
+        self._serve = serve
+        self._command = bytearray()
+        self._context = 0
+        self._incoming: Incoming | None = None
+        self._elsewhere_bytes = 0
+        self._syntaxes: dict[int, str] = {}
 
-    def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take what one PDU brought."""
-        if self.message is None:
-            message = DIMSEMessage()
-            message._data_set_file = Incoming(  # noqa: SLF001 - there it looks for a file
-                lambda: self._stage(message), self._limit_bytes, lambda: _memory_of(message)
-            )
-            self.message = message
-        super().receive_primitive(primitive)
+    @property
+    def is_midway(self) -> bool:
+        """Whether a message has begun that is not whole."""
+        return self._incoming is not None or bool(self._command) or self._is_elsewhere
 
-    def send_msg(self, primitive: DIMSEPrimitive, context_id: int) -> None:
-        """Send a message; the answer to a C-STORE request, which is the same but for three values, at once.
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Whether pynetdicom has the half of a message."""
+        return self._association.dimse.message is not None
 
-        pynetdicom makes a dataset of each answer and encodes that, twice for its length; it took a seventh of
-        the time that an image took.
+    def take(self, content: memoryview) -> None:
+        """Take the content of a P-DATA-TF PDU, whose memory is the caller's again afterwards.
+
+        Raises
+        ------
+        MalformedMessageError
+            If it is no part of a message that may come next.
         """
-        if not isinstance(primitive, C_STORE) or primitive.MessageIDBeingRespondedTo is None:
-            super().send_msg(primitive, context_id)
-            return
-        answer = P_DATA()
-        command = _LAST_FRAGMENT_OF_COMMAND + store_answer(
-            str(primitive.AffectedSOPClassUID),
-            str(primitive.AffectedSOPInstanceUID),
-            primitive.MessageIDBeingRespondedTo,
-            primitive.Status,
-        )
-        answer.presentation_data_value_list.append([context_id, command])
-        self.dul.send_pdu(answer)
+        for context, control, fragment in fragments(content):
+            if self._incoming is not None:
+                self._take_dataset(context, control, fragment)
+            elif self._is_elsewhere:
+                self._hand_over(context, control, fragment)
+            else:
+                self._take_command(context, control, fragment)
 
     def abandon(self) -> None:
         """Drop what an association that ended had sent the half of."""
-        if self.message is not None:
-            self.message._data_set_file.close()  # noqa: SLF001 - our own `Incoming`
+        if self._incoming is not None:
+            self._incoming.close()
 
-    def _stage(self, message: DIMSEMessage) -> Staging:
-        command = message.command_set
-        context = self.assoc._accepted_cx[message.context_id]  # noqa: SLF001 - as pynetdicom itself asks
-        return self._open_file(
-            file_header(
-                str(command.get("AffectedSOPClassUID", "")),
-                str(command.get("AffectedSOPInstanceUID", "")),
-                str(context.transfer_syntax[0]),
-            )
-        )
+    def _take_command(self, context: int, control: int, fragment: memoryview) -> None:
+        if not control & COMMAND:
+            raise MalformedMessageError("a dataset comes without its command")
+        self._command += fragment
+        if len(self._command) > _MOST_IN_MEMORY:
+            raise MalformedMessageError("a command is longer than any can be")
+        if not control & LAST:
+            return
+        command, self._command = self._command, bytearray()
+        request = read_store_request(command)
+        if request is None:
+            self._elsewhere_bytes = 0
+            self._hand_over(context, control, memoryview(command))
+            return
+        self._context = context
+        syntax = self._syntax_of(context)
+        self._incoming = Incoming(self._open_file, self._limit_bytes, request, syntax)
 
+    def _take_dataset(self, context: int, control: int, fragment: memoryview) -> None:
+        incoming = self._incoming
+        assert incoming is not None  # noqa: S101 - for the type checker; `take` has looked
+        if control & COMMAND or context != self._context:
+            raise MalformedMessageError("another message begins within one")
+        incoming.write(fragment)
+        if not control & LAST:
+            return
+        self._incoming = None
+        status = self._serve(self._association, incoming)
+        if self._association.is_established:  # it may have been aborted meanwhile
+            self._association.dul.socket.send(store_answer(context, incoming.request, status))
 
-def _memory_of(message: DIMSEMessage) -> BytesIO | None:
-    """Return where pynetdicom looks for the dataset of any message but a C-STORE request."""
-    memory: BytesIO = message.data_set
-    return None if message.command_set.get("CommandField") == _C_STORE_REQUEST else memory
+    def _hand_over(self, context: int, control: int, fragment: memoryview) -> None:
+        """Give pynetdicom a fragment of any other message."""
+        self._elsewhere_bytes += len(fragment)
+        if self._elsewhere_bytes > _MOST_IN_MEMORY:
+            raise MalformedMessageError("a message that is no object is as long as one")
+        primitive = P_DATA()
+        primitive.presentation_data_value_list = [[context, bytes([control]) + fragment]]
+        self._association.dimse.receive_primitive(primitive)
 
-
-def store_answer(sop_class_uid: str, sop_instance_uid: str, message_id: int, status: int) -> bytes:
-    """Return the command set of a C-STORE-RSP, in implicit VR little endian.
-
-    References
-    ----------
-    DICOM PS3.7 9.3.1.2, C-STORE-RSP; E.1, Command Dictionary.
-    """
-    elements = b"".join(
-        _COMMAND.pack(0x0000, element, len(value)) + value
-        for element, value in (
-            (0x0002, _padded(sop_class_uid)),
-            (0x0100, b"\x01\x80"),
-            (0x0120, message_id.to_bytes(2, "little")),
-            (0x0800, b"\x01\x01"),
-            (0x0900, status.to_bytes(2, "little")),
-            (0x1000, _padded(sop_instance_uid)),
-        )
-    )
-    return _COMMAND.pack(0x0000, 0x0000, 4) + len(elements).to_bytes(4, "little") + elements
-
-
-def _padded(uid: str) -> bytes:
-    """Encode a UID; what none can be is cut or replaced, since such an object is turned away in any case."""
-    value = uid.encode("ascii", errors="replace")[:UID_LENGTH]
-    return value + b"\0" * (len(value) % 2)
+    def _syntax_of(self, context: int) -> str:
+        """Return the transfer syntax of a context, if it was accepted and is one for objects."""
+        known = self._syntaxes.get(context)
+        if known is not None:
+            return known
+        accepted = self._association._accepted_cx.get(context)  # noqa: SLF001 - as pynetdicom itself asks
+        if accepted is None or uid_to_service_class(accepted.abstract_syntax) is not StorageServiceClass:
+            raise MalformedMessageError("an object comes in a context that is none for objects")
+        return self._syntaxes.setdefault(context, str(accepted.transfer_syntax[0]))
 
 
 def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str) -> bytes:
@@ -228,7 +265,7 @@ def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str)
     DICOM PS3.10 7.1, DICOM File Meta Information.
     """
     before, after = _around_instance_uid(sop_class_uid, transfer_syntax)
-    value = _padded(sop_instance_uid)
+    value = padded_uid(sop_instance_uid)
     element = _SHORT.pack(*_INSTANCE_UID, b"UI", len(value)) + value
     length = len(before) + len(element) + len(after)
     return _SHORT.pack(*_GROUP_LENGTH, b"UL", 4) + length.to_bytes(4, "little") + before + element + after

@@ -69,7 +69,7 @@ class StagedFile:
             self.discard()
             raise
 
-    def write(self, part: bytes) -> None:
+    def write(self, part: bytes | memoryview) -> None:
         """Add to the dataset.
 
         Raises
@@ -99,7 +99,7 @@ class StagedFile:
             self._file.close()
         self._path.unlink(missing_ok=True)
 
-    def _put(self, part: bytes) -> None:
+    def _put(self, part: bytes | memoryview) -> None:
         left = memoryview(part)
         with _full_disk_told():
             while left:

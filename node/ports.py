@@ -80,7 +80,7 @@ class Worker(Protocol):
 class Staging(Protocol):
     """A temporary file that grows as its object arrives."""
 
-    def write(self, part: bytes) -> None:
+    def write(self, part: bytes | memoryview) -> None:
         """Add to the dataset; `StorageFullError` when the disk is too full to promise it."""
         ...
 

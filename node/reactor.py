@@ -3,8 +3,8 @@
 Each association of pynetdicom has two threads, one for the network and one for the messages. Both sleep for a
 millisecond whenever they find nothing to do, so a C-STORE costs its sender some three of them, and idle
 associations keep the interpreter busy that the others need. Here the queues between the two ring a bell, and
-a C-STORE is served by the thread that received it: its sender waits for the answer in any case, and waking
-another thread twice for each image costs more than pynetdicom does.
+a C-STORE is served by the thread that read it (`node.pdu_reader`): its sender waits for the answer in any
+case, and waking another thread twice for each image costs more than serving it does.
 """
 
 import os
@@ -13,13 +13,9 @@ import select
 import ssl
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE, DIMSEPrimitive
-from pynetdicom.service_class import StorageServiceClass
-from pynetdicom.sop_class import uid_to_service_class
 from pynetdicom.transport import AssociationSocket
 
 __all__ = ["WakefulSocket", "wake_by_events"]
@@ -49,20 +45,11 @@ class _Inbox(_RingingQueue):
     ----------
     bell : Event
         The bell.
-    serve : callable
-        Takes (context, message) and serves it at once, or returns False for one that is for the association's
-        thread.
     """
 
-    def __init__(self, bell: threading.Event, serve: Callable[[int, DIMSEPrimitive], bool]) -> None:
+    def __init__(self, bell: threading.Event) -> None:
         super().__init__(bell.set)
         self._bell = bell
-        self._serve = serve
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ANN401, FBT001, FBT002 - as the queue has it
-        # Never before what still waits here.
-        if self.qsize() or not self._serve(*item):
-            super().put(item, block, timeout)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 - as the queue has it
         if not block:
@@ -120,7 +107,7 @@ def wake_by_events(association: Association, connection: WakefulSocket) -> None:
     bell = threading.Event()
     association.dul.to_provider_queue = _RingingQueue(lambda: _ring_from_elsewhere(association, connection))
     association.dul.to_user_queue = _RingingQueue(bell.set)
-    association.dimse.msg_queue = _Inbox(bell, partial(_store_at_once, association))
+    association.dimse.msg_queue = _Inbox(bell)
     association.dul._run_loop_delay = 0  # noqa: SLF001 - `ready` waits instead
 
 
@@ -128,22 +115,3 @@ def _ring_from_elsewhere(association: Association, connection: WakefulSocket) ->
     """Wake the thread of the network, unless it is the one that has something to send."""
     if threading.current_thread() is not association.dul:
         connection.ring()
-
-
-def _store_at_once(association: Association, context_id: int, message: DIMSEPrimitive) -> bool:
-    """Serve a sound C-STORE request in this thread, as `Association._serve_request` does; else return False.
-
-    All others are left to the association's own thread: what serves them may end the association, and would
-    wait for this thread in doing so.
-    """
-    context = association._accepted_cx.get(context_id)  # noqa: SLF001 - as pynetdicom itself asks
-    if (
-        not isinstance(message, C_STORE)
-        or not message.is_valid_request
-        or not association.is_established
-        or context is None
-        or uid_to_service_class(message.AffectedSOPClassUID) is not StorageServiceClass
-    ):
-        return False
-    StorageServiceClass(association).SCP(message, context)
-    return True

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from node.audit import Receipts
@@ -15,9 +16,11 @@ from node.domain.audit import Party, StudyMoved, intruder
 from node.domain.delivery import CommitmentReport
 from node.domain.header import HEADER_BYTES, Identity, UnreadableHeaderError, read_identity
 from node.domain.identifiers import clean_ae_title, is_uid
+from node.domain.pdata import StoreRequest
 from node.domain.records import Arrival, Instance, Intake, QuarantineEntry, Staged
 from node.errors import InstanceRejectedError, StorageFullError
 from node.gate import Gate, Rejection
+from node.incoming import Incoming
 from node.instance_store import read_head
 from node.ledger import CONFLICT, Ledger
 from node.observe import Log
@@ -141,7 +144,6 @@ class Listener:
             contexts=storage_contexts(),
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._admit),
-                (evt.EVT_C_STORE, self._answer_store),
                 (evt.EVT_C_ECHO, lambda _event: SUCCESS),
                 (evt.EVT_RELEASED, lambda event: self._end(event.assoc, orderly=True)),
                 (evt.EVT_N_EVENT_REPORT, self._take_report),
@@ -151,7 +153,7 @@ class Listener:
             server_class=Server,
         )
         self._server.settings, self._server.log, self._server.tls = self._settings, self._log, self._tls
-        self._server.stage = self._instance_store.stage
+        self._server.stage, self._server.serve = self._instance_store.stage, self._answer_store
         self._server.on_intruder = self._report_intruder
         self._server.networks = tuple(source.network for source in self._sources)
         self._ae._servers.append(self._server)  # noqa: SLF001 - as start_server does; shutdown looks for it there
@@ -195,7 +197,7 @@ class Listener:
 
     def _abandon(self, event: evt.Event) -> None:
         """Drop what an association had sent the half of when it ended, and audit what it brought whole."""
-        event.assoc.dimse.abandon()
+        event.assoc.inflow.abandon()
         self._receipts.end(event.assoc, orderly=False)
 
     def _end(self, association: threading.Thread, *, orderly: bool) -> None:
@@ -206,17 +208,17 @@ class Listener:
         self._tally.note_stranger()
         self._audit.record(intruder(self._settings.ae_title, host, reason, self._clock.now()))
 
-    def _answer_store(self, event: evt.Event) -> int:
-        status = self._store_one(event)
+    def _answer_store(self, association: Association, incoming: Incoming) -> int:
+        status = self._store_one(association, incoming)
         self._tally.note_answer(status)
         return status
 
-    def _store_one(self, event: evt.Event) -> int:
-        """Answer one C-STORE request."""
-        host = event.assoc.requestor.address
-        calling_ae = clean_ae_title(event.assoc.requestor.ae_title)
+    def _store_one(self, association: Association, incoming: Incoming) -> int:
+        """Take one object that came whole, and return the status that its sender is to get."""
+        host = association.requestor.address
+        calling_ae = clean_ae_title(association.requestor.ae_title)
         try:
-            self._keep(event, calling_ae, host)
+            self._keep(association, incoming, calling_ae, host)
         except InstanceRejectedError as error:
             self._log.warning("instance_rejected", reason=error.reason, ae_title=calling_ae, host=host)
             return error.status
@@ -228,28 +230,25 @@ class Listener:
             return OUT_OF_RESOURCES
         return SUCCESS
 
-    def _keep(self, event: evt.Event, calling_ae: str, host: str) -> None:
-        incoming = event.request._dataset_file  # noqa: SLF001 - where `StreamingDimse` puts it
+    def _keep(self, association: Association, incoming: Incoming, calling_ae: str, host: str) -> None:
         staged = incoming.finish()
-        if spent := self._gate.charge(event.assoc, staged.size):
+        if spent := self._gate.charge(association, staged.size):
             self._instance_store.discard(staged)
             raise InstanceRejectedError(OUT_OF_RESOURCES, spent)
-        transfer_syntax = str(event.context.transfer_syntax)
         try:
-            identity = _identify(staged, incoming.head, transfer_syntax)
-            _hold_against(identity, event)
+            identity = incoming.identity or _identify(staged, incoming.transfer_syntax_uid)
+            _hold_against(identity, incoming.request)
         except InstanceRejectedError as error:
-            requested = str(event.request.AffectedSOPInstanceUID)
-            self._put_aside(staged, requested, error.reason, calling_ae, host)
+            self._put_aside(staged, incoming.request.sop_instance_uid, error.reason, calling_ae, host)
             raise
-        instance = Instance.staged(staged, identity, transfer_syntax)
-        name = self.traffic.note(event.assoc, instance.study_uid, instance.series_uid)
+        instance = Instance.staged(staged, identity, incoming.transfer_syntax_uid)
+        name = self.traffic.note(association, instance.study_uid, instance.series_uid)
         matters = instance.sop_class_uid in IMAGE_CLASSES
         arrival = Arrival(instance, calling_ae, host, matters, name)
         if self._ledger.enter(staged, arrival) is Intake.CONFLICT:
             raise InstanceRejectedError(CONFLICTING, CONFLICT)
         moved = StudyMoved(instance.study_uid, identity.patient_id, {instance.sop_class_uid: 1})
-        self._receipts.note(event.assoc, Party(calling_ae, host, is_requestor=True), moved)
+        self._receipts.note(association, Party(calling_ae, host, is_requestor=True), moved)
 
     def _take_report(self, event: evt.Event) -> tuple[int, None]:
         """Answer an N-EVENT-REPORT; the only ones there are report on storage commitment."""
@@ -274,20 +273,16 @@ def _who(event: evt.Event) -> dict[str, str]:
     return {"ae_title": clean_ae_title(title), "host": event.assoc.requestor.address}
 
 
-def _identify(staged: Staged, head: bytes, transfer_syntax: str) -> Identity:
-    """Read who the object says it is, from its first bytes, or from more of them where those do not do."""
+def _identify(staged: Staged, transfer_syntax_uid: str) -> Identity:
+    """Read who an object says it is from more of it than its first fragment."""
     try:
-        return read_identity(head, transfer_syntax)
-    except UnreadableHeaderError:
-        pass
-    try:
-        return read_identity(read_head(staged.path, HEADER_BYTES), transfer_syntax)
+        return read_identity(read_head(staged.path, HEADER_BYTES), transfer_syntax_uid)
     except UnreadableHeaderError as error:
         raise InstanceRejectedError(CANNOT_UNDERSTAND, str(error)) from error
 
 
-def _hold_against(identity: Identity, event: evt.Event) -> None:
+def _hold_against(identity: Identity, request: StoreRequest) -> None:
     """Refuse an object that is not the one its request names."""
-    said = (str(event.request.AffectedSOPClassUID), str(event.request.AffectedSOPInstanceUID))
+    said = (request.sop_class_uid, request.sop_instance_uid)
     if said != (identity.sop_class_uid, identity.sop_instance_uid):
         raise InstanceRejectedError(DOES_NOT_MATCH, "the request names another object than the dataset")
