@@ -1,7 +1,7 @@
 """Connections of strangers: taken one by one, bounded in time and size before a byte of them is believed.
 
 pynetdicom 3.0.4 makes the TLS handshake in its accept loop. Here each connection has a thread of its own from
-its first byte, and whatever it sends has a limit (`node.bounded`).
+its first byte, and whatever it sends has a limit (`node.bounds`).
 """
 
 import socket
@@ -14,15 +14,15 @@ from typing import Any
 from pynetdicom.association import Association
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from node.bounded import BoundedSocket
 from node.config import ListenerSettings, Network
 from node.dimse import send_at_once
 from node.domain.identifiers import address_of
 from node.incoming import Inflow, Serve
+from node.line import Line
 from node.observe import Log, place
-from node.pdu_reader import read_straight
 from node.ports import Staging
 from node.reactor import wake_by_events
+from node.reader import Reader
 from node.tls import reason_of
 
 __all__ = ["Server"]
@@ -35,7 +35,7 @@ _SPARE_PLACES = 16
 
 
 class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom has no types
-    """Makes an association of a connection; see `BoundedSocket`."""
+    """Makes an association of a connection; see `Line`."""
 
     server: "Server"
 
@@ -45,16 +45,18 @@ class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom has no types
         association.dul.event_queue.get_nowait()  # "connected"; the new socket says so again
         limit_bytes = self.server.settings.max_instance_mb * _MEGABYTE
         inflow = Inflow(association, self.server.stage, limit_bytes, self.server.serve)
-        bounded = BoundedSocket(association, self.request, inflow, self.server.settings, self.server.log)
-        association.set_socket(bounded)
+        line = Line(
+            association, self.request, inflow, self.server.reader,
+            settings=self.server.settings, log=self.server.log,
+        )  # fmt: skip
+        association.set_socket(line)
         association.inflow = inflow
-        wake_by_events(association, bounded)
-        read_straight(association, bounded, inflow)
-        # Whatever a stranger's bytes break in these two threads ends his association, and is told.
-        dul = association.dul
-        machine = dul.state_machine
+        wake_by_events(association, line)
+        # Whatever a stranger's bytes break in these threads ends his association, and is told.
+        machine = association.dul.state_machine
         machine.do_action = _or_cut_off(association, machine.do_action, self.server.log)
-        dul._read_pdu_data = _or_cut_off(association, dul._read_pdu_data, self.server.log)  # noqa: SLF001
+        line.pump = _or_cut_off(association, line.pump, self.server.log)  # type: ignore[method-assign]
+        line.answer = _or_cut_off(association, line.answer, self.server.log)  # type: ignore[method-assign]
         association.run = _or_cut_off(association, association.run, self.server.log)
         association._serve_request = _refusing_the_incomplete(association._serve_request)  # noqa: SLF001
         self.server.introduce(self.request, association)
@@ -116,6 +118,7 @@ class Server(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom has
     log: Log
     stage: Callable[[bytes], Staging]
     serve: Serve
+    reader: Reader
     networks: tuple[Network, ...] = ()
     tls: SSLContext | None = None
     on_intruder: Callable[[str, str], None] = staticmethod(lambda _host, _reason: None)

@@ -133,10 +133,13 @@ def _identity_in(fragment: memoryview, transfer_syntax_uid: str) -> Identity | N
 
 
 class Serve(Protocol):
-    """Answers C-STORE requests."""
+    """Serves C-STORE requests."""
 
-    def __call__(self, association: Association, incoming: Incoming) -> int:
-        """Take an object that came whole over an association, and return the status of the answer."""
+    def __call__(self, association: Association, incoming: Incoming, answer: Callable[[int], None]) -> None:
+        """Take an object that came whole over an association, and answer with a status now or later.
+
+        The answer may be given by any thread; until then nothing more is read of the association.
+        """
         ...
 
 
@@ -155,7 +158,12 @@ class Inflow:
     limit_bytes : int
         Size of the largest dataset that is taken.
     serve : Serve
-        Answers the requests.
+        Serves the requests.
+
+    Attributes
+    ----------
+    is_serving : bool
+        Whether a request waits for its answer; whoever sends that says so.
     """
 
     def __init__(
@@ -169,6 +177,7 @@ class Inflow:
         self._open_file = open_file
         self._limit_bytes = limit_bytes
         self._serve = serve
+        self.is_serving = False
         self._command = bytearray()
         self._context = 0
         self._incoming: Incoming | None = None
@@ -227,15 +236,21 @@ class Inflow:
     def _take_dataset(self, context: int, control: int, fragment: memoryview) -> None:
         incoming = self._incoming
         assert incoming is not None  # noqa: S101 - for the type checker; `take` has looked
+        if self.is_serving:
+            raise MalformedMessageError("an object comes before the one before it is answered")
         if control & COMMAND or context != self._context:
             raise MalformedMessageError("another message begins within one")
         incoming.write(fragment)
         if not control & LAST:
             return
         self._incoming = None
-        status = self._serve(self._association, incoming)
-        if self._association.is_established:  # it may have been aborted meanwhile
-            self._association.dul.socket.send(store_answer(context, incoming.request, status))
+        self.is_serving = True
+        line = self._association.dul.socket
+        self._serve(
+            self._association,
+            incoming,
+            lambda status: line.answer(store_answer(context, incoming.request, status)),
+        )
 
     def _hand_over(self, context: int, control: int, fragment: memoryview) -> None:
         """Give pynetdicom a fragment of any other message."""

@@ -1,9 +1,10 @@
 """The ledger at the door: many associations hand in instances, and share one sync and one transaction."""
 
+import queue
 import threading
-from collections import deque
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from node.domain.assembly import Patience
@@ -21,16 +22,19 @@ CONFLICT = "an instance with this UID and other bytes is already stored"
 class _Entry:
     staged: Staged
     arrival: Arrival
-    outcome: Intake | Exception | None = None
+    settle: Callable[[Intake | Exception], None]
+
+
+def _stopping() -> TransientError:
+    return TransientError("the node is stopping")
 
 
 class Ledger:
     """Makes instances durable in groups.
 
-    An instance costs a sync of its file, of its folder and of the database. Whoever finds the ledger free
-    makes its own instance durable, and with it all that others have handed in; who comes meanwhile waits, and
-    the next group gathers. So several associations share the waits, one alone hands nothing from thread to
-    thread, and none is told "stored" too early.
+    An instance costs a sync of its file, of its folder and of the database. While one group is made durable,
+    in a thread of its own, the next gathers. So several associations share the waits, reading goes on
+    meanwhile, and no sender is told "stored" too early.
 
     Parameters
     ----------
@@ -48,46 +52,77 @@ class Ledger:
         self._clock = clock
         self._patience = patience
         self._in_doubt: list[str] = []
-        self._waiting: deque[_Entry] = deque()
-        self._turn = threading.Lock()
+        self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
         self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Finish what is being made durable, and take nothing more."""
-        with self._turn:
+        with self._lock:
             self._stopped = True
+            self._waiting.put(None)
+        self._thread.join()
+
+    def hand_in(self, staged: Staged, arrival: Arrival, settle: Callable[[Intake | Exception], None]) -> None:
+        """Have an instance made durable; its outcome is told once, in another thread.
+
+        Parameters
+        ----------
+        staged : Staged
+            Its file, the ledger's from now on.
+        arrival : Arrival
+            What it is.
+        settle : callable
+            Gets what became of it, once it is on disk and in the store, or known not to be; or what disk or
+            database raised, and then nothing was promised.
+        """
+        with self._lock:
+            if not self._stopped:
+                self._waiting.put(_Entry(staged, arrival, settle))
+                return
+        self._instance_store.discard(staged)
+        settle(_stopping())
 
     def enter(self, staged: Staged, arrival: Arrival) -> Intake:
-        """Make one instance durable; on return it is on disk and in the store, or known not to be.
+        """Make an instance durable, and wait for it.
 
         Whatever disk or database raise is raised here, and then nothing was promised.
         """
-        entry = _Entry(staged, arrival)
-        self._waiting.append(entry)
-        with self._turn:
-            # Unless whoever had the turn before has settled this one with its own.
-            while entry.outcome is None:
-                self._settle(self._gather())
-        if isinstance(entry.outcome, Exception):
-            raise entry.outcome
-        return entry.outcome
+        future: Future[Intake | Exception] = Future()
+        self.hand_in(staged, arrival, future.set_result)
+        outcome = future.result()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    def _gather(self) -> list[_Entry]:
-        """Take those that have waited longest."""
-        return [self._waiting.popleft() for _ in range(min(len(self._waiting), _GROUP))]
+    def _run(self) -> None:
+        while (group := self._gather()) is not None:
+            for entry, outcome in zip(group, self._settle(group), strict=True):
+                entry.settle(outcome)
 
-    def _settle(self, group: Sequence[_Entry]) -> None:
+    def _gather(self) -> list[_Entry] | None:
+        """Take those that have waited longest, at least one; None at the end."""
+        group: list[_Entry] = []
+        with suppress(queue.Empty):
+            while len(group) < _GROUP:
+                entry = self._waiting.get(block=not group)
+                if entry is None:
+                    self._waiting.put(None)  # once more, for the end
+                    return group or None
+                group.append(entry)
+        return group
+
+    def _settle(self, group: Sequence[_Entry]) -> Sequence[Intake | Exception]:
         try:
             if self._stopped:
-                raise TransientError("the node is stopping")  # noqa: TRY301 - handled as any other fault
-            outcomes = self._commit(group)
-        except Exception as error:  # noqa: BLE001 - handed to the threads that wait for it, not swallowed
+                raise _stopping()  # noqa: TRY301 - handled as any other fault
+            return self._commit(group)
+        except Exception as error:  # noqa: BLE001 - handed to those who wait for it, not swallowed
             for entry in group:
                 self._instance_store.discard(entry.staged)
-                entry.outcome = error
-        else:
-            for entry, outcome in zip(group, outcomes, strict=True):
-                entry.outcome = outcome
+            return [error] * len(group)
 
     def _commit(self, group: Sequence[_Entry]) -> tuple[Intake, ...]:
         if self._in_doubt:

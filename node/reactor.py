@@ -3,13 +3,13 @@
 Each association of pynetdicom has two threads, one for the network and one for the messages. Both sleep for a
 millisecond whenever they find nothing to do, so a C-STORE costs its sender some three of them, and idle
 associations keep the interpreter busy that the others need. Here the queues between the two ring a bell, and
-a C-STORE is served by the thread that read it (`node.pdu_reader`): its sender waits for the answer in any
-case, and waking another thread twice for each image costs more than serving it does.
+C-STORE requests are read by one thread for all (`node.reader`).
 """
 
 import os
 import queue
 import select
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -80,15 +80,20 @@ class WakefulSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has 
             return False
         if isinstance(connection, ssl.SSLSocket) and connection.pending():
             return True
-        poll = select.poll()
         try:
-            poll.register(connection, select.POLLIN)
-            poll.register(self._bell, select.POLLIN)
-            happened = {descriptor for descriptor, _ in poll.poll(_TICK_S * 1000)}
+            return self.wait(connection)
         except (OSError, ValueError):
             # Closed by the other thread: "transport connection closed" in the table of states.
             self.event_queue.put("Evt17")
             return False
+
+    def wait(self, connection: socket.socket | None = None) -> bool:
+        """Wait for the bell, or for data of a connection, a while at most; return whether there is data."""
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        if connection is not None:
+            poll.register(connection, select.POLLIN)
+        happened = {descriptor for descriptor, _ in poll.poll(_TICK_S * 1000)}
         if self._bell in happened:
             os.eventfd_read(self._bell)
         return bool(happened - {self._bell})

@@ -25,6 +25,7 @@ from node.instance_store import read_head
 from node.ledger import CONFLICT, Ledger
 from node.observe import Log
 from node.ports import Audit, Clock, InstanceStore, Store
+from node.reader import Reader
 from node.tally import Tally
 from node.tls import server_context
 from node.traffic import OpenTransfers
@@ -100,6 +101,7 @@ class Listener:
         self._gate = Gate(settings, self._sources)
         self._tls = server_context(settings.tls)
         self._server: Server | None = None
+        self._reader = Reader()
         self._thread: threading.Thread | None = None
         self._ae = self._make_ae()
         self.traffic = OpenTransfers(store, clock)
@@ -152,11 +154,13 @@ class Listener:
             ],
             server_class=Server,
         )
+        self._server.reader = self._reader
         self._server.settings, self._server.log, self._server.tls = self._settings, self._log, self._tls
-        self._server.stage, self._server.serve = self._instance_store.stage, self._answer_store
+        self._server.stage, self._server.serve = self._instance_store.stage, self._store_one
         self._server.on_intruder = self._report_intruder
         self._server.networks = tuple(source.network for source in self._sources)
         self._ae._servers.append(self._server)  # noqa: SLF001 - as start_server does; shutdown looks for it there
+        self._reader.start()
         self._thread = threading.Thread(target=self._server.serve_forever, name="listener", daemon=True)
         self._thread.start()
 
@@ -166,6 +170,7 @@ class Listener:
             return
         self._ae.shutdown()
         self._thread.join()
+        self._reader.stop()
 
     def _admit(self, event: evt.Event) -> None:
         """Reject whom the gate does not let in; nobody is in before it has said so."""
@@ -208,29 +213,45 @@ class Listener:
         self._tally.note_stranger()
         self._audit.record(intruder(self._settings.ae_title, host, reason, self._clock.now()))
 
-    def _answer_store(self, association: Association, incoming: Incoming) -> int:
-        status = self._store_one(association, incoming)
-        self._tally.note_answer(status)
-        return status
+    def _store_one(self, association: Association, incoming: Incoming, answer: Callable[[int], None]) -> None:
+        """Take one object that came whole, and answer once it is durable, or cannot be."""
+        sender = Party(
+            clean_ae_title(association.requestor.ae_title), association.requestor.address, is_requestor=True
+        )
 
-    def _store_one(self, association: Association, incoming: Incoming) -> int:
-        """Take one object that came whole, and return the status that its sender is to get."""
-        host = association.requestor.address
-        calling_ae = clean_ae_title(association.requestor.ae_title)
+        def settle(outcome: Intake | Exception) -> None:
+            status = self._status_of(outcome, sender)
+            self._tally.note_answer(status)
+            answer(status)
+
         try:
-            self._keep(association, incoming, calling_ae, host)
-        except InstanceRejectedError as error:
-            self._log.warning("instance_rejected", reason=error.reason, ae_title=calling_ae, host=host)
-            return error.status
-        except StorageFullError as error:
-            self._log.error("storage_full", reason=str(error), ae_title=calling_ae)
-            return OUT_OF_RESOURCES
+            self._keep(association, incoming, sender, settle)
         except Exception as error:  # noqa: BLE001 - whatever broke, nothing was promised, and the sender may retry
-            self._log.error("instance_not_stored", error=type(error).__name__, ae_title=calling_ae)
+            settle(error)
+
+    def _status_of(self, outcome: Intake | Exception, sender: Party) -> int:
+        """Return the status that the sender of an object is to get."""
+        if outcome is Intake.CONFLICT:
+            outcome = InstanceRejectedError(CONFLICTING, CONFLICT)
+        if isinstance(outcome, InstanceRejectedError):
+            who = {"ae_title": sender.ae_title, "host": sender.host}
+            self._log.warning("instance_rejected", reason=outcome.reason, **who)
+            return outcome.status
+        if isinstance(outcome, StorageFullError):
+            self._log.error("storage_full", reason=str(outcome), ae_title=sender.ae_title)
+            return OUT_OF_RESOURCES
+        if isinstance(outcome, Exception):
+            self._log.error("instance_not_stored", error=type(outcome).__name__, ae_title=sender.ae_title)
             return OUT_OF_RESOURCES
         return SUCCESS
 
-    def _keep(self, association: Association, incoming: Incoming, calling_ae: str, host: str) -> None:
+    def _keep(
+        self,
+        association: Association,
+        incoming: Incoming,
+        sender: Party,
+        settle: Callable[[Intake | Exception], None],
+    ) -> None:
         staged = incoming.finish()
         if spent := self._gate.charge(association, staged.size):
             self._instance_store.discard(staged)
@@ -239,16 +260,20 @@ class Listener:
             identity = incoming.identity or _identify(staged, incoming.transfer_syntax_uid)
             _hold_against(identity, incoming.request)
         except InstanceRejectedError as error:
-            self._put_aside(staged, incoming.request.sop_instance_uid, error.reason, calling_ae, host)
+            self._put_aside(staged, incoming.request.sop_instance_uid, error.reason, sender)
             raise
         instance = Instance.staged(staged, identity, incoming.transfer_syntax_uid)
         name = self.traffic.note(association, instance.study_uid, instance.series_uid)
         matters = instance.sop_class_uid in IMAGE_CLASSES
-        arrival = Arrival(instance, calling_ae, host, matters, name)
-        if self._ledger.enter(staged, arrival) is Intake.CONFLICT:
-            raise InstanceRejectedError(CONFLICTING, CONFLICT)
+        arrival = Arrival(instance, sender.ae_title, sender.host, matters, name)
         moved = StudyMoved(instance.study_uid, identity.patient_id, {instance.sop_class_uid: 1})
-        self._receipts.note(association, Party(calling_ae, host, is_requestor=True), moved)
+
+        def note(outcome: Intake | Exception) -> None:
+            if outcome is Intake.STORED or outcome is Intake.DUPLICATE:
+                self._receipts.note(association, sender, moved)
+            settle(outcome)
+
+        self._ledger.hand_in(staged, arrival, note)
 
     def _take_report(self, event: evt.Event) -> tuple[int, None]:
         """Answer an N-EVENT-REPORT; the only ones there are report on storage commitment."""
@@ -259,11 +284,11 @@ class Listener:
             return PROCESSING_FAILURE, None
         return SUCCESS, None
 
-    def _put_aside(self, staged: Staged, requested: str, reason: str, calling_ae: str, host: str) -> None:
+    def _put_aside(self, staged: Staged, requested: str, reason: str, sender: Party) -> None:
         name = self._instance_store.quarantine(staged)
         sop_uid = requested if is_uid(requested) else ""
         self._store.record_quarantine(
-            QuarantineEntry(name, sop_uid, reason, calling_ae, host, self._clock.now())
+            QuarantineEntry(name, sop_uid, reason, sender.ae_title, sender.host, self._clock.now())
         )
 
 

@@ -29,7 +29,7 @@ from node.config import AssemblySettings, ReportSettings
 from node.domain.records import Study
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.instance_store import StagedFile
-from node.receive import Listener
+from node.line import Line
 from node.store import SqlStore
 from tests.node import analyses
 from tests.node.nodes import Pacs, quick, quick_node
@@ -99,7 +99,7 @@ class Fuse:
         self._around(StagedFile, "finish", after="file staged")
         self._around(Path, "replace", after="file renamed")
         self._around(os, "fsync", before="before a sync", after="after a sync")
-        self._around(Listener, "_store_one", after="answering")
+        self._around(Line, "answer", before="answering")
         self._around(analyses, "by_study", after="analysed")
         self._around(node.refusal_report, "explain_refusal", after="explained")
         for name in _TRANSACTIONS:

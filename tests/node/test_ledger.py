@@ -83,7 +83,7 @@ def test_those_that_wait_together_share_one_transaction(door: Door) -> None:
     ]
     for thread in threads:
         thread.start()
-    while len(door.ledger._waiting) < 8:  # one is being written, slowly; the others have gathered
+    while door.ledger._waiting.qsize() < 8:  # one is being written, slowly; the others have gathered
         threading.Event().wait(0.01)
     door.rows.slow.set()
     for thread in threads:

@@ -1,0 +1,282 @@
+"""The connection of an association: read by pynetdicom at its beginning and end, by `Reader` in between."""
+
+import socket
+import ssl
+import threading
+from struct import Struct
+
+from pynetdicom.association import Association
+
+from node.bounds import Bounds, TooMuchError
+from node.config import ListenerSettings
+from node.domain.pdata import P_DATA_TF, MalformedMessageError
+from node.incoming import Inflow
+from node.observe import Log
+from node.reactor import WakefulSocket
+from node.reader import Reader
+
+__all__ = ["Line"]
+
+_HEADER = Struct(">BxL")
+"""Type and length of a PDU."""
+_READY = "Sta6"
+_CLOSED, _INVALID = "Evt17", "Evt19"
+"""PS3.8 table 9-10: association established and ready for data transfer; transport connection closed;
+unrecognised or invalid PDU received."""
+_IN_A_ROW = 8
+"""PDUs of one sender after which the others have their turn."""
+
+
+class Line(WakefulSocket):
+    """pynetdicom's socket for an acceptor, which is lent to a `Reader` while images may come.
+
+    What to do with a PDU depends on the state of the association, which belongs to the thread of
+    pynetdicom's upper layer. In the state for data transfer (PS3.8 table 9-10, Sta6) a P-DATA-TF PDU changes
+    nothing of it, so these are read elsewhere; at the first other PDU the socket goes back, with its header.
+
+    Parameters
+    ----------
+    association : Association
+        An acceptor that has not started.
+    connection : socket
+        As it was accepted.
+    inflow : Inflow
+        Takes what P-DATA-TF PDUs hold.
+    reader : Reader
+        Reads them.
+    settings : ListenerSettings
+        Limits of what is waited for and believed.
+    log : Log
+        Gets a line when one is passed.
+    """
+
+    def __init__(
+        self,
+        association: Association,
+        connection: socket.socket,
+        inflow: Inflow,
+        reader: Reader,
+        *,
+        settings: ListenerSettings,
+        log: Log,
+    ) -> None:
+        super().__init__(association, client_socket=connection)
+        self._inflow = inflow
+        self._reader = reader
+        self._idle_timeout_s = settings.idle_timeout_s
+        self._bounds = Bounds(settings)
+        self._log = log
+        # Guards all that follows, and the socket, which TLS does not let two threads use at once.
+        self._lock = threading.RLock()
+        self._descriptor = connection.fileno()
+        self._is_lent = False
+        self._is_over = False
+        self._is_paused = False
+        self._header = bytearray(_HEADER.size)
+        self._returned = b""
+        self._buffer = bytearray()
+        self._part = memoryview(self._header)
+        self._got = 0
+
+    # For the thread of pynetdicom's upper layer
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something for pynetdicom to read, as soon as there is, or after a while."""
+        if self._state == _READY:
+            self._lend()
+        else:
+            self._take_back()
+        if self._is_lent:
+            self.wait()
+            self._hold_to_deadline()
+            return False
+        if self._is_in_a_pdu:
+            return False  # its rest is of no use to anybody; a state that waits for the end closes now
+        return bool(self._returned) or super().ready
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read so many bytes: the six of a header, or the rest of a PDU; fewer where the peer has gone.
+
+        Raises
+        ------
+        OSError
+            If a limit is passed; pynetdicom ends the association then.
+        """
+        if self._returned:
+            header, self._returned = bytearray(self._returned), b""
+            return header
+        try:
+            if nr_bytes == _HEADER.size:
+                self._begin_pdu()
+            else:
+                self._bounds.expect(nr_bytes, greeted=self._is_greeted)
+            return self._read(nr_bytes)
+        except (TimeoutError, TooMuchError) as error:
+            self._tell(error)
+            raise
+
+    def send(self, bytestream: bytes) -> None:
+        """Send a PDU."""
+        with self._lock:
+            super().send(bytestream)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._take_back()
+        super().close()
+
+    def _read(self, nr_bytes: int) -> bytearray:
+        buffer = bytearray(nr_bytes)
+        got = 0
+        try:
+            while got < nr_bytes:
+                self.socket.settimeout(self._bounds.time_left())
+                count = self.socket.recv_into(memoryview(buffer)[got:])
+                if count == 0:
+                    break
+                got += count
+        finally:
+            # For what is sent next: a peer that reads no answer is no better than one that sends nothing.
+            self.socket.settimeout(self._idle_timeout_s)
+        return buffer[:got]
+
+    def _lend(self) -> None:
+        with self._lock:
+            if self._is_lent or self._is_over or self._returned or self.socket is None:
+                return
+            self._is_lent = True
+            self.socket.setblocking(False)
+            self._reader.watch(self._descriptor, self)
+
+    def _take_back(self) -> None:
+        with self._lock:
+            if not self._is_lent:
+                return
+            self._is_lent = self._is_paused = False
+            self._reader.forget(self._descriptor)
+            if self.socket is not None:
+                self.socket.settimeout(self._idle_timeout_s)
+
+    def _hold_to_deadline(self) -> None:
+        """End a wait in the middle of a PDU that has lasted too long."""
+        if self._is_lent and self._is_in_a_pdu:
+            try:
+                self._bounds.time_left()
+            except TimeoutError as error:
+                self._tell(error)
+                self._end(_CLOSED)
+
+    # For the thread of the reader
+
+    def pump(self) -> None:
+        """Read what has come, without waiting, as far as it is images."""
+        try:
+            with self._lock:
+                self._pump()
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass  # all has been read
+        except MalformedMessageError:
+            self._end(_INVALID)
+        except OSError as error:
+            if isinstance(error, TooMuchError):
+                self._tell(error)
+            self._end(_CLOSED)
+
+    def _pump(self) -> None:
+        for _ in range(_IN_A_ROW):
+            if self._inflow.is_serving:
+                # The peer sends on without waiting for its answer; it waits in the network then.
+                self._is_paused = True
+                self._reader.pause(self._descriptor)
+            if not self._is_lent or self._is_paused:
+                return
+            self._fill()
+            if self._part.obj is self._header:
+                self._take_header()
+            else:
+                self._take_content()
+            if self._inflow.is_serving:
+                return
+
+    def _fill(self) -> None:
+        """Read what is missing of a header or of a content."""
+        while self._got < len(self._part):
+            count = self.socket.recv_into(self._part[self._got :])
+            if count == 0:
+                raise ConnectionError("the peer has gone")
+            if not self._got and self._part.obj is self._header:
+                self._begin_pdu()
+            self._got += count
+
+    def _take_header(self) -> None:
+        kind, length = _HEADER.unpack(self._header)
+        if kind != P_DATA_TF or self._state != _READY:
+            self._returned = bytes(self._header)
+            self._expect_header()
+            self._take_back()
+            self.ring()
+            return
+        self._bounds.expect(length, greeted=True)
+        if len(self._buffer) < length:
+            self._buffer = bytearray(length)
+        self._part, self._got = memoryview(self._buffer)[:length], 0
+
+    def _take_content(self) -> None:
+        content = self._part
+        self._expect_header()
+        self._inflow.take(content)
+        self.assoc.dul._idle_timer.restart()  # noqa: SLF001 - as pynetdicom does after each PDU
+
+    def _expect_header(self) -> None:
+        self._part, self._got = memoryview(self._header), 0
+
+    # For the thread that has made an object durable, or found that it cannot be
+
+    def answer(self, pdu: bytes) -> None:
+        """Send the answer that a sender waits for, and read on."""
+        with self._lock:
+            self._inflow.is_serving = False
+            if self._state != _READY:  # it has been aborted meanwhile
+                return
+            self.send(pdu)
+            if self._is_paused and self._is_lent:
+                self._is_paused = False
+                self._reader.resume(self._descriptor)
+        # What TLS has read ahead wakes nobody.
+        if isinstance(self.socket, ssl.SSLSocket):
+            self.pump()
+
+    # For all of them
+
+    @property
+    def _state(self) -> str:
+        return str(self.assoc.dul.state_machine.current_state)
+
+    @property
+    def _is_in_a_pdu(self) -> bool:
+        return bool(self._got) or self._part.obj is not self._header
+
+    @property
+    def _is_greeted(self) -> bool:
+        return self.assoc.requestor.primitive is not None
+
+    def _begin_pdu(self) -> None:
+        self._bounds.begin_pdu(
+            greeted=self._is_greeted,
+            midway=self._inflow.is_midway,
+            waiting=len(self.assoc.dimse.msg_queue.queue),
+        )
+
+    def _end(self, event: str) -> None:
+        """Tell the state machine of the end of this connection, once."""
+        with self._lock:
+            self._take_back()
+            if not self._is_over:
+                self._is_over = True
+                self.event_queue.put(event)
+        self.ring()
+
+    def _tell(self, error: Exception) -> None:
+        reason = str(error) if isinstance(error, TooMuchError) else "it stopped in the middle of a PDU"
+        self._log.warning("sender_cut_off", reason=reason, host=self.assoc.requestor.address)
