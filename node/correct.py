@@ -64,7 +64,8 @@ def _read(instance_store: DiskInstanceStore, entry: QuarantineEntry) -> tuple[St
         if staged is None:
             return None
         syntax = str(read_file_meta_info(path).TransferSyntaxUID)
-        return staged, Instance.staged(staged, read_identity(read_head(path, HEADER_BYTES), syntax), syntax)
+        identity = read_identity(read_head(path, HEADER_BYTES), syntax)
+        return staged, Instance.of(identity, syntax, size=staged.size, sha256=staged.sha256)
     except (OSError, UnreadableHeaderError, ValueError):
         return None
 

@@ -43,7 +43,7 @@ class Incoming:
     """One object as it arrives.
 
     Fragments come in the middle of a message, where nobody could answer the sender. So nothing is raised
-    there: what goes wrong is kept, the rest of the dataset is let pass, and `finish` tells.
+    there: what goes wrong is kept, the rest of the dataset is let pass, and `check` tells.
 
     Parameters
     ----------
@@ -60,6 +60,8 @@ class Incoming:
     ----------
     identity : Identity or None
         Who it says it is, where its first fragment tells.
+    size : int
+        Of the dataset so far, in bytes.
     """
 
     def __init__(
@@ -74,26 +76,39 @@ class Incoming:
         self.identity: Identity | None = None
         self._open_file = open_file
         self._limit_bytes = limit_bytes
-        self._size = 0
+        self.size = 0
         self._staging: Staging | None = None
         self._fault: Exception | None = None
 
     def write(self, fragment: memoryview) -> None:
         """Take the next fragment, whose memory is the caller's again afterwards."""
-        self._size += len(fragment)
+        self.size += len(fragment)
         if self._fault is not None:
             return
         try:
-            if self._size > self._limit_bytes:
+            if self.size > self._limit_bytes:
                 raise InstanceRejectedError(_OUT_OF_RESOURCES, "larger than [node] max_instance_mb")  # noqa: TRY301 - kept like all others
             if self._staging is None:
-                self._staging = self._stage()
                 self.identity = _identity_in(fragment, self.transfer_syntax_uid)
-            self._staging.write(fragment)
+            self._file.write(fragment)
         except Exception as error:  # noqa: BLE001 - kept for `finish`, which raises it where it can be answered
             self._fault = error
             # At once: where the disk is full, half an object only keeps it full.
             self.close()
+
+    def check(self) -> None:
+        """Raise whatever went wrong on the way."""
+        if self._fault is not None:
+            raise self._fault
+
+    @property
+    def sha256(self) -> str:
+        """Over the dataset so far, in hex."""
+        return self._file.sha256
+
+    def head(self, most: int) -> bytes:
+        """Return the first bytes of the dataset."""
+        return self._file.head(most)
 
     def finish(self) -> Staged:
         """Return the whole dataset on disk, now the caller's to commit or to discard.
@@ -101,12 +116,10 @@ class Incoming:
         Raises
         ------
         Exception
-            Whatever went wrong on the way.
+            Whatever went wrong on the way or now.
         """
-        if self._fault is not None:
-            raise self._fault
-        staging = self._staging or self._stage()
-        self._staging = None
+        self.check()
+        staging, self._staging = self._file, None
         return staging.finish()
 
     def close(self) -> None:
@@ -118,11 +131,13 @@ class Incoming:
     def __del__(self) -> None:
         self.close()
 
-    def _stage(self) -> Staging:
-        said = self.request
-        return self._open_file(
-            file_header(said.sop_class_uid, said.sop_instance_uid, self.transfer_syntax_uid)
-        )
+    @property
+    def _file(self) -> Staging:
+        if self._staging is None:
+            said = self.request
+            header = file_header(said.sop_class_uid, said.sop_instance_uid, self.transfer_syntax_uid)
+            self._staging = self._open_file(header)
+        return self._staging
 
 
 def _identity_in(fragment: memoryview, transfer_syntax_uid: str) -> Identity | None:

@@ -29,6 +29,10 @@ _GROUP_LENGTH = Struct("<HH2sHI")
 _PARALLEL_SYNCS = 8
 _CHECK_BYTES = 16 * 1024 * 1024
 """How much of one object is written before the watermark is looked at again."""
+_MOST_IN_MEMORY = 2 * 1024 * 1024
+_MOST_BUFFERS = 512
+"""Of one call; Linux takes 1024."""
+_NONE = -1
 
 
 def sync_folder(folder: Path) -> None:
@@ -42,6 +46,9 @@ class StagedFile:
     Its preamble, which DICOM leaves to the application, gets the SHA-256 and the size of the dataset once
     that is whole. So a file proves by itself that it is (`certified`), whatever became of the database.
 
+    An object of ordinary size is written in one go when it is whole: making a file while others are synced
+    waits for them, which whoever reads from the network should not.
+
     Parameters
     ----------
     path : Path
@@ -51,6 +58,11 @@ class StagedFile:
     check_space : callable
         Raises `StorageFullError` below the watermark.
 
+    Attributes
+    ----------
+    size : int
+        Of the dataset so far, in bytes.
+
     References
     ----------
     DICOM PS3.10 7.1, DICOM File Meta Information.
@@ -58,16 +70,17 @@ class StagedFile:
 
     def __init__(self, path: Path, header: bytes, check_space: Callable[[], None]) -> None:
         self._path = path
+        self._header = header
         self._check_space = check_space
-        self._size = 0
+        self.size = 0
         self._hasher = sha256()
-        # Unbuffered: fragments come in tens of kilobytes, and go to the system as they are.
-        self._file = path.open("xb", buffering=0)
-        try:
-            self._put(b"\0" * _PREAMBLE_BYTES + _MAGIC + header)
-        except BaseException:
-            self.discard()
-            raise
+        self._kept: list[bytes] = []
+        self._descriptor = _NONE
+
+    @property
+    def sha256(self) -> str:
+        """Over the dataset so far, in hex."""
+        return self._hasher.hexdigest()
 
     def write(self, part: bytes | memoryview) -> None:
         """Add to the dataset.
@@ -77,33 +90,63 @@ class StagedFile:
         StorageFullError
             If the disk is full, or nearly so.
         """
-        before = self._size
-        self._size += len(part)
-        if before // _CHECK_BYTES != self._size // _CHECK_BYTES:
+        before = self.size
+        self.size += len(part)
+        if before // _CHECK_BYTES != self.size // _CHECK_BYTES:
             self._check_space()
         self._hasher.update(part)
-        self._put(part)
+        if self._descriptor == _NONE and self.size <= _MOST_IN_MEMORY:
+            self._kept.append(bytes(part))
+            return
+        self._spill(part)
+
+    def head(self, most: int) -> bytes:
+        """Return the first bytes of the dataset."""
+        if self._descriptor == _NONE:
+            return b"".join(self._kept)[:most]
+        return read_head(self._path, most)
 
     def finish(self) -> Staged:
-        """Close the file, whole."""
-        digest = self._hasher.hexdigest()
-        self._file.seek(0)
-        self._put(_certificate(digest, self._size))
-        with _full_disk_told():
-            self._file.close()
-        return Staged(self._path, self._size, digest)
+        """Write what is still to be written, and close the file, whole.
+
+        Raises
+        ------
+        StorageFullError
+            If the disk is full.
+        """
+        certificate = _certificate(self.sha256, self.size)
+        if self._descriptor == _NONE:
+            self._spill(preamble=certificate)
+        else:
+            with _full_disk_told():
+                os.pwrite(self._descriptor, certificate, 0)
+        self._close()
+        return Staged(self._path, self.size, self.sha256)
 
     def discard(self) -> None:
         """Close and remove the file."""
-        with suppress(OSError):  # what it could not flush is not wanted any more
-            self._file.close()
-        self._path.unlink(missing_ok=True)
+        self._kept.clear()
+        if self._descriptor != _NONE:
+            self._close()
+            self._path.unlink(missing_ok=True)
 
-    def _put(self, part: bytes | memoryview) -> None:
-        left = memoryview(part)
+    def _spill(self, *parts: bytes | memoryview, preamble: bytes = bytes(_PREAMBLE_BYTES)) -> None:
+        """Write what was kept, and more."""
+        try:
+            with _full_disk_told():
+                if self._descriptor == _NONE:
+                    self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                    parts = (preamble, _MAGIC, self._header, *self._kept, *parts)
+                    self._kept.clear()
+                _write_all(self._descriptor, parts)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, _NONE
         with _full_disk_told():
-            while left:
-                left = left[self._file.write(left) :]
+            os.close(descriptor)
 
 
 class DiskInstanceStore:
@@ -134,12 +177,10 @@ class DiskInstanceStore:
         Raises
         ------
         StorageFullError
-            If less than the watermark is free, or the disk is full.
+            If less than the watermark is free.
         """
         self._check_space()
-        path = self.incoming / f"{uuid4().hex}.part"
-        with _full_disk_told():
-            return StagedFile(path, header, self._check_space)
+        return StagedFile(self.incoming / f"{uuid4().hex}.part", header, self._check_space)
 
     def _check_space(self) -> None:
         if shutil.disk_usage(self.incoming).free < self._watermark_bytes:
@@ -281,6 +322,16 @@ def _skip_header(file: BinaryIO) -> None:
         raise ValueError("it is no Part 10 file")
     *_, length = _GROUP_LENGTH.unpack_from(start, _PREAMBLE_BYTES + len(_MAGIC))
     file.seek(length, os.SEEK_CUR)
+
+
+def _write_all(descriptor: int, parts: Sequence[bytes | memoryview]) -> None:
+    left = [memoryview(part) for part in parts if part]
+    while left:
+        written = os.writev(descriptor, left[:_MOST_BUFFERS])
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if written:
+            left[0] = left[0][written:]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.domain.assembly import Patience
 from node.domain.records import Arrival, Intake, QuarantineEntry, Staged
@@ -20,9 +20,12 @@ CONFLICT = "an instance with this UID and other bytes is already stored"
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    staged: Staged
+    stage: Callable[[], Staged]
     arrival: Arrival
     settle: Callable[[Intake | Exception], None]
+    staged: Staged = field(init=False)
+    """Once it was staged."""
+    outcome: Intake | Exception | None = None
 
 
 def _stopping() -> TransientError:
@@ -65,13 +68,18 @@ class Ledger:
             self._waiting.put(None)
         self._thread.join()
 
-    def hand_in(self, staged: Staged, arrival: Arrival, settle: Callable[[Intake | Exception], None]) -> None:
+    def hand_in(
+        self,
+        stage: Callable[[], Staged],
+        arrival: Arrival,
+        settle: Callable[[Intake | Exception], None],
+    ) -> None:
         """Have an instance made durable; its outcome is told once, in another thread.
 
         Parameters
         ----------
-        staged : Staged
-            Its file, the ledger's from now on.
+        stage : callable
+            Gives its file, which is the ledger's from then on.
         arrival : Arrival
             What it is.
         settle : callable
@@ -80,9 +88,8 @@ class Ledger:
         """
         with self._lock:
             if not self._stopped:
-                self._waiting.put(_Entry(staged, arrival, settle))
+                self._waiting.put(_Entry(stage, arrival, settle))
                 return
-        self._instance_store.discard(staged)
         settle(_stopping())
 
     def enter(self, staged: Staged, arrival: Arrival) -> Intake:
@@ -91,7 +98,7 @@ class Ledger:
         Whatever disk or database raise is raised here, and then nothing was promised.
         """
         future: Future[Intake | Exception] = Future()
-        self.hand_in(staged, arrival, future.set_result)
+        self.hand_in(lambda: staged, arrival, future.set_result)
         outcome = future.result()
         if isinstance(outcome, Exception):
             raise outcome
@@ -99,8 +106,21 @@ class Ledger:
 
     def _run(self) -> None:
         while (group := self._gather()) is not None:
-            for entry, outcome in zip(group, self._settle(group), strict=True):
-                entry.settle(outcome)
+            self._settle([entry for entry in group if self._stage(entry)])
+            for entry in group:
+                assert entry.outcome is not None  # noqa: S101 - for the type checker; see the two above
+                entry.settle(entry.outcome)
+
+    def _stage(self, entry: _Entry) -> bool:
+        """Get the file of one; what goes wrong with it harms no other."""
+        try:
+            if self._stopped:
+                raise _stopping()  # noqa: TRY301 - handled as any other fault
+            entry.staged = entry.stage()
+        except Exception as error:  # noqa: BLE001 - handed to who waits for it, not swallowed
+            entry.outcome = error
+            return False
+        return True
 
     def _gather(self) -> list[_Entry] | None:
         """Take those that have waited longest, at least one; None at the end."""
@@ -114,15 +134,17 @@ class Ledger:
                 group.append(entry)
         return group
 
-    def _settle(self, group: Sequence[_Entry]) -> Sequence[Intake | Exception]:
+    def _settle(self, group: Sequence[_Entry]) -> None:
+        if not group:
+            return
         try:
-            if self._stopped:
-                raise _stopping()  # noqa: TRY301 - handled as any other fault
-            return self._commit(group)
+            outcomes: Sequence[Intake | Exception] = self._commit(group)
         except Exception as error:  # noqa: BLE001 - handed to those who wait for it, not swallowed
             for entry in group:
                 self._instance_store.discard(entry.staged)
-            return [error] * len(group)
+            outcomes = [error] * len(group)
+        for entry, outcome in zip(group, outcomes, strict=True):
+            entry.outcome = outcome
 
     def _commit(self, group: Sequence[_Entry]) -> tuple[Intake, ...]:
         if self._in_doubt:

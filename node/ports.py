@@ -80,12 +80,26 @@ class Worker(Protocol):
 class Staging(Protocol):
     """A temporary file that grows as its object arrives."""
 
+    @property
+    def size(self) -> int:
+        """Of the dataset so far, in bytes."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Over the dataset so far, in hex."""
+        ...
+
     def write(self, part: bytes | memoryview) -> None:
         """Add to the dataset; `StorageFullError` when the disk is too full to promise it."""
         ...
 
+    def head(self, most: int) -> bytes:
+        """Return the first bytes of the dataset."""
+        ...
+
     def finish(self) -> Staged:
-        """Close the file, whole."""
+        """Close the file, whole; `StorageFullError` when the disk is full."""
         ...
 
     def discard(self) -> None:

@@ -17,11 +17,10 @@ from node.domain.delivery import CommitmentReport
 from node.domain.header import HEADER_BYTES, Identity, UnreadableHeaderError, read_identity
 from node.domain.identifiers import clean_ae_title, is_uid
 from node.domain.pdata import StoreRequest
-from node.domain.records import Arrival, Instance, Intake, QuarantineEntry, Staged
+from node.domain.records import Arrival, Instance, Intake, QuarantineEntry
 from node.errors import InstanceRejectedError, StorageFullError
 from node.gate import Gate, Rejection
 from node.incoming import Incoming
-from node.instance_store import read_head
 from node.ledger import CONFLICT, Ledger
 from node.observe import Log
 from node.ports import Audit, Clock, InstanceStore, Store
@@ -252,17 +251,19 @@ class Listener:
         sender: Party,
         settle: Callable[[Intake | Exception], None],
     ) -> None:
-        staged = incoming.finish()
-        if spent := self._gate.charge(association, staged.size):
-            self._instance_store.discard(staged)
+        incoming.check()
+        if spent := self._gate.charge(association, incoming.size):
+            incoming.close()
             raise InstanceRejectedError(OUT_OF_RESOURCES, spent)
         try:
-            identity = incoming.identity or _identify(staged, incoming.transfer_syntax_uid)
+            identity = _identify(incoming)
             _hold_against(identity, incoming.request)
         except InstanceRejectedError as error:
-            self._put_aside(staged, incoming.request.sop_instance_uid, error.reason, sender)
+            self._put_aside(incoming, error.reason, sender)
             raise
-        instance = Instance.staged(staged, identity, incoming.transfer_syntax_uid)
+        instance = Instance.of(
+            identity, incoming.transfer_syntax_uid, size=incoming.size, sha256=incoming.sha256
+        )
         name = self.traffic.note(association, instance.study_uid, instance.series_uid)
         matters = instance.sop_class_uid in IMAGE_CLASSES
         arrival = Arrival(instance, sender.ae_title, sender.host, matters, name)
@@ -273,7 +274,7 @@ class Listener:
                 self._receipts.note(association, sender, moved)
             settle(outcome)
 
-        self._ledger.hand_in(staged, arrival, note)
+        self._ledger.hand_in(incoming.finish, arrival, note)
 
     def _take_report(self, event: evt.Event) -> tuple[int, None]:
         """Answer an N-EVENT-REPORT; the only ones there are report on storage commitment."""
@@ -284,8 +285,9 @@ class Listener:
             return PROCESSING_FAILURE, None
         return SUCCESS, None
 
-    def _put_aside(self, staged: Staged, requested: str, reason: str, sender: Party) -> None:
-        name = self._instance_store.quarantine(staged)
+    def _put_aside(self, incoming: Incoming, reason: str, sender: Party) -> None:
+        name = self._instance_store.quarantine(incoming.finish())
+        requested = incoming.request.sop_instance_uid
         sop_uid = requested if is_uid(requested) else ""
         self._store.record_quarantine(
             QuarantineEntry(name, sop_uid, reason, sender.ae_title, sender.host, self._clock.now())
@@ -298,10 +300,10 @@ def _who(event: evt.Event) -> dict[str, str]:
     return {"ae_title": clean_ae_title(title), "host": event.assoc.requestor.address}
 
 
-def _identify(staged: Staged, transfer_syntax_uid: str) -> Identity:
-    """Read who an object says it is from more of it than its first fragment."""
+def _identify(incoming: Incoming) -> Identity:
+    """Read who an object says it is, from its first fragment, or from more of it where that does not do."""
     try:
-        return read_identity(read_head(staged.path, HEADER_BYTES), transfer_syntax_uid)
+        return incoming.identity or read_identity(incoming.head(HEADER_BYTES), incoming.transfer_syntax_uid)
     except UnreadableHeaderError as error:
         raise InstanceRejectedError(CANNOT_UNDERSTAND, str(error)) from error
 

@@ -109,4 +109,4 @@ def _adopt(
 def _describe(staged: Staged) -> Instance:
     transfer_syntax = str(read_file_meta_info(staged.path).TransferSyntaxUID)
     identity = read_identity(read_head(staged.path, HEADER_BYTES), transfer_syntax)
-    return Instance.staged(staged, identity, transfer_syntax)
+    return Instance.of(identity, transfer_syntax, size=staged.size, sha256=staged.sha256)

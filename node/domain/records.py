@@ -86,16 +86,16 @@ class Instance:
     patient_key: str
 
     @classmethod
-    def staged(cls, file: Staged, identity: Identity, transfer_syntax_uid: str) -> Self:
-        """Make the instance that a staged file holds."""
+    def of(cls, identity: Identity, transfer_syntax_uid: str, *, size: int, sha256: str) -> Self:
+        """Make the instance of a dataset, by who it says it is and what its bytes are."""
         return cls(
             sop_uid=identity.sop_instance_uid,
             series_uid=identity.series_uid,
             study_uid=identity.study_uid,
             sop_class_uid=identity.sop_class_uid,
             transfer_syntax_uid=transfer_syntax_uid,
-            sha256=file.sha256,
-            size=file.size,
+            sha256=sha256,
+            size=size,
             patient_key=identity.patient_key,
         )
 
