@@ -30,9 +30,8 @@ _PARALLEL_SYNCS = 8
 _CHECK_BYTES = 16 * 1024 * 1024
 """How much of one object is written before the watermark is looked at again."""
 _MOST_IN_MEMORY = 2 * 1024 * 1024
-_MOST_BUFFERS = 512
-"""Of one call; Linux takes 1024."""
 _NONE = -1
+_Bytes = bytes | bytearray | memoryview
 
 
 def sync_folder(folder: Path) -> None:
@@ -74,7 +73,7 @@ class StagedFile:
         self._check_space = check_space
         self.size = 0
         self._hasher = sha256()
-        self._kept: list[bytes] = []
+        self._kept = bytearray()
         self._descriptor = _NONE
 
     @property
@@ -96,14 +95,14 @@ class StagedFile:
             self._check_space()
         self._hasher.update(part)
         if self._descriptor == _NONE and self.size <= _MOST_IN_MEMORY:
-            self._kept.append(bytes(part))
+            self._kept += part
             return
         self._spill(part)
 
     def head(self, most: int) -> bytes:
         """Return the first bytes of the dataset."""
         if self._descriptor == _NONE:
-            return b"".join(self._kept)[:most]
+            return bytes(self._kept[:most])
         return read_head(self._path, most)
 
     def finish(self) -> Staged:
@@ -130,14 +129,14 @@ class StagedFile:
             self._close()
             self._path.unlink(missing_ok=True)
 
-    def _spill(self, *parts: bytes | memoryview, preamble: bytes = bytes(_PREAMBLE_BYTES)) -> None:
+    def _spill(self, *parts: _Bytes, preamble: bytes = bytes(_PREAMBLE_BYTES)) -> None:
         """Write what was kept, and more."""
         try:
             with _full_disk_told():
                 if self._descriptor == _NONE:
                     self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-                    parts = (preamble, _MAGIC, self._header, *self._kept, *parts)
-                    self._kept.clear()
+                    parts = (preamble, _MAGIC, self._header, self._kept, *parts)
+                    self._kept = bytearray()
                 _write_all(self._descriptor, parts)
         except BaseException:
             self.discard()
@@ -324,10 +323,10 @@ def _skip_header(file: BinaryIO) -> None:
     file.seek(length, os.SEEK_CUR)
 
 
-def _write_all(descriptor: int, parts: Sequence[bytes | memoryview]) -> None:
+def _write_all(descriptor: int, parts: Sequence[_Bytes]) -> None:
     left = [memoryview(part) for part in parts if part]
     while left:
-        written = os.writev(descriptor, left[:_MOST_BUFFERS])
+        written = os.writev(descriptor, left)
         while left and written >= len(left[0]):
             written -= len(left.pop(0))
         if written:

@@ -1,10 +1,13 @@
 import errno
 import os
 import threading
-from io import FileIO
+from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from node.domain.records import Instance, Staged
 from node.errors import StorageFullError
@@ -103,17 +106,40 @@ def test_a_commit_that_fails_leaves_no_file(
     assert not list(store.files())
 
 
+@pytest.mark.parametrize("size", [0, 1000, 3 * 2**20])
 def test_a_disk_that_fills_up_while_writing_is_told(
-    store: DiskInstanceStore, monkeypatch: pytest.MonkeyPatch
+    store: DiskInstanceStore, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    class FullFile(FileIO):
-        def write(self, _part: object) -> int:
-            raise OSError(errno.ENOSPC, "no space")
+    def full(_descriptor: int, _parts: object) -> int:
+        raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(Path, "open", lambda self, mode, **_: FullFile(self, mode.replace("b", "")))
-    with pytest.raises(StorageFullError):
-        store.stage(b"")
+    monkeypatch.setattr(os, "writev", full)
+    with pytest.raises(StorageFullError):  # a large object meets it on the way, others at their end
+        stage(store, bytes(size))
     assert not list(store.incoming.iterdir())
+
+
+_SMALL = st.lists(st.binary(max_size=9), max_size=1500)
+_LARGE = st.lists(st.integers(2**20, 2**21).map(lambda size: bytes(range(251)) * (size // 251)), max_size=3)
+
+
+@given(first=_SMALL, then=_LARGE, last=_SMALL)
+@settings(max_examples=30)
+def test_every_byte_of_an_object_is_there_however_large_and_in_however_many_parts(
+    first: list[bytes], then: list[bytes], last: list[bytes]
+) -> None:
+    parts = [*first, *then, *last]
+    dataset = b"".join(parts)
+    with TemporaryDirectory() as folder:
+        store = DiskInstanceStore(Path(folder))
+        growing = store.stage(file_header("1.2", "1.2.3", "1.2.840.10008.1.2.1"))
+        for part in parts:
+            growing.write(memoryview(part))
+        assert growing.head(2**21) == dataset[: 2**21]
+        staged = growing.finish()
+        assert certified(staged.path) == staged
+        assert read_head(staged.path, len(dataset) + 1) == dataset
+        assert (staged.size, staged.sha256) == (len(dataset), sha256(dataset).hexdigest())
 
 
 def test_below_the_watermark_nothing_is_begun(tmp_path: Path) -> None:
