@@ -91,8 +91,8 @@ class Line(WakefulSocket):
             self.wait()
             self._hold_to_deadline()
             return False
-        if self._is_in_a_pdu:
-            return False  # its rest is of no use to anybody; a state that waits for the end closes now
+        if self._is_in_a_pdu or (self._is_over and self._state == _READY):
+            return False  # nothing that follows is of use; a state that waits for the end closes now
         return bool(self._returned) or super().ready
 
     def recv(self, nr_bytes: int) -> bytearray:
@@ -243,15 +243,15 @@ class Line(WakefulSocket):
             if self._is_paused and self._is_lent:
                 self._is_paused = False
                 self._reader.resume(self._descriptor)
-        # What TLS has read ahead wakes nobody.
-        if isinstance(self.socket, ssl.SSLSocket):
-            self.pump()
+            if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+                self._reader.nudge(self)
 
     # For all of them
 
     @property
     def _state(self) -> str:
-        return str(self.assoc.dul.state_machine.current_state)
+        state: str = self.assoc.dul.state_machine.current_state
+        return state
 
     @property
     def _is_in_a_pdu(self) -> bool:

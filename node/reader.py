@@ -7,6 +7,8 @@ for an image, which cost more than all that is done with it.
 import os
 import select
 import threading
+from collections import deque
+from contextlib import suppress
 from typing import Protocol
 
 __all__ = ["Readable", "Reader"]
@@ -26,10 +28,21 @@ class Reader:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, Readable] = {}
+        self._nudged: deque[Readable] = deque()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._bell, select.EPOLLIN)
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+
+    def __del__(self) -> None:
+        # Not by `stop`: associations that are just ending may still take back what they gave.
+        self._epoll.close()
+        os.close(self._bell)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it reads."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Begin to read."""
@@ -38,15 +51,13 @@ class Reader:
     def stop(self) -> None:
         """Read no more."""
         self._stopped = True
-        os.eventfd_write(self._bell, 1)
+        self._ring()
         self._thread.join()
-        self._epoll.close()
-        os.close(self._bell)
 
     def watch(self, descriptor: int, readable: Readable) -> None:
         """Read it whenever something has come."""
-        self._watched[descriptor] = readable
         self._epoll.register(descriptor, select.EPOLLIN)
+        self._watched[descriptor] = readable
 
     def pause(self, descriptor: int) -> None:
         """Do not read it for a while."""
@@ -61,11 +72,23 @@ class Reader:
         if self._watched.pop(descriptor, None) is not None:
             self._epoll.unregister(descriptor)
 
+    def nudge(self, readable: Readable) -> None:
+        """Read it now: it has something that the system does not know of."""
+        self._nudged.append(readable)
+        self._ring()
+
+    def _ring(self) -> None:
+        os.eventfd_write(self._bell, 1)
+
     def _run(self) -> None:
         while not self._stopped:
             for descriptor, _ in self._epoll.poll():
-                # It may have been forgotten since, or be another connection's number now; then nothing is
-                # there for it.
-                readable = self._watched.get(descriptor)
-                if readable is not None:
+                if descriptor == self._bell:
+                    os.eventfd_read(self._bell)
+                # One that was forgotten since is not there; where its number is another's now, that finds
+                # nothing to read.
+                elif (readable := self._watched.get(descriptor)) is not None:
                     readable.pump()
+            with suppress(IndexError):
+                while True:
+                    self._nudged.popleft().pump()

@@ -124,7 +124,7 @@ class Listener:
     @property
     def listening(self) -> bool:
         """Whether it takes connections."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._thread is not None and self._thread.is_alive() and self._reader.is_running
 
     @property
     def open_associations(self) -> int:

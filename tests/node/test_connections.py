@@ -12,22 +12,29 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.uid import ImplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import MRImageStorage
 from pynetdicom import AE
+from pynetdicom.sop_class import Verification
 
 from node.app import Node
 from node.config import Source
 from node.domain.quota import Allowance, is_too_slow
-from tests.node.nodes import encode, quick, quick_node, send, slice_of, wait_until
+from tests.node.nodes import quick, quick_node, send, slice_of, wait_until
 from tests.node.wire import (
+    ASSOCIATE_AC,
     COMMAND,
     LAST,
     P_DATA,
+    RELEASE_RP,
+    RELEASE_RQ,
     associate,
     echo_request,
     fragment,
+    in_fragments,
     pdu,
     request_association,
+    store_parts,
+    store_pdu,
     store_request,
     wire_to,
 )
@@ -160,14 +167,105 @@ def test_objects_that_wait_for_no_answer_wait_in_the_network(strict_node: Node, 
     """No asynchronous window is negotiated; the next object is read once this one has its answer."""
     with wire_to(strict_node.port) as wire:
         request_association(wire)
-        for number in range(1, 6):
-            payload = encode(slice_of(number, study=study), ImplicitVRLittleEndian)
-            request = store_request(f"{study}.1.{number}".encode())
-            wire.send(
-                pdu(P_DATA, fragment(1, request, control=COMMAND | LAST)), pdu(P_DATA, fragment(1, payload))
-            )
+        wire.send(*(store_pdu(study, number) for number in range(1, 6)))
         assert [wire.status() for _ in range(5)] == [0] * 5
     assert len(strict_node.store.instances(study)) == 5
+
+
+def test_other_requests_come_between_objects(strict_node: Node, study: str) -> None:
+    echo = fragment(1, echo_request(), control=COMMAND | LAST)
+    with wire_to(strict_node.port) as wire:
+        request_association(wire)
+        for number in range(1, 4):
+            wire.send(store_pdu(study, number))
+            assert wire.status() == 0
+            wire.send(pdu(P_DATA, echo))
+            assert wire.status() == 0
+        wire.send(pdu(RELEASE_RQ, bytes(4)))
+        assert wire.receive()[0] == RELEASE_RP
+    assert len(strict_node.store.instances(study)) == 3
+
+
+@pytest.mark.parametrize("length", [1, 7, 100])
+def test_messages_come_in_fragments_of_any_length(strict_node: Node, study: str, length: int) -> None:
+    """PS3.8 annex E: any number of fragments in a PDU, of the command as well as of the dataset."""
+    request, payload = store_parts(study, 1)
+    fragments = [*in_fragments(request, length, COMMAND), *in_fragments(payload, length, 0)]
+    with wire_to(strict_node.port) as wire:
+        request_association(wire)
+        for at in range(0, len(fragments), 30):
+            wire.send(pdu(P_DATA, b"".join(fragments[at : at + 30])))
+        assert wire.status() == 0
+    assert len(strict_node.store.instances(study)) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        fragment(1, b"\0\0", control=COMMAND),
+        fragment(3, b"\0\0", control=0),
+        fragment(1, b"\0\0", control=0)[:-1],
+        b"\0\0\0\1\1",
+    ],
+    ids=["a command", "another context", "a fragment that is cut off", "an item too short to be one"],
+)
+def test_what_cannot_come_within_an_object_ends_the_association_and_leaves_nothing(
+    strict_node: Node, study: str, wrong: bytes
+) -> None:
+    request, payload = store_parts(study, 1)
+    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+        request_association(wire)
+        wire.send(
+            pdu(P_DATA, fragment(1, request, control=COMMAND | LAST)),
+            pdu(P_DATA, fragment(1, payload[:100], control=0)),
+            pdu(P_DATA, wrong),
+        )
+        assert wire.is_closed()
+    assert send(strict_node.port, slice_of(2, study=study)) == [0]
+    assert len(strict_node.store.instances(study)) == 1
+    assert not list(strict_node.instance_store.incoming.iterdir())
+
+
+@pytest.mark.parametrize("context", [1, 5], ids=["one for echoes", "one that was not accepted"])
+def test_an_object_in_a_context_for_none_ends_the_association(
+    strict_node: Node, study: str, context: int
+) -> None:
+    request, payload = store_parts(study, 1)
+    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+        wire.send(associate(sop_class=Verification))
+        assert wire.receive()[0] == ASSOCIATE_AC
+        wire.send(pdu(P_DATA, fragment(context, request, control=COMMAND | LAST)))
+        wire.send(pdu(P_DATA, fragment(context, payload)))
+        assert wire.is_closed()
+    assert not strict_node.store.instances(study)
+
+
+def test_one_that_stops_within_an_object_delays_nobody_and_leaves_nothing(
+    strict_node: Node, study: str
+) -> None:
+    request, payload = store_parts(study, 1)
+    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+        request_association(wire)
+        wire.send(pdu(P_DATA, fragment(1, request, control=COMMAND | LAST)))
+        wire.send(pdu(P_DATA, fragment(1, payload))[:-10])
+        assert send(strict_node.port, *(slice_of(number, study=study) for number in (2, 3))) == [0, 0]
+        assert wire.is_closed()
+    wait_until(lambda: not list(strict_node.instance_store.incoming.iterdir()))
+    assert len(strict_node.store.instances(study)) == 2
+
+
+def test_a_node_that_stops_does_not_wait_for_the_rest_of_an_object(tmp_path: Path, study: str) -> None:
+    request, payload = store_parts(study, 1)
+    base = quick(tmp_path)
+    patient = replace(base, node=replace(base.node, idle_timeout_s=600.0))
+    with quick_node(patient) as node, wire_to(node.port, seconds=PATIENCE_S) as wire:
+        request_association(wire)
+        wire.send(pdu(P_DATA, fragment(1, request, control=COMMAND | LAST)))
+        wire.send(pdu(P_DATA, fragment(1, payload))[:-10])
+        began = time.monotonic()
+        node.stop()
+        assert time.monotonic() - began < 10 * PATIENCE_S
+        assert wire.is_closed()
 
 
 def test_a_source_has_its_own_limit_of_associations(tmp_path: Path, study: str) -> None:

@@ -25,6 +25,7 @@ from node.why import explain
 from tests.certificates import Authority, Credentials
 from tests.node.nodes import quick, quick_node, send, slice_of, state_of, wait_until
 from tests.node.test_stow import web_server
+from tests.node.wire import Wire, request_association, store_pdu
 from tests.peers import StoreScp, build_loopback_shim, program, run
 
 GREETING_S = 3.0
@@ -140,6 +141,23 @@ def echo_once(node: Node, credentials: Credentials) -> float:
     assert association.send_c_echo().Status == 0
     association.release()
     return time.monotonic() - started
+
+
+def test_objects_that_wait_for_no_answer_are_all_taken(
+    secure_node: Node, senders: Credentials, study: str
+) -> None:
+    """What TLS has read ahead of the object that is being stored is not forgotten."""
+    context = ssl.create_default_context(cafile=senders.ca)
+    context.load_cert_chain(senders.certificate, senders.key)
+    with (
+        socket.create_connection(("127.0.0.1", secure_node.port), timeout=30) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+    ):
+        wire = Wire(secured)
+        request_association(wire)
+        wire.send(*(store_pdu(study, number) for number in range(1, 30)))
+        assert [wire.status() for _ in range(1, 30)] == [0] * 29
+    assert len(secure_node.store.instances(study)) == 29
 
 
 def test_silent_clients_delay_nobody_and_are_cut_off(secure_node: Node, senders: Credentials) -> None:

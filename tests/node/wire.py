@@ -15,6 +15,8 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.sop_class import Verification
 
+from tests.node.nodes import encode, slice_of
+
 __all__ = [
     "Wire",
     "associate",
@@ -22,14 +24,17 @@ __all__ = [
     "echo_request",
     "element",
     "fragment",
+    "in_fragments",
     "pdu",
     "request_association",
+    "store_parts",
+    "store_pdu",
     "store_request",
     "wire_to",
 ]
 
 LAST, COMMAND = 2, 1
-ASSOCIATE_RQ, ASSOCIATE_AC, P_DATA, RELEASE_RQ, ABORT = 1, 2, 4, 5, 7
+ASSOCIATE_RQ, ASSOCIATE_AC, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = 1, 2, 4, 5, 6, 7
 
 
 def pdu(kind: int, content: bytes, *, length: int | None = None) -> bytes:
@@ -80,14 +85,39 @@ def echo_request() -> bytes:
     )
 
 
+def store_parts(study: str, number: int) -> tuple[bytes, bytes]:
+    """Make the command and the dataset that store a slice of a study."""
+    request = store_request(f"{study}.1.{number}".encode())
+    return request, encode(slice_of(number, study=study), ImplicitVRLittleEndian)
+
+
+def store_pdu(study: str, number: int) -> bytes:
+    """Make one PDU that stores a slice of a study."""
+    request, payload = store_parts(study, number)
+    return pdu(P_DATA, fragment(1, request, control=COMMAND | LAST) + fragment(1, payload))
+
+
+def in_fragments(content: bytes, length: int, control: int) -> list[bytes]:
+    """Part a command or a dataset into presentation data values of context 1."""
+    parts = [content[at : at + length] for at in range(0, len(content), length)]
+    return [
+        fragment(1, part, control=control | (LAST if at == len(parts) else 0))
+        for at, part in enumerate(parts, start=1)
+    ]
+
+
 def associate(
-    syntax: str = ImplicitVRLittleEndian, *, calling: str = "SENDER", called: str = "OSTEONODE"
+    syntax: str = ImplicitVRLittleEndian,
+    *,
+    calling: str = "SENDER",
+    called: str = "OSTEONODE",
+    sop_class: str = MRImageStorage,
 ) -> bytes:
-    """Make an association request for MR images in one transfer syntax, as context 1."""
+    """Make an association request for one class of objects in one transfer syntax, as context 1."""
     request = A_ASSOCIATE()
     request.application_context_name = "1.2.840.10008.3.1.1.1"
     request.calling_ae_title, request.called_ae_title = calling, called
-    context = build_context(MRImageStorage, syntax)
+    context = build_context(sop_class, syntax)
     context.context_id = 1
     request.presentation_context_definition_list = [context]
     longest, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
