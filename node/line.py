@@ -89,7 +89,6 @@ class Line(WakefulSocket):
             self._take_back()
         if self._is_lent:
             self.wait()
-            self._hold_to_deadline()
             return False
         if self._is_in_a_pdu or (self._is_over and self._state == _READY):
             return False  # nothing that follows is of use; a state that waits for the end closes now
@@ -157,15 +156,6 @@ class Line(WakefulSocket):
             self._reader.forget(self._descriptor)
             if self.socket is not None:
                 self.socket.settimeout(self._idle_timeout_s)
-
-    def _hold_to_deadline(self) -> None:
-        """End a wait in the middle of a PDU that has lasted too long."""
-        if self._is_lent and self._is_in_a_pdu:
-            try:
-                self._bounds.time_left()
-            except TimeoutError as error:
-                self._tell(error)
-                self._end(_CLOSED)
 
     # For the thread of the reader
 

@@ -205,7 +205,7 @@ def test_messages_come_in_fragments_of_any_length(strict_node: Node, study: str,
         fragment(1, b"\0\0", control=COMMAND),
         fragment(3, b"\0\0", control=0),
         fragment(1, b"\0\0", control=0)[:-1],
-        b"\0\0\0\1\1",
+        b"\0\0\0\1\1\0",
     ],
     ids=["a command", "another context", "a fragment that is cut off", "an item too short to be one"],
 )
@@ -219,11 +219,23 @@ def test_what_cannot_come_within_an_object_ends_the_association_and_leaves_nothi
             pdu(P_DATA, fragment(1, request, control=COMMAND | LAST)),
             pdu(P_DATA, fragment(1, payload[:100], control=0)),
             pdu(P_DATA, wrong),
+            pdu(P_DATA, fragment(1, payload[100:])),
         )
-        assert wire.is_closed()
+        assert wire.is_closed(), "it was answered"
     assert send(strict_node.port, slice_of(2, study=study)) == [0]
     assert len(strict_node.store.instances(study)) == 1
     assert not list(strict_node.instance_store.incoming.iterdir())
+
+
+def test_two_objects_in_one_pdu_end_the_association(strict_node: Node, study: str) -> None:
+    """The second cannot wait in the network for the answer to the first."""
+    both = b"".join(store_pdu(study, number)[6:] for number in (1, 2))
+    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+        request_association(wire)
+        wire.send(pdu(P_DATA, both))
+        assert wire.status() in {0, None}
+        assert wire.is_closed()
+    wait_until(lambda: len(strict_node.store.instances(study)) == 1)
 
 
 @pytest.mark.parametrize("context", [1, 5], ids=["one for echoes", "one that was not accepted"])
