@@ -3,7 +3,9 @@
 # ruff: noqa: D102 - a door takes what is staged
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,12 @@ import pytest
 from node.clock import SystemClock
 from node.domain.assembly import Patience
 from node.domain.records import Arrival, Instance, Intake, Staged
+from node.errors import StorageFullError, TransientError
 from node.incoming import file_header
 from node.instance_store import DiskInstanceStore
 from node.ledger import Ledger
 from node.store import SqlStore
+from tests.node.nodes import wait_until
 
 PATIENCE = Patience(timedelta(seconds=5), timedelta(seconds=5))
 
@@ -91,6 +95,30 @@ def test_those_that_wait_together_share_one_transaction(door: Door) -> None:
     assert told == [Intake.STORED] * 9
     assert door.rows.groups == 2
     assert all(door.files.path(arrival.instance).exists() for _, arrival in entries)
+
+
+def test_a_file_that_cannot_be_written_harms_no_other_of_its_group(door: Door) -> None:
+    def full() -> Staged:
+        raise StorageFullError("full")
+
+    door.rows.slow = threading.Event()
+    told: dict[int, Intake | Exception] = {}
+    entries = [door.stage(number) for number in range(4)]
+    for number, (staged, arrival) in enumerate(entries):
+        stage = full if number == 2 else partial(replace, staged)
+        door.ledger.hand_in(stage, arrival, partial(told.__setitem__, number))
+    door.rows.slow.set()
+    wait_until(lambda: len(told) == 4)
+    assert isinstance(told.pop(2), StorageFullError)
+    assert set(told.values()) == {Intake.STORED}
+    assert door.enter(5) is Intake.STORED
+
+
+def test_what_comes_after_the_end_is_turned_away_and_leaves_nothing(door: Door) -> None:
+    door.ledger.stop()
+    with pytest.raises(TransientError):
+        door.enter(1)
+    assert not list(door.files.files())
 
 
 def test_the_same_instance_twice_in_one_group_is_stored_once(door: Door) -> None:
