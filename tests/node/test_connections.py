@@ -205,7 +205,7 @@ def test_messages_come_in_fragments_of_any_length(strict_node: Node, study: str,
         fragment(1, b"\0\0", control=COMMAND),
         fragment(3, b"\0\0", control=0),
         fragment(1, b"\0\0", control=0)[:-1],
-        b"\0\0\0\1\1\0",
+        b"\0\0\0\1\1" + fragment(1, b"\0\0", control=0),
     ],
     ids=["a command", "another context", "a fragment that is cut off", "an item too short to be one"],
 )

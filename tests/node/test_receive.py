@@ -24,7 +24,7 @@ from pydicom.uid import (
     MRImageStorage,
     RLELossless,
 )
-from pynetdicom import AE, evt
+from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 
@@ -32,6 +32,7 @@ from node.app import Node
 from node.config import Source
 from node.dimse import storage_contexts
 from tests.node.nodes import encode, quick, quick_node, send, slice_of, wait_until
+from tests.node.wire import request_association, store_pdu, wire_to
 from tests.peers import program, run
 
 
@@ -250,8 +251,13 @@ def test_contexts_are_not_copied_for_each_association() -> None:
 def test_the_listener_never_decodes_a_dataset(
     open_node: Node, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evt.Event, "dataset", property(lambda _event: pytest.fail("decoded")))
-    assert send(open_node.port, slice_of(1, study=study)) == [0]
+    image = store_pdu(study, 1)
+    with wire_to(open_node.port) as wire:
+        request_association(wire)
+        decoder = "pydicom.filereader.data_element_generator"
+        monkeypatch.setattr(decoder, lambda *_, **__: pytest.fail("decoded"))
+        wire.send(image)
+        assert wire.status() == 0
 
 
 @pytest.mark.peers
