@@ -3,12 +3,17 @@
 import time
 from dataclasses import dataclass
 from ssl import SSLContext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
 
 __all__ = ["PATIENCE_S", "Echo", "echo"]
 
 PATIENCE_S = 5.0
 """How long any check waits for an answer."""
 _ECHOES = 5
+_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,7 @@ class Echo:
     Attributes
     ----------
     reached : bool
-        Whether the association was accepted.
+        Whether the association was accepted, and lasted.
     reason : str
         Why not; empty if it was.
     rejected : tuple of str
@@ -64,11 +69,21 @@ def echo(
         return Echo(reached=False, reason=reason)
     accepted = {context.abstract_syntax for context in association.accepted_contexts}
     rejected = tuple(uid for uid in classes if uid not in accepted)
-    times = []
-    if Verification in accepted:
-        for _ in range(_ECHOES):
-            started = time.perf_counter()
-            association.send_c_echo()
-            times.append(time.perf_counter() - started)
+    times = [_time_one(association) for _ in range(_ECHOES)] if Verification in accepted else []
+    if None in times:
+        return Echo(reached=False, reason="takes C-ECHO and does not answer it")
     association.release()
-    return Echo(reached=True, rejected=rejected, seconds=min(times, default=0.0))
+    return Echo(reached=True, rejected=rejected, seconds=min(filter(None, times), default=0.0))
+
+
+def _time_one(association: "Association") -> float | None:
+    """Return how long an echo takes, in seconds; None where no answer comes, now or any more."""
+    # pynetdicom's own thread looks for requests each millisecond, unless it sees in time that an answer is
+    # waited for; right after another answer it may not, and would abort the association over the next one.
+    time.sleep(_PAUSE_S)
+    started = time.perf_counter()
+    try:
+        answered = "Status" in association.send_c_echo()
+    except RuntimeError:  # pynetdicom: the association ended before the call
+        return None
+    return time.perf_counter() - started if answered else None

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.uid import EnhancedSRStorage
+from pynetdicom import evt
 
 from analysis.settings import SegmentationSettings
 from dicom_templates.options import SrClass
@@ -78,6 +80,30 @@ def test_a_pacs_that_stalls_small_packets_is_named(tmp_path: Path) -> None:
         finding = worst_of(look(quick(tmp_path, pacs.destination)), "destination pacs")
     assert finding.level is Level.WARNING
     assert "TCP_NODELAY" in finding.remedy
+
+
+class HangsUp(Pacs):
+    """A PACS that ends the association when it is asked for an echo."""
+
+    def extend(self, handlers: list[Any]) -> None:
+        """Answer C-ECHO with an abort."""
+
+        def hang_up(event: evt.Event) -> int:
+            event.assoc.abort()
+            return 0
+
+        handlers.append((evt.EVT_C_ECHO, hang_up))
+
+
+def test_a_pacs_that_hangs_up_instead_of_answering_is_a_fault(tmp_path: Path) -> None:
+    pacs = HangsUp(echo=True)
+    pacs.start()
+    try:
+        finding = worst_of(look(quick(tmp_path, pacs.destination)), "destination pacs")
+    finally:
+        pacs.stop()
+    assert finding.level is Level.FAULT
+    assert finding.message == "takes C-ECHO and does not answer it"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
