@@ -9,6 +9,7 @@ from tests.peers import program, run
 
 __all__ = ["Authority", "Credentials"]
 
+_LOOPBACK = "IP:127.0.0.1,DNS:localhost"
 _LIST = """[ca]
 default_ca = here
 [here]
@@ -48,8 +49,8 @@ class Authority:
         self.certificate = folder / "ca.pem"
         self._request("ca", "/CN=Test authority", self.certificate)
 
-    def issue(self, name: str, *, days: int = 1) -> Credentials:
-        """Sign a certificate for loopback."""
+    def issue(self, name: str, *, days: int = 1, holds: str = _LOOPBACK) -> Credentials:
+        """Sign a certificate, for loopback where it says nothing else."""
         certificate = self._folder / f"{name}.pem"
         signed: list[str | Path] = [
             "-CA",
@@ -59,7 +60,7 @@ class Authority:
             "-days",
             str(days),
         ]
-        subject = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+        subject = ["-addext", f"subjectAltName={holds}"]
         self._request(name, f"/CN={name}", certificate, *signed, *subject)
         return Credentials(certificate, self._folder / f"{name}.key", self.certificate)
 

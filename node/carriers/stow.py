@@ -93,7 +93,7 @@ class StowCarrier:
             session.trust_env = False
             session.proxies = get_environ_proxies(self._destination.stow_url)
             session.verify = str(self._destination.tls.ca)
-            session.mount("https://", _OurTls(secured[0]))
+            session.mount("https://", _OurTls(secured[0], self._destination.tls.server_name))
         if self._destination.authorization:
             session.headers["Authorization"] = self._destination.authorization
         client = DICOMwebClient(self._destination.stow_url, session=session, timeout=self._timeout_s)
@@ -105,13 +105,19 @@ class StowCarrier:
 class _OurTls(HTTPAdapter):
     """HTTPS as `node.tls` wants it: `requests` by itself knows no revocation lists and no BCP 195."""
 
-    def __init__(self, context: SSLContext) -> None:
-        self._context = context
+    def __init__(self, context: SSLContext, server_name: str) -> None:
+        # The name that is asked for and that the certificate must hold; the host of the address by default.
+        named = {"server_hostname": server_name} if server_name else {}
+        self._options: dict[str, Any] = {"ssl_context": context, **named}
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed on
         """Make the connections with our context."""
-        super().init_poolmanager(*arguments, ssl_context=self._context, **options)
+        super().init_poolmanager(*arguments, **{**options, **self._options})
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - passed on
+        """Make those through a proxy with it too: what is inside its tunnel is between the archive and us."""
+        return super().proxy_manager_for(proxy, **{**options, **self._options})
 
 
 @contextmanager

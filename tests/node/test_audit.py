@@ -281,6 +281,38 @@ def test_a_message_goes_to_syslog_over_tls_once_it_is_there(
                     assert codes(read(xml), "EventIdentification/EventID") == [message.event.value]
 
 
+def test_a_repository_with_a_revoked_certificate_is_told_nothing(
+    tmp_path: Path, written: StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.audit._RETRY_S", 0.2)
+    authority = Authority(tmp_path)
+    ours, lost, sound = (authority.issue(name) for name in ("node", "lost", "sound"))
+    trust = replace(ours.settings, crl=authority.revocation_list())
+    port = free_port()
+    with running(AuditSettings(syslog=f"tls://127.0.0.1:{port}", tls=trust)) as trail:
+        trail.record(MESSAGES[0])
+        wait_until(lambda: "audit_not_written" in written.getvalue())
+        # Named only now, so that the list is read again.
+        authority.revocation_list(lost)
+        with socket.create_server(("127.0.0.1", port)) as listening:
+            listening.settimeout(30)
+            contexts = {}
+            for repository in (lost, sound):
+                contexts[repository] = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=ours.ca)
+                contexts[repository].load_cert_chain(repository.certificate, repository.key)
+                contexts[repository].verify_mode = ssl.CERT_REQUIRED
+            plain, _ = listening.accept()
+            with plain, pytest.raises(ssl.SSLError, match=r"(?i)certificate.revoked"):
+                contexts[lost].wrap_socket(plain, server_side=True)
+            plain, _ = listening.accept()
+            with contexts[sound].wrap_socket(plain, server_side=True) as connection:
+                connection.settimeout(20)
+                told = connection.recv(65536)
+    assert codes(read(told.partition(b"\xef\xbb\xbf")[2]), "EventIdentification/EventID") == [
+        MESSAGES[0].event.value
+    ]
+
+
 def test_a_repository_that_is_down_holds_nobody_up_and_the_loss_is_told(
     written: StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:

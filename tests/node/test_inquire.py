@@ -19,6 +19,7 @@ from node.errors import ConfigurationError, TransientError
 from node.inquire import Inquirer
 from node.observe import get_log
 from node.query import count_images, find_instances
+from node.tls import source_arguments
 from node.why import explain
 from tests.certificates import Authority
 from tests.node.analyses import CLASSES
@@ -98,6 +99,37 @@ def test_a_source_that_speaks_tls_is_asked_over_tls_and_no_impostor_is_believed(
         for wrong in (stranger, TlsSettings()):
             (finding,) = sources(asking(base, orthanc.dicom_port, wrong))
             assert (finding.level, finding.message) == (Level.WARNING, "cannot be reached")
+    assert "source_not_asked" in written.getvalue()
+
+
+@pytest.mark.peers
+def test_a_source_with_a_revoked_certificate_is_not_believed(tmp_path: Path, written: StringIO) -> None:
+    images = a_pair(5)
+    authority = Authority(tmp_path / "authority")
+    ours, theirs, lost = (authority.issue(name) for name in ("node", "orthanc", "lost"))
+    secure = {
+        "DicomTlsEnabled": True, "DicomTlsCertificate": str(theirs.certificate),
+        "DicomTlsPrivateKey": str(theirs.key), "DicomTlsTrustedCertificates": str(theirs.ca),
+    }  # fmt: skip
+    trust = replace(ours.settings, crl=authority.revocation_list(lost))
+    with Orthanc(tmp_path / "orthanc", secure) as orthanc:
+        for number, image in enumerate(images):
+            image.save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
+        orthanc.store(sorted(tmp_path.glob("*.dcm")))
+        configuration = asking(quick(tmp_path / "node", assembly=PATIENT), orthanc.dicom_port, trust)
+        arguments = source_arguments(configuration.sources[0])
+        peer = Peer("ORTHANC", "127.0.0.1", orthanc.dicom_port, "OSTEONODE", 5.0, arguments)
+        assert set(count_images(peer, STUDY).values()) == {5}
+        # The same connection settings as before, but another list.
+        authority.revocation_list(theirs)
+        with pytest.raises(TransientError, match="cannot be reached"):
+            count_images(peer, STUDY)
+        (finding,) = sources(configuration)
+        assert (finding.level, finding.message) == (Level.WARNING, "cannot be reached")
+        with quick_node(configuration, examine="examine_by_series") as node:
+            send(node.port, *images, calling="ORTHANC")
+            wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+            assert "ORTHANC" not in explain(node.store, STUDY)
     assert "source_not_asked" in written.getvalue()
 
 

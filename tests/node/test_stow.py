@@ -154,6 +154,10 @@ def test_each_answer_has_its_consequence(
         ('stow_url = "https://pacs"\nauthorization = "Basic abc"', "is a secret"),
         ('stow_url = "https://pacs"\nauthorization = "env:OSTEONODE_NOT_SET"', "which is not there"),
         ('stow_url = "https://pacs"\nstorage_commitment = true', "is asked for by DIMSE"),
+        (
+            'stow_url = "http://pacs"\ntls = {ca = "a"}',
+            "config.toml:3: destinations.stow_url must be an https",
+        ),
     ],
 )
 def test_faults_of_a_web_destination_are_told(keys: str, fault: str) -> None:

@@ -3,13 +3,16 @@
 import json
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
+from select import select
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
 from pynetdicom import AE
@@ -277,24 +280,99 @@ def test_an_archive_on_the_web_is_believed_by_its_own_authority_only_whatever_th
                 carrier.reach()
 
 
+@contextmanager
+def web_archive(credentials: Credentials) -> Iterator[tuple[str, list[str]]]:
+    """Answer by HTTPS; yield the address, and the names that it is asked for."""
+    secured = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    secured.load_cert_chain(credentials.certificate, credentials.key)
+    asked: list[str] = []
+    secured.sni_callback = lambda _connection, name, _context: asked.append(name or "")
+    with web_server(200, b"[]", tls=secured) as port:
+        yield f"https://127.0.0.1:{port}", asked
+
+
+@pytest.mark.parametrize(
+    ("holds", "server_name", "believed"),
+    [
+        ("DNS:archive.example", "archive.example", True),
+        ("DNS:archive.example", "", False),
+        ("DNS:archive.example", "other.example", False),
+        ("IP:127.0.0.1", "", True),
+        ("IP:127.0.0.1", "archive.example", False),
+    ],
+)
+def test_an_archive_on_the_web_has_the_name_that_is_configured(
+    tmp_path: Path, authority: Authority, holds: str, server_name: str, *, believed: bool
+) -> None:
+    archive = authority.issue("named archive", holds=holds)
+    with web_archive(archive) as (address, asked):
+        trust = TlsSettings(ca=archive.ca, server_name=server_name)
+        carrier = StowCarrier(Destination("web", stow_url=address, tls=trust), tmp_path, 9)
+        if believed:
+            carrier.reach()
+        else:
+            with pytest.raises(TransientError, match="its certificate is not trusted"):
+                carrier.reach()
+        # Behind one address there may be several archives, each with a certificate of its own.
+        assert asked[0] == server_name
+
+
+@contextmanager
+def proxy() -> Iterator[tuple[int, list[str]]]:
+    """Tunnel to wherever it is asked to; yield the port, and where that was."""
+    asked: list[str] = []
+
+    class Handler(StreamRequestHandler):
+        def handle(self) -> None:
+            place = self.rfile.readline().split()[1].decode()
+            while self.rfile.readline().strip():
+                pass
+            asked.append(place)
+            host, _, port = place.partition(":")
+            with socket.create_connection((host, int(port))) as there:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                ends = {self.connection: there, there: self.connection}
+                while True:
+                    data = [(end, end.recv(65536)) for end in select(list(ends), [], [])[0]]
+                    for end, part in data:
+                        if not part:
+                            return
+                        ends[end].sendall(part)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1], asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("by_proxy", [False, True], ids=["directly", "by proxy"])
 @pytest.mark.parametrize("name", ["sound", "lost"])
 def test_an_archive_with_a_revoked_certificate_gets_nothing_by_web_either(
-    tmp_path: Path, authority_with_lists: Authority, name: str
+    tmp_path: Path,
+    authority_with_lists: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    *,
+    by_proxy: bool,
 ) -> None:
     archive, lost = (authority_with_lists.issue(of) for of in (f"{name} archive", "lost"))
     crl = authority_with_lists.revocation_list(*((lost, archive) if name == "lost" else (lost,)))
-    secured = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    secured.load_cert_chain(archive.certificate, archive.key)
-    trust = TlsSettings(ca=archive.ca, crl=crl)
-    with web_server(200, b"[]", tls=secured) as port:
-        carrier = StowCarrier(
-            Destination("web", stow_url=f"https://127.0.0.1:{port}", tls=trust), tmp_path, 9
-        )
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    with web_archive(archive) as (address, _), proxy() as (port, tunnels):
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}" if by_proxy else "")
+        there = Destination("web", stow_url=address, tls=TlsSettings(ca=archive.ca, crl=crl))
+        carrier = StowCarrier(there, tmp_path, 9)
         if name == "sound":
             carrier.reach()
         else:
             with pytest.raises(TransientError, match="its certificate is not trusted"):
                 carrier.reach()
+        assert bool(tunnels) is by_proxy
 
 
 def test_a_list_that_has_expired_lets_nobody_in(tmp_path: Path, authority_with_lists: Authority) -> None:

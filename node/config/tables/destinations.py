@@ -67,6 +67,8 @@ def destination(table: Table) -> Destination:
     )
     if found.stow_url and found.storage_commitment:
         table.fault("storage_commitment", "is asked for by DIMSE; with stow_url, use verify")
+    if found.stow_url.startswith("http://") and found.tls.ca is not None:
+        table.fault("stow_url", "must be an https:// address where [destinations.tls] names a ca")
     return found
 
 
