@@ -1,6 +1,7 @@
 """What all stations of a node stand on: a storage of its own, the store, the clock, the audit trail."""
 
 import fcntl
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -77,17 +78,22 @@ def lay_ground(configuration: Configuration, clock: Clock) -> Ground:
     Raises
     ------
     PermanentError
-        If another node has it, or the database is of another version.
+        If another node has it, or the database, or that is of another version.
     """
     log = get_log()
     directory = configuration.storage.directory
+    with ExitStack() as undo:
+        lock = undo.enter_context(lock_storage(directory))
+        store = undo.enter_context(closing(SqlStore(store_url(configuration))))
+        store.claim()
+        undo.pop_all()
     return Ground(
         configuration,
         clock,
         log,
-        lock=lock_storage(directory),
+        lock=lock,
         instance_store=DiskInstanceStore(directory, configuration.storage.watermark_mb * _MEGABYTE),
-        store=SqlStore(store_url(configuration)),
+        store=store,
         audit=AuditTrail(configuration.audit, configuration.node.ae_title, log),
     )
 

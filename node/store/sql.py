@@ -19,6 +19,7 @@ from node.domain.records import (
 )
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
+from node.store.claim import claim
 from node.store.explanations import SqlExplanations
 from node.store.figures import SqlFigures
 from node.store.intake import SqlIntake
@@ -67,10 +68,22 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlExplanations, SqlFigures):
         except BaseException:
             self._engine.dispose()
             raise
+        self._release: Callable[[], None] = _nothing
+
+    def claim(self) -> None:
+        """Take the database for this node until `close`.
+
+        Raises
+        ------
+        PermanentError
+            If another node has it.
+        """
+        self._release = claim(self._engine)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and let another node have the database."""
         self._engine.dispose()
+        self._release()
 
     def instances(self, study_uid: str) -> tuple[Instance, ...]:
         """See `node.ports.Store`."""
@@ -302,3 +315,7 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlExplanations, SqlFigures):
                 .values(state=DeliveryState.WAITING, lease_token=None, lease_until=None, not_before=now)
             )
             return len(studies) + sending.rowcount
+
+
+def _nothing() -> None:
+    """There is nothing to release."""

@@ -1,6 +1,7 @@
 """The whole node with real sockets and real processes; only the science is replaced by something quick."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage, EnhancedSRStorage
 
 from node.app import Node
-from node.config import AssemblySettings
+from node.config import AssemblySettings, StoreSettings
 from node.domain.delivery import DeliveryState
 from node.domain.study import StudyEvent, StudyState
 from node.errors import PermanentError
@@ -239,6 +240,18 @@ def test_a_destination_gets_only_the_kinds_it_asks_for(tmp_path: Path, study: st
 def test_two_nodes_never_share_a_storage_directory(node: Node) -> None:
     with pytest.raises(PermanentError, match="already working"):
         quick_node(node.configuration)
+
+
+def test_two_nodes_never_share_a_database(tmp_path: Path, url: str) -> None:
+    """With a storage directory of its own, the second would take every row for one whose file is lost."""
+    first, second = (
+        replace(quick(tmp_path / name), store=StoreSettings(url)) for name in ("first", "second")
+    )
+    with quick_node(first) as node:
+        with pytest.raises(PermanentError, match="already working with the database"):
+            quick_node(second)
+        assert send(node.port, slice_of(1)) == [0]
+    quick_node(second).stop()
 
 
 def test_every_delivery_of_a_delivered_study_is_sent(node: Node, study: str) -> None:

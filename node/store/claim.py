@@ -1,0 +1,64 @@
+"""One node for each database: a second one would take what the first is doing for what a dead one left."""
+
+import fcntl
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+
+from node.errors import PermanentError
+
+__all__ = ["claim"]
+
+_OURS = 0x4F5354454F4E4F44
+"""Of the advisory lock; "OSTEONOD" in ASCII."""
+_TAKEN = "another node is already working with the database of [store] url, from another storage directory"
+
+
+def claim(engine: Engine) -> Callable[[], None]:
+    """Take a database for this process; the system or the server frees it should the process die.
+
+    Parameters
+    ----------
+    engine : Engine
+        SQLite is claimed by a file beside it, PostgreSQL by an advisory lock of a connection, and so until
+        the server is started again.
+
+    Returns
+    -------
+    callable
+        Lets another have it.
+
+    Raises
+    ------
+    PermanentError
+        If another node has it.
+    """
+    if engine.dialect.name == "postgresql":
+        return _claim_server(engine)
+    return _claim_file(Path(f"{engine.url.database}-lock"))
+
+
+def _claim_file(path: Path) -> Callable[[], None]:
+    lock = path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise PermanentError(_TAKEN) from None
+    return lock.close
+
+
+def _claim_server(engine: Engine) -> Callable[[], None]:
+    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        # A moment, for the server to notice that the last node was killed.
+        connection.execute(text("SET lock_timeout TO '5s'"))
+        connection.execute(text("SELECT pg_advisory_lock(:ours)"), {"ours": _OURS})
+    except OperationalError:
+        connection.close()
+        raise PermanentError(_TAKEN) from None
+    # Not back into the pool, where it would keep the lock.
+    connection.detach()
+    return connection.close
