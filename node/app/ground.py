@@ -111,10 +111,13 @@ def lock_storage(directory: Path) -> IO[str]:
     Raises
     ------
     PermanentError
-        If another node has it.
+        If another node has it, or it cannot be written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = (directory / "lock").open("w")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("w")
+    except OSError as error:
+        raise PermanentError(f"[storage] directory {directory} cannot be used ({error.strerror})") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

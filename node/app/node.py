@@ -91,10 +91,8 @@ class Node:
 
         Raises
         ------
-        OSError
-            If the address cannot be listened on; then nothing is left running.
         PermanentError
-            If that of the status page cannot; likewise.
+            If the address, or that of the status page, cannot be listened on; then nothing is left running.
         """
         ground = self._ground
         ground.enter()
@@ -114,9 +112,15 @@ class Node:
         try:
             self._web = status_page(ground, self._listener, self._schedule, self._crew, self._couriers)
             self._listener.start()
-        except (OSError, PermanentError):
+        except PermanentError:
             self.stop()
             raise
+        except OSError as error:
+            self.stop()
+            at = self.configuration.node
+            raise PermanentError(
+                f"the node cannot listen on {at.host}:{at.port} ({error.strerror}): see [node] host and port"
+            ) from error
         if self._web is not None:
             self._web.start()
         ground.log.info("node_started", ae_title=self.configuration.node.ae_title, port=self.port)

@@ -1,5 +1,6 @@
 """The whole node with real sockets and real processes; only the science is replaced by something quick."""
 
+import socket
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -252,6 +253,24 @@ def test_two_nodes_never_share_a_database(tmp_path: Path, url: str) -> None:
             quick_node(second)
         assert send(node.port, slice_of(1)) == [0]
     quick_node(second).stop()
+
+
+def test_an_address_that_is_taken_is_told_in_words_and_nothing_is_left_running(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        base = quick(tmp_path)
+        settings = replace(base, node=replace(base.node, port=taken.getsockname()[1]))
+        with pytest.raises(
+            PermanentError, match=r"cannot listen on 127.0.0.1:.*in use.*\[node\] host and port"
+        ):
+            quick_node(settings).start()
+    with quick_node(settings) as node:
+        assert send(node.port, slice_of(1)) == [0]
+
+
+def test_a_storage_directory_that_cannot_be_made_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PermanentError, match=r"\[storage\] directory .* cannot be used \(Not a directory\)"):
+        quick_node(quick(tmp_path / "file" / "var"))
 
 
 def test_every_delivery_of_a_delivered_study_is_sent(node: Node, study: str) -> None:
