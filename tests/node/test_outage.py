@@ -1,7 +1,5 @@
 """Database or disk are not there for a while: a backup holds one, the other is full."""
 
-import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from node.app import Node
 from node.domain.study import StudyEvent, StudyState
+from tests.node.disks import change_disk, small_disk
 from tests.node.nodes import (
     MovedClock,
     open_association,
@@ -106,31 +105,17 @@ def wait_for_break(node: Node, study: str, number: int) -> None:
     wait_until(lambda: [step.event for step in node.store.history(study)].count(StudyEvent.BROKE) == number)
 
 
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk on which there is no room; where that is not allowed, there is no such test."""
-    place = tmp_path / "results"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("no file system can be mounted here")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
-
-
 @pytest.mark.parametrize("option", ["size=4k", "ro"])
-def test_a_disk_without_room_for_results_sets_no_study_aside(
-    tmp_path: Path, full_disk: Path, study: str, option: str
-) -> None:
+def test_a_disk_without_room_for_results_sets_no_study_aside(tmp_path: Path, study: str, option: str) -> None:
     clock = MovedClock()
-    subprocess.run(["mount", "-o", f"remount,{option}", full_disk], check=True)
-    with quick_node(quick(tmp_path, engine={"attempts": 2}), processes=True, clock=clock) as node:
-        send(node.port, slice_of(1, study=study))
-        for tries in range(1, 5):
-            wait_for_break(node, study, tries)
+    settings = quick(tmp_path, engine={"attempts": 2})
+    with small_disk(tmp_path / "results", "4k") as disk:
+        change_disk(disk, option)
+        with quick_node(settings, processes=True, clock=clock) as node:
+            send(node.port, slice_of(1, study=study))
+            for tries in range(1, 5):
+                wait_for_break(node, study, tries)
+                clock.move(seconds=31)
+            change_disk(disk, "rw,size=24m")
             clock.move(seconds=31)
-        subprocess.run(["mount", "-o", "remount,rw,size=24m", full_disk], check=True)
-        clock.move(seconds=31)
-        reached(node, study, StudyState.DELIVERED)
+            reached(node, study, StudyState.DELIVERED)

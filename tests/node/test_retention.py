@@ -1,7 +1,5 @@
 """What is removed and what never is; and a disk that fills up, a real one."""
 
-import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +15,7 @@ from node.domain.study import StudyState
 from node.instance_store import certified
 from node.retention import purge
 from tests.node.analyses import CLASSES
+from tests.node.disks import small_disk
 from tests.node.nodes import (
     STUDY,
     MovedClock,
@@ -137,17 +136,9 @@ def test_old_quarantine_is_removed_and_its_story_stays(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of 24 MB; where that is not allowed, there is no such test."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("no file system can be mounted here")
-    try:
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "24m") as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def large(number: int) -> Dataset:
@@ -182,13 +173,13 @@ def assert_whole(node: Node, acknowledged: set[str]) -> None:
 
 @pytest.mark.parametrize("watermark_mb", [6, 0], ids=["the watermark", "the end of the disk"])
 def test_a_full_disk_is_told_loses_nothing_and_is_left_behind_by_itself(
-    small_disk: Path, watermark_mb: int, written: StringIO
+    disk: Path, watermark_mb: int, written: StringIO
 ) -> None:
-    base = quick(small_disk / "var")
+    base = quick(disk / "var")
     # Nothing else shall happen to the study meanwhile.
     calm = replace(base.assembly, quiet_s=600.0)
     settings = replace(base, storage=replace(base.storage, watermark_mb=watermark_mb), assembly=calm)
-    ballast = small_disk / "ballast"
+    ballast = disk / "ballast"
     ballast.write_bytes(bytes(8 * 2**20))
     acknowledged: set[str] = set()
     with quick_node(settings) as node:

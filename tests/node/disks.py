@@ -1,0 +1,27 @@
+"""Small disks for the tests that fill them."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def small_disk(place: Path, size: str) -> Iterator[Path]:
+    """Mount a disk of a size ("24m"); where that is not allowed, the test is skipped."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def change_disk(place: Path, options: str) -> None:
+    """Change a mounted disk ("ro", "rw,size=24m")."""
+    subprocess.run(["mount", "-o", f"remount,{options}", place], check=True)
