@@ -55,7 +55,7 @@ def explain(store: SqlStore, study_uid: str, destinations: Collection[str] | Non
     parts = [
         f"Study {study_uid} is {words_of(study.state)}: {MEANING[study.state]}.",
         _sentence("The reason", study.reason),
-        _sentence("It was judged complete so", _judged(store.history(study_uid), study.revision)),
+        _sentence("Why it counts as complete", _judged(store.history(study_uid), study.revision)),
         f"{count} {'image is' if count == 1 else 'images are'} here.",
         _corrected(len(store.quarantined((image.sop_uid for image in images), CONFLICT))),
         f"The first came at {time_of(study.first_arrival)}, the last at {time_of(study.last_arrival)}.",
