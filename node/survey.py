@@ -10,11 +10,13 @@ from typing import Protocol
 from node.config import Configuration, Destination
 from node.domain.delivery import Breaker
 from node.domain.health import (
+    WAIT_FOR_A_PERSON,
     abandoned,
     judge_database,
     judge_destination,
     judge_disk,
     judge_listener,
+    judge_set_aside,
     judge_timers,
     judge_workers,
 )
@@ -144,7 +146,7 @@ class Survey:
     def _look(self, now: datetime) -> NodeStatus:
         settings = self.configuration
         try:
-            figures, fault = self._store.figures(LATEST_STUDIES, _PUT_ASIDE), ""
+            figures, fault = self._store.figures(LATEST_STUDIES, _PUT_ASIDE, now - WAIT_FOR_A_PERSON), ""
         except TransientError as error:
             figures, fault = StoreFigures(), str(error)
         disk = Disk(
@@ -169,6 +171,7 @@ class Survey:
                 judge_database(fault),
                 judge_workers(len(self._desks), busy, figures.oldest.get(StudyState.READY), now),
                 judge_timers(runs, now),
+                judge_set_aside(figures.set_aside, now),
             ),
             destinations=self._destinations(figures.outboxes, now),
             figures=figures,

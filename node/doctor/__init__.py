@@ -3,6 +3,7 @@
 `examine` runs them all; each module beside it looks at one part of what a node needs.
 """
 
+from node.doctor.database import database
 from node.doctor.doors import listener, tls, web
 from node.doctor.examine import CHECKS, examine_node
 from node.doctor.finding import Check, Finding, Level
@@ -17,6 +18,7 @@ __all__ = [
     "Level",
     "clock",
     "codecs",
+    "database",
     "destinations",
     "examine_node",
     "listener",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from node.config import Configuration
+from node.doctor.database import database
 from node.doctor.doors import listener, tls, web
 from node.doctor.finding import Check, Finding
 from node.doctor.machine import clock, storage
@@ -20,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     destinations,
     codecs,
     clock,
+    database,
     segmenter,
     model,
 )

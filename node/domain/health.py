@@ -4,19 +4,23 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from node.domain.delivery import Breaker
-from node.domain.status import Condition, DestinationStatus, Disk, Outbox, Station, SweepRun
+from node.domain.status import Condition, DestinationStatus, Disk, Outbox, SetAside, Station, SweepRun
 
 __all__ = [
+    "WAIT_FOR_A_PERSON",
     "abandoned",
     "ago",
     "judge_database",
     "judge_destination",
     "judge_disk",
     "judge_listener",
+    "judge_set_aside",
     "judge_timers",
     "judge_workers",
 ]
 
+WAIT_FOR_A_PERSON = timedelta(days=7)
+"""How long a study that was set aside is pointed at; a site may know of it, and not want to do anything."""
 _LATE = timedelta(minutes=1)
 _LONG_WAIT = timedelta(hours=1)
 _WATERMARKS_LEFT = 2
@@ -90,6 +94,23 @@ def judge_timers(runs: Sequence[SweepRun], now: datetime) -> Station:
     return Station(
         "Timers", Condition.WELL, f"All {len(runs)} sweeps come round, the last {ago(now - latest)} ago."
     )
+
+
+def judge_set_aside(found: SetAside, now: datetime) -> Station:
+    """Judge whether a person must look at something: it goes on, but not with these studies.
+
+    Examples
+    --------
+    >>> judge_set_aside(SetAside(), datetime(2030, 1, 1)).words
+    'No study waits for a person.'
+    """
+    if not found.count:
+        return Station("Set aside", Condition.WELL, "No study waits for a person.")
+    last = ago(now - max(study.changed_at for study in found.latest))
+    words = f"{found.count} studies wait for a person, the last of them for {last}."
+    if found.count == 1:
+        words = f"1 study has waited for a person for {last}."
+    return Station("Set aside", Condition.CONCERN, words)
 
 
 def judge_database(fault: str) -> Station:

@@ -17,6 +17,7 @@ __all__ = [
     "NodeStatus",
     "Outbox",
     "Queue",
+    "SetAside",
     "Station",
     "StoreFigures",
     "SweepRun",
@@ -100,6 +101,14 @@ class Outbox:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """Studies that the node gave up and that wait for a person: how many, and at least one of the latest."""
+
+    count: int = 0
+    latest: Sequence[Study] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFigures:
     """What the store knows of the whole node, read at one moment.
 
@@ -119,6 +128,8 @@ class StoreFigures:
         Those that changed last, the latest first.
     put_aside : sequence of QuarantineEntry
         What was put aside last, the latest first.
+    set_aside : SetAside
+        What waits for a person.
     """
 
     studies: Mapping[StudyState, int] = field(default_factory=dict)
@@ -128,6 +139,7 @@ class StoreFigures:
     quarantined: Mapping[str, int] = field(default_factory=dict)
     latest: Sequence[Study] = ()
     put_aside: Sequence[QuarantineEntry] = ()
+    set_aside: SetAside = field(default_factory=SetAside)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """What the store knows of the whole node: for operators, the status page and the metrics."""
 
 from collections import defaultdict
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import QuarantineEntry, Study
-from node.domain.status import UNFINISHED_STATES, Outbox, StoreFigures
+from node.domain.status import UNFINISHED_STATES, Outbox, SetAside, StoreFigures
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.store import tables as t
@@ -37,6 +38,8 @@ _WAITING = (
 )
 _INSTANCES = select(func.count()).select_from(t.instances)
 _QUARANTINED = select(t.quarantine.c.reason, func.count()).group_by(t.quarantine.c.reason)
+# A study whose images a person removed is nobody's business any more.
+_HOLDS_IMAGES = select(t.instances.c.sop_uid).where(t.instances.c.study_uid == t.studies.c.study_uid).exists()
 _PUT_ASIDE = select(t.quarantine).order_by(t.quarantine.c.at.desc())
 
 
@@ -67,13 +70,28 @@ class SqlFigures:
         with t.reading(self._engine) as connection:
             return _put_aside(connection, limit)
 
-    def figures(self, studies: int, put_aside: int) -> StoreFigures:
+    def set_aside(self, since: datetime, limit: int) -> SetAside:
+        """Return what was set aside since a moment, and has neither been tried again nor cleared away.
+
+        Parameters
+        ----------
+        since : datetime
+            The moment.
+        limit : int
+            How many of the latest are returned; all are counted.
+        """
+        with t.reading(self._engine) as connection:
+            return _set_aside(connection, since, limit)
+
+    def figures(self, studies: int, put_aside: int, since: datetime) -> StoreFigures:
         """Count everything in one transaction that only reads.
 
         Parameters
         ----------
         studies, put_aside : int
-            How many of the latest studies, and of what was put aside last, are returned.
+            How many of the latest studies, and of what was put aside and set aside last, are returned.
+        since : datetime
+            What was set aside before is not counted any more.
 
         Raises
         ------
@@ -90,6 +108,7 @@ class SqlFigures:
                     quarantined={row.reason: row[1] for row in connection.execute(_QUARANTINED)},
                     latest=_latest(connection, studies),
                     put_aside=_put_aside(connection, put_aside),
+                    set_aside=_set_aside(connection, since, put_aside),
                 )
         except DBAPIError as error:
             # Only its kind: the driver's message may quote the URL.
@@ -106,6 +125,17 @@ def _by_state(connection: Connection) -> dict[StudyState, int]:
 
 def _put_aside(connection: Connection, limit: int) -> tuple[QuarantineEntry, ...]:
     return tuple(quarantine_of(row) for row in connection.execute(_PUT_ASIDE.limit(limit)))
+
+
+def _set_aside(connection: Connection, since: datetime, limit: int) -> SetAside:
+    waits = _LATEST.where(
+        t.studies.c.state == StudyState.FAILED, t.studies.c.changed_at > since, _HOLDS_IMAGES
+    )
+    count = select(func.count()).select_from(waits.order_by(None).subquery())
+    return SetAside(
+        connection.execute(count).scalar_one(),
+        tuple(study_of(row) for row in connection.execute(waits.limit(limit))),
+    )
 
 
 def _outboxes(connection: Connection) -> dict[str, Outbox]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -9,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from node.errors import PermanentError
 from node.store import tables as t
 
-__all__ = ["VERSION", "found_version", "note_version", "prepare"]
+__all__ = ["VERSION", "found_version", "is_there", "note_version", "prepare"]
 
 VERSION = 3
 """Raised by every change to `node.store.tables`, together with a step in `node.store.migration`."""
@@ -61,6 +62,25 @@ def found_version(engine: Engine) -> int | None:
             return 0
         with t.reading(engine) as connection:
             return int(connection.execute(select(_schema.c.version)).scalar_one())
+
+
+def is_there(url: str) -> bool:
+    """Tell whether a database holds tables of ours, and make none.
+
+    Raises
+    ------
+    PermanentError
+        If the database cannot be reached or is none.
+    """
+    engine = t.open_engine(url)
+    try:
+        file = engine.url.database
+        # Whoever opens a file that is not there makes it.
+        if engine.dialect.name == "sqlite" and (not file or not Path(file).is_file()):
+            return False
+        return found_version(engine) is not None
+    finally:
+        engine.dispose()
 
 
 def note_version(connection: Connection) -> None:

@@ -15,6 +15,9 @@ from tests.peers import REPOSITORY, free_port, program
 
 STUDY = "1.2.840.113619.2.5.1762583153.215519.978957063.78.100000.200"
 
+NAMELESS = "1.2.840.113619.2.5.200"
+"""Nobody knows whose its image is."""
+
 FITS = "document.styleSheets.length == 1 && document.documentElement.scrollWidth <= innerWidth"
 
 
@@ -45,6 +48,7 @@ def test_a_browser_shows_the_page_on_any_screen_and_asks_nobody_else(tmp_path: P
     ):
         wait_for(lambda: page_is_up(port), 60, node.log)
         send(node.port, slice_of(1, study=STUDY))
+        send(node.port, slice_of(1, study=NAMELESS, patient_id=""))
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]
         page.set_default_timeout(60_000)
@@ -55,12 +59,14 @@ def test_a_browser_shows_the_page_on_any_screen_and_asks_nobody_else(tmp_path: P
         for width in (1280, 768, 360):
             page.set_viewport_size({"width": width, "height": 900})
             page.goto(f"http://127.0.0.1:{port}/")
-            page.get_by_text(STUDY).wait_for()
+            page.get_by_text(STUDY, exact=True).wait_for()
+            page.get_by_role("heading", name="Set aside").wait_for()
+            assert page.get_by_role("link", name=NAMELESS).count() == 2
             wait_for(partial(holds, page, FITS), 60, node.log)
         colour = {"light": "rgb(246, 247, 245)", "dark": "rgb(20, 25, 27)"}[scheme]
         shown = f"getComputedStyle(document.body).backgroundColor == '{colour}'"
         wait_for(partial(holds, page, shown), 60, node.log)
-        page.get_by_text(STUDY).click()
+        page.get_by_text(STUDY, exact=True).click()
         page.get_by_text("Its steps").wait_for()
         wait_for(partial(holds, page, FITS), 60, node.log)
         browser.close()

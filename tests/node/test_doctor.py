@@ -14,7 +14,7 @@ from pynetdicom import evt
 from analysis.settings import SegmentationSettings
 from dicom_templates.options import SrClass
 from node.config import Configuration, Source
-from node.doctor import CHECKS, Finding, Level, examine_node, listener, model, segmenter
+from node.doctor import CHECKS, Finding, Level, database, examine_node, listener, model, segmenter
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs
 from tests.peers import free_port
 
@@ -35,6 +35,19 @@ def test_a_node_with_a_willing_pacs_is_well(tmp_path: Path) -> None:
     assert worst_of(findings, "listener").level is Level.GOOD
     assert worst_of(findings, "codecs").level is Level.GOOD
     assert max(finding.level for finding in findings) <= Level.WARNING
+
+
+def test_a_database_is_looked_at_and_none_is_made(tmp_path: Path) -> None:
+    configuration = quick(tmp_path)
+    (empty,) = database(configuration)
+    assert (empty.level, list(tmp_path.iterdir())) == (Level.GOOD, [])
+    with quick_node(configuration):
+        (running,) = database(configuration)
+    assert (running.level, running.message) == (Level.GOOD, "answers, and no study in it waits for a person")
+    (tmp_path / "osteonode.db").write_bytes(b"no database any more" * 500)
+    (broken,) = database(configuration)
+    assert broken.level is Level.FAULT
+    assert "no database of ours" in broken.message
 
 
 def test_every_finding_that_is_not_good_says_how_to_mend_it(tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ from node.domain.health import (
     judge_destination,
     judge_disk,
     judge_listener,
+    judge_set_aside,
     judge_timers,
     judge_workers,
 )
-from node.domain.status import Condition, Disk, NodeStatus, Outbox, Station, StoreFigures, SweepRun
+from node.domain.records import Study
+from node.domain.status import Condition, Disk, NodeStatus, Outbox, SetAside, Station, StoreFigures, SweepRun
 from node.domain.study import StudyState
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -50,6 +52,18 @@ def test_workers_that_do_not_keep_up_need_a_look() -> None:
     late = judge_workers(1, [NOW], NOW - 2 * HOUR, NOW)
     assert late.condition is Condition.CONCERN
     assert "A study has waited 2 h for its turn." in late.words
+
+
+def test_studies_that_wait_for_a_person_need_a_look_and_turn_no_image_away() -> None:
+    def study(hours: int) -> Study:
+        at = NOW - hours * HOUR
+        return Study("1.2", StudyState.FAILED, "it died", at, at, at, 1, None, at, 3)
+
+    one = judge_set_aside(SetAside(1, [study(2)]), NOW)
+    assert (one.condition, one.turns_away) == (Condition.CONCERN, False)
+    assert one.words == "1 study has waited for a person for 2 h."
+    many = judge_set_aside(SetAside(9, [study(2), study(5)]), NOW)
+    assert many.words == "9 studies wait for a person, the last of them for 2 h."
 
 
 def run(name: str, ended_before: timedelta | None, *, broke: bool = False) -> SweepRun:

@@ -258,9 +258,10 @@ def kill_everywhere(
 
 def left_to_do(store: SqlStore) -> bool:
     """Tell whether a refusal is still to be explained, or an explanation to be sent."""
-    if store.due_explanations(datetime.max.replace(tzinfo=UTC)):
+    whenever = datetime.max.replace(tzinfo=UTC)
+    if store.due_explanations(whenever):
         return True
-    return any(box.waiting for box in store.figures(0, 0).outboxes.values())
+    return any(box.waiting for box in store.figures(0, 0, whenever).outboxes.values())
 
 
 def points_of(seed: int) -> list[tuple[str, int]]:

@@ -30,7 +30,7 @@ from node.domain.assembly import Patience
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import Arrival, DeliveryBatch, Instance, NewResult, QuarantineEntry, StudyLease
 from node.domain.results import ResultKind
-from node.domain.status import Outbox
+from node.domain.status import Outbox, SetAside
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.store import SqlStore
@@ -286,7 +286,7 @@ def test_figures_tell_states_ages_outboxes_and_quarantine(store: SqlStore) -> No
         store.record_delivery(batch, delivery, DeliveryState.SENT, status=0, reason="", now=later)
     for name in ("one", "two"):
         store.record_quarantine(QuarantineEntry(name, "1.9", "it is damaged", "MR", "127.0.0.1", later))
-    figures = store.figures(2, 1)
+    figures = store.figures(2, 1, START)
     assert figures.studies == {StudyState.DELIVERING: 1, StudyState.READY: 2}
     assert figures.oldest == {StudyState.DELIVERING: later, StudyState.READY: later}
     assert figures.outboxes["pacs"] == Outbox({DeliveryState.WAITING: 2}, later)
@@ -296,6 +296,26 @@ def test_figures_tell_states_ages_outboxes_and_quarantine(store: SqlStore) -> No
     assert [entry.reason for entry in figures.put_aside] == ["it is damaged"]
 
 
+def test_a_study_that_was_set_aside_waits_until_somebody_deals_with_it(store: SqlStore) -> None:
+    later = START + timedelta(hours=1)
+    for study in ("1.1", "1.2", "1.3", "1.4"):
+        ready(store, study)
+        lease = store.lease_study("a", START, START + LEASE)
+        assert lease is not None
+        store.record_broken(lease, "the worker died", later, None)
+    assert store.set_aside(START, 3).count == 4
+    assert len(store.set_aside(START, 3).latest) == 3
+    assert store.set_aside(later, 3) == SetAside()
+    first, second = (store.study(f"1.{number}") for number in (1, 2))
+    assert first is not None
+    assert second is not None
+    store.advance(first, StudyEvent.RETRIED, later, deadline=later)
+    assert store.forget_originals(second, lambda _images: None)
+    store.record_arrivals([arrival("1.3", 2)], later, PATIENCE)
+    assert [study.study_uid for study in store.set_aside(START, 3).latest] == ["1.4"]
+    assert store.figures(0, 1, START).set_aside == store.set_aside(START, 1)
+
+
 def test_a_database_that_went_away_is_told_by_its_kind_only(tmp_path: Path) -> None:
     store = SqlStore(f"sqlite:///{tmp_path / 'planted.db'}")
     store.close()
@@ -303,7 +323,7 @@ def test_a_database_that_went_away_is_told_by_its_kind_only(tmp_path: Path) -> N
     for beside in tmp_path.glob("planted.db-*"):
         beside.unlink()
     with pytest.raises(TransientError, match=r"^it does not answer \(DatabaseError\)$"):
-        store.figures(1, 1)
+        store.figures(1, 1, START)
     store.close()
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -16,14 +17,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from node.app import Node
 from node.config import AssemblySettings, Configuration, WebSettings, parse
-from node.doctor import Level, web
+from node.doctor import Level, database, web
 from node.domain.records import QuarantineEntry
-from node.domain.status import StoreFigures
+from node.domain.status import Condition, StoreFigures
 from node.domain.study import StudyState
 from node.errors import ConfigurationError, PermanentError, TransientError
+from node.operate import clear_away
 from node.why import explain
-from tests.node.analyses import CLASSES, REFUSES
+from tests.node.analyses import CLASSES, REFUSES, STOPS
 from tests.node.nodes import (
+    MovedClock,
     Pacs,
     open_association,
     quick,
@@ -202,6 +205,42 @@ def test_a_database_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: py
         monkeypatch.undo()
 
 
+def test_a_study_that_was_set_aside_is_pointed_at_until_somebody_deals_with_it(tmp_path: Path) -> None:
+    clock = MovedClock()
+    configuration = with_page(quick(tmp_path))
+    with quick_node(configuration, analyse="by_study", clock=clock) as node:
+
+        def shows(words: str) -> bool:
+            return words in ask(web_port(node), "/").text
+
+        lost = [f"1.2.826.0.{number}.{STOPS}" for number in range(2)]
+        for study in lost:
+            send(node.port, slice_of(1, study=study))
+        wait_until(lambda: [state_of(node, study) for study in lost] == [StudyState.FAILED] * 2)
+        wait_until(lambda: shows("2 studies wait for a person"))
+        assert shows("The node works, and something needs a look.")
+        assert all(shows(f'href="/studies/{study}"') for study in lost)
+        # It receives and works all the same: no supervisor shall take it out of service for that.
+        assert ask(web_port(node), "/readyz").status == 200
+        assert metrics(web_port(node))["osteonode_studies_set_aside"] == 2
+        assert metrics(web_port(node))["osteonode_condition"] == Condition.CONCERN
+        (finding,) = database(configuration)
+        assert finding.level is Level.WARNING
+        assert lost[0] in finding.message
+
+        clear_away(node.store, configuration, clock.now(), timedelta(), failed=True)
+        wait_until(lambda: shows("The node is well."))
+        (finding,) = database(configuration)
+        assert finding.level is Level.GOOD
+
+        send(node.port, slice_of(2, study=lost[0]))
+        wait_until(lambda: shows("1 study has waited for a person"))
+        clock.move(days=6)
+        wait_until(lambda: shows("1 study has waited for a person for 6 d"))
+        clock.move(days=1.1)
+        wait_until(lambda: shows("No study waits for a person."))
+
+
 def test_a_pacs_that_is_down_is_told_and_what_waits_for_it(tmp_path: Path) -> None:
     dead = Pacs(port=free_port()).destination
     with quick_node(with_page(quick(tmp_path, dead))) as node:
@@ -352,10 +391,10 @@ def test_a_database_that_hangs_holds_up_nobody_who_needs_none(
     asked, answers = threading.Event(), threading.Event()
     figures = shown.store.figures
 
-    def slow(studies: int, put_aside: int) -> StoreFigures:
+    def slow(studies: int, put_aside: int, since: datetime) -> StoreFigures:
         asked.set()
         answers.wait(60)
-        return figures(studies, put_aside)
+        return figures(studies, put_aside, since)
 
     monkeypatch.setattr(shown.store, "figures", slow)
     time.sleep(1.1)
