@@ -314,7 +314,14 @@ class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlExplanations, SqlFigures):
                 .where(t.deliveries.c.state == DeliveryState.SENDING)
                 .values(state=DeliveryState.WAITING, lease_token=None, lease_until=None, not_before=now)
             )
-            return len(studies) + sending.rowcount
+            confirming = connection.execute(
+                update(t.deliveries)
+                .where(
+                    t.deliveries.c.state == DeliveryState.UNCONFIRMED, t.deliveries.c.lease_until.is_not(None)
+                )
+                .values(lease_token=None, lease_until=None)
+            )
+            return len(studies) + sending.rowcount + confirming.rowcount
 
 
 def _nothing() -> None:

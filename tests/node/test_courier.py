@@ -223,6 +223,24 @@ def test_verification_finds_that_a_pacs_lost_what_it_took(tmp_path: Path) -> Non
             assert len(pacs.uids) == len(CLASSES)
 
 
+def test_a_node_that_ended_while_it_looked_looks_again_as_it_starts(tmp_path: Path) -> None:
+    """It need not wait for the end of a lease that nobody holds any more."""
+    finds: list[str] = []
+    with (
+        running_pacs(finds=finds) as pacs,
+        outbox(tmp_path, replace(pacs.destination, verify=True)) as post,
+    ):
+        post.courier.sweep()
+        finds += pacs.uids
+        post.clock.go_on(seconds=MINUTE.total_seconds())
+        now = post.clock.now()
+        end, state = now + 10 * MINUTE, DeliveryState.UNCONFIRMED
+        assert post.store.lease_deliveries("pacs", "the one that ended", now, end, state=state)
+        assert post.store.release_leases(now) == len(CLASSES)
+        post.courier.sweep()
+        assert post.state is StudyState.DELIVERED
+
+
 def test_verification_waits_for_a_pacs_that_is_slow_to_file(tmp_path: Path) -> None:
     finds: list[str] = []
     with (
