@@ -14,7 +14,7 @@ from node.dimse import IMAGE_CLASSES
 from node.domain.delivery import back_off
 from node.domain.records import Study, Unexplained
 from node.domain.results import Lineage, Outcome
-from node.errors import PermanentError, TransientError
+from node.errors import PermanentError, StorageFullError, TransientError
 from node.instance_store import DiskInstanceStore
 from node.observe import Log
 from node.outgoing import outgoing
@@ -24,6 +24,7 @@ __all__ = ["Explainer", "Explanation"]
 
 _RETRY_FIRST = timedelta(seconds=2)
 _RETRY_LONGEST = timedelta(minutes=5)
+_DISK_PAUSE = timedelta(seconds=30)
 
 
 class Explanation(Protocol):
@@ -92,14 +93,20 @@ class Explainer:
             return False
         try:
             outcome = self._written(unexplained)
-        except TransientError as error:
+            results = outgoing(outcome.results, self._configuration, self._instance_store.results)
+        except StorageFullError as error:
+            self._wait_for_disk(study, str(error))
+            return False
+        except (TransientError, OSError) as error:
             if not self._stopping.is_set():
-                self._try_again(study, str(error))
+                # What the system says may name a file, and with it a study.
+                self._try_again(
+                    study, str(error) if isinstance(error, TransientError) else type(error).__name__
+                )
             return False
         except (PermanentError, RefusedError) as error:
             self._give_up(study, str(error))
             return False
-        results = outgoing(outcome.results, self._configuration, self._instance_store.results)
         self._store.record_explanation(
             study, results, self._clock.now(), key=outcome.key, replaced=outcome.replaced
         )
@@ -122,8 +129,13 @@ class Explainer:
             self._give_up(study, reason)
             return
         pause = back_off(attempt, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
-        self._store.put_off_explanation(study, self._clock.now() + pause)
+        self._store.put_off_explanation(study, self._clock.now() + pause, attempts=attempt)
         self._log.warning("refusal_not_explained", study=study.study_uid, attempt=attempt, reason=reason)
+
+    def _wait_for_disk(self, study: Study, reason: str) -> None:
+        """Try again for as long as it takes: a full disk is no fault of the study."""
+        self._store.put_off_explanation(study, self._clock.now() + _DISK_PAUSE, attempts=study.attempts)
+        self._log.error("storage_full", study=study.study_uid, reason=reason)
 
     def _give_up(self, study: Study, reason: str) -> None:
         self._store.record_explanation(study, (), self._clock.now())

@@ -298,8 +298,8 @@ class Store(Outbox, Transfers, Protocol):
         """
         ...
 
-    def put_off_explanation(self, study: Study, until: datetime) -> None:
-        """Note that explaining a refusal failed, and when it is tried again."""
+    def put_off_explanation(self, study: Study, until: datetime, *, attempts: int) -> None:
+        """Note how often explaining a refusal failed, and when it is tried again."""
         ...
 
     def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:

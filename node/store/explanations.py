@@ -72,14 +72,14 @@ class SqlExplanations:
                 .values(unexplained=None, deadline=None)
             )
 
-    def put_off_explanation(self, study: Study, until: datetime) -> None:
+    def put_off_explanation(self, study: Study, until: datetime, *, attempts: int) -> None:
         """See `node.ports.Store`."""
         with t.writing(self._engine) as connection:
             if _is_as_it_was(connection, study):
                 connection.execute(
                     update(t.studies)
                     .where(t.studies.c.study_uid == study.study_uid)
-                    .values(deadline=until, attempts=study.attempts + 1)
+                    .values(deadline=until, attempts=attempts)
                 )
 
 

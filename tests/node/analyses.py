@@ -27,7 +27,7 @@ from dicom_templates.options import Predecessor
 from node.config import Configuration
 from node.domain.assembly import Candidate, Examination
 from node.domain.results import Lineage, Outcome, ResultFile, ResultKind
-from node.errors import PermanentError, TransientError
+from node.errors import PermanentError, StorageFullError, TransientError
 
 NO_LINEAGE = Lineage()
 REFUSES, DIES, HANGS, FAULTS, EATS_MEMORY, SLOW = "661", "662", "663", "664", "665", "667"
@@ -128,6 +128,10 @@ def report(
 
 def explain_and_break(*_arguments: object) -> Outcome:
     raise TransientError("its process ended with 139")
+
+
+def explain_without_room(*_arguments: object) -> Outcome:
+    raise StorageFullError("there is no room for its results")
 
 
 def write_true_results(

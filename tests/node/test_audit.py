@@ -35,7 +35,7 @@ from node.domain.audit import (
 from node.domain.study import StudyState
 from node.errors import ConfigurationError
 from node.observe import get_log
-from tests.certificates import Authority
+from tests.certificates import Authority, Credentials
 from tests.node.analyses import CLASSES
 from tests.node.nodes import PATIENT, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
 from tests.peers import free_port
@@ -254,6 +254,14 @@ def test_a_message_goes_to_syslog_as_a_datagram(tmp_path: Path, way: str) -> Non
     assert read(line.partition(b"\xef\xbb\xbf")[2]).tag == "AuditMessage"
 
 
+def repository(shown: Credentials) -> ssl.SSLContext:
+    """Return how a repository speaks TLS, which believes its own authority only."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=shown.ca)
+    context.load_cert_chain(shown.certificate, shown.key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 def test_a_message_goes_to_syslog_over_tls_once_it_is_there(
     tmp_path: Path, written: StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,9 +274,7 @@ def test_a_message_goes_to_syslog_over_tls_once_it_is_there(
         trail.record(MESSAGES[0])
         trail.record(MESSAGES[3])
         wait_until(lambda: "audit_not_written" in written.getvalue())
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=ours.ca)
-        context.load_cert_chain(theirs.certificate, theirs.key)
-        context.verify_mode = ssl.CERT_REQUIRED
+        context = repository(theirs)
         with socket.create_server(("127.0.0.1", port)) as listening:
             listening.settimeout(30)
             plain, _ = listening.accept()
@@ -296,16 +302,11 @@ def test_a_repository_with_a_revoked_certificate_is_told_nothing(
         authority.revocation_list(lost)
         with socket.create_server(("127.0.0.1", port)) as listening:
             listening.settimeout(30)
-            contexts = {}
-            for repository in (lost, sound):
-                contexts[repository] = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=ours.ca)
-                contexts[repository].load_cert_chain(repository.certificate, repository.key)
-                contexts[repository].verify_mode = ssl.CERT_REQUIRED
             plain, _ = listening.accept()
             with plain, pytest.raises(ssl.SSLError, match=r"(?i)certificate.revoked"):
-                contexts[lost].wrap_socket(plain, server_side=True)
+                repository(lost).wrap_socket(plain, server_side=True)
             plain, _ = listening.accept()
-            with contexts[sound].wrap_socket(plain, server_side=True) as connection:
+            with repository(sound).wrap_socket(plain, server_side=True) as connection:
                 connection.settimeout(20)
                 told = connection.recv(65536)
     assert codes(read(told.partition(b"\xef\xbb\xbf")[2]), "EventIdentification/EventID") == [

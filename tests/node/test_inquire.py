@@ -21,7 +21,7 @@ from node.observe import get_log
 from node.query import count_images, find_instances
 from node.tls import source_arguments
 from node.why import explain
-from tests.certificates import Authority
+from tests.certificates import Authority, Credentials
 from tests.node.analyses import CLASSES
 from tests.node.nodes import quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
 from tests.peers import Orthanc, free_port
@@ -38,6 +38,14 @@ def asking(configuration: Configuration, port: int, tls: TlsSettings = TlsSettin
 
 def a_pair(slices: int) -> list[Dataset]:
     return [slice_of(number, series=series) for series in "12" for number in range(slices)]
+
+
+def over_tls(shown: Credentials) -> dict[str, object]:
+    """Make Orthanc show these credentials, and ask for such of its own authority."""
+    return {
+        "DicomTlsEnabled": True, "DicomTlsCertificate": str(shown.certificate),
+        "DicomTlsPrivateKey": str(shown.key), "DicomTlsTrustedCertificates": str(shown.ca),
+    }  # fmt: skip
 
 
 def why(node: Node, words: str) -> Callable[[], bool]:
@@ -75,12 +83,8 @@ def test_a_source_that_speaks_tls_is_asked_over_tls_and_no_impostor_is_believed(
     images = a_pair(5)
     authority = Authority(tmp_path / "authority")
     ours, theirs = authority.issue("node"), authority.issue("orthanc")
-    secure = {
-        "DicomTlsEnabled": True, "DicomTlsCertificate": str(theirs.certificate),
-        "DicomTlsPrivateKey": str(theirs.key), "DicomTlsTrustedCertificates": str(theirs.ca),
-    }  # fmt: skip
     stranger = replace(ours.settings, ca=Authority(tmp_path / "elsewhere").certificate)
-    with Orthanc(tmp_path / "orthanc", secure) as orthanc:
+    with Orthanc(tmp_path / "orthanc", over_tls(theirs)) as orthanc:
         for number, image in enumerate(images):
             image.save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
         orthanc.store(sorted(tmp_path.glob("*.dcm")))
@@ -107,12 +111,8 @@ def test_a_source_with_a_revoked_certificate_is_not_believed(tmp_path: Path, wri
     images = a_pair(5)
     authority = Authority(tmp_path / "authority")
     ours, theirs, lost = (authority.issue(name) for name in ("node", "orthanc", "lost"))
-    secure = {
-        "DicomTlsEnabled": True, "DicomTlsCertificate": str(theirs.certificate),
-        "DicomTlsPrivateKey": str(theirs.key), "DicomTlsTrustedCertificates": str(theirs.ca),
-    }  # fmt: skip
     trust = replace(ours.settings, crl=authority.revocation_list(lost))
-    with Orthanc(tmp_path / "orthanc", secure) as orthanc:
+    with Orthanc(tmp_path / "orthanc", over_tls(theirs)) as orthanc:
         for number, image in enumerate(images):
             image.save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
         orthanc.store(sorted(tmp_path.glob("*.dcm")))

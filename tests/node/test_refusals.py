@@ -25,7 +25,17 @@ from node.refusal_report import explain_refusal
 from node.retention import purge
 from node.why import explain
 from tests.node.analyses import REFUSES
-from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
+from tests.node.nodes import (
+    MovedClock,
+    Pacs,
+    quick,
+    quick_node,
+    running_pacs,
+    send,
+    slice_of,
+    state_of,
+    wait_until,
+)
 
 REFUSED = f"1.2.826.0.7.{REFUSES}"
 LATER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -160,6 +170,21 @@ def test_an_explanation_that_breaks_every_time_is_given_up(tmp_path: Path, writt
         assert not pacs.received
 
 
+def test_a_full_disk_costs_an_explanation_time_only(tmp_path: Path, written: StringIO) -> None:
+    clock = MovedClock()
+    with running_pacs() as pacs:
+        settings = quick(
+            tmp_path, pacs.destination, report=ReportSettings(refusals=True), engine={"attempts": 1}
+        )
+        full = "tests.node.analyses:explain_without_room"
+        with quick_node(settings, analyse="by_study", explain=full) as node:
+            send(node.port, slice_of(1, study=REFUSED))
+            wait_until(lambda: "storage_full" in written.getvalue())
+        clock.move(seconds=60)
+        with quick_node(settings, analyse="by_study", clock=clock) as node:
+            wait_until(lambda: "1 sent" in explain(node.store, REFUSED))
+
+
 def test_what_a_site_does_not_want_any_more_is_forgotten(tmp_path: Path, written: StringIO) -> None:
     with running_pacs() as pacs:
         settings = refused_and_not_explained(tmp_path, pacs, written)
@@ -181,7 +206,7 @@ def test_what_is_explained_too_late_explains_nothing(tmp_path: Path, written: St
         store.advance(retried, StudyEvent.REFUSED, now, reason="another")
         result = NewResult(ResultKind.TEXT, "1.2", EnhancedSRStorage, "a.dcm", ("pacs",), "1.3")
         store.record_explanation(study, [result], now, key="key", replaced=())
-        store.put_off_explanation(study, now)
+        store.put_off_explanation(study, now, attempts=1)
         assert not store.results(REFUSED)
         assert not store.due_explanations(LATER)
         store.close()
