@@ -24,8 +24,10 @@ def text_of(reasons: Sequence[Reason]) -> str:
 
     Examples
     --------
-    >>> text_of([Reason("few_above_sacrum", count=2)])[:50]
-    '[{"code": "few_above_sacrum", "values": {"count": 2'
+    >>> text_of([Reason("few_above_sacrum", count=2)]).partition(", ")[0]
+    '[{"code": "few_above_sacrum"'
+    >>> [reason.code for reason in reasons_of(text_of([Reason("no_body"), Reason("sacrum_not_found")]))]
+    ['no_body', 'sacrum_not_found']
     """
     return json.dumps([_written(reason) for reason in reasons], ensure_ascii=False)
 
