@@ -120,10 +120,10 @@ class Line(WakefulSocket):
         with self._lock:
             super().send(bytestream)
 
-    def close(self) -> None:
-        """Close the connection."""
+    def _shutdown_socket(self) -> None:
+        # By this name the table of states closes it, too; a descriptor that is closed may soon be another's.
         self._take_back()
-        super().close()
+        super()._shutdown_socket()
 
     def _read(self, nr_bytes: int) -> bytearray:
         buffer = bytearray(nr_bytes)
@@ -144,16 +144,17 @@ class Line(WakefulSocket):
         with self._lock:
             if self._is_lent or self._is_over or self._returned or self.socket is None:
                 return
-            self._is_lent = True
             self.socket.setblocking(False)
             self._reader.watch(self._descriptor, self)
+            self._is_lent = True
 
     def _take_back(self) -> None:
         with self._lock:
             if not self._is_lent:
                 return
+            if not self._is_paused:
+                self._reader.forget(self._descriptor)
             self._is_lent = self._is_paused = False
-            self._reader.forget(self._descriptor)
             if self.socket is not None:
                 self.socket.settimeout(self._idle_timeout_s)
 
@@ -175,11 +176,12 @@ class Line(WakefulSocket):
 
     def _pump(self) -> None:
         for _ in range(_IN_A_ROW):
-            if self._inflow.is_serving:
-                # The peer sends on without waiting for its answer; it waits in the network then.
-                self._is_paused = True
-                self._reader.pause(self._descriptor)
             if not self._is_lent or self._is_paused:
+                return
+            if self._inflow.is_serving:
+                # The peer sends on without waiting for its answer, or has gone; it waits in the network.
+                self._is_paused = True
+                self._reader.forget(self._descriptor)
                 return
             self._fill()
             if self._part.obj is self._header:
@@ -227,12 +229,12 @@ class Line(WakefulSocket):
         """Send the answer that a sender waits for, and read on."""
         with self._lock:
             self._inflow.is_serving = False
-            if self._state != _READY:  # it has been aborted meanwhile
+            if not self._is_lent or self._state != _READY:  # it has been aborted meanwhile
                 return
             self.send(pdu)
-            if self._is_paused and self._is_lent:
+            if self._is_paused:
                 self._is_paused = False
-                self._reader.resume(self._descriptor)
+                self._reader.watch(self._descriptor, self)
             if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
                 self._reader.nudge(self)
 

@@ -59,16 +59,8 @@ class Reader:
         self._epoll.register(descriptor, select.EPOLLIN)
         self._watched[descriptor] = readable
 
-    def pause(self, descriptor: int) -> None:
-        """Do not read it for a while."""
-        self._epoll.modify(descriptor, 0)
-
-    def resume(self, descriptor: int) -> None:
-        """Read it again."""
-        self._epoll.modify(descriptor, select.EPOLLIN)
-
     def forget(self, descriptor: int) -> None:
-        """Never read it again."""
+        """Do not read it any more, until it is to be watched again; to be called before it is closed."""
         if self._watched.pop(descriptor, None) is not None:
             self._epoll.unregister(descriptor)
 

@@ -1,5 +1,6 @@
 """Senders that hold the line, lie about lengths or want too much: each is cut off and delays no other."""
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -7,6 +8,7 @@ from dataclasses import replace
 from io import StringIO
 from ipaddress import ip_network
 from pathlib import Path
+from struct import pack
 from typing import Any
 
 import pytest
@@ -343,3 +345,26 @@ def test_more_bytes_are_never_slower(size: int, seconds: float, grace_s: float, 
 
     assert slow(size) >= slow(size + 1)
     assert not (seconds <= grace_s and slow(size))
+
+
+def test_connections_that_break_while_their_objects_are_kept_leave_nothing_watched(
+    tmp_path: Path, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A descriptor is soon another's, which would never be read."""
+    with quick_node(quick(tmp_path)) as node:
+        reader, record = node._listener._reader, node.store.record_arrivals
+
+        def record_slowly(*arguments: Any) -> Any:
+            time.sleep(0.2)
+            return record(*arguments)
+
+        monkeypatch.setattr(node.store, "record_arrivals", record_slowly)
+        for number in range(1, 20):
+            with wire_to(node.port) as wire:
+                request_association(wire)
+                wire.send(store_pdu(study, number))
+                # As a sender that crashes: what is still to come is thrown away, by a reset.
+                wire.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
+        wait_until(lambda: len(node.store.instances(study)) == 19)
+        wait_until(lambda: not reader._watched)
+        assert send(node.port, slice_of(20, study=study)) == [0]
