@@ -1,4 +1,4 @@
-"""Objects on their way in: each fragment goes from the network straight to disk, and memory stays flat."""
+"""Objects on their way in: small ones are kept until they are whole, large ones go straight to disk."""
 
 from collections.abc import Callable
 from functools import lru_cache
