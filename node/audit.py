@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 from node.config import AuditSettings
 from node.domain.audit import (
@@ -251,6 +252,8 @@ class Receipts:
         self._clock = clock
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, dict[str, _Receipt]] = {}
+        # An object that was being made durable when its association was cut off is noted afterwards.
+        self._ended: WeakSet[threading.Thread] = WeakSet()
 
     def note(self, association: threading.Thread, sender: Party, study: StudyMoved) -> None:
         """Remember instances that were stored."""
@@ -258,11 +261,15 @@ class Receipts:
             theirs = self._open.setdefault(association, {})
             receipt = theirs.setdefault(study.study_uid, _Receipt(sender, study.patient_id))
             receipt.instances.update(study.instances)
+            is_late = association in self._ended
+        if is_late:
+            self.end(association, orderly=False)
 
     def end(self, association: threading.Thread, *, orderly: bool) -> None:
         """Audit what an association brought; only its first end counts."""
         with self._lock:
             theirs = self._open.pop(association, {})
+            self._ended.add(association)
         outcome = Outcome.SUCCESS if orderly else Outcome.MINOR_FAILURE
         for study_uid, receipt in theirs.items():
             study = StudyMoved(study_uid, receipt.patient_id, dict(receipt.instances))

@@ -7,6 +7,7 @@ its first byte, and whatever it sends has a limit (`node.bounds`).
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Any
@@ -52,6 +53,9 @@ class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom has no types
         association.set_socket(line)
         association.inflow = inflow
         wake_by_events(association, line)
+        # A sender that waits for our answer is not idle.
+        dul, has_been_idle = association.dul, association.dul.idle_timer_expired
+        dul.idle_timer_expired = lambda: not inflow.is_serving and has_been_idle()
         # Whatever a stranger's bytes break in these threads ends his association, and is told.
         machine = association.dul.state_machine
         machine.do_action = _or_cut_off(association, machine.do_action, self.server.log)
@@ -78,7 +82,8 @@ def _or_cut_off(association: Association, work: Callable[..., None], log: Log) -
             association.is_aborted, association.is_established = True, False
             association._kill = True  # noqa: SLF001 - as pynetdicom ends an association after its own faults
             association.dul.kill_dul()
-            association.dul.socket.close()
+            with suppress(OSError):
+                association.dul.socket.close()
 
     return run
 

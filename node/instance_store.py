@@ -29,7 +29,8 @@ _GROUP_LENGTH = Struct("<HH2sHI")
 _PARALLEL_SYNCS = 8
 _CHECK_BYTES = 16 * 1024 * 1024
 """How much of one object is written before the watermark is looked at again."""
-_MOST_IN_MEMORY = 2 * 1024 * 1024
+_MOST_IN_MEMORY = 1024 * 1024
+"""Of one object; an MR slice of 512² is half of that."""
 _NONE = -1
 _Bytes = bytes | bytearray | memoryview
 
@@ -228,8 +229,9 @@ class DiskInstanceStore:
         return target.name
 
     def discard(self, staged: Staged) -> None:
-        """Forget a staged file."""
-        staged.path.unlink(missing_ok=True)
+        """Forget a staged file; one that cannot be removed is cleared at the next start."""
+        with suppress(OSError):
+            staged.path.unlink(missing_ok=True)
 
     def path(self, instance: Instance) -> Path:
         """Return where an instance lies."""

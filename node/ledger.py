@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from node.domain.assembly import Patience
 from node.domain.records import Arrival, Intake, QuarantineEntry, Staged
 from node.errors import TransientError
+from node.observe import Log, place
 from node.ports import Clock, InstanceStore, Store
 
 __all__ = ["CONFLICT", "Ledger"]
@@ -20,11 +21,11 @@ CONFLICT = "an instance with this UID and other bytes is already stored"
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    stage: Callable[[], Staged]
-    arrival: Arrival
+    prepare: Callable[[], tuple[Staged, Arrival]]
     settle: Callable[[Intake | Exception], None]
     staged: Staged = field(init=False)
-    """Once it was staged."""
+    arrival: Arrival = field(init=False)
+    """Both of them once it is prepared."""
     outcome: Intake | Exception | None = None
 
 
@@ -47,9 +48,14 @@ class Ledger:
         For the times of arrival.
     patience : Patience
         How long studies are waited for.
+    log : Log
+        Gets a line when somebody cannot be told.
     """
 
-    def __init__(self, store: Store, instance_store: InstanceStore, clock: Clock, patience: Patience) -> None:
+    def __init__(
+        self, store: Store, instance_store: InstanceStore, clock: Clock, patience: Patience, log: Log
+    ) -> None:
+        self._log = log
         self._store = store
         self._instance_store = instance_store
         self._clock = clock
@@ -68,27 +74,28 @@ class Ledger:
             self._waiting.put(None)
         self._thread.join()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it makes anything durable."""
+        return self._thread.is_alive()
+
     def hand_in(
-        self,
-        stage: Callable[[], Staged],
-        arrival: Arrival,
-        settle: Callable[[Intake | Exception], None],
+        self, prepare: Callable[[], tuple[Staged, Arrival]], settle: Callable[[Intake | Exception], None]
     ) -> None:
-        """Have an instance made durable; its outcome is told once, in another thread.
+        """Have an instance made durable; both callables run in the ledger's thread.
 
         Parameters
         ----------
-        stage : callable
-            Gives its file, which is the ledger's from then on.
-        arrival : Arrival
-            What it is.
+        prepare : callable
+            Gives its file, the ledger's from then on, and what it is. What it raises is the outcome, and
+            concerns no other instance.
         settle : callable
             Gets what became of it, once it is on disk and in the store, or known not to be; or what disk or
             database raised, and then nothing was promised.
         """
         with self._lock:
             if not self._stopped:
-                self._waiting.put(_Entry(stage, arrival, settle))
+                self._waiting.put(_Entry(prepare, settle))
                 return
         settle(_stopping())
 
@@ -98,7 +105,7 @@ class Ledger:
         Whatever disk or database raise is raised here, and then nothing was promised.
         """
         future: Future[Intake | Exception] = Future()
-        self.hand_in(lambda: staged, arrival, future.set_result)
+        self.hand_in(lambda: (staged, arrival), future.set_result)
         outcome = future.result()
         if isinstance(outcome, Exception):
             raise outcome
@@ -106,21 +113,26 @@ class Ledger:
 
     def _run(self) -> None:
         while (group := self._gather()) is not None:
-            self._settle([entry for entry in group if self._stage(entry)])
-            for entry in group:
-                assert entry.outcome is not None  # noqa: S101 - for the type checker; see the two above
-                entry.settle(entry.outcome)
+            self._settle([entry for entry in group if self._prepare(entry)])
+            while group:
+                self._tell(group.pop(0))
 
-    def _stage(self, entry: _Entry) -> bool:
-        """Get the file of one; what goes wrong with it harms no other."""
+    def _prepare(self, entry: _Entry) -> bool:
         try:
             if self._stopped:
                 raise _stopping()  # noqa: TRY301 - handled as any other fault
-            entry.staged = entry.stage()
+            entry.staged, entry.arrival = entry.prepare()
         except Exception as error:  # noqa: BLE001 - handed to who waits for it, not swallowed
             entry.outcome = error
             return False
         return True
+
+    def _tell(self, entry: _Entry) -> None:
+        assert entry.outcome is not None  # noqa: S101 - for the type checker; see `_run`
+        try:
+            entry.settle(entry.outcome)
+        except Exception as error:  # noqa: BLE001 - without this thread nothing is ever stored again
+            self._log.error("settling_failed", error=type(error).__name__, where=place(error))
 
     def _gather(self) -> list[_Entry] | None:
         """Take those that have waited longest, at least one; None at the end."""

@@ -23,8 +23,8 @@ _READY = "Sta6"
 _CLOSED, _INVALID = "Evt17", "Evt19"
 """PS3.8 table 9-10: association established and ready for data transfer; transport connection closed;
 unrecognised or invalid PDU received."""
-_IN_A_ROW = 8
-"""PDUs of one sender after which the others have their turn."""
+_IN_A_ROW = 16
+"""Headers and contents of one sender after which the others have their turn."""
 
 
 class Line(WakefulSocket):
@@ -63,7 +63,9 @@ class Line(WakefulSocket):
         super().__init__(association, client_socket=connection)
         self._inflow = inflow
         self._reader = reader
-        self._idle_timeout_s = settings.idle_timeout_s
+        # A peer that reads no answer is no better than one that sends nothing; and those that come after the
+        # greeting are so short that nobody who reads them makes us wait at all.
+        self._send_wait_s = settings.idle_timeout_s
         self._bounds = Bounds(settings)
         self._log = log
         # Guards all that follows, and the socket, which TLS does not let two threads use at once.
@@ -122,8 +124,10 @@ class Line(WakefulSocket):
 
     def _shutdown_socket(self) -> None:
         # By this name the table of states closes it, too; a descriptor that is closed may soon be another's.
-        self._take_back()
-        super()._shutdown_socket()
+        with self._lock:
+            self._take_back()
+            self._is_over = True
+            super()._shutdown_socket()
 
     def _read(self, nr_bytes: int) -> bytearray:
         buffer = bytearray(nr_bytes)
@@ -136,8 +140,7 @@ class Line(WakefulSocket):
                     break
                 got += count
         finally:
-            # For what is sent next: a peer that reads no answer is no better than one that sends nothing.
-            self.socket.settimeout(self._idle_timeout_s)
+            self.socket.settimeout(self._send_wait_s)
         return buffer[:got]
 
     def _lend(self) -> None:
@@ -147,6 +150,8 @@ class Line(WakefulSocket):
             self.socket.setblocking(False)
             self._reader.watch(self._descriptor, self)
             self._is_lent = True
+            self._send_wait_s = 0.0
+            self._tell_of_read_ahead()
 
     def _take_back(self) -> None:
         with self._lock:
@@ -155,8 +160,6 @@ class Line(WakefulSocket):
             if not self._is_paused:
                 self._reader.forget(self._descriptor)
             self._is_lent = self._is_paused = False
-            if self.socket is not None:
-                self.socket.settimeout(self._idle_timeout_s)
 
     # For the thread of the reader
 
@@ -165,7 +168,7 @@ class Line(WakefulSocket):
         try:
             with self._lock:
                 self._pump()
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass  # all has been read
         except MalformedMessageError:
             self._end(_INVALID)
@@ -190,6 +193,12 @@ class Line(WakefulSocket):
                 self._take_content()
             if self._inflow.is_serving:
                 return
+        self._tell_of_read_ahead()
+
+    def _tell_of_read_ahead(self) -> None:
+        """See that what TLS has read ahead is read, of which the system knows nothing any more."""
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+            self._reader.nudge(self)
 
     def _fill(self) -> None:
         """Read what is missing of a header or of a content."""
@@ -227,7 +236,10 @@ class Line(WakefulSocket):
 
     def answer(self, pdu: bytes) -> None:
         """Send the answer that a sender waits for, and read on."""
+        if self._is_over:
+            return
         with self._lock:
+            self.assoc.dul._idle_timer.restart()  # noqa: SLF001 - it was we who kept the sender waiting
             self._inflow.is_serving = False
             if not self._is_lent or self._state != _READY:  # it has been aborted meanwhile
                 return
@@ -235,8 +247,7 @@ class Line(WakefulSocket):
             if self._is_paused:
                 self._is_paused = False
                 self._reader.watch(self._descriptor, self)
-            if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
-                self._reader.nudge(self)
+            self._tell_of_read_ahead()
 
     # For all of them
 

@@ -11,6 +11,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Protocol
 
+from node.observe import Log, place
+
 __all__ = ["Readable", "Reader"]
 
 
@@ -18,14 +20,21 @@ class Readable(Protocol):
     """What is read when something has come."""
 
     def pump(self) -> None:
-        """Take what is there without waiting; never raises."""
+        """Take what is there without waiting, and not too much of it."""
         ...
 
 
 class Reader:
-    """Waits for all that it is given to watch; any thread may give and take back."""
+    """Waits for all that it is given to watch; any thread may give and take back.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    log : Log
+        Gets a line when reading something fails.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
         self._epoll = select.epoll()
         self._watched: dict[int, Readable] = {}
         self._nudged: deque[Readable] = deque()
@@ -62,12 +71,14 @@ class Reader:
     def forget(self, descriptor: int) -> None:
         """Do not read it any more, until it is to be watched again; to be called before it is closed."""
         if self._watched.pop(descriptor, None) is not None:
-            self._epoll.unregister(descriptor)
+            with suppress(OSError):  # closed: then the system has forgotten it
+                self._epoll.unregister(descriptor)
 
     def nudge(self, readable: Readable) -> None:
-        """Read it now: it has something that the system does not know of."""
-        self._nudged.append(readable)
-        self._ring()
+        """Read it soon: it has something that the system does not know of."""
+        if readable not in self._nudged:
+            self._nudged.append(readable)
+            self._ring()
 
     def _ring(self) -> None:
         os.eventfd_write(self._bell, 1)
@@ -77,10 +88,18 @@ class Reader:
             for descriptor, _ in self._epoll.poll():
                 if descriptor == self._bell:
                     os.eventfd_read(self._bell)
-                # One that was forgotten since is not there; where its number is another's now, that finds
-                # nothing to read.
-                elif (readable := self._watched.get(descriptor)) is not None:
-                    readable.pump()
-            with suppress(IndexError):
-                while True:
-                    self._nudged.popleft().pump()
+                else:
+                    # One that was forgotten since is not there; where its number is another's now, that
+                    # finds nothing to read.
+                    self._pump(self._watched.get(descriptor))
+            # Who is nudged anew meanwhile has his turn after all others.
+            for _ in range(len(self._nudged)):
+                self._pump(self._nudged.popleft())
+
+    def _pump(self, readable: Readable | None) -> None:
+        if readable is None:
+            return
+        try:
+            readable.pump()
+        except Exception as error:  # noqa: BLE001 - without this thread the node is deaf
+            self._log.error("reading_failed", error=type(error).__name__, where=place(error))

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NoReturn
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
@@ -100,7 +102,7 @@ class Listener:
         self._gate = Gate(settings, self._sources)
         self._tls = server_context(settings.tls)
         self._server: Server | None = None
-        self._reader = Reader()
+        self._reader = Reader(log)
         self._thread: threading.Thread | None = None
         self._ae = self._make_ae()
         self.traffic = OpenTransfers(store, clock)
@@ -124,7 +126,8 @@ class Listener:
     @property
     def listening(self) -> bool:
         """Whether it takes connections."""
-        return self._thread is not None and self._thread.is_alive() and self._reader.is_running
+        accepts = self._thread is not None and self._thread.is_alive()
+        return accepts and self._reader.is_running and self._ledger.is_running
 
     @property
     def open_associations(self) -> int:
@@ -259,8 +262,8 @@ class Listener:
             identity = _identify(incoming)
             _hold_against(identity, incoming.request)
         except InstanceRejectedError as error:
-            self._put_aside(incoming, error.reason, sender)
-            raise
+            self._ledger.hand_in(partial(self._put_aside, incoming, error, sender), settle)
+            return
         instance = Instance.of(
             identity, incoming.transfer_syntax_uid, size=incoming.size, sha256=incoming.sha256
         )
@@ -270,11 +273,14 @@ class Listener:
         moved = StudyMoved(instance.study_uid, identity.patient_id, {instance.sop_class_uid: 1})
 
         def note(outcome: Intake | Exception) -> None:
-            if outcome is Intake.STORED or outcome is Intake.DUPLICATE:
-                self._receipts.note(association, sender, moved)
-            settle(outcome)
+            try:
+                if outcome is Intake.STORED or outcome is Intake.DUPLICATE:
+                    self._receipts.note(association, sender, moved)
+                self.traffic.landed(association)
+            finally:
+                settle(outcome)
 
-        self._ledger.hand_in(incoming.finish, arrival, note)
+        self._ledger.hand_in(lambda: (incoming.finish(), arrival), note)
 
     def _take_report(self, event: evt.Event) -> tuple[int, None]:
         """Answer an N-EVENT-REPORT; the only ones there are report on storage commitment."""
@@ -285,13 +291,15 @@ class Listener:
             return PROCESSING_FAILURE, None
         return SUCCESS, None
 
-    def _put_aside(self, incoming: Incoming, reason: str, sender: Party) -> None:
+    def _put_aside(self, incoming: Incoming, error: InstanceRejectedError, sender: Party) -> NoReturn:
+        """Put an object in quarantine, and raise what its sender is to be told."""
         name = self._instance_store.quarantine(incoming.finish())
         requested = incoming.request.sop_instance_uid
         sop_uid = requested if is_uid(requested) else ""
         self._store.record_quarantine(
-            QuarantineEntry(name, sop_uid, reason, sender.ae_title, sender.host, self._clock.now())
+            QuarantineEntry(name, sop_uid, error.reason, sender.ae_title, sender.host, self._clock.now())
         )
+        raise error
 
 
 def _who(event: evt.Event) -> dict[str, str]:

@@ -18,6 +18,8 @@ class _Open:
     series: set[tuple[str, str]] = field(default_factory=set)
     orderly: bool | None = None
     """How it ended; None while it is open."""
+    on_its_way: int = 0
+    """Instances that came whole and are not in the store yet."""
 
 
 class OpenTransfers:
@@ -41,13 +43,26 @@ class OpenTransfers:
         self._open: dict[threading.Thread, _Open] = {}
 
     def note(self, association: threading.Thread, study_uid: str, series_uid: str) -> str:
-        """Remember what an association, by its thread, is bringing; return its name for `Arrival`."""
+        """Remember what an association, by its thread, is bringing; return its name for `Arrival`.
+
+        Of each instance it is told by `landed` that it is in the store, or will not be.
+        """
         with self._lock:
             there = self._open.get(association)
             if there is None:
                 there = self._open[association] = _Open(uuid4().hex, self._clock.now())
             there.series.add((study_uid, series_uid))
+            there.on_its_way += 1
             return there.token
+
+    def landed(self, association: threading.Thread) -> None:
+        """Note that one of its instances is on its way no more."""
+        with self._lock:
+            there = self._open[association]
+            there.on_its_way -= 1
+            orderly = there.orderly
+        if orderly is not None:
+            self.end(association, orderly=orderly)
 
     def end(self, association: threading.Thread, *, orderly: bool) -> None:
         """Note that an association is over; its first end counts, and is kept until the store has it."""
@@ -57,6 +72,8 @@ class OpenTransfers:
                 return
             if ended.orderly is None:
                 ended.orderly = orderly
+            if ended.on_its_way:
+                return  # it would be entered after its end was; `landed` comes back to it
         transfer = Transfer(ended.token, ended.began_at, frozenset(ended.series))
         # Recorded while it still counts as open, so that nobody settles the study in between.
         self._transfers.end_transfer(transfer, self._clock.now(), orderly=ended.orderly)
@@ -71,7 +88,8 @@ class OpenTransfers:
                 for association, there in self._open.items()
                 if any(study_uid == study for study, _ in there.series)
             ]
-        dead = [association for association in bringing if not association.is_alive()]
+            on_their_way = {association for association in bringing if self._open[association].on_its_way}
+        dead = [one for one in bringing if not (one.is_alive() or one in on_their_way)]
         for association in dead:  # it ended without a word, or its end could not be recorded then
             self.end(association, orderly=False)
         return len(dead) < len(bringing)

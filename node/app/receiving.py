@@ -10,7 +10,8 @@ __all__ = ["ledger", "listener"]
 
 def ledger(ground: Ground) -> Ledger:
     """Return where arrivals are recorded."""
-    return Ledger(ground.store, ground.instance_store, ground.clock, ground.configuration.assembly.patience)
+    patience = ground.configuration.assembly.patience
+    return Ledger(ground.store, ground.instance_store, ground.clock, patience, ground.log)
 
 
 def listener(ground: Ground, records: Ledger) -> Listener:

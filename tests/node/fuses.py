@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 import dicom_templates.result_set  # noqa: F401 - takes seconds, which no node that is forked shall pay
+import node.instance_store
 import node.refusal_report
 import node.store.intake
 import node.store.outbox
@@ -95,6 +96,8 @@ class Fuse:
 
     def wire(self) -> None:
         """Lay this fuse along every edge."""
+        if self._edge == "fragment written":  # only then is there half of an object on disk
+            node.instance_store._MOST_IN_MEMORY = 0
         self._around(StagedFile, "write", after="fragment written")
         self._around(StagedFile, "finish", after="file staged")
         self._around(Path, "replace", after="file renamed")

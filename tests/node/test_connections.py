@@ -1,9 +1,13 @@
 """Senders that hold the line, lie about lengths or want too much: each is cut off and delays no other."""
 
+import errno
+import os
 import socket
+import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from io import StringIO
 from ipaddress import ip_network
@@ -12,6 +16,7 @@ from struct import pack
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import MRImageStorage
@@ -19,8 +24,10 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from node.app import Node
-from node.config import Source
+from node.config import AuditSettings, LogSettings, Source
 from node.domain.quota import Allowance, is_too_slow
+from node.line import Line
+from node.observe import configure
 from tests.node.nodes import quick, quick_node, send, slice_of, wait_until
 from tests.node.wire import (
     ASSOCIATE_AC,
@@ -29,6 +36,7 @@ from tests.node.wire import (
     P_DATA,
     RELEASE_RP,
     RELEASE_RQ,
+    Wire,
     associate,
     echo_request,
     fragment,
@@ -238,6 +246,8 @@ def test_two_objects_in_one_pdu_end_the_association(strict_node: Node, study: st
         assert wire.status() in {0, None}
         assert wire.is_closed()
     wait_until(lambda: len(strict_node.store.instances(study)) == 1)
+    wait_until(lambda: strict_node.store.cut_off_series(study))
+    wait_until(lambda: not strict_node._listener._receipts._open)
 
 
 @pytest.mark.parametrize("context", [1, 5], ids=["one for echoes", "one that was not accepted"])
@@ -347,24 +357,125 @@ def test_more_bytes_are_never_slower(size: int, seconds: float, grace_s: float, 
     assert not (seconds <= grace_s and slow(size))
 
 
-def test_connections_that_break_while_their_objects_are_kept_leave_nothing_watched(
+@contextmanager
+def stuck_database(node: Node) -> Iterator[None]:
+    """Let nothing be entered for a while."""
+    record, free = node.store.record_arrivals, threading.Event()
+
+    def record_later(*arguments: Any) -> Any:
+        assert free.wait(PATIENCE_S)
+        return record(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(node.store, "record_arrivals", record_later)
+        try:
+            yield
+        finally:
+            free.set()
+
+
+def reset(wire: Wire) -> None:
+    """End a connection as a crash does: what is still to come is thrown away."""
+    wire.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
+    wire.connection.close()
+
+
+def test_connections_that_break_while_their_objects_are_kept_leave_nothing_and_are_left_alone(
     tmp_path: Path, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A descriptor is soon another's, which would never be read."""
+    """A descriptor that is still watched is soon another's, which would never be read."""
+    pumped = 0
+    pump = Line._pump
+
+    def count(line: Line) -> None:
+        nonlocal pumped
+        pumped += 1
+        pump(line)
+
+    monkeypatch.setattr(Line, "_pump", count)
     with quick_node(quick(tmp_path)) as node:
-        reader, record = node._listener._reader, node.store.record_arrivals
-
-        def record_slowly(*arguments: Any) -> Any:
-            time.sleep(0.2)
-            return record(*arguments)
-
-        monkeypatch.setattr(node.store, "record_arrivals", record_slowly)
-        for number in range(1, 20):
-            with wire_to(node.port) as wire:
-                request_association(wire)
-                wire.send(store_pdu(study, number))
-                # As a sender that crashes: what is still to come is thrown away, by a reset.
-                wire.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
-        wait_until(lambda: len(node.store.instances(study)) == 19)
+        reader = node._listener._reader
+        with stuck_database(node):
+            for number in range(1, 8):
+                with wire_to(node.port) as wire:
+                    request_association(wire)
+                    wire.send(store_pdu(study, number))
+                    reset(wire)
+            time.sleep(1)
+            assert pumped < 200, "who waits for an answer is asked for more, again and again"
+        wait_until(lambda: len(node.store.instances(study)) == 7)
         wait_until(lambda: not reader._watched)
-        assert send(node.port, slice_of(20, study=study)) == [0]
+        assert send(node.port, slice_of(8, study=study)) == [0]
+
+
+def test_what_is_in_doubt_when_its_association_ends_counts_as_cut_off_and_is_audited(
+    tmp_path: Path, study: str
+) -> None:
+    """Its row comes after the end of its association was noted."""
+    trail = tmp_path / "audit.xml"
+    with quick_node(replace(quick(tmp_path), audit=AuditSettings(file=trail))) as node:
+        with stuck_database(node), wire_to(node.port) as wire:
+            request_association(wire)
+            wire.send(store_pdu(study, 1), store_pdu(study, 2))
+            reset(wire)
+            time.sleep(1)
+        wait_until(lambda: node.store.cut_off_series(study))
+        listener = node._listener
+        wait_until(lambda: not listener.traffic._open and not listener._receipts._open)
+        wait_until(lambda: study in trail.read_text())
+
+
+def test_a_sender_that_waits_for_our_answer_is_not_idle(strict_node: Node, study: str) -> None:
+    with wire_to(strict_node.port) as wire:
+        request_association(wire)
+        with stuck_database(strict_node):
+            wire.send(store_pdu(study, 1))
+            time.sleep(2 * IDLE_S)
+        assert wire.status() == 0
+        # Nor has it been idle since.
+        time.sleep(0.6 * IDLE_S)
+        wire.send(store_pdu(study, 2))
+        assert wire.status() == 0
+
+
+def test_an_object_that_is_put_aside_holds_up_no_reading(strict_node: Node, study: str) -> None:
+    request, _ = store_parts(study, 1)
+    _, other = store_parts(study, 2)
+    free = threading.Event()
+    quarantine = strict_node.instance_store.quarantine
+    with pytest.MonkeyPatch.context() as patch, wire_to(strict_node.port) as bad:
+        patch.setattr(
+            strict_node.instance_store, "quarantine", lambda it: (free.wait(PATIENCE_S), quarantine(it))[1]
+        )
+        request_association(bad)
+        bad.send(pdu(P_DATA, fragment(1, request, control=COMMAND | LAST) + fragment(1, other)))
+        with wire_to(strict_node.port, seconds=PATIENCE_S / 2) as wire:
+            request_association(wire)
+            wire.send(pdu(P_DATA, fragment(1, echo_request(), control=COMMAND | LAST)))
+            assert wire.status() == 0
+        free.set()
+        assert bad.status() == 0xA900
+
+
+def test_a_log_that_cannot_be_written_ends_nothing(
+    strict_node: Node, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    nowhere = StringIO()
+    nowhere.write = full  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", nowhere)
+    configure(LogSettings())
+    try:
+        with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+            request_association(wire)
+            wire.send(pdu(P_DATA, b"", length=2**31))
+            assert wire.is_closed()
+        with pytest.MonkeyPatch.context() as disk:
+            disk.setattr(os, "writev", full)
+            assert send(strict_node.port, slice_of(1, study=study)) == [0xA700]
+        assert send(strict_node.port, slice_of(1, study=study)) == [0]
+        assert strict_node._listener.listening
+    finally:
+        structlog.reset_defaults()

@@ -1,9 +1,9 @@
 """The ledger: many share a sync, and nobody is told of success, or of a duplicate, that is none."""
 
 # ruff: noqa: D102 - a door takes what is staged
+import errno
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from node.errors import StorageFullError, TransientError
 from node.incoming import file_header
 from node.instance_store import DiskInstanceStore
 from node.ledger import Ledger
+from node.observe import get_log
 from node.store import SqlStore
 from tests.node.nodes import wait_until
 
@@ -53,7 +54,7 @@ class Door:
     def __init__(self, folder: Path) -> None:
         self.files = DiskInstanceStore(folder)
         self.rows = Shaky(f"sqlite:///{folder / 'store.db'}")
-        self.ledger = Ledger(self.rows, self.files, SystemClock(), PATIENCE)
+        self.ledger = Ledger(self.rows, self.files, SystemClock(), PATIENCE, get_log())
 
     def stage(self, number: int) -> tuple[Staged, Arrival]:
         growing = self.files.stage(file_header("1.2", f"1.2.{number}", "1.2.840.10008.1.2.1"))
@@ -98,20 +99,38 @@ def test_those_that_wait_together_share_one_transaction(door: Door) -> None:
 
 
 def test_a_file_that_cannot_be_written_harms_no_other_of_its_group(door: Door) -> None:
-    def full() -> Staged:
+    def full() -> tuple[Staged, Arrival]:
         raise StorageFullError("full")
+
+    def pair(staged: Staged, arrival: Arrival) -> tuple[Staged, Arrival]:
+        return staged, arrival
 
     door.rows.slow = threading.Event()
     told: dict[int, Intake | Exception] = {}
     entries = [door.stage(number) for number in range(4)]
     for number, (staged, arrival) in enumerate(entries):
-        stage = full if number == 2 else partial(replace, staged)
-        door.ledger.hand_in(stage, arrival, partial(told.__setitem__, number))
+        prepare = full if number == 2 else partial(pair, staged, arrival)
+        door.ledger.hand_in(prepare, partial(told.__setitem__, number))
     door.rows.slow.set()
     wait_until(lambda: len(told) == 4)
     assert isinstance(told.pop(2), StorageFullError)
     assert set(told.values()) == {Intake.STORED}
     assert door.enter(5) is Intake.STORED
+
+
+def test_nobody_who_cannot_be_told_and_no_file_that_cannot_be_removed_ends_the_ledger(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    door.ledger.hand_in(lambda: door.stage(1), broken)
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "replace", broken)
+        disk.setattr(Path, "unlink", broken)
+        with pytest.raises(OSError, match="read-only"):
+            door.enter(2)
+    assert door.enter(3) is Intake.STORED
 
 
 def test_what_comes_after_the_end_is_turned_away_and_leaves_nothing(door: Door) -> None:

@@ -200,7 +200,7 @@ def test_a_hostile_study_uid_never_becomes_a_path(open_node: Node, tmp_path: Pat
     folders = {path.name for path in root.iterdir()}
     assert folders <= {
         "incoming", "instances", "quarantine", "results", "lock",
-        "osteonode.db", "osteonode.db-wal", "osteonode.db-shm",
+        "osteonode.db", "osteonode.db-lock", "osteonode.db-wal", "osteonode.db-shm",
     }  # fmt: skip
 
 

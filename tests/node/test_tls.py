@@ -6,10 +6,11 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from io import StringIO
+from ipaddress import ip_network
 from pathlib import Path
 from select import select
 from socketserver import StreamRequestHandler, ThreadingTCPServer
@@ -19,7 +20,7 @@ from pynetdicom import AE
 
 from node.app import Node
 from node.carriers.stow import StowCarrier
-from node.config import Configuration, Destination, TlsSettings, parse
+from node.config import Configuration, Destination, Source, TlsSettings, parse
 from node.domain.results import ResultKind
 from node.domain.study import StudyState
 from node.errors import ConfigurationError, TransientError
@@ -28,7 +29,16 @@ from node.why import explain
 from tests.certificates import Authority, Credentials
 from tests.node.nodes import quick, quick_node, send, slice_of, state_of, wait_until
 from tests.node.test_stow import web_server
-from tests.node.wire import Wire, request_association, store_pdu
+from tests.node.wire import (
+    COMMAND,
+    P_DATA,
+    Wire,
+    in_fragments,
+    pdu,
+    request_association,
+    store_parts,
+    store_pdu,
+)
 from tests.peers import StoreScp, build_loopback_shim, program, run
 
 GREETING_S = 3.0
@@ -130,6 +140,18 @@ def test_versions_before_1_2_are_not_spoken(secure_node: Node, senders: Credenti
         context.wrap_socket(plain, server_hostname="127.0.0.1")
 
 
+@contextmanager
+def secured_wire(node: Node, credentials: Credentials) -> Iterator[Wire]:
+    """Connect over TLS."""
+    context = ssl.create_default_context(cafile=credentials.ca)
+    context.load_cert_chain(credentials.certificate, credentials.key)
+    with (
+        socket.create_connection(("127.0.0.1", node.port), timeout=30) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+    ):
+        yield Wire(secured)
+
+
 def echo_once(node: Node, credentials: Credentials) -> float:
     """Make an association and an echo over TLS; return how many seconds that took."""
     destination = Destination(
@@ -150,17 +172,58 @@ def test_objects_that_wait_for_no_answer_are_all_taken(
     secure_node: Node, senders: Credentials, study: str
 ) -> None:
     """What TLS has read ahead of the object that is being stored is not forgotten."""
-    context = ssl.create_default_context(cafile=senders.ca)
-    context.load_cert_chain(senders.certificate, senders.key)
-    with (
-        socket.create_connection(("127.0.0.1", secure_node.port), timeout=30) as plain,
-        context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
-    ):
-        wire = Wire(secured)
+    with secured_wire(secure_node, senders) as wire:
         request_association(wire)
         wire.send(*(store_pdu(study, number) for number in range(1, 30)))
         assert [wire.status() for _ in range(1, 30)] == [0] * 29
     assert len(secure_node.store.instances(study)) == 29
+
+
+def test_many_small_pdus_in_one_record_are_all_read(
+    secure_node: Node, senders: Credentials, study: str
+) -> None:
+    request, payload = store_parts(study, 1)
+    parts = [*in_fragments(request, 10, COMMAND), *in_fragments(payload, 10, 0)]
+    with secured_wire(secure_node, senders) as wire:
+        request_association(wire)
+        wire.send(*(pdu(P_DATA, part) for part in parts))
+        assert wire.status() == 0
+
+
+def test_one_that_floods_us_with_what_is_refused_at_once_does_not_starve_others(
+    tmp_path: Path, ours: Credentials, senders: Credentials, study: str
+) -> None:
+    loopback = ip_network("127.0.0.0/8")
+    base = quick(tmp_path)
+    sources = (Source("GREEDY", loopback, max_instances_per_hour=1), Source("*", loopback))
+    settings = replace(base.node, tls=ours.settings)
+    with quick_node(replace(base, node=settings, sources=sources)) as node, ExitStack() as stack:
+        greedy = stack.enter_context(secured_wire(node, senders))
+        request_association(greedy, calling="GREEDY")
+        flood = b"".join(store_pdu(study, number) for number in range(200))
+        ended = threading.Event()
+
+        def pour() -> None:
+            with suppress(OSError):
+                while not ended.is_set():
+                    greedy.send(flood)
+
+        def drain() -> None:
+            with suppress(OSError):
+                while greedy.connection.recv(65536):
+                    pass
+
+        threads = [threading.Thread(target=work, daemon=True) for work in (pour, drain)]
+        for thread in threads:
+            thread.start()
+        try:
+            with secured_wire(node, senders) as wire:
+                request_association(wire)
+                for number in range(5):
+                    wire.send(store_pdu(f"{study}.7", number))
+                    assert wire.status() == 0
+        finally:
+            ended.set()
 
 
 def test_silent_clients_delay_nobody_and_are_cut_off(secure_node: Node, senders: Credentials) -> None:
