@@ -101,11 +101,6 @@ class Incoming:
         if self._fault is not None:
             raise self._fault
 
-    @property
-    def sha256(self) -> str:
-        """Over the dataset so far, in hex."""
-        return self._file.sha256
-
     def head(self, most: int) -> bytes:
         """Return the first bytes of the dataset."""
         return self._file.head(most)

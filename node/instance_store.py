@@ -46,8 +46,8 @@ class StagedFile:
     Its preamble, which DICOM leaves to the application, gets the SHA-256 and the size of the dataset once
     that is whole. So a file proves by itself that it is (`certified`), whatever became of the database.
 
-    An object of ordinary size is written in one go when it is whole: making a file while others are synced
-    waits for them, which whoever reads from the network should not.
+    An object of ordinary size is written in one go when it is whole: with each call of the system the
+    interpreter's lock may change hands.
 
     Parameters
     ----------
@@ -58,11 +58,6 @@ class StagedFile:
     check_space : callable
         Raises `StorageFullError` below the watermark.
 
-    Attributes
-    ----------
-    size : int
-        Of the dataset so far, in bytes.
-
     References
     ----------
     DICOM PS3.10 7.1, DICOM File Meta Information.
@@ -72,15 +67,10 @@ class StagedFile:
         self._path = path
         self._header = header
         self._check_space = check_space
-        self.size = 0
+        self._size = 0
         self._hasher = sha256()
         self._kept = bytearray()
         self._descriptor = _NONE
-
-    @property
-    def sha256(self) -> str:
-        """Over the dataset so far, in hex."""
-        return self._hasher.hexdigest()
 
     def write(self, part: bytes | memoryview) -> None:
         """Add to the dataset.
@@ -90,12 +80,12 @@ class StagedFile:
         StorageFullError
             If the disk is full, or nearly so.
         """
-        before = self.size
-        self.size += len(part)
-        if before // _CHECK_BYTES != self.size // _CHECK_BYTES:
+        before = self._size
+        self._size += len(part)
+        if before // _CHECK_BYTES != self._size // _CHECK_BYTES:
             self._check_space()
         self._hasher.update(part)
-        if self._descriptor == _NONE and self.size <= _MOST_IN_MEMORY:
+        if self._descriptor == _NONE and self._size <= _MOST_IN_MEMORY:
             self._kept += part
             return
         self._spill(part)
@@ -114,14 +104,15 @@ class StagedFile:
         StorageFullError
             If the disk is full.
         """
-        certificate = _certificate(self.sha256, self.size)
+        digest = self._hasher.hexdigest()
+        certificate = _certificate(digest, self._size)
         if self._descriptor == _NONE:
             self._spill(preamble=certificate)
         else:
             with _full_disk_told():
                 os.pwrite(self._descriptor, certificate, 0)
         self._close()
-        return Staged(self._path, self.size, self.sha256)
+        return Staged(self._path, self._size, digest)
 
     def discard(self) -> None:
         """Close and remove the file."""

@@ -80,16 +80,6 @@ class Worker(Protocol):
 class Staging(Protocol):
     """A temporary file that grows as its object arrives."""
 
-    @property
-    def size(self) -> int:
-        """Of the dataset so far, in bytes."""
-        ...
-
-    @property
-    def sha256(self) -> str:
-        """Over the dataset so far, in hex."""
-        ...
-
     def write(self, part: bytes | memoryview) -> None:
         """Add to the dataset; `StorageFullError` when the disk is too full to promise it."""
         ...

@@ -264,9 +264,8 @@ class Listener:
         except InstanceRejectedError as error:
             self._ledger.hand_in(partial(self._put_aside, incoming, error, sender), settle)
             return
-        instance = Instance.of(
-            identity, incoming.transfer_syntax_uid, size=incoming.size, sha256=incoming.sha256
-        )
+        staged = incoming.finish()
+        instance = Instance.of(identity, incoming.transfer_syntax_uid, size=staged.size, sha256=staged.sha256)
         name = self.traffic.note(association, instance.study_uid, instance.series_uid)
         matters = instance.sop_class_uid in IMAGE_CLASSES
         arrival = Arrival(instance, sender.ae_title, sender.host, matters, name)
@@ -280,7 +279,7 @@ class Listener:
             finally:
                 settle(outcome)
 
-        self._ledger.hand_in(lambda: (incoming.finish(), arrival), note)
+        self._ledger.hand_in(lambda: (staged, arrival), note)
 
     def _take_report(self, event: evt.Event) -> tuple[int, None]:
         """Answer an N-EVENT-REPORT; the only ones there are report on storage commitment."""
