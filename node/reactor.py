@@ -93,7 +93,9 @@ class WakefulSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has 
         poll.register(self._bell, select.POLLIN)
         if connection is not None:
             poll.register(connection, select.POLLIN)
-        happened = {descriptor for descriptor, _ in poll.poll(_TICK_S * 1000)}
+        # What has happened already, such as that the peer has connected, is to be dealt with first.
+        patience_s = 0 if self.event_queue.queue else _TICK_S
+        happened = {descriptor for descriptor, _ in poll.poll(patience_s * 1000)}
         if self._bell in happened:
             os.eventfd_read(self._bell)
         return bool(happened - {self._bell})

@@ -23,6 +23,7 @@ from pydicom.uid import MRImageStorage
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
+from node import reactor
 from node.app import Node
 from node.config import AuditSettings, LogSettings, Source
 from node.domain.quota import Allowance, is_too_slow
@@ -479,3 +480,24 @@ def test_a_log_that_cannot_be_written_ends_nothing(
         assert strict_node._listener.listening
     finally:
         structlog.reset_defaults()
+
+
+def test_nothing_that_carries_data_waits_for_a_tick(
+    tmp_path: Path, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timers and orders to stop are looked at now and then; all else has a bell."""
+    tick_s = 3 * PATIENCE_S
+    monkeypatch.setattr(reactor, "_TICK_S", tick_s)
+    with quick_node(quick(tmp_path)) as node, wire_to(node.port, seconds=PATIENCE_S) as wire:
+        began = time.monotonic()
+        request_association(wire)
+        for number in (1, 2):
+            wire.send(store_pdu(study, number))
+            assert wire.status() == 0
+            wire.send(pdu(P_DATA, fragment(1, echo_request(), control=COMMAND | LAST)))
+            assert wire.status() == 0
+        wire.send(pdu(RELEASE_RQ, bytes(4)))
+        assert wire.receive()[0] == RELEASE_RP
+        assert time.monotonic() - began < PATIENCE_S
+        node.stop()
+        assert time.monotonic() - began < tick_s
