@@ -27,6 +27,7 @@ from node.domain.audit import (
     syslog_line,
     to_xml,
 )
+from node.domain.header import Identity
 from node.observe import Log
 from node.ports import Clock
 from node.tls import audit_arguments
@@ -255,12 +256,14 @@ class Receipts:
         # An object that was being made durable when its association was cut off is noted afterwards.
         self._ended: WeakSet[threading.Thread] = WeakSet()
 
-    def note(self, association: threading.Thread, sender: Party, study: StudyMoved) -> None:
-        """Remember instances that were stored."""
+    def note(self, association: threading.Thread, sender: Party, identity: Identity) -> None:
+        """Remember an instance that was stored."""
         with self._lock:
             theirs = self._open.setdefault(association, {})
-            receipt = theirs.setdefault(study.study_uid, _Receipt(sender, study.patient_id))
-            receipt.instances.update(study.instances)
+            receipt = theirs.get(identity.study_uid)
+            if receipt is None:
+                receipt = theirs[identity.study_uid] = _Receipt(sender, identity.patient_id)
+            receipt.instances[identity.sop_class_uid] += 1
             is_late = association in self._ended
         if is_late:
             self.end(association, orderly=False)

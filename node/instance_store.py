@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from hashlib import sha256
@@ -192,8 +192,7 @@ class DiskInstanceStore:
             targets = []
             for staged, instance in files:
                 target = self.path(instance)
-                changed.update(_make_folders(target.parent, self.instances))
-                staged.path.replace(target)
+                changed.update(_move(staged.path, target, self.instances))
                 targets.append(target)
                 if target != staged.path:  # one that was left behind has its name already
                     placed.append(target)
@@ -203,7 +202,8 @@ class DiskInstanceStore:
             try:
                 yield
             finally:
-                wait(syncs)
+                for sync in syncs:
+                    sync.exception()  # waits for it
             for sync in syncs:
                 sync.result()
         except BaseException:
@@ -350,9 +350,20 @@ def _sync(path: Path, flags: int = os.O_RDONLY) -> None:
         os.close(descriptor)
 
 
+def _move(file: Path, target: Path, root: Path) -> list[Path]:
+    """Give a file its place, in folders below a root, and return every folder whose names have changed."""
+    changed = [target.parent]
+    try:
+        file.replace(target)
+    except FileNotFoundError:
+        changed += _make_folders(target.parent, root)
+        file.replace(target)
+    return changed
+
+
 def _make_folders(folder: Path, root: Path) -> list[Path]:
     """Create a folder below a root, and return every folder whose names have changed thereby."""
-    changed = [folder]
+    changed = []
     missing = folder
     while missing != root and not missing.exists():
         changed.append(missing.parent)

@@ -14,7 +14,7 @@ from node.carriers.commitment import report_of
 from node.config import ListenerSettings, Source
 from node.connections import Server
 from node.dimse import IMAGE_CLASSES, storage_contexts
-from node.domain.audit import Party, StudyMoved, intruder
+from node.domain.audit import Party, intruder
 from node.domain.delivery import CommitmentReport
 from node.domain.header import HEADER_BYTES, Identity, UnreadableHeaderError, read_identity
 from node.domain.identifiers import clean_ae_title, is_uid
@@ -269,12 +269,11 @@ class Listener:
         name = self.traffic.note(association, instance.study_uid, instance.series_uid)
         matters = instance.sop_class_uid in IMAGE_CLASSES
         arrival = Arrival(instance, sender.ae_title, sender.host, matters, name)
-        moved = StudyMoved(instance.study_uid, identity.patient_id, {instance.sop_class_uid: 1})
 
         def note(outcome: Intake | Exception) -> None:
             try:
                 if outcome is Intake.STORED or outcome is Intake.DUPLICATE:
-                    self._receipts.note(association, sender, moved)
+                    self._receipts.note(association, sender, identity)
                 self.traffic.landed(association)
             finally:
                 settle(outcome)

@@ -227,7 +227,7 @@ def open_engine(url: str) -> Engine:
             reading = connection.get_execution_options().get("reading")
             # IMMEDIATE takes the write lock at once, so no two transactions read the same row and then both
             # write it: two workers never lease one study.
-            connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+            connection.connection.cursor().execute("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
 
