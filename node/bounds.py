@@ -102,5 +102,5 @@ class Bounds:
         """
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
-            raise TimeoutError("it stopped in the middle of a PDU")
+            raise TimeoutError
         return left_s

@@ -35,7 +35,7 @@ _OUT_OF_RESOURCES = 0xA700
 _GROUP_LENGTH, _INSTANCE_UID = (0x0002, 0x0000), (0x0002, 0x0003)
 _SHORT = Struct("<HH2sH")
 """Tag, VR and length of an element with a short length."""
-_MOST_IN_MEMORY = 1024 * 1024
+_LONGEST_OTHER = 1024 * 1024
 """Commands and whatever is no object, such as a report of storage commitment."""
 
 
@@ -229,7 +229,7 @@ class Inflow:
         if not control & COMMAND:
             raise MalformedMessageError("a dataset comes without its command")
         self._command += fragment
-        if len(self._command) > _MOST_IN_MEMORY:
+        if len(self._command) > _LONGEST_OTHER:
             raise MalformedMessageError("a command is longer than any can be")
         if not control & LAST:
             return
@@ -265,7 +265,7 @@ class Inflow:
     def _hand_over(self, context: int, control: int, fragment: memoryview) -> None:
         """Give pynetdicom a fragment of any other message."""
         self._elsewhere_bytes += len(fragment)
-        if self._elsewhere_bytes > _MOST_IN_MEMORY:
+        if self._elsewhere_bytes > _LONGEST_OTHER:
             raise MalformedMessageError("a message that is no object is as long as one")
         primitive = P_DATA()
         primitive.presentation_data_value_list = [[context, bytes([control]) + fragment]]

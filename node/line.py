@@ -3,13 +3,12 @@
 import socket
 import ssl
 import threading
-from struct import Struct
 
 from pynetdicom.association import Association
 
 from node.bounds import Bounds, TooMuchError
 from node.config import ListenerSettings
-from node.domain.pdata import P_DATA_TF, MalformedMessageError
+from node.domain.pdata import P_DATA_TF, PDU_HEADER, MalformedMessageError
 from node.incoming import Inflow
 from node.observe import Log
 from node.reactor import WakefulSocket
@@ -17,8 +16,6 @@ from node.reader import Reader
 
 __all__ = ["Line"]
 
-_HEADER = Struct(">BxL")
-"""Type and length of a PDU."""
 _READY = "Sta6"
 _CLOSED, _INVALID = "Evt17", "Evt19"
 """PS3.8 table 9-10: association established and ready for data transfer; transport connection closed;
@@ -74,7 +71,7 @@ class Line(WakefulSocket):
         self._is_lent = False
         self._is_over = False
         self._is_paused = False
-        self._header = bytearray(_HEADER.size)
+        self._header = bytearray(PDU_HEADER.size)
         self._returned = b""
         self._buffer = bytearray()
         self._part = memoryview(self._header)
@@ -108,7 +105,7 @@ class Line(WakefulSocket):
             header, self._returned = bytearray(self._returned), b""
             return header
         try:
-            if nr_bytes == _HEADER.size:
+            if nr_bytes == PDU_HEADER.size:
                 self._begin_pdu()
             else:
                 self._bounds.expect(nr_bytes, greeted=self._is_greeted)
@@ -211,7 +208,7 @@ class Line(WakefulSocket):
             self._got += count
 
     def _take_header(self) -> None:
-        kind, length = _HEADER.unpack(self._header)
+        kind, length = PDU_HEADER.unpack(self._header)
         if kind != P_DATA_TF or self._state != _READY:
             self._returned = bytes(self._header)
             self._expect_header()

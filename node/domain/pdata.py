@@ -14,6 +14,7 @@ from node.domain.identifiers import UID_LENGTH
 __all__ = [
     "COMMAND",
     "LAST",
+    "PDU_HEADER",
     "P_DATA_TF",
     "MalformedMessageError",
     "StoreRequest",
@@ -28,7 +29,8 @@ P_DATA_TF = 0x04
 COMMAND, LAST = 0x01, 0x02
 """Bits of the message control header: a fragment of the command, not of the dataset; the last of its kind."""
 
-_PDU = Struct(">BxL")
+PDU_HEADER = Struct(">BxL")
+"""Type of a PDU, and length of what follows."""
 _ITEM = Struct(">LBB")
 """Length of a presentation data value without these four bytes, its context, its control header."""
 _COUNTED = 2
@@ -160,7 +162,7 @@ def store_answer(context: int, request: StoreRequest, status: int) -> bytes:
     )
     command = _ELEMENT.pack(0x0000, 0x0000, 4) + len(elements).to_bytes(4, "little") + elements
     item = _ITEM.pack(_COUNTED + len(command), context, COMMAND | LAST) + command
-    return _PDU.pack(P_DATA_TF, len(item)) + item
+    return PDU_HEADER.pack(P_DATA_TF, len(item)) + item
 
 
 def padded_uid(uid: str) -> bytes:
