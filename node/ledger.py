@@ -29,10 +29,6 @@ class _Entry:
     outcome: Intake | Exception | None = None
 
 
-def _stopping() -> TransientError:
-    return TransientError("the node is stopping")
-
-
 class Ledger:
     """Makes instances durable in groups.
 
@@ -93,11 +89,13 @@ class Ledger:
             Gets what became of it, once it is on disk and in the store, or known not to be; or what disk or
             database raised, and then nothing was promised.
         """
+        entry = _Entry(prepare, settle)
         with self._lock:
             if not self._stopped:
-                self._waiting.put(_Entry(prepare, settle))
+                self._waiting.put(entry)
                 return
-        settle(_stopping())
+        self._prepare(entry)
+        self._tell(entry)
 
     def enter(self, staged: Staged, arrival: Arrival) -> Intake:
         """Make an instance durable, and wait for it.
@@ -119,9 +117,10 @@ class Ledger:
 
     def _prepare(self, entry: _Entry) -> bool:
         try:
-            if self._stopped:
-                raise _stopping()  # noqa: TRY301 - handled as any other fault
             entry.staged, entry.arrival = entry.prepare()
+            if self._stopped:
+                self._instance_store.discard(entry.staged)
+                raise TransientError("the node is stopping")  # noqa: TRY301 - handled as any other fault
         except Exception as error:  # noqa: BLE001 - handed to who waits for it, not swallowed
             entry.outcome = error
             return False

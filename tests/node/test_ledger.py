@@ -138,6 +138,7 @@ def test_what_comes_after_the_end_is_turned_away_and_leaves_nothing(door: Door) 
     with pytest.raises(TransientError):
         door.enter(1)
     assert not list(door.files.files())
+    assert not list(door.files.incoming.iterdir())
 
 
 def test_the_same_instance_twice_in_one_group_is_stored_once(door: Door) -> None:
