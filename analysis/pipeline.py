@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from analysis.agreement import settle
 from analysis.domain.acquisition import Identification
 from analysis.domain.findings import Agreement, Findings, Refusal, SeriesFindings, SeriesInput, SeriesRefusal
 from analysis.domain.reason import Reason
@@ -13,15 +12,16 @@ from analysis.errors import RefusedError
 from analysis.features import aggregate, extract
 from analysis.identify import choose
 from analysis.measure import measure, mid_slice
-from analysis.predict import predict
-from analysis.registration import align
+from analysis.pairing.agreement import settle
+from analysis.pairing.registration import align
+from analysis.prediction.predict import predict
 from analysis.segment import Segmenter, embedded
 from analysis.settings import AnalysisSettings
 from analysis.vbq import bone_quality
 
 if TYPE_CHECKING:
     from analysis.domain.segmentation import Level
-    from analysis.model import Model
+    from analysis.prediction.model import Model
 
 __all__ = ["Progress", "analyse"]
 

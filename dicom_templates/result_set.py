@@ -15,22 +15,22 @@ from pydicom.uid import (
 )
 
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
-from dicom_templates.compose import compose, compose_refusal
-from dicom_templates.encapsulated_pdf import pdf_object
-from dicom_templates.finish import Identity, finish
-from dicom_templates.measurement_report import measurement_content
+from dicom_templates.objects.encapsulated_pdf import pdf_object
+from dicom_templates.objects.measurement_report import measurement_content
+from dicom_templates.objects.segmentation import SegmentNumbers, segmentation_object
+from dicom_templates.objects.sr_document import evidence, sr_document
+from dicom_templates.objects.summary_image import summary_object
+from dicom_templates.objects.text_report import text_content
 from dicom_templates.options import ReportOptions, SrClass
-from dicom_templates.patient_study import age_in_years
-from dicom_templates.pdf_report import draw_pdf
-from dicom_templates.provenance import Provenance, provenance_of, refusal_provenance
-from dicom_templates.segmentation import SegmentNumbers, segmentation_object
-from dicom_templates.series_description import describe
-from dicom_templates.source_series import ImageReference, SourceSeries, source_series
-from dicom_templates.sr_document import evidence, sr_document
-from dicom_templates.study_report import StudyReport
-from dicom_templates.summary_image import summary_object
-from dicom_templates.summary_picture import draw_summary
-from dicom_templates.text_report import text_content
+from dicom_templates.parts.finish import Identity, finish
+from dicom_templates.parts.patient_study import age_in_years
+from dicom_templates.parts.provenance import Provenance, provenance_of, refusal_provenance
+from dicom_templates.parts.source_series import ImageReference, SourceSeries, source_series
+from dicom_templates.pictures.pdf_report import draw_pdf
+from dicom_templates.pictures.summary_picture import draw_summary
+from dicom_templates.words.compose import compose, compose_refusal
+from dicom_templates.words.series_description import describe
+from dicom_templates.words.study_report import StudyReport
 
 __all__ = ["STORAGE_CLASSES", "ResultObject", "ResultSet", "build", "build_refusal"]
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from node.config import AuditSettings
+from node.dicom.tls import audit_arguments
 from node.domain.audit import (
     AuditMessage,
     Outcome,
@@ -28,9 +29,8 @@ from node.domain.audit import (
     to_xml,
 )
 from node.domain.header import Identity
-from node.observe import Log
+from node.log import Log
 from node.ports import Clock
-from node.tls import audit_arguments
 
 __all__ = ["AuditTrail", "Receipts"]
 

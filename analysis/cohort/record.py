@@ -11,7 +11,7 @@ from analysis.cohort.table import CohortRow
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
 from analysis.errors import AnalysisError, RefusedError
-from analysis.predict import objections_to_series
+from analysis.prediction.predict import objections_to_series
 from analysis.settings import AnalysisSettings
 
 __all__ = ["Repeat", "StudyRecord", "findings_record", "refusal_record", "table_of", "useful"]

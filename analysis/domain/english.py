@@ -1,6 +1,6 @@
 """The sentence of every reason in English, by its code.
 
-Other languages have the same codes with the same places (`dicom_templates.german`).
+Other languages have the same codes with the same places (`dicom_templates.words.german`).
 """
 
 from collections.abc import Mapping
@@ -132,7 +132,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "seg_uneven": "the frames of the SEG form no even stack of slices",
         "program_wrote_none": "the program wrote no {what}; it may have found no spine in the series",
         "program_wrote_several": "the program wrote {count} {what}; it may have found no spine in the series",
-        # --- T1 beside T2 (analysis.agreement) ------------------------------------------------------
+        # --- T1 beside T2 (analysis.pairing.agreement) ------------------------------------------------------
         "not_brought_together": "{first} and {second} could not be brought together, so their levels were not compared",
         "levels_contradicted": "{first} and {second} disagree about the levels",
         "outlined_differently": "{other} outlines it differently (overlap {percent:.0f} %)",
@@ -150,7 +150,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "few_slices_to_filter": "the series has fewer than {minimum} slices, too few to filter",
         "no_usable_body": "no lumbar vertebral body is usable",
         "bodies_without_signal": "the vertebral bodies have no signal",
-        # --- Answers (analysis.predict) -------------------------------------------------------------
+        # --- Answers (analysis.prediction.predict) -------------------------------------------------------------
         "sequence_missing": "{sequence} was missing",
         "sequence_not_learned": "the model was not trained on {sequence}",
         "used_instead": "{sequence} was used instead",

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from analysis.learning.selection import select_features
-from analysis.model import Estimator, raw_scores
+from analysis.prediction.model import Estimator, raw_scores
 from analysis.statistics.calibration import Calibration, fit_calibration
 from analysis.statistics.roc import area, youden_threshold
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.model_selection import StratifiedKFold
 
 from analysis.learning.learn import LearningSettings, learn, prepare
-from analysis.model import Performance
+from analysis.prediction.model import Performance
 from analysis.statistics.conformal import ConformalLimits, conformal_limits
 from analysis.statistics.proportion import wilson
 from analysis.statistics.resampling import bootstrap_weights, percentile_interval

@@ -13,7 +13,7 @@ from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
 from analysis.learning.learn import KINDS, Learned, LearningSettings, learn, prepare
 from analysis.learning.nested import judge, performance_of
-from analysis.model import Classifier, Model, Probe, Range, TrainingRange, raw_scores
+from analysis.prediction.model import Classifier, Model, Probe, Range, TrainingRange, raw_scores
 from analysis.statistics.conformal import conformal_limits
 
 __all__ = ["DENSITY_THRESHOLDS_MG_CM3", "TrainingSettings", "train"]

@@ -4,8 +4,7 @@
 stations; `sweeps` says when each is woken; `node` starts and stops all of them.
 """
 
-from node.app.ground import lock_storage, store_url
 from node.app.node import Node
 from node.app.sending import carrier_to
 
-__all__ = ["Node", "carrier_to", "lock_storage", "store_url"]
+__all__ = ["Node", "carrier_to"]

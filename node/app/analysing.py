@@ -2,14 +2,14 @@
 
 from datetime import timedelta
 
+from node.analyse.analyst import Analyst
+from node.analyse.explainer import Explainer
 from node.app.crew import Crew
 from node.app.ground import Ground
-from node.assemble import Assembler
-from node.explain import Explainer
-from node.foresee import Foresight
-from node.inquire import Inquirer
 from node.ports import Traffic
-from node.work import Analyst
+from node.settle.assembler import Assembler
+from node.settle.foresight import Foresight
+from node.settle.inquire import Inquirer
 
 __all__ = ["analysts", "assembler", "explainer"]
 

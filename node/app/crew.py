@@ -5,13 +5,13 @@ from pathlib import Path
 from time import monotonic
 
 from analysis.domain.reason import Reason
+from node.analyse.analyst import Analysis
 from node.app.ground import Ground
 from node.config import Configuration
 from node.domain.assembly import Examination
 from node.domain.results import Lineage, Outcome
 from node.ports import Worker
 from node.tally import Desk
-from node.work import Analysis
 
 __all__ = ["Crew"]
 

@@ -1,9 +1,7 @@
 """What all stations of a node stand on: a storage of its own, the store, the clock, the audit trail."""
 
-import fcntl
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event
 from typing import IO
 from uuid import uuid4
@@ -11,14 +9,14 @@ from uuid import uuid4
 from node.audit import AuditTrail
 from node.config import Configuration
 from node.domain.audit import application_started, application_stopped
-from node.errors import PermanentError
-from node.instance_store import DiskInstanceStore
-from node.observe import Log, get_log
+from node.log import Log, get_log
 from node.ports import Clock
 from node.store import SqlStore
+from node.store.instance_store import DiskInstanceStore
+from node.store.location import lock_storage, store_url
 from node.tally import Tally
 
-__all__ = ["Ground", "lay_ground", "lock_storage", "store_url"]
+__all__ = ["Ground", "lay_ground"]
 
 _MEGABYTE = 1024 * 1024
 
@@ -96,31 +94,3 @@ def lay_ground(configuration: Configuration, clock: Clock) -> Ground:
         store=store,
         audit=AuditTrail(configuration.audit, configuration.node.ae_title, log),
     )
-
-
-def store_url(configuration: Configuration) -> str:
-    """Return the URL of the database; SQLite in the storage directory where the configuration names none."""
-    if configuration.store.url:
-        return configuration.store.url
-    return f"sqlite:///{configuration.storage.directory / 'osteonode.db'}"
-
-
-def lock_storage(directory: Path) -> IO[str]:
-    """Take the storage directory for this process, so that no second node works on it; the system frees it.
-
-    Raises
-    ------
-    PermanentError
-        If another node has it, or it cannot be written.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / "lock").open("w")
-    except OSError as error:
-        raise PermanentError(f"[storage] directory {directory} cannot be used ({error.strerror})") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise PermanentError(f"another node is already working in {directory}") from None
-    return lock

@@ -3,24 +3,24 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
+from node.analyse.worker import WorkerProcess
 from node.app.analysing import analysts, assembler, explainer
 from node.app.crew import Crew
 from node.app.ground import lay_ground
 from node.app.receiving import ledger, listener
+from node.app.schedule import Schedule
 from node.app.sending import courier
 from node.app.showing import status_page
 from node.app.sweeps import plan_sweeps
 from node.clock import SystemClock
 from node.config import Configuration
 from node.errors import PermanentError
-from node.foresee import Foresight
 from node.ports import Clock, Worker
-from node.reconcile import reconcile
-from node.schedule import Schedule
-from node.worker import WorkerProcess
+from node.settle.foresight import Foresight
+from node.store.reconcile import reconcile
 
 if TYPE_CHECKING:
-    from node.web import WebServer
+    from node.show.web import WebServer
 
 __all__ = ["Node"]
 
@@ -55,9 +55,9 @@ class Node:
         configuration: Configuration,
         *,
         clock: Clock | None = None,
-        analyse_study: str = "node.analyse:analyse_files",
-        examine_study: str = "node.examine:examine",
-        explain_study: str = "node.refusal_report:explain_refusal",
+        analyse_study: str = "node.analyse.study:analyse_files",
+        examine_study: str = "node.settle.examine:examine",
+        explain_study: str = "node.analyse.refusal_report:explain_refusal",
         make_worker: Callable[[str, int | None], Worker] = WorkerProcess,
         sweep_s: float = _SWEEP_S,
     ) -> None:
@@ -96,7 +96,7 @@ class Node:
         """
         ground = self._ground
         ground.enter()
-        reconcile(self.store, self.instance_store, self._ledger, self._clock, ground.log)
+        reconcile(self.store, self.instance_store, self._ledger.enter, self._clock, ground.log)
         # They import the science while the first images come in.
         self._crew.start()
         plan_sweeps(

@@ -1,9 +1,9 @@
 """The first station: what arrives is put down, and who sends is judged."""
 
 from node.app.ground import Ground
-from node.commitments import Commitments
-from node.ledger import Ledger
-from node.receive import Listener
+from node.deliver.commitments import Commitments
+from node.receive.ledger import Ledger
+from node.receive.listener import Listener
 
 __all__ = ["ledger", "listener"]
 

@@ -5,18 +5,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from node.app.ground import Ground
-from node.carriers import Carrier
-from node.carriers.audited import AuditedCarrier
-from node.carriers.commitment import request_commitment
-from node.carriers.storage import StorageCarrier
-from node.carriers.stow import StowCarrier
-from node.commitments import Commitments
 from node.config import Destination
-from node.deliver import Courier
-from node.dimse import Peer
+from node.deliver.carriers import Carrier
+from node.deliver.carriers.audited import AuditedCarrier
+from node.deliver.carriers.storage import StorageCarrier
+from node.deliver.carriers.stow import StowCarrier
+from node.deliver.commitments import Commitments
+from node.deliver.courier import Courier
+from node.dicom.commitment import request_commitment
+from node.dicom.dimse import Peer
+from node.dicom.tls import client_arguments
 from node.domain.audit import Party
 from node.domain.records import Result
-from node.tls import client_arguments
 
 __all__ = ["carrier_to", "courier"]
 

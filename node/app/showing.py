@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from node.app.crew import Crew
 from node.app.ground import Ground
-from node.deliver import Courier
-from node.receive import Listener
-from node.schedule import Schedule
-from node.survey import Survey
+from node.app.schedule import Schedule
+from node.deliver.courier import Courier
+from node.receive.listener import Listener
+from node.show.survey import Survey
 
 if TYPE_CHECKING:
-    from node.web import WebServer
+    from node.show.web import WebServer
 
 __all__ = ["status_page"]
 
@@ -31,7 +31,7 @@ def status_page(
     if not settings.port:
         return None
     # Late: a node without the page need not pay for the web.
-    from node.web import WebServer
+    from node.show.web import WebServer
 
     survey = Survey(
         ground.configuration,

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 
+from node.analyse.analyst import Analyst
+from node.analyse.explainer import Explainer
 from node.app.ground import Ground
-from node.assemble import Assembler
-from node.deliver import Courier
-from node.explain import Explainer
-from node.retention import purge
-from node.schedule import Schedule
-from node.work import Analyst
+from node.app.schedule import Schedule
+from node.deliver.courier import Courier
+from node.settle.assembler import Assembler
+from node.store.retention import purge
 
 __all__ = ["plan_sweeps"]
 

@@ -52,7 +52,7 @@ def doctor(config: ConfigOption = None) -> None:
 
     Exit status: 0 all is good; 4 a warning; 5 a fault.
     """
-    from node.doctor import Level, examine_node
+    from node.operate.doctor import Level, examine_node
 
     colours = {Level.GOOD: "green", Level.WARNING: "yellow", Level.FAULT: "red"}
     worst = Level.GOOD
@@ -67,7 +67,7 @@ def doctor(config: ConfigOption = None) -> None:
 
 def why(study: StudyArgument, config: ConfigOption = None) -> None:
     """Answer "why has this study no result?" in one paragraph."""
-    from node.why import explain
+    from node.show.why import explain
 
     with _store(config) as store:
         names = [there.name for there in configuration_of(config).destinations]
@@ -81,7 +81,7 @@ def retry(study: StudyArgument, config: ConfigOption = None) -> None:
     destination that is not configured any more goes to those that are.
     """
     from node.clock import SystemClock
-    from node.operate import release
+    from node.operate.orders import release
 
     with _store(config) as store:
         console.print(release(store, configuration_of(config), study, SystemClock().now()))
@@ -95,7 +95,7 @@ def purge(
 ) -> None:
     """Remove images and results of finished studies now, not when their retention is over."""
     from node.clock import SystemClock
-    from node.operate import clear_away
+    from node.operate.orders import clear_away
 
     with _store(config) as store:
         age = timedelta(days=days)
@@ -105,7 +105,7 @@ def purge(
 
 def upgrade(config: ConfigOption = None) -> None:
     """Bring the database of a stopped node to the version of this OsteoNode; some updates ask for it."""
-    from node.operate import upgrade_store
+    from node.operate.orders import upgrade_store
 
     with faults_in_words():
         done = upgrade_store(configuration_of(config))
@@ -119,7 +119,7 @@ def upgrade(config: ConfigOption = None) -> None:
 
 @contextmanager
 def _store(config: Path | None) -> "Iterator[SqlStore]":
-    from node.operate import open_store
+    from node.operate.orders import open_store
 
     with faults_in_words():
         store = open_store(configuration_of(config))

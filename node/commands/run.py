@@ -26,8 +26,8 @@ from node.commands.terminal import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from node.analyse import StudyOutcome
-    from node.verify import Check
+    from node.analyse.study import StudyOutcome
+    from node.operate.verify import Check
 
 __all__ = ["analyse", "demo", "serve", "verify"]
 
@@ -35,7 +35,7 @@ __all__ = ["analyse", "demo", "serve", "verify"]
 def serve(config: ConfigOption = None) -> None:
     """Run the node: listener, assembly, workers, delivery, timers, status page, until SIGTERM or Ctrl-C."""
     from node.app import Node
-    from node.observe import configure, speak_for_libraries
+    from node.log import configure, speak_for_libraries
 
     configuration = configuration_of(config)
     configure(configuration.log)
@@ -58,8 +58,8 @@ def demo(
 ) -> None:
     """Send a simulated study through a node on loopback and show what comes back."""
     from node.config import LogSettings
-    from node.demo import run_demo
-    from node.observe import configure
+    from node.log import configure
+    from node.science.demo import run_demo
 
     configure(LogSettings(level="error"))  # the steps are the log
     with steps() as step, faults_in_words():
@@ -80,7 +80,7 @@ def analyse(
 
     Exit status: 0 a report was made; 3 all was refused, with the reason; 2 usage; 1 fault.
     """
-    from node.analyse import analyse_studies
+    from node.analyse.study import analyse_studies
 
     configuration = configuration_of(config)
     try:
@@ -116,8 +116,8 @@ def verify(
     Exit status: 0 all is equal; 4 nothing differs, but not all could be checked; 5 something differs;
     2 usage; 1 fault.
     """
-    from node.verify import Verdict
-    from node.verify import verify as verify_report
+    from node.operate.verify import Verdict
+    from node.operate.verify import verify as verify_report
 
     configuration = configuration_of(config)
     try:

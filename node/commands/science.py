@@ -38,7 +38,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="The same seed makes the same patients.")] = 2026,
 ) -> None:
     """Write simulated lumbar studies as DICOM, with truth masks and a cohort table."""
-    from node.sample import write_sample
+    from node.science.sample import write_sample
 
     with bar("simulating patients") as advance:
         written = write_sample(out, patients=patients, seed=seed, report_progress=advance)
@@ -58,8 +58,8 @@ def train(
     """Train a model bundle on a cohort of MR studies with QCT, to be named in config.toml."""
     from analysis.learning.train import TrainingSettings
     from analysis.learning.train import train as train_model
-    from analysis.model_store import save
-    from node.spread import spread_over
+    from analysis.prediction.bundle import save
+    from node.science.spread import spread_over
 
     configuration = configuration_of(config)
     with faults_in_words():
@@ -83,8 +83,8 @@ def evaluate(
     from analysis.evaluation.evaluate import EvaluationSettings
     from analysis.evaluation.evaluate import evaluate as evaluate_cohort
     from analysis.evaluation.report import write_report
-    from node.analyse import SOFTWARE
-    from node.spread import spread_over
+    from node.analyse.study import SOFTWARE
+    from node.science.spread import spread_over
 
     configuration = configuration_of(config)
     with faults_in_words():
@@ -98,7 +98,7 @@ def evaluate(
 
 def _measure(cohort: Path, configuration: "Configuration", spread: "Spread") -> "MeasuredCohort":
     """Measure a cohort with a bar, and tell which of its studies could not be."""
-    from node.learn import measure
+    from node.science.measure_cohort import measure
 
     with bar("measuring studies") as advance:
         measured = measure(

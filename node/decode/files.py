@@ -9,9 +9,9 @@ from pydicom.errors import InvalidDicomError
 
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
+from node.decode.enhanced import MULTI_FRAME_CLASSES, frame_headers, stacks
 from node.decode.facts import facts_of
 from node.decode.series import SeriesHeaders, UnreadableFile
-from node.enhanced import MULTI_FRAME_CLASSES, frame_headers, stacks
 
 __all__ = ["files_below", "scan"]
 

@@ -19,10 +19,10 @@ from pydicom.uid import (
 
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
+from node.decode.enhanced import MULTI_FRAME_CLASSES
+from node.decode.geometry import Stack, stack_slices
 from node.decode.header import number, required, text
 from node.decode.series import SeriesHeaders
-from node.domain.geometry import Stack, stack_slices
-from node.enhanced import MULTI_FRAME_CLASSES
 
 __all__ = ["check_stack"]
 

@@ -1,5 +1,6 @@
 """The rows of the store as values; what the sweeps hand to each other."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +14,8 @@ from node.domain.results import ResultKind
 from node.domain.study import StudyEvent, StudyState
 
 __all__ = [
+    "CONFLICT",
+    "MR_IMAGE_CLASSES",
     "Arrival",
     "Delivery",
     "DeliveryBatch",
@@ -27,7 +30,16 @@ __all__ = [
     "StudyLease",
     "Transfer",
     "Unexplained",
+    "mr_images",
 ]
+
+MR_IMAGE_CLASSES = frozenset(
+    {"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4"}
+)
+"""MR, Enhanced MR and Legacy Converted Enhanced MR Image Storage: all that can change a result."""
+
+CONFLICT = "an instance with this UID and other bytes is already stored"
+"""Why an instance that meets `Intake.CONFLICT` lies in quarantine."""
 
 
 class Intake(StrEnum):
@@ -85,6 +97,11 @@ class Instance:
     size: int
     patient_key: str
 
+    @property
+    def is_mr_image(self) -> bool:
+        """Whether it can change a result; other objects are only kept."""
+        return self.sop_class_uid in MR_IMAGE_CLASSES
+
     @classmethod
     def of(cls, identity: Identity, transfer_syntax_uid: str, *, size: int, sha256: str) -> Self:
         """Make the instance of a dataset, by who it says it is and what its bytes are."""
@@ -100,6 +117,11 @@ class Instance:
         )
 
 
+def mr_images(instances: Iterable[Instance]) -> list[Instance]:
+    """Return those instances that are MR images, in their order."""
+    return [one for one in instances if one.is_mr_image]
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """An instance on its way in.
@@ -110,8 +132,6 @@ class Arrival:
         What came.
     calling_ae, host : str
         Who sent it.
-    matters : bool
-        Whether it may change a result; other objects (reports, presentation states) are only kept.
     association : str
         Names the association it came over, so that a series whose association is cut off is known, also
         after a crash; empty if it came over none.
@@ -120,7 +140,6 @@ class Arrival:
     instance: Instance
     calling_ae: str
     host: str
-    matters: bool
     association: str = ""
 
 

@@ -84,7 +84,7 @@ class SqlIntake:
                 noted = self._note_transfers(connection, new)
                 matter: Counter[str] = Counter()
                 for arrival in new:
-                    matter[arrival.instance.study_uid] += arrival.matters
+                    matter[arrival.instance.study_uid] += arrival.instance.is_mr_image
                 for study_uid, count in matter.items():
                     self._note_arrivals(connection, study_uid, count, now, patience)
         # Not before it is committed; a key that is forgotten is asked for once more.

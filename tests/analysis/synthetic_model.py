@@ -4,7 +4,7 @@ from functools import cache
 
 from analysis.learning.learn import LearningSettings
 from analysis.learning.train import TrainingSettings, train
-from analysis.model import Model
+from analysis.prediction.model import Model
 from tests.analysis.synthetic_cohort import synthetic_table
 
 QUICK = TrainingSettings(kinds=("LR",), learning=LearningSettings(feature_counts=(5,), folds=3), folds=3)

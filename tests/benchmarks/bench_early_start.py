@@ -23,7 +23,7 @@ from node.app import Node
 from node.config import AssemblySettings, Configuration, WebSettings, default
 from node.decode import files_below
 from node.domain.study import StudyState
-from node.sample import write_sample
+from node.science.sample import write_sample
 from tests.node.nodes import Pacs, running_pacs, send, state_of, wait_until
 
 

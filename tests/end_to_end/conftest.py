@@ -120,7 +120,7 @@ def wait_for(look: Callable[[], Answer | None], seconds: float, otherwise: Calla
 @pytest.fixture(scope="session")
 def sample_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of one simulated patient's study, as `osteonode sample` writes it."""
-    from node.sample import write_sample
+    from node.science.sample import write_sample
 
     out = tmp_path_factory.mktemp("sample")
     write_sample(out, patients=1, seed=7, report_progress=lambda *_: None)

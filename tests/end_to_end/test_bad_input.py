@@ -7,7 +7,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, generate_uid
 
-from node.analyse import analyse_studies
+from node.analyse.study import analyse_studies
 from node.config import default
 from node.decode import files_below
 from tests.end_to_end.conftest import ServedNode, StoreScp, wait_for

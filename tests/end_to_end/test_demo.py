@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from node.demo import SEED
+from node.science.demo import SEED
 from tests.peers import REPOSITORY
 
 pytestmark = pytest.mark.slow

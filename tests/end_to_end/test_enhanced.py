@@ -7,7 +7,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import EnhancedMRImageStorage
 
-from node.analyse import analyse_files
+from node.analyse.study import analyse_files
 from node.config import default
 from node.decode import files_below
 from node.domain.results import Outcome

@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from pydicom import Dataset, dcmread
 
-from node.analyse import analyse_studies
+from node.analyse.study import analyse_studies
 from node.config import default
 from node.decode import files_below
 from tests.peers import Orthanc, program

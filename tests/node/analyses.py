@@ -139,7 +139,7 @@ def write_true_results(
 ) -> Outcome:
     """Write the objects that the templates make of findings made by hand."""
     from dicom_templates.result_set import build
-    from node.result_files import report_options, write_results
+    from node.analyse.result_files import report_options, write_results
     from tests.dicom_templates.cases import make_case
 
     case = make_case(slices=4, size=32)

@@ -49,7 +49,7 @@ def outline(executable: str) -> object:
     """Have a program outline a scene."""
     from analysis.settings import SegmentationSettings
     from node.config import BackEndPlace
-    from tests.node import test_segmenters
+    from tests.node.analyse import test_segmenters
 
     place = BackEndPlace(executable=executable, time_limit_s=600.0)
     return test_segmenters.outline(SegmentationSettings(backend="totalspineseg"), place)

@@ -10,7 +10,7 @@ import structlog
 
 from node.app import Node
 from node.config import LogSettings
-from node.observe import configure
+from node.log import configure
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs
 from tests.postgres import Postgres, running_postgres
 

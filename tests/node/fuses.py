@@ -18,8 +18,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 import dicom_templates.result_set  # noqa: F401 - takes seconds, which no node that is forked shall pay
-import node.instance_store
-import node.refusal_report
+import node.analyse.refusal_report
+import node.store.instance_store
 import node.store.intake
 import node.store.outbox
 import node.store.sql
@@ -29,9 +29,9 @@ import node.store.transfers
 from node.config import AssemblySettings, ReportSettings
 from node.domain.records import Study
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
-from node.instance_store import StagedFile
-from node.line import Line
+from node.receive.line import Line
 from node.store import SqlStore
+from node.store.instance_store import StagedFile
 from tests.node import analyses
 from tests.node.nodes import Pacs, quick, quick_node
 

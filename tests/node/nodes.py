@@ -25,12 +25,12 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
+from node.analyse.worker import WorkerProcess
 from node.app import Node
 from node.clock import SystemClock
 from node.config import AssemblySettings, Configuration, DeliverySettings, Destination, WebSettings, default
 from node.domain.study import StudyState
 from node.ports import Clock
-from node.worker import WorkerProcess
 from tests.node.analyses import CLASSES
 
 STUDY = "1.2.826.0.1.1"
@@ -229,7 +229,7 @@ def quick_node(
     *,
     analyse: str = "report",
     examine: str = "examine_as_pair",
-    explain: str = "node.refusal_report:explain_refusal",
+    explain: str = "node.analyse.refusal_report:explain_refusal",
     processes: bool = False,
     clock: Clock | None = None,
 ) -> Node:

@@ -13,19 +13,19 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from node.app import carrier_to
-from node.carriers.commitment import request_commitment
-from node.commitments import Commitments
 from node.config import DeliverySettings, Destination
-from node.deliver import Courier
-from node.dimse import Peer
+from node.deliver.commitments import Commitments
+from node.deliver.courier import Courier
+from node.dicom.commitment import request_commitment
+from node.dicom.dimse import Peer
 from node.domain.delivery import DeliveryState
 from node.domain.records import Delivery, NewResult
 from node.domain.results import ResultKind
 from node.domain.study import StudyEvent, StudyState
-from node.observe import get_log
+from node.log import get_log
 from node.store import SqlStore
 from tests.node.analyses import CLASSES
-from tests.node.test_store import PATIENCE, arrival
+from tests.node.store.test_store import PATIENCE, arrival
 
 MINUTE = timedelta(minutes=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)

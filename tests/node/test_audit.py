@@ -34,7 +34,7 @@ from node.domain.audit import (
 )
 from node.domain.study import StudyState
 from node.errors import ConfigurationError
-from node.observe import get_log
+from node.log import get_log
 from tests.certificates import Authority, Credentials
 from tests.node.analyses import CLASSES
 from tests.node.nodes import PATIENT, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until

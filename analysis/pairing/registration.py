@@ -1,0 +1,174 @@
+"""Bring two series of one patient together: by their headers where those hold, else by the images.
+
+Series of one study mostly share a frame of reference, and then positions in the patient are all that is
+needed. When the frames differ, or the patient moved in between, the images are registered rigidly.
+
+References
+----------
+Mattes et al., IEEE Trans Med Imaging 2003;22:120-128: mutual information, which two contrasts share.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK
+
+from analysis.domain.segmentation import Segmentation
+from analysis.domain.volume import Volume
+from analysis.itk import to_image
+from analysis.pairing.correspondence import FEWEST_PAIRS, Alignment, Common
+
+__all__ = ["align"]
+
+Floats = npt.NDArray[np.float64]
+
+_IN_PLACE_MM = 4.0
+"""Median distance of the bodies' centres up to which headers are believed, or a registration is."""
+
+_PIXEL_MM = 1.6
+_AROUND_MM = 15.0
+_BINS = 32
+_SAMPLES = 8000
+_ALONG_MM = np.arange(-48.0, 49.0, 8.0)
+_TRIED = 2
+_SAME_START_MM = 6.0
+
+
+def align(
+    first: Volume,
+    first_bodies: Segmentation,
+    second: Volume,
+    second_bodies: Segmentation,
+    *,
+    one_frame: bool,
+) -> Common | None:
+    """Find where the first series lies in the second, and the bodies that both show.
+
+    Parameters
+    ----------
+    first, second : Volume
+        The images.
+    first_bodies, second_bodies : Segmentation
+        Their bodies.
+    one_frame : bool
+        Whether the headers claim one frame of reference.
+
+    Returns
+    -------
+    Common or None
+        By the headers if these hold and the names fit, else from the images; None if neither brings the
+        bodies together.
+    """
+    if not first_bodies.regions or not second_bodies.regions:
+        return None
+    by_headers = Common.of(first_bodies, second_bodies, Alignment.by_headers())
+    believed = one_frame and _fits(by_headers)
+    # A patient who moved by a level looks like one whose levels are named wrongly: the images tell.
+    if believed and by_headers.same_names:
+        return by_headers
+    registered = Common.of(first_bodies, second_bodies, _register(first, first_bodies, second, second_bodies))
+    if believed and _nearly_still(registered.alignment, first_bodies):
+        return by_headers
+    return registered if _fits(registered) else None
+
+
+def _fits(common: Common) -> bool:
+    residual = common.residual_mm
+    return len(common.pairs) >= FEWEST_PAIRS and residual is not None and residual <= _IN_PLACE_MM
+
+
+def _nearly_still(alignment: Alignment, bodies: Segmentation) -> bool:
+    centres = _centres(bodies)
+    moved = np.linalg.norm(alignment.to_second(centres) - centres, axis=1)
+    return bool(moved.max() <= 2 * _IN_PLACE_MM)
+
+
+def _centres(bodies: Segmentation) -> Floats:
+    return np.array([region.centre_mm for region in bodies.regions])
+
+
+def _register(
+    first: Volume, first_bodies: Segmentation, second: Volume, second_bodies: Segmentation
+) -> Alignment:
+    """Register from the most promising starts and keep what shares most information."""
+    fixed, moving = _around(_coarse(first), first_bodies), _coarse(second)
+    middle = _centres(first_bodies).mean(axis=0)
+    method = _method(fixed, SimpleITK.Euler3DTransform())
+    ranked = []
+    for number, shift in enumerate(_starts(first_bodies, second_bodies)):
+        start = SimpleITK.Euler3DTransform(middle.tolist(), 0.0, 0.0, 0.0, shift.tolist())
+        method.SetInitialTransform(start)
+        if (value := _value(method, fixed, moving)) is not None:
+            ranked.append((value, number, start))
+    tried = []
+    for _, number, start in sorted(ranked)[:_TRIED]:
+        refining = _method(fixed, start)
+        refining.Execute(fixed, moving)
+        tried.append((refining.GetMetricValue(), number, start))
+    best = min(tried)[2] if tried else SimpleITK.Euler3DTransform()
+    rotation = np.array(best.GetMatrix()).reshape(3, 3)
+    return Alignment(rotation, np.array(best.TransformPoint((0.0, 0.0, 0.0))), registered=True)
+
+
+def _coarse(volume: Volume) -> SimpleITK.Image:
+    """Average pixels to about 1.6 mm; the slices stay as they are."""
+    image = to_image(volume.voxels, volume.grid)
+    across, down = (max(1, round(_PIXEL_MM / volume.grid.spacing_mm[axis])) for axis in (2, 1))
+    return SimpleITK.Cast(SimpleITK.BinShrink(image, [across, down, 1]), SimpleITK.sitkFloat32)
+
+
+def _around(image: SimpleITK.Image, bodies: Segmentation) -> SimpleITK.Image:
+    """Cut the box out that holds bodies, discs and canal: what moves together with the spine."""
+    inside = np.argwhere(bodies.labels > 0)
+    corners = bodies.grid.to_mm([inside.min(axis=0), inside.max(axis=0)])
+    indices = np.array([image.TransformPhysicalPointToContinuousIndex(corner.tolist()) for corner in corners])
+    margin = _AROUND_MM / np.asarray(image.GetSpacing())
+    low = np.maximum(np.floor(indices.min(axis=0) - margin), 0).astype(int)
+    high = np.minimum(np.ceil(indices.max(axis=0) + margin), np.array(image.GetSize()) - 1).astype(int)
+    return SimpleITK.RegionOfInterest(image, (high - low + 1).tolist(), low.tolist())
+
+
+def _starts(first: Segmentation, second: Segmentation) -> Iterator[Floats]:
+    """Shifts to begin with: none, middle to middle, equal names together, and steps along the body's axis."""
+    here, there = _centres(first), _centres(second)
+    same = [
+        np.subtract(other.centre_mm, region.centre_mm)
+        for region in first.regions
+        for other in second.regions
+        if region.level is other.level
+    ]
+    anchors = [np.zeros(3), there.mean(axis=0) - here.mean(axis=0)]
+    if same:
+        anchors.append(np.median(same, axis=0))
+    distinct = {tuple(np.rint(anchor / _SAME_START_MM)): anchor for anchor in anchors}
+    for anchor in distinct.values():
+        for step in _ALONG_MM:
+            yield anchor + np.array([0.0, 0.0, step])
+
+
+def _method(fixed: SimpleITK.Image, start: SimpleITK.Transform) -> SimpleITK.ImageRegistrationMethod:
+    method = SimpleITK.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(_BINS)
+    # Every result must come out the same again: no random samples, no sums in another order.
+    method.SetMetricSamplingStrategy(method.REGULAR)
+    share = _SAMPLES / fixed.GetNumberOfPixels()
+    method.SetMetricSamplingPercentage(min(1.0, share))
+    method.SetNumberOfThreads(1)
+    method.SetInterpolator(SimpleITK.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=2.0, minStep=0.05, numberOfIterations=60, relaxationFactor=0.6
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetInitialTransform(start, inPlace=True)
+    return method
+
+
+def _value(
+    method: SimpleITK.ImageRegistrationMethod, fixed: SimpleITK.Image, moving: SimpleITK.Image
+) -> float | None:
+    """Negative mutual information; None where the images hardly meet."""
+    try:
+        return float(method.MetricEvaluate(fixed, moving))
+    except RuntimeError:  # ITK's answer when most samples fall outside of the moving image
+        return None

@@ -1,0 +1,229 @@
+"""Model bundles on disk: a folder with a card, the estimators and their checksums.
+
+```
+card.json     everything but the estimators, for machines
+card.md       the same for people
+model.skops   the estimators, one for every target and sequence
+SHA256        checksums of the three, as `sha256sum -c SHA256` reads them
+```
+The checksums find damage and mix-ups. They are no signature: who can change a bundle can change them too,
+which is why every report cites the bundle's digest.
+"""
+
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Iterator
+from hashlib import sha256
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.errors import ModelRejectedError
+from analysis.prediction.card import card_of, estimator_key, markdown_of, model_of
+from analysis.prediction.model import Classifier, Estimator, Model, raw_scores
+from analysis.settings import FeatureSettings
+
+__all__ = ["TRUSTED_TYPES", "Classifier", "Model", "digest_of", "load", "save"]
+
+TRUSTED_TYPES = frozenset(
+    {
+        "builtins.dict",
+        "builtins.list",
+        "builtins.str",
+        "builtins.tuple",
+        "numpy.float64",
+        "numpy.int64",
+        "numpy.ndarray",
+        "sklearn._loss._loss.CyHalfBinomialLoss",
+        "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
+        "sklearn.linear_model._logistic.LogisticRegression",
+        "sklearn.linear_model._stochastic_gradient.SGDClassifier",
+        "sklearn.naive_bayes.GaussianNB",
+        "sklearn.neighbors._classification.KNeighborsClassifier",
+        "sklearn.pipeline.Pipeline",
+        "sklearn.preprocessing._data.StandardScaler",
+        "sklearn.svm._classes.SVC",
+    }
+)
+"""All that a bundle may be made of; skops by itself trusts every scikit-learn type, and we need few."""
+
+_CONTENT = ("card.json", "card.md", "model.skops")
+_CHECKSUMS = "SHA256"
+_TOLERANCE = 1e-6
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def save(model: Model, folder: Path) -> str:
+    """Write a bundle and return its digest; the same model gives the same bytes.
+
+    Parameters
+    ----------
+    model : Model
+        The digest in its identity is not looked at: it is made here.
+    folder : Path
+        Made if need be; files of an earlier bundle in it are replaced.
+    """
+    import skops.io  # takes seconds, which only those pay who need it
+
+    estimators = {estimator_key(*key): one.estimator for key, one in model.classifiers.items()}
+    written = {
+        "card.json": (json.dumps(card_of(model), indent=1, allow_nan=False) + "\n").encode(),
+        "card.md": markdown_of(model).encode(),
+        "model.skops": _reproducible(skops.io.dumps(estimators)),
+    }
+    checksums = "".join(f"{sha256(written[name]).hexdigest()}  {name}\n" for name in _CONTENT).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    # The checksums come last: a bundle that was interrupted half-way does not load.
+    (folder / _CHECKSUMS).unlink(missing_ok=True)
+    for name, content in written.items():
+        (folder / name).write_bytes(content)
+    (folder / _CHECKSUMS).write_bytes(checksums)
+    return sha256(checksums).hexdigest()
+
+
+def load(path: Path, features: FeatureSettings) -> Model:
+    """Read a bundle that is what it claims to be.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the bundle.
+    features : FeatureSettings
+        As this node takes them; the model must have been trained with the same.
+
+    Raises
+    ------
+    ModelRejectedError
+        If a file is missing or damaged, a type is not one of TRUSTED_TYPES, the card cannot be read, or the
+        model was trained with another feature configuration.
+    """
+    content, digest = _checked(path)
+    try:
+        card = json.loads(content["card.json"])
+        bound_to = card["features_digest"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelRejectedError(f"the model bundle {path.name} has a card that cannot be read") from error
+    if bound_to != features.digest():
+        raise ModelRejectedError(
+            f"the model bundle {path.name} was trained with another feature configuration "
+            f"({str(bound_to)[:12]}, this node has {features.digest()[:12]}): "
+            "retrain it, or restore the configuration"
+        )
+    estimators = _estimators(content["model.skops"], path.name)
+    try:
+        model = model_of(card, estimators, digest)
+        _refuse_other_answers(model, path.name)
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
+        raise ModelRejectedError(f"the card of the model bundle {path.name} is not valid: {error}") from error
+    return model
+
+
+def digest_of(path: Path) -> str:
+    """Return the digest of a bundle, as reports cite it, without loading what it holds.
+
+    Raises
+    ------
+    ModelRejectedError
+        If a file is missing or damaged.
+    """
+    return _checked(path)[1]
+
+
+def _refuse_other_answers(model: Model, bundle: str) -> None:
+    """Ask every estimator what it was asked in training; another version of a library may have changed it."""
+    for (target, sequence), one in model.classifiers.items():
+        score = float(raw_scores(one.estimator, np.array([one.probe.values]))[0])
+        if not isclose(score, one.probe.score, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
+            raise ModelRejectedError(
+                f"{estimator_key(target, sequence)} in the model bundle {bundle} answers {score:g} where it "
+                f"answered {one.probe.score:g} in training (is another scikit-learn installed?); retrain it"
+            )
+
+
+def _checked(path: Path) -> tuple[dict[str, bytes], str]:
+    """Return the files of the bundle, whose checksums hold, and its digest."""
+    try:
+        checksums = (path / _CHECKSUMS).read_bytes()
+        content = {name: (path / name).read_bytes() for name in _CONTENT}
+    except OSError as error:
+        missing = Path(error.filename or path).name
+        raise ModelRejectedError(f"the model bundle {path.name} is not complete: no {missing}") from error
+    expected = "".join(f"{sha256(content[name]).hexdigest()}  {name}\n" for name in _CONTENT).encode()
+    if expected != checksums:
+        stated = dict.fromkeys(checksums.decode("ascii", "replace").splitlines())
+        wrong = [name for name in _CONTENT if f"{sha256(content[name]).hexdigest()}  {name}" not in stated]
+        what = ", ".join(wrong) or _CHECKSUMS
+        raise ModelRejectedError(f"the model bundle {path.name} is damaged: wrong checksum of {what}")
+    return content, sha256(checksums).hexdigest()
+
+
+def _estimators(stored: bytes, bundle: str) -> dict[str, Estimator]:
+    import skops.io  # takes seconds, which only those pay who need it
+    from sklearn.exceptions import InconsistentVersionWarning
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(stored)) as archive:
+            schema = json.loads(archive.read("schema.json"))
+        unknown = sorted(set(_types_in(schema)) - TRUSTED_TYPES)
+        if unknown:
+            raise ModelRejectedError(
+                f"the model bundle {bundle} holds types that are not trusted: {', '.join(unknown)}"
+            )
+        with warnings.catch_warnings():
+            # That the version differs is no fault by itself: the probes tell whether the answers do.
+            warnings.simplefilter("ignore", InconsistentVersionWarning)
+            loaded = skops.io.loads(stored, trusted=[])
+    except UntrustedTypesFoundException as error:
+        raise ModelRejectedError(
+            f"the model bundle {bundle} holds types that are not trusted: {error}"
+        ) from error
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
+        raise ModelRejectedError(f"the estimators of the model bundle {bundle} cannot be read") from error
+    if not isinstance(loaded, dict):
+        raise ModelRejectedError(f"the model bundle {bundle} holds no estimators by name")
+    return loaded
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 -- any JSON value
+    if isinstance(tree, dict):
+        yield tree
+        for value in tree.values():
+            yield from _nodes(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _nodes(value)
+
+
+def _types_in(schema: Any) -> Iterator[str]:  # noqa: ANN401 -- any JSON value
+    for node in _nodes(schema):
+        if "__class__" in node:
+            yield f"{node.get('__module__')}.{node['__class__']}"
+
+
+def _reproducible(stored: bytes) -> bytes:
+    """Replace what depends on the moment: memory addresses as names, and times of day.
+
+    skops names objects and files by `id()`; here they are counted in the order they occur.
+    """
+    with zipfile.ZipFile(io.BytesIO(stored)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(files.pop("schema.json"))
+    numbers: dict[int, int] = {}
+    names: dict[str, str] = {}
+    for node in _nodes(schema):
+        if "__id__" in node:
+            node["__id__"] = numbers.setdefault(node["__id__"], len(numbers))
+        if "file" in node:
+            node["file"] = names.setdefault(node["file"], f"{len(names)}{Path(node['file']).suffix}")
+    renamed = {names[name]: content for name, content in files.items()}
+    renamed["schema.json"] = json.dumps(schema).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(renamed):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), renamed[name], zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()

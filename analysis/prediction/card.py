@@ -1,0 +1,195 @@
+"""A model's card: everything about it but the estimators, for machines in JSON and for people in Markdown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from analysis.domain.findings import ModelIdentity, Target
+from analysis.prediction.model import Classifier, Estimator, Model, Performance, Probe, Range, TrainingRange
+from analysis.statistics.calibration import Calibration
+from analysis.statistics.conformal import ConformalLimits
+
+__all__ = ["CARD_FORMAT", "card_of", "estimator_key", "markdown_of", "model_of"]
+
+CARD_FORMAT = 1
+
+
+def estimator_key(target: Target, sequence: str) -> str:
+    """Name of an estimator inside model.skops."""
+    return f"{target.value} from {sequence}"
+
+
+def card_of(model: Model) -> dict[str, Any]:
+    """Return the card as JSON values; `model_of` reads it back equal."""
+    identity = model.identity
+    return {
+        "format": CARD_FORMAT,
+        "name": identity.name,
+        "version": identity.version,
+        "cohort": identity.cohort,
+        "intended_use": identity.intended_use,
+        "simulated": identity.simulated,
+        "thresholds_mg_cm3": {target.value: bmd for target, bmd in identity.thresholds_mg_cm3.items()},
+        "features_digest": model.features_digest,
+        "remarks": list(model.remarks),
+        "classifiers": [_classifier_card(classifier) for classifier in model.classifiers.values()],
+    }
+
+
+def model_of(card: Mapping[str, Any], estimators: Mapping[str, Estimator], digest: str) -> Model:
+    """Build the model that a card describes.
+
+    Parameters
+    ----------
+    card : mapping
+        From `card_of`, through JSON.
+    estimators : mapping of str to Pipeline
+        By `estimator_key`.
+    digest : str
+        SHA-256 (hex) of the bundle.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If the card lacks something or holds something else.
+    """
+    if card["format"] != CARD_FORMAT:
+        raise ValueError(f"card format {card['format']}, this program reads {CARD_FORMAT}")
+    thresholds = {Target(name): float(bmd) for name, bmd in card["thresholds_mg_cm3"].items()}
+    identity = ModelIdentity(
+        name=card["name"],
+        version=card["version"],
+        digest=digest,
+        cohort=card["cohort"],
+        intended_use=card["intended_use"],
+        simulated=bool(card["simulated"]),
+        thresholds_mg_cm3=thresholds,
+    )
+    parts = [_classifier_of(part, estimators) for part in card["classifiers"]]
+    classifiers = {(part.target, part.sequence): part for part in parts}
+    return Model(identity, card["features_digest"], classifiers, tuple(card["remarks"]))
+
+
+def markdown_of(model: Model) -> str:
+    """Return the card for people: whom it was trained on, what it is for, and how well it does."""
+    identity = model.identity
+    lines = [f"# {identity.name} {identity.version}", ""]
+    if identity.simulated:
+        lines += ["**Trained on simulated data. Not for clinical use.**", ""]
+    lines += [f"- Cohort: {identity.cohort}", f"- Intended use: {identity.intended_use}"]
+    lines += [
+        f"- {target.value}: QCT trabecular BMD below {bmd:g} mg/cm³"
+        for target, bmd in identity.thresholds_mg_cm3.items()
+    ]
+    lines += [f"- Bound to the feature configuration {model.features_digest[:16]}…", ""]
+    lines += ["## How well it does", ""]
+    lines += [
+        "Nested cross-validation: every patient is judged by a classifier that was selected, tuned and",
+        "calibrated without that patient. 95 % intervals in brackets.",
+        "",
+    ]
+    for classifier in model.classifiers.values():
+        lines += _classifier_lines(classifier)
+    lines += ["## What else to know", "", *(f"- {remark}" for remark in model.remarks), ""]
+    return "\n".join(lines)
+
+
+def _classifier_lines(classifier: Classifier) -> list[str]:
+    performance, training = classifier.performance, classifier.training
+    chosen = ", ".join(f"{name} = {value}" for name, value in classifier.parameters.items())
+    lines = [
+        f"### {estimator_key(classifier.target, classifier.sequence)}",
+        "",
+        f"{classifier.kind} ({chosen}) on {len(classifier.features)} features.",
+        f"{performance.patients} patients, {performance.present} with the target.",
+        "",
+        "| measure | value |",
+        "|---|---|",
+    ]
+    for name, value in performance.values.items():
+        low, high = performance.intervals[name]
+        lines.append(f"| {name} | {value:.3f} ({low:.3f} to {high:.3f}) |")
+    lines += [
+        "",
+        f"Called present from a probability of {classifier.decision_threshold:.2f}.",
+        f"Conformal sets hold the truth in {classifier.conformal.confidence:.0%} of patients.",
+        f"Knows TR {_range(training.repetition_time_ms)} ms, TE {_range(training.echo_time_ms)} ms,",
+        f"field strength {_range(training.field_strength_t)} T; abstains beyond.",
+        "",
+        f"Features: {', '.join(classifier.features)}.",
+        "",
+    ]
+    return lines
+
+
+def _range(limits: Range | None) -> str:
+    if limits is None:
+        return "(unknown)"
+    low, high = limits
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _classifier_card(classifier: Classifier) -> dict[str, Any]:
+    training = classifier.training
+    return {
+        "target": classifier.target.value,
+        "sequence": classifier.sequence,
+        "kind": classifier.kind,
+        "parameters": classifier.parameters,
+        "features": list(classifier.features),
+        "calibration": asdict(classifier.calibration),
+        "decision_threshold": classifier.decision_threshold,
+        "conformal": asdict(classifier.conformal),
+        "training": {
+            "repetition_time_ms": training.repetition_time_ms,
+            "echo_time_ms": training.echo_time_ms,
+            "field_strength_t": training.field_strength_t,
+            "centre": training.centre.tolist(),
+            "precision": training.precision.tolist(),
+            "distance_limit": training.distance_limit,
+        },
+        "performance": asdict(classifier.performance),
+        "probe": asdict(classifier.probe),
+    }
+
+
+def _classifier_of(part: Mapping[str, Any], estimators: Mapping[str, Estimator]) -> Classifier:
+    target, training, performance = Target(part["target"]), part["training"], part["performance"]
+    slope_intercept = part["calibration"]
+    return Classifier(
+        target=target,
+        sequence=part["sequence"],
+        kind=part["kind"],
+        parameters=dict(part["parameters"]),
+        features=tuple(part["features"]),
+        estimator=estimators[estimator_key(target, part["sequence"])],
+        calibration=Calibration(
+            slope_intercept["slope"], slope_intercept["intercept"], tuple(slope_intercept["covariance"])
+        ),
+        decision_threshold=float(part["decision_threshold"]),
+        conformal=ConformalLimits(**part["conformal"]),
+        training=TrainingRange(
+            repetition_time_ms=_limits(training["repetition_time_ms"]),
+            echo_time_ms=_limits(training["echo_time_ms"]),
+            field_strength_t=_limits(training["field_strength_t"]),
+            centre=np.asarray(training["centre"], dtype=np.float64),
+            precision=np.asarray(training["precision"], dtype=np.float64),
+            distance_limit=float(training["distance_limit"]),
+        ),
+        performance=Performance(
+            patients=performance["patients"],
+            present=performance["present"],
+            values=dict(performance["values"]),
+            intervals={name: (low, high) for name, (low, high) in performance["intervals"].items()},
+        ),
+        probe=Probe(tuple(part["probe"]["values"]), float(part["probe"]["score"])),
+    )
+
+
+def _limits(stored: Sequence[float] | None) -> Range | None:
+    if stored is None:
+        return None
+    low, high = stored
+    return float(low), float(high)

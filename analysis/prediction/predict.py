@@ -1,0 +1,251 @@
+"""From measurements to a calibrated answer, or to the reasons why there is none."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from analysis.domain.acquisition import Contrast
+from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
+from analysis.domain.reason import Reason
+from analysis.prediction.model import Classifier, Model, Range, raw_scores
+from analysis.settings import AnalysisSettings
+from analysis.vbq import MINIMUM_CSF_QUALITY
+
+__all__ = ["objections_to_series", "predict"]
+
+_RANGE_MARGIN = 0.1
+"""TR, TE and field strength may lie this share outside what training saw: scanners adjust and round them, and
+within a tenth the weighting stays the same."""
+
+_EVEN = 0.5
+
+_DISTURBED = frozenset({"height_loss", "signal_void"})
+"""Codes of concerns that change the signal of the marrow for reasons other than its density."""
+
+
+def predict(
+    series: tuple[SeriesFindings, ...], model: Model, settings: AnalysisSettings
+) -> tuple[Prediction, ...]:
+    """Answer every target that the model knows.
+
+    Each target is read from the sequence that suits it. Where that one is missing, or its measurements do
+    not bear an answer, the other is used and the prediction says so. An answer that stays open is not asked
+    a second time.
+
+    Parameters
+    ----------
+    series : tuple of SeriesFindings
+        At most one of each contrast.
+    model : Model
+        Who answers.
+    settings : AnalysisSettings
+        Which sequence is preferred, and how many levels are needed.
+
+    Returns
+    -------
+    tuple of Prediction
+        One per target, in the order of `Target`.
+    """
+    by_sequence = {found.identification.contrast.value: found for found in series}
+    targets = {target for target, _ in model.classifiers}
+    return tuple(_answer(target, by_sequence, model, settings) for target in Target if target in targets)
+
+
+def _answer(
+    target: Target, by_sequence: dict[str, SeriesFindings], model: Model, settings: AnalysisSettings
+) -> Prediction:
+    preferred = settings.preferred[target]
+    other = Contrast.T2 if preferred is Contrast.T1 else Contrast.T1
+    objections: list[Reason] = []
+    for sequence in (preferred.value, other.value):
+        classifier, found = model.classifiers.get((target, sequence)), by_sequence.get(sequence)
+        against = tuple(_objections(found, classifier, sequence, settings))
+        if classifier is not None and found is not None and not against:
+            fallback = (*objections, Reason("used_instead", sequence=sequence)) if objections else ()
+            remarks = (*fallback, *_left_out(found, sequence))
+            return _judge(found, classifier, remarks, preferred)
+        objections += against
+    classifier = model.classifiers.get((target, preferred.value)) or model.classifiers[target, other.value]
+    return _abstain(classifier, tuple(objections), preferred, sequence=preferred.value)
+
+
+def _judge(
+    found: SeriesFindings, classifier: Classifier, remarks: tuple[Reason, ...], preferred: Contrast
+) -> Prediction:
+    score = float(raw_scores(classifier.estimator, _values(found, classifier))[0])
+    probability = classifier.calibration.probability(score)
+    open_reason = _why_open(probability, classifier)
+    if open_reason is not None:
+        abstained = _abstain(classifier, (*remarks, open_reason), preferred, sequence=classifier.sequence)
+        return replace(abstained, features=classifier.features)
+    likely = probability >= classifier.decision_threshold
+    return Prediction(
+        target=classifier.target,
+        sequence=classifier.sequence,
+        preferred=preferred,
+        verdict=Verdict.LIKELY if likely else Verdict.UNLIKELY,
+        probability=probability,
+        interval=classifier.calibration.interval(score),
+        decision_threshold=classifier.decision_threshold,
+        reasons=(*remarks, *_explained(probability, classifier, likely=likely)),
+        features=classifier.features,
+    )
+
+
+def _why_open(probability: float, classifier: Classifier) -> Reason | None:
+    """Say why a probability decides nothing, or None if it does."""
+    may_be_present, may_be_absent = classifier.conformal.answers(probability)
+    confidence, threshold = classifier.conformal.confidence, classifier.decision_threshold
+    if may_be_present and may_be_absent:
+        code = "both_answers"
+    elif may_be_present == may_be_absent:
+        code = "neither_answer"
+    elif may_be_present != (probability >= threshold):
+        code = "answers_disagree"
+    else:
+        return None
+    return Reason(code, confidence=confidence, estimate=probability, threshold=threshold)
+
+
+def _explained(probability: float, classifier: Classifier, *, likely: bool) -> Iterator[Reason]:
+    """Explain an answer that seems to contradict its probability, as it may for a rare or a common target."""
+    if likely == (probability >= _EVEN):
+        return
+    code = "estimate_high" if likely else "estimate_low"
+    yield Reason(code, share=1 - classifier.conformal.confidence, target=classifier.target)
+
+
+def _abstain(
+    classifier: Classifier, reasons: tuple[Reason, ...], preferred: Contrast, *, sequence: str
+) -> Prediction:
+    return Prediction(
+        target=classifier.target,
+        sequence=sequence,
+        preferred=preferred,
+        verdict=Verdict.INDETERMINATE,
+        probability=None,
+        interval=None,
+        decision_threshold=classifier.decision_threshold,
+        reasons=reasons,
+    )
+
+
+def _objections(
+    found: SeriesFindings | None, classifier: Classifier | None, sequence: str, settings: AnalysisSettings
+) -> Iterator[Reason]:
+    """Everything that speaks against an answer from this series."""
+    if found is None:
+        yield Reason("sequence_missing", sequence=sequence)
+    if classifier is None:
+        yield Reason("sequence_not_learned", sequence=sequence)
+    if found is None or classifier is None:
+        return
+    yield from objections_to_series(found, sequence, settings)
+    yield from _about_protocol(found, classifier)
+    if _has_reference(found, settings):
+        yield from _about_values(found, classifier)
+
+
+def objections_to_series(
+    found: SeriesFindings, sequence: str, settings: AnalysisSettings
+) -> Iterator[Reason]:
+    """Tell what speaks against learning from a series, or answering from it, whatever the model.
+
+    Parameters
+    ----------
+    found : SeriesFindings
+        What was measured.
+    sequence : str
+        "T1" or "T2", for the sentences.
+    settings : AnalysisSettings
+        How many levels are needed, and what signals refer to.
+
+    Yields
+    ------
+    Reason
+        One for each.
+    """
+    if not found.identification.usable:
+        yield Reason("series_not_plain", sequence=sequence)
+    yield from _about_spine(found, sequence, settings)
+    if not _has_reference(found, settings):
+        yield Reason("reference_invalid", sequence=sequence)
+
+
+def _has_reference(found: SeriesFindings, settings: AnalysisSettings) -> bool:
+    quality = found.bone_quality
+    return settings.features.reference != "csf" or (
+        quality.csf_signal is not None and quality.csf_quality >= MINIMUM_CSF_QUALITY
+    )
+
+
+def _about_spine(found: SeriesFindings, sequence: str, settings: AnalysisSettings) -> Iterator[Reason]:
+    usable = found.segmentation.usable_lumbar
+    if len(usable) < settings.minimum_usable_levels:
+        minimum = settings.minimum_usable_levels
+        yield Reason("few_usable_bodies", sequence=sequence, usable=len(usable), minimum=minimum)
+    if not found.segmentation.levels_certain:
+        yield Reason("levels_uncertain", sequence=sequence)
+    for region in usable:
+        for concern in _disturbances(region.concerns):
+            yield Reason("body_disturbed", sequence=sequence, level=region.level.name, concern=concern)
+    for concern in _disturbances(found.segmentation.concerns):
+        yield Reason("series_disturbed", sequence=sequence, concern=concern)
+
+
+def _disturbances(concerns: tuple[Reason, ...]) -> Iterator[Reason]:
+    return (concern for concern in concerns if concern.code in _DISTURBED)
+
+
+def _left_out(found: SeriesFindings, sequence: str) -> Iterator[Reason]:
+    """Bodies that no feature was taken from, but whose state the reader of an answer must know."""
+    for region in found.segmentation.regions:
+        if region.level.lumbar and not region.usable:
+            for concern in _disturbances(region.concerns):
+                yield Reason("body_left_out", sequence=sequence, level=region.level.name, concern=concern)
+
+
+def _about_protocol(found: SeriesFindings, classifier: Classifier) -> Iterator[Reason]:
+    facts, training = found.source.facts, classifier.training
+    for code, value, limits, unit in (
+        ("repetition_time", facts.repetition_time_ms, training.repetition_time_ms, "ms"),
+        ("echo_time", facts.echo_time_ms, training.echo_time_ms, "ms"),
+        ("field_strength", facts.field_strength_t, training.field_strength_t, "T"),
+    ):
+        if limits is None or _within(value, limits):
+            continue  # or no header of the cohort told, so there is nothing to compare with
+        of = {"sequence": classifier.sequence, "quantity": Reason(code), "seen": _range(limits), "unit": unit}
+        if value is None:
+            yield Reason("protocol_unknown", **of)
+        else:
+            yield Reason("protocol_outside", value=value, **of)
+
+
+def _within(value: float | None, limits: Range) -> bool:
+    low, high = limits
+    return value is not None and low * (1 - _RANGE_MARGIN) <= value <= high * (1 + _RANGE_MARGIN)
+
+
+def _range(limits: Range) -> Reason:
+    low, high = limits
+    return Reason("exactly", value=low) if low == high else Reason("from_to", low=low, high=high)
+
+
+def _about_values(found: SeriesFindings, classifier: Classifier) -> Iterator[Reason]:
+    missing = sum(name not in found.patient_features for name in classifier.features)
+    if missing:
+        count = len(classifier.features)
+        yield Reason("features_missing", sequence=classifier.sequence, missing=missing, count=count)
+        return
+    standardised = classifier.estimator["scale"].transform(_values(found, classifier))
+    distance = float(classifier.training.distances(standardised)[0])
+    if not distance <= classifier.training.distance_limit:
+        limit = classifier.training.distance_limit
+        yield Reason("features_far", sequence=classifier.sequence, distance=distance, limit=limit)
+
+
+def _values(
+    found: SeriesFindings, classifier: Classifier
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    return np.array([[found.patient_features[name] for name in classifier.features]], dtype=np.float64)

@@ -1,0 +1,1 @@
+"""The DICOM objects of a result set, one module for each kind."""

@@ -1,0 +1,53 @@
+"""The report as a document, for sites that file PDF: an Encapsulated PDF object.
+
+References
+----------
+DICOM PS3.3 A.45.1 Encapsulated PDF IOD, C.24.2 Encapsulated Document Module.
+"""
+
+from collections.abc import Sequence
+
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import EncapsulatedPDFStorage
+
+from dicom_templates.parts.codes import code_item
+from dicom_templates.parts.finish import Identity, workstation_object
+from dicom_templates.parts.source_series import ImageReference, instance_item
+from dicom_templates.words.study_report import StudyReport
+
+__all__ = ["pdf_object"]
+
+
+def pdf_object(
+    document: bytes, report: StudyReport, images: Sequence[ImageReference], identity: Identity
+) -> Dataset:
+    """Wrap a PDF into a DICOM object.
+
+    Parameters
+    ----------
+    document : bytes
+        From `draw_pdf`.
+    report : StudyReport
+        What it says.
+    images : sequence of ImageReference
+        The slices that it rests on.
+    identity : Identity
+        What it is called.
+
+    Returns
+    -------
+    Dataset
+    """
+    wrapped = workstation_object(EncapsulatedPDFStorage, "DOC", identity)
+    wrapped.AcquisitionDateTime = ""
+    wrapped.DocumentTitle = report.title
+    wrapped.ConceptNameCodeSequence = [code_item(codes.LN.DiagnosticImagingReport)]
+    wrapped.VerificationFlag = "UNVERIFIED"
+    objects = dict.fromkeys((one.sop_class_uid, one.sop_instance_uid) for one in images)
+    wrapped.SourceInstanceSequence = [instance_item(*one) for one in objects]
+    wrapped.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    # An OB has an even length; the attribute says where the document ends.
+    wrapped.EncapsulatedDocumentLength = len(document)
+    wrapped.EncapsulatedDocument = document + b"\0" * (len(document) % 2)
+    return wrapped

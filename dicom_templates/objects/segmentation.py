@@ -1,0 +1,218 @@
+"""The evidence: which voxels were measured, as a Segmentation object on the grid of its source.
+
+References
+----------
+DICOM PS3.3 A.51 Segmentation IOD, C.8.20.4 Segment Description Macro; PS3.16 CID 7150, CID 7602.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from highdicom import AlgorithmIdentificationSequence, PlanePositionSequence
+from highdicom.color import CIELabColor
+from highdicom.content import PixelMeasuresSequence, PlaneOrientationSequence
+from highdicom.seg import Segmentation, SegmentDescription
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+
+from analysis.domain.findings import SeriesFindings
+from analysis.domain.segmentation import Level
+from dicom_templates.parts.codes import structure_of
+from dicom_templates.parts.patient_study import nameless_header
+from dicom_templates.parts.provenance import MANUFACTURER, MODEL_NAME, Provenance
+from dicom_templates.parts.source_series import ImageReference, SourceSeries, instance_item
+from dicom_templates.parts.uids import derive_uid
+from dicom_templates.words.levels import level_names
+
+if TYPE_CHECKING:
+    from pydicom.sr.coding import Code
+
+__all__ = ["LEVEL_COLOURS", "SegmentNumbers", "segmentation_object"]
+
+SegmentNumbers = Mapping[Level, int]
+"""Which segment of a SEG is which level."""
+
+LEVEL_COLOURS: Mapping[Level, tuple[int, int, int]] = MappingProxyType(
+    {
+        Level.T11: (240, 228, 66),
+        Level.T12: (204, 121, 167),
+        Level.L1: (86, 180, 233),
+        Level.L2: (230, 159, 0),
+        Level.L3: (0, 158, 115),
+        Level.L4: (204, 121, 167),
+        Level.L5: (0, 114, 178),
+        Level.S1: (213, 94, 0),
+    }
+)
+"""sRGB; neighbours differ for every kind of colour vision (Okabe and Ito 2008)."""
+
+_CSF_COLOUR = (240, 228, 66)
+
+
+def segmentation_object(
+    found: SeriesFindings,
+    source: SourceSeries,
+    provenance: Provenance,
+    *,
+    description: str,
+    series_number: int,
+) -> tuple[Dataset, SegmentNumbers]:
+    """Write the labelled bodies of one series, and the CSF that the VBQ refers to, as a SEG.
+
+    Parameters
+    ----------
+    found : SeriesFindings
+        An analysed series with at least one region.
+    source : SourceSeries
+        Where it comes from.
+    provenance : Provenance
+        Who made it.
+    description : str
+        SeriesDescription.
+    series_number : int
+        SeriesNumber.
+
+    Returns
+    -------
+    Dataset
+        A SEG with a frame for every segment and slice, empty ones too, so that readers get the source's grid.
+    SegmentNumbers
+        Which segment is which level.
+    """
+    contrast = found.identification.contrast.value
+    masks, segments, numbers = _segments(found, source, provenance)
+    seg = Segmentation(
+        source_images=[_stand_in(source, one, found.source.volume.grid.shape) for one in source.images],
+        pixel_array=masks,
+        segmentation_type="BINARY",
+        segment_descriptions=segments,
+        series_instance_uid=provenance.uid("seg", contrast, "series"),
+        series_number=series_number,
+        sop_instance_uid=provenance.uid("seg", contrast, "instance"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MODEL_NAME,
+        software_versions=provenance.software,
+        device_serial_number=provenance.station,
+        content_description=f"Vertebral bodies in the {contrast} series",
+        content_label="VERTEBRAL_BODIES",
+        series_description=description,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        pixel_measures=PixelMeasuresSequence(
+            pixel_spacing=[float(x) for x in source.pixel_spacing_mm],
+            slice_thickness=float(source.thickness_mm),
+            spacing_between_slices=round(source.spacing_mm, 6),
+        ),
+        plane_orientation=PlaneOrientationSequence(
+            "PATIENT", image_orientation=[float(x) for x in source.orientation]
+        ),
+        plane_positions=[
+            PlanePositionSequence("PATIENT", image_position=[float(x) for x in one.position])
+            for one in source.images
+        ],
+        omit_empty_frames=False,
+    )
+    _refer_to_frames(seg, source)
+    _fix_dimensions(seg, provenance.uid("seg", contrast, "dimensions"))
+    return seg, numbers
+
+
+def _segments(
+    found: SeriesFindings, source: SourceSeries, provenance: Provenance
+) -> tuple[npt.NDArray[np.uint8], list[SegmentDescription], dict[Level, int]]:
+    segmentation = found.segmentation
+    name, _, version = segmentation.method.rpartition(" ")
+    algorithm = AlgorithmIdentificationSequence(
+        name=name or segmentation.method,
+        # A family is asked for; of what came from elsewhere only a person's part in it can be said.
+        family=(
+            codes.DCM.ArtificialIntelligence if segmentation.automatic else codes.cid7162.ManualProcessing
+        ),
+        version=version or provenance.version,
+    )
+    names = level_names(found, "body {number}")
+    masks = [segmentation.labels == region.level for region in segmentation.regions]
+    structures: list[tuple[str, str, Code, tuple[int, int, int]]] = [
+        (
+            region.level.name,
+            f"{names[region.level]} vertebral body",
+            structure_of(region.level, certain=segmentation.levels_certain),
+            LEVEL_COLOURS[region.level],
+        )
+        for region in segmentation.regions
+    ]
+    if segmentation.csf is not None and segmentation.csf.mask.any():
+        masks.append(segmentation.csf.mask)
+        structures.append(("csf", "CSF behind L3", codes.SCT.CerebrospinalFluid, _CSF_COLOUR))
+    described = [
+        SegmentDescription(
+            segment_number=number,
+            segment_label=label,
+            segmented_property_category=(
+                codes.SCT.BodySubstance if key == "csf" else codes.SCT.AnatomicalStructure
+            ),
+            segmented_property_type=structure,
+            algorithm_type="AUTOMATIC" if segmentation.automatic else "SEMIAUTOMATIC",
+            algorithm_identification=algorithm,
+            tracking_uid=provenance.tracking_uid(source.series_uid, key),
+            tracking_id=f"{label} {found.identification.contrast.value}",
+            display_color=CIELabColor.from_rgb(*colour),
+        )
+        for number, (key, label, structure, colour) in enumerate(structures, start=1)
+    ]
+    numbers = {region.level: number for number, region in enumerate(segmentation.regions, start=1)}
+    return np.stack(masks, axis=-1).astype(np.uint8), described, numbers
+
+
+def _refer_to_frames(seg: Dataset, source: SourceSeries) -> None:
+    """Replace the stand-ins for frames of an enhanced object by the object and its frame numbers."""
+    if all(one.frame is None for one in source.images):
+        return
+    by_stand_in = {_stand_in_uid(one): one for one in source.images}
+    for groups in seg.PerFrameFunctionalGroupsSequence:
+        item = groups.DerivationImageSequence[0].SourceImageSequence[0]
+        reference = by_stand_in.get(item.ReferencedSOPInstanceUID)
+        if reference is None:
+            # highdicom lets the frames of all segments at one slice share this item.
+            continue
+        item.ReferencedSOPClassUID = reference.sop_class_uid
+        item.ReferencedSOPInstanceUID = reference.sop_instance_uid
+        item.ReferencedFrameNumber = reference.frame
+    series = seg.ReferencedSeriesSequence[0]
+    instances = dict.fromkeys((one.sop_class_uid, one.sop_instance_uid) for one in source.images)
+    series.ReferencedInstanceSequence = [instance_item(*one) for one in instances]
+
+
+def _fix_dimensions(seg: Dataset, uid: str) -> None:
+    """Replace the random UID that highdicom gives to the dimensions: equal inputs give equal objects."""
+    seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
+    for item in seg.DimensionIndexSequence:
+        item.DimensionOrganizationUID = uid
+
+
+def _stand_in_uid(reference: ImageReference) -> str:
+    if reference.frame is None:
+        return reference.sop_instance_uid
+    return derive_uid(reference.sop_instance_uid, str(reference.frame))
+
+
+def _stand_in(source: SourceSeries, reference: ImageReference, shape: tuple[int, int, int]) -> Dataset:
+    """Make a header that holds what highdicom reads and no more.
+
+    Real headers may miss or mistype what it asks for, and patient and study are copied by ourselves.
+    """
+    header = nameless_header(
+        str(source.header.StudyInstanceUID), source.series_uid, MRImageStorage, _stand_in_uid(reference)
+    )
+    header.FrameOfReferenceUID = source.frame_of_reference_uid
+    header.Modality = "MR"
+    header.Rows, header.Columns = shape[1], shape[2]
+    header.ImagePositionPatient = list(reference.position)
+    header.ImageOrientationPatient = list(source.orientation)
+    header.PixelSpacing = list(source.pixel_spacing_mm)
+    header.SliceThickness = source.thickness_mm
+    return header

@@ -1,0 +1,113 @@
+"""From a content tree to an SR document."""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from highdicom.sr import Comprehensive3DSR, ComprehensiveSR, ContentItem, EnhancedSR
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
+
+from dicom_templates.options import Predecessor
+from dicom_templates.parts.content import separate_containers
+from dicom_templates.parts.patient_study import nameless_header
+from dicom_templates.parts.provenance import MANUFACTURER
+from dicom_templates.parts.source_series import SourceSeries
+
+__all__ = ["evidence", "sr_document"]
+
+_IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
+
+_DOCUMENTS: Mapping[UID, type] = MappingProxyType(
+    {
+        ComprehensiveSRStorage: ComprehensiveSR,
+        Comprehensive3DSRStorage: Comprehensive3DSR,
+        EnhancedSRStorage: EnhancedSR,
+    }
+)
+
+
+def sr_document(
+    storage: UID,
+    root: ContentItem,
+    documents: Iterable[Dataset],
+    *,
+    uid: str,
+    series_uid: str,
+    series_number: int,
+    description: str,
+    predecessors: Iterable[Predecessor] = (),
+) -> Dataset:
+    """Write an SR document, complete but not verified and not final: a person has not seen it.
+
+    Parameters
+    ----------
+    storage : UID
+        Comprehensive SR, Comprehensive 3D SR or Enhanced SR Storage.
+    root : ContentItem
+        The content tree.
+    documents : iterable of Dataset
+        What it refers to, from `evidence`.
+    uid, series_uid : str
+        Of the document.
+    series_number : int
+        SeriesNumber.
+    description : str
+        SeriesDescription.
+    predecessors : iterable of Predecessor
+        Earlier documents of the same storage class, which this one replaces.
+
+    Returns
+    -------
+    Dataset
+    """
+    separate_containers(root)
+    earlier = [_reference(one) for one in predecessors]
+    document: Dataset = _DOCUMENTS[storage](
+        evidence=list(documents),
+        content=root,
+        series_instance_uid=series_uid,
+        series_number=series_number,
+        sop_instance_uid=uid,
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        is_complete=True,
+        is_final=False,
+        series_description=description,
+        previous_versions=earlier or None,
+        performed_procedure_codes=[codes.LN.MRIUnspecifiedBodyRegion],
+    )
+    return document
+
+
+def evidence(sources: Iterable[SourceSeries], own: Iterable[Dataset] = ()) -> list[Dataset]:
+    """List the objects that a document rests on.
+
+    Parameters
+    ----------
+    sources : iterable of SourceSeries
+        The analysed series; each of their objects is listed once.
+    own : iterable of Dataset
+        Our own objects of the same study, such as a SEG, and headers that are listed as they are.
+
+    Returns
+    -------
+    list of Dataset
+        Headers with the identifiers; patient and study stay empty, they are copied byte for byte later.
+    """
+    listed = [
+        nameless_header(str(source.header.StudyInstanceUID), source.series_uid, *one)
+        for source in sources
+        for one in dict.fromkeys((one.sop_class_uid, one.sop_instance_uid) for one in source.images)
+    ]
+    listed += [nameless_header(*(str(one[keyword].value) for keyword in _IDENTIFIERS)) for one in own]
+    return listed
+
+
+def _reference(predecessor: Predecessor) -> Dataset:
+    item = Dataset()
+    item.StudyInstanceUID = predecessor.study_uid
+    item.SeriesInstanceUID = predecessor.series_uid
+    item.SOPClassUID = predecessor.sop_class_uid
+    item.SOPInstanceUID = predecessor.sop_instance_uid
+    return item

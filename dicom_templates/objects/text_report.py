@@ -1,0 +1,61 @@
+"""The readable result: a text report that every SR viewer shows, by TID 2000.
+
+References
+----------
+DICOM PS3.16 TID 2000 Basic Diagnostic Imaging Report; CID 7001 headings; CID 7002 elements.
+"""
+
+from highdicom.sr import ContainerContentItem, ContentItem, ContentSequence
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from dicom_templates.parts.codes import ABOUT
+from dicom_templates.parts.content import container, device_observer, language_item, text
+from dicom_templates.parts.provenance import Provenance
+from dicom_templates.words.report_texts import LANGUAGES
+from dicom_templates.words.study_report import Section, StudyReport
+
+__all__ = ["text_content"]
+
+_HEADING_AND_ELEMENT: dict[str, tuple[Code, Code]] = {
+    "result": (codes.LN.Impressions, codes.DCM.Impression),
+    "findings": (codes.LN.Findings, codes.DCM.Finding),
+    "images": (codes.LN.CurrentProcedureDescriptions, codes.DCM.ProcedureDescription),
+    "about": (ABOUT, codes.DCM.Comment),
+}
+
+
+def text_content(report: StudyReport, provenance: Provenance) -> ContentItem:
+    """Write the content tree of the text report.
+
+    Parameters
+    ----------
+    report : StudyReport
+        What the reader is told.
+    provenance : Provenance
+        Who made it.
+
+    Returns
+    -------
+    ContentItem
+        The root container: a warning first, then the sections from the result to its provenance.
+    """
+    tag, meaning = LANGUAGES[report.texts.language]
+    root = ContainerContentItem(name=codes.LN.DiagnosticImagingReport, template_id="2000")
+    opening = (report.warning, report.title) if report.warning else (report.title,)
+    root.ContentSequence = ContentSequence(
+        [
+            # First, so that no viewer shows anything before the warning.
+            container(codes.LN.Summary, [text(codes.LN.Summary, line) for line in opening]),
+            language_item(tag, meaning),
+            *device_observer(provenance),
+            *(_section(section) for section in report.sections),
+        ],
+        is_root=False,
+    )
+    return root
+
+
+def _section(section: Section) -> ContentItem:
+    heading, element = _HEADING_AND_ELEMENT[section.key]
+    return container(heading, [text(element, line) for line in section.lines])

@@ -1,0 +1,168 @@
+"""Who made a result, from what, and the identifiers that follow from it.
+
+A resent study must not fill the archive with copies, so every UID is derived from what decides the content of
+an object. The same inputs, model, configuration and presentation give the same UID; anything else gives
+another.
+"""
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+
+from pydicom import Dataset
+
+from analysis.domain.findings import Findings, Refusal
+from dicom_templates.options import ReportOptions
+from dicom_templates.parts.uids import derive_uid
+
+__all__ = [
+    "MANUFACTURER",
+    "MODEL_NAME",
+    "Provenance",
+    "is_own_result",
+    "provenance_of",
+    "refusal_provenance",
+]
+
+MANUFACTURER = "OsteoNode"
+MODEL_NAME = "OsteoNode"
+_CONTENT_REVISION = "3"
+"""Raised whenever the same findings are written differently, so that no UID ever stands for two contents."""
+
+
+def is_own_result(dataset: Dataset) -> bool:
+    """Tell whether a dataset was made by this software; such series are never analysed, so nothing loops.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Any header.
+
+    Returns
+    -------
+    bool
+    """
+    return (
+        str(dataset.get("Manufacturer", "")).strip() == MANUFACTURER
+        and str(dataset.get("ManufacturerModelName", "")).strip() == MODEL_NAME
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where one result set comes from.
+
+    Attributes
+    ----------
+    software : str
+        Name and version of the program.
+    station : str
+        Name of the node that ran it.
+    study_uid : str
+        Of the source and of all results.
+    inputs : tuple of (str, str)
+        Series Instance UID and digest of every analysed series.
+    model_digest : str
+        SHA-256 of the model bundle; empty without a model.
+    configuration_digest : str
+        SHA-256 of the analysis settings.
+    key : str
+        Stands for all of this and for the presentation; what UIDs derive from.
+    """
+
+    software: str
+    station: str
+    study_uid: str
+    inputs: tuple[tuple[str, str], ...]
+    model_digest: str
+    configuration_digest: str
+    key: str
+
+    @property
+    def version(self) -> str:
+        """The version in `software`."""
+        return self.software.rpartition(" ")[2] or self.software
+
+    @property
+    def device_uid(self) -> str:
+        """The same for every result of this node, whatever its version."""
+        return derive_uid("device", MANUFACTURER, self.station)
+
+    def uid(self, *parts: str) -> str:
+        """UID of a part of this result set ("sr", "instance").
+
+        Parameters
+        ----------
+        *parts : str
+            Which part.
+
+        Returns
+        -------
+        str
+        """
+        return derive_uid(self.key, *parts)
+
+    def tracking_uid(self, series_uid: str, structure: str) -> str:
+        """UID of a structure in a series; it stays when a later analysis measures the structure again."""
+        return derive_uid("tracking", self.study_uid, series_uid, structure)
+
+
+def provenance_of(findings: Findings, study_uid: str, options: ReportOptions) -> Provenance:
+    """Tell where findings come from.
+
+    Parameters
+    ----------
+    findings : Findings
+        What is reported.
+    study_uid : str
+        Study Instance UID of the source.
+    options : ReportOptions
+        How it is reported: a report in another language is another document.
+
+    Returns
+    -------
+    Provenance
+    """
+    inputs = tuple((found.source.series_uid, found.source.digest) for found in findings.series)
+    model = findings.model.digest if findings.model is not None else ""
+    set_aside = tuple((one.series_uid, one.reasons) for one in findings.set_aside)
+    # A mask drawn anew, or another version of a program, outlines the same input differently.
+    outlined_by = tuple(found.segmentation.method for found in findings.series)
+    decisive = (inputs, model, findings.configuration_digest, findings.software, set_aside, outlined_by)
+    return Provenance(
+        software=findings.software,
+        station=options.station,
+        study_uid=study_uid,
+        inputs=inputs,
+        model_digest=model,
+        configuration_digest=findings.configuration_digest,
+        key=_key(study_uid, options, decisive),
+    )
+
+
+def refusal_provenance(refusal: Refusal, software: str, study_uid: str, options: ReportOptions) -> Provenance:
+    """Tell where a refusal comes from; as `provenance_of`, for a study without findings."""
+    series = tuple((one.series_uid, one.reasons) for one in refusal.series)
+    return Provenance(
+        software=software,
+        station=options.station,
+        study_uid=study_uid,
+        inputs=(),
+        model_digest="",
+        configuration_digest="",
+        key=_key(study_uid, options, ("refused", refusal.reasons, series, software)),
+    )
+
+
+def _key(study_uid: str, options: ReportOptions, decisive: tuple[object, ...]) -> str:
+    """Digest of everything but `options.created`: the time of a result does not make it another one.
+
+    Predecessors and storage classes concern single documents, which add them to their own UIDs.
+    """
+    presentation = (
+        options.language,
+        options.institution,
+        options.station,
+    )
+    told = json.dumps([_CONTENT_REVISION, study_uid, presentation, decisive], sort_keys=True)
+    return sha256(told.encode()).hexdigest()

@@ -1,0 +1,195 @@
+"""The images that a result refers to: one reference per slice, for classic and enhanced MR objects alike."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+
+from analysis.domain.findings import SeriesFindings
+from dicom_templates.parts.uids import derive_uid
+
+__all__ = ["ImageReference", "SourceSeries", "instance_item", "source_series"]
+
+_HALF = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReference:
+    """One slice in its object.
+
+    Attributes
+    ----------
+    sop_class_uid, sop_instance_uid : str
+        The object.
+    frame : int or None
+        Frame number from 1; None for a single-frame object.
+    position : tuple of str
+        ImagePositionPatient as the source writes it, in mm.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    frame: int | None
+    position: tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceSeries:
+    """One analysed series as DICOM knows it.
+
+    Attributes
+    ----------
+    header : Dataset
+        Of its first image; patient and study are copied from it.
+    series_uid : str
+        Series Instance UID.
+    frame_of_reference_uid : str
+        Derived from the series where the source, against the Standard, has none.
+    images : tuple of ImageReference
+        One per slice of the volume, in its order.
+    orientation : tuple of str
+        ImageOrientationPatient.
+    pixel_spacing_mm : tuple of str
+        Between rows, between columns.
+    thickness_mm : str
+        SliceThickness.
+    spacing_mm : float
+        Between slice centres.
+    """
+
+    header: Dataset
+    series_uid: str
+    frame_of_reference_uid: str
+    images: tuple[ImageReference, ...]
+    orientation: tuple[str, ...]
+    pixel_spacing_mm: tuple[str, str]
+    thickness_mm: str
+    spacing_mm: float
+
+
+def source_series(found: SeriesFindings, headers: Sequence[Dataset]) -> SourceSeries:
+    """Match the slices of an analysed volume with the images they come from.
+
+    Parameters
+    ----------
+    found : SeriesFindings
+        The series.
+    headers : sequence of Dataset
+        Its objects without pixel data; where the series names frames, the object of each in turn.
+
+    Returns
+    -------
+    SourceSeries
+
+    Raises
+    ------
+    ValueError
+        If a slice of the volume has no image.
+    """
+    grid = found.source.volume.grid
+    candidates = _candidates(headers, found.source.frames)
+    positions = np.array([[float(x) for x in frame.reference.position] for frame in candidates])
+    nearest = [_nearest(positions, grid.to_mm([n, 0, 0]), grid.spacing_mm[0]) for n in range(grid.shape[0])]
+    first = candidates[nearest[0]]
+    header = headers[0]
+    series_uid = found.source.series_uid
+    return SourceSeries(
+        header=header,
+        series_uid=series_uid,
+        frame_of_reference_uid=str(
+            header.get("FrameOfReferenceUID") or derive_uid("frame of reference", series_uid)
+        ),
+        images=tuple(candidates[n].reference for n in nearest),
+        orientation=first.orientation,
+        pixel_spacing_mm=first.pixel_spacing_mm,
+        thickness_mm=first.thickness_mm or _decimal(grid.spacing_mm[0]),
+        spacing_mm=grid.spacing_mm[0],
+    )
+
+
+def instance_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    """Refer to an object in an item of a sequence (PS3.3 table 10-11)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
+    return item
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    reference: ImageReference
+    orientation: tuple[str, ...]
+    pixel_spacing_mm: tuple[str, str]
+    thickness_mm: str
+
+
+def _candidates(headers: Sequence[Dataset], numbers: Sequence[int]) -> list[_Frame]:
+    """List the images that slices may come from: the frames that are named, or else all there are."""
+    if numbers:
+        return [_frame_of(header, number) for header, number in zip(headers, numbers, strict=True)]
+    found = []
+    for header in headers:
+        if "PerFrameFunctionalGroupsSequence" in header:
+            count = len(header.PerFrameFunctionalGroupsSequence)
+            found += [_frame_of(header, number) for number in range(1, count + 1)]
+        else:
+            found.append(_frame(header, None, header, header, header))
+    return found
+
+
+def _frame_of(header: Dataset, number: int) -> _Frame:
+    shared = header.SharedFunctionalGroupsSequence[0]
+    groups = header.PerFrameFunctionalGroupsSequence[number - 1]
+    return _frame(
+        header,
+        number,
+        _group("PlanePositionSequence", groups, shared),
+        _group("PlaneOrientationSequence", groups, shared),
+        _group("PixelMeasuresSequence", groups, shared),
+    )
+
+
+def _group(keyword: str, per_frame: Dataset, shared: Dataset) -> Dataset:
+    """Return a functional group macro, which stands either with each frame or once for all."""
+    sequence = per_frame.get(keyword) or shared[keyword].value
+    item: Dataset = sequence[0]
+    return item
+
+
+def _frame(
+    header: Dataset, number: int | None, place: Dataset, orientation: Dataset, measures: Dataset
+) -> _Frame:
+    x, y, z = (_decimal(value) for value in place.ImagePositionPatient)
+    row_spacing, column_spacing = (_decimal(value) for value in measures.PixelSpacing)
+    return _Frame(
+        ImageReference(str(header.SOPClassUID), str(header.SOPInstanceUID), number, (x, y, z)),
+        tuple(_decimal(value) for value in orientation.ImageOrientationPatient),
+        (row_spacing, column_spacing),
+        _thickness(measures),
+    )
+
+
+def _thickness(measures: Dataset) -> str:
+    """Return the thickness of a slice as it was written; empty where there is none, or no number ("4,0")."""
+    try:
+        written = measures.get("SliceThickness")
+        return _decimal(written) if math.isfinite(float(str(written))) else ""
+    except (TypeError, ValueError):
+        return ""
+
+
+def _decimal(value: object) -> str:
+    """Return a DS as it was written, so that results repeat the digits of their source."""
+    written = getattr(value, "original_string", None) or repr(float(str(value)))
+    return written if len(written) <= 16 else f"{float(str(value)):.9g}"
+
+
+def _nearest(positions: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], spacing_mm: float) -> int:
+    distances = np.linalg.norm(positions - wanted, axis=1)
+    nearest = int(np.argmin(distances))
+    if distances[nearest] > _HALF * spacing_mm:
+        raise ValueError("a slice of the volume has no source image")
+    return nearest

@@ -1,0 +1,150 @@
+"""The same report as a page of its own, for a person at a workstation without a DICOM viewer."""
+
+import base64
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+
+from dicom_templates.pictures.summary_picture import draw_summary
+from dicom_templates.words.report_texts import LANGUAGES
+from dicom_templates.words.study_report import StudyReport
+
+__all__ = ["png_of", "report_html"]
+
+
+def report_html(report: StudyReport) -> str:
+    """Write the report as one self-contained page.
+
+    Parameters
+    ----------
+    report : StudyReport
+        What the reader is told.
+
+    Returns
+    -------
+    str
+        HTML with the summary picture inside; it loads nothing, runs nothing and holds no patient data.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(_PAGE)
+    picture = ""
+    if report.pictures:
+        picture = base64.b64encode(png_of(draw_summary(report))).decode("ascii")
+    language = LANGUAGES[report.texts.language][0]
+    return template.render(report=report, texts=report.texts, picture=picture, language=language)
+
+
+def png_of(picture: npt.NDArray[np.uint8]) -> bytes:
+    """Encode a picture as PNG.
+
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (rows, columns, 3)
+        From `draw_summary`.
+
+    Returns
+    -------
+    bytes
+    """
+    from PIL import Image
+
+    stream = BytesIO()
+    Image.fromarray(picture).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="{{ language }}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ report.title }}</title>
+<style>
+:root { color-scheme: light dark; --ink: #14181f; --quiet: #566273; --rule: #d8dde4; --card: #f5f7f9;
+  --page: #fff;   --likely: #a86200; --unlikely: #0b6fa8; --indeterminate: #566273; }
+@media (prefers-color-scheme: dark) { :root { --ink: #ecf0f5; --quiet: #a4aebc; --rule: #343c48;
+  --card: #171c23;  --page: #0d1015; --likely: #e69f00; --unlikely: #56b4e9; --indeterminate: #b0b7c3; } }
+body { margin: 0 auto; max-width: 64rem; padding: 0 1.25rem 3rem; background: var(--page); color: var(--ink);
+  font: 1rem/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
+.warning { margin: 0 -1.25rem; padding: .7rem 1.25rem; background: #f0e442; color: #000; font-weight: 700;
+  text-align: center; }
+header { margin: 1.5rem 0 1rem; }
+h1 { font-size: 1.6rem; margin: 0; }
+h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+.quiet, header p { color: var(--quiet); margin: .15rem 0; }
+.answers { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
+.answer { background: var(--card); border-left: .35rem solid var(--indeterminate); border-radius: .4rem;
+  padding: .9rem 1.1rem; }
+.answer.likely { border-color: var(--likely); } .answer.unlikely { border-color: var(--unlikely); }
+.answer h3 { margin: 0; font-size: 1.05rem; } .answer p { margin: .2rem 0; }
+.verdict { font-weight: 700; text-transform: uppercase; color: var(--indeterminate); }
+.likely .verdict { color: var(--likely); } .unlikely .verdict { color: var(--unlikely); }
+.value { font-size: 1.9rem; font-weight: 700; }
+img { display: block; width: 100%; height: auto; border-radius: .4rem; margin-top: 1.25rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--rule); }
+th { color: var(--quiet); font-weight: 400; }
+tr.excluded td { color: var(--likely); }
+ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
+@media print { .warning { border: 2px solid #000; } .answer { break-inside: avoid; } }
+</style>
+</head>
+<body>
+{% if report.warning %}
+<p class="warning" role="alert">{{ report.warning }}</p>
+{% endif %}
+<header>
+<h1>{{ report.title }}</h1>
+<p>{% if report.study_date %}{{ texts("study_of", date=report.study_date) }} &middot; {% endif %}
+{{ report.software }}</p>
+</header>
+{% if report.answers %}
+<div class="answers">
+{% for answer in report.answers %}
+<section class="answer {{ answer.verdict.value }}">
+<h3>{{ answer.name }}: <span class="verdict">{{ answer.verdict_text }}</span></h3>
+<p class="quiet">{{ answer.definition }}</p>
+{% if answer.value %}
+<p><span class="value">{{ answer.value }}</span> {{ answer.interval }}</p>
+<p class="quiet">{{ texts("threshold", value=texts.percent(answer.threshold)) }}</p>
+{% else %}
+<p>{{ texts("no_number") }}</p>
+{% endif %}
+{% for reason in answer.reasons %}
+<p>{{ reason }}</p>
+{% endfor %}
+<p class="quiet">{{ answer.basis }}</p>
+</section>
+{% endfor %}
+</div>
+{% endif %}
+{% if picture %}
+<img src="data:image/png;base64,{{ picture }}" alt="{{ report.title }}">
+{% endif %}
+{% if report.levels %}
+<h2>{{ texts("levels") }}</h2>
+<table>
+<thead><tr><th>{{ texts("level_names") }}</th><th></th><th>{{ texts("volume") }} (ml)</th>
+<th>{{ texts("signal") }}</th><th>VBQ</th><th></th></tr></thead>
+<tbody>
+{% for row in report.levels %}
+<tr{% if not row.usable %} class="excluded"{% endif %}><td>{{ row.name }}</td><td>{{ row.contrast }}</td>
+<td>{{ row.volume }}</td><td>{{ row.signal }}</td><td>{{ row.vbq }}</td>
+<td>{% if not row.usable %}{{ texts("excluded") }}: {% endif %}{{ row.concerns | join("; ") }}</td></tr>
+{% endfor %}
+</tbody>
+</table>
+{% endif %}
+{% for section in report.sections %}
+<h2>{{ section.heading }}</h2>
+<ul>
+{% for line in section.lines %}
+<li>{{ line }}</li>
+{% endfor %}
+</ul>
+{% endfor %}
+</body>
+</html>
+"""

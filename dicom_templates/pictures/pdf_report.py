@@ -1,0 +1,179 @@
+"""The report on paper: the summary picture and below it every sentence, on pages of A4.
+
+Drawn by matplotlib, whose PDF holds the words as text, so that they can be searched and copied.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from dicom_templates.pictures.canvas import Canvas, Point, font_file
+from dicom_templates.pictures.summary_picture import draw_summary
+from dicom_templates.words.study_report import StudyReport
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_pdf"]
+
+_WIDTH, _HEIGHT = 595.0, 842.0
+"""A4 in points."""
+_MARGIN = 40.0
+_FOOT = 52.0
+_TEXT_WIDTH = _WIDTH - 2 * _MARGIN
+_TEXT = 8.5
+_HEADING = 11.0
+_LEADING = 1.35
+_INK, _QUIET, _WARNING = "#14181f", "#566273", "#f0e442"
+_RULER = Canvas(1, 1, scale=8, background=(0, 0, 0))
+"""Measures words; a canvas of one unit, because only its fonts are wanted."""
+
+
+def draw_pdf(report: StudyReport) -> bytes:
+    """Draw the report as a PDF.
+
+    Parameters
+    ----------
+    report : StudyReport
+        What the reader is told.
+
+    Returns
+    -------
+    bytes
+        The same for the same report; it holds no patient data, since the object around it does.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    stream = BytesIO()
+    # No date: equal reports are equal files. Fonts as outlines with a character map, so that text is text.
+    about = {"Title": report.title, "Creator": report.software, "CreationDate": None}
+    with rc_context({"pdf.fonttype": 42}), PdfPages(stream, metadata=about) as file:
+        pages = _Pages(report)
+        pages.write()
+        for figure in pages.finish():
+            file.savefig(figure)
+    return stream.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    size: float
+    bold: bool = False
+    colour: str = _INK
+    indent: float = 0.0
+
+
+class _Pages:
+    """Writes from top to bottom, and begins a page where one is full."""
+
+    def __init__(self, report: StudyReport) -> None:
+        self._report = report
+        self._figures: list[Figure] = []
+        self._y = 0.0
+        self._turn()
+
+    def write(self) -> None:
+        """Write all of it."""
+        report = self._report
+        if report.warning:
+            self._banner(report.warning)
+        self._lines(report.title, _Style(15, bold=True))
+        dated = report.texts("study_of", date=report.study_date) if report.study_date else ""
+        self._lines(
+            " · ".join(part for part in (dated, report.software) if part), _Style(_TEXT, colour=_QUIET)
+        )
+        self._y += 6
+        if report.pictures:
+            self._picture()
+        for section in report.sections:
+            self._section(section.heading, section.lines)
+
+    def finish(self) -> "list[Figure]":
+        """Return the pages, each with its number and what the report is not."""
+        count = len(self._figures)
+        for number, figure in enumerate(self._figures, start=1):
+            foot = self._report.texts("page", number=str(number), count=str(count))
+            y = _HEIGHT - 30
+            self._put(figure, (_MARGIN, y), self._report.texts("not_for_short"), _Style(7.5, colour=_QUIET))
+            self._put(figure, (_WIDTH - _MARGIN, y), foot, _Style(7.5, colour=_QUIET), align="right")
+        return self._figures
+
+    def _turn(self) -> None:
+        from matplotlib.figure import Figure
+
+        # 72 dots an inch make a dot a point.
+        self._figures.append(Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), dpi=72))
+        self._y = _MARGIN
+
+    def _need(self, height: float) -> None:
+        if self._y + height > _HEIGHT - _FOOT:
+            self._turn()
+
+    def _section(self, heading: str, lines: tuple[str, ...]) -> None:
+        # A heading never stands alone at the foot of a page.
+        self._need(_HEADING * _LEADING + 3 * _TEXT * _LEADING)
+        self._y += 7
+        self._lines(heading, _Style(_HEADING, bold=True))
+        self._y += 1
+        for line in lines:
+            self._lines(line, _Style(_TEXT, indent=9.0), mark="•")
+            self._y += 1.5
+
+    def _lines(self, words: str, style: _Style, *, mark: str = "") -> None:
+        for number, line in enumerate(self._wrap(words, style)):
+            self._need(style.size * _LEADING)
+            self._y += style.size * _LEADING
+            at = (_MARGIN + style.indent, self._y)
+            if mark and number == 0:
+                self._put(self._figures[-1], (_MARGIN, self._y), mark, style)
+            self._put(self._figures[-1], at, line, style)
+
+    def _wrap(self, words: str, style: _Style) -> Iterator[str]:
+        yield from _RULER.wrap(words, size=style.size, width=_TEXT_WIDTH - style.indent, bold=style.bold)
+
+    def _banner(self, words: str) -> None:
+        from matplotlib.patches import Rectangle
+
+        style = _Style(9.5, bold=True, colour="#000000")
+        height = 12 + style.size * _LEADING * len(list(self._wrap(words, style)))
+        self._figures[-1].add_artist(
+            Rectangle(
+                (0, 1 - (self._y + height) / _HEIGHT),
+                1,
+                height / _HEIGHT,
+                transform=self._figures[-1].transFigure,
+                color=_WARNING,
+                linewidth=0,
+            )
+        )
+        self._y += 3
+        self._lines(words, style)
+        self._y += 14
+
+    def _picture(self) -> None:
+        picture = draw_summary(self._report)
+        height = _TEXT_WIDTH * picture.shape[0] / picture.shape[1]
+        self._need(height)
+        place = (_MARGIN / _WIDTH, 1 - (self._y + height) / _HEIGHT, _TEXT_WIDTH / _WIDTH, height / _HEIGHT)
+        axes = self._figures[-1].add_axes(place)
+        axes.imshow(picture, interpolation="none", aspect="auto")
+        axes.set_axis_off()
+        self._y += height + 4
+
+    @staticmethod
+    def _put(figure: "Figure", at: Point, words: str, style: _Style, *, align: Any = "left") -> None:  # noqa: ANN401 - one of matplotlib's own words
+        from matplotlib.font_manager import FontProperties
+
+        font = FontProperties(fname=str(font_file(bold=style.bold)), size=style.size)
+        figure.text(
+            at[0] / _WIDTH,
+            1 - at[1] / _HEIGHT,
+            words,
+            parse_math=False,
+            fontproperties=font,
+            color=style.colour,
+            horizontalalignment=align,
+            verticalalignment="baseline",
+        )

@@ -1,0 +1,244 @@
+"""The cards beside the images: the answers on their scales, the bone quality, and whose word it is."""
+
+from collections.abc import Callable
+
+from analysis.domain.acquisition import Contrast
+from analysis.domain.findings import Verdict
+from dicom_templates.pictures.canvas import Canvas, Colour, Point
+from dicom_templates.pictures.palette import BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE
+from dicom_templates.words.study_report import VBQ_BY_DECADE, Answer, StudyReport
+
+__all__ = ["draw_cards"]
+
+_VERDICT_COLOUR: dict[Verdict, Colour] = {
+    Verdict.LIKELY: (230, 159, 0),
+    Verdict.UNLIKELY: (86, 180, 233),
+    Verdict.INDETERMINATE: (176, 183, 195),
+}
+
+_CARD_LEFT = 604.0
+_RIGHT = 1000.0
+_CARD_WIDTH = _RIGHT - _CARD_LEFT
+_CARD_GAP = 8.0
+_LAST_LINE = 758.0
+_BODY_TEXT = 12.5
+
+
+def draw_cards(canvas: Canvas, report: StudyReport, top: float) -> None:
+    """Draw the cards below each other.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        Of the summary picture.
+    report : StudyReport
+        What the reader is told.
+    top : float
+        Where the first one begins.
+    """
+    below = top
+    for answer in report.answers:
+        below = _answer(canvas, report, answer, below) + _CARD_GAP
+    if not report.answers:
+        below = _no_model(canvas, report, below) + _CARD_GAP
+    below = _bone_quality(canvas, report, below) + _CARD_GAP
+    _about(canvas, report, below)
+
+
+# --- Answers --------------------------------------------------------------------------------------
+
+
+def _answer(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> float:
+    height = 162.0
+    left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
+    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
+    name = canvas.width_of(answer.name, size=16, bold=True)
+    chip = _chip(canvas, answer, (_RIGHT - 14, top + 8), beside=name)
+    size = canvas.fitting_size(answer.name, size=16, width=width - chip - 6, bold=True)
+    canvas.text((left, top + 27), answer.name, size=size, colour=BRIGHT, bold=True)
+    size = canvas.fitting_size(answer.definition, size=12, width=width)
+    canvas.text((left, top + 49), answer.definition, size=size, colour=QUIET)
+    if answer.value:
+        canvas.text((left, top + 84), answer.value, size=30, colour=BRIGHT, bold=True)
+        after = left + canvas.width_of(answer.value, size=30, bold=True) + 14
+        canvas.text((after, top + 84), answer.interval, size=_BODY_TEXT, colour=QUIET)
+        _risk_scale(canvas, report, answer, top + 100)
+        below = top + 147
+    else:
+        below = 6 + _reasons(canvas, answer.reasons or (report.texts("no_number"),), (left, top + 71), width)
+    size = canvas.fitting_size(answer.basis, size=_BODY_TEXT, width=width)
+    canvas.text((left, below), answer.basis, size=size, colour=QUIET)
+    return top + height
+
+
+def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) -> float:
+    """Write why there is no number, as large as the room allows; the text report has them in full."""
+    words, room = "; ".join(reasons), 84.0
+    for size in (13.0, 12.0, 11.5):
+        most = int(room / (1.4 * size))
+        if len(canvas.wrap(words, size=size, width=width)) <= most:
+            break
+    return canvas.paragraph(at, words, size=size, colour=BRIGHT, width=width, most_lines=most)
+
+
+def _chip(canvas: Canvas, answer: Answer, corner: Point, *, beside: float) -> float:
+    """Draw the verdict, whose shape says the same as its colour, and return its width.
+
+    It is written smaller where it would leave too little room for what stands `beside` it.
+    """
+    words = answer.verdict_text.upper()
+    colour = _VERDICT_COLOUR[answer.verdict]
+    for size in (13.0, 11.0):
+        width = canvas.width_of(words, size=size, bold=True) + 40
+        if beside + width <= _CARD_WIDTH - 38:
+            break
+    left, top = corner[0] - width, corner[1]
+    canvas.box((left, top), (width, 26), fill=colour, radius=13)
+    x, y = left + 17, top + 13
+    ink = (0, 0, 0)
+    if answer.verdict is Verdict.LIKELY:
+        canvas.polygon([(x - 6, y + 5), (x + 6, y + 5), (x, y - 6)], fill=ink)
+    elif answer.verdict is Verdict.UNLIKELY:
+        canvas.dot((x, y), radius=5, fill=ink)
+    else:
+        canvas.text((x, y), "?", size=15, colour=ink, bold=True, anchor="mm")
+    canvas.text((left + 29, y), words, size=size, colour=ink, bold=True, anchor="lm")
+    return width
+
+
+def _risk_scale(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> None:
+    left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
+    colour = _VERDICT_COLOUR[answer.verdict]
+
+    def at(fraction: float) -> float:
+        return left + fraction * width
+
+    canvas.box((left, top), (width, 8), fill=RULE, radius=4)
+    if answer.limits is not None:
+        low, high = answer.limits
+        canvas.box((at(low), top), (max(at(high) - at(low), 3.0), 8), fill=colour, radius=4)
+    threshold = at(answer.threshold)
+    canvas.line([(threshold, top - 5), (threshold, top + 13)], colour=BRIGHT, width=1.5)
+    if answer.probability is not None:
+        canvas.dot((at(answer.probability), top + 4), radius=7, fill=colour, rim=BRIGHT)
+    for fraction, anchor in ((0.0, "ls"), (1.0, "rs")):
+        words = f"{100 * fraction:.0f} %"
+        canvas.text((at(fraction), top + 26), words, size=11.5, colour=QUIET, anchor=anchor)
+    words = report.texts("threshold", value=report.texts.percent(answer.threshold))
+    half = canvas.width_of(words, size=11.5) / 2
+    centre = min(max(threshold, left + 40 + half), left + width - 48 - half)
+    canvas.text((centre, top + 26), words, size=11.5, colour=QUIET, anchor="ms")
+
+
+def _no_model(canvas: Canvas, report: StudyReport, top: float) -> float:
+    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, 76), fill=PANEL, radius=6)
+    canvas.paragraph(
+        (_CARD_LEFT + 16, top + 28),
+        report.texts("no_model"),
+        size=14,
+        colour=BRIGHT,
+        width=_CARD_WIDTH - 32,
+        most_lines=3,
+    )
+    return top + 76
+
+
+# --- Bone quality ---------------------------------------------------------------------------------
+
+
+def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
+    height = 206.0
+    left = _CARD_LEFT + 16
+    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
+    canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=BRIGHT, bold=True)
+    x = left
+    for line in report.bone_quality:
+        canvas.text((x, top + 54), line.contrast.value, size=13, colour=QUIET)
+        if line.score is None:
+            # Why stands below the images, with what else must be known.
+            words = report.texts("vbq_none")
+            canvas.text((x + 24, top + 54), words, size=13, colour=EXCLUDED)
+            x += canvas.width_of(words, size=13)
+        else:
+            value = report.texts.number(line.score, 2)
+            canvas.text((x + 24, top + 54), value, size=20, colour=BRIGHT, bold=True)
+            x += 50
+        x += 60
+    score = next((one.score for one in report.bone_quality if one.contrast is Contrast.T1), None)
+    if score is not None:
+        words = report.texts("this_patient")
+        canvas.text((_RIGHT - 16, top + 54), words, size=12, colour=BODY, anchor="rs")
+        bar = _RIGHT - 24 - canvas.width_of(words, size=12)
+        canvas.line([(bar, top + 43), (bar, top + 56)], colour=BODY, width=2.0)
+    _vbq_scale(canvas, report, score, top + 66)
+    return top + height
+
+
+def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: float) -> None:
+    """Draw the T1 reference by decade of age, and this patient's value across it."""
+    left, right = _CARD_LEFT + 74, _RIGHT - 18
+    low, high = 1.0, 5.0
+
+    def at(value: float) -> float:
+        return left + (min(max(value, low), high) - low) / (high - low) * (right - left)
+
+    for row, (start, mean, spread) in enumerate(VBQ_BY_DECADE):
+        y = top + 10 + row * 16
+        last = start == VBQ_BY_DECADE[-1][0]
+        own = report.age_years is not None and start <= report.age_years < (start + 10)
+        colour = BRIGHT if own else QUIET
+        words = f"{start}-{start + 9}"
+        canvas.text((left - 12, y), words, size=12, colour=colour, bold=own, anchor="rm")
+        canvas.line(
+            [(at(mean - spread), y), (at(mean + spread), y)], colour=colour, width=3.0 if own else 2.0
+        )
+        canvas.dot((at(mean), y), radius=4.0, fill=colour)
+        if last:
+            _vbq_axis(canvas, at, y + 12)
+    if score is not None:
+        x = at(score)
+        canvas.line([(x, top - 4), (x, top + 84)], colour=BODY, width=2.0)
+    left = _CARD_LEFT + 16
+    canvas.paragraph(
+        (left, top + 117),
+        report.texts("vbq_scale"),
+        size=11.5,
+        colour=QUIET,
+        width=_CARD_WIDTH - 32,
+        most_lines=2,
+    )
+
+
+def _vbq_axis(canvas: Canvas, at: Callable[[float], float], y: float) -> None:
+    canvas.line([(at(1.0), y), (at(5.0), y)], colour=RULE, width=1.0)
+    for value in (1, 2, 3, 4, 5):
+        canvas.line([(at(value), y), (at(value), y + 3)], colour=RULE, width=1.0)
+        canvas.text((at(value), y + 14), str(value), size=11.5, colour=QUIET, anchor="ms")
+
+
+# --- Whose word it is ---------------------------------------------------------------------------
+
+
+def _about(canvas: Canvas, report: StudyReport, top: float) -> None:
+    """Write what it is not and who made it; smaller where a model has much to say of itself."""
+    told = [
+        (words, colour)
+        for words, colour in (
+            (report.texts("not_for_short"), BRIGHT),
+            (report.intended_use, QUIET),
+            (report.model, QUIET),
+            (report.cohort, QUIET),
+        )
+        if words
+    ]
+    y = top + 10
+    for size in (12.0, 11.5, 11.0):
+        lines = sum(len(canvas.wrap(words, size=size, width=_CARD_WIDTH)) for words, _ in told)
+        if y + 1.4 * size * (lines - 1) <= _LAST_LINE:
+            break
+    for words, colour in told:
+        room = int((_LAST_LINE - y) // (1.4 * size)) + 1
+        if room > 0:
+            y = canvas.paragraph(
+                (_CARD_LEFT, y), words, size=size, colour=colour, width=_CARD_WIDTH, most_lines=room
+            )

@@ -1,0 +1,195 @@
+"""The summary picture: one look tells what was found, in which images, and how far to trust it.
+
+Drawn for a dark reading room on 1024 x 768 units. Meaning never rests on colour alone, and the colours differ
+for every kind of colour vision (Okabe and Ito 2008).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.domain.acquisition import Contrast
+from dicom_templates.pictures.canvas import Canvas, Point
+from dicom_templates.pictures.mid_sagittal import NamedOutline, SagittalPicture
+from dicom_templates.pictures.palette import BACKGROUND, BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE, WARNING
+from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler
+from dicom_templates.pictures.summary_cards import draw_cards
+from dicom_templates.words.study_report import LevelRow, StudyReport
+
+__all__ = ["draw_summary"]
+
+_WIDTH, _HEIGHT = 1024, 768
+_SCALE = 1.5
+
+_LEFT = 24.0
+_RIGHT = 1000.0
+_IMAGE_WIDTH = 270.0
+_GAP = 16.0
+_BODY_TEXT = 12.5
+
+
+def draw_summary(report: StudyReport) -> npt.NDArray[np.uint8]:
+    """Draw the summary picture.
+
+    Parameters
+    ----------
+    report : StudyReport
+        What the reader is told.
+
+    Returns
+    -------
+    ndarray of uint8, shape (1152, 1536, 3)
+        sRGB.
+    """
+    canvas = Canvas(_WIDTH, _HEIGHT, scale=_SCALE, background=BACKGROUND)
+    top = _warning(canvas, report)
+    top = _heading(canvas, report, top)
+    bottom = _images(canvas, report, top)
+    _levels(canvas, report, bottom + _GAP)
+    draw_cards(canvas, report, top)
+    return canvas.finish()
+
+
+def _warning(canvas: Canvas, report: StudyReport) -> float:
+    """Draw the warning over the whole width, before anything else."""
+    if not report.warning:
+        return 0.0
+    canvas.box((0, 0), (_WIDTH, 34), fill=WARNING)
+    words = report.texts("simulated_short")
+    canvas.text((_WIDTH / 2, 23), words, size=16, colour=(0, 0, 0), bold=True, anchor="ms")
+    return 34.0
+
+
+def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
+    canvas.text((_LEFT, top + 33), report.title, size=20, colour=BRIGHT, bold=True)
+    made = report.software
+    if report.study_date:
+        made = f"{report.texts('study_of', date=report.study_date)} · {made}"
+    canvas.text((_RIGHT, top + 33), made, size=_BODY_TEXT, colour=QUIET, anchor="rs")
+    return top + 48.0
+
+
+# --- Images ---------------------------------------------------------------------------------------
+
+
+def _images(canvas: Canvas, report: StudyReport, top: float) -> float:
+    """Draw the series beside each other; one alone gets the whole width."""
+    height = 584.0 - top
+    count = max(len(report.pictures), 1)
+    width = (2 * _IMAGE_WIDTH + _GAP - (count - 1) * _GAP) / count
+    for place, shown in enumerate(report.pictures):
+        corner = (_LEFT + place * (width + _GAP), top)
+        canvas.box(corner, (width, height), fill=PANEL, radius=6)
+        _image(canvas, shown, corner, (width, height))
+    analysed = {one.contrast for one in report.pictures}
+    for missing in {Contrast.T1, Contrast.T2} - analysed:
+        words = report.texts("no_series", contrast=missing.value)
+        right = _LEFT + 2 * _IMAGE_WIDTH + _GAP - 14
+        canvas.text((right, top + 20), words, size=_BODY_TEXT, colour=EXCLUDED, anchor="rs")
+    return top + height
+
+
+def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, extent: Point) -> None:
+    left, top = corner
+    width, height = extent
+    name = shown.contrast.value
+    canvas.text((left + 12, top + 30), name, size=19, colour=BRIGHT, bold=True)
+    canvas.text((left + 46, top + 20), shown.caption, size=_BODY_TEXT, colour=BRIGHT)
+    size = canvas.fitting_size(shown.quality, size=12, width=width - 56)
+    canvas.text((left + 46, top + 37), shown.quality, size=size, colour=QUIET)
+    points = np.concatenate([one.points for one in shown.outlines]) if shown.outlines else None
+    view = SliceView.fit(shown.pixels.shape, shown.spacing_mm, points, (left, top + 46), (width, height - 46))
+    canvas.picture(view.corner, view.size, view.grey(shown.pixels))
+    for outline in shown.outlines:
+        _outline(canvas, outline, view.place)
+    draw_ruler(canvas, view)
+
+
+def _outline(
+    canvas: Canvas, outline: NamedOutline, place: Callable[[npt.NDArray[np.float64]], list[Point]]
+) -> None:
+    points = place(outline.points)
+    left = min(point[0] for point in points)
+    middle = sum(point[1] for point in points) / len(points)
+    colour = BODY if outline.usable else EXCLUDED
+    if outline.usable:
+        canvas.line(points, colour=colour, width=1.6)
+    else:
+        canvas.dashed(points, colour=colour, width=1.6, dash=4)
+    draw_label(canvas, outline.name, (left, middle), colour)
+
+
+# --- Levels and caveats ---------------------------------------------------------------------------
+
+
+def _levels(canvas: Canvas, report: StudyReport, top: float) -> None:
+    columns = (_LEFT, _LEFT + 62, _LEFT + 148, _LEFT + 212)
+    contrasts = [one.contrast.value for one in report.pictures]
+    heads = (
+        report.texts("level_names"),
+        f"{report.texts('volume')} ml",
+        *(f"VBQ {one}" for one in contrasts),
+    )
+    for x, head in zip(columns, heads, strict=False):
+        canvas.text((x, top + 10), head, size=12, colour=QUIET)
+    canvas.line([(_LEFT, top + 17), (_LEFT + 266, top + 17)], colour=RULE, width=1.0)
+    names = list(dict.fromkeys(row.name for row in report.levels))
+    pitch = min(21.0, 126.0 / max(len(names), 1))
+    for number, name in enumerate(names):
+        rows = {row.contrast: row for row in report.levels if row.name == name}
+        size = min(13.0, 0.8 * pitch)
+        cells = [rows.get(one) for one in contrasts]
+        _level_line(canvas, name, cells, columns, y=top + 36 + number * pitch, size=size)
+    _caveats(canvas, report, top)
+
+
+def _level_line(
+    canvas: Canvas,
+    name: str,
+    rows: list[LevelRow | None],
+    columns: tuple[float, ...],
+    *,
+    y: float,
+    size: float,
+) -> None:
+    measured = [row for row in rows if row is not None]
+    colour = BRIGHT if any(row.usable for row in measured) else EXCLUDED
+    narrow = canvas.fitting_size(name, size=size, width=columns[1] - columns[0] - 6, bold=True)
+    canvas.text((columns[0], y), name, size=narrow, colour=colour, bold=True)
+    canvas.text((columns[1], y), measured[0].volume, size=size, colour=colour)
+    for x, row in zip(columns[2:], rows, strict=False):
+        words = "-" if row is None else row.vbq
+        canvas.text((x, y), words, size=size, colour=BRIGHT if row is None or row.usable else EXCLUDED)
+
+
+def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
+    left = _LEFT + _IMAGE_WIDTH + _GAP
+    canvas.text((left, top + 10), report.texts("excluded_title"), size=12, colour=QUIET)
+    canvas.line([(left, top + 17), (left + _IMAGE_WIDTH, top + 17)], colour=RULE, width=1.0)
+    caveats = (*_remarks(report), *report.caveats)
+    if not caveats:
+        canvas.text((left, top + 36), report.texts("none_excluded"), size=_BODY_TEXT, colour=BRIGHT)
+    y = top + 36
+    for number, line in enumerate(caveats):
+        left_over = len(caveats) - number
+        if y > top + (130 if left_over == 1 else 112):
+            words = report.texts("more_excluded", count=str(left_over))
+            canvas.text((left, y), words, size=_BODY_TEXT, colour=QUIET)
+            break
+        room = max(1, int((top + 150 - y) // (1.4 * _BODY_TEXT)))
+        most = room if left_over == 1 else min(room, 3)
+        y = 4 + canvas.paragraph(
+            (left, y), line, size=_BODY_TEXT, colour=BRIGHT, width=_IMAGE_WIDTH, most_lines=most
+        )
+
+
+def _remarks(report: StudyReport) -> list[str]:
+    """Tell what must be known with an answer, and why a score is missing; its decisive reason comes last."""
+    answers = [f"{one.name}: {'; '.join(one.reasons)}" for one in report.answers if one.value and one.reasons]
+    scores = [
+        f"{line.sentence} ({line.concerns[-1]})" if line.concerns else line.sentence
+        for line in report.bone_quality
+        if line.score is None
+    ]
+    return [*answers, *scores]

@@ -1,0 +1,1 @@
+"""Results read again: what a report cites, and how two reports differ."""

@@ -1,0 +1,125 @@
+"""What a measurement report says of its origin, read back; `osteonode verify` recomputes it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+
+from dicom_templates.options import Predecessor, ReportOptions, SrClass
+from dicom_templates.parts.codes import CONFIGURATION_DIGEST, INPUT_DIGEST, MODEL_DIGEST
+from dicom_templates.words.report_texts import LANGUAGES
+
+__all__ = ["Citation", "presentation_of", "read_citation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """The digests in a measurement report.
+
+    Attributes
+    ----------
+    software : str
+        Name and version of the program that made it.
+    model : str
+        SHA-256 of the model bundle; empty where none was used.
+    configuration : str
+        SHA-256 of the analysis settings.
+    inputs : mapping of str to str
+        Digest of each analysed series, by its Series Instance UID.
+    """
+
+    software: str
+    model: str
+    configuration: str
+    inputs: Mapping[str, str]
+
+
+def read_citation(document: Dataset) -> Citation:
+    """Read what a measurement report of ours cites.
+
+    Parameters
+    ----------
+    document : Dataset
+        The measurement report.
+
+    Returns
+    -------
+    Citation
+
+    Raises
+    ------
+    ValueError
+        If it cites no configuration, so that it is none of our measurement reports.
+    """
+    told = list(_texts(document))
+    configuration = [value for code, value in told if code == CONFIGURATION_DIGEST.value]
+    if not configuration:
+        raise ValueError("it cites no configuration, so it is no measurement report of OsteoNode")
+    inputs = (value.partition(" ") for code, value in told if code == INPUT_DIGEST.value)
+    return Citation(
+        software=str(document.get("SoftwareVersions") or ""),
+        model=next((value for code, value in told if code == MODEL_DIGEST.value), ""),
+        configuration=configuration[0],
+        inputs={series_uid: digest for series_uid, _, digest in inputs},
+    )
+
+
+def presentation_of(document: Dataset) -> ReportOptions:
+    """Tell how a document of ours was written, so that it can be written again.
+
+    Parameters
+    ----------
+    document : Dataset
+        The measurement report.
+
+    Returns
+    -------
+    ReportOptions
+        For this document alone.
+
+    Raises
+    ------
+    ValueError
+        If it is in a language that we do not write, or has no date.
+    """
+    date_and_time = f"{document.ContentDate}{document.ContentTime}"[:14]
+    return ReportOptions(
+        created=datetime.strptime(date_and_time, "%Y%m%d%H%M%S"),  # noqa: DTZ007 - local to the site
+        language=_language(document),
+        sr_classes=tuple(one for one in SrClass if one.storage == document.SOPClassUID),
+        institution=str(document.get("InstitutionName") or ""),
+        station=str(document.get("StationName") or ""),
+        predecessors=tuple(_predecessors(document)),
+        kinds=frozenset({"sr"}),
+    )
+
+
+def _language(document: Dataset) -> str:
+    wanted = codes.DCM.LanguageOfContentItemAndDescendants.value
+    for item in document.get("ContentSequence", ()):
+        if item.ConceptNameCodeSequence[0].get("CodeValue") == wanted:
+            told = str(item.ConceptCodeSequence[0].CodeValue)
+            if told in LANGUAGES:
+                return told
+    raise ValueError("it names no language that this version writes")
+
+
+def _predecessors(document: Dataset) -> Iterator[Predecessor]:
+    for study in document.get("PredecessorDocumentsSequence", ()):
+        for series in study.ReferencedSeriesSequence:
+            for one in series.ReferencedSOPSequence:
+                yield Predecessor(
+                    str(one.ReferencedSOPClassUID),
+                    str(one.ReferencedSOPInstanceUID),
+                    str(series.SeriesInstanceUID),
+                    str(study.StudyInstanceUID),
+                )
+
+
+def _texts(item: Dataset) -> Iterator[tuple[str, str]]:
+    for child in item.get("ContentSequence", ()):
+        if child.ValueType == "TEXT":
+            yield str(child.ConceptNameCodeSequence[0].get("CodeValue", "")), str(child.TextValue)
+        yield from _texts(child)

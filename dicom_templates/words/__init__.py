@@ -1,0 +1,1 @@
+"""What a person reads: every sentence, in every language, and the report that they make."""

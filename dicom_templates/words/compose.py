@@ -1,0 +1,221 @@
+"""From findings to the words and numbers of a report."""
+
+from datetime import date
+
+from analysis.domain.findings import (
+    Findings,
+    LevelMeasurements,
+    Prediction,
+    Refusal,
+    SeriesFindings,
+    Verdict,
+)
+from analysis.domain.segmentation import Level
+from dicom_templates.pictures.mid_sagittal import SagittalPicture, mid_sagittal
+from dicom_templates.words.levels import level_names, level_range
+from dicom_templates.words.report_texts import Texts
+from dicom_templates.words.sentences import (
+    about_lines,
+    acquisition,
+    caveat_lines,
+    finding_lines,
+    image_lines,
+    qualities,
+    result_lines,
+    set_aside_lines,
+)
+from dicom_templates.words.study_report import (
+    PUBLISHED,
+    Answer,
+    BoneQualityLine,
+    LevelRow,
+    Section,
+    StudyReport,
+    target_key,
+)
+
+__all__ = ["compose", "compose_refusal"]
+
+
+def compose(
+    findings: Findings, *, language: str, study_date: date | None = None, age_years: int | None = None
+) -> StudyReport:
+    """Put findings into words.
+
+    Parameters
+    ----------
+    findings : Findings
+        What the analysis found.
+    language : str
+        "en" or "de".
+    study_date : date or None
+        Of the study, for the heading.
+    age_years : int or None
+        Of the patient, to point at the decade of the VBQ reference.
+
+    Returns
+    -------
+    StudyReport
+    """
+    texts = Texts(language)
+    model = findings.model
+    simulated = model is not None and model.simulated
+    answers = tuple(_answer(one, findings, texts) for one in findings.predictions)
+    bone_quality = tuple(_bone_quality(found, texts) for found in findings.series)
+    levels = tuple(row for found in findings.series for row in _level_rows(found, texts))
+    caveats = caveat_lines(findings.series, texts)
+    return StudyReport(
+        texts=texts,
+        title=texts("title"),
+        warning=texts("simulated") if simulated else "",
+        study_date=_date(study_date, language),
+        age_years=age_years,
+        answers=answers,
+        bone_quality=bone_quality,
+        levels=levels,
+        caveats=caveats,
+        sections=(
+            Section("result", texts("result"), result_lines(answers, bone_quality, texts)),
+            Section("findings", texts("levels"), finding_lines(findings, levels, caveats, texts)),
+            Section("images", texts("images"), image_lines(findings, texts)),
+            Section("about", texts("about"), about_lines(findings, texts)),
+        ),
+        pictures=tuple(_picture(found, texts) for found in findings.series),
+        model=texts("model", name=model.name, version=model.version) if model else "",
+        cohort=texts("cohort", cohort=model.cohort) if model else "",
+        intended_use=texts("intended_use", use=model.intended_use) if model else "",
+        software=texts("software", software=findings.software),
+    )
+
+
+def compose_refusal(
+    refusal: Refusal, software: str, *, language: str, study_date: date | None = None
+) -> StudyReport:
+    """Put a refusal into words, so that silence is explained in the archive.
+
+    Parameters
+    ----------
+    refusal : Refusal
+        Why nothing is reported.
+    software : str
+        Name and version of this program.
+    language : str
+        "en" or "de".
+    study_date : date or None
+        Of the study.
+
+    Returns
+    -------
+    StudyReport
+        Without answers and pictures.
+    """
+    texts = Texts(language)
+    series = set_aside_lines(refusal.series, texts)
+    why = texts.reasons(refusal.reasons) or (texts("refusal_title"),)
+    sections = [Section("result", texts("why_none"), why)]
+    if series:
+        sections.append(Section("images", texts("images"), series))
+    made_by = texts("software", software=software)
+    sections.append(Section("about", texts("about"), (texts("not_for"), made_by)))
+    return StudyReport(
+        texts=texts,
+        title=texts("refusal_title"),
+        warning="",
+        study_date=_date(study_date, language),
+        age_years=None,
+        answers=(),
+        bone_quality=(),
+        levels=(),
+        caveats=(),
+        sections=tuple(sections),
+        pictures=(),
+        model="",
+        cohort="",
+        intended_use="",
+        software=made_by,
+    )
+
+
+def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> Answer:
+    threshold = findings.model.thresholds_mg_cm3.get(prediction.target) if findings.model else None
+    told = prediction.probability is not None and prediction.verdict is not Verdict.INDETERMINATE
+    limits = prediction.interval if told else None
+    return Answer(
+        target=prediction.target,
+        name=texts(target_key(prediction.target)),
+        definition=texts("definition", threshold=texts.number(threshold, 0)) if threshold else "",
+        verdict=prediction.verdict,
+        verdict_text=texts(prediction.verdict.value),
+        basis=_basis(prediction, texts),
+        value=texts.percent(prediction.probability) if told and prediction.probability is not None else "",
+        interval=texts("interval", low=texts.percent(limits[0]), high=texts.percent(limits[1]))
+        if limits
+        else "",
+        probability=prediction.probability if told else None,
+        limits=limits,
+        threshold=prediction.decision_threshold,
+        reasons=texts.reasons(prediction.reasons),
+    )
+
+
+def _basis(prediction: Prediction, texts: Texts) -> str:
+    if not prediction.sequence:
+        return ""
+    preferred = prediction.preferred.value
+    if prediction.sequence == preferred:
+        published = prediction.preferred is PUBLISHED[prediction.target]
+        return texts("basis_preferred" if published else "basis_chosen", sequence=prediction.sequence)
+    if preferred in prediction.sequence:
+        return texts("basis", sequence=prediction.sequence)
+    return texts("basis_other", sequence=prediction.sequence, preferred=preferred)
+
+
+def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:
+    contrast = found.identification.contrast
+    quality = found.bone_quality
+    if quality.score is None:
+        sentence = texts("vbq_missing", contrast=contrast.value)
+    else:
+        names = level_names(found, texts("numbered_body", number="{number}"))
+        sentence = texts(
+            "vbq_value",
+            contrast=contrast.value,
+            value=texts.number(quality.score, 2),
+            levels=level_range(quality.levels, names),
+        )
+    return BoneQualityLine(contrast, quality.score, sentence, texts.reasons(quality.concerns))
+
+
+def _picture(found: SeriesFindings, texts: Texts) -> SagittalPicture:
+    return mid_sagittal(
+        found,
+        caption=acquisition(found.source.facts, texts),
+        quality=texts("picture_quality", **qualities(found, texts)),
+        body=texts("numbered_body", number="{number}"),
+    )
+
+
+def _level_rows(found: SeriesFindings, texts: Texts) -> tuple[LevelRow, ...]:
+    names = level_names(found, texts("numbered_body", number="{number}"))
+    return tuple(_level_row(found, one, names, texts) for one in found.measurements)
+
+
+def _level_row(
+    found: SeriesFindings, measured: LevelMeasurements, names: dict[Level, str], texts: Texts
+) -> LevelRow:
+    region = found.segmentation.region(measured.level)
+    return LevelRow(
+        name=names.get(measured.level, measured.level.name),
+        contrast=found.identification.contrast.value,
+        volume=texts.number(measured.volume_ml, 1),
+        signal=texts.number(measured.median_signal, 0),
+        vbq="-" if measured.vbq is None else texts.number(measured.vbq, 2),
+        usable=region is not None and region.usable,
+        concerns=texts.reasons(region.concerns) if region is not None else (),
+    )
+
+
+def _date(day: date | None, language: str) -> str:
+    if day is None:
+        return ""
+    return day.strftime("%d.%m.%Y") if language == "de" else day.isoformat()

@@ -1,0 +1,321 @@
+"""Every sentence that a reader sees, in every language we speak.
+
+What the science says (reasons, concerns) comes as codes and values and has a table for each language.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from analysis.domain.english import ENGLISH
+from analysis.domain.reason import in_words
+from dicom_templates.words.german import GERMAN
+
+__all__ = ["LANGUAGES", "REASONS", "SENTENCES", "Texts"]
+
+LANGUAGES: Mapping[str, tuple[str, str]] = MappingProxyType({"en": ("en", "English"), "de": ("de", "German")})
+"""Language key to its RFC 5646 code and that code's meaning, as TID 1204 wants them."""
+
+REASONS: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "de": GERMAN})
+"""What the science says, by language and code."""
+
+SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        # --- First line of everything -------------------------------------------------------------
+        "simulated": {
+            "en": "NOT FOR CLINICAL USE: these probabilities come from a model trained on SIMULATED data.",
+            "de": "NICHT FÜR DIE KLINIK: Diese Wahrscheinlichkeiten stammen von einem Modell, "
+            "das mit SIMULIERTEN Daten trainiert wurde.",
+        },
+        "simulated_short": {
+            "en": "SIMULATED-DATA MODEL - NOT FOR CLINICAL USE",
+            "de": "MODELL AUS SIMULIERTEN DATEN - NICHT FÜR DIE KLINIK",
+        },
+        "simulated_tag": {"en": "SIMULATED", "de": "SIMULIERT"},
+        # --- Titles -------------------------------------------------------------------------------
+        "title": {
+            "en": "Bone density risk from lumbar spine MRI",
+            "de": "Knochendichterisiko aus der LWS-MRT",
+        },
+        "refusal_title": {
+            "en": "No bone density result for this study",
+            "de": "Kein Knochendichteergebnis für diese Untersuchung",
+        },
+        "result": {"en": "Result", "de": "Ergebnis"},
+        "why_none": {"en": "Why", "de": "Warum"},
+        "bone_quality": {"en": "Vertebral bone quality (VBQ)", "de": "Vertebral Bone Quality (VBQ)"},
+        "levels": {"en": "Vertebral bodies", "de": "Wirbelkörper"},
+        "images": {"en": "Images used and their quality", "de": "Verwendete Bilder und ihre Qualität"},
+        "about": {"en": "About this result", "de": "Über dieses Ergebnis"},
+        "series_report": {"en": "Report", "de": "Bericht"},
+        "series_values": {"en": "Values", "de": "Messwerte"},
+        "series_picture": {"en": "Picture", "de": "Bild"},
+        "series_document": {"en": "PDF", "de": "PDF"},
+        "series_outlines": {"en": "Outlines", "de": "Konturen"},
+        "series_refused": {"en": "no result, see reason", "de": "kein Ergebnis, siehe Grund"},
+        "osteoporosis": {"en": "Osteoporosis", "de": "Osteoporose"},
+        "abnormal_density": {"en": "Abnormal bone density", "de": "Verminderte Knochendichte"},
+        "osteoporosis_short": {"en": "OP", "de": "OP"},
+        "abnormal_density_short": {"en": "low BMD", "de": "niedrige BMD"},
+        "likely_short": {"en": "likely", "de": "wahrsch."},
+        "unlikely_short": {"en": "unlikely", "de": "unwahrsch."},
+        "indeterminate_short": {"en": "indeterminate", "de": "unbestimmt"},
+        # --- Answers ------------------------------------------------------------------------------
+        "likely": {"en": "likely", "de": "wahrscheinlich"},
+        "unlikely": {"en": "unlikely", "de": "unwahrscheinlich"},
+        "indeterminate": {"en": "indeterminate", "de": "unbestimmt"},
+        "definition": {
+            "en": "trabecular bone density below {threshold} mg/cm³ (QCT)",
+            "de": "trabekuläre Knochendichte unter {threshold} mg/cm³ (QCT)",
+        },
+        "probability": {"en": "probability {value}", "de": "Wahrscheinlichkeit {value}"},
+        "interval": {"en": "95 % interval {low} to {high}", "de": "95-%-Intervall {low} bis {high}"},
+        "threshold": {"en": "decision threshold {value}", "de": "Entscheidungsschwelle {value}"},
+        "no_number": {"en": "no probability is given", "de": "es wird keine Wahrscheinlichkeit angegeben"},
+        "basis": {"en": "from {sequence}", "de": "aus {sequence}"},
+        "basis_preferred": {
+            "en": "from {sequence}, the sequence that suits this target best",
+            "de": "aus {sequence}, der hier am besten geeigneten Sequenz",
+        },
+        "basis_chosen": {
+            "en": "from {sequence}, as this site has chosen",
+            "de": "aus {sequence}, wie hier eingestellt",
+        },
+        "basis_other": {
+            "en": "from {sequence}, because {preferred} was not used",
+            "de": "aus {sequence}, weil {preferred} nicht verwendet wurde",
+        },
+        "why_sequence": {
+            "en": "Why these sequences: in Front Endocrinol 2026;17:1823826 (160 patients, QCT reference) "
+            "radiomics of T1 told osteoporosis apart best, and those of T2 abnormal bone density. The "
+            "figures of that study are not those of this model.",
+            "de": "Warum diese Sequenzen: In Front Endocrinol 2026;17:1823826 (160 Patienten, Referenz QCT) "
+            "erkannte die Radiomik von T1 Osteoporose am besten, die von T2 verminderte Knochendichte. Die "
+            "Zahlen jener Studie sind nicht die dieses Modells.",
+        },
+        "why_chosen": {
+            "en": "Why these sequences: this site has chosen {choices}. In Front Endocrinol 2026;17:1823826 "
+            "(160 patients, QCT reference) radiomics of T1 told osteoporosis apart best, and those of T2 "
+            "abnormal bone density. The figures of that study are not those of this model.",
+            "de": "Warum diese Sequenzen: Hier ist {choices} eingestellt. In Front Endocrinol "
+            "2026;17:1823826 (160 Patienten, Referenz QCT) erkannte die Radiomik von T1 Osteoporose am "
+            "besten, die von T2 verminderte Knochendichte. Die Zahlen jener Studie sind nicht die "
+            "dieses Modells.",
+        },
+        "choice": {"en": "{sequence} for {target}", "de": "{sequence} für {target}"},
+        "no_model": {
+            "en": "No model is installed, so no probability is given; the measurements stand for themselves.",
+            "de": "Es ist kein Modell installiert; es gibt nur Messwerte und keine Wahrscheinlichkeit.",
+        },
+        # --- VBQ ----------------------------------------------------------------------------------
+        "vbq_value": {
+            "en": "VBQ {contrast}: {value} (from {levels}; median marrow signal / CSF signal at L3)",
+            "de": "VBQ {contrast}: {value} (aus {levels}; medianes Marksignal / Liquorsignal auf Höhe L3)",
+        },
+        "vbq_missing": {
+            "en": "VBQ {contrast}: not available",
+            "de": "VBQ {contrast}: nicht verfügbar",
+        },
+        "vbq_none": {"en": "not available", "de": "nicht verfügbar"},
+        "vbq_reference_t1": {
+            "en": "T1 reference, mean ± SD by age: {values}. Source: 107 patients scanned twice, TR 400 to "
+            "850 ms, TE 8 to 20 ms (Normative data and reproducibility for VBQ in serial lumbar spine MRI).",
+            "de": "T1-Referenz, Mittelwert ± SD nach Alter: {values}. Quelle: 107 zweimal untersuchte "
+            "Patienten, TR 400 bis 850 ms, TE 8 bis 20 ms (Normative data and reproducibility for VBQ in "
+            "serial lumbar spine MRI).",
+        },
+        "vbq_reference_t2": {
+            "en": "T2: published mean values lie between 0.55 and 0.60; there is no reference by age.",
+            "de": "T2: Veröffentlichte Mittelwerte liegen zwischen 0,55 und 0,60; es gibt keine "
+            "Referenz nach Alter.",
+        },
+        "vbq_caution": {
+            "en": "A higher VBQ means more fat in the marrow. It depends on field strength and protocol; "
+            "published cut-offs run from 2.7 to 3.9, so none is applied.",
+            "de": "Ein höherer VBQ bedeutet mehr Fett im Mark. Er hängt von Feldstärke und Protokoll ab; "
+            "veröffentlichte Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
+        },
+        "vbq_scale": {
+            "en": "T1 mean ± SD by decade of age, 107 patients, TR 400-850 ms. No cut-off is applied.",
+            "de": "T1, Mittelwert ± SD je Lebensjahrzehnt, 107 Patienten, TR 400-850 ms. Kein Grenzwert.",
+        },
+        "this_patient": {"en": "this patient", "de": "dieser Patient"},
+        # --- Levels -------------------------------------------------------------------------------
+        "level_measured": {
+            "en": "{level} ({contrast}): volume {volume} ml, median signal {signal}, VBQ {vbq}",
+            "de": "{level} ({contrast}): Volumen {volume} ml, medianes Signal {signal}, VBQ {vbq}",
+        },
+        "level_excluded": {
+            "en": "{level} ({contrast}) is excluded: {reason}",
+            "de": "{level} ({contrast}) ist ausgeschlossen: {reason}",
+        },
+        "level_concern": {
+            "en": "{level} ({contrast}) is used with a caveat: {reason}",
+            "de": "{level} ({contrast}) wird mit Vorbehalt verwendet: {reason}",
+        },
+        "level_not_found": {
+            "en": "not found in the image",
+            "de": "im Bild nicht gefunden",
+        },
+        "no_reason": {"en": "the outline is not good enough", "de": "die Kontur ist nicht gut genug"},
+        "level_names": {"en": "Level", "de": "Höhe"},
+        "volume": {"en": "Volume", "de": "Volumen"},
+        "signal": {"en": "Median signal", "de": "Medianes Signal"},
+        "excluded": {"en": "excluded", "de": "ausgeschlossen"},
+        "uncertain_levels": {
+            "en": "The names of the levels in {contrast} are not certain ({reason}); bodies are numbered "
+            "from cranial to caudal instead.",
+            "de": "Die Höhenbezeichnungen in {contrast} sind nicht sicher ({reason}); die Wirbelkörper "
+            "sind stattdessen von kranial nach kaudal nummeriert.",
+        },
+        "numbered_body": {"en": "body {number}", "de": "Körper {number}"},
+        # --- Images -------------------------------------------------------------------------------
+        "series_used": {
+            "en": "{contrast}: {plane}, {slices} slices, {facts}; chosen because {reason}",
+            "de": "{contrast}: {plane}, {slices} Schichten, {facts}; gewählt, weil: {reason}",
+        },
+        "series_quality": {
+            "en": "{contrast}: outlines by {method}, {grade}; quality {quality}, level names {confidence}, "
+            "CSF {csf}",
+            "de": "{contrast}: Konturen durch {method}, {grade}; Qualität {quality}, Höhenbezeichnung "
+            "{confidence}, Liquor {csf}",
+        },
+        "grade_sound": {"en": "sound", "de": "brauchbar"},
+        "grade_doubtful": {"en": "usable with caveats", "de": "mit Vorbehalt brauchbar"},
+        "grade_unusable": {"en": "not usable", "de": "unbrauchbar"},
+        "agreement": {
+            "en": "T1 and T2 show {bodies} bodies in common: their outlines overlap by {overlap}, their "
+            "centres lie {residual} mm apart.",
+            "de": "T1 und T2 zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen zu {overlap}, "
+            "die Mittelpunkte liegen {residual} mm auseinander.",
+        },
+        "agreement_registered": {
+            "en": "T1 and T2 did not fit by their headers and were registered rigidly. They show {bodies} "
+            "bodies in common: their outlines overlap by {overlap}, their centres lie {residual} mm apart "
+            "after that.",
+            "de": "T1 und T2 passten nach ihren Kopfdaten nicht zusammen und wurden starr registriert. Sie "
+            "zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen danach zu {overlap}, die "
+            "Mittelpunkte liegen {residual} mm auseinander.",
+        },
+        "picture_quality": {
+            "en": "outlines {quality}, levels {confidence}, CSF {csf}",
+            "de": "Konturen {quality}, Höhen {confidence}, Liquor {csf}",
+        },
+        "outlines_by": {"en": "outlines by {method}", "de": "Konturen durch {method}"},
+        "outline": {"en": "Quality", "de": "Qualität"},
+        "fluid": {"en": "CSF", "de": "Liquor"},
+        "overlap": {"en": "T1/T2 overlap", "de": "T1/T2-Überl."},
+        "remarks": {"en": "Remarks", "de": "Bemerkungen"},
+        "series_concern": {"en": "{contrast}: {reason}", "de": "{contrast}: {reason}"},
+        "series_set_aside": {
+            "en": "Not analysed: {description} - {reason}",
+            "de": "Nicht analysiert: {description} - {reason}",
+        },
+        "sagittal": {"en": "sagittal", "de": "sagittal"},
+        "quality": {"en": "quality", "de": "Qualität"},
+        "excluded_title": {"en": "To bear in mind", "de": "Zu beachten"},
+        "more_excluded": {
+            "en": "and {count} more, in the text report",
+            "de": "und {count} weitere, im Textbericht",
+        },
+        "none_excluded": {"en": "nothing was excluded", "de": "nichts wurde ausgeschlossen"},
+        # --- About --------------------------------------------------------------------------------
+        "model": {"en": "Model: {name} {version}", "de": "Modell: {name} {version}"},
+        "cohort": {"en": "Trained on: {cohort}", "de": "Trainiert mit: „{cohort}“"},
+        "intended_use": {"en": "Intended use: {use}", "de": "Zweckbestimmung: „{use}“"},
+        "not_for": {
+            "en": "This is no diagnosis and replaces neither DXA nor QCT. It was made by software without a "
+            "human reader and has not been verified. It has no approval as a medical device.",
+            "de": "Dies ist keine Diagnose und ersetzt weder DXA noch QCT. Das Ergebnis wurde ohne "
+            "menschlichen Befunder von Software erstellt und nicht geprüft. Es besteht keine Zulassung "
+            "als Medizinprodukt.",
+        },
+        "not_for_short": {
+            "en": "No diagnosis. Replaces neither DXA nor QCT. Not verified by a human reader.",
+            "de": "Keine Diagnose. Ersetzt weder DXA noch QCT. Nicht durch einen Menschen geprüft.",
+        },
+        "software": {"en": "Made by {software}", "de": "Erstellt von {software}"},
+        "digest_model": {"en": "SHA-256 of the model: {digest}", "de": "SHA-256 des Modells: {digest}"},
+        "digest_configuration": {
+            "en": "SHA-256 of the configuration: {digest}",
+            "de": "SHA-256 der Konfiguration: {digest}",
+        },
+        "digest_input": {
+            "en": "SHA-256 of the {contrast} input: {digest}",
+            "de": "SHA-256 der {contrast}-Eingabe: {digest}",
+        },
+        "page": {"en": "page {number} of {count}", "de": "Seite {number} von {count}"},
+        "study_of": {"en": "Study of {date}", "de": "Untersuchung vom {date}"},
+        "mid_sagittal": {"en": "mid-sagittal", "de": "mediansagittal"},
+        "no_series": {"en": "no {contrast} series analysed", "de": "keine {contrast}-Serie analysiert"},
+    }
+)
+"""Key to sentence by language. Placeholders are the same in every language."""
+
+
+class Texts:
+    """The sentences in one language.
+
+    Parameters
+    ----------
+    language : str
+        A key of `LANGUAGES`.
+
+    Raises
+    ------
+    ValueError
+        If we do not speak it.
+
+    Examples
+    --------
+    >>> Texts("de")("probability", value=Texts("de").percent(0.123))
+    'Wahrscheinlichkeit 12 %'
+    """
+
+    def __init__(self, language: str) -> None:
+        if language not in LANGUAGES:
+            raise ValueError(f"no sentences in {language!r}; choose one of {', '.join(LANGUAGES)}")
+        self.language = language
+
+    def __call__(self, key: str, **values: str) -> str:
+        """Return a sentence with its placeholders filled."""
+        return SENTENCES[key][self.language].format(**values)
+
+    def reason(self, reason: str) -> str:
+        """Say what the science said; words that are not ours stay as they are.
+
+        Examples
+        --------
+        >>> from analysis.domain.reason import Reason
+        >>> Texts("de").reason(Reason("slices_at_one_place", depth_mm=7.5))
+        'zwei Schichten liegen an derselben Stelle (7,5 mm)'
+        """
+        return in_words(reason, REASONS[self.language], self._number)
+
+    def reasons(self, reasons: Iterable[str]) -> tuple[str, ...]:
+        """Say each of them."""
+        return tuple(self.reason(one) for one in reasons)
+
+    def listed(self, reasons: Iterable[str]) -> str:
+        """Say all of them in one line."""
+        return "; ".join(self.reasons(reasons))
+
+    def number(self, value: float, digits: int) -> str:
+        """Write a number with the decimal sign of the language."""
+        return self._number(f"{value:.{digits}f}")
+
+    def _number(self, written: str) -> str:
+        return written.replace(".", ",") if self.language == "de" else written
+
+    def percent(self, fraction: float) -> str:
+        """Write a fraction in whole percent; never "0 %" or "100 %", which would claim certainty.
+
+        Examples
+        --------
+        >>> Texts("en").percent(0.001), Texts("en").percent(0.5), Texts("en").percent(0.9999)
+        ('< 1 %', '50 %', '> 99 %')
+        """
+        if fraction < 0.01:
+            return "< 1 %"
+        if fraction > 0.99:
+            return "> 99 %"
+        return f"{100 * fraction:.0f} %"

@@ -1,0 +1,56 @@
+"""The line in a list of series; many readers see nothing else of a structured report."""
+
+from dicom_templates.words.study_report import Answer, StudyReport, target_key
+
+__all__ = ["describe"]
+
+_LONGEST = 64
+"""Characters in an LO."""
+
+
+def describe(report: StudyReport, kind: str, contrast: str = "") -> str:
+    """Write the SeriesDescription of a result, with its category in it.
+
+    Parameters
+    ----------
+    report : StudyReport
+        What the reader is told.
+    kind : str
+        "sr", "seg", "text", "summary" or "pdf".
+    contrast : str
+        Of a SEG.
+
+    Returns
+    -------
+    str
+        At most 64 characters: "SIMULATED - Report: OP unlikely, low BMD likely".
+    """
+    texts = report.texts
+    if kind == "seg":
+        told = texts("series_outlines") + " " + contrast
+    else:
+        key = {
+            "sr": "series_values",
+            "text": "series_report",
+            "summary": "series_picture",
+            "pdf": "series_document",
+        }[kind]
+        told = f"{texts(key)}: {_category(report)}"
+    if report.warning:
+        told = texts("simulated_tag") + " - " + told
+    # Viewers cut the line after some 25 characters, so our name comes last, where there is room for it.
+    signed = f"{told} (OsteoNode)"
+    return signed if len(signed) <= _LONGEST else told[:_LONGEST]
+
+
+def _category(report: StudyReport) -> str:
+    if not report.pictures and not report.answers:
+        return report.texts("series_refused")
+    if not report.answers:
+        return report.texts("bone_quality")
+    return ", ".join(_short(answer, report) for answer in report.answers)
+
+
+def _short(answer: Answer, report: StudyReport) -> str:
+    target, verdict = f"{target_key(answer.target)}_short", f"{answer.verdict.value}_short"
+    return f"{report.texts(target)} {report.texts(verdict)}"

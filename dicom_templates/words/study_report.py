@@ -1,0 +1,193 @@
+"""What a reader is told about one study: the same words and numbers for text, picture and page."""
+
+from dataclasses import dataclass
+
+from analysis.domain.acquisition import Contrast
+from analysis.domain.findings import Target, Verdict
+from dicom_templates.pictures.mid_sagittal import SagittalPicture
+from dicom_templates.words.report_texts import Texts
+
+__all__ = [
+    "PUBLISHED",
+    "VBQ_BY_DECADE",
+    "Answer",
+    "BoneQualityLine",
+    "LevelRow",
+    "Section",
+    "StudyReport",
+    "target_key",
+]
+
+PUBLISHED = {Target.OSTEOPOROSIS: Contrast.T1, Target.ABNORMAL_DENSITY: Contrast.T2}
+"""The sequence that suits each target (Front Endocrinol 2026;17:1823826)."""
+
+VBQ_BY_DECADE: tuple[tuple[int, float, float], ...] = (
+    (20, 2.39, 0.74),
+    (30, 2.68, 0.57),
+    (40, 2.56, 0.63),
+    (50, 2.99, 0.72),
+    (60, 3.27, 0.57),
+)
+"""First year of the decade of age, mean and SD of the T1 VBQ: first scans of "Normative data and
+reproducibility for vertebral bone quality score in serial lumbar spine magnetic resonance imaging" (107
+patients)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Some sentences under a heading.
+
+    Attributes
+    ----------
+    key : str
+        "result", "findings", "images" or "about".
+    heading : str
+        In the language of the report.
+    lines : tuple of str
+        One sentence each.
+    """
+
+    key: str
+    heading: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is said about one target.
+
+    Attributes
+    ----------
+    target : Target
+        The question.
+    name, definition, verdict_text, basis : str
+        In the language of the report.
+    verdict : Verdict
+        The answer.
+    value : str
+        The probability in percent; empty when none is given.
+    interval : str
+        Its 95 % interval; empty when none is given.
+    probability : float or None
+        For the scale.
+    limits : tuple of two float, or None
+        For the scale.
+    threshold : float
+        For the scale.
+    reasons : tuple of str
+        Why no number is given, or what must be known with it.
+    """
+
+    target: Target
+    name: str
+    definition: str
+    verdict: Verdict
+    verdict_text: str
+    basis: str
+    value: str
+    interval: str
+    probability: float | None
+    limits: tuple[float, float] | None
+    threshold: float
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoneQualityLine:
+    """The VBQ of one series.
+
+    Attributes
+    ----------
+    contrast : Contrast
+        T1 or T2.
+    score : float or None
+        For the scale.
+    sentence : str
+        The value and what it is made of, or that there is none.
+    concerns : tuple of str
+        Why it is missing or doubtful.
+    """
+
+    contrast: Contrast
+    score: float | None
+    sentence: str
+    concerns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LevelRow:
+    """One vertebral body in one series, ready to be set in a table.
+
+    Attributes
+    ----------
+    name, contrast, volume, signal, vbq : str
+        Its cells.
+    usable : bool
+        Whether it went into the result.
+    concerns : tuple of str
+        Why not, or with which caveat.
+    """
+
+    name: str
+    contrast: str
+    volume: str
+    signal: str
+    vbq: str
+    usable: bool
+    concerns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyReport:
+    """Everything that a reader is told.
+
+    Attributes
+    ----------
+    texts : Texts
+        The language.
+    title : str
+        Of every view.
+    warning : str
+        Must stand first; empty when there is none.
+    study_date : str
+        As the reader writes dates; empty if unknown.
+    age_years : int or None
+        To find the decade of the reference.
+    answers : tuple of Answer
+        One per target.
+    bone_quality : tuple of BoneQualityLine
+        One per series.
+    levels : tuple of LevelRow
+        From cranial to caudal, series by series.
+    caveats : tuple of str
+        What was excluded or is doubtful, in words.
+    sections : tuple of Section
+        The whole report as sentences.
+    pictures : tuple of SagittalPicture
+        One per series.
+    model, cohort, intended_use : str
+        Of the model; empty without one.
+    software : str
+        Name and version of this program.
+    """
+
+    texts: Texts
+    title: str
+    warning: str
+    study_date: str
+    age_years: int | None
+    answers: tuple[Answer, ...]
+    bone_quality: tuple[BoneQualityLine, ...]
+    levels: tuple[LevelRow, ...]
+    caveats: tuple[str, ...]
+    sections: tuple[Section, ...]
+    pictures: tuple[SagittalPicture, ...]
+    model: str
+    cohort: str
+    intended_use: str
+    software: str
+
+
+def target_key(target: Target) -> str:
+    """Return the key of a target's name in the table of sentences."""
+    return {Target.OSTEOPOROSIS: "osteoporosis", Target.ABNORMAL_DENSITY: "abnormal_density"}[target]

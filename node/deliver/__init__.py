@@ -1,0 +1,1 @@
+"""Deliver: send results to each destination until it has them."""

@@ -1,0 +1,79 @@
+"""A carrier whose way leaves its trace in the audit trail."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from node.deliver.carriers import Carrier
+from node.deliver.carriers.files import read_result
+from node.domain.audit import Outcome, Party, StudyMoved, studies_transferred, transfer_begins
+from node.domain.delivery import Answer, Verdict
+from node.domain.records import Result
+from node.errors import PermanentError
+from node.ports import Audit, Clock
+
+__all__ = ["AuditedCarrier"]
+
+
+class AuditedCarrier:
+    """The `Carrier` that tells of another: what is about to go, once the way is open, and what went.
+
+    Parameters
+    ----------
+    carrier : Carrier
+        The other.
+    folder : Path
+        That the names of results are relative to.
+    sender, receiver : Party
+        This node, and the destination.
+    audit, clock : Audit, Clock
+        See `node.ports`.
+    """
+
+    def __init__(
+        self, carrier: Carrier, folder: Path, sender: Party, receiver: Party, *, audit: Audit, clock: Clock
+    ) -> None:
+        self._carrier = carrier
+        self._folder = folder
+        self._sender = sender
+        self._receiver = receiver
+        self._audit = audit
+        self._clock = clock
+
+    @contextmanager
+    def open(self, results: Sequence[Result]) -> Iterator[Callable[[Result], Answer]]:
+        """See `node.deliver.carriers.Carrier`."""
+        study_uid, patient_id = results[0].study_uid, self._patient_of(results)
+        planned = Counter(result.sop_class_uid for result in results)
+        accepted: Counter[str] = Counter()
+        with self._carrier.open(results) as send:
+            study = StudyMoved(study_uid, patient_id, planned)
+            self._audit.record(transfer_begins(self._sender, self._receiver, study, self._clock.now()))
+
+            def send_and_count(result: Result) -> Answer:
+                answer = send(result)
+                accepted[result.sop_class_uid] += answer.verdict is Verdict.ACCEPTED
+                return answer
+
+            try:
+                yield send_and_count
+            finally:
+                outcome = Outcome.SUCCESS if +accepted == planned else Outcome.MINOR_FAILURE
+                study = StudyMoved(study_uid, patient_id, +accepted)
+                self._audit.record(
+                    studies_transferred(self._sender, self._receiver, study, self._clock.now(), outcome)
+                )
+
+    def find(self, results: Sequence[Result]) -> set[str]:
+        """See `node.deliver.carriers.Carrier`."""
+        return self._carrier.find(results)
+
+    def _patient_of(self, results: Sequence[Result]) -> str:
+        """Return the Patient ID that the first readable result repeats from its images."""
+        for result in results:
+            try:
+                return str(read_result(self._folder / result.name).get("PatientID", ""))
+            except PermanentError:
+                continue  # told when it is sent
+        return ""

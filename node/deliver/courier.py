@@ -1,0 +1,229 @@
+"""The sweep that sends results: one courier for each destination, so that a slow one holds up no other."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from random import Random
+from threading import Event
+from typing import Protocol
+
+from pydicom.uid import generate_uid
+
+from node.config import DeliverySettings, Destination
+from node.deliver.carriers import Carrier
+from node.domain.delivery import Answer, Breaker, DeliveryState, Verdict, back_off, state_after
+from node.domain.records import Delivery, DeliveryBatch, Result
+from node.errors import LeaseLostError, PermanentError, TransientError
+from node.log import Log
+from node.ports import Clock, Outbox
+
+__all__ = ["Commit", "Courier"]
+
+_LEASE = timedelta(minutes=10)
+_REPORT_WITHIN = timedelta(minutes=1)
+"""Asked again sooner, a slow archive would report on a request that was replaced meanwhile."""
+_NOT_FOUND = "it said that it took this object, but does not find it"
+
+
+class Commit(Protocol):
+    """Asks a destination to commit itself to results, by storage commitment."""
+
+    def __call__(self, transaction_uid: str, results: Sequence[Result]) -> None:
+        """Ask; the report comes later and elsewhere. `TransientError` if it cannot be asked."""
+        ...
+
+
+class Courier:
+    """Empties the outbox of one destination, and confirms what it took.
+
+    Parameters
+    ----------
+    destination : Destination
+        Where to.
+    carrier : Carrier
+        The way there.
+    commit : Commit
+        Asks for storage commitment.
+    outbox, clock : Outbox, Clock
+        See `node.ports`.
+    settings : DeliverySettings
+        Retries.
+    owner : str
+        Names this node in its leases.
+    stopping : Event
+        Once set, nothing new is begun.
+    log : Log
+        Gets one line for each study sent and each failure.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        carrier: Carrier,
+        commit: Commit,
+        *,
+        outbox: Outbox,
+        clock: Clock,
+        settings: DeliverySettings,
+        owner: str,
+        stopping: Event,
+        log: Log,
+    ) -> None:
+        self._destination = destination
+        self._carrier = carrier
+        self._commit = commit
+        self._outbox = outbox
+        self._clock = clock
+        self._settings = settings
+        self._owner = owner
+        self._stopping = stopping
+        self._log = log
+        self._breaker = Breaker()
+        self._random = Random()  # noqa: S311 - spreads retries, hides nothing
+
+    @property
+    def name(self) -> str:
+        """Of the destination."""
+        return self._destination.name
+
+    @property
+    def breaker(self) -> Breaker:
+        """Whether the destination was reached the last time."""
+        return self._breaker
+
+    def sweep(self) -> int:
+        """Send and confirm all that is due, study by study; return how many studies were tried."""
+        sent = self._work_off(DeliveryState.WAITING, self._send_all)
+        return sent + self._work_off(DeliveryState.UNCONFIRMED, self._confirm_all)
+
+    def _work_off(self, state: DeliveryState, work: Callable[[DeliveryBatch], None]) -> int:
+        count = 0
+        while not self._stopping.is_set() and self._breaker.allows(now := self._clock.now()):
+            batch = self._outbox.lease_deliveries(
+                self._destination.name, self._owner, now, now + _LEASE, state=state
+            )
+            if batch is None:
+                break
+            self._try(batch, work)
+            count += 1
+        return count
+
+    def _try(self, batch: DeliveryBatch, work: Callable[[DeliveryBatch], None]) -> None:
+        try:
+            work(batch)
+        except TransientError as error:
+            self._postpone(batch, str(error))
+        except LeaseLostError:
+            self._log.info("delivery_superseded", study=batch.study_uid, destination=batch.destination)
+        else:
+            self._breaker = Breaker()
+        state = self._outbox.finish_deliveries(batch.study_uid, self._clock.now())
+        if state is not None:
+            self._log.info(
+                "study_sent", study=batch.study_uid, destination=batch.destination, state=state.value
+            )
+
+    def _postpone(self, batch: DeliveryBatch, reason: str) -> None:
+        """Put back what was not done, and leave the destination alone for a while."""
+        now = self._clock.now()
+        self._breaker = self._breaker.after_failure(now, *self._pauses(), self._random.random())
+        again = self._breaker.open_until or now
+        self._outbox.return_deliveries(batch, reason, again)
+        self._log.warning(
+            "destination_unreachable",
+            destination=batch.destination,
+            reason=reason,
+            retry_in_s=round((again - now).total_seconds(), 1),
+        )
+
+    def _pauses(self) -> tuple[timedelta, timedelta]:
+        settings = self._settings
+        return timedelta(seconds=settings.retry_first_s), timedelta(seconds=settings.retry_longest_s)
+
+    def _next_try(self, attempts: int) -> datetime:
+        return self._clock.now() + back_off(attempts, *self._pauses(), self._random.random())
+
+    def _send_all(self, batch: DeliveryBatch) -> None:
+        with self._carrier.open([delivery.result for delivery in batch.deliveries]) as send:
+            for delivery in batch.deliveries:
+                try:
+                    answer = send(delivery.result)
+                except PermanentError as error:
+                    answer = Answer(Verdict.GIVE_UP, None, str(error))
+                self._record_answer(batch, delivery, answer)
+
+    def _record_answer(self, batch: DeliveryBatch, delivery: Delivery, answer: Answer) -> None:
+        attempts = delivery.attempts + 1
+        accepted = DeliveryState.UNCONFIRMED if self._destination.confirms else DeliveryState.SENT
+        state = state_after(answer.verdict, attempts, self._settings.attempts, accepted=accepted)
+        self._record(
+            batch,
+            delivery,
+            state,
+            answer.reason,
+            status=answer.status,
+            not_before=self._next_try(attempts) if state is DeliveryState.WAITING else None,
+        )
+
+    def _confirm_all(self, batch: DeliveryBatch) -> None:
+        """Look whether the destination has what it took, and ask it to commit itself, as configured."""
+        there = self._verified(batch) if self._destination.verify else batch.deliveries
+        if not self._destination.storage_commitment:
+            for delivery in there:
+                # It may have needed some time to file it; a warning that it gave as it took it stays.
+                reason = "" if delivery.reason == _NOT_FOUND else delivery.reason
+                self._record(batch, delivery, DeliveryState.SENT, reason)
+        elif there:
+            self._ask_for_commitment(batch, there)
+
+    def _verified(self, batch: DeliveryBatch) -> Sequence[Delivery]:
+        """Return those that are found; the others are looked for again, and in the end a person must look."""
+        found = self._carrier.find([delivery.result for delivery in batch.deliveries])
+        for delivery in batch.deliveries:
+            if delivery.result.sop_uid in found:
+                continue
+            attempts = delivery.attempts + 1
+            state = DeliveryState.UNCONFIRMED if attempts < self._settings.attempts else DeliveryState.FAILED
+            self._record(batch, delivery, state, _NOT_FOUND, not_before=self._next_try(attempts))
+        return [delivery for delivery in batch.deliveries if delivery.result.sop_uid in found]
+
+    def _ask_for_commitment(self, batch: DeliveryBatch, deliveries: Sequence[Delivery]) -> None:
+        # Named before it is asked for: the report may be faster than the answer to the request.
+        transaction_uid = str(generate_uid(prefix=None))
+        self._outbox.begin_commitment(batch, deliveries, transaction_uid)
+        self._commit(transaction_uid, [delivery.result for delivery in deliveries])
+        attempts = max(delivery.attempts for delivery in deliveries) + 1
+        again = max(self._next_try(attempts), self._clock.now() + _REPORT_WITHIN)
+        for delivery in deliveries:
+            self._record(
+                batch, delivery, DeliveryState.UNCONFIRMED, "it was asked for storage commitment",
+                not_before=again,
+            )  # fmt: skip
+
+    def _record(
+        self,
+        batch: DeliveryBatch,
+        delivery: Delivery,
+        state: DeliveryState,
+        reason: str,
+        *,
+        status: int | None = None,
+        not_before: datetime | None = None,
+    ) -> None:
+        self._outbox.record_delivery(
+            batch,
+            delivery,
+            state,
+            status=status,
+            reason=reason,
+            now=self._clock.now(),
+            not_before=not_before,
+        )
+        if state not in {DeliveryState.SENT, DeliveryState.UNCONFIRMED}:
+            self._log.warning(
+                "result_not_sent",
+                study=batch.study_uid,
+                destination=batch.destination,
+                kind=delivery.result.kind.value,
+                state=state.value,
+                reason=reason,
+            )

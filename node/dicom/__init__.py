@@ -1,0 +1,1 @@
+"""DICOM networking that several stations share: associations, TLS, queries, storage commitment."""

@@ -1,0 +1,105 @@
+"""Storage commitment: the archive's word that it keeps what it took.
+
+References
+----------
+DICOM PS3.4 Annex J, Storage Commitment Service Class, Push Model.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from pydicom import Dataset
+from pynetdicom import build_context, build_role, evt
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+
+from node.dicom.dimse import Peer, associated
+from node.domain.delivery import CommitmentReport
+from node.domain.identifiers import is_uid
+from node.domain.records import Result
+from node.errors import TransientError
+
+__all__ = ["COMMITMENT_CONTEXTS", "report_of", "request_commitment"]
+
+COMMITMENT_CONTEXTS = (build_context(StorageCommitmentPushModel),)
+"""For the request, and for a report over the same association."""
+_REQUEST = 1
+_LINGER_S = 1.0
+"""Some archives report over the same association, at once; most open one of their own, later."""
+_PROCESSING_FAILURE = 0x0110
+
+
+def request_commitment(
+    peer: Peer, transaction_uid: str, results: Sequence[Result], take: Callable[[CommitmentReport], None]
+) -> None:
+    """Ask an archive to commit itself to results that it took.
+
+    Parameters
+    ----------
+    peer : Peer
+        The archive.
+    transaction_uid : str
+        Names the request; its report, over whichever association, names it too.
+    results : sequence of Result
+        What it took.
+    take : callable
+        Gets the report if it comes over the same association.
+
+    Raises
+    ------
+    TransientError
+        If it cannot be asked, or says no.
+    """
+    reported = threading.Event()
+
+    def report(event: evt.Event) -> tuple[int, None]:
+        take(report_of(event.event_information))
+        reported.set()
+        return 0x0000, None
+
+    with associated(
+        peer,
+        COMMITMENT_CONTEXTS,
+        roles=[build_role(StorageCommitmentPushModel, scu_role=True)],
+        handlers=[(evt.EVT_N_EVENT_REPORT, report)],
+    ) as association:
+        if not association.is_established:
+            raise TransientError("it offers no storage commitment")
+        status, _ = association.send_n_action(
+            _request(transaction_uid, results),
+            _REQUEST,
+            StorageCommitmentPushModel,
+            StorageCommitmentPushModelInstance,
+        )
+        code = status.get("Status")
+        if code != 0x0000:
+            said = "gave no answer" if code is None else f"answered 0x{code:04X}"
+            raise TransientError(f"it {said} to a request for storage commitment")
+        reported.wait(_LINGER_S)
+
+
+def report_of(told: Dataset) -> CommitmentReport:
+    """Read what an N-EVENT-REPORT tells; items without a UID are passed over."""
+    committed = {
+        str(item.get("ReferencedSOPInstanceUID")) for item in told.get("ReferencedSOPSequence") or ()
+    }
+    failed = {
+        str(item.get("ReferencedSOPInstanceUID")): int(item.get("FailureReason") or _PROCESSING_FAILURE)
+        for item in told.get("FailedSOPSequence") or ()
+    }
+    return CommitmentReport(
+        str(told.get("TransactionUID") or ""),
+        frozenset(uid for uid in committed if is_uid(uid)),
+        {uid: reason for uid, reason in failed.items() if is_uid(uid)},
+    )
+
+
+def _request(transaction_uid: str, results: Sequence[Result]) -> Dataset:
+    request = Dataset()
+    request.TransactionUID = transaction_uid
+    request.ReferencedSOPSequence = []
+    for result in results:
+        item = Dataset()
+        item.ReferencedSOPClassUID = result.sop_class_uid
+        item.ReferencedSOPInstanceUID = result.sop_uid
+        request.ReferencedSOPSequence.append(item)
+    return request

@@ -1,0 +1,104 @@
+"""Where others reach this node: the listener, its TLS, the status page."""
+
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+
+from node.config import Configuration, ListenerSettings, WebSettings
+from node.dicom.tls import server_context
+from node.domain.identifiers import is_loopback
+from node.errors import ConfigurationError
+from node.operate.doctor.echo import PATIENCE_S, echo
+from node.operate.doctor.finding import Finding, Level, unusable_tls
+
+__all__ = ["listener", "tls", "web"]
+
+
+def listener(configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether the address can be listened on, or this node answers there already."""
+    settings = configuration.node
+    subject = f"listener {settings.ae_title} on {settings.host}:{settings.port}"
+
+    def answers() -> bool:
+        # Behind TLS it would ask for a certificate of ours that its `ca` vouches for, which we may not have.
+        plain = settings.tls.ca is None
+        return plain and echo(settings.host, settings.port, settings.ae_title, settings.ae_title, ()).reached
+
+    yield _address(
+        subject, settings, answers, "a node with this AE title answers there already",
+        "Another program may have the port; change [node] port, or host to an address of this machine.",
+    )  # fmt: skip
+
+
+def tls(configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether the listener is encrypted, and whether its key is kept from others."""
+    settings = configuration.node.tls
+    if settings.ca is None:
+        if not is_loopback(configuration.node.host):
+            yield Finding(
+                Level.WARNING, "tls", "images travel to this node in the open",
+                "Name certificate, key and ca in [node.tls], or keep the node on a trusted network.",
+            )  # fmt: skip
+        return
+    try:
+        server_context(settings)
+    except ConfigurationError as error:
+        yield unusable_tls("tls", error)
+        return
+    if settings.key is not None and settings.key.stat().st_mode & 0o077:
+        yield Finding(
+            Level.WARNING, "tls", "others than this user may read the private key",
+            f"Run `chmod 600 {settings.key}`.",
+        )  # fmt: skip
+    else:
+        yield Finding(Level.GOOD, "tls", "senders must show a certificate")
+
+
+def web(configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether the status page can be shown, and to whom."""
+    settings = configuration.web
+    if not settings.port:
+        return
+    subject = f"status page on {settings.host}:{settings.port}"
+    yield _address(
+        subject, settings, partial(_is_alive, settings.host, settings.port),
+        "a node shows its page there already",
+        "Another program may have the port; change [web] port, or let it be 0 for no page.",
+    )  # fmt: skip
+    if not is_loopback(settings.host):
+        yield Finding(
+            Level.WARNING, subject, "whoever reaches the address can read it",
+            "Let [web] host be 127.0.0.1, behind a reverse proxy that asks who is there.",
+        )  # fmt: skip
+
+
+def _address(
+    subject: str,
+    where: ListenerSettings | WebSettings,
+    answers: Callable[[], bool],
+    already: str,
+    remedy: str,
+) -> Finding:
+    """Tell whether an address is free to listen on, or whoever has it already answers as this node does."""
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    try:
+        with socket.create_server((where.host, where.port), family=family):
+            return Finding(Level.GOOD, subject, "the address is free to listen on")
+    except OSError as error:
+        if answers():
+            return Finding(Level.GOOD, subject, already)
+        reason = error.strerror or type(error).__name__
+        return Finding(Level.FAULT, subject, f"cannot be listened on: {reason}", remedy)
+
+
+def _is_alive(host: str, port: int) -> bool:
+    """Ask the page of a running node."""
+    connection = HTTPConnection(host, port, timeout=PATIENCE_S)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().read() == b"alive\n"
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

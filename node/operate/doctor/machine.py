@@ -1,0 +1,81 @@
+"""What the machine gives: a disk that can be written, with room, and a clock that goes on."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from node.clock import SystemClock
+from node.config import Configuration
+from node.domain.health import judge_disk
+from node.domain.status import Condition, Disk
+from node.operate.doctor.finding import Finding, Level
+
+__all__ = ["clock", "storage"]
+
+_SLOW_SYNC_S = 0.05
+_CLOCK_TOLERANCE_S = 60.0
+_MEGABYTE = 1024 * 1024
+_ROOM = {
+    Condition.WELL: (Level.GOOD, ""),
+    Condition.CONCERN: (Level.WARNING, "Free some disk, or shorten [storage] retention_days."),
+    Condition.FAULT: (
+        Level.FAULT,
+        "Free some disk, or run `osteonode purge`; until then every image is turned away.",
+    ),
+}
+"""How bad the room on the disk is, and how to mend it."""
+
+
+def storage(configuration: Configuration) -> Iterator[Finding]:
+    """Tell whether the storage can be written, quickly, and has room."""
+    directory = configuration.storage.directory
+    subject = f"storage in {directory}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        seconds = _time_a_sync(directory)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        yield Finding(
+            Level.FAULT,
+            subject,
+            f"cannot be written: {reason}",
+            "Let [storage] directory point to a folder that this user may write.",
+        )
+        return
+    free = shutil.disk_usage(directory).free
+    room = judge_disk(Disk(free, configuration.storage.watermark_mb * _MEGABYTE))
+    level, remedy = _ROOM[room.condition]
+    yield Finding(level, subject, room.words.rstrip("."), remedy)
+    if seconds > _SLOW_SYNC_S:
+        yield Finding(
+            Level.WARNING, subject, f"a sync to disk takes {seconds * 1000:.0f} ms; each image needs some",
+            "Use a local disk with power-loss protection; network file systems are slow at this.",
+        )  # fmt: skip
+    else:
+        yield Finding(Level.GOOD, subject, f"a sync to disk takes {seconds * 1000:.1f} ms")
+
+
+def _time_a_sync(directory: Path) -> float:
+    with TemporaryFile(dir=directory) as file:
+        file.write(b"\0" * 4096)
+        file.flush()
+        started = time.perf_counter()
+        os.fsync(file.fileno())
+        return time.perf_counter() - started
+
+
+def clock(configuration: Configuration) -> Iterator[Finding]:
+    """Hold the clock against the newest file in the storage: time only goes on."""
+    now = SystemClock().now().timestamp()
+    files = (path for path in configuration.storage.directory.glob("*") if path.is_file())
+    newest = max((path.stat().st_mtime for path in files), default=0.0)
+    if newest > now + _CLOCK_TOLERANCE_S:
+        yield Finding(
+            Level.FAULT, "clock", f"it is {newest - now:.0f} s behind the newest file in the storage",
+            "Set the clock, and let NTP keep it right; deadlines and retries depend on it.",
+        )  # fmt: skip
+    else:
+        yield Finding(Level.GOOD, "clock", "it goes on from where the storage ends")

@@ -1,0 +1,224 @@
+"""Is a report what its inputs, model and configuration give? Everything it cites is recomputed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.errors import InvalidDicomError
+
+from analysis.domain.findings import Refusal
+from analysis.errors import ModelRejectedError, RefusedError
+from analysis.identify import identify
+from dicom_templates.options import ReportOptions
+from dicom_templates.read_back.citation import Citation, presentation_of, read_citation
+from dicom_templates.read_back.comparison import differences
+from node.analyse.result_files import latest_moment
+from node.analyse.study import SOFTWARE, analyse_series, bundle_of
+from node.config import Configuration
+from node.decode import SeriesHeaders, decode, files_below, scan
+from node.domain.records import MR_IMAGE_CLASSES, mr_images
+from node.errors import PermanentError
+from node.operate.orders import open_store
+from node.store.instance_store import DiskInstanceStore
+
+__all__ = ["Check", "Verdict", "verify"]
+
+Progress = Callable[[str], None]
+
+_WHOLE_STUDY = (
+    "only its own identifiers differ: they also depend on the series that were set aside, "
+    "so give all series of the study"
+)
+
+
+class Verdict(StrEnum):
+    """How one thing that a report cites compares with what is at hand."""
+
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    NOT_CHECKED = "not checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One comparison.
+
+    Attributes
+    ----------
+    subject : str
+        What was compared ("model", "input T1", "result").
+    verdict : Verdict
+        How it ended.
+    details : tuple of str
+        What differs, or why it was not checked; without patient data.
+    """
+
+    subject: str
+    verdict: Verdict
+    details: tuple[str, ...] = ()
+
+
+def verify(
+    report: Path,
+    configuration: Configuration,
+    inputs: Sequence[Path] = (),
+    *,
+    report_progress: Progress = lambda _step: None,
+) -> tuple[Check, ...]:
+    """Recompute what a measurement report cites, and where its inputs are at hand, the report itself.
+
+    Parameters
+    ----------
+    report : Path
+        A TID 1500 document of ours.
+    configuration : Configuration
+        Its sections [analysis] and [models] are compared; [storage] is where inputs are looked for.
+    inputs : sequence of Path
+        Files or folders with the images; none to take them from the node's storage.
+    report_progress : callable
+        Told each next step, in words.
+
+    Returns
+    -------
+    tuple of Check
+        Software, configuration, model, each input series, result.
+
+    Raises
+    ------
+    PermanentError
+        If the file is no measurement report of OsteoNode.
+    FileNotFoundError
+        If a path does not exist.
+    """
+    report_progress("reading the report")
+    read = _read(report)
+    report_progress("digesting the inputs")
+    series = _images(str(read.document.StudyInstanceUID), inputs, configuration)
+    checks = [
+        _compare("software", read.citation.software, SOFTWARE),
+        _compare("configuration", read.citation.configuration, configuration.analysis.digest()),
+        _model(read.citation, configuration),
+        *_inputs(read.citation, series),
+    ]
+    doubtful = [one.subject for one in checks if one.verdict is not Verdict.EQUAL]
+    if doubtful:
+        reason = f"it can be compared only where these are equal: {', '.join(doubtful)}"
+        return (*checks, Check("result", Verdict.NOT_CHECKED, (reason,)))
+    return (*checks, _result(read, configuration, series, report_progress))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Report:
+    """A measurement report, with what it cites and how it was written."""
+
+    document: Dataset
+    citation: Citation
+    presentation: ReportOptions
+
+
+def _read(path: Path) -> _Report:
+    try:
+        document = dcmread(path)
+    except InvalidDicomError:
+        raise PermanentError(f"{path.name} is not a DICOM file") from None
+    except (AttributeError, EOFError, KeyError, NotImplementedError, ValueError) as error:
+        raise PermanentError(f"{path.name} is damaged ({type(error).__name__})") from None
+    try:
+        return _Report(document, read_citation(document), presentation_of(document))
+    except ValueError as error:
+        raise PermanentError(f"{path.name} cannot be verified: {error}") from None
+    except (AttributeError, IndexError, KeyError) as error:
+        raise PermanentError(f"{path.name} is damaged ({type(error).__name__})") from None
+
+
+def _images(
+    study_uid: str, inputs: Sequence[Path], configuration: Configuration
+) -> tuple[SeriesHeaders, ...]:
+    """Return the MR series of a study, as the node analyses them, whatever else lies beside them."""
+    files = files_below(inputs) if inputs else _stored_images(study_uid, configuration)
+    return tuple(
+        one
+        for one in scan(files)[0]
+        if one.study_uid == study_uid and {str(each.SOPClassUID) for each in one.headers} <= MR_IMAGE_CLASSES
+    )
+
+
+def _stored_images(study_uid: str, configuration: Configuration) -> tuple[Path, ...]:
+    """Return the node's own files of a study; none if it has none, or never ran."""
+    try:
+        store = open_store(configuration)
+    except PermanentError:
+        return ()
+    places = DiskInstanceStore(configuration.storage.directory)
+    try:
+        kept = mr_images(store.instances(study_uid))
+        return tuple(path for path in map(places.path, kept) if path.is_file())
+    finally:
+        store.close()
+
+
+def _compare(subject: str, cited: str, here: str) -> Check:
+    if cited == here:
+        return Check(subject, Verdict.EQUAL)
+    return Check(subject, Verdict.DIFFERENT, (f"the report cites {cited}, here it is {here}",))
+
+
+def _model(citation: Citation, configuration: Configuration) -> Check:
+    from analysis.prediction.bundle import digest_of
+
+    if not citation.model:
+        return Check("model", Verdict.EQUAL, ("none was used",))
+    try:
+        return _compare("model", citation.model, digest_of(bundle_of(configuration)))
+    except ModelRejectedError as error:
+        return Check("model", Verdict.DIFFERENT, (str(error),))
+
+
+def _inputs(citation: Citation, series: Sequence[SeriesHeaders]) -> Iterator[Check]:
+    # Of the stacks of a multi-frame series the one that is analysed is the input.
+    at_hand = {one.series_uid: one for one in sorted(series, key=lambda one: identify(one.facts).usable)}
+    if not citation.inputs:
+        yield Check("inputs", Verdict.DIFFERENT, ("the report cites none",))
+    for series_uid, digest in citation.inputs.items():
+        subject = f"input {series_uid}"
+        if series_uid not in at_hand:
+            yield Check(subject, Verdict.NOT_CHECKED, ("its images are not at hand",))
+            continue
+        try:
+            here = decode(at_hand[series_uid])[0].digest
+        except RefusedError as error:
+            yield Check(subject, Verdict.DIFFERENT, error.reasons)
+        else:
+            yield _compare(subject, digest, here)
+
+
+def _result(
+    report: _Report, configuration: Configuration, series: Sequence[SeriesHeaders], report_progress: Progress
+) -> Check:
+    """Analyse the inputs again and compare the report that comes of it."""
+    from dicom_templates.result_set import build
+
+    bundle = bundle_of(configuration) if report.citation.model else None
+    found, sources = analyse_series(
+        series, configuration.analysis, configuration.segmentation, bundle, report_progress
+    )
+    if isinstance(found, Refusal):
+        return Check("result", Verdict.DIFFERENT, ("these inputs give no report", *found.reasons))
+    report_progress("comparing the result")
+    created = latest_moment(header for headers in sources.values() for header in headers)
+    (again,) = build(found, sources, replace(report.presentation, created=created)).objects
+    different = differences(report.document, _as_read(again.dataset))
+    if different and all("UID" in line for line in different):
+        different = (_WHOLE_STUDY, *different)
+    return Check("result", Verdict.DIFFERENT if different else Verdict.EQUAL, different)
+
+
+def _as_read(dataset: Dataset) -> Dataset:
+    """Return a dataset as a reader gets it, with values in the types they have in a file."""
+    stream = BytesIO()
+    dcmwrite(stream, dataset, enforce_file_format=True)
+    stream.seek(0)
+    return dcmread(stream)

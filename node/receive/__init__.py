@@ -1,0 +1,1 @@
+"""Receive: from the bytes of a sender to durable rows and an honest answer."""

@@ -1,0 +1,152 @@
+"""Who may come in, and how much each may bring: the lists and quotas of [[sources]]."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from pynetdicom.association import Association
+
+from node.config import ListenerSettings, Source
+from node.domain.identifiers import address_of
+from node.receive.quota import Allowance
+
+__all__ = ["Gate", "Rejection"]
+
+_MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why an association is turned away.
+
+    Attributes
+    ----------
+    result, source, diagnostic : int
+        Of the A-ASSOCIATE-RJ, PS3.8 9.3.4.
+    reason : str
+        In words.
+    """
+
+    result: int
+    source: int
+    diagnostic: int
+    reason: str
+
+
+_WRONG_CALLED = Rejection(1, 1, 7, "it calls another AE title")
+_UNKNOWN_CALLING = Rejection(1, 1, 3, "no source has this AE title at this address")
+_TOO_MANY = Rejection(2, 3, 2, "[node] max_associations are open")
+_TOO_MANY_OF_SOURCE = Rejection(2, 3, 2, "its source has max_associations open")
+
+
+@dataclass(slots=True)
+class _Account:
+    instances: Allowance
+    size: Allowance
+
+
+class Gate:
+    """The doorkeeper of the listener.
+
+    Parameters
+    ----------
+    settings : ListenerSettings
+        Our AE title, and how many associations there may be.
+    sources : iterable of Source
+        Who may send; the first that fits counts.
+    tick : callable, optional
+        Seconds on a clock that only goes on.
+    """
+
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        sources: Iterable[Source],
+        tick: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._sources = tuple(sources)
+        self._tick = tick
+        self._lock = threading.Lock()
+        self._admitted: WeakKeyDictionary[Association, int] = WeakKeyDictionary()
+        now = tick()
+        self._accounts = [
+            _Account(
+                Allowance.full(source.max_instances_per_hour, now),
+                Allowance.full(source.max_mb_per_hour * _MEGABYTE, now),
+            )
+            for source in self._sources
+        ]
+
+    def admit(self, association: Association, called: str, calling: str, host: str) -> Rejection | None:
+        """Let an association in, or tell why not.
+
+        Parameters
+        ----------
+        association : Association
+            Which; it is counted for as long as it lives.
+        called, calling : str
+            The AE titles it gives, without padding.
+        host : str
+            Its address.
+        """
+        if called != self._settings.ae_title:
+            return _WRONG_CALLED
+        number = self._source_of(calling, host)
+        if number is None:
+            return _UNKNOWN_CALLING
+        with self._lock:
+            open_now = self._open_now()
+            if len(open_now) >= self._settings.max_associations:
+                return _TOO_MANY
+            if open_now.count(number) >= self._sources[number].max_associations:
+                return _TOO_MANY_OF_SOURCE
+            self._admitted[association] = number
+            association.is_rejected = False
+        return None
+
+    @property
+    def open_associations(self) -> int:
+        """How many that were let in are still here."""
+        with self._lock:
+            return len(self._open_now())
+
+    def _open_now(self) -> list[int]:
+        """Return the sources of the open associations; the lock is held."""
+        return [theirs for other, theirs in self._admitted.items() if _is_open(other)]
+
+    def charge(self, association: Association, size: int) -> str | None:
+        """Take one object off the allowance of its source; return what is used up, or None.
+
+        Parameters
+        ----------
+        association : Association
+            An admitted one.
+        size : int
+            Of the object, in bytes.
+        """
+        now = self._tick()
+        with self._lock:
+            account = self._accounts[self._admitted[association]]
+            instances = account.instances.after(1, now)
+            bytes_left = account.size.after(size, now)
+            if instances is None:
+                return "its source has sent max_instances_per_hour"
+            if bytes_left is None:
+                return "its source has sent max_mb_per_hour"
+            account.instances, account.size = instances, bytes_left
+        return None
+
+    def _source_of(self, calling: str, host: str) -> int | None:
+        address = address_of(host)
+        for number, source in enumerate(self._sources):
+            if source.ae_title in {"*", calling} and address in source.network:
+                return number
+        return None
+
+
+def _is_open(association: Association) -> bool:
+    ended = association.is_released or association.is_aborted or association.is_rejected
+    return bool(association.is_alive() and not ended)

@@ -1,0 +1,208 @@
+"""The ledger at the door: many associations hand in instances, and share one sync and one transaction."""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+
+from node.domain.assembly import Patience
+from node.domain.records import CONFLICT, Arrival, Intake, QuarantineEntry, Staged
+from node.errors import TransientError
+from node.log import Log, place
+from node.ports import Clock, InstanceStore, Store
+
+__all__ = ["Ledger"]
+
+_GROUP = 64
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    prepare: Callable[[], tuple[Staged, Arrival]]
+    settle: Callable[[Intake | Exception], None]
+    staged: Staged = field(init=False)
+    arrival: Arrival = field(init=False)
+    """Both of them once it is prepared."""
+    outcome: Intake | Exception | None = None
+
+
+class Ledger:
+    """Makes instances durable in groups.
+
+    An instance costs a sync of its file, of its folder and of the database. While one group is made durable,
+    in a thread of its own, the next gathers. So several associations share the waits, reading goes on
+    meanwhile, and no sender is told "stored" too early.
+
+    Parameters
+    ----------
+    store, instance_store : Store, InstanceStore
+        Where rows and bytes go.
+    clock : Clock
+        For the times of arrival.
+    patience : Patience
+        How long studies are waited for.
+    log : Log
+        Gets a line when somebody cannot be told.
+    """
+
+    def __init__(
+        self, store: Store, instance_store: InstanceStore, clock: Clock, patience: Patience, log: Log
+    ) -> None:
+        self._log = log
+        self._store = store
+        self._instance_store = instance_store
+        self._clock = clock
+        self._patience = patience
+        self._in_doubt: list[str] = []
+        self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is being made durable, and take nothing more."""
+        with self._lock:
+            self._stopped = True
+            self._waiting.put(None)
+        self._thread.join()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it makes anything durable."""
+        return self._thread.is_alive()
+
+    def hand_in(
+        self, prepare: Callable[[], tuple[Staged, Arrival]], settle: Callable[[Intake | Exception], None]
+    ) -> None:
+        """Have an instance made durable; both callables run in the ledger's thread.
+
+        Parameters
+        ----------
+        prepare : callable
+            Gives its file, the ledger's from then on, and what it is. What it raises is the outcome, and
+            concerns no other instance.
+        settle : callable
+            Gets what became of it, once it is on disk and in the store, or known not to be; or what disk or
+            database raised, and then nothing was promised.
+        """
+        entry = _Entry(prepare, settle)
+        with self._lock:
+            if not self._stopped:
+                self._waiting.put(entry)
+                return
+        self._prepare(entry)
+        self._tell(entry)
+
+    def enter(self, staged: Staged, arrival: Arrival) -> Intake:
+        """Make an instance durable, and wait for it.
+
+        Whatever disk or database raise is raised here, and then nothing was promised.
+        """
+        future: Future[Intake | Exception] = Future()
+        self.hand_in(lambda: (staged, arrival), future.set_result)
+        outcome = future.result()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _run(self) -> None:
+        while (group := self._gather()) is not None:
+            self._settle([entry for entry in group if self._prepare(entry)])
+            while group:
+                self._tell(group.pop(0))
+
+    def _prepare(self, entry: _Entry) -> bool:
+        try:
+            entry.staged, entry.arrival = entry.prepare()
+            if self._stopped:
+                self._instance_store.discard(entry.staged)
+                raise TransientError("the node is stopping")  # noqa: TRY301 - handled as any other fault
+        except Exception as error:  # noqa: BLE001 - handed to who waits for it, not swallowed
+            entry.outcome = error
+            return False
+        return True
+
+    def _tell(self, entry: _Entry) -> None:
+        assert entry.outcome is not None  # noqa: S101 - for the type checker; see `_run`
+        try:
+            entry.settle(entry.outcome)
+        except Exception as error:  # noqa: BLE001 - without this thread nothing is ever stored again
+            self._log.error("settling_failed", error=type(error).__name__, where=place(error))
+
+    def _gather(self) -> list[_Entry] | None:
+        """Take those that have waited longest, at least one; None at the end."""
+        group: list[_Entry] = []
+        with suppress(queue.Empty):
+            while len(group) < _GROUP:
+                entry = self._waiting.get(block=not group)
+                if entry is None:
+                    self._waiting.put(None)  # once more, for the end
+                    return group or None
+                group.append(entry)
+        return group
+
+    def _settle(self, group: Sequence[_Entry]) -> None:
+        if not group:
+            return
+        try:
+            outcomes: Sequence[Intake | Exception] = self._commit(group)
+        except Exception as error:  # noqa: BLE001 - handed to those who wait for it, not swallowed
+            for entry in group:
+                self._instance_store.discard(entry.staged)
+            outcomes = [error] * len(group)
+        for entry, outcome in zip(group, outcomes, strict=True):
+            entry.outcome = outcome
+
+    def _commit(self, group: Sequence[_Entry]) -> tuple[Intake, ...]:
+        if self._in_doubt:
+            self._store.withdraw_arrivals(self._in_doubt)
+            self._in_doubt = []
+        outcomes = self._make_durable(group)
+        for entry, outcome in zip(group, outcomes, strict=True):
+            if outcome is Intake.DUPLICATE:
+                self._instance_store.discard(entry.staged)
+            elif outcome is Intake.CONFLICT:
+                self._put_aside(entry)
+        return outcomes
+
+    def _make_durable(self, group: Sequence[_Entry]) -> tuple[Intake, ...]:
+        """Sync files, names and rows, all at once; on return everything survives a power cut.
+
+        Should the power fail before, any of them may be there without the others: `reconcile` holds the files
+        of the last group against their digests.
+        """
+        sop_uids: list[str] = []
+        with ExitStack() as syncs:
+
+            def place(outcomes: Sequence[Intake]) -> None:
+                new = [
+                    (entry.staged, entry.arrival.instance)
+                    for entry, outcome in zip(group, outcomes, strict=True)
+                    if outcome is Intake.STORED
+                ]
+                sop_uids.extend(instance.sop_uid for _, instance in new)
+                # Its end waits for the syncs, after the rows are committed: the two go on side by side.
+                syncs.enter_context(self._instance_store.committing(new))
+
+            arrivals = [entry.arrival for entry in group]
+            try:
+                outcomes = self._store.record_arrivals(arrivals, self._clock.now(), self._patience, place)
+                syncs.close()
+            except BaseException:
+                # The rows may be there or not: a database can fail after it wrote. Before anything else is
+                # entered they are taken back, so that no sender is told of a duplicate without a file.
+                self._in_doubt = sop_uids
+                raise
+        return outcomes
+
+    def _put_aside(self, entry: _Entry) -> None:
+        name = self._instance_store.quarantine(entry.staged)
+        arrival = entry.arrival
+        self._store.record_quarantine(
+            QuarantineEntry(
+                name, arrival.instance.sop_uid, CONFLICT, arrival.calling_ae, arrival.host, self._clock.now()
+            )
+        )

@@ -1,0 +1,1 @@
+"""The offline side: simulated studies, the demonstration, and the measuring of a cohort."""

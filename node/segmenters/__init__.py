@@ -1,5 +1,0 @@
-"""Who outlines the bodies, as [segmentation] of config.toml names them."""
-
-from node.segmenters.choice import BackEndState, back_end_state, fingerprint, segmenter_for
-
-__all__ = ["BackEndState", "back_end_state", "fingerprint", "segmenter_for"]

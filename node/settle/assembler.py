@@ -1,0 +1,205 @@
+"""The sweep that settles studies: what fell quiet is examined, and waits, is analysed, or is left alone."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from threading import Event
+
+from pydicom.uid import UID
+
+from analysis.errors import RefusedError
+from node.domain.assembly import PAIR, Count, Decision, Examination, decide, identity_fault, refused, weigh
+from node.domain.delivery import back_off
+from node.domain.records import Instance, Study, mr_images
+from node.domain.study import StudyEvent, StudyState
+from node.errors import PermanentError, TransientError
+from node.log import Log
+from node.ports import Clock, InstanceStore, Store, Traffic
+from node.settle.foresight import Foresight
+
+__all__ = ["Assembler"]
+
+_RETRY_FIRST = timedelta(seconds=1)
+_RETRY_LONGEST = timedelta(minutes=1)
+_SENT_AGAIN = "a series that was cut off was sent again while it was judged"
+
+
+class Assembler:
+    """Moves studies on from receiving and waiting.
+
+    Parameters
+    ----------
+    store, instance_store, traffic, clock : Store, InstanceStore, Traffic, Clock
+        See `node.ports`.
+    examine : callable
+        From the paths of MR instances to an `Examination`; runs elsewhere, and may be lost or refuse.
+    count : callable
+        From the AE titles and addresses that a study came from, and its UID, to what those of them count that
+        can be asked.
+    explains : bool
+        Whether the archive is told of a refusal; see `node.analyse.explainer`.
+    foresight : Foresight or None
+        Takes what can be done before a study has settled; None does nothing early.
+    grace : timedelta
+        Silence after which early work begins. A sender with an association for each image is between two of
+        them most of the time, and shall not start an analysis after each.
+    stopping : Event
+        Once set, what breaks is left to the next start.
+    attempts : int
+        Lost examinations after which a study is set aside.
+    log : Log
+        Gets one line for each decision.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        instance_store: InstanceStore,
+        traffic: Traffic,
+        clock: Clock,
+        examine: Callable[[Sequence[Path]], Examination],
+        count: Callable[[Collection[tuple[str, str]], str], Sequence[Count]],
+        explains: bool,
+        foresight: Foresight | None,
+        grace: timedelta,
+        attempts: int,
+        stopping: Event,
+        log: Log,
+    ) -> None:
+        self._store = store
+        self._instance_store = instance_store
+        self._traffic = traffic
+        self._clock = clock
+        self._examine = examine
+        self._count = count
+        self._explains = explains
+        self._foresight = foresight
+        self._grace = grace
+        self._attempts = attempts
+        self._stopping = stopping
+        self._log = log
+        self._random = Random()  # noqa: S311 - spreads retries, hides nothing
+
+    def sweep(self) -> int:
+        """Look at every study whose deadline has passed; return how many can be analysed now."""
+        ready = 0 if self._foresight is None else self._foresee(self._foresight)
+        for study in self._store.due_studies(self._clock.now()):
+            # DICOM has no end-of-study signal. An open association is one that may still bring a slice.
+            if study.state is not StudyState.SETTLED and self._traffic.is_open(study.study_uid):
+                continue
+            moved = self._settle(study)
+            ready += moved is not None and moved.state is StudyState.READY
+        return ready
+
+    def _foresee(self, foresight: Foresight) -> int:
+        """Want the analysis of those studies that look whole, though they have not settled."""
+        wanted = 0
+        for study in self._store.coming_studies(self._clock.now() - self._grace):
+            study_uid, revision = study.study_uid, study.revision
+            if foresight.was_examined(study_uid, revision) or self._traffic.is_open(study_uid):
+                continue
+            examination = self._look_early(study_uid)
+            foresight.note_examination(study_uid, revision, examination)
+            if examination is not None and self._is_whole_pair(study_uid, examination):
+                foresight.want(study_uid, revision)
+                wanted += 1
+        return wanted
+
+    def _look_early(self, study_uid: str) -> Examination | None:
+        images = self._images(study_uid)
+        if not images or identity_fault({image.patient_key for image in images}):
+            return None
+        try:
+            return self._examine([self._instance_store.path(image) for image in images])
+        except (RefusedError, TransientError, PermanentError):
+            return None  # told, and counted, once the study has settled
+
+    def _is_whole_pair(self, study_uid: str, examination: Examination) -> bool:
+        return weigh(examination, self._store.cut_off_series(study_uid), ()).whole == PAIR
+
+    def _images(self, study_uid: str) -> list[Instance]:
+        return mr_images(self._store.instances(study_uid))
+
+    def _settle(self, study: Study) -> Study | None:
+        settled: Study | None = study
+        if study.state is not StudyState.SETTLED:
+            now = self._clock.now()
+            settled = self._store.advance(study, StudyEvent.FELL_QUIET, now, deadline=now)
+        if settled is None:
+            return None
+        cut_off = self._store.cut_off_series(settled.study_uid)
+        decision = self._decide(settled, cut_off)
+        if decision.event is StudyEvent.BROKE and self._stopping.is_set():
+            return None
+        attempts = settled.attempts + 1 if decision.event is StudyEvent.BROKE else 0
+        moved = self._store.advance(
+            settled,
+            decision.event,
+            self._clock.now(),
+            reason=decision.reason,
+            deadline=decision.deadline,
+            attempts=attempts,
+            unexplained=decision.refusals if self._explains else (),
+        )
+        if moved is not None:
+            self._log.info(
+                "study_examined", study=moved.study_uid, state=moved.state.value, reason=decision.reason
+            )
+        if moved is not None and self._was_overtaken(moved, cut_off):
+            return self._store.advance(
+                moved, StudyEvent.RETRIED, self._clock.now(), reason=_SENT_AGAIN, deadline=self._clock.now()
+            )
+        return moved
+
+    def _was_overtaken(self, moved: Study, cut_off: Collection[str]) -> bool:
+        """Tell whether a study was judged by a loss that was made good before the judgement was recorded.
+
+        Whoever notes the end of an association looks again at studies that wait or were refused. A study that
+        is just being examined is neither, so this looks once it is.
+        """
+        if moved.state not in {StudyState.WAITING_FOR_PAIR, StudyState.REFUSED}:
+            return False
+        return not set(cut_off) <= self._store.cut_off_series(moved.study_uid)
+
+    def _decide(self, study: Study, cut_off: Collection[str]) -> Decision:
+        instances = self._store.instances(study.study_uid)
+        images = mr_images(instances)
+        if not images:
+            return Decision(StudyEvent.FOUND_NOTHING, _what_it_holds(instances))
+        if fault := identity_fault({image.patient_key for image in images}):
+            return Decision(StudyEvent.GAVE_UP, fault)
+        try:
+            examination = self._examination(study, images)
+        except RefusedError as error:
+            return refused(error.reasons)
+        except (TransientError, PermanentError) as error:
+            return self._after_loss(study, f"the examination of its headers failed: {error}")
+        weighed = self._weigh(study.study_uid, examination, cut_off)
+        return decide(weighed, self._clock.now(), study.wait_until)
+
+    def _examination(self, study: Study, images: Sequence[Instance]) -> Examination:
+        """Look at the headers, unless that was done early with the same images."""
+        early = self._foresight and self._foresight.examination(study.study_uid, study.revision)
+        return early or self._examine([self._instance_store.path(image) for image in images])
+
+    def _weigh(self, study_uid: str, examination: Examination, cut_off: Collection[str]) -> Examination:
+        """Add what is known of how the series came; only for a series of ours anybody is asked."""
+        counts = self._count(self._store.senders(study_uid), study_uid) if examination.candidates else ()
+        return weigh(examination, cut_off, counts)
+
+    def _after_loss(self, study: Study, reason: str) -> Decision:
+        attempts = study.attempts + 1
+        if attempts >= self._attempts:
+            return Decision(StudyEvent.GAVE_UP, f"{reason} (tried {attempts} times)")
+        return Decision(StudyEvent.BROKE, reason, self._retry_at(attempts))
+
+    def _retry_at(self, attempts: int) -> datetime:
+        pause = back_off(attempts, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
+        return self._clock.now() + pause
+
+
+def _what_it_holds(instances: Sequence[Instance]) -> str:
+    names = sorted({UID(instance.sop_class_uid).name for instance in instances})
+    return f"it holds no MR images, only {', '.join(names)}" if names else "its images are no longer here"

@@ -1,0 +1,1 @@
+"""Show: what the node tells of itself. This room reads, and changes nothing."""

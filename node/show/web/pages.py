@@ -1,0 +1,132 @@
+"""The pages: what is asked for, and what is answered. They show, and take no orders."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from node.config import WebSettings
+from node.domain.health import WAIT_FOR_A_PERSON, ago
+from node.domain.identifiers import is_uid
+from node.domain.status import UNFINISHED_STATES
+from node.errors import TransientError
+from node.log import Log, place
+from node.show.survey import LATEST_STUDIES, Survey
+from node.show.web.guard import guarded
+from node.show.web.metrics import Exposition
+from node.show.why import MEANING, time_of, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["application"]
+
+_HERE = Path(__file__).parent
+_UNAVAILABLE, _FAULT = 503, 500
+
+
+def application(settings: WebSettings, survey: Survey, log: Log) -> ASGIApp:
+    """Return the pages as an ASGI application.
+
+    Parameters
+    ----------
+    settings : WebSettings
+        By which names it is called.
+    survey : Survey
+        Knows how the node is.
+    log : Log
+        Gets the kind and place of a fault.
+    """
+    pages = _Pages(survey)
+
+    # Starlette runs in threads what is no coroutine, so that a slow database holds up no other answer.
+    routes: tuple[tuple[str, Callable[[Request], Response | Awaitable[Response]]], ...] = (
+        ("/", pages.overview),
+        ("/studies/{study_uid}", pages.study),
+        ("/healthz", pages.alive),
+        ("/readyz", pages.ready),
+        ("/metrics", pages.metrics),
+        ("/style.css", pages.style),
+        ("/icon.svg", pages.icon),
+    )
+
+    def tell_of_fault(_request: Request, error: Exception) -> Response:
+        log.error("page_failed", error=type(error).__name__, where=place(error))
+        return PlainTextResponse("This page met a fault, which the log tells.", _FAULT)
+
+    def tell_of_silence(_request: Request, error: Exception) -> Response:
+        return PlainTextResponse(f"Database: {error}", _UNAVAILABLE)
+
+    starlette = Starlette(
+        routes=[Route(path, page, methods=["GET"]) for path, page in routes],
+        exception_handlers={TransientError: tell_of_silence, Exception: tell_of_fault},
+    )
+    return guarded(starlette, settings)
+
+
+class _Pages:
+    def __init__(self, survey: Survey) -> None:
+        self._survey = survey
+        self._exposition = Exposition(survey)
+        self._templates = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            # Reasons and AE titles come from strangers: nothing of them is ever markup.
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {"ago": ago, "time": time_of, "words": words_of}
+        self._templates.globals |= {
+            "version": version("osteonode"),
+            "meaning": MEANING,
+            "most": LATEST_STUDIES,
+            "unfinished": UNFINISHED_STATES,
+            "remembered": WAIT_FOR_A_PERSON,
+        }
+
+    def overview(self, _request: Request) -> Response:
+        """How the node is, and the studies that changed last."""
+        return self._page("overview.html", status=self._survey.status())
+
+    def study(self, request: Request) -> Response:
+        """Tell why a study has no result, as `osteonode why` does, and every step it took."""
+        study_uid = request.path_params["study_uid"]
+        view = self._survey.study(study_uid) if is_uid(study_uid) else None
+        if view is None:
+            raise HTTPException(404, "Nothing of this study ever arrived here.")
+        return self._page("study.html", view=view, status=self._survey.status())
+
+    async def alive(self, _request: Request) -> Response:
+        """Tell whoever asks that no restart is needed; without a thread, since all may wait for the store."""
+        return PlainTextResponse("alive\n")
+
+    def ready(self, _request: Request) -> Response:
+        """Whether images can be received, and if not, why."""
+        unready = self._survey.status().unready
+        if unready:
+            return PlainTextResponse("".join(f"{why}\n" for why in unready), _UNAVAILABLE)
+        return PlainTextResponse("ready\n")
+
+    def metrics(self, _request: Request) -> Response:
+        """All figures, for Prometheus."""
+        return Response(self._exposition.text(), media_type=CONTENT_TYPE_LATEST)
+
+    def style(self, _request: Request) -> Response:
+        """How the pages look."""
+        return FileResponse(_HERE / "style.css", media_type="text/css")
+
+    def icon(self, _request: Request) -> Response:
+        """Show what a browser puts into its tab."""
+        return FileResponse(_HERE / "icon.svg", media_type="image/svg+xml")
+
+    def _page(self, template: str, **values: object) -> Response:
+        return HTMLResponse(self._templates.get_template(template).render(values))

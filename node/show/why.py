@@ -1,0 +1,135 @@
+"""Why a study has no result, in one paragraph; `osteonode why` and the status page say the same."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.records import CONFLICT, Delivery, HistoryEntry, Study
+from node.domain.study import StudyEvent, StudyState
+from node.store import SqlStore
+
+__all__ = ["MEANING", "explain", "time_of", "words_of"]
+
+MEANING = {
+    StudyState.RECEIVING: "images are still coming; it is looked at once none came for the quiet time",
+    StudyState.SETTLED: "it fell quiet and its headers are being read",
+    StudyState.NOT_FOR_US: "it holds nothing that this node analyses",
+    StudyState.WAITING_FOR_PAIR: "something is missing, and the node waits for it",
+    StudyState.READY: "it waits for a free worker",
+    StudyState.ANALYSING: "it is being analysed",
+    StudyState.REPORTED: "its results were made and are about to be put into the outbox",
+    StudyState.REFUSED: "it cannot be analysed honestly",
+    StudyState.FAILED: "it was set aside for a person to look at",
+    StudyState.DELIVERING: "its results were made and wait to be taken by a destination",
+    StudyState.DELIVERED: "its results were sent",
+}
+"""What each state means, for a person."""
+_ADVICE = {
+    StudyState.NOT_FOR_US: "If it should be analysed, send sagittal T1 and T2 images of the lumbar spine.",
+    StudyState.REFUSED: "Send what is missing, and the study is looked at again by itself.",
+    StudyState.FAILED: "Mend the cause, then run `osteonode retry` with this UID.",
+    StudyState.DELIVERING: "Nothing is lost; each destination is tried again until it answers.",
+}
+
+
+def explain(store: SqlStore, study_uid: str, destinations: Collection[str] | None = None) -> str:
+    """Answer "why has this study no result?" in one paragraph, without patient data.
+
+    Parameters
+    ----------
+    store : SqlStore
+        The truth about studies.
+    study_uid : str
+        Which.
+    destinations : collection of str, optional
+        Names of those that are configured, to tell what waits for another.
+    """
+    study = store.study(study_uid)
+    if study is None:
+        return f"Nothing of study {study_uid} ever arrived here. Was it sent to this AE title and port?"
+    images = store.instances(study_uid)
+    deliveries = store.deliveries(study_uid)
+    count = len(images)
+    parts = [
+        f"Study {study_uid} is {words_of(study.state)}: {MEANING[study.state]}.",
+        _sentence("The reason", study.reason),
+        _sentence("Why it counts as complete", _judged(store.history(study_uid), study.revision)),
+        f"{count} {'image is' if count == 1 else 'images are'} here.",
+        _corrected(len(store.quarantined((image.sop_uid for image in images), CONFLICT))),
+        f"The first came at {time_of(study.first_arrival)}, the last at {time_of(study.last_arrival)}.",
+        f"It is in this state since {time_of(study.changed_at)}.",
+        _sentence("Tried without success", f"{study.attempts} times" if study.attempts else ""),
+        _when(study),
+        *_delivery_sentences(deliveries),
+        _stranded(deliveries, destinations),
+        _ADVICE.get(study.state, ""),
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def words_of(state: StudyState) -> str:
+    """Name a state as people write it."""
+    return state.value.replace("_", " ")
+
+
+def _judged(history: Sequence[HistoryEntry], revision: int) -> str:
+    """Tell by what a study with these images was judged to be complete; empty if it was not."""
+    found = [
+        step.reason for step in history if step.event is StudyEvent.FOUND_READY and step.revision == revision
+    ]
+    return found[-1] if found else ""
+
+
+def _corrected(count: int) -> str:
+    if not count:
+        return ""
+    return f"{count} of them came again with other bytes; the first stand, and the others are in quarantine."
+
+
+def time_of(moment: datetime) -> str:
+    """Write a moment as people read it."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _sentence(subject: str, text: str) -> str:
+    return f"{subject}: {text.rstrip('.')}." if text else ""
+
+
+def _when(study: Study) -> str:
+    if study.deadline is None:
+        return ""
+    if study.state is StudyState.REFUSED:
+        return "The report that tells the archive so is still to be written."
+    return f"The node looks at it again at {time_of(study.deadline)}."
+
+
+def _delivery_sentences(deliveries: Sequence[Delivery]) -> list[str]:
+    """Sum up each destination in a sentence, leaving out what newer results replaced."""
+    by_destination: dict[str, list[Delivery]] = defaultdict(list)
+    for delivery in deliveries:
+        if delivery.state is not DeliveryState.SUPERSEDED:
+            by_destination[delivery.destination].append(delivery)
+    return [_destination_sentence(name, theirs) for name, theirs in by_destination.items()]
+
+
+def _stranded(deliveries: Sequence[Delivery], destinations: Collection[str] | None) -> str:
+    """Tell that something waits for a destination that is not configured any more, and what to do."""
+    waiting = {one.destination for one in deliveries if one.state in OPEN_DELIVERY_STATES}
+    gone = sorted(waiting - set(waiting if destinations is None else destinations))
+    if not gone:
+        return ""
+    return (
+        f"No destination is called {' or '.join(gone)} any more: give it back its name, or let "
+        "`osteonode retry` with this UID send to those that are configured now."
+    )
+
+
+def _destination_sentence(name: str, deliveries: Sequence[Delivery]) -> str:
+    counts: dict[str, int] = defaultdict(int)
+    for delivery in deliveries:
+        counts[delivery.state.value] += 1
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
+    reasons = dict.fromkeys(delivery.reason for delivery in deliveries if delivery.reason)
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    return f"To {name}: {summary}{why}."

@@ -1,0 +1,38 @@
+"""Where a node keeps its state: the lock on the storage directory, and the URL of the database."""
+
+import fcntl
+from pathlib import Path
+from typing import IO
+
+from node.config import Configuration
+from node.errors import PermanentError
+
+__all__ = ["lock_storage", "store_url"]
+
+
+def store_url(configuration: Configuration) -> str:
+    """Return the URL of the database; SQLite in the storage directory where the configuration names none."""
+    if configuration.store.url:
+        return configuration.store.url
+    return f"sqlite:///{configuration.storage.directory / 'osteonode.db'}"
+
+
+def lock_storage(directory: Path) -> IO[str]:
+    """Take the storage directory for this process, so that no second node works on it; the system frees it.
+
+    Raises
+    ------
+    PermanentError
+        If another node has it, or it cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("w")
+    except OSError as error:
+        raise PermanentError(f"[storage] directory {directory} cannot be used ({error.strerror})") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise PermanentError(f"another node is already working in {directory}") from None
+    return lock

@@ -1,0 +1,283 @@
+"""Whatever was found, a reader gets back what was written."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from highdicom.sr import srread
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import Dataset, dcmread
+
+from analysis.domain.acquisition import Contrast
+from analysis.domain.findings import (
+    Findings,
+    LevelMeasurements,
+    Outline,
+    Prediction,
+    SeriesFindings,
+    SeriesRefusal,
+    Target,
+    Verdict,
+)
+from analysis.domain.reason import quoted
+from dicom_templates.options import KINDS, USUAL_KINDS
+from dicom_templates.parts import codes as our
+from dicom_templates.parts.radiomic_codes import radiomic_code
+from dicom_templates.result_set import build
+from tests.dicom_templates.cases import FEATURES, Case, make_case
+
+finite = st.floats(-1e6, 1e6, allow_nan=False)
+fraction = st.floats(0.0, 1.0)
+words = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=60).filter(str.strip)
+
+
+@st.composite
+def predictions(draw: st.DrawFn, target: Target) -> Prediction:
+    verdict = draw(st.sampled_from(Verdict))
+    low, middle, high = sorted(draw(st.tuples(fraction, fraction, fraction)))
+    silent = verdict is Verdict.INDETERMINATE
+    return Prediction(
+        target=target,
+        sequence=draw(st.sampled_from(["T1", "T2", "T1+T2"])),
+        preferred=draw(st.sampled_from([Contrast.T1, Contrast.T2])),
+        verdict=verdict,
+        probability=None if silent else middle,
+        interval=None if silent else (low, high),
+        decision_threshold=draw(fraction),
+        reasons=tuple(draw(st.lists(words.map(quoted), max_size=2))),
+        features=tuple(f"{name}_mean" for name in draw(st.sets(st.sampled_from(FEATURES)))),
+    )
+
+
+@st.composite
+def measured(draw: st.DrawFn, before: LevelMeasurements, size: int) -> LevelMeasurements:
+    corner = st.floats(0.5, size - 0.5, width=32)
+    points = draw(st.lists(st.tuples(corner, corner), min_size=3, max_size=6))
+    assert before.outline is not None
+    return replace(
+        before,
+        volume_ml=draw(st.floats(0.001, 200.0)),
+        mean_signal=draw(finite),
+        median_signal=draw(finite),
+        sd_signal=draw(st.floats(0.0, 1e6)),
+        vbq=draw(st.none() | st.floats(0.01, 20.0)),
+        features={name: draw(finite) for name in FEATURES},
+        outline=draw(
+            st.none() | st.just(Outline(before.outline.slice_index, np.array([*points, points[0]])))
+        ),
+    )
+
+
+@st.composite
+def series(draw: st.DrawFn, before: SeriesFindings) -> SeriesFindings:
+    size = before.source.volume.grid.shape[1]
+    return replace(
+        before,
+        measurements=tuple(draw(measured(one, size)) for one in before.measurements),
+        bone_quality=replace(before.bone_quality, score=draw(st.none() | st.floats(0.01, 20.0))),
+        segmentation=replace(before.segmentation, levels_certain=draw(st.booleans())),
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    case = make_case(slices=4, size=32)
+    chosen = draw(st.sampled_from([slice(0, 1), slice(1, 2), slice(0, 2)]))
+    return replace(
+        case,
+        findings=replace(
+            case.findings,
+            series=tuple(draw(series(one)) for one in case.findings.series[chosen]),
+            predictions=tuple(draw(predictions(target)) for target in Target),
+        ),
+    )
+
+
+def read_back(case: Case) -> tuple[Dataset, Dataset]:
+    """Write the measurement report and read it with highdicom."""
+    only_this = replace(case.options, kinds=frozenset({"sr"}))
+    (report,) = build(case.findings, case.sources, only_this).objects
+    stream = io.BytesIO()
+    report.dataset.save_as(stream, enforce_file_format=True)
+    stream.seek(0)
+    document = srread(stream)
+    return document, document.content
+
+
+def numbers(group: Dataset) -> dict[tuple[str, str], float]:
+    """Return values by code and derivation."""
+    return {
+        (one.name.value, "" if one.derivation is None else one.derivation.value): one.value
+        for one in group.get_measurements()
+    }
+
+
+def close(value: float) -> object:
+    """Return what 16 characters, as DICOM has them for a number, keep of a value."""
+    return pytest.approx(value, rel=1e-9, abs=1e-12)
+
+
+def expected_of_study(findings: Findings) -> dict[tuple[str, str], object]:
+    expected: dict[tuple[str, str], object] = {}
+    for found in findings.series:
+        if found.bone_quality.score is not None:
+            code = our.VBQ_OF[found.identification.contrast].value
+            expected[code, ""] = close(found.bone_quality.score)
+    for one in findings.predictions:
+        if one.probability is not None and one.interval is not None:
+            expected[our.PROBABILITY_OF[one.target].value, ""] = close(100 * one.probability)
+            expected[our.PROBABILITY_LOWER_OF[one.target].value, ""] = close(100 * one.interval[0])
+            expected[our.PROBABILITY_UPPER_OF[one.target].value, ""] = close(100 * one.interval[1])
+    return expected
+
+
+def expected_of_level(
+    findings: Findings, found: SeriesFindings, one: LevelMeasurements
+) -> dict[tuple[str, str], object]:
+    contrast = found.identification.contrast
+    signal = our.SIGNAL_OF[contrast].value
+    expected = {
+        ("118565006", ""): close(one.volume_ml),
+        (signal, "373098007"): close(one.mean_signal),
+        (signal, "373099004"): close(one.median_signal),
+        (signal, "386136009"): close(one.sd_signal),
+    }
+    if one.vbq is not None:
+        expected[our.VBQ_OF[contrast].value, ""] = close(one.vbq)
+    for prediction in findings.predictions:
+        if contrast.value in prediction.sequence:
+            for name in prediction.features:
+                feature = name.removesuffix("_mean")
+                expected[radiomic_code(feature).value, ""] = close(one.features[feature])
+    return expected
+
+
+@settings(deadline=None, max_examples=12)
+@given(case=cases())
+def test_highdicom_reads_back_every_value_under_its_own_name(case: Case) -> None:
+    _, content = read_back(case)
+    (study,) = content.get_image_measurement_groups()
+    assert numbers(study) == expected_of_study(case.findings)
+    verdicts = {one.name.value: one.value.value for one in study.get_qualitative_evaluations()}
+    assert verdicts == {
+        our.TARGET_OF[one.target].value: our.VERDICT_OF[one.verdict].value
+        for one in case.findings.predictions
+    }
+    groups = content.get_volumetric_roi_measurement_groups()
+    wanted = [(found, one) for found in case.findings.series for one in found.measurements]
+    assert len(groups) == len(wanted)
+    for group, (found, one) in zip(groups, wanted, strict=True):
+        assert numbers(group) == expected_of_level(case.findings, found, one)
+        (site,) = group.finding_sites
+        certain = found.segmentation.levels_certain
+        assert site.value == our.structure_of(one.level, certain=certain)
+
+
+@settings(deadline=None, max_examples=6)
+@given(case=cases())
+def test_every_uid_is_valid(case: Case) -> None:
+    without_picture = replace(case.options, kinds=KINDS - {"summary", "pdf"})
+    for one in build(case.findings, case.sources, without_picture).objects:
+        uids = [
+            str(element.value) for element in one.dataset.iterall() if element.VR == "UI" and element.value
+        ]
+        assert uids
+        for uid in uids:
+            assert len(uid) <= 64
+            assert all(part == "0" or not part.startswith("0") for part in uid.split("."))
+            assert uid.replace(".", "").isdigit()
+
+
+WITHOUT_PICTURES = USUAL_KINDS - {"summary"}
+
+
+def written(case: Case) -> dict[str, Dataset]:
+    """Write everything but the picture, and read it back."""
+    options = replace(case.options, kinds=WITHOUT_PICTURES)
+    read: dict[str, Dataset] = {}
+    for one in build(case.findings, case.sources, options).objects:
+        stream = io.BytesIO()
+        one.dataset.save_as(stream, enforce_file_format=True)
+        stream.seek(0)
+        read[one.name] = dcmread(stream)
+    return read
+
+
+def uids(objects: dict[str, Dataset]) -> set[str]:
+    return {
+        str(one[keyword].value)
+        for one in objects.values()
+        for keyword in ("SOPInstanceUID", "SeriesInstanceUID")
+    }
+
+
+@st.composite
+def changes(draw: st.DrawFn, case: Case) -> Case:
+    """Change one thing that decides what a result says."""
+    findings, options = case.findings, case.options
+    assert findings.model is not None
+    # A backslash would part values in DICOM.
+    text = draw(words).replace("\\", "/")
+    place = draw(st.integers(0, len(findings.series) - 1))
+    other = draw(st.sampled_from(["input", "model", "configuration", "software", "set aside", "station"]))
+    if other == "input":
+        one = findings.series[place]
+        changed = replace(one, source=replace(one.source, digest=one.source.digest + text))
+        series = tuple(changed if number == place else same for number, same in enumerate(findings.series))
+        return replace(case, findings=replace(findings, series=series))
+    if other == "model":
+        model = replace(findings.model, digest=findings.model.digest + text)
+        return replace(case, findings=replace(findings, model=model))
+    if other == "configuration":
+        return replace(case, findings=replace(findings, configuration_digest=text))
+    if other == "software":
+        return replace(case, findings=replace(findings, software=f"{findings.software}{text}"))
+    if other == "set aside":
+        return replace(
+            case, findings=replace(findings, set_aside=(SeriesRefusal("1.2", quoted(text), (quoted(text),)),))
+        )
+    return replace(case, options=replace(options, station="OTHER"))
+
+
+@settings(deadline=None, max_examples=6)
+@given(data=st.data())
+def test_same_inputs_have_the_same_uids_and_others_have_others(data: st.DataObject) -> None:
+    case = data.draw(cases())
+    first = written(case)
+    assert uids(written(case)) == uids(first)
+    assert not uids(written(data.draw(changes(case)))) & uids(first)
+
+
+def sentences(item: Dataset) -> list[str]:
+    own = [str(item.TextValue)] if item.get("ValueType") == "TEXT" else []
+    return [*own, *(line for child in item.get("ContentSequence", ()) for line in sentences(child))]
+
+
+@settings(deadline=None, max_examples=6)
+@given(case=cases())
+def test_the_text_report_says_every_sentence_in_its_order(case: Case) -> None:
+    made = build(case.findings, case.sources, replace(case.options, kinds=frozenset({"text"})))
+    told = sentences(written(case)["text"])
+    report = made.report
+    said = [report.warning, report.title, *(line for section in report.sections for line in section.lines)]
+    # DICOM takes spaces at the end of a text as padding.
+    wanted = [line.rstrip() for line in said]
+    assert [line for line in map(str.rstrip, told) if line in wanted] == wanted
+
+
+@settings(deadline=None, max_examples=8)
+@given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.0, 0.4))
+def test_every_voxel_of_every_body_comes_back(seed: int, share: float) -> None:
+    case = make_case(slices=4, size=32)
+    found = case.findings.series[0]
+    rng = np.random.default_rng(seed)
+    labels = found.segmentation.labels.copy()
+    noisy = rng.random(labels.shape) < share
+    labels[noisy] = rng.integers(0, 6, int(noisy.sum()))
+    changed = replace(found, segmentation=replace(found.segmentation, labels=labels))
+    seg = written(replace(case, findings=replace(case.findings, series=(changed,))))["seg_t1"]
+    frames = seg.pixel_array.reshape(len(seg.SegmentSequence), *labels.shape).astype(bool)
+    for number, region in enumerate(found.segmentation.regions):
+        assert np.array_equal(frames[number], labels == region.level)

@@ -1,0 +1,175 @@
+"""The summary picture, and the page that carries it."""
+
+import base64
+import io
+import json
+import re
+from dataclasses import replace
+from unittest.mock import patch
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from analysis.domain.findings import Verdict
+from analysis.domain.reason import Reason, quoted
+from dicom_templates.pictures.canvas import Canvas
+from dicom_templates.pictures.html_report import report_html
+from dicom_templates.pictures.mid_sagittal import mid_sagittal
+from dicom_templates.pictures.summary_picture import draw_summary
+from dicom_templates.words.compose import compose
+from dicom_templates.words.report_texts import Texts
+from dicom_templates.words.study_report import StudyReport
+from node.analyse.study import DEMONSTRATION_MODEL
+from tests.dicom_templates.cases import make_case
+
+YELLOW = (240, 228, 66)
+
+
+def report(language: str = "en", **changes: object) -> StudyReport:
+    findings = make_case(slices=4, size=64).findings
+    return compose(replace(findings, **changes), language=language, age_years=62)  # type: ignore[arg-type]
+
+
+def share(picture: npt.NDArray[np.uint8], colour: tuple[int, int, int]) -> float:
+    return float((picture == np.array(colour, dtype=np.uint8)).all(axis=-1).mean())
+
+
+def test_it_is_large_enough_and_the_same_every_time() -> None:
+    picture = draw_summary(report())
+    assert picture.shape == (1152, 1536, 3)
+    assert picture.dtype == np.uint8
+    assert np.array_equal(picture, draw_summary(report()))
+
+
+def test_the_warning_runs_over_the_whole_top_and_only_for_simulated_models() -> None:
+    model = make_case().findings.model
+    assert model is not None
+    top = draw_summary(report())[2]
+    assert (top == np.array(YELLOW)).all()
+    real = draw_summary(report(model=replace(model, simulated=False)))
+    assert share(real, YELLOW) == 0.0
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_every_verdict_can_be_drawn_in_every_language(language: str, verdict: Verdict) -> None:
+    changed = tuple(
+        replace(one, verdict=verdict, reasons=(quoted("a reason of many words " * 20),))
+        for one in make_case().findings.predictions
+    )
+    assert draw_summary(report(language, predictions=changed)).shape == (1152, 1536, 3)
+
+
+def test_findings_without_predictions_and_with_one_series_can_be_drawn() -> None:
+    findings = make_case(slices=4, size=64).findings
+    for series in (findings.series[:1], findings.series[1:], findings.series):
+        bare = tuple(replace(one, bone_quality=replace(one.bone_quality, score=None)) for one in series)
+        assert draw_summary(report(series=bare, predictions=(), model=None)).any()
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("about", ["cohort", "intended_use"])
+def test_what_the_demonstration_model_says_of_itself_is_there_to_its_last_word(
+    language: str, about: str
+) -> None:
+    card = json.loads((DEMONSTRATION_MODEL / "card.json").read_text(encoding="utf-8"))
+    model = make_case().findings.model
+    assert model is not None
+    told = replace(model, cohort=card["cohort"], intended_use=card["intended_use"])
+    # If the last word is drawn, another one makes another picture.
+    changed = replace(told, **{about: f"{card[about][:-4]}####"})  # type: ignore[arg-type]
+    whole, other = (draw_summary(report(language, model=one)) for one in (told, changed))
+    assert not np.array_equal(whole, other)
+
+
+def test_a_number_is_never_parted_from_its_unit() -> None:
+    canvas = Canvas(200, 100, scale=1.0, background=(0, 0, 0))
+    for width in range(20, 200, 3):
+        lines = canvas.wrap("about 20 % of it, 7.5 mm apart", size=12, width=width)
+        assert " ".join(lines).replace("\u00a0", " ") == "about 20 % of it, 7.5 mm apart"
+        assert any("20\u00a0%" in line for line in lines)
+        assert any("7.5\u00a0mm" in line for line in lines)
+
+
+def test_what_must_be_known_with_an_answer_stands_beside_it() -> None:
+    decided = make_case().findings.predictions[1]
+    fallback = replace(decided, reasons=(Reason("sequence_missing", sequence="T2"),))
+    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+        draw_summary(report(predictions=(fallback,)))
+    told = " ".join(str(call.args[2]) for call in written.call_args_list)
+    assert "Abnormal bone density: T2 was missing" in told
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_score_that_is_missing_is_told_in_letters_that_can_be_read(language: str) -> None:
+    findings = make_case(slices=4, size=64).findings
+    why = (Reason("fluid_scarce"), Reason("fluid_not_good"))
+    missing = tuple(
+        replace(one, bone_quality=replace(one.bone_quality, score=None, concerns=why))
+        for one in findings.series
+    )
+    words = Texts(language).reason(why[-1])
+    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+        draw_summary(report(language, series=missing))
+    sizes = [call.kwargs["size"] for call in written.call_args_list]
+    assert min(sizes) >= 10.0
+    told = " ".join(str(call.args[2]) for call in written.call_args_list)
+    assert words in told
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
+        [[-1, 0, 0], [0, 0, -1], [0, -1, 0]],
+        [[1, 0, 0], [0, 0, 1], [0, 1, 0]],
+        [[1, 0, 0], [0, 1, 0], [0, 0, -1]],
+        [[1, 0, 0], [0, -1, 0], [0, 0, 1]],
+    ],
+)
+def test_the_head_is_up_and_the_face_left_however_the_slice_is_stored(axes: list[list[float]]) -> None:
+    found = make_case(slices=4, size=64).findings.series[0]
+    grid = replace(found.source.volume.grid, axes=np.array(axes, dtype=np.float64))
+    # A marked voxel and the outline around it must stay together.
+    voxels = np.zeros(grid.shape, dtype=np.float32)
+    middle = found.mid_slice
+    voxels[middle, 10, 20] = 1.0
+    marked = replace(
+        found,
+        source=replace(found.source, volume=replace(found.source.volume, voxels=voxels, grid=grid)),
+        segmentation=replace(found.segmentation, grid=grid),
+        measurements=(
+            replace(
+                found.measurements[0],
+                outline=replace(
+                    found.measurements[0].outline,  # type: ignore[type-var]
+                    points=np.array([[20.5, 10.5], [20.5, 10.5]]),
+                ),
+            ),
+        ),
+    )
+    picture = mid_sagittal(marked, caption="", quality="", body="{number}")
+    row, column = np.argwhere(picture.pixels == 1.0)[0]
+    assert np.allclose(picture.outlines[0].points[0], (column + 0.5, row + 0.5))
+    place = grid.to_mm([middle, 10, 20]) - grid.to_mm([middle, 32, 32])
+    assert (row < 32) == (place[2] > 0)
+    assert (column < 32) == (place[1] < 0)
+
+
+def test_the_page_stands_alone_and_says_the_same() -> None:
+    page = report_html(report("de"))
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert "<script" not in page
+    embedded = re.search(r"data:image/png;base64,([^\"]+)", page)
+    assert embedded is not None
+    assert Image.open(io.BytesIO(base64.b64decode(embedded.group(1)))).size == (1536, 1152)
+    assert page.index("SIMULIERTEN") < page.index("<h1>")
+    for line in ("61 %", "Osteoporose", "Verminderte Knochendichte", "107"):
+        assert line in page
+
+
+def test_words_of_strangers_cannot_become_markup() -> None:
+    refused = replace(make_case().findings.set_aside[0], reasons=(quoted("<script>alert(1)</script>"),))
+    assert "<script>alert" not in report_html(report(set_aside=(refused,)))

@@ -1,0 +1,171 @@
+"""What the science says, in every language."""
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+
+import pytest
+
+import analysis
+import node
+from analysis.domain.acquisition import AcquisitionFacts, Contrast, Plane
+from analysis.domain.english import ENGLISH
+from analysis.domain.findings import Refusal, SeriesRefusal, Target, Verdict
+from analysis.domain.reason import Reason, quoted
+from analysis.identify import identify
+from dicom_templates.pictures.html_report import report_html
+from dicom_templates.result_set import build
+from dicom_templates.words.compose import compose, compose_refusal
+from dicom_templates.words.report_texts import LANGUAGES, REASONS, Texts
+from dicom_templates.words.study_report import StudyReport
+from tests.dicom_templates.cases import MODEL, make_case, texts_of
+
+ENUMERATIONS: tuple[type[Enum], ...] = (Contrast, Plane, Target)
+
+ENGLISH_WORDS = frozenset({
+    "the", "is", "are", "of", "and", "were", "which", "with", "without", "its", "it", "not", "no", "or",
+    "from", "by", "than", "for", "that", "only", "too",
+})  # fmt: skip
+"""Words that stand in nearly every English sentence and in no German one."""
+
+
+def places(sentence: str) -> list[tuple[str, str | None]]:
+    return sorted((name, spec) for _, name, spec, _ in string.Formatter().parse(sentence) if name)
+
+
+def given() -> Iterator[tuple[str, str, frozenset[str] | None]]:
+    """Where a reason is made in our code, with its code, and the values it gets where they are plain."""
+    for room in (analysis, node):
+        for path in Path(str(room.__file__)).parent.rglob("*.py"):
+            for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+                    continue
+                if call.func.id == "Reason" and isinstance(call.args[0], ast.Constant):
+                    names = [keyword.arg for keyword in call.keywords]
+                    plain = None if None in names else frozenset(name for name in names if name)
+                    yield f"{path.name}:{call.lineno}", str(call.args[0].value), plain
+
+
+def words_of(report: StudyReport) -> Iterator[str]:
+    """Every sentence of a report."""
+    yield report.title
+    yield from (line for section in report.sections for line in (section.heading, *section.lines))
+    yield from (reason for answer in report.answers for reason in answer.reasons)
+    yield from (concern for row in report.levels for concern in row.concerns)
+    yield from (concern for line in report.bone_quality for concern in line.concerns)
+
+
+def english_in(lines: Iterator[str]) -> list[str]:
+    """Find English sentences, beside the card of the model and the title of a paper."""
+    quotations = (MODEL.cohort, MODEL.intended_use, "Normative data and reproducibility for VBQ")
+    own = [re.sub("|".join(map(re.escape, quotations)), "", line) for line in lines]
+    return [line for line in own if ENGLISH_WORDS & set(line.lower().replace(",", " ").split())]
+
+
+@pytest.mark.parametrize("code", sorted(ENGLISH))
+def test_every_reason_has_a_sentence_in_every_language_with_the_same_places(code: str) -> None:
+    assert all(REASONS[language][code] for language in LANGUAGES)
+    assert len({tuple(places(REASONS[language][code])) for language in LANGUAGES}) == 1
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
+def test_a_table_holds_nothing_but_reasons_and_the_words_of_our_enumerations(language: str) -> None:
+    members = {f"{kind.__name__}.{member.name}".lower() for kind in ENUMERATIONS for member in kind}
+    assert set(REASONS[language]) == set(ENGLISH) | members
+
+
+def test_every_reason_that_is_given_is_in_the_table_and_gets_its_values() -> None:
+    told = list(given())
+    assert len(told) > 100
+    for where, code, values in told:
+        assert code in ENGLISH, where
+        if values is not None:
+            assert values == {name for name, _ in places(ENGLISH[code])}, where
+
+
+def test_every_sentence_is_said_somewhere() -> None:
+    rooms = [Path(str(room.__file__)).parent for room in (analysis, node)]
+    sources = "".join(
+        path.read_text(encoding="utf-8")
+        for room in rooms
+        for path in room.rglob("*.py")
+        if path.name != "english.py"
+    )
+    # Made of parts: by where a word was found, and by how many there are.
+    made = {"lumbar_described", "lumbar_body_part", "elsewhere_described", "elsewhere_body_part"}
+    made |= {"one_instance", "one_frame", "many_instances", "many_frames"}
+    assert [code for code in ENGLISH if f'"{code}"' not in sources and code not in made] == []
+
+
+def test_numbers_and_words_inside_a_reason_follow_the_language() -> None:
+    height = Reason("height_loss", percent=30.6, grade=2)
+    reason = Reason("body_disturbed", sequence="T1", level="L2", concern=height)
+    assert reason == "T1, L2: fracture-like height loss of 31 % (Genant grade 2)"
+    assert Texts("de").reason(reason) == "T1, L2: frakturartiger Höhenverlust von 31 % (Genant-Grad 2)"
+    axial = Reason("plane_by_orientation", plane=Plane.CORONAL)
+    assert Texts("de").reason(axial) == "die Schichten liegen nach ihrer Ausrichtung koronal"
+    answers = Reason("both_answers", confidence=0.8, estimate=0.125, threshold=0.4)
+    assert "bei 80 % Konfidenz" in Texts("de").reason(answers)
+
+
+def test_words_that_are_not_ours_stay_as_they_are() -> None:
+    assert Texts("de").reasons(["as it came", quoted("another program's")]) == (
+        "as it came",
+        "another program's",
+    )
+
+
+def test_a_german_refusal_holds_no_english_sentence() -> None:
+    ct = identify(AcquisitionFacts(modality="CT"))
+    stir = identify(AcquisitionFacts(inversion_time_ms=150.0, series_description="LWS STIR sag"))
+    cervical = identify(AcquisitionFacts(series_description="HWS t2 sag"))
+    series = tuple(
+        SeriesRefusal(f"1.2.{number}", Reason("many_instances", modality="MR", count=15), found.reasons)
+        for number, found in enumerate((ct, stir, cervical))
+    )
+    few = Reason(
+        "too_few_bodies",
+        usable=2,
+        minimum=3,
+        why=(
+            Reason("of_body", body=Reason("body_number", number=1), concerns=(Reason("touches_edge"),)),
+            Reason("sacrum_not_found"),
+        ),
+    )
+    report = compose_refusal(Refusal((Reason("no_series"), few), series), "OsteoNode 0.1.0", language="de")
+    told = "\n".join(words_of(report))
+    assert english_in(words_of(report)) == []
+    assert "keine sagittale T1- oder T2-Serie der Lendenwirbelsäule wurde gefunden" in told
+    assert "Körper 1: berührt den Bildrand; das Kreuzbein wurde nicht gefunden" in told
+    assert "gelesen wird nur MR" in told
+
+
+def test_a_german_report_holds_no_english_sentence() -> None:
+    case = make_case(slices=4, size=64, language="de")
+    silent = replace(
+        case.findings.predictions[0],
+        verdict=Verdict.INDETERMINATE,
+        probability=None,
+        interval=None,
+        reasons=(Reason("levels_uncertain", sequence="T1"), Reason("sequence_missing", sequence="T2")),
+    )
+    findings = replace(case.findings, predictions=(silent, case.findings.predictions[1]))
+    report = compose(findings, language="de")
+    assert english_in(words_of(report)) == []
+    assert "berührt den Bildrand" in report_html(report)
+    for one in build(findings, case.sources, case.options).objects:
+        if one.kind in {"sr", "text"}:
+            told = texts_of(one.dataset)
+            assert any("berührt den Bildrand" in line for line in told), one.kind
+            assert any("die Höhen der Wirbel sind unsicher" in line for line in told), one.kind
+            assert english_in(iter(told)) == [], one.kind
+
+
+def test_the_same_report_in_english_is_full_of_english_sentences() -> None:
+    # So that the two tests above can fail.
+    case = make_case(slices=4, size=64)
+    assert len(english_in(words_of(compose(case.findings, language="en")))) > 10

@@ -1,0 +1,114 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from analysis.errors import RefusedError
+from node.analyse.worker import WorkerProcess
+from node.errors import PermanentError, TransientError, WorkerLostError
+from tests.node.nodes import is_running, wait_until
+from tests.peers import REPOSITORY
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[WorkerProcess]:
+    running = WorkerProcess("tests.node.calls:call", memory_limit_mb=4096)
+    yield running
+    running.stop()
+
+
+def test_a_call_runs_in_another_process_that_is_kept(worker: WorkerProcess) -> None:
+    first, second = (worker.call("pid", time_limit_s=30) for _ in range(2))
+    assert first == second != os.getpid()
+
+
+def test_a_refusal_arrives_with_its_reasons(worker: WorkerProcess) -> None:
+    with pytest.raises(RefusedError) as caught:
+        worker.call("refuse", time_limit_s=30)
+    assert caught.value.reasons == ("one", "two")
+
+
+def test_a_fault_is_told_by_its_kind_and_not_by_its_message(worker: WorkerProcess) -> None:
+    with pytest.raises(TransientError, match="ValueError") as caught:
+        worker.call("fault", time_limit_s=30)
+    assert "PLANTED" not in str(caught.value)
+
+
+def test_an_error_raised_on_purpose_keeps_its_message(worker: WorkerProcess) -> None:
+    with pytest.raises(PermanentError, match="checksum differs"):
+        worker.call("reject", time_limit_s=30)
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [("die", "ended with 7"), ("segfault", "SIGSEGV"), ("hang", "longer than 2 s"), ("eat", "memory")],
+)
+def test_a_lost_process_is_told_and_replaced(worker: WorkerProcess, what: str, why: str) -> None:
+    worker.call("pid", time_limit_s=30)
+    with pytest.raises(WorkerLostError, match=why):
+        worker.call(what, time_limit_s=2)
+    assert worker.call("pid", time_limit_s=30)
+
+
+def test_an_interrupted_call_ends_at_once_and_for_good() -> None:
+    running = WorkerProcess("tests.node.calls:call")
+    running.call("pid", time_limit_s=30)
+    threading.Timer(0.2, running.interrupt).start()
+    started = time.monotonic()
+    with pytest.raises(WorkerLostError):
+        running.call("hang", time_limit_s=30)
+    assert time.monotonic() - started < 5
+    with pytest.raises(WorkerLostError, match="stopping"):
+        running.call("pid", time_limit_s=30)
+    running.stop()
+
+
+def test_a_process_killed_between_two_calls_is_replaced(worker: WorkerProcess) -> None:
+    pid = worker.call("pid", time_limit_s=30)
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.2)
+    assert worker.call("pid", time_limit_s=30) != pid
+
+
+@pytest.mark.parametrize("what", ["hang", "hold"])
+def test_a_process_killed_in_mid_call_is_told_and_replaced(worker: WorkerProcess, what: str) -> None:
+    pid = worker.call("pid", time_limit_s=30)
+    # As the system does that is out of memory.
+    threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
+    with pytest.raises(WorkerLostError, match="ended by SIGKILL"):
+        worker.call(what, time_limit_s=300)
+    assert worker.call("pid", time_limit_s=30) != pid
+
+
+CALL = """
+import sys
+from node.analyse.worker import WorkerProcess
+if __name__ == "__main__":
+    worker = WorkerProcess("tests.node.calls:call")
+    print(worker.call("pid", time_limit_s=300), flush=True)
+    worker.call(sys.argv[1], time_limit_s=3000)
+"""
+
+
+@pytest.mark.parametrize("what", ["hang", "hold"])
+def test_a_process_in_mid_call_ends_with_the_node_that_is_killed(what: str) -> None:
+    node = subprocess.Popen([sys.executable, "-c", CALL, what], stdout=subprocess.PIPE, cwd=REPOSITORY)
+    assert node.stdout is not None
+    pid = int(node.stdout.readline())
+    time.sleep(0.5)  # so that it is in the call; if it is not yet, it ends all the same
+    assert is_running(pid)
+    node.kill()
+    node.wait()
+    node.stdout.close()
+    wait_until(lambda: not is_running(pid))
+
+
+def test_the_time_a_process_needs_to_start_is_not_taken_from_the_study() -> None:
+    running = WorkerProcess("tests.node.slow_to_import:call")
+    assert running.call(time_limit_s=0.5) == "done"
+    running.stop()

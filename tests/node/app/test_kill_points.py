@@ -1,0 +1,312 @@
+"""SIGKILL at every edge of the node's work, while senders go on sending: nothing acknowledged is lost."""
+
+# ruff: noqa: D102 - a nursery bears
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from node.domain.delivery import DeliveryState
+from node.domain.results import ResultKind
+from node.domain.study import StudyState
+from node.operate.orders import open_store
+from node.store import SqlStore
+from node.store.instance_store import DiskInstanceStore, certified
+from tests.dicom_templates.cases import texts_of
+from tests.node.analyses import CLASSES, STOPS, UNWANTED
+from tests.node.fuses import EDGES, RARE
+from tests.node.nodes import Pacs, quick, wait_until
+from tests.node.senders import (
+    ENDED,
+    ENDS,
+    NAMELESS,
+    REJECTED,
+    ChoosyPacs,
+    DcmtkSender,
+    InterruptedSender,
+    LateSender,
+    Sender,
+    kind_of,
+    sending,
+)
+from tests.peers import free_port
+
+_LONGEST_LIFE_S = 30.0
+"""A node that has not reached its edge by then is killed wherever it is."""
+
+
+class Nursery:
+    """The process of `tests.node.fuses`, from which each node of the test is forked."""
+
+    def __init__(self, directory: Path, port: int, pacs_port: int, *, start_early: bool) -> None:
+        self._log = (directory / "nursery.log").open("wb")
+        words = [str(directory), str(port), str(pacs_port), "early" if start_early else "late"]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.node.fuses", *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        self.reached: set[str] = set()
+        self.killed = 0
+        self._child = 0
+        self._hear("ready")
+
+    def _hear(self, word: str) -> int:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:  # the log of the node comes this way too
+            first, _, rest = line.strip().partition(" ")
+            if first == word:
+                return int(rest or 0)
+        pytest.fail("the nursery ended by itself")
+
+    def bear(self, edge: str, crossings: int) -> None:
+        """Start a node with a fuse."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{edge} {crossings}\n")
+        self._process.stdin.flush()
+        self._child = self._hear("born")
+
+    def see_it_die(self, edge: str) -> None:
+        """Wait for the end of the node; help where it does not come."""
+        helped = threading.Event()
+
+        def help_it() -> None:
+            helped.set()
+            os.kill(self._child, signal.SIGKILL)
+
+        helper = threading.Timer(_LONGEST_LIFE_S, help_it)
+        helper.start()
+        assert self._hear("dead") == -signal.SIGKILL, "it ended in another way"
+        helper.cancel()
+        self.killed += 1
+        if not helped.is_set():
+            self.reached.add(edge)
+
+    def bury(self, points: Sequence[tuple[str, int]], tries: int) -> None:
+        """Let a node die at each point in turn, and those edges be tried again that none has reached."""
+        for edge, crossings in points:
+            self.bear(edge, crossings)
+            self.see_it_die(edge)
+        for edge in [edge for edge, _ in points if edge not in self.reached] * tries:
+            if edge not in self.reached:
+                self.bear(edge, 1)
+                self.see_it_die(edge)
+
+    def close(self) -> None:
+        with suppress(ProcessLookupError):
+            if self._child:
+                os.kill(self._child, signal.SIGKILL)
+        self._process.kill()
+        self._process.communicate()
+        self._log.close()
+
+
+def judge(store: SqlStore, pacs: Pacs, study: str) -> StudyState:
+    """Check that a study ended once, and as its images say; return how."""
+    found = store.study(study)
+    assert found is not None
+    current = [result for result in store.results(study) if result.current]
+    # What was refused for a while, since its association was lost, was explained then.
+    only_explained = {result.kind for result in current} <= {ResultKind.TEXT}
+    if found.state is StudyState.REFUSED:
+        judge_explanation(store, pacs, study)
+    if found.state is StudyState.REFUSED and "was cut off" in found.reason:
+        # Killed after the last answer and before the end of the association: whether that was all of the
+        # series, only its sender knows.
+        assert store.cut_off_series(study), (study, found)
+        return found.state
+    assert found.state is ENDS[kind_of(study)], (study, found)
+    if found.state in {StudyState.REFUSED, StudyState.NOT_FOR_US}:
+        assert found.reason
+        assert only_explained
+    elif kind_of(study) in {STOPS, NAMELESS}:
+        assert {STOPS: "checksum", NAMELESS: "no PatientID"}[kind_of(study)] in found.reason
+        assert only_explained
+    elif kind_of(study) == UNWANTED:
+        assert [result.kind for result in current] == [ResultKind.PDF]
+        assert not [one for one in store.deliveries(study) if one.result.current]
+    else:
+        judge_results(store, pacs, study)
+    return found.state
+
+
+def judge_explanation(store: SqlStore, pacs: Pacs, study: str) -> None:
+    """Check that the archive was told why a study was refused, once for each time that it became so."""
+    (current,) = [result for result in store.results(study) if result.current]
+    assert current.kind is ResultKind.TEXT
+    (delivery,) = [one for one in store.deliveries(study) if one.result.sop_uid == current.sop_uid]
+    if kind_of(study) == REJECTED:
+        assert delivery.state is DeliveryState.FAILED
+        return
+    assert delivery.state is DeliveryState.SENT
+    ends = [step for step in store.history(study) if step.state in {StudyState.REFUSED, StudyState.REPORTED}]
+    reason = ends[-1].reason
+    told = {
+        one.SOPInstanceUID
+        for one in pacs.received
+        if one.StudyInstanceUID == study
+        and set(reason.split("; ")) <= set("; ".join(texts_of(one)).split("; "))
+    }
+    assert current.sop_uid in told
+    times = [why for why, _ in groupby(ends, key=lambda step: step.reason)].count(reason)
+    assert len(told) <= times, f"{study} was explained twice"
+
+
+def judge_results(store: SqlStore, pacs: Pacs, study: str) -> None:
+    """Check that the one current result set is of all images of a study, and is where it belongs."""
+    current = {result.sop_uid: result for result in store.results(study) if result.current}
+    assert sorted(result.kind for result in current.values()) == sorted(CLASSES)
+    states = {one.state for one in store.deliveries(study) if one.result.sop_uid in current}
+    assert states == {DeliveryState.FAILED if kind_of(study) == REJECTED else DeliveryState.SENT}
+    there = [dataset for dataset in pacs.received if dataset.StudyInstanceUID == study]
+    if kind_of(study) == REJECTED:
+        assert not there
+        return
+    assert set(current) <= {dataset.SOPInstanceUID for dataset in there}
+    images = len(store.instances(study))
+    assert {one.InstanceNumber for one in there if one.SOPInstanceUID in current} == {images}
+    made: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
+    for dataset in there:
+        if "ContentSequence" in dataset:
+            continue  # the explanation of a refusal, see above
+        made[dataset.SOPClassUID, dataset.InstanceNumber].add(dataset.SOPInstanceUID)
+    assert all(len(uids) == 1 for uids in made.values()), f"two results of the same images of {study}"
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of everything.
+
+    Attributes
+    ----------
+    reached : set of str
+        The edges at which a node died; the others were not reached in time.
+    kills : int
+        How many nodes died.
+    acknowledged : int
+        Instances that senders were told of success for.
+    ends : dict of StudyState to int
+        How many studies ended so.
+    """
+
+    reached: set[str]
+    kills: int
+    acknowledged: int
+    ends: dict[StudyState, int]
+
+
+def kill_everywhere(
+    directory: Path, points: list[tuple[str, int]], *, start_early: bool, tries: int = 0
+) -> Account:
+    """Kill a node at each point in turn, let the last one live, and look what became of everything.
+
+    Parameters
+    ----------
+    directory : Path
+        Empty.
+    points : list of (str, int)
+        Edges, and at which crossing a node dies there.
+    start_early : bool
+        Whether the nodes analyse before a study has settled.
+    tries : int
+        How many more nodes may live to die at the first crossing of an edge that was not reached.
+    """
+    port = free_port()
+    (directory / "files").mkdir()
+    storage = directory / "storage"
+    storage.mkdir()
+    store = open_store(quick(storage))
+    senders = [
+        Sender(port, "1"),
+        DcmtkSender(port, "2", folder=directory / "files"),
+        LateSender(port, "3", store=store),
+        InterruptedSender(port, "4", store=store),
+    ]
+    pacs = ChoosyPacs()
+    pacs.start()
+    nursery = Nursery(storage, port, pacs.port, start_early=start_early)
+    try:
+        with sending(senders):
+            nursery.bury(points, tries)
+            nursery.bear("never", 1)
+        acknowledged = set().union(*(sender.acknowledged for sender in senders))
+        stored = {instance.sop_uid: instance for instance in store.all_instances()}
+        assert acknowledged <= set(stored)
+        wait_until(lambda: set(store.counts()) <= ENDED and not left_to_do(store), seconds=600)
+    finally:
+        nursery.close()
+        pacs.stop()
+    place = DiskInstanceStore(storage)
+    assert all(certified(place.path(instance)) for instance in stored.values())
+    ends = Counter(judge(store, pacs, study) for sender in senders for study in sender.studies)
+    store.close()
+    return Account(nursery.reached, nursery.killed, len(acknowledged), dict(ends))
+
+
+def left_to_do(store: SqlStore) -> bool:
+    """Tell whether a refusal is still to be explained, or an explanation to be sent."""
+    whenever = datetime.max.replace(tzinfo=UTC)
+    if store.due_explanations(whenever):
+        return True
+    return any(box.waiting for box in store.figures(0, 0, whenever).outboxes.values())
+
+
+def points_of(seed: int) -> list[tuple[str, int]]:
+    """Every edge once, in an order and at a crossing that the seed chooses."""
+    random = Random(seed)
+    edges = list(EDGES)
+    random.shuffle(edges)
+    return [(edge, 1 if edge in RARE else random.randint(1, 3)) for edge in edges]
+
+
+@pytest.mark.peers
+@pytest.mark.timeout(1200)
+def test_nothing_acknowledged_is_lost_at_a_dozen_edges(tmp_path: Path) -> None:
+    points = points_of(seed=1)[:12]
+    account = kill_everywhere(tmp_path, points, start_early=True)
+    assert account.kills == len(points)
+    assert len(account.reached) >= len(points) // 3
+    assert set(account.ends) >= {StudyState.DELIVERED, StudyState.REFUSED}, "the test says too little"
+
+
+@pytest.mark.peers
+@pytest.mark.timeout(1200)
+def test_a_refusal_is_explained_once_wherever_the_node_dies_on_the_way(tmp_path: Path) -> None:
+    edges = [
+        edge for edge in EDGES if ("refus" in edge or "expla" in edge) and not edge.startswith("refused: ")
+    ]
+    assert len(edges) >= 9
+    account = kill_everywhere(tmp_path, [(edge, 1) for edge in edges], start_early=False, tries=3)
+    assert account.reached == set(edges)
+    assert account.ends[StudyState.REFUSED] >= len(edges) // 2, "the test says too little"
+
+
+@pytest.mark.peers
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(2, 6))
+def test_nothing_acknowledged_is_lost_at_any_edge(
+    tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = kill_everywhere(tmp_path, points_of(seed), start_early=bool(seed % 2), tries=5)
+    with capsys.disabled():
+        ends = ", ".join(f"{count} {state}" for state, count in sorted(account.ends.items()))
+        print(  # noqa: T201 - the figures are what a nightly run is for
+            f"\nseed {seed}: {account.kills} kills at {len(account.reached)} edges, "
+            f"{account.acknowledged} instances acknowledged, studies: {ends}"
+        )
+    assert account.reached == set(EDGES)
+    assert set(account.ends) == ENDED

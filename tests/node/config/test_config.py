@@ -1,0 +1,204 @@
+import re
+import tomllib
+from dataclasses import fields, is_dataclass
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.domain.acquisition import Contrast
+from analysis.domain.findings import Target
+from dicom_templates.options import SrClass
+from node.config import Configuration, default, load, parse, tables
+from node.domain.results import ResultKind
+from node.errors import ConfigurationError
+
+SHIPPED = Path(__file__).resolve().parents[3] / "config.toml"
+
+
+def faults(text: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text)
+    return caught.value.faults
+
+
+def test_the_shipped_file_is_the_default_configuration() -> None:
+    assert parse(SHIPPED.read_text()) == default()
+
+
+def test_the_shipped_file_listens_on_loopback_and_lets_only_loopback_in() -> None:
+    configuration = load(SHIPPED)
+    assert configuration.node.host == "127.0.0.1"
+    assert [source.network for source in configuration.sources] == [ip_network("127.0.0.0/8")]
+
+
+def test_every_key_of_the_shipped_file_has_a_comment() -> None:
+    bare = [
+        line for line in SHIPPED.read_text().splitlines() if re.match(r"\w+ *=", line) and "  # " not in line
+    ]
+    assert not bare
+
+
+def leaves(value: Any, name: str = "") -> set[str]:
+    if not is_dataclass(value):
+        return {name}
+    return set().union(*(leaves(getattr(value, field.name), field.name) for field in fields(value)))
+
+
+def test_every_setting_is_in_the_shipped_file() -> None:
+    written = set(re.findall(r"^(\w+) *=", SHIPPED.read_text(), re.MULTILINE))
+    configuration = default()
+    settings = leaves(configuration) - {"sources", "destinations", "preferred"}
+    settings |= leaves(configuration.sources[0]) | leaves(configuration.destinations[0])
+    assert settings <= written
+
+
+def test_every_table_is_read_by_the_module_of_its_name() -> None:
+    modules = {path.stem for path in Path(tables.__path__[0]).glob("*.py")}
+    assert modules - {"__init__", "tls"} == set(tomllib.loads(SHIPPED.read_text()))
+
+
+def test_a_misspelt_key_is_told_with_its_line_and_the_right_spelling() -> None:
+    (fault,) = faults('[node]\n\nae_titel = "X"\n')
+    assert fault == "config.toml:3: node.ae_titel is unknown; did you mean ae_title?"
+
+
+def test_all_faults_are_told_at_once() -> None:
+    found = faults(
+        '[node]\nport = "x"\n'
+        '[[sources]]\nae_title = "A"\n'
+        '[[destinations]]\nname = "Bad Name"\nae_title = "B"\nhost = ""\nport = 0\nresults = ["fax"]\n'
+        "[assembly]\nquiet_s = -1\n"
+        "[nonsense]\n"
+    )
+    assert len(found) == 8
+    lines = [int(fault.split(":")[1]) for fault in found]
+    assert sorted(lines) == [2, 3, 6, 8, 9, 10, 12, 13]
+
+
+def test_faults_in_the_second_of_two_tables_have_the_lines_of_the_second() -> None:
+    source = '[[sources]]\nae_title = "A"\nnetwork = '
+    text = f'{source}"10.0.0.0/8"\n{source}"10.0.0.1/8"\n'
+    (fault,) = faults(text)
+    assert fault.startswith("config.toml:6: sources.network")
+
+
+def test_each_destination_chooses_the_class_of_its_measurement_report() -> None:
+    block = '[[destinations]]\nname = "{}"\nae_title = "A"\nhost = "h"\nport = 1\n'
+    text = block.format("new") + 'sr_class = "comprehensive-3d"\n' + block.format("old")
+    configuration = parse(text)
+    assert [there.sr_class for there in configuration.destinations] == [
+        SrClass.COMPREHENSIVE_3D, SrClass.COMPREHENSIVE,
+    ]  # fmt: skip
+    assert configuration.sr_classes == tuple(SrClass)
+    assert parse(text.partition(block.format("old"))[0]).sr_classes == (SrClass.COMPREHENSIVE_3D,)
+    assert parse(block.format("pictures") + 'results = ["summary"]').sr_classes == (SrClass.COMPREHENSIVE,)
+    (fault,) = faults(block.format("a") + 'sr_class = "3d"\n')
+    assert fault == "config.toml:6: destinations.sr_class must be one of comprehensive, comprehensive-3d"
+
+
+def test_a_table_written_as_an_array_is_told_with_its_line() -> None:
+    (fault,) = faults("# a node\n[[node]]\nport = 1\n")
+    assert fault == "config.toml:2: [node] must be a table"
+
+
+def test_two_destinations_never_share_a_name() -> None:
+    one = '[[destinations]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 1\n'
+    (fault,) = faults(one + one)
+    assert "two destinations are called a" in fault
+
+
+def test_a_file_that_is_no_toml_says_where() -> None:
+    (fault,) = faults("[node\nport = 1")
+    assert "line 1" in fault
+
+
+def test_without_sources_nobody_may_send() -> None:
+    assert parse("").sources == ()
+
+
+def test_a_password_in_the_database_url_is_a_fault() -> None:
+    (fault,) = faults('[store]\nurl = "postgresql+psycopg://osteo:hunter2@db/osteo"\n')
+    assert "hunter2" not in fault
+    assert "env:" in fault
+
+
+def test_a_secret_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OSTEONODE_DB", "postgresql+psycopg://osteo:hunter2@db/osteo")
+    assert parse('[store]\nurl = "env:OSTEONODE_DB"\n').store.url.endswith("@db/osteo")
+
+
+def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("sqlite:///x.db\n")
+    assert parse(f'[store]\nurl = "file:{tmp_path / "url"}"\n').store.url == "sqlite:///x.db"
+
+
+def test_a_secret_that_is_not_there_is_a_fault() -> None:
+    (fault,) = faults('[store]\nurl = "env:NOT_SET_ANYWHERE"\n')
+    assert "which is not there" in fault
+
+
+def test_paths_are_meant_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[storage]\ndirectory = "spool"\n[models]\nbundle = "mine"\n')
+    configuration = load(tmp_path / "config.toml")
+    assert configuration.storage.directory == tmp_path / "spool"
+    assert configuration.models.bundle == tmp_path / "mine"
+
+
+def test_an_empty_name_is_a_fault_that_says_of_what() -> None:
+    assert faults('[node]\nhost = " "\n[storage]\ndirectory = ""\n') == (
+        "config.toml:2: node.host must name a host",
+        "config.toml:4: storage.directory must name a folder",
+    )
+
+
+def test_a_missing_file_is_a_configuration_fault(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load(tmp_path / "none.toml")
+
+
+def test_sequences_and_kinds_become_values() -> None:
+    configuration = parse(
+        '[analysis]\nosteoporosis_from = "T2"\n'
+        '[[destinations]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 1\nresults = ["sr"]\n'
+    )
+    assert configuration.analysis.preferred[Target.OSTEOPOROSIS] is Contrast.T2
+    assert configuration.destinations[0].results == (ResultKind.SR,)
+
+
+def outcome(text: str) -> Configuration | ConfigurationError:
+    try:
+        return parse(text)
+    except ConfigurationError as error:
+        return error
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_configuration_or_a_list_of_faults(text: str) -> None:
+    found = outcome(text)
+    assert isinstance(found, Configuration) or found.faults
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*tomllib.loads(SHIPPED.read_text()), "other"]),
+        st.one_of(
+            st.integers(),
+            st.dictionaries(st.sampled_from(["port", "host", "quiet_s", "url", "zz"]), st.booleans()),
+        ),
+        min_size=1,
+    )
+)
+def test_values_of_the_wrong_shape_are_faults_with_a_line(document: dict[str, Any]) -> None:
+    scalars = [f"{name} = {value}" for name, value in document.items() if isinstance(value, int)]
+    tables = [
+        "\n".join([f"[{name}]", *(f"{key} = {str(value).lower()}" for key, value in inner.items())])
+        for name, inner in document.items()
+        if isinstance(inner, dict)
+    ]
+    found = outcome("\n".join([*scalars, *tables]))
+    if isinstance(found, ConfigurationError):
+        assert all(re.match(r"config.toml:\d+: ", fault) for fault in found.faults if "missing" not in fault)

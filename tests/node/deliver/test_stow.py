@@ -1,0 +1,172 @@
+"""Delivery by STOW-RS, to Orthanc's DICOMweb plugin and to servers that behave badly."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from ssl import SSLContext
+
+import pytest
+
+from node.config import DeliverySettings, Destination, default, parse
+from node.domain.delivery import DeliveryState
+from node.domain.study import StudyState
+from node.errors import ConfigurationError
+from node.operate.doctor import Level, destinations
+from tests.node.analyses import CLASSES
+from tests.node.outboxes import MINUTE, outbox
+from tests.peers import Orthanc, free_port
+
+DICOMWEB = {
+    "Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"],
+    "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+}
+CREDENTIALS = base64.b64encode(b"node:secret").decode()
+
+
+def by_web(port: int, *, verify: bool = True, authorization: str = "") -> Destination:
+    return Destination(
+        name="web", stow_url=f"http://127.0.0.1:{port}/dicom-web", verify=verify, authorization=authorization
+    )
+
+
+@contextmanager
+def web_server(
+    code: int, body: bytes, kind: str = "application/dicom+json", tls: SSLContext | None = None
+) -> Iterator[int]:
+    """Answer every request alike; yield the port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self.send_response(code)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST  # noqa: N815 - as `http.server` calls it
+
+        def log_message(self, *_: object) -> None:
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def failing(reason: int) -> bytes:
+    item = {"00081197": {"vr": "US", "Value": [reason]}, "00081155": {"vr": "UI", "Value": ["1.2.9.1"]}}
+    return json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}).encode()
+
+
+@pytest.mark.peers
+def test_orthanc_has_the_results_and_says_so_when_it_is_asked(tmp_path: Path) -> None:
+    with (
+        Orthanc(tmp_path / "orthanc", DICOMWEB) as orthanc,
+        outbox(tmp_path / "node", by_web(orthanc.http_port)) as post,
+    ):
+        post.courier.sweep()
+        assert post.state is StudyState.DELIVERED, {delivery.reason for delivery in post.deliveries}
+        stored = {
+            orthanc.get(f"/instances/{name}/simplified-tags")["SOPInstanceUID"]
+            for name in orthanc.get("/instances")
+        }
+        assert stored == {delivery.result.sop_uid for delivery in post.deliveries}
+        assert set(post.states) == {DeliveryState.SENT}
+
+
+@pytest.mark.peers
+def test_an_archive_that_wants_a_password_gets_it(tmp_path: Path) -> None:
+    closed = DICOMWEB | {"AuthenticationEnabled": True, "RegisteredUsers": {"node": "secret"}}
+    with Orthanc(tmp_path / "orthanc", closed, credentials=CREDENTIALS) as orthanc:
+        with outbox(tmp_path / "without", by_web(orthanc.http_port)) as post:
+            post.courier.sweep()
+            assert {delivery.reason for delivery in post.deliveries} == {"it answered HTTP 401"}
+            assert set(post.states) == {DeliveryState.WAITING}, "whoever mends the password loses nothing"
+        authorized = by_web(orthanc.http_port, authorization=f"Basic {CREDENTIALS}")
+        assert CREDENTIALS not in repr(authorized)
+        with outbox(tmp_path / "with", authorized) as post:
+            post.courier.sweep()
+            assert post.state is StudyState.DELIVERED
+
+
+@pytest.mark.peers
+def test_doctor_sees_whether_a_web_destination_answers(tmp_path: Path) -> None:
+    with Orthanc(tmp_path / "orthanc", DICOMWEB) as orthanc:
+        there = replace(default(), destinations=(by_web(orthanc.http_port),))
+        (good,) = destinations(there)
+        assert good.level is Level.GOOD
+        wrong = replace(by_web(orthanc.http_port), stow_url=f"http://127.0.0.1:{orthanc.http_port}/web")
+        (fault,) = destinations(replace(there, destinations=(wrong,)))
+        assert fault.level is Level.FAULT
+        assert "HTTP 404" in fault.message
+
+
+def test_an_archive_that_is_down_gets_it_later(tmp_path: Path) -> None:
+    with outbox(tmp_path, by_web(free_port(), verify=False)) as post:
+        post.sweep_for(20 * MINUTE, 3)
+        assert {delivery.reason for delivery in post.deliveries} == {"it cannot be reached"}
+        assert set(post.states) == {DeliveryState.WAITING}
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "state", "reason"),
+    [
+        pytest.param(200, failing(0xA700), DeliveryState.WAITING, "0xA700", id="out of resources"),
+        pytest.param(202, failing(0xC000), DeliveryState.FAILED, "0xC000", id="accepted, but failed"),
+        pytest.param(409, failing(0xA900), DeliveryState.FAILED, "0xA900", id="conflict"),
+        pytest.param(409, b"<html>", DeliveryState.FAILED, "0x0110", id="conflict without a word"),
+        pytest.param(409, failing(0x0122), DeliveryState.NOT_ACCEPTED, "0x0122", id="class not supported"),
+        pytest.param(503, b"", DeliveryState.WAITING, "HTTP 503", id="busy"),
+        pytest.param(200, b"{not json", DeliveryState.WAITING, "no DICOM JSON", id="nonsense"),
+        pytest.param(200, b"{}", DeliveryState.SENT, "", id="success without a word"),
+    ],
+)
+def test_each_answer_has_its_consequence(
+    tmp_path: Path, code: int, body: bytes, state: DeliveryState, reason: str
+) -> None:
+    few = DeliverySettings(attempts=2, timeout_s=5.0)
+    with web_server(code, body) as port, outbox(tmp_path, by_web(port, verify=False), few) as post:
+        post.sweep_for(20 * MINUTE, 2)
+        assert set(post.states) == {state}
+        assert all(reason in delivery.reason for delivery in post.deliveries)
+        assert len(post.states) == len(CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ('stow_url = "ftp://pacs"', "must be an http:// or https:// address"),
+        ('stow_url = "https://user:word@pacs/x"', "holds a password"),
+        ('stow_url = "https://pacs"\nauthorization = "Basic abc"', "is a secret"),
+        ('stow_url = "https://pacs"\nauthorization = "env:OSTEONODE_NOT_SET"', "which is not there"),
+        ('stow_url = "https://pacs"\nstorage_commitment = true', "is asked for by DIMSE"),
+        (
+            'stow_url = "http://pacs"\ntls = {ca = "a"}',
+            "config.toml:3: destinations.stow_url must be an https",
+        ),
+    ],
+)
+def test_faults_of_a_web_destination_are_told(keys: str, fault: str) -> None:
+    with pytest.raises(ConfigurationError, match=fault):
+        parse(f'[[destinations]]\nname = "web"\n{keys}\n')
+
+
+def test_a_web_destination_needs_no_ae_title() -> None:
+    (there,) = parse(
+        '[[destinations]]\nname = "web"\nstow_url = "https://pacs/dicom-web/studies/"\n'
+    ).destinations
+    assert there.stow_url == "https://pacs/dicom-web"

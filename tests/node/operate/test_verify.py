@@ -1,0 +1,312 @@
+"""A report is what its inputs give, or it is told where it is not."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread, dcmwrite
+from typer.testing import CliRunner
+
+from analysis.domain.findings import Findings
+from analysis.prediction.bundle import digest_of
+from analysis.settings import AnalysisSettings
+from dicom_templates.objects.mr_image import ImageIdentity, mr_images
+from dicom_templates.options import Predecessor, ReportOptions, SrClass
+from dicom_templates.result_set import build
+from node.analyse.result_files import latest_moment
+from node.analyse.study import SOFTWARE, bundle_of
+from node.cli import application
+from node.config import Configuration, StorageSettings, default
+from node.decode import SeriesHeaders, decode, scan
+from node.domain.assembly import Patience
+from node.domain.records import Arrival, Instance
+from node.errors import PermanentError
+from node.operate import verify as room
+from node.operate.verify import Check, Verdict, verify
+from node.store import SqlStore
+from node.store.instance_store import DiskInstanceStore
+from node.store.location import store_url
+from tests.dicom_templates.cases import FACTS, STUDY, make_case
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+Tamper = Callable[[Dataset], None]
+
+
+def science(
+    series: Sequence[SeriesHeaders],
+    settings: AnalysisSettings,
+    _place: object,
+    bundle: Path | None,
+    *_progress: object,
+) -> tuple[Findings, dict[str, Sequence[Dataset]]]:
+    """Stand in for the analysis, which takes a minute: the same findings for any pixels, but true inputs."""
+    decoded = {one.series_uid: decode(one) for one in series}
+    findings = make_case(slices=7, size=64).findings
+    assert bundle is not None
+    assert findings.model is not None
+    found = replace(
+        findings,
+        series=tuple(replace(one, source=decoded[one.source.series_uid][0]) for one in findings.series),
+        model=replace(findings.model, digest=digest_of(bundle)),
+        configuration_digest=settings.digest(),
+        software=SOFTWARE,
+    )
+    return found, {uid: headers for uid, (_, headers) in decoded.items()}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "analyse_series", science)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Write a T1 and a T2 series as files."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, found in enumerate(make_case(slices=7, size=64).findings.series, start=1):
+        identity = ImageIdentity(
+            patient_id="4711", patient_name="PLANTED^NAME", study_uid=STUDY, study_date="20260105",
+            series_uid=found.source.series_uid, frame_of_reference_uid=f"{STUDY}.9", study_time="093000",
+        )  # fmt: skip
+        facts = FACTS[found.identification.contrast]
+        for index, image in enumerate(mr_images(found.source.volume, facts, identity)):
+            dcmwrite(folder / f"{number}_{index}.dcm", image, enforce_file_format=True)
+    return folder
+
+
+@pytest.fixture
+def report(images: Path, tmp_path: Path) -> Path:
+    """Write the measurement report of these images, as the node does."""
+    return write_report(images, tmp_path / "sr.dcm")
+
+
+def write_report(images: Path, path: Path, **options: object) -> Path:
+    series, _ = scan(sorted(images.iterdir()))
+    configuration = default()
+    settings, place = configuration.analysis, configuration.segmentation
+    findings, sources = science(series, settings, place, bundle_of(configuration))
+    created = latest_moment(header for headers in sources.values() for header in headers)
+    made = build(findings, sources, ReportOptions(created, **options))  # type: ignore[arg-type]
+    dcmwrite(path, made.objects[0].dataset, enforce_file_format=True)
+    return path
+
+
+def verdicts(checks: Sequence[Check]) -> dict[str, Verdict]:
+    return {check.subject: check.verdict for check in checks}
+
+
+def result(checks: Sequence[Check]) -> Check:
+    return checks[-1]
+
+
+def test_a_report_is_equal_to_what_its_images_give(images: Path, report: Path) -> None:
+    checks = verify(report, default(), [images])
+    assert list(verdicts(checks)) == [
+        "software", "configuration", "model", f"input {STUDY}.1", f"input {STUDY}.2", "result",
+    ]  # fmt: skip
+    assert set(verdicts(checks).values()) == {Verdict.EQUAL}, checks
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"language": "de"},
+        {"station": "OTHER", "institution": "A clinic"},
+        {"sr_classes": (SrClass.COMPREHENSIVE_3D, SrClass.COMPREHENSIVE)},
+        {"predecessors": (Predecessor("1.2.840.10008.5.1.4.1.1.88.33", "1.2.3", "1.2.4", STUDY),)},
+        # That of another class is none of this document's business, and leaves no trace in it.
+        {"predecessors": (Predecessor("1.2.840.10008.5.1.4.1.1.88.22", "1.2.3", "1.2.4", STUDY),)},
+    ],
+    ids=["language", "station", "one of two classes", "predecessor", "predecessor of the text report"],
+)
+def test_how_a_report_is_written_is_read_from_itself(
+    images: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    path = write_report(images, tmp_path / "sr.dcm", **options)
+    assert result(verify(path, default(), [images])) == Check("result", Verdict.EQUAL)
+
+
+def a_pixel(image: Dataset) -> None:
+    pixels = image.pixel_array.copy()
+    pixels[10, 10] += 1
+    image.PixelData = pixels.tobytes()
+
+
+def another_echo_time(image: Dataset) -> None:
+    image.EchoTime = "80"
+
+
+def another_place(image: Dataset) -> None:
+    image.ImagePositionPatient = [0, 0, 300]
+
+
+@pytest.mark.parametrize("tamper", [a_pixel, another_echo_time, another_place])
+def test_altered_images_are_found_out(images: Path, report: Path, tamper: Tamper) -> None:
+    # What the first image of a series says of its acquisition holds for all.
+    first = min(images.glob("2_*.dcm"), key=lambda path: dcmread(path).SOPInstanceUID)
+    alter(first, tamper)
+    told = verdicts(verify(report, default(), [images]))
+    assert told[f"input {STUDY}.1"] is Verdict.EQUAL
+    assert told[f"input {STUDY}.2"] is Verdict.DIFFERENT
+    assert told["result"] is Verdict.NOT_CHECKED
+
+
+def test_a_missing_image_is_found_out(images: Path, report: Path) -> None:
+    (images / "1_6.dcm").unlink()
+    assert verdicts(verify(report, default(), [images]))[f"input {STUDY}.1"] is Verdict.DIFFERENT
+
+
+def alter(path: Path, tamper: Tamper) -> None:
+    dataset = dcmread(path)
+    tamper(dataset)
+    dcmwrite(path, dataset, enforce_file_format=True)
+
+
+def items(dataset: Dataset) -> list[Dataset]:
+    return [one for item in dataset.get("ContentSequence", ()) for one in (item, *items(item))]
+
+
+def named(dataset: Dataset, meaning: str) -> Dataset:
+    return next(one for one in items(dataset) if one.ConceptNameCodeSequence[0].CodeMeaning == meaning)
+
+
+def a_probability(document: Dataset) -> None:
+    named(document, "Probability of osteoporosis").MeasuredValueSequence[0].NumericValue = "61"
+
+
+def a_verdict(document: Dataset) -> None:
+    named(document, "Osteoporosis").ConceptCodeSequence[0].CodeMeaning = "Likely"
+
+
+def an_outline(document: Dataset) -> None:
+    named(document, "Outline").GraphicData[0] = 1.0
+
+
+def a_level(document: Dataset) -> None:
+    group = next(one for one in items(document) if "L3 T1" in str(one.get("ContentSequence", "")))
+    del group.ContentSequence[-1]
+
+
+def a_patient(document: Dataset) -> None:
+    document.PatientName = "SOMEBODY^ELSE"
+
+
+def a_flag(document: Dataset) -> None:
+    document.VerificationFlag = "VERIFIED"
+
+
+def an_identifier(document: Dataset) -> None:
+    document.SOPInstanceUID = "1.2.3"
+    document.file_meta.MediaStorageSOPInstanceUID = document.SOPInstanceUID
+
+
+@pytest.mark.parametrize(
+    ("tamper", "said"),
+    [
+        (a_probability, "Probability of osteoporosis > NumericValue: 61 instead of 12.5"),
+        (a_verdict, "Osteoporosis > CodeMeaning: Likely instead of Unlikely"),
+        (an_outline, "Outline > GraphicData"),
+        (a_level, "ContentSequence holds"),
+        (a_patient, "PatientName differs"),
+        (a_flag, "VerificationFlag differs"),
+        (an_identifier, "SOPInstanceUID differs"),
+    ],
+)
+def test_an_altered_report_is_found_out(images: Path, report: Path, tamper: Tamper, said: str) -> None:
+    alter(report, tamper)
+    check = result(verify(report, default(), [images]))
+    assert check.verdict is Verdict.DIFFERENT
+    assert any(said in line for line in check.details), check.details
+    assert "SOMEBODY" not in str(check)
+    assert "PLANTED" not in str(check)
+
+
+@pytest.mark.parametrize("cited", ["SHA-256 of the model", "SHA-256 of the configuration"])
+def test_an_altered_digest_is_found_out(images: Path, report: Path, cited: str) -> None:
+    def other(document: Dataset) -> None:
+        named(document, cited).TextValue = "ff" * 32
+
+    alter(report, other)
+    checks = verify(report, default(), [images])
+    assert verdicts(checks)[cited.removeprefix("SHA-256 of the ")] is Verdict.DIFFERENT
+
+
+def test_another_configuration_is_told(images: Path, report: Path) -> None:
+    base = default()
+    other = replace(base, analysis=replace(base.analysis, minimum_usable_levels=4))
+    assert verdicts(verify(report, other, [images]))["configuration"] is Verdict.DIFFERENT
+
+
+def test_another_or_damaged_model_is_told(images: Path, report: Path, tmp_path: Path) -> None:
+    other = replace(default(), models=replace(default().models, bundle=tmp_path / "no model"))
+    assert verdicts(verify(report, other, [images]))["model"] is Verdict.DIFFERENT
+
+
+def test_without_images_the_rest_is_compared_and_that_is_said(report: Path, tmp_path: Path) -> None:
+    nowhere = replace(default(), storage=StorageSettings(directory=tmp_path / "never ran"))
+    told = verdicts(verify(report, nowhere))
+    assert told["configuration"] is told["model"] is Verdict.EQUAL
+    assert told[f"input {STUDY}.1"] is told["result"] is Verdict.NOT_CHECKED
+
+
+def test_the_images_in_the_storage_of_the_node_will_do(images: Path, report: Path, tmp_path: Path) -> None:
+    configuration = replace(default(), storage=StorageSettings(directory=tmp_path / "var"))
+    put_in_storage(images, configuration)
+    assert set(verdicts(verify(report, configuration)).values()) == {Verdict.EQUAL}
+
+
+def put_in_storage(images: Path, configuration: Configuration) -> None:
+    places = DiskInstanceStore(configuration.storage.directory)
+    store = SqlStore(store_url(configuration))
+    for path in images.iterdir():
+        header = dcmread(path)
+        instance = Instance(
+            header.SOPInstanceUID, header.SeriesInstanceUID, STUDY, header.SOPClassUID,
+            header.file_meta.TransferSyntaxUID, sha256(path.read_bytes()).hexdigest(), 1, "p",
+        )  # fmt: skip
+        places.path(instance).parent.mkdir(parents=True, exist_ok=True)
+        places.path(instance).write_bytes(path.read_bytes())
+        store.record_arrivals([Arrival(instance, "S", "h")], NOW, Patience(timedelta(0), timedelta(0)))
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ["letter", "image", "cut"])
+def test_what_is_no_report_of_ours_is_told_as_such(images: Path, report: Path, kind: str) -> None:
+    if kind == "letter":
+        report.write_text("Dear colleague")
+    elif kind == "image":
+        report.write_bytes((images / "1_0.dcm").read_bytes())
+    else:
+        report.write_bytes(report.read_bytes()[:3000])
+    with pytest.raises(PermanentError, match=r"sr\.dcm"):
+        verify(report, default(), [images])
+
+
+def test_the_exit_status_says_how_it_ended(images: Path, report: Path, tmp_path: Path) -> None:
+    def run(*words: object) -> int:
+        return CliRunner().invoke(application, ["verify", *map(str, words)]).exit_code
+
+    assert run(report, "--inputs", images) == 0
+    assert run(report, "--inputs", images / "1_0.dcm") == 5
+    config = tmp_path / "config.toml"
+    config.write_text('[storage]\ndirectory = "never ran"\n')
+    assert run(report, "--config", config) == 4
+    assert run(images / "1_0.dcm", "--inputs", images) == 1
+    assert run(report, "--inputs", tmp_path / "nowhere") == 2
+    alter(report, a_probability)
+    assert run(report, "--inputs", images) == 5
+    told = CliRunner().invoke(application, ["verify", str(report), "--inputs", str(images), "--json"])
+    assert [one["verdict"] for one in json.loads(told.stdout)][-1] == "different"
+
+
+def test_numbers_do_not_depend_on_how_they_are_spelt(images: Path, report: Path) -> None:
+    def spell(document: Dataset) -> None:
+        named(document, "Probability of osteoporosis").MeasuredValueSequence[0].NumericValue = "12.500"
+
+    alter(report, spell)
+    assert result(verify(report, default(), [images])).verdict is Verdict.EQUAL
