@@ -19,7 +19,7 @@ from structlog.typing import FilteringBoundLogger
 
 from node.config import LogSettings
 
-__all__ = ["Log", "configure", "get_log", "guarded", "place", "quieten_libraries", "speak_for_libraries"]
+__all__ = ["Log", "configure", "get_log", "guarded", "quieten_libraries", "raised_at", "speak_for_libraries"]
 
 Log = FilteringBoundLogger
 
@@ -125,7 +125,7 @@ def guarded(name: str, work: Callable[[], object], log: Log) -> Callable[[], boo
             work()
         except Exception as error:  # noqa: BLE001 - a sweep that ends takes the whole service with it
             # Not log.exception: a traceback quotes the message, and the message may quote a dataset.
-            log.error("sweep_failed", sweep=name, error=type(error).__name__, where=place(error))  # noqa: TRY400
+            log.error("sweep_failed", sweep=name, error=type(error).__name__, where=raised_at(error))  # noqa: TRY400
             return False
         return True
 
@@ -142,7 +142,7 @@ def speak_for_libraries() -> None:
 
 
 def _tell_of_lost_thread(lost: threading.ExceptHookArgs) -> None:
-    where = "" if lost.exc_value is None else place(lost.exc_value)
+    where = "" if lost.exc_value is None else raised_at(lost.exc_value)
     get_log().error("thread_failed", error=lost.exc_type.__name__, where=where)
 
 
@@ -152,7 +152,7 @@ def _tell_of_warning(
     get_log().warning("library_warned", error=category.__name__, where=f"{filename}:{lineno}")
 
 
-def place(error: BaseException) -> str:
+def raised_at(error: BaseException) -> str:
     """Return file and line of the innermost frame of a fault."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from node.domain.assembly import Patience
 from node.domain.records import CONFLICT, Arrival, Intake, QuarantineEntry, Staged
 from node.errors import TransientError
-from node.log import Log, place
+from node.log import Log, raised_at
 from node.ports import Clock, InstanceStore, Store
 
 __all__ = ["Ledger"]
@@ -130,7 +130,7 @@ class Ledger:
         try:
             entry.settle(entry.outcome)
         except Exception as error:  # noqa: BLE001 - without this thread nothing is ever stored again
-            self._log.error("settling_failed", error=type(error).__name__, where=place(error))
+            self._log.error("settling_failed", error=type(error).__name__, where=raised_at(error))
 
     def _gather(self) -> list[_Entry] | None:
         """Take those that have waited longest, at least one; None at the end."""

@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Protocol
 
-from node.log import Log, place
+from node.log import Log, raised_at
 
 __all__ = ["Readable", "Reader"]
 
@@ -102,4 +102,4 @@ class Reader:
         try:
             readable.pump()
         except Exception as error:  # noqa: BLE001 - without this thread the node is deaf
-            self._log.error("reading_failed", error=type(error).__name__, where=place(error))
+            self._log.error("reading_failed", error=type(error).__name__, where=raised_at(error))

@@ -19,7 +19,7 @@ from node.config import ListenerSettings, Network
 from node.dicom.dimse import send_at_once
 from node.dicom.tls import reason_of
 from node.domain.identifiers import address_of
-from node.log import Log, place
+from node.log import Log, raised_at
 from node.ports import Staging
 from node.receive.incoming import Inflow, Serve
 from node.receive.line import Line
@@ -77,7 +77,7 @@ def _or_cut_off(association: Association, work: Callable[..., None], log: Log) -
         try:
             work(*arguments)
         except Exception as error:  # noqa: BLE001 - pynetdicom raises whatever its parsers meet
-            fault = {"error": type(error).__name__, "where": place(error)}
+            fault = {"error": type(error).__name__, "where": raised_at(error)}
             log.warning("sender_cut_off", reason=_BROKEN, host=association.requestor.address, **fault)
             association.is_aborted, association.is_established = True, False
             association._kill = True  # noqa: SLF001 - as pynetdicom ends an association after its own faults

@@ -20,7 +20,7 @@ from node.domain.identifiers import folder_name
 from node.domain.records import Instance, Staged
 from node.errors import StorageFullError
 
-__all__ = ["DiskInstanceStore", "certified", "read_instance", "sync_folder"]
+__all__ = ["DiskInstanceStore", "certified", "read_head", "read_instance", "sync_folder"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SUFFIX = ".dcm"
@@ -97,9 +97,7 @@ class StagedFile:
         """Return the first bytes of the dataset."""
         if self._descriptor == _NONE:
             return bytes(self._kept[:most])
-        with self._path.open("rb") as file:
-            _skip_header(file)
-            return file.read(most)
+        return read_head(self._path, most)
 
     def finish(self) -> Staged:
         """Write what is still to be written, and close the file, whole.
@@ -279,6 +277,19 @@ class DiskInstanceStore:
         return len(old)
 
 
+def read_head(path: Path, most: int) -> bytes:
+    """Return the first bytes of the dataset in a Part 10 file.
+
+    Raises
+    ------
+    ValueError
+        If the file is none.
+    """
+    with path.open("rb") as file:
+        _skip_header(file)
+        return file.read(most)
+
+
 def read_instance(path: Path) -> tuple[Staged, Instance]:
     """Tell from a file alone which instance it holds.
 
@@ -294,9 +305,7 @@ def read_instance(path: Path) -> tuple[Staged, Instance]:
     if staged is None:
         raise ValueError("the file is not whole")
     transfer_syntax = str(read_file_meta_info(path).TransferSyntaxUID)
-    with path.open("rb") as file:
-        _skip_header(file)
-        identity = read_identity(file.read(HEADER_BYTES), transfer_syntax)
+    identity = read_identity(read_head(path, HEADER_BYTES), transfer_syntax)
     return staged, Instance.of(identity, transfer_syntax, size=staged.size, sha256=staged.sha256)
 
 

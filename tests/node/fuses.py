@@ -97,14 +97,14 @@ class Fuse:
     def wire(self) -> None:
         """Lay this fuse along every edge."""
         if self._edge == "fragment written":  # only then is there half of an object on disk
-            node.instance_store._MOST_IN_MEMORY = 0
+            node.store.instance_store._MOST_IN_MEMORY = 0
         self._around(StagedFile, "write", after="fragment written")
         self._around(StagedFile, "finish", after="file staged")
         self._around(Path, "replace", after="file renamed")
         self._around(os, "fsync", before="before a sync", after="after a sync")
         self._around(Line, "answer", before="answering")
         self._around(analyses, "by_study", after="analysed")
-        self._around(node.refusal_report, "explain_refusal", after="explained")
+        self._around(node.analyse.refusal_report, "explain_refusal", after="explained")
         for name in _TRANSACTIONS:
             self._around(SqlStore, name, before=f"{name} asked", after=f"{name} committed", doing=name)
         self._wire_commits()

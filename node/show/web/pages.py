@@ -18,7 +18,7 @@ from node.domain.health import WAIT_FOR_A_PERSON, ago
 from node.domain.identifiers import is_uid
 from node.domain.status import UNFINISHED_STATES
 from node.errors import TransientError
-from node.log import Log, place
+from node.log import Log, raised_at
 from node.show.survey import LATEST_STUDIES, Survey
 from node.show.web.guard import guarded
 from node.show.web.metrics import Exposition
@@ -59,7 +59,7 @@ def application(settings: WebSettings, survey: Survey, log: Log) -> ASGIApp:
     )
 
     def tell_of_fault(_request: Request, error: Exception) -> Response:
-        log.error("page_failed", error=type(error).__name__, where=place(error))
+        log.error("page_failed", error=type(error).__name__, where=raised_at(error))
         return PlainTextResponse("This page met a fault, which the log tells.", _FAULT)
 
     def tell_of_silence(_request: Request, error: Exception) -> Response:
