@@ -1,6 +1,7 @@
 """One command, `osteonode`."""
 
 from collections.abc import Callable
+from functools import wraps
 
 import typer
 
@@ -22,9 +23,26 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 """By who types them, in the order of the help."""
 
+
+def _with_libraries(command: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command so that the settings of libraries are made before it does anything.
+
+    Not before its options are read: `--help` must not pay for importing the libraries.
+    """
+
+    @wraps(command)
+    def run(*arguments: object, **options: object) -> None:
+        from node.dicom.libraries import configure_libraries
+
+        configure_libraries()
+        command(*arguments, **options)
+
+    return run
+
+
 for panel, commands in COMMANDS.items():
     for command in commands:
-        application.command(rich_help_panel=panel)(command)
+        application.command(rich_help_panel=panel)(_with_libraries(command))
 
 
 def main() -> None:

@@ -158,6 +158,10 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> No
     if memory_limit_mb is not None:
         limit = memory_limit_mb * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    # Late: the node that starts this process must not pay for it.
+    from node.dicom.libraries import configure_libraries
+
+    configure_libraries()
     module, _, function_name = name.partition(":")
     function = getattr(import_module(module), function_name)
     connection.send(("imported", None))

@@ -14,6 +14,7 @@ from node.app.showing import status_page
 from node.app.sweeps import plan_sweeps
 from node.clock import SystemClock
 from node.config import Configuration
+from node.dicom.libraries import configure_libraries
 from node.errors import PermanentError
 from node.ports import Clock, Worker
 from node.settle.foresight import Foresight
@@ -61,6 +62,7 @@ class Node:
         make_worker: Callable[[str, int | None], Worker] = WorkerProcess,
         sweep_s: float = _SWEEP_S,
     ) -> None:
+        configure_libraries()
         self.configuration = configuration
         self._clock = clock or SystemClock()
         self._ground = ground = lay_ground(configuration, self._clock)

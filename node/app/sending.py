@@ -12,8 +12,8 @@ from node.deliver.carriers.storage import StorageCarrier
 from node.deliver.carriers.stow import StowCarrier
 from node.deliver.commitments import Commitments
 from node.deliver.courier import Courier
+from node.dicom.association import Peer
 from node.dicom.commitment import request_commitment
-from node.dicom.dimse import Peer
 from node.dicom.tls import client_arguments
 from node.domain.audit import Party
 from node.domain.records import Result

@@ -3,16 +3,13 @@
 from typing import Any
 
 import numpy as np
-from pydicom import Dataset, config
+from pydicom import Dataset
 from pydicom.multival import MultiValue
 
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 
 __all__ = ["number", "numbers", "required", "text", "words"]
-
-# Damaged values are judged here, one by one; pydicom's warnings about them would quote patient data.
-config.settings.reading_validation_mode = config.IGNORE
 
 
 def _value(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - a header may hold anything

@@ -12,8 +12,9 @@ from pydicom import Dataset
 from pynetdicom import build_context, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from node.dicom.dimse import Peer, associated
+from node.dicom.association import Peer, associated
 from node.domain.delivery import CommitmentReport
+from node.domain.dimse_status import PROCESSING_FAILURE, SUCCESS
 from node.domain.identifiers import is_uid
 from node.domain.records import Result
 from node.errors import TransientError
@@ -25,7 +26,6 @@ COMMITMENT_CONTEXTS = (build_context(StorageCommitmentPushModel),)
 _REQUEST = 1
 _LINGER_S = 1.0
 """Some archives report over the same association, at once; most open one of their own, later."""
-_PROCESSING_FAILURE = 0x0110
 
 
 def request_commitment(
@@ -54,7 +54,7 @@ def request_commitment(
     def report(event: evt.Event) -> tuple[int, None]:
         take(report_of(event.event_information))
         reported.set()
-        return 0x0000, None
+        return SUCCESS, None
 
     with associated(
         peer,
@@ -71,7 +71,7 @@ def request_commitment(
             StorageCommitmentPushModelInstance,
         )
         code = status.get("Status")
-        if code != 0x0000:
+        if code != SUCCESS:
             said = "gave no answer" if code is None else f"answered 0x{code:04X}"
             raise TransientError(f"it {said} to a request for storage commitment")
         reported.wait(_LINGER_S)
@@ -83,7 +83,7 @@ def report_of(told: Dataset) -> CommitmentReport:
         str(item.get("ReferencedSOPInstanceUID")) for item in told.get("ReferencedSOPSequence") or ()
     }
     failed = {
-        str(item.get("ReferencedSOPInstanceUID")): int(item.get("FailureReason") or _PROCESSING_FAILURE)
+        str(item.get("ReferencedSOPInstanceUID")): int(item.get("FailureReason") or PROCESSING_FAILURE)
         for item in told.get("FailedSOPSequence") or ()
     }
     return CommitmentReport(

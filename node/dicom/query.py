@@ -8,14 +8,15 @@ from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
-from node.dicom.dimse import Peer, associated
+from node.dicom.association import Peer, associated
+from node.domain.dimse_status import PENDING, PENDING_WITHOUT_OPTIONAL_KEYS, SUCCESS
 from node.errors import TransientError
 
 __all__ = ["QUERY_CONTEXTS", "count_images", "find_instances"]
 
 QUERY_CONTEXTS = (build_context(StudyRootQueryRetrieveInformationModelFind),)
 
-_PENDING = {0xFF00, 0xFF01}
+_PENDING = {PENDING, PENDING_WITHOUT_OPTIONAL_KEYS}
 _MOST_ANSWERS = 10_000
 """A study has some twenty series; a peer that never ends its answer must not fill memory."""
 
@@ -83,7 +84,7 @@ def _find(association: Association, level: str, asked: dict[str, Any]) -> Iterat
     answers = association.send_c_find(identifier, StudyRootQueryRetrieveInformationModelFind)
     for number, (status, answer) in enumerate(answers):
         code = status.get("Status")
-        if code == 0x0000:
+        if code == SUCCESS:
             return
         if code not in _PENDING or number >= _MOST_ANSWERS:
             raise TransientError(

@@ -5,6 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from node.domain.dimse_status import (
+    ATTRIBUTE_LIST_ERROR,
+    ATTRIBUTE_VALUE_OUT_OF_RANGE,
+    DATASET_DOES_NOT_MATCH,
+    DUPLICATE_INSTANCE,
+    INVALID_INSTANCE,
+    NO_SUCH_INSTANCE,
+    NOT_AUTHORISED,
+    OPTIONAL_ATTRIBUTES_NOT_SUPPORTED,
+    OUT_OF_RESOURCES,
+    SOP_CLASS_NOT_SUPPORTED,
+    SUCCESS,
+)
+
 __all__ = [
     "OPEN_DELIVERY_STATES",
     "Answer",
@@ -89,18 +103,18 @@ class CommitmentReport:
 
 
 _SINGLE: dict[int, Verdict] = {
-    0x0000: Verdict.ACCEPTED,
-    0x0001: Verdict.ACCEPTED,  # "requested optional attributes are not supported"
-    0x0107: Verdict.ACCEPTED,  # attribute list warning
-    0x0111: Verdict.ACCEPTED,  # duplicate instance: a try that we thought lost had arrived
-    0x0116: Verdict.ACCEPTED,  # attribute value out of range, a warning
-    0x0122: Verdict.NOT_ACCEPTED,  # SOP class not supported
-    0x0117: Verdict.GIVE_UP,  # invalid SOP instance
-    0x0124: Verdict.GIVE_UP,  # not authorised
+    SUCCESS: Verdict.ACCEPTED,
+    OPTIONAL_ATTRIBUTES_NOT_SUPPORTED: Verdict.ACCEPTED,
+    ATTRIBUTE_LIST_ERROR: Verdict.ACCEPTED,
+    DUPLICATE_INSTANCE: Verdict.ACCEPTED,  # a try that we thought lost had arrived
+    ATTRIBUTE_VALUE_OUT_OF_RANGE: Verdict.ACCEPTED,
+    SOP_CLASS_NOT_SUPPORTED: Verdict.NOT_ACCEPTED,
+    INVALID_INSTANCE: Verdict.GIVE_UP,
+    NOT_AUTHORISED: Verdict.GIVE_UP,
 }
 _BY_HIGH_BYTE: dict[int, Verdict] = {
-    0xA7: Verdict.RETRY,  # out of resources
-    0xA9: Verdict.GIVE_UP,  # dataset does not match SOP class
+    OUT_OF_RESOURCES >> 8: Verdict.RETRY,
+    DATASET_DOES_NOT_MATCH >> 8: Verdict.GIVE_UP,
     0xB0: Verdict.ACCEPTED,  # coerced, elements discarded, or a mismatch that was let pass
 }
 
@@ -122,9 +136,6 @@ def judge_status(status: int) -> Verdict:
     return _BY_HIGH_BYTE.get(status >> 8, Verdict.RETRY_A_FEW_TIMES)
 
 
-_CLASS_NOT_COMMITTED = 0x0122
-
-
 def judge_commitment(sop_uid: str, report: CommitmentReport) -> Answer:
     """Sort what an archive reports of one object; one that is not in the report may be sent again.
 
@@ -133,9 +144,9 @@ def judge_commitment(sop_uid: str, report: CommitmentReport) -> Answer:
     DICOM PS3.3 C.14.1.1, Failure Reason.
     """
     if sop_uid in report.committed:
-        return Answer(Verdict.ACCEPTED, 0x0000, "")
-    reason = report.failed.get(sop_uid, 0x0112)
-    if reason == _CLASS_NOT_COMMITTED:  # it took the object, and commits itself to none of this kind
+        return Answer(Verdict.ACCEPTED, SUCCESS, "")
+    reason = report.failed.get(sop_uid, NO_SUCH_INSTANCE)
+    if reason == SOP_CLASS_NOT_SUPPORTED:  # it took the object, and commits itself to none of this kind
         return Answer(Verdict.ACCEPTED, reason, "it commits itself to no object of this kind")
     return Answer(Verdict.RETRY_A_FEW_TIMES, reason, f"it did not commit itself to it (0x{reason:04X})")
 

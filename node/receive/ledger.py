@@ -1,4 +1,4 @@
-"""The ledger at the door: many associations hand in instances, and share one sync and one transaction."""
+"""Instances of many associations become durable in groups, which share one sync and one transaction."""
 
 import queue
 import threading
@@ -29,11 +29,11 @@ class _Entry:
 
 
 class Ledger:
-    """Makes instances durable in groups.
+    """Makes instances durable in groups, in a thread of its own.
 
-    An instance costs a sync of its file, of its folder and of the database. While one group is made durable,
-    in a thread of its own, the next gathers. So several associations share the waits, reading goes on
-    meanwhile, and no sender is told "stored" too early.
+    An instance needs a sync of its file, of its folder and of the database. While one group is made durable,
+    the next gathers. So several associations share the waits, reading goes on meanwhile, and no sender is
+    told "stored" too early.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Ledger:
     patience : Patience
         How long studies are waited for.
     log : Log
-        Gets a line when somebody cannot be told.
+        Gets a line when an outcome cannot be reported.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Ledger:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is being made durable, and take nothing more."""
+        """Finish the group that is being made durable, and take nothing more."""
         with self._lock:
             self._stopped = True
             self._waiting.put(None)
@@ -71,7 +71,7 @@ class Ledger:
 
     @property
     def is_running(self) -> bool:
-        """Whether it makes anything durable."""
+        """Whether its thread runs."""
         return self._thread.is_alive()
 
     def hand_in(
@@ -82,11 +82,11 @@ class Ledger:
         Parameters
         ----------
         prepare : callable
-            Gives its file, the ledger's from then on, and what it is. What it raises is the outcome, and
-            concerns no other instance.
+            Returns its file, which belongs to the ledger from then on, and its arrival. What it raises is its
+            outcome, and affects no other instance.
         settle : callable
-            Gets what became of it, once it is on disk and in the store, or known not to be; or what disk or
-            database raised, and then nothing was promised.
+            Gets the outcome once the instance is on disk and in the store, or known not to be; or the error
+            of disk or database, after which nothing is promised.
         """
         entry = _Entry(prepare, settle)
         with self._lock:
@@ -99,7 +99,7 @@ class Ledger:
     def enter(self, staged: Staged, arrival: Arrival) -> Intake:
         """Make an instance durable, and wait for it.
 
-        Whatever disk or database raise is raised here, and then nothing was promised.
+        Errors of disk and database are raised here, and then nothing is promised.
         """
         future: Future[Intake | Exception] = Future()
         self.hand_in(lambda: (staged, arrival), future.set_result)
@@ -120,7 +120,7 @@ class Ledger:
             if self._stopped:
                 self._instance_store.discard(entry.staged)
                 raise TransientError("the node is stopping")  # noqa: TRY301 - handled as any other fault
-        except Exception as error:  # noqa: BLE001 - handed to who waits for it, not swallowed
+        except Exception as error:  # noqa: BLE001 - it is the outcome, and is handed on
             entry.outcome = error
             return False
         return True
@@ -133,13 +133,13 @@ class Ledger:
             self._log.error("settling_failed", error=type(error).__name__, where=raised_at(error))
 
     def _gather(self) -> list[_Entry] | None:
-        """Take those that have waited longest, at least one; None at the end."""
+        """Return the entries that have waited longest, at least one; None at the end."""
         group: list[_Entry] = []
         with suppress(queue.Empty):
             while len(group) < _GROUP:
                 entry = self._waiting.get(block=not group)
                 if entry is None:
-                    self._waiting.put(None)  # once more, for the end
+                    self._waiting.put(None)  # for the next call, which is the last
                     return group or None
                 group.append(entry)
         return group
@@ -149,7 +149,7 @@ class Ledger:
             return
         try:
             outcomes: Sequence[Intake | Exception] = self._commit(group)
-        except Exception as error:  # noqa: BLE001 - handed to those who wait for it, not swallowed
+        except Exception as error:  # noqa: BLE001 - it is their outcome, and is handed on
             for entry in group:
                 self._instance_store.discard(entry.staged)
             outcomes = [error] * len(group)
@@ -169,10 +169,10 @@ class Ledger:
         return outcomes
 
     def _make_durable(self, group: Sequence[_Entry]) -> tuple[Intake, ...]:
-        """Sync files, names and rows, all at once; on return everything survives a power cut.
+        """Sync files, names and rows side by side; on return everything survives a power cut.
 
-        Should the power fail before, any of them may be there without the others: `reconcile` holds the files
-        of the last group against their digests.
+        If the power fails before, any of them may be there without the others: `reconcile` compares the files
+        of the last group with their digests.
         """
         sop_uids: list[str] = []
         with ExitStack() as syncs:
@@ -184,7 +184,7 @@ class Ledger:
                     if outcome is Intake.STORED
                 ]
                 sop_uids.extend(instance.sop_uid for _, instance in new)
-                # Its end waits for the syncs, after the rows are committed: the two go on side by side.
+                # Closed after the rows are committed, so that files and rows are synced at the same time.
                 syncs.enter_context(self._instance_store.committing(new))
 
             arrivals = [entry.arrival for entry in group]
@@ -192,8 +192,8 @@ class Ledger:
                 outcomes = self._store.record_arrivals(arrivals, self._clock.now(), self._patience, place)
                 syncs.close()
             except BaseException:
-                # The rows may be there or not: a database can fail after it wrote. Before anything else is
-                # entered they are taken back, so that no sender is told of a duplicate without a file.
+                # The rows may be there or not: a database can fail after it has written. They are withdrawn
+                # before the next group, so that no sender is told of a duplicate that has no file.
                 self._in_doubt = sop_uids
                 raise
         return outcomes

@@ -1,49 +1,45 @@
-"""The listener: bytes from the network to disk and ledger, and an honest answer. No science, no decoding."""
+"""The listener: from a connection to durable objects and honest answers. No science, no decoding.
+
+The way of an image:
+
+1. `Server` accepts the connection, and `Listener` the association, if `AdmissionControl` does.
+2. `Connection` reads it, and `DataTransfer` tells what has come; fragments go into a `ReceivedObject`.
+3. `StorageScp.store` gets the object once it is whole: it is checked, and goes to the `Ledger` or is refused.
+4. `Ledger` makes it durable, together with others.
+5. `StorageScp` turns the outcome into a status, and `Connection.answer` sends it.
+"""
 
 import threading
 from collections.abc import Callable, Iterable
-from functools import partial
-from typing import NoReturn
 
 from pynetdicom import AE, evt
-from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from node.audit import Receipts
 from node.config import ListenerSettings, Source
 from node.dicom.commitment import report_of
-from node.dicom.dimse import storage_contexts
+from node.dicom.contexts import storage_contexts
+from node.dicom.pynetdicom_internals import reject, shut_out, stop_with
 from node.dicom.tls import server_context
 from node.domain.audit import Party, intruder
 from node.domain.delivery import CommitmentReport
-from node.domain.header import HEADER_BYTES, Identity, UnreadableHeaderError, read_identity
-from node.domain.identifiers import clean_ae_title, is_uid
-from node.domain.records import CONFLICT, Arrival, Instance, Intake, QuarantineEntry
-from node.errors import InstanceRejectedError, StorageFullError
+from node.domain.dimse_status import PROCESSING_FAILURE, SUCCESS
+from node.domain.identifiers import clean_ae_title
 from node.log import Log
 from node.ports import Audit, Clock, InstanceStore, Store
-from node.receive.gate import Gate, Rejection
-from node.receive.incoming import Incoming
+from node.receive.admission import AdmissionControl, Rejection
+from node.receive.associations import OpenTransfers
 from node.receive.ledger import Ledger
-from node.receive.pdata import StoreRequest
-from node.receive.reader import Reader
 from node.receive.server import Server
-from node.receive.traffic import OpenTransfers
+from node.receive.socket_reader import SocketReader
+from node.receive.storage_scp import StorageScp
 from node.tally import Tally
 
 __all__ = ["Listener"]
 
-SUCCESS = 0x0000
-OUT_OF_RESOURCES = 0xA700
-PROCESSING_FAILURE = 0x0110
-DOES_NOT_MATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
-CONFLICTING = 0xC111
-"""In the range "cannot understand", so that the sender's operator hears of it and nobody resends for ever."""
-
 _NO_REQUEST = Rejection(1, 1, 1, "it did not begin with an association request")
 _UNSEEN_LIMIT = 2**31
-"""pynetdicom would count connections that have not said who they are; `Gate` counts those it let in."""
+"""pynetdicom would count connections without an association too; `AdmissionControl` counts associations."""
 
 
 class Listener:
@@ -60,11 +56,11 @@ class Listener:
     clock : Clock
         For quarantine entries.
     audit : Audit
-        Is told what came, and who was turned away.
+        Is told what came, and which peers were refused.
     report : callable
         Gets what archives report of storage commitment.
     tally : Tally
-        Counts the answers, and who was turned away.
+        Counts the answers and the refused peers.
     log : Log
         Gets one line for each association and each object that was not kept.
 
@@ -90,8 +86,6 @@ class Listener:
     ) -> None:
         self._settings = settings
         self._sources = tuple(sources)
-        self._store = store
-        self._instance_store = instance_store
         self._ledger = ledger
         self._clock = clock
         self._audit = audit
@@ -99,13 +93,25 @@ class Listener:
         self._report = report
         self._tally = tally
         self._log = log
-        self._gate = Gate(settings, self._sources)
+        self._admission = AdmissionControl(settings, self._sources)
         self._tls = server_context(settings.tls)
         self._server: Server | None = None
-        self._reader = Reader(log)
+        self._reader = SocketReader(log)
         self._thread: threading.Thread | None = None
         self._ae = self._make_ae()
         self.traffic = OpenTransfers(store, clock)
+        self._storage = StorageScp(
+            settings,
+            admission=self._admission,
+            associations=self.traffic,
+            receipts=self._receipts,
+            store=store,
+            instance_store=instance_store,
+            ledger=ledger,
+            clock=clock,
+            tally=tally,
+            log=log,
+        )
 
     def _make_ae(self) -> AE:
         ae = AE(self._settings.ae_title)
@@ -118,21 +124,21 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """The port it listens on; the system's choice where the configuration says 0."""
+        """The port it listens on; chosen by the system where the configuration says 0."""
         if self._server is None:
             raise RuntimeError("the listener has not been started")
         return int(self._server.server_address[1])
 
     @property
     def listening(self) -> bool:
-        """Whether it takes connections."""
+        """Whether it accepts connections, and all its threads run."""
         accepts = self._thread is not None and self._thread.is_alive()
         return accepts and self._reader.is_running and self._ledger.is_running
 
     @property
     def open_associations(self) -> int:
-        """How many senders are in."""
-        return self._gate.open_associations
+        """How many associations are open."""
+        return self._admission.open_associations
 
     def start(self) -> None:
         """Listen; on return the port is open.
@@ -152,16 +158,18 @@ class Listener:
                 (evt.EVT_RELEASED, lambda event: self._end(event.assoc, orderly=True)),
                 (evt.EVT_N_EVENT_REPORT, self._take_report),
                 (evt.EVT_ABORTED, self._note_abort),
-                (evt.EVT_CONN_CLOSE, self._abandon),
+                (evt.EVT_CONN_CLOSE, lambda event: self._receipts.end(event.assoc, orderly=False)),
             ],
             server_class=Server,
+            settings=self._settings,
+            networks=[source.network for source in self._sources],
+            tls=self._tls,
+            receiver=self._storage,
+            reader=self._reader,
+            on_intruder=self._report_intruder,
+            log=self._log,
         )
-        self._server.reader = self._reader
-        self._server.settings, self._server.log, self._server.tls = self._settings, self._log, self._tls
-        self._server.stage, self._server.serve = self._instance_store.stage, self._store_one
-        self._server.on_intruder = self._report_intruder
-        self._server.networks = tuple(source.network for source in self._sources)
-        self._ae._servers.append(self._server)  # noqa: SLF001 - as start_server does; shutdown looks for it there
+        stop_with(self._ae, self._server)
         self._reader.start()
         self._thread = threading.Thread(target=self._server.serve_forever, name="listener", daemon=True)
         self._thread.start()
@@ -175,16 +183,16 @@ class Listener:
         self._reader.stop()
 
     def _admit(self, event: evt.Event) -> None:
-        """Reject whom the gate does not let in; nobody is in before it has said so."""
-        # Until the gate says otherwise: pynetdicom would go on with the association if this handler broke.
-        event.assoc.is_rejected = True
+        """Reject a requested association that is not admitted."""
+        # Until it is admitted: pynetdicom would accept it if this handler failed.
+        shut_out(event.assoc)
         rejection = self._judge(event)
         if rejection is None:
             return
-        self._log.warning("stranger_rejected", reason=rejection.reason, **_who(event))
+        self._log.warning("stranger_rejected", reason=rejection.reason, **_peer_of(event))
         if rejection is not _NO_REQUEST:
             self._report_intruder(event.assoc.requestor.address, rejection.reason)
-            event.assoc.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
+            reject(event.assoc, rejection.result, rejection.source, rejection.diagnostic)
         event.assoc.kill()
 
     def _judge(self, event: evt.Event) -> Rejection | None:
@@ -193,19 +201,14 @@ class Listener:
             return _NO_REQUEST
         host = event.assoc.requestor.address
         calling = request.calling_ae_title.strip()
-        rejection = self._gate.admit(event.assoc, request.called_ae_title.strip(), calling, host)
+        rejection = self._admission.admit(event.assoc, request.called_ae_title.strip(), calling, host)
         if rejection is None:
-            self._log.info("association_requested", **_who(event))
+            self._log.info("association_requested", **_peer_of(event))
         return rejection
 
     def _note_abort(self, event: evt.Event) -> None:
-        self._log.warning("association_aborted", **_who(event))
+        self._log.warning("association_aborted", **_peer_of(event))
         self._end(event.assoc, orderly=False)
-
-    def _abandon(self, event: evt.Event) -> None:
-        """Drop what an association had sent the half of when it ended, and audit what it brought whole."""
-        event.assoc.inflow.abandon()
-        self._receipts.end(event.assoc, orderly=False)
 
     def _end(self, association: threading.Thread, *, orderly: bool) -> None:
         self.traffic.end(association, orderly=orderly)
@@ -215,106 +218,17 @@ class Listener:
         self._tally.note_stranger()
         self._audit.record(intruder(self._settings.ae_title, host, reason, self._clock.now()))
 
-    def _store_one(self, association: Association, incoming: Incoming, answer: Callable[[int], None]) -> None:
-        """Take one object that came whole, and answer once it is durable, or cannot be."""
-        sender = Party(
-            clean_ae_title(association.requestor.ae_title), association.requestor.address, is_requestor=True
-        )
-
-        def settle(outcome: Intake | Exception) -> None:
-            status = self._status_of(outcome, sender)
-            self._tally.note_answer(status)
-            answer(status)
-
-        try:
-            self._keep(association, incoming, sender, settle)
-        except Exception as error:  # noqa: BLE001 - whatever broke, nothing was promised, and the sender may retry
-            settle(error)
-
-    def _status_of(self, outcome: Intake | Exception, sender: Party) -> int:
-        """Return the status that the sender of an object is to get."""
-        if outcome is Intake.CONFLICT:
-            outcome = InstanceRejectedError(CONFLICTING, CONFLICT)
-        if isinstance(outcome, InstanceRejectedError):
-            who = {"ae_title": sender.ae_title, "host": sender.host}
-            self._log.warning("instance_rejected", reason=outcome.reason, **who)
-            return outcome.status
-        if isinstance(outcome, StorageFullError):
-            self._log.error("storage_full", reason=str(outcome), ae_title=sender.ae_title)
-            return OUT_OF_RESOURCES
-        if isinstance(outcome, Exception):
-            self._log.error("instance_not_stored", error=type(outcome).__name__, ae_title=sender.ae_title)
-            return OUT_OF_RESOURCES
-        return SUCCESS
-
-    def _keep(
-        self,
-        association: Association,
-        incoming: Incoming,
-        sender: Party,
-        settle: Callable[[Intake | Exception], None],
-    ) -> None:
-        incoming.check()
-        if spent := self._gate.charge(association, incoming.size):
-            incoming.close()
-            raise InstanceRejectedError(OUT_OF_RESOURCES, spent)
-        try:
-            identity = _identify(incoming)
-            _hold_against(identity, incoming.request)
-        except InstanceRejectedError as error:
-            self._ledger.hand_in(partial(self._put_aside, incoming, error, sender), settle)
-            return
-        staged = incoming.finish()
-        instance = Instance.of(identity, incoming.transfer_syntax_uid, size=staged.size, sha256=staged.sha256)
-        name = self.traffic.note(association, instance.study_uid, instance.series_uid)
-        arrival = Arrival(instance, sender.ae_title, sender.host, name)
-
-        def note(outcome: Intake | Exception) -> None:
-            try:
-                if outcome is Intake.STORED or outcome is Intake.DUPLICATE:
-                    self._receipts.note(association, sender, identity)
-                self.traffic.landed(association)
-            finally:
-                settle(outcome)
-
-        self._ledger.hand_in(lambda: (staged, arrival), note)
-
     def _take_report(self, event: evt.Event) -> tuple[int, None]:
-        """Answer an N-EVENT-REPORT; the only ones there are report on storage commitment."""
+        """Answer an N-EVENT-REPORT; only those of storage commitment have an accepted context."""
         try:
             self._report(report_of(event.event_information))
         except Exception as error:  # noqa: BLE001 - it is asked for again, whatever broke
-            self._log.error("commitment_not_noted", error=type(error).__name__, **_who(event))
+            self._log.error("commitment_not_noted", error=type(error).__name__, **_peer_of(event))
             return PROCESSING_FAILURE, None
         return SUCCESS, None
 
-    def _put_aside(self, incoming: Incoming, error: InstanceRejectedError, sender: Party) -> NoReturn:
-        """Put an object in quarantine, and raise what its sender is to be told."""
-        name = self._instance_store.quarantine(incoming.finish())
-        requested = incoming.request.sop_instance_uid
-        sop_uid = requested if is_uid(requested) else ""
-        self._store.record_quarantine(
-            QuarantineEntry(name, sop_uid, error.reason, sender.ae_title, sender.host, self._clock.now())
-        )
-        raise error
 
-
-def _who(event: evt.Event) -> dict[str, str]:
-    """Tell who is at the other end, as far as a log may hold it."""
+def _peer_of(event: evt.Event) -> dict[str, str]:
+    """Return title and address of the peer, as far as a log may hold them."""
     title = getattr(event.assoc.requestor.primitive, "calling_ae_title", "")
     return {"ae_title": clean_ae_title(title), "host": event.assoc.requestor.address}
-
-
-def _identify(incoming: Incoming) -> Identity:
-    """Read who an object says it is, from its first fragment, or from more of it where that does not do."""
-    try:
-        return incoming.identity or read_identity(incoming.head(HEADER_BYTES), incoming.transfer_syntax_uid)
-    except UnreadableHeaderError as error:
-        raise InstanceRejectedError(CANNOT_UNDERSTAND, str(error)) from error
-
-
-def _hold_against(identity: Identity, request: StoreRequest) -> None:
-    """Refuse an object that is not the one its request names."""
-    said = (request.sop_class_uid, request.sop_instance_uid)
-    if said != (identity.sop_class_uid, identity.sop_instance_uid):
-        raise InstanceRejectedError(DOES_NOT_MATCH, "the request names another object than the dataset")

@@ -1,7 +1,6 @@
 """The demonstration: a simulated study goes through a real node and back to a small PACS, all on loopback."""
 
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,8 @@ from node.config import (
     WebSettings,
 )
 from node.decode import files_below
-from node.dicom.dimse import send_at_once, storage_contexts
+from node.dicom.contexts import storage_contexts
+from node.dicom.pynetdicom_internals import CallingEntity
 from node.domain.study import FINISHED_STATES, StudyState
 from node.errors import PermanentError
 from node.science.sample import write_sample
@@ -122,10 +122,9 @@ def _pacs(folder: Path) -> Iterator[int]:
 
 
 def _send(images: Sequence[Path], port: int) -> None:
-    entity = AE(ae_title="DEMO")
+    entity = CallingEntity(ae_title="DEMO")
     entity.requested_contexts = [build_context(MRImageStorage)]
-    handlers: list[Any] = [(evt.EVT_CONN_OPEN, lambda event: send_at_once(_socket(event)))]
-    association = entity.associate("127.0.0.1", port, ae_title="OSTEONODE", evt_handlers=handlers)
+    association = entity.associate("127.0.0.1", port, ae_title="OSTEONODE")
     if not association.is_established:
         raise PermanentError("the node did not accept an association")
     try:
@@ -135,11 +134,6 @@ def _send(images: Sequence[Path], port: int) -> None:
                 raise PermanentError(f"the node answered {status.get('Status')} to an image")
     finally:
         association.release()
-
-
-def _socket(event: evt.Event) -> socket.socket:
-    connection: socket.socket = event.assoc.dul.socket.socket
-    return connection
 
 
 def _wait(node: Node, study_uid: str, report_progress: Callable[[str], None]) -> dict[str, str]:

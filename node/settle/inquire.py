@@ -5,7 +5,7 @@ from datetime import timedelta
 from random import Random
 
 from node.config import Source
-from node.dicom.dimse import Peer
+from node.dicom.association import Peer
 from node.dicom.query import count_images
 from node.dicom.tls import source_arguments
 from node.domain.assembly import Count

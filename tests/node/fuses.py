@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine
 
 import dicom_templates.result_set  # noqa: F401 - takes seconds, which no node that is forked shall pay
 import node.analyse.refusal_report
+import node.receive.connection
 import node.store.instance_store
 import node.store.intake
 import node.store.outbox
@@ -29,7 +30,6 @@ import node.store.transfers
 from node.config import AssemblySettings, ReportSettings
 from node.domain.records import Study
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
-from node.receive.line import Line
 from node.store import SqlStore
 from node.store.instance_store import StagedFile
 from tests.node import analyses
@@ -102,7 +102,7 @@ class Fuse:
         self._around(StagedFile, "finish", after="file staged")
         self._around(Path, "replace", after="file renamed")
         self._around(os, "fsync", before="before a sync", after="after a sync")
-        self._around(Line, "answer", before="answering")
+        self._around(node.receive.connection.Connection, "answer", before="answering")
         self._around(analyses, "by_study", after="analysed")
         self._around(node.analyse.refusal_report, "explain_refusal", after="explained")
         for name in _TRANSACTIONS:

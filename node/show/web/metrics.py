@@ -16,6 +16,13 @@ from prometheus_client.registry import Collector
 import analysis
 from node.config import Configuration
 from node.domain.delivery import DeliveryState
+from node.domain.dimse_status import (
+    CANNOT_UNDERSTAND,
+    CONFLICTING_INSTANCE,
+    DATASET_DOES_NOT_MATCH,
+    OUT_OF_RESOURCES,
+    SUCCESS,
+)
 from node.domain.status import UNFINISHED_STATES, NodeStatus
 from node.show.survey import Survey
 from node.tally import BUCKETS_S, Counts
@@ -23,11 +30,11 @@ from node.tally import BUCKETS_S, Counts
 __all__ = ["Exposition"]
 
 _ANSWERS = {
-    0x0000: "stored",
-    0xA700: "out of resources",
-    0xA900: "does not match its request",
-    0xC000: "cannot be understood",
-    0xC111: "other bytes under a known UID",
+    SUCCESS: "stored",
+    OUT_OF_RESOURCES: "out of resources",
+    DATASET_DOES_NOT_MATCH: "does not match its request",
+    CANNOT_UNDERSTAND: "cannot be understood",
+    CONFLICTING_INSTANCE: "other bytes under a known UID",
 }
 """Labels are few and fixed: what a sender writes never becomes one."""
 _MODELS = Path(analysis.__file__).parent / "models"

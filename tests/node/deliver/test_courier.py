@@ -12,7 +12,8 @@ import pytest
 from pydicom.uid import Comprehensive3DSRStorage
 
 from node.config import DeliverySettings, Destination
-from node.dicom.dimse import Peer, associated, contexts_for
+from node.dicom.association import Peer, associated
+from node.dicom.contexts import contexts_for
 from node.domain.delivery import DeliveryState
 from node.domain.results import ResultKind
 from node.domain.study import StudyState

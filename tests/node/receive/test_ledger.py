@@ -15,8 +15,8 @@ from node.domain.assembly import Patience
 from node.domain.records import Arrival, Instance, Intake, Staged
 from node.errors import StorageFullError, TransientError
 from node.log import get_log
-from node.receive.incoming import file_header
 from node.receive.ledger import Ledger
+from node.receive.received_object import file_header
 from node.store import SqlStore
 from node.store.instance_store import DiskInstanceStore
 from tests.node.nodes import wait_until

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from node.domain.records import Instance, Staged
 from node.errors import StorageFullError
-from node.receive.incoming import file_header
+from node.receive.received_object import file_header
 from node.store.instance_store import DiskInstanceStore, certified, read_head
 
 
