@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydicom import config
+
 from analysis.domain.reason import quoted
 from analysis.errors import ModelRejectedError, RefusedError
 
@@ -53,3 +55,8 @@ def outline(executable: str) -> object:
 
     place = BackEndPlace(executable=executable, time_limit_s=600.0)
     return test_segmenters.outline(SegmentationSettings(backend="totalspineseg"), place)
+
+
+def reading_validation_mode(_task: object = None) -> int:
+    """Return how pydicom judges what it reads."""
+    return int(config.settings.reading_validation_mode)
