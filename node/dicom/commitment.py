@@ -1,4 +1,4 @@
-"""Storage commitment: the archive's word that it keeps what it took.
+"""Storage commitment: an archive takes responsibility for keeping what it has stored.
 
 References
 ----------
@@ -31,23 +31,23 @@ _LINGER_S = 1.0
 def request_commitment(
     peer: Peer, transaction_uid: str, results: Sequence[Result], take: Callable[[CommitmentReport], None]
 ) -> None:
-    """Ask an archive to commit itself to results that it took.
+    """Request storage commitment for results that an archive has accepted.
 
     Parameters
     ----------
     peer : Peer
         The archive.
     transaction_uid : str
-        Names the request; its report, over whichever association, names it too.
+        Identifies the request; its report repeats this, over whichever association it comes.
     results : sequence of Result
-        What it took.
+        The results.
     take : callable
-        Gets the report if it comes over the same association.
+        Gets the report, if it comes over the same association.
 
     Raises
     ------
     TransientError
-        If it cannot be asked, or says no.
+        If the archive cannot be reached, or refuses.
     """
     reported = threading.Event()
 
@@ -78,7 +78,7 @@ def request_commitment(
 
 
 def report_of(told: Dataset) -> CommitmentReport:
-    """Read what an N-EVENT-REPORT tells; items without a UID are passed over."""
+    """Read the dataset of an N-EVENT-REPORT; items without a UID are skipped."""
     committed = {
         str(item.get("ReferencedSOPInstanceUID")) for item in told.get("ReferencedSOPSequence") or ()
     }

@@ -1,4 +1,4 @@
-"""Which associations are open, what they brought, and how they ended; the `Traffic` port."""
+"""Which associations are open, what they have sent, and how they ended; the `Traffic` port."""
 
 import threading
 from dataclasses import dataclass, field
@@ -19,14 +19,15 @@ class _Open:
     orderly: bool | None = None
     """How it ended; None while it is open."""
     on_its_way: int = 0
-    """Instances that came whole and are not in the store yet."""
+    """How many instances have come whole and are not in the store yet."""
 
 
 class OpenTransfers:
     """Follows associations from their first instance to their end.
 
-    DICOM has no end-of-study signal. What an association says by its end is whether all of it came: a release
-    says so; an abort or a lost connection leaves a series that may be a part, however even its slices lie.
+    DICOM has no end-of-study signal, but the end of an association tells whether all of it came. A release
+    says so. An abort or a lost connection leaves series that may be incomplete, however regular their slices
+    are.
 
     Parameters
     ----------
@@ -43,9 +44,10 @@ class OpenTransfers:
         self._open: dict[threading.Thread, _Open] = {}
 
     def note(self, association: threading.Thread, study_uid: str, series_uid: str) -> str:
-        """Remember what an association, by its thread, is bringing; return its name for `Arrival`.
+        """Note that an instance has come whole; return the token of its association for `Arrival`.
 
-        Of each instance it is told by `landed` that it is in the store, or will not be.
+        `landed` must be called for it once it is in the store, or known not to be. An association is
+        identified by its thread.
         """
         with self._lock:
             there = self._open.get(association)
@@ -56,7 +58,7 @@ class OpenTransfers:
             return there.token
 
     def landed(self, association: threading.Thread) -> None:
-        """Note that one of its instances is on its way no more."""
+        """Note that an instance of an association is in the store, or will not be."""
         with self._lock:
             there = self._open[association]
             there.on_its_way -= 1
@@ -65,7 +67,7 @@ class OpenTransfers:
             self.end(association, orderly=orderly)
 
     def end(self, association: threading.Thread, *, orderly: bool) -> None:
-        """Note that an association is over; its first end counts, and is kept until the store has it."""
+        """Note that an association has ended; only its first end counts, and is kept until it is stored."""
         with self._lock:
             ended = self._open.get(association)
             if ended is None:
@@ -73,9 +75,9 @@ class OpenTransfers:
             if ended.orderly is None:
                 ended.orderly = orderly
             if ended.on_its_way:
-                return  # it would be entered after its end was; `landed` comes back to it
+                return  # these instances must be stored before the end is; the last `landed` calls this again
         transfer = Transfer(ended.token, ended.began_at, frozenset(ended.series))
-        # Recorded while it still counts as open, so that nobody settles the study in between.
+        # Recorded while it still counts as open, so that the study is not settled in between.
         self._transfers.end_transfer(transfer, self._clock.now(), orderly=ended.orderly)
         with self._lock:
             self._open.pop(association, None)
@@ -90,6 +92,6 @@ class OpenTransfers:
             ]
             on_their_way = {association for association in bringing if self._open[association].on_its_way}
         dead = [one for one in bringing if not (one.is_alive() or one in on_their_way)]
-        for association in dead:  # it ended without a word, or its end could not be recorded then
+        for association in dead:  # its end was not noticed, or could not be recorded then
             self.end(association, orderly=False)
         return len(dead) < len(bringing)
