@@ -26,6 +26,7 @@ from dicom_templates.parts.finish import Identity, finish
 from dicom_templates.parts.patient_study import age_in_years
 from dicom_templates.parts.provenance import Provenance, provenance_of, refusal_provenance
 from dicom_templates.parts.source_series import ImageReference, SourceSeries, source_series
+from dicom_templates.pictures.mid_sagittal import SagittalPicture, sagittal_pictures
 from dicom_templates.pictures.pdf_report import draw_pdf
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.compose import compose, compose_refusal
@@ -78,10 +79,13 @@ class ResultSet:
         To be sent: SR, a SEG for each series, text, summary, PDF, as far as they are wanted.
     report : StudyReport
         The words that all of them share; for a page or a terminal.
+    pictures : tuple of SagittalPicture
+        One per analysed series; none for a refusal.
     """
 
     objects: tuple[ResultObject, ...]
     report: StudyReport
+    pictures: tuple[SagittalPicture, ...]
 
 
 def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options: ReportOptions) -> ResultSet:
@@ -115,6 +119,7 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
     report = compose(
         findings, language=options.language, study_date=_study_date(header), age_years=age_in_years(header)
     )
+    pictures = sagittal_pictures(findings, report)
     writer = _Writer(header, provenance, options, report)
     segs = {
         uid: writer.segmentation(found, matched[uid])
@@ -133,10 +138,10 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
     if "text" in options.kinds:
         wanted.append(writer.document("text", EnhancedSRStorage, text_content(report, provenance), listed))
     if "summary" in options.kinds:
-        wanted.append(writer.summary())
+        wanted.append(writer.summary(pictures))
     if "pdf" in options.kinds:
-        wanted.append(writer.pdf([one for source in matched.values() for one in source.images]))
-    return ResultSet(tuple(wanted), report)
+        wanted.append(writer.pdf(pictures, [one for source in matched.values() for one in source.images]))
+    return ResultSet(tuple(wanted), report, pictures)
 
 
 def build_refusal(refusal: Refusal, source: Dataset, options: ReportOptions, *, software: str) -> ResultSet:
@@ -163,7 +168,7 @@ def build_refusal(refusal: Refusal, source: Dataset, options: ReportOptions, *, 
     writer = _Writer(source, provenance, options, report)
     content = text_content(report, provenance)
     document = writer.document("text", EnhancedSRStorage, content, evidence((), [source]))
-    return ResultSet((document,), report)
+    return ResultSet((document,), report, ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,12 +213,12 @@ class _Writer:
         )
         return self._finished("seg", name, dataset, image=True), numbers
 
-    def summary(self) -> ResultObject:
-        dataset = summary_object(draw_summary(self.report), self.options, self._identity("summary"))
+    def summary(self, pictures: Sequence[SagittalPicture]) -> ResultObject:
+        dataset = summary_object(draw_summary(self.report, pictures), self.options, self._identity("summary"))
         return self._finished("summary", "summary", dataset, image=True)
 
-    def pdf(self, images: Sequence[ImageReference]) -> ResultObject:
-        dataset = pdf_object(draw_pdf(self.report), self.report, images, self._identity("pdf"))
+    def pdf(self, pictures: Sequence[SagittalPicture], images: Sequence[ImageReference]) -> ResultObject:
+        dataset = pdf_object(draw_pdf(self.report, pictures), self.report, images, self._identity("pdf"))
         return self._finished("pdf", "pdf", dataset, image=False)
 
     def _identity(self, kind: str) -> Identity:

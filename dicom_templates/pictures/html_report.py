@@ -1,11 +1,13 @@
 """The same report as a page of its own, for a person at a workstation without a DICOM viewer."""
 
 import base64
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
 
+from dicom_templates.pictures.mid_sagittal import SagittalPicture
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.report_texts import LANGUAGES
 from dicom_templates.words.study_report import StudyReport
@@ -13,13 +15,15 @@ from dicom_templates.words.study_report import StudyReport
 __all__ = ["png_of", "report_html"]
 
 
-def report_html(report: StudyReport) -> str:
+def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str:
     """Write the report as one self-contained page.
 
     Parameters
     ----------
     report : StudyReport
         What the reader is told.
+    pictures : sequence of SagittalPicture
+        One per series; none for a refusal.
 
     Returns
     -------
@@ -30,8 +34,8 @@ def report_html(report: StudyReport) -> str:
 
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(_PAGE)
     picture = ""
-    if report.pictures:
-        picture = base64.b64encode(png_of(draw_summary(report))).decode("ascii")
+    if pictures:
+        picture = base64.b64encode(png_of(draw_summary(report, pictures))).decode("ascii")
     language = LANGUAGES[report.texts.language][0]
     return template.render(report=report, texts=report.texts, picture=picture, language=language)
 

@@ -6,11 +6,11 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from analysis.domain.acquisition import Contrast
-from analysis.domain.findings import SeriesFindings
+from analysis.domain.findings import Findings, SeriesFindings
 from dicom_templates.words.levels import level_names
+from dicom_templates.words.study_report import SeriesCaption, StudyReport
 
-__all__ = ["NamedOutline", "SagittalPicture", "Turn", "mid_sagittal"]
+__all__ = ["NamedOutline", "SagittalPicture", "Turn", "mid_sagittal", "sagittal_pictures"]
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -40,35 +40,53 @@ class SagittalPicture:
 
     Attributes
     ----------
-    contrast : Contrast
-        T1 or T2.
+    caption : SeriesCaption
+        What stands above it.
     pixels : ndarray of shape (rows, columns)
         Signal.
     spacing_mm : tuple of float
         Between rows, between columns.
     outlines : tuple of NamedOutline
         From cranial to caudal.
-    caption, quality : str
-        The acquisition, and how good the outlines are, in a few words.
     """
 
-    contrast: Contrast
+    caption: SeriesCaption
     pixels: npt.NDArray[np.float32]
     spacing_mm: tuple[float, float]
     outlines: tuple[NamedOutline, ...]
-    caption: str
-    quality: str
 
 
-def mid_sagittal(found: SeriesFindings, *, caption: str, quality: str, body: str) -> SagittalPicture:
+def sagittal_pictures(findings: Findings, report: StudyReport) -> tuple[SagittalPicture, ...]:
+    """Make the picture of every analysed series.
+
+    Parameters
+    ----------
+    findings : Findings
+        What the analysis found.
+    report : StudyReport
+        The same findings in words.
+
+    Returns
+    -------
+    tuple of SagittalPicture
+        In the order of the findings.
+    """
+    body = report.texts("numbered_body", number="{number}")
+    return tuple(
+        mid_sagittal(found, caption, body=body)
+        for found, caption in zip(findings.series, report.captions, strict=True)
+    )
+
+
+def mid_sagittal(found: SeriesFindings, caption: SeriesCaption, *, body: str) -> SagittalPicture:
     """Turn the mid-sagittal slice of a series, and the outlines on it, for display.
 
     Parameters
     ----------
     found : SeriesFindings
         An analysed series.
-    caption, quality : str
-        What to write above the picture.
+    caption : SeriesCaption
+        What stands above the picture.
     body : str
         Pattern for the name of a body whose level is not certain ("body {number}").
 
@@ -89,12 +107,10 @@ def mid_sagittal(found: SeriesFindings, *, caption: str, quality: str, body: str
         if one.outline is not None and one.outline.slice_index == found.mid_slice
     )
     return SagittalPicture(
-        contrast=found.identification.contrast,
+        caption=caption,
         pixels=turn.pixels(pixels),
         spacing_mm=(spacing[1], spacing[0]) if turn.transpose else spacing,
         outlines=outlines,
-        caption=caption,
-        quality=quality,
     )
 
 

@@ -3,12 +3,13 @@
 Drawn by matplotlib, whose PDF holds the words as text, so that they can be searched and copied.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from dicom_templates.pictures.canvas import Canvas, Point, font_file
+from dicom_templates.pictures.mid_sagittal import SagittalPicture
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.study_report import StudyReport
 
@@ -30,13 +31,15 @@ _RULER = Canvas(1, 1, scale=8, background=(0, 0, 0))
 """Measures words; a canvas of one unit, because only its fonts are wanted."""
 
 
-def draw_pdf(report: StudyReport) -> bytes:
+def draw_pdf(report: StudyReport, pictures: Sequence[SagittalPicture]) -> bytes:
     """Draw the report as a PDF.
 
     Parameters
     ----------
     report : StudyReport
         What the reader is told.
+    pictures : sequence of SagittalPicture
+        One per series; none for a refusal.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def draw_pdf(report: StudyReport) -> bytes:
     about = {"Title": report.title, "Creator": report.software, "CreationDate": None}
     with rc_context({"pdf.fonttype": 42}), PdfPages(stream, metadata=about) as file:
         pages = _Pages(report)
-        pages.write()
+        pages.write(pictures)
         for figure in pages.finish():
             file.savefig(figure)
     return stream.getvalue()
@@ -74,7 +77,7 @@ class _Pages:
         self._y = 0.0
         self._turn()
 
-    def write(self) -> None:
+    def write(self, pictures: Sequence[SagittalPicture]) -> None:
         """Write all of it."""
         report = self._report
         if report.warning:
@@ -85,8 +88,8 @@ class _Pages:
             " · ".join(part for part in (dated, report.software) if part), _Style(_TEXT, colour=_QUIET)
         )
         self._y += 6
-        if report.pictures:
-            self._picture()
+        if pictures:
+            self._picture(pictures)
         for section in report.sections:
             self._section(section.heading, section.lines)
 
@@ -152,8 +155,8 @@ class _Pages:
         self._lines(words, style)
         self._y += 14
 
-    def _picture(self) -> None:
-        picture = draw_summary(self._report)
+    def _picture(self, pictures: Sequence[SagittalPicture]) -> None:
+        picture = draw_summary(self._report, pictures)
         height = _TEXT_WIDTH * picture.shape[0] / picture.shape[1]
         self._need(height)
         place = (_MARGIN / _WIDTH, 1 - (self._y + height) / _HEIGHT, _TEXT_WIDTH / _WIDTH, height / _HEIGHT)

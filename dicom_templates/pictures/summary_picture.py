@@ -4,7 +4,7 @@ Drawn for a dark reading room on 1024 x 768 units. Meaning never rests on colour
 for every kind of colour vision (Okabe and Ito 2008).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +29,15 @@ _GAP = 16.0
 _BODY_TEXT = 12.5
 
 
-def draw_summary(report: StudyReport) -> npt.NDArray[np.uint8]:
+def draw_summary(report: StudyReport, pictures: Sequence[SagittalPicture]) -> npt.NDArray[np.uint8]:
     """Draw the summary picture.
 
     Parameters
     ----------
     report : StudyReport
         What the reader is told.
+    pictures : sequence of SagittalPicture
+        One per series.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def draw_summary(report: StudyReport) -> npt.NDArray[np.uint8]:
     canvas = Canvas(_WIDTH, _HEIGHT, scale=_SCALE, background=BACKGROUND)
     top = _warning(canvas, report)
     top = _heading(canvas, report, top)
-    bottom = _images(canvas, report, top)
+    bottom = _images(canvas, report, pictures, top)
     _levels(canvas, report, bottom + _GAP)
     draw_cards(canvas, report, top)
     return canvas.finish()
@@ -73,16 +75,16 @@ def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
 # --- Images ---------------------------------------------------------------------------------------
 
 
-def _images(canvas: Canvas, report: StudyReport, top: float) -> float:
+def _images(canvas: Canvas, report: StudyReport, pictures: Sequence[SagittalPicture], top: float) -> float:
     """Draw the series beside each other; one alone gets the whole width."""
     height = 584.0 - top
-    count = max(len(report.pictures), 1)
+    count = max(len(pictures), 1)
     width = (2 * _IMAGE_WIDTH + _GAP - (count - 1) * _GAP) / count
-    for place, shown in enumerate(report.pictures):
+    for place, shown in enumerate(pictures):
         corner = (_LEFT + place * (width + _GAP), top)
         canvas.box(corner, (width, height), fill=PANEL, radius=6)
         _image(canvas, shown, corner, (width, height))
-    analysed = {one.contrast for one in report.pictures}
+    analysed = {one.contrast for one in report.captions}
     for missing in {Contrast.T1, Contrast.T2} - analysed:
         words = report.texts("no_series", contrast=missing.value)
         right = _LEFT + 2 * _IMAGE_WIDTH + _GAP - 14
@@ -93,11 +95,11 @@ def _images(canvas: Canvas, report: StudyReport, top: float) -> float:
 def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, extent: Point) -> None:
     left, top = corner
     width, height = extent
-    name = shown.contrast.value
+    name = shown.caption.contrast.value
     canvas.text((left + 12, top + 30), name, size=19, colour=BRIGHT, bold=True)
-    canvas.text((left + 46, top + 20), shown.caption, size=_BODY_TEXT, colour=BRIGHT)
-    size = canvas.fitting_size(shown.quality, size=12, width=width - 56)
-    canvas.text((left + 46, top + 37), shown.quality, size=size, colour=QUIET)
+    canvas.text((left + 46, top + 20), shown.caption.acquisition, size=_BODY_TEXT, colour=BRIGHT)
+    size = canvas.fitting_size(shown.caption.quality, size=12, width=width - 56)
+    canvas.text((left + 46, top + 37), shown.caption.quality, size=size, colour=QUIET)
     points = np.concatenate([one.points for one in shown.outlines]) if shown.outlines else None
     view = SliceView.fit(shown.pixels.shape, shown.spacing_mm, points, (left, top + 46), (width, height - 46))
     canvas.picture(view.corner, view.size, view.grey(shown.pixels))
@@ -125,7 +127,7 @@ def _outline(
 
 def _levels(canvas: Canvas, report: StudyReport, top: float) -> None:
     columns = (_LEFT, _LEFT + 62, _LEFT + 148, _LEFT + 212)
-    contrasts = [one.contrast.value for one in report.pictures]
+    contrasts = [one.contrast.value for one in report.captions]
     heads = (
         report.texts("level_names"),
         f"{report.texts('volume')} ml",

@@ -11,7 +11,6 @@ from analysis.domain.findings import (
     Verdict,
 )
 from analysis.domain.segmentation import Level
-from dicom_templates.pictures.mid_sagittal import SagittalPicture, mid_sagittal
 from dicom_templates.words.levels import level_names, level_range
 from dicom_templates.words.report_texts import Texts
 from dicom_templates.words.sentences import (
@@ -30,6 +29,7 @@ from dicom_templates.words.study_report import (
     BoneQualityLine,
     LevelRow,
     Section,
+    SeriesCaption,
     StudyReport,
     target_key,
 )
@@ -65,6 +65,7 @@ def compose(
     levels = tuple(row for found in findings.series for row in _level_rows(found, texts))
     caveats = caveat_lines(findings.series, texts)
     return StudyReport(
+        refused=False,
         texts=texts,
         title=texts("title"),
         warning=texts("simulated") if simulated else "",
@@ -80,7 +81,7 @@ def compose(
             Section("images", texts("images"), image_lines(findings, texts)),
             Section("about", texts("about"), about_lines(findings, texts)),
         ),
-        pictures=tuple(_picture(found, texts) for found in findings.series),
+        captions=tuple(_caption(found, texts) for found in findings.series),
         model=texts("model", name=model.name, version=model.version) if model else "",
         cohort=texts("cohort", cohort=model.cohort) if model else "",
         intended_use=texts("intended_use", use=model.intended_use) if model else "",
@@ -107,7 +108,7 @@ def compose_refusal(
     Returns
     -------
     StudyReport
-        Without answers and pictures.
+        With `refused`.
     """
     texts = Texts(language)
     series = set_aside_lines(refusal.series, texts)
@@ -118,6 +119,7 @@ def compose_refusal(
     made_by = texts("software", software=software)
     sections.append(Section("about", texts("about"), (texts("not_for"), made_by)))
     return StudyReport(
+        refused=True,
         texts=texts,
         title=texts("refusal_title"),
         warning="",
@@ -128,7 +130,7 @@ def compose_refusal(
         levels=(),
         caveats=(),
         sections=tuple(sections),
-        pictures=(),
+        captions=(),
         model="",
         cohort="",
         intended_use="",
@@ -186,12 +188,11 @@ def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:
     return BoneQualityLine(contrast, quality.score, sentence, texts.reasons(quality.concerns))
 
 
-def _picture(found: SeriesFindings, texts: Texts) -> SagittalPicture:
-    return mid_sagittal(
-        found,
-        caption=acquisition(found.source.facts, texts),
+def _caption(found: SeriesFindings, texts: Texts) -> SeriesCaption:
+    return SeriesCaption(
+        contrast=found.identification.contrast,
+        acquisition=acquisition(found.source.facts, texts),
         quality=texts("picture_quality", **qualities(found, texts)),
-        body=texts("numbered_body", number="{number}"),
     )
 
 

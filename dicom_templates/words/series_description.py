@@ -44,7 +44,7 @@ def describe(report: StudyReport, kind: str, contrast: str = "") -> str:
 
 
 def _category(report: StudyReport) -> str:
-    if not report.pictures and not report.answers:
+    if report.refused:
         return report.texts("series_refused")
     if not report.answers:
         return report.texts("bone_quality")

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target, Verdict
-from dicom_templates.pictures.mid_sagittal import SagittalPicture
 from dicom_templates.words.report_texts import Texts
 
 __all__ = [
@@ -14,6 +13,7 @@ __all__ = [
     "BoneQualityLine",
     "LevelRow",
     "Section",
+    "SeriesCaption",
     "StudyReport",
     "target_key",
 ]
@@ -137,12 +137,33 @@ class LevelRow:
     concerns: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesCaption:
+    """What stands above the picture of one series.
+
+    Attributes
+    ----------
+    contrast : Contrast
+        T1 or T2.
+    acquisition : str
+        How it was acquired: "TR 550 ms, TE 10 ms, 1.5 T".
+    quality : str
+        How good outlines, level names and CSF are.
+    """
+
+    contrast: Contrast
+    acquisition: str
+    quality: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class StudyReport:
     """Everything that a reader is told.
 
     Attributes
     ----------
+    refused : bool
+        Whether it explains why the study has no result; then it has no answers, scores, levels and captions.
     texts : Texts
         The language.
     title : str
@@ -163,14 +184,15 @@ class StudyReport:
         What was excluded or is doubtful, in words.
     sections : tuple of Section
         The whole report as sentences.
-    pictures : tuple of SagittalPicture
-        One per series.
+    captions : tuple of SeriesCaption
+        One per series, in the order of the findings.
     model, cohort, intended_use : str
         Of the model; empty without one.
     software : str
         Name and version of this program.
     """
 
+    refused: bool
     texts: Texts
     title: str
     warning: str
@@ -181,7 +203,7 @@ class StudyReport:
     levels: tuple[LevelRow, ...]
     caveats: tuple[str, ...]
     sections: tuple[Section, ...]
-    pictures: tuple[SagittalPicture, ...]
+    captions: tuple[SeriesCaption, ...]
     model: str
     cohort: str
     intended_use: str

@@ -275,7 +275,7 @@ def _write(
     for found in findings.series:
         picture = draw_overlay(found, made.report.texts)
         Image.fromarray(picture).save(out / f"overlay_{found.identification.contrast.value.lower()}.png")
-    (out / "report.html").write_text(report_html(made.report), encoding="utf-8")
+    (out / "report.html").write_text(report_html(made.report, made.pictures), encoding="utf-8")
     return Outcome(files, (), _summary(made.report), key, replaced)
 
 

@@ -11,6 +11,7 @@ from pydicom.uid import EncapsulatedPDFStorage
 
 from analysis.domain.findings import Refusal
 from analysis.domain.reason import quoted
+from dicom_templates.pictures.mid_sagittal import sagittal_pictures
 from dicom_templates.pictures.pdf_report import draw_pdf
 from dicom_templates.result_set import build
 from dicom_templates.words.compose import compose, compose_refusal
@@ -18,9 +19,15 @@ from dicom_templates.words.study_report import StudyReport
 from tests.dicom_templates.cases import make_case
 from tests.peers import program, run
 
+FINDINGS = make_case(slices=4, size=64).findings
+
 
 def report(language: str = "en") -> StudyReport:
-    return compose(make_case(slices=4, size=64).findings, language=language, age_years=62)
+    return compose(FINDINGS, language=language, age_years=62)
+
+
+def drawn(report: StudyReport) -> bytes:
+    return draw_pdf(report, sagittal_pictures(FINDINGS, report))
 
 
 def words_of(document: bytes, folder: Path) -> str:
@@ -34,7 +41,7 @@ def words_of(document: bytes, folder: Path) -> str:
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_every_sentence_can_be_read_and_the_warning_comes_first(tmp_path: Path, language: str) -> None:
     shown = report(language)
-    told = words_of(draw_pdf(shown), tmp_path)
+    told = words_of(drawn(shown), tmp_path)
     assert told.strip().startswith(shown.warning[:40])
     for section in shown.sections:
         assert section.heading in told
@@ -48,7 +55,7 @@ def test_every_sentence_can_be_read_and_the_warning_comes_first(tmp_path: Path, 
 def test_nothing_runs_over_the_edge_of_a_page(tmp_path: Path) -> None:
     long = replace(report("de"), title="Knochendichterisikobeurteilung " * 12)
     path = tmp_path / "report.pdf"
-    path.write_bytes(draw_pdf(long))
+    path.write_bytes(drawn(long))
     run([program("pdftoppm", "poppler-utils"), "-r", "50", "-gray", path, tmp_path / "page"])
     pages = sorted(tmp_path.glob("page*"))
     assert len(pages) >= 2
@@ -60,12 +67,12 @@ def test_nothing_runs_over_the_edge_of_a_page(tmp_path: Path) -> None:
 
 
 def test_the_same_report_is_the_same_file() -> None:
-    assert draw_pdf(report()) == draw_pdf(report())
+    assert drawn(report()) == drawn(report())
 
 
 def test_a_refusal_fits_on_a_page() -> None:
     refused = compose_refusal(Refusal((quoted("a slice is missing"),)), "OsteoNode 0.1.0", language="de")
-    assert b"/Count 1" in draw_pdf(refused)
+    assert b"/Count 1" in draw_pdf(refused, ())
 
 
 def test_the_object_holds_the_document_and_only_who_asks_for_it_gets_it() -> None:

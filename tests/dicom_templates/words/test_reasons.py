@@ -18,6 +18,7 @@ from analysis.domain.findings import Refusal, SeriesRefusal, Target, Verdict
 from analysis.domain.reason import Reason, quoted
 from analysis.identify import identify
 from dicom_templates.pictures.html_report import report_html
+from dicom_templates.pictures.mid_sagittal import sagittal_pictures
 from dicom_templates.result_set import build
 from dicom_templates.words.compose import compose, compose_refusal
 from dicom_templates.words.report_texts import LANGUAGES, REASONS, Texts
@@ -156,7 +157,7 @@ def test_a_german_report_holds_no_english_sentence() -> None:
     findings = replace(case.findings, predictions=(silent, case.findings.predictions[1]))
     report = compose(findings, language="de")
     assert english_in(words_of(report)) == []
-    assert "berührt den Bildrand" in report_html(report)
+    assert "berührt den Bildrand" in report_html(report, sagittal_pictures(findings, report))
     for one in build(findings, case.sources, case.options).objects:
         if one.kind in {"sr", "text"}:
             told = texts_of(one.dataset)
