@@ -11,16 +11,16 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import EncapsulatedPDFStorage
 
-from dicom_templates.parts.codes import code_item
-from dicom_templates.parts.finish import Identity, workstation_object
-from dicom_templates.parts.source_series import ImageReference, instance_item
+from dicom_templates.codes.concepts import code_item
+from dicom_templates.objects.common_modules import ObjectIdentity, workstation_object
+from dicom_templates.origin.source_series import ImageReference, instance_item
 from dicom_templates.words.study_report import StudyReport
 
 __all__ = ["pdf_object"]
 
 
 def pdf_object(
-    document: bytes, report: StudyReport, images: Sequence[ImageReference], identity: Identity
+    document: bytes, report: StudyReport, images: Sequence[ImageReference], identity: ObjectIdentity
 ) -> Dataset:
     """Wrap a PDF into a DICOM object.
 
@@ -32,7 +32,7 @@ def pdf_object(
         What it says.
     images : sequence of ImageReference
         The slices that it rests on.
-    identity : Identity
+    identity : ObjectIdentity
         What it is called.
 
     Returns

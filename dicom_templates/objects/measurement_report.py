@@ -37,9 +37,9 @@ from analysis.domain.findings import (
     Verdict,
 )
 from analysis.domain.segmentation import Level
-from dicom_templates.objects.segmentation import SegmentNumbers
-from dicom_templates.parts import codes as our
-from dicom_templates.parts.content import (
+from dicom_templates.codes import concepts as our
+from dicom_templates.codes.radiomics import radiomic_code
+from dicom_templates.objects.content_items import (
     CONTEXT,
     MODIFIER,
     code,
@@ -52,12 +52,12 @@ from dicom_templates.parts.content import (
     text,
     uid_reference,
 )
-from dicom_templates.parts.provenance import Provenance
-from dicom_templates.parts.radiomic_codes import radiomic_code
-from dicom_templates.parts.source_series import SourceSeries
+from dicom_templates.objects.segmentation import SegmentNumbers
+from dicom_templates.origin.provenance import Provenance
+from dicom_templates.origin.source_series import SourceSeries
 from dicom_templates.words.levels import level_names
-from dicom_templates.words.report_texts import LANGUAGES, Texts
 from dicom_templates.words.study_report import StudyReport
+from dicom_templates.words.texts import LANGUAGES, Texts
 
 __all__ = ["measurement_content"]
 

@@ -13,7 +13,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from analysis.domain.acquisition import AcquisitionFacts
 from analysis.domain.volume import Grid, Volume
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.uids import derive_uid
 
 __all__ = ["ImageIdentity", "mr_images"]
 

@@ -21,11 +21,11 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from analysis.domain.findings import SeriesFindings
 from analysis.domain.segmentation import Level
-from dicom_templates.parts.codes import structure_of
-from dicom_templates.parts.patient_study import nameless_header
-from dicom_templates.parts.provenance import MANUFACTURER, MODEL_NAME, Provenance
-from dicom_templates.parts.source_series import ImageReference, SourceSeries, instance_item
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.codes.concepts import structure_of
+from dicom_templates.origin.patient_study import nameless_header
+from dicom_templates.origin.provenance import MANUFACTURER, MODEL_NAME, Provenance
+from dicom_templates.origin.source_series import ImageReference, SourceSeries, instance_item
+from dicom_templates.origin.uids import derive_uid
 from dicom_templates.words.levels import level_names
 
 if TYPE_CHECKING:

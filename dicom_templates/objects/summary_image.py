@@ -10,13 +10,15 @@ import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from dicom_templates.objects.common_modules import ObjectIdentity, workstation_object
 from dicom_templates.options import ReportOptions
-from dicom_templates.parts.finish import Identity, workstation_object
 
 __all__ = ["summary_object"]
 
 
-def summary_object(picture: npt.NDArray[np.uint8], options: ReportOptions, identity: Identity) -> Dataset:
+def summary_object(
+    picture: npt.NDArray[np.uint8], options: ReportOptions, identity: ObjectIdentity
+) -> Dataset:
     """Write the summary picture as a Secondary Capture.
 
     Parameters
@@ -25,7 +27,7 @@ def summary_object(picture: npt.NDArray[np.uint8], options: ReportOptions, ident
         From `draw_summary`.
     options : ReportOptions
         When it is made.
-    identity : Identity
+    identity : ObjectIdentity
         What it is called.
 
     Returns

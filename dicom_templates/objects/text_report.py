@@ -9,11 +9,11 @@ from highdicom.sr import ContainerContentItem, ContentItem, ContentSequence
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from dicom_templates.parts.codes import ABOUT
-from dicom_templates.parts.content import container, device_observer, language_item, text
-from dicom_templates.parts.provenance import Provenance
-from dicom_templates.words.report_texts import LANGUAGES
+from dicom_templates.codes.concepts import ABOUT
+from dicom_templates.objects.content_items import container, device_observer, language_item, text
+from dicom_templates.origin.provenance import Provenance
 from dicom_templates.words.study_report import Section, StudyReport
+from dicom_templates.words.texts import LANGUAGES
 
 __all__ = ["text_content"]
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from dicom_templates.pictures.mid_sagittal import SagittalPicture
 from dicom_templates.pictures.summary_picture import draw_summary
-from dicom_templates.words.report_texts import LANGUAGES
 from dicom_templates.words.study_report import StudyReport
+from dicom_templates.words.texts import LANGUAGES
 
 __all__ = ["png_of", "report_html"]
 

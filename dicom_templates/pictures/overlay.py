@@ -27,8 +27,8 @@ from dicom_templates.pictures.palette import (
 )
 from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler
 from dicom_templates.words.levels import level_names
-from dicom_templates.words.report_texts import Texts
-from dicom_templates.words.sentences import acquisition, qualities
+from dicom_templates.words.sections import acquisition, qualities
+from dicom_templates.words.texts import Texts
 
 __all__ = ["draw_overlay"]
 

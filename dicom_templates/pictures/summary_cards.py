@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Verdict
+from analysis.domain.published import T1_VBQ_BY_DECADE
 from dicom_templates.pictures.canvas import Canvas, Colour, Point
 from dicom_templates.pictures.palette import BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE
-from dicom_templates.words.study_report import VBQ_BY_DECADE, Answer, StudyReport
+from dicom_templates.words.study_report import Answer, StudyReport
 
 __all__ = ["draw_cards"]
 
@@ -182,19 +183,16 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: fl
     def at(value: float) -> float:
         return left + (min(max(value, low), high) - low) / (high - low) * (right - left)
 
-    for row, (start, mean, spread) in enumerate(VBQ_BY_DECADE):
+    for row, decade in enumerate(T1_VBQ_BY_DECADE):
         y = top + 10 + row * 16
-        last = start == VBQ_BY_DECADE[-1][0]
+        start, mean, sd = decade.first_year, decade.mean, decade.sd
         own = report.age_years is not None and start <= report.age_years < (start + 10)
         colour = BRIGHT if own else QUIET
         words = f"{start}-{start + 9}"
         canvas.text((left - 12, y), words, size=12, colour=colour, bold=own, anchor="rm")
-        canvas.line(
-            [(at(mean - spread), y), (at(mean + spread), y)], colour=colour, width=3.0 if own else 2.0
-        )
+        canvas.line([(at(mean - sd), y), (at(mean + sd), y)], colour=colour, width=3.0 if own else 2.0)
         canvas.dot((at(mean), y), radius=4.0, fill=colour)
-        if last:
-            _vbq_axis(canvas, at, y + 12)
+    _vbq_axis(canvas, at, y + 12)
     if score is not None:
         x = at(score)
         canvas.line([(x, top - 4), (x, top + 84)], colour=BODY, width=2.0)

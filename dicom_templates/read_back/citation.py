@@ -7,9 +7,10 @@ from datetime import datetime
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from dicom_templates.options import Predecessor, ReportOptions, SrClass
-from dicom_templates.parts.codes import CONFIGURATION_DIGEST, INPUT_DIGEST, MODEL_DIGEST
-from dicom_templates.words.report_texts import LANGUAGES
+from dicom_templates.codes.concepts import CONFIGURATION_DIGEST, INPUT_DIGEST, MODEL_DIGEST
+from dicom_templates.options import Predecessor, ReportOptions
+from dicom_templates.result_kinds import ResultKind, SrClass
+from dicom_templates.words.texts import LANGUAGES
 
 __all__ = ["Citation", "presentation_of", "read_citation"]
 
@@ -92,7 +93,7 @@ def presentation_of(document: Dataset) -> ReportOptions:
         institution=str(document.get("InstitutionName") or ""),
         station=str(document.get("StationName") or ""),
         predecessors=tuple(_predecessors(document)),
-        kinds=frozenset({"sr"}),
+        kinds=frozenset({ResultKind.SR}),
     )
 
 

@@ -10,10 +10,10 @@ from analysis.domain.findings import (
     SeriesFindings,
     Verdict,
 )
+from analysis.domain.published import BEST_SEQUENCE
 from analysis.domain.segmentation import Level
 from dicom_templates.words.levels import level_names, level_range
-from dicom_templates.words.report_texts import Texts
-from dicom_templates.words.sentences import (
+from dicom_templates.words.sections import (
     about_lines,
     acquisition,
     caveat_lines,
@@ -24,7 +24,6 @@ from dicom_templates.words.sentences import (
     set_aside_lines,
 )
 from dicom_templates.words.study_report import (
-    PUBLISHED,
     Answer,
     BoneQualityLine,
     LevelRow,
@@ -33,6 +32,7 @@ from dicom_templates.words.study_report import (
     StudyReport,
     target_key,
 )
+from dicom_templates.words.texts import Texts
 
 __all__ = ["compose", "compose_refusal"]
 
@@ -165,7 +165,7 @@ def _basis(prediction: Prediction, texts: Texts) -> str:
         return ""
     preferred = prediction.preferred.value
     if prediction.sequence == preferred:
-        published = prediction.preferred is PUBLISHED[prediction.target]
+        published = prediction.preferred is BEST_SEQUENCE[prediction.target]
         return texts("basis_preferred" if published else "basis_chosen", sequence=prediction.sequence)
     if preferred in prediction.sequence:
         return texts("basis", sequence=prediction.sequence)

@@ -1,22 +1,29 @@
 """The line in a list of series; many readers see nothing else of a structured report."""
 
+from dicom_templates.result_kinds import ResultKind
 from dicom_templates.words.study_report import Answer, StudyReport, target_key
 
-__all__ = ["describe"]
+__all__ = ["series_description"]
 
 _LONGEST = 64
 """Characters in an LO."""
+_KEY_OF = {
+    ResultKind.SR: "series_values",
+    ResultKind.TEXT: "series_report",
+    ResultKind.SUMMARY: "series_picture",
+    ResultKind.PDF: "series_document",
+}
 
 
-def describe(report: StudyReport, kind: str, contrast: str = "") -> str:
+def series_description(report: StudyReport, kind: ResultKind, contrast: str = "") -> str:
     """Write the SeriesDescription of a result, with its category in it.
 
     Parameters
     ----------
     report : StudyReport
         What the reader is told.
-    kind : str
-        "sr", "seg", "text", "summary" or "pdf".
+    kind : ResultKind
+        Which of the result objects.
     contrast : str
         Of a SEG.
 
@@ -26,16 +33,10 @@ def describe(report: StudyReport, kind: str, contrast: str = "") -> str:
         At most 64 characters: "SIMULATED - Report: OP unlikely, low BMD likely".
     """
     texts = report.texts
-    if kind == "seg":
+    if kind is ResultKind.SEG:
         told = texts("series_outlines") + " " + contrast
     else:
-        key = {
-            "sr": "series_values",
-            "text": "series_report",
-            "summary": "series_picture",
-            "pdf": "series_document",
-        }[kind]
-        told = f"{texts(key)}: {_category(report)}"
+        told = f"{texts(_KEY_OF[kind])}: {_category(report)}"
     if report.warning:
         told = texts("simulated_tag") + " - " + told
     # Viewers cut the line after some 25 characters, so our name comes last, where there is room for it.

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target, Verdict
-from dicom_templates.words.report_texts import Texts
+from dicom_templates.words.texts import Texts
 
 __all__ = [
-    "PUBLISHED",
-    "VBQ_BY_DECADE",
     "Answer",
     "BoneQualityLine",
     "LevelRow",
@@ -17,20 +15,6 @@ __all__ = [
     "StudyReport",
     "target_key",
 ]
-
-PUBLISHED = {Target.OSTEOPOROSIS: Contrast.T1, Target.ABNORMAL_DENSITY: Contrast.T2}
-"""The sequence that suits each target (Front Endocrinol 2026;17:1823826)."""
-
-VBQ_BY_DECADE: tuple[tuple[int, float, float], ...] = (
-    (20, 2.39, 0.74),
-    (30, 2.68, 0.57),
-    (40, 2.56, 0.63),
-    (50, 2.99, 0.72),
-    (60, 3.27, 0.57),
-)
-"""First year of the decade of age, mean and SD of the T1 VBQ: first scans of "Normative data and
-reproducibility for vertebral bone quality score in serial lumbar spine magnetic resonance imaging" (107
-patients)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,7 +262,7 @@ def _write(
 ) -> Outcome:
     from PIL import Image
 
-    from dicom_templates.parts.provenance import provenance_of
+    from dicom_templates.origin.provenance import provenance_of
     from dicom_templates.pictures.html_report import report_html
     from dicom_templates.pictures.overlay import draw_overlay
     from dicom_templates.result_set import build

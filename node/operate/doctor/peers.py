@@ -5,7 +5,6 @@ from pathlib import Path
 
 from node.config import Configuration, Destination, Source
 from node.dicom.tls import client_arguments, source_arguments
-from node.domain.results import ResultKind
 from node.errors import ConfigurationError
 from node.operate.doctor.echo import PATIENCE_S, echo
 from node.operate.doctor.finding import Finding, Level, unusable_tls
@@ -127,13 +126,4 @@ def _destination(configuration: Configuration, destination: Destination) -> Iter
 
 def _classes(destination: Destination) -> dict[str, str]:
     """SOP classes of the results meant for a destination, by UID, with the names of their kinds."""
-    from pydicom import uid
-
-    by_kind = {
-        ResultKind.SR: destination.sr_class.storage,
-        ResultKind.SEG: uid.SegmentationStorage,
-        ResultKind.TEXT: uid.EnhancedSRStorage,
-        ResultKind.SUMMARY: uid.SecondaryCaptureImageStorage,
-        ResultKind.PDF: uid.EncapsulatedPDFStorage,
-    }
-    return {str(by_kind[kind]): kind.value for kind in destination.results}
+    return {str(kind.storage(destination.sr_class)): kind.value for kind in destination.results}

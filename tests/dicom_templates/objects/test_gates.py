@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from analysis.domain.findings import Refusal, Verdict
 from analysis.domain.reason import Reason, quoted
-from dicom_templates.options import KINDS, SrClass
+from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.result_set import build, build_refusal
 from tests.dicom_templates import gates
 from tests.dicom_templates.cases import SET_ASIDE, Case, make_case
@@ -24,7 +24,7 @@ LEVELS = ("L1", "L2", "L3", "L4", "L5")
 
 def english() -> Case:
     case = make_case()
-    return replace(case, options=replace(case.options, kinds=KINDS))
+    return replace(case, options=replace(case.options, kinds=frozenset(ResultKind)))
 
 
 def german() -> Case:

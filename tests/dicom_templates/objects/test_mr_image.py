@@ -15,7 +15,7 @@ from pydicom.uid import UID, MRImageStorage
 from analysis.domain.acquisition import AcquisitionFacts
 from analysis.domain.volume import Grid, Volume
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.uids import derive_uid
 from tests import peers
 
 FACTS = AcquisitionFacts(

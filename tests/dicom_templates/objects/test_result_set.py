@@ -27,11 +27,12 @@ from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Agreement, Refusal, SeriesRefusal, Verdict
 from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import Level
-from dicom_templates.options import Predecessor, SrClass
-from dicom_templates.parts.provenance import is_own_result
+from dicom_templates.options import Predecessor
+from dicom_templates.origin.provenance import MANUFACTURER, MODEL_NAME
 from dicom_templates.read_back.citation import read_citation
+from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.result_set import ResultSet, build, build_refusal
-from dicom_templates.words.report_texts import SENTENCES
+from dicom_templates.words.sentences import SENTENCES
 from tests.dicom_templates.cases import Case, items, make_case, texts_of
 
 
@@ -170,9 +171,13 @@ def test_results_belong_to_the_patient_and_study_of_their_source(
     assert results["seg_t1"].FrameOfReferenceUID == source.FrameOfReferenceUID
 
 
-def test_results_are_known_as_ours_and_sources_are_not(case: Case, results: dict[str, Dataset]) -> None:
-    assert all(is_own_result(dcmread(io.BytesIO(written(one)))) for one in results.values())
-    assert not any(is_own_result(header) for headers in case.sources.values() for header in headers)
+def made_by(dataset: Dataset) -> tuple[str, str]:
+    return dataset.Manufacturer, dataset.ManufacturerModelName
+
+
+def test_results_name_this_software_as_their_maker(results: dict[str, Dataset]) -> None:
+    makers = {made_by(dcmread(io.BytesIO(written(one)))) for one in results.values()}
+    assert makers == {(MANUFACTURER, MODEL_NAME)}
 
 
 def test_every_series_says_its_category_in_the_list_of_series(results: dict[str, Dataset]) -> None:
@@ -191,7 +196,9 @@ def test_series_descriptions_are_never_cut(language: str, verdict: Verdict) -> N
         case.findings, predictions=tuple(replace(one, verdict=verdict) for one in case.findings.predictions)
     )
     last_words = ("(OsteoNode)", SENTENCES[f"{verdict.value}_short"][language])
-    for one in build(undecided, case.sources, replace(case.options, kinds=frozenset({"sr", "seg"}))).objects:
+    for one in build(
+        undecided, case.sources, replace(case.options, kinds=frozenset({ResultKind.SR, ResultKind.SEG}))
+    ).objects:
         assert len(one.dataset.SeriesDescription) <= 64
         assert one.dataset.SeriesDescription.endswith(last_words)
 
@@ -398,14 +405,14 @@ def test_a_refusal_is_explained_in_a_report(case: Case) -> None:
     )
     source = next(iter(case.sources.values()))[0]
     (report,) = build_refusal(refusal, source, case.options, software="OsteoNode 0.1.0").objects
-    assert report.kind == "text"
+    assert report.kind is ResultKind.TEXT
     told = texts_of(report.dataset)
     assert told[0] == "No bone density result for this study"
     assert refusal.reasons[0] in told
     assert any("axial T2, 30 slices" in line and "not sagittal" in line for line in told)
     assert "no result" in report.dataset.SeriesDescription
     assert report.dataset.PatientID == source.PatientID
-    assert is_own_result(report.dataset)
+    assert made_by(report.dataset) == (MANUFACTURER, MODEL_NAME)
 
 
 def test_a_slice_without_its_image_is_a_fault_of_the_caller(case: Case) -> None:

@@ -22,9 +22,9 @@ from analysis.domain.findings import (
     Verdict,
 )
 from analysis.domain.reason import quoted
-from dicom_templates.options import KINDS, USUAL_KINDS
-from dicom_templates.parts import codes as our
-from dicom_templates.parts.radiomic_codes import radiomic_code
+from dicom_templates.codes import concepts as our
+from dicom_templates.codes.radiomics import radiomic_code
+from dicom_templates.result_kinds import USUAL_KINDS, ResultKind
 from dicom_templates.result_set import build
 from tests.dicom_templates.cases import FEATURES, Case, make_case
 
@@ -97,7 +97,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 def read_back(case: Case) -> tuple[Dataset, Dataset]:
     """Write the measurement report and read it with highdicom."""
-    only_this = replace(case.options, kinds=frozenset({"sr"}))
+    only_this = replace(case.options, kinds=frozenset({ResultKind.SR}))
     (report,) = build(case.findings, case.sources, only_this).objects
     stream = io.BytesIO()
     report.dataset.save_as(stream, enforce_file_format=True)
@@ -178,7 +178,9 @@ def test_highdicom_reads_back_every_value_under_its_own_name(case: Case) -> None
 @settings(deadline=None, max_examples=6)
 @given(case=cases())
 def test_every_uid_is_valid(case: Case) -> None:
-    without_picture = replace(case.options, kinds=KINDS - {"summary", "pdf"})
+    without_picture = replace(
+        case.options, kinds=frozenset(ResultKind) - {ResultKind.SUMMARY, ResultKind.PDF}
+    )
     for one in build(case.findings, case.sources, without_picture).objects:
         uids = [
             str(element.value) for element in one.dataset.iterall() if element.VR == "UI" and element.value
@@ -190,7 +192,7 @@ def test_every_uid_is_valid(case: Case) -> None:
             assert uid.replace(".", "").isdigit()
 
 
-WITHOUT_PICTURES = USUAL_KINDS - {"summary"}
+WITHOUT_PICTURES = frozenset(USUAL_KINDS) - {ResultKind.SUMMARY}
 
 
 def written(case: Case) -> dict[str, Dataset]:
@@ -258,7 +260,7 @@ def sentences(item: Dataset) -> list[str]:
 @settings(deadline=None, max_examples=6)
 @given(case=cases())
 def test_the_text_report_says_every_sentence_in_its_order(case: Case) -> None:
-    made = build(case.findings, case.sources, replace(case.options, kinds=frozenset({"text"})))
+    made = build(case.findings, case.sources, replace(case.options, kinds=frozenset({ResultKind.TEXT})))
     told = sentences(written(case)["text"])
     report = made.report
     said = [report.warning, report.title, *(line for section in report.sections for line in section.lines)]

@@ -14,7 +14,7 @@ from analysis.domain.segmentation import Level, Segmentation
 from dicom_templates.pictures.overlay import draw_overlay
 from dicom_templates.pictures.palette import BACKGROUND, BODY, EXCLUDED, FLUID, NEXT_BODY
 from dicom_templates.pictures.slice_view import SliceView
-from dicom_templates.words.report_texts import Texts
+from dicom_templates.words.texts import Texts
 from tests.dicom_templates.cases import make_case
 
 ENGLISH = Texts("en")

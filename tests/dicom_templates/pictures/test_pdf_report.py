@@ -13,6 +13,7 @@ from analysis.domain.findings import Refusal
 from analysis.domain.reason import quoted
 from dicom_templates.pictures.mid_sagittal import sagittal_pictures
 from dicom_templates.pictures.pdf_report import draw_pdf
+from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
 from dicom_templates.words.compose import compose, compose_refusal
 from dicom_templates.words.study_report import StudyReport
@@ -78,8 +79,10 @@ def test_a_refusal_fits_on_a_page() -> None:
 def test_the_object_holds_the_document_and_only_who_asks_for_it_gets_it() -> None:
     case = make_case(slices=4, size=64)
     usual = build(case.findings, case.sources, case.options)
-    assert "pdf" not in [one.kind for one in usual.objects]
-    (made,) = build(case.findings, case.sources, replace(case.options, kinds=frozenset({"pdf"}))).objects
+    assert ResultKind.PDF not in [one.kind for one in usual.objects]
+    (made,) = build(
+        case.findings, case.sources, replace(case.options, kinds=frozenset({ResultKind.PDF}))
+    ).objects
     dataset = made.dataset
     assert dataset.SOPClassUID == EncapsulatedPDFStorage
     assert dataset.EncapsulatedDocument[: dataset.EncapsulatedDocumentLength].startswith(b"%PDF-")

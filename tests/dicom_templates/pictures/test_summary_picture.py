@@ -20,8 +20,8 @@ from dicom_templates.pictures.html_report import report_html
 from dicom_templates.pictures.mid_sagittal import SagittalPicture, mid_sagittal, sagittal_pictures
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.compose import compose
-from dicom_templates.words.report_texts import Texts
 from dicom_templates.words.study_report import SeriesCaption, StudyReport
+from dicom_templates.words.texts import Texts
 from node.analyse.study import DEMONSTRATION_MODEL
 from tests.dicom_templates.cases import make_case
 

@@ -19,10 +19,11 @@ from analysis.domain.reason import Reason, quoted
 from analysis.identify import identify
 from dicom_templates.pictures.html_report import report_html
 from dicom_templates.pictures.mid_sagittal import sagittal_pictures
+from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
 from dicom_templates.words.compose import compose, compose_refusal
-from dicom_templates.words.report_texts import LANGUAGES, REASONS, Texts
 from dicom_templates.words.study_report import StudyReport
+from dicom_templates.words.texts import LANGUAGES, REASONS, Texts
 from tests.dicom_templates.cases import MODEL, make_case, texts_of
 
 ENUMERATIONS: tuple[type[Enum], ...] = (Contrast, Plane, Target)
@@ -159,7 +160,7 @@ def test_a_german_report_holds_no_english_sentence() -> None:
     assert english_in(words_of(report)) == []
     assert "berührt den Bildrand" in report_html(report, sagittal_pictures(findings, report))
     for one in build(findings, case.sources, case.options).objects:
-        if one.kind in {"sr", "text"}:
+        if one.kind in {ResultKind.SR, ResultKind.TEXT}:
             told = texts_of(one.dataset)
             assert any("berührt den Bildrand" in line for line in told), one.kind
             assert any("die Höhen der Wirbel sind unsicher" in line for line in told), one.kind

@@ -7,26 +7,26 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from dicom_templates.codes.concepts import code_item, private_scheme
 from dicom_templates.options import ReportOptions
-from dicom_templates.parts.codes import code_item, private_scheme
-from dicom_templates.parts.patient_study import copy_patient_and_study, fit_to_charset
-from dicom_templates.parts.provenance import MANUFACTURER, MODEL_NAME, Provenance
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.patient_study import copy_patient_and_study, fit_to_charset
+from dicom_templates.origin.provenance import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    MANUFACTURER,
+    MODEL_NAME,
+    Provenance,
+)
 
 __all__ = [
-    "IMPLEMENTATION_CLASS_UID",
-    "IMPLEMENTATION_VERSION_NAME",
-    "Identity",
+    "ObjectIdentity",
     "finish",
     "workstation_object",
 ]
 
-IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation", MANUFACTURER))
-IMPLEMENTATION_VERSION_NAME = "OSTEONODE"
-
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ObjectIdentity:
     """What an object that is alone in its series is called.
 
     Attributes
@@ -45,7 +45,7 @@ class Identity:
     description: str
 
 
-def workstation_object(sop_class_uid: UID, modality: str, identity: Identity) -> Dataset:
+def workstation_object(sop_class_uid: UID, modality: str, identity: ObjectIdentity) -> Dataset:
     """Begin an object that a workstation made of images, their date and what was found in them.
 
     Parameters
@@ -54,7 +54,7 @@ def workstation_object(sop_class_uid: UID, modality: str, identity: Identity) ->
         Its storage class.
     modality : str
         Modality of its series.
-    identity : Identity
+    identity : ObjectIdentity
         What it is called.
 
     Returns

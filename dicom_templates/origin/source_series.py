@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydicom import Dataset
 
 from analysis.domain.findings import SeriesFindings
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.uids import derive_uid
 
 __all__ = ["ImageReference", "SourceSeries", "instance_item", "source_series"]
 

@@ -20,7 +20,6 @@ __all__ = [
     "ABOUT",
     "ABSTENTION",
     "CONFIGURATION_DIGEST",
-    "DECISION_THRESHOLD",
     "ECHO_TIME",
     "FINDING_SITE_OF",
     "INPUT_DIGEST",
@@ -150,7 +149,6 @@ PROBABILITY_UPPER_OF: dict[Target, Code] = {
     Target.OSTEOPOROSIS: _own("P_OSTEO_HIGH", "Probability of osteoporosis, 95 % interval to"),
     Target.ABNORMAL_DENSITY: _own("P_ABN_BMD_HIGH", "Probability of abnormal density, 95 % interval to"),
 }
-DECISION_THRESHOLD = _own("THRESHOLD", "Decision threshold")
 ABSTENTION = _own("ABSTENTION", "Why no probability is given")
 
 # --- What is measured -----------------------------------------------------------------------------

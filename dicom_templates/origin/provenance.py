@@ -9,43 +9,28 @@ import json
 from dataclasses import dataclass
 from hashlib import sha256
 
-from pydicom import Dataset
+from pydicom.uid import UID
 
 from analysis.domain.findings import Findings, Refusal
 from dicom_templates.options import ReportOptions
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.uids import derive_uid
 
 __all__ = [
+    "IMPLEMENTATION_CLASS_UID",
+    "IMPLEMENTATION_VERSION_NAME",
     "MANUFACTURER",
     "MODEL_NAME",
     "Provenance",
-    "is_own_result",
     "provenance_of",
     "refusal_provenance",
 ]
 
 MANUFACTURER = "OsteoNode"
 MODEL_NAME = "OsteoNode"
+IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation", MANUFACTURER))
+IMPLEMENTATION_VERSION_NAME = "OSTEONODE"
 _CONTENT_REVISION = "3"
 """Raised whenever the same findings are written differently, so that no UID ever stands for two contents."""
-
-
-def is_own_result(dataset: Dataset) -> bool:
-    """Tell whether a dataset was made by this software; such series are never analysed, so nothing loops.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Any header.
-
-    Returns
-    -------
-    bool
-    """
-    return (
-        str(dataset.get("Manufacturer", "")).strip() == MANUFACTURER
-        and str(dataset.get("ManufacturerModelName", "")).strip() == MODEL_NAME
-    )
 
 
 @dataclass(frozen=True, slots=True)

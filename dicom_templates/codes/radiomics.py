@@ -6,7 +6,7 @@ from hashlib import sha256
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from dicom_templates.parts.codes import PRIVATE_SCHEME
+from dicom_templates.codes.concepts import PRIVATE_SCHEME
 
 __all__ = ["IBSI_OF", "radiomic_code"]
 

@@ -22,8 +22,8 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from dicom_templates.parts.provenance import MANUFACTURER, MODEL_NAME, Provenance
-from dicom_templates.parts.source_series import ImageReference
+from dicom_templates.origin.provenance import MANUFACTURER, MODEL_NAME, Provenance
+from dicom_templates.origin.source_series import ImageReference
 
 __all__ = [
     "code",

@@ -6,8 +6,8 @@ from pydicom.sr.coding import Code
 
 from analysis.domain.findings import Target, Verdict
 from analysis.domain.segmentation import Level
-from dicom_templates.parts import codes as our
-from dicom_templates.parts.radiomic_codes import IBSI_OF, radiomic_code
+from dicom_templates.codes import concepts as our
+from dicom_templates.codes.radiomics import IBSI_OF, radiomic_code
 
 
 def all_codes() -> list[Code]:
