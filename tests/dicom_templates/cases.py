@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from hypothesis.vendor.pretty import RepresentationPrinter
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage
 
@@ -43,6 +44,11 @@ class Case:
     findings: Findings
     sources: dict[str, list[Dataset]]
     options: ReportOptions
+
+    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:  # noqa: ARG002, FBT001
+        """Print a failing example without headers and voxels; hypothesis gives up on a longer text."""
+        series = " and ".join(found.identification.contrast.value for found in self.findings.series)
+        printer.text(f"<Case: {series}, {', '.join(map(repr, self.findings.predictions))}>")
 
 
 def grid_of(slices: int, size: int) -> Grid:
