@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
-from hypothesis.vendor.pretty import RepresentationPrinter
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage
 
@@ -27,6 +27,9 @@ from analysis.domain.segmentation import CsfSample, Level, Region, Segmentation
 from analysis.domain.volume import Grid, Volume
 from dicom_templates.options import ReportOptions
 
+if TYPE_CHECKING:
+    from hypothesis.vendor.pretty import RepresentationPrinter
+
 STUDY = "1.2.826.0.1.3680043.8.498.1"
 SERIES = {Contrast.T1: f"{STUDY}.1", Contrast.T2: f"{STUDY}.2"}
 FACTS = {
@@ -45,7 +48,7 @@ class Case:
     sources: dict[str, list[Dataset]]
     options: ReportOptions
 
-    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:  # noqa: ARG002, FBT001
+    def _repr_pretty_(self, printer: "RepresentationPrinter", cycle: bool) -> None:  # noqa: ARG002, FBT001
         """Print a failing example without headers and voxels; hypothesis gives up on a longer text."""
         series = " and ".join(found.identification.contrast.value for found in self.findings.series)
         printer.text(f"<Case: {series}, {', '.join(map(repr, self.findings.predictions))}>")
