@@ -180,13 +180,13 @@ class _Writer:
     ) -> tuple[ResultObject, SegmentNumbers]:
         contrast = found.identification.contrast.value
         name = f"seg_{contrast.lower()}"
-        dataset, numbers = segmentation_object(
-            found,
-            source,
-            self.provenance,
-            description=series_description(self.report, ResultKind.SEG, contrast),
+        identity = ObjectIdentity(
+            uid=self.provenance.uid("seg", contrast, "instance"),
+            series_uid=self.provenance.uid("seg", contrast, "series"),
             series_number=_SERIES_NUMBER[name],
+            description=series_description(self.report, ResultKind.SEG, contrast),
         )
+        dataset, numbers = segmentation_object(found, source, self.provenance, identity)
         return self._finished(ResultKind.SEG, name, dataset, image=True), numbers
 
     def summary(self, pictures: Sequence[SagittalPicture]) -> ResultObject:

@@ -96,9 +96,9 @@ def finish(
     image : bool
         Whether it is an image, whose series names a body part.
     """
-    _say_who(result, provenance, options)
-    _say_when(result, options)
-    _say_which_scanner(result, source)
+    _add_equipment(result, provenance, options)
+    _add_dates(result, options)
+    _add_scanner(result, source)
     result.CodingSchemeIdentificationSequence = [private_scheme()]
     # Our words adapt to the character set of the source, then its bytes are copied as they are.
     fit_to_charset(result, source)
@@ -109,7 +109,7 @@ def finish(
     result.file_meta = _file_meta(result)
 
 
-def _say_who(result: Dataset, provenance: Provenance, options: ReportOptions) -> None:
+def _add_equipment(result: Dataset, provenance: Provenance, options: ReportOptions) -> None:
     result.Manufacturer = MANUFACTURER
     result.ManufacturerModelName = MODEL_NAME
     result.DeviceSerialNumber = provenance.station
@@ -120,13 +120,13 @@ def _say_who(result: Dataset, provenance: Provenance, options: ReportOptions) ->
         result.InstitutionName = options.institution
 
 
-def _say_when(result: Dataset, options: ReportOptions) -> None:
+def _add_dates(result: Dataset, options: ReportOptions) -> None:
     for prefix in ("Content", "InstanceCreation", "Series"):
         setattr(result, f"{prefix}Date", options.date)
         setattr(result, f"{prefix}Time", options.time)
 
 
-def _say_which_scanner(result: Dataset, source: Dataset) -> None:
+def _add_scanner(result: Dataset, source: Dataset) -> None:
     """Name the scanner; highdicom's entry holds the time of day, so no two results would be equal."""
     if "ContributingEquipmentSequence" in result:
         del result.ContributingEquipmentSequence

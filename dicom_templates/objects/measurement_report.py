@@ -37,7 +37,7 @@ from analysis.domain.findings import (
     Verdict,
 )
 from analysis.domain.segmentation import Level
-from dicom_templates.codes import concepts as our
+from dicom_templates.codes import concepts
 from dicom_templates.codes.radiomics import radiomic_code
 from dicom_templates.objects.content_items import (
     CONTEXT,
@@ -62,6 +62,8 @@ from dicom_templates.words.texts import LANGUAGES, Texts
 __all__ = ["measurement_content"]
 
 _PERCENT = 100.0
+_ENGLISH = Texts("en")
+"""Tracking identifiers are the same in reports of every language."""
 
 
 def measurement_content(
@@ -131,12 +133,12 @@ def _study_group(
         finding_sites=[FindingSite(anatomic_location=codes.SCT.LumbarSpine)],
         measurements=measurements,
         qualitative_evaluations=[
-            QualitativeEvaluation(name=our.TARGET_OF[one.target], value=our.VERDICT_OF[one.verdict])
+            QualitativeEvaluation(name=concepts.TARGET_OF[one.target], value=concepts.VERDICT_OF[one.verdict])
             for one in findings.predictions
         ],
     )
     reasons = [reason for one in findings.predictions for reason in texts.reasons(one.reasons)]
-    group[0].ContentSequence.extend(text(our.ABSTENTION, reason) for reason in dict.fromkeys(reasons))
+    group[0].ContentSequence.extend(text(concepts.ABSTENTION, reason) for reason in dict.fromkeys(reasons))
     # Without a shape in every group OHIF 3.11 to 3.14 shows nothing at all (its issue 3390).
     group[0].ContentSequence.append(
         shape(
@@ -156,11 +158,11 @@ def _probability(prediction: Prediction, model: ModelIdentity | None) -> list[Me
         return []
     algorithm = _algorithm(model.name, model.version) if model is not None else None
     target = prediction.target
-    values = [(our.PROBABILITY_OF[target], prediction.probability)]
+    values = [(concepts.PROBABILITY_OF[target], prediction.probability)]
     if prediction.interval is not None:
         values += [
-            (our.PROBABILITY_LOWER_OF[target], prediction.interval[0]),
-            (our.PROBABILITY_UPPER_OF[target], prediction.interval[1]),
+            (concepts.PROBABILITY_LOWER_OF[target], prediction.interval[0]),
+            (concepts.PROBABILITY_UPPER_OF[target], prediction.interval[1]),
         ]
     return [
         Measurement(name=name, value=_PERCENT * value, unit=codes.UCUM.Percent, algorithm_id=algorithm)
@@ -173,9 +175,9 @@ def _vbq(found: SeriesFindings, findings: Findings) -> list[Measurement]:
         return []
     return [
         Measurement(
-            name=our.VBQ_OF[found.identification.contrast],
+            name=concepts.VBQ_OF[found.identification.contrast],
             value=found.bone_quality.score,
-            unit=our.RATIO,
+            unit=concepts.RATIO,
             algorithm_id=_software(findings),
         )
     ]
@@ -202,7 +204,7 @@ def _level_groups(
     segmentation: Dataset,
     segments: SegmentNumbers,
 ) -> list[ContentItem]:
-    names = level_names(found, "body {number}")
+    names = level_names(found, _ENGLISH)
     groups: list[ContentItem] = []
     for measured in found.measurements:
         if measured.level not in segments:
@@ -220,7 +222,7 @@ def _level_groups(
             ),
             finding_sites=[
                 FindingSite(
-                    our.structure_of(measured.level, certain=found.segmentation.levels_certain),
+                    concepts.structure_of(measured.level, certain=found.segmentation.levels_certain),
                 )
             ],
             measurements=_level_values(measured, found, findings),
@@ -252,7 +254,7 @@ def _level_values(
     ]
     values += [
         Measurement(
-            our.SIGNAL_OF[contrast],
+            concepts.SIGNAL_OF[contrast],
             value,
             codes.UCUM.ArbitraryUnit,
             derivation=derivation,
@@ -265,7 +267,9 @@ def _level_values(
         )
     ]
     if measured.vbq is not None:
-        values.append(Measurement(our.VBQ_OF[contrast], measured.vbq, our.RATIO, algorithm_id=algorithm))
+        values.append(
+            Measurement(concepts.VBQ_OF[contrast], measured.vbq, concepts.RATIO, algorithm_id=algorithm)
+        )
     values += [
         Measurement(radiomic_code(name), measured.features[name], codes.UCUM.NoUnits, algorithm_id=algorithm)
         for name in _radiomics_used(findings, found)
@@ -290,7 +294,7 @@ def _radiomics_used(findings: Findings, found: SeriesFindings) -> tuple[str, ...
 def _used(found: SeriesFindings, level: Level) -> QualitativeEvaluation:
     region = found.segmentation.region(level)
     used = region is not None and region.usable
-    return QualitativeEvaluation(name=our.USED_FOR_RESULT, value=codes.SCT.Yes if used else codes.SCT.No)
+    return QualitativeEvaluation(name=concepts.USED_FOR_RESULT, value=codes.SCT.Yes if used else codes.SCT.No)
 
 
 def _outline(measured: LevelMeasurements, found: SeriesFindings, source: SourceSeries) -> ContentItem:
@@ -319,20 +323,20 @@ def _library_group(found: SeriesFindings, source: SourceSeries, texts: Texts) ->
     items = [
         code(codes.DCM.Modality, codes.DCM.MagneticResonance, CONTEXT),
         uid_reference(codes.DCM.FrameOfReferenceUID, source.frame_of_reference_uid, CONTEXT),
-        code(our.WEIGHTING, our.SIGNAL_OF[found.identification.contrast], CONTEXT),
+        code(concepts.WEIGHTING, concepts.SIGNAL_OF[found.identification.contrast], CONTEXT),
     ]
-    plane = our.PLANE_OF.get(found.identification.plane)
+    plane = concepts.PLANE_OF.get(found.identification.plane)
     if plane is not None:
         items.append(code(codes.DCM.ImageView, plane, CONTEXT))
     for name, value in (
-        (our.REPETITION_TIME, facts.repetition_time_ms),
-        (our.ECHO_TIME, facts.echo_time_ms),
-        (our.INVERSION_TIME, facts.inversion_time_ms),
+        (concepts.REPETITION_TIME, facts.repetition_time_ms),
+        (concepts.ECHO_TIME, facts.echo_time_ms),
+        (concepts.INVERSION_TIME, facts.inversion_time_ms),
     ):
         if value is not None:
             items.append(number(name, value, codes.UCUM.Millisecond, CONTEXT))
     why = texts.reasons(found.identification.reasons)
-    items += [text(our.WEIGHTING_REASON, one, CONTEXT) for one in why]
+    items += [text(concepts.WEIGHTING_REASON, one, CONTEXT) for one in why]
     items += [image(codes.DCM.SourceImage, one) for one in source.images]
     return container(codes.DCM.ImageLibraryGroup, items)
 
@@ -348,16 +352,16 @@ def _evaluations(findings: Findings, report: StudyReport) -> ContentItem:
     if model is not None:
         items += [
             text(codes.DCM.Comment, report.model),
-            text(our.MODEL_COHORT, model.cohort),
-            text(our.INTENDED_USE, model.intended_use),
-            text(our.MODEL_DIGEST, model.digest),
+            text(concepts.MODEL_COHORT, model.cohort),
+            text(concepts.INTENDED_USE, model.intended_use),
+            text(concepts.MODEL_DIGEST, model.digest),
         ]
-    items.append(text(our.CONFIGURATION_DIGEST, findings.configuration_digest))
+    items.append(text(concepts.CONFIGURATION_DIGEST, findings.configuration_digest))
     for found in findings.series:
         value = f"{found.source.series_uid} {found.source.digest}"
-        items.append(text(our.INPUT_DIGEST, value))
+        items.append(text(concepts.INPUT_DIGEST, value))
     items += [text(codes.DCM.Comment, line) for line in report.caveats]
-    return container(our.QUALITATIVE_EVALUATIONS, items)
+    return container(concepts.QUALITATIVE_EVALUATIONS, items)
 
 
 def _software(findings: Findings) -> AlgorithmIdentification:

@@ -17,7 +17,7 @@ from dicom_templates.origin.uids import derive_uid
 
 __all__ = ["ImageIdentity", "mr_images"]
 
-IMPLEMENTATION_UID = UID("2.25.300174829565093124718225076915318042337")
+_IMPLEMENTATION_UID = UID("2.25.300174829565093124718225076915318042337")
 _LARGEST_STORED = 65535
 
 
@@ -132,7 +132,7 @@ def _image(facts: AcquisitionFacts, identity: ImageIdentity, number: int) -> Dat
     image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
     image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.file_meta.ImplementationClassUID = IMPLEMENTATION_UID
+    image.file_meta.ImplementationClassUID = _IMPLEMENTATION_UID
     _add_patient_and_study(image, identity)
     _add_series(image, facts, identity)
     _add_acquisition(image, facts)

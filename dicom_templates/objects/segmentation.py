@@ -22,11 +22,13 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from analysis.domain.findings import SeriesFindings
 from analysis.domain.segmentation import Level
 from dicom_templates.codes.concepts import structure_of
+from dicom_templates.objects.common_modules import ObjectIdentity
 from dicom_templates.origin.patient_study import nameless_header
 from dicom_templates.origin.provenance import MANUFACTURER, MODEL_NAME, Provenance
 from dicom_templates.origin.source_series import ImageReference, SourceSeries, instance_item
 from dicom_templates.origin.uids import derive_uid
 from dicom_templates.words.levels import level_names
+from dicom_templates.words.texts import Texts
 
 if TYPE_CHECKING:
     from pydicom.sr.coding import Code
@@ -51,15 +53,15 @@ LEVEL_COLOURS: Mapping[Level, tuple[int, int, int]] = MappingProxyType(
 """sRGB; neighbours differ for every kind of colour vision (Okabe and Ito 2008)."""
 
 _CSF_COLOUR = (240, 228, 66)
+_ENGLISH = Texts("en")
+"""Segment labels are the same in results of every language."""
 
 
 def segmentation_object(
     found: SeriesFindings,
     source: SourceSeries,
     provenance: Provenance,
-    *,
-    description: str,
-    series_number: int,
+    identity: ObjectIdentity,
 ) -> tuple[Dataset, SegmentNumbers]:
     """Write the labelled bodies of one series, and the CSF that the VBQ refers to, as a SEG.
 
@@ -71,10 +73,8 @@ def segmentation_object(
         Where it comes from.
     provenance : Provenance
         Who made it.
-    description : str
-        SeriesDescription.
-    series_number : int
-        SeriesNumber.
+    identity : ObjectIdentity
+        Its UIDs, series number and description.
 
     Returns
     -------
@@ -90,9 +90,9 @@ def segmentation_object(
         pixel_array=masks,
         segmentation_type="BINARY",
         segment_descriptions=segments,
-        series_instance_uid=provenance.uid("seg", contrast, "series"),
-        series_number=series_number,
-        sop_instance_uid=provenance.uid("seg", contrast, "instance"),
+        series_instance_uid=identity.series_uid,
+        series_number=identity.series_number,
+        sop_instance_uid=identity.uid,
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL_NAME,
@@ -100,7 +100,7 @@ def segmentation_object(
         device_serial_number=provenance.station,
         content_description=f"Vertebral bodies in the {contrast} series",
         content_label="VERTEBRAL_BODIES",
-        series_description=description,
+        series_description=identity.description,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         pixel_measures=PixelMeasuresSequence(
             pixel_spacing=[float(x) for x in source.pixel_spacing_mm],
@@ -134,7 +134,7 @@ def _segments(
         ),
         version=version or provenance.version,
     )
-    names = level_names(found, "body {number}")
+    names = level_names(found, _ENGLISH)
     masks = [segmentation.labels == region.level for region in segmentation.regions]
     structures: list[tuple[str, str, Code, tuple[int, int, int]]] = [
         (

@@ -195,11 +195,11 @@ def _own_encoding(source: Dataset) -> str:
 
 def _map_text(value: object, encoding: str) -> object:
     if isinstance(value, str):
-        return fit_text(value, encoding)
+        return _fit_text(value, encoding)
     return value
 
 
-def fit_text(text: str, encoding: str) -> str:
+def _fit_text(text: str, encoding: str) -> str:
     """Return the text as it is if the codec can hold it, else in its nearest plain spelling.
 
     Parameters
@@ -215,9 +215,9 @@ def fit_text(text: str, encoding: str) -> str:
 
     Examples
     --------
-    >>> fit_text("Wirbelkörper", "ascii")
+    >>> _fit_text("Wirbelkörper", "ascii")
     'Wirbelkoerper'
-    >>> fit_text("Wirbelkörper", "latin-1")
+    >>> _fit_text("Wirbelkörper", "latin-1")
     'Wirbelkörper'
     """
     if text.isascii() or _encodable(text, encoding):

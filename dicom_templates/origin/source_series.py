@@ -13,8 +13,6 @@ from dicom_templates.origin.uids import derive_uid
 
 __all__ = ["ImageReference", "SourceSeries", "instance_item", "source_series"]
 
-_HALF = 0.5
-
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
@@ -105,7 +103,7 @@ def source_series(found: SeriesFindings, headers: Sequence[Dataset]) -> SourceSe
         images=tuple(candidates[n].reference for n in nearest),
         orientation=first.orientation,
         pixel_spacing_mm=first.pixel_spacing_mm,
-        thickness_mm=first.thickness_mm or _decimal(grid.spacing_mm[0]),
+        thickness_mm=first.thickness_mm or _as_written(grid.spacing_mm[0]),
         spacing_mm=grid.spacing_mm[0],
     )
 
@@ -119,28 +117,28 @@ def instance_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
+class _SourceFrame:
     reference: ImageReference
     orientation: tuple[str, ...]
     pixel_spacing_mm: tuple[str, str]
     thickness_mm: str
 
 
-def _candidates(headers: Sequence[Dataset], numbers: Sequence[int]) -> list[_Frame]:
+def _candidates(headers: Sequence[Dataset], numbers: Sequence[int]) -> list[_SourceFrame]:
     """List the images that slices may come from: the frames that are named, or else all there are."""
     if numbers:
-        return [_frame_of(header, number) for header, number in zip(headers, numbers, strict=True)]
+        return [_numbered_frame(header, number) for header, number in zip(headers, numbers, strict=True)]
     found = []
     for header in headers:
         if "PerFrameFunctionalGroupsSequence" in header:
             count = len(header.PerFrameFunctionalGroupsSequence)
-            found += [_frame_of(header, number) for number in range(1, count + 1)]
+            found += [_numbered_frame(header, number) for number in range(1, count + 1)]
         else:
             found.append(_frame(header, None, header, header, header))
     return found
 
 
-def _frame_of(header: Dataset, number: int) -> _Frame:
+def _numbered_frame(header: Dataset, number: int) -> _SourceFrame:
     shared = header.SharedFunctionalGroupsSequence[0]
     groups = header.PerFrameFunctionalGroupsSequence[number - 1]
     return _frame(
@@ -160,13 +158,13 @@ def _group(keyword: str, per_frame: Dataset, shared: Dataset) -> Dataset:
 
 
 def _frame(
-    header: Dataset, number: int | None, place: Dataset, orientation: Dataset, measures: Dataset
-) -> _Frame:
-    x, y, z = (_decimal(value) for value in place.ImagePositionPatient)
-    row_spacing, column_spacing = (_decimal(value) for value in measures.PixelSpacing)
-    return _Frame(
+    header: Dataset, number: int | None, position: Dataset, orientation: Dataset, measures: Dataset
+) -> _SourceFrame:
+    x, y, z = (_as_written(value) for value in position.ImagePositionPatient)
+    row_spacing, column_spacing = (_as_written(value) for value in measures.PixelSpacing)
+    return _SourceFrame(
         ImageReference(str(header.SOPClassUID), str(header.SOPInstanceUID), number, (x, y, z)),
-        tuple(_decimal(value) for value in orientation.ImageOrientationPatient),
+        tuple(_as_written(value) for value in orientation.ImageOrientationPatient),
         (row_spacing, column_spacing),
         _thickness(measures),
     )
@@ -176,12 +174,12 @@ def _thickness(measures: Dataset) -> str:
     """Return the thickness of a slice as it was written; empty where there is none, or no number ("4,0")."""
     try:
         written = measures.get("SliceThickness")
-        return _decimal(written) if math.isfinite(float(str(written))) else ""
+        return _as_written(written) if math.isfinite(float(str(written))) else ""
     except (TypeError, ValueError):
         return ""
 
 
-def _decimal(value: object) -> str:
+def _as_written(value: object) -> str:
     """Return a DS as it was written, so that results repeat the digits of their source."""
     written = getattr(value, "original_string", None) or repr(float(str(value)))
     return written if len(written) <= 16 else f"{float(str(value)):.9g}"
@@ -190,6 +188,6 @@ def _decimal(value: object) -> str:
 def _nearest(positions: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], spacing_mm: float) -> int:
     distances = np.linalg.norm(positions - wanted, axis=1)
     nearest = int(np.argmin(distances))
-    if distances[nearest] > _HALF * spacing_mm:
+    if distances[nearest] > 0.5 * spacing_mm:
         raise ValueError("a slice of the volume has no source image")
     return nearest

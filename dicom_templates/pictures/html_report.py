@@ -12,7 +12,7 @@ from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.study_report import StudyReport
 from dicom_templates.words.texts import LANGUAGES
 
-__all__ = ["png_of", "report_html"]
+__all__ = ["report_html"]
 
 
 def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str:
@@ -35,12 +35,12 @@ def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(_PAGE)
     picture = ""
     if pictures:
-        picture = base64.b64encode(png_of(draw_summary(report, pictures))).decode("ascii")
+        picture = base64.b64encode(_png(draw_summary(report, pictures))).decode("ascii")
     language = LANGUAGES[report.texts.language][0]
     return template.render(report=report, texts=report.texts, picture=picture, language=language)
 
 
-def png_of(picture: npt.NDArray[np.uint8]) -> bytes:
+def _png(picture: npt.NDArray[np.uint8]) -> bytes:
     """Encode a picture as PNG.
 
     Parameters

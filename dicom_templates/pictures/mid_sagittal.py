@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.domain.findings import Findings, SeriesFindings
+from analysis.domain.segmentation import Level
 from dicom_templates.words.levels import level_names
 from dicom_templates.words.study_report import SeriesCaption, StudyReport
+from dicom_templates.words.texts import Texts
 
 __all__ = ["NamedOutline", "SagittalPicture", "Turn", "mid_sagittal", "sagittal_pictures"]
 
@@ -71,14 +73,13 @@ def sagittal_pictures(findings: Findings, report: StudyReport) -> tuple[Sagittal
     tuple of SagittalPicture
         In the order of the findings.
     """
-    body = report.texts("numbered_body", number="{number}")
     return tuple(
-        mid_sagittal(found, caption, body=body)
+        mid_sagittal(found, caption, report.texts)
         for found, caption in zip(findings.series, report.captions, strict=True)
     )
 
 
-def mid_sagittal(found: SeriesFindings, caption: SeriesCaption, *, body: str) -> SagittalPicture:
+def mid_sagittal(found: SeriesFindings, caption: SeriesCaption, texts: Texts) -> SagittalPicture:
     """Turn the mid-sagittal slice of a series, and the outlines on it, for display.
 
     Parameters
@@ -87,8 +88,8 @@ def mid_sagittal(found: SeriesFindings, caption: SeriesCaption, *, body: str) ->
         An analysed series.
     caption : SeriesCaption
         What stands above the picture.
-    body : str
-        Pattern for the name of a body whose level is not certain ("body {number}").
+    texts : Texts
+        The language of numbered bodies.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def mid_sagittal(found: SeriesFindings, caption: SeriesCaption, *, body: str) ->
     pixels = volume.voxels[found.mid_slice]
     spacing = (volume.grid.spacing_mm[1], volume.grid.spacing_mm[2])
     turn = Turn.for_axes(volume.grid.axes)
-    names = level_names(found, body)
+    names = level_names(found, texts)
     outlines = tuple(
         NamedOutline(
             names[one.level], turn.points(one.outline.points, pixels.shape), _usable(found, one.level)
@@ -114,8 +115,9 @@ def mid_sagittal(found: SeriesFindings, caption: SeriesCaption, *, body: str) ->
     )
 
 
-def _usable(found: SeriesFindings, level: object) -> bool:
-    return any(region.level is level and region.usable for region in found.segmentation.regions)
+def _usable(found: SeriesFindings, level: Level) -> bool:
+    region = found.segmentation.region(level)
+    return region is not None and region.usable
 
 
 @dataclass(frozen=True, slots=True)

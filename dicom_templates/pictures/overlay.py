@@ -148,7 +148,7 @@ def _draw_slice(
     canvas.picture(view.corner, view.size, view.grey(series.pixels(number), series.window))
     edges = {}
     for region in segmentation.regions:
-        lines = [view.place(line) for line in series.lines(segmentation.labels[number] == region.level)]
+        lines = [view.to_canvas(line) for line in series.lines(segmentation.labels[number] == region.level)]
         for line in lines:
             _draw_line(
                 canvas, line, _colour(region), width=width, whole=region.usable or not region.level.lumbar
@@ -159,7 +159,7 @@ def _draw_slice(
             edges[region.level] = (left, sum(point[1] for point in largest) / len(largest))
     if segmentation.csf is not None:
         for border in series.lines(segmentation.csf.mask[number]):
-            _draw_line(canvas, view.place(border), FLUID, width=width, whole=True)
+            _draw_line(canvas, view.to_canvas(border), FLUID, width=width, whole=True)
     return edges
 
 
@@ -176,7 +176,7 @@ def _middle(canvas: Canvas, series: _Series, texts: Texts) -> None:
     pixels = series.pixels(found.mid_slice)
     view = SliceView.fit(pixels.shape, series.spacing_mm, series.reach(), (_EDGE, _TOP), size)
     edges = _draw_slice(canvas, series, found.mid_slice, view, width=1.7)
-    names = level_names(found, texts("numbered_body", number="{number}"))
+    names = level_names(found, texts)
     for region in found.segmentation.regions:
         if region.level in edges:
             words = names[region.level]
@@ -187,7 +187,7 @@ def _middle(canvas: Canvas, series: _Series, texts: Texts) -> None:
             draw_label(canvas, words, (max(left, inside), height), _colour(region))
     csf = found.segmentation.csf
     if csf is not None and csf.mask[found.mid_slice].any():
-        line = view.place(np.concatenate(series.lines(csf.mask[found.mid_slice])))
+        line = view.to_canvas(np.concatenate(series.lines(csf.mask[found.mid_slice])))
         right = max(point[0] for point in line)
         middle = sum(point[1] for point in line) / len(line)
         words = f"{texts('fluid')}  {texts.percent(csf.quality)}"
@@ -279,7 +279,7 @@ def _table(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
 
 
 def _rows(found: SeriesFindings, texts: Texts) -> Iterator[tuple[tuple[str, ...], Colour]]:
-    names = level_names(found, texts("numbered_body", number="{number}"))
+    names = level_names(found, texts)
     for region in found.segmentation.regions:
         remark = texts.listed(region.concerns)
         if region.level.lumbar and not region.usable:

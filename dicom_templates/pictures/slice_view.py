@@ -8,7 +8,7 @@ import numpy.typing as npt
 from dicom_templates.pictures.canvas import Canvas, Colour, Point
 from dicom_templates.pictures.palette import BACKGROUND, BRIGHT
 
-__all__ = ["SliceView", "draw_label", "draw_ruler", "grey_levels"]
+__all__ = ["SliceView", "draw_label", "draw_ruler"]
 
 _WINDOW_PERCENTILES = (1.0, 99.5)
 _MARGIN = 1.22
@@ -80,9 +80,9 @@ class SliceView:
         self, pixels: npt.NDArray[np.float32], window: tuple[float, float] | None = None
     ) -> npt.NDArray[np.uint8]:
         """Return the part as grey levels, windowed to what it shows unless a window is given."""
-        return grey_levels(pixels[self.rows, self.columns], window)
+        return _grey_levels(pixels[self.rows, self.columns], window)
 
-    def place(self, points: npt.NDArray[np.float64]) -> list[Point]:
+    def to_canvas(self, points: npt.NDArray[np.float64]) -> list[Point]:
         """Return points (column, row) of the slice on the canvas."""
         across = self.size[0] / (self.columns.stop - self.columns.start)
         down = self.size[1] / (self.rows.stop - self.rows.start)
@@ -97,7 +97,7 @@ def _window(centre: float, length: float, limit: int) -> slice:
     return slice(start, start + length)
 
 
-def grey_levels(
+def _grey_levels(
     part: npt.NDArray[np.float32], window: tuple[float, float] | None = None
 ) -> npt.NDArray[np.uint8]:
     """Scale signal to grey, from black at the lower end of a window to white at the upper one."""

@@ -7,7 +7,7 @@ from analysis.domain.findings import Verdict
 from analysis.domain.published import T1_VBQ_BY_DECADE
 from dicom_templates.pictures.canvas import Canvas, Colour, Point
 from dicom_templates.pictures.palette import BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE
-from dicom_templates.words.study_report import Answer, StudyReport
+from dicom_templates.words.study_report import StudyReport, TargetAnswer
 
 __all__ = ["draw_cards"]
 
@@ -49,7 +49,7 @@ def draw_cards(canvas: Canvas, report: StudyReport, top: float) -> None:
 # --- Answers --------------------------------------------------------------------------------------
 
 
-def _answer(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> float:
+def _answer(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: float) -> float:
     height = 162.0
     left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
@@ -82,7 +82,7 @@ def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) 
     return canvas.paragraph(at, words, size=size, colour=BRIGHT, width=width, most_lines=most)
 
 
-def _chip(canvas: Canvas, answer: Answer, corner: Point, *, beside: float) -> float:
+def _chip(canvas: Canvas, answer: TargetAnswer, corner: Point, *, beside: float) -> float:
     """Draw the verdict, whose shape says the same as its colour, and return its width.
 
     It is written smaller where it would leave too little room for what stands `beside` it.
@@ -107,7 +107,7 @@ def _chip(canvas: Canvas, answer: Answer, corner: Point, *, beside: float) -> fl
     return width
 
 
-def _risk_scale(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> None:
+def _risk_scale(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: float) -> None:
     left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
     colour = _VERDICT_COLOUR[answer.verdict]
 

@@ -104,14 +104,14 @@ def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, extent: Point)
     view = SliceView.fit(shown.pixels.shape, shown.spacing_mm, points, (left, top + 46), (width, height - 46))
     canvas.picture(view.corner, view.size, view.grey(shown.pixels))
     for outline in shown.outlines:
-        _outline(canvas, outline, view.place)
+        _outline(canvas, outline, view.to_canvas)
     draw_ruler(canvas, view)
 
 
 def _outline(
-    canvas: Canvas, outline: NamedOutline, place: Callable[[npt.NDArray[np.float64]], list[Point]]
+    canvas: Canvas, outline: NamedOutline, to_canvas: Callable[[npt.NDArray[np.float64]], list[Point]]
 ) -> None:
-    points = place(outline.points)
+    points = to_canvas(outline.points)
     left = min(point[0] for point in points)
     middle = sum(point[1] for point in points) / len(points)
     colour = BODY if outline.usable else EXCLUDED

@@ -24,12 +24,12 @@ from dicom_templates.words.sections import (
     set_aside_lines,
 )
 from dicom_templates.words.study_report import (
-    Answer,
     BoneQualityLine,
     LevelRow,
     Section,
     SeriesCaption,
     StudyReport,
+    TargetAnswer,
     target_key,
 )
 from dicom_templates.words.texts import Texts
@@ -138,11 +138,11 @@ def compose_refusal(
     )
 
 
-def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> Answer:
+def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> TargetAnswer:
     threshold = findings.model.thresholds_mg_cm3.get(prediction.target) if findings.model else None
     told = prediction.probability is not None and prediction.verdict is not Verdict.INDETERMINATE
     limits = prediction.interval if told else None
-    return Answer(
+    return TargetAnswer(
         target=prediction.target,
         name=texts(target_key(prediction.target)),
         definition=texts("definition", threshold=texts.number(threshold, 0)) if threshold else "",
@@ -178,7 +178,7 @@ def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:
     if quality.score is None:
         sentence = texts("vbq_missing", contrast=contrast.value)
     else:
-        names = level_names(found, texts("numbered_body", number="{number}"))
+        names = level_names(found, texts)
         sentence = texts(
             "vbq_value",
             contrast=contrast.value,
@@ -197,7 +197,7 @@ def _caption(found: SeriesFindings, texts: Texts) -> SeriesCaption:
 
 
 def _level_rows(found: SeriesFindings, texts: Texts) -> tuple[LevelRow, ...]:
-    names = level_names(found, texts("numbered_body", number="{number}"))
+    names = level_names(found, texts)
     return tuple(_level_row(found, one, names, texts) for one in found.measurements)
 
 

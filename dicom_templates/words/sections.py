@@ -8,9 +8,9 @@ from analysis.domain.published import BEST_SEQUENCE, T1_VBQ_BY_DECADE
 from analysis.domain.segmentation import Grade, Level
 from dicom_templates.words.levels import level_names
 from dicom_templates.words.study_report import (
-    Answer,
     BoneQualityLine,
     LevelRow,
+    TargetAnswer,
     target_key,
 )
 from dicom_templates.words.texts import Texts
@@ -35,7 +35,7 @@ _GRADE_KEY = {
 
 
 def result_lines(
-    answers: tuple[Answer, ...], bone_quality: tuple[BoneQualityLine, ...], texts: Texts
+    answers: tuple[TargetAnswer, ...], bone_quality: tuple[BoneQualityLine, ...], texts: Texts
 ) -> tuple[str, ...]:
     """Write the answers, the bone quality scores, and what they are not."""
     lines = [_answer_sentence(answer, texts) for answer in answers] or [texts("no_model")]
@@ -43,7 +43,7 @@ def result_lines(
     return (*lines, texts("not_for_short"))
 
 
-def _answer_sentence(answer: Answer, texts: Texts) -> str:
+def _answer_sentence(answer: TargetAnswer, texts: Texts) -> str:
     head = f"{answer.name}: {answer.verdict_text.upper()}"
     if answer.value:
         told = [texts("probability", value=answer.value), answer.interval]
@@ -80,7 +80,7 @@ def _caveats(found: SeriesFindings, texts: Texts) -> Iterator[tuple[str, str, st
     segmentation = found.segmentation
     if not segmentation.levels_certain:
         yield "uncertain_levels", "", texts.percent(segmentation.level_confidence)
-    names = level_names(found, texts("numbered_body", number="{number}"))
+    names = level_names(found, texts)
     for region in segmentation.regions:
         if region.level.lumbar and (region.concerns or not region.usable):
             reason = texts.listed(region.concerns) or texts("no_reason")

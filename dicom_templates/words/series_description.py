@@ -1,7 +1,7 @@
 """The line in a list of series; many readers see nothing else of a structured report."""
 
 from dicom_templates.result_kinds import ResultKind
-from dicom_templates.words.study_report import Answer, StudyReport, target_key
+from dicom_templates.words.study_report import StudyReport, TargetAnswer, target_key
 
 __all__ = ["series_description"]
 
@@ -52,6 +52,6 @@ def _category(report: StudyReport) -> str:
     return ", ".join(_short(answer, report) for answer in report.answers)
 
 
-def _short(answer: Answer, report: StudyReport) -> str:
+def _short(answer: TargetAnswer, report: StudyReport) -> str:
     target, verdict = f"{target_key(answer.target)}_short", f"{answer.verdict.value}_short"
     return f"{report.texts(target)} {report.texts(verdict)}"

@@ -7,12 +7,12 @@ from analysis.domain.findings import Target, Verdict
 from dicom_templates.words.texts import Texts
 
 __all__ = [
-    "Answer",
     "BoneQualityLine",
     "LevelRow",
     "Section",
     "SeriesCaption",
     "StudyReport",
+    "TargetAnswer",
     "target_key",
 ]
 
@@ -37,7 +37,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TargetAnswer:
     """What is said about one target.
 
     Attributes
@@ -158,7 +158,7 @@ class StudyReport:
         As the reader writes dates; empty if unknown.
     age_years : int or None
         To find the decade of the reference.
-    answers : tuple of Answer
+    answers : tuple of TargetAnswer
         One per target.
     bone_quality : tuple of BoneQualityLine
         One per series.
@@ -182,7 +182,7 @@ class StudyReport:
     warning: str
     study_date: str
     age_years: int | None
-    answers: tuple[Answer, ...]
+    answers: tuple[TargetAnswer, ...]
     bone_quality: tuple[BoneQualityLine, ...]
     levels: tuple[LevelRow, ...]
     caveats: tuple[str, ...]

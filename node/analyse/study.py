@@ -22,7 +22,7 @@ from node.decode import SeriesHeaders, UnreadableFile, decode, files_below, scan
 from node.domain.results import Lineage, Outcome
 
 if TYPE_CHECKING:
-    from dicom_templates.words.study_report import Answer, StudyReport
+    from dicom_templates.words.study_report import StudyReport, TargetAnswer
 
 __all__ = [
     "SOFTWARE",
@@ -293,7 +293,7 @@ def _summary(report: "StudyReport") -> dict[str, str]:
     return lines
 
 
-def _in_a_line(answer: "Answer") -> str:
+def _in_a_line(answer: "TargetAnswer") -> str:
     if not answer.value:
         return f"{answer.verdict_text}: {'; '.join(answer.reasons)}"
     return f"{answer.value} ({answer.interval}), {answer.verdict_text}"

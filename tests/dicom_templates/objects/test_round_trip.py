@@ -28,7 +28,7 @@ from analysis.domain.findings import (
     Verdict,
 )
 from analysis.domain.reason import quoted
-from dicom_templates.codes import concepts as our
+from dicom_templates.codes import concepts
 from dicom_templates.codes.radiomics import radiomic_code
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind
 from dicom_templates.result_set import build
@@ -147,13 +147,13 @@ def expected_of_study(findings: Findings) -> dict[tuple[str, str], object]:
     expected: dict[tuple[str, str], object] = {}
     for found in findings.series:
         if found.bone_quality.score is not None:
-            code = our.VBQ_OF[found.identification.contrast].value
+            code = concepts.VBQ_OF[found.identification.contrast].value
             expected[code, ""] = close(found.bone_quality.score)
     for one in findings.predictions:
         if one.probability is not None and one.interval is not None:
-            expected[our.PROBABILITY_OF[one.target].value, ""] = close(100 * one.probability)
-            expected[our.PROBABILITY_LOWER_OF[one.target].value, ""] = close(100 * one.interval[0])
-            expected[our.PROBABILITY_UPPER_OF[one.target].value, ""] = close(100 * one.interval[1])
+            expected[concepts.PROBABILITY_OF[one.target].value, ""] = close(100 * one.probability)
+            expected[concepts.PROBABILITY_LOWER_OF[one.target].value, ""] = close(100 * one.interval[0])
+            expected[concepts.PROBABILITY_UPPER_OF[one.target].value, ""] = close(100 * one.interval[1])
     return expected
 
 
@@ -161,7 +161,7 @@ def expected_of_level(
     findings: Findings, found: SeriesFindings, one: LevelMeasurements
 ) -> dict[tuple[str, str], object]:
     contrast = found.identification.contrast
-    signal = our.SIGNAL_OF[contrast].value
+    signal = concepts.SIGNAL_OF[contrast].value
     expected = {
         ("118565006", ""): close(one.volume_ml),
         (signal, "373098007"): close(one.mean_signal),
@@ -169,7 +169,7 @@ def expected_of_level(
         (signal, "386136009"): close(one.sd_signal),
     }
     if one.vbq is not None:
-        expected[our.VBQ_OF[contrast].value, ""] = close(one.vbq)
+        expected[concepts.VBQ_OF[contrast].value, ""] = close(one.vbq)
     for prediction in findings.predictions:
         if contrast.value in prediction.sequence:
             for name in prediction.features:
@@ -190,7 +190,7 @@ def test_highdicom_reads_back_every_value_under_its_own_name(case: Case) -> None
         "study",
         verdicts,
         {
-            our.TARGET_OF[one.target].value: our.VERDICT_OF[one.verdict].value
+            concepts.TARGET_OF[one.target].value: concepts.VERDICT_OF[one.verdict].value
             for one in case.findings.predictions
         },
     )
@@ -201,7 +201,7 @@ def test_highdicom_reads_back_every_value_under_its_own_name(case: Case) -> None
         where = f"{one.level.name} {found.identification.contrast}"
         wrong += mismatches(where, numbers(group), expected_of_level(case.findings, found, one))
         (site,) = group.finding_sites
-        structure = our.structure_of(one.level, certain=found.segmentation.levels_certain)
+        structure = concepts.structure_of(one.level, certain=found.segmentation.levels_certain)
         wrong += mismatches(where, {"site": site.value.value}, {"site": structure.value})
     assert not wrong, wrong[:5]
 

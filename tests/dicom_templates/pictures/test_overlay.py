@@ -125,7 +125,7 @@ def test_a_stored_slice_that_lies_on_its_side_gives_the_same_picture() -> None:
 def test_a_millimetre_is_as_long_down_as_across_whatever_the_pixels_are() -> None:
     points = np.array([[30.0, 10.0], [60.0, 50.0]])
     view = SliceView.fit((80, 200), (2.0, 0.8), points, (0.0, 0.0), (300.0, 400.0))
-    (x, y), (right, below) = view.place(np.array([[30.0, 10.0], [40.0, 14.0]]))
+    (x, y), (right, below) = view.to_canvas(np.array([[30.0, 10.0], [40.0, 14.0]]))
     assert right - x == pytest.approx(10 * 0.8 * view.units_per_mm, rel=0.02)
     assert below - y == pytest.approx(4 * 2.0 * view.units_per_mm, rel=0.02)
 

@@ -153,7 +153,7 @@ def test_the_head_is_up_and_the_face_left_however_the_slice_is_stored(axes: list
             ),
         ),
     )
-    picture = mid_sagittal(marked, SeriesCaption(Contrast.T1, "", ""), body="{number}")
+    picture = mid_sagittal(marked, SeriesCaption(Contrast.T1, "", ""), Texts("en"))
     row, column = np.argwhere(picture.pixels == 1.0)[0]
     assert np.allclose(picture.outlines[0].points[0], (column + 0.5, row + 0.5))
     place = grid.to_mm([middle, 10, 20]) - grid.to_mm([middle, 32, 32])
