@@ -10,12 +10,12 @@ __all__ = ["Predecessor", "ReportOptions"]
 
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """An earlier document that a new one replaces.
+    """A reference to an earlier document that a new one replaces.
 
     Attributes
     ----------
     sop_class_uid, sop_instance_uid, series_uid, study_uid : str
-        Where it is found.
+        Of the earlier document.
     """
 
     sop_class_uid: str
@@ -31,13 +31,13 @@ class ReportOptions:
     Attributes
     ----------
     created : datetime
-        Date and time of the results, in local time. This room has no clock: the caller decides, and derives
-        it from the study where a repeated analysis shall give identical objects.
+        Date and time of the results, in local time. The templates have no clock: the caller derives
+        it from the study, so that a repeated analysis gives identical objects.
     language : str
-        Of all sentences: "en" or "de".
+        Language of all sentences: "en" or "de".
     sr_classes : tuple of SrClass
-        Of the measurement report, which is written once in each. Comprehensive by default, because older
-        archives reject Comprehensive 3D.
+        The measurement report is written once in each. Comprehensive by default, because older archives
+        reject Comprehensive 3D.
     institution : str
         InstitutionName of the results; empty if not configured.
     station : str

@@ -1,4 +1,4 @@
-"""The whole result set of one study: measurement report, segmentations, text report, summary image."""
+"""The result set of one study: measurement report, segmentations, text report, summary image, PDF."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,17 +34,17 @@ _SR_NAME = {SrClass.COMPREHENSIVE: "sr", SrClass.COMPREHENSIVE_3D: "sr_3d"}
 _SERIES_NUMBER = {
     "sr": 9101, "text": 9102, "summary": 9103, "seg_t1": 9104, "seg_t2": 9105, "pdf": 9106, "sr_3d": 9107,
 }  # fmt: skip
-"""High enough to stand behind the scanner's own in every list of series."""
+"""High enough that viewers list results after the series of the scanner."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResultObject:
-    """One object to be sent.
+    """One DICOM object to be sent.
 
     Attributes
     ----------
     kind : ResultKind
-        Which of the result objects.
+        Its kind.
     name : str
         Unique within the result set: "sr", "sr_3d", "seg_t1", "seg_t2", "text", "summary", "pdf".
     dataset : Dataset
@@ -58,14 +58,14 @@ class ResultObject:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResultSet:
-    """All that one study gets.
+    """All results of one study.
 
     Attributes
     ----------
     objects : tuple of ResultObject
-        To be sent: SR, a SEG for each series, text, summary, PDF, as far as they are wanted.
+        To be sent: SR, a SEG for each series, text, summary, PDF, as far as `ReportOptions.kinds` has them.
     report : StudyReport
-        The words that all of them share; for a page or a terminal.
+        The words that all objects share; for a page or a terminal.
     pictures : tuple of SagittalPicture
         One per analysed series; none for a refusal.
     """

@@ -80,9 +80,9 @@ def measurement_content(
     findings : Findings
         What is reported.
     report : StudyReport
-        The same in words.
+        The same findings in words.
     provenance : Provenance
-        Who made it.
+        The maker.
     sources : mapping of str to SourceSeries
         By Series Instance UID.
     segmentations : mapping of str to (Dataset, SegmentNumbers)
@@ -153,7 +153,7 @@ def _study_group(
 
 
 def _probability(prediction: Prediction, model: ModelIdentity | None) -> list[Measurement]:
-    """Write the numbers of one prediction; none when it abstains, so that nobody reads a guess."""
+    """Write the numbers of one prediction; none when it abstains, because they would only be a guess."""
     if prediction.verdict is Verdict.INDETERMINATE or prediction.probability is None:
         return []
     algorithm = _algorithm(model.name, model.version) if model is not None else None
@@ -229,14 +229,14 @@ def _level_groups(
             qualitative_evaluations=[_used(found, measured.level)],
         )
         _spell_as_standard(group[0])
-        # highdicom accepts either a segment or a shape; TID 1411 allows what follows to be added.
+        # highdicom accepts either a segment or a shape, but TID 1411 allows both.
         group[0].ContentSequence.append(_outline(measured, found, source))
         groups += group
     return groups
 
 
 def _spell_as_standard(group: Dataset) -> None:
-    """Write the meaning that PS3.16 has for 121232; validators report highdicom's other capitals."""
+    """Write the meaning of 121232 as in PS3.16; validators report the capital letters of highdicom."""
     standard = codes.DCM.SourceSeriesForSegmentation
     for item in group.ContentSequence:
         concept = item.ConceptNameCodeSequence[0]
@@ -279,7 +279,7 @@ def _level_values(
 
 
 def _radiomics_used(findings: Findings, found: SeriesFindings) -> tuple[str, ...]:
-    """Name the radiomics of a body that entered an answer, as its mean or spread over the bodies."""
+    """Name the radiomic features of which the mean or SD over the bodies entered an answer."""
     contrast = found.identification.contrast.value
     return tuple(
         dict.fromkeys(
@@ -318,7 +318,7 @@ def _image_library(findings: Findings, sources: Mapping[str, SourceSeries], text
 
 
 def _library_group(found: SeriesFindings, source: SourceSeries, texts: Texts) -> ContentItem:
-    """List the images of a series below the facts that decided what it is."""
+    """List the images of a series, after the header values that decided its weighting."""
     facts = found.source.facts
     items = [
         code(codes.DCM.Modality, codes.DCM.MagneticResonance, CONTEXT),
@@ -341,11 +341,11 @@ def _library_group(found: SeriesFindings, source: SourceSeries, texts: Texts) ->
     return container(codes.DCM.ImageLibraryGroup, items)
 
 
-# --- What must be known with the numbers ----------------------------------------------------------
+# --- Model, digests and caveats -------------------------------------------------------------------
 
 
 def _evaluations(findings: Findings, report: StudyReport) -> ContentItem:
-    """Write down model, intended use and the digests that `osteonode verify` recomputes."""
+    """Write model, intended use and the digests that `osteonode verify` recomputes."""
     model = findings.model
     items = [text(codes.DCM.Comment, report.warning)] if report.warning else []
     items.append(text(codes.DCM.Comment, report.texts("not_for")))

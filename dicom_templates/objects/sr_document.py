@@ -1,4 +1,4 @@
-"""From a content tree to an SR document."""
+"""SR documents around a content tree."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -36,7 +36,7 @@ def sr_document(
     *,
     predecessors: Iterable[Predecessor] = (),
 ) -> Dataset:
-    """Write an SR document, complete but not verified and not final: a person has not seen it.
+    """Write an SR document, complete but neither verified nor final, because no person has read it.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def sr_document(
     root : ContentItem
         The content tree.
     documents : iterable of Dataset
-        What it refers to, from `evidence`.
+        Headers of the objects it refers to, from `evidence`.
     identity : ObjectIdentity
         UIDs, series number and description of the document.
     predecessors : iterable of Predecessor
@@ -75,19 +75,19 @@ def sr_document(
 
 
 def evidence(sources: Iterable[SourceSeries], own: Iterable[Dataset] = ()) -> list[Dataset]:
-    """List the objects that a document rests on.
+    """List the objects that a document refers to.
 
     Parameters
     ----------
     sources : iterable of SourceSeries
         The analysed series; each of their objects is listed once.
     own : iterable of Dataset
-        Our own objects of the same study, such as a SEG, and headers that are listed as they are.
+        Other objects of the same study, such as a SEG.
 
     Returns
     -------
     list of Dataset
-        Headers with the identifiers; patient and study stay empty, they are copied byte for byte later.
+        Headers with identifiers only; `finish` copies patient and study.
     """
     listed = [
         nameless_header(str(source.header.StudyInstanceUID), source.series_uid, *one)

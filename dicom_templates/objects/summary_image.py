@@ -1,4 +1,4 @@
-"""The summary picture as a Secondary Capture: every viewer shows it.
+"""The summary picture as a Secondary Capture image, which every viewer shows.
 
 References
 ----------
@@ -26,9 +26,9 @@ def summary_object(
     picture : ndarray of uint8, shape (rows, columns, 3)
         From `draw_summary`.
     options : ReportOptions
-        When it is made.
+        Date and time.
     identity : ObjectIdentity
-        What it is called.
+        Its UIDs, series number and description.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The readable result: a text report that every SR viewer shows, by TID 2000.
+"""The text report by TID 2000, which every SR viewer shows.
 
 References
 ----------
@@ -31,21 +31,21 @@ def text_content(report: StudyReport, provenance: Provenance) -> ContentItem:
     Parameters
     ----------
     report : StudyReport
-        What the reader is told.
+        The report in words.
     provenance : Provenance
-        Who made it.
+        The maker.
 
     Returns
     -------
     ContentItem
-        The root container: a warning first, then the sections from the result to its provenance.
+        The root container: a warning if there is one, the title, then the sections in order.
     """
     tag, meaning = LANGUAGES[report.texts.language]
     root = ContainerContentItem(name=codes.LN.DiagnosticImagingReport, template_id="2000")
     opening = (report.warning, report.title) if report.warning else (report.title,)
     root.ContentSequence = ContentSequence(
         [
-            # First, so that no viewer shows anything before the warning.
+            # First, so that viewers show nothing before the warning.
             container(codes.LN.Summary, [text(codes.LN.Summary, line) for line in opening]),
             language_item(tag, meaning),
             *device_observer(provenance),

@@ -1,4 +1,4 @@
-"""The images that a result refers to: one reference per slice, for classic and enhanced MR objects alike."""
+"""The images of an analysed series: one reference per slice, for classic and enhanced MR objects alike."""
 
 import math
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ __all__ = ["ImageReference", "SourceSeries", "instance_item", "source_series"]
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
-    """One slice in its object.
+    """Reference to the image of one slice.
 
     Attributes
     ----------
     sop_class_uid, sop_instance_uid : str
-        The object.
+        Of the object that holds it.
     frame : int or None
         Frame number from 1; None for a single-frame object.
     position : tuple of str
@@ -36,7 +36,7 @@ class ImageReference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceSeries:
-    """One analysed series as DICOM knows it.
+    """Identifiers and geometry of an analysed series, in the words of its headers.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class SourceSeries:
     series_uid : str
         Series Instance UID.
     frame_of_reference_uid : str
-        Derived from the series where the source, against the Standard, has none.
+        Derived from the Series Instance UID if the source has none, contrary to the Standard.
     images : tuple of ImageReference
         One per slice of the volume, in its order.
     orientation : tuple of str
@@ -69,14 +69,14 @@ class SourceSeries:
 
 
 def source_series(found: SeriesFindings, headers: Sequence[Dataset]) -> SourceSeries:
-    """Match the slices of an analysed volume with the images they come from.
+    """Find the image of each slice of an analysed volume.
 
     Parameters
     ----------
     found : SeriesFindings
         The series.
     headers : sequence of Dataset
-        Its objects without pixel data; where the series names frames, the object of each in turn.
+        Of its objects, without pixel data; if `found.source.frames` is given, one header for each frame.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def source_series(found: SeriesFindings, headers: Sequence[Dataset]) -> SourceSe
 
 
 def instance_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    """Refer to an object in an item of a sequence (PS3.3 table 10-11)."""
+    """Write a reference to an object as an item of a sequence (PS3.3 table 10-11)."""
     item = Dataset()
     item.ReferencedSOPClassUID = sop_class_uid
     item.ReferencedSOPInstanceUID = sop_instance_uid
@@ -125,7 +125,7 @@ class _SourceFrame:
 
 
 def _candidates(headers: Sequence[Dataset], numbers: Sequence[int]) -> list[_SourceFrame]:
-    """List the images that slices may come from: the frames that are named, or else all there are."""
+    """List the images that slices may come from: the frames of the given numbers, or all images."""
     if numbers:
         return [_numbered_frame(header, number) for header, number in zip(headers, numbers, strict=True)]
     found = []
@@ -151,7 +151,7 @@ def _numbered_frame(header: Dataset, number: int) -> _SourceFrame:
 
 
 def _group(keyword: str, per_frame: Dataset, shared: Dataset) -> Dataset:
-    """Return a functional group macro, which stands either with each frame or once for all."""
+    """Return a functional group, which is either per frame or shared."""
     sequence = per_frame.get(keyword) or shared[keyword].value
     item: Dataset = sequence[0]
     return item
@@ -171,7 +171,7 @@ def _frame(
 
 
 def _thickness(measures: Dataset) -> str:
-    """Return the thickness of a slice as it was written; empty where there is none, or no number ("4,0")."""
+    """Return SliceThickness as it was written; empty if it is absent or no number ("4,0")."""
     try:
         written = measures.get("SliceThickness")
         return _as_written(written) if math.isfinite(float(str(written))) else ""
@@ -180,7 +180,7 @@ def _thickness(measures: Dataset) -> str:
 
 
 def _as_written(value: object) -> str:
-    """Return a DS as it was written, so that results repeat the digits of their source."""
+    """Return a decimal string as it was written, so that results repeat the digits of their source."""
     written = getattr(value, "original_string", None) or repr(float(str(value)))
     return written if len(written) <= 16 else f"{float(str(value)):.9g}"
 

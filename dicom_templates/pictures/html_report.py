@@ -1,4 +1,4 @@
-"""The same report as a page of its own, for a person at a workstation without a DICOM viewer."""
+"""The report as an HTML page, for a workstation without a DICOM viewer."""
 
 import base64
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ __all__ = ["report_html"]
 
 
 def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str:
-    """Write the report as one self-contained page.
+    """Write the report as one self-contained HTML page.
 
     Parameters
     ----------
     report : StudyReport
-        What the reader is told.
+        The report in words.
     pictures : sequence of SagittalPicture
         One per series; none for a refusal.
 
     Returns
     -------
     str
-        HTML with the summary picture inside; it loads nothing, runs nothing and holds no patient data.
+        The page, with the summary picture inside. It loads nothing, runs no script and holds no patient data.
     """
     from jinja2 import Environment, StrictUndefined
 

@@ -1,4 +1,4 @@
-"""The mid-sagittal slice as a reader expects it: head up, face to the left, square pixels known."""
+"""The mid-sagittal slice of a series for display: head up, face to the left."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -24,7 +24,7 @@ class NamedOutline:
     Attributes
     ----------
     name : str
-        What to write beside it.
+        Its label.
     points : ndarray of shape (n, 2)
         (column, row) on the picture, pixel centres at .5.
     usable : bool
@@ -38,16 +38,16 @@ class NamedOutline:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SagittalPicture:
-    """One slice to look at.
+    """The mid-sagittal slice of one series, with its outlines.
 
     Attributes
     ----------
     caption : SeriesCaption
-        What stands above it.
+        The text above it.
     pixels : ndarray of shape (rows, columns)
         Signal.
     spacing_mm : tuple of float
-        Between rows, between columns.
+        Between the centres of rows and of columns.
     outlines : tuple of NamedOutline
         From cranial to caudal.
     """
@@ -80,14 +80,14 @@ def sagittal_pictures(findings: Findings, report: StudyReport) -> tuple[Sagittal
 
 
 def mid_sagittal(found: SeriesFindings, caption: SeriesCaption, texts: Texts) -> SagittalPicture:
-    """Turn the mid-sagittal slice of a series, and the outlines on it, for display.
+    """Orient the mid-sagittal slice of a series, and the outlines on it, for display.
 
     Parameters
     ----------
     found : SeriesFindings
         An analysed series.
     caption : SeriesCaption
-        What stands above the picture.
+        The text above the picture.
     texts : Texts
         The language of numbered bodies.
 
@@ -122,14 +122,14 @@ def _usable(found: SeriesFindings, level: Level) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """How stored rows and columns become head up and face left.
+    """Transposition and flips that bring a stored sagittal slice to head up and face left.
 
     Attributes
     ----------
     transpose : bool
         Whether stored columns run along the spine.
     flip_rows, flip_columns : bool
-        Whether what is then rows or columns runs the other way.
+        Whether rows or columns are reversed after that.
     """
 
     transpose: bool
@@ -138,7 +138,7 @@ class Turn:
 
     @classmethod
     def for_axes(cls, axes: npt.NDArray[np.float64]) -> "Turn":
-        """Decide from the directions (LPS) in which rows and columns of the slice run."""
+        """Choose them by the axes of the grid: LPS directions of slices, rows and columns."""
         down, across = axes[1], axes[2]
         transpose = bool(abs(across[2]) > abs(down[2]))
         if transpose:
@@ -147,14 +147,14 @@ class Turn:
         return cls(transpose, flip_rows=bool(down[2] > 0), flip_columns=bool(across[1] < 0))
 
     def pixels(self, stored: npt.NDArray[_T]) -> npt.NDArray[_T]:
-        """Turn a slice of shape (rows, columns)."""
+        """Orient a slice of shape (rows, columns)."""
         shown = stored.T if self.transpose else stored
         rows = slice(None, None, -1) if self.flip_rows else slice(None)
         columns = slice(None, None, -1) if self.flip_columns else slice(None)
         return shown[rows, columns]
 
     def points(self, stored: npt.NDArray[np.float64], shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-        """Turn points (column, row) of a stored slice of that shape."""
+        """Orient points (column, row) of a stored slice of that shape."""
         columns, rows = stored[:, 0], stored[:, 1]
         height, width = shape[0], shape[1]
         if self.transpose:

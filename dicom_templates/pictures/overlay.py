@@ -1,7 +1,6 @@
-"""The outlines over the images of one series, slice by slice: how a person checks what was measured.
+"""The outlines over the images of one series, slice by slice, so that a person can check them.
 
-To the left the mid-sagittal slice, to the right all slices and what is thought of each body. No name of a
-patient is on it.
+On the left the mid-sagittal slice, on the right all slices and a table of the bodies. It names no patient.
 """
 
 from collections.abc import Iterator
@@ -50,7 +49,7 @@ _REMARK_TEXT = 12.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Series:
-    """A series turned as a reader expects it."""
+    """A series oriented for display, with one window for all slices."""
 
     found: SeriesFindings
     turn: Turn
@@ -70,20 +69,20 @@ class _Series:
         return self.turn.pixels(self.found.source.volume.voxels[number])
 
     def lines(self, mask: npt.NDArray[np.bool_]) -> list[Points]:
-        """Borders of a mask on a stored slice, every part and every hole, as (column, row)."""
+        """Return the borders of a mask on a stored slice, every part and every hole, as (column, row)."""
         if not mask.any():
             return []
         import contourpy
 
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        # A frame of zeros closes the line also at the edge of the image.
+        # A border of zeros closes the line at the edge of the image too.
         found = contourpy.contour_generator(z=np.pad(part, 1).astype(np.float64)).lines(0.5)
         corner = np.array([columns[0] - 0.5, rows[0] - 0.5])
         return [self.turn.points(np.asarray(line) + corner, mask.shape) for line in found]
 
     def reach(self) -> Points | None:
-        """Opposite corners (column, row) of the box around all bodies and the fluid, turned."""
+        """Return opposite corners (column, row) of the box around bodies and CSF, oriented for display."""
         marked: npt.NDArray[np.bool_] = self.found.segmentation.labels > 0
         if self.found.segmentation.csf is not None:
             marked = marked | self.found.segmentation.csf.mask
@@ -96,14 +95,14 @@ class _Series:
 
 
 def draw_overlay(found: SeriesFindings, texts: Texts) -> npt.NDArray[np.uint8]:
-    """Draw the picture of one analysed series.
+    """Draw the overlay of one analysed series.
 
     Parameters
     ----------
     found : SeriesFindings
-        What was found in it.
+        The series.
     texts : Texts
-        The language.
+        The sentences in the language of the report.
 
     Returns
     -------
@@ -143,7 +142,7 @@ def _colour(region: Region) -> Colour:
 def _draw_slice(
     canvas: Canvas, series: _Series, number: int, view: SliceView, *, width: float
 ) -> dict[Level, Point]:
-    """Draw a slice with what was found on it; returns where the left edge of each body is."""
+    """Draw a slice with its outlines; return the middle of the left edge of each body."""
     segmentation = series.found.segmentation
     canvas.picture(view.corner, view.size, view.grey(series.pixels(number), series.window))
     edges = {}
@@ -200,7 +199,7 @@ def _middle(canvas: Canvas, series: _Series, texts: Texts) -> None:
 
 
 def _sheet(canvas: Canvas, series: _Series, texts: Texts) -> None:
-    """Draw every slice, cut to the spine, as large as the room allows."""
+    """Draw every slice, cropped to the spine, as large as the space allows."""
     found = series.found
     count = found.source.volume.grid.shape[0]
     height = _TABLE_TOP - 22.0 - _TOP
@@ -222,7 +221,7 @@ def _sheet(canvas: Canvas, series: _Series, texts: Texts) -> None:
 
 
 def _proportions(series: _Series) -> float:
-    """Width over height of what a tile should show."""
+    """Return width over height of the region that each tile shows."""
     reach = series.reach()
     if reach is None:
         return 1.0
@@ -231,7 +230,7 @@ def _proportions(series: _Series) -> float:
 
 
 def _tiling(count: int, proportions: float, room: Point) -> tuple[int, Point]:
-    """Columns and size of the tiles that fill a room best."""
+    """Return number of columns and size of the largest tiles that fit a space."""
 
     def size(columns: int) -> Point:
         rows = -(-count // columns)
@@ -243,7 +242,7 @@ def _tiling(count: int, proportions: float, room: Point) -> tuple[int, Point]:
     return columns, size(columns)
 
 
-# --- What is thought of each body -----------------------------------------------------------------
+# --- Table of bodies ------------------------------------------------------------------------------
 
 
 def _table(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:

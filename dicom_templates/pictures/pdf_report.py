@@ -1,6 +1,6 @@
-"""The report on paper: the summary picture and below it every sentence, on pages of A4.
+"""The report as a PDF of A4 pages: the summary picture, and below it every sentence.
 
-Drawn by matplotlib, whose PDF holds the words as text, so that they can be searched and copied.
+matplotlib writes words as text, so that they can be searched and copied.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ _HEADING = 11.0
 _LEADING = 1.35
 _INK, _QUIET, _WARNING = "#14181f", "#566273", "#f0e442"
 _RULER = Canvas(1, 1, scale=8, background=(0, 0, 0))
-"""Measures words; a canvas of one unit, because only its fonts are wanted."""
+"""Measures text; nothing is drawn on it, so it is one unit large."""
 
 
 def draw_pdf(report: StudyReport, pictures: Sequence[SagittalPicture]) -> bytes:
@@ -37,20 +37,21 @@ def draw_pdf(report: StudyReport, pictures: Sequence[SagittalPicture]) -> bytes:
     Parameters
     ----------
     report : StudyReport
-        What the reader is told.
+        The report in words.
     pictures : sequence of SagittalPicture
         One per series; none for a refusal.
 
     Returns
     -------
     bytes
-        The same for the same report; it holds no patient data, since the object around it does.
+        Equal for equal reports. It holds no patient data; the DICOM object around it does.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_pdf import PdfPages
 
     stream = BytesIO()
-    # No date: equal reports are equal files. Fonts as outlines with a character map, so that text is text.
+    # No date, so that equal reports are equal files. Type 42 embeds fonts with a character map, so that text
+    # can be searched.
     about = {"Title": report.title, "Creator": report.software, "CreationDate": None}
     with rc_context({"pdf.fonttype": 42}), PdfPages(stream, metadata=about) as file:
         pages = _Pages(report)
@@ -69,7 +70,7 @@ class _Style:
 
 
 class _Pages:
-    """Writes from top to bottom, and begins a page where one is full."""
+    """Writes from top to bottom, and starts a new page when one is full."""
 
     def __init__(self, report: StudyReport) -> None:
         self._report = report
@@ -78,7 +79,7 @@ class _Pages:
         self._turn()
 
     def write(self, pictures: Sequence[SagittalPicture]) -> None:
-        """Write all of it."""
+        """Write the whole report."""
         report = self._report
         if report.warning:
             self._banner(report.warning)
@@ -94,7 +95,7 @@ class _Pages:
             self._section(section.heading, section.lines)
 
     def finish(self) -> "list[Figure]":
-        """Return the pages, each with its number and what the report is not."""
+        """Add page number and disclaimer to each page, and return the pages."""
         count = len(self._figures)
         for number, figure in enumerate(self._figures, start=1):
             foot = self._report.texts("page", number=str(number), count=str(count))
@@ -106,7 +107,7 @@ class _Pages:
     def _turn(self) -> None:
         from matplotlib.figure import Figure
 
-        # 72 dots an inch make a dot a point.
+        # At 72 dots per inch a dot is a point.
         self._figures.append(Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), dpi=72))
         self._y = _MARGIN
 
@@ -115,7 +116,7 @@ class _Pages:
             self._turn()
 
     def _section(self, heading: str, lines: tuple[str, ...]) -> None:
-        # A heading never stands alone at the foot of a page.
+        # Keep a heading together with the first lines below it.
         self._need(_HEADING * _LEADING + 3 * _TEXT * _LEADING)
         self._y += 7
         self._lines(heading, _Style(_HEADING, bold=True))
@@ -166,7 +167,7 @@ class _Pages:
         self._y += height + 4
 
     @staticmethod
-    def _put(figure: "Figure", at: Point, words: str, style: _Style, *, align: Any = "left") -> None:  # noqa: ANN401 - one of matplotlib's own words
+    def _put(figure: "Figure", at: Point, words: str, style: _Style, *, align: Any = "left") -> None:  # noqa: ANN401 - a literal type of matplotlib
         from matplotlib.font_manager import FontProperties
 
         font = FontProperties(fname=str(font_file(bold=style.bold)), size=style.size)

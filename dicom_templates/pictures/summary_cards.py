@@ -1,4 +1,4 @@
-"""The cards beside the images: the answers on their scales, the bone quality, and whose word it is."""
+"""The cards beside the images: answers and bone quality on their scales, and the model behind them."""
 
 from collections.abc import Callable
 
@@ -26,16 +26,16 @@ _BODY_TEXT = 12.5
 
 
 def draw_cards(canvas: Canvas, report: StudyReport, top: float) -> None:
-    """Draw the cards below each other.
+    """Draw the cards in one column.
 
     Parameters
     ----------
     canvas : Canvas
         Of the summary picture.
     report : StudyReport
-        What the reader is told.
+        The report in words.
     top : float
-        Where the first one begins.
+        Upper edge of the first one.
     """
     below = top
     for answer in report.answers:
@@ -73,7 +73,7 @@ def _answer(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: floa
 
 
 def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) -> float:
-    """Write why there is no number, as large as the room allows; the text report has them in full."""
+    """Write why there is no number, as large as the space allows; the text report has all of it."""
     words, room = "; ".join(reasons), 84.0
     for size in (13.0, 12.0, 11.5):
         most = int(room / (1.4 * size))
@@ -83,9 +83,9 @@ def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) 
 
 
 def _chip(canvas: Canvas, answer: TargetAnswer, corner: Point, *, beside: float) -> float:
-    """Draw the verdict, whose shape says the same as its colour, and return its width.
+    """Draw the verdict, with a symbol that says the same as its colour, and return its width.
 
-    It is written smaller where it would leave too little room for what stands `beside` it.
+    Letters are smaller where they would leave less than `beside` units for the name of the target.
     """
     words = answer.verdict_text.upper()
     colour = _VERDICT_COLOUR[answer.verdict]
@@ -156,7 +156,7 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
     for line in report.bone_quality:
         canvas.text((x, top + 54), line.contrast.value, size=13, colour=QUIET)
         if line.score is None:
-            # Why stands below the images, with what else must be known.
+            # The reason is among the caveats below the images.
             words = report.texts("vbq_none")
             canvas.text((x + 24, top + 54), words, size=13, colour=EXCLUDED)
             x += canvas.width_of(words, size=13)
@@ -176,7 +176,7 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
 
 
 def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: float) -> None:
-    """Draw the T1 reference by decade of age, and this patient's value across it."""
+    """Draw the T1 reference by decade of age, and the score of this patient across it."""
     left, right = _CARD_LEFT + 74, _RIGHT - 18
     low, high = 1.0, 5.0
 
@@ -214,11 +214,11 @@ def _vbq_axis(canvas: Canvas, at: Callable[[float], float], y: float) -> None:
         canvas.text((at(value), y + 14), str(value), size=11.5, colour=QUIET, anchor="ms")
 
 
-# --- Whose word it is ---------------------------------------------------------------------------
+# --- Disclaimer and model -------------------------------------------------------------------------
 
 
 def _about(canvas: Canvas, report: StudyReport, top: float) -> None:
-    """Write what it is not and who made it; smaller where a model has much to say of itself."""
+    """Write the disclaimer and the sentences about the model, in smaller letters if they are long."""
     told = [
         (words, colour)
         for words, colour in (

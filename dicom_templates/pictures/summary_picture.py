@@ -1,7 +1,6 @@
-"""The summary picture: one look tells what was found, in which images, and how far to trust it.
+"""The summary picture: the answers, the images they come from and the quality of both on one page.
 
-Drawn for a dark reading room on 1024 x 768 units. Meaning never rests on colour alone, and the colours differ
-for every kind of colour vision (Okabe and Ito 2008).
+Drawn for a dark reading room on 1024 x 768 units. Nothing is told by colour alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +34,7 @@ def draw_summary(report: StudyReport, pictures: Sequence[SagittalPicture]) -> np
     Parameters
     ----------
     report : StudyReport
-        What the reader is told.
+        The report in words.
     pictures : sequence of SagittalPicture
         One per series.
 
@@ -54,7 +53,7 @@ def draw_summary(report: StudyReport, pictures: Sequence[SagittalPicture]) -> np
 
 
 def _warning(canvas: Canvas, report: StudyReport) -> float:
-    """Draw the warning over the whole width, before anything else."""
+    """Draw the warning over the whole width, above everything else."""
     if not report.warning:
         return 0.0
     canvas.box((0, 0), (_WIDTH, 34), fill=WARNING)
@@ -76,7 +75,7 @@ def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
 
 
 def _images(canvas: Canvas, report: StudyReport, pictures: Sequence[SagittalPicture], top: float) -> float:
-    """Draw the series beside each other; one alone gets the whole width."""
+    """Draw the series side by side; a single one gets the whole width."""
     height = 584.0 - top
     count = max(len(pictures), 1)
     width = (2 * _IMAGE_WIDTH + _GAP - (count - 1) * _GAP) / count
@@ -187,7 +186,7 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
 
 
 def _remarks(report: StudyReport) -> list[str]:
-    """Tell what must be known with an answer, and why a score is missing; its decisive reason comes last."""
+    """List the caveats of answers, and why scores are missing: the last concern is the decisive one."""
     answers = [f"{one.name}: {'; '.join(one.reasons)}" for one in report.answers if one.value and one.reasons]
     scores = [
         f"{line.sentence} ({line.concerns[-1]})" if line.concerns else line.sentence

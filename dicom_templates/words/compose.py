@@ -1,4 +1,4 @@
-"""From findings to the words and numbers of a report."""
+"""Composes the report of a study, or of its refusal: all words and numbers that a reader sees."""
 
 from datetime import date
 
@@ -40,7 +40,7 @@ __all__ = ["compose", "compose_refusal"]
 def compose(
     findings: Findings, *, language: str, study_date: date | None = None, age_years: int | None = None
 ) -> StudyReport:
-    """Put findings into words.
+    """Compose the report of findings.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ def compose(
     language : str
         "en" or "de".
     study_date : date or None
-        Of the study, for the heading.
+        Date of the study, for the heading.
     age_years : int or None
-        Of the patient, to point at the decade of the VBQ reference.
+        Of the patient, to mark the decade of age in the VBQ reference.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def compose(
 def compose_refusal(
     refusal: Refusal, software: str, *, language: str, study_date: date | None = None
 ) -> StudyReport:
-    """Put a refusal into words, so that silence is explained in the archive.
+    """Compose the report that explains why a study has no result.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def compose_refusal(
     language : str
         "en" or "de".
     study_date : date or None
-        Of the study.
+        Date of the study, for the heading.
 
     Returns
     -------

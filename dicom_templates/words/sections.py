@@ -1,4 +1,4 @@
-"""The lines of each section of a report."""
+"""Writes the lines of each section of a report."""
 
 from collections.abc import Iterable, Iterator
 
@@ -37,7 +37,7 @@ _GRADE_KEY = {
 def result_lines(
     answers: tuple[TargetAnswer, ...], bone_quality: tuple[BoneQualityLine, ...], texts: Texts
 ) -> tuple[str, ...]:
-    """Write the answers, the bone quality scores, and what they are not."""
+    """Write the answers, the bone quality scores and the disclaimer."""
     lines = [_answer_sentence(answer, texts) for answer in answers] or [texts("no_model")]
     lines += [_with_concerns(line.sentence, line.concerns) for line in bone_quality]
     return (*lines, texts("not_for_short"))
@@ -60,11 +60,11 @@ def _with_concerns(sentence: str, concerns: tuple[str, ...]) -> str:
 
 
 _CAVEATS = ("uncertain_levels", "level_excluded", "level_concern", "series_concern")
-"""Keys of what is said, the gravest first."""
+"""Sentence keys of caveats, the most serious first."""
 
 
 def caveat_lines(series: Iterable[SeriesFindings], texts: Texts) -> tuple[str, ...]:
-    """Say what was excluded and what is doubtful, the gravest first; what holds for both sequences once."""
+    """Write what was excluded and what is doubtful, the most serious first; a caveat of both series once."""
     contrasts: dict[tuple[str, str, str], list[str]] = {}
     for found in series:
         for caveat in _caveats(found, texts):
@@ -76,7 +76,7 @@ def caveat_lines(series: Iterable[SeriesFindings], texts: Texts) -> tuple[str, .
 
 
 def _caveats(found: SeriesFindings, texts: Texts) -> Iterator[tuple[str, str, str]]:
-    """Give key, level and reason of each caveat of one series."""
+    """Yield sentence key, level and reason of each caveat of one series."""
     segmentation = found.segmentation
     if not segmentation.levels_certain:
         yield "uncertain_levels", "", texts.percent(segmentation.level_confidence)
@@ -96,7 +96,7 @@ def _caveats(found: SeriesFindings, texts: Texts) -> Iterator[tuple[str, str, st
 def finding_lines(
     findings: Findings, levels: tuple[LevelRow, ...], caveats: tuple[str, ...], texts: Texts
 ) -> tuple[str, ...]:
-    """Write what was excluded, what was measured, and what it can be compared with."""
+    """Write the caveats, the measurements of each level, and the published VBQ to compare them with."""
     measured = tuple(
         texts(
             "level_measured",
@@ -125,14 +125,14 @@ def _vbq_reference(findings: Findings, texts: Texts) -> tuple[str, ...]:
 
 
 def image_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
-    """Write which series were used, how good they are, and which were set aside and why."""
+    """Write which series were used, how good they are, and which were not and why."""
     lines = [line for found in findings.series for line in _series_lines(found, texts)]
     lines += _agreement_lines(findings.agreement, texts)
     return (*lines, *set_aside_lines(findings.set_aside, texts), _why_these_sequences(findings, texts))
 
 
 def _why_these_sequences(findings: Findings, texts: Texts) -> str:
-    """Cite what is published, and name what a site has chosen against it."""
+    """Cite the published choice of sequences, or name the choice of the site."""
     if all(one.preferred is BEST_SEQUENCE[one.target] for one in findings.predictions):
         return texts("why_sequence")
     choices = (
@@ -155,7 +155,7 @@ def set_aside_lines(series: Iterable[SeriesRefusal], texts: Texts) -> tuple[str,
 
 
 def _agreement_lines(agreement: Agreement | None, texts: Texts) -> tuple[str, ...]:
-    """Write how well T1 and T2 fit; where they could not be compared, the concerns of both say so."""
+    """Write how well T1 and T2 agree; nothing if they could not be compared, which their concerns tell."""
     if agreement is None or agreement.overlap is None or agreement.residual_mm is None:
         return ()
     key = "agreement_registered" if agreement.registered else "agreement"
@@ -190,7 +190,7 @@ def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
 
 
 def qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
-    """Write how far outlines, level names and CSF of a series can be trusted."""
+    """Write the quality of outlines, level names and CSF, by the placeholders of the sentences about it."""
     judgement = found.segmentation.judgement
     return {
         "grade": texts(_GRADE_KEY[judgement.grade]),
@@ -201,7 +201,7 @@ def qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
 
 
 def about_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
-    """Write who made the result, with which model, and the digests of everything decisive."""
+    """Write the disclaimer, the model, the software, and the SHA-256 of model, configuration and inputs."""
     model = findings.model
     lines = [texts("not_for")]
     if model is not None:
@@ -222,7 +222,7 @@ def about_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
 
 
 def acquisition(facts: AcquisitionFacts, texts: Texts) -> str:
-    """Write the facts that decided the weighting: "TR 550 ms, TE 10 ms, 1.5 T"."""
+    """Write the header values that decided the weighting: "TR 550 ms, TE 10 ms, 1.5 T"."""
     told = [
         f"{name} {texts.number(value, digits)}{unit}"
         for name, value, digits, unit in (

@@ -1,4 +1,4 @@
-"""The line in a list of series; many readers see nothing else of a structured report."""
+"""The SeriesDescription of results: in a list of series, often all that is read of a structured report."""
 
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.words.study_report import StudyReport, TargetAnswer, target_key
@@ -6,7 +6,7 @@ from dicom_templates.words.study_report import StudyReport, TargetAnswer, target
 __all__ = ["series_description"]
 
 _LONGEST = 64
-"""Characters in an LO."""
+"""Maximum number of characters of an LO value."""
 _KEY_OF = {
     ResultKind.SR: "series_values",
     ResultKind.TEXT: "series_report",
@@ -16,16 +16,16 @@ _KEY_OF = {
 
 
 def series_description(report: StudyReport, kind: ResultKind, contrast: str = "") -> str:
-    """Write the SeriesDescription of a result, with its category in it.
+    """Write the SeriesDescription of a result object, with the answers in it.
 
     Parameters
     ----------
     report : StudyReport
-        What the reader is told.
+        The report in words.
     kind : ResultKind
-        Which of the result objects.
+        Its kind.
     contrast : str
-        Of a SEG.
+        T1 or T2, of a SEG.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def series_description(report: StudyReport, kind: ResultKind, contrast: str = ""
         told = f"{texts(_KEY_OF[kind])}: {_category(report)}"
     if report.warning:
         told = texts("simulated_tag") + " - " + told
-    # Viewers cut the line after some 25 characters, so our name comes last, where there is room for it.
+    # Viewers show some 25 characters, so the name of this program comes last, and only where it fits.
     signed = f"{told} (OsteoNode)"
     return signed if len(signed) <= _LONGEST else told[:_LONGEST]
 

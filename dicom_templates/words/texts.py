@@ -1,4 +1,4 @@
-"""One language: the sentences of our reports and of the science, and how numbers are written in it."""
+"""Writes the sentences of our reports and of the science, and numbers, in one language."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -11,10 +11,10 @@ from dicom_templates.words.sentences import SENTENCES
 __all__ = ["LANGUAGES", "REASONS", "Texts"]
 
 LANGUAGES: Mapping[str, tuple[str, str]] = MappingProxyType({"en": ("en", "English"), "de": ("de", "German")})
-"""Language key to its RFC 5646 code and that code's meaning, as TID 1204 wants them."""
+"""Key of a language to its RFC 5646 code and the meaning of that code, as TID 1204 requires."""
 
 REASONS: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "de": GERMAN})
-"""What the science says, by language and code."""
+"""Sentence of each reason of the science, by language and code."""
 
 
 class Texts:
@@ -28,7 +28,7 @@ class Texts:
     Raises
     ------
     ValueError
-        If we do not speak it.
+        If there are no sentences in it.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class Texts:
         return SENTENCES[key][self.language].format(**values)
 
     def reason(self, reason: str) -> str:
-        """Say what the science said; words that are not ours stay as they are.
+        """Write a reason of the science; a text that is not a `Reason` is returned unchanged.
 
         Examples
         --------
@@ -57,15 +57,15 @@ class Texts:
         return in_words(reason, REASONS[self.language], self._number)
 
     def reasons(self, reasons: Iterable[str]) -> tuple[str, ...]:
-        """Say each of them."""
+        """Write each reason."""
         return tuple(self.reason(one) for one in reasons)
 
     def listed(self, reasons: Iterable[str]) -> str:
-        """Say all of them in one line."""
+        """Write all reasons in one line."""
         return "; ".join(self.reasons(reasons))
 
     def number(self, value: float, digits: int) -> str:
-        """Write a number with the decimal sign of the language."""
+        """Write a number with the decimal separator of the language."""
         return self._number(f"{value:.{digits}f}")
 
     def _number(self, written: str) -> str:

@@ -1,4 +1,4 @@
-"""The table of coded concepts."""
+"""Coded concepts and codes of radiomic features."""
 
 import pytest
 from pydicom.sr.codedict import codes

@@ -1,4 +1,4 @@
-"""Foreign programs must accept every result object."""
+"""Programs of others accept every result object."""
 
 import re
 from dataclasses import replace
@@ -140,7 +140,7 @@ def test_dcmqi_reads_the_same_voxels(plain: Path, tmp_path: Path) -> None:
         mask = masks[f"{region.level.name} vertebral body"]
         assert mask.shape == segmentation.grid.shape
         assert int(mask.sum()) == int((segmentation.labels == region.level).sum())
-        # dcmqi may run through the slices from the other side.
+        # dcmqi may order the slices from the other side.
         wanted = segmentation.labels == region.level
         assert np.array_equal(mask, wanted) or np.array_equal(mask[::-1], wanted)
 

@@ -1,4 +1,4 @@
-"""MR images of a volume: valid, exact, and the same every time."""
+"""MR images of a volume: valid, exact and reproducible."""
 
 from dataclasses import replace
 from io import BytesIO
@@ -53,7 +53,7 @@ LENGTHS = st.floats(0.2, 9.0)
 
 
 def turned_axes(about_up: float, about_back: float) -> npt.NDArray[np.float64]:
-    """Sagittal axes of a patient who lies a little turned."""
+    """Return sagittal axes of a patient who lies slightly rotated."""
     c, s = np.cos(about_up), np.sin(about_up)
     d, t = np.cos(about_back), np.sin(about_back)
     sagittal = np.array([[-1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])

@@ -1,4 +1,4 @@
-"""What every result set must hold."""
+"""Properties of every result set."""
 
 import io
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ from tests.dicom_templates.cases import Case, items, make_case, texts_of
 
 @pytest.fixture(scope="module")
 def case() -> Iterator[Case]:
-    """One case for all tests, which leave it as it is."""
+    """One case for all tests, which must not change it."""
     shared = make_case()
     yield shared
     assert shared.sources == make_case().sources
@@ -89,7 +89,7 @@ def test_comprehensive_3d_is_a_matter_of_configuration(case: Case) -> None:
 def test_a_report_in_two_classes_says_the_same_in_both(case: Case, results: dict[str, Dataset]) -> None:
     both = build_case(replace(case, options=replace(case.options, sr_classes=tuple(SrClass))))
     alone = build_case(replace(case, options=replace(case.options, sr_classes=(SrClass.COMPREHENSIVE_3D,))))
-    # Neither knows of the other, so that `osteonode verify` can write each of them again by itself.
+    # Neither depends on the other, so that `osteonode verify` can write each of them again alone.
     assert {name: written(one) for name, one in both.items()} == {
         name: written(one) for name, one in (results | alone).items()
     }
@@ -492,7 +492,7 @@ def test_names_keep_their_bytes_and_our_words_adapt(charset: str | list[str], na
 
 
 def _reread(header: Dataset, charset: str | list[str], name: bytes) -> Dataset:
-    """Make a header as it comes from a file, with this name in these bytes."""
+    """Return a header as read from a file that has the name in these bytes."""
     plain = Dataset()
     plain.update({element.tag: element for element in header})
     plain.file_meta = FileMetaDataset()

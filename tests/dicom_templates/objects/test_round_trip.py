@@ -1,4 +1,4 @@
-"""Whatever was found, a reader gets back what was written.
+"""Whatever was found, readers of the objects get back what was written.
 
 A failing example is not shrunk: building a result set takes a tenth of a second, so shrinking one wrong entry
 takes minutes, and the failure names the entry anyway.
@@ -139,7 +139,7 @@ def mismatches(where: str, read: Mapping[Any, object], expected: Mapping[Any, ob
 
 
 def close(value: float) -> object:
-    """Return what 16 characters, as DICOM has them for a number, keep of a value."""
+    """Return an approximation of a value, within the precision of a decimal string of 16 characters."""
     return pytest.approx(value, rel=1e-9, abs=1e-12)
 
 
@@ -248,10 +248,10 @@ def uids(objects: dict[str, Dataset]) -> set[str]:
 
 @st.composite
 def changes(draw: st.DrawFn, case: Case) -> Case:
-    """Change one thing that decides what a result says."""
+    """Change one thing that decides the content of a result."""
     findings, options = case.findings, case.options
     assert findings.model is not None
-    # A backslash would part values in DICOM.
+    # A backslash separates values in DICOM.
     text = draw(words).replace("\\", "/")
     place = draw(st.integers(0, len(findings.series) - 1))
     other = draw(st.sampled_from(["input", "model", "configuration", "software", "set aside", "station"]))
@@ -295,7 +295,7 @@ def test_the_text_report_says_every_sentence_in_its_order(case: Case) -> None:
     told = sentences(written(case)["text"])
     report = made.report
     said = [report.warning, report.title, *(line for section in report.sections for line in section.lines)]
-    # DICOM takes spaces at the end of a text as padding.
+    # Trailing spaces are padding in DICOM.
     wanted = [line.rstrip() for line in said]
     assert [line for line in map(str.rstrip, told) if line in wanted] == wanted
 

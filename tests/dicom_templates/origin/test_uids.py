@@ -1,4 +1,4 @@
-"""UIDs that follow from what they stand for."""
+"""UIDs that are derived from what they identify."""
 
 from hypothesis import given
 from hypothesis import strategies as st

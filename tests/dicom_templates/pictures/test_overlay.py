@@ -1,4 +1,4 @@
-"""The outlines over the images, as a person checks them."""
+"""The outlines over the images of one series."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -67,7 +67,7 @@ def test_a_body_that_is_not_usable_has_a_dashed_outline() -> None:
         for region in found.segmentation.regions
     )
     dashed = draw_overlay(changed(found, regions=regions), ENGLISH)
-    # Above the table, what is no longer drawn in the body's own colour is drawn in the other, or not at all.
+    # Above the table, pixels that lost the colour of the body have the other colour, or none between dashes.
     own = [near(picture, BODY) | near(picture, NEXT_BODY) for picture in (whole, dashed)]
     gone = (own[0] & ~own[1])[:650]
     drawn = near(dashed, EXCLUDED)[:650] & gone
@@ -87,7 +87,7 @@ def test_every_slice_is_on_the_sheet() -> None:
         differs = np.abs(draw_overlay(flipped, ENGLISH).astype(int) - blank.astype(int)).max(axis=-1) > 60
         sheet = differs[70:650, 604:]
         assert sheet.sum() > 100, number
-        # Nothing of the other slices may change: the difference lies within one tile.
+        # The difference lies within one tile: no other slice changes.
         columns = np.flatnonzero(sheet.any(axis=0))
         assert columns[-1] - columns[0] < 400
 
@@ -141,7 +141,7 @@ def test_a_series_without_bodies_or_fluid_can_be_drawn() -> None:
 
 
 def _seen_by(colour: tuple[int, int, int], kind: str) -> npt.NDArray[np.float64]:
-    """Colour as people without one kind of cone see it (Viénot, Brettel and Mollon 1999), linear RGB."""
+    """Return a colour as seen without one kind of cone (Viénot, Brettel and Mollon 1999), linear RGB."""
     linear = (np.array(colour) / 255.0) ** 2.2
     matrix = {
         "protan": [[0.11238, 0.88762, 0.0], [0.11238, 0.88762, 0.0], [0.00401, -0.00401, 1.0]],

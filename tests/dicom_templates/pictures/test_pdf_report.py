@@ -1,4 +1,4 @@
-"""The report as a document."""
+"""The report as a PDF."""
 
 import re
 from dataclasses import replace
@@ -46,7 +46,7 @@ def test_every_sentence_can_be_read_and_the_warning_comes_first(tmp_path: Path, 
     assert told.strip().startswith(shown.warning[:40])
     for section in shown.sections:
         assert section.heading in told
-        # The foot of a page may stand in the middle of a sentence, so each is looked for by its beginning.
+        # A page may end within a sentence, so only the beginning of each is looked for.
         for line in section.lines:
             assert line[:45] in told
     assert re.search(r"(page|Seite) 1 (of|von) [2-9]", told)
@@ -62,7 +62,7 @@ def test_nothing_runs_over_the_edge_of_a_page(tmp_path: Path) -> None:
     assert len(pages) >= 2
     for page in pages:
         grey = np.asarray(Image.open(page))
-        # The banner of the warning alone reaches from edge to edge.
+        # Below the banner of the warning, which reaches from edge to edge.
         margins = grey[100:, [*range(20), *range(-20, 0)]]
         assert (margins == 255).all(), page.name
 

@@ -1,4 +1,4 @@
-"""The summary picture, and the page that carries it."""
+"""The summary picture, and the page that contains it."""
 
 import base64
 import io
@@ -81,7 +81,7 @@ def test_what_the_demonstration_model_says_of_itself_is_there_to_its_last_word(
     model = make_case().findings.model
     assert model is not None
     told = replace(model, cohort=card["cohort"], intended_use=card["intended_use"])
-    # If the last word is drawn, another one makes another picture.
+    # If the last word is drawn, changing it changes the picture.
     changed = replace(told, **{about: f"{card[about][:-4]}####"})  # type: ignore[arg-type]
     whole, other = (draw_summary(*shown(language, model=one)) for one in (told, changed))
     assert not np.array_equal(whole, other)

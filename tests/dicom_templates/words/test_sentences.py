@@ -70,7 +70,7 @@ def test_what_holds_for_both_sequences_is_said_once_and_the_gravest_first() -> N
 
 
 def _basis(sequence: str, preferred: Contrast) -> tuple[str, list[str]]:
-    """Return what is said of the sequence that osteoporosis was read from, and why it was that one."""
+    """Return the sentences on the sequence behind the answer to osteoporosis, and on the choice of it."""
     findings = make_case(slices=4, size=64).findings
     first, second = findings.predictions
     first = replace(first, sequence=sequence, preferred=preferred)
