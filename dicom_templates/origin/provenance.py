@@ -35,7 +35,7 @@ _CONTENT_REVISION = "3"
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Maker and inputs of one result set.
+    """Maker of one result set, and the key that stands for all that decides its content.
 
     Attributes
     ----------
@@ -45,22 +45,13 @@ class Provenance:
         Name of the node that made it.
     study_uid : str
         Of the source and of all results.
-    inputs : tuple of (str, str)
-        Series Instance UID and digest of every analysed series.
-    model_digest : str
-        SHA-256 of the model bundle; empty without a model.
-    configuration_digest : str
-        SHA-256 of the analysis settings.
     key : str
-        SHA-256 of all that decides the content of the results; UIDs are derived from it.
+        SHA-256 of inputs, model, settings, software and presentation; UIDs are derived from it.
     """
 
     software: str
     station: str
     study_uid: str
-    inputs: tuple[tuple[str, str], ...]
-    model_digest: str
-    configuration_digest: str
     key: str
 
     @property
@@ -118,9 +109,6 @@ def provenance_of(findings: Findings, study_uid: str, options: ReportOptions) ->
         software=findings.software,
         station=options.station,
         study_uid=study_uid,
-        inputs=inputs,
-        model_digest=model,
-        configuration_digest=findings.configuration_digest,
         key=_key(study_uid, options, decisive),
     )
 
@@ -132,9 +120,6 @@ def refusal_provenance(refusal: Refusal, software: str, study_uid: str, options:
         software=software,
         station=options.station,
         study_uid=study_uid,
-        inputs=(),
-        model_digest="",
-        configuration_digest="",
         key=_key(study_uid, options, ("refused", refusal.reasons, series, software)),
     )
 

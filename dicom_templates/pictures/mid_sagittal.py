@@ -138,7 +138,7 @@ class Turn:
 
     @classmethod
     def for_axes(cls, axes: npt.NDArray[np.float64]) -> "Turn":
-        """Choose them by the axes of the grid: LPS directions of slices, rows and columns."""
+        """Choose the turn for a grid with these axes: LPS directions of slices, rows and columns."""
         down, across = axes[1], axes[2]
         transpose = bool(abs(across[2]) > abs(down[2]))
         if transpose:
