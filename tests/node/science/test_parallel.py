@@ -24,8 +24,8 @@ from analysis.settings import AnalysisSettings
 from analysis.tasks import Spread, in_turn
 from node.cli import application
 from node.errors import ClusterError
-from node.science import spread
-from node.science.spread import cluster, processes, spread_over
+from node.science import parallel
+from node.science.parallel import in_parallel, in_processes, on_cluster
 from tests.analysis.cohort.test_cohort import analyse_numbered, assert_equal_tables, cohort_rows
 from tests.analysis.evaluation.test_evaluate import QUICK
 from tests.analysis.synthetic_cohort import synthetic_table
@@ -96,14 +96,14 @@ def local_report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def test_an_evaluation_on_a_cluster_is_the_same_byte_for_byte(
     scheduler: str, local_report: dict[str, bytes], tmp_path: Path
 ) -> None:
-    with spread_over(1, scheduler) as spreading:
+    with in_parallel(1, scheduler) as spreading:
         assert report_of(spreading, tmp_path) == local_report
 
 
 def test_an_evaluation_in_several_processes_is_the_same_byte_for_byte(
     local_report: dict[str, bytes], tmp_path: Path
 ) -> None:
-    with spread_over(2) as spreading:
+    with in_parallel(2) as spreading:
         assert report_of(spreading, tmp_path) == local_report
 
 
@@ -124,7 +124,7 @@ def test_studies_measured_on_a_cluster_give_the_same_table_and_checkpoints(
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
     expected, checkpoints = measured(tmp_path / "here", in_turn)
-    with cluster(scheduler) as spreading:
+    with on_cluster(scheduler) as spreading:
         table, written = measured(tmp_path / "there", spreading)
     assert_equal_tables(table, expected)
     assert written == checkpoints
@@ -135,7 +135,7 @@ def who(_task: int) -> int:
 
 
 def test_tasks_are_done_by_other_processes(scheduler: str) -> None:
-    with cluster(scheduler) as spreading:
+    with on_cluster(scheduler) as spreading:
         others = {result for _, result in spreading(who, range(20))}
     assert len(others) == 2
     assert os.getpid() not in others
@@ -146,13 +146,16 @@ def fail(task: int) -> int:
 
 
 def test_a_fault_of_a_task_comes_back_as_what_it_was(scheduler: str) -> None:
-    with cluster(scheduler) as spreading, pytest.raises(AnalysisError, match="task 1 failed"):
+    with on_cluster(scheduler) as spreading, pytest.raises(AnalysisError, match="task 1 failed"):
         list(spreading(fail, [1]))
 
 
 def test_workers_of_another_version_are_refused(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spread, "SOFTWARE", "OsteoNode 99")
-    with pytest.raises(ClusterError, match=r"run OsteoNode .*, and this is OsteoNode 99"), cluster(scheduler):
+    monkeypatch.setattr(parallel, "SOFTWARE", "OsteoNode 99")
+    with (
+        pytest.raises(ClusterError, match=r"run OsteoNode .*, and this is OsteoNode 99"),
+        on_cluster(scheduler),
+    ):
         pass
 
 
@@ -162,10 +165,10 @@ def die(_task: int) -> None:
 
 
 def test_a_process_that_dies_is_told(scheduler: str) -> None:
-    with processes(2) as spreading, pytest.raises(AnalysisError, match="a worker process died"):
+    with in_processes(2) as spreading, pytest.raises(AnalysisError, match="a worker process died"):
         list(spreading(die, [1]))
     with (
-        cluster(scheduler) as spreading,
+        on_cluster(scheduler) as spreading,
         pytest.raises(ClusterError, match=r"a worker died|all workers .* died"),
     ):
         list(spreading(die, [1]))
@@ -174,24 +177,24 @@ def test_a_process_that_dies_is_told(scheduler: str) -> None:
 def test_a_cluster_whose_workers_are_all_gone_is_waited_for_a_while_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spread, "_LOOK_EVERY_S", 0.1)
-    monkeypatch.setattr(spread, "_PATIENCE_S", 1.0)
+    monkeypatch.setattr(parallel, "_LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(parallel, "_PATIENCE_S", 1.0)
     with dask(tmp_path, *SCHEDULER) as told:
         address = next(line.split()[-1] for line in told if "Scheduler at:" in line)
         # Nobody restarts this one.
         with dask(tmp_path, "worker", address, *WORKER, "--no-nanny") as told_by_worker:
             next(line for line in told_by_worker if "Registered to" in line)
-            with cluster(address) as spreading:
+            with on_cluster(address) as spreading:
                 with pytest.raises(ClusterError, match=r"all workers of .* died at once.*; start workers"):
                     list(spreading(die, [1]))
                 with pytest.raises(ClusterError, match=r"all workers of .* gone.* 10 s; start workers"):
                     list(spreading(die, [1]))
         # Tasks that are waiting already.
         with (
-            closing(spread._connected(address)) as client,
+            closing(parallel._connected(address)) as client,
             pytest.raises(ClusterError, match=r"all workers of .* gone.* 1 s; start workers"),
         ):
-            spread._next(SimpleQueue(), client, address)
+            parallel._next(SimpleQueue(), client, address)
 
 
 def kill(process: int) -> None:
@@ -199,14 +202,14 @@ def kill(process: int) -> None:
 
 
 def test_a_scheduler_that_vanishes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spread, "_LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(parallel, "_LOOK_EVERY_S", 0.1)
     scheduler = dask(tmp_path, *SCHEDULER)
     with scheduler as told:
         address = next(line.split()[-1] for line in told if "Scheduler at:" in line)
         with dask(tmp_path, "worker", address, *WORKER, "--no-nanny") as told_by_worker:
             next(line for line in told_by_worker if "Registered to" in line)
             with (
-                cluster(address) as spreading,
+                on_cluster(address) as spreading,
                 pytest.raises(ClusterError, match=r"scheduler at .* is gone; start it"),
             ):
                 list(spreading(kill, [scheduler.pid]))
@@ -215,14 +218,14 @@ def test_a_scheduler_that_vanishes_is_told(tmp_path: Path, monkeypatch: pytest.M
 def test_a_scheduler_without_workers_is_refused(tmp_path: Path) -> None:
     with dask(tmp_path, *SCHEDULER) as told:
         address = next(line.split()[-1] for line in told if "Scheduler at:" in line)
-        with pytest.raises(ClusterError, match="has no workers yet"), cluster(address):
+        with pytest.raises(ClusterError, match="has no workers yet"), on_cluster(address):
             pass
 
 
 def test_a_scheduler_that_does_not_answer_is_refused_by_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spread, "_ANSWER_WITHIN_S", 1)
+    monkeypatch.setattr(parallel, "_ANSWER_WITHIN_S", 1)
     table = tmp_path / "cohort.csv"
     table.write_text("patient_id,study,bmd_mg_cm3\n")
     address = f"tcp://127.0.0.1:{free_port()}"
@@ -235,5 +238,5 @@ def test_a_scheduler_that_does_not_answer_is_refused_by_the_command(
 
 def test_without_dask_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ClusterError, match=r"osteonode\[dask\]"), cluster("tcp://127.0.0.1:8786"):
+    with pytest.raises(ClusterError, match=r"osteonode\[dask\]"), on_cluster("tcp://127.0.0.1:8786"):
         pass

@@ -1,47 +1,47 @@
-"""What the analysis stands on: decoders, whoever outlines the bodies, the model."""
+"""Checks of what the analysis needs: decoders, segmenter and model."""
 
 from collections.abc import Iterator
 
 from node.config import Configuration
-from node.operate.doctor.finding import Finding, Level
+from node.operate.doctor.result import CheckResult, Severity
 
 __all__ = ["codecs", "model", "segmenter"]
 
 
-def codecs(_configuration: Configuration) -> Iterator[Finding]:
-    """Tell whether compressed images can be read."""
+def codecs(_configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that there is a decoder for each lossless compression."""
     from pydicom import uid
     from pydicom.pixels.decoders.base import get_decoder
 
     for syntax in (uid.RLELossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEG2000Lossless):
         if get_decoder(syntax).is_available:
-            yield Finding(Level.GOOD, "codecs", f"{syntax.name} can be read")
+            yield CheckResult(Severity.GOOD, "codecs", f"{syntax.name} can be read")
         else:
-            yield Finding(
-                Level.WARNING, "codecs", f"{syntax.name} cannot be read",
+            yield CheckResult(
+                Severity.WARNING, "codecs", f"{syntax.name} cannot be read",
                 "Install OsteoNode again with all its dependencies (`uv sync`).",
             )  # fmt: skip
 
 
-def segmenter(configuration: Configuration) -> Iterator[Finding]:
-    """Tell whether what outlines the bodies can work."""
+def segmenter(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the segmentation back end can run."""
     from node.analyse.segmenters import back_end_state
 
     settings = configuration.analysis.segmentation
     subject = f"segmenter {settings.backend}"
     state = back_end_state(settings, configuration.segmentation)
     if state.ready:
-        yield Finding(Level.GOOD, subject, state.message)
+        yield CheckResult(Severity.GOOD, subject, state.message)
     else:
-        yield Finding(
-            Level.FAULT, subject, state.message,
+        yield CheckResult(
+            Severity.FAULT, subject, state.message,
             'Mend what is said, or let [segmentation] backend be "embedded", which is always there.',
         )  # fmt: skip
 
 
-def model(configuration: Configuration) -> Iterator[Finding]:
-    """Tell whether the model is whole, made for these settings, and trained on patients."""
-    # Late: loading a model imports the science, which takes seconds.
+def model(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the model is intact, fits the feature settings, and was trained on patients."""
+    # Imported here because loading a model imports the analysis, which takes seconds.
     from analysis.errors import ModelRejectedError
     from analysis.prediction.bundle import load
     from node.analyse.study import DEMONSTRATION_MODEL
@@ -51,15 +51,15 @@ def model(configuration: Configuration) -> Iterator[Finding]:
     try:
         identity = load(bundle, configuration.analysis.features).identity
     except (ModelRejectedError, OSError) as error:
-        yield Finding(
-            Level.FAULT, subject, str(error),
+        yield CheckResult(
+            Severity.FAULT, subject, str(error),
             "Let [models] bundle point to a bundle made with `osteonode train` for these features.",
         )  # fmt: skip
         return
     if identity.simulated:
-        yield Finding(
-            Level.WARNING, subject, "it learned from simulated patients and is for demonstration only",
+        yield CheckResult(
+            Severity.WARNING, subject, "it learned from simulated patients and is for demonstration only",
             "Train a model on a cohort of your own with `osteonode train` and name it in [models] bundle.",
         )  # fmt: skip
     else:
-        yield Finding(Level.GOOD, subject, f"{identity.name} {identity.version} is whole")
+        yield CheckResult(Severity.GOOD, subject, f"{identity.name} {identity.version} is whole")

@@ -7,7 +7,7 @@ from pydicom import Dataset
 
 from node.app import Node
 from node.domain.study import StudyState
-from node.operate.orders import release
+from node.operate.retry import retry_study
 from node.show.why import explain
 from tests.node.analyses import CLASSES
 from tests.node.nodes import (
@@ -29,7 +29,7 @@ def images(*patient_ids: str) -> list[Dataset]:
 
 
 def order(node: Node, study: str = STUDY) -> str:
-    return release(node.store, node.configuration, study, node._clock.now())
+    return retry_study(node.store, node.configuration, study, node._clock.now())
 
 
 HELD = [
