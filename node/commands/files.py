@@ -40,8 +40,11 @@ def analyse(
 ) -> None:
     """Analyse DICOM files without a running node; the results are those that a node would send.
 
-    Exit status: 0 if there is a report for any study, 3 if all studies were refused, 2 for wrong usage,
-    1 for a fault.
+    Exit status:
+    0  at least one study has a report
+    1  a fault
+    2  wrong usage or configuration
+    3  all studies were refused
     """
     from node.analyse.study import analyse_studies
 
@@ -83,8 +86,12 @@ def verify(
 ) -> None:
     """Recompute a report from the inputs, the model and the configuration that it cites, and compare.
 
-    Exit status: 0 if everything is equal, 4 if nothing differs but not everything could be checked,
-    5 if something differs, 2 for wrong usage, 1 for a fault.
+    Exit status:
+    0  everything is equal
+    1  a fault
+    2  wrong usage or configuration
+    4  nothing differs, but not everything could be checked
+    5  something differs
     """
     from node.operate.verify import CheckOutcome
     from node.operate.verify import verify as verify_report

@@ -69,7 +69,11 @@ def doctor(config: ConfigOption = None) -> None:
 
     It checks storage, network, TLS, sources, destinations, decoders, clock, database, segmenter and model.
 
-    Exit status: 0 if everything is good, 4 if there are warnings, 5 if there are faults.
+    Exit status:
+    0  everything is good
+    2  wrong usage or configuration
+    4  there are warnings
+    5  there are faults
     """
     from node.operate.doctor import Severity, run_checks
 
