@@ -49,6 +49,10 @@ class Configuration:
         wanted = {there.sr_class for there in self.destinations if ResultKind.SR in there.results}
         return tuple(one for one in SrClass if one in wanted) or (Destination().sr_class,)
 
+    def receivers(self, kind: ResultKind, sop_class_uid: str) -> tuple[str, ...]:
+        """Return the names of the destinations that get objects of this kind and SOP class."""
+        return tuple(there.name for there in self.destinations if there.wants(kind, sop_class_uid))
+
     def destination(self, name: str) -> Destination | None:
         """Return a destination, or None if no destination of this name is configured."""
         return next((there for there in self.destinations if there.name == name), None)

@@ -68,8 +68,7 @@ def _redirect(store: SqlStore, configuration: Configuration, study_uid: str, now
     results = [
         NewResult(
             one.kind, one.sop_uid, one.sop_class_uid, one.name,
-            tuple(it.name for it in configuration.destinations if it.wants(one.kind, one.sop_class_uid)),
-            one.series_uid,
+            configuration.receivers(one.kind, one.sop_class_uid), one.series_uid,
         )
         for one in store.results(study_uid) if one.current
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The database of a node can be opened beside it."""
+"""The database of a node can be opened by another process, whether or not the node runs."""
 
 from pathlib import Path
 

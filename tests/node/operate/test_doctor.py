@@ -33,7 +33,7 @@ def worst_of(findings: Sequence[CheckResult], subject: str) -> CheckResult:
 
 
 def look(configuration: Configuration) -> list[CheckResult]:
-    """Run every check but that of the model, which takes seconds to load."""
+    """Run every check except that of the model, which takes seconds to load."""
     return list(run_checks(configuration, [check for check in CHECKS if check is not model]))
 
 
@@ -108,7 +108,7 @@ def test_a_pacs_that_stalls_small_packets_is_named(tmp_path: Path) -> None:
 
 
 class HangsUp(Pacs):
-    """A PACS that ends the association when it is asked for an echo."""
+    """A PACS that aborts the association when it receives a C-ECHO request."""
 
     def extend(self, handlers: list[Any]) -> None:
         """Answer C-ECHO with an abort."""

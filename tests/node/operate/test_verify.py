@@ -1,4 +1,4 @@
-"""A report is what its inputs give, or it is told where it is not."""
+"""`osteonode verify` recognises a report that its inputs give, and says where another one differs."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ def science(
     bundle: Path | None,
     *_progress: object,
 ) -> tuple[Findings, dict[str, Sequence[Dataset]]]:
-    """Stand in for the analysis, which takes a minute: the same findings for any pixels, but true inputs."""
+    """Replace the analysis, which takes a minute: same findings for any pixels, but real inputs."""
     decoded = {one.series_uid: decode(one) for one in series}
     findings = make_case(slices=7, size=64).findings
     assert bundle is not None
@@ -119,7 +119,7 @@ def test_a_report_is_equal_to_what_its_images_give(images: Path, report: Path) -
         {"station": "OTHER", "institution": "A clinic"},
         {"sr_classes": (SrClass.COMPREHENSIVE_3D, SrClass.COMPREHENSIVE)},
         {"predecessors": (Predecessor("1.2.840.10008.5.1.4.1.1.88.33", "1.2.3", "1.2.4", STUDY),)},
-        # That of another class is none of this document's business, and leaves no trace in it.
+        # A predecessor of another class does not appear in this document.
         {"predecessors": (Predecessor("1.2.840.10008.5.1.4.1.1.88.22", "1.2.3", "1.2.4", STUDY),)},
     ],
     ids=["language", "station", "one of two classes", "predecessor", "predecessor of the text report"],
@@ -147,7 +147,7 @@ def another_place(image: Dataset) -> None:
 
 @pytest.mark.parametrize("tamper", [a_pixel, another_echo_time, another_place])
 def test_altered_images_are_found_out(images: Path, report: Path, tamper: Tamper) -> None:
-    # What the first image of a series says of its acquisition holds for all.
+    # The acquisition facts of a series are those of its first image.
     first = min(images.glob("2_*.dcm"), key=lambda path: dcmread(path).SOPInstanceUID)
     alter(first, tamper)
     told = outcomes(verify(report, default(), [images]))

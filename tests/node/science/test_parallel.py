@@ -1,7 +1,6 @@
-"""The offline science gives the same bytes wherever its tasks are done."""
+"""The offline science gives the same bytes, wherever its tasks are run."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from node.science.parallel import in_parallel, in_processes, on_cluster
 from tests.analysis.cohort.test_cohort import analyse_numbered, assert_equal_tables, cohort_rows
 from tests.analysis.evaluation.test_evaluate import QUICK
 from tests.analysis.synthetic_cohort import synthetic_table
+from tests.peers import free_port
 
 REPOSITORY = Path(__file__).parents[3]
 SETTINGS = replace(QUICK, kinds=("KNN", "LR"), splits=2, draws=100)
@@ -38,19 +38,19 @@ WORKER = ("--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard")
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a Dask cluster of three processes, which work in another directory than this one."""
+    """Yield the address of a Dask cluster of three processes, whose working directory is not this one."""
     elsewhere = tmp_path_factory.mktemp("cluster")
     with dask(elsewhere, *SCHEDULER) as told:
         address = next(line.split()[-1] for line in told if "Scheduler at:" in line)
         with dask(elsewhere, "worker", address, *WORKER, "--nworkers", "2") as told_by_workers:
-            # Both workers must be there: the first may not take all the tasks.
+            # Wait for both workers, otherwise the first one may take all tasks.
             for _ in range(2):
                 next(line for line in told_by_workers if "Registered to" in line)
             yield address
 
 
 class dask:  # noqa: N801 - reads as the command it runs
-    """The `dask` command, until the end of the block; gives the lines that it says."""
+    """Runs the `dask` command until the end of the block, and gives the lines that it prints."""
 
     def __init__(self, folder: Path, *words: str) -> None:
         self._folder, self._words = folder, words
@@ -69,18 +69,12 @@ class dask:  # noqa: N801 - reads as the command it runs
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Identifier of the process."""
         return self._process.pid
 
     def __exit__(self, *_exception: object) -> None:
         self._process.terminate()
         self._process.communicate(timeout=120)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def report_of(spreading: Spread, folder: Path) -> dict[str, bytes]:
@@ -110,7 +104,7 @@ def test_an_evaluation_in_several_processes_is_the_same_byte_for_byte(
 def measured(tmp_path: Path, spreading: Spread) -> tuple[FeatureTable, set[str]]:
     rows, log = cohort_rows(tmp_path, 6), tmp_path / "log"
     analyse = partial(analyse_numbered, log=log)
-    for _ in range(2):  # the second time everything is there
+    for _ in range(2):  # the second time, all measurements exist
         found = measure_cohort(
             rows, analyse, AnalysisSettings(), tmp_path / "cache", software="1", spread=spreading
         )
@@ -159,7 +153,7 @@ def test_workers_of_another_version_are_refused(scheduler: str, monkeypatch: pyt
         pass
 
 
-# After the others that use the cluster: its workers take a while to come back.
+# This test comes after the others that use the cluster, because its workers take a while to restart.
 def die(_task: int) -> None:
     os._exit(1)
 
@@ -181,7 +175,7 @@ def test_a_cluster_whose_workers_are_all_gone_is_waited_for_a_while_only(
     monkeypatch.setattr(parallel, "_PATIENCE_S", 1.0)
     with dask(tmp_path, *SCHEDULER) as told:
         address = next(line.split()[-1] for line in told if "Scheduler at:" in line)
-        # Nobody restarts this one.
+        # Without a nanny, this worker is not restarted.
         with dask(tmp_path, "worker", address, *WORKER, "--no-nanny") as told_by_worker:
             next(line for line in told_by_worker if "Registered to" in line)
             with on_cluster(address) as spreading:
@@ -189,7 +183,7 @@ def test_a_cluster_whose_workers_are_all_gone_is_waited_for_a_while_only(
                     list(spreading(die, [1]))
                 with pytest.raises(ClusterError, match=r"all workers of .* gone.* 10 s; start workers"):
                     list(spreading(die, [1]))
-        # Tasks that are waiting already.
+        # The same for tasks that are waiting already.
         with (
             closing(parallel._connected(address)) as client,
             pytest.raises(ClusterError, match=r"all workers of .* gone.* 1 s; start workers"),
