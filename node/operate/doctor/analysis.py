@@ -35,7 +35,7 @@ def segmenter(configuration: Configuration) -> Iterator[CheckResult]:
     else:
         yield CheckResult(
             Severity.FAULT, subject, state.message,
-            'Mend what is said, or let [segmentation] backend be "embedded", which is always there.',
+            'Repair this, or set [segmentation] backend to "embedded", which is always available.',
         )  # fmt: skip
 
 
@@ -53,12 +53,12 @@ def model(configuration: Configuration) -> Iterator[CheckResult]:
     except (ModelRejectedError, OSError) as error:
         yield CheckResult(
             Severity.FAULT, subject, str(error),
-            "Let [models] bundle point to a bundle made with `osteonode train` for these features.",
+            "Set [models] bundle to a bundle made with `osteonode train` for these features.",
         )  # fmt: skip
         return
     if identity.simulated:
         yield CheckResult(
-            Severity.WARNING, subject, "it learned from simulated patients and is for demonstration only",
+            Severity.WARNING, subject, "it was trained on simulated patients and is for demonstration only",
             "Train a model on a cohort of your own with `osteonode train` and name it in [models] bundle.",
         )  # fmt: skip
     else:

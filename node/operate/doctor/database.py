@@ -25,7 +25,9 @@ def database(configuration: Configuration) -> Iterator[CheckResult]:
             return
         store = SqlStore(url)
     except PermanentError as error:
-        yield CheckResult(Severity.FAULT, _SUBJECT, str(error), "Mend [store] url, or do as it says.")
+        yield CheckResult(
+            Severity.FAULT, _SUBJECT, str(error), "Correct [store] url, or do what the message says."
+        )
         return
     try:
         waiting = store.set_aside(SystemClock().now() - WAIT_FOR_A_PERSON, _NAMED)
@@ -40,5 +42,5 @@ def database(configuration: Configuration) -> Iterator[CheckResult]:
         Severity.WARNING,
         _SUBJECT,
         f"answers; {waiting.count} of the studies in it wait for a person: {named}{more}",
-        "Mend the cause that `osteonode why` tells, and `osteonode retry`; or `osteonode purge --failed`.",
+        "Repair the cause that `osteonode why` names, then `osteonode retry`; or `osteonode purge --failed`.",
     )

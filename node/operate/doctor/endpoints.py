@@ -37,7 +37,7 @@ def tls(configuration: Configuration) -> Iterator[CheckResult]:
     if settings.ca is None:
         if not is_loopback(configuration.node.host):
             yield CheckResult(
-                Severity.WARNING, "tls", "images travel to this node in the open",
+                Severity.WARNING, "tls", "images are sent to this node without encryption",
                 "Name certificate, key and ca in [node.tls], or keep the node on a trusted network.",
             )  # fmt: skip
         return
@@ -48,7 +48,7 @@ def tls(configuration: Configuration) -> Iterator[CheckResult]:
         return
     if settings.key is not None and settings.key.stat().st_mode & 0o077:
         yield CheckResult(
-            Severity.WARNING, "tls", "others than this user may read the private key",
+            Severity.WARNING, "tls", "other users can read the private key",
             f"Run `chmod 600 {settings.key}`.",
         )  # fmt: skip
     else:
@@ -64,12 +64,12 @@ def web(configuration: Configuration) -> Iterator[CheckResult]:
     yield _address(
         subject, settings, partial(_is_alive, settings.host, settings.port),
         "a node shows its page there already",
-        "Another program may have the port; change [web] port, or let it be 0 for no page.",
+        "Another program may have the port; change [web] port, or set it to 0 for no page.",
     )  # fmt: skip
     if not is_loopback(settings.host):
         yield CheckResult(
-            Severity.WARNING, subject, "whoever reaches the address can read it",
-            "Let [web] host be 127.0.0.1, behind a reverse proxy that asks who is there.",
+            Severity.WARNING, subject, "everyone who can reach the address can read it",
+            "Set [web] host to 127.0.0.1, behind a reverse proxy that requires a login.",
         )  # fmt: skip
 
 

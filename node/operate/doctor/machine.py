@@ -23,7 +23,7 @@ _ROOM = {
     Condition.CONCERN: (Severity.WARNING, "Free some disk, or shorten [storage] retention_days."),
     Condition.FAULT: (
         Severity.FAULT,
-        "Free some disk, or run `osteonode purge`; until then every image is turned away.",
+        "Free some disk, or run `osteonode purge`; until then all images are rejected.",
     ),
 }
 """Severity and remedy for each condition of the disk space."""
@@ -42,7 +42,7 @@ def storage(configuration: Configuration) -> Iterator[CheckResult]:
             Severity.FAULT,
             subject,
             f"cannot be written: {reason}",
-            "Let [storage] directory point to a folder that this user may write.",
+            "Set [storage] directory to a folder that this user can write.",
         )
         return
     free = shutil.disk_usage(directory).free
@@ -78,4 +78,4 @@ def clock(configuration: Configuration) -> Iterator[CheckResult]:
             "Set the clock, and let NTP keep it right; deadlines and retries depend on it.",
         )  # fmt: skip
     else:
-        yield CheckResult(Severity.GOOD, "clock", "it goes on from where the storage ends")
+        yield CheckResult(Severity.GOOD, "clock", "it is not behind the newest file in the storage")

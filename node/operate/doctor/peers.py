@@ -22,7 +22,7 @@ def sources(configuration: Configuration) -> Iterator[CheckResult]:
         yield CheckResult(
             Severity.FAULT,
             "sources",
-            "nobody may send",
+            "no sender is configured",
             "Add a [[sources]] block for the scanner, router or PACS.",
         )
     for source in configuration.sources:
@@ -51,8 +51,8 @@ def _asked(configuration: Configuration, source: Source) -> CheckResult:
         return CheckResult(Severity.GOOD, subject, "answers, and can be asked how many images a series has")
     return CheckResult(
         Severity.WARNING, subject, "takes no C-FIND" if answer.reached else answer.reason,
-        "Mend its address, port or title here, let it answer this AE title, or set ask to false: series are "
-        "then judged by their geometry and by how their associations ended.",
+        "Correct its address, port or AE title here, let it accept this node's AE title, or set ask to "
+        "false: series are then judged by their geometry and by how their associations ended.",
     )  # fmt: skip
 
 

@@ -49,5 +49,5 @@ def unusable_tls(subject: str, error: Exception) -> CheckResult:
         Severity.FAULT,
         subject,
         str(error),
-        "Let certificate, key and ca name PEM files that this user can read; the key without a password.",
+        "Set certificate, key and ca to PEM files that this user can read, and a key without a password.",
     )
