@@ -31,11 +31,7 @@ def outgoing(results: Sequence[ResultFile], configuration: Configuration, root: 
             sop_uid=result.sop_instance_uid,
             sop_class_uid=result.sop_class_uid,
             name=str(result.path.resolve().relative_to(root.resolve())),
-            destinations=tuple(
-                destination.name
-                for destination in configuration.destinations
-                if destination.wants(result.kind, result.sop_class_uid)
-            ),
+            destinations=configuration.receivers(result.kind, result.sop_class_uid),
             series_uid=result.series_uid,
         )
         for result in results

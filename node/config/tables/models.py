@@ -1,4 +1,4 @@
-"""[models] of config.toml: what predicts."""
+"""[models] of config.toml: the prediction model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ __all__ = ["ModelSettings", "models"]
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """[models]: the bundle that predicts; None is the demonstration bundle that is shipped."""
+    """[models]: the bundle of the prediction model; None means the shipped demonstration bundle."""
 
     bundle: Path | None = None
 

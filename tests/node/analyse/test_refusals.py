@@ -21,7 +21,7 @@ from node.config import Configuration, ReportSettings, default
 from node.domain.records import NewResult
 from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
-from node.operate.orders import open_store
+from node.operate.database import open_store
 from node.show.why import explain
 from node.store.instance_store import DiskInstanceStore
 from node.store.retention import purge

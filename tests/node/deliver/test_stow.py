@@ -16,7 +16,7 @@ from node.config import DeliverySettings, Destination, default, parse
 from node.domain.delivery import DeliveryState
 from node.domain.study import StudyState
 from node.errors import ConfigurationError
-from node.operate.doctor import Level, destinations
+from node.operate.doctor import Severity, destinations
 from tests.node.analyses import CLASSES
 from tests.node.outboxes import MINUTE, outbox
 from tests.peers import Orthanc, free_port
@@ -108,10 +108,10 @@ def test_doctor_sees_whether_a_web_destination_answers(tmp_path: Path) -> None:
     with Orthanc(tmp_path / "orthanc", DICOMWEB) as orthanc:
         there = replace(default(), destinations=(by_web(orthanc.http_port),))
         (good,) = destinations(there)
-        assert good.level is Level.GOOD
+        assert good.severity is Severity.GOOD
         wrong = replace(by_web(orthanc.http_port), stow_url=f"http://127.0.0.1:{orthanc.http_port}/web")
         (fault,) = destinations(replace(there, destinations=(wrong,)))
-        assert fault.level is Level.FAULT
+        assert fault.severity is Severity.FAULT
         assert "HTTP 404" in fault.message
 
 

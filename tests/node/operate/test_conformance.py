@@ -46,7 +46,7 @@ def test_contexts_are_made_only_where_the_statement_looks() -> None:
         for path in room.rglob("*.py")
         if re.search(r"\bbuild_context\(", path.read_text())
     }
-    # The demonstration is no part of the node; `doctor` asks for what `deliver` sends.
+    # The demonstration is not part of the node; `doctor` proposes the contexts that `deliver` uses.
     assert makers - {"science/demo.py", "operate/doctor/echo.py"} == {
         "dicom/dimse.py",
         "dicom/query.py",

@@ -13,7 +13,8 @@ from pynetdicom.association import Association
 from node.app import Node
 from node.config import AssemblySettings
 from node.domain.study import StudyState
-from node.operate.orders import open_store, retry
+from node.operate.database import open_store
+from node.operate.retry import restart_study
 from node.show.why import explain
 from tests.node.analyses import CLASSES
 from tests.node.app.test_crash import node_process
@@ -155,7 +156,7 @@ def test_a_lost_series_that_is_sent_again_after_the_report_supersedes_it(node: N
 def test_an_operator_may_say_that_a_lost_series_is_whole(node: Node, study: str) -> None:
     send_and_lose(node, a_series(study), Association.abort)
     reached(node, study, StudyState.REFUSED)
-    retry(node.store, study, node._clock.now())
+    restart_study(node.store, study, node._clock.now())
     reached(node, study, StudyState.DELIVERED)
 
 

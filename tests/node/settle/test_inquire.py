@@ -18,7 +18,7 @@ from node.dicom.tls import source_arguments
 from node.domain.study import StudyState
 from node.errors import ConfigurationError, TransientError
 from node.log import get_log
-from node.operate.doctor import Level, sources
+from node.operate.doctor import Severity, sources
 from node.settle.inquire import Inquirer
 from node.show.why import explain
 from tests.certificates import Authority, Credentials
@@ -102,7 +102,7 @@ def test_a_source_that_speaks_tls_is_asked_over_tls_and_no_impostor_is_believed(
         assert finding.message == "answers, and can be asked how many images a series has"
         for wrong in (stranger, TlsSettings()):
             (finding,) = sources(asking(base, orthanc.dicom_port, wrong))
-            assert (finding.level, finding.message) == (Level.WARNING, "cannot be reached")
+            assert (finding.severity, finding.message) == (Severity.WARNING, "cannot be reached")
     assert "source_not_asked" in written.getvalue()
 
 
@@ -125,7 +125,7 @@ def test_a_source_with_a_revoked_certificate_is_not_believed(tmp_path: Path, wri
         with pytest.raises(TransientError, match="cannot be reached"):
             count_images(peer, STUDY)
         (finding,) = sources(configuration)
-        assert (finding.level, finding.message) == (Level.WARNING, "cannot be reached")
+        assert (finding.severity, finding.message) == (Severity.WARNING, "cannot be reached")
         with quick_node(configuration, examine="examine_by_series") as node:
             send(node.port, *images, calling="ORTHANC")
             wait_until(lambda: state_of(node) is StudyState.DELIVERED)
@@ -145,7 +145,7 @@ def test_files_that_are_no_certificates_are_told_before_anybody_is_asked(tmp_pat
     nothing = TlsSettings(ca=tmp_path / "missing.pem")
     configuration = asking(quick(tmp_path), free_port(), nothing)
     (finding,) = sources(configuration)
-    assert finding.level is Level.FAULT
+    assert finding.severity is Severity.FAULT
     assert "sources.tls of ORTHANC: ca holds no certificates" in finding.message
     with pytest.raises(ConfigurationError, match=r"sources\.tls of ORTHANC"):
         Inquirer(configuration.sources, calling="OSTEONODE", clock=SystemClock(), log=get_log())

@@ -21,8 +21,8 @@ from node.domain.records import QuarantineEntry
 from node.domain.status import Condition, StoreFigures
 from node.domain.study import StudyState
 from node.errors import ConfigurationError, PermanentError, TransientError
-from node.operate.doctor import Level, database, web
-from node.operate.orders import clear_away
+from node.operate.doctor import Severity, database, web
+from node.operate.purge import purge_studies
 from node.show.why import explain
 from tests.node.analyses import CLASSES, REFUSES, STOPS
 from tests.node.nodes import (
@@ -225,13 +225,13 @@ def test_a_study_that_was_set_aside_is_pointed_at_until_somebody_deals_with_it(t
         assert metrics(web_port(node))["osteonode_studies_set_aside"] == 2
         assert metrics(web_port(node))["osteonode_condition"] == Condition.CONCERN
         (finding,) = database(configuration)
-        assert finding.level is Level.WARNING
+        assert finding.severity is Severity.WARNING
         assert lost[0] in finding.message
 
-        clear_away(node.store, configuration, clock.now(), timedelta(), failed=True)
+        purge_studies(node.store, configuration, clock.now(), timedelta(), failed=True)
         wait_until(lambda: shows("The node is well."))
         (finding,) = database(configuration)
-        assert finding.level is Level.GOOD
+        assert finding.severity is Severity.GOOD
 
         send(node.port, slice_of(2, study=lost[0]))
         wait_until(lambda: shows("1 study has waited for a person"))
@@ -302,17 +302,17 @@ def test_a_port_in_use_is_told_and_nothing_is_left_running(tmp_path: Path) -> No
 
 def test_doctor_tells_a_page_of_ours_from_another_programs(shown: Node) -> None:
     (there,) = web(shown.configuration)
-    assert (there.level, there.message) == (Level.GOOD, "a node shows its page there already")
+    assert (there.severity, there.message) == (Severity.GOOD, "a node shows its page there already")
     (fine,) = web(replace(shown.configuration, web=WebSettings(port=free_port())))
-    assert (fine.level, fine.message) == (Level.GOOD, "the address is free to listen on")
+    assert (fine.severity, fine.message) == (Severity.GOOD, "the address is free to listen on")
     stranger = replace(shown.configuration, web=WebSettings(port=shown.port))
     (fault,) = web(stranger)
-    assert fault.level is Level.FAULT
+    assert fault.severity is Severity.FAULT
     assert "change [web] port" in fault.remedy
     everybody = WebSettings("0.0.0.0", free_port(), ("n",), open_without_login=True)  # noqa: S104 - only judged
-    assert [one.level for one in web(replace(shown.configuration, web=everybody))] == [
-        Level.GOOD,
-        Level.WARNING,
+    assert [one.severity for one in web(replace(shown.configuration, web=everybody))] == [
+        Severity.GOOD,
+        Severity.WARNING,
     ]
 
 

@@ -1,4 +1,4 @@
-"""Where others reach this node: the listener, its TLS, the status page."""
+"""Checks of the addresses at which the node listens: for DICOM, its TLS, and the status page."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -10,18 +10,18 @@ from node.dicom.tls import server_context
 from node.domain.identifiers import is_loopback
 from node.errors import ConfigurationError
 from node.operate.doctor.echo import PATIENCE_S, echo
-from node.operate.doctor.finding import Finding, Level, unusable_tls
+from node.operate.doctor.result import CheckResult, Severity, unusable_tls
 
 __all__ = ["listener", "tls", "web"]
 
 
-def listener(configuration: Configuration) -> Iterator[Finding]:
-    """Tell whether the address can be listened on, or this node answers there already."""
+def listener(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the node can listen on its address, or already does."""
     settings = configuration.node
     subject = f"listener {settings.ae_title} on {settings.host}:{settings.port}"
 
     def answers() -> bool:
-        # Behind TLS it would ask for a certificate of ours that its `ca` vouches for, which we may not have.
+        # With TLS, the node would require a client certificate signed by its `ca`, which may not exist here.
         plain = settings.tls.ca is None
         return plain and echo(settings.host, settings.port, settings.ae_title, settings.ae_title, ()).reached
 
@@ -31,13 +31,13 @@ def listener(configuration: Configuration) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def tls(configuration: Configuration) -> Iterator[Finding]:
-    """Tell whether the listener is encrypted, and whether its key is kept from others."""
+def tls(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the listener uses TLS unless it is on loopback, and that only this user can read its key."""
     settings = configuration.node.tls
     if settings.ca is None:
         if not is_loopback(configuration.node.host):
-            yield Finding(
-                Level.WARNING, "tls", "images travel to this node in the open",
+            yield CheckResult(
+                Severity.WARNING, "tls", "images are sent to this node without encryption",
                 "Name certificate, key and ca in [node.tls], or keep the node on a trusted network.",
             )  # fmt: skip
         return
@@ -47,16 +47,16 @@ def tls(configuration: Configuration) -> Iterator[Finding]:
         yield unusable_tls("tls", error)
         return
     if settings.key is not None and settings.key.stat().st_mode & 0o077:
-        yield Finding(
-            Level.WARNING, "tls", "others than this user may read the private key",
+        yield CheckResult(
+            Severity.WARNING, "tls", "other users can read the private key",
             f"Run `chmod 600 {settings.key}`.",
         )  # fmt: skip
     else:
-        yield Finding(Level.GOOD, "tls", "senders must show a certificate")
+        yield CheckResult(Severity.GOOD, "tls", "senders must show a certificate")
 
 
-def web(configuration: Configuration) -> Iterator[Finding]:
-    """Tell whether the status page can be shown, and to whom."""
+def web(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the status page can be served, and only to this machine."""
     settings = configuration.web
     if not settings.port:
         return
@@ -64,12 +64,12 @@ def web(configuration: Configuration) -> Iterator[Finding]:
     yield _address(
         subject, settings, partial(_is_alive, settings.host, settings.port),
         "a node shows its page there already",
-        "Another program may have the port; change [web] port, or let it be 0 for no page.",
+        "Another program may have the port; change [web] port, or set it to 0 for no page.",
     )  # fmt: skip
     if not is_loopback(settings.host):
-        yield Finding(
-            Level.WARNING, subject, "whoever reaches the address can read it",
-            "Let [web] host be 127.0.0.1, behind a reverse proxy that asks who is there.",
+        yield CheckResult(
+            Severity.WARNING, subject, "everyone who can reach the address can read it",
+            "Set [web] host to 127.0.0.1, behind a reverse proxy that requires a login.",
         )  # fmt: skip
 
 
@@ -79,21 +79,21 @@ def _address(
     answers: Callable[[], bool],
     already: str,
     remedy: str,
-) -> Finding:
-    """Tell whether an address is free to listen on, or whoever has it already answers as this node does."""
+) -> CheckResult:
+    """Check that an address is free, or that the program which has it answers as this node does."""
     family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
     try:
         with socket.create_server((where.host, where.port), family=family):
-            return Finding(Level.GOOD, subject, "the address is free to listen on")
+            return CheckResult(Severity.GOOD, subject, "the address is free to listen on")
     except OSError as error:
         if answers():
-            return Finding(Level.GOOD, subject, already)
+            return CheckResult(Severity.GOOD, subject, already)
         reason = error.strerror or type(error).__name__
-        return Finding(Level.FAULT, subject, f"cannot be listened on: {reason}", remedy)
+        return CheckResult(Severity.FAULT, subject, f"cannot be listened on: {reason}", remedy)
 
 
 def _is_alive(host: str, port: int) -> bool:
-    """Ask the page of a running node."""
+    """Tell whether the status page of a node answers at this address."""
     connection = HTTPConnection(host, port, timeout=PATIENCE_S)
     try:
         connection.request("GET", "/healthz")

@@ -1,4 +1,4 @@
-"""Promise 8: whose study it is, is never guessed; a person decides, and then the study goes on."""
+"""A study whose patient is not certain is held until an operator corrects it."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from pydicom import Dataset
 
 from node.app import Node
 from node.domain.study import StudyState
-from node.operate.orders import release
+from node.operate.retry import retry_study
 from node.show.why import explain
 from tests.node.analyses import CLASSES
 from tests.node.nodes import (
@@ -29,7 +29,7 @@ def images(*patient_ids: str) -> list[Dataset]:
 
 
 def order(node: Node, study: str = STUDY) -> str:
-    return release(node.store, node.configuration, study, node._clock.now())
+    return retry_study(node.store, node.configuration, study, node._clock.now())
 
 
 HELD = [
@@ -52,25 +52,25 @@ def test_a_study_whose_patient_is_not_certain_is_held_and_goes_on_once_it_is_cor
         assert "osteonode retry" in told
         assert not pacs.received
 
-        order(node)  # nothing was corrected, so nothing has changed
+        order(node)  # without corrected images, it is held again
         wait_until(lambda: len(node.store.history(STUDY)) == 5)
         wait_until(lambda: state_of(node) is StudyState.FAILED)
 
         wrong = [number for number, patient_id in enumerate(patient_ids) if patient_id != "A"]
         corrected = [slice_of(number, patient_id="A") for number in wrong]
         assert send(node.port, *corrected) == [CONFLICTING] * len(wrong)
-        assert state_of(node) is StudyState.FAILED, "nobody but a person puts other bytes in their place"
+        assert state_of(node) is StudyState.FAILED, "only an operator may replace images"
         assert f"{len(wrong)} of them came again with other bytes" in explain(node.store, STUDY)
         assert f"{len(wrong)} corrected images" in order(node)
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
         assert len(pacs.received) == len(CLASSES)
         assert {dataset.PatientID for dataset in pacs.received} == {"A"}
         assert len(node.store.instances(STUDY)) == len(patient_ids)
-        assert len(list(node.instance_store.quarantined.iterdir())) == len(wrong), "what was replaced is kept"
+        assert len(list(node.instance_store.quarantined.iterdir())) == len(wrong), "replaced images are kept"
 
 
 def test_an_image_that_belongs_to_another_study_goes_there(tmp_path: Path) -> None:
-    """The technician had put one image of B into the study of A."""
+    """An image of patient B was stored in the study of patient A by mistake."""
     with running_pacs() as pacs, quick_node(quick(tmp_path, pacs.destination)) as node:
         send(node.port, *images("A", "B", "A"))
         wait_until(lambda: state_of(node) is StudyState.FAILED)

@@ -1,7 +1,7 @@
-"""Corrected images take the place of those that a study is held for, on the order of a person.
+"""Images of unclear identity are replaced by corrected ones, when an operator asks for it.
 
-The first bytes under a UID stand, whoever sends others: those wait in quarantine. A study that is held since
-nobody can tell whose it is needs just such others.
+The node keeps the first content that arrives under a SOP Instance UID and quarantines any other. A study that
+is held because its patient is not certain can only be corrected by such other content.
 """
 
 from dataclasses import replace
@@ -14,17 +14,18 @@ from node.domain.study import StudyState
 from node.store import SqlStore
 from node.store.instance_store import DiskInstanceStore, read_instance
 
-__all__ = ["put_corrections"]
+__all__ = ["apply_corrections"]
 
 _REPLACED = "a corrected image took its place, as an operator asked"
 
 
-def put_corrections(
+def apply_corrections(
     store: SqlStore, instance_store: DiskInstanceStore, study_uid: str, now: datetime, patience: Patience
 ) -> int:
-    """Put what was sent again with another identity in the place of what a study is held for.
+    """Replace the images of a study that is held for its identity by quarantined ones with another identity.
 
-    The study is then received anew, and judged once it is quiet. What was replaced goes into quarantine.
+    The study then counts as receiving again, and is judged when it is quiet. The replaced images go into
+    quarantine.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def _read(instance_store: DiskInstanceStore, entry: QuarantineEntry) -> tuple[St
 def _set_aside(
     store: SqlStore, instance_store: DiskInstanceStore, old: Instance, entry: QuarantineEntry, now: datetime
 ) -> None:
-    # Under a name of its own: the same image may be corrected twice.
+    # A new name each time, because the same image may be corrected twice.
     path = instance_store.incoming / f"{uuid4().hex}.part"
     instance_store.path(old).replace(path)
     name = instance_store.quarantine(Staged(path, old.size, old.sha256))

@@ -1,3 +1,5 @@
+"""`osteonode retry` delivers a study again, or analyses it again."""
+
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,12 +9,11 @@ import pytest
 from node.config import DeliverySettings
 from node.domain.study import StudyState
 from node.errors import PermanentError
-from node.operate.orders import clear_away, open_store, release, retry
+from node.operate.purge import purge_studies
+from node.operate.retry import restart_study, retry_study
 from node.show.why import explain
 from tests.node.analyses import CLASSES, REFUSES
 from tests.node.nodes import (
-    PATIENT,
-    Pacs,
     quick,
     quick_node,
     running_pacs,
@@ -21,52 +22,9 @@ from tests.node.nodes import (
     state_of,
     wait_until,
 )
-from tests.peers import free_port
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 STUDY = "1.2.826.0.1.1"
-
-
-def test_why_tells_the_refusal_and_what_to_do(tmp_path: Path) -> None:
-    refused = f"{STUDY}.{REFUSES}"
-    with quick_node(quick(tmp_path), analyse="by_study") as node:
-        send(node.port, slice_of(1, study=refused))
-        wait_until(lambda: state_of(node, refused) is StudyState.REFUSED)
-        answer = explain(node.store, refused)
-    assert "is refused" in answer
-    assert "only two usable vertebrae; levels are uncertain." in answer
-    assert "1 image is here" in answer
-    assert PATIENT not in answer
-
-
-def test_why_tells_of_a_study_that_never_came(tmp_path: Path) -> None:
-    with quick_node(quick(tmp_path)) as node:
-        assert "ever arrived" in explain(node.store, "1.2.3")
-
-
-def test_why_tells_which_destination_is_down(tmp_path: Path) -> None:
-    dead = Pacs(port=free_port()).destination
-    with quick_node(quick(tmp_path, dead)) as node:
-        send(node.port, slice_of(1))
-        wait_until(lambda: "cannot be reached" in explain(node.store, STUDY))
-        assert "To pacs: 4 waiting" in explain(node.store, STUDY)
-
-
-def test_the_store_can_be_asked_while_the_node_runs_and_after(tmp_path: Path) -> None:
-    configuration = quick(tmp_path)
-    with quick_node(configuration) as node:
-        send(node.port, slice_of(1))
-        beside = open_store(configuration)
-        assert beside.study(STUDY)
-        beside.close()
-    after = open_store(configuration)
-    assert [study.study_uid for study in after.studies()] == [STUDY]
-    after.close()
-
-
-def test_without_a_node_there_is_nothing_to_ask(tmp_path: Path) -> None:
-    with pytest.raises(PermanentError, match="no node has run"):
-        open_store(quick(tmp_path / "never"))
 
 
 def test_a_failed_delivery_can_be_tried_again_without_a_new_analysis(tmp_path: Path) -> None:
@@ -84,7 +42,7 @@ def test_a_failed_delivery_can_be_tried_again_without_a_new_analysis(tmp_path: P
         wait_until(lambda: state_of(node) is StudyState.FAILED)
         assert "0xC000" in explain(node.store, STUDY)
         broken = False
-        assert "outbox" in retry(node.store, STUDY, datetime.now(UTC))  # noqa: TID251 - the node runs on it too
+        assert "outbox" in restart_study(node.store, STUDY, datetime.now(UTC))  # noqa: TID251 - the node runs on it too
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
         assert len(pacs.uids) == len(CLASSES)
         assert [step.state for step in node.store.history(STUDY)].count(StudyState.ANALYSING) == 1
@@ -109,7 +67,7 @@ def test_what_waits_for_a_destination_that_was_renamed_is_told_and_can_be_sent(
         with quick_node(configuration) as node:
             told = explain(node.store, STUDY, ["archive"])
             assert ("No destination is called pacs any more" in told) == (attempts > 1)
-            assert "configured now" in release(node.store, configuration, STUDY, datetime.now(UTC))  # noqa: TID251
+            assert "configured now" in retry_study(node.store, configuration, STUDY, datetime.now(UTC))  # noqa: TID251
             wait_until(lambda: state_of(node) is StudyState.DELIVERED, seconds=30)
             assert len(new.uids) == len(CLASSES)
             assert "No destination" not in explain(node.store, STUDY, ["archive"])
@@ -121,7 +79,7 @@ def test_a_refused_study_can_be_examined_again(tmp_path: Path) -> None:
         send(node.port, slice_of(1, study=refused))
         wait_until(lambda: state_of(node, refused) is StudyState.REFUSED)
     with quick_node(quick(tmp_path), analyse="report") as node:
-        assert "again" in retry(node.store, refused, datetime.now(UTC))  # noqa: TID251 - as above
+        assert "again" in restart_study(node.store, refused, datetime.now(UTC))  # noqa: TID251 - as above
         wait_until(lambda: state_of(node, refused) is StudyState.DELIVERED)
 
 
@@ -130,23 +88,7 @@ def test_what_the_node_is_working_on_is_not_retried(tmp_path: Path) -> None:
     with quick_node(quick(tmp_path, assembly=patient)) as node:
         send(node.port, slice_of(1))
         with pytest.raises(PermanentError, match="nothing to retry"):
-            retry(node.store, STUDY, NOW)
-
-
-def test_old_studies_are_cleared_away_and_their_history_stays(tmp_path: Path) -> None:
-    configuration = quick(tmp_path)
-    with quick_node(configuration) as node:
-        send(node.port, slice_of(1))
-        wait_until(lambda: state_of(node) is StudyState.DELIVERED)
-        (instance,) = node.store.instances(STUDY)
-        path = node.instance_store.path(instance)
-        assert clear_away(node.store, configuration, NOW, timedelta(days=36500)) == 0
-        assert path.exists()
-        assert clear_away(node.store, configuration, NOW, timedelta(days=1)) == 1
-        assert not path.exists()
-        assert not node.store.instances(STUDY)
-        assert node.store.history(STUDY)
-        assert state_of(node) is StudyState.DELIVERED
+            restart_study(node.store, STUDY, NOW)
 
 
 def test_a_cleared_study_that_is_sent_again_sends_nothing_twice(tmp_path: Path) -> None:
@@ -155,7 +97,7 @@ def test_a_cleared_study_that_is_sent_again_sends_nothing_twice(tmp_path: Path) 
         with quick_node(configuration) as node:
             send(node.port, slice_of(1))
             wait_until(lambda: state_of(node) is StudyState.DELIVERED)
-            clear_away(node.store, configuration, NOW, timedelta(days=1))
+            purge_studies(node.store, configuration, NOW, timedelta(days=1))
             steps = len(node.store.history(STUDY))
             send(node.port, slice_of(1))
             wait_until(lambda: len(node.store.history(STUDY)) > steps + 3)

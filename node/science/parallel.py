@@ -1,4 +1,4 @@
-"""Where the tasks of the offline science are done: in this process, in several here, or on a Dask cluster."""
+"""Independent tasks are run in this process, in several processes of this machine, or on a Dask cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -16,7 +16,7 @@ from node.errors import ClusterError
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["cluster", "processes", "spread_over"]
+__all__ = ["in_parallel", "in_processes", "on_cluster"]
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -24,29 +24,29 @@ _Result = TypeVar("_Result")
 _ANSWER_WITHIN_S = 10
 _LOOK_EVERY_S = 5.0
 _PATIENCE_S = 60.0
-"""How long a cluster may be without workers: tasks would wait for ever, and a nanny needs seconds."""
+"""How long a cluster may be without workers before it is given up; a nanny restarts a worker in seconds."""
 
 
 @contextmanager
-def spread_over(workers: int, scheduler: str = "") -> Iterator[Spread]:
-    """Yield what spreads tasks: over a Dask cluster if one is named, or else over processes here."""
-    with cluster(scheduler) if scheduler else processes(workers) as spread:
+def in_parallel(workers: int, scheduler: str = "") -> Iterator[Spread]:
+    """Yield a function that runs tasks on a Dask cluster if one is given, or else in local processes."""
+    with on_cluster(scheduler) if scheduler else in_processes(workers) as spread:
         yield spread
 
 
 @contextmanager
-def processes(count: int) -> Iterator[Spread]:
-    """Yield what spreads tasks over processes of this machine; for one, over this one.
+def in_processes(count: int) -> Iterator[Spread]:
+    """Yield a function that runs tasks in processes of this machine; with a count of 1, in this process.
 
     Raises
     ------
     AnalysisError
-        While results are asked for: if a process died. What was finished before has been handed out.
+        While results are read, if a process died. Results that were ready before have been yielded.
     """
     if count == 1:
         yield in_turn
         return
-    # A fresh process inherits no threads; ITK and OpenMP do not survive a fork.
+    # Spawned, because ITK and OpenMP do not work after a fork.
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
 
         def spread(
@@ -68,25 +68,25 @@ def processes(count: int) -> Iterator[Spread]:
 
 
 @contextmanager
-def cluster(scheduler: str) -> Iterator[Spread]:
-    """Yield what spreads tasks over a Dask cluster, whose workers see the same files under the same names.
+def on_cluster(scheduler: str) -> Iterator[Spread]:
+    """Yield a function that runs tasks on a Dask cluster whose workers see the same files at the same paths.
 
     Parameters
     ----------
     scheduler : str
-        Its address, "tcp://10.0.0.5:8786". Whoever reaches a scheduler can run code on its workers: keep it
-        on a trusted network, or set up Dask's TLS.
+        Its address, such as "tcp://10.0.0.5:8786". Anyone who can connect to a scheduler can run code on its
+        workers: keep it on a trusted network, or set up Dask's TLS.
 
     Raises
     ------
     ClusterError
-        If Dask is not installed here, the scheduler does not answer, it has no workers, or they run another
-        version of this program. While results are asked for: if a worker died over a task again and again, if
-        all workers have been gone for a minute, or if the scheduler is gone.
+        If Dask is not installed here, the scheduler does not answer or has no workers, or the workers run
+        another version of OsteoNode. While results are read: if a worker died repeatedly on the same task, if
+        there have been no workers for a minute, or if the scheduler is gone.
     """
     client = _connected(scheduler)
     try:
-        _refuse_other_software(client, scheduler)
+        _check_software(client, scheduler)
         yield _over(client, scheduler)
     finally:
         client.close()
@@ -102,15 +102,15 @@ def _connected(scheduler: str) -> "Client":
     try:
         return Client(scheduler, timeout=_ANSWER_WITHIN_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        # What an address that cannot be read, nobody at it, and somebody who speaks no Dask end in.
+        # Raised for a malformed address, for no listener, and for a listener that is not a Dask scheduler.
         raise ClusterError(
             f"no Dask scheduler answers at {scheduler} within {_ANSWER_WITHIN_S} s: is it running, and is "
             'this its address ("tcp://HOST:PORT", as `dask scheduler` prints it)?'
         ) from error
 
 
-def _refuse_other_software(client: "Client", scheduler: str) -> None:
-    """Equal results need equal programs."""
+def _check_software(client: "Client", scheduler: str) -> None:
+    """Raise an error if a worker runs another version: results must not depend on where they are computed."""
     try:
         told = client.run(_software)
     except (ImportError, AttributeError, RuntimeError) as error:
@@ -131,9 +131,9 @@ def _over(client: "Client", scheduler: str) -> Spread:
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
-        # What all tasks share travels to each worker once.
+        # The function holds what all tasks share; it is sent to each worker once, not with each task.
         shared = _shared(client, scheduler, function)
-        # Not pure: equal tasks are done anew, whatever another client asked before.
+        # Not pure: otherwise Dask would return the result of an equal task of another client.
         pending = {client.submit(_call, shared, task, pure=False): index for index, task in enumerate(tasks)}
         finished: SimpleQueue[Future] = SimpleQueue()
         for future in pending:
@@ -145,7 +145,7 @@ def _over(client: "Client", scheduler: str) -> Spread:
         except KilledWorker as error:
             raise ClusterError("a worker died over a task again and again, out of memory perhaps") from error
         except FutureCancelledError as error:
-            # What the tasks share went with the last worker that held it, or the connection is lost.
+            # The last worker that held the shared function is gone, or the connection is lost.
             raise ClusterError(
                 _all_died(scheduler) if client.status == "running" else _gone(scheduler)
             ) from error
@@ -165,7 +165,7 @@ def _shared(client: "Client", scheduler: str, function: Callable[[_Task], _Resul
 
 
 def _next(finished: "SimpleQueue[Future]", client: "Client", scheduler: str) -> "Future":
-    """Wait for the next task that is finished, as long as there is somebody to do it."""
+    """Wait for the next finished task, as long as the cluster has workers."""
     alone_s = 0.0
     while True:
         try:
