@@ -83,7 +83,7 @@ def evaluate(
     from analysis.evaluation.evaluate import EvaluationSettings
     from analysis.evaluation.evaluate import evaluate as evaluate_cohort
     from analysis.evaluation.report import write_report
-    from node.analyse.study import SOFTWARE
+    from node.analyse.findings import SOFTWARE
     from node.science.spread import spread_over
 
     configuration = configuration_of(config)

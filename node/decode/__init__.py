@@ -1,4 +1,4 @@
-"""From files to series: headers first, voxels only of what is worth them."""
+"""From files to series: read headers first, and decode voxels only of the series that are analysed."""
 
 from node.decode.facts import facts_of
 from node.decode.files import files_below, scan

@@ -317,7 +317,7 @@ def test_a_repository_with_a_revoked_certificate_is_told_nothing(
 def test_a_repository_that_is_down_holds_nobody_up_and_the_loss_is_told(
     written: StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.audit._WAITING", 3)
+    monkeypatch.setattr("node.audit._QUEUE_LENGTH", 3)
     monkeypatch.setattr("node.audit._FAREWELL_S", 0.1)
     with running(AuditSettings(syslog="unix:/nowhere/at/all")) as trail:
         for _ in range(10):

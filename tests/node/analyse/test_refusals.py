@@ -13,7 +13,7 @@ from pydicom.uid import EnhancedSRStorage
 
 import dicom_templates.result_set  # noqa: F401 - takes seconds, which no wait below shall pay
 from analysis.domain.reason import quoted
-from node.analyse.refusal_report import explain_refusal
+from node.analyse.refusal_report import write_refusal_report
 from node.app import Node
 from node.clock import SystemClock
 from node.config import Configuration, ReportSettings, default
@@ -217,6 +217,6 @@ def test_a_study_of_two_patients_is_explained_to_nobody(tmp_path: Path) -> None:
     for number, patient in enumerate(("ONE", "OTHER")):
         paths.append(tmp_path / f"{number}.dcm")
         slice_of(number, patient_id=patient).save_as(paths[-1], enforce_file_format=True)
-    outcome = explain_refusal(paths, default(), tmp_path / "out", (quoted("two patients"),), Lineage())
+    outcome = write_refusal_report(paths, default(), tmp_path / "out", (quoted("two patients"),), Lineage())
     assert not outcome.results
     assert not (tmp_path / "out").exists()

@@ -420,7 +420,7 @@ def test_a_fault_in_a_page_is_told_by_its_kind_only(
     def broken(*_: object) -> None:
         raise ValueError("PLANTED^NAME")
 
-    monkeypatch.setattr("node.show.survey.judge_disk", broken)
+    monkeypatch.setattr("node.show.node_status.judge_disk", broken)
     time.sleep(1.1)
     reply = ask(web_port(shown), "/")
     assert reply.status == 500

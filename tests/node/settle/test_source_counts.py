@@ -19,7 +19,7 @@ from node.domain.study import StudyState
 from node.errors import ConfigurationError, TransientError
 from node.log import get_log
 from node.operate.doctor import Level, sources
-from node.settle.inquire import Inquirer
+from node.settle.source_counts import SourceCounts
 from node.show.why import explain
 from tests.certificates import Authority, Credentials
 from tests.node.analyses import CLASSES
@@ -148,7 +148,7 @@ def test_files_that_are_no_certificates_are_told_before_anybody_is_asked(tmp_pat
     assert finding.level is Level.FAULT
     assert "sources.tls of ORTHANC: ca holds no certificates" in finding.message
     with pytest.raises(ConfigurationError, match=r"sources\.tls of ORTHANC"):
-        Inquirer(configuration.sources, calling="OSTEONODE", clock=SystemClock(), log=get_log())
+        SourceCounts(configuration.sources, calling="OSTEONODE", clock=SystemClock(), log=get_log())
 
 
 def test_a_source_that_is_down_holds_up_nothing(tmp_path: Path) -> None:

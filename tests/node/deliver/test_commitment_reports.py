@@ -13,7 +13,7 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from node.config import DeliverySettings
-from node.deliver.commitments import Commitments
+from node.deliver.commitment_reports import CommitmentReports
 from node.domain.delivery import CommitmentReport, DeliveryState
 from node.domain.study import StudyState
 from node.log import get_log
@@ -162,7 +162,7 @@ def test_an_archive_may_report_to_a_node_that_was_started_again_meanwhile(tmp_pa
         post.store.close()
         store = SqlStore(url.render_as_string())
         store.release_leases(clock.now())
-        again = Commitments(store, clock, DeliverySettings(), "the next one", get_log())
+        again = CommitmentReports(store, clock, DeliverySettings(), "the next one", get_log())
         again.take(CommitmentReport(archive.requests[0].TransactionUID, frozenset(archive.uids), {}))
         assert {delivery.state for delivery in store.deliveries(STUDY)} == {DeliveryState.SENT}
         assert store.study(STUDY).state is StudyState.DELIVERED  # type: ignore[union-attr]
