@@ -1,4 +1,4 @@
-"""A refusal is explained in the archive, where a site wants that."""
+"""A refusal is reported to the archive if the site wants that."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import EnhancedSRStorage
 
-import dicom_templates.result_set  # noqa: F401 - takes seconds, which no wait below shall pay
+import dicom_templates.result_set  # noqa: F401 - takes seconds, which must not count in the waits below
 from analysis.domain.reason import quoted
 from node.analyse.refusal_report import write_refusal_report
 from node.app import Node
@@ -59,7 +59,7 @@ def texts(item: Dataset) -> list[str]:
 @pytest.mark.parametrize(
     ("study", "series", "reason"),
     [
-        # Refused once its headers were examined, and by the analysis.
+        # Refused by the examination of its headers, and by the analysis.
         ("1.2.826.0.7.1", "3", "T1 series: a slice is missing"),
         (f"1.2.826.0.7.{REFUSES}", "1", "only two usable vertebrae"),
     ],
@@ -76,7 +76,7 @@ def test_the_reason_comes_back_as_a_text_report(tmp_path: Path, study: str, seri
         assert state_of(node, study) is StudyState.REFUSED
         wait_until(lambda: "1 sent" in explain(node.store, study))
 
-        # The next slice makes a study of it again, and its report names the explanation it replaces.
+        # More slices re-open the study, and its next report names the one that it replaces.
         send(node.port, *(slice_of(7, study=study, series=one) for one in ("1", "2")))
         if not study.endswith(REFUSES):
             wait_until(lambda: len(pacs.received) == 5)
@@ -135,7 +135,7 @@ BREAKS = "tests.node.analyses:explain_and_break"
 
 
 def refused_and_not_explained(folder: Path, pacs: Pacs, written: StringIO, **engine: int) -> Configuration:
-    """Run a node that refuses a study and ends before the archive is told; return its configuration."""
+    """Run a node that refuses a study and stops before it reports that; return its configuration."""
     settings = quick(folder, pacs.destination, report=ReportSettings(refusals=True), engine=engine)
     with quick_node(settings, analyse="by_study", explain=BREAKS) as node:
         send(node.port, slice_of(1, study=REFUSED))

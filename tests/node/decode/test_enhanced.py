@@ -1,4 +1,4 @@
-"""Enhanced (multi-frame) MR: the same stack, told and read frame by frame."""
+"""Enhanced (multi-frame) MR is read like the same images as classic objects."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -137,7 +137,7 @@ def test_rescaling_is_that_of_each_frame(stored: Callable[..., list[Path]]) -> N
 
 
 def changed(**values: object) -> Frames:
-    """Change attributes wherever the groups of a frame have them, in the second half of the frames."""
+    """Return a change of attributes in the functional groups of the second half of the frames."""
 
     def change(number: int, groups: Dataset) -> None:
         if number >= 6:

@@ -1,4 +1,4 @@
-"""The analysis begins when the association closes; nothing of it leaves before the study has settled."""
+"""An early analysis begins when the association closes, and is not sent before the study has settled."""
 
 import time
 from pathlib import Path
@@ -24,7 +24,7 @@ SETTLES_LATE = AssemblySettings(quiet_s=60, max_wait_s=600)
 
 
 def early_results(node: Node, study: str = STUDY) -> list[Path]:
-    """Folders of analyses that were finished."""
+    """Return the summary files of the analyses that have finished."""
     return list(node.instance_store.result_folder(study).glob("*/summary.dcm"))
 
 
