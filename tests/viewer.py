@@ -72,7 +72,7 @@ class Viewer:
         configuration = self.directory / "nginx.conf"
         configuration.write_text(
             _NGINX.format(
-                # Started by root, nginx would otherwise run as a user who may not read the folders of the test.
+                # Started by root, nginx would otherwise run as a user without access to the folders.
                 user=getuser(),
                 directory=self.directory,
                 port=self.port,

@@ -56,7 +56,7 @@ class Analyst:
         The limits of the engine, the destinations, and the settings that are passed to the analysis.
     owner : str
         Identifies this node in its leases.
-    early_work : EarlyWork, optional
+    early_work : EarlyWork or None
         Analyses that are done before a study has settled; None to do none.
     stopping : Event
         Set when the node stops; nothing is begun after that, and a failure is left to the next start.
@@ -73,7 +73,7 @@ class Analyst:
         analyse: Analysis,
         configuration: Configuration,
         owner: str,
-        early_work: EarlyWork | None = None,
+        early_work: EarlyWork | None,
         stopping: Event,
         log: Log,
     ) -> None:
@@ -93,11 +93,11 @@ class Analyst:
         """Analyse all studies that are ready, one after the other; return how many were analysed."""
         self._release_unrecorded()
         count = 0
-        while self.work_once() or self._work_early():
+        while self._analyse_next() or self._work_early():
             count += 1
         return count
 
-    def work_once(self) -> bool:
+    def _analyse_next(self) -> bool:
         """Analyse the study that has waited longest; return False if none is ready."""
         if self._stopping.is_set():
             return False

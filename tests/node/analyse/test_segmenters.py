@@ -364,7 +364,7 @@ def stand_in(tmp_path: Path) -> StandIn:
 
 
 def totalspineseg_labels() -> npt.NDArray[np.uint8]:
-    """Return labels as in `step2_output`: 41 to 45 vertebrae, 50 sacrum, 1 cord in 2 canal, 92 to 95 discs."""
+    """Return labels as in `step2_output`: 41 to 45 vertebrae, 50 sacrum, 1 cord, 2 canal, 92 to 95 discs."""
     labels = np.where(SCENE.vertebrae > 0, 40 + SCENE.vertebrae, 0)
     labels[SCENE.canal] = 2
     labels[6, :60, 70:74] = 1
@@ -462,7 +462,7 @@ family = f"{{Path.cwd()}} {{child.pid}} {{runaway.pid}} {{orphan}}"
 Path({masks!r}, "family.new").write_text(family)
 Path({masks!r}, "family.new").rename(Path({masks!r}, "family"))
 """
-"""Starts a child, a child in a session of its own, and an orphaned grandchild, as a daemon is."""
+"""Starts a child, a child in a session of its own, and a grandchild that is orphaned."""
 
 
 @dataclass(frozen=True)
