@@ -108,7 +108,7 @@ def evaluate(
     from analysis.evaluation.evaluate import EvaluationSettings
     from analysis.evaluation.evaluate import evaluate as evaluate_cohort
     from analysis.evaluation.report import write_report
-    from node.analyse.study import SOFTWARE
+    from node.analyse.findings import SOFTWARE
     from node.science.parallel import in_parallel
 
     configuration = load_configuration(config)

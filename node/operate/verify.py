@@ -19,8 +19,8 @@ from analysis.identify import identify
 from dicom_templates.options import ReportOptions
 from dicom_templates.read_back.citation import Citation, presentation_of, read_citation
 from dicom_templates.read_back.comparison import differences
+from node.analyse.findings import SOFTWARE, analyse_series
 from node.analyse.result_files import latest_moment
-from node.analyse.study import SOFTWARE, analyse_series, bundle_of
 from node.config import Configuration
 from node.decode import SeriesHeaders, decode, files_below, scan
 from node.domain.records import MR_IMAGE_CLASSES, mr_images
@@ -177,7 +177,7 @@ def _model(citation: Citation, configuration: Configuration) -> ReportCheck:
     if not citation.model:
         return ReportCheck("model", CheckOutcome.EQUAL, ("none was used",))
     try:
-        return _compare("model", citation.model, digest_of(bundle_of(configuration)))
+        return _compare("model", citation.model, digest_of(configuration.models.bundle_folder))
     except ModelRejectedError as error:
         return ReportCheck("model", CheckOutcome.DIFFERENT, (str(error),))
 
@@ -206,7 +206,7 @@ def _result(
     """Analyse the inputs again and compare the new report with this one."""
     from dicom_templates.result_set import build
 
-    bundle = bundle_of(configuration) if report.citation.model else None
+    bundle = configuration.models.bundle_folder if report.citation.model else None
     found, sources = analyse_series(
         series, configuration.analysis, configuration.segmentation, bundle, report_progress
     )

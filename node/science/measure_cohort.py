@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from analysis.settings import AnalysisSettings
 from analysis.tasks import Spread, in_turn
+from node.analyse.findings import SOFTWARE, measure_study
 from node.analyse.segmenters import fingerprint
-from node.analyse.study import SOFTWARE, measure_study
 from node.config import BackEndPlace
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from analysis.errors import AnalysisError
 from analysis.tasks import Spread, in_turn
-from node.analyse.study import SOFTWARE
+from node.analyse.findings import SOFTWARE
 from node.errors import ClusterError
 
 if TYPE_CHECKING:

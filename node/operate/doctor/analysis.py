@@ -44,9 +44,8 @@ def model(configuration: Configuration) -> Iterator[CheckResult]:
     # Imported here because loading a model imports the analysis, which takes seconds.
     from analysis.errors import ModelRejectedError
     from analysis.prediction.bundle import load
-    from node.analyse.study import DEMONSTRATION_MODEL
 
-    bundle = configuration.models.bundle or DEMONSTRATION_MODEL
+    bundle = configuration.models.bundle_folder
     subject = f"model {bundle.name}"
     try:
         identity = load(bundle, configuration.analysis.features).identity

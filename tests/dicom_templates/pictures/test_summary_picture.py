@@ -22,7 +22,7 @@ from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.compose import compose
 from dicom_templates.words.study_report import SeriesCaption, StudyReport
 from dicom_templates.words.texts import Texts
-from node.analyse.study import DEMONSTRATION_MODEL
+from node.config.tables.models import DEMONSTRATION_MODEL
 from tests.dicom_templates.cases import make_case
 
 YELLOW = (240, 228, 66)

@@ -1,4 +1,4 @@
-"""Delivery by STOW-RS, to Orthanc's DICOMweb plugin and to servers that behave badly."""
+"""Delivery by STOW-RS, to the DICOMweb plugin of Orthanc and to servers that misbehave."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ def by_web(port: int, *, verify: bool = True, authorization: str = "") -> Destin
 def web_server(
     code: int, body: bytes, kind: str = "application/dicom+json", tls: SSLContext | None = None
 ) -> Iterator[int]:
-    """Answer every request alike; yield the port."""
+    """Run a server that gives the same response to every request; yield its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -49,10 +49,10 @@ def web_server(
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST  # noqa: N815 - as `http.server` calls it
+        do_GET = do_POST  # noqa: N815 - `http.server` uses this name
 
         def log_message(self, *_: object) -> None:
-            """Stay quiet."""
+            """Write no log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if tls is not None:

@@ -18,8 +18,8 @@ from dicom_templates.objects.mr_image import ImageIdentity, mr_images
 from dicom_templates.options import Predecessor, ReportOptions
 from dicom_templates.result_kinds import SrClass
 from dicom_templates.result_set import build
+from node.analyse.findings import SOFTWARE
 from node.analyse.result_files import latest_moment
-from node.analyse.study import SOFTWARE, bundle_of
 from node.cli import application
 from node.config import Configuration, StorageSettings, default
 from node.decode import SeriesHeaders, decode, scan
@@ -90,7 +90,7 @@ def write_report(images: Path, path: Path, **options: object) -> Path:
     series, _ = scan(sorted(images.iterdir()))
     configuration = default()
     settings, place = configuration.analysis, configuration.segmentation
-    findings, sources = science(series, settings, place, bundle_of(configuration))
+    findings, sources = science(series, settings, place, configuration.models.bundle_folder)
     created = latest_moment(header for headers in sources.values() for header in headers)
     made = build(findings, sources, ReportOptions(created, **options))  # type: ignore[arg-type]
     dcmwrite(path, made.objects[0].dataset, enforce_file_format=True)

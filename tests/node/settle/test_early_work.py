@@ -1,4 +1,4 @@
-"""The analysis begins when the association closes; nothing of it leaves before the study has settled."""
+"""An early analysis begins when the association closes, and is not sent before the study has settled."""
 
 import time
 from pathlib import Path
@@ -24,7 +24,7 @@ SETTLES_LATE = AssemblySettings(quiet_s=60, max_wait_s=600)
 
 
 def early_results(node: Node, study: str = STUDY) -> list[Path]:
-    """Folders of analyses that were finished."""
+    """Return the summary files of the analyses that have finished."""
     return list(node.instance_store.result_folder(study).glob("*/summary.dcm"))
 
 
@@ -78,7 +78,7 @@ def test_what_is_being_done_early_as_more_images_come_is_thrown_away(tmp_path: P
     ):
         send(node.port, slice_of(1, study=study))
         clock.move(seconds=7)
-        wait_until(lambda: node._foresight.running() or early_results(node, study))  # type: ignore[union-attr]
+        wait_until(lambda: node._early_work.running() or early_results(node, study))  # type: ignore[union-attr]
         send(node.port, slice_of(2, study=study))
         clock.move(seconds=60)
         wait_until(lambda: state_of(node, study) is StudyState.DELIVERED)
@@ -124,8 +124,8 @@ def test_a_fault_in_the_early_analysis_costs_the_study_no_attempt(tmp_path: Path
     with quick_node(configuration, analyse="by_study", processes=True, clock=clock) as node:
         send(node.port, slice_of(1, study=study))
         clock.move(seconds=7)
-        wait_until(lambda: node._foresight.was_examined(study, 1))  # type: ignore[union-attr]
-        wait_until(lambda: not node._foresight.running())  # type: ignore[union-attr]
+        wait_until(lambda: node._early_work.was_examined(study, 1))  # type: ignore[union-attr]
+        wait_until(lambda: not node._early_work.running())  # type: ignore[union-attr]
         found = node.store.study(study)
         assert found is not None
         assert (found.state, found.attempts) == (StudyState.RECEIVING, 0)

@@ -1,4 +1,4 @@
-"""Reading a result back from disk, on its way out."""
+"""Read a result from disk before it is sent."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def read_result(path: Path) -> Dataset:
     Raises
     ------
     PermanentError
-        If it is gone or damaged.
+        If the file is missing or damaged.
     """
     try:
         return dcmread(path)

@@ -1,4 +1,4 @@
-"""A folder of masks made elsewhere, found by the series that they belong to."""
+"""Segmentation back end "masks": a folder of masks made elsewhere, each found by its series."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -27,17 +27,17 @@ _DICOM = ".dcm"
 
 
 def masks_segmenter(settings: SegmentationSettings, folder: Path) -> Segmenter:
-    """Outline each series with the one mask that the folder holds for it.
+    """Return a segmenter that takes for each series the one mask that the folder holds for it.
 
-    A NIfTI file is named by the Series Instance UID, `1.2.3.nii.gz`; a SEG may have any name that ends in
-    `.dcm` and lie in a folder below, for it says which series it refers to.
+    A NIfTI file is named by the Series Instance UID, `1.2.3.nii.gz`. A DICOM SEG names its series inside, so
+    it may have any name that ends in `.dcm` and lie in a subfolder.
 
     Parameters
     ----------
     settings : SegmentationSettings
-        What the numbers in NIfTI masks mean, and whether masks hold posterior elements.
+        What the labels in NIfTI masks mean, and whether masks include posterior elements.
     folder : Path
-        Where the masks are.
+        Holds the masks.
     """
 
     def outline(source: SeriesInput, _contrast: Contrast) -> Segmentation:
@@ -61,12 +61,12 @@ def masks_segmenter(settings: SegmentationSettings, folder: Path) -> Segmenter:
 
 
 def masks_in(folder: Path) -> tuple[Path, ...]:
-    """All files that may be masks.
+    """Return all files that may be masks.
 
     Raises
     ------
     PermanentError
-        If there is no such folder, or it may not be read.
+        If the folder does not exist or cannot be read.
     """
     try:
         beside = [path for path in folder.iterdir() if path.name.endswith(_NIFTI)]
@@ -78,7 +78,7 @@ def masks_in(folder: Path) -> tuple[Path, ...]:
 
 
 def _mask_of(series_uid: str, folder: Path) -> Path:
-    # The name comes from a sender's header and goes into a path.
+    # The UID comes from a header that the sender wrote, and becomes part of a file name.
     if not is_uid(series_uid):
         raise RefusedError(Reason("mask_uid"))
     names = {f"{series_uid}{suffix}" for suffix in _NIFTI}

@@ -1,4 +1,4 @@
-"""The look at the headers of a study that fell quiet; in a worker process, for headers may be hostile."""
+"""Examine the headers of a study, in a worker process because they may be hostile."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from analysis.identify import identify
 from node.decode import SeriesHeaders, check_stack, scan
 from node.domain.assembly import Candidate, Examination
 
-__all__ = ["examine"]
+__all__ = ["examine_headers"]
 
 
-def examine(paths: Sequence[Path]) -> Examination:
-    """Sort the series of a study into those we analyse, those we would, and those that are not for us.
+def examine_headers(paths: Sequence[Path]) -> Examination:
+    """Sort the series of a study into candidates for analysis, with their faults, and all others.
 
     Parameters
     ----------
     paths : sequence of Path
-        Its MR instances.
+        The MR instances of the study.
     """
     series, unreadable = scan(paths)
-    # A source counts the objects of a series, whatever number of frames or stacks they hold.
+    # A source counts the objects of a series, however many frames or stacks they hold.
     objects: dict[str, set[Path]] = defaultdict(set)
     for headers in series:
         objects[headers.series_uid].update(headers.paths)
@@ -43,7 +43,7 @@ def examine(paths: Sequence[Path]) -> Examination:
 
 
 def _candidate(series: SeriesHeaders, contrast: Contrast, count: int) -> Candidate:
-    """Judge a series as far as its headers show; the analysis looks closer."""
+    """Check the geometry of a series by its headers; the analysis also checks the pixels."""
     try:
         stack = check_stack(series)
     except RefusedError as error:

@@ -1,4 +1,4 @@
-"""Asking the sources of a study for their own counts, as far as they can be asked."""
+"""Ask the sources of a study by C-FIND how many images each of its series has."""
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
@@ -15,27 +15,27 @@ from node.errors import TransientError
 from node.log import Log
 from node.ports import Clock
 
-__all__ = ["Inquirer"]
+__all__ = ["SourceCounts"]
 
 _TIMEOUT_S = 5.0
-"""Short: the other studies wait meanwhile, and a count is only one of several signs."""
+"""Short, because other studies wait meanwhile and a count is only one of several signs of completeness."""
 _PAUSE_FIRST = timedelta(seconds=10)
 _PAUSE_LONGEST = timedelta(minutes=5)
 
 
-class Inquirer:
-    """Asks those sources that `ask` is set for; one that does not answer is left alone for a while.
+class SourceCounts:
+    """Asks the sources with `ask = true`; one that does not answer is not asked again for a while.
 
     Parameters
     ----------
     sources : iterable of Source
-        All.
+        All configured sources.
     calling : str
-        Our own AE title.
+        AE title of this node.
     clock : Clock
-        The time.
+        See `node.ports`.
     log : Log
-        Gets one line for each source that did not answer.
+        One line for each source that did not answer.
 
     Raises
     ------
@@ -48,17 +48,17 @@ class Inquirer:
         self._clock = clock
         self._log = log
         self._breakers = dict.fromkeys((source.ae_title for source in self._peers), Breaker())
-        self._random = Random()  # noqa: S311 - spreads retries, hides nothing
+        self._random = Random()  # noqa: S311 - only spreads retries over time
 
-    def counts(self, senders: Collection[tuple[str, str]], study_uid: str) -> tuple[Count, ...]:
-        """Return what those of the senders count who can be asked, and answer.
+    def of_study(self, senders: Collection[tuple[str, str]], study_uid: str) -> tuple[Count, ...]:
+        """Return the counts of those senders that can be asked and answer.
 
         Parameters
         ----------
         senders : collection of (str, str)
-            AE titles and addresses.
+            AE titles and addresses that the study came from.
         study_uid : str
-            Which study.
+            Study Instance UID.
         """
         asked = [source for source in self._peers if any(_is(source, *sender) for sender in senders)]
         counts = (self._ask(source, study_uid) for source in asked)

@@ -1,4 +1,4 @@
-"""The source's own count, asked by C-FIND: what geometry cannot tell, it can."""
+"""The image counts of sources, asked by C-FIND: they show missing slices that geometry cannot."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +19,7 @@ from node.domain.study import StudyState
 from node.errors import ConfigurationError, TransientError
 from node.log import get_log
 from node.operate.doctor import Severity, sources
-from node.settle.inquire import Inquirer
+from node.settle.source_counts import SourceCounts
 from node.show.why import explain
 from tests.certificates import Authority, Credentials
 from tests.node.analyses import CLASSES
@@ -41,7 +41,7 @@ def a_pair(slices: int) -> list[Dataset]:
 
 
 def over_tls(shown: Credentials) -> dict[str, object]:
-    """Make Orthanc show these credentials, and ask for such of its own authority."""
+    """Return settings by which Orthanc presents these credentials and requires ones of the same authority."""
     return {
         "DicomTlsEnabled": True, "DicomTlsCertificate": str(shown.certificate),
         "DicomTlsPrivateKey": str(shown.key), "DicomTlsTrustedCertificates": str(shown.ca),
@@ -54,7 +54,7 @@ def why(node: Node, words: str) -> Callable[[], bool]:
 
 @pytest.mark.peers
 def test_slices_that_are_missing_at_the_end_of_a_series_are_waited_for(tmp_path: Path) -> None:
-    """Four of five slices lie as evenly as five; only Orthanc, which sent them, knows of the fifth."""
+    """Four of five slices are as evenly spaced as five; only Orthanc, which sent them, knows of the fifth."""
     images = a_pair(5)
     with Orthanc(tmp_path / "orthanc", {}) as orthanc, running_pacs() as pacs:
         for number, image in enumerate(images):
@@ -120,7 +120,7 @@ def test_a_source_with_a_revoked_certificate_is_not_believed(tmp_path: Path, wri
         arguments = source_arguments(configuration.sources[0])
         peer = Peer("ORTHANC", "127.0.0.1", orthanc.dicom_port, "OSTEONODE", 5.0, arguments)
         assert set(count_images(peer, STUDY).values()) == {5}
-        # The same connection settings as before, but another list.
+        # The connection settings are unchanged, but the revocation list is another one.
         authority.revocation_list(theirs)
         with pytest.raises(TransientError, match="cannot be reached"):
             count_images(peer, STUDY)
@@ -148,7 +148,7 @@ def test_files_that_are_no_certificates_are_told_before_anybody_is_asked(tmp_pat
     assert finding.severity is Severity.FAULT
     assert "sources.tls of ORTHANC: ca holds no certificates" in finding.message
     with pytest.raises(ConfigurationError, match=r"sources\.tls of ORTHANC"):
-        Inquirer(configuration.sources, calling="OSTEONODE", clock=SystemClock(), log=get_log())
+        SourceCounts(configuration.sources, calling="OSTEONODE", clock=SystemClock(), log=get_log())
 
 
 def test_a_source_that_is_down_holds_up_nothing(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_source_that_is_down_holds_up_nothing(tmp_path: Path) -> None:
 
 
 def test_only_the_source_that_sent_is_asked(tmp_path: Path) -> None:
-    with running_pacs() as asked:  # it takes no C-FIND, so an association would be all that it sees
+    with running_pacs() as asked:  # it supports no C-FIND, so it would only see an association
         configuration = asking(quick(tmp_path, assembly=PATIENT), asked.port)
         with quick_node(configuration, examine="examine_by_series") as node:
             send(node.port, *a_pair(3), calling="SCANNER")

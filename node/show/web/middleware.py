@@ -1,4 +1,4 @@
-"""What every answer carries, and who is answered at all.
+"""What stands before every page: the check of the host name, security headers, and a limit of the rate.
 
 References
 ----------
@@ -13,14 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.config import WebSettings
 
-__all__ = ["guarded"]
+__all__ = ["with_middleware"]
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 _PAUSE_S = 0.04
-"""An answer takes about 2 ms of the interpreter; so all visitors together take a twentieth of its time."""
+"""A response takes about 2 ms of the interpreter, so all viewers together take a twentieth of its time."""
 
 _HEADERS = {
-    # Our own style sheet and nothing else: no script, no frame, no form, nothing from elsewhere.
+    # Only the style sheet and icon of this server: no scripts, frames or forms, nothing from elsewhere.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -34,14 +34,14 @@ _HEADERS = {
 }
 
 
-class _Headers:
-    """Adds `_HEADERS` to every answer."""
+class _AddHeaders:
+    """Adds `_HEADERS` to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and its answer back."""
+        """Pass the request on and add the headers to its response."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -51,22 +51,22 @@ class _Headers:
         await self._app(scope, receive, send_with_headers)
 
 
-class _Pace:
-    """Begins answers one after another with a pause between: a flood of visitors waits, not the images."""
+class _LimitRate:
+    """Starts responses one at a time with a pause between, so that a flood of requests delays no image."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Wait for its turn, then pass a request on; a slow answer holds up no other."""
+        """Wait for the turn of the request, then pass it on; a slow response does not delay the next one."""
         async with self._turn:
             await asyncio.sleep(_PAUSE_S)
         await self._app(scope, receive, send)
 
 
-def guarded(pages: ASGIApp, settings: WebSettings) -> ASGIApp:
-    """Stand before the pages, also before the one that tells of a fault."""
+def with_middleware(pages: ASGIApp, settings: WebSettings) -> ASGIApp:
+    """Return the application wrapped in all middleware, which also applies to error pages."""
     names = [*_LOOPBACK, settings.host, *settings.names]
-    # A page that a browser reached under a stranger's name may be read by that stranger (DNS rebinding).
-    return _Pace(_Headers(TrustedHostMiddleware(pages, allowed_hosts=names, www_redirect=False)))
+    # Any other Host header is refused: by DNS rebinding, a foreign web site could read the page.
+    return _LimitRate(_AddHeaders(TrustedHostMiddleware(pages, allowed_hosts=names, www_redirect=False)))

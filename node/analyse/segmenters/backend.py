@@ -1,4 +1,4 @@
-"""From [segmentation] of config.toml to the segmenter that it names, and how that one is."""
+"""Choose the segmentation back end that is configured, and check its state."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -20,29 +20,29 @@ def segmenter_for(settings: SegmentationSettings, place: BackEndPlace) -> Segmen
     Parameters
     ----------
     settings : SegmentationSettings
-        Which, and what its masks mean.
+        Names the back end, and says what the labels in its masks mean.
     place : BackEndPlace
-        Where it lies.
+        Where to find the back end.
 
     Raises
     ------
     ModelRejectedError
-        If an ONNX file is not what its card says.
+        If an ONNX file does not match its card.
     """
     if settings.backend == EMBEDDED:
         return embedded
     if settings.backend == MASKS:
-        from node.analyse.segmenters.masks import masks_segmenter
+        from node.analyse.segmenters.mask_folder import masks_segmenter
 
-        return masks_segmenter(settings, _named(place.masks, "masks"))
+        return masks_segmenter(settings, _configured(place.masks, "masks"))
     if settings.backend == ONNX:
-        return _onnx(_named(place.model, "model"))
+        return _onnx(_configured(place.model, "model"))
     from node.analyse.segmenters.run_program import program_segmenter
 
     return program_segmenter(settings.backend, place.executable, settings.arguments, place.time_limit_s)
 
 
-def _named(path: Path | None, key: str) -> Path:
+def _configured(path: Path | None, key: str) -> Path:
     if path is None:
         raise PermanentError(f"[segmentation] {key} names nothing")
     return path
@@ -58,32 +58,34 @@ def _onnx(model: Path) -> Segmenter:
 
 
 def fingerprint(settings: SegmentationSettings, place: BackEndPlace) -> str:
-    """Text that changes when the configured back end would outline differently, apart from its settings.
+    """Return a text that identifies the configured back end: it changes if the back end is another version.
+
+    Settings are not part of it.
 
     Raises
     ------
     ModelRejectedError, PermanentError
-        If the back end is not as it must be.
+        If the back end is missing or damaged.
     """
     if settings.backend == MASKS:
-        from node.analyse.segmenters.masks import masks_in
+        from node.analyse.segmenters.mask_folder import masks_in
 
         hasher = sha256()
-        for path in masks_in(_named(place.masks, "masks")):
+        for path in masks_in(_configured(place.masks, "masks")):
             hasher.update(path.name.encode() + sha256(path.read_bytes()).digest())
         return f"masks {hasher.hexdigest()}"
     if settings.backend == ONNX:
         from analysis.segment.onnx_card import read_card
 
-        return f"onnx {read_card(_named(place.model, 'model'))[0].sha256}"
+        return f"onnx {read_card(_configured(place.model, 'model'))[0].sha256}"
     if settings.backend != EMBEDDED:
-        return _installed(settings.backend, place.executable)
+        return _name_and_version(settings.backend, place.executable)
     from analysis.segment.network import embedded_network
 
     return embedded_network().digest
 
 
-def _installed(backend: str, executable: str) -> str:
+def _name_and_version(backend: str, executable: str) -> str:
     from node.analyse.segmenters.programs import PROGRAM_OF
     from node.analyse.segmenters.run_program import executable_of, version_of
 
@@ -93,12 +95,12 @@ def _installed(backend: str, executable: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BackEndState:
-    """How the configured back end is.
+    """State of the configured back end.
 
     Attributes
     ----------
     ready : bool
-        Whether it can work.
+        Whether it can run.
     message : str
         What was found, in words.
     """
@@ -108,26 +110,28 @@ class BackEndState:
 
 
 def back_end_state(settings: SegmentationSettings, place: BackEndPlace) -> BackEndState:
-    """Look whether the configured back end can work, without running it on an image."""
+    """Check whether the configured back end can run, without running it on an image."""
     try:
-        return _look(settings, place)
+        return _checked(settings, place)
     except (ModelRejectedError, NodeError) as error:
         return BackEndState(ready=False, message=str(error))
 
 
-def _look(settings: SegmentationSettings, place: BackEndPlace) -> BackEndState:
+def _checked(settings: SegmentationSettings, place: BackEndPlace) -> BackEndState:
     if settings.backend == MASKS:
-        from node.analyse.segmenters.masks import masks_in
+        from node.analyse.segmenters.mask_folder import masks_in
 
-        count = len(masks_in(_named(place.masks, "masks")))
+        count = len(masks_in(_configured(place.masks, "masks")))
         return BackEndState(ready=count > 0, message=f"{count} files in {place.masks} may be masks")
     if settings.backend == ONNX:
         from analysis.segment.onnx_file import load_onnx
 
-        model = load_onnx(_named(place.model, "model"))
+        model = load_onnx(_configured(place.model, "model"))
         return BackEndState(ready=True, message=f"{model.method} is the file that its card describes")
     if settings.backend == EMBEDDED:
         from analysis.segment.network import embedded_network
 
         return BackEndState(ready=True, message=f"{embedded_network().name} is whole")
-    return BackEndState(ready=True, message=f"{_installed(settings.backend, place.executable)} is installed")
+    return BackEndState(
+        ready=True, message=f"{_name_and_version(settings.backend, place.executable)} is installed"
+    )

@@ -1,4 +1,4 @@
-"""A look at the whole node: what the store knows, and what only the running parts do."""
+"""Read the status of the whole node, from the store and from its running parts."""
 
 import shutil
 import threading
@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from prometheus_client import Metric
 
 from node.config import Configuration, Destination
 from node.domain.delivery import Breaker
@@ -27,68 +29,78 @@ from node.errors import TransientError
 from node.ports import Clock
 from node.show.why import explain
 from node.store import SqlStore
-from node.tally import Counts, Desk, Tally
+from node.tally import Counts, Tally, WorkerActivity
 
-__all__ = ["LATEST_STUDIES", "Doorway", "StudyView", "Survey"]
+__all__ = ["LATEST_STUDIES", "ListenerState", "StatusReader", "StudyView"]
 
 LATEST_STUDIES = 50
-_PUT_ASIDE = 8
-_FRESH = timedelta(seconds=1)
+_LATEST_QUARANTINED = 8
+_MAX_AGE = timedelta(seconds=1)
 _MEGABYTE = 1024 * 1024
 
 
-class Doorway(Protocol):
-    """What is asked of the listener."""
+class ListenerState(Protocol):
+    """What the status page needs to know of the listener."""
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Port that it listens on."""
         ...
 
     @property
     def listening(self) -> bool:
-        """Whether it takes connections."""
+        """Whether it accepts connections."""
         ...
 
     @property
     def open_associations(self) -> int:
-        """How many senders are in."""
+        """Number of open associations."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StudyView:
-    """One study: why it has no result, and its steps, oldest first."""
+    """What the page of one study shows.
+
+    Attributes
+    ----------
+    study_uid : str
+        Study Instance UID.
+    why : str
+        Why the study has no result, in one paragraph.
+    history : tuple of HistoryEntry
+        Every change of its state, oldest first.
+    """
 
     study_uid: str
     why: str
     history: tuple[HistoryEntry, ...]
 
 
-class Survey:
-    """Looks at the node for whoever asks, but for all of them at most once a second, and one at a time.
+class StatusReader:
+    """Reads the status of the node, at most once a second and never twice at a time.
 
-    So however many ask, at most one connection to the database is in use for them: those that receive images
-    never wait for one.
+    So the viewers of the page, however many, use at most one connection to the database between them, and
+    receiving images never waits for one.
 
     Parameters
     ----------
     configuration : Configuration
-        All of it.
+        The whole configuration.
     store : SqlStore
-        The truth about studies.
+        Holds the studies and results.
     clock : Clock
-        The time.
-    doorway : Doorway
-        The listener.
+        See `node.ports`.
+    listener : ListenerState
+        The listener of the node.
     runs : callable
         Returns the latest run of each sweep.
-    desks : sequence of Desk
-        Of the workers.
+    activities : sequence of WorkerActivity
+        One for each worker process that analyses.
     breakers : mapping of str to callable
-        By destination; each returns its breaker.
+        By name of the destination; each returns the breaker.
     tally : Tally
-        What the process counts.
+        Counts what happens in the process.
     """
 
     def __init__(
@@ -97,18 +109,18 @@ class Survey:
         *,
         store: SqlStore,
         clock: Clock,
-        doorway: Doorway,
+        listener: ListenerState,
         runs: Callable[[], Sequence[SweepRun]],
-        desks: Sequence[Desk],
+        activities: Sequence[WorkerActivity],
         breakers: Mapping[str, Callable[[], Breaker]],
         tally: Tally,
     ) -> None:
         self.configuration = configuration
         self._store = store
         self._clock = clock
-        self._doorway = doorway
+        self._listener = listener
         self._runs = runs
-        self._desks = desks
+        self._activities = activities
         self._breakers = breakers
         self._tally = tally
         self._started_at = clock.now()
@@ -116,19 +128,23 @@ class Survey:
         self._latest: NodeStatus | None = None
 
     def status(self) -> NodeStatus:
-        """Return how the node is, as of at most a second ago."""
+        """Return the status of the node, at most one second old."""
         with self._lock:
             now = self._clock.now()
-            if self._latest is None or not timedelta() <= now - self._latest.at < _FRESH:
-                self._latest = self._look(now)
+            if self._latest is None or not timedelta() <= now - self._latest.at < _MAX_AGE:
+                self._latest = self._read(now)
             return self._latest
 
     def counts(self) -> Counts:
-        """Return what the process counted since it started."""
+        """Return what the process has counted since it started."""
         return self._tally.counts()
 
+    def analysis_seconds(self) -> Metric:
+        """Return the histogram of the durations of analyses."""
+        return self._tally.analysis_seconds()
+
     def study(self, study_uid: str) -> StudyView | None:
-        """Return one study, or None if nothing of it ever came.
+        """Return what there is to show of a study; None if no image of it ever arrived.
 
         Raises
         ------
@@ -138,38 +154,41 @@ class Survey:
         with self._lock:
             if self._store.study(study_uid) is None:
                 return None
-            names = [there.name for there in self.configuration.destinations]
+            names = [destination.name for destination in self.configuration.destinations]
             return StudyView(
                 study_uid, explain(self._store, study_uid, names), self._store.history(study_uid)
             )
 
-    def _look(self, now: datetime) -> NodeStatus:
+    def _read(self, now: datetime) -> NodeStatus:
         settings = self.configuration
         try:
-            figures, fault = self._store.figures(LATEST_STUDIES, _PUT_ASIDE, now - WAIT_FOR_A_PERSON), ""
+            figures, fault = (
+                self._store.figures(LATEST_STUDIES, _LATEST_QUARANTINED, now - WAIT_FOR_A_PERSON),
+                "",
+            )
         except TransientError as error:
             figures, fault = StoreFigures(), str(error)
         disk = Disk(
             shutil.disk_usage(settings.storage.directory).free, settings.storage.watermark_mb * _MEGABYTE
         )
         runs = tuple(self._runs())
-        since = [desk.busy_since for desk in self._desks]
+        since = [activity.busy_since for activity in self._activities]
         busy = [moment for moment in since if moment is not None]
-        associations = self._doorway.open_associations
+        associations = self._listener.open_associations
         return NodeStatus(
             at=now,
             started_at=self._started_at,
             ae_title=settings.node.ae_title,
-            address=f"{settings.node.host}:{self._doorway.port}",
+            address=f"{settings.node.host}:{self._listener.port}",
             stations=(
                 judge_listener(
-                    listening=self._doorway.listening,
+                    listening=self._listener.listening,
                     associations=associations,
                     most=settings.node.max_associations,
                 ),
                 judge_disk(disk),
                 judge_database(fault),
-                judge_workers(len(self._desks), busy, figures.oldest.get(StudyState.READY), now),
+                judge_workers(len(self._activities), busy, figures.oldest.get(StudyState.READY), now),
                 judge_timers(runs, now),
                 judge_set_aside(figures.set_aside, now),
             ),
@@ -178,12 +197,12 @@ class Survey:
             disk=disk,
             sweeps=runs,
             associations=associations,
-            workers=len(self._desks),
+            workers=len(self._activities),
             busy=len(busy),
         )
 
     def _destinations(self, outboxes: Mapping[str, Outbox], now: datetime) -> tuple[DestinationStatus, ...]:
-        known = {there.name: _address(there) for there in self.configuration.destinations}
+        known = {one.name: _address(one) for one in self.configuration.destinations}
         gone = [name for name, box in outboxes.items() if box.waiting and name not in known]
         return (
             *(self._destination(name, at, outboxes.get(name, Outbox()), now) for name, at in known.items()),

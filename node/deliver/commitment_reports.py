@@ -1,4 +1,4 @@
-"""What becomes of results once an archive reports on its storage commitment, over whichever association."""
+"""Record what an archive reports about storage commitment, over whichever association the report comes."""
 
 from datetime import timedelta
 from random import Random
@@ -15,26 +15,26 @@ from node.errors import LeaseLostError
 from node.log import Log
 from node.ports import Clock, Outbox
 
-__all__ = ["Commitments"]
+__all__ = ["CommitmentReports"]
 
 _LEASE = timedelta(minutes=1)
 
 
-class Commitments:
-    """Takes the reports.
+class CommitmentReports:
+    """Takes storage commitment reports and records them in the outbox.
 
-    A report proves itself by the UID of its transaction, which only the archive that was asked can know.
+    A report is trusted by its Transaction UID, which only the archive that was asked can know.
 
     Parameters
     ----------
     outbox, clock : Outbox, Clock
         See `node.ports`.
     settings : DeliverySettings
-        Retries of what is not kept.
+        How often and when results that are not committed are sent again.
     owner : str
-        Names this node in its leases.
+        Identifies this node in its leases.
     log : Log
-        Gets one line for each report.
+        One line for each report.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Commitments:
         self._settings = settings
         self._owner = owner
         self._log = log
-        self._random = Random()  # noqa: S311 - spreads retries, hides nothing
+        self._random = Random()  # noqa: S311 - only spreads retries over time
 
     def take(self, report: CommitmentReport) -> None:
-        """Note which results are kept, and send those again that are not."""
+        """Record which results the archive is committed to, and schedule the others to be sent again."""
         now = self._clock.now()
         batch = self._outbox.lease_commitment(report.transaction_uid, self._owner, now + _LEASE)
         if batch is None:
@@ -74,7 +74,7 @@ class Commitments:
                     now=now,
                     not_before=now + pause,
                 )
-            except LeaseLostError:  # superseded in this moment
+            except LeaseLostError:  # superseded by a newer result meanwhile
                 continue
         state_of_study = self._outbox.finish_deliveries(batch.study_uid, self._clock.now())
         self._log.info(

@@ -1,4 +1,4 @@
-"""Storage commitment: the archive's own word, without which no study counts as delivered."""
+"""Storage commitment: where it is configured, no study counts as delivered without it."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from node.config import DeliverySettings
-from node.deliver.commitments import Commitments
+from node.deliver.commitment_reports import CommitmentReports
 from node.domain.delivery import CommitmentReport, DeliveryState
 from node.domain.study import StudyState
 from node.log import get_log
@@ -26,16 +26,16 @@ from tests.peers import Orthanc, free_port
 
 @dataclass(slots=True)
 class Archive(Pacs):
-    """A PACS that is asked for storage commitment.
+    """A PACS that supports storage commitment.
 
     Attributes
     ----------
     requests : list of Dataset
-        What it was asked for.
+        The requests that it received.
     says : callable
-        From the request to its report; None for silence.
+        Takes a request and returns the report; None to send no report.
     refuses : bool
-        Answers a request with a failure.
+        Whether it answers requests with a failure.
     """
 
     requests: list[Dataset] = field(default_factory=list)
@@ -154,7 +154,7 @@ def test_an_archive_that_never_reports_is_asked_again_and_the_study_is_not_calle
 
 
 def test_an_archive_may_report_to_a_node_that_was_started_again_meanwhile(tmp_path: Path) -> None:
-    """What was asked for is in the store, not in the memory of whoever asked."""
+    """Requests are recorded in the store, not in the memory of the node that sent them."""
     archive = started(Archive())
     with outbox(tmp_path, replace(archive.destination, storage_commitment=True)) as post:
         post.courier.sweep()
@@ -162,7 +162,7 @@ def test_an_archive_may_report_to_a_node_that_was_started_again_meanwhile(tmp_pa
         post.store.close()
         store = SqlStore(url.render_as_string())
         store.release_leases(clock.now())
-        again = Commitments(store, clock, DeliverySettings(), "the next one", get_log())
+        again = CommitmentReports(store, clock, DeliverySettings(), "the next one", get_log())
         again.take(CommitmentReport(archive.requests[0].TransactionUID, frozenset(archive.uids), {}))
         assert {delivery.state for delivery in store.deliveries(STUDY)} == {DeliveryState.SENT}
         assert store.study(STUDY).state is StudyState.DELIVERED  # type: ignore[union-attr]
@@ -196,7 +196,7 @@ def test_a_destination_that_offers_none_keeps_the_study_open(tmp_path: Path) -> 
 
 
 def test_our_listener_reads_a_report_of_an_archive_that_proposes_its_role(tmp_path: Path) -> None:
-    """It comes over the listener that streams objects to disk; a report is no object."""
+    """The listener streams objects to disk, but a report is not an object."""
     silent = started(Archive())
     committing = replace(silent.destination, storage_commitment=True)
     with quick_node(quick(tmp_path, committing)) as node:

@@ -1,4 +1,4 @@
-"""From result files to rows of the outbox: durable first, then named for whoever asked for their kind."""
+"""Make result files durable and turn them into rows of the outbox."""
 
 import os
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ from node.domain.records import NewResult
 from node.domain.results import ResultFile
 from node.store.instance_store import sync_folder
 
-__all__ = ["outgoing"]
+__all__ = ["outbox_rows"]
 
 
-def outgoing(results: Sequence[ResultFile], configuration: Configuration, root: Path) -> list[NewResult]:
-    """Make result files durable, and tell who gets them.
+def outbox_rows(results: Sequence[ResultFile], configuration: Configuration, root: Path) -> list[NewResult]:
+    """Make result files durable, and assign each to the destinations that want its kind.
 
     Parameters
     ----------
     results : sequence of ResultFile
-        As the analysis wrote them.
+        Written by the analysis, not yet synced.
     configuration : Configuration
-        Its destinations.
+        Its destinations say which kinds of result they want.
     root : Path
-        The folder that the names of results are relative to.
+        The folder that the names in the rows are relative to.
     """
     _sync(results)
     return [
@@ -39,7 +39,7 @@ def outgoing(results: Sequence[ResultFile], configuration: Configuration, root: 
 
 
 def _sync(results: Sequence[ResultFile]) -> None:
-    """Make the result files as durable as the rows that will name them."""
+    """Sync the result files and their folders, so that no row ever names a file lost in a power cut."""
     for result in results:
         descriptor = os.open(result.path, os.O_RDONLY)
         try:

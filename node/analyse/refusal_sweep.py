@@ -1,4 +1,4 @@
-"""What follows a refusal where a site wants it: a text report in the archive that says why."""
+"""The sweep that has the report of a refusal written and puts it into the outbox, if the site wants one."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
-from node.analyse.outgoing import outgoing
+from node.analyse.outbox_rows import outbox_rows
 from node.config import Configuration
 from node.domain.delivery import back_off
 from node.domain.records import Study, Unexplained, mr_images
@@ -19,15 +19,15 @@ from node.log import Log
 from node.ports import Clock, Store
 from node.store.instance_store import DiskInstanceStore
 
-__all__ = ["Explainer", "Explanation"]
+__all__ = ["RefusalReporter", "WriteRefusalReport"]
 
 _RETRY_FIRST = timedelta(seconds=2)
 _RETRY_LONGEST = timedelta(minutes=5)
 _DISK_PAUSE = timedelta(seconds=30)
 
 
-class Explanation(Protocol):
-    """Writes the text report of a refusal, wherever it runs."""
+class WriteRefusalReport(Protocol):
+    """Writes the text report of a refusal."""
 
     def __call__(
         self,
@@ -37,25 +37,25 @@ class Explanation(Protocol):
         reasons: tuple[Reason, ...],
         lineage: Lineage,
     ) -> Outcome:
-        """Return the report as a result; none where nobody can be told."""
+        """Return the report as a result; see `node.analyse.refusal_report.write_refusal_report`."""
         ...
 
 
-class Explainer:
-    """The sweep that puts the reason of a refusal into the outbox.
+class RefusalReporter:
+    """Reports refusals to the archive, one study at a time.
 
     Parameters
     ----------
     store, instance_store, clock : Store, DiskInstanceStore, Clock
         See `node.ports`.
-    write : Explanation
-        Usually a call into a worker process.
+    write : WriteRefusalReport
+        Usually a call of a worker process.
     configuration : Configuration
-        Says in [report] whether refusals are sent, and to whom.
+        Its section [report] says whether refusals are reported, the destinations to whom.
     stopping : Event
-        Once set, what is not explained yet is left to the next start.
+        Set when the node stops; refusals not reported by then are left to the next start.
     log : Log
-        Gets one line for each refusal that could not be explained.
+        One line for each refusal that could not be reported.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Explainer:
         store: Store,
         instance_store: DiskInstanceStore,
         clock: Clock,
-        write: Explanation,
+        write: WriteRefusalReport,
         configuration: Configuration,
         stopping: Event,
         log: Log,
@@ -76,29 +76,29 @@ class Explainer:
         self._configuration = configuration
         self._stopping = stopping
         self._log = log
-        self._random = Random()  # noqa: S311 - spreads retries, hides nothing
+        self._random = Random()  # noqa: S311 - only spreads retries over time
 
     def sweep(self) -> int:
-        """Explain every refusal that is due; return how many explanations are to be sent now."""
-        return sum(self._explain(one) for one in self._store.due_explanations(self._clock.now()))
+        """Report every refusal that is due; return how many reports were put into the outbox."""
+        return sum(self._report(one) for one in self._store.due_explanations(self._clock.now()))
 
-    def _explain(self, unexplained: Unexplained) -> bool:
-        """Explain one refusal, or try again later; what cannot be explained is told in the log only.
+    def _report(self, unexplained: Unexplained) -> bool:
+        """Report one refusal, or schedule another attempt; after the last one only the log tells of it.
 
-        The refusal stands whatever becomes of this, and `osteonode why` gives its reason too.
+        The refusal stands in any case, and `osteonode why` gives its reason too.
         """
         study = unexplained.study
         if self._stopping.is_set():
             return False
         try:
             outcome = self._written(unexplained)
-            results = outgoing(outcome.results, self._configuration, self._instance_store.results)
+            results = outbox_rows(outcome.results, self._configuration, self._instance_store.results)
         except StorageFullError as error:
             self._wait_for_disk(study, str(error))
             return False
         except (TransientError, OSError) as error:
             if not self._stopping.is_set():
-                # What the system says may name a file, and with it a study.
+                # The message of an OSError may contain a path.
                 self._try_again(
                     study, str(error) if isinstance(error, TransientError) else type(error).__name__
                 )
@@ -114,7 +114,7 @@ class Explainer:
     def _written(self, unexplained: Unexplained) -> Outcome:
         study_uid, reasons = unexplained.study.study_uid, unexplained.reasons
         if not self._configuration.report.refusals:
-            # It was wanted when the study was refused, and is not any more.
+            # Reports were enabled when the study was refused, and have been disabled since.
             return Outcome((), reasons, {})
         images = mr_images(self._store.instances(study_uid))
         paths = [self._instance_store.path(one) for one in images]
@@ -131,7 +131,7 @@ class Explainer:
         self._log.warning("refusal_not_explained", study=study.study_uid, attempt=attempt, reason=reason)
 
     def _wait_for_disk(self, study: Study, reason: str) -> None:
-        """Try again for as long as it takes: a full disk is no fault of the study."""
+        """Try again without limit: a full disk is no fault of the study, so it costs the study no attempt."""
         self._store.put_off_explanation(study, self._clock.now() + _DISK_PAUSE, attempts=study.attempts)
         self._log.error("storage_full", study=study.study_uid, reason=reason)
 

@@ -1,4 +1,4 @@
-"""Results by C-STORE, all of a study over one association."""
+"""Send results by C-STORE, those of one study over one association."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,25 +7,25 @@ from pathlib import Path
 from pydicom import Dataset
 from pynetdicom.association import Association
 
-from node.deliver.carriers.files import read_result
+from node.deliver.carriers.result_file import read_result
 from node.dicom.dimse import Peer, associated, contexts_for
 from node.dicom.query import find_instances
 from node.domain.delivery import Answer, Verdict, judge_status
 from node.domain.records import Result
 from node.errors import TransientError
 
-__all__ = ["StorageCarrier"]
+__all__ = ["CStoreCarrier"]
 
 
-class StorageCarrier:
-    """The `Carrier` of a destination that speaks DIMSE.
+class CStoreCarrier:
+    """The `Carrier` for a destination that is reached by DIMSE.
 
     Parameters
     ----------
     peer : Peer
         The destination.
     folder : Path
-        That the names of results are relative to.
+        The folder that the names of results are relative to.
     """
 
     def __init__(self, peer: Peer, folder: Path) -> None:
@@ -40,7 +40,7 @@ class StorageCarrier:
             accepted = {context.abstract_syntax for context in association.accepted_contexts}
 
             def send(result: Result) -> Answer:
-                # The others still count: an archive of the last century takes SR, and no SEG.
+                # The other kinds are still sent: an old archive may accept SR but not SEG.
                 if result.sop_class_uid not in accepted:
                     return Answer(Verdict.NOT_ACCEPTED, None, "it takes none of this kind")
                 return _store(association, read_result(self._folder / result.name))
