@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.cohort.features import FeatureTable
+from analysis.cohort.cohort_table import CohortRow, read_cohort
+from analysis.cohort.feature_table import FeatureTable
 from analysis.cohort.record import Repeat, StudyRecord, findings_record, refusal_record, table_of, useful
-from analysis.cohort.table import CohortRow, read_cohort
 from analysis.domain.findings import Findings, Refusal
 from analysis.errors import AnalysisError, RefusedError
 from analysis.settings import AnalysisSettings

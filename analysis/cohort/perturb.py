@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from analysis.domain.findings import SeriesFindings
 from analysis.domain.segmentation import Segmentation
-from analysis.features import aggregate, extract
+from analysis.measurement.radiomics import aggregate, extract
 from analysis.settings import FeatureSettings
 
 __all__ = ["BORDER_SD_MM", "features_again", "perturbed"]

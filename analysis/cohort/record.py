@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.cohort.features import SEQUENCES, FeatureTable, SequenceTable
-from analysis.cohort.table import CohortRow
+from analysis.cohort.cohort_table import CohortRow
+from analysis.cohort.feature_table import SEQUENCES, FeatureTable, SequenceTable
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
 from analysis.errors import AnalysisError, RefusedError

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from analysis.cohort.features import SEQUENCES, FeatureTable
+from analysis.cohort.feature_table import SEQUENCES, FeatureTable
 from analysis.domain.findings import Target
 from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
@@ -28,7 +28,7 @@ from analysis.evaluation.result import (
     Measure,
     PairedTest,
 )
-from analysis.learning.learn import LearningSettings, learn, prepare
+from analysis.learning.learn import LearningSettings, learn, prepare_training_set
 from analysis.statistics.agreement import intraclass_correlation
 from analysis.statistics.resampling import (
     bootstrap_weights,
@@ -178,9 +178,9 @@ def _judge(task: _Task, *, sources: Sequence[_Source], learning: LearningSetting
         typical = np.nanmedian(source.values[task.inside], axis=0)
         values = np.where(np.isfinite(source.values), source.values, typical)
         again = None if source.repeated is None else source.repeated[task.inside]
-        prepared = prepare(values[task.inside], task.present[task.inside], learning, again)
+        training_set = prepare_training_set(values[task.inside], task.present[task.inside], learning, again)
         for kind in source.kinds:
-            learned = learn(prepared, (kind,), learning)
+            learned = learn(training_set, (kind,), learning)
             probabilities = learned.probabilities(values[task.outside])
             judged[source.name, kind] = probabilities, probabilities >= learned.threshold
     return judged

@@ -9,11 +9,11 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 from analysis.domain.findings import Target
 from analysis.evaluation.paper import KNN_TEST_AREA
 from analysis.evaluation.result import BASELINES, SOURCES, Evaluation
-from analysis.statistics.proportion import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -180,10 +180,10 @@ def _draw_roc(axes: "Axes", name: str, present: Truth, chances: Floats) -> None:
 
 
 def _draw_calibration(axes: "Axes", name: str, present: Truth, chances: Floats) -> None:
-    # Equal numbers of patients in each bin, so that every point weighs the same.
+    # Equal numbers of patients in each bin, so that all points have the same weight.
     for part in np.array_split(np.argsort(chances, kind="stable"), _BINS):
         hits, total = int(present[part].sum()), part.size
-        low, high = wilson(hits, total)
+        low, high = binomtest(hits, total).proportion_ci(method="wilson")
         share = hits / total
         axes.errorbar(
             chances[part].mean(),

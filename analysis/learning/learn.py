@@ -1,7 +1,7 @@
 """Learning from training patients only: filter, selection, tuning and calibration inside the folds.
 
 Nothing here ever sees a patient it is later judged on: whoever holds patients back (`train`, `evaluate`)
-calls `prepare` and `learn` with the others alone.
+calls `prepare_training_set` and `learn` with the others alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ from analysis.prediction.model import Estimator, raw_scores
 from analysis.statistics.calibration import Calibration, fit_calibration
 from analysis.statistics.roc import area, youden_threshold
 
-__all__ = ["KINDS", "Learned", "LearningSettings", "Prepared", "learn", "prepare"]
+__all__ = ["KINDS", "Learned", "LearningSettings", "TrainingSet", "learn", "prepare_training_set"]
 
 KINDS = ("KNN", "SVM", "LDA", "LR", "SGD", "GNB")
 """The six models of the paper, by the names of its abstract."""
@@ -86,7 +86,7 @@ class _Fold:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class TrainingSet:
     """The training patients with everything that all kinds of model share.
 
     Attributes
@@ -142,12 +142,12 @@ class Learned:
         return self.calibration.probabilities(raw_scores(self.estimator, values[:, self.columns]))
 
 
-def prepare(
+def prepare_training_set(
     values: npt.NDArray[np.float64],
     present: npt.NDArray[np.bool_],
     settings: LearningSettings,
     repeated: npt.NDArray[np.float64] | None = None,
-) -> Prepared:
+) -> TrainingSet:
     """Select features on the training patients, and once more inside every inner fold.
 
     Parameters
@@ -171,37 +171,39 @@ def prepare(
         train, held_out = ((values[rows][:, ranked] - centre) / scale for rows in (inside, outside))
         folds.append(_Fold(train, present[inside], held_out, outside))
     ranked = select_features(values, present, most, again, settings.minimum_icc)
-    return Prepared(values, present, ranked, tuple(folds))
+    return TrainingSet(values, present, ranked, tuple(folds))
 
 
-def learn(prepared: Prepared, kinds: Sequence[str], settings: LearningSettings) -> Learned:
+def learn(training_set: TrainingSet, kinds: Sequence[str], settings: LearningSettings) -> Learned:
     """Choose kind, parameters and number of features by held-out AUC, then fit and calibrate.
 
     Parameters
     ----------
-    prepared : Prepared
+    training_set : TrainingSet
         The training patients.
     kinds : sequence of str
         Which of KINDS to choose from; the first wins a tie.
     settings : LearningSettings
-        As for `prepare`.
+        As for `prepare_training_set`.
     """
-    tried = [_try(prepared, candidate, settings) for candidate in _candidates(prepared, kinds, settings)]
+    tried = [
+        _try(training_set, candidate, settings) for candidate in _candidates(training_set, kinds, settings)
+    ]
     if not tried:
         raise ValueError("no kind of model to choose from")
     # Rounded, since a hair's breadth is no gain: the earlier, simpler candidate wins on every machine.
     best = max(tried, key=lambda trial: round(trial.area, 9))
-    columns = prepared.ranked[: best.candidate.count]
+    columns = training_set.ranked[: best.candidate.count]
     classify = _build(best.candidate, settings.seed)
     estimator = Pipeline([("scale", StandardScaler()), ("classify", classify)])
-    calibration = fit_calibration(best.scores, prepared.present)
+    calibration = fit_calibration(best.scores, training_set.present)
     return Learned(
         kind=best.candidate.kind,
         parameters=best.candidate.parameters,
         columns=columns,
-        estimator=estimator.fit(prepared.values[:, columns], prepared.present),
+        estimator=estimator.fit(training_set.values[:, columns], training_set.present),
         calibration=calibration,
-        threshold=youden_threshold(prepared.present, calibration.probabilities(best.scores)),
+        threshold=youden_threshold(training_set.present, calibration.probabilities(best.scores)),
         inner_area=best.area,
     )
 
@@ -224,8 +226,10 @@ class _Trial:
     area: float
 
 
-def _candidates(prepared: Prepared, kinds: Sequence[str], settings: LearningSettings) -> Iterator[_Candidate]:
-    fewest = min([prepared.ranked.size, *(fold.train.shape[1] for fold in prepared.folds)])
+def _candidates(
+    training_set: TrainingSet, kinds: Sequence[str], settings: LearningSettings
+) -> Iterator[_Candidate]:
+    fewest = min([training_set.ranked.size, *(fold.train.shape[1] for fold in training_set.folds)])
     counts = sorted({min(count, fewest) for count in settings.feature_counts})
     for kind in kinds:
         grid = _SEARCH[kind][1]
@@ -233,12 +237,12 @@ def _candidates(prepared: Prepared, kinds: Sequence[str], settings: LearningSett
             yield _Candidate(kind, dict(zip(grid, chosen, strict=True)), count)
 
 
-def _try(prepared: Prepared, candidate: _Candidate, settings: LearningSettings) -> _Trial:
-    scores = np.empty(prepared.present.size)
-    for fold in prepared.folds:
+def _try(training_set: TrainingSet, candidate: _Candidate, settings: LearningSettings) -> _Trial:
+    scores = np.empty(training_set.present.size)
+    for fold in training_set.folds:
         fitted = _build(candidate, settings.seed).fit(fold.train[:, : candidate.count], fold.train_present)
         scores[fold.rows] = raw_scores(fitted, fold.held_out[:, : candidate.count])
-    areas = [area(prepared.present[fold.rows], scores[fold.rows]) for fold in prepared.folds]
+    areas = [area(training_set.present[fold.rows], scores[fold.rows]) for fold in training_set.folds]
     return _Trial(candidate, scores, float(np.mean(areas)))
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 from sklearn.model_selection import StratifiedKFold
 
-from analysis.learning.learn import LearningSettings, learn, prepare
+from analysis.learning.learn import LearningSettings, learn, prepare_training_set
 from analysis.prediction.model import Performance
 from analysis.statistics.conformal import ConformalLimits, conformal_limits
-from analysis.statistics.proportion import wilson
 from analysis.statistics.resampling import bootstrap_weights, percentile_interval
 from analysis.statistics.roc import area, area_interval
 
@@ -52,7 +52,7 @@ def judge(
     Parameters
     ----------
     values, repeated : ndarray of shape (patients, features)
-        As `analysis.learning.learn.prepare` takes them.
+        As `analysis.learning.learn.prepare_training_set` takes them.
     present : ndarray of bool, shape (patients,)
         The target.
     kinds : sequence of str
@@ -67,8 +67,8 @@ def judge(
     )
     splitter = StratifiedKFold(folds, shuffle=True, random_state=learning.seed)
     for number, (inside, outside) in enumerate(splitter.split(values, present)):
-        prepared = prepare(values[inside], present[inside], learning, repeated[inside])
-        learned = learn(prepared, kinds, learning)
+        training_set = prepare_training_set(values[inside], present[inside], learning, repeated[inside])
+        learned = learn(training_set, kinds, learning)
         judged.probabilities[outside] = learned.probabilities(values[outside])
         judged.called[outside] = judged.probabilities[outside] >= learned.threshold
         judged.fold[outside] = number
@@ -76,7 +76,15 @@ def judge(
 
 
 def performance_of(judged: Judged, present: npt.NDArray[np.bool_], confidence: float) -> Performance:
-    """Return the figures of the card: DeLong's, Wilson's and bootstrap intervals of 95 %."""
+    """Return the figures of the card, each with a 95 % interval.
+
+    The interval is DeLong's for the AUC, Wilson's for a proportion, and a bootstrap one for the Brier score.
+
+    References
+    ----------
+    Newcombe RG. Two-sided confidence intervals for the single proportion. Stat Med 1998;17:857-872, method 3
+    (Wilson).
+    """
     right = judged.called == present
     held, single = _conformal_outcome(judged, present, confidence)
     shares = {
@@ -93,7 +101,8 @@ def performance_of(judged: Judged, present: npt.NDArray[np.bool_], confidence: f
     intervals = {"AUC": area_interval(present, judged.probabilities), "Brier": percentile_interval(drawn)}
     for name, hits in shares.items():
         values[name] = float(hits.mean())
-        intervals[name] = wilson(int(hits.sum()), hits.size)
+        low, high = binomtest(int(hits.sum()), hits.size).proportion_ci(method="wilson")
+        intervals[name] = float(low), float(high)
     return Performance(int(present.size), int(present.sum()), values, intervals)
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.covariance import ledoit_wolf
 
-from analysis.cohort.features import SEQUENCES, FeatureTable, SequenceTable
+from analysis.cohort.feature_table import SEQUENCES, FeatureTable, SequenceTable
 from analysis.domain.findings import ModelIdentity, Target
 from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
-from analysis.learning.learn import KINDS, Learned, LearningSettings, learn, prepare
+from analysis.learning.learn import KINDS, Learned, LearningSettings, learn, prepare_training_set
 from analysis.learning.nested import judge, performance_of
 from analysis.prediction.model import Classifier, Model, Probe, Range, TrainingRange, raw_scores
 from analysis.statistics.conformal import conformal_limits
@@ -120,7 +120,9 @@ def _classifier(
 ) -> Classifier:
     rows = sequence.available
     values, repeated, present = sequence.values[rows], sequence.repeated[rows], present[rows]
-    learned = learn(prepare(values, present, settings.learning, repeated), settings.kinds, settings.learning)
+    learned = learn(
+        prepare_training_set(values, present, settings.learning, repeated), settings.kinds, settings.learning
+    )
     judged = judge(
         values, repeated, present, kinds=settings.kinds, learning=settings.learning, folds=settings.folds
     )

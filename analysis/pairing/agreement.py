@@ -1,4 +1,4 @@
-"""T1 and T2 of a study show one spine: compare the outlines, and settle what the bodies are called.
+"""T1 and T2 of a study show one spine: compare the outlines, and reconcile_levels what the bodies are called.
 
 Pure: two segmentations and the bodies that they have in common go in, two segmentations that know of each
 other come out.
@@ -12,10 +12,10 @@ import numpy as np
 from analysis.domain.findings import Agreement
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, CsfSample, Level, Region, Segmentation
-from analysis.pairing.correspondence import FEWEST_PAIRS, Common
+from analysis.pairing.correspondence import FEWEST_PAIRS, CommonBodies
 from analysis.segment.quality import USABLE_FROM
 
-__all__ = ["settle"]
+__all__ = ["reconcile_levels"]
 
 _GOOD_OVERLAP = 0.75
 """Two good outlines overlap by more than this even between slices of 4 and 6 mm (tests/analysis)."""
@@ -27,10 +27,10 @@ _UNCERTAIN = 0.3
 """Confidence in names that two sure series contradict each other about."""
 
 
-def settle(
+def reconcile_levels(
     first: Segmentation,
     second: Segmentation,
-    common: Common | None,
+    common: CommonBodies | None,
     *,
     names: tuple[str, str] = ("T1", "T2"),
 ) -> tuple[Segmentation, Segmentation, Agreement]:
@@ -44,7 +44,7 @@ def settle(
     ----------
     first, second : Segmentation
         Of the same patient.
-    common : Common or None
+    common : CommonBodies or None
         What both show; None if they could not be brought together.
     names : tuple of str
         What the concerns call the series.

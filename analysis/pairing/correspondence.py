@@ -9,7 +9,7 @@ from scipy import ndimage
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Grid
 
-__all__ = ["FEWEST_PAIRS", "Alignment", "Common", "Pair", "pair_bodies"]
+__all__ = ["FEWEST_PAIRS", "Alignment", "CommonBodies", "Pair", "pair_bodies"]
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -73,7 +73,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Common:
+class CommonBodies:
     """What two series show in common.
 
     Attributes
@@ -88,7 +88,7 @@ class Common:
     pairs: tuple[Pair, ...]
 
     @classmethod
-    def of(cls, first: Segmentation, second: Segmentation, alignment: Alignment) -> "Common":
+    def of(cls, first: Segmentation, second: Segmentation, alignment: Alignment) -> "CommonBodies":
         """Pair the bodies of two series."""
         return cls(alignment, pair_bodies(first, second, alignment))
 

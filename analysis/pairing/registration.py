@@ -17,7 +17,7 @@ import SimpleITK
 from analysis.domain.segmentation import Segmentation
 from analysis.domain.volume import Volume
 from analysis.itk import to_image
-from analysis.pairing.correspondence import FEWEST_PAIRS, Alignment, Common
+from analysis.pairing.correspondence import FEWEST_PAIRS, Alignment, CommonBodies
 
 __all__ = ["align"]
 
@@ -42,7 +42,7 @@ def align(
     second_bodies: Segmentation,
     *,
     one_frame: bool,
-) -> Common | None:
+) -> CommonBodies | None:
     """Find where the first series lies in the second, and the bodies that both show.
 
     Parameters
@@ -56,24 +56,26 @@ def align(
 
     Returns
     -------
-    Common or None
+    CommonBodies or None
         By the headers if these hold and the names fit, else from the images; None if neither brings the
         bodies together.
     """
     if not first_bodies.regions or not second_bodies.regions:
         return None
-    by_headers = Common.of(first_bodies, second_bodies, Alignment.by_headers())
+    by_headers = CommonBodies.of(first_bodies, second_bodies, Alignment.by_headers())
     believed = one_frame and _fits(by_headers)
     # A patient who moved by a level looks like one whose levels are named wrongly: the images tell.
     if believed and by_headers.same_names:
         return by_headers
-    registered = Common.of(first_bodies, second_bodies, _register(first, first_bodies, second, second_bodies))
+    registered = CommonBodies.of(
+        first_bodies, second_bodies, _register(first, first_bodies, second, second_bodies)
+    )
     if believed and _nearly_still(registered.alignment, first_bodies):
         return by_headers
     return registered if _fits(registered) else None
 
 
-def _fits(common: Common) -> bool:
+def _fits(common: CommonBodies) -> bool:
     residual = common.residual_mm
     return len(common.pairs) >= FEWEST_PAIRS and residual is not None and residual <= _IN_PLACE_MM
 

@@ -5,7 +5,7 @@ import numpy as np
 from analysis.phantom import bones, canal, torso
 from analysis.phantom.course import draw_course
 from analysis.phantom.patient import SimulatedPatient
-from analysis.phantom.tissues import Canvas, Resolution, TissueMaps
+from analysis.phantom.tissues import Resolution, TissueCanvas, TissueMaps
 
 __all__ = ["draw_anatomy"]
 
@@ -25,7 +25,7 @@ def draw_anatomy(patient: SimulatedPatient, resolution: Resolution | None = None
     TissueMaps
         The same for the same patient and resolution.
     """
-    canvas = Canvas(resolution or Resolution())
+    canvas = TissueCanvas(resolution or Resolution())
     course = draw_course(canvas, patient)
     # A generator of its own for every layer: a change to one leaves the others as they were.
     rngs = [np.random.default_rng((patient.seed, layer)) for layer in range(6)]

@@ -5,8 +5,8 @@ import numpy.typing as npt
 
 from analysis.phantom.marrow import marrow
 from analysis.phantom.patient import SimulatedPatient
-from analysis.phantom.spine import Body, Disc, Lesion, LesionKind
-from analysis.phantom.tissues import Box, Canvas, Floats, Mask, Tissue, smooth_noise
+from analysis.phantom.spine import Disc, Lesion, LesionKind, SimulatedBody
+from analysis.phantom.tissues import Box, Floats, Mask, Tissue, TissueCanvas, smooth_noise
 
 __all__ = ["BodyFrame", "paint_arches", "paint_bodies", "paint_discs", "paint_sacrum"]
 
@@ -43,7 +43,9 @@ class BodyFrame:
         self.v: Floats = dz * cosine - dy * sine
         self.w: Floats = box.x - np.float32(lateral)
 
-    def bend(self, rng: np.random.Generator, canvas: Canvas, by_mm: float, width_mm: float) -> "BodyFrame":
+    def bend(
+        self, rng: np.random.Generator, canvas: TissueCanvas, by_mm: float, width_mm: float
+    ) -> "BodyFrame":
         """Shift its coordinates about a little, so that what is drawn in them looks grown."""
         width = (width_mm, width_mm, width_mm)
         for name in ("u", "v", "w"):
@@ -63,7 +65,7 @@ def _soft_minimum(first: Floats, second: Floats, softness: float) -> Floats:
     return np.minimum(first, second) - softness * np.log1p(np.exp(-gap / softness))
 
 
-def _body_depth(frame: BodyFrame, body: Body) -> tuple[Floats, Floats]:
+def _body_depth(frame: BodyFrame, body: SimulatedBody) -> tuple[Floats, Floats]:
     """How deep each point lies under the side walls, and under the endplates; negative outside (mm)."""
     u, v, w = frame.u, frame.v, frame.w
     half_height = body.height_mm / 2
@@ -86,7 +88,7 @@ def _body_depth(frame: BodyFrame, body: Body) -> tuple[Floats, Floats]:
     return walls.astype(np.float32), (plate - np.abs(v)).astype(np.float32)
 
 
-def paint_bodies(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
+def paint_bodies(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
     """Paint every vertebral body with its ligaments, cortex, marrow, vein and lesions."""
     for body in patient.spine.bodies:
         reach = max(body.depth_mm, body.height_mm) * 0.78 + 6
@@ -112,7 +114,9 @@ def paint_bodies(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         canvas.label(box, depth > _BORDER_MM, body.level)
 
 
-def _paint_vein(canvas: Canvas, frame: BodyFrame, body: Body, inside: Mask, size: float) -> None:
+def _paint_vein(
+    canvas: TissueCanvas, frame: BodyFrame, body: SimulatedBody, inside: Mask, size: float
+) -> None:
     """Paint the basivertebral vein: a wedge from the middle of the back wall, in a sheath of fat."""
     inward = body.depth_mm / 2 - frame.u
     taper = np.clip(1.0 - inward / (13.0 * size), 0.0, 1.0)
@@ -127,13 +131,13 @@ def _paint_vein(canvas: Canvas, frame: BodyFrame, body: Body, inside: Mask, size
     canvas.paint(frame.box, vein, Tissue.VEIN, 0.55, 0.12)
 
 
-def _paint_lesion(canvas: Canvas, frame: BodyFrame, lesion: Lesion, inside: Mask) -> None:
+def _paint_lesion(canvas: TissueCanvas, frame: BodyFrame, lesion: Lesion, inside: Mask) -> None:
     tissue, water, fat = _LESION_LOOKS[lesion.kind]
     within = frame.ellipsoid(lesion.centre, lesion.radii) < 1.0
     canvas.paint(frame.box, within & inside, tissue, water, fat)
 
 
-def paint_discs(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
+def paint_discs(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
     """Paint every disc, thicker than it is: the bodies are painted over it."""
     for number, disc in enumerate(patient.spine.discs):
         above, below = patient.spine.bodies[disc.above], patient.spine.bodies[disc.below]
@@ -151,7 +155,7 @@ def paint_discs(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Genera
 
 
 def _paint_disc(
-    canvas: Canvas,
+    canvas: TissueCanvas,
     frame: BodyFrame,
     disc: Disc,
     *,
@@ -180,7 +184,7 @@ def _paint_disc(
     canvas.paint(frame.box, cleft, first + 1, 0.72 * texture, 0.0)
 
 
-def paint_arches(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
+def paint_arches(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
     """Paint pedicles, laminae, joints, transverse and spinous processes of the free vertebrae."""
     fat_fraction = float(np.clip(patient.fat_fraction + 0.08, 0.05, 0.93))
     for body in patient.spine.bodies:
@@ -200,7 +204,7 @@ def paint_arches(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
 
 
 def _arch_depth(
-    frame: BodyFrame, body: Body, canal_mm: float, rng: np.random.Generator
+    frame: BodyFrame, body: SimulatedBody, canal_mm: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
     """How deep each point lies in the bone of the arch, as the union of its parts; negative outside (mm)."""
     u, v, w = frame.u, frame.v, np.abs(frame.w)
@@ -235,7 +239,7 @@ def _ellipsoid(u: Floats, v: Floats, w: Floats, radii: tuple[float, float, float
     return np.asarray(np.sqrt((u / radii[0]) ** 2 + (v / radii[1]) ** 2 + (w / radii[2]) ** 2))
 
 
-def paint_sacrum(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
+def paint_sacrum(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
     """Paint the wings of the sacrum and its crest behind the canal; its bodies come with the others."""
     fat_fraction = float(np.clip(patient.fat_fraction + 0.10, 0.05, 0.93))
     for number, body in enumerate(part for part in patient.spine.bodies if part.sacral):

@@ -6,12 +6,12 @@ from analysis.domain.segmentation import Level
 from analysis.phantom.course import Course
 from analysis.phantom.patient import SimulatedPatient
 from analysis.phantom.spine import Spine
-from analysis.phantom.tissues import Box, Canvas, Floats, Tissue, smooth_noise
+from analysis.phantom.tissues import Box, Floats, Tissue, TissueCanvas, smooth_noise
 
 __all__ = ["paint_canal", "paint_epidural_fat", "paint_foramina"]
 
 
-def paint_epidural_fat(canvas: Canvas, patient: SimulatedPatient, course: Course) -> None:
+def paint_epidural_fat(canvas: TissueCanvas, patient: SimulatedPatient, course: Course) -> None:
     """Fill the canal and the foramina with fat, and set the ganglia and the pads behind the sac into it."""
     box = canvas.box((0.0, 25.0, 0.0), (24.0, 110.0, 400.0))
     if box is None:
@@ -25,7 +25,7 @@ def paint_epidural_fat(canvas: Canvas, patient: SimulatedPatient, course: Course
     canvas.paint(box, tube & (aside < 10.5), Tissue.FAT, 0.08, 0.88)
 
 
-def paint_foramina(canvas: Canvas, patient: SimulatedPatient) -> None:
+def paint_foramina(canvas: TissueCanvas, patient: SimulatedPatient) -> None:
     """Paint the ganglion in each foramen and the fat pad behind the sac between the arches."""
     for disc in patient.spine.discs[:9]:
         body = patient.spine.bodies[disc.above]
@@ -44,7 +44,7 @@ def paint_foramina(canvas: Canvas, patient: SimulatedPatient) -> None:
 
 
 def _paint_ball(
-    canvas: Canvas,
+    canvas: TissueCanvas,
     centre: tuple[float, float, float],
     radii: tuple[float, float, float],
     tissue: Tissue,
@@ -63,7 +63,9 @@ def _paint_ball(
     canvas.paint(box, (x**2 + y**2 + z**2 < 1.0) & free, tissue, water, fat)
 
 
-def paint_canal(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator) -> None:
+def paint_canal(
+    canvas: TissueCanvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+) -> None:
     """Paint the dural sac with CSF, cord and roots over whatever was there."""
     box = canvas.box((0.0, 25.0, 0.0), (22.0, 110.0, 400.0))
     if box is None:
@@ -92,7 +94,7 @@ def paint_canal(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: 
     canvas.paint(box, cord & inside, Tissue.NERVE, 0.80)
 
 
-def _sac(canvas: Canvas, spine: Spine, box: Box) -> tuple[Floats, Floats]:
+def _sac(canvas: TissueCanvas, spine: Spine, box: Box) -> tuple[Floats, Floats]:
     """Half diameter of the dural sac and its distance from the back wall, row by row."""
     sacrum, z = spine.body(Level.S1), canvas.z
     end = sacrum.centre[2] - 26.0
@@ -108,7 +110,7 @@ def _sac(canvas: Canvas, spine: Spine, box: Box) -> tuple[Floats, Floats]:
     return half[rows][None, :, None], offset.astype(np.float32)[rows][None, :, None]
 
 
-def _roots(canvas: Canvas, box: Box, depth: Floats, rng: np.random.Generator) -> Floats:
+def _roots(canvas: TissueCanvas, box: Box, depth: Floats, rng: np.random.Generator) -> Floats:
     """Noise in threads that follow the canal: its columns are moved along with the back wall, row by row."""
     threads = smooth_noise(rng, box, canvas.resolution, (3.2, 60.0, 1.5))
     column = np.clip(depth[0] / canvas.resolution.in_plane_mm, 0, threads.shape[2] - 1).astype(np.intp)

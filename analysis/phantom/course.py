@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from analysis.domain.segmentation import Level
 from analysis.phantom.patient import SimulatedPatient
-from analysis.phantom.tissues import Box, Canvas, Floats
+from analysis.phantom.tissues import Box, Floats, TissueCanvas
 
 __all__ = ["Course", "draw_course"]
 
@@ -51,7 +51,7 @@ class Course:
         return values[box.where[1]][None, :, None]
 
 
-def draw_course(canvas: Canvas, patient: SimulatedPatient) -> Course:
+def draw_course(canvas: TissueCanvas, patient: SimulatedPatient) -> Course:
     """Lay the curves through the bodies."""
     rng = np.random.default_rng((patient.seed, 11))
     bodies = patient.spine.bodies

@@ -3,7 +3,7 @@
 import numpy as np
 
 from analysis.phantom.patient import SimulatedPatient, bone_volume_fraction
-from analysis.phantom.tissues import Box, Canvas, Floats, smooth_noise
+from analysis.phantom.tissues import Box, Floats, TissueCanvas, smooth_noise
 
 __all__ = ["marrow", "sparseness", "unevenness"]
 
@@ -28,7 +28,7 @@ def unevenness(patient: SimulatedPatient) -> float:
 
 
 def marrow(
-    rng: np.random.Generator, canvas: Canvas, box: Box, patient: SimulatedPatient, fat_fraction: float
+    rng: np.random.Generator, canvas: TissueCanvas, box: Box, patient: SimulatedPatient, fat_fraction: float
 ) -> tuple[Floats, Floats]:
     """Densities of water and fat in trabecular bone.
 

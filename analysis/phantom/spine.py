@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from analysis.domain.segmentation import Level
 
-__all__ = ["Body", "Disc", "Lesion", "LesionKind", "Spine", "draw_spine"]
+__all__ = ["Disc", "Lesion", "LesionKind", "SimulatedBody", "Spine", "draw_spine"]
 
 
 class LesionKind(StrEnum):
@@ -42,7 +42,7 @@ class Lesion:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class SimulatedBody:
     """One vertebral body.
 
     Attributes
@@ -125,7 +125,7 @@ class Spine:
 
     Attributes
     ----------
-    bodies : tuple of Body
+    bodies : tuple of SimulatedBody
         T9 to S5.
     discs : tuple of Disc
         Each names its bodies.
@@ -135,12 +135,12 @@ class Spine:
         Where the cord ends, up from the centre of L3.
     """
 
-    bodies: tuple[Body, ...]
+    bodies: tuple[SimulatedBody, ...]
     discs: tuple[Disc, ...]
     canal_mm: float
     conus_mm: float
 
-    def body(self, level: Level) -> Body:
+    def body(self, level: Level) -> SimulatedBody:
         """Return the body of that level."""
         return next(body for body in self.bodies if body.level is level)
 
@@ -247,14 +247,14 @@ def _draw_body(
     grade: float,
     softness: float,
     dish_mm: float,
-) -> Body:
+) -> SimulatedBody:
     depth, width, front, back, _ = (
         length * size * float(rng.normal(1.0, 0.02)) for length in _SIZES_MM[name]
     )
     sacral = name.startswith("S")
     if not sacral and rng.random() < 0.06 * softness:
         front *= float(rng.uniform(0.74, 0.88))  # a mild wedge deformity
-    body = Body(
+    body = SimulatedBody(
         name=name,
         level=_LABELLED.get(name),
         centre=(0.0, 0.0, 0.0),
@@ -271,7 +271,7 @@ def _draw_body(
     return replace(body, lesions=_draw_lesions(rng, body, grade))
 
 
-def _draw_lesions(rng: np.random.Generator, body: Body, grade: float) -> tuple[Lesion, ...]:
+def _draw_lesions(rng: np.random.Generator, body: SimulatedBody, grade: float) -> tuple[Lesion, ...]:
     lesions: list[Lesion] = []
     if body.sacral:
         return ()
@@ -297,7 +297,9 @@ def _draw_lesions(rng: np.random.Generator, body: Body, grade: float) -> tuple[L
     return tuple(lesions)
 
 
-def _stack(bodies: list[Body], discs: list[Disc], *, scoliosis_mm: float, phase: float) -> list[Body]:
+def _stack(
+    bodies: list[SimulatedBody], discs: list[Disc], *, scoliosis_mm: float, phase: float
+) -> list[SimulatedBody]:
     """Set each body under the one above it, then move the centre of L3 to the origin."""
     centres = [np.zeros(2)]
     for disc in discs:

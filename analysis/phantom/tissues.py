@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from analysis.domain.segmentation import Level
 
-__all__ = ["Box", "Canvas", "Floats", "Mask", "Resolution", "Tissue", "TissueMaps", "smooth_noise"]
+__all__ = ["Box", "Floats", "Mask", "Resolution", "Tissue", "TissueCanvas", "TissueMaps", "smooth_noise"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
@@ -104,7 +104,7 @@ class Box:
         return (self.x.size, self.z.size, self.y.size)
 
 
-class Canvas:
+class TissueCanvas:
     """Tissue maps while they are being painted; later strokes cover earlier ones.
 
     Parameters

@@ -5,12 +5,14 @@ import numpy as np
 from analysis.domain.segmentation import Level
 from analysis.phantom.course import Course
 from analysis.phantom.patient import SimulatedPatient
-from analysis.phantom.tissues import Canvas, Tissue, smooth_noise
+from analysis.phantom.tissues import Tissue, TissueCanvas, smooth_noise
 
 __all__ = ["paint_torso", "paint_vessels"]
 
 
-def paint_torso(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator) -> None:
+def paint_torso(
+    canvas: TissueCanvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+) -> None:
     """Paint skin, fat, muscles and abdomen: the ground that everything else lies on."""
     box = canvas.box()
     if box is None:
@@ -35,7 +37,7 @@ def paint_torso(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: 
     _paint_flanks(canvas, patient, course, rng)
 
 
-def _paint_septa(canvas: Canvas, course: Course, rng: np.random.Generator) -> None:
+def _paint_septa(canvas: TissueCanvas, course: Course, rng: np.random.Generator) -> None:
     """Paint the thin sheets of connective tissue in the fat under the skin."""
     box = canvas.box((0.0, 85.0, 0.0), (60.0, 75.0, 400.0))
     if box is None:
@@ -47,7 +49,7 @@ def _paint_septa(canvas: Canvas, course: Course, rng: np.random.Generator) -> No
     canvas.paint(box, under & (np.abs(box.y - layer) < 0.45), Tissue.LIGAMENT, 0.2, 0.35)
 
 
-def _paint_bowel(canvas: Canvas, course: Course, rng: np.random.Generator) -> None:
+def _paint_bowel(canvas: TissueCanvas, course: Course, rng: np.random.Generator) -> None:
     """Paint loops of bowel, with gas, fluid or soft content, into the fat of the abdomen and the pelvis."""
     contents = ((Tissue.AIR, 0.02), (Tissue.FLUID, 0.9), (Tissue.BOWEL, 0.75), (Tissue.BOWEL, 0.85))
     for _ in range(46):
@@ -69,7 +71,7 @@ def _paint_bowel(canvas: Canvas, course: Course, rng: np.random.Generator) -> No
         canvas.paint(box, radius < 0.84, content, water)
 
 
-def _paint_strands(canvas: Canvas, course: Course, rng: np.random.Generator) -> None:
+def _paint_strands(canvas: TissueCanvas, course: Course, rng: np.random.Generator) -> None:
     """Paint small vessels and strands of tissue into the fat of the abdomen and the pelvis."""
     box = canvas.box((0.0, -85.0, 0.0), (60.0, 85.0, 400.0))
     if box is None:
@@ -82,7 +84,7 @@ def _paint_strands(canvas: Canvas, course: Course, rng: np.random.Generator) -> 
 
 
 def _paint_back_muscle(
-    canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+    canvas: TissueCanvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
 ) -> None:
     box = canvas.box((0.0, 45.0, 0.0), (60.0, 85.0, 400.0))
     if box is None:
@@ -110,7 +112,7 @@ def _paint_back_muscle(
 
 
 def _paint_flanks(
-    canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+    canvas: TissueCanvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
 ) -> None:
     """Paint what lies beside the bodies: psoas from L1 down, the crura of the diaphragm and lung above it."""
     box = canvas.box((0.0, 0.0, 0.0), (60.0, 85.0, 400.0))
@@ -141,7 +143,7 @@ def _paint_flanks(
 
 
 def paint_vessels(
-    canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+    canvas: TissueCanvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
 ) -> None:
     """Paint aorta, vena cava, their branches to the legs, and small vessels in front of the bodies."""
     fork = patient.spine.body(Level.L4).centre[2] - 8.0

@@ -8,9 +8,9 @@ import numpy as np
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
 from analysis.domain.reason import Reason
+from analysis.measurement.vbq import MINIMUM_CSF_QUALITY
 from analysis.prediction.model import Classifier, Model, Range, raw_scores
 from analysis.settings import AnalysisSettings
-from analysis.vbq import MINIMUM_CSF_QUALITY
 
 __all__ = ["objections_to_series", "predict"]
 

@@ -192,7 +192,7 @@ def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
 
 def qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
     """Write how far outlines, level names and CSF of a series can be trusted."""
-    judgement = found.segmentation.judgement
+    judgement = found.judgement
     return {
         "grade": texts(_GRADE_KEY[judgement.grade]),
         "quality": texts.percent(judgement.quality),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.cohort.features import FeatureTable, SequenceTable
+from analysis.cohort.feature_table import FeatureTable, SequenceTable
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
 from analysis.domain.findings import BoneQuality, SeriesFindings, SeriesInput
 from analysis.domain.reason import quoted
@@ -74,6 +74,7 @@ def findings_of(sequence: str, row: int, table: FeatureTable) -> SeriesFindings:
         bone_quality=BoneQuality(float(values.vbq[row]), (Level.L1,), 100.0, 0.9),
         patient_features=dict(zip(values.names, values.values[row].tolist(), strict=True)),
         mid_slice=2,
+        minimum_usable_levels=3,
     )
 
 

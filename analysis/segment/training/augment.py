@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from analysis.segment.training.truth import BODY, CANAL, DISC, IGNORE, POSTERIOR, SACRUM
 
-__all__ = ["NETWORK_MM", "change_contrast", "degrade", "place", "standardise"]
+__all__ = ["NETWORK_MM", "change_contrast", "cut_windows", "degrade", "standardise"]
 
 NETWORK_MM = 1.0
 """Pixel size that the network sees."""
@@ -36,7 +36,9 @@ def _smooth_field(n: int, channels: int, cells: int, size: tuple[int, int], devi
     return functional.interpolate(coarse, size=size, mode="bicubic", align_corners=True)
 
 
-def place(images: Tensor, labels: Tensor, source_mm: float, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def cut_windows(
+    images: Tensor, labels: Tensor, source_mm: float, size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
     """Cut windows at random places, turned, zoomed and bent, and narrow the field of view of some.
 
     Parameters

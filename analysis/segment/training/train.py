@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from analysis.segment.training.augment import change_contrast, degrade, place, standardise
+from analysis.segment.training.augment import change_contrast, cut_windows, degrade, standardise
 from analysis.segment.training.enrich import read_enriched
 from analysis.segment.training.pack import PACKED_MM, Packed, unpack
 from analysis.segment.training.reopen import open_network, refill_norms
@@ -107,7 +107,7 @@ def loss_of(logits: Tensor, labels: Tensor, complete: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class TrainingPlan:
     """How long and how fast to train.
 
     Attributes
@@ -133,17 +133,17 @@ class Schedule:
         return self.rate * min(1.0, step / 200) * falling
 
 
-def train(slices: Slices, network: UNet, schedule: Schedule, out: Path) -> UNet:
+def train(slices: Slices, network: UNet, plan: TrainingPlan, out: Path) -> UNet:
     """Train until the time is up; return the average of the weights' recent past."""
     device = slices.images.device
     average = copy.deepcopy(network).eval()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=0.02)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=0.02)
     batches: Queue[Batch] = Queue(maxsize=6)
-    Thread(target=_keep_full, args=(batches, slices, schedule), daemon=True).start()
+    Thread(target=_keep_full, args=(batches, slices, plan), daemon=True).start()
     start, step, saved = time.monotonic(), 0, 0.0
-    while (done := (time.monotonic() - start) / (60 * schedule.minutes)) < 1:
+    while (done := (time.monotonic() - start) / (60 * plan.minutes)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = schedule.rate_at(done, step)
+            group["lr"] = plan.rate_at(done, step)
         images, labels, complete = batches.get()
         with torch.autocast(device.type, torch.bfloat16):
             logits = network(images.contiguous(memory_format=torch.channels_last))
@@ -165,13 +165,13 @@ def train(slices: Slices, network: UNet, schedule: Schedule, out: Path) -> UNet:
 @torch.no_grad()
 def _batch(slices: Slices, count: int, size: tuple[int, int]) -> Batch:
     images, labels, complete = slices.draw(count)
-    images, labels = place(images, labels, PACKED_MM, size)
+    images, labels = cut_windows(images, labels, PACKED_MM, size)
     return standardise(degrade(change_contrast(images, labels)), jitter=True), labels, complete
 
 
-def _keep_full(batches: "Queue[Batch]", slices: Slices, schedule: Schedule) -> None:
+def _keep_full(batches: "Queue[Batch]", slices: Slices, plan: TrainingPlan) -> None:
     while True:
-        batches.put(_batch(slices, schedule.batch, schedule.size))
+        batches.put(_batch(slices, plan.batch, plan.size))
 
 
 @torch.no_grad()
@@ -223,13 +223,13 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     packed = read_enriched(arguments.pack) if arguments.enriched else unpack(arguments.pack)
     slices = Slices(packed, device)
-    schedule = Schedule(arguments.minutes, arguments.rate, arguments.batch, tuple(arguments.size))
+    plan = TrainingPlan(arguments.minutes, arguments.rate, arguments.batch, tuple(arguments.size))
     network = open_network(arguments.start) if arguments.start else UNet()
     network = network.to(device, memory_format=torch.channels_last)
     if arguments.start:
-        refill_norms(network, _batch(slices, _NORM_IMAGES, schedule.size)[0])
+        refill_norms(network, _batch(slices, _NORM_IMAGES, plan.size)[0])
     network.train()
-    average = train(slices, network, schedule, arguments.out)
+    average = train(slices, network, plan, arguments.out)
     write_weights(average, arguments.out)
     for name, score in held_out_dice(average.float(), packed, device).items():
         _LOG.info("%s %.4f", name, score)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.cohort.features import SEQUENCES, FeatureTable
+from analysis.cohort.cohort_table import REQUIRED_COLUMNS, CohortRow, read_cohort
+from analysis.cohort.feature_table import SEQUENCES, FeatureTable
 from analysis.cohort.measure import measure_cohort
-from analysis.cohort.table import REQUIRED_COLUMNS, CohortRow, read_cohort
 from analysis.domain.findings import Findings, Refusal, SeriesFindings, SeriesRefusal, Target
 from analysis.domain.reason import quoted
 from analysis.errors import AnalysisError, RefusedError

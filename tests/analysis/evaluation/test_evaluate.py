@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, brier_score_loss, recall_score, roc_auc_score
 
-from analysis.cohort.features import SEQUENCES, FeatureTable
+from analysis.cohort.feature_table import SEQUENCES, FeatureTable
 from analysis.domain.findings import Target
 from analysis.errors import RefusedError
 from analysis.evaluation.evaluate import evaluate
@@ -19,7 +19,7 @@ from analysis.evaluation.figures import net_benefit, roc_points
 from analysis.evaluation.paper import KNN_TEST_AREA
 from analysis.evaluation.report import html_of, title_of, write_report
 from analysis.evaluation.result import BASELINES, SOURCES, Evaluation, EvaluationSettings
-from analysis.learning.learn import KINDS, LearningSettings, learn, prepare
+from analysis.learning.learn import KINDS, LearningSettings, learn, prepare_training_set
 from analysis.learning.selection import select_features
 from analysis.statistics.roc import area
 from analysis.statistics.weighted import MEASURES, weighted_measures
@@ -123,9 +123,13 @@ def test_what_is_learned_does_not_change_with_the_patients_it_is_judged_on() -> 
     table = synthetic_table()
     values, present = table.sequences["T1"].values, table.bmd_mg_cm3 < 120
     inside = np.arange(60)
-    before = learn(prepare(values[inside], present[inside], QUICK.learning), ("LR",), QUICK.learning)
+    before = learn(
+        prepare_training_set(values[inside], present[inside], QUICK.learning), ("LR",), QUICK.learning
+    )
     values[60:] = 1e6
-    after = learn(prepare(values[inside], present[inside], QUICK.learning), ("LR",), QUICK.learning)
+    after = learn(
+        prepare_training_set(values[inside], present[inside], QUICK.learning), ("LR",), QUICK.learning
+    )
     np.testing.assert_array_equal(before.probabilities(values[inside]), after.probabilities(values[inside]))
 
 

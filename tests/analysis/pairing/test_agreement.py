@@ -14,8 +14,8 @@ from analysis.domain.findings import Findings, SeriesInput
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, CsfSample, Level, Region, Segmentation
 from analysis.domain.volume import Grid, Volume
-from analysis.pairing.agreement import settle
-from analysis.pairing.correspondence import Alignment, Common
+from analysis.pairing.agreement import reconcile_levels
+from analysis.pairing.correspondence import Alignment, CommonBodies
 from analysis.pairing.registration import align
 from analysis.phantom import SCANNERS, Resolution, SimulatedSeries, draw_anatomy, draw_patient, simulate
 from analysis.pipeline import analyse
@@ -82,8 +82,8 @@ def one_up(shows: Sequence[Level]) -> dict[Level, Level]:
     return {level: ALL[ALL.index(level) + 1] for level in shows if level is not Level.S1}
 
 
-def in_common(first: Segmentation, second: Segmentation) -> Common:
-    return Common.of(first, second, Alignment.by_headers())
+def in_common(first: Segmentation, second: Segmentation) -> CommonBodies:
+    return CommonBodies.of(first, second, Alignment.by_headers())
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_lies_outside_of_one_image_does_not_lower_the_overlap() -> None:
 
 def test_series_that_agree_become_as_sure_as_the_surer_one() -> None:
     first, second = seen(sagittal(), confidence=0.7), seen(sagittal(6.0), confidence=0.95)
-    one, other, agreement = settle(first, second, in_common(first, second))
+    one, other, agreement = reconcile_levels(first, second, in_common(first, second))
     assert (one.level_confidence, other.level_confidence) == (0.95, 0.95)
     assert agreement.same_names
     assert agreement.overlap == pytest.approx(0.95, abs=0.06)
@@ -127,7 +127,7 @@ def test_series_that_agree_become_as_sure_as_the_surer_one() -> None:
 def test_a_series_that_is_unsure_is_confirmed_by_a_sure_one() -> None:
     first = replace(seen(sagittal(), certain=False, confidence=0.2), concerns=(Reason("sacrum_uncertain"),))
     second = seen(sagittal(6.0))
-    one, _, _ = settle(first, second, in_common(first, second))
+    one, _, _ = reconcile_levels(first, second, in_common(first, second))
     assert one.levels_certain
     assert one.level_confidence == second.level_confidence
     assert one.concerns == (
@@ -140,7 +140,7 @@ def test_an_unsure_series_takes_the_names_over_also_where_the_other_does_not_rea
     unsure = seen(sagittal(rows=290), one_up(shown), certain=False, confidence=0.1, shows=shown)
     sure = seen(sagittal(5.0, up_mm=-50.0), shows=ALL[3:])
     truth = seen(sagittal(rows=290), shows=shown)
-    one, other, agreement = settle(unsure, sure, in_common(unsure, sure))
+    one, other, agreement = reconcile_levels(unsure, sure, in_common(unsure, sure))
     assert not agreement.same_names
     assert other.levels_certain
     assert one.levels_certain
@@ -159,14 +159,14 @@ def test_a_body_without_a_name_left_is_dropped_rather_than_misnamed() -> None:
     sure = seen(
         sagittal(rows=290), {level: ALL[max(0, ALL.index(level) - 1)] for level in ALL}, shows=ALL[1:]
     )
-    one, _, _ = settle(unsure, sure, in_common(unsure, sure))
+    one, _, _ = reconcile_levels(unsure, sure, in_common(unsure, sure))
     assert len(one.regions) == len(unsure.regions) - 1
     assert one.regions[0].level is Level.T11
 
 
 def test_two_sure_series_that_differ_by_a_level_both_become_uncertain() -> None:
     first, second = seen(sagittal()), seen(sagittal(5.0), one_up(ALL), shows=ALL[:-1])
-    one, other, agreement = settle(first, second, in_common(first, second))
+    one, other, agreement = reconcile_levels(first, second, in_common(first, second))
     assert not agreement.same_names
     for settled in (one, other):
         assert not settled.levels_certain
@@ -181,7 +181,7 @@ def test_an_outline_that_the_other_series_contradicts_loses_quality() -> None:
     lower = labels[:, rows[len(rows) // 3] : rows[-1] + 1]
     lower[lower == Level.L2] = 0
     second = replace(second, labels=labels)
-    one, other, _ = settle(first, second, in_common(first, second))
+    one, other, _ = reconcile_levels(first, second, in_common(first, second))
     for settled, name in ((one, "T2"), (other, "T1")):
         region = settled.region(Level.L2)
         assert region is not None
@@ -195,7 +195,7 @@ def test_an_outline_that_the_other_series_contradicts_loses_quality() -> None:
 
 def test_series_without_bodies_in_common_are_left_as_they_are_and_it_is_said() -> None:
     first, second = seen(sagittal(), shows=ALL[:2]), seen(sagittal(), shows=ALL[5:])
-    one, other, agreement = settle(first, second, in_common(first, second))
+    one, other, agreement = reconcile_levels(first, second, in_common(first, second))
     assert agreement.bodies == 0
     assert one.levels_certain
     assert one.level_confidence == first.level_confidence
@@ -214,7 +214,7 @@ def test_settled_names_are_the_same_for_the_same_place_or_uncertain(
     second = seen(
         sagittal(5.0, 2.0), one_up(sorted(there)), certain=sure, shows=[x for x in ALL if x in there]
     )
-    one, other, agreement = settle(first, second, in_common(first, second))
+    one, other, agreement = reconcile_levels(first, second, in_common(first, second))
     if agreement.bodies >= 2 and one.levels_certain and other.levels_certain:
         assert in_common(one, other).same_names
 
@@ -309,7 +309,7 @@ def test_names_wrong_by_a_level_are_not_explained_by_a_patient_who_moved(
         common = align(first.volume, true_segmentation(first), second.volume, wrong, one_frame=one_frame)
         assert common is not None
         assert not common.same_names
-        one, other, _ = settle(true_segmentation(first), wrong, common)
+        one, other, _ = reconcile_levels(true_segmentation(first), wrong, common)
         assert not one.levels_certain
         assert not other.levels_certain
 

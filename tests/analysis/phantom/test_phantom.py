@@ -16,6 +16,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from analysis.domain.acquisition import Contrast
 from analysis.domain.segmentation import Level
 from analysis.identify import identify
+from analysis.measurement.vbq import REFERENCE, REFERENCE_SD
 from analysis.phantom import (
     SCANNERS,
     Protocol,
@@ -33,9 +34,8 @@ from analysis.phantom import (
 from analysis.phantom.marrow import sparseness, unevenness
 from analysis.phantom.patient import bone_volume_fraction
 from analysis.phantom.signal import fat_signal, water_signals
-from analysis.phantom.tissues import Canvas, Tissue, TissueMaps, smooth_noise
+from analysis.phantom.tissues import Tissue, TissueCanvas, TissueMaps, smooth_noise
 from analysis.statistics.roc import area
-from analysis.vbq import REFERENCE, REFERENCE_SD
 
 Floats = npt.NDArray[np.float64]
 
@@ -225,7 +225,7 @@ def test_a_coarser_drawing_shows_the_same_patient() -> None:
 
 
 def test_noise_fields_are_standard_whatever_their_correlation() -> None:
-    canvas = Canvas(Resolution(2.0, 1.5))
+    canvas = TissueCanvas(Resolution(2.0, 1.5))
     box = canvas.box()
     assert box is not None
     for width in ((2.0, 1.5, 1.5), (9.0, 5.0, 3.0)):

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.segmentation import Level
+from analysis.measurement.vbq import MINIMUM_CSF_QUALITY
 from analysis.phantom import (
     SCANNERS,
     Resolution,
@@ -21,7 +22,6 @@ from analysis.phantom import (
     vary,
 )
 from analysis.segment.csf import sample_csf
-from analysis.vbq import MINIMUM_CSF_QUALITY
 
 PATIENTS = {patient.number: patient for patient in cohort(20, 77)[:4]}
 WORST = 0.08

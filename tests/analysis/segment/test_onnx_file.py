@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import ModelRejectedError
-from analysis.segment.given import CANAL, SACRUM
+from analysis.segment.external_mask import CANAL, SACRUM
 from analysis.segment.onnx_card import read_card
 from analysis.segment.onnx_file import OnnxModel, load_onnx, segment_with_onnx
 from tests.analysis.spine_scene import LUMBAR, dice, spine_scene

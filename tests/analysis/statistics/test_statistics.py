@@ -15,7 +15,6 @@ from sklearn.metrics import roc_auc_score
 from analysis.statistics.agreement import intraclass_correlation
 from analysis.statistics.calibration import fit_calibration
 from analysis.statistics.conformal import conformal_limits
-from analysis.statistics.proportion import wilson
 from analysis.statistics.resampling import (
     bootstrap_weights,
     corrected_resampled_t,
@@ -130,27 +129,6 @@ def test_icc_takes_an_offset_between_repeats_for_disagreement() -> None:
 def test_icc_needs_two_of_each() -> None:
     with pytest.raises(ValueError, match="two patients"):
         intraclass_correlation(np.ones((1, 2)))
-
-
-# Proportions.
-
-
-@pytest.mark.parametrize(
-    ("hits", "total", "interval"),
-    [
-        (81, 263, (0.2553, 0.3662)),
-        (15, 148, (0.0624, 0.1605)),
-        (0, 20, (0.0, 0.1611)),
-        (1, 29, (0.0061, 0.1718)),
-    ],
-)
-def test_wilson_is_that_of_newcombe(hits: int, total: int, interval: tuple[float, float]) -> None:
-    """Newcombe 1998, table I, method 3."""
-    assert wilson(hits, total) == pytest.approx(interval, abs=5e-5)
-
-
-def test_a_share_of_nothing_is_anything() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
 
 
 # Repeated splits and many tests.

@@ -17,9 +17,9 @@ from analysis.domain.reason import quoted
 from analysis.domain.segmentation import CsfSample, Level
 from analysis.domain.volume import Volume
 from analysis.errors import AnalysisError, RefusedError
-from analysis.features import MINIMUM_VOXELS, aggregate, extract, prepare
 from analysis.itk import to_array
-from analysis.pyradiomics import calculate, extractor
+from analysis.measurement.pyradiomics import calculate, extractor
+from analysis.measurement.radiomics import MINIMUM_VOXELS, aggregate, extract, prepare
 from analysis.settings import FeatureSettings
 from tests.analysis.synthetic_bodies import (
     CSF_SIGNAL,

@@ -9,8 +9,8 @@ import pytest
 from analysis.domain.reason import quoted
 from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Volume
+from analysis.measurement.vbq import REFERENCE, REFERENCE_SD, bone_quality, csf_reference, level_scores
 from analysis.phantom import SCANNERS, Resolution, SimulatedSeries, draw_anatomy, draw_patient, simulate
-from analysis.vbq import REFERENCE, REFERENCE_SD, bone_quality, csf_reference, level_scores
 from tests.analysis.synthetic_bodies import (
     CSF_SIGNAL,
     LUMBAR,
@@ -37,7 +37,7 @@ def flat(segmentation: Segmentation) -> Volume:
 
 def test_the_score_is_the_median_of_l1_to_l4_over_the_csf() -> None:
     _, segmentation = example()
-    quality = bone_quality(flat(segmentation), segmentation)
+    quality = bone_quality(flat(segmentation), segmentation, minimum_usable_levels=3)
     assert quality.score == pytest.approx(np.median([2.1, 2.2, 2.3, 2.4]))
     assert quality.levels == (Level.L1, Level.L2, Level.L3, Level.L4)
     assert quality.csf_signal == CSF_SIGNAL
@@ -59,7 +59,7 @@ def test_three_levels_are_enough_and_the_missing_one_is_told() -> None:
         usable=(Level.L1, Level.L2, Level.L4, Level.L5),
         csf=segmentation.csf,
     )
-    quality = bone_quality(flat(three), three)
+    quality = bone_quality(flat(three), three, minimum_usable_levels=3)
     assert quality.score == pytest.approx(2.2)
     assert quality.concerns == ("not measured: L3",)
 
@@ -72,7 +72,7 @@ def test_two_levels_are_too_few() -> None:
         usable=(Level.L1, Level.L2, Level.L5),
         csf=segmentation.csf,
     )
-    quality = bone_quality(flat(two), two)
+    quality = bone_quality(flat(two), two, minimum_usable_levels=3)
     assert quality.score is None
     assert "fewer than 3" in quality.concerns[-1]
 
@@ -88,7 +88,7 @@ def test_two_levels_are_too_few() -> None:
 )
 def test_without_a_good_csf_there_is_no_score_but_a_reason(csf: CsfSample | None, concern: str) -> None:
     volume, segmentation = example()
-    quality = bone_quality(volume, replace(segmentation, csf=csf))
+    quality = bone_quality(volume, replace(segmentation, csf=csf), minimum_usable_levels=3)
     assert quality.score is None
     assert quality.csf_signal is None
     assert any(concern in told for told in quality.concerns)
@@ -105,7 +105,7 @@ def test_fluid_without_signal_is_no_reference() -> None:
 
 def test_names_that_are_uncertain_give_no_score() -> None:
     volume, segmentation = example()
-    quality = bone_quality(volume, replace(segmentation, levels_certain=False))
+    quality = bone_quality(volume, replace(segmentation, levels_certain=False), minimum_usable_levels=3)
     assert quality.score is None
     assert "uncertain" in quality.concerns[-1]
 
@@ -113,7 +113,7 @@ def test_names_that_are_uncertain_give_no_score() -> None:
 def test_concerns_about_a_csf_that_is_good_enough_are_passed_on() -> None:
     volume, segmentation = example()
     doubtful = replace(segmentation, csf=CsfSample(csf_on(volume.grid), 0.6, (quoted("crowded roots"),)))
-    quality = bone_quality(volume, doubtful)
+    quality = bone_quality(volume, doubtful, minimum_usable_levels=3)
     assert quality.score is not None
     assert quality.concerns == ("crowded roots",)
 
@@ -130,7 +130,7 @@ def test_a_curved_spine_is_measured_in_the_middle_of_each_body() -> None:
         body = labels[middle - 1 : middle + 2] == index + 1
         voxels[middle - 1 : middle + 2][body] = 230.0
     segmentation = segmentation_of(labels, where, csf=CsfSample(csf_on(where), 1.0))
-    quality = bone_quality(Volume(voxels, where), segmentation)
+    quality = bone_quality(Volume(voxels, where), segmentation, minimum_usable_levels=3)
     assert quality.score == pytest.approx(2.3)
 
 
@@ -161,7 +161,9 @@ def test_the_score_of_a_simulated_patient_is_that_of_its_truth(seed: int) -> Non
     middle = np.flatnonzero((series.labels == Level.L3).any(axis=(1, 2)))
     behind[: int(np.median(middle)) - 1] = behind[int(np.median(middle)) + 2 :] = False
     labels = np.where(series.labels <= Level.L5, series.labels, 0).astype(np.uint8)
-    quality = bone_quality(series.volume, segmentation_of(labels, where, csf=CsfSample(behind, 1.0)))
+    quality = bone_quality(
+        series.volume, segmentation_of(labels, where, csf=CsfSample(behind, 1.0)), minimum_usable_levels=3
+    )
     bodies = [np.median(series.volume.voxels[labels == level]) for level in LUMBAR[:4]]
     truth = float(np.median(bodies) / np.median(series.volume.voxels[behind]))
     assert quality.score == pytest.approx(truth, rel=0.1)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from analysis.domain.volume import Grid
 from analysis.itk import to_array, to_image
-from analysis.resample import in_plane_grid, labels_on, signal_on
+from analysis.measurement.resample import in_plane_grid, labels_on, signal_on
 from tests.analysis.synthetic_bodies import SAGITTAL_AXES, grid
 from tests.analysis.synthetic_bodies import labels_on as boxes
 
