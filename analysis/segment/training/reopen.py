@@ -27,7 +27,7 @@ def open_network(path: Path) -> UNet:
         Answers as the file's does. An exported one has its batch norms folded into the convolutions; call
         `refill_norms` before it is trained.
     """
-    network = UNet().eval()
+    network: UNet = UNet().eval()
     if path.suffix != ".onnx":
         network.load_state_dict(read_weights(path))
         return network

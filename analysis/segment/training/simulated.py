@@ -117,10 +117,8 @@ def _slices(
     # Bodies above T11 have no name and no label.
     classes[:, : rows[0]] = IGNORE
     middle = patient.spine.body(Level.L3).centre[0]
-    size = tuple(
-        round(length * step / PACKED_MM)
-        for length, step in zip(grid.shape[:0:-1], grid.spacing_mm[:0:-1], strict=True)
-    )
+    _, rows_mm, columns_mm = (length * step for length, step in zip(grid.shape, grid.spacing_mm, strict=True))
+    size = (round(columns_mm / PACKED_MM), round(rows_mm / PACKED_MM))
     for number, (image, truth) in enumerate(zip(grey, classes, strict=True)):
         offset = (number - (len(grey) - 1) / 2) * grid.spacing_mm[0] + middle
         if abs(offset) < _MIDLINE_MM and rng.random() > _MIDLINE_SHARE:

@@ -136,7 +136,7 @@ class TrainingPlan:
 def train(slices: Slices, network: UNet, plan: TrainingPlan, out: Path) -> UNet:
     """Train until the time is up; return the average of the weights' recent past."""
     device = slices.images.device
-    average = copy.deepcopy(network).eval()
+    average: UNet = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=0.02)
     batches: Queue[Batch] = Queue(maxsize=6)
     Thread(target=_keep_full, args=(batches, slices, plan), daemon=True).start()

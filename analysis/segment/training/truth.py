@@ -134,7 +134,7 @@ def backspine_truth(levels: Labels) -> Labels:
 
 
 def _centre(mask: npt.NDArray[np.bool_]) -> Vector:
-    return np.argwhere(mask).mean(axis=0)
+    return np.asarray(np.argwhere(mask).mean(axis=0))
 
 
 def spider_truth(stack: Labels) -> Labels:
@@ -263,4 +263,4 @@ def _below(shape: tuple[int, ...], centre: Vector, normal: Vector, half: float) 
     down = (row - centre[0]) * normal[0] + (column - centre[1]) * normal[1]
     across = (row - centre[0]) * -normal[1] + (column - centre[1]) * normal[0]
     reach = 1 / SPIDER_MM
-    return (down > half) & (down < 75 * reach) & (np.abs(across) < 45 * reach)
+    return np.asarray((down > half) & (down < 75 * reach) & (np.abs(across) < 45 * reach))

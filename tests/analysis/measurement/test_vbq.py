@@ -168,3 +168,14 @@ def test_the_score_of_a_simulated_patient_is_that_of_its_truth(seed: int) -> Non
     truth = float(np.median(bodies) / np.median(series.volume.voxels[behind]))
     assert quality.score == pytest.approx(truth, rel=0.1)
     assert len(quality.levels) == 4
+
+
+@pytest.mark.parametrize(("minimum", "told"), [(1, None), (2, None), (3, 3), (5, 4)])
+def test_the_minimum_of_levels_is_the_caller_s_and_at_most_all_four(minimum: int, told: int | None) -> None:
+    _, segmentation = example()
+    labels, where = segmentation.labels.copy(), segmentation.grid
+    two = segmentation_of(labels, where, usable=(Level.L1, Level.L2), csf=segmentation.csf)
+    quality = bone_quality(flat(two), two, minimum_usable_levels=minimum)
+    assert (quality.score is None) is (told is not None)
+    if told is not None:
+        assert quality.concerns[-1] == f"fewer than {told} of L1 to L4 can be measured"
