@@ -1,4 +1,4 @@
-"""Nested cross-validation: what a training recipe is worth on patients that it has not seen."""
+"""Nested cross-validation: the performance of a training procedure on patients that it has not seen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ _BRIER_DRAWS = 2000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Every patient as judged by a classifier that never saw that patient.
+    """Predictions for every patient by a classifier that was not trained on that patient.
 
     Attributes
     ----------
     probabilities : ndarray of shape (patients,)
-        Calibrated.
+        Calibrated probabilities.
     called : ndarray of bool, shape (patients,)
         Whether the target was called present, by the threshold of that classifier.
     fold : ndarray of int, shape (patients,)
-        In which fold the patient was held out.
+        The outer fold in which the patient was held out.
     """
 
     probabilities: npt.NDArray[np.float64]
@@ -47,20 +47,20 @@ def judge(
     learning: LearningSettings,
     folds: int,
 ) -> Judged:
-    """Hold every patient out once, and learn from the others, tuning and calibration included.
+    """Hold every patient out once, and learn from the others, including tuning and calibration.
 
     Parameters
     ----------
     values, repeated : ndarray of shape (patients, features)
-        As `analysis.learning.learn.prepare_training_set` takes them.
+        As for `analysis.learning.learn.prepare_training_set`.
     present : ndarray of bool, shape (patients,)
-        The target.
+        Whether the target is present.
     kinds : sequence of str
-        Of model to choose from.
+        Kinds of classifier to choose from.
     learning : LearningSettings
-        What happens inside.
+        Settings of the training inside each outer fold.
     folds : int
-        Outer folds.
+        Number of outer folds.
     """
     judged = Judged(
         np.empty(present.size), np.empty(present.size, dtype=np.bool_), np.empty(present.size, dtype=np.intp)
@@ -109,7 +109,10 @@ def performance_of(judged: Judged, present: npt.NDArray[np.bool_], confidence: f
 def _conformal_outcome(
     judged: Judged, present: npt.NDArray[np.bool_], confidence: float
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Whether each patient's set holds the truth, and whether one answer, by limits of the other folds."""
+    """Tell whether each patient's conformal set holds the truth, and whether it holds exactly one answer.
+
+    The limits come from the patients of the other folds.
+    """
     held, single = np.empty(present.size, dtype=np.bool_), np.empty(present.size, dtype=np.bool_)
     for row, (fold, probability) in enumerate(zip(judged.fold, judged.probabilities, strict=True)):
         may_be_present, may_be_absent = _limits_without(judged, present, int(fold), confidence).answers(
