@@ -1,4 +1,4 @@
-"""Painting of what is hard: vertebral bodies, discs, arches and the sacrum."""
+"""Painting of vertebral bodies, discs, arches and the sacrum."""
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ __all__ = ["BodyFrame", "paint_arches", "paint_bodies", "paint_discs", "paint_sa
 _CORTEX_MM = 0.6
 _ENDPLATE_MM = 0.9
 _BORDER_MM = 0.4
-"""Masks end within the dark line of the cortex, where a reader would draw the border."""
+"""Masks end inside the dark line of the cortex, where a reader draws the border."""
 _LESION_LOOKS: dict[LesionKind, tuple[Tissue, float, float]] = {
     LesionKind.HAEMANGIOMA: (Tissue.ANGIOMA, 0.42, 0.55),
     LesionKind.FOCAL_FAT: (Tissue.MARROW, 0.15, 0.80),
@@ -22,16 +22,16 @@ _LESION_LOOKS: dict[LesionKind, tuple[Tissue, float, float]] = {
     LesionKind.MODIC_2: (Tissue.MARROW, 0.20, 0.72),
     LesionKind.SCHMORL: (Tissue.LIGAMENT, 0.45, 0.05),
 }
-"""Tissue of the water, and densities of water and fat."""
+"""Tissue class, and proton densities of water and fat."""
 
 
 class BodyFrame:
-    """A box of the canvas seen from one vertebral body.
+    """A box of the canvas in the coordinates of one vertebral body.
 
     Attributes
     ----------
     u, v, w : ndarray
-        Towards the back, up and lateral from the centre of the body, in mm.
+        Coordinates towards the back, up and lateral from the centre of the body, in mm.
     """
 
     def __init__(self, box: Box, centre: tuple[float, float, float], tilt_rad: float) -> None:
@@ -46,7 +46,7 @@ class BodyFrame:
     def bend(
         self, rng: np.random.Generator, canvas: TissueCanvas, by_mm: float, width_mm: float
     ) -> "BodyFrame":
-        """Shift its coordinates about a little, so that what is drawn in them looks grown."""
+        """Distort the coordinates a little by smooth noise, so that shapes look natural."""
         width = (width_mm, width_mm, width_mm)
         for name in ("u", "v", "w"):
             shift = smooth_noise(rng, self.box, canvas.resolution, width)
@@ -54,19 +54,19 @@ class BodyFrame:
         return self
 
     def ellipsoid(self, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Floats:
-        """Relative radius (1 on the surface) around `centre`, given along (u, v, w)."""
+        """Return the relative radius (1 on the surface) of an ellipsoid, given along (u, v, w)."""
         parts = zip((self.u, self.v, self.w), centre, radii, strict=True)
         return np.sqrt(sum((((axis - at) / radius) ** 2 for axis, at, radius in parts), np.float32(0.0)))
 
 
 def _soft_minimum(first: Floats, second: Floats, softness: float) -> Floats:
-    """Minimum with a rounded edge, as bone has it."""
+    """Return a smooth minimum, which rounds the edge between two surfaces."""
     gap = np.abs(first - second)
     return np.minimum(first, second) - softness * np.log1p(np.exp(-gap / softness))
 
 
 def _body_depth(frame: BodyFrame, body: SimulatedBody) -> tuple[Floats, Floats]:
-    """How deep each point lies under the side walls, and under the endplates; negative outside (mm)."""
+    """Return the depth of each point below the walls and below the endplates, in mm; negative outside."""
     u, v, w = frame.u, frame.v, frame.w
     half_height = body.height_mm / 2
     slope = (body.front_mm - body.back_mm) / body.depth_mm / 2
@@ -89,7 +89,7 @@ def _body_depth(frame: BodyFrame, body: SimulatedBody) -> tuple[Floats, Floats]:
 
 
 def paint_bodies(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
-    """Paint every vertebral body with its ligaments, cortex, marrow, vein and lesions."""
+    """Paint every vertebral body with ligaments, cortex, marrow, basivertebral vein and lesions."""
     for body in patient.spine.bodies:
         reach = max(body.depth_mm, body.height_mm) * 0.78 + 6
         box = canvas.box(body.centre, (body.width_mm / 2 + 5, reach, reach))
@@ -117,7 +117,7 @@ def paint_bodies(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random
 def _paint_vein(
     canvas: TissueCanvas, frame: BodyFrame, body: SimulatedBody, inside: Mask, size: float
 ) -> None:
-    """Paint the basivertebral vein: a wedge from the middle of the back wall, in a sheath of fat."""
+    """Paint the basivertebral vein: a wedge from the middle of the posterior wall, in a sheath of fat."""
     inward = body.depth_mm / 2 - frame.u
     taper = np.clip(1.0 - inward / (13.0 * size), 0.0, 1.0)
     sheath = (
@@ -138,7 +138,7 @@ def _paint_lesion(canvas: TissueCanvas, frame: BodyFrame, lesion: Lesion, inside
 
 
 def paint_discs(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
-    """Paint every disc, thicker than it is: the bodies are painted over it."""
+    """Paint every disc thicker than it is, because the bodies are painted over it."""
     for number, disc in enumerate(patient.spine.discs):
         above, below = patient.spine.bodies[disc.above], patient.spine.bodies[disc.below]
         top = np.array(above.centre[1:]) - above.up * above.height_mm / 2
@@ -185,7 +185,7 @@ def _paint_disc(
 
 
 def paint_arches(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
-    """Paint pedicles, laminae, joints, transverse and spinous processes of the free vertebrae."""
+    """Paint pedicles, laminae, facet joints, transverse and spinous processes above the sacrum."""
     fat_fraction = float(np.clip(patient.fat_fraction + 0.08, 0.05, 0.93))
     for body in patient.spine.bodies:
         if body.sacral:
@@ -206,7 +206,7 @@ def paint_arches(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random
 def _arch_depth(
     frame: BodyFrame, body: SimulatedBody, canal_mm: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """How deep each point lies in the bone of the arch, as the union of its parts; negative outside (mm)."""
+    """Return the depth of each point inside the arch, the union of its parts, in mm; negative outside."""
     u, v, w = frame.u, frame.v, np.abs(frame.w)
     wall, height = body.depth_mm / 2, body.height_mm
     thoracic = body.name.startswith("T")
@@ -240,7 +240,7 @@ def _ellipsoid(u: Floats, v: Floats, w: Floats, radii: tuple[float, float, float
 
 
 def paint_sacrum(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
-    """Paint the wings of the sacrum and its crest behind the canal; its bodies come with the others."""
+    """Paint the wings and the median crest of the sacrum; `paint_bodies` paints its bodies."""
     fat_fraction = float(np.clip(patient.fat_fraction + 0.10, 0.05, 0.93))
     for number, body in enumerate(part for part in patient.spine.bodies if part.sacral):
         lateral, back, up = body.centre

@@ -1,7 +1,7 @@
 """Train the network for a given number of minutes and write its weights.
 
-Run as ``python -m analysis.segment.training.train PACK OUT --minutes 9``. Written for one GPU; a CPU does
-for trying it out.
+Run as ``python -m analysis.segment.training.train PACK OUT --minutes 9``. Written for one GPU; a CPU is
+enough to try it out.
 """
 
 import argparse
@@ -38,14 +38,14 @@ from analysis.segment.training.unet import CLASSES, UNet, write_weights
 Batch = tuple[Tensor, Tensor, Tensor]
 
 _SHARES = (0.27, 0.22, 0.22, 0.29)
-"""Of BackSpine, SPIDER, repainted and simulated slices in a batch."""
+"""Fractions of BackSpine, SPIDER, repainted and simulated slices in a batch."""
 
 _NORM_IMAGES = 64
 _LOG = logging.getLogger(__name__)
 
 
 class Slices:
-    """All training slices on the device, drawn at random with a random slice thickness."""
+    """All training slices on the device, which are drawn at random with a random slice thickness."""
 
     def __init__(self, packed: Packed, device: torch.device) -> None:
         self.images = torch.from_numpy(packed.images).to(device)
@@ -64,12 +64,12 @@ class Slices:
             self.odds[torch.from_numpy(pool).to(device)] = share / max(int(pool.sum()), 1)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Images (count, 1, rows, columns) from 0 to 1, labels, and whether those are complete."""
+        """Return images (count, 1, rows, columns) from 0 to 1, labels, and `Packed.complete` of each."""
         chosen = torch.multinomial(self.odds, count, replacement=True)
         return self._thick(chosen)[:, None], self.labels[chosen], self.complete[chosen]
 
     def _thick(self, chosen: Tensor) -> Tensor:
-        """Average over neighbouring slices of the patient: SPIDER's are 0.9 mm, a clinic's 3 to 5 mm."""
+        """Average adjacent slices of a patient: SPIDER's are 0.9 mm thick, clinical ones 3 to 5 mm."""
         images = self.images[chosen].float()
         total = torch.ones(len(chosen), 1, 1, device=images.device)
         half = torch.randint(0, 4, (len(chosen),), device=images.device)
@@ -83,7 +83,7 @@ class Slices:
 
 
 def merged_log_probabilities(logits: Tensor, complete: Tensor) -> Tensor:
-    """Log probabilities where BackSpine's background also holds the classes that it does not label."""
+    """Return log probabilities, merging the classes that incomplete labels count as background."""
     logs = functional.log_softmax(logits.float(), dim=1)
     rest = torch.logsumexp(logs[:, [0, DISC, CANAL, POSTERIOR]], dim=1)
     whole = complete.view(-1, 1, 1)
@@ -91,7 +91,7 @@ def merged_log_probabilities(logits: Tensor, complete: Tensor) -> Tensor:
 
 
 def loss_of(logits: Tensor, labels: Tensor, complete: Tensor) -> Tensor:
-    """Cross entropy and soft Dice, each only where the source labels the class."""
+    """Return cross entropy plus soft Dice, each only where the source labels the class."""
     logs = merged_log_probabilities(logits, complete)
     entropy = functional.nll_loss(logs, labels, ignore_index=IGNORE)
     valid = (labels != IGNORE).float()
@@ -108,18 +108,18 @@ def loss_of(logits: Tensor, labels: Tensor, complete: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """How long and how fast to train.
+    """Duration, learning rate and batches of a training run.
 
     Attributes
     ----------
     minutes : float
-        Until when; the rate falls to a hundredth on the way.
+        Duration, over which the learning rate falls to a hundredth.
     rate : float
         Highest learning rate.
     batch : int
-        Slices in a step.
+        Slices per step.
     size : tuple of int
-        Rows and columns of the windows cut from them, multiples of 32.
+        Rows and columns of the windows, multiples of 32.
     """
 
     minutes: float
@@ -128,13 +128,13 @@ class TrainingPlan:
     size: tuple[int, int]
 
     def rate_at(self, done: float, step: int) -> float:
-        """Learning rate after a share `done` of the time and so many steps."""
+        """Return the learning rate after a fraction `done` of the time and `step` steps."""
         falling = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
         return self.rate * min(1.0, step / 200) * falling
 
 
 def train(slices: Slices, network: UNet, plan: TrainingPlan, out: Path) -> UNet:
-    """Train until the time is up; return the average of the weights' recent past."""
+    """Train until the time is up; return a network with the moving average of the weights."""
     device = slices.images.device
     average: UNet = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=0.02)
@@ -185,7 +185,7 @@ def _average(average: UNet, network: UNet, keep: float) -> None:
 
 @torch.no_grad()
 def held_out_dice(network: UNet, packed: Packed, device: torch.device) -> dict[str, float]:
-    """Mean Dice per source and class over the held-out slices, where the class occurs."""
+    """Return the mean Dice by source and class over the held-out slices with that class."""
     scores: dict[str, list[float]] = {}
     for index in packed.held_out.nonzero()[0]:
         image = torch.from_numpy(packed.images[index]).to(device)[None, None].float() / 255
@@ -203,7 +203,7 @@ def held_out_dice(network: UNet, packed: Packed, device: torch.device) -> dict[s
 
 
 def main() -> None:
-    """Read the arguments and train."""
+    """Parse the arguments and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pack", type=Path)
     parser.add_argument("out", type=Path)
