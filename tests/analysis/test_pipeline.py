@@ -1,4 +1,4 @@
-"""What the pipeline refuses before it measures; the values themselves are tested where they are made."""
+"""The refusals of the pipeline; the measured values are tested with the modules that calculate them."""
 
 import pytest
 
@@ -14,7 +14,7 @@ SILENT = AcquisitionFacts(
     repetition_time_ms=600, echo_time_ms=10, scanning_sequence=("SE",), series_description="t1_tse_sag",
     orientation=(0.0, 1.0, 0.0, 0.0, 0.0, -1.0), rows=160, columns=90, slices=11, pixel_spacing_mm=(2.0, 2.0),
 )  # fmt: skip
-"""As the sagittal T1 of any part of the spine may be described."""
+"""Facts of a sagittal T1 series without the region of the spine."""
 
 
 def outcome_of(facts: AcquisitionFacts, *, levels_certain: bool) -> Findings | Refusal:

@@ -1,8 +1,8 @@
-"""Compare the time of our features with that of plain pyradiomics for each body in turn.
+"""Compare the time of our radiomics with that of plain pyradiomics, body by body.
 
-Run ``uv run python -m tests.benchmarks.bench_features``, on a machine that does nothing else. Both get the
-same prepared image of usual size, with five bodies, and the same settings; the values are equal to 1e-6, as
-tests/analysis/measurement/test_radiomics.py holds. No test asserts a time.
+Run ``uv run python -m tests.benchmarks.bench_features`` on an idle machine. Both get the same prepared image
+of usual size with five bodies, and the same settings. The values are equal to 1e-6, which
+tests/analysis/measurement/test_radiomics.py tests. No test asserts a time.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _time(work: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median wall and CPU time of some repeats, after one that fills caches."""
+    """Return the median wall and CPU time of several repeats, after one that fills caches."""
     work()
     wall, cpu = [], []
     for _ in range(repeats):

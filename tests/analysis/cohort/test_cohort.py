@@ -156,11 +156,11 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
         read_cohort(path, THRESHOLDS)
 
 
-# Measuring. The analysis below is a stand-in for the pipeline's: it hands out prepared findings.
+# Measuring. The analysis below replaces the pipeline: it returns synthetic findings.
 
 
 def analyse_numbered(study: Path, log: Path | None = None) -> Findings | Refusal:
-    """Read the number that stands in the study, and answer as that patient of the synthetic table."""
+    """Read the number in the study's file, and return the findings of that patient of the synthetic table."""
     number = int((study / "image.dcm").read_text())
     if log is not None:
         with log.open("a", encoding="utf-8") as file:
@@ -249,7 +249,7 @@ def test_checkpoints_hold_no_patient_identifier(tmp_path: Path) -> None:
 
 
 def backwards(function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-    """Finish last what was asked first, as other processes may."""
+    """Finish the tasks in reverse order, as other processes may."""
     yield from reversed([*in_turn(function, tasks)])
 
 

@@ -33,12 +33,12 @@ QUICK = EvaluationSettings(
 
 @cache
 def quick_evaluation() -> Evaluation:
-    """Evaluate the synthetic cohort; made once, since it is frozen."""
+    """Evaluate the synthetic cohort, once for all tests."""
     return evaluate(synthetic_table(), QUICK)
 
 
 def noise_table(patients: int = 90, features: int = 600, seed: int = 0) -> FeatureTable:
-    """Return a cohort whose features know nothing of the bone, and are many."""
+    """Return a cohort with many features, none of which depends on the bone density."""
     return synthetic_table(patients, features, effect=0.0, seed=seed)
 
 
@@ -93,7 +93,7 @@ def test_shuffled_labels_give_intervals_that_hold_one_half() -> None:
 
 
 def test_many_features_of_noise_do_not_look_like_an_effect_but_selecting_before_splitting_would() -> None:
-    """The commonest leak: of 600 features some always fit 90 patients, if they may see all of them."""
+    """The most common leak: of 600 features some always fit 90 patients, if selection sees all of them."""
     table = noise_table()
     honest = [cell for cell in evaluate(table, QUICK).cells if cell.source in SOURCES]
     assert np.mean([cell.measures["AUC"].mean for cell in honest]) < 0.6

@@ -1,4 +1,4 @@
-"""What is measured of each body, where the middle of the spine is, and the outlines drawn there."""
+"""Measurements of each body, the middle of the spine, and the outlines there."""
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +59,7 @@ def test_a_body_that_does_not_reach_the_middle_has_no_outline() -> None:
     where = grid()
     labels = labels_on(where)
     labels[:9][labels[:9] == Level.L5] = 0
-    labels[9, :, 20:][labels[9, :, 20:] == Level.L5] = 0  # a sliver is left of it, on one side
+    labels[9, :, 20:][labels[9, :, 20:] == Level.L5] = 0  # only a sliver of it is left, on one side
     segmentation = segmentation_of(labels, where)
     volume, _ = example()
     found = measure_bodies(
@@ -81,7 +81,7 @@ def test_the_middle_of_a_curved_spine_shows_every_body() -> None:
 
 
 def test_a_slice_outside_the_bodies_is_never_the_middle() -> None:
-    """Two bodies far apart sideways: their centre of mass lies where there is none."""
+    """Two bodies far apart sideways have their centre of mass on a slice without either."""
     where = grid((17, 160, 90))
     labels = np.zeros(where.shape, dtype=np.uint8)
     labels[1:4, 10:30, 20:50] = Level.L1
@@ -154,7 +154,7 @@ def test_any_smooth_shape_is_outlined_closely_and_closed(noise: npt.NDArray[np.f
     assert (points[0] == points[-1]).all()
     assert points.min() >= 0.0
     assert (points.max(axis=0) <= (mask.shape[1], mask.shape[0])).all()
-    # No more than the tolerance along the border can differ.
+    # Areas can differ by at most the tolerance along the border.
     border = int((solid ^ ndimage.binary_erosion(solid)).sum())
     assert (_filled(points, mask.shape) ^ solid).sum() <= 0.5 * border + 1
 

@@ -1,4 +1,4 @@
-"""Vertebral bone quality: medians over medians, and never without a reference."""
+"""Vertebral bone quality: a ratio of medians, and no score without a valid reference."""
 
 from dataclasses import replace
 from functools import cache
@@ -24,7 +24,7 @@ from tests.analysis.synthetic_bodies import (
 
 
 def flat(segmentation: Segmentation) -> Volume:
-    """Body n has exactly 200 + 10 n, its border and everything else 7, the CSF its own signal."""
+    """Body n has a signal of 200 + 10 n, the CSF its own, and borders and everything else 7."""
     voxels = np.full(segmentation.labels.shape, 7.0, dtype=np.float32)
     body = segmentation.labels > 0
     inner = body.copy()
@@ -119,7 +119,7 @@ def test_concerns_about_a_csf_that_is_good_enough_are_passed_on() -> None:
 
 
 def test_a_curved_spine_is_measured_in_the_middle_of_each_body() -> None:
-    """Only the three middle slices of every body carry its signal; each body is moved sideways."""
+    """Only the three middle slices of every body have its signal, and each body is shifted sideways."""
     where = grid((17, 160, 90))
     shifts = (-3, -1, 0, 1, 3)
     labels = labels_on(where, shift_slices=shifts)
@@ -152,7 +152,7 @@ def simulated(seed: int) -> SimulatedSeries:
 
 @pytest.mark.parametrize("seed", [3, 11])
 def test_the_score_of_a_simulated_patient_is_that_of_its_truth(seed: int) -> None:
-    """The truth: medians of whole bodies, and of all the fluid behind L3, whatever is sampled of them."""
+    """The true score: medians of the whole bodies and of all fluid behind L3."""
     series = simulated(seed)
     where = series.volume.grid
     rows = np.flatnonzero((series.labels == Level.L3).any(axis=(0, 2)))

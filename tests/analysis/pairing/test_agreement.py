@@ -1,4 +1,4 @@
-"""T1 and T2 of a study share one labelling, whatever their slices, and say so when they do not."""
+"""T1 and T2 of a study get the same levels on any slices, or are said to contradict each other."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ ALL = CRANIAL_TO_CAUDAL
 
 
 def turned(degrees: float, *, about: int) -> np.ndarray:
-    """Rotation by right-hand rule about one LPS axis."""
+    """Return the rotation matrix about one LPS axis, by the right-hand rule."""
     angle = np.deg2rad(degrees)
     turn = np.eye(3)
     one, other = [axis for axis in range(3) if axis != about]
@@ -38,7 +38,7 @@ def turned(degrees: float, *, about: int) -> np.ndarray:
 def sagittal(
     slice_mm: float = 4.4, pixel_mm: float = 1.0, *, up_mm: float = 0.0, tilt: float = 0.0, rows: int = 300
 ) -> Grid:
-    """Place a stack of 80 mm from side to side around a point, as oblique as asked."""
+    """Return a grid of 80 mm from side to side around a point, rotated by the given angles."""
     slices, columns = round(80 / slice_mm), round(130 / pixel_mm)
     axes = (
         np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]]) @ turned(tilt, about=2) @ turned(tilt / 2, about=0)
@@ -58,7 +58,7 @@ def seen(
     moved_mm: Sequence[float] = (0.0, 0.0, 0.0),
     shows: Sequence[Level] = ALL,
 ) -> Segmentation:
-    """Cut a column of boxes in the patient into the slices of a grid, and name them as told."""
+    """Sample a column of boxes on a grid, and give them these levels."""
     names = names or {}
     points = grid.to_mm(np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1))
     labels = np.zeros(grid.shape, np.uint8)
@@ -78,7 +78,7 @@ def seen(
 
 
 def one_up(shows: Sequence[Level]) -> dict[Level, Level]:
-    """Names wrong by a level, as when L5 is taken for S1."""
+    """Shift all levels by one, as when L5 is mistaken for S1."""
     return {level: ALL[ALL.index(level) + 1] for level in shows if level is not Level.S1}
 
 
@@ -155,7 +155,7 @@ def test_an_unsure_series_takes_the_names_over_also_where_the_other_does_not_rea
 def test_a_body_without_a_name_left_is_dropped_rather_than_misnamed() -> None:
     shown = ALL[:-1]
     unsure = seen(sagittal(rows=290), one_up(shown), certain=False, shows=shown)
-    # The sure series calls the second highest body T11, so the highest one lies beyond the names.
+    # The certain series calls the second highest body T11, so no level is left for the highest one.
     sure = seen(
         sagittal(rows=290), {level: ALL[max(0, ALL.index(level) - 1)] for level in ALL}, shows=ALL[1:]
     )
@@ -221,7 +221,7 @@ def test_settled_names_are_the_same_for_the_same_place_or_uncertain(
 
 @pytest.fixture(scope="module")
 def simulated() -> tuple[SimulatedSeries, SimulatedSeries]:
-    """T1 and T2 of one simulated patient, with coarse pixels."""
+    """Return T1 and T2 of one simulated patient, with coarse pixels."""
     patient = draw_patient(np.random.default_rng(4), age_y=60.0)
     maps = draw_anatomy(patient, Resolution(2.0, 1.5))
     rng = np.random.default_rng(4)
@@ -253,7 +253,7 @@ def true_segmentation(series: SimulatedSeries) -> Segmentation:
 def moved(
     volume: Volume, bodies: Segmentation, rotation: np.ndarray, shift: Sequence[float]
 ) -> tuple[Volume, Segmentation]:
-    """Put the patient elsewhere in the scanner."""
+    """Move the patient in the scanner."""
 
     def place(position: Sequence[float]) -> tuple[float, float, float]:
         x, y, z = (float(one) for one in rotation @ np.asarray(position) + np.asarray(shift))

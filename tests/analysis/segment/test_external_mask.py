@@ -1,4 +1,4 @@
-"""Masks that somebody else drew are judged as our own, and refused where they do not fit."""
+"""External masks are assessed like our own, and refused if they do not fit the series."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A mask knows when it is bad: what speaks against single bodies and against all of them."""
+"""Quality of single bodies and of the whole segmentation, and the concerns that lower it."""
 
 from dataclasses import replace
 

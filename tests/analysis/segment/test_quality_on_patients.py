@@ -1,6 +1,6 @@
-"""On real patients: as an outline gets worse, its quality falls, and what is no lumbar spine is refused.
+"""On a real patient: the quality falls as an outline gets worse, and images of other regions are refused.
 
-Scripts of the quality's making looked at more; here is one patient, because every look costs seconds.
+Only one patient is tested, because each segmentation takes seconds.
 """
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""The steps of the segmenter, each on shapes whose answer is known."""
+"""The steps of the segmenter, each on shapes with a known result."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def sagittal_volume(voxels: np.ndarray, spacing_mm: tuple[float, float, float] =
 
 
 def rearranged(volume: Volume, order: tuple[int, int, int], flips: tuple[bool, bool, bool]) -> Volume:
-    """Store the same voxels of the same places in another order."""
+    """Store the same voxels at the same positions in another order."""
     flipped = tuple(axis for axis in range(3) if flips[axis])
     voxels = np.ascontiguousarray(np.flip(volume.voxels, flipped).transpose(order))
     first = [volume.grid.shape[axis] - 1 if flips[axis] else 0 for axis in range(3)]
@@ -86,7 +86,7 @@ def test_what_cannot_be_read_is_refused_with_its_reason(
 
 
 def blocks(count: int, *, gap: int = 9, sacrum: bool = True, slabs: int = 9) -> np.ndarray:
-    """Probabilities of a column of boxes 27 mm high and 34 mm deep, the lowest one S1."""
+    """Return the probabilities of a column of boxes, 27 mm high and 34 mm deep, of which the lowest is S1."""
     probabilities = np.zeros((slabs, 6, 40 + count * (27 + gap), 120), np.float32)
     probabilities[:, BACKGROUND] = 1.0
     for number in range(count):
@@ -217,7 +217,7 @@ def test_a_body_at_the_edge_is_not_used() -> None:
 
 
 def canal_scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Canal probability, labels and signal: fluid of 200, dura and roots of 60, marrow of 90."""
+    """Return canal probability, labels and signal: fluid 200, dura and nerve roots 60, marrow 90."""
     labels = np.zeros((9, 100, 100), np.uint8)
     labels[1:8, 30:57, 20:54] = Level.L3
     canal = np.zeros(labels.shape, np.float32)

@@ -1,4 +1,4 @@
-"""Every statistic against a published value, or against its definition written out."""
+"""Every statistic is tested against a published value or its definition."""
 
 from itertools import product
 from math import isnan, sqrt
@@ -28,7 +28,7 @@ Truth = npt.NDArray[np.bool_]
 
 
 def cohort(patients: int, effect: float, seed: int) -> tuple[Truth, Scores, Scores]:
-    """Return a truth and two scores of it that are correlated and hold ties."""
+    """Return true classes and two correlated scores with ties."""
     rng = np.random.default_rng(seed)
     present = rng.random(patients) < 0.4
     common = rng.normal(size=patients)
@@ -51,7 +51,7 @@ def test_the_area_is_that_of_scikit_learn(cases: list[tuple[bool, int]]) -> None
 
 
 def components(present: Truth, scores: Scores) -> tuple[Scores, Scores]:
-    """Return DeLong's structural components, written out from their definition."""
+    """Return DeLong's structural components by their definition."""
     wins = np.array(
         [[0.5 * (a == b) + (a > b) for b in scores[~present]] for a in scores[present]], dtype=np.float64
     )
