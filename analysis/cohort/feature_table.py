@@ -107,11 +107,6 @@ class FeatureTable:
         if set(self.sequences) != set(SEQUENCES):
             raise ValueError(f"a feature table has the sequences {SEQUENCES}")
 
-    def with_bmd(self, bmd_mg_cm3: npt.NDArray[np.float64]) -> "FeatureTable":
-        """Return the same patients with other BMD values, as tests of leakage need."""
-        others = {item.name: getattr(self, item.name) for item in fields(self)}
-        return FeatureTable(**{**others, "bmd_mg_cm3": bmd_mg_cm3})
-
     def save(self, path: Path) -> None:
         """Write the table as one npz file without pickles; `load` reads it back equal."""
         columns: dict[str, npt.NDArray[np.generic]] = {

@@ -372,8 +372,8 @@ def test_a_patient_cannot_stand_in_a_table_twice() -> None:
 @pytest.mark.parametrize(
     "break_it",
     [
-        lambda table: table.with_bmd(np.full(90, np.nan)),
-        lambda table: table.with_bmd(np.ones(3)),
+        lambda table: replace(table, bmd_mg_cm3=np.full(90, np.nan)),
+        lambda table: replace(table, bmd_mg_cm3=np.ones(3)),
         lambda table: replace(table, sequences={"T1": table.sequences["T1"]}),
         lambda table: replace(table.sequences["T1"], names=("a",) * 30),
         lambda table: replace(table.sequences["T1"], vbq=np.ones(3)),

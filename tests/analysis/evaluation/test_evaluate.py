@@ -86,7 +86,7 @@ def test_an_effect_is_found() -> None:
 
 def test_shuffled_labels_give_intervals_that_hold_one_half() -> None:
     table = synthetic_table(120, 60)
-    shuffled = table.with_bmd(np.random.default_rng(1).permutation(table.bmd_mg_cm3))
+    shuffled = replace(table, bmd_mg_cm3=np.random.default_rng(1).permutation(table.bmd_mg_cm3))
     for cell in evaluate(shuffled, replace(QUICK, splits=10)).cells:
         low, high = cell.measures["AUC"].interval
         assert low < 0.5 < high, (cell.target, cell.source, cell.kind, low, high)
@@ -198,7 +198,7 @@ def test_a_few_unknown_values_of_a_baseline_do_no_harm() -> None:
 
 def test_classes_that_are_too_small_are_told_all_at_once() -> None:
     with pytest.raises(RefusedError) as error:
-        evaluate(synthetic_table().with_bmd(np.full(90, 200.0)), QUICK)
+        evaluate(replace(synthetic_table(), bmd_mg_cm3=np.full(90, 200.0)), QUICK)
     assert error.value.reasons == (
         "0 patients with both sequences are with osteoporosis, and 10 are needed",
         "0 patients with both sequences are with abnormal bone density, and 10 are needed",

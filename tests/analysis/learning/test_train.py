@@ -34,7 +34,7 @@ def test_a_real_effect_is_found_and_its_probabilities_are_calibrated() -> None:
 
 def test_shuffled_labels_leave_an_auc_whose_interval_holds_one_half() -> None:
     table = synthetic_table(160, 100)
-    shuffled = table.with_bmd(np.random.default_rng(5).permutation(table.bmd_mg_cm3))
+    shuffled = replace(table, bmd_mg_cm3=np.random.default_rng(5).permutation(table.bmd_mg_cm3))
     for classifier in train(shuffled, QUICK).classifiers.values():
         low, high = classifier.performance.intervals["AUC"]
         assert low < 0.5 < high
@@ -74,7 +74,7 @@ def test_patients_without_a_sequence_do_not_train_it() -> None:
 
 
 def test_classes_that_are_too_small_are_told_all_at_once() -> None:
-    table = synthetic_table().with_bmd(np.linspace(121, 200, 90))
+    table = replace(synthetic_table(), bmd_mg_cm3=np.linspace(121, 200, 90))
     with pytest.raises(RefusedError) as error:
         train(table, QUICK)
     assert len(error.value.reasons) == 4
