@@ -154,7 +154,7 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "names_taken": "die Höhenbezeichnungen stammen aus {other}, wo sie sicher sind",
         "by_itself": "{told}; für sich allein: {doubts}",
         "fluid_elsewhere": "der Liquor wurde hinter {level} statt L3 gemessen",
-        # --- Measurements (analysis.vbq, analysis.features) -----------------------------------------
+        # --- Measurements (analysis.measurement) ----------------------------------------------------
         "not_measured": "nicht gemessen: {levels}",
         "scored_bodies_uncertain": "es ist unsicher, welche Wirbelkörper L1 bis L4 sind",
         "few_scored_bodies": "weniger als {minimum} von L1 bis L4 sind messbar",

@@ -191,7 +191,7 @@ def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
 
 def qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
     """Write the quality of outlines, level names and CSF, by the placeholders of the sentences about it."""
-    judgement = found.segmentation.judgement
+    judgement = found.judgement
     return {
         "grade": texts(_GRADE_KEY[judgement.grade]),
         "quality": texts.percent(judgement.quality),

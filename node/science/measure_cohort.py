@@ -31,7 +31,7 @@ def measure_table(
     Parameters
     ----------
     table : Path
-        CSV with `patient_id, study, bmd_mg_cm3`; see `analysis.cohort.table`.
+        CSV with `patient_id, study, bmd_mg_cm3`; see `analysis.cohort.cohort_table`.
     settings : AnalysisSettings
         Everything that affects the values.
     place : BackEndPlace

@@ -130,6 +130,7 @@ def series_findings(contrast: Contrast, *, slices: int, size: int) -> SeriesFind
         bone_quality=BoneQuality(2.71, LUMBAR[:4], 74.0, 0.9),
         patient_features={f"{name}_mean": 1.0 for name in FEATURES},
         mid_slice=slices // 2,
+        minimum_usable_levels=3,
     )
 
 

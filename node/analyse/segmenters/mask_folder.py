@@ -14,7 +14,7 @@ from analysis.domain.volume import Grid
 from analysis.errors import RefusedError
 from analysis.itk import read_labels
 from analysis.segment import Segmenter
-from analysis.segment.given import CANAL, GivenMask, adopt
+from analysis.segment.external_mask import CANAL, ExternalMask, adopt
 from analysis.settings import SegmentationSettings
 from node.analyse.segmenters.seg_object import read_seg, referenced_series
 from node.domain.identifiers import is_uid
@@ -48,7 +48,7 @@ def masks_segmenter(settings: SegmentationSettings, folder: Path) -> Segmenter:
         else:
             labels, grid = _read_nifti(path, settings)
         digest = sha256(path.read_bytes()).hexdigest()
-        mask = GivenMask(
+        mask = ExternalMask(
             labels,
             grid,
             f"mask ({kind}) {digest}",

@@ -18,7 +18,7 @@ from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid
 from analysis.errors import RefusedError
 from analysis.itk import read_labels
-from analysis.segment.given import CANAL, SACRUM, on_grid
+from analysis.segment.external_mask import CANAL, SACRUM, on_grid
 
 __all__ = ["PROGRAM_OF", "Output", "Program"]
 

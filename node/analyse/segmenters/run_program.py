@@ -14,7 +14,7 @@ from analysis.domain.findings import SeriesInput
 from analysis.domain.segmentation import Segmentation
 from analysis.itk import write
 from analysis.segment import Segmenter
-from analysis.segment.given import GivenMask, adopt
+from analysis.segment.external_mask import ExternalMask, adopt
 from node.analyse.segmenters.programs import PROGRAM_OF, Program
 from node.errors import PermanentError, TransientError
 
@@ -58,7 +58,7 @@ def program_segmenter(
             for call in program.commands(image, out, contrast):
                 _run(program, [str(path), *call, *arguments], Path(folder), deadline)
             found = program.read(out)
-        mask = GivenMask(
+        mask = ExternalMask(
             found.labels,
             found.grid,
             method,

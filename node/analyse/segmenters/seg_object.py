@@ -19,7 +19,7 @@ from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid
 from analysis.errors import RefusedError
-from analysis.segment.given import CANAL, SACRUM
+from analysis.segment.external_mask import CANAL, SACRUM
 from dicom_templates.codes.concepts import FINDING_SITE_OF
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from analysis.domain.findings import SeriesInput
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.errors import RefusedError
 from analysis.itk import write
-from analysis.segment.given import CANAL, SACRUM
+from analysis.segment.external_mask import CANAL, SACRUM
 from analysis.settings import SegmentationSettings
 from dicom_templates.codes.concepts import FINDING_SITE_OF
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images

@@ -14,7 +14,7 @@ from signal import SIGKILL
 import pytest
 from typer.testing import CliRunner
 
-from analysis.cohort.features import FeatureTable
+from analysis.cohort.feature_table import FeatureTable
 from analysis.cohort.measure import measure_cohort
 from analysis.errors import AnalysisError
 from analysis.evaluation.evaluate import evaluate

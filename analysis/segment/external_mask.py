@@ -1,7 +1,7 @@
-"""Masks that somebody else drew, judged as our own are.
+"""Masks from elsewhere (manual, another program, an ONNX model) as segmentations of a volume.
 
-An outline from elsewhere comes without the network's doubt, so its certainty is taken for full; volume,
-shape, agreement between slices, voids and the sample of fluid are judged like those of our own segmenter.
+An external mask without probabilities is taken as certain. Volume, shape, agreement between slices, signal
+voids and the CSF sample are assessed as for the embedded segmenter.
 """
 
 from dataclasses import dataclass
@@ -19,56 +19,56 @@ from analysis.errors import RefusedError
 from analysis.itk import to_array, to_image
 from analysis.segment.csf import sample_csf
 from analysis.segment.embedded import on_input
-from analysis.segment.instances import Body
+from analysis.segment.instances import FoundBody
 from analysis.segment.levels import CERTAIN_FROM
 from analysis.segment.posterior import cut_posterior_elements
 from analysis.segment.quality import Shape, measure_shape
 from analysis.segment.regions import regions_of, upwards
 from analysis.segment.sagittal import SagittalView
 
-__all__ = ["CANAL", "SACRUM", "GivenMask", "adopt", "on_grid"]
+__all__ = ["CANAL", "SACRUM", "ExternalMask", "adopt", "on_grid"]
 
 Labels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 SACRUM, CANAL = 20, 21
-"""Labels beside those of `Level`: the whole sacrum, which only anchors the names, and the spinal canal."""
+"""Labels in addition to `Level`: the whole sacrum, which only confirms the levels, and the spinal canal."""
 
 _BEYOND_MM = 0.5
-"""A volume may reach this far beyond its mask; headers are rounded."""
+"""Largest distance by which a volume may extend beyond its mask; positions in headers are rounded."""
 
 _DEEPEST_BODY_MM = 55.0
-"""From front to back; with its spinous process a lumbar vertebra has 75 mm and more."""
+"""Largest depth of a body; a whole lumbar vertebra with its spinous process is 75 mm deep or more."""
 
 _NEAREST_MM, _FARTHEST_MM = 20.0, 55.0
-"""Between the centres of neighbouring bodies, as `analysis.segment.levels` has it."""
+"""Plausible distance between the centres of neighbouring bodies, as in `analysis.segment.levels`."""
 
 _TO_SACRUM_MM = 48.0
-"""From the centre of L5 to the nearest of the sacrum, at most."""
+"""Largest distance from the centre of L5 to the nearest voxel of the sacrum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GivenMask:
-    """What somebody else outlined.
+class ExternalMask:
+    """A label mask from elsewhere.
 
     Attributes
     ----------
     labels : ndarray of uint8, shape (slices, rows, columns)
         `Level` values, `SACRUM`, `CANAL`, 0 elsewhere.
     grid : Grid
-        Where its voxels lie; it may differ from the volume's.
+        Its geometry, which may differ from that of the volume.
     method : str
-        Name and version of what made it.
+        Name and version of its source.
     whole_vertebrae : bool
-        Whether its levels hold posterior elements too.
+        Whether the levels include posterior elements.
     names_need_sacrum : bool
-        Whether the names rest on a program's counting, which is believed only where it saw the sacrum.
+        Whether a program counted the levels, which is trusted only if it found the sacrum.
     transitional : bool
-        Whether it holds a vertebra that most people have not (L6, T13).
+        Whether it holds a supernumerary vertebra (L6, T13).
     certainty : ndarray of float32 or None
-        Probability of each voxel's label on the same grid; None where the maker told none.
+        Probability of each voxel's label on the same grid; None if unknown.
     automatic : bool
-        Whether a program made it by itself.
+        Whether a program made it without a person.
     """
 
     labels: Labels
@@ -81,12 +81,12 @@ class GivenMask:
     automatic: bool = True
 
 
-def adopt(mask: GivenMask, volume: Volume) -> Segmentation:
-    """Take a mask for the segmentation of a volume.
+def adopt(mask: ExternalMask, volume: Volume) -> Segmentation:
+    """Make an external mask the segmentation of a volume.
 
     Parameters
     ----------
-    mask : GivenMask
+    mask : ExternalMask
         On any grid that covers the volume.
     volume : Volume
         A sagittal or isotropic series.
@@ -94,8 +94,8 @@ def adopt(mask: GivenMask, volume: Volume) -> Segmentation:
     Raises
     ------
     RefusedError
-        If the mask does not cover the volume, holds none of L1 to L5, or shows whole vertebrae whose bodies
-        cannot be told from the rest.
+        If the mask does not cover the volume, holds none of L1 to L5, or holds whole vertebrae whose bodies
+        cannot be separated from the posterior elements.
     """
     view = SagittalView.of(volume)
     everything = view.from_input(on_grid(mask.labels, mask.grid, volume.grid))
@@ -105,7 +105,7 @@ def adopt(mask: GivenMask, volume: Volume) -> Segmentation:
     certainty = None
     if mask.certainty is not None:
         certainty = view.from_input(on_grid(mask.certainty, mask.grid, volume.grid))
-    bodies = _describe(labels, certainty, view)
+    bodies = _measured_bodies(labels, certainty, view)
     shapes = {
         level: measure_shape(labels == level, upwards(level, bodies), view.grid.spacing_mm)
         for level in bodies
@@ -127,19 +127,19 @@ def adopt(mask: GivenMask, volume: Volume) -> Segmentation:
 
 
 def on_grid(array: npt.NDArray[Any], grid: Grid, wanted: Grid) -> npt.NDArray[Any]:
-    """Take the values of an array to another grid, each from the nearest voxel.
+    """Resample an array to another grid by nearest neighbour.
 
     Parameters
     ----------
     array : ndarray of shape (slices, rows, columns)
-        Labels, or anything that must not be blended.
+        Labels, or other values that must not be interpolated.
     grid, wanted : Grid
-        Where it lies, and where it is wanted.
+        The grid of the array, and the grid of the result.
 
     Raises
     ------
     RefusedError
-        If `wanted` reaches beyond `grid`.
+        If `wanted` extends beyond `grid`.
     """
     if grid.matches(wanted):
         return array
@@ -154,8 +154,8 @@ def on_grid(array: npt.NDArray[Any], grid: Grid, wanted: Grid) -> npt.NDArray[An
     return to_array(moved)
 
 
-def _bodies(mask: GivenMask, everything: Labels, view: SagittalView) -> tuple[Labels, tuple[Reason, ...]]:
-    """Labels of `Level` alone, without posterior elements, and what was lost with them."""
+def _bodies(mask: ExternalMask, everything: Labels, view: SagittalView) -> tuple[Labels, tuple[Reason, ...]]:
+    """Return the `Level` labels without posterior elements, and the concerns that cutting them raises."""
     labels = np.where(everything <= max(Level), everything, 0).astype(np.uint8)
     if not mask.whole_vertebrae:
         return labels, ()
@@ -167,20 +167,21 @@ def _bodies(mask: GivenMask, everything: Labels, view: SagittalView) -> tuple[La
     return labels, tuple(concerns)
 
 
-def _describe(labels: Labels, certainty: Floats | None, view: SagittalView) -> dict[Level, Body]:
+def _measured_bodies(labels: Labels, certainty: Floats | None, view: SagittalView) -> dict[Level, FoundBody]:
     bodies = {}
     edge = np.array(labels.shape[1:]) - 1
     for level in CRANIAL_TO_CAUDAL:
-        voxels = np.argwhere(labels == level)
+        own = labels == level
+        voxels = np.argwhere(own)
         if not len(voxels):
             continue
         in_plane = voxels[:, 1:]
-        bodies[level] = Body(
+        bodies[level] = FoundBody(
             number=int(level),
             centre_mm=voxels.mean(axis=0) * np.asarray(view.grid.spacing_mm),
-            volume_mm3=len(voxels) * view.grid.voxel_ml * 1000.0,
+            volume_mm3=view.grid.volume_ml(own) * 1000.0,
             sacrum=float(level is Level.S1),
-            certainty=1.0 if certainty is None else float(certainty[labels == level].mean()),
+            certainty=1.0 if certainty is None else float(certainty[own].mean()),
             touches_edge=bool((in_plane == 0).any() or (in_plane == edge).any()),
         )
     return bodies
@@ -193,9 +194,9 @@ def _refuse_whole_vertebrae(shapes: dict[Level, Shape]) -> None:
 
 
 def _judge_names(
-    mask: GivenMask, bodies: dict[Level, Body], sacrum: npt.NDArray[np.bool_], view: SagittalView
+    mask: ExternalMask, bodies: dict[Level, FoundBody], sacrum: npt.NDArray[np.bool_], view: SagittalView
 ) -> tuple[float, tuple[Reason, ...]]:
-    """Confidence that the names are right, and what speaks against them."""
+    """Return the confidence that the level names are right, and the concerns about them."""
     confidence, doubts = 1.0, []
     order = [level for level in CRANIAL_TO_CAUDAL if level in bodies]
     for above, below in pairwise(order):
@@ -217,8 +218,8 @@ def _judge_names(
     return confidence, tuple(doubts)
 
 
-def _rests_on(sacrum: npt.NDArray[np.bool_], bodies: dict[Level, Body], view: SagittalView) -> bool:
-    """Whether the sacrum begins where it must, right below L5."""
+def _rests_on(sacrum: npt.NDArray[np.bool_], bodies: dict[Level, FoundBody], view: SagittalView) -> bool:
+    """Tell whether the sacrum begins directly below L5."""
     if Level.L5 not in bodies or not sacrum.any():
         return False
     away = np.argwhere(sacrum) * np.asarray(view.grid.spacing_mm) - bodies[Level.L5].centre_mm

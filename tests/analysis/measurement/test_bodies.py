@@ -1,4 +1,4 @@
-"""What is measured of each body, where the middle of the spine is, and the outlines drawn there."""
+"""Measurements of each body, the middle of the spine, and the outlines there."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +10,16 @@ from matplotlib.path import Path as Polygon
 from scipy import ndimage
 
 from analysis.domain.segmentation import Level, Segmentation
-from analysis.measure import measure, mid_slice, outline
-from analysis.vbq import bone_quality
+from analysis.measurement.bodies import measure_bodies, outline
+from analysis.measurement.midsagittal import mid_slice
+from analysis.measurement.vbq import bone_quality
 from tests.analysis.synthetic_bodies import LUMBAR, example, grid, labels_on, segmentation_of
 
 
 def test_every_lumbar_body_is_measured_from_cranial_to_caudal() -> None:
     volume, segmentation = example()
-    quality = bone_quality(volume, segmentation)
-    found = measure(volume, segmentation, quality, {Level.L2: {"a": 1.0}})
+    quality = bone_quality(volume, segmentation, minimum_usable_levels=3)
+    found = measure_bodies(volume, segmentation, quality, {Level.L2: {"a": 1.0}})
     assert [one.level for one in found] == list(LUMBAR)
     assert [one.features for one in found] == [{}, {"a": 1.0}, {}, {}, {}]
     for one in found:
@@ -37,7 +38,7 @@ def test_bodies_that_are_not_usable_are_measured_but_not_scored() -> None:
     some = segmentation_of(
         segmentation.labels.copy(), segmentation.grid, usable=LUMBAR[:4], csf=segmentation.csf
     )
-    l5 = measure(volume, some, bone_quality(volume, some), {})[-1]
+    l5 = measure_bodies(volume, some, bone_quality(volume, some, minimum_usable_levels=3), {})[-1]
     assert l5.level is Level.L5
     assert l5.vbq is None
     assert l5.volume_ml > 0
@@ -47,7 +48,9 @@ def test_other_levels_are_not_reported() -> None:
     volume, _ = example()
     labels = labels_on(volume.grid, [Level.L1, Level.L2])
     segmentation = segmentation_of(labels, volume.grid)
-    found = measure(volume, segmentation, bone_quality(volume, segmentation), {})
+    found = measure_bodies(
+        volume, segmentation, bone_quality(volume, segmentation, minimum_usable_levels=3), {}
+    )
     assert [one.level for one in found] == [Level.L1, Level.L2]
     assert all(one.vbq is None for one in found)
 
@@ -56,10 +59,12 @@ def test_a_body_that_does_not_reach_the_middle_has_no_outline() -> None:
     where = grid()
     labels = labels_on(where)
     labels[:9][labels[:9] == Level.L5] = 0
-    labels[9, :, 20:][labels[9, :, 20:] == Level.L5] = 0  # a sliver is left of it, on one side
+    labels[9, :, 20:][labels[9, :, 20:] == Level.L5] = 0  # only a sliver of it is left, on one side
     segmentation = segmentation_of(labels, where)
     volume, _ = example()
-    found = measure(volume, segmentation, bone_quality(volume, segmentation), {})
+    found = measure_bodies(
+        volume, segmentation, bone_quality(volume, segmentation, minimum_usable_levels=3), {}
+    )
     assert [one.outline is None for one in found] == [False, False, False, False, True]
 
 
@@ -76,7 +81,7 @@ def test_the_middle_of_a_curved_spine_shows_every_body() -> None:
 
 
 def test_a_slice_outside_the_bodies_is_never_the_middle() -> None:
-    """Two bodies far apart sideways: their centre of mass lies where there is none."""
+    """Two bodies far apart sideways have their centre of mass on a slice without either."""
     where = grid((17, 160, 90))
     labels = np.zeros(where.shape, dtype=np.uint8)
     labels[1:4, 10:30, 20:50] = Level.L1
@@ -149,7 +154,7 @@ def test_any_smooth_shape_is_outlined_closely_and_closed(noise: npt.NDArray[np.f
     assert (points[0] == points[-1]).all()
     assert points.min() >= 0.0
     assert (points.max(axis=0) <= (mask.shape[1], mask.shape[0])).all()
-    # No more than the tolerance along the border can differ.
+    # Areas can differ by at most the tolerance along the border.
     border = int((solid ^ ndimage.binary_erosion(solid)).sum())
     assert (_filled(points, mask.shape) ^ solid).sum() <= 0.5 * border + 1
 
@@ -158,5 +163,5 @@ def test_measuring_does_not_write_into_its_input() -> None:
     volume, segmentation = example()
     before: tuple[str, bytes] = (volume.digest(), segmentation.labels.tobytes())
     again: Segmentation = segmentation
-    measure(volume, again, bone_quality(volume, again), {})
+    measure_bodies(volume, again, bone_quality(volume, again, minimum_usable_levels=3), {})
     assert (volume.digest(), segmentation.labels.tobytes()) == before

@@ -1,4 +1,4 @@
-"""Square pixels of a given size, slice by slice."""
+"""Resampling of each slice to square pixels of a given size."""
 
 from typing import Any
 
@@ -12,20 +12,19 @@ __all__ = ["in_plane_grid", "labels_on", "signal_on"]
 
 
 def in_plane_grid(grid: Grid, pixel_mm: float) -> Grid:
-    """Grid of square pixels over the same field of view; the slices stay as they are.
+    """Return a grid of square pixels over the same field of view, with the same slices.
 
     Parameters
     ----------
     grid : Grid
-        Any.
+        The original grid.
     pixel_mm : float
         Side of the new pixels.
 
     Returns
     -------
     Grid
-        With the same centre, so that no edge of the field of view is favoured where the new pixels do not
-        fill it evenly.
+        With the same centre, so that a remainder of the field of view is shared by both edges.
     """
     spacing_mm = (grid.spacing_mm[0], pixel_mm, pixel_mm)
     rows, columns = (
@@ -45,16 +44,16 @@ def signal_on(target: Grid, voxels: npt.NDArray[np.float32], grid: Grid) -> npt.
     Parameters
     ----------
     target : Grid
-        What `in_plane_grid` made of `grid`.
+        The result of `in_plane_grid` for `grid`.
     voxels : ndarray of float32, shape (slices, rows, columns)
-        The signal; mirrored beyond its edges.
+        The signal on `grid`; mirrored beyond its edges.
     grid : Grid
-        Where it lies.
+        The original grid.
 
     Returns
     -------
     ndarray of float32
-        On `target`.
+        The signal on `target`.
     """
     first, step = _positions(target, grid)
     out = np.empty(target.shape, dtype=np.float32)
@@ -72,7 +71,7 @@ def signal_on(target: Grid, voxels: npt.NDArray[np.float32], grid: Grid) -> npt.
 
 
 def labels_on(target: Grid, labels: npt.NDArray[Any], grid: Grid) -> npt.NDArray[Any]:
-    """Take the nearest label; parameters as for `signal_on`."""
+    """Resample labels by nearest neighbour; parameters as for `signal_on`."""
     first, step = _positions(target, grid)
     rows, columns = (
         np.clip(np.rint(start + by * np.arange(count)), 0, last - 1).astype(int)
@@ -82,6 +81,6 @@ def labels_on(target: Grid, labels: npt.NDArray[Any], grid: Grid) -> npt.NDArray
 
 
 def _positions(target: Grid, grid: Grid) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Where the first target pixel lies among the rows and columns of `grid`, and how far the next one is."""
+    """Return (row, column) of the first target pixel in pixels of `grid`, and the step to the next one."""
     first = grid.to_index(target.origin_mm)[1:]
     return first, np.asarray(target.spacing_mm[1:]) / np.asarray(grid.spacing_mm[1:])

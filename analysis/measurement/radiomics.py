@@ -1,7 +1,7 @@
-"""Radiomics of a vertebral body, by pyradiomics; refuses NaN.
+"""Radiomic features of the vertebral bodies.
 
-`prepare` makes the image and the labelled mask, and `analysis.pyradiomics` counts. A feature that failed,
-which pyradiomics logs and stores as NaN, is an error here.
+`prepare` makes the image and the labelled mask, and `analysis.measurement.pyradiomics` calculates. A failed
+feature, which pyradiomics logs and stores as NaN, is an error here.
 """
 
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.errors import AnalysisError, RefusedError
 from analysis.itk import to_image
-from analysis.pyradiomics import calculate, extractor
-from analysis.resample import in_plane_grid, labels_on, signal_on
+from analysis.measurement.pyradiomics import calculate, extractor
+from analysis.measurement.resample import in_plane_grid, labels_on, signal_on
+from analysis.measurement.vbq import csf_reference
 from analysis.settings import FeatureSettings
-from analysis.vbq import csf_reference
 
 __all__ = ["MINIMUM_VOXELS", "aggregate", "extract", "prepare"]
 
 MINIMUM_VOXELS = 100
-"""A body with fewer voxels than this inside its border has no texture to speak of and is left out."""
+"""A body with fewer voxels than this after erosion is left out: its texture means nothing."""
 
 _SMALLEST_EXTENT = 4  # ITK's recursive Gaussian needs four samples along every axis
 
@@ -34,7 +34,7 @@ _SMALLEST_EXTENT = 4  # ITK's recursive Gaussian needs four samples along every 
 def extract(
     volume: Volume, segmentation: Segmentation, settings: FeatureSettings
 ) -> dict[Level, dict[str, float]]:
-    """Radiomics of every usable lumbar body.
+    """Calculate the radiomics of every usable lumbar body.
 
     Parameters
     ----------
@@ -43,18 +43,18 @@ def extract(
     segmentation : Segmentation
         Its labelled bodies, on the same grid.
     settings : FeatureSettings
-        How.
+        Filters, binning, resampling and reference.
 
     Returns
     -------
     dict of Level to dict of str to float
-        By pyradiomics' names, from cranial to caudal. Bodies that are not usable, or too small once
-        their border is taken off, are missing.
+        Features by pyradiomics' names, from cranial to caudal. Bodies that are not usable, or too small
+        after erosion, are missing.
 
     Raises
     ------
     RefusedError
-        If the reference of the signal is missing, or the stack too small for the filters.
+        If the reference signal is missing, or the stack is too small for the filters.
     AnalysisError
         If pyradiomics could not calculate a feature.
     """
@@ -72,18 +72,18 @@ def aggregate(per_level: Mapping[Level, Mapping[str, float]]) -> dict[str, float
     Parameters
     ----------
     per_level : mapping of Level to mapping of str to float
-        What `extract` returned, all levels with the same names.
+        The result of `extract`; all levels must have the same names.
 
     Returns
     -------
     dict of str to float
-        For every feature its name with "_mean" and with "_sd" (of the sample, over n - 1) added; empty
-        for fewer than two levels, which have no spread.
+        Two values for every feature, named with "_mean" and "_sd" (sample standard deviation, n - 1); empty
+        for fewer than two levels.
 
     Raises
     ------
     AnalysisError
-        If the levels name different features.
+        If the levels have different features.
     """
     if len(per_level) < 2:
         return {}
@@ -99,7 +99,7 @@ def aggregate(per_level: Mapping[Level, Mapping[str, float]]) -> dict[str, float
 
 
 def prepare(volume: Volume, segmentation: Segmentation, settings: FeatureSettings) -> tuple[Any, Any]:
-    """Make the image and the mask that pyradiomics reads: referenced, resampled, eroded.
+    """Make the image and the mask that pyradiomics reads: normalised, resampled, eroded.
 
     Parameters
     ----------
@@ -111,12 +111,12 @@ def prepare(volume: Volume, segmentation: Segmentation, settings: FeatureSetting
     image : SimpleITK.Image
         Signal as a percentage of the reference, resampled in plane by a cubic B-spline.
     mask : SimpleITK.Image
-        `Level` values of the usable lumbar bodies inside their borders, on the same grid.
+        `Level` values of the eroded usable lumbar bodies, on the same grid.
 
     Raises
     ------
     RefusedError
-        If the reference of the signal is missing, or the stack too small for the filters.
+        If the reference signal is missing, or the stack is too small for the filters.
     """
     if "LoG" in settings.filters and min(volume.grid.shape) < _SMALLEST_EXTENT:
         raise RefusedError(Reason("few_slices_to_filter", minimum=_SMALLEST_EXTENT))
@@ -132,7 +132,7 @@ def prepare(volume: Volume, segmentation: Segmentation, settings: FeatureSetting
 def _reference(
     volume: Volume, segmentation: Segmentation, bodies: npt.NDArray[np.uint8], settings: FeatureSettings
 ) -> float:
-    """Signal that all others are divided by."""
+    """Return the signal by which all others are divided."""
     if settings.reference == "csf":
         signal, concerns = csf_reference(volume, segmentation)
         if signal is None:
@@ -147,9 +147,9 @@ def _reference(
 
 
 def _erode(labels: npt.NDArray[np.uint8], settings: FeatureSettings) -> npt.NDArray[np.uint8]:
-    """Keep the voxels whose centre lies at least `erosion_mm` inside the border of their body, in plane."""
+    """Keep the voxels whose centre is at least `erosion_mm` inside the border of their body, in plane."""
     inner = np.zeros_like(labels)
-    # Distances run to the centre of the first voxel outside, half a voxel beyond the border.
+    # Distances are to the centre of the first voxel outside, half a voxel beyond the border.
     reach = settings.erosion_mm / settings.pixel_spacing_mm + 0.5
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:

@@ -1,4 +1,4 @@
-"""Vertebral bone quality: medians over medians, and never without a reference."""
+"""Vertebral bone quality: a ratio of medians, and no score without a valid reference."""
 
 from dataclasses import replace
 from functools import cache
@@ -10,8 +10,8 @@ from analysis.domain.published import T1_VBQ_BY_DECADE
 from analysis.domain.reason import quoted
 from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Volume
+from analysis.measurement.vbq import bone_quality, csf_reference, level_scores
 from analysis.phantom import SCANNERS, Resolution, SimulatedSeries, draw_anatomy, draw_patient, simulate
-from analysis.vbq import bone_quality, csf_reference, level_scores
 from tests.analysis.synthetic_bodies import (
     CSF_SIGNAL,
     LUMBAR,
@@ -25,7 +25,7 @@ from tests.analysis.synthetic_bodies import (
 
 
 def flat(segmentation: Segmentation) -> Volume:
-    """Body n has exactly 200 + 10 n, its border and everything else 7, the CSF its own signal."""
+    """Body n has a signal of 200 + 10 n, the CSF its own, and borders and everything else 7."""
     voxels = np.full(segmentation.labels.shape, 7.0, dtype=np.float32)
     body = segmentation.labels > 0
     inner = body.copy()
@@ -38,7 +38,7 @@ def flat(segmentation: Segmentation) -> Volume:
 
 def test_the_score_is_the_median_of_l1_to_l4_over_the_csf() -> None:
     _, segmentation = example()
-    quality = bone_quality(flat(segmentation), segmentation)
+    quality = bone_quality(flat(segmentation), segmentation, minimum_usable_levels=3)
     assert quality.score == pytest.approx(np.median([2.1, 2.2, 2.3, 2.4]))
     assert quality.levels == (Level.L1, Level.L2, Level.L3, Level.L4)
     assert quality.csf_signal == CSF_SIGNAL
@@ -60,7 +60,7 @@ def test_three_levels_are_enough_and_the_missing_one_is_told() -> None:
         usable=(Level.L1, Level.L2, Level.L4, Level.L5),
         csf=segmentation.csf,
     )
-    quality = bone_quality(flat(three), three)
+    quality = bone_quality(flat(three), three, minimum_usable_levels=3)
     assert quality.score == pytest.approx(2.2)
     assert quality.concerns == ("not measured: L3",)
 
@@ -73,7 +73,7 @@ def test_two_levels_are_too_few() -> None:
         usable=(Level.L1, Level.L2, Level.L5),
         csf=segmentation.csf,
     )
-    quality = bone_quality(flat(two), two)
+    quality = bone_quality(flat(two), two, minimum_usable_levels=3)
     assert quality.score is None
     assert "fewer than 3" in quality.concerns[-1]
 
@@ -89,7 +89,7 @@ def test_two_levels_are_too_few() -> None:
 )
 def test_without_a_good_csf_there_is_no_score_but_a_reason(csf: CsfSample | None, concern: str) -> None:
     volume, segmentation = example()
-    quality = bone_quality(volume, replace(segmentation, csf=csf))
+    quality = bone_quality(volume, replace(segmentation, csf=csf), minimum_usable_levels=3)
     assert quality.score is None
     assert quality.csf_signal is None
     assert any(concern in told for told in quality.concerns)
@@ -106,7 +106,7 @@ def test_fluid_without_signal_is_no_reference() -> None:
 
 def test_names_that_are_uncertain_give_no_score() -> None:
     volume, segmentation = example()
-    quality = bone_quality(volume, replace(segmentation, levels_certain=False))
+    quality = bone_quality(volume, replace(segmentation, levels_certain=False), minimum_usable_levels=3)
     assert quality.score is None
     assert "uncertain" in quality.concerns[-1]
 
@@ -114,13 +114,13 @@ def test_names_that_are_uncertain_give_no_score() -> None:
 def test_concerns_about_a_csf_that_is_good_enough_are_passed_on() -> None:
     volume, segmentation = example()
     doubtful = replace(segmentation, csf=CsfSample(csf_on(volume.grid), 0.6, (quoted("crowded roots"),)))
-    quality = bone_quality(volume, doubtful)
+    quality = bone_quality(volume, doubtful, minimum_usable_levels=3)
     assert quality.score is not None
     assert quality.concerns == ("crowded roots",)
 
 
 def test_a_curved_spine_is_measured_in_the_middle_of_each_body() -> None:
-    """Only the three middle slices of every body carry its signal; each body is moved sideways."""
+    """Only the three middle slices of every body have its signal, and each body is shifted sideways."""
     where = grid((17, 160, 90))
     shifts = (-3, -1, 0, 1, 3)
     labels = labels_on(where, shift_slices=shifts)
@@ -131,7 +131,7 @@ def test_a_curved_spine_is_measured_in_the_middle_of_each_body() -> None:
         body = labels[middle - 1 : middle + 2] == index + 1
         voxels[middle - 1 : middle + 2][body] = 230.0
     segmentation = segmentation_of(labels, where, csf=CsfSample(csf_on(where), 1.0))
-    quality = bone_quality(Volume(voxels, where), segmentation)
+    quality = bone_quality(Volume(voxels, where), segmentation, minimum_usable_levels=3)
     assert quality.score == pytest.approx(2.3)
 
 
@@ -155,7 +155,7 @@ def simulated(seed: int) -> SimulatedSeries:
 
 @pytest.mark.parametrize("seed", [3, 11])
 def test_the_score_of_a_simulated_patient_is_that_of_its_truth(seed: int) -> None:
-    """The truth: medians of whole bodies, and of all the fluid behind L3, whatever is sampled of them."""
+    """The true score: medians of the whole bodies and of all fluid behind L3."""
     series = simulated(seed)
     where = series.volume.grid
     rows = np.flatnonzero((series.labels == Level.L3).any(axis=(0, 2)))
@@ -164,8 +164,21 @@ def test_the_score_of_a_simulated_patient_is_that_of_its_truth(seed: int) -> Non
     middle = np.flatnonzero((series.labels == Level.L3).any(axis=(1, 2)))
     behind[: int(np.median(middle)) - 1] = behind[int(np.median(middle)) + 2 :] = False
     labels = np.where(series.labels <= Level.L5, series.labels, 0).astype(np.uint8)
-    quality = bone_quality(series.volume, segmentation_of(labels, where, csf=CsfSample(behind, 1.0)))
+    quality = bone_quality(
+        series.volume, segmentation_of(labels, where, csf=CsfSample(behind, 1.0)), minimum_usable_levels=3
+    )
     bodies = [np.median(series.volume.voxels[labels == level]) for level in LUMBAR[:4]]
     truth = float(np.median(bodies) / np.median(series.volume.voxels[behind]))
     assert quality.score == pytest.approx(truth, rel=0.1)
     assert len(quality.levels) == 4
+
+
+@pytest.mark.parametrize(("minimum", "told"), [(1, None), (2, None), (3, 3), (5, 4)])
+def test_the_minimum_of_levels_is_the_caller_s_and_at_most_all_four(minimum: int, told: int | None) -> None:
+    _, segmentation = example()
+    labels, where = segmentation.labels.copy(), segmentation.grid
+    two = segmentation_of(labels, where, usable=(Level.L1, Level.L2), csf=segmentation.csf)
+    quality = bone_quality(flat(two), two, minimum_usable_levels=minimum)
+    assert (quality.score is None) is (told is not None)
+    if told is not None:
+        assert quality.concerns[-1] == f"fewer than {told} of L1 to L4 can be measured"

@@ -1,4 +1,4 @@
-"""Where the middle of the spine lies in a stack of slices, also when the spine is curved."""
+"""The mid-sagittal slice of a stack and the middle of each body, also in a curved spine."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,18 +9,18 @@ from analysis.domain.segmentation import Level, Segmentation
 __all__ = ["mid_body", "mid_slice"]
 
 _NEARLY_THE_BEST = 0.9
-"""Slices within this part of the largest area show the bodies equally well."""
+"""Slices with at least this fraction of the largest area show the bodies equally well."""
 
 _SLAB_HALF_MM = 5.0
-"""Half of the slab around a body's middle, which at the usual 4 to 5 mm holds one to three slices."""
+"""Half the thickness of the slab around the middle of a body: one to three slices of 4 to 5 mm."""
 
 
 def mid_slice(segmentation: Segmentation) -> int:
-    """Index of the slice that shows the middle of the lumbar bodies best.
+    """Return the index of the slice that best shows the middle of the lumbar bodies.
 
-    Of the slices that show nearly as much lumbar body as the best one does, the nearest to the centre of
-    mass: the area alone has a flat top as wide as the bodies, and the centre of mass alone can miss a curved
-    spine.
+    Among the slices with nearly the largest area of lumbar bodies it is the one nearest to their centre of
+    mass. The area alone is nearly constant over the width of the bodies, and the centre of mass alone can
+    miss a curved spine.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def mid_slice(segmentation: Segmentation) -> int:
     Returns
     -------
     int
-        Along array axis 0; the middle of the stack if nothing was found.
+        Index along array axis 0; the middle of the stack if there are no labels.
     """
     labels = segmentation.labels
     lumbar = (labels > 0) & (labels <= Level.L5)
@@ -46,21 +46,21 @@ def mid_slice(segmentation: Segmentation) -> int:
 def mid_body(segmentation: Segmentation, level: Level, *, border_mm: float) -> npt.NDArray[np.bool_]:
     """Mask the middle of one body: a slab around its own centre, without its border.
 
-    Every body has its own slab, so that a curved spine does not move the sample off its pedicle-free middle.
+    Every body has its own slab, so that in a curved spine, too, the sample stays clear of the pedicles.
 
     Parameters
     ----------
     segmentation : Segmentation
         Labelled bodies.
     level : Level
-        Which.
+        The body.
     border_mm : float
-        Taken off in plane, where cortex and endplates are.
+        Margin removed in plane, which holds cortex and endplates.
 
     Returns
     -------
     ndarray of bool, shape (slices, rows, columns)
-        Empty where the body is missing or too thin.
+        Empty if the body is missing or too thin.
     """
     body: npt.NDArray[np.bool_] = segmentation.labels == level
     inside = np.zeros(body.shape, dtype=np.bool_)
@@ -71,10 +71,10 @@ def mid_body(segmentation: Segmentation, level: Level, *, border_mm: float) -> n
     area = body.sum(axis=(1, 2))
     slices = np.arange(len(area))
     from_centre_mm = np.abs(slices - (slices * area).sum() / area.sum()) * slice_mm
-    # The slice nearest to the centre always counts, however thick the slices are.
+    # The slice nearest to the centre is always included, even if slices are thicker than the slab.
     for index in slices[(from_centre_mm <= _SLAB_HALF_MM) | (from_centre_mm == from_centre_mm.min())]:
         part = np.pad(body[index][box[1:]], 1)
-        # Half a pixel lies between the border and the centre of the first pixel outside.
+        # The distance is to the centre of the first pixel outside, half a pixel beyond the border.
         depth = ndimage.distance_transform_edt(part, sampling=pixel_mm) - min(pixel_mm) / 2
         inside[index][box[1:]] = (depth >= border_mm)[1:-1, 1:-1] & part[1:-1, 1:-1]
     return inside

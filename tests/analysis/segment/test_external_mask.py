@@ -1,4 +1,4 @@
-"""Masks that somebody else drew are judged as our own, and refused where they do not fit."""
+"""External masks are assessed like our own, and refused if they do not fit the series."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +10,14 @@ from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 from analysis.itk import read_labels, write
-from analysis.segment.given import CANAL, SACRUM, GivenMask, adopt, on_grid
+from analysis.measurement.vbq import bone_quality
+from analysis.segment.external_mask import CANAL, SACRUM, ExternalMask, adopt, on_grid
 from analysis.segment.posterior import cut_posterior_elements
-from analysis.vbq import bone_quality
 from tests.analysis.spine_scene import LUMBAR, spine_scene
 
 SCENE = spine_scene()
 GRID = SCENE.volume.grid
-MASK = GivenMask(SCENE.labels(), GRID, "mask of a test")
+MASK = ExternalMask(SCENE.labels(), GRID, "mask of a test")
 
 
 def test_a_mask_of_bodies_is_taken_voxel_by_voxel() -> None:
@@ -34,7 +34,7 @@ def test_its_canal_gives_the_fluid_that_the_score_refers_to() -> None:
     assert found.csf is not None
     assert found.csf.quality > 0.8
     assert (SCENE.canal | ~found.csf.mask).all()
-    score = bone_quality(SCENE.volume, found).score
+    score = bone_quality(SCENE.volume, found, minimum_usable_levels=3).score
     assert score is not None
     assert 0.4 < score < 0.6
 
@@ -44,7 +44,7 @@ def test_without_a_canal_there_is_no_score_and_the_reason_is_told() -> None:
     found = adopt(replace(MASK, labels=labels), SCENE.volume)
     assert found.csf is None
     assert any("no spinal canal" in concern for concern in found.concerns)
-    assert bone_quality(SCENE.volume, found).score is None
+    assert bone_quality(SCENE.volume, found, minimum_usable_levels=3).score is None
 
 
 @pytest.mark.parametrize("with_canal", [True, False])
@@ -59,7 +59,7 @@ def test_a_vertebra_whose_wall_cannot_be_seen_is_left_out_and_named() -> None:
     vertebrae = SCENE.vertebrae.copy()
     filled = (vertebrae == Level.L3).any(axis=(0, 2))
     vertebrae[:, filled, 30:100] = Level.L3
-    mask = GivenMask(vertebrae, GRID, "whole", whole_vertebrae=True)
+    mask = ExternalMask(vertebrae, GRID, "whole", whole_vertebrae=True)
     found = adopt(mask, SCENE.volume)
     assert found.region(Level.L3) is None
     assert any("L3" in concern for concern in found.concerns)
@@ -67,7 +67,7 @@ def test_a_vertebra_whose_wall_cannot_be_seen_is_left_out_and_named() -> None:
 
 def test_whole_vertebrae_that_are_said_to_be_bodies_are_refused() -> None:
     with pytest.raises(RefusedError, match="whole_vertebrae"):
-        adopt(GivenMask(SCENE.labels(whole=True), GRID, "whole"), SCENE.volume)
+        adopt(ExternalMask(SCENE.labels(whole=True), GRID, "whole"), SCENE.volume)
 
 
 def test_a_mask_on_another_grid_is_taken_by_the_nearest_voxel() -> None:
@@ -86,13 +86,13 @@ def test_a_mask_in_another_order_of_axes_lies_where_it_lay() -> None:
 def test_a_mask_that_does_not_cover_the_series_is_refused() -> None:
     short = Grid((13, 200, 130), GRID.spacing_mm, GRID.origin_mm, GRID.axes)
     with pytest.raises(RefusedError, match="does not cover the series: 30 mm"):
-        adopt(GivenMask(MASK.labels[:, :200], short, "short"), SCENE.volume)
+        adopt(ExternalMask(MASK.labels[:, :200], short, "short"), SCENE.volume)
 
 
 def test_a_mask_of_nothing_lumbar_is_refused() -> None:
     labels = np.where(MASK.labels == SACRUM, SACRUM, 0).astype(np.uint8)
     with pytest.raises(RefusedError, match="none of L1 to L5"):
-        adopt(GivenMask(labels, GRID, "sacrum only"), SCENE.volume)
+        adopt(ExternalMask(labels, GRID, "sacrum only"), SCENE.volume)
 
 
 def test_names_out_of_order_are_not_certain() -> None:

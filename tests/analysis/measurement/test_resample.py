@@ -1,4 +1,4 @@
-"""Resampling in plane keeps places, values and names."""
+"""Resampling in plane keeps positions, values and labels."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from analysis.domain.volume import Grid
 from analysis.itk import to_array, to_image
-from analysis.resample import in_plane_grid, labels_on, signal_on
+from analysis.measurement.resample import in_plane_grid, labels_on, signal_on
 from tests.analysis.synthetic_bodies import SAGITTAL_AXES, grid
 from tests.analysis.synthetic_bodies import labels_on as boxes
 
@@ -35,14 +35,14 @@ def test_both_grids_share_their_centre_and_nearly_their_field_of_view(old: Grid,
 
 @given(ANY_GRID, st.floats(0.4, 2.0))
 def test_a_slope_stays_the_same_slope(old: Grid, pixel_mm: float) -> None:
-    """Away from the edges, where the mirror bends it."""
+    """A linear signal is exact away from the edges, where it is mirrored."""
     slope = np.array([0.3, -0.7, 0.2])
     indices = np.stack(np.meshgrid(*map(np.arange, old.shape), indexing="ij"), axis=-1)
     new = in_plane_grid(old, pixel_mm)
     resampled = signal_on(new, (old.to_mm(indices) @ slope).astype(np.float32), old)
     expected = new.to_mm(np.stack(np.meshgrid(*map(np.arange, new.shape), indexing="ij"), axis=-1)) @ slope
     inner = (slice(None), *(slice(count // 2 - 1, count // 2 + 1) for count in new.shape[1:]))
-    # A bend at 4 or more samples' distance has died away to (2 - √3)^4 of itself.
+    # The effect of the mirrored edge decays to (2 - √3)^4 at 4 samples' distance.
     assert np.allclose(resampled[inner], expected[inner], atol=0.1)
 
 

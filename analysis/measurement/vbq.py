@@ -1,21 +1,24 @@
-"""Vertebral bone quality: how bright the marrow is beside the cerebrospinal fluid.
+"""Vertebral bone quality (VBQ): the signal of the marrow divided by that of the cerebrospinal fluid.
 
-Fat brightens the marrow of weak bone on T1, so the score rises as density falls. It needs no model and no
-training: a site can use it from the first day, and every model has to beat it.
+Fat brightens the marrow of weak bone on T1, so the score rises as density falls. It needs no trained model,
+and it is a baseline that every model has to beat.
+
+The published score is the median signal of L1 to L4 over that of the CSF at L3, on mid-sagittal T1 without
+contrast agent.
 
 References
 ----------
-Ehresmann et al., Spine J 2020;20:50-59: median signal of L1 to L4 over that of the CSF at L3, on
-mid-sagittal T1 without contrast agent.
+Ehresman J, Pennington Z, Schilling A, et al. Novel MRI-based score for assessment of bone density in
+operative spine patients. Spine J 2020;20:556-562.
 """
 
 import numpy as np
 
 from analysis.domain.findings import BoneQuality
 from analysis.domain.reason import Reason
-from analysis.domain.segmentation import MINIMUM_USABLE_LEVELS, Level, Segmentation
+from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Volume
-from analysis.midsagittal import mid_body
+from analysis.measurement.midsagittal import mid_body
 
 __all__ = [
     "MINIMUM_CSF_QUALITY",
@@ -26,7 +29,7 @@ __all__ = [
 ]
 
 MINIMUM_CSF_QUALITY = 0.5
-"""Below this the CSF is no reference (`CsfSample.quality`)."""
+"""Below this quality (`CsfSample.quality`) the CSF is not used as a reference."""
 
 SCORED_LEVELS = (Level.L1, Level.L2, Level.L3, Level.L4)
 """The bodies of the published score."""
@@ -36,10 +39,11 @@ _MINIMUM_PIXELS = 20
 _DARKEST_CSF = 1e-3  # of the brightest voxel; below this the fluid has no signal to divide by
 
 
-def bone_quality(volume: Volume, segmentation: Segmentation) -> BoneQuality:
-    """Vertebral bone quality score of one series.
+def bone_quality(volume: Volume, segmentation: Segmentation, *, minimum_usable_levels: int) -> BoneQuality:
+    """Calculate the vertebral bone quality score of one series.
 
-    The median over the levels of the median signal in the middle of each body, over that of the CSF.
+    The score is the median over the levels of the median signal in the middle of each body, divided by the
+    median signal of the CSF.
 
     Parameters
     ----------
@@ -47,12 +51,15 @@ def bone_quality(volume: Volume, segmentation: Segmentation) -> BoneQuality:
         A sagittal series; on T1 the value is the published score, on T2 the "T2-VBQ".
     segmentation : Segmentation
         Its labelled bodies and CSF, on the same grid.
+    minimum_usable_levels : int
+        With fewer measurable bodies among L1 to L4 there is no score; a larger number than 4 means all four
+        (`AnalysisSettings.minimum_usable_levels`).
 
     Returns
     -------
     BoneQuality
-        Without a score, and with concerns, when the CSF is missing or doubtful, the levels are not certain,
-        or fewer than `MINIMUM_USABLE_LEVELS` of L1 to L4 can be measured.
+        Without a score, and with concerns, if the CSF is missing or doubtful, the levels are uncertain, or
+        too few bodies can be measured.
     """
     csf_signal, concerns = csf_reference(volume, segmentation)
     quality = segmentation.csf.quality if segmentation.csf else 0.0
@@ -62,9 +69,10 @@ def bone_quality(volume: Volume, segmentation: Segmentation) -> BoneQuality:
         concerns += (Reason("not_measured", levels=", ".join(missing)),)
     if not segmentation.levels_certain:
         concerns += (Reason("scored_bodies_uncertain"),)
-    enough = len(signals) >= MINIMUM_USABLE_LEVELS
+    minimum = min(minimum_usable_levels, len(SCORED_LEVELS))
+    enough = len(signals) >= minimum
     if not enough:
-        concerns += (Reason("few_scored_bodies", minimum=MINIMUM_USABLE_LEVELS),)
+        concerns += (Reason("few_scored_bodies", minimum=minimum),)
     score = None
     if csf_signal is not None and enough and segmentation.levels_certain:
         score = float(np.median(list(signals.values()))) / csf_signal
@@ -72,19 +80,19 @@ def bone_quality(volume: Volume, segmentation: Segmentation) -> BoneQuality:
 
 
 def level_scores(volume: Volume, segmentation: Segmentation, csf_signal: float | None) -> dict[Level, float]:
-    """Score of every lumbar body by itself.
+    """Calculate the score of every single lumbar body.
 
     Parameters
     ----------
     volume, segmentation : Volume, Segmentation
         As for `bone_quality`.
     csf_signal : float or None
-        The reference (`BoneQuality.csf_signal`); None gives no scores.
+        Signal of the CSF (`BoneQuality.csf_signal`); None gives no scores.
 
     Returns
     -------
     dict of Level to float
-        Of the usable bodies among L1 to L5.
+        Scores of the usable bodies among L1 to L5.
     """
     if csf_signal is None:
         return {}
@@ -95,14 +103,14 @@ def level_scores(volume: Volume, segmentation: Segmentation, csf_signal: float |
 
 
 def csf_reference(volume: Volume, segmentation: Segmentation) -> tuple[float | None, tuple[Reason, ...]]:
-    """Signal of the cerebrospinal fluid at L3, or why there is none.
+    """Return the signal of the cerebrospinal fluid at L3, or why there is none.
 
     Returns
     -------
     signal : float or None
-        Median over the sample.
+        Median over the sample; None without a valid sample.
     concerns : tuple of Reason
-        What is doubtful about it; never empty when it is None.
+        Concerns about the sample; never empty if the signal is None.
     """
     sample = segmentation.csf
     if sample is None or not sample.mask.any():
@@ -118,7 +126,7 @@ def csf_reference(volume: Volume, segmentation: Segmentation) -> tuple[float | N
 def _body_signals(
     volume: Volume, segmentation: Segmentation, levels: tuple[Level, ...]
 ) -> dict[Level, float]:
-    """Median signal in the middle of each usable body among `levels`."""
+    """Return the median signal in the middle of each usable body among `levels`."""
     usable = {region.level for region in segmentation.usable_lumbar}
     signals = {}
     for level in levels:

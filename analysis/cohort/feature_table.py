@@ -1,4 +1,4 @@
-"""The measured cohort: what every patient's T1 and T2 gave, beside the reference."""
+"""The measured cohort: the features of every patient's T1 and T2, and the reference BMD."""
 
 import csv
 import io
@@ -16,25 +16,25 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SequenceTable:
-    """One sequence of every patient; a row of NaN where the patient has no usable series of it.
+    """The measurements of one sequence; a patient without a usable series has a row of NaN.
 
     Attributes
     ----------
     names : tuple of str
-        Radiomic features, the columns of `values`.
+        Names of the radiomic features, the columns of `values`.
     values : ndarray of shape (patients, features)
-        Aggregated over the usable bodies.
+        Features aggregated over the usable bodies.
     repeated : ndarray of shape (patients, features)
-        The same after a small change of the masks; rows of NaN where that was not done.
+        The same features after a small change of the masks; rows of NaN for patients without a repeat.
     vbq : ndarray of shape (patients,)
-        Vertebral bone quality, NaN where the CSF was not valid.
+        Vertebral bone quality; NaN without a valid CSF sample.
     repetition_time_ms, echo_time_ms, field_strength_t : ndarray of shape (patients,)
-        How it was acquired, NaN where the header is silent.
+        Acquisition parameters; NaN where the header has no value.
 
     Raises
     ------
     ValueError
-        If shapes disagree, a name occurs twice, or a row is neither finite nor empty.
+        If shapes disagree, a name occurs twice, or a row is partly NaN.
     """
 
     names: tuple[str, ...]
@@ -58,7 +58,7 @@ class SequenceTable:
 
     @property
     def available(self) -> npt.NDArray[np.bool_]:
-        """Whether each patient has this sequence, shape (patients,)."""
+        """Whether each patient has features of this sequence, shape (patients,)."""
         return np.asarray(np.isfinite(self.values).all(axis=1) & (len(self.names) > 0))
 
 
@@ -69,15 +69,15 @@ class FeatureTable:
     Attributes
     ----------
     patient_ids : tuple of str
-        Every patient once; splitting rows is splitting patients.
+        One identifier per row; every patient occurs once, so that splitting rows splits patients.
     bmd_mg_cm3 : ndarray of shape (patients,)
         QCT trabecular bone mineral density.
     age, female : ndarray of shape (patients,)
-        Years; 1 for women and 0 for men; NaN where unknown.
+        Age in years; 1 for women and 0 for men. NaN where unknown.
     sequences : dict of str to SequenceTable
-        By "T1" and "T2".
+        Measurements by "T1" and "T2".
     features_digest : str
-        Of the FeatureSettings that the features were taken with.
+        Digest of the `FeatureSettings` used.
     simulated : bool
         Whether any patient is simulated.
 
@@ -107,13 +107,8 @@ class FeatureTable:
         if set(self.sequences) != set(SEQUENCES):
             raise ValueError(f"a feature table has the sequences {SEQUENCES}")
 
-    def with_bmd(self, bmd_mg_cm3: npt.NDArray[np.float64]) -> "FeatureTable":
-        """Return the same patients with another reference, as a test of leakage needs."""
-        others = {item.name: getattr(self, item.name) for item in fields(self)}
-        return FeatureTable(**{**others, "bmd_mg_cm3": bmd_mg_cm3})
-
     def save(self, path: Path) -> None:
-        """Write the table as one npz file, without pickles; equal tables are read back equal."""
+        """Write the table as one npz file without pickles; `load` reads it back equal."""
         columns: dict[str, npt.NDArray[np.generic]] = {
             "format": np.array(_FORMAT),
             "patient_ids": np.array(self.patient_ids, dtype=np.str_),
@@ -135,7 +130,7 @@ class FeatureTable:
 
     @classmethod
     def load(cls, path: Path) -> "FeatureTable":
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote."""
         with np.load(path, allow_pickle=False) as stored:
             columns = dict(stored)
         if int(columns["format"]) != _FORMAT:
@@ -155,7 +150,7 @@ class FeatureTable:
         )
 
     def write_csv(self, path: Path) -> None:
-        """Write the table for other programs: one row per patient, an empty cell for what is unknown."""
+        """Write the table as CSV: one row per patient, an empty cell for an unknown value."""
         header = ["patient_id", "bmd_mg_cm3", "age", "female"]
         columns = [self.bmd_mg_cm3, self.age, self.female]
         for name, sequence in self.sequences.items():

@@ -1,4 +1,4 @@
-"""The table that a hospital writes: who was scanned, where the study lies, and what QCT said."""
+"""The cohort table that a site writes: the patients, their MR studies, and their QCT BMD."""
 
 import csv
 from collections import defaultdict
@@ -15,9 +15,9 @@ __all__ = ["COLUMNS", "REQUIRED_COLUMNS", "CohortRow", "read_cohort"]
 
 REQUIRED_COLUMNS = ("patient_id", "study", "bmd_mg_cm3")
 COLUMNS = (*REQUIRED_COLUMNS, "age", "sex", "scanner", "site", "simulated")
-"""What is read; other columns are left alone."""
+"""The columns that are read; others are ignored."""
 
-_BMD_RANGE = (-100.0, 500.0)  # mg/cm³; fat lies below water, so very weak bone can measure below zero
+_BMD_RANGE = (-100.0, 500.0)  # mg/cm³; fat has a lower CT number than water, so BMD can be negative
 _AGE_RANGE = (0.0, 120.0)
 _SEXES = {"f": "F", "female": "F", "w": "F", "woman": "F", "m": "M", "male": "M", "man": "M", "": None}
 _TRUTHS = {"": False, "0": False, "no": False, "false": False, "1": True, "yes": True, "true": True}
@@ -30,22 +30,22 @@ class CohortRow:
     Attributes
     ----------
     line : int
-        Where in the table, the header being line 1; faults are told by it, since an identifier is patient
+        Line in the table, with the header as line 1. Faults name the line, because an identifier is patient
         data.
     patient_id : str
-        Opaque, unique.
+        Unique identifier.
     study : Path
         Folder or file of the MR study.
     bmd_mg_cm3 : float
         QCT trabecular bone mineral density.
     age : float or None
-        Years.
+        Age in years.
     sex : str or None
         "F" or "M".
     scanner, site : str
-        Empty where unknown.
+        Empty if unknown.
     simulated : bool
-        Whether the patient is made up.
+        Whether the patient is simulated.
     """
 
     line: int
@@ -62,21 +62,21 @@ class CohortRow:
 def read_cohort(
     path: Path, thresholds_mg_cm3: Mapping[Target, float], minimum_per_class: int = 10
 ) -> tuple[CohortRow, ...]:
-    """Read a cohort table, or tell everything that is wrong with it at once.
+    """Read a cohort table, or report all of its faults at once.
 
     Parameters
     ----------
     path : Path
-        CSV in UTF-8 with a header; studies are given relative to its folder.
+        CSV in UTF-8 with a header; paths of studies are relative to its folder.
     thresholds_mg_cm3 : mapping of Target to float
-        QCT BMD below which a target holds.
+        QCT BMD below which a target is present.
     minimum_per_class : int
-        Patients needed with, and without, each target.
+        Smallest number of patients with, and without, each target.
 
     Returns
     -------
     tuple of CohortRow
-        In the order of the table.
+        The rows in the order of the table.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def read_cohort(
         if row is not None:
             rows.append(row)
     faults += _repetitions(rows)
-    if not faults:  # a count over a table with faults would be a fault of its own
+    if not faults:  # lines with faults are not in `rows`, so the counts would be wrong
         faults += _small_classes(rows, thresholds_mg_cm3, minimum_per_class)
     if faults:
         raise RefusedError(*map(quoted, faults))
@@ -128,7 +128,7 @@ def _header_faults(header: Sequence[str]) -> Iterator[str]:
 def _row(
     number: int, header: Sequence[str], cells: Sequence[str], folder: Path, faults: list[str]
 ) -> CohortRow | None:
-    """Read one line; what is wrong with it is added to the faults."""
+    """Read one line, or add its faults to `faults` and return None."""
     if len(cells) != len(header):
         faults.append(f"line {number}: {len(cells)} cells under {len(header)} columns")
         return None

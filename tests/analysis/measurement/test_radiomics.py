@@ -1,4 +1,4 @@
-"""Radiomics: what pyradiomics says, faster, in plane, and never NaN."""
+"""Radiomics: the values of pyradiomics, faster, in plane, and never NaN."""
 
 import csv
 import json
@@ -17,9 +17,9 @@ from analysis.domain.reason import quoted
 from analysis.domain.segmentation import CsfSample, Level
 from analysis.domain.volume import Volume
 from analysis.errors import AnalysisError, RefusedError
-from analysis.features import MINIMUM_VOXELS, aggregate, extract, prepare
 from analysis.itk import to_array
-from analysis.pyradiomics import calculate, extractor
+from analysis.measurement.pyradiomics import calculate, extractor
+from analysis.measurement.radiomics import MINIMUM_VOXELS, aggregate, extract, prepare
 from analysis.settings import FeatureSettings
 from tests.analysis.synthetic_bodies import (
     CSF_SIGNAL,
@@ -80,10 +80,10 @@ def test_every_class_and_filter_that_is_asked_for_answers() -> None:
 
 
 def test_texture_in_plane_does_not_know_the_order_of_the_slices() -> None:
-    """Array axis 0 is the dimension that pyradiomics leaves out with `force2D`."""
+    """Array axis 0 is the dimension that pyradiomics ignores with `force2D`."""
     volume, segmentation = example()
     order = np.arange(volume.grid.shape[0])
-    order[1:10] = np.random.default_rng(1).permutation(order[1:10])  # all that show bodies, and alike
+    order[1:10] = np.random.default_rng(1).permutation(order[1:10])  # the slices that show bodies, all alike
     mixed = Volume(np.ascontiguousarray(volume.voxels[order]), volume.grid)
     name = "original_glcm_Contrast"
     for in_plane in (True, False):
@@ -127,7 +127,7 @@ def test_bodies_are_eroded_in_plane_only() -> None:
 def test_only_usable_bodies_with_enough_left_are_measured() -> None:
     where = grid()
     labels = labels_on(where)
-    labels[(labels == Level.L5) & (np.arange(where.shape[2]) > 17)] = 0  # a sliver is left of L5
+    labels[(labels == Level.L5) & (np.arange(where.shape[2]) > 17)] = 0  # only a sliver of L5 is left
     segmentation = segmentation_of(
         labels, where, usable=(Level.L1, Level.L3, Level.L5), csf=CsfSample(csf_on(where), 1.0)
     )
@@ -221,28 +221,30 @@ def _ibsi_phantom() -> tuple[Any, Any]:
 
 
 def _to_ibsi(name: str, value: float, voxels: int) -> float:
-    """Definitions in which pyradiomics and the IBSI differ by what is known."""
+    """Convert values for which the definitions of pyradiomics and the IBSI differ in a known way."""
     if name == "firstorder_Kurtosis":
-        return value - 3.0  # the excess over that of a normal distribution
+        return value - 3.0  # the IBSI's is the excess over a normal distribution
     if name in {"shape_MinorAxisLength", "shape_LeastAxisLength", "shape_MajorAxisLength"}:
-        return value * float(np.sqrt(voxels / (voxels - 1)))  # covariance over n, the IBSI's over n - 1
+        return value * float(
+            np.sqrt(voxels / (voxels - 1))
+        )  # pyradiomics divides the covariance by n, the IBSI by n - 1
     return value
 
 
 def _agrees(value: float, reference: str, tolerance: str) -> bool:
     if tolerance:
         return abs(value - float(reference)) <= float(tolerance)
-    # Without a tolerance, the consensus value holds to its three significant digits.
+    # Without a tolerance, the consensus value is exact to its three significant digits.
     half_a_digit = 0.5 * math.pow(10.0, math.floor(math.log10(abs(float(reference)))) - 2)
     return abs(value - float(reference)) <= half_a_digit * 1.0001
 
 
 def test_the_consensus_values_of_the_ibsi_are_met() -> None:
-    """Image Biomarker Standardisation Initiative, digital phantom: 105 features, in space, one bin per level.
+    """Image Biomarker Standardisation Initiative, digital phantom: 105 features in 3-D, one bin per level.
 
     References
     ----------
-    Zwanenburg et al., Radiology 2020;295:328-338.
+    Zwanenburg A, Vallières M, Abdalah MA, et al. Radiology 2020;295:328-338.
     """
     image, mask = _ibsi_phantom()
     plain = extractor(replace(QUICK, in_plane=False))

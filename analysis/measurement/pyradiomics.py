@@ -1,8 +1,8 @@
-"""The one door to pyradiomics: plain extraction, and the same values for several regions at once.
+"""The only module that calls pyradiomics: its own extractor, and a faster one for several regions.
 
-`extractor` is pyradiomics' own, and ``extractor(settings).execute(image, mask, label)`` is what a region's
-values are. `calculate` gives the same values for all labels of a mask, but every image is filtered once, only
-around the regions and beside the counting on another core, and every region is binned once per image.
+`extractor` builds pyradiomics' extractor, and ``extractor(settings).execute(image, mask, label)`` defines the
+values of a region. `calculate` returns the same values for all labels of a mask, but filters every image
+once, only around the regions and in a second thread, and bins every region once per image.
 
 References
 ----------
@@ -30,14 +30,14 @@ _Plain: TypeAlias = Any
 """pyradiomics' extractor and its classes; it ships no types."""
 
 _TEXTURE = ("firstorder", "glcm", "glrlm", "glszm", "gldm", "ngtdm")
-"""Classes of features that depend on the filtered image; the shape does not."""
+"""Feature classes that depend on the filtered image; "shape" does not."""
 
 _REACH_OF_LOG = 16
-"""Widths of the Gaussian after which ITK's recursive filter no longer changes a float32."""
+"""Distance, in sigmas, beyond which a voxel no longer changes ITK's recursive filter in float32."""
 
 
 class _Region(NamedTuple):
-    """A label, its bounding box in the whole image, and the labels within that box."""
+    """A label, its bounding box in the whole image, and the label image within that box."""
 
     label: int
     box: _Box
@@ -53,31 +53,31 @@ class _Filtered(NamedTuple):
 
 
 def extractor(settings: FeatureSettings) -> _Plain:
-    """Build pyradiomics' own extractor: all classes of features of the configured filters.
+    """Build pyradiomics' extractor with all feature classes and the configured filters.
 
-    It is asked for no pre-processing; `analysis.features.prepare` has done that.
+    Its own pre-processing is off; `analysis.measurement.radiomics.prepare` replaces it.
 
     Parameters
     ----------
     settings : FeatureSettings
-        How.
+        Filters and binning.
 
     Returns
     -------
     radiomics.featureextractor.RadiomicsFeatureExtractor
-        Ready for ``execute(image, mask, label)`` with a mask that `prepare` made.
+        For ``execute(image, mask, label)`` with an image and a mask from `prepare`.
     """
     from radiomics.featureextractor import RadiomicsFeatureExtractor
 
-    # pyradiomics puts a handler on standard error; what to log, and where, is the application's business.
-    # Its warnings repeat our own choices (a fixed number of bins), its errors are worth having.
+    # pyradiomics logs to standard error by itself, which only the application may decide. Its warnings
+    # repeat our own choices (a fixed number of bins); its errors are kept.
     logger = logging.getLogger("radiomics")
     logger.handlers[:] = [logging.NullHandler()]
     logger.setLevel(logging.ERROR)
     built = RadiomicsFeatureExtractor(
         binCount=settings.bin_count,
         force2D=settings.in_plane,
-        force2Ddimension=0,  # the slices: pyradiomics counts the axes of its arrays, as we do
+        force2Ddimension=0,  # the slice axis: pyradiomics counts array axes, as we do
         additionalInfo=False,
     )
     built.disableAllImageTypes()
@@ -91,19 +91,19 @@ def extractor(settings: FeatureSettings) -> _Plain:
 
 
 def calculate(plain: _Plain, image: SimpleITK.Image, mask: SimpleITK.Image) -> dict[int, dict[str, float]]:
-    """Calculate what ``plain.execute(image, mask, label)`` would for every label of the mask.
+    """Calculate the values of ``plain.execute(image, mask, label)`` for every label of the mask.
 
     Parameters
     ----------
     plain : radiomics.featureextractor.RadiomicsFeatureExtractor
-        From `extractor`.
+        The result of `extractor`.
     image, mask : SimpleITK.Image
-        On one grid.
+        Image and labels on one grid.
 
     Returns
     -------
     dict of int to dict of str to float
-        Values by name for each label. A feature that failed is NaN, as pyradiomics has it.
+        Values by name for each label; a feature that failed is NaN, as in pyradiomics.
     """
     labels, spacing = to_array(mask), image.GetSpacing()
     regions = [
@@ -116,8 +116,8 @@ def calculate(plain: _Plain, image: SimpleITK.Image, mask: SimpleITK.Image) -> d
     values: dict[int, dict[str, float]] = {region.label: {} for region in regions}
     around = _around([region.box for region in regions])
     with ThreadPoolExecutor(max_workers=1) as beside:
-        # SimpleITK lets go of Python's lock while it filters. Regions are cut out of arrays, because its own
-        # cutting would wait for the threads that are busy then.
+        # SimpleITK releases the GIL while it filters. Regions are cut out of arrays, because cutting with
+        # SimpleITK would wait for its threads, which are busy filtering.
         filtering = [beside.submit(job) for job in _filters(plain, image, mask, around)]
         for region in regions:
             body = _small(to_array(image)[region.box], spacing)
@@ -133,7 +133,7 @@ def calculate(plain: _Plain, image: SimpleITK.Image, mask: SimpleITK.Image) -> d
 def _filters(
     plain: _Plain, image: SimpleITK.Image, mask: SimpleITK.Image, around: _Box
 ) -> Iterator[Callable[[], list[_Filtered]]]:
-    """Yield one job per filter and width; the results are in pyradiomics' own order."""
+    """Yield one job per filter and sigma; the results keep pyradiomics' order."""
     from radiomics import imageoperations
 
     def job(
@@ -158,7 +158,7 @@ def _filters(
 def _features(
     plain: _Plain, names: tuple[str, ...], image: SimpleITK.Image, region: _Region, image_name: str
 ) -> dict[str, float]:
-    """Values of the named classes for one region, which the image is cut out around."""
+    """Return the values of the named feature classes for one region, from the image within its box."""
     settings = {**plain.settings, "label": region.label, "shared_bins": {}}
     return {
         f"{image_name}_{class_name}_{name}": float(value)
@@ -176,7 +176,10 @@ def _classes() -> dict[str, Any]:
 
 
 def _sharing(feature_class: _Plain) -> _Plain:
-    """Let one class take the bins that another made of the same region, and list its features only once."""
+    """Make a feature class reuse the bins that another one made of the same region.
+
+    The list of its features is also computed only once.
+    """
     names = feature_class.getFeatureNames()
 
     class Sharing(feature_class):  # type: ignore[misc]  # pyradiomics ships no types
@@ -193,12 +196,12 @@ def _sharing(feature_class: _Plain) -> _Plain:
             binned: npt.NDArray[Any] = shared["matrix"]
             return binned
 
-    Sharing.__module__ = feature_class.__module__  # names the logger that `extractor` has quieted
+    Sharing.__module__ = feature_class.__module__  # pyradiomics names its logger by it
     return Sharing
 
 
 def _around(boxes: Sequence[_Box]) -> _Box:
-    """Smallest box that holds all boxes."""
+    """Return the smallest box that holds all boxes."""
     return tuple(
         slice(min(part.start for part in along), max(part.stop for part in along))
         for along in zip(*boxes, strict=True)
@@ -206,7 +209,7 @@ def _around(boxes: Sequence[_Box]) -> _Box:
 
 
 def _widened(box: _Box, image: SimpleITK.Image, margin_mm: float) -> _Box:
-    """Box with a margin, as far as the image goes."""
+    """Add a margin to a box, clipped to the image."""
     margins = (int(np.ceil(margin_mm / spacing)) for spacing in reversed(image.GetSpacing()))
     return tuple(
         slice(max(part.start - margin, 0), min(part.stop + margin, size))
@@ -219,7 +222,7 @@ def _moved(box: _Box, first: tuple[int, ...]) -> _Box:
 
 
 def _small(voxels: npt.NDArray[Any], spacing: tuple[float, ...]) -> SimpleITK.Image:
-    """Image of a cut-out; features know of spacing, but not of place."""
+    """Make an image of a cut-out; features depend on its spacing but not on its origin."""
     image = SimpleITK.GetImageFromArray(voxels)
     image.SetSpacing(spacing)
     return image
