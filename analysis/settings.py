@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
+from analysis.domain.published import BEST_SEQUENCE
 from analysis.domain.segmentation import MINIMUM_USABLE_LEVELS, Level
 
 __all__ = [
@@ -100,7 +101,7 @@ class AnalysisSettings:
     features : FeatureSettings
         Radiomics.
     preferred : dict of Target to Contrast
-        The sequence that suits each target (Front Endocrinol 2026;17:1823826).
+        The sequence that each target is told from where it can be.
     minimum_usable_levels : int
         Fewer usable bodies than this is a refusal.
     segmentation : SegmentationSettings
@@ -108,9 +109,7 @@ class AnalysisSettings:
     """
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
-    preferred: dict[Target, Contrast] = field(
-        default_factory=lambda: {Target.OSTEOPOROSIS: Contrast.T1, Target.ABNORMAL_DENSITY: Contrast.T2}
-    )
+    preferred: dict[Target, Contrast] = field(default_factory=lambda: dict(BEST_SEQUENCE))
     minimum_usable_levels: int = MINIMUM_USABLE_LEVELS
     segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
 

@@ -1,6 +1,6 @@
 """The sentence of every reason in English, by its code.
 
-Other languages have the same codes with the same places (`dicom_templates.words.german`).
+Other languages have the same codes with the same places (`dicom_templates.words.german_reasons`).
 """
 
 from collections.abc import Mapping

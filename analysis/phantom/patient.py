@@ -143,8 +143,8 @@ def draw_patient(
         marrow_water_t1_ms=float(1200.0 * rng.lognormal(0.0, 0.10)),
         # Ruschke 2021: 21.1 ms in the median (11.2 to 42.5), the shorter the fatter (r about -0.57).
         marrow_water_t2_ms=float(21.1 * np.exp(-0.9 * (fat_fraction - 0.45)) * rng.lognormal(0.0, 0.16)),
-        # As wide as the published r of -0.49 between T1-VBQ and density asks for (Yin 2023); as high as the
-        # published means by decade do (`vbq.REFERENCE`), and on T2 0.55 to 0.60 beyond 60 years (Huang 2025).
+        # As wide as the published r of -0.49 between T1-VBQ and density asks for (Yin 2023); as high as
+        # `T1_VBQ_BY_DECADE`, and on T2 0.55 to 0.60 beyond 60 years (Huang 2025).
         csf_gain_t1=float(0.91 * rng.lognormal(0.0, 0.12)),
         csf_gain_t2=float(0.83 * rng.lognormal(0.0, 0.14)),
         subcutaneous_mm=float(

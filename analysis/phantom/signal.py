@@ -24,7 +24,7 @@ _FAT_T2_LONG_TRAIN_MS = 170.0
 """Apparent T2 of fat at 3 T: under the skin in a spin echo (de Bazelaire 2004), and in a train of refocusing
 pulses, which undoes J-coupling and leaves fat bright. The second was fitted: with it and the gain of the CSF
 T2-VBQ is 0.55 to 0.60 beyond 60 years, as published of people whose T1-VBQ was 4.1 to 4.4 (Huang 2025), more
-than in those of `vbq.REFERENCE`."""
+than in those of `published.T1_VBQ_BY_DECADE`."""
 
 _WATER_MS: dict[Tissue, tuple[float, float]] = {
     Tissue.AIR: (1000.0, 50.0),

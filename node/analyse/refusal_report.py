@@ -42,7 +42,7 @@ def explain_refusal(
     Outcome
         The text report; no results where the images name several patients, for then nobody knows whose it is.
     """
-    from dicom_templates.parts.provenance import refusal_provenance
+    from dicom_templates.origin.provenance import refusal_provenance
     from dicom_templates.result_set import build_refusal
 
     series, _ = scan(paths)

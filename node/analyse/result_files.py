@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from pydicom import Dataset, dcmwrite
 
+from dicom_templates.result_kinds import USUAL_KINDS, ResultKind
 from node.config import Configuration
-from node.domain.results import USUAL_KINDS, ResultFile, ResultKind
+from node.domain.results import ResultFile
 
 if TYPE_CHECKING:
     from dicom_templates.options import ReportOptions
@@ -38,7 +39,7 @@ def report_options(configuration: Configuration, headers: Iterable[Dataset]) -> 
         language=configuration.report.language,
         sr_classes=configuration.sr_classes,
         station=configuration.node.ae_title,
-        kinds=frozenset(kind.value for kind in wanted.union(USUAL_KINDS)),
+        kinds=frozenset(wanted.union(USUAL_KINDS)),
     )
 
 
@@ -61,18 +62,18 @@ def write_results(made: "ResultSet", out: Path) -> tuple[ResultFile, ...]:
     return tuple(_write(one.kind, one.name, one.dataset, out) for one in made.objects)
 
 
-def _write(kind: str, name: str, dataset: Dataset, out: Path) -> ResultFile:
+def _write(kind: ResultKind, name: str, dataset: Dataset, out: Path) -> ResultFile:
     path = out / f"{name}.dcm"
     dcmwrite(path, dataset, enforce_file_format=True)
-    if kind == ResultKind.SUMMARY:
+    if kind is ResultKind.SUMMARY:
         from PIL import Image
 
         Image.fromarray(dataset.pixel_array).save(out / "summary.png")
-    if kind == ResultKind.PDF:
+    if kind is ResultKind.PDF:
         document = dataset.EncapsulatedDocument[: dataset.EncapsulatedDocumentLength]
         (out / "report.pdf").write_bytes(document)
     identity = (dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.SeriesInstanceUID)
-    return ResultFile(ResultKind(kind), path, *map(str, identity))
+    return ResultFile(kind, path, *map(str, identity))
 
 
 def latest_moment(headers: Iterable[Dataset]) -> datetime:

@@ -22,7 +22,7 @@ from node.decode import SeriesHeaders, UnreadableFile, decode, files_below, scan
 from node.domain.results import Lineage, Outcome
 
 if TYPE_CHECKING:
-    from dicom_templates.words.study_report import Answer, StudyReport
+    from dicom_templates.words.study_report import StudyReport, TargetAnswer
 
 __all__ = [
     "SOFTWARE",
@@ -262,7 +262,7 @@ def _write(
 ) -> Outcome:
     from PIL import Image
 
-    from dicom_templates.parts.provenance import provenance_of
+    from dicom_templates.origin.provenance import provenance_of
     from dicom_templates.pictures.html_report import report_html
     from dicom_templates.pictures.overlay import draw_overlay
     from dicom_templates.result_set import build
@@ -275,7 +275,7 @@ def _write(
     for found in findings.series:
         picture = draw_overlay(found, made.report.texts)
         Image.fromarray(picture).save(out / f"overlay_{found.identification.contrast.value.lower()}.png")
-    (out / "report.html").write_text(report_html(made.report), encoding="utf-8")
+    (out / "report.html").write_text(report_html(made.report, made.pictures), encoding="utf-8")
     return Outcome(files, (), _summary(made.report), key, replaced)
 
 
@@ -293,7 +293,7 @@ def _summary(report: "StudyReport") -> dict[str, str]:
     return lines
 
 
-def _in_a_line(answer: "Answer") -> str:
+def _in_a_line(answer: "TargetAnswer") -> str:
     if not answer.value:
         return f"{answer.verdict_text}: {'; '.join(answer.reasons)}"
     return f"{answer.value} ({answer.interval}), {answer.verdict_text}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from analysis.settings import AnalysisSettings
-from dicom_templates.options import SrClass
+from dicom_templates.result_kinds import ResultKind, SrClass
 from node.config.tables.assembly import AssemblySettings
 from node.config.tables.audit import AuditSettings
 from node.config.tables.delivery import DeliverySettings
@@ -18,7 +18,6 @@ from node.config.tables.sources import Source
 from node.config.tables.storage import StorageSettings
 from node.config.tables.store import StoreSettings
 from node.config.tables.web import WebSettings
-from node.domain.results import ResultKind
 
 __all__ = ["Configuration", "default"]
 

@@ -11,8 +11,8 @@ from pydicom.uid import UID
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
-from dicom_templates.parts.finish import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicom_templates.result_set import STORAGE_CLASSES
+from dicom_templates.origin.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_templates.result_kinds import STORAGE_CLASSES
 from node.dicom.commitment import COMMITMENT_CONTEXTS
 from node.dicom.dimse import contexts_for, storage_contexts
 from node.dicom.query import QUERY_CONTEXTS

@@ -24,7 +24,7 @@ from analysis.phantom import (
     vary,
 )
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.uids import derive_uid
 
 __all__ = ["CsvRow", "Sample", "write_sample"]
 

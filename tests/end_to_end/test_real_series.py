@@ -10,7 +10,7 @@ from pydicom.uid import SegmentationStorage
 
 from analysis.domain.segmentation import Level
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.uids import derive_uid
 from tests.end_to_end.conftest import ServedNode, StoreScp, wait_for
 from tests.real_images import RealCase, chu_case
 

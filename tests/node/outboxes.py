@@ -12,6 +12,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicom_templates.result_kinds import ResultKind
 from node.app import carrier_to
 from node.config import DeliverySettings, Destination
 from node.deliver.commitments import Commitments
@@ -20,7 +21,6 @@ from node.dicom.commitment import request_commitment
 from node.dicom.dimse import Peer
 from node.domain.delivery import DeliveryState
 from node.domain.records import Delivery, NewResult
-from node.domain.results import ResultKind
 from node.domain.study import StudyEvent, StudyState
 from node.log import get_log
 from node.store import SqlStore

@@ -20,7 +20,7 @@ from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid
 from analysis.errors import RefusedError
 from analysis.segment.given import CANAL, SACRUM
-from dicom_templates.parts.codes import FINDING_SITE_OF
+from dicom_templates.codes.concepts import FINDING_SITE_OF
 
 if TYPE_CHECKING:
     from highdicom import Volume

@@ -3,12 +3,11 @@
 import re
 from dataclasses import dataclass, field
 
-from dicom_templates.options import SrClass
+from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
 from node.config.checks import ae_title, between, host, one_of
 from node.config.secret import PASSWORD_IN_URL, secret
 from node.config.table import Table
 from node.config.tables.tls import TlsSettings, called_where_named
-from node.domain.results import USUAL_KINDS, ResultKind
 
 __all__ = ["Destination", "destination"]
 

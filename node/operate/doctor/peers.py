@@ -5,7 +5,6 @@ from pathlib import Path
 
 from node.config import Configuration, Destination, Source
 from node.dicom.tls import client_arguments, source_arguments
-from node.domain.results import ResultKind
 from node.errors import ConfigurationError
 from node.operate.doctor.echo import PATIENCE_S, echo
 from node.operate.doctor.result import CheckResult, Severity, unusable_tls
@@ -128,13 +127,4 @@ def _destination(configuration: Configuration, destination: Destination) -> Iter
 
 def _classes(destination: Destination) -> dict[str, str]:
     """Return the kind of result by SOP Class UID, for the results that a destination is configured for."""
-    from pydicom import uid
-
-    by_kind = {
-        ResultKind.SR: destination.sr_class.storage,
-        ResultKind.SEG: uid.SegmentationStorage,
-        ResultKind.TEXT: uid.EnhancedSRStorage,
-        ResultKind.SUMMARY: uid.SecondaryCaptureImageStorage,
-        ResultKind.PDF: uid.EncapsulatedPDFStorage,
-    }
-    return {str(by_kind[kind]): kind.value for kind in destination.results}
+    return {str(kind.storage(destination.sr_class)): kind.value for kind in destination.results}

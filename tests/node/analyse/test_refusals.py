@@ -13,12 +13,13 @@ from pydicom.uid import EnhancedSRStorage
 
 import dicom_templates.result_set  # noqa: F401 - takes seconds, which no wait below shall pay
 from analysis.domain.reason import quoted
+from dicom_templates.result_kinds import ResultKind
 from node.analyse.refusal_report import explain_refusal
 from node.app import Node
 from node.clock import SystemClock
 from node.config import Configuration, ReportSettings, default
 from node.domain.records import NewResult
-from node.domain.results import Lineage, ResultKind
+from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
 from node.operate.database import open_store
 from node.show.why import explain

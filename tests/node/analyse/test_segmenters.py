@@ -27,8 +27,8 @@ from analysis.errors import RefusedError
 from analysis.itk import write
 from analysis.segment.given import CANAL, SACRUM
 from analysis.settings import SegmentationSettings
+from dicom_templates.codes.concepts import FINDING_SITE_OF
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from dicom_templates.parts.codes import FINDING_SITE_OF
 from node.analyse.segmenters import back_end_state, fingerprint, segmenter_for
 from node.analyse.study import analyse_files
 from node.config import BackEndPlace, Configuration, default, parse

@@ -17,8 +17,8 @@ from random import Random
 
 import pytest
 
+from dicom_templates.result_kinds import ResultKind
 from node.domain.delivery import DeliveryState
-from node.domain.results import ResultKind
 from node.domain.study import StudyState
 from node.operate.database import open_store
 from node.store import SqlStore

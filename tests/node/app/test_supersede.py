@@ -10,11 +10,12 @@ from pydicom import Dataset, FileDataset, dcmread
 from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 
 from dicom_templates.options import Predecessor
+from dicom_templates.result_kinds import ResultKind
 from node.analyse.study import _write
 from node.app import Node
 from node.config import default
 from node.domain.delivery import DeliveryState
-from node.domain.results import Lineage, ResultKind
+from node.domain.results import Lineage
 from node.domain.study import StudyState
 from node.operate.retry import restart_study
 from tests.dicom_templates.cases import make_case

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pydicom.uid import Comprehensive3DSRStorage
 
+from dicom_templates.result_kinds import ResultKind
 from node.config import DeliverySettings, Destination
 from node.dicom.dimse import Peer, associated, contexts_for
 from node.domain.delivery import DeliveryState
-from node.domain.results import ResultKind
 from node.domain.study import StudyState
 from node.show.why import explain
 from tests.node.analyses import CLASSES

@@ -10,11 +10,10 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
-from dicom_templates.options import SrClass
+from dicom_templates.result_kinds import ResultKind, SrClass
 from node.app import Node
 from node.config import DeliverySettings, Destination
 from node.domain.delivery import DeliveryState
-from node.domain.results import ResultKind
 from node.domain.study import StudyState
 from tests.node.analyses import CLASSES
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until

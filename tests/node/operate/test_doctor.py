@@ -12,7 +12,7 @@ from pydicom.uid import EnhancedSRStorage
 from pynetdicom import evt
 
 from analysis.settings import SegmentationSettings
-from dicom_templates.options import SrClass
+from dicom_templates.result_kinds import SrClass
 from node.config import Configuration, Source
 from node.operate.doctor import (
     CHECKS,

@@ -15,7 +15,8 @@ from analysis.domain.findings import Findings
 from analysis.prediction.bundle import digest_of
 from analysis.settings import AnalysisSettings
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from dicom_templates.options import Predecessor, ReportOptions, SrClass
+from dicom_templates.options import Predecessor, ReportOptions
+from dicom_templates.result_kinds import SrClass
 from dicom_templates.result_set import build
 from node.analyse.result_files import latest_moment
 from node.analyse.study import SOFTWARE, bundle_of

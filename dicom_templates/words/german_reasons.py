@@ -1,4 +1,4 @@
-"""The sentence of every reason in German, by its code; the same places as in `analysis.domain.english`."""
+"""The sentence of every reason in German, by its code, with the placeholders of `analysis.domain.english`."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,7 +7,7 @@ __all__ = ["GERMAN"]
 
 GERMAN: Mapping[str, str] = MappingProxyType(
     {
-        # What somebody else said.
+        # Text of other programs.
         "quoted": "{words}",
         # --- Words of our enumerations, where they differ -------------------------------------------
         "target.osteoporosis": "Osteoporose",

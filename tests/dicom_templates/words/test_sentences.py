@@ -12,8 +12,9 @@ from analysis.domain.acquisition import Contrast
 from analysis.domain.reason import quoted
 from analysis.domain.segmentation import Level
 from dicom_templates.words.compose import compose
-from dicom_templates.words.report_texts import LANGUAGES, SENTENCES, Texts
-from dicom_templates.words.sentences import caveat_lines
+from dicom_templates.words.sections import caveat_lines
+from dicom_templates.words.sentences import SENTENCES
+from dicom_templates.words.texts import LANGUAGES, Texts
 from tests.dicom_templates.cases import make_case
 
 
@@ -30,7 +31,7 @@ def test_every_sentence_exists_in_every_language_with_the_same_placeholders(key:
 
 def test_every_sentence_is_said_somewhere() -> None:
     room = Path(str(dicom_templates.__file__)).parent
-    code = "".join(path.read_text() for path in room.rglob("*.py") if path.name != "report_texts.py")
+    code = "".join(path.read_text() for path in room.rglob("*.py") if path.name != "sentences.py")
     dynamic = re.compile(r"(likely|unlikely|indeterminate|osteoporosis|abnormal_density)(_short)?")
     unsaid = [key for key in SENTENCES if f'"{key}"' not in code and not dynamic.fullmatch(key)]
     assert not unsaid
@@ -69,7 +70,7 @@ def test_what_holds_for_both_sequences_is_said_once_and_the_gravest_first() -> N
 
 
 def _basis(sequence: str, preferred: Contrast) -> tuple[str, list[str]]:
-    """Return what is said of the sequence that osteoporosis was read from, and why it was that one."""
+    """Return the sentences on the sequence behind the answer to osteoporosis, and on the choice of it."""
     findings = make_case(slices=4, size=64).findings
     first, second = findings.predictions
     first = replace(first, sequence=sequence, preferred=preferred)

@@ -1,7 +1,7 @@
 """Every coded concept of our results, in one table.
 
-Meanings are never typed: they come from the PS3.16 dictionary that pydicom carries. What DICOM has no code
-for is declared as our own scheme, 99OSTEONODE, and every document that uses it says so.
+Standard codes come with their meanings from the PS3.16 dictionary of pydicom. Concepts that DICOM has no code
+for are in a private scheme, 99OSTEONODE, which every document that uses it declares.
 
 References
 ----------
@@ -20,7 +20,6 @@ __all__ = [
     "ABOUT",
     "ABSTENTION",
     "CONFIGURATION_DIGEST",
-    "DECISION_THRESHOLD",
     "ECHO_TIME",
     "FINDING_SITE_OF",
     "INPUT_DIGEST",
@@ -65,7 +64,7 @@ def code_item(code: Code) -> Dataset:
 
 
 def private_scheme() -> Dataset:
-    """Declare 99OSTEONODE, so that a reader knows who is responsible for its meanings.
+    """Declare 99OSTEONODE and the organisation responsible for it.
 
     Returns
     -------
@@ -97,16 +96,16 @@ FINDING_SITE_OF: dict[Level, Code] = {
     # PS3.16 has no code for the first sacral segment alone.
     Level.S1: codes.SCT.Sacrum,
 }
-"""PS3.16 CID 7602; bodies have no codes of their own there."""
+"""PS3.16 CID 7602, which has codes of vertebrae but none of their bodies."""
 
 
 def structure_of(level: Level, *, certain: bool) -> Code:
-    """Return the anatomy of a vertebra; without a level where its name is not certain.
+    """Return the code of a vertebra, without its level where that is not certain.
 
     Parameters
     ----------
     level : Level
-        The label of its mask.
+        The label of its mask in the segmentation.
     certain : bool
         Whether the levels may be reported (`Segmentation.levels_certain`).
 
@@ -131,7 +130,7 @@ TARGET_OF: dict[Target, Code] = {
     Target.OSTEOPOROSIS: Code("64859006", "SCT", "Osteoporosis"),
     Target.ABNORMAL_DENSITY: _own("ABNORMAL_BMD", "Abnormal bone density"),
 }
-"""Name of the category that is reported for each target."""
+"""Concept name of the verdict on each target."""
 VERDICT_OF: dict[Verdict, Code] = {
     Verdict.LIKELY: _own("LIKELY", "Likely"),
     Verdict.UNLIKELY: _own("UNLIKELY", "Unlikely"),
@@ -141,7 +140,8 @@ PROBABILITY_OF: dict[Target, Code] = {
     Target.OSTEOPOROSIS: _own("P_OSTEOPOROSIS", "Probability of osteoporosis"),
     Target.ABNORMAL_DENSITY: _own("P_ABNORMAL_BMD", "Probability of abnormal bone density"),
 }
-"""DCM 122157 "Probability" alone would leave two numbers unnamed: viewers show only the concept name."""
+"""One concept for each target, because viewers show only the concept name: with DCM 122157 "Probability" the
+probabilities of both targets would look alike."""
 PROBABILITY_LOWER_OF: dict[Target, Code] = {
     Target.OSTEOPOROSIS: _own("P_OSTEO_LOW", "Probability of osteoporosis, 95 % interval from"),
     Target.ABNORMAL_DENSITY: _own("P_ABN_BMD_LOW", "Probability of abnormal density, 95 % interval from"),
@@ -150,7 +150,6 @@ PROBABILITY_UPPER_OF: dict[Target, Code] = {
     Target.OSTEOPOROSIS: _own("P_OSTEO_HIGH", "Probability of osteoporosis, 95 % interval to"),
     Target.ABNORMAL_DENSITY: _own("P_ABN_BMD_HIGH", "Probability of abnormal density, 95 % interval to"),
 }
-DECISION_THRESHOLD = _own("THRESHOLD", "Decision threshold")
 ABSTENTION = _own("ABSTENTION", "Why no probability is given")
 
 # --- What is measured -----------------------------------------------------------------------------
@@ -181,4 +180,4 @@ INPUT_DIGEST = _own("SHA_INPUT", "SHA-256 of an input series")
 MODEL_COHORT = _own("COHORT", "Training cohort of the model")
 INTENDED_USE = _own("INTENDED_USE", "Intended use")
 ABOUT = _own("ABOUT", "About this result")
-"""Heading of the last section of the text report; CID 7001 is extensible and has none for this."""
+"""Heading of the last section of the text report; CID 7001 is extensible and has no such heading."""

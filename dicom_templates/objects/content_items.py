@@ -1,4 +1,4 @@
-"""Short ways to write the content items that our SR documents are made of."""
+"""Constructors of the content items in our SR documents."""
 
 from collections.abc import Iterable
 
@@ -22,8 +22,8 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from dicom_templates.parts.provenance import MANUFACTURER, MODEL_NAME, Provenance
-from dicom_templates.parts.source_series import ImageReference
+from dicom_templates.origin.provenance import MANUFACTURER, MODEL_NAME, Provenance
+from dicom_templates.origin.source_series import ImageReference
 
 __all__ = [
     "code",
@@ -78,7 +78,7 @@ def image(name: Code, reference: ImageReference) -> ContentItem:
 
 
 def container(name: Code, items: Iterable[ContentItem], *, template: str | None = None) -> ContentItem:
-    """Write a CONTAINER item that others contain."""
+    """Write a CONTAINER item below the root."""
     item = ContainerContentItem(name=name, relationship_type=CONTAINS, template_id=template)
     item.ContentSequence = ContentSequence(items)
     return item
@@ -87,7 +87,7 @@ def container(name: Code, items: Iterable[ContentItem], *, template: str | None 
 def shape(
     name: Code, kind: GraphicTypeValues, points: npt.NDArray[np.float64], reference: ImageReference
 ) -> ContentItem:
-    """Write an SCOORD item on a slice.
+    """Write an SCOORD item, a point or a line on a slice.
 
     Parameters
     ----------
@@ -118,12 +118,12 @@ def shape(
 
 
 def language_item(tag: str, meaning: str) -> ContentItem:
-    """Tell the language of a document (TID 1204)."""
+    """Write the item that names the language of a document (TID 1204)."""
     return code(codes.DCM.LanguageOfContentItemAndDescendants, Code(tag, "RFC5646", meaning), MODIFIER)
 
 
 def device_observer(provenance: Provenance) -> list[ContentItem]:
-    """Tell that a device, not a person, made a document (TID 1001, 1004)."""
+    """Write the items that name a device as the observer (TID 1001, 1004)."""
     return [
         code(codes.DCM.ObserverType, codes.DCM.Device, OBSERVATION),
         uid_reference(codes.DCM.DeviceObserverUID, provenance.device_uid, OBSERVATION),
@@ -137,7 +137,7 @@ def device_observer(provenance: Provenance) -> list[ContentItem]:
 def separate_containers(item: Dataset) -> None:
     """Mark every container as SEPARATE, at every depth.
 
-    highdicom writes CONTINUOUS, which means running text: dsr2html and OHIF then print the values of a group
+    highdicom writes CONTINUOUS, which means running text: dsr2html and OHIF then show the values of a group
     without their names.
     """
     if item.get("ValueType") == "CONTAINER":

@@ -1,4 +1,4 @@
-"""Identifiers that follow from what they stand for."""
+"""UIDs that are derived from what they identify."""
 
 import json
 from hashlib import sha256
@@ -13,12 +13,13 @@ def derive_uid(*parts: str) -> str:
     Parameters
     ----------
     *parts : str
-        What the UID stands for.
+        What the UID identifies.
 
     Returns
     -------
     str
-        Under the root 2.25, at most 44 characters: a UUID of version 8, which RFC 9562 leaves to its maker.
+        Under the root 2.25, at most 44 characters: a UUID of version 8, whose bits RFC 9562 leaves to
+        applications.
 
     References
     ----------

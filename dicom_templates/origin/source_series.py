@@ -1,4 +1,4 @@
-"""The images that a result refers to: one reference per slice, for classic and enhanced MR objects alike."""
+"""The images of an analysed series: one reference per slice, for classic and enhanced MR objects alike."""
 
 import math
 from collections.abc import Sequence
@@ -9,21 +9,19 @@ import numpy.typing as npt
 from pydicom import Dataset
 
 from analysis.domain.findings import SeriesFindings
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.uids import derive_uid
 
 __all__ = ["ImageReference", "SourceSeries", "instance_item", "source_series"]
-
-_HALF = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
-    """One slice in its object.
+    """Reference to the image of one slice.
 
     Attributes
     ----------
     sop_class_uid, sop_instance_uid : str
-        The object.
+        Of the object that holds it.
     frame : int or None
         Frame number from 1; None for a single-frame object.
     position : tuple of str
@@ -38,7 +36,7 @@ class ImageReference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceSeries:
-    """One analysed series as DICOM knows it.
+    """Identifiers and geometry of an analysed series, in the words of its headers.
 
     Attributes
     ----------
@@ -47,7 +45,7 @@ class SourceSeries:
     series_uid : str
         Series Instance UID.
     frame_of_reference_uid : str
-        Derived from the series where the source, against the Standard, has none.
+        Derived from the Series Instance UID if the source has none, contrary to the Standard.
     images : tuple of ImageReference
         One per slice of the volume, in its order.
     orientation : tuple of str
@@ -71,14 +69,14 @@ class SourceSeries:
 
 
 def source_series(found: SeriesFindings, headers: Sequence[Dataset]) -> SourceSeries:
-    """Match the slices of an analysed volume with the images they come from.
+    """Find the image of each slice of an analysed volume.
 
     Parameters
     ----------
     found : SeriesFindings
         The series.
     headers : sequence of Dataset
-        Its objects without pixel data; where the series names frames, the object of each in turn.
+        Of its objects, without pixel data; if `found.source.frames` is given, one header for each frame.
 
     Returns
     -------
@@ -105,13 +103,13 @@ def source_series(found: SeriesFindings, headers: Sequence[Dataset]) -> SourceSe
         images=tuple(candidates[n].reference for n in nearest),
         orientation=first.orientation,
         pixel_spacing_mm=first.pixel_spacing_mm,
-        thickness_mm=first.thickness_mm or _decimal(grid.spacing_mm[0]),
+        thickness_mm=first.thickness_mm or _as_written(grid.spacing_mm[0]),
         spacing_mm=grid.spacing_mm[0],
     )
 
 
 def instance_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    """Refer to an object in an item of a sequence (PS3.3 table 10-11)."""
+    """Write a reference to an object as an item of a sequence (PS3.3 table 10-11)."""
     item = Dataset()
     item.ReferencedSOPClassUID = sop_class_uid
     item.ReferencedSOPInstanceUID = sop_instance_uid
@@ -119,28 +117,28 @@ def instance_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
+class _SourceFrame:
     reference: ImageReference
     orientation: tuple[str, ...]
     pixel_spacing_mm: tuple[str, str]
     thickness_mm: str
 
 
-def _candidates(headers: Sequence[Dataset], numbers: Sequence[int]) -> list[_Frame]:
-    """List the images that slices may come from: the frames that are named, or else all there are."""
+def _candidates(headers: Sequence[Dataset], numbers: Sequence[int]) -> list[_SourceFrame]:
+    """List the images that slices may come from: the frames of the given numbers, or all images."""
     if numbers:
-        return [_frame_of(header, number) for header, number in zip(headers, numbers, strict=True)]
+        return [_numbered_frame(header, number) for header, number in zip(headers, numbers, strict=True)]
     found = []
     for header in headers:
         if "PerFrameFunctionalGroupsSequence" in header:
             count = len(header.PerFrameFunctionalGroupsSequence)
-            found += [_frame_of(header, number) for number in range(1, count + 1)]
+            found += [_numbered_frame(header, number) for number in range(1, count + 1)]
         else:
             found.append(_frame(header, None, header, header, header))
     return found
 
 
-def _frame_of(header: Dataset, number: int) -> _Frame:
+def _numbered_frame(header: Dataset, number: int) -> _SourceFrame:
     shared = header.SharedFunctionalGroupsSequence[0]
     groups = header.PerFrameFunctionalGroupsSequence[number - 1]
     return _frame(
@@ -153,36 +151,36 @@ def _frame_of(header: Dataset, number: int) -> _Frame:
 
 
 def _group(keyword: str, per_frame: Dataset, shared: Dataset) -> Dataset:
-    """Return a functional group macro, which stands either with each frame or once for all."""
+    """Return a functional group, which is either per frame or shared."""
     sequence = per_frame.get(keyword) or shared[keyword].value
     item: Dataset = sequence[0]
     return item
 
 
 def _frame(
-    header: Dataset, number: int | None, place: Dataset, orientation: Dataset, measures: Dataset
-) -> _Frame:
-    x, y, z = (_decimal(value) for value in place.ImagePositionPatient)
-    row_spacing, column_spacing = (_decimal(value) for value in measures.PixelSpacing)
-    return _Frame(
+    header: Dataset, number: int | None, position: Dataset, orientation: Dataset, measures: Dataset
+) -> _SourceFrame:
+    x, y, z = (_as_written(value) for value in position.ImagePositionPatient)
+    row_spacing, column_spacing = (_as_written(value) for value in measures.PixelSpacing)
+    return _SourceFrame(
         ImageReference(str(header.SOPClassUID), str(header.SOPInstanceUID), number, (x, y, z)),
-        tuple(_decimal(value) for value in orientation.ImageOrientationPatient),
+        tuple(_as_written(value) for value in orientation.ImageOrientationPatient),
         (row_spacing, column_spacing),
         _thickness(measures),
     )
 
 
 def _thickness(measures: Dataset) -> str:
-    """Return the thickness of a slice as it was written; empty where there is none, or no number ("4,0")."""
+    """Return SliceThickness as it was written; empty if it is absent or no number ("4,0")."""
     try:
         written = measures.get("SliceThickness")
-        return _decimal(written) if math.isfinite(float(str(written))) else ""
+        return _as_written(written) if math.isfinite(float(str(written))) else ""
     except (TypeError, ValueError):
         return ""
 
 
-def _decimal(value: object) -> str:
-    """Return a DS as it was written, so that results repeat the digits of their source."""
+def _as_written(value: object) -> str:
+    """Return a decimal string as it was written, so that results repeat the digits of their source."""
     written = getattr(value, "original_string", None) or repr(float(str(value)))
     return written if len(written) <= 16 else f"{float(str(value)):.9g}"
 
@@ -190,6 +188,6 @@ def _decimal(value: object) -> str:
 def _nearest(positions: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], spacing_mm: float) -> int:
     distances = np.linalg.norm(positions - wanted, axis=1)
     nearest = int(np.argmin(distances))
-    if distances[nearest] > _HALF * spacing_mm:
+    if distances[nearest] > 0.5 * spacing_mm:
         raise ValueError("a slice of the volume has no source image")
     return nearest

@@ -1,4 +1,9 @@
-"""What result objects share: how one begins, and the last touches: who made it, when, and for whom."""
+"""What all result objects have in common: equipment, dates, patient and study, file meta information.
+
+References
+----------
+DICOM PS3.3 C.7.5.1 General Equipment, C.7.5.2 Enhanced General Equipment, C.12.1 SOP Common.
+"""
 
 from dataclasses import dataclass
 
@@ -7,32 +12,32 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from dicom_templates.codes.concepts import code_item, private_scheme
 from dicom_templates.options import ReportOptions
-from dicom_templates.parts.codes import code_item, private_scheme
-from dicom_templates.parts.patient_study import copy_patient_and_study, fit_to_charset
-from dicom_templates.parts.provenance import MANUFACTURER, MODEL_NAME, Provenance
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.patient_study import copy_patient_and_study, fit_to_charset
+from dicom_templates.origin.provenance import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    MANUFACTURER,
+    MODEL_NAME,
+    Provenance,
+)
 
 __all__ = [
-    "IMPLEMENTATION_CLASS_UID",
-    "IMPLEMENTATION_VERSION_NAME",
-    "Identity",
+    "ObjectIdentity",
     "finish",
     "workstation_object",
 ]
 
-IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation", MANUFACTURER))
-IMPLEMENTATION_VERSION_NAME = "OSTEONODE"
-
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """What an object that is alone in its series is called.
+class ObjectIdentity:
+    """Identifiers and description of a result object, which is the only one of its series.
 
     Attributes
     ----------
     uid, series_uid : str
-        Of the object.
+        SOP Instance UID and Series Instance UID.
     series_number : int
         SeriesNumber.
     description : str
@@ -45,8 +50,8 @@ class Identity:
     description: str
 
 
-def workstation_object(sop_class_uid: UID, modality: str, identity: Identity) -> Dataset:
-    """Begin an object that a workstation made of images, their date and what was found in them.
+def workstation_object(sop_class_uid: UID, modality: str, identity: ObjectIdentity) -> Dataset:
+    """Begin an object that was made on a workstation (Conversion Type WSD).
 
     Parameters
     ----------
@@ -54,13 +59,13 @@ def workstation_object(sop_class_uid: UID, modality: str, identity: Identity) ->
         Its storage class.
     modality : str
         Modality of its series.
-    identity : Identity
-        What it is called.
+    identity : ObjectIdentity
+        Its UIDs, series number and description.
 
     Returns
     -------
     Dataset
-        Without content yet, and without what `finish` adds.
+        Without content, and without what `finish` adds.
     """
     made = Dataset()
     made.file_meta = FileMetaDataset()
@@ -73,7 +78,7 @@ def workstation_object(sop_class_uid: UID, modality: str, identity: Identity) ->
     made.InstanceNumber = 1
     made.Modality = modality
     made.ConversionType = "WSD"
-    # Who de-identifies must look inside.
+    # De-identification must look at the content itself.
     made.BurnedInAnnotation = "YES"
     return made
 
@@ -81,35 +86,35 @@ def workstation_object(sop_class_uid: UID, modality: str, identity: Identity) ->
 def finish(
     result: Dataset, source: Dataset, provenance: Provenance, options: ReportOptions, *, image: bool
 ) -> None:
-    """Complete a result object in place.
+    """Add to a result object, in place, what all of them have in common.
 
     Parameters
     ----------
     result : Dataset
-        With its own content and identifiers.
+        With its content and identifiers.
     source : Dataset
         Header of one source image.
     provenance : Provenance
-        Who made it.
+        The maker.
     options : ReportOptions
-        When and where.
+        Date, time and institution.
     image : bool
         Whether it is an image, whose series names a body part.
     """
-    _say_who(result, provenance, options)
-    _say_when(result, options)
-    _say_which_scanner(result, source)
+    _add_equipment(result, provenance, options)
+    _add_dates(result, options)
+    _add_scanner(result, source)
     result.CodingSchemeIdentificationSequence = [private_scheme()]
-    # Our words adapt to the character set of the source, then its bytes are copied as they are.
+    # In this order: our text is fitted to the character set of the source, whose own bytes must not change.
     fit_to_charset(result, source)
     copy_patient_and_study(source, result, series_keywords=("BodyPartExamined",) if image else ())
     if result.SOPClassUID == SecondaryCaptureImageStorage and not result.get("BodyPartExamined"):
-        # Without a body part a paired one is not ruled out, and the attribute must be there (PS3.3 C.7.3.1).
+        # Required, possibly empty, where the body part may be one of a pair (PS3.3 C.7.3.1).
         result.Laterality = ""
     result.file_meta = _file_meta(result)
 
 
-def _say_who(result: Dataset, provenance: Provenance, options: ReportOptions) -> None:
+def _add_equipment(result: Dataset, provenance: Provenance, options: ReportOptions) -> None:
     result.Manufacturer = MANUFACTURER
     result.ManufacturerModelName = MODEL_NAME
     result.DeviceSerialNumber = provenance.station
@@ -120,14 +125,17 @@ def _say_who(result: Dataset, provenance: Provenance, options: ReportOptions) ->
         result.InstitutionName = options.institution
 
 
-def _say_when(result: Dataset, options: ReportOptions) -> None:
+def _add_dates(result: Dataset, options: ReportOptions) -> None:
     for prefix in ("Content", "InstanceCreation", "Series"):
         setattr(result, f"{prefix}Date", options.date)
         setattr(result, f"{prefix}Time", options.time)
 
 
-def _say_which_scanner(result: Dataset, source: Dataset) -> None:
-    """Name the scanner; highdicom's entry holds the time of day, so no two results would be equal."""
+def _add_scanner(result: Dataset, source: Dataset) -> None:
+    """Name the scanner as contributing equipment.
+
+    It replaces the entry of highdicom, which holds the time of day, so that no two results would be equal.
+    """
     if "ContributingEquipmentSequence" in result:
         del result.ContributingEquipmentSequence
     if not source.get("Manufacturer"):

@@ -1,81 +1,57 @@
-"""Who made a result, from what, and the identifiers that follow from it.
+"""The maker and the inputs of a result, and the UIDs derived from them.
 
-A resent study must not fill the archive with copies, so every UID is derived from what decides the content of
-an object. The same inputs, model, configuration and presentation give the same UID; anything else gives
-another.
+A study that is sent again must not fill the archive with copies, so every UID is derived from what decides
+the content of an object. The same inputs, model, configuration and presentation give the same UID; any
+difference gives another.
 """
 
 import json
 from dataclasses import dataclass
 from hashlib import sha256
 
-from pydicom import Dataset
+from pydicom.uid import UID
 
 from analysis.domain.findings import Findings, Refusal
 from dicom_templates.options import ReportOptions
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.uids import derive_uid
 
 __all__ = [
+    "IMPLEMENTATION_CLASS_UID",
+    "IMPLEMENTATION_VERSION_NAME",
     "MANUFACTURER",
     "MODEL_NAME",
     "Provenance",
-    "is_own_result",
     "provenance_of",
     "refusal_provenance",
 ]
 
 MANUFACTURER = "OsteoNode"
 MODEL_NAME = "OsteoNode"
+IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation", MANUFACTURER))
+IMPLEMENTATION_VERSION_NAME = "OSTEONODE"
 _CONTENT_REVISION = "3"
-"""Raised whenever the same findings are written differently, so that no UID ever stands for two contents."""
-
-
-def is_own_result(dataset: Dataset) -> bool:
-    """Tell whether a dataset was made by this software; such series are never analysed, so nothing loops.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Any header.
-
-    Returns
-    -------
-    bool
-    """
-    return (
-        str(dataset.get("Manufacturer", "")).strip() == MANUFACTURER
-        and str(dataset.get("ManufacturerModelName", "")).strip() == MODEL_NAME
-    )
+"""To be raised when the same findings are written differently, so that no UID ever has two contents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where one result set comes from.
+    """Maker of one result set, and the key that stands for all that decides its content.
 
     Attributes
     ----------
     software : str
         Name and version of the program.
     station : str
-        Name of the node that ran it.
+        Name of the node that made it.
     study_uid : str
         Of the source and of all results.
-    inputs : tuple of (str, str)
-        Series Instance UID and digest of every analysed series.
-    model_digest : str
-        SHA-256 of the model bundle; empty without a model.
-    configuration_digest : str
-        SHA-256 of the analysis settings.
     key : str
-        Stands for all of this and for the presentation; what UIDs derive from.
+        SHA-256 of inputs, model, settings, software and presentation; UIDs are derived from it.
     """
 
     software: str
     station: str
     study_uid: str
-    inputs: tuple[tuple[str, str], ...]
-    model_digest: str
-    configuration_digest: str
     key: str
 
     @property
@@ -89,12 +65,12 @@ class Provenance:
         return derive_uid("device", MANUFACTURER, self.station)
 
     def uid(self, *parts: str) -> str:
-        """UID of a part of this result set ("sr", "instance").
+        """Derive a UID of this result set.
 
         Parameters
         ----------
         *parts : str
-            Which part.
+            What it identifies: "sr", "instance".
 
         Returns
         -------
@@ -103,12 +79,12 @@ class Provenance:
         return derive_uid(self.key, *parts)
 
     def tracking_uid(self, series_uid: str, structure: str) -> str:
-        """UID of a structure in a series; it stays when a later analysis measures the structure again."""
+        """Derive the UID of a structure in a series; a later analysis of the structure gives it the same."""
         return derive_uid("tracking", self.study_uid, series_uid, structure)
 
 
 def provenance_of(findings: Findings, study_uid: str, options: ReportOptions) -> Provenance:
-    """Tell where findings come from.
+    """Collect maker and inputs of findings.
 
     Parameters
     ----------
@@ -117,7 +93,7 @@ def provenance_of(findings: Findings, study_uid: str, options: ReportOptions) ->
     study_uid : str
         Study Instance UID of the source.
     options : ReportOptions
-        How it is reported: a report in another language is another document.
+        A report in another language is another document.
 
     Returns
     -------
@@ -126,36 +102,30 @@ def provenance_of(findings: Findings, study_uid: str, options: ReportOptions) ->
     inputs = tuple((found.source.series_uid, found.source.digest) for found in findings.series)
     model = findings.model.digest if findings.model is not None else ""
     set_aside = tuple((one.series_uid, one.reasons) for one in findings.set_aside)
-    # A mask drawn anew, or another version of a program, outlines the same input differently.
+    # An edited mask, or another version of a segmenter, outlines the same input differently.
     outlined_by = tuple(found.segmentation.method for found in findings.series)
     decisive = (inputs, model, findings.configuration_digest, findings.software, set_aside, outlined_by)
     return Provenance(
         software=findings.software,
         station=options.station,
         study_uid=study_uid,
-        inputs=inputs,
-        model_digest=model,
-        configuration_digest=findings.configuration_digest,
         key=_key(study_uid, options, decisive),
     )
 
 
 def refusal_provenance(refusal: Refusal, software: str, study_uid: str, options: ReportOptions) -> Provenance:
-    """Tell where a refusal comes from; as `provenance_of`, for a study without findings."""
+    """Collect maker and inputs of a refusal, as `provenance_of` does for findings."""
     series = tuple((one.series_uid, one.reasons) for one in refusal.series)
     return Provenance(
         software=software,
         station=options.station,
         study_uid=study_uid,
-        inputs=(),
-        model_digest="",
-        configuration_digest="",
         key=_key(study_uid, options, ("refused", refusal.reasons, series, software)),
     )
 
 
 def _key(study_uid: str, options: ReportOptions, decisive: tuple[object, ...]) -> str:
-    """Digest of everything but `options.created`: the time of a result does not make it another one.
+    """Digest all but `options.created`: the same result at another time has the same UIDs.
 
     Predecessors and storage classes concern single documents, which add them to their own UIDs.
     """
@@ -164,5 +134,5 @@ def _key(study_uid: str, options: ReportOptions, decisive: tuple[object, ...]) -
         options.institution,
         options.station,
     )
-    told = json.dumps([_CONTENT_REVISION, study_uid, presentation, decisive], sort_keys=True)
-    return sha256(told.encode()).hexdigest()
+    content = json.dumps([_CONTENT_REVISION, study_uid, presentation, decisive], sort_keys=True)
+    return sha256(content.encode()).hexdigest()

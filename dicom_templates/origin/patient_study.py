@@ -1,8 +1,7 @@
-"""What every result copies from its source, byte for byte.
+"""Patient and study, which every result copies from its source byte for byte.
 
-A result that names its patient in another spelling, or in the same letters under another character set, is
-a patient of its own for an archive. So the encoded bytes are copied together with the character set they are
-in, and only our own words adapt to it.
+An archive may file a result under a new patient if the name is spelt otherwise, or is in another character
+set. So the encoded bytes are copied together with their character set, and only our own text adapts to it.
 
 References
 ----------
@@ -33,7 +32,7 @@ _REQUIRED = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-"""Type 1 and 2: present in every result, empty where the source is silent."""
+"""Type 1 and 2: present in every result, empty where the source has no value."""
 
 _OPTIONAL = (
     "SpecificCharacterSet",
@@ -73,6 +72,7 @@ _OPTIONAL = (
     "ClinicalTrialSubjectReadingID",
     "ClinicalTrialTimePointID",
 )
+"""Type 3 and conditional: present where the source has them."""
 
 _TEXT_VRS = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _ASCII_CHARSETS = {"", "ISO_IR 6", "ISO 2022 IR 6"}
@@ -94,9 +94,9 @@ def copy_patient_and_study(source: Dataset, result: Dataset, *, series_keywords:
     source : Dataset
         Header of one source image.
     result : Dataset
-        The result; changed in place. Whatever it says about patient and study is replaced.
+        The result; changed in place. What it already has of patient and study is replaced or removed.
     series_keywords : iterable of str
-        Attributes of the series that this kind of result also takes over ("BodyPartExamined").
+        Attributes of the source series that are copied too ("BodyPartExamined").
     """
     for keyword in (*_REQUIRED, *_OPTIONAL, *series_keywords):
         tag = Tag(keyword)
@@ -111,14 +111,15 @@ def copy_patient_and_study(source: Dataset, result: Dataset, *, series_keywords:
 
 
 def _write_as_encoded(result: Dataset) -> None:
-    """Let the writer take encoded elements over as they are.
+    """Make the writer of pydicom copy encoded elements unchanged.
 
-    pydicom decodes and encodes each anew where it does not know that they are in the encoding it writes. What
-    its source declared wrongly, or what breaks off in an escape sequence, would come out as other bytes.
+    It decodes and encodes elements again unless the dataset is marked as being in the encoding to write. Text
+    in a character set other than the declared one, or with a broken escape sequence, would then change.
     """
-    # Once here, because the writer leaves it out for what is "original": pixel values get their VR by sign.
+    # The writer skips this step for a dataset marked so: elements such as SmallestImagePixelValue, whose VR
+    # depends on the sign of pixels, get it here.
     correct_ambiguous_vr(result, is_little_endian=True)
-    own_charset = result._character_set  # noqa: SLF001 - what the writer compares with
+    own_charset = result._character_set  # noqa: SLF001 - the writer compares with it
     result.set_original_encoding(is_implicit_vr=False, is_little_endian=True, character_encoding=own_charset)
 
 
@@ -130,16 +131,16 @@ def _element_as_encoded(source: Dataset, tag: BaseTag) -> DataElement | RawDataE
     vr = dictionary_VR(tag)
     if not isinstance(element, RawDataElement) or vr == "SQ" or not element.value:
         return deepcopy(source[tag])
-    # The implicit syntax of a source leaves the VR out, and our results are explicit. All that is copied here
-    # is text, which has no byte order.
+    # Results are in explicit syntax, so a source in implicit syntax needs the VR added. All elements that are
+    # copied here are text, which has no byte order.
     return RawDataElement(tag, vr, len(element.value), element.value, 0, False, True)
 
 
 def nameless_header(study_uid: str, series_uid: str, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    """Make a header that identifies an object and nobody, for a library that copies from headers.
+    """Make a header with the identifiers of an object and no patient; highdicom copies from headers.
 
-    Real headers may miss or mistype what highdicom asks for, and `copy_patient_and_study` fills in the
-    patient and the study byte for byte later.
+    Real headers may lack or misspell what highdicom needs, and `copy_patient_and_study` copies patient and
+    study byte for byte later.
 
     Parameters
     ----------
@@ -161,16 +162,16 @@ def nameless_header(study_uid: str, series_uid: str, sop_class_uid: str, sop_ins
 
 
 def fit_to_charset(result: Dataset, source: Dataset) -> None:
-    """Rewrite our own words where the character set of the source cannot hold them.
+    """Rewrite our own text where the character set of the source cannot encode it.
 
-    To be called before the patient's data are copied, which must stay as they are.
+    Call it before `copy_patient_and_study`, whose bytes must not change.
 
     Parameters
     ----------
     result : Dataset
-        Changed in place, at every depth.
+        Changed in place, nested sequences included.
     source : Dataset
-        Its Specific Character Set becomes the result's.
+        Header with the Specific Character Set that the result will have.
     """
     encoding = _own_encoding(source)
 
@@ -182,7 +183,7 @@ def fit_to_charset(result: Dataset, source: Dataset) -> None:
 
 
 def _own_encoding(source: Dataset) -> str:
-    """Return the Python codec of the first character set; the others need escape sequences."""
+    """Return the Python codec of the first character set; all others need escape sequences."""
     declared = source.get("SpecificCharacterSet") or ""
     first = str(declared if isinstance(declared, str) else declared[0]).strip()
     if first in _ASCII_CHARSETS:
@@ -195,12 +196,12 @@ def _own_encoding(source: Dataset) -> str:
 
 def _map_text(value: object, encoding: str) -> object:
     if isinstance(value, str):
-        return fit_text(value, encoding)
+        return _fit_text(value, encoding)
     return value
 
 
-def fit_text(text: str, encoding: str) -> str:
-    """Return the text as it is if the codec can hold it, else in its nearest plain spelling.
+def _fit_text(text: str, encoding: str) -> str:
+    """Return a text unchanged if the codec can encode it, else transliterated to ASCII.
 
     Parameters
     ----------
@@ -215,9 +216,9 @@ def fit_text(text: str, encoding: str) -> str:
 
     Examples
     --------
-    >>> fit_text("Wirbelkörper", "ascii")
+    >>> _fit_text("Wirbelkörper", "ascii")
     'Wirbelkoerper'
-    >>> fit_text("Wirbelkörper", "latin-1")
+    >>> _fit_text("Wirbelkörper", "latin-1")
     'Wirbelkörper'
     """
     if text.isascii() or _encodable(text, encoding):
@@ -245,8 +246,8 @@ def age_in_years(source: Dataset) -> int | None:
     Returns
     -------
     int or None
-        None if the header is silent or unreadable; the birth date is not asked, because anonymised studies
-        keep a wrong one.
+        None if the header has no age in years. The birth date is not used, because anonymised studies often
+        have a wrong one.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Codes of radiomic features: the IBSI's where PS3.16 has them, our own for the rest."""
+"""Codes of radiomic features: those of the IBSI where PS3.16 lists them, private ones for the rest."""
 
 import re
 from hashlib import sha256
@@ -6,7 +6,7 @@ from hashlib import sha256
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from dicom_templates.parts.codes import PRIVATE_SCHEME
+from dicom_templates.codes.concepts import PRIVATE_SCHEME
 
 __all__ = ["IBSI_OF", "radiomic_code"]
 
@@ -100,26 +100,28 @@ IBSI_OF: dict[str, Code] = {
     "gldm_DependenceVariance": codes.IBSI.DependenceCountVariance,
     "gldm_DependenceEntropy": codes.IBSI.DependenceCountEntropy,
 }
-"""pyradiomics' feature to the IBSI's, for those that reproduce the IBSI's consensus values on its digital
-phantom. Minor and least axis length do not (1/N covariance), so they are not claimed; statistics of the
-signal itself (mean, variance, skewness) have no code in PS3.16, which lists only those of its histogram."""
+"""IBSI code of each pyradiomics feature that has the consensus value of the IBSI on its digital phantom.
+
+Minor and least axis length have another one (pyradiomics divides the covariance by N), so they are not here.
+Statistics of the signal itself (mean, variance, skewness) have no code in PS3.16, which lists only those of
+its histogram."""
 
 _LONGEST_MEANING = 64
 
 
 def radiomic_code(feature: str) -> Code:
-    """Return the code of a feature by pyradiomics' name.
+    """Return the code of a radiomic feature.
 
     Parameters
     ----------
     feature : str
-        As in `LevelMeasurements.features`: "original_glcm_Contrast".
+        Name by pyradiomics, as in `LevelMeasurements.features`: "original_glcm_Contrast".
 
     Returns
     -------
     Code
-        The IBSI's for features of the unfiltered image that PS3.16 lists; else one of our scheme, whose value
-        is derived from the name, so that it is the same in every report.
+        That of the IBSI for features of the unfiltered image that PS3.16 lists; else a private one, whose
+        value is derived from the name, so that it is the same in every report.
 
     Examples
     --------
@@ -133,7 +135,7 @@ def radiomic_code(feature: str) -> Code:
     if known is not None and image == "original":
         return known
     readable = known.meaning if known is not None else _spell(name)
-    # An IBSI code stands for the feature of the image as it is; of a filtered image it is another quantity.
+    # An IBSI code means the feature of the unfiltered image; of a filtered image it is another quantity.
     return Code(
         "RF_" + sha256(feature.encode()).hexdigest()[:12].upper(),
         PRIVATE_SCHEME,
