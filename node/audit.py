@@ -21,14 +21,14 @@ from node.config import AuditSettings
 from node.dicom.tls import audit_arguments
 from node.domain.audit import (
     AuditMessage,
-    Outcome,
+    EventOutcome,
     Party,
     StudyMoved,
     studies_transferred,
     syslog_line,
     to_xml,
 )
-from node.domain.header import Identity
+from node.domain.header import InstanceIdentity
 from node.log import Log
 from node.ports import Clock
 
@@ -256,7 +256,7 @@ class Receipts:
         # An object that was being made durable when its association was cut off is noted afterwards.
         self._ended: WeakSet[threading.Thread] = WeakSet()
 
-    def note(self, association: threading.Thread, sender: Party, identity: Identity) -> None:
+    def note(self, association: threading.Thread, sender: Party, identity: InstanceIdentity) -> None:
         """Remember an instance that was stored."""
         with self._lock:
             theirs = self._open.setdefault(association, {})
@@ -273,7 +273,7 @@ class Receipts:
         with self._lock:
             theirs = self._open.pop(association, {})
             self._ended.add(association)
-        outcome = Outcome.SUCCESS if orderly else Outcome.MINOR_FAILURE
+        outcome = EventOutcome.SUCCESS if orderly else EventOutcome.MINOR_FAILURE
         for study_uid, receipt in theirs.items():
             study = StudyMoved(study_uid, receipt.patient_id, dict(receipt.instances))
             message = studies_transferred(receipt.sender, self._receiver, study, self._clock.now(), outcome)

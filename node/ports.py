@@ -13,24 +13,34 @@ from node.domain.audit import AuditMessage
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
     Arrival,
+    ArrivalOutcome,
+    AssociationRecord,
     Delivery,
     DeliveryBatch,
     HistoryEntry,
     Instance,
-    Intake,
     NewResult,
     QuarantineEntry,
     Result,
-    Staged,
+    StagedFile,
     Study,
     StudyLease,
-    Transfer,
     Unexplained,
 )
 from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
 
-__all__ = ["Audit", "Clock", "InstanceStore", "Outbox", "Staging", "Store", "Traffic", "Transfers", "Worker"]
+__all__ = [
+    "AssociationRecords",
+    "Audit",
+    "Clock",
+    "InstanceStore",
+    "OpenAssociations",
+    "Outbox",
+    "StagingFile",
+    "Store",
+    "Worker",
+]
 
 
 class Clock(Protocol):
@@ -41,7 +51,7 @@ class Clock(Protocol):
         ...
 
 
-class Traffic(Protocol):
+class OpenAssociations(Protocol):
     """Knows which studies are being sent at this moment."""
 
     def is_open(self, study_uid: str) -> bool:
@@ -77,7 +87,7 @@ class Worker(Protocol):
         ...
 
 
-class Staging(Protocol):
+class StagingFile(Protocol):
     """A temporary file that grows as its object arrives."""
 
     def write(self, part: bytes | memoryview) -> None:
@@ -88,7 +98,7 @@ class Staging(Protocol):
         """Return the first bytes of the dataset."""
         ...
 
-    def finish(self) -> Staged:
+    def finish(self) -> StagedFile:
         """Close the file, whole; `StorageFullError` when the disk is full."""
         ...
 
@@ -100,11 +110,11 @@ class Staging(Protocol):
 class InstanceStore(Protocol):
     """Keeps the bytes of instances, and never decodes them."""
 
-    def stage(self, header: bytes) -> Staging:
+    def stage(self, header: bytes) -> StagingFile:
         """Begin a temporary file; `StorageFullError` when the disk is too full to promise it."""
         ...
 
-    def committing(self, files: Sequence[tuple[Staged, Instance]]) -> AbstractContextManager[None]:
+    def committing(self, files: Sequence[tuple[StagedFile, Instance]]) -> AbstractContextManager[None]:
         """Make staged files permanent under their instances; at its end they survive a power cut.
 
         What is done inside is done once the files have their names and while they are synced. If it or a sync
@@ -112,11 +122,11 @@ class InstanceStore(Protocol):
         """
         ...
 
-    def quarantine(self, staged: Staged) -> str:
+    def quarantine(self, staged: StagedFile) -> str:
         """Put a staged file aside, durably, and return its name there."""
         ...
 
-    def discard(self, staged: Staged) -> None:
+    def discard(self, staged: StagedFile) -> None:
         """Forget a staged file."""
         ...
 
@@ -173,10 +183,10 @@ class Outbox(Protocol):
         ...
 
 
-class Transfers(Protocol):
+class AssociationRecords(Protocol):
     """Knows how the associations ended that brought a study."""
 
-    def end_transfer(self, transfer: Transfer, now: datetime, *, orderly: bool) -> None:
+    def end_association(self, transfer: AssociationRecord, now: datetime, *, orderly: bool) -> None:
         """Note how an association ended; in order, it makes whole what was cut off before it began."""
         ...
 
@@ -185,7 +195,7 @@ class Transfers(Protocol):
         ...
 
 
-class Store(Outbox, Transfers, Protocol):
+class Store(Outbox, AssociationRecords, Protocol):
     """Keeps the truth about studies; every method is one transaction."""
 
     def record_arrivals(
@@ -193,8 +203,8 @@ class Store(Outbox, Transfers, Protocol):
         arrivals: Sequence[Arrival],
         now: datetime,
         patience: Patience,
-        place: Callable[[Sequence[Intake]], None],
-    ) -> tuple[Intake, ...]:
+        place: Callable[[Sequence[ArrivalOutcome]], None],
+    ) -> tuple[ArrivalOutcome, ...]:
         """Note those of a group of instances that are new, and open their studies again where they matter.
 
         What became of each is told to `place` before the transaction is committed, so that the files have

@@ -6,7 +6,7 @@ from node.analyse.analyst import Analyst
 from node.analyse.explainer import Explainer
 from node.app.crew import Crew
 from node.app.ground import Ground
-from node.ports import Traffic
+from node.ports import OpenAssociations
 from node.settle.assembler import Assembler
 from node.settle.foresight import Foresight
 from node.settle.inquire import Inquirer
@@ -17,7 +17,9 @@ _EARLY_AFTER = 0.1
 """Part of the quiet time after which a study is analysed early."""
 
 
-def assembler(ground: Ground, traffic: Traffic, crew: Crew, foresight: Foresight | None) -> Assembler:
+def assembler(
+    ground: Ground, traffic: OpenAssociations, crew: Crew, foresight: Foresight | None
+) -> Assembler:
     """Return who tells when a study is whole."""
     settings = ground.configuration
     inquirer = Inquirer(settings.sources, calling=settings.node.ae_title, clock=ground.clock, log=ground.log)

@@ -62,7 +62,7 @@ class Commitments:
         for delivery in batch.deliveries:
             answer = judge_commitment(delivery.result.sop_uid, report)
             attempts = delivery.attempts + 1
-            state = state_after(answer.verdict, attempts, settings.attempts, accepted=DeliveryState.SENT)
+            state = state_after(answer.disposition, attempts, settings.attempts, accepted=DeliveryState.SENT)
             pause = back_off(attempts, first, longest, self._random.random())
             try:
                 self._outbox.record_delivery(

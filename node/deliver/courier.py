@@ -10,7 +10,7 @@ from pydicom.uid import generate_uid
 
 from node.config import DeliverySettings, Destination
 from node.deliver.carriers import Carrier
-from node.domain.delivery import Answer, Breaker, DeliveryState, Verdict, back_off, state_after
+from node.domain.delivery import Breaker, DeliveryResponse, DeliveryState, Disposition, back_off, state_after
 from node.domain.records import Delivery, DeliveryBatch, Result
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.log import Log
@@ -148,13 +148,13 @@ class Courier:
                 try:
                     answer = send(delivery.result)
                 except PermanentError as error:
-                    answer = Answer(Verdict.GIVE_UP, None, str(error))
+                    answer = DeliveryResponse(Disposition.GIVE_UP, None, str(error))
                 self._record_answer(batch, delivery, answer)
 
-    def _record_answer(self, batch: DeliveryBatch, delivery: Delivery, answer: Answer) -> None:
+    def _record_answer(self, batch: DeliveryBatch, delivery: Delivery, answer: DeliveryResponse) -> None:
         attempts = delivery.attempts + 1
         accepted = DeliveryState.UNCONFIRMED if self._destination.confirms else DeliveryState.SENT
-        state = state_after(answer.verdict, attempts, self._settings.attempts, accepted=accepted)
+        state = state_after(answer.disposition, attempts, self._settings.attempts, accepted=accepted)
         self._record(
             batch,
             delivery,

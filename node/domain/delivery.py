@@ -7,11 +7,11 @@ from enum import StrEnum
 
 __all__ = [
     "OPEN_DELIVERY_STATES",
-    "Answer",
     "Breaker",
     "CommitmentReport",
+    "DeliveryResponse",
     "DeliveryState",
-    "Verdict",
+    "Disposition",
     "back_off",
     "judge_commitment",
     "judge_status",
@@ -38,7 +38,7 @@ OPEN_DELIVERY_STATES = frozenset({DeliveryState.WAITING, DeliveryState.SENDING, 
 """States in which there is still something to do."""
 
 
-class Verdict(StrEnum):
+class Disposition(StrEnum):
     """What to do after the answer to one object."""
 
     ACCEPTED = "accepted"
@@ -51,12 +51,12 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DeliveryResponse:
     """What a destination said to one object.
 
     Attributes
     ----------
-    verdict : Verdict
+    disposition : Disposition
         What to do.
     status : int or None
         The status it gave, if any.
@@ -64,7 +64,7 @@ class Answer:
         In words; empty for a plain success.
     """
 
-    verdict: Verdict
+    disposition: Disposition
     status: int | None
     reason: str
 
@@ -88,24 +88,24 @@ class CommitmentReport:
     failed: Mapping[str, int]
 
 
-_SINGLE: dict[int, Verdict] = {
-    0x0000: Verdict.ACCEPTED,
-    0x0001: Verdict.ACCEPTED,  # "requested optional attributes are not supported"
-    0x0107: Verdict.ACCEPTED,  # attribute list warning
-    0x0111: Verdict.ACCEPTED,  # duplicate instance: a try that we thought lost had arrived
-    0x0116: Verdict.ACCEPTED,  # attribute value out of range, a warning
-    0x0122: Verdict.NOT_ACCEPTED,  # SOP class not supported
-    0x0117: Verdict.GIVE_UP,  # invalid SOP instance
-    0x0124: Verdict.GIVE_UP,  # not authorised
+_SINGLE: dict[int, Disposition] = {
+    0x0000: Disposition.ACCEPTED,
+    0x0001: Disposition.ACCEPTED,  # "requested optional attributes are not supported"
+    0x0107: Disposition.ACCEPTED,  # attribute list warning
+    0x0111: Disposition.ACCEPTED,  # duplicate instance: a try that we thought lost had arrived
+    0x0116: Disposition.ACCEPTED,  # attribute value out of range, a warning
+    0x0122: Disposition.NOT_ACCEPTED,  # SOP class not supported
+    0x0117: Disposition.GIVE_UP,  # invalid SOP instance
+    0x0124: Disposition.GIVE_UP,  # not authorised
 }
-_BY_HIGH_BYTE: dict[int, Verdict] = {
-    0xA7: Verdict.RETRY,  # out of resources
-    0xA9: Verdict.GIVE_UP,  # dataset does not match SOP class
-    0xB0: Verdict.ACCEPTED,  # coerced, elements discarded, or a mismatch that was let pass
+_BY_HIGH_BYTE: dict[int, Disposition] = {
+    0xA7: Disposition.RETRY,  # out of resources
+    0xA9: Disposition.GIVE_UP,  # dataset does not match SOP class
+    0xB0: Disposition.ACCEPTED,  # coerced, elements discarded, or a mismatch that was let pass
 }
 
 
-def judge_status(status: int) -> Verdict:
+def judge_status(status: int) -> Disposition:
     """Sort the status of a C-STORE response.
 
     References
@@ -119,13 +119,13 @@ def judge_status(status: int) -> Verdict:
     """
     if status in _SINGLE:
         return _SINGLE[status]
-    return _BY_HIGH_BYTE.get(status >> 8, Verdict.RETRY_A_FEW_TIMES)
+    return _BY_HIGH_BYTE.get(status >> 8, Disposition.RETRY_A_FEW_TIMES)
 
 
 _CLASS_NOT_COMMITTED = 0x0122
 
 
-def judge_commitment(sop_uid: str, report: CommitmentReport) -> Answer:
+def judge_commitment(sop_uid: str, report: CommitmentReport) -> DeliveryResponse:
     """Sort what an archive reports of one object; one that is not in the report may be sent again.
 
     References
@@ -133,30 +133,34 @@ def judge_commitment(sop_uid: str, report: CommitmentReport) -> Answer:
     DICOM PS3.3 C.14.1.1, Failure Reason.
     """
     if sop_uid in report.committed:
-        return Answer(Verdict.ACCEPTED, 0x0000, "")
+        return DeliveryResponse(Disposition.ACCEPTED, 0x0000, "")
     reason = report.failed.get(sop_uid, 0x0112)
     if reason == _CLASS_NOT_COMMITTED:  # it took the object, and commits itself to none of this kind
-        return Answer(Verdict.ACCEPTED, reason, "it commits itself to no object of this kind")
-    return Answer(Verdict.RETRY_A_FEW_TIMES, reason, f"it did not commit itself to it (0x{reason:04X})")
+        return DeliveryResponse(Disposition.ACCEPTED, reason, "it commits itself to no object of this kind")
+    return DeliveryResponse(
+        Disposition.RETRY_A_FEW_TIMES, reason, f"it did not commit itself to it (0x{reason:04X})"
+    )
 
 
-def state_after(verdict: Verdict, attempts: int, most: int, *, accepted: DeliveryState) -> DeliveryState:
+def state_after(
+    disposition: Disposition, attempts: int, most: int, *, accepted: DeliveryState
+) -> DeliveryState:
     """Return where an object stands after an answer.
 
     Parameters
     ----------
-    verdict : Verdict
+    disposition : Disposition
         Of the answer.
     attempts, most : int
         Answers that were no acceptance, with this one; how many an object may get that cannot be processed.
     accepted : DeliveryState
         Where it stands if it was accepted.
     """
-    if verdict is Verdict.ACCEPTED:
+    if disposition is Disposition.ACCEPTED:
         return accepted
-    if verdict is Verdict.RETRY or (verdict is Verdict.RETRY_A_FEW_TIMES and attempts < most):
+    if disposition is Disposition.RETRY or (disposition is Disposition.RETRY_A_FEW_TIMES and attempts < most):
         return DeliveryState.WAITING
-    return DeliveryState.NOT_ACCEPTED if verdict is Verdict.NOT_ACCEPTED else DeliveryState.FAILED
+    return DeliveryState.NOT_ACCEPTED if disposition is Disposition.NOT_ACCEPTED else DeliveryState.FAILED
 
 
 def back_off(attempts: int, first: timedelta, longest: timedelta, jitter: float) -> timedelta:

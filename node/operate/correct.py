@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from node.domain.assembly import Patience, identity_fault
-from node.domain.records import CONFLICT, Arrival, Instance, QuarantineEntry, Staged, mr_images
+from node.domain.records import CONFLICT, Arrival, Instance, QuarantineEntry, StagedFile, mr_images
 from node.domain.study import StudyState
 from node.store import SqlStore
 from node.store.instance_store import DiskInstanceStore, read_instance
@@ -51,7 +51,7 @@ def put_corrections(
     return count
 
 
-def _read(instance_store: DiskInstanceStore, entry: QuarantineEntry) -> tuple[Staged, Instance] | None:
+def _read(instance_store: DiskInstanceStore, entry: QuarantineEntry) -> tuple[StagedFile, Instance] | None:
     path = instance_store.quarantined / entry.name
     try:
         return read_instance(path)
@@ -65,6 +65,6 @@ def _set_aside(
     # Under a name of its own: the same image may be corrected twice.
     path = instance_store.incoming / f"{uuid4().hex}.part"
     instance_store.path(old).replace(path)
-    name = instance_store.quarantine(Staged(path, old.size, old.sha256))
+    name = instance_store.quarantine(StagedFile(path, old.size, old.sha256))
     store.withdraw_arrivals([old.sop_uid])
     store.record_quarantine(replace(entry, name=name, reason=_REPLACED, at=now))

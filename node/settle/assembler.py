@@ -15,7 +15,7 @@ from node.domain.records import Instance, Study, mr_images
 from node.domain.study import StudyEvent, StudyState
 from node.errors import PermanentError, TransientError
 from node.log import Log
-from node.ports import Clock, InstanceStore, Store, Traffic
+from node.ports import Clock, InstanceStore, OpenAssociations, Store
 from node.settle.foresight import Foresight
 
 __all__ = ["Assembler"]
@@ -30,7 +30,7 @@ class Assembler:
 
     Parameters
     ----------
-    store, instance_store, traffic, clock : Store, InstanceStore, Traffic, Clock
+    store, instance_store, traffic, clock : Store, InstanceStore, OpenAssociations, Clock
         See `node.ports`.
     examine : callable
         From the paths of MR instances to an `Examination`; runs elsewhere, and may be lost or refuse.
@@ -57,7 +57,7 @@ class Assembler:
         *,
         store: Store,
         instance_store: InstanceStore,
-        traffic: Traffic,
+        traffic: OpenAssociations,
         clock: Clock,
         examine: Callable[[Sequence[Path]], Examination],
         count: Callable[[Collection[tuple[str, str]], str], Sequence[Count]],

@@ -21,7 +21,7 @@ from node.domain.health import (
     judge_workers,
 )
 from node.domain.records import HistoryEntry
-from node.domain.status import DestinationStatus, Disk, NodeStatus, Outbox, StoreFigures, SweepRun
+from node.domain.status import DestinationStatus, Disk, NodeStatus, OutboxFigures, StoreFigures, SweepRun
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.ports import Clock
@@ -182,15 +182,22 @@ class Survey:
             busy=len(busy),
         )
 
-    def _destinations(self, outboxes: Mapping[str, Outbox], now: datetime) -> tuple[DestinationStatus, ...]:
+    def _destinations(
+        self, outboxes: Mapping[str, OutboxFigures], now: datetime
+    ) -> tuple[DestinationStatus, ...]:
         known = {there.name: _address(there) for there in self.configuration.destinations}
         gone = [name for name, box in outboxes.items() if box.waiting and name not in known]
         return (
-            *(self._destination(name, at, outboxes.get(name, Outbox()), now) for name, at in known.items()),
+            *(
+                self._destination(name, at, outboxes.get(name, OutboxFigures()), now)
+                for name, at in known.items()
+            ),
             *(abandoned(name, outboxes[name]) for name in gone),
         )
 
-    def _destination(self, name: str, address: str, outbox: Outbox, now: datetime) -> DestinationStatus:
+    def _destination(
+        self, name: str, address: str, outbox: OutboxFigures, now: datetime
+    ) -> DestinationStatus:
         breaker = self._breakers.get(name, Breaker)()
         return DestinationStatus(name, address, *judge_destination(outbox, breaker, now), outbox, breaker)
 

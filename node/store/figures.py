@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import QuarantineEntry, Study
-from node.domain.status import UNFINISHED_STATES, Outbox, SetAside, StoreFigures
+from node.domain.status import UNFINISHED_STATES, OutboxFigures, SetAside, StoreFigures
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.store import tables as t
@@ -138,9 +138,9 @@ def _set_aside(connection: Connection, since: datetime, limit: int) -> SetAside:
     )
 
 
-def _outboxes(connection: Connection) -> dict[str, Outbox]:
+def _outboxes(connection: Connection) -> dict[str, OutboxFigures]:
     counts: dict[str, dict[DeliveryState, int]] = defaultdict(dict)
     for destination, state, count in connection.execute(_DELIVERIES):
         counts[destination][DeliveryState(state)] = count
     oldest = {row.destination: row[1] for row in connection.execute(_WAITING)}
-    return {name: Outbox(theirs, oldest.get(name)) for name, theirs in counts.items()}
+    return {name: OutboxFigures(theirs, oldest.get(name)) for name, theirs in counts.items()}

@@ -17,7 +17,7 @@ from pydicom.filereader import read_file_meta_info
 
 from node.domain.header import HEADER_BYTES, read_identity
 from node.domain.identifiers import folder_name
-from node.domain.records import Instance, Staged
+from node.domain.records import Instance, StagedFile
 from node.errors import StorageFullError
 
 __all__ = ["DiskInstanceStore", "certified", "read_head", "read_instance", "sync_folder"]
@@ -43,8 +43,8 @@ def sync_folder(folder: Path) -> None:
     _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
-class StagedFile:
-    """A Part 10 file that grows as its object arrives; the `Staging` port.
+class DiskStagingFile:
+    """A Part 10 file that grows as its object arrives; the `StagingFile` port.
 
     Its preamble, which DICOM leaves to the application, gets the SHA-256 and the size of the dataset once
     that is whole. So a file proves by itself that it is (`certified`), whatever became of the database.
@@ -99,7 +99,7 @@ class StagedFile:
             return bytes(self._kept[:most])
         return read_head(self._path, most)
 
-    def finish(self) -> Staged:
+    def finish(self) -> StagedFile:
         """Write what is still to be written, and close the file, whole.
 
         Raises
@@ -115,7 +115,7 @@ class StagedFile:
             with _full_disk_told():
                 os.pwrite(self._descriptor, certificate, 0)
         self._close()
-        return Staged(self._path, self._size, digest)
+        return StagedFile(self._path, self._size, digest)
 
     def discard(self) -> None:
         """Close and remove the file."""
@@ -165,7 +165,7 @@ class DiskInstanceStore:
             folder.mkdir(parents=True, exist_ok=True)
         sync_folder(root)
 
-    def stage(self, header: bytes) -> StagedFile:
+    def stage(self, header: bytes) -> DiskStagingFile:
         """Begin a temporary file.
 
         Raises
@@ -174,14 +174,14 @@ class DiskInstanceStore:
             If less than the watermark is free.
         """
         self._check_space()
-        return StagedFile(self.incoming / f"{uuid4().hex}.part", header, self._check_space)
+        return DiskStagingFile(self.incoming / f"{uuid4().hex}.part", header, self._check_space)
 
     def _check_space(self) -> None:
         if shutil.disk_usage(self.incoming).free < self._watermark_bytes:
             raise StorageFullError("less disk is free than [storage] watermark_mb asks for")
 
     @contextmanager
-    def committing(self, files: Sequence[tuple[Staged, Instance]]) -> Iterator[None]:
+    def committing(self, files: Sequence[tuple[StagedFile, Instance]]) -> Iterator[None]:
         """Make staged files permanent: see `node.ports.InstanceStore`.
 
         Files, the folders that hold their names, and whatever is done inside are synced side by side: a
@@ -214,7 +214,7 @@ class DiskInstanceStore:
                 target.unlink(missing_ok=True)
             raise
 
-    def quarantine(self, staged: Staged) -> str:
+    def quarantine(self, staged: StagedFile) -> str:
         """Put a staged file aside, durably, and return its name there."""
         _sync(staged.path)
         target = self.quarantined / staged.path.with_suffix(_SUFFIX).name
@@ -222,7 +222,7 @@ class DiskInstanceStore:
         sync_folder(self.quarantined)
         return target.name
 
-    def discard(self, staged: Staged) -> None:
+    def discard(self, staged: StagedFile) -> None:
         """Forget a staged file; one that cannot be removed is cleared at the next start."""
         with suppress(OSError):
             staged.path.unlink(missing_ok=True)
@@ -290,7 +290,7 @@ def read_head(path: Path, most: int) -> bytes:
         return file.read(most)
 
 
-def read_instance(path: Path) -> tuple[Staged, Instance]:
+def read_instance(path: Path) -> tuple[StagedFile, Instance]:
     """Tell from a file alone which instance it holds.
 
     Raises
@@ -309,7 +309,7 @@ def read_instance(path: Path) -> tuple[Staged, Instance]:
     return staged, Instance.of(identity, transfer_syntax, size=staged.size, sha256=staged.sha256)
 
 
-def certified(path: Path) -> Staged | None:
+def certified(path: Path) -> StagedFile | None:
     """Return what a file is, if its dataset is the one that its preamble certifies, whole."""
     hasher = sha256()
     size = 0
@@ -322,7 +322,7 @@ def certified(path: Path) -> Staged | None:
             size += len(part)
     if preamble != _certificate(hasher.hexdigest(), size):
         return None
-    return Staged(path, size, hasher.hexdigest())
+    return StagedFile(path, size, hasher.hexdigest())
 
 
 def _certificate(sha256_hex: str, size: int) -> bytes:

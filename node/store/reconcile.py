@@ -7,7 +7,7 @@ from pathlib import Path
 from pydicom.errors import InvalidDicomError
 
 from node.domain.header import UnreadableHeaderError
-from node.domain.records import Arrival, Instance, Intake, QuarantineEntry, Staged
+from node.domain.records import Arrival, ArrivalOutcome, Instance, QuarantineEntry, StagedFile
 from node.log import Log
 from node.ports import Clock
 from node.store import SqlStore
@@ -45,7 +45,7 @@ class Reconciliation:
 def reconcile(
     store: SqlStore,
     instance_store: DiskInstanceStore,
-    enter: Callable[[Staged, Arrival], Intake],
+    enter: Callable[[StagedFile, Arrival], ArrivalOutcome],
     clock: Clock,
     log: Log,
 ) -> Reconciliation:
@@ -69,7 +69,7 @@ def reconcile(
     for path in sorted(there - expected):
         _adopt(path, store, instance_store, enter, clock)
     # Whatever was being sent as the last process ended may be a part of its series.
-    store.cut_off_transfers(clock.now())
+    store.cut_off_associations(clock.now())
     missing = expected - there
     for path in sorted(missing):
         log.error("instance_file_missing", where=path.name)
@@ -105,14 +105,14 @@ def _adopt(
     path: Path,
     store: SqlStore,
     instance_store: DiskInstanceStore,
-    enter: Callable[[Staged, Arrival], Intake],
+    enter: Callable[[StagedFile, Arrival], ArrivalOutcome],
     clock: Clock,
 ) -> None:
     """Enter a file that was renamed but whose row was never written; its sender was not told so."""
     try:
         staged, instance = read_instance(path)
     except (InvalidDicomError, UnreadableHeaderError, OSError, ValueError) as error:
-        name = instance_store.quarantine(Staged(path, path.stat().st_size, ""))
+        name = instance_store.quarantine(StagedFile(path, path.stat().st_size, ""))
         store.record_quarantine(
             QuarantineEntry(name, "", f"{_LEFT_BEHIND}: {type(error).__name__}", "?", "", clock.now())
         )

@@ -19,10 +19,11 @@ from node.domain.records import (
 )
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
+from node.store.arrivals import SqlArrivals
+from node.store.associations import SqlAssociationRecords
 from node.store.claim import claim
 from node.store.explanations import SqlExplanations
 from node.store.figures import SqlFigures
-from node.store.intake import SqlIntake
 from node.store.outbox import SqlOutbox
 from node.store.rows import (
     history_of,
@@ -40,14 +41,13 @@ from node.store.steps import (
     put_results,
     withdraw,
 )
-from node.store.transfers import SqlTransfers
 
 __all__ = ["SqlStore"]
 
 _SET_BACK = timedelta(minutes=1)
 
 
-class SqlStore(SqlIntake, SqlOutbox, SqlTransfers, SqlExplanations, SqlFigures):
+class SqlStore(SqlArrivals, SqlOutbox, SqlAssociationRecords, SqlExplanations, SqlFigures):
     """The `Store` port over SQLAlchemy.
 
     Parameters

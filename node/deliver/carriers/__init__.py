@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from node.domain.delivery import Answer
+from node.domain.delivery import DeliveryResponse
 from node.domain.records import Result
 
 __all__ = ["Carrier"]
@@ -13,7 +13,7 @@ __all__ = ["Carrier"]
 class Carrier(Protocol):
     """Takes results to one destination."""
 
-    def open(self, results: Sequence[Result]) -> AbstractContextManager[Callable[[Result], Answer]]:
+    def open(self, results: Sequence[Result]) -> AbstractContextManager[Callable[[Result], DeliveryResponse]]:
         """Get ready to send these results, and give the function that sends one.
 
         Raises

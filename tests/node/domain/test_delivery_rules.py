@@ -4,35 +4,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.domain.delivery import Breaker, Verdict, back_off, judge_status
+from node.domain.delivery import Breaker, Disposition, back_off, judge_status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST, LONGEST = timedelta(seconds=5), timedelta(minutes=15)
 
 
 @pytest.mark.parametrize(
-    ("status", "verdict"),
+    ("status", "disposition"),
     [
-        (0x0000, Verdict.ACCEPTED),
-        (0xB000, Verdict.ACCEPTED),
-        (0xB006, Verdict.ACCEPTED),
-        (0xB007, Verdict.ACCEPTED),
-        (0xA700, Verdict.RETRY),
-        (0xA702, Verdict.RETRY),
-        (0xA900, Verdict.GIVE_UP),
-        (0xC000, Verdict.RETRY_A_FEW_TIMES),
-        (0xCFFF, Verdict.RETRY_A_FEW_TIMES),
-        (0x0122, Verdict.NOT_ACCEPTED),
-        (0x0124, Verdict.GIVE_UP),
+        (0x0000, Disposition.ACCEPTED),
+        (0xB000, Disposition.ACCEPTED),
+        (0xB006, Disposition.ACCEPTED),
+        (0xB007, Disposition.ACCEPTED),
+        (0xA700, Disposition.RETRY),
+        (0xA702, Disposition.RETRY),
+        (0xA900, Disposition.GIVE_UP),
+        (0xC000, Disposition.RETRY_A_FEW_TIMES),
+        (0xCFFF, Disposition.RETRY_A_FEW_TIMES),
+        (0x0122, Disposition.NOT_ACCEPTED),
+        (0x0124, Disposition.GIVE_UP),
     ],
 )
-def test_a_status_of_the_standard_means_what_the_standard_says(status: int, verdict: Verdict) -> None:
-    assert judge_status(status) is verdict
+def test_a_status_of_the_standard_means_what_the_standard_says(status: int, disposition: Disposition) -> None:
+    assert judge_status(status) is disposition
 
 
 @given(st.integers(0, 0xFFFF))
 def test_every_status_has_a_meaning_and_only_success_and_warnings_are_accepted(status: int) -> None:
-    accepted = judge_status(status) is Verdict.ACCEPTED
+    accepted = judge_status(status) is Disposition.ACCEPTED
     assert accepted == (status in {0x0000, 0x0001, 0x0107, 0x0111, 0x0116} or status >> 8 == 0xB0)
 
 

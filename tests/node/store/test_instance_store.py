@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.domain.records import Instance, Staged
+from node.domain.records import Instance, StagedFile
 from node.errors import StorageFullError
 from node.receive.incoming import file_header
 from node.store.instance_store import DiskInstanceStore, certified, read_head
@@ -19,14 +19,14 @@ def instance(number: int = 1, study: str = "1.1") -> Instance:
     return Instance(f"{study}.1.{number}", f"{study}.1", study, "1.2", "1.2", "0" * 64, 4, "0" * 64)
 
 
-def stage(store: DiskInstanceStore, *parts: bytes) -> Staged:
+def stage(store: DiskInstanceStore, *parts: bytes) -> StagedFile:
     growing = store.stage(file_header("1.2", "1.2.3", "1.2.840.10008.1.2.1"))
     for part in parts:
         growing.write(part)
     return growing.finish()
 
 
-def commit(store: DiskInstanceStore, staged: Staged, instance: Instance) -> None:
+def commit(store: DiskInstanceStore, staged: StagedFile, instance: Instance) -> None:
     with store.committing([(staged, instance)]):
         pass
 

@@ -30,7 +30,7 @@ from node.domain.assembly import Patience
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import Arrival, DeliveryBatch, Instance, NewResult, QuarantineEntry, StudyLease
 from node.domain.results import ResultKind
-from node.domain.status import Outbox, SetAside
+from node.domain.status import OutboxFigures, SetAside
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.store import SqlStore
@@ -291,8 +291,8 @@ def test_figures_tell_states_ages_outboxes_and_quarantine(store: SqlStore) -> No
     figures = store.figures(2, 1, START)
     assert figures.studies == {StudyState.DELIVERING: 1, StudyState.READY: 2}
     assert figures.oldest == {StudyState.DELIVERING: later, StudyState.READY: later}
-    assert figures.outboxes["pacs"] == Outbox({DeliveryState.WAITING: 2}, later)
-    assert figures.outboxes["other"] == Outbox({DeliveryState.SENT: 2}, None)
+    assert figures.outboxes["pacs"] == OutboxFigures({DeliveryState.WAITING: 2}, later)
+    assert figures.outboxes["other"] == OutboxFigures({DeliveryState.SENT: 2}, None)
     assert (figures.instances, figures.quarantined) == (3, {"it is damaged": 2})
     assert [study.study_uid for study in figures.latest] == ["1.1", "1.2"]
     assert [entry.reason for entry in figures.put_aside] == ["it is damaged"]

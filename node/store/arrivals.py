@@ -11,13 +11,13 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
 from node.domain.assembly import Patience
-from node.domain.records import Arrival, Instance, Intake, QuarantineEntry
+from node.domain.records import Arrival, ArrivalOutcome, Instance, QuarantineEntry
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.rows import instance_of, instance_row, quarantine_of, quarantine_row
 from node.store.steps import find, reopen
 
-__all__ = ["SqlIntake"]
+__all__ = ["SqlArrivals"]
 
 _THESE = t.instances.c.sop_uid.in_(bindparam("these", expanding=True))
 _DIGEST = select(t.instances.c.sha256).where(t.instances.c.sop_uid == bindparam("sop_uid"))
@@ -42,7 +42,7 @@ _MORE_OF_THE_SAME = (
 )
 
 
-class SqlIntake:
+class SqlArrivals:
     """The part of the `Store` port that takes instances in.
 
     Parameters
@@ -65,8 +65,8 @@ class SqlIntake:
         arrivals: Sequence[Arrival],
         now: datetime,
         patience: Patience,
-        place: Callable[[Sequence[Intake]], None] = lambda _outcomes: None,
-    ) -> tuple[Intake, ...]:
+        place: Callable[[Sequence[ArrivalOutcome]], None] = lambda _outcomes: None,
+    ) -> tuple[ArrivalOutcome, ...]:
         """See `node.ports.Store`."""
         noted: set[_Transfer] = set()
         with t.writing(self._engine) as connection:
@@ -77,7 +77,7 @@ class SqlIntake:
             outcomes = tuple(self._enter(connection, arrival, now, self._group) for arrival in arrivals)
             new = [
                 arrival for arrival, outcome in zip(arrivals, outcomes, strict=True)
-                if outcome is Intake.STORED
+                if outcome is ArrivalOutcome.STORED
             ]  # fmt: skip
             if new:
                 place(outcomes)
@@ -93,12 +93,12 @@ class SqlIntake:
         self._noted |= noted
         return outcomes
 
-    def _enter(self, connection: Connection, arrival: Arrival, now: datetime, group: int) -> Intake:
+    def _enter(self, connection: Connection, arrival: Arrival, now: datetime, group: int) -> ArrivalOutcome:
         instance = arrival.instance
         if self._new_instance.run(connection, instance_row(arrival, now, group)):
-            return Intake.STORED
+            return ArrivalOutcome.STORED
         there = connection.execute(_DIGEST, {"sop_uid": instance.sop_uid}).scalar_one()
-        return Intake.DUPLICATE if there == instance.sha256 else Intake.CONFLICT
+        return ArrivalOutcome.DUPLICATE if there == instance.sha256 else ArrivalOutcome.CONFLICT
 
     def _note_transfers(self, connection: Connection, arrivals: Iterable[Arrival]) -> set[_Transfer]:
         """Note the associations of new instances, as far as that is news; return what was noted."""

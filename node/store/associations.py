@@ -5,17 +5,17 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, and_, delete, select, update
 
-from node.domain.records import Transfer
+from node.domain.records import AssociationRecord
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.steps import find, move, reopen
 
-__all__ = ["SqlTransfers"]
+__all__ = ["SqlAssociationRecords"]
 
 _AGAIN = "a series that was cut off was sent again"
 
 
-class SqlTransfers:
+class SqlAssociationRecords:
     """The part of the `Store` port that knows of associations.
 
     Parameters
@@ -27,7 +27,7 @@ class SqlTransfers:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def end_transfer(self, transfer: Transfer, now: datetime, *, orderly: bool) -> None:
+    def end_association(self, transfer: AssociationRecord, now: datetime, *, orderly: bool) -> None:
         """See `node.ports.Store`."""
         ours = t.transfers.c.association == transfer.association
         with t.writing(self._engine) as connection:
@@ -38,7 +38,7 @@ class SqlTransfers:
             for study_uid in _made_whole(connection, transfer):
                 _look_again(connection, study_uid, now)
 
-    def cut_off_transfers(self, now: datetime) -> int:
+    def cut_off_associations(self, now: datetime) -> int:
         """Note that every open association is lost; call it only while no listener runs."""
         still_open = t.transfers.c.cut_off_at.is_(None)
         with t.writing(self._engine) as connection:
@@ -62,7 +62,7 @@ class SqlTransfers:
             )
 
 
-def _made_whole(connection: Connection, transfer: Transfer) -> Iterable[str]:
+def _made_whole(connection: Connection, transfer: AssociationRecord) -> Iterable[str]:
     """Clear the cut-off series that an association brought again; return their studies."""
     # One that ran side by side with the lost one proves nothing: the sender may have split the series.
     earlier = t.transfers.c.cut_off_at < transfer.began_at
