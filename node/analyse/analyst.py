@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from random import Random
 from threading import Event
 from typing import Protocol
 from uuid import uuid4
@@ -15,7 +14,7 @@ from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from node.analyse.outgoing import outgoing
 from node.config import Configuration
-from node.domain.delivery import back_off
+from node.domain.backoff import Backoff
 from node.domain.records import StudyLease, mr_images
 from node.domain.results import Lineage, Outcome
 from node.errors import LeaseLostError, PermanentError, StorageFullError, TransientError
@@ -28,8 +27,7 @@ __all__ = ["Analysis", "Analyst"]
 
 _LEASE_MARGIN = timedelta(minutes=1)
 """A lease outlives the time limit of the process by this, so that only a dead node ever loses one."""
-_RETRY_FIRST = timedelta(seconds=2)
-_RETRY_LONGEST = timedelta(minutes=5)
+_RETRY = (timedelta(seconds=2), timedelta(minutes=5))
 _DISK_PAUSE = timedelta(seconds=30)
 
 
@@ -86,7 +84,7 @@ class Analyst:
         self._foresight = foresight
         self._stopping = stopping
         self._log = log
-        self._random = Random()  # noqa: S311 - spreads retries, hides nothing
+        self._backoff = Backoff(*_RETRY)
         self._unrecorded: list[StudyLease] = []
 
     def sweep(self) -> int:
@@ -203,7 +201,7 @@ class Analyst:
         if lease.attempt >= self._configuration.engine.attempts:
             self._set_aside(lease, f"the analysis failed {lease.attempt} times; the last time {reason}")
             return
-        pause = back_off(lease.attempt, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
+        pause = self._backoff.pause(lease.attempt)
         self._store.record_broken(lease, reason, now, now + pause)
         self._log.warning("analysis_broke", study=lease.study_uid, attempt=lease.attempt, reason=reason)
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from random import Random
 from threading import Event
 from typing import Protocol
 
@@ -11,7 +10,7 @@ from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from node.analyse.outgoing import outgoing
 from node.config import Configuration
-from node.domain.delivery import back_off
+from node.domain.backoff import Backoff
 from node.domain.records import Study, Unexplained, mr_images
 from node.domain.results import Lineage, Outcome
 from node.errors import PermanentError, StorageFullError, TransientError
@@ -21,8 +20,7 @@ from node.store.instance_store import DiskInstanceStore
 
 __all__ = ["Explainer", "Explanation"]
 
-_RETRY_FIRST = timedelta(seconds=2)
-_RETRY_LONGEST = timedelta(minutes=5)
+_RETRY = (timedelta(seconds=2), timedelta(minutes=5))
 _DISK_PAUSE = timedelta(seconds=30)
 
 
@@ -76,7 +74,7 @@ class Explainer:
         self._configuration = configuration
         self._stopping = stopping
         self._log = log
-        self._random = Random()  # noqa: S311 - spreads retries, hides nothing
+        self._backoff = Backoff(*_RETRY)
 
     def sweep(self) -> int:
         """Explain every refusal that is due; return how many explanations are to be sent now."""
@@ -126,7 +124,7 @@ class Explainer:
         if attempt >= self._configuration.engine.attempts:
             self._give_up(study, reason)
             return
-        pause = back_off(attempt, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
+        pause = self._backoff.pause(attempt)
         self._store.put_off_explanation(study, self._clock.now() + pause, attempts=attempt)
         self._log.warning("refusal_not_explained", study=study.study_uid, attempt=attempt, reason=reason)
 

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from random import Random
 from threading import Event
 
 from pydicom.uid import UID
 
 from analysis.errors import RefusedError
 from node.domain.assembly import PAIR, Count, Decision, Examination, decide, identity_fault, refused, weigh
-from node.domain.delivery import back_off
+from node.domain.backoff import Backoff
 from node.domain.records import Instance, Study, mr_images
 from node.domain.study import StudyEvent, StudyState
 from node.errors import PermanentError, TransientError
@@ -20,8 +19,7 @@ from node.settle.foresight import Foresight
 
 __all__ = ["Assembler"]
 
-_RETRY_FIRST = timedelta(seconds=1)
-_RETRY_LONGEST = timedelta(minutes=1)
+_RETRY = (timedelta(seconds=1), timedelta(minutes=1))
 _SENT_AGAIN = "a series that was cut off was sent again while it was judged"
 
 
@@ -80,7 +78,7 @@ class Assembler:
         self._attempts = attempts
         self._stopping = stopping
         self._log = log
-        self._random = Random()  # noqa: S311 - spreads retries, hides nothing
+        self._backoff = Backoff(*_RETRY)
 
     def sweep(self) -> int:
         """Look at every study whose deadline has passed; return how many can be analysed now."""
@@ -149,7 +147,11 @@ class Assembler:
             )
         if moved is not None and self._was_overtaken(moved, cut_off):
             return self._store.advance(
-                moved, StudyEvent.RETRIED, self._clock.now(), reason=_SENT_AGAIN, deadline=self._clock.now()
+                moved,
+                StudyEvent.MADE_WHOLE,
+                self._clock.now(),
+                reason=_SENT_AGAIN,
+                deadline=self._clock.now(),
             )
         return moved
 
@@ -196,8 +198,7 @@ class Assembler:
         return Decision(StudyEvent.BROKE, reason, self._retry_at(attempts))
 
     def _retry_at(self, attempts: int) -> datetime:
-        pause = back_off(attempts, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
-        return self._clock.now() + pause
+        return self._clock.now() + self._backoff.pause(attempts)
 
 
 def _what_it_holds(instances: Sequence[Instance]) -> str:

@@ -80,7 +80,7 @@ def _look_again(connection: Connection, study_uid: str, now: datetime) -> None:
     if study is None or study.state in {StudyState.RECEIVING, StudyState.SETTLED}:
         return
     if study.state in {StudyState.WAITING_FOR_PAIR, StudyState.REFUSED}:
-        move(connection, study, StudyEvent.RETRIED, now, reason=_AGAIN, deadline=now)
+        move(connection, study, StudyEvent.MADE_WHOLE, now, reason=_AGAIN, deadline=now)
         return
     # Nothing new came, and still there is more than there was: a new revision, as if its images had come now.
     reopen(connection, study, now, _AGAIN)

@@ -8,7 +8,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, Connection, Engine, and_, case, or_, select, update
 
 from dicom_templates.options import Predecessor
-from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryEnd, DeliveryState, how_deliveries_ended
 from node.domain.records import Delivery, DeliveryBatch, NewResult, Result, Study
 from node.domain.results import DOCUMENT_KINDS, Lineage, ResultKind
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
@@ -20,7 +20,6 @@ from node.store.steps import (
     count_open,
     find,
     for_update,
-    how_deliveries_ended,
     move,
     put_delivery,
 )
@@ -178,7 +177,7 @@ class SqlOutbox:
                     t.results.c.current,
                 )
             )
-            ends = [(DeliveryState(row.state), row.destination, row.reason) for row in rows]
+            ends = [DeliveryEnd(DeliveryState(row.state), row.destination, row.reason) for row in rows]
             event, reason = how_deliveries_ended(ends)
             return move(connection, study, event, now, reason=reason).state
 

@@ -28,7 +28,6 @@ __all__ = [
     "find",
     "for_update",
     "held",
-    "how_deliveries_ended",
     "move",
     "put_delivery",
     "put_results",
@@ -206,23 +205,3 @@ def count_open(connection: Connection, study_uid: str) -> int:
         .where(t.deliveries.c.study_uid == study_uid, t.deliveries.c.state.in_(list(OPEN_DELIVERY_STATES)))
     )
     return int(connection.execute(still_open).scalar_one())
-
-
-def how_deliveries_ended(ends: Sequence[tuple[DeliveryState, str, str]]) -> tuple[StudyEvent, str]:
-    """Judge a study by how each of its current results ended at each destination."""
-    failed = [
-        f"{destination}: {reason}" for state, destination, reason in ends if state is DeliveryState.FAILED
-    ]
-    empty_handed = sorted(
-        {destination for _, destination, _ in ends}
-        - {destination for state, destination, _ in ends if state is DeliveryState.SENT}
-    )
-    if failed:
-        return StudyEvent.GAVE_UP, "; ".join(dict.fromkeys(failed))
-    if empty_handed:
-        return StudyEvent.GAVE_UP, f"{', '.join(empty_handed)} accepts none of these results"
-    refused = sum(state is DeliveryState.NOT_ACCEPTED for state, _, _ in ends)
-    reason = (
-        f"{refused} of {len(ends)} deliveries were of a kind the destination does not take" if refused else ""
-    )
-    return StudyEvent.DELIVERY_ENDED, reason

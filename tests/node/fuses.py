@@ -51,8 +51,7 @@ _NOT_HERE = frozenset(
         # A lease outlives the time limit of its work, so that only a second node could see one run out.
         (_S.ANALYSING, _E.LEASED),
         # An operator's orders are given by a process of their own.
-        (_S.NOT_FOR_US, _E.RETRIED), (_S.FAILED, _E.RETRIED), (_S.DELIVERED, _E.RETRIED),
-        (_S.FAILED, _E.RESENT), (_S.DELIVERED, _E.RESENT),
+        *((state, event) for state, event in TRANSITIONS if event in {_E.RETRIED, _E.RESENT}),
     }
 )  # fmt: skip
 """Steps that a node by itself never makes."""
