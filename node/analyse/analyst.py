@@ -19,9 +19,8 @@ from node.domain.records import StudyLease, mr_images
 from node.domain.results import Lineage, Outcome
 from node.errors import LeaseLostError, PermanentError, StorageFullError, TransientError
 from node.log import Log
-from node.ports import Clock, Store
+from node.ports import AnalysisQueue, Clock, StoredFiles
 from node.settle.foresight import Foreseen, Foresight
-from node.store.instance_store import DiskInstanceStore
 
 __all__ = ["Analysis", "Analyst"]
 
@@ -46,7 +45,7 @@ class Analyst:
 
     Parameters
     ----------
-    store, instance_store, clock : Store, DiskInstanceStore, Clock
+    store, instance_store, clock : AnalysisQueue, StoredFiles, Clock
         See `node.ports`.
     analyse : Analysis
         Usually a call into a worker process.
@@ -65,8 +64,8 @@ class Analyst:
     def __init__(
         self,
         *,
-        store: Store,
-        instance_store: DiskInstanceStore,
+        store: AnalysisQueue,
+        instance_store: StoredFiles,
         clock: Clock,
         analyse: Analysis,
         configuration: Configuration,

@@ -15,8 +15,7 @@ from node.domain.records import Study, Unexplained, mr_images
 from node.domain.results import Lineage, Outcome
 from node.errors import PermanentError, StorageFullError, TransientError
 from node.log import Log
-from node.ports import Clock, Store
-from node.store.instance_store import DiskInstanceStore
+from node.ports import Clock, ExplanationQueue, StoredFiles
 
 __all__ = ["Explainer", "Explanation"]
 
@@ -44,7 +43,7 @@ class Explainer:
 
     Parameters
     ----------
-    store, instance_store, clock : Store, DiskInstanceStore, Clock
+    store, instance_store, clock : ExplanationQueue, StoredFiles, Clock
         See `node.ports`.
     write : Explanation
         Usually a call into a worker process.
@@ -59,8 +58,8 @@ class Explainer:
     def __init__(
         self,
         *,
-        store: Store,
-        instance_store: DiskInstanceStore,
+        store: ExplanationQueue,
+        instance_store: StoredFiles,
         clock: Clock,
         write: Explanation,
         configuration: Configuration,

@@ -11,7 +11,7 @@ from node.domain.assembly import Patience
 from node.domain.records import CONFLICT, Arrival, ArrivalOutcome, QuarantineEntry, StagedFile
 from node.errors import TransientError
 from node.log import Log, raised_at
-from node.ports import Clock, InstanceStore, Store
+from node.ports import Arrivals, Clock, StagingArea
 
 __all__ = ["Ledger"]
 
@@ -37,7 +37,7 @@ class Ledger:
 
     Parameters
     ----------
-    store, instance_store : Store, InstanceStore
+    store, instance_store : Arrivals, StagingArea
         Where rows and bytes go.
     clock : Clock
         For the times of arrival.
@@ -48,7 +48,7 @@ class Ledger:
     """
 
     def __init__(
-        self, store: Store, instance_store: InstanceStore, clock: Clock, patience: Patience, log: Log
+        self, store: Arrivals, instance_store: StagingArea, clock: Clock, patience: Patience, log: Log
     ) -> None:
         self._log = log
         self._store = store

@@ -14,7 +14,7 @@ from node.domain.records import Instance, Study, mr_images
 from node.domain.study import StudyEvent, StudyState
 from node.errors import PermanentError, TransientError
 from node.log import Log
-from node.ports import Clock, InstanceStore, OpenAssociations, Store
+from node.ports import Clock, OpenAssociations, SettlingQueue, StoredFiles
 from node.settle.foresight import Foresight
 
 __all__ = ["Assembler"]
@@ -28,7 +28,7 @@ class Assembler:
 
     Parameters
     ----------
-    store, instance_store, traffic, clock : Store, InstanceStore, OpenAssociations, Clock
+    store, instance_store, traffic, clock : SettlingQueue, StoredFiles, OpenAssociations, Clock
         See `node.ports`.
     examine : callable
         From the paths of MR instances to an `Examination`; runs elsewhere, and may be lost or refuse.
@@ -53,8 +53,8 @@ class Assembler:
     def __init__(
         self,
         *,
-        store: Store,
-        instance_store: InstanceStore,
+        store: SettlingQueue,
+        instance_store: StoredFiles,
         traffic: OpenAssociations,
         clock: Clock,
         examine: Callable[[Sequence[Path]], Examination],

@@ -24,9 +24,8 @@ from node.domain.records import HistoryEntry
 from node.domain.status import DestinationStatus, Disk, NodeStatus, OutboxFigures, StoreFigures, SweepRun
 from node.domain.study import StudyState
 from node.errors import TransientError
-from node.ports import Clock
+from node.ports import Clock, Figures
 from node.show.why import explain
-from node.store import SqlStore
 from node.tally import Counts, Desk, Tally
 
 __all__ = ["LATEST_STUDIES", "Doorway", "StudyView", "Survey"]
@@ -75,7 +74,7 @@ class Survey:
     ----------
     configuration : Configuration
         All of it.
-    store : SqlStore
+    store : Figures
         The truth about studies.
     clock : Clock
         The time.
@@ -95,7 +94,7 @@ class Survey:
         self,
         configuration: Configuration,
         *,
-        store: SqlStore,
+        store: Figures,
         clock: Clock,
         doorway: Doorway,
         runs: Callable[[], Sequence[SweepRun]],

@@ -21,17 +21,17 @@ import dicom_templates.result_set  # noqa: F401 - takes seconds, which no node t
 import node.analyse.refusal_report
 import node.store.arrivals
 import node.store.associations
-import node.store.instance_store
 import node.store.outbox
 import node.store.sql
+import node.store.staging
 import node.store.steps
 import node.store.tables
 from node.config import AssemblySettings, ReportSettings
 from node.domain.records import Study
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.receive.line import Line
-from node.store import SqlStore
-from node.store.instance_store import DiskStagingFile
+from node.store.sql import SqlStore
+from node.store.staging import DiskStagingFile
 from tests.node import analyses
 from tests.node.nodes import Pacs, quick, quick_node
 
@@ -96,7 +96,7 @@ class Fuse:
     def wire(self) -> None:
         """Lay this fuse along every edge."""
         if self._edge == "fragment written":  # only then is there half of an object on disk
-            node.store.instance_store._MOST_IN_MEMORY = 0
+            node.store.staging._MOST_IN_MEMORY = 0
         self._around(DiskStagingFile, "write", after="fragment written")
         self._around(DiskStagingFile, "finish", after="file staged")
         self._around(Path, "replace", after="file renamed")

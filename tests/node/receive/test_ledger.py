@@ -17,8 +17,8 @@ from node.errors import StorageFullError, TransientError
 from node.log import get_log
 from node.receive.incoming import file_header
 from node.receive.ledger import Ledger
-from node.store import SqlStore
 from node.store.instance_store import DiskInstanceStore
+from node.store.sql import SqlStore
 from tests.node.nodes import wait_until
 
 PATIENCE = Patience(timedelta(seconds=5), timedelta(seconds=5))

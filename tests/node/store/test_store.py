@@ -33,7 +33,7 @@ from node.domain.results import ResultKind
 from node.domain.status import OutboxFigures, SetAside
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.errors import LeaseLostError, PermanentError, TransientError
-from node.store import SqlStore
+from node.store.sql import SqlStore
 from tests.postgres import Postgres
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -178,7 +178,7 @@ def test_a_study_no_destination_takes_anything_of_is_set_aside(store: SqlStore) 
 def test_what_was_put_aside_is_remembered(store: SqlStore) -> None:
     entry = QuarantineEntry("x.dcm", "1.2", "it has no StudyInstanceUID", "SENDER", "127.0.0.1", START)
     store.record_quarantine(entry)
-    assert store.quarantine() == (entry,)
+    assert store.figures(0, 9, START).put_aside == (entry,)
 
 
 def test_everything_is_there_after_the_store_is_opened_again(url: str) -> None:
