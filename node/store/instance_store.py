@@ -32,13 +32,13 @@ class DiskInstanceStore:
     """
 
     def __init__(self, root: Path, watermark_bytes: int = 0) -> None:
-        self.incoming = root / "incoming"
-        self.instances = root / "instances"
-        self.quarantined = root / "quarantine"
+        self._incoming = root / "incoming"
+        self._instances = root / "instances"
+        self._quarantined = root / "quarantine"
         self.results = root / "results"
         self._watermark_bytes = watermark_bytes
         self._pool = ThreadPoolExecutor(_PARALLEL_SYNCS, thread_name_prefix="sync")
-        for folder in (self.incoming, self.instances, self.quarantined, self.results):
+        for folder in (self._incoming, self._instances, self._quarantined, self.results):
             folder.mkdir(parents=True, exist_ok=True)
         sync_folder(root)
 
@@ -48,10 +48,10 @@ class DiskInstanceStore:
         return DiskStagingFile(self._new_incoming(), header, self._check_space)
 
     def _new_incoming(self) -> Path:
-        return self.incoming / f"{uuid4().hex}.part"
+        return self._incoming / f"{uuid4().hex}.part"
 
     def _check_space(self) -> None:
-        if shutil.disk_usage(self.incoming).free < self._watermark_bytes:
+        if shutil.disk_usage(self._incoming).free < self._watermark_bytes:
             raise StorageFullError("less disk is free than [storage] watermark_mb asks for")
 
     @contextmanager
@@ -69,7 +69,7 @@ class DiskInstanceStore:
             targets = []
             for staged, instance in files:
                 target = self.path(instance)
-                changed.update(move_into(staged.path, target, self.instances))
+                changed.update(move_into(staged.path, target, self._instances))
                 targets.append(target)
                 if target != staged.path:  # a file that an earlier process left behind has its name already
                     placed.append(target)
@@ -91,9 +91,9 @@ class DiskInstanceStore:
     def quarantine(self, staged: StagedFile) -> str:
         """See `node.ports.StagingArea`."""
         sync(staged.path)
-        target = self.quarantined / staged.path.with_suffix(_SUFFIX).name
+        target = self._quarantined / staged.path.with_suffix(_SUFFIX).name
         staged.path.replace(target)
-        sync_folder(self.quarantined)
+        sync_folder(self._quarantined)
         return target.name
 
     def discard(self, staged: StagedFile) -> None:
@@ -107,7 +107,7 @@ class DiskInstanceStore:
         return folder / f"{folder_name(instance.sop_uid)}{_SUFFIX}"
 
     def _study_folder(self, study_uid: str) -> Path:
-        return self.instances / folder_name(study_uid)
+        return self._instances / folder_name(study_uid)
 
     def result_folder(self, study_uid: str) -> Path:
         """See `node.ports.StoredFiles`."""
@@ -115,11 +115,11 @@ class DiskInstanceStore:
 
     def files(self) -> Iterator[Path]:
         """See `node.ports.FileRecovery`."""
-        return self.instances.glob(f"*/*/*{_SUFFIX}")
+        return self._instances.glob(f"*/*/*{_SUFFIX}")
 
     def clear_incoming(self) -> int:
         """See `node.ports.FileRecovery`."""
-        left = list(self.incoming.glob("*.part"))
+        left = list(self._incoming.glob("*.part"))
         for path in left:
             path.unlink(missing_ok=True)
         return len(left)
@@ -135,12 +135,12 @@ class DiskInstanceStore:
         results = self.result_folder(study_uid)
         if results.exists():
             shutil.rmtree(results)
-        for folder in (self.instances, self.results):
+        for folder in (self._instances, self.results):
             sync_folder(folder)
 
     def clear_quarantine(self, before: datetime) -> int:
         """See `node.ports.FileRemoval`."""
-        old = [path for path in self.quarantined.iterdir() if path.stat().st_mtime < before.timestamp()]
+        old = [path for path in self._quarantined.iterdir() if path.stat().st_mtime < before.timestamp()]
         for path in old:
             path.unlink(missing_ok=True)
         return len(old)
@@ -148,7 +148,7 @@ class DiskInstanceStore:
     def read_quarantined(self, name: str) -> tuple[StagedFile, Instance] | None:
         """See `node.ports.InstanceStore`."""
         try:
-            return read_instance(self.quarantined / name)
+            return read_instance(self._quarantined / name)
         except (OSError, ValueError):
             return None
 

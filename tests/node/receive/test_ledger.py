@@ -138,7 +138,7 @@ def test_what_comes_after_the_end_is_turned_away_and_leaves_nothing(door: Door) 
     with pytest.raises(TransientError):
         door.enter(1)
     assert not list(door.files.files())
-    assert not list(door.files.incoming.iterdir())
+    assert not list(door.files._incoming.iterdir())
 
 
 def test_the_same_instance_twice_in_one_group_is_stored_once(door: Door) -> None:
@@ -146,7 +146,7 @@ def test_the_same_instance_twice_in_one_group_is_stored_once(door: Door) -> None
     door.rows.slow.set()
     assert [door.enter(1), door.enter(1)] == [ArrivalOutcome.STORED, ArrivalOutcome.DUPLICATE]
     assert len(list(door.files.files())) == 1
-    assert not list(door.files.incoming.iterdir())
+    assert not list(door.files._incoming.iterdir())
 
 
 def test_a_row_whose_transaction_gave_no_answer_never_makes_a_duplicate_of_the_next_try(door: Door) -> None:
