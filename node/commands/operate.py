@@ -14,7 +14,7 @@ from node.commands.terminal import ConfigOption, configuration_of, console, faul
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from node.store import SqlStore
+    from node.ports import Store
 
 __all__ = ["doctor", "purge", "retry", "studies", "upgrade", "why"]
 
@@ -118,7 +118,7 @@ def upgrade(config: ConfigOption = None) -> None:
 
 
 @contextmanager
-def _store(config: Path | None) -> "Iterator[SqlStore]":
+def _store(config: Path | None) -> "Iterator[Store]":
     from node.operate.orders import open_store
 
     with faults_in_words():

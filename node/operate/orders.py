@@ -7,16 +7,15 @@ from node.domain.records import NewResult
 from node.domain.study import TRANSITIONS, StudyEvent
 from node.errors import PermanentError
 from node.operate.correct import put_corrections
+from node.ports import Orders, Retention, Store
 from node.show.why import words_of
-from node.store import SqlStore, Upgrade, upgrade
-from node.store.instance_store import DiskInstanceStore
-from node.store.location import lock_storage, store_url
+from node.store import Upgrade, lock_storage, open_database, open_instance_store, store_url, upgrade
 from node.store.retention import purge
 
 __all__ = ["clear_away", "open_store", "release", "retry", "upgrade_store"]
 
 
-def open_store(configuration: Configuration) -> SqlStore:
+def open_store(configuration: Configuration) -> Store:
     """Open the store of a node, which may be running meanwhile.
 
     Raises
@@ -26,7 +25,7 @@ def open_store(configuration: Configuration) -> SqlStore:
     """
     if not configuration.store.url and not configuration.storage.directory.is_dir():
         raise PermanentError(f"no node has run with the storage {configuration.storage.directory} yet")
-    return SqlStore(store_url(configuration))
+    return open_database(configuration)
 
 
 def upgrade_store(configuration: Configuration) -> Upgrade:
@@ -41,7 +40,7 @@ def upgrade_store(configuration: Configuration) -> Upgrade:
         return upgrade(store_url(configuration))
 
 
-def retry(store: SqlStore, study_uid: str, now: datetime) -> str:
+def retry(store: Orders, study_uid: str, now: datetime) -> str:
     """Let a study be delivered or examined once more, and say which.
 
     Failed deliveries are tried again with the results at hand; any other finished study is examined and
@@ -66,9 +65,9 @@ def retry(store: SqlStore, study_uid: str, now: datetime) -> str:
     return "It will be examined and analysed again."
 
 
-def release(store: SqlStore, configuration: Configuration, study_uid: str, now: datetime) -> str:
+def release(store: Orders, configuration: Configuration, study_uid: str, now: datetime) -> str:
     """Put corrected images in their place, send what waits for a destination that is no more, or `retry`."""
-    instance_store = DiskInstanceStore(configuration.storage.directory)
+    instance_store = open_instance_store(configuration)
     count = put_corrections(store, instance_store, study_uid, now, configuration.assembly.patience)
     if count:
         return f"{count} corrected images took the place of the first; the study will be examined again."
@@ -77,7 +76,7 @@ def release(store: SqlStore, configuration: Configuration, study_uid: str, now: 
     return retry(store, study_uid, now)
 
 
-def _redirect(store: SqlStore, configuration: Configuration, study_uid: str, now: datetime) -> bool:
+def _redirect(store: Orders, configuration: Configuration, study_uid: str, now: datetime) -> bool:
     study = store.study(study_uid)
     if study is None:
         return False
@@ -93,7 +92,7 @@ def _redirect(store: SqlStore, configuration: Configuration, study_uid: str, now
 
 
 def clear_away(
-    store: SqlStore, configuration: Configuration, now: datetime, age: timedelta, *, failed: bool = False
+    store: Retention, configuration: Configuration, now: datetime, age: timedelta, *, failed: bool = False
 ) -> int:
     """Remove originals and results of studies finished at least that long ago; return how many studies."""
-    return purge(store, DiskInstanceStore(configuration.storage.directory), now - age, failed=failed)
+    return purge(store, open_instance_store(configuration), now - age, failed=failed)
