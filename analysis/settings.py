@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
+from analysis.domain.published import BEST_SEQUENCE
 from analysis.domain.segmentation import Level
 
 __all__ = [
@@ -100,7 +101,7 @@ class AnalysisSettings:
     features : FeatureSettings
         Radiomics.
     preferred : dict of Target to Contrast
-        The sequence that answers each target (Front Endocrinol 2026;17:1823826).
+        The sequence that answers each target if it is usable.
     minimum_usable_levels : int
         With fewer usable lumbar bodies a series is refused, and with fewer scored bodies it has no VBQ
         score. A site's configuration can set it from 1 to 5.
@@ -109,9 +110,7 @@ class AnalysisSettings:
     """
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
-    preferred: dict[Target, Contrast] = field(
-        default_factory=lambda: {Target.OSTEOPOROSIS: Contrast.T1, Target.ABNORMAL_DENSITY: Contrast.T2}
-    )
+    preferred: dict[Target, Contrast] = field(default_factory=lambda: dict(BEST_SEQUENCE))
     minimum_usable_levels: int = 3
     segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
 

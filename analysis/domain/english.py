@@ -1,6 +1,6 @@
 """The English sentence of every reason, by code.
 
-Every other language has the same codes with the same placeholders (`dicom_templates.words.german`).
+Every other language has the same codes with the same placeholders (`dicom_templates.words.german_reasons`).
 """
 
 from collections.abc import Mapping

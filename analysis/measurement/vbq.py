@@ -12,8 +12,6 @@ Ehresman J, Pennington Z, Schilling A, et al. Novel MRI-based score for assessme
 operative spine patients. Spine J 2020;20:556-562.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from analysis.domain.findings import BoneQuality
@@ -24,11 +22,7 @@ from analysis.measurement.midsagittal import mid_body
 
 __all__ = [
     "MINIMUM_CSF_QUALITY",
-    "REFERENCE",
-    "REFERENCE_SD",
-    "REFERENCE_SOURCE",
     "SCORED_LEVELS",
-    "ReferenceScore",
     "bone_quality",
     "csf_reference",
     "level_scores",
@@ -43,41 +37,6 @@ SCORED_LEVELS = (Level.L1, Level.L2, Level.L3, Level.L4)
 _BORDER_MM = 3.0  # cortex, endplate and their partial volume; the published region avoids them
 _MINIMUM_PIXELS = 20
 _DARKEST_CSF = 1e-3  # of the brightest voxel; below this the fluid has no signal to divide by
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceScore:
-    """What one decade of age has in a normative study.
-
-    Attributes
-    ----------
-    ages : str
-        "20s" to "60s", in years.
-    mean : float
-        Mean T1 score.
-    """
-
-    ages: str
-    mean: float
-
-
-REFERENCE = (
-    ReferenceScore("20s", 2.39),
-    ReferenceScore("30s", 2.68),
-    ReferenceScore("40s", 2.56),
-    ReferenceScore("50s", 2.99),
-    ReferenceScore("60s", 3.27),
-)
-"""Mean T1 score by decade."""
-
-REFERENCE_SD = (0.57, 0.74)
-"""Range of the standard deviations within the decades of `REFERENCE`."""
-
-REFERENCE_SOURCE = (
-    "one normative study of T1 without contrast agent, TR 400-850 ms, TE 8-20 ms; published cut-offs run "
-    "from 2.7 to 3.9, so none is applied"
-)
-"""What `REFERENCE` rests on, in words for a report."""
 
 
 def bone_quality(volume: Volume, segmentation: Segmentation, *, minimum_usable_levels: int) -> BoneQuality:

@@ -6,10 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
+from analysis.domain.published import T1_VBQ_BY_DECADE
 from analysis.domain.reason import quoted
 from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Volume
-from analysis.measurement.vbq import REFERENCE, REFERENCE_SD, bone_quality, csf_reference, level_scores
+from analysis.measurement.vbq import bone_quality, csf_reference, level_scores
 from analysis.phantom import SCANNERS, Resolution, SimulatedSeries, draw_anatomy, draw_patient, simulate
 from tests.analysis.synthetic_bodies import (
     CSF_SIGNAL,
@@ -135,10 +136,12 @@ def test_a_curved_spine_is_measured_in_the_middle_of_each_body() -> None:
 
 
 def test_the_published_means_rise_from_youth_to_age() -> None:
-    assert [one.ages for one in REFERENCE] == ["20s", "30s", "40s", "50s", "60s"]
-    assert REFERENCE[0].mean == min(one.mean for one in REFERENCE)
-    assert REFERENCE[-1].mean == max(one.mean for one in REFERENCE)
-    assert REFERENCE_SD == (0.57, 0.74)
+    assert [one.first_year for one in T1_VBQ_BY_DECADE] == [20, 30, 40, 50, 60]
+    means = [one.mean for one in T1_VBQ_BY_DECADE]
+    assert means[0] == min(means)
+    assert means[-1] == max(means)
+    sds = [one.sd for one in T1_VBQ_BY_DECADE]
+    assert (min(sds), max(sds)) == (0.57, 0.74)
 
 
 @cache

@@ -26,10 +26,10 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import create_engine, text
 
+from dicom_templates.result_kinds import ResultKind
 from node.domain.assembly import Patience
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import Arrival, DeliveryBatch, Instance, NewResult, QuarantineEntry, StudyLease
-from node.domain.results import ResultKind
 from node.domain.status import Outbox, SetAside
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.errors import LeaseLostError, PermanentError, TransientError
