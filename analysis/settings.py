@@ -101,7 +101,7 @@ class AnalysisSettings:
     features : FeatureSettings
         Radiomics.
     preferred : dict of Target to Contrast
-        The sequence that answers each target where it was measured.
+        The sequence that answers each target if it is usable.
     minimum_usable_levels : int
         With fewer usable lumbar bodies a series is refused, and with fewer scored bodies it has no VBQ
         score. A site's configuration can set it from 1 to 5.

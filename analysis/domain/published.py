@@ -1,4 +1,4 @@
-"""Published findings that the science and the reports both rest on, each with its source."""
+"""Published results that the analysis and the reports share, each with its source."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["BEST_SEQUENCE", "T1_VBQ_BY_DECADE", "DecadeReference"]
 BEST_SEQUENCE: Mapping[Target, Contrast] = MappingProxyType(
     {Target.OSTEOPOROSIS: Contrast.T1, Target.ABNORMAL_DENSITY: Contrast.T2}
 )
-"""The sequence whose radiomics told each target apart best (Front Endocrinol 2026;17:1823826)."""
+"""The sequence whose radiomics predicted each target best (Front Endocrinol 2026;17:1823826)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ _FAT_T2_LONG_TRAIN_MS = 170.0
 """Apparent T2 of fat at 3 T: of subcutaneous fat in a spin echo (de Bazelaire 2004), and in a long echo
 train, where refocusing suppresses J-coupling and fat stays bright. The second was fitted with the gain of
 the CSF: T2-VBQ is 0.55 to 0.60 beyond 60 years, as published for people whose T1-VBQ was 4.1 to 4.4 (Huang
-2025), higher than the means of `published.T1_VBQ_BY_DECADE`."""
+2025), higher than `published.T1_VBQ_BY_DECADE`."""
 
 _WATER_MS: dict[Tissue, tuple[float, float]] = {
     Tissue.AIR: (1000.0, 50.0),
