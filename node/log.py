@@ -90,8 +90,7 @@ class _Unfailing:
 
 
 def quieten_libraries() -> None:
-    """Switch off the logs of libraries: some quote what they receive, and the scheduler logs every skipped
-    run."""
+    """Switch off the logs of libraries; some quote what they receive."""
     for name in ("pynetdicom", "pydicom", "apscheduler", "dicomweb_client", "urllib3", "uvicorn", "asyncio"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.CRITICAL + 1)

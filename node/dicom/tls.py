@@ -22,8 +22,7 @@ _WRONG_NAME = 62
 
 
 class _Context(ssl.SSLContext):
-    """A context that reads its files again when they change, so that a renewed certificate needs no
-    restart."""
+    """A context that reads its files again when they change: a renewed certificate needs no restart."""
 
     _files: tuple[Path, ...] = ()
     _seen: tuple[tuple[int, int], ...] = ()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from node.audit import Receipts
+from node.audit import AssociationAudit
 from node.config import ListenerSettings, Source
 from node.dicom.commitment import report_of
 from node.dicom.contexts import storage_contexts
@@ -28,7 +28,7 @@ from node.domain.identifiers import clean_ae_title
 from node.log import Log
 from node.ports import Audit, Clock, InstanceStore, Store
 from node.receive.admission import AdmissionControl, Rejection
-from node.receive.associations import OpenTransfers
+from node.receive.associations import AssociationRegister
 from node.receive.ledger import Ledger
 from node.receive.server import Server
 from node.receive.socket_reader import SocketReader
@@ -89,7 +89,9 @@ class Listener:
         self._ledger = ledger
         self._clock = clock
         self._audit = audit
-        self._receipts = Receipts(audit.record, Party(settings.ae_title, "", is_requestor=False), clock)
+        self._receipts = AssociationAudit(
+            audit.record, Party(settings.ae_title, "", is_requestor=False), clock
+        )
         self._report = report
         self._tally = tally
         self._log = log
@@ -99,11 +101,11 @@ class Listener:
         self._reader = SocketReader(log)
         self._thread: threading.Thread | None = None
         self._ae = self._make_ae()
-        self.traffic = OpenTransfers(store, clock)
+        self.associations = AssociationRegister(store, clock)
         self._storage = StorageScp(
             settings,
             admission=self._admission,
-            associations=self.traffic,
+            associations=self.associations,
             receipts=self._receipts,
             store=store,
             instance_store=instance_store,
@@ -211,7 +213,7 @@ class Listener:
         self._end(event.assoc, orderly=False)
 
     def _end(self, association: threading.Thread, *, orderly: bool) -> None:
-        self.traffic.end(association, orderly=orderly)
+        self.associations.end(association, orderly=orderly)
         self._receipts.end(association, orderly=orderly)
 
     def _report_intruder(self, host: str, reason: str) -> None:

@@ -10,10 +10,10 @@ from pydicom.uid import UID
 from pynetdicom.dsutils import create_file_meta
 
 from node.domain.dimse_status import OUT_OF_RESOURCES
-from node.domain.header import Identity, UnreadableHeaderError, read_identity
-from node.domain.records import Staged
+from node.domain.header import InstanceIdentity, UnreadableHeaderError, read_identity
+from node.domain.records import StagedFile
 from node.errors import InstanceRejectedError
-from node.ports import Staging
+from node.ports import StagingFile
 from node.receive.pdata import StoreRequest, padded_uid
 
 __all__ = ["ReceivedObject", "file_header"]
@@ -45,7 +45,7 @@ class ReceivedObject:
 
     Attributes
     ----------
-    identity : Identity or None
+    identity : InstanceIdentity or None
         Its UIDs, where its first fragment holds them.
     size : int
         Of the dataset so far, in bytes.
@@ -53,18 +53,18 @@ class ReceivedObject:
 
     def __init__(
         self,
-        open_file: Callable[[bytes], Staging],
+        open_file: Callable[[bytes], StagingFile],
         limit_bytes: int,
         request: StoreRequest,
         transfer_syntax_uid: str,
     ) -> None:
         self.request = request
         self.transfer_syntax_uid = transfer_syntax_uid
-        self.identity: Identity | None = None
+        self.identity: InstanceIdentity | None = None
         self._open_file = open_file
         self._limit_bytes = limit_bytes
         self.size = 0
-        self._staging: Staging | None = None
+        self._staging: StagingFile | None = None
         self._fault: Exception | None = None
 
     def write(self, fragment: memoryview) -> None:
@@ -92,7 +92,7 @@ class ReceivedObject:
         """Return the first bytes of the dataset."""
         return self._file.head(most)
 
-    def finish(self) -> Staged:
+    def finish(self) -> StagedFile:
         """Return the whole dataset on disk, for the caller to commit or to discard.
 
         Raises
@@ -114,7 +114,7 @@ class ReceivedObject:
         self.close()
 
     @property
-    def _file(self) -> Staging:
+    def _file(self) -> StagingFile:
         if self._staging is None:
             said = self.request
             header = file_header(said.sop_class_uid, said.sop_instance_uid, self.transfer_syntax_uid)
@@ -122,7 +122,7 @@ class ReceivedObject:
         return self._staging
 
 
-def _identity_in(fragment: memoryview, transfer_syntax_uid: str) -> Identity | None:
+def _identity_in(fragment: memoryview, transfer_syntax_uid: str) -> InstanceIdentity | None:
     try:
         return read_identity(fragment, transfer_syntax_uid)
     except UnreadableHeaderError:

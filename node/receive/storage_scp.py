@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from pynetdicom.association import Association
 
-from node.audit import Receipts
+from node.audit import AssociationAudit
 from node.config import ListenerSettings
 from node.domain.audit import Party
 from node.domain.dimse_status import (
@@ -19,14 +19,14 @@ from node.domain.dimse_status import (
     OUT_OF_RESOURCES,
     SUCCESS,
 )
-from node.domain.header import HEADER_BYTES, Identity, UnreadableHeaderError, read_identity
+from node.domain.header import HEADER_BYTES, InstanceIdentity, UnreadableHeaderError, read_identity
 from node.domain.identifiers import clean_ae_title, is_uid
-from node.domain.records import CONFLICT, Arrival, Instance, Intake, QuarantineEntry, Staged
+from node.domain.records import CONFLICT, Arrival, ArrivalOutcome, Instance, QuarantineEntry, StagedFile
 from node.errors import InstanceRejectedError, StorageFullError
 from node.log import Log
 from node.ports import Clock, InstanceStore, Store
 from node.receive.admission import AdmissionControl
-from node.receive.associations import OpenTransfers
+from node.receive.associations import AssociationRegister
 from node.receive.ledger import Ledger
 from node.receive.pdata import StoreRequest
 from node.receive.received_object import ReceivedObject
@@ -46,9 +46,9 @@ class StorageScp:
         The largest object.
     admission : AdmissionControl
         Keeps the quotas of the sources.
-    associations : OpenTransfers
+    associations : AssociationRegister
         Is told what each association brings.
-    receipts : Receipts
+    receipts : AssociationAudit
         Audits what came.
     store, instance_store, ledger : Store, InstanceStore, Ledger
         Where rows and bytes go.
@@ -65,8 +65,8 @@ class StorageScp:
         settings: ListenerSettings,
         *,
         admission: AdmissionControl,
-        associations: OpenTransfers,
-        receipts: Receipts,
+        associations: AssociationRegister,
+        receipts: AssociationAudit,
         store: Store,
         instance_store: InstanceStore,
         ledger: Ledger,
@@ -105,14 +105,14 @@ class StorageScp:
         )
         raise error
 
-    def status_of(self, outcome: Intake | Exception, sender: Party) -> int:
+    def status_of(self, outcome: ArrivalOutcome | Exception, sender: Party) -> int:
         """Return the status that the sender of an object gets; count it, and tell the log of failures."""
         status = self._judge(outcome, sender)
         self._tally.note_answer(status)
         return status
 
-    def _judge(self, outcome: Intake | Exception, sender: Party) -> int:
-        if outcome is Intake.CONFLICT:
+    def _judge(self, outcome: ArrivalOutcome | Exception, sender: Party) -> int:
+        if outcome is ArrivalOutcome.CONFLICT:
             outcome = InstanceRejectedError(CONFLICTING_INSTANCE, CONFLICT)
         if isinstance(outcome, InstanceRejectedError):
             who = {"ae_title": sender.ae_title, "host": sender.host}
@@ -156,8 +156,8 @@ class _Storing:
         requestor = association.requestor
         self._sender = Party(clean_ae_title(requestor.ae_title), requestor.address, is_requestor=True)
         self._refusal: InstanceRejectedError | None = None
-        self._identity: Identity
-        self._staged: Staged
+        self._identity: InstanceIdentity
+        self._staged: StagedFile
         self._arrival: Arrival | None = None
 
     def begin(self) -> None:
@@ -189,17 +189,17 @@ class _Storing:
         token = self._scp.associations.note(self._association, instance.study_uid, instance.series_uid)
         self._arrival = Arrival(instance, self._sender.ae_title, self._sender.host, token)
 
-    def prepare(self) -> tuple[Staged, Arrival]:
+    def prepare(self) -> tuple[StagedFile, Arrival]:
         """Return what is to be made durable; an object that was refused is put aside here instead."""
         if self._refusal is not None:
             self._scp.put_aside(self._received, self._refusal, self._sender)
         assert self._arrival is not None  # noqa: S101 - for the type checker; see `begin`
         return self._staged, self._arrival
 
-    def settle(self, outcome: Intake | Exception) -> None:
+    def settle(self, outcome: ArrivalOutcome | Exception) -> None:
         """Note what became of the object, and answer."""
         try:
-            if outcome is Intake.STORED or outcome is Intake.DUPLICATE:
+            if outcome is ArrivalOutcome.STORED or outcome is ArrivalOutcome.DUPLICATE:
                 self._scp.receipts.note(self._association, self._sender, self._identity)
             if self._arrival is not None:
                 self._scp.associations.landed(self._association)
@@ -207,7 +207,7 @@ class _Storing:
             self._answer(self._scp.status_of(outcome, self._sender))
 
 
-def _identify(received: ReceivedObject) -> Identity:
+def _identify(received: ReceivedObject) -> InstanceIdentity:
     """Read the UIDs of an object, and hold them against its request.
 
     Raises

@@ -96,7 +96,7 @@ def _loggers() -> Iterator[tuple[str, object]]:
     yield "of all", (logging.getLogger().manager.disable, logging.getLoggerClass(), logging.raiseExceptions)
 
 
-_NEW_LOGGER = (logging.NOTSET, True, False, [], [])
+_NEW_LOGGER: object = (logging.NOTSET, True, False, [], [])
 """Asking for a logger by its name changes nothing."""
 
 

@@ -13,7 +13,7 @@ import pytest
 from pydicom import config
 
 from node.analyse.worker import WorkerProcess
-from node.science.spread import processes
+from node.science.parallel import in_processes
 from tests.node.calls import reading_validation_mode
 from tests.node.process_state import differences, process_state
 
@@ -95,7 +95,7 @@ READING_MODE = "from pydicom import config; print(config.settings.reading_valida
             "from node.app import Node\nfrom node.config import default\nNode(default())",
             id="a node",
         ),
-        pytest.param("from node.science.spread import _call\n_call(abs, 1)", id="a task of a cluster"),
+        pytest.param("from node.science.parallel import _call\n_call(abs, 1)", id="a task of a cluster"),
     ],
 )
 def test_an_entry_point_makes_the_settings_that_reading_depends_on(entry: str, tmp_path: Path) -> None:
@@ -109,5 +109,5 @@ def test_a_worker_process_makes_them_too() -> None:
         assert worker.call(time_limit_s=60) == config.IGNORE
     finally:
         worker.stop()
-    with processes(2) as spread:
+    with in_processes(2) as spread:
         assert dict(spread(reading_validation_mode, [1, 2])) == {0: config.IGNORE, 1: config.IGNORE}

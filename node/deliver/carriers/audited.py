@@ -1,4 +1,4 @@
-"""A carrier whose way leaves its trace in the audit trail."""
+"""A carrier that records its transfers in the audit trail."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from node.deliver.carriers import Carrier
-from node.deliver.carriers.files import read_result
-from node.domain.audit import Outcome, Party, StudyMoved, studies_transferred, transfer_begins
-from node.domain.delivery import Answer, Verdict
+from node.deliver.carriers.result_file import read_result
+from node.domain.audit import EventOutcome, Party, StudyMoved, studies_transferred, transfer_begins
+from node.domain.delivery import DeliveryResponse, Disposition
 from node.domain.records import Result
 from node.errors import PermanentError
 from node.ports import Audit, Clock
@@ -17,16 +17,16 @@ __all__ = ["AuditedCarrier"]
 
 
 class AuditedCarrier:
-    """The `Carrier` that tells of another: what is about to go, once the way is open, and what went.
+    """Wraps a `Carrier`; audits what is about to be sent once it is open, and what was accepted at the end.
 
     Parameters
     ----------
     carrier : Carrier
-        The other.
+        The carrier that sends.
     folder : Path
-        That the names of results are relative to.
+        The folder that the names of results are relative to.
     sender, receiver : Party
-        This node, and the destination.
+        This node and the destination.
     audit, clock : Audit, Clock
         See `node.ports`.
     """
@@ -42,7 +42,7 @@ class AuditedCarrier:
         self._clock = clock
 
     @contextmanager
-    def open(self, results: Sequence[Result]) -> Iterator[Callable[[Result], Answer]]:
+    def open(self, results: Sequence[Result]) -> Iterator[Callable[[Result], DeliveryResponse]]:
         """See `node.deliver.carriers.Carrier`."""
         study_uid, patient_id = results[0].study_uid, self._patient_of(results)
         planned = Counter(result.sop_class_uid for result in results)
@@ -51,15 +51,15 @@ class AuditedCarrier:
             study = StudyMoved(study_uid, patient_id, planned)
             self._audit.record(transfer_begins(self._sender, self._receiver, study, self._clock.now()))
 
-            def send_and_count(result: Result) -> Answer:
+            def send_and_count(result: Result) -> DeliveryResponse:
                 answer = send(result)
-                accepted[result.sop_class_uid] += answer.verdict is Verdict.ACCEPTED
+                accepted[result.sop_class_uid] += answer.disposition is Disposition.ACCEPTED
                 return answer
 
             try:
                 yield send_and_count
             finally:
-                outcome = Outcome.SUCCESS if +accepted == planned else Outcome.MINOR_FAILURE
+                outcome = EventOutcome.SUCCESS if +accepted == planned else EventOutcome.MINOR_FAILURE
                 study = StudyMoved(study_uid, patient_id, +accepted)
                 self._audit.record(
                     studies_transferred(self._sender, self._receiver, study, self._clock.now(), outcome)
@@ -70,10 +70,10 @@ class AuditedCarrier:
         return self._carrier.find(results)
 
     def _patient_of(self, results: Sequence[Result]) -> str:
-        """Return the Patient ID that the first readable result repeats from its images."""
+        """Return the Patient ID in the first result that can be read; empty if none can."""
         for result in results:
             try:
                 return str(read_result(self._folder / result.name).get("PatientID", ""))
             except PermanentError:
-                continue  # told when it is sent
+                continue  # reported when it is sent
         return ""

@@ -127,7 +127,8 @@ def test_every_subclass_of_pynetdicom_is_in_the_one_module_or_known_here() -> No
     import node.receive.listener  # noqa: F401 - with it come all
 
     def below(kind: type) -> Iterator[type]:
-        for child in type.__subclasses__(kind):
+        children: list[type] = type.__subclasses__(kind)
+        for child in children:
             yield child
             yield from below(child)
 

@@ -142,7 +142,7 @@ def test_another_message_is_passed_on_with_its_command_in_one_fragment() -> None
 
 def test_a_dataset_of_another_message_is_passed_on_to_its_end() -> None:
     peer = Peer().send(pdu(P_DATA, WITH_DATASET + fragment(OTHER, b"ab", control=0)))
-    assert peer.transfer.message is Message.OTHER_DATASET
+    assert peer.transfer.is_within_message
     peer.send(pdu(P_DATA, fragment(OTHER, b"cd") + ECHO + REQUEST))
     assert peer.kinds == [*[OtherFragment] * 4, StoreRequested]
     assert peer.transfer.message is Message.DATASET
@@ -175,7 +175,7 @@ def test_an_answer_after_an_abort_changes_nothing() -> None:
     peer = Peer().send(pdu(P_DATA, REQUEST + fragment(STORAGE, DATASET)))
     peer.transfer.step(Step.HANDED_BACK)
     peer.transfer.step(Step.ANSWERED)
-    assert peer.transfer.reading is Reading.ELSEWHERE
+    assert not peer.transfer.is_ours
     peer.transfer.step(Step.ENDED)
     peer.transfer.step(Step.ANSWERED)
     assert peer.transfer.reading is Reading.ENDED
