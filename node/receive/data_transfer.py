@@ -48,10 +48,6 @@ _LONGEST_OTHER = 1024 * 1024
 """Of a command, and of a whole message that is no C-STORE request, such as a report of storage commitment."""
 
 
-_OURS = frozenset({Reading.HERE, Reading.ANSWERING, Reading.HELD_BACK})
-_ANSWERING = frozenset({Reading.ANSWERING, Reading.HELD_BACK})
-
-
 @dataclass(frozen=True, slots=True)
 class StoreRequested:
     """The peer is about to send an object.
@@ -192,12 +188,12 @@ class DataTransfer:
     @property
     def is_ours(self) -> bool:
         """Whether pynetdicom must not read the connection."""
-        return self.reading in _OURS
+        return self.reading is Reading.HERE or self.is_answering
 
     @property
     def is_answering(self) -> bool:
         """Whether the peer waits for our response to an object."""
-        return self.reading in _ANSWERING
+        return self.reading is Reading.ANSWERING or self.reading is Reading.HELD_BACK
 
     @property
     def has_unread(self) -> bool:
