@@ -1,1 +1,1 @@
-"""The science: values in, values out. No DICOM, no network, no database."""
+"""Image analysis: values in, values out. No DICOM, no network, no database."""

@@ -1,4 +1,4 @@
-"""What can go wrong in the science, parted by what the caller does next."""
+"""The errors of the analysis, by what the caller does next."""
 
 from analysis.domain.reason import Reason
 
@@ -6,16 +6,16 @@ __all__ = ["AnalysisError", "ModelRejectedError", "RefusedError"]
 
 
 class AnalysisError(Exception):
-    """Root of every error that this room raises on purpose."""
+    """Base class of the errors that `analysis` raises."""
 
 
 class RefusedError(AnalysisError):
-    """The input cannot be analysed honestly; tell the user why and do not try again.
+    """The input cannot be analysed; the user is told why, and it is not tried again.
 
     Parameters
     ----------
     *reasons : Reason
-        Fit to be read by a radiologist. They never hold patient data.
+        Why, for a radiologist; without patient data.
     """
 
     def __init__(self, *reasons: Reason) -> None:
@@ -23,9 +23,9 @@ class RefusedError(AnalysisError):
         self.reasons = reasons
 
     def __reduce__(self) -> tuple[type["RefusedError"], tuple[Reason, ...]]:
-        # An exception crosses from the worker process to the node by its constructor's arguments.
+        # Pickling passes an exception's `args`, which are the joined sentence and not the reasons.
         return type(self), self.reasons
 
 
 class ModelRejectedError(AnalysisError):
-    """A model bundle is not what it claims to be: checksum, type or feature configuration differ."""
+    """A model is not what its card claims: a checksum, a type or the feature configuration differs."""

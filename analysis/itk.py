@@ -1,8 +1,8 @@
-"""The one door between our axes and SimpleITK's.
+"""Conversion between our arrays and SimpleITK images.
 
-Our arrays are (slices, rows, columns) and a `Grid` names its axes in that order. SimpleITK counts the
-other way round, (columns, rows, slices), and keeps directions as the columns of a matrix. Everything that
-crosses does so here, so that the reversal is written down once.
+Our arrays are (slices, rows, columns), and a `Grid` names its axes in that order. SimpleITK uses the reverse
+order, (columns, rows, slices), and keeps directions as the columns of a matrix. All conversions are here, so
+that the reversal is written once.
 """
 
 from pathlib import Path
@@ -27,12 +27,12 @@ def to_image(array: npt.NDArray[Any], grid: Grid) -> SimpleITK.Image:
     array : ndarray of shape (slices, rows, columns)
         Voxel values or labels; booleans become 0 and 1. Copied.
     grid : Grid
-        Where the voxels lie.
+        Geometry of the array.
 
     Returns
     -------
     SimpleITK.Image
-        Of size (columns, rows, slices).
+        Image of size (columns, rows, slices).
 
     Raises
     ------
@@ -44,28 +44,28 @@ def to_image(array: npt.NDArray[Any], grid: Grid) -> SimpleITK.Image:
     image = SimpleITK.GetImageFromArray(array.astype(np.uint8) if array.dtype == np.bool_ else array)
     image.SetSpacing([float(length) for length in reversed(grid.spacing_mm)])
     image.SetOrigin([float(position) for position in grid.origin_mm])
-    # Row n of `axes` belongs to array axis n; ITK wants column m for its axis m, counted from the other end.
+    # Row n of `axes` is array axis n; ITK wants column m for its axis m, in reverse order.
     image.SetDirection(grid.axes[::-1].T.ravel().tolist())
     return image
 
 
 def to_array(image: SimpleITK.Image) -> npt.NDArray[Any]:
-    """Voxels of an image as an array of shape (slices, rows, columns), copied."""
+    """Return the voxels of an image as an array of shape (slices, rows, columns), copied."""
     return np.asarray(SimpleITK.GetArrayFromImage(image))
 
 
 def grid_of(image: SimpleITK.Image) -> Grid:
-    """Where the voxels of an image lie; the inverse of what `to_image` writes.
+    """Return the grid of an image; the inverse of `to_image`.
 
     Parameters
     ----------
     image : SimpleITK.Image
-        Of three dimensions.
+        Three-dimensional.
 
     Returns
     -------
     Grid
-        In our order of axes.
+        Geometry in our order of axes.
     """
     columns, rows, slices = image.GetSize()
     across_columns, across_rows, across_slices = image.GetSpacing()
@@ -79,24 +79,24 @@ def grid_of(image: SimpleITK.Image) -> Grid:
 
 
 def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
-    """Read a mask, such as a NIfTI file; its space becomes LPS.
+    """Read a mask, such as a NIfTI file, into LPS coordinates.
 
     Parameters
     ----------
     path : Path
-        Of three dimensions.
+        File of a three-dimensional image.
 
     Returns
     -------
     labels : ndarray of int32, shape (slices, rows, columns)
-        Its values.
+        Label values.
     grid : Grid
-        Where they lie.
+        Geometry of the mask.
 
     Raises
     ------
     RefusedError
-        If it cannot be read, has other than three dimensions, or holds what are no whole numbers.
+        If the file cannot be read, is not three-dimensional, or holds fractions.
     """
     try:
         image = SimpleITK.ReadImage(str(path))
@@ -112,5 +112,5 @@ def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
 
 
 def write(path: Path, array: npt.NDArray[Any], grid: Grid) -> None:
-    """Write voxels as a file of the kind that its name tells, `image.nii.gz`; nothing else goes into it."""
+    """Write an array in the format that the file name implies (`image.nii.gz`), without other metadata."""
     SimpleITK.WriteImage(to_image(array, grid), str(path))

@@ -1,4 +1,4 @@
-"""The science in reading order: from the series of one study to its findings."""
+"""The analysis step by step: from the series of one study to its findings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,15 +9,16 @@ from analysis.domain.findings import Agreement, Findings, Refusal, SeriesFinding
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Segmentation
 from analysis.errors import RefusedError
-from analysis.features import aggregate, extract
-from analysis.identify import choose
-from analysis.measure import measure, mid_slice
-from analysis.pairing.agreement import settle
+from analysis.identify import choose, describe_series
+from analysis.measurement.bodies import measure_bodies
+from analysis.measurement.midsagittal import mid_slice
+from analysis.measurement.radiomics import aggregate, extract
+from analysis.measurement.vbq import bone_quality
+from analysis.pairing.agreement import reconcile_levels
 from analysis.pairing.registration import align
 from analysis.prediction.predict import predict
 from analysis.segment import Segmenter, embedded
 from analysis.settings import AnalysisSettings
-from analysis.vbq import bone_quality
 
 if TYPE_CHECKING:
     from analysis.domain.segmentation import Level
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "analyse"]
 
 Progress = Callable[[str], None]
-"""Called with what is done next, in words."""
+"""Called with the name of the next step, in words."""
 
 
 def analyse(
@@ -46,22 +47,22 @@ def analyse(
     series : sequence of SeriesInput
         The decoded series of the study, in any order.
     model : Model or None
-        Who predicts; without one the findings hold measurements only.
+        The prediction model; without one the findings hold measurements only.
     settings : AnalysisSettings
-        What decides the values.
+        Everything that decides the values.
     software : str
         Name and version of this program, for the report.
     set_aside : tuple of SeriesRefusal
-        Series that were refused before (not MR, a missing slice); they are listed in the result.
+        Series that were refused before (not MR, a missing slice); the result lists them.
     segmenter : Segmenter
-        Who outlines the bodies; the embedded network unless the site chose another.
+        Outlines the bodies; the embedded network by default.
     report_progress : callable
-        Told the next step.
+        Called before each step.
 
     Returns
     -------
     Findings or Refusal
-        Findings when at least one series could be measured; else why not, series by series.
+        Findings if at least one series could be measured; otherwise the reasons, series by series.
     """
     report_progress("identifying the series")
     choice = choose(series)
@@ -75,7 +76,7 @@ def analyse(
             outlined.append(_Outlined(source, identification, bodies))
         except RefusedError as error:
             refused.append(_refusal(source, identification, error))
-    outlined, agreement = _share_labels(outlined, report_progress)
+    outlined, agreement = _reconcile(outlined, report_progress)
     for one in outlined:
         try:
             found.append(_measure_series(one, settings, report_progress))
@@ -97,17 +98,17 @@ def analyse(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Outlined:
-    """A series and its bodies."""
+    """A series and its segmentation."""
 
     source: SeriesInput
     identification: Identification
     segmentation: Segmentation
 
 
-def _share_labels(
+def _reconcile(
     outlined: list[_Outlined], report_progress: Progress
 ) -> tuple[list[_Outlined], Agreement | None]:
-    """Let T1 and T2 learn from each other which body is which, and how well their outlines agree."""
+    """Give T1 and T2 the same levels where one of them is sure, and compare their outlines."""
     if len(outlined) != 2:
         return outlined, None
     report_progress("comparing T1 with T2")
@@ -121,7 +122,9 @@ def _share_labels(
         one_frame=len(frames) < 2,
     )
     contrasts = (first.identification.contrast.value, second.identification.contrast.value)
-    one, other, agreement = settle(first.segmentation, second.segmentation, aligned, names=contrasts)
+    one, other, agreement = reconcile_levels(
+        first.segmentation, second.segmentation, aligned, names=contrasts
+    )
     return [replace(first, segmentation=one), replace(second, segmentation=other)], agreement
 
 
@@ -132,48 +135,45 @@ def _measure_series(
     name = outlined.identification.contrast.value
     _refuse_too_few_levels(segmentation, settings.minimum_usable_levels)
     _refuse_unknown_region(outlined.identification, segmentation)
-    quality = bone_quality(source.volume, segmentation)
+    minimum = settings.minimum_usable_levels
+    quality = bone_quality(source.volume, segmentation, minimum_usable_levels=minimum)
     report_progress(f"measuring the {name} series")
     by_level: dict[Level, dict[str, float]] = {}
-    # Without its reference (the CSF) a series has no comparable radiomics, but what it shows is still
-    # reported; the prediction abstains and says why.
+    # Without the CSF as reference a series has no comparable radiomics. Its other measurements are still
+    # reported, and the prediction abstains and says why.
     if settings.features.reference != "csf" or quality.csf_signal is not None:
         by_level = extract(source.volume, segmentation, settings.features)
     return SeriesFindings(
         source=source,
         identification=outlined.identification,
         segmentation=segmentation,
-        measurements=measure(source.volume, segmentation, quality, by_level),
+        measurements=measure_bodies(source.volume, segmentation, quality, by_level),
         bone_quality=quality,
         patient_features=aggregate(by_level) if by_level else {},
         mid_slice=mid_slice(segmentation),
+        minimum_usable_levels=minimum,
     )
 
 
 def _refuse_too_few_levels(segmentation: Segmentation, minimum: int) -> None:
     usable = len(segmentation.usable_lumbar)
     if usable < minimum:
-        # One sentence, because a refusal is told by its decisive reason.
-        why = segmentation.judgement.reasons or (Reason("nothing_like_a_body"),)
+        # All in one reason, because a refusal is reported by its decisive reason.
+        why = segmentation.judge(minimum).reasons or (Reason("nothing_like_a_body"),)
         raise RefusedError(Reason("too_few_bodies", usable=usable, minimum=minimum, why=why))
 
 
 def _refusal(source: SeriesInput, identification: Identification, error: RefusedError) -> SeriesRefusal:
-    return SeriesRefusal(source.series_uid, _describe(source, identification), error.reasons)
+    return SeriesRefusal(source.series_uid, describe_series(source, identification), error.reasons)
 
 
 def _refuse_unknown_region(identification: Identification, segmentation: Segmentation) -> None:
-    """Where the header does not tell the part of the spine, the picture must: by its sacrum.
+    """Refuse a series if neither its header nor certain levels show that it is lumbar.
 
-    A cervical or thoracic spine whose header is silent has bodies too, and would be measured as if lumbar.
+    A cervical or thoracic spine without a region in its header would otherwise be measured as lumbar.
     """
     if identification.lumbar is None and not segmentation.levels_certain:
         raise RefusedError(Reason("region_not_told"), *segmentation.concerns)
-
-
-def _describe(source: SeriesInput, identification: Identification) -> Reason:
-    slices = source.volume.grid.shape[0]
-    return Reason("series", plane=identification.plane, kind=identification.contrast, slices=slices)
 
 
 def _why_nothing(chosen: Sequence[tuple[SeriesInput, Identification]]) -> tuple[Reason, ...]:

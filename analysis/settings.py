@@ -1,4 +1,4 @@
-"""The knobs of the science, every one with the choice we made and why it is ours."""
+"""The settings of the analysis; each default is our choice, explained beside it."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -6,7 +6,8 @@ from hashlib import sha256
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
-from analysis.domain.segmentation import MINIMUM_USABLE_LEVELS, Level
+from analysis.domain.published import BEST_SEQUENCE
+from analysis.domain.segmentation import Level
 
 __all__ = [
     "BACKENDS",
@@ -21,36 +22,36 @@ __all__ = [
 
 EMBEDDED, MASKS, ONNX = "embedded", "masks", "onnx"
 PROGRAMS = ("totalspineseg", "spineps", "totalsegmentator")
-"""Back ends that are programs of a site's own machine."""
+"""Back ends that are programs installed by the site."""
 
 BACKENDS = (EMBEDDED, MASKS, ONNX, *PROGRAMS)
-"""Who can outline the bodies."""
+"""All segmentation back ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSettings:
-    """How radiomics are taken; a model is valid only for the settings it was trained with.
+    """How radiomics are calculated; a model is valid only for the settings that it was trained with.
 
     Attributes
     ----------
     filters : tuple of str
         Among "Original", "LoG", "Wavelet".
     log_sigma_mm : tuple of float
-        Widths of the Laplacian of Gaussian, in mm.
+        Standard deviations of the Laplacian of Gaussian, in mm.
     bin_count : int
-        Grey levels per region. MR signal has no unit, and for such images the IBSI recommends a fixed
-        number of levels over a fixed width; 32 lies in the middle of what it lists.
+        Grey levels per region. MR signal has arbitrary units, for which the IBSI recommends a fixed number
+        of bins rather than a fixed bin width; 32 is in the middle of its suggestions.
     reference : str
-        What signals are divided by (times 100): "csf", its median at L3, as VBQ does, so that the level of
-        the signal stays comparable between scanners; without a valid CSF the model abstains. Or "body", the
-        median of all usable lumbar bodies, which needs no CSF but takes the level of the signal away.
+        Signals are expressed as a percentage of this. "csf": median of the CSF at L3, as for VBQ, which
+        keeps signal levels comparable between scanners; without a valid CSF sample the model abstains.
+        "body": median of all usable lumbar bodies, which needs no CSF but removes the signal level.
     in_plane : bool
-        Texture within slices only: sagittal slices are 3 to 6 mm apart, ten times the pixel, so voxels next
-        to each other across slices are not neighbours in tissue.
+        Whether texture is calculated within slices only. Sagittal slices are 3 to 6 mm apart, about ten
+        pixels, so voxels of adjacent slices are not neighbours in tissue.
     pixel_spacing_mm : float
-        In-plane pixel that images are resampled to first; texture depends on it.
+        Pixel size in plane to which images are resampled; texture depends on it.
     erosion_mm : float
-        Taken off the border of a body in plane, so that endplate and cortex stay outside.
+        Margin removed from the border of a body in plane, so that endplates and cortex stay outside.
     """
 
     filters: tuple[str, ...] = ("Original", "LoG")
@@ -62,27 +63,27 @@ class FeatureSettings:
     erosion_mm: float = 1.5
 
     def digest(self) -> str:
-        """SHA-256 (hex) of all settings; what a model bundle is bound to."""
+        """SHA-256 (hex) of all settings; a model bundle is bound to it."""
         return _digest(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentationSettings:
-    """Who outlines the bodies, and what its masks mean.
+    """Which segmenter outlines the bodies, and how its masks are read.
 
-    Where a mask folder, a model or a program lies decides nothing and is no part of this; which file was
-    used is told by `Segmentation.method`.
+    Paths of mask folders, models and programs do not change results and are not part of the settings;
+    `Segmentation.method` names the file that was used.
 
     Attributes
     ----------
     backend : str
         One of `BACKENDS`.
     labels : tuple of (str, int)
-        What the numbers in a NIfTI mask mean: names of `Level`, and "canal" for the spinal canal.
+        Meaning of the values in a NIfTI mask: names of `Level`, and "canal" for the spinal canal.
     whole_vertebrae : bool
-        Whether masks made elsewhere hold posterior elements, which are then cut off.
+        Whether masks from elsewhere include the posterior elements, which are then cut off.
     arguments : tuple of str
-        Further arguments for a program.
+        Additional arguments for a program.
     """
 
     backend: str = EMBEDDED
@@ -93,29 +94,28 @@ class SegmentationSettings:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisSettings:
-    """What decides the values of a result, apart from its input and the model.
+    """All settings that change the values of a result.
 
     Attributes
     ----------
     features : FeatureSettings
         Radiomics.
     preferred : dict of Target to Contrast
-        The sequence that suits each target (Front Endocrinol 2026;17:1823826).
+        The sequence that answers each target if it is usable.
     minimum_usable_levels : int
-        Fewer usable bodies than this is a refusal.
+        With fewer usable lumbar bodies a series is refused, and with fewer scored bodies it has no VBQ
+        score. A site's configuration can set it from 1 to 5.
     segmentation : SegmentationSettings
-        Who outlines the bodies.
+        The segmenter.
     """
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
-    preferred: dict[Target, Contrast] = field(
-        default_factory=lambda: {Target.OSTEOPOROSIS: Contrast.T1, Target.ABNORMAL_DENSITY: Contrast.T2}
-    )
-    minimum_usable_levels: int = MINIMUM_USABLE_LEVELS
+    preferred: dict[Target, Contrast] = field(default_factory=lambda: dict(BEST_SEQUENCE))
+    minimum_usable_levels: int = 3
     segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
 
     def digest(self) -> str:
-        """SHA-256 (hex) of all settings; cited in every report."""
+        """SHA-256 (hex) of all settings; every report cites it."""
         return _digest(asdict(self))
 
 

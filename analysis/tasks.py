@@ -1,4 +1,4 @@
-"""Work that falls into independent tasks: the one seam at which other processes come in."""
+"""Independent tasks, and the interface through which other processes can take them over."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
@@ -10,21 +10,21 @@ _Result = TypeVar("_Result")
 
 
 class Spread(Protocol):
-    """Applies a function to every task, here or elsewhere.
+    """Applies a function to every task, in this process or in others.
 
-    Function, tasks and results are sent to other processes and back, so they are values, and the function
-    belongs to a module. What comes out must not depend on who works, nor on who is ready first.
+    Function, tasks and results must be picklable. The results must not depend on where a task runs, nor on
+    the order in which tasks finish.
     """
 
     def __call__(
         self, function: Callable[[_Task], _Result], tasks: Sequence[_Task]
     ) -> Iterator[tuple[int, _Result]]:
-        """Yield the index of a task and its result, as they are ready."""
+        """Yield the index and the result of each task as it finishes."""
         ...
 
 
 def in_turn(function: Callable[[_Task], _Result], tasks: Sequence[_Task]) -> Iterator[tuple[int, _Result]]:
-    """Do one task after the other in this process.
+    """Run the tasks one after the other in this process.
 
     >>> list(in_turn(abs, [-1, 2]))
     [(0, 1), (1, 2)]

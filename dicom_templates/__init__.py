@@ -1,1 +1,1 @@
-"""Findings to DICOM datasets. Pure: no disk, no network."""
+"""Turns findings into DICOM datasets. Pure: no disk, no network, no clock."""

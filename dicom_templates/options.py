@@ -2,38 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
+from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
 
-__all__ = ["KINDS", "USUAL_KINDS", "Predecessor", "ReportOptions", "SrClass"]
-
-USUAL_KINDS = frozenset({"sr", "seg", "text", "summary"})
-"""The kinds of result object that every study gets."""
-KINDS = USUAL_KINDS | {"pdf"}
-"""All kinds of result object."""
-
-
-class SrClass(StrEnum):
-    """Storage class of the measurement report; its content is the same."""
-
-    COMPREHENSIVE = "comprehensive"
-    COMPREHENSIVE_3D = "comprehensive-3d"
-
-    @property
-    def storage(self) -> UID:
-        """Its SOP class."""
-        return Comprehensive3DSRStorage if self is SrClass.COMPREHENSIVE_3D else ComprehensiveSRStorage
+__all__ = ["Predecessor", "ReportOptions"]
 
 
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """An earlier document that a new one replaces.
+    """A reference to an earlier document that a new one replaces.
 
     Attributes
     ----------
     sop_class_uid, sop_instance_uid, series_uid, study_uid : str
-        Where it is found.
+        Of the earlier document.
     """
 
     sop_class_uid: str
@@ -49,21 +31,21 @@ class ReportOptions:
     Attributes
     ----------
     created : datetime
-        Date and time of the results, in local time. This room has no clock: the caller decides, and derives
-        it from the study where a repeated analysis shall give identical objects.
+        Date and time of the results, in local time. The templates have no clock: the caller derives
+        it from the study, so that a repeated analysis gives identical objects.
     language : str
-        Of all sentences: "en" or "de".
+        Language of all sentences: "en" or "de".
     sr_classes : tuple of SrClass
-        Of the measurement report, which is written once in each. Comprehensive by default, because older
-        archives reject Comprehensive 3D.
+        The measurement report is written once in each. Comprehensive by default, because older archives
+        reject Comprehensive 3D.
     institution : str
         InstitutionName of the results; empty if not configured.
     station : str
         Name of this node, usually its AE title; device UID and serial number derive from it.
     predecessors : tuple of Predecessor
         Documents that this result set replaces; each new document names those of its own storage class.
-    kinds : frozenset of str
-        Which of `KINDS` are wanted; what one holds does not depend on the others.
+    kinds : frozenset of ResultKind
+        Which are written; the content of one does not depend on the others.
     """
 
     created: datetime
@@ -72,7 +54,7 @@ class ReportOptions:
     institution: str = ""
     station: str = "OSTEONODE"
     predecessors: tuple[Predecessor, ...] = ()
-    kinds: frozenset[str] = USUAL_KINDS
+    kinds: frozenset[ResultKind] = frozenset(USUAL_KINDS)
 
     @property
     def date(self) -> str:

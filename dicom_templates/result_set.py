@@ -1,4 +1,4 @@
-"""The whole result set of one study: measurement report, segmentations, text report, summary image."""
+"""The result set of one study: measurement report, segmentations, text report, summary image, PDF."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,82 +6,73 @@ from datetime import date
 
 from highdicom.sr import ContentItem
 from pydicom import Dataset
-from pydicom.uid import (
-    UID,
-    EncapsulatedPDFStorage,
-    EnhancedSRStorage,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
-)
+from pydicom.uid import UID, EnhancedSRStorage
 
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
+from dicom_templates.objects.common_modules import ObjectIdentity, finish
 from dicom_templates.objects.encapsulated_pdf import pdf_object
 from dicom_templates.objects.measurement_report import measurement_content
 from dicom_templates.objects.segmentation import SegmentNumbers, segmentation_object
 from dicom_templates.objects.sr_document import evidence, sr_document
 from dicom_templates.objects.summary_image import summary_object
 from dicom_templates.objects.text_report import text_content
-from dicom_templates.options import ReportOptions, SrClass
-from dicom_templates.parts.finish import Identity, finish
-from dicom_templates.parts.patient_study import age_in_years
-from dicom_templates.parts.provenance import Provenance, provenance_of, refusal_provenance
-from dicom_templates.parts.source_series import ImageReference, SourceSeries, source_series
+from dicom_templates.options import ReportOptions
+from dicom_templates.origin.patient_study import age_in_years
+from dicom_templates.origin.provenance import Provenance, provenance_of, refusal_provenance
+from dicom_templates.origin.source_series import ImageReference, SourceSeries, source_series
+from dicom_templates.pictures.mid_sagittal import SagittalPicture, sagittal_pictures
 from dicom_templates.pictures.pdf_report import draw_pdf
 from dicom_templates.pictures.summary_picture import draw_summary
+from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.words.compose import compose, compose_refusal
-from dicom_templates.words.series_description import describe
+from dicom_templates.words.series_description import series_description
 from dicom_templates.words.study_report import StudyReport
 
-__all__ = ["STORAGE_CLASSES", "ResultObject", "ResultSet", "build", "build_refusal"]
+__all__ = ["ResultObject", "ResultSet", "build", "build_refusal"]
 
-STORAGE_CLASSES: dict[str, tuple[UID, ...]] = {
-    "sr": tuple(sr_class.storage for sr_class in SrClass),
-    "seg": (SegmentationStorage,),
-    "text": (EnhancedSRStorage,),
-    "summary": (SecondaryCaptureImageStorage,),
-    "pdf": (EncapsulatedPDFStorage,),
-}
-"""The SOP classes of each kind of result object."""
 _SR_NAME = {SrClass.COMPREHENSIVE: "sr", SrClass.COMPREHENSIVE_3D: "sr_3d"}
 _SERIES_NUMBER = {
     "sr": 9101, "text": 9102, "summary": 9103, "seg_t1": 9104, "seg_t2": 9105, "pdf": 9106, "sr_3d": 9107,
 }  # fmt: skip
-"""High enough to stand behind the scanner's own in every list of series."""
+"""High enough that viewers list results after the series of the scanner."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResultObject:
-    """One object to be sent.
+    """One DICOM object to be sent.
 
     Attributes
     ----------
-    kind : str
-        "sr", "seg", "text", "summary" or "pdf".
+    kind : ResultKind
+        Its kind.
     name : str
         Unique within the result set: "sr", "sr_3d", "seg_t1", "seg_t2", "text", "summary", "pdf".
     dataset : Dataset
         Complete, with file meta information, ready for `dcmwrite(..., enforce_file_format=True)`.
     """
 
-    kind: str
+    kind: ResultKind
     name: str
     dataset: Dataset
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResultSet:
-    """All that one study gets.
+    """All results of one study.
 
     Attributes
     ----------
     objects : tuple of ResultObject
-        To be sent: SR, a SEG for each series, text, summary, PDF, as far as they are wanted.
+        To be sent: SR, a SEG for each series, text, summary, PDF, as far as `ReportOptions.kinds` has them.
     report : StudyReport
-        The words that all of them share; for a page or a terminal.
+        The words that all objects share; for a page or a terminal.
+    pictures : tuple of SagittalPicture
+        One per analysed series; none for a refusal.
     """
 
     objects: tuple[ResultObject, ...]
     report: StudyReport
+    pictures: tuple[SagittalPicture, ...]
 
 
 def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options: ReportOptions) -> ResultSet:
@@ -115,32 +106,34 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
     report = compose(
         findings, language=options.language, study_date=_study_date(header), age_years=age_in_years(header)
     )
+    pictures = sagittal_pictures(findings, report)
     writer = _Writer(header, provenance, options, report)
+    # Always made, because the measurement report refers to their segments.
     segs = {
-        uid: writer.segmentation(found, matched[uid])
-        for uid, found in ((found.source.series_uid, found) for found in findings.series)
+        found.source.series_uid: writer.segmentation(found, matched[found.source.series_uid])
+        for found in findings.series
         if found.segmentation.regions
     }
     listed = evidence(matched.values(), (seg.dataset for seg, _ in segs.values()))
     segmented = {uid: (seg.dataset, numbers) for uid, (seg, numbers) in segs.items()}
     wanted: list[ResultObject] = []
-    for sr_class in options.sr_classes if "sr" in options.kinds else ():
-        # A tree of its own for each: a document takes the one that it is given to pieces.
+    for sr_class in options.sr_classes if ResultKind.SR in options.kinds else ():
+        # Each document needs a tree of its own, because highdicom takes apart the one that it is given.
         content = measurement_content(findings, report, provenance, matched, segmented)
-        wanted.append(writer.document("sr", sr_class.storage, content, listed, name=_SR_NAME[sr_class]))
-    if "seg" in options.kinds:
+        wanted.append(writer.measurement_report(sr_class, content, listed))
+    if ResultKind.SEG in options.kinds:
         wanted += [seg for seg, _ in segs.values()]
-    if "text" in options.kinds:
-        wanted.append(writer.document("text", EnhancedSRStorage, text_content(report, provenance), listed))
-    if "summary" in options.kinds:
-        wanted.append(writer.summary())
-    if "pdf" in options.kinds:
-        wanted.append(writer.pdf([one for source in matched.values() for one in source.images]))
-    return ResultSet(tuple(wanted), report)
+    if ResultKind.TEXT in options.kinds:
+        wanted.append(writer.text_report(listed))
+    if ResultKind.SUMMARY in options.kinds:
+        wanted.append(writer.summary(pictures))
+    if ResultKind.PDF in options.kinds:
+        wanted.append(writer.pdf(pictures, [one for source in matched.values() for one in source.images]))
+    return ResultSet(tuple(wanted), report, pictures)
 
 
 def build_refusal(refusal: Refusal, source: Dataset, options: ReportOptions, *, software: str) -> ResultSet:
-    """Write the text report that explains a refusal, so that silence is explained in the archive.
+    """Write the text report that tells the archive why a study has no result.
 
     Parameters
     ----------
@@ -161,70 +154,70 @@ def build_refusal(refusal: Refusal, source: Dataset, options: ReportOptions, *, 
     provenance = refusal_provenance(refusal, software, str(source.StudyInstanceUID), options)
     report = compose_refusal(refusal, software, language=options.language, study_date=_study_date(source))
     writer = _Writer(source, provenance, options, report)
-    content = text_content(report, provenance)
-    document = writer.document("text", EnhancedSRStorage, content, evidence((), [source]))
-    return ResultSet((document,), report)
+    return ResultSet((writer.text_report(evidence((), [source])),), report, ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Writer:
-    """Writes the objects of one result set, which share their patient, their maker and their words."""
+    """Writes the objects of one result set, which share patient, maker and words."""
 
     header: Dataset
     provenance: Provenance
     options: ReportOptions
     report: StudyReport
 
-    def document(
-        self, kind: str, storage: UID, content: ContentItem, listed: Sequence[Dataset], *, name: str = ""
+    def measurement_report(
+        self, sr_class: SrClass, content: ContentItem, listed: Sequence[Dataset]
     ) -> ResultObject:
-        name = name or kind
-        replaced = tuple(one for one in self.options.predecessors if one.sop_class_uid == storage)
-        # A document that replaces others says so, and so is another one than the first of the same inputs.
-        names = tuple(one.sop_instance_uid for one in replaced)
-        dataset = sr_document(
-            storage,
-            content,
-            listed,
-            uid=self.provenance.uid(name, "instance", *names),
-            series_uid=self.provenance.uid(name, "series", *names),
-            series_number=_SERIES_NUMBER[name],
-            description=describe(self.report, kind),
-            predecessors=replaced,
-        )
-        return self._finished(kind, name, dataset, image=False)
+        return self._document(ResultKind.SR, _SR_NAME[sr_class], sr_class.storage, content, listed)
+
+    def text_report(self, listed: Sequence[Dataset]) -> ResultObject:
+        content = text_content(self.report, self.provenance)
+        return self._document(ResultKind.TEXT, "text", EnhancedSRStorage, content, listed)
 
     def segmentation(
         self, found: SeriesFindings, source: SourceSeries
     ) -> tuple[ResultObject, SegmentNumbers]:
         contrast = found.identification.contrast.value
         name = f"seg_{contrast.lower()}"
-        dataset, numbers = segmentation_object(
-            found,
-            source,
-            self.provenance,
-            description=describe(self.report, "seg", contrast),
+        identity = ObjectIdentity(
+            uid=self.provenance.uid("seg", contrast, "instance"),
+            series_uid=self.provenance.uid("seg", contrast, "series"),
             series_number=_SERIES_NUMBER[name],
+            description=series_description(self.report, ResultKind.SEG, contrast),
         )
-        return self._finished("seg", name, dataset, image=True), numbers
+        dataset, numbers = segmentation_object(found, source, self.provenance, identity)
+        return self._finished(ResultKind.SEG, name, dataset, image=True), numbers
 
-    def summary(self) -> ResultObject:
-        dataset = summary_object(draw_summary(self.report), self.options, self._identity("summary"))
-        return self._finished("summary", "summary", dataset, image=True)
+    def summary(self, pictures: Sequence[SagittalPicture]) -> ResultObject:
+        identity = self._identity(ResultKind.SUMMARY, "summary")
+        dataset = summary_object(draw_summary(self.report, pictures), self.options, identity)
+        return self._finished(ResultKind.SUMMARY, "summary", dataset, image=True)
 
-    def pdf(self, images: Sequence[ImageReference]) -> ResultObject:
-        dataset = pdf_object(draw_pdf(self.report), self.report, images, self._identity("pdf"))
-        return self._finished("pdf", "pdf", dataset, image=False)
+    def pdf(self, pictures: Sequence[SagittalPicture], images: Sequence[ImageReference]) -> ResultObject:
+        identity = self._identity(ResultKind.PDF, "pdf")
+        dataset = pdf_object(draw_pdf(self.report, pictures), self.report, images, identity)
+        return self._finished(ResultKind.PDF, "pdf", dataset, image=False)
 
-    def _identity(self, kind: str) -> Identity:
-        return Identity(
-            uid=self.provenance.uid(kind, "instance"),
-            series_uid=self.provenance.uid(kind, "series"),
-            series_number=_SERIES_NUMBER[kind],
-            description=describe(self.report, kind),
+    def _document(
+        self, kind: ResultKind, name: str, storage: UID, content: ContentItem, listed: Sequence[Dataset]
+    ) -> ResultObject:
+        replaced = tuple(one for one in self.options.predecessors if one.sop_class_uid == storage)
+        # A document that replaces others names them, so it needs UIDs of its own.
+        names = tuple(one.sop_instance_uid for one in replaced)
+        identity = self._identity(kind, name, *names)
+        dataset = sr_document(storage, content, listed, identity, predecessors=replaced)
+        return self._finished(kind, name, dataset, image=False)
+
+    def _identity(self, kind: ResultKind, name: str, *replaced: str) -> ObjectIdentity:
+        return ObjectIdentity(
+            uid=self.provenance.uid(name, "instance", *replaced),
+            series_uid=self.provenance.uid(name, "series", *replaced),
+            series_number=_SERIES_NUMBER[name],
+            description=series_description(self.report, kind),
         )
 
-    def _finished(self, kind: str, name: str, dataset: Dataset, *, image: bool) -> ResultObject:
+    def _finished(self, kind: ResultKind, name: str, dataset: Dataset, *, image: bool) -> ResultObject:
         finish(dataset, self.header, self.provenance, self.options, image=image)
         return ResultObject(kind, name, dataset)
 

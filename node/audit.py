@@ -1,7 +1,7 @@
-"""The audit trail: who started what, who moved whose images where, who was turned away; to file or syslog.
+"""The audit trail, written to a file or syslog: starts and stops, transfers of images, rejected connections.
 
-What is written here holds Patient IDs, as DICOM PS3.15 A.5.3 asks; what goes wrong in writing it is told in
-the log, which holds none.
+Audit messages contain Patient IDs, as DICOM PS3.15 A.5.3 asks. Failures to write them go to the log, which
+contains none.
 """
 
 import os
@@ -32,29 +32,29 @@ from node.domain.header import InstanceIdentity
 from node.log import Log
 from node.ports import Clock
 
-__all__ = ["AuditTrail", "Receipts"]
+__all__ = ["AssociationAudit", "AuditTrail"]
 
-_WAITING = 10_000
-"""Messages kept for a repository that does not answer; the oldest go first, and the log tells of it."""
+_QUEUE_LENGTH = 10_000
+"""Messages kept while a sink is down; beyond that the oldest are dropped, which the log reports."""
 _RETRY_S = 5.0
 _TIMEOUT_S = 10.0
-_FAREWELL_S = 2.0
+_STOP_LIMIT_S = 2.0
 
 
 class _Sink(Protocol):
     name: str
 
     def write(self, line: bytes, xml: bytes) -> None:
-        """Write a message; an `OSError` means that it was not written."""
+        """Write a message as a syslog line or as XML; an `OSError` means that it was not written."""
         ...
 
     def close(self) -> None:
-        """Let go of what is held open between messages."""
+        """Close a connection that is kept open between messages."""
         ...
 
 
 class _File:
-    """One message a line, for this user's eyes only."""
+    """A file with one message per line, readable by its owner only."""
 
     name = "file"
 
@@ -75,7 +75,7 @@ class _File:
 
 
 class _Datagrams:
-    """Syslog of this machine by its socket, or of another by UDP (RFC 5426)."""
+    """Syslog over the local socket, or over UDP to another machine (RFC 5426)."""
 
     name = "syslog"
 
@@ -93,7 +93,7 @@ class _Datagrams:
 
 
 class _Stream:
-    """Syslog of another machine over TLS (RFC 5425), over one connection as long as it lasts."""
+    """Syslog over TLS to another machine (RFC 5425); the connection is kept open between messages."""
 
     name = "syslog"
 
@@ -143,11 +143,13 @@ def _sinks(settings: AuditSettings) -> list[_Sink]:
 
 @dataclass(slots=True)
 class _Writer:
-    """A sink with its queue and its thread, so that one that is down holds up no other and no sender."""
+    """A sink with its own queue and thread, so that one that is down delays neither others nor `record`."""
 
     sink: _Sink
     log: Log
-    waiting: "queue.Queue[tuple[bytes, bytes] | None]" = field(default_factory=lambda: queue.Queue(_WAITING))
+    waiting: "queue.Queue[tuple[bytes, bytes] | None]" = field(
+        default_factory=lambda: queue.Queue(_QUEUE_LENGTH)
+    )
     ending: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
 
@@ -182,21 +184,21 @@ class _Writer:
 
 
 class AuditTrail:
-    """Takes messages from the stations and writes them, in threads of its own.
+    """Queues audit messages and writes them in threads of its own.
 
     Parameters
     ----------
     settings : AuditSettings
-        Where to; with neither file nor syslog it writes nothing.
+        Where to write; with neither file nor syslog, nothing is written.
     ae_title : str
-        Of this node.
+        AE title of this node.
     log : Log
-        Gets a line for each message that could not be written.
+        One line for each message that could not be written.
 
     Raises
     ------
     ConfigurationError
-        If files for TLS are missing or are not what they should be.
+        If a file for TLS is missing or invalid.
     """
 
     def __init__(self, settings: AuditSettings, ae_title: str, log: Log) -> None:
@@ -204,21 +206,21 @@ class AuditTrail:
         self._writers = [_Writer(sink, log) for sink in _sinks(settings)]
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start to write."""
         for writer in self._writers:
             writer.thread = threading.Thread(target=writer.run, name=f"audit-{writer.sink.name}", daemon=True)
             writer.thread.start()
 
     def stop(self) -> None:
-        """Write what waits, but not for long."""
+        """Write the queued messages within a short time limit, then stop."""
         for writer in self._writers:
             writer.put(None)
             if writer.thread is not None:
-                writer.thread.join(_FAREWELL_S)
+                writer.thread.join(_STOP_LIMIT_S)
             writer.ending.set()
 
     def record(self, message: AuditMessage) -> None:
-        """Hand in a message; it is written soon."""
+        """Queue a message."""
         if not self._writers:
             return
         xml = to_xml(message, self._source)
@@ -234,17 +236,17 @@ class _Receipt:
     instances: Counter[str] = field(default_factory=Counter)
 
 
-class Receipts:
-    """What each open association has brought, until it ends and is audited: one message for each study.
+class AssociationAudit:
+    """Counts what each association brings, and audits it when the association ends, one message per study.
 
     Parameters
     ----------
     record : callable
-        Takes the messages.
+        Takes the audit messages.
     receiver : Party
         This node.
     clock : Clock
-        The time.
+        See `node.ports`.
     """
 
     def __init__(self, record: Callable[[AuditMessage], None], receiver: Party, clock: Clock) -> None:
@@ -253,28 +255,28 @@ class Receipts:
         self._clock = clock
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, dict[str, _Receipt]] = {}
-        # An object that was being made durable when its association was cut off is noted afterwards.
+        # An object that is made durable while its association is cut off is noted after the end.
         self._ended: WeakSet[threading.Thread] = WeakSet()
 
     def note(self, association: threading.Thread, sender: Party, identity: InstanceIdentity) -> None:
-        """Remember an instance that was stored."""
+        """Count an instance that was stored."""
         with self._lock:
-            theirs = self._open.setdefault(association, {})
-            receipt = theirs.get(identity.study_uid)
+            receipts = self._open.setdefault(association, {})
+            receipt = receipts.get(identity.study_uid)
             if receipt is None:
-                receipt = theirs[identity.study_uid] = _Receipt(sender, identity.patient_id)
+                receipt = receipts[identity.study_uid] = _Receipt(sender, identity.patient_id)
             receipt.instances[identity.sop_class_uid] += 1
             is_late = association in self._ended
         if is_late:
             self.end(association, orderly=False)
 
     def end(self, association: threading.Thread, *, orderly: bool) -> None:
-        """Audit what an association brought; only its first end counts."""
+        """Audit what an association brought since its last end."""
         with self._lock:
-            theirs = self._open.pop(association, {})
+            receipts = self._open.pop(association, {})
             self._ended.add(association)
         outcome = EventOutcome.SUCCESS if orderly else EventOutcome.MINOR_FAILURE
-        for study_uid, receipt in theirs.items():
+        for study_uid, receipt in receipts.items():
             study = StudyMoved(study_uid, receipt.patient_id, dict(receipt.instances))
             message = studies_transferred(receipt.sender, self._receiver, study, self._clock.now(), outcome)
             self._record(message)

@@ -1,14 +1,15 @@
-"""One command, `osteonode`."""
+"""The command line, `osteonode`."""
 
 from collections.abc import Callable
 
 import typer
 
-from node.commands.operate import doctor, purge, retry, studies, upgrade, why
-from node.commands.run import analyse, demo, serve, verify
-from node.commands.science import evaluate, sample, train
+from node.commands.cohorts import evaluate, sample, train
+from node.commands.files import analyse, verify
+from node.commands.service import demo, doctor, serve, upgrade
+from node.commands.studies import purge, retry, studies, why
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "application", "main"]
 
 application = typer.Typer(
     help="A DICOM node that measures bone in lumbar spine MR and reports it back to the PACS.",
@@ -16,15 +17,16 @@ application = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals may hold patient data
 )
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "The node": (serve, demo, analyse, verify, doctor, upgrade),
-    "Its queue": (studies, why, retry, purge),
-    "The science": (sample, train, evaluate),
+    "The node": (serve, demo, doctor, upgrade),
+    "Its studies": (studies, why, retry, purge),
+    "DICOM files": (analyse, verify),
+    "Cohorts": (sample, train, evaluate),
 }
-"""By who types them, in the order of the help."""
+"""The commands by group, in the order of the help."""
 
-for panel, commands in COMMANDS.items():
+for group, commands in COMMANDS.items():
     for command in commands:
-        application.command(rich_help_panel=panel)(command)
+        application.command(rich_help_panel=group)(command)
 
 
 def main() -> None:

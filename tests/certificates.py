@@ -1,4 +1,4 @@
-"""Certificates for the tests, made by openssl in a second and good for a day."""
+"""Certificates for the tests, made by openssl and valid for a day."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ default_md = sha256
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A certificate, its key, and the authority that its holder believes."""
+    """A certificate, its key, and the authority that its holder trusts."""
 
     certificate: Path
     key: Path
@@ -28,17 +28,17 @@ class Credentials:
 
     @property
     def settings(self) -> TlsSettings:
-        """As a configuration names them."""
+        """The TLS settings of a configuration with these files."""
         return TlsSettings(self.certificate, self.key, self.ca)
 
 
 class Authority:
-    """A certificate authority of the test's own.
+    """A certificate authority for a test.
 
     Parameters
     ----------
     folder : Path
-        Its files go here.
+        Holds its files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,7 +50,7 @@ class Authority:
         self._request("ca", "/CN=Test authority", self.certificate)
 
     def issue(self, name: str, *, days: int = 1, holds: str = _LOOPBACK) -> Credentials:
-        """Sign a certificate, for loopback where it says nothing else."""
+        """Issue a certificate, by default for loopback."""
         certificate = self._folder / f"{name}.pem"
         signed: list[str | Path] = [
             "-CA",
@@ -65,9 +65,10 @@ class Authority:
         return Credentials(certificate, self._folder / f"{name}.key", self.certificate)
 
     def revocation_list(self, *revoked: Credentials, hours: float = 24) -> Path:
-        """Write the authority's list with these, and return its path; a later list replaces it.
+        """Write a revocation list with these certificates and return its path; it replaces an earlier list.
 
-        It is dated an hour back, and each a minute after the one before, so that each is the newer one.
+        The first list is dated an hour back and each later one a minute after the one before, so that a later
+        list is always newer.
         """
         self._lists += 1
         made_at = datetime.now(UTC) - timedelta(minutes=60 - self._lists)  # noqa: TID251 - OpenSSL's clock
@@ -86,7 +87,7 @@ class Authority:
         ]
         for one in revoked:
             run([self._openssl, "ca", *ours, "-revoke", one.certificate])
-        # Written aside and moved, as an administrator should: nobody reads half a list.
+        # Written to another file and renamed, so that no reader sees half a list.
         made = self._folder / "new-crl.pem"
         run(
             [

@@ -1,11 +1,11 @@
-"""Settings for all tests."""
+"""Hypothesis profiles for all tests."""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
-# No deadline: a busy machine is no fault of the code. CI draws the same examples every time, so it fails for
-# what a change did and for nothing else; at home they differ from run to run and find more.
+# No deadline, because a busy machine is not a fault of the code. CI draws the same examples every time,
+# so that a failure is due to the change; locally they differ from run to run, and so find more.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
     "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True

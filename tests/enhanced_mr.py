@@ -1,4 +1,4 @@
-"""Enhanced MR objects made of classic images, as a scanner of the newer kind would have written them."""
+"""Make Enhanced MR objects from classic images, as a recent scanner would write them."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -28,18 +28,18 @@ def enhanced_mr(
     frame_order: Sequence[int] | None = None,
     change: Callable[[int, Dataset], object] = lambda _number, _groups: None,
 ) -> Dataset:
-    """Put classic images of one series into one multi-frame object.
+    """Return one multi-frame object of the classic images of a series.
 
     Parameters
     ----------
     images : sequence of Dataset
-        With pixel data; those of several echoes or stacks may follow each other.
+        Images with pixel data; several echoes or stacks may follow each other.
     uid : str
         SOP Instance UID of the object.
     frame_order : sequence of int, optional
-        Which image each frame is; as they come by default.
-    change : callable
-        Told the number of each frame (from 0) and its functional groups, to change them.
+        Index of the image of each frame; by default the order of `images`.
+    change : callable, optional
+        Takes the number of each frame (from 0) and its functional groups, and may change these.
     """
     first = images[0]
     enhanced = Dataset()
@@ -50,7 +50,7 @@ def enhanced_mr(
     for keyword in _PATIENT_STUDY_SERIES:
         if keyword in first:
             enhanced[keyword] = deepcopy(first[keyword])
-    _describe(enhanced, first)
+    _set_module_attributes(enhanced, first)
     ordered = [images[index] for index in frame_order or range(len(images))]
     enhanced.NumberOfFrames = len(ordered)
     enhanced.SharedFunctionalGroupsSequence = [_shared(first)]
@@ -62,8 +62,8 @@ def enhanced_mr(
     return enhanced
 
 
-def _describe(enhanced: Dataset, first: Dataset) -> None:
-    """Set what the Enhanced MR Image and MR Pulse Sequence modules ask for (PS3.3 C.8.13.1 and C.8.13.4)."""
+def _set_module_attributes(enhanced: Dataset, first: Dataset) -> None:
+    """Set the attributes of the Enhanced MR Image and MR Pulse Sequence modules (C.8.13.1, C.8.13.4)."""
     enhanced.ImageType = ["ORIGINAL", "PRIMARY", "SPINE", "NONE"]
     enhanced.InstanceNumber = 1
     enhanced.AcquisitionNumber = 1

@@ -1,4 +1,4 @@
-"""The real programs the tests talk to, from Debian's packages; tests are skipped where one is missing."""
+"""The real peers of the tests, from packages of Debian; a test is skipped if its peer is not installed."""
 
 import json
 import os
@@ -29,16 +29,15 @@ __all__ = [
 ]
 
 REQUIRED = os.environ.get("OSTEONODE_REQUIRE_PEERS") == "1"
-"""Set by `.ci/run`: there a missing peer is a failure, never a silent skip."""
+"""Set by `.ci/run`, where a missing peer is a failure instead of a skip."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def program(name: str, package: str) -> Path:
-    """Find a system program, and skip the test where it is not installed.
+    """Return the path of a system program; skip the test if it is not installed.
 
-    pynetdicom puts a `storescu` and others of its own beside the interpreter, so the virtual environment is
-    left out of the search.
+    The virtual environment is not searched, because pynetdicom installs its own `storescu` and others there.
     """
     found = shutil.which(name, path="/usr/bin:/usr/sbin:/usr/local/bin")
     if found is None:
@@ -47,7 +46,7 @@ def program(name: str, package: str) -> Path:
 
 
 def shared_data(*parts: str) -> Path:
-    """Find real images beside the repository; they are not ours to ship, so most machines lack them."""
+    """Return a path of real images beside the repository; skip the test if there are none."""
     path = REPOSITORY.parent.joinpath("shared", "data", *parts)
     if not path.exists():
         pytest.skip(f"no real images: {Path('..', 'shared', 'data', *parts)} is missing")
@@ -55,7 +54,7 @@ def shared_data(*parts: str) -> Path:
 
 
 def run(command: Sequence[str | Path], *, seconds: float = 60) -> str:
-    """Run a peer to its end and return what it printed; a failure shows it."""
+    """Run a program to its end and return its output, which is also shown if the program fails."""
     done = subprocess.run(
         [str(word) for word in command],
         check=False,
@@ -64,7 +63,7 @@ def run(command: Sequence[str | Path], *, seconds: float = 60) -> str:
         text=True,
         timeout=seconds,
         errors="replace",
-        # Nagle's algorithm costs DCMTK 40 ms for every image (docs of DCMTK: TCP_NODELAY).
+        # Without it, Nagle's algorithm costs DCMTK 40 ms per image (documentation of DCMTK: TCP_NODELAY).
         env=os.environ | {"TCP_NODELAY": "1"},
     )
     assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stdout}"
@@ -72,14 +71,14 @@ def run(command: Sequence[str | Path], *, seconds: float = 60) -> str:
 
 
 def free_port() -> int:
-    """Return a port on loopback that is free now."""
+    """Return a port that is free on loopback at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_until_open(port: int, seconds: float = 30) -> None:
-    """Wait until a port on loopback is listened on; this opens a connection to it."""
+    """Wait until a port on loopback accepts connections, by connecting to it."""
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -89,7 +88,7 @@ def wait_until_open(port: int, seconds: float = 30) -> None:
 
 
 def build_loopback_shim(folder: Path) -> Path:
-    """Build the library that keeps a server on loopback which has no listen-address option of its own."""
+    """Build the library that binds a server to loopback if the server has no option for it."""
     library = folder / "bind_loopback.so"
     source = REPOSITORY / "tests" / "end_to_end" / "bind_loopback.c"
     run([program("gcc", "gcc"), "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"])
@@ -109,9 +108,11 @@ class Orthanc:
     Parameters
     ----------
     directory : Path
-        For its configuration, database and log.
+        Holds its configuration, database and log.
     settings : dict
         Added to its configuration (`DicomModalities`, `LuaScripts`, `StableAge` …).
+    credentials : str
+        Base64 credentials for HTTP Basic; empty to send none.
     """
 
     directory: Path
@@ -146,37 +147,37 @@ class Orthanc:
             self.process.wait(30)
 
     def get(self, path: str) -> Any:
-        """Answer of its REST interface, parsed."""
+        """Return the JSON response of its REST interface, parsed."""
         with urllib.request.urlopen(self._request(path), timeout=30) as answer:
             return json.load(answer)
 
     def get_bytes(self, path: str) -> bytes:
-        """Answer of its REST interface as it came ("/instances/…/file")."""
+        """Return the response of its REST interface as bytes, such as of "/instances/…/file"."""
         with urllib.request.urlopen(self._request(path), timeout=30) as answer:
             content: bytes = answer.read()
         return content
 
     def files(self) -> list[bytes]:
-        """Return every object that it holds, as a file."""
+        """Return the file of every object that it holds."""
         return [self.get_bytes(f"/instances/{name}/file") for name in self.get("/instances")]
 
     def post(self, path: str, body: bytes) -> Any:
-        """Answer of its REST interface to a POST, parsed."""
+        """Return the JSON response of its REST interface to a POST, parsed."""
         request = self._request(path, body)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     def store(self, files: Iterable[Path]) -> None:
-        """Upload DICOM files through its REST interface, as a technician's web page would."""
+        """Upload DICOM files through its REST interface."""
         for file in files:
             self.post("/instances", file.read_bytes())
 
     def log(self) -> str:
-        """Return what it printed so far."""
+        """Return its log so far."""
         return (self.directory / "orthanc.log").read_text(errors="replace")
 
     def _request(self, path: str, body: bytes | None = None) -> urllib.request.Request:
-        """Make a request, a POST where it has a body; `credentials` is what HTTP Basic sends."""
+        """Return a request, a POST if it has a body, with the credentials if there are any."""
         headers = {"Authorization": f"Basic {self.credentials}"} if self.credentials else {}
         url = f"http://127.0.0.1:{self.http_port}{path}"
         return urllib.request.Request(url, data=body, headers=headers)
@@ -211,7 +212,7 @@ class Orthanc:
 
 @dataclass(slots=True)
 class StoreScp:
-    """DCMTK's storescp: keeps whatever it is sent in a folder."""
+    """storescp of DCMTK, which writes every object that it receives to a folder."""
 
     directory: Path
     shim: Path
@@ -238,12 +239,12 @@ class StoreScp:
 
 @dataclass(slots=True)
 class CtnStorage:
-    """CTN's simple_storage: an archive of 1995, which rejects what it was not built for.
+    """simple_storage of CTN, an archive from 1995 that rejects SOP classes it does not know.
 
     Parameters
     ----------
     directory : Path
-        For what it receives.
+        Holds the objects that it receives.
     """
 
     directory: Path
@@ -262,7 +263,7 @@ class CtnStorage:
             env=os.environ | {"LD_PRELOAD": str(build_loopback_shim(self.directory))},
         )
         give_up = time.monotonic() + 30
-        # Not by connecting: it ends at a connection that asks for no association.
+        # Not by connecting, as it exits on a connection that requests no association.
         while not _is_listened_on(self.port):
             assert time.monotonic() < give_up, "simple_storage did not start"
             time.sleep(0.1)
@@ -274,11 +275,11 @@ class CtnStorage:
             self.process.wait(10)
 
     def received(self) -> list[Path]:
-        """Return the files that it wrote."""
+        """Return the files that it has written."""
         return [path for path in self.directory.rglob("*") if path.is_file() and path.suffix != ".so"]
 
 
 def _is_listened_on(port: int) -> bool:
-    """Look into the kernel's table of sockets, which disturbs nobody."""
+    """Look up a port in the socket table of the kernel, without connecting to it."""
     listening = f":{port:04X} 00000000:0000 0A "
     return listening in Path("/proc/net/tcp").read_text(encoding="ascii")

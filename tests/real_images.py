@@ -1,4 +1,4 @@
-"""Real lumbar MR for the tests, where it lies beside the repository; it is not ours to ship."""
+"""Real lumbar MR for the tests, if it is present beside the repository, of which it is no part."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class RealCase:
     labels : ndarray of uint8, shape (slices, rows, columns)
         `Level` values.
     facts : AcquisitionFacts
-        A T2 TSE at 1.5 T is what is known; the other values are ordinary ones for that.
+        Only T2 TSE at 1.5 T is known; the other values are typical for it.
     """
 
     volume: Volume
@@ -35,15 +35,15 @@ class RealCase:
     facts: AcquisitionFacts
 
     def positions_mm(self, level: Level) -> npt.NDArray[np.float64]:
-        """LPS positions of all voxels of a vertebral body, of shape (n, 3)."""
+        """Return the LPS positions of all voxels of a vertebral body, of shape (n, 3)."""
         return self.volume.grid.to_mm(np.argwhere(self.labels == level))
 
 
 def chu_case(number: int) -> RealCase:
     """Return one of eight T2 TSE of 1.5 T with vertebral bodies in 3-D (Chu et al. 2015, Zenodo 22304).
 
-    Its NIfTI axes run left, downwards, backwards, so the reverse of SimpleITK's array order gives sagittal
-    slices, rows, columns.
+    Its NIfTI axes run to the left, down and back, so the reverse of SimpleITK's array order gives sagittal
+    slices, rows and columns.
     """
     image = SimpleITK.ReadImage(str(shared_data("chu_t2", f"case{number:02d}_t2.nii.gz")))
     label = SimpleITK.ReadImage(str(shared_data("chu_t2", f"case{number:02d}_label.nii.gz")))

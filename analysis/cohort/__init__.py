@@ -1,1 +1,1 @@
-"""From a cohort table to a feature table: every study measured once, every patient in one row."""
+"""From a cohort table to a feature table: every study is measured once, and every patient has one row."""

@@ -1,7 +1,7 @@
-"""From a cohort table to a feature table: every study through the whole pipeline, once.
+"""Measure a cohort: run the pipeline once on every study, and collect the results in a feature table.
 
-Each finished study leaves a checkpoint named by digests of its files and of the configuration, so a run that
-was stopped goes on where it was, and a study or a setting that changed is measured again.
+Each finished study has a checkpoint, named by a digest of its files and of the configuration. A run that was
+stopped therefore continues where it was, and a study is measured again if it or a setting changed.
 """
 
 import json
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.cohort.features import FeatureTable
+from analysis.cohort.cohort_table import CohortRow, read_cohort
+from analysis.cohort.feature_table import FeatureTable
 from analysis.cohort.record import Repeat, StudyRecord, findings_record, refusal_record, table_of, useful
-from analysis.cohort.table import CohortRow, read_cohort
 from analysis.domain.findings import Findings, Refusal
 from analysis.errors import AnalysisError, RefusedError
 from analysis.settings import AnalysisSettings
@@ -31,14 +31,14 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class RefusedStudy:
-    """A study of the cohort that could not be used, or not all of it.
+    """A study of the cohort that could not be used, or only in part.
 
     Attributes
     ----------
     line : int
-        Of the cohort table.
+        Line of the cohort table.
     reasons : tuple of str
-        Why, without patient data.
+        Reasons without patient data.
     """
 
     line: int
@@ -47,16 +47,16 @@ class RefusedStudy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredCohort:
-    """What became of a cohort.
+    """The result of measuring a cohort.
 
     Attributes
     ----------
     table : FeatureTable
-        The patients of whom at least one sequence bears learning from.
+        The patients with at least one sequence that can be learned from.
     refused : tuple of RefusedStudy
-        The others.
+        The other patients.
     in_part : tuple of RefusedStudy
-        Patients in the table who lack a sequence, by what a model would abstain for, too.
+        Patients in the table with only one usable sequence; the reasons are those for which a model abstains.
     """
 
     table: FeatureTable
@@ -81,28 +81,28 @@ def measure_cohort(
     Parameters
     ----------
     rows : sequence of CohortRow
-        From `read_cohort`.
+        The result of `read_cohort`.
     analyse_study : callable
-        From a path to what was found there; `spread` may send it to other processes.
+        Analyses the study at a path; `spread` may send it to other processes.
     settings : AnalysisSettings
-        What the analysis works with.
+        The settings that `analyse_study` uses.
     cache : Path
-        Folder of the checkpoints; made if need be, and shared by all who work.
+        Folder of the checkpoints, shared by all processes; created if missing.
     software : str
         Name and version of this program; another version measures again.
     repeat : callable, optional
-        Takes the features of a series once more from slightly changed masks.
+        Calculates the features of a series again from slightly changed masks.
     repeats : int
-        For how many patients, evenly spread over the table.
+        Number of patients to repeat, evenly spread over the table.
     spread : Spread
-        Who does it; `in_turn` stays in this process.
+        Runs the tasks; `in_turn` runs them in this process.
     report_progress : callable
-        Told how many of how many studies are done.
+        Called with the number of finished studies and the total.
 
     Returns
     -------
     MeasuredCohort
-        With a row for every patient of whom at least one series was measured.
+        With a row for every patient with at least one measured series.
     """
     cache.mkdir(parents=True, exist_ok=True)
     again = _evenly(len(rows), repeats) if repeat else frozenset()
@@ -134,7 +134,7 @@ def measure_cohort(
 
 @dataclass(frozen=True, slots=True)
 class _Study:
-    """One study to measure, perhaps twice, and by what its checkpoint is named beside its files."""
+    """One study to measure; `configuration` is part of the digest that names its checkpoint."""
 
     path: Path
     repeat: Repeat | None
@@ -158,13 +158,13 @@ def _measured(
     except RefusedError as error:
         found = Refusal(error.reasons)
     except AnalysisError as error:
-        # Not a property of the study for certain, so the next run tries again.
+        # The cause may lie outside the study, so there is no checkpoint and the next run tries again.
         return {"sequences": {}, "reasons": [str(error)]}
     if isinstance(found, Refusal):
         record = refusal_record(found)
     else:
         record = findings_record(found, study.repeat, settings)
-    # Written aside and renamed: a checkpoint is whole or not there.
+    # Written to another name and renamed, so that a checkpoint is complete or missing.
     aside = checkpoint.with_suffix(".part")
     aside.write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
     aside.replace(checkpoint)
@@ -180,7 +180,7 @@ def _stored(checkpoint: Path) -> StudyRecord | None:
 
 
 def _digest(study: Path, configuration: str) -> str:
-    """SHA-256 (hex) of the configuration and of all files of a study, by their names within it."""
+    """Return the SHA-256 (hex) of the configuration and of the names and contents of all files of a study."""
     hasher = sha256(configuration.encode())
     files = [study] if study.is_file() else sorted(path for path in study.rglob("*") if path.is_file())
     for path in files:

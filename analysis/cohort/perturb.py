@@ -1,4 +1,4 @@
-"""The same bodies as another reader might outline them, to see which features stay the same."""
+"""Perturbed masks, as another reader might outline the bodies, to find features that are repeatable."""
 
 from dataclasses import replace
 
@@ -8,15 +8,15 @@ from scipy import ndimage
 
 from analysis.domain.findings import SeriesFindings
 from analysis.domain.segmentation import Segmentation
-from analysis.features import aggregate, extract
+from analysis.measurement.radiomics import aggregate, extract
 from analysis.settings import FeatureSettings
 
 __all__ = ["BORDER_SD_MM", "features_again", "perturbed"]
 
 BORDER_SD_MM = 0.7
-"""How far the border moves (standard deviation): about a pixel, as between two readers."""
+"""Standard deviation of the shift of the border: about a pixel, as between two readers."""
 
-_CORRELATION_MM = 6.0  # a reader's hand errs along a stretch of the border, not pixel by pixel
+_CORRELATION_MM = 6.0  # a reader's deviations are similar along a stretch of the border
 _MARGIN_MM = 6.0
 
 
@@ -26,9 +26,9 @@ def perturbed(segmentation: Segmentation, seed: int = 0) -> Segmentation:
     Parameters
     ----------
     segmentation : Segmentation
-        As it was found.
+        The original segmentation.
     seed : int
-        The same seed moves borders the same way.
+        Seed of the random distances.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def perturbed(segmentation: Segmentation, seed: int = 0) -> Segmentation:
         box = _widened(boxes[int(region.level) - 1], spacing, segmentation.labels.shape)
         body = segmentation.labels[box] == int(region.level)
         moved = _moved(body, spacing[1:], rng)
-        # Never into a neighbour, and never away altogether: regions and labels must name the same levels.
+        # A body must not grow into a neighbour, nor vanish: regions and labels must have the same levels.
         moved &= (segmentation.labels[box] == 0) | body
         if moved.any():
             part = labels[box]
@@ -59,19 +59,19 @@ def perturbed(segmentation: Segmentation, seed: int = 0) -> Segmentation:
 
 
 def features_again(found: SeriesFindings, settings: FeatureSettings) -> dict[str, float]:
-    """Radiomics of the patient from perturbed masks; what `measure_cohort` takes as `repeat`.
+    """Calculate the aggregated radiomics again from perturbed masks; the `repeat` of `measure_cohort`.
 
     Parameters
     ----------
     found : SeriesFindings
-        What the pipeline measured.
+        The findings of the pipeline.
     settings : FeatureSettings
-        The same as it measured with.
+        The settings that the pipeline used.
 
     Returns
     -------
     dict of str to float
-        By the same names as `found.patient_features`.
+        Features by the names of `found.patient_features`.
     """
     return aggregate(extract(found.source.volume, perturbed(found.segmentation), settings))
 

@@ -1,4 +1,4 @@
-"""What is kept of a measured study: plain values, from which a feature table can be put together again."""
+"""The record of a measured study: JSON values from which the feature table is assembled."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.cohort.features import SEQUENCES, FeatureTable, SequenceTable
-from analysis.cohort.table import CohortRow
+from analysis.cohort.cohort_table import CohortRow
+from analysis.cohort.feature_table import SEQUENCES, FeatureTable, SequenceTable
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
 from analysis.errors import AnalysisError, RefusedError
@@ -18,11 +18,11 @@ __all__ = ["Repeat", "StudyRecord", "findings_record", "refusal_record", "table_
 
 Repeat = Callable[[SeriesFindings], Mapping[str, float]]
 StudyRecord = dict[str, Any]
-"""JSON: "sequences" by name, each with "features", "repeated", "vbq" and its protocol; and "reasons"."""
+"""JSON object with "sequences" by name (each "features", "repeated", "vbq" and protocol) and "reasons"."""
 
 
 def useful(record: StudyRecord) -> bool:
-    """Tell whether anything in the record can be learned from."""
+    """Tell whether the record holds features of any sequence."""
     return any(sequence["features"] for sequence in record["sequences"].values())
 
 
@@ -33,14 +33,14 @@ def refusal_record(refusal: Refusal) -> StudyRecord:
 
 
 def findings_record(findings: Findings, repeat: Repeat | None, settings: AnalysisSettings) -> StudyRecord:
-    """Return the record of a study, with features only where a model would answer."""
+    """Return the record of a study; series for which a model would abstain have no features."""
     sequences, reasons = {}, []
     for name in SEQUENCES:
         found = findings.of(Contrast(name))
         if found is None:
             reasons.append(f"no usable {name} series")
             continue
-        # What a model would abstain from, none may learn from.
+        # No model may learn from a series for which it would abstain.
         against = tuple(objections_to_series(found, name, settings))
         reasons += against
         facts = found.source.facts
@@ -61,13 +61,13 @@ def _repeated(found: SeriesFindings, repeat: Repeat | None) -> dict[str, float]:
     try:
         return dict(repeat(found))
     except RefusedError:
-        return {}  # a body that a small change makes too small to measure has no second measurement
+        return {}  # the change can make a body too small to measure
 
 
 def table_of(
     rows: Sequence[CohortRow], records: Sequence[Mapping[str, Any]], settings: AnalysisSettings
 ) -> FeatureTable:
-    """Put the records of the rows, one each, into a feature table."""
+    """Assemble a feature table from one record per row."""
     return FeatureTable(
         patient_ids=tuple(row.patient_id for row in rows),
         bmd_mg_cm3=np.array([row.bmd_mg_cm3 for row in rows], dtype=np.float64),

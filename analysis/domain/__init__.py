@@ -1,1 +1,1 @@
-"""The values that the stages hand to each other; frozen, and valid once built."""
+"""The values that the stages of the analysis exchange; frozen, and valid once built."""

@@ -1,4 +1,4 @@
-"""How an MR series was acquired, and what that makes of it."""
+"""How an MR series was acquired, and how it was identified from that."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ __all__ = ["AcquisitionFacts", "Contrast", "Identification", "Plane"]
 
 
 class Contrast(StrEnum):
-    """What the signal of a series is weighted by; one word per kind that must be told apart."""
+    """The weighting of a series, or the kind of series that is excluded from analysis."""
 
     T1 = "T1"
     T2 = "T2"
@@ -23,7 +23,7 @@ class Contrast(StrEnum):
 
 
 class Plane(StrEnum):
-    """Orientation of the slices, by the axis nearest to their normal."""
+    """Orientation of the slices, named by the patient axis nearest to their normal."""
 
     SAGITTAL = "sagittal"
     CORONAL = "coronal"
@@ -34,36 +34,36 @@ class Plane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AcquisitionFacts:
-    """The header facts that tell one MR series from another; `None` or empty where the header is silent.
+    """The header facts that identify an MR series; None or empty where the header has no value.
 
     Attributes
     ----------
     modality : str
-        DICOM Modality, "MR" for what we can use.
+        DICOM Modality; only "MR" can be analysed.
     repetition_time_ms, echo_time_ms, inversion_time_ms : float or None
         TR, TE, TI.
     echo_train_length : int or None
         Echoes per excitation.
     flip_angle_deg : float or None
-        Nominal flip angle.
+        Nominal flip angle in degrees.
     scanning_sequence, sequence_variant, scan_options, image_type : tuple of str
         The DICOM attributes of these names, upper case, in header order.
     acquisition_type : str
         "2D" or "3D".
     contrast_agent : str
-        ContrastBolusAgent, empty if none is told.
+        ContrastBolusAgent.
     field_strength_t : float or None
         MagneticFieldStrength, in tesla.
     vendor, model, body_part, series_description, protocol_name, sequence_name : str
-        As written in the header.
+        As in the header.
     orientation : tuple of six float, or None
         ImageOrientationPatient: row cosines, then column cosines.
     rows, columns, slices : int
         Size of the stack.
     pixel_spacing_mm : tuple of two float, or None
-        Between rows, between columns.
+        Distance between rows and between columns.
     slice_spacing_mm, slice_thickness_mm : float or None
-        Between slice centres; nominal thickness.
+        Distance between slice centres; nominal thickness.
 
     References
     ----------
@@ -100,7 +100,7 @@ class AcquisitionFacts:
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """What a series is, and why we say so.
+    """What a series is, and why.
 
     Attributes
     ----------
@@ -109,11 +109,11 @@ class Identification:
     plane : Plane
         Its orientation.
     lumbar : bool or None
-        Whether it shows the lumbar spine as far as the header tells; None if it is silent.
+        Whether it shows the lumbar spine according to the header; None if the header does not tell.
     score : float
-        0 to 1, how strongly the facts agree.
+        0 to 1, how strongly the facts agree on the contrast.
     reasons : tuple of Reason
-        In the order they were weighed; the last one is decisive.
+        The reasons; the last one is decisive.
     """
 
     contrast: Contrast
@@ -124,7 +124,7 @@ class Identification:
 
     @property
     def usable(self) -> bool:
-        """Whether the series may be analysed: sagittal T1 or T2 that is not known to be elsewhere."""
+        """Whether the series may be analysed: sagittal T1 or T2, and not known to show another region."""
         return (
             self.contrast in {Contrast.T1, Contrast.T2}
             and self.plane is Plane.SAGITTAL

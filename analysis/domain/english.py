@@ -1,6 +1,6 @@
-"""The sentence of every reason in English, by its code.
+"""The English sentence of every reason, by code.
 
-Other languages have the same codes with the same places (`dicom_templates.words.german`).
+Every other language has the same codes with the same placeholders (`dicom_templates.words.german_reasons`).
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ __all__ = ["ENGLISH"]
 
 ENGLISH: Mapping[str, str] = MappingProxyType(
     {
-        # What somebody else said.
+        # Words of other programs.
         "quoted": "{words}",
         # --- What a series is (analysis.identify) ---------------------------------------------------
         "series": "{plane} {kind}, {slices} slices",
@@ -140,7 +140,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "names_taken": "the names of the levels are taken from {other}, which is sure of them",
         "by_itself": "{told}; by itself: {doubts}",
         "fluid_elsewhere": "the cerebrospinal fluid was taken behind {level} instead of L3",
-        # --- Measurements (analysis.vbq, analysis.features) -----------------------------------------
+        # --- Measurements (analysis.measurement) ----------------------------------------------------
         "not_measured": "not measured: {levels}",
         "scored_bodies_uncertain": "it is uncertain which bodies are L1 to L4",
         "few_scored_bodies": "fewer than {minimum} of L1 to L4 can be measured",

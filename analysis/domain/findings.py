@@ -1,4 +1,4 @@
-"""What the analysis of one study found; the only thing the templates see of the science."""
+"""The results of the analysis of one study, which the templates turn into DICOM objects."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification
 from analysis.domain.reason import Reason
-from analysis.domain.segmentation import Level, Segmentation
+from analysis.domain.segmentation import Judgement, Level, Segmentation
 from analysis.domain.volume import Volume
 
 __all__ = [
@@ -29,14 +29,14 @@ __all__ = [
 
 
 class Target(StrEnum):
-    """What is predicted, each by its QCT threshold (`ModelIdentity.thresholds_mg_cm3`)."""
+    """What is predicted; each target is defined by a QCT threshold (`ModelIdentity.thresholds_mg_cm3`)."""
 
     OSTEOPOROSIS = "osteoporosis"
     ABNORMAL_DENSITY = "abnormal bone density"
 
 
 class Verdict(StrEnum):
-    """What the conformal set says at the model's level of confidence."""
+    """The answer to a target, from the conformal set at the model's confidence level."""
 
     LIKELY = "likely"
     UNLIKELY = "unlikely"
@@ -45,22 +45,22 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesInput:
-    """One series that passed decoding.
+    """One decoded series.
 
     Attributes
     ----------
     series_uid : str
-        Series Instance UID; an opaque key here.
+        Series Instance UID, used as an opaque key.
     facts : AcquisitionFacts
-        From its headers.
+        Facts from its headers.
     volume : Volume
-        Its voxels, slices sorted along the grid's axis 0.
+        Its voxels, with slices sorted along axis 0 of the grid.
     digest : str
-        SHA-256 over the instances' digests in slice order: what the result cites as its input.
+        SHA-256 over the digests of the instances in slice order; results cite it as their input.
     frame_of_reference : str
-        Frame of Reference UID; an opaque key here, empty if the header is silent.
+        Frame of Reference UID, used as an opaque key; empty if the header has none.
     frames : tuple of int
-        Number of each slice in its multi-frame object, from 1; empty where every slice is its own object.
+        Frame number of each slice in its multi-frame object, from 1; empty for single-frame objects.
     """
 
     series_uid: str
@@ -78,10 +78,10 @@ class Outline:
     Attributes
     ----------
     slice_index : int
-        Along array axis 0.
+        Index of the slice along array axis 0.
     points : ndarray of shape (n, 2)
-        (column, row) in pixels, the centre of the top left pixel at (0.5, 0.5) as DICOM SCOORD has it;
-        closed, so that the last point repeats the first.
+        (column, row) in pixels; the centre of the top left pixel is (0.5, 0.5) as in DICOM SCOORD. The
+        polygon is closed: the last point repeats the first.
     """
 
     slice_index: int
@@ -90,22 +90,22 @@ class Outline:
 
 @dataclass(frozen=True, slots=True)
 class LevelMeasurements:
-    """What was measured in one vertebral body of one series.
+    """Measurements of one vertebral body in one series.
 
     Attributes
     ----------
     level : Level
-        Its name.
+        The vertebral level.
     volume_ml : float
-        Volume of the mask.
+        Volume of the mask (`Region.volume_ml`).
     mean_signal, median_signal, sd_signal : float
-        Of the modality values, arbitrary units.
+        Statistics of the modality values, arbitrary units.
     vbq : float or None
-        Median signal over the CSF's at L3; None where the CSF was not valid.
+        Median signal divided by that of the CSF at L3; None without a valid CSF sample.
     features : dict of str to float
-        Radiomics by pyradiomics' names ("original_firstorder_Mean"); empty for a region that is not usable.
+        Radiomics by pyradiomics' names ("original_firstorder_Mean"); empty for an unusable region.
     outline : Outline or None
-        On the mid-sagittal slice.
+        Outline on the mid-sagittal slice.
     """
 
     level: Level
@@ -125,15 +125,15 @@ class BoneQuality:
     Attributes
     ----------
     score : float or None
-        Median signal of L1 to L4 over the CSF's at L3; None with `concerns` saying why.
+        Median signal of L1 to L4 divided by that of the CSF at L3; if None, `concerns` says why.
     levels : tuple of Level
-        The bodies that went into it.
+        The bodies that were measured for it.
     csf_signal : float or None
-        Median signal of the CSF at L3.
+        Median signal of the CSF at L3; None without a valid sample.
     csf_quality : float
-        0 to 1.
+        Quality of the CSF sample, 0 to 1.
     concerns : tuple of Reason
-        Why it is missing or doubtful.
+        Why the score is missing or doubtful.
     """
 
     score: float | None
@@ -150,19 +150,21 @@ class SeriesFindings:
     Attributes
     ----------
     source : SeriesInput
-        What was analysed.
+        The analysed series.
     identification : Identification
-        Its contrast and why; `identification.contrast` is T1 or T2.
+        Its identification; `identification.contrast` is T1 or T2.
     segmentation : Segmentation
-        Labelled bodies on the source's grid.
+        Labelled bodies on the grid of the source.
     measurements : tuple of LevelMeasurements
-        From cranial to caudal, the lumbar levels that were found.
+        The lumbar levels that were found, from cranial to caudal.
     bone_quality : BoneQuality
         VBQ of this series.
     patient_features : dict of str to float
-        Radiomics aggregated over the usable bodies, which the model reads; empty when too few are usable.
+        Radiomics aggregated over the usable bodies, the input of the model; empty if too few are usable.
     mid_slice : int
-        Index of the mid-sagittal slice, which the outlines lie on.
+        Index of the mid-sagittal slice, on which the outlines lie.
+    minimum_usable_levels : int
+        The configured minimum that the analysis was run with.
     """
 
     source: SeriesInput
@@ -172,20 +174,26 @@ class SeriesFindings:
     bone_quality: BoneQuality
     patient_features: dict[str, float]
     mid_slice: int
+    minimum_usable_levels: int
+
+    @property
+    def judgement(self) -> Judgement:
+        """The quality of the segmentation as a whole."""
+        return self.segmentation.judge(self.minimum_usable_levels)
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesRefusal:
-    """A series that was looked at and not analysed, or set aside for a better one.
+    """A series that was not analysed, or set aside for a better one.
 
     Attributes
     ----------
     series_uid : str
-        Which.
+        Series Instance UID.
     description : Reason
-        What kind of series it is, made from facts that hold no patient data ("sagittal T1, 15 slices").
+        What kind of series it is, without patient data ("sagittal T1, 15 slices").
     reasons : tuple of Reason
-        Why not.
+        Why it was not analysed.
     """
 
     series_uid: str
@@ -195,22 +203,22 @@ class SeriesRefusal:
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Which model spoke.
+    """The model behind a prediction, as its card describes it.
 
     Attributes
     ----------
     name, version : str
-        As in its card.
+        Name and version of the model.
     digest : str
         SHA-256 (hex) of the bundle.
     cohort : str
-        One sentence on whom it was trained.
+        One sentence about the patients that it was trained on.
     intended_use : str
-        One sentence from its card.
+        One sentence about its intended use.
     simulated : bool
-        Whether the cohort was simulated; then every result says so first.
+        Whether the cohort was simulated; if so, every result says it first.
     thresholds_mg_cm3 : dict of Target to float
-        QCT trabecular BMD below which the target holds.
+        QCT trabecular BMD below which a target is present.
     """
 
     name: str
@@ -229,23 +237,23 @@ class Prediction:
     Attributes
     ----------
     target : Target
-        What was asked.
+        The predicted target.
     sequence : str
-        "T1", "T2" or "T1+T2": what the answer rests on.
+        "T1" or "T2", the sequence that the answer is based on.
     preferred : Contrast
-        What the site's configuration has this target answered from where it is there.
+        The sequence that the configuration prefers for this target.
     verdict : Verdict
         INDETERMINATE whenever the model abstains.
     probability : float or None
-        Calibrated, 0 to 1; None when the model abstains.
+        Calibrated probability of the target, 0 to 1; None when the model abstains.
     interval : tuple of two float, or None
         95 % interval of the probability.
     decision_threshold : float
-        Probability from which the card calls the target present.
+        Probability from which the target is called present.
     reasons : tuple of Reason
-        Why it abstains, or what the reader must know ("T2 was missing, T1 was used").
+        Why the model abstains, or what the reader must know ("T2 was missing, T1 was used").
     features : tuple of str
-        Which of `SeriesFindings.patient_features` the answer rests on; the report lists these and no others.
+        Keys of `SeriesFindings.patient_features` that the answer is based on; the report lists only these.
     """
 
     target: Target
@@ -261,20 +269,20 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How well the T1 and the T2 of a study show the same bodies under the same names.
+    """How well T1 and T2 of a study agree about the bodies and their levels.
 
     Attributes
     ----------
     bodies : int
-        Bodies that both show; below 2 nothing was compared.
+        Number of bodies that both show; with fewer than 2 nothing was compared.
     registered : bool
-        Whether the images had to be registered, because their headers do not put the bodies together.
+        Whether the images were registered because the header positions do not match.
     residual_mm : float or None
-        Median distance of the bodies' centres after that; None without bodies in common.
+        Median distance between matching body centres after alignment; None without common bodies.
     overlap : float or None
-        Mean Dice of the bodies that both show.
+        Mean Dice of the common bodies; None without any.
     same_names : bool
-        Whether both named the bodies alike before one learnt from the other.
+        Whether both gave the common bodies the same levels before they were reconciled.
     """
 
     bodies: int
@@ -286,24 +294,24 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Findings:
-    """What the analysis of one study found.
+    """The results of the analysis of one study.
 
     Attributes
     ----------
     series : tuple of SeriesFindings
         Analysed series, T1 before T2, at most one each.
     set_aside : tuple of SeriesRefusal
-        The others, with reasons.
+        All other series, with reasons.
     predictions : tuple of Prediction
         One per target; empty without a model.
     model : ModelIdentity or None
-        Who predicted.
+        The model behind the predictions; None without one.
     configuration_digest : str
-        SHA-256 (hex) over the analysis configuration.
+        SHA-256 (hex) of the analysis configuration.
     software : str
         Name and version of this program.
     agreement : Agreement or None
-        Of T1 with T2; None when only one of them was segmented.
+        Agreement of T1 and T2; None if only one of them was segmented.
     """
 
     series: tuple[SeriesFindings, ...]
@@ -321,14 +329,14 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A study from which nothing is reported, and why.
+    """A study without results, and why.
 
     Attributes
     ----------
     reasons : tuple of Reason
-        For the whole study, without patient data.
+        Reasons for the whole study, without patient data.
     series : tuple of SeriesRefusal
-        Series by series.
+        Reasons series by series.
     """
 
     reasons: tuple[Reason, ...]

@@ -1,4 +1,4 @@
-"""Why something is as it is: a code and its values, which every language has a sentence for."""
+"""Reasons as codes with values, for which every language has a sentence."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -10,27 +10,26 @@ from analysis.domain.english import ENGLISH
 __all__ = ["Reason", "Value", "in_words", "quoted"]
 
 Value: TypeAlias = "str | float | Enum | tuple[Reason, ...]"
-"""What a sentence holds: a word that is the same in all languages, a quantity, a member of an enumeration of
-ours, or other reasons."""
+"""What fills a placeholder: a word that is not translated, a quantity, an enumeration member, or reasons."""
 
 
 class Reason(str):
-    """Something that is said of a study, a series or a body, fit to be read by a radiologist.
+    """A statement about a study, a series or a body, to be read by a radiologist.
 
-    It is its English sentence, which is what logs, JSON, the database and digests hold; and it knows what it
-    says, so that code need not read sentences and a report can say it in another language.
+    The string is the English sentence, which logs, JSON, the database and digests hold. The code and the
+    values are kept beside it, so that programs compare codes and reports translate the sentence.
 
     Parameters
     ----------
     code : str
-        What is said; a key of `analysis.domain.english.ENGLISH` and of the table of every other language.
+        Key of the sentence in `analysis.domain.english.ENGLISH` and in the table of every other language.
     **values : Value
-        For the places in the sentence. Never patient data.
+        Values of the placeholders; never patient data.
 
     Raises
     ------
     KeyError
-        If there is no such sentence, or a value for one of its places is missing.
+        If there is no such sentence, or the value of a placeholder is missing.
 
     Examples
     --------
@@ -47,32 +46,32 @@ class Reason(str):
     values: Mapping[str, Value]
 
     def __new__(cls, code: str, /, **values: Value) -> Self:
-        """Make a reason, and its English sentence."""
+        """Make a reason from its code, with its English sentence as the string."""
         self = super().__new__(cls, _filled(code, values, ENGLISH, str))
         self.code, self.values = code, values
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Reasons cross from the worker process to the node.
+        # Reasons are pickled from the worker process to the node.
         return _again, (self.code, dict(self.values))
 
 
 def quoted(words: str) -> Reason:
-    """Make a reason of words that are not ours, as those of another program; no language changes them."""
+    """Make a reason from words that are never translated, such as the output of another program."""
     return Reason("quoted", words=words)
 
 
 def in_words(reason: str, sentences: Mapping[str, str], number: Callable[[str], str] = str) -> str:
-    """Say a reason in another language.
+    """Translate a reason.
 
     Parameters
     ----------
     reason : str
-        A `Reason`; a plain string is words that nobody here knows, and stays as it is.
+        A `Reason`; a plain string is returned unchanged.
     sentences : mapping of str to str
-        By code; and for each member of an enumeration its word, "plane.axial", where it differs.
+        Sentences by code, and the words of enumeration members ("plane.axial") that differ from English.
     number : callable
-        Puts a number that was written in English into the language's form.
+        Converts a number in English notation to that of the language.
     """
     if not isinstance(reason, Reason):
         return reason
@@ -90,7 +89,7 @@ def _filled(
 
 
 class _Places(Formatter):
-    """Fills the places of a sentence, with values and with reasons in the same language."""
+    """Fills the placeholders of a sentence with values, and with reasons in the same language."""
 
     def __init__(self, sentences: Mapping[str, str], number: Callable[[str], str]) -> None:
         self._sentences = sentences
@@ -103,5 +102,5 @@ class _Places(Formatter):
             return self._sentences.get(f"{type(value).__name__}.{value.name}".lower(), str(value.value))
         if isinstance(value, str):
             return in_words(value, self._sentences, self._number)
-        # A space stands before the sign, as in every report of ours.
+        # Reports have a space before the percent sign.
         return self._number(format(value, format_spec).replace("%", " %"))

@@ -1,4 +1,4 @@
-"""Labelled vertebral bodies, and how far they can be trusted."""
+"""Labelled vertebral bodies and their quality."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from analysis.domain.volume import Grid
 
 __all__ = [
     "CRANIAL_TO_CAUDAL",
-    "MINIMUM_USABLE_LEVELS",
     "CsfSample",
     "Grade",
     "Judgement",
@@ -20,9 +19,6 @@ __all__ = [
     "Region",
     "Segmentation",
 ]
-
-MINIMUM_USABLE_LEVELS = 3
-"""Fewer usable lumbar bodies than this, and nothing is predicted (science.md)."""
 
 
 class Level(IntEnum):
@@ -46,11 +42,11 @@ class Level(IntEnum):
 CRANIAL_TO_CAUDAL = (
     Level.T11, Level.T12, Level.L1, Level.L2, Level.L3, Level.L4, Level.L5, Level.S1,
 )  # fmt: skip
-"""The levels as they lie in the body, from head to foot."""
+"""The levels from head to foot."""
 
 
 class Grade(StrEnum):
-    """How far a whole segmentation can be trusted."""
+    """Quality of a whole segmentation in one word."""
 
     SOUND = "sound"
     DOUBTFUL = "usable with caveats"
@@ -59,16 +55,16 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a segmentation is worth, and why no more.
+    """Quality of a whole segmentation.
 
     Attributes
     ----------
     grade : Grade
-        UNUSABLE below `MINIMUM_USABLE_LEVELS` usable lumbar bodies; SOUND when nothing speaks against it.
+        UNUSABLE with too few usable lumbar bodies; SOUND without any reason against it.
     quality : float
-        Mean over the lumbar bodies; with certain names a level that was not found counts as 0.
+        Mean over the lumbar bodies, 0 to 1; when levels are certain, a level that was not found counts as 0.
     reasons : tuple of Reason
-        Which body failed why, what is missing, and what holds for all of them.
+        The concerns about each body, the missing levels, and the concerns about the whole segmentation.
     """
 
     grade: Grade
@@ -78,24 +74,24 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One vertebral body as it was found.
+    """One segmented vertebral body.
 
     Attributes
     ----------
     level : Level
-        Its name.
+        Its vertebral level.
     volume_ml : float
-        Volume of its mask.
+        Volume of its mask (`Grid.volume_ml`).
     centre_mm : tuple of float
         LPS centroid.
     quality : float
-        0 (worthless) to 1 (as good as manual).
+        0 (worthless) to 1 (as good as a manual outline).
     usable : bool
         Whether features may be taken from it.
     concerns : tuple of Reason
         Why quality is lower than 1 ("touches the edge of the image", "fracture-like height loss").
     overlap : float or None
-        Dice with the same body in the study's other sequence; None where there was nothing to compare.
+        Dice with the same body in the study's other sequence; None if there was nothing to compare.
     """
 
     level: Level
@@ -109,14 +105,14 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CsfSample:
-    """Where the cerebrospinal fluid behind L3 was found; the reference of the VBQ score.
+    """The cerebrospinal fluid behind L3, the reference of the VBQ score.
 
     Attributes
     ----------
     mask : ndarray of bool, shape (slices, rows, columns)
         Its voxels.
     quality : float
-        0 to 1; below 0.5 no VBQ is reported.
+        0 to 1; below `analysis.measurement.vbq.MINIMUM_CSF_QUALITY` no VBQ is reported.
     concerns : tuple of Reason
         Why quality is lower than 1.
     """
@@ -128,28 +124,29 @@ class CsfSample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:
-    """What a segmenter answers for one volume.
+    """The result of a segmenter for one volume.
 
     Attributes
     ----------
     labels : ndarray of uint8, shape (slices, rows, columns)
         `Level` values, 0 elsewhere, on the grid of the input volume. Made read-only.
     grid : Grid
-        The input's grid.
+        The grid of the input volume.
     regions : tuple of Region
         One for every label that occurs, from cranial to caudal.
     level_confidence : float
-        0 to 1, that the names L1 to L5 (not only the outlines) are right.
+        0 to 1, confidence that the level names (not only the outlines) are right.
     levels_certain : bool
-        Whether the names may be reported; False means "uncertain", never a guess.
+        Whether the level names may be reported; if not, reports call them uncertain.
     csf : CsfSample or None
-        None where none was found.
+        None if no CSF was found.
     concerns : tuple of Reason
-        What holds for the whole segmentation ("transitional anatomy possible").
+        Concerns about the whole segmentation ("transitional anatomy possible").
     method : str
-        Name and version of what made it.
+        Name and version of the segmenter.
     automatic : bool
-        Whether a program made it by itself; of a mask from elsewhere nobody here knows.
+        Whether a program made the outlines without a person; False if that is unknown, as for a mask from
+        elsewhere.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -176,26 +173,31 @@ class Segmentation:
 
     @property
     def usable_lumbar(self) -> tuple[Region, ...]:
-        """The regions among L1 to L5 that features may be taken from."""
+        """The usable regions among L1 to L5."""
         return tuple(region for region in self.regions if region.usable and region.level.lumbar)
 
-    @property
-    def judgement(self) -> Judgement:
-        """What the segmentation is worth as a whole."""
+    def judge(self, minimum_usable_levels: int) -> Judgement:
+        """Judge the segmentation as a whole.
+
+        Parameters
+        ----------
+        minimum_usable_levels : int
+            With fewer usable lumbar bodies it is UNUSABLE (`AnalysisSettings.minimum_usable_levels`).
+        """
         lumbar = [region for region in self.regions if region.level.lumbar]
         missing = [level for level in Level if level.lumbar and self.region(level) is None]
         counted = 5 if self.levels_certain else max(len(lumbar), 1)
         reasons = [*self._faults(), *self.concerns]
         if missing and self.levels_certain:
             reasons.append(Reason("not_found", levels=", ".join(level.name for level in missing)))
-        if len(self.usable_lumbar) < MINIMUM_USABLE_LEVELS:
+        if len(self.usable_lumbar) < minimum_usable_levels:
             grade = Grade.UNUSABLE
         else:
             grade = Grade.DOUBTFUL if reasons or not self.levels_certain else Grade.SOUND
         return Judgement(grade, sum(region.quality for region in lumbar) / counted, tuple(reasons))
 
     def _faults(self) -> Iterator[Reason]:
-        """Tell what speaks against single bodies, which are numbered where their names are uncertain."""
+        """Yield the concerns about each body; bodies are numbered where their levels are uncertain."""
         for number, region in enumerate(self.regions, start=1):
             told = region.concerns or (() if region.usable else (Reason("outline_not_good"),))
             if region.level.lumbar and told:

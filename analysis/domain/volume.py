@@ -1,4 +1,4 @@
-"""An image in the patient's space."""
+"""An image stack and its grid in the patient coordinate system."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -6,14 +6,14 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Grid", "Volume"]
+__all__ = ["Grid", "Volume", "volume_ml"]
 
 _ORTHONORMAL_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """Where voxels lie in the patient.
+    """Geometry of an image stack in the patient coordinate system.
 
     Attributes
     ----------
@@ -54,6 +54,10 @@ class Grid:
         """Volume of one voxel, in ml."""
         return float(np.prod(self.spacing_mm)) / 1000.0
 
+    def volume_ml(self, mask: npt.NDArray[np.bool_]) -> float:
+        """Return the volume of a mask on this grid, in ml."""
+        return volume_ml(mask, self.spacing_mm)
+
     @property
     def corners_mm(self) -> npt.NDArray[np.float64]:
         """LPS positions of the centres of the eight corner voxels, of shape (8, 3)."""
@@ -62,12 +66,12 @@ class Grid:
         )
 
     def to_mm(self, indices: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """LPS positions of voxel indices.
+        """Return the LPS positions of voxel indices.
 
         Parameters
         ----------
         indices : array_like of shape (..., 3)
-            (slice, row, column), fractions allowed.
+            (slice, row, column); may be fractional.
 
         Returns
         -------
@@ -83,10 +87,19 @@ class Grid:
         return np.asarray(steps / np.asarray(self.spacing_mm))
 
     def matches(self, other: "Grid", *, tolerance_mm: float = 0.01) -> bool:
-        """Tell whether the corner voxels of both grids lie at the same places."""
+        """Tell whether the corner voxels of both grids have the same positions."""
         if self.shape != other.shape:
             return False
         return bool(np.abs(self.corners_mm - other.corners_mm).max() <= tolerance_mm)
+
+
+def volume_ml(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> float:
+    """Return the volume of a mask whose voxels have these side lengths, in ml.
+
+    >>> volume_ml(np.ones((2, 5, 10), dtype=np.bool_), (4.0, 0.5, 0.5))
+    0.1
+    """
+    return float(mask.sum()) * (float(np.prod(spacing_mm)) / 1000.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,8 +111,7 @@ class Volume:
     voxels : ndarray of shape (slices, rows, columns)
         Modality values (Rescale Slope and Intercept applied), arbitrary units. Made read-only.
     grid : Grid
-        Where they lie. Slices run along array axis 0; for a sagittal series that is the patient's
-        left-right axis.
+        Their geometry. Slices run along array axis 0, which is the left-right axis for a sagittal series.
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""The paper's experiment, and a stricter one, on a measured cohort.
+"""The experiment of the paper, with stricter statistics, on a measured cohort.
 
-Six kinds of model, three sources (T1, T2, both), two targets; ten stratified splits by patient, seven parts
-to learn from and three to be judged on. Everything that learns (`analysis.learning`) sees the learning
-patients only. Beside the paper's mean AUC stand intervals, paired tests that know the splits share patients,
-and baselines to beat.
+Six kinds of classifier, three sources (T1, T2, both) and two targets are evaluated on ten stratified 7:3
+splits by patient. Selection, tuning and calibration (`analysis.learning`) see the training patients only. In
+addition to the paper's mean AUC there are intervals, paired tests that account for patients shared between
+splits, and baselines.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from analysis.cohort.features import SEQUENCES, FeatureTable
+from analysis.cohort.feature_table import SEQUENCES, FeatureTable
 from analysis.domain.findings import Target
 from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
@@ -28,7 +28,7 @@ from analysis.evaluation.result import (
     Measure,
     PairedTest,
 )
-from analysis.learning.learn import LearningSettings, learn, prepare
+from analysis.learning.learn import LearningSettings, learn, prepare_training_set
 from analysis.statistics.agreement import intraclass_correlation
 from analysis.statistics.resampling import (
     bootstrap_weights,
@@ -43,7 +43,7 @@ from analysis.tasks import Spread, in_turn
 __all__ = ["Evaluation", "EvaluationSettings", "evaluate"]
 
 _BASELINE_KIND = "LR"
-_MINIMUM_KNOWN = 0.8  # a baseline that is unknown in more patients than this leaves is not shown
+_MINIMUM_KNOWN = 0.8  # a baseline that is known in a smaller fraction of patients is left out
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
@@ -51,7 +51,7 @@ Truth = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Source:
-    """Columns of all evaluated patients."""
+    """The features of one source for all evaluated patients."""
 
     name: str
     values: Floats
@@ -70,7 +70,7 @@ class _Task:
 
 
 _Judged = dict[tuple[str, str], tuple[Floats, Truth]]
-"""Probabilities and calls of the patients to be judged, by source and kind."""
+"""Probabilities of the test patients and whether each was called present, by source and kind."""
 
 
 def evaluate(
@@ -84,19 +84,19 @@ def evaluate(
     Parameters
     ----------
     table : FeatureTable
-        The measured cohort; patients who lack a sequence are left out, so that sources compare on the same
-        patients.
+        The measured cohort. Patients without both sequences are left out, so that all sources are compared
+        on the same patients.
     settings : EvaluationSettings
-        How.
+        Settings of the experiment.
     spread : Spread
-        Who does the splits; `in_turn` stays in this process.
+        Runs the splits; `in_turn` runs them in this process.
     report_progress : callable
-        Told how many of how many splits are done.
+        Called with the number of finished splits and the total.
 
     Raises
     ------
     RefusedError
-        If a class is too small, for every target at once.
+        If classes are too small; it names all of them.
     """
     complete = np.logical_and.reduce([table.sequences[name].available for name in SEQUENCES])
     present = {
@@ -171,16 +171,16 @@ def _splits(
 
 
 def _judge(task: _Task, *, sources: Sequence[_Source], learning: LearningSettings) -> _Judged:
-    """Learn from one side of a split and judge the other."""
+    """Learn from the training patients of a split, and predict its test patients."""
     judged = {}
     for source in sources:
-        # A baseline that is missing in a patient becomes the median of the learning patients.
+        # A missing baseline value is replaced by the median of the training patients.
         typical = np.nanmedian(source.values[task.inside], axis=0)
         values = np.where(np.isfinite(source.values), source.values, typical)
         again = None if source.repeated is None else source.repeated[task.inside]
-        prepared = prepare(values[task.inside], task.present[task.inside], learning, again)
+        training_set = prepare_training_set(values[task.inside], task.present[task.inside], learning, again)
         for kind in source.kinds:
-            learned = learn(prepared, (kind,), learning)
+            learned = learn(training_set, (kind,), learning)
             probabilities = learned.probabilities(values[task.outside])
             judged[source.name, kind] = probabilities, probabilities >= learned.threshold
     return judged
@@ -209,7 +209,7 @@ def _cells(
 
 
 def _measures(drawn: npt.NDArray[np.float64]) -> dict[str, Measure]:
-    """Summarise measures of shape (splits, measures, 1 + draws); the first draw is the cohort itself."""
+    """Summarise measures of shape (splits, measures, 1 + draws), whose first draw is the cohort itself."""
     known = np.isfinite(drawn)
     means = np.where(known, drawn, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     return {

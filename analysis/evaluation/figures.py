@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: ROC, calibration and decision curves, as SVG without a display."""
+"""Figures of an evaluation as SVG: ROC, calibration and decision curves, and a forest plot of AUCs."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,11 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 from analysis.domain.findings import Target
 from analysis.evaluation.paper import KNN_TEST_AREA
 from analysis.evaluation.result import BASELINES, SOURCES, Evaluation
-from analysis.statistics.proportion import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ __all__ = ["areas_svg", "curves_svg", "net_benefit", "roc_points"]
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
 
-# Okabe and Ito's colours, which stay apart for most colour-blind readers.
+# Okabe and Ito's colours, which most colour-blind readers can distinguish.
 _COLOURS = {"T1": "#0072B2", "T2": "#D55E00", "T1+T2": "#009E73", "VBQ": "#7F7F7F"}
 _MARKERS = {"T1": "o", "T2": "s", "T1+T2": "^"}
 _BINS = 5
@@ -31,18 +31,18 @@ _ODDS = np.arange(0.02, 0.72, 0.01)
 
 
 def curves_svg(evaluation: Evaluation, target: Target, kind: str) -> bytes:
-    """Draw ROC, calibration and decision curves of one kind of model, with VBQ beside it.
+    """Draw ROC, calibration and decision curves of one kind of classifier and of VBQ.
 
-    Each patient counts once, by the mean of the probabilities from all splits that patient was judged in.
+    Each patient counts once, with the mean probability over the splits that had the patient in the test set.
 
     Parameters
     ----------
     evaluation : Evaluation
-        What to draw.
+        The evaluation.
     target : Target
-        For which.
+        The target.
     kind : str
-        Of model.
+        Kind of classifier.
 
     Returns
     -------
@@ -64,14 +64,14 @@ def curves_svg(evaluation: Evaluation, target: Target, kind: str) -> bytes:
 
 
 def areas_svg(evaluation: Evaluation, target: Target) -> bytes:
-    """Draw the AUC of every cell with its interval, and the paper's KNN beside ours.
+    """Draw the AUC of every cell with its interval, and the paper's AUC of KNN beside ours.
 
     Parameters
     ----------
     evaluation : Evaluation
-        What to draw.
+        The evaluation.
     target : Target
-        For which.
+        The target.
 
     Returns
     -------
@@ -138,21 +138,21 @@ def roc_points(present: Truth, chances: Floats) -> tuple[Floats, Floats]:
 
 
 def net_benefit(present: Truth, chances: Floats, odds: Floats) -> Floats:
-    """Net benefit of acting on a probability of at least each threshold.
+    """Return the net benefit of acting on every probability at or above a threshold.
 
     Parameters
     ----------
     present : ndarray of bool, shape (patients,)
-        The truth.
+        Whether the target is present.
     chances : ndarray of shape (patients,)
-        Probabilities.
+        Predicted probabilities.
     odds : ndarray of shape (thresholds,)
         Threshold probabilities below 1.
 
     Returns
     -------
     ndarray of shape (thresholds,)
-        True positives per patient, less false positives weighed by the odds of the threshold.
+        True positives per patient, minus false positives per patient times the odds of the threshold.
 
     References
     ----------
@@ -180,10 +180,10 @@ def _draw_roc(axes: "Axes", name: str, present: Truth, chances: Floats) -> None:
 
 
 def _draw_calibration(axes: "Axes", name: str, present: Truth, chances: Floats) -> None:
-    # Equal numbers of patients in each bin, so that every point weighs the same.
+    # Equal numbers of patients in each bin, so that all points have the same weight.
     for part in np.array_split(np.argsort(chances, kind="stable"), _BINS):
         hits, total = int(present[part].sum()), part.size
-        low, high = wilson(hits, total)
+        low, high = binomtest(hits, total).proportion_ci(method="wilson")
         share = hits / total
         axes.errorbar(
             chances[part].mean(),

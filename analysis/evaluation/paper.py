@@ -1,4 +1,4 @@
-"""What the abstract of the paper behind this project reports, to set our own figures beside it."""
+"""The figures that the abstract of the paper behind this project reports, for comparison with ours."""
 
 from analysis.domain.findings import Target
 
@@ -28,4 +28,4 @@ UNKNOWN = (
     "the QCT thresholds of both targets",
     "the spread of the AUC over the ten evaluations, and which test compared the sequences",
 )
-"""What the abstract does not tell; every such choice here is our own."""
+"""What the abstract does not state; these choices are our own."""

@@ -1,4 +1,4 @@
-"""An evaluation on paper: one self-contained HTML page, with CSV and JSON beside it."""
+"""The report of an evaluation: one self-contained HTML page, and CSV and JSON files."""
 
 import csv
 import json
@@ -24,14 +24,14 @@ _PAPERS_BEST = "KNN"
 
 
 def write_report(evaluation: Evaluation, folder: Path, software: str = "") -> tuple[Path, ...]:
-    """Write the report; no file names or holds a patient.
+    """Write the report, whose files hold no patient data.
 
     Parameters
     ----------
     evaluation : Evaluation
-        What was found.
+        The evaluation.
     folder : Path
-        Made if need be.
+        Target folder; created if missing.
     software : str
         Name and version of this program.
 
@@ -58,13 +58,13 @@ def write_report(evaluation: Evaluation, folder: Path, software: str = "") -> tu
 
 
 def title_of(evaluation: Evaluation) -> str:
-    """Return the title, which says first whether the patients are simulated."""
+    """Return the title, which tells whether the patients are simulated."""
     kind = "simulated data: " if evaluation.simulated else ""
     return f"Evaluation on {kind}{evaluation.patients} patients, radiomics of lumbar T1 and T2 against QCT"
 
 
 def html_of(evaluation: Evaluation, software: str = "") -> str:
-    """Return the page; pictures are inside, and nothing is loaded from elsewhere."""
+    """Return the HTML page, with embedded figures and no external resources."""
     source = files("analysis.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

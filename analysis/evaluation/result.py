@@ -1,4 +1,4 @@
-"""What the evaluation of a cohort is made of, as values."""
+"""The values that make up the evaluation of a cohort."""
 
 from dataclasses import dataclass, field
 
@@ -13,10 +13,10 @@ from analysis.statistics.roc import Comparison
 __all__ = ["BASELINES", "SOURCES", "Cell", "Evaluation", "EvaluationSettings", "Measure", "PairedTest"]
 
 SOURCES = ("T1", "T2", "T1+T2")
-"""What the radiomic models read."""
+"""The sequences whose features the radiomic models read."""
 
 BASELINES = ("age + sex", "VBQ", "T2-VBQ")
-"""What they have to beat, each by a logistic regression."""
+"""Baselines for comparison, each as a logistic regression."""
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
@@ -24,24 +24,24 @@ Truth = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSettings:
-    """How to evaluate.
+    """Settings of an evaluation.
 
     Attributes
     ----------
     kinds : tuple of str
-        Of model.
+        Kinds of classifier.
     thresholds_mg_cm3 : dict of Target to float
-        QCT BMD below which a target holds.
+        QCT BMD below which a target is present.
     splits : int
-        How often the patients are split anew.
+        Number of random splits of the patients.
     test_share : float
-        Share of the patients to be judged on.
+        Fraction of the patients in the test set.
     draws : int
-        Bootstrap samples.
+        Number of bootstrap samples.
     minimum_per_class : int
-        Fewer patients with, or without, a target are not evaluated.
+        Smallest number of patients with, and without, each target.
     learning : LearningSettings
-        What happens on the learning side, and the seed.
+        Settings of the training, and the seed of the splits.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -55,15 +55,15 @@ class EvaluationSettings:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One measure over the splits.
+    """One performance measure over the splits.
 
     Attributes
     ----------
     mean, sd : float
-        Over the splits.
+        Mean and standard deviation over the splits.
     interval : tuple of two float
-        95 %, of the mean, by bootstrap over patients. It holds the luck of who was in the cohort to be
-        judged; the models were not trained anew.
+        95 % interval of the mean, by bootstrap over patients. It covers the sampling of test patients; the
+        models are not retrained.
     """
 
     mean: float
@@ -73,22 +73,22 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
-    """One kind of model on one source for one target.
+    """The result of one kind of classifier on one source for one target.
 
     Attributes
     ----------
     target : Target
-        What it answers.
+        The target.
     source : str
-        One of SOURCES or BASELINES.
+        One of `SOURCES` or `BASELINES`.
     kind : str
-        Of model.
+        Kind of classifier.
     measures : dict of str to Measure
-        By MEASURES.
+        Measures by the names of `analysis.statistics.weighted.MEASURES`.
     areas : ndarray of shape (splits,)
         AUC of every split.
     probabilities : ndarray of shape (splits, patients)
-        Calibrated; NaN where a patient was learned from.
+        Calibrated probabilities; NaN for the training patients of a split.
     """
 
     target: Target
@@ -99,23 +99,26 @@ class Cell:
     probabilities: Floats
 
     def judged(self) -> Floats:
-        """Return each patient's mean probability when judged, shape (patients,); NaN if that was never."""
+        """Return each patient's mean probability over the splits with the patient in the test set.
+
+        The shape is (patients,); a patient that was never in a test set has NaN.
+        """
         counts = np.isfinite(self.probabilities).sum(axis=0)
         return np.where(counts > 0, np.nansum(self.probabilities, axis=0) / np.maximum(counts, 1), np.nan)
 
 
 @dataclass(frozen=True, slots=True)
 class PairedTest:
-    """Two sources compared, same model, same patients.
+    """The comparison of two sources with the same kind of classifier on the same patients.
 
     Attributes
     ----------
     target : Target
-        For which.
+        The target.
     kind : str
-        Of model.
+        Kind of classifier.
     first, second : str
-        Sources; differences are first minus second.
+        The sources; differences are first minus second.
     locked, repeated : Comparison
         DeLong's test on the test patients of the first split; the corrected t-test over all splits.
     locked_adjusted, repeated_adjusted : float
@@ -134,26 +137,26 @@ class PairedTest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """The whole experiment.
+    """The result of the whole experiment.
 
     Attributes
     ----------
     patients, incomplete : int
-        Who was evaluated; who was left out for lack of one sequence.
+        Number of patients evaluated, and of those left out because a sequence was missing.
     present : dict of Target to ndarray of bool, shape (patients,)
-        The truth.
+        Whether each target is present.
     cells : tuple of Cell
-        Radiomic models first, then the baselines.
+        The radiomic models, then the baselines.
     tests : tuple of PairedTest
-        Of the sources, pair by pair.
+        Comparisons of the sources in pairs.
     repeatability : dict of str to dict of str to float
-        ICC(2,1) of every feature by sequence; empty where repeats were not measured.
+        ICC(2,1) of every feature by sequence; empty if repeats were not measured.
     settings : EvaluationSettings
-        How.
+        The settings used.
     features_digest : str
-        Of the FeatureSettings.
+        Digest of the `FeatureSettings`.
     simulated : bool
-        Whether the cohort is.
+        Whether the cohort is simulated.
     """
 
     patients: int
@@ -167,6 +170,6 @@ class Evaluation:
     simulated: bool
 
     def cell(self, target: Target, source: str, kind: str) -> Cell | None:
-        """Return the cell of these, or None."""
+        """Return the cell of this target, source and kind, or None."""
         wanted = (target, source, kind)
         return next((cell for cell in self.cells if (cell.target, cell.source, cell.kind) == wanted), None)

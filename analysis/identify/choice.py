@@ -1,4 +1,4 @@
-"""Of all series of a study, the one T1 and the one T2 to analyse."""
+"""Choose the one T1 and the one T2 series of a study that are analysed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from analysis.identify.clues import known
 from analysis.identify.identification import identify
 from analysis.identify.region import coverage_mm, field_of_view_mm
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Choice", "choose", "describe_series"]
 
 _Candidate: TypeAlias = tuple[SeriesInput, Identification]
 
 _ENOUGH_COVERAGE_MM = 60.0
-"""Slices over this much hold the bodies from side to side; more shows nothing more of them."""
+"""Slices over this width show the whole bodies; a wider stack shows no more of them."""
 
 _ENOUGH_FIELD_MM = 220.0
-"""A field of view this long holds L1 to S1."""
+"""A field of view of this length shows L1 to S1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +31,7 @@ class Choice:
     chosen : tuple of (SeriesInput, Identification)
         T1 before T2, at most one each; may be empty.
     set_aside : tuple of SeriesRefusal
-        All the others with the reason, in the order they were given.
+        All other series, with reasons, in the order given.
     """
 
     chosen: tuple[_Candidate, ...]
@@ -44,7 +44,7 @@ def choose(series: Sequence[SeriesInput]) -> Choice:
     Parameters
     ----------
     series : sequence of SeriesInput
-        All that could be decoded, in any order: the choice does not depend on it.
+        All series that could be decoded; the choice does not depend on their order.
 
     Returns
     -------
@@ -78,11 +78,14 @@ _CRITERIA: tuple[tuple[Callable[[_Candidate], float], str], ...] = (
     (lambda found: round(_pixel_mm(found[0]), 2), "merit_pixels"),
     (lambda found: round(found[0].volume.grid.spacing_mm[0], 1), "merit_slices"),
 )
-"""From the most important on, lower is better; each with the code of what it says of the series that wins."""
+"""Keys by which candidates are ranked, most important first; lower is better.
+
+The code names the merit of the series that wins by that key.
+"""
 
 
 def _rank(found: _Candidate) -> tuple[list[float], str]:
-    # Series that are alike in everything are told apart by their UID, so that a study always has one answer.
+    # The UID breaks ties, so that the same study always gives the same choice.
     return [measure(found) for measure, _ in _CRITERIA], found[0].series_uid
 
 
@@ -95,7 +98,7 @@ def _refusal(found: _Candidate, best: dict[Contrast, _Candidate]) -> SeriesRefus
     reasons = identification.reasons
     if identification.usable:
         reasons = (*reasons, _why_another(found, best[identification.contrast]))
-    return SeriesRefusal(one.series_uid, _describe(found), reasons)
+    return SeriesRefusal(one.series_uid, describe_series(one, identification), reasons)
 
 
 def _why_another(found: _Candidate, winner: _Candidate) -> Reason:
@@ -106,11 +109,11 @@ def _why_another(found: _Candidate, winner: _Candidate) -> Reason:
     return Reason("another_alike", contrast=contrast)
 
 
-def _describe(found: _Candidate) -> Reason:
-    one, identification = found
+def describe_series(source: SeriesInput, identification: Identification) -> Reason:
+    """Describe a series for a report ("sagittal T1, 15 slices"), without patient data."""
     unsure = identification.contrast is Contrast.UNSURE
     kind = Reason("unknown_kind") if unsure else identification.contrast
-    slices = one.volume.grid.shape[0]
+    slices = source.volume.grid.shape[0]
     if identification.plane is Plane.UNKNOWN:
         return Reason("series_of_unknown_plane", kind=kind, slices=slices)
     return Reason("series", plane=identification.plane, kind=kind, slices=slices)

@@ -1,4 +1,4 @@
-"""The facts of one series, made comparable, and what a rule answers about them."""
+"""The header facts of one series in normalised form, and the answer of a rule about its weighting."""
 
 import math
 from dataclasses import dataclass
@@ -8,11 +8,21 @@ from analysis.domain.acquisition import AcquisitionFacts, Contrast
 from analysis.domain.reason import Reason
 from analysis.identify.words import Word, find, normalise
 
-__all__ = ["Clues", "Finding", "clues", "known"]
+__all__ = ["Clues", "Weighting", "clues", "known"]
 
 
-class Finding(NamedTuple):
-    """A weighting, how strongly the facts agree on it (0 to 1), and why; the decisive reason last."""
+class Weighting(NamedTuple):
+    """What a series is weighted by.
+
+    Attributes
+    ----------
+    contrast : Contrast
+        The weighting, or UNSURE.
+    score : float
+        0 to 1, how strongly the facts agree.
+    reasons : tuple of Reason
+        Why; the decisive reason comes last.
+    """
 
     contrast: Contrast
     score: float
@@ -21,24 +31,27 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """The facts with their codes in upper case and their words normalised.
+    """Header facts with codes in upper case and texts normalised.
 
     Attributes
     ----------
     facts : AcquisitionFacts
-        As they came.
+        The facts as given.
     origin : tuple of str
-        The first two values of ImageType, which tell what an image was made from.
+        The first two values of ImageType, which tell whether an image is original and primary.
     kinds : frozenset of str
         The other values of ImageType.
-    sequence, options : frozenset of str
-        ScanningSequence; ScanOptions together with SequenceVariant.
+    sequence : frozenset of str
+        ScanningSequence.
+    options : frozenset of str
+        ScanOptions and SequenceVariant together.
     sequence_name : str
         Lower case, without Siemens' leading asterisk.
     texts : tuple of str
         Series description, then protocol name.
     own_texts : tuple of str
-        Those of `texts` that speak of this series. A GE protocol names the whole examination.
+        Those of `texts` that describe this series; without the protocol name on GE systems, where it names
+        the whole examination.
     """
 
     facts: AcquisitionFacts
@@ -51,12 +64,12 @@ class Clues:
     own_texts: tuple[str, ...]
 
     def says(self, word: Word) -> str | None:
-        """Return the spelling by which the texts of this series say `word`."""
+        """Return the spelling of `word` in the texts of this series, or None."""
         return find(word, self.own_texts)
 
 
 def clues(facts: AcquisitionFacts) -> Clues:
-    """Make the words and codes of the facts comparable."""
+    """Normalise the codes and texts of the facts."""
     texts = (normalise(facts.series_description), normalise(facts.protocol_name))
     of_examination = facts.vendor.strip().upper().startswith("GE")
     return Clues(
@@ -72,7 +85,7 @@ def clues(facts: AcquisitionFacts) -> Clues:
 
 
 def known(quantity: float | None) -> float:
-    """Return a quantity that a header tells, or 0 where it is silent or not a positive number."""
+    """Return the quantity, or 0 where it is missing or not a positive number."""
     return quantity if quantity is not None and math.isfinite(quantity) and quantity > 0 else 0.0
 
 

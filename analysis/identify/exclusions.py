@@ -1,41 +1,41 @@
-"""Rules for the series that are no plain spin-echo T1 or T2, each by header first and words second."""
+"""Rules that recognise series other than plain spin-echo T1 or T2, by header codes first, then by texts."""
 
 from collections.abc import Callable
 from typing import TypeAlias
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.reason import Reason
-from analysis.identify.clues import Clues, Finding, known
+from analysis.identify.clues import Clues, Weighting, known
 from analysis.identify.words import Word, find, normalise
 
 __all__ = ["EXCLUSIONS"]
 
-_Rule: TypeAlias = Callable[[Clues], Finding | None]
+_Rule: TypeAlias = Callable[[Clues], Weighting | None]
 
 
-def _other_modality(given: Clues) -> Finding | None:
+def _other_modality(given: Clues) -> Weighting | None:
     modality = given.facts.modality.strip().upper()
     if modality == "MR":
         return None
-    # A modality is a short code of the Standard; anything else in its place is not repeated.
+    # A value that is no short code could hold patient data, so it is not repeated.
     if modality.isalpha() and len(modality) <= 8:
         return _certainly(Contrast.OTHER, Reason("other_modality", modality=modality))
     return _certainly(Contrast.OTHER, Reason("modality_not_told"))
 
 
-def _certainly(contrast: Contrast, reason: Reason) -> Finding:
-    return Finding(contrast, 1.0, (reason,))
+def _certainly(contrast: Contrast, reason: Reason) -> Weighting:
+    return Weighting(contrast, 1.0, (reason,))
 
 
-def _described(contrast: Contrast, spelling: str, what: str, score: float = 0.8) -> Finding:
+def _described(contrast: Contrast, spelling: str, what: str, score: float = 0.8) -> Weighting:
     reason = Reason("description_says_what", spelling=spelling, what=Reason(what))
-    return Finding(contrast, score, (reason,))
+    return Weighting(contrast, score, (reason,))
 
 
 def _named(contrast: Contrast, what: str, kinds: set[str], *words: Word) -> _Rule:
-    """Rule for a kind of image that ImageType or the description names."""
+    """Make the rule for a kind of image that ImageType or the description names."""
 
-    def rule(given: Clues) -> Finding | None:
+    def rule(given: Clues) -> Weighting | None:
         if kind := min(given.kinds & kinds, default=None):
             return _certainly(contrast, Reason("image_type_marks", kind=kind, what=Reason(what)))
         for word in words:
@@ -51,7 +51,7 @@ _localiser = _named(
 )  # fmt: skip
 
 
-def _secondary(given: Clues) -> Finding | None:
+def _secondary(given: Clues) -> Weighting | None:
     if given.origin[1:] == ("SECONDARY",):
         return _certainly(Contrast.OTHER, Reason("made_from_others"))
     if given.origin[:1] == ("DERIVED",) and given.kinds & {"MPR", "REFORMATTED", "RESAMPLED"}:
@@ -78,11 +78,11 @@ _function = _named(
 )
 
 
-def _echo_planar(given: Clues) -> Finding | None:
+def _echo_planar(given: Clues) -> Weighting | None:
     if "EP" in given.sequence:
         return _certainly(Contrast.OTHER, Reason("echo_planar"))
     if given.sequence_name.startswith(("ep", "seepi", "feepi", "dwi", "grase")):
-        return Finding(Contrast.OTHER, 0.9, (Reason("echo_planar_name"),))
+        return Weighting(Contrast.OTHER, 0.9, (Reason("echo_planar_name"),))
     return None
 
 
@@ -95,26 +95,26 @@ _GRADIENT_ECHO_NAMES = (
 )  # fmt: skip
 
 
-def _gradient_echo(given: Clues) -> Finding | None:
-    """Gradient echoes show the trabeculae's susceptibility and the phase of fat and water as well."""
+def _gradient_echo(given: Clues) -> Weighting | None:
+    """Exclude gradient echoes, whose marrow signal also depends on susceptibility and fat-water phase."""
     if "GR" in given.sequence:
         return _certainly(Contrast.OTHER, Reason("gradient_echo"))
     if "T2_STAR" in given.kinds:
         return _certainly(Contrast.OTHER, Reason("t2_star"))
     if spelling := given.says(Word.T2_STAR):
-        return Finding(Contrast.OTHER, 0.9, (Reason("t2_star_described", spelling=spelling),))
+        return Weighting(Contrast.OTHER, 0.9, (Reason("t2_star_described", spelling=spelling),))
     return None if "SE" in given.sequence else _unnamed_gradient_echo(given)
 
 
-def _unnamed_gradient_echo(given: Clues) -> Finding | None:
-    """Where the header does not name the scanning sequence, its name, words and physics may."""
+def _unnamed_gradient_echo(given: Clues) -> Weighting | None:
+    """Recognise a gradient echo without ScanningSequence: by sequence name, texts, flip angle or TE."""
     if given.sequence_name.startswith(_GRADIENT_ECHO_NAMES):
-        return Finding(Contrast.OTHER, 0.9, (Reason("gradient_echo_name"),))
+        return Weighting(Contrast.OTHER, 0.9, (Reason("gradient_echo_name"),))
     if spelling := given.says(Word.GRADIENT_ECHO):
-        return Finding(Contrast.OTHER, 0.8, (Reason("gradient_echo_described", spelling=spelling),))
+        return Weighting(Contrast.OTHER, 0.8, (Reason("gradient_echo_described", spelling=spelling),))
     angle, echo = known(given.facts.flip_angle_deg), known(given.facts.echo_time_ms)
     if 0 < angle <= 60 or 0 < echo < 6:
-        return Finding(Contrast.OTHER, 0.7, (Reason("gradient_echo_timing"),))
+        return Weighting(Contrast.OTHER, 0.7, (Reason("gradient_echo_timing"),))
     return None
 
 
@@ -131,8 +131,11 @@ _dixon = _named(
 _NO_AGENT = {"", "no", "none", "n", "0", "ohne", "nein", "non", "nativ", "without", "na", "unknown", "nil"}
 
 
-def _after_contrast(given: Clues) -> Finding | None:
-    """Any of the texts counts here: a whole examination with contrast agent is one doubt too many."""
+def _after_contrast(given: Clues) -> Weighting | None:
+    """Exclude post-contrast series.
+
+    The protocol name counts on every system here: it may name the contrast agent for the whole examination.
+    """
     agent = normalise(given.facts.contrast_agent).replace(" ", "")
     if agent not in _NO_AGENT and not agent.startswith(("no", "without", "ohne", "sans")):
         return _certainly(Contrast.POST_CONTRAST, Reason("contrast_agent"))
@@ -141,7 +144,7 @@ def _after_contrast(given: Clues) -> Finding | None:
     return None
 
 
-def _fat_suppressed(given: Clues) -> Finding | None:
+def _fat_suppressed(given: Clues) -> Weighting | None:
     inversion = known(given.facts.inversion_time_ms)
     if 50 <= inversion <= 350:
         return _certainly(Contrast.FAT_SUPPRESSED, Reason("fat_inverted", inversion_ms=inversion))
@@ -154,8 +157,8 @@ def _fat_suppressed(given: Clues) -> Finding | None:
     return None
 
 
-def _fluid_suppressed(given: Clues) -> Finding | None:
-    """T2 FLAIR: dark CSF is no reference, so it is no T2 to us. T1 FLAIR passes, it is judged by timing."""
+def _fluid_suppressed(given: Clues) -> Weighting | None:
+    """Exclude T2 FLAIR, whose dark CSF is no reference; T1 FLAIR passes and is judged by its timing."""
     inversion, echo = known(given.facts.inversion_time_ms), known(given.facts.echo_time_ms)
     if "FLUID_ATTENUATED" in given.kinds:
         return _certainly(Contrast.OTHER, Reason("fluid_attenuated"))
@@ -181,7 +184,7 @@ EXCLUSIONS: tuple[_Rule, ...] = (
     _fat_suppressed,
     _fluid_suppressed,
 )
-"""First what does not show the anatomy by spin echoes, then what spoils the marrow's or the CSF's signal.
+"""The rules in order; the first that answers decides.
 
-Asked in this order; the first that answers decides.
+Series that are no spin echoes come first, then those whose marrow or CSF signal is changed.
 """

@@ -1,9 +1,9 @@
-"""T1, T2 or anything else, and why; it never guesses."""
+"""Identify a series by its header: contrast, plane and region, each with the reason."""
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
 from analysis.identify.clues import clues
 from analysis.identify.contrast import weighting
-from analysis.identify.region import place, plane
+from analysis.identify.region import plane, shows_lumbar_spine
 
 __all__ = ["identify"]
 
@@ -14,13 +14,13 @@ def identify(facts: AcquisitionFacts) -> Identification:
     Parameters
     ----------
     facts : AcquisitionFacts
-        As much as the header tells; silence is allowed everywhere.
+        What the header holds; any fact may be missing.
 
     Returns
     -------
     Identification
-        With `Contrast.UNSURE` rather than a guess. The reason that decides comes last: for a series that is
-        not usable that is why not.
+        With `Contrast.UNSURE` rather than a guess. The decisive reason comes last; for an unusable series
+        it says why the series is unusable.
 
     Examples
     --------
@@ -34,16 +34,16 @@ def identify(facts: AcquisitionFacts) -> Identification:
     """
     given = clues(facts)
     contrast, score, why_contrast = weighting(given)
-    lying, why_plane = plane(given)
-    lumbar, why_lumbar = place(given, lying)
-    # What speaks for the series comes first, what speaks against it last.
+    orientation, why_plane = plane(given)
+    lumbar, why_lumbar = shows_lumbar_spine(given, orientation)
+    # Reasons for the use of the series come first, reasons against it last.
     decided = sorted(
         (
-            (lying is not Plane.SAGITTAL, (why_plane,)),
+            (orientation is not Plane.SAGITTAL, (why_plane,)),
             (lumbar is False, (why_lumbar,)),
             (contrast not in {Contrast.T1, Contrast.T2}, why_contrast),
         ),
         key=lambda part: part[0],
     )
     reasons = tuple(reason for _, part in decided for reason in part)
-    return Identification(contrast, lying, lumbar, score, reasons)
+    return Identification(contrast, orientation, lumbar, score, reasons)

@@ -1,4 +1,4 @@
-"""How the slices lie, and whether they show the lumbar spine."""
+"""The orientation of the slices, and whether they show the lumbar spine."""
 
 from typing import NamedTuple
 
@@ -9,32 +9,32 @@ from analysis.domain.reason import Reason
 from analysis.identify.clues import Clues, known
 from analysis.identify.words import Word, find, normalise
 
-__all__ = ["Place", "coverage_mm", "field_of_view_mm", "place", "plane"]
+__all__ = ["LumbarAnswer", "coverage_mm", "field_of_view_mm", "plane", "shows_lumbar_spine"]
 
 _NEAR_AXIS = 0.85
-"""Cosine of the largest tilt that still names a plane, about 32°; scoliosis and disc angles stay below it."""
+"""Cosine of the largest tilt at which a plane is named: about 32°, more than scoliosis or disc angles."""
 
 _SMALLEST_SPINE_MM = 180.0
-"""A field of view shorter than this shows a joint, never five lumbar bodies (some 180 mm of spine)."""
+"""A shorter field of view shows a joint; five lumbar bodies take about 180 mm."""
 
 _WIDEST_SPINE_MM = 150.0
-"""Sagittal slices over more than this cover a head or a trunk."""
+"""Sagittal slices that cover more than this show a head or a trunk."""
 
 _HEAD_COVERAGE_MM, _HEAD_LENGTH_MM = 110.0, 265.0
-"""A sagittal stack wider and shorter than this shows a head, one narrower and longer cannot."""
+"""A sagittal stack that is wider and shorter than this shows a head; a narrower and longer one does not."""
 
 
-class Place(NamedTuple):
-    """Whether a series is lumbar, and why."""
+class LumbarAnswer(NamedTuple):
+    """Whether a series shows the lumbar spine (None: unknown), and why."""
 
     lumbar: bool | None
     reason: Reason
 
 
 def plane(given: Clues) -> tuple[Plane, Reason]:
-    """Tell the plane from the orientation, or else from the words."""
+    """Tell the plane from ImageOrientationPatient or, without a valid one, from the description."""
     cosines = np.asarray(given.facts.orientation or (), dtype=np.float64).reshape(-1, 3)
-    # Only two unit vectors are an orientation; whatever else stands in a header tells nothing.
+    # Anything but two unit vectors is no orientation and is ignored.
     if len(cosines) and (np.abs(cosines) <= 1.1).all() and (np.linalg.norm(cosines, axis=1) >= 0.9).all():
         normal = np.abs(np.cross(*cosines))
         axis = int(np.argmax(normal))
@@ -51,40 +51,41 @@ def plane(given: Clues) -> tuple[Plane, Reason]:
     return Plane.UNKNOWN, Reason("plane_not_told")
 
 
-def place(given: Clues, lying: Plane) -> Place:
+def shows_lumbar_spine(given: Clues, orientation: Plane) -> LumbarAnswer:
     """Tell whether the series shows the lumbar spine.
 
-    BodyPartExamined is wrong in about one study of seven, so that the description is asked first, then the
-    protocol's name, then what the geometry excludes, and the body part last.
+    BodyPartExamined is wrong in about one study of seven. The series description is therefore read first,
+    then the protocol name, then the geometry, and the body part last.
 
     Parameters
     ----------
     given : Clues
-        Of one series.
-    lying : Plane
-        As `plane` found it.
+        Facts of one series.
+    orientation : Plane
+        The result of `plane`.
 
     Returns
     -------
-    Place
-        `lumbar` is None where the header is silent or contradicts itself: the picture must tell.
+    LumbarAnswer
+        `lumbar` is None where the header is silent or contradicts itself; the image must then decide.
     """
     for text in given.texts:
         if told := _told(text, "described"):
             return told
-    if lying is Plane.SAGITTAL and (impossible := _impossible(given.facts)):
-        return Place(lumbar=False, reason=impossible)
+    sagittal = orientation is Plane.SAGITTAL
+    if sagittal and (impossible := _impossible(given.facts)):
+        return LumbarAnswer(lumbar=False, reason=impossible)
     body_part = normalise(given.facts.body_part)
     told = _told(body_part, "body_part")
     if told is None:
-        return Place(lumbar=None, reason=Reason("body_part_not_told"))
-    if not told.lumbar and find(Word.HEAD, [body_part]) and lying is Plane.SAGITTAL and _no_head(given.facts):
-        return Place(lumbar=None, reason=Reason("no_head_for_certain", told=told.reason))
+        return LumbarAnswer(lumbar=None, reason=Reason("body_part_not_told"))
+    if not told.lumbar and find(Word.HEAD, [body_part]) and sagittal and _no_head(given.facts):
+        return LumbarAnswer(lumbar=None, reason=Reason("no_head_for_certain", told=told.reason))
     return told
 
 
 def field_of_view_mm(facts: AcquisitionFacts) -> float:
-    """Longer side of the image; 0 if unknown."""
+    """Longer side of the image in mm; 0 if unknown."""
     if facts.pixel_spacing_mm is None:
         return 0.0
     down, across = facts.pixel_spacing_mm
@@ -92,22 +93,22 @@ def field_of_view_mm(facts: AcquisitionFacts) -> float:
 
 
 def coverage_mm(facts: AcquisitionFacts) -> float:
-    """Distance over which the slices lie; 0 if unknown."""
+    """Width that the slices cover together, in mm; 0 if unknown."""
     return facts.slices * (known(facts.slice_spacing_mm) or known(facts.slice_thickness_mm))
 
 
-def _told(text: str, where: str) -> Place | None:
-    """Lumbar wins in a text that names several regions: such a series shows them all."""
+def _told(text: str, where: str) -> LumbarAnswer | None:
+    """Answer from one text; among several regions lumbar wins, because such a series shows them all."""
     if spelling := find(Word.LUMBAR, [text]):
-        return Place(lumbar=True, reason=Reason(f"lumbar_{where}", spelling=spelling))
+        return LumbarAnswer(lumbar=True, reason=Reason(f"lumbar_{where}", spelling=spelling))
     for word in (Word.CERVICAL, Word.THORACIC, Word.HEAD, Word.LIMB, Word.TRUNK):
         if spelling := find(word, [text]):
-            return Place(lumbar=False, reason=Reason(f"elsewhere_{where}", spelling=spelling))
+            return LumbarAnswer(lumbar=False, reason=Reason(f"elsewhere_{where}", spelling=spelling))
     return None
 
 
 def _impossible(facts: AcquisitionFacts) -> Reason | None:
-    """Why sagittal slices of this size cannot show a lumbar spine."""
+    """Return why sagittal slices of this size cannot show a lumbar spine, or None if they can."""
     length, width = field_of_view_mm(facts), coverage_mm(facts)
     if 0 < length < _SMALLEST_SPINE_MM:
         return Reason("view_too_short", length_mm=length)
@@ -119,5 +120,5 @@ def _impossible(facts: AcquisitionFacts) -> Reason | None:
 
 
 def _no_head(facts: AcquisitionFacts) -> bool:
-    """Whether sagittal slices of this size can hardly show a head, whatever the body part says."""
+    """Tell whether a sagittal stack is too narrow and too long to show a head."""
     return 0 < coverage_mm(facts) < _HEAD_COVERAGE_MM and field_of_view_mm(facts) > _HEAD_LENGTH_MM

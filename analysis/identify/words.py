@@ -1,6 +1,7 @@
-"""The words that series are named with, in the languages of the scanners we meet.
+"""The vocabulary of series descriptions and protocol names, in several languages.
 
-Only words of this vocabulary ever leave this module: a description may hold a name, and reasons are shown.
+Only spellings of this vocabulary leave the module: a description may hold a patient's name, and reasons are
+shown in reports.
 """
 
 import re
@@ -12,10 +13,10 @@ __all__ = ["Word", "find", "normalise"]
 
 
 class Word(Enum):
-    """What a description can tell; each value holds the spellings as regular expressions.
+    """What a description can tell; each value holds its spellings as regular expressions.
 
-    A spelling is matched as a whole word of `normalise`'s output; "lumb*" also matches its continuations.
-    Spellings of languages written without spaces are matched anywhere.
+    A spelling matches whole words of the output of `normalise`; "lumb*" also matches longer words. Spellings
+    in scripts without spaces match anywhere.
     """
 
     # fmt: off
@@ -108,23 +109,23 @@ _NOT_GIVEN = re.compile(
 
 
 def normalise(text: str) -> str:
-    """Bring a description to plain lower-case words.
+    """Reduce a description to plain lower-case words.
 
-    Widths, accents and case are dropped, "SagT2_TSE" is parted into words; "+" and "*" stay, for they tell
-    contrast agent and T2*.
+    Character widths, accents and case are dropped, and "SagT2_TSE" is split into words. "+" and "*" stay,
+    because they mark contrast agent and T2*.
 
     >>> normalise("SagT2_TSE  Übersicht+C")
     'sag t2 tse ubersicht +c'
     """
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFKC", text))
-    # Only the Latin accents go: in Japanese the same mark makes another letter.
+    # Only Latin accents are dropped: in Japanese a combining mark makes another letter.
     bare = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", parted))
     plain = re.sub(r"[^\w+*]|_", " ", unicodedata.normalize("NFC", bare).casefold())
     return " ".join(re.sub(r"(?<=\w)\+", " +", plain).split())
 
 
 def find(word: Word, texts: Iterable[str]) -> str | None:
-    """Return the spelling by which the first of the normalised texts says `word`, or None."""
+    """Return the spelling of `word` in the first of the normalised texts that holds it, or None."""
     for text in texts:
         told = _NOT_GIVEN.sub(" ", text) if word is Word.POST_CONTRAST else text
         if match := _PATTERNS[word].search(told):

@@ -1,1 +1,1 @@
-"""From a feature table to a model; everything that learns does so inside the folds."""
+"""Training: from a feature table to a model, with selection, tuning and calibration inside the folds."""

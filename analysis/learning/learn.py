@@ -1,7 +1,7 @@
-"""Learning from training patients only: filter, selection, tuning and calibration inside the folds.
+"""Learning from training patients: filtering, selection, tuning and calibration inside the folds.
 
-Nothing here ever sees a patient it is later judged on: whoever holds patients back (`train`, `evaluate`)
-calls `prepare` and `learn` with the others alone.
+Callers that hold patients out (`train`, `evaluate`) pass only the other patients to `prepare_training_set`
+and `learn`, so nothing here sees a patient on which the result is evaluated.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,26 +24,25 @@ from analysis.prediction.model import Estimator, raw_scores
 from analysis.statistics.calibration import Calibration, fit_calibration
 from analysis.statistics.roc import area, youden_threshold
 
-__all__ = ["KINDS", "Learned", "LearningSettings", "Prepared", "learn", "prepare"]
+__all__ = ["KINDS", "Learned", "LearningSettings", "TrainingSet", "learn", "prepare_training_set"]
 
 KINDS = ("KNN", "SVM", "LDA", "LR", "SGD", "GNB")
 """The six models of the paper, by the names of its abstract."""
 
 _SEARCH: dict[str, tuple[Callable[..., Estimator], dict[str, tuple[float | str, ...]]]] = {
-    # Brute force, so that the bundle holds plain arrays and no search tree.
+    # Brute force, so that the bundle holds arrays and no search tree.
     "KNN": (
         lambda **chosen: KNeighborsClassifier(algorithm="brute", weights="distance", **chosen),
         {"n_neighbors": (7, 15, 25)},
     ),
     "SVM": (lambda **chosen: SVC(kernel="rbf", **chosen), {"C": (0.1, 1.0, 10.0)}),
-    # Ledoit-Wolf's shrinkage or a strong one: features correlate, and the plain covariance would be singular.
+    # Shrinkage by Ledoit-Wolf or a strong one: features correlate, and the sample covariance may be singular.
     "LDA": (
         lambda **chosen: LinearDiscriminantAnalysis(solver="lsqr", **chosen),
         {"shrinkage": ("auto", 0.5, 0.9)},
     ),
     "LR": (lambda **chosen: LogisticRegression(max_iter=5000, **chosen), {"C": (0.01, 0.1, 1.0)}),
-    # A fixed number of passes instead of a stopping rule: the same work, and the same answer, on every
-    # machine.
+    # A fixed number of passes instead of a stopping rule gives the same result on every machine.
     "SGD": (
         lambda **chosen: SGDClassifier(loss="log_loss", average=True, max_iter=200, tol=None, **chosen),
         {"alpha": (1e-3, 1e-2, 1e-1)},
@@ -54,19 +53,19 @@ _SEARCH: dict[str, tuple[Callable[..., Estimator], dict[str, tuple[float | str, 
 
 @dataclass(frozen=True, slots=True)
 class LearningSettings:
-    """How to learn; the paper tells none of this, so every value is our own choice.
+    """Settings of the training; the paper states none of them, so every value is our own choice.
 
     Attributes
     ----------
     feature_counts : tuple of int
-        How many selected features to try.
+        Numbers of selected features to try.
     folds : int
-        Of the inner cross-validation that tunes and calibrates.
+        Number of folds of the inner cross-validation, which tunes and calibrates.
     minimum_icc : float
-        Features that repeat worse than this after a small change of the masks are left out, where the table
-        holds repeats (0.75 is "good" by Koo and Li, J Chiropr Med 2016;15:155-163).
+        Features with a lower ICC after a small change of the masks are left out, if the table has repeats
+        (0.75 is "good" according to Koo and Li, J Chiropr Med 2016;15:155-163).
     seed : int
-        Of every random choice.
+        Seed of every random choice.
     """
 
     feature_counts: tuple[int, ...] = (5, 10, 20)
@@ -77,7 +76,7 @@ class LearningSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fold:
-    """One inner fold, features ranked on and standardised by its training part."""
+    """One inner fold, with features ranked and standardised on its training part."""
 
     train: npt.NDArray[np.float64]
     train_present: npt.NDArray[np.bool_]
@@ -86,17 +85,17 @@ class _Fold:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """The training patients with everything that all kinds of model share.
+class TrainingSet:
+    """The training patients, prepared for all kinds of classifier.
 
     Attributes
     ----------
     values : ndarray of shape (patients, features)
         All features.
     present : ndarray of bool, shape (patients,)
-        The target.
+        Whether the target is present.
     ranked : ndarray of int
-        Columns selected on all of them, best first.
+        Columns selected on all training patients, best first.
     folds : tuple
         The inner cross-validation, with its own selection in each fold.
     """
@@ -114,19 +113,19 @@ class Learned:
     Attributes
     ----------
     kind : str
-        One of KINDS.
+        One of `KINDS`.
     parameters : dict of str to float or str
-        As tuned.
+        Tuned hyper-parameters.
     columns : ndarray of int
-        Which features it reads.
+        The features that it reads.
     estimator : sklearn.pipeline.Pipeline
-        Fitted on all training patients.
+        The estimator, fitted on all training patients.
     calibration : Calibration
         Fitted on held-out scores of the inner folds.
     threshold : float
-        Youden's, on the same held-out probabilities.
+        Youden's threshold on the same held-out probabilities.
     inner_area : float
-        Mean held-out AUC that won the tuning; optimistic, since it was the best of many.
+        Mean held-out AUC of the best candidate; optimistic, because it is the best of many.
     """
 
     kind: str
@@ -138,28 +137,28 @@ class Learned:
     inner_area: float
 
     def probabilities(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Calibrated probabilities of shape (n,) from all features of shape (n, features)."""
+        """Return calibrated probabilities of shape (n,) from all features of shape (n, features)."""
         return self.calibration.probabilities(raw_scores(self.estimator, values[:, self.columns]))
 
 
-def prepare(
+def prepare_training_set(
     values: npt.NDArray[np.float64],
     present: npt.NDArray[np.bool_],
     settings: LearningSettings,
     repeated: npt.NDArray[np.float64] | None = None,
-) -> Prepared:
-    """Select features on the training patients, and once more inside every inner fold.
+) -> TrainingSet:
+    """Select features on the training patients, and again inside every inner fold.
 
     Parameters
     ----------
     values : ndarray of shape (patients, features)
-        Of the training patients only.
+        Features of the training patients only.
     present : ndarray of bool, shape (patients,)
-        The target.
+        Whether the target is present.
     settings : LearningSettings
-        How.
+        Folds, numbers of features and minimum ICC.
     repeated : ndarray of shape (patients, features), optional
-        The features after a small change of the masks; rows of NaN where that was not done.
+        The features after a small change of the masks; rows of NaN for patients without a repeat.
     """
     most = max(settings.feature_counts)
     again = np.full_like(values, np.nan) if repeated is None else repeated
@@ -171,44 +170,46 @@ def prepare(
         train, held_out = ((values[rows][:, ranked] - centre) / scale for rows in (inside, outside))
         folds.append(_Fold(train, present[inside], held_out, outside))
     ranked = select_features(values, present, most, again, settings.minimum_icc)
-    return Prepared(values, present, ranked, tuple(folds))
+    return TrainingSet(values, present, ranked, tuple(folds))
 
 
-def learn(prepared: Prepared, kinds: Sequence[str], settings: LearningSettings) -> Learned:
-    """Choose kind, parameters and number of features by held-out AUC, then fit and calibrate.
+def learn(training_set: TrainingSet, kinds: Sequence[str], settings: LearningSettings) -> Learned:
+    """Choose kind, hyper-parameters and number of features by held-out AUC, then fit and calibrate.
 
     Parameters
     ----------
-    prepared : Prepared
+    training_set : TrainingSet
         The training patients.
     kinds : sequence of str
-        Which of KINDS to choose from; the first wins a tie.
+        The `KINDS` to choose from; the first wins a tie.
     settings : LearningSettings
-        As for `prepare`.
+        The same as for `prepare_training_set`.
     """
-    tried = [_try(prepared, candidate, settings) for candidate in _candidates(prepared, kinds, settings)]
+    tried = [
+        _try(training_set, candidate, settings) for candidate in _candidates(training_set, kinds, settings)
+    ]
     if not tried:
         raise ValueError("no kind of model to choose from")
-    # Rounded, since a hair's breadth is no gain: the earlier, simpler candidate wins on every machine.
+    # Rounded, so that rounding errors do not decide, and the earlier, simpler candidate wins a tie.
     best = max(tried, key=lambda trial: round(trial.area, 9))
-    columns = prepared.ranked[: best.candidate.count]
+    columns = training_set.ranked[: best.candidate.count]
     classify = _build(best.candidate, settings.seed)
     estimator = Pipeline([("scale", StandardScaler()), ("classify", classify)])
-    calibration = fit_calibration(best.scores, prepared.present)
+    calibration = fit_calibration(best.scores, training_set.present)
     return Learned(
         kind=best.candidate.kind,
         parameters=best.candidate.parameters,
         columns=columns,
-        estimator=estimator.fit(prepared.values[:, columns], prepared.present),
+        estimator=estimator.fit(training_set.values[:, columns], training_set.present),
         calibration=calibration,
-        threshold=youden_threshold(prepared.present, calibration.probabilities(best.scores)),
+        threshold=youden_threshold(training_set.present, calibration.probabilities(best.scores)),
         inner_area=best.area,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """One setting of the search."""
+    """One combination of the search: kind, hyper-parameters and number of features."""
 
     kind: str
     parameters: dict[str, float | str]
@@ -217,15 +218,17 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Trial:
-    """What a candidate scored on the held-out patients of the inner folds, and its mean AUC."""
+    """The scores of a candidate on the held-out patients of the inner folds, and its mean AUC."""
 
     candidate: _Candidate
     scores: npt.NDArray[np.float64]
     area: float
 
 
-def _candidates(prepared: Prepared, kinds: Sequence[str], settings: LearningSettings) -> Iterator[_Candidate]:
-    fewest = min([prepared.ranked.size, *(fold.train.shape[1] for fold in prepared.folds)])
+def _candidates(
+    training_set: TrainingSet, kinds: Sequence[str], settings: LearningSettings
+) -> Iterator[_Candidate]:
+    fewest = min([training_set.ranked.size, *(fold.train.shape[1] for fold in training_set.folds)])
     counts = sorted({min(count, fewest) for count in settings.feature_counts})
     for kind in kinds:
         grid = _SEARCH[kind][1]
@@ -233,12 +236,12 @@ def _candidates(prepared: Prepared, kinds: Sequence[str], settings: LearningSett
             yield _Candidate(kind, dict(zip(grid, chosen, strict=True)), count)
 
 
-def _try(prepared: Prepared, candidate: _Candidate, settings: LearningSettings) -> _Trial:
-    scores = np.empty(prepared.present.size)
-    for fold in prepared.folds:
+def _try(training_set: TrainingSet, candidate: _Candidate, settings: LearningSettings) -> _Trial:
+    scores = np.empty(training_set.present.size)
+    for fold in training_set.folds:
         fitted = _build(candidate, settings.seed).fit(fold.train[:, : candidate.count], fold.train_present)
         scores[fold.rows] = raw_scores(fitted, fold.held_out[:, : candidate.count])
-    areas = [area(prepared.present[fold.rows], scores[fold.rows]) for fold in prepared.folds]
+    areas = [area(training_set.present[fold.rows], scores[fold.rows]) for fold in training_set.folds]
     return _Trial(candidate, scores, float(np.mean(areas)))
 
 

@@ -1,16 +1,16 @@
-"""Nested cross-validation: what a training recipe is worth on patients that it has not seen."""
+"""Nested cross-validation: the performance of a training procedure on patients that it has not seen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 from sklearn.model_selection import StratifiedKFold
 
-from analysis.learning.learn import LearningSettings, learn, prepare
+from analysis.learning.learn import LearningSettings, learn, prepare_training_set
 from analysis.prediction.model import Performance
 from analysis.statistics.conformal import ConformalLimits, conformal_limits
-from analysis.statistics.proportion import wilson
 from analysis.statistics.resampling import bootstrap_weights, percentile_interval
 from analysis.statistics.roc import area, area_interval
 
@@ -21,16 +21,16 @@ _BRIER_DRAWS = 2000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Every patient as judged by a classifier that never saw that patient.
+    """Predictions for every patient by a classifier that was not trained on that patient.
 
     Attributes
     ----------
     probabilities : ndarray of shape (patients,)
-        Calibrated.
+        Calibrated probabilities.
     called : ndarray of bool, shape (patients,)
         Whether the target was called present, by the threshold of that classifier.
     fold : ndarray of int, shape (patients,)
-        In which fold the patient was held out.
+        The outer fold in which the patient was held out.
     """
 
     probabilities: npt.NDArray[np.float64]
@@ -47,28 +47,28 @@ def judge(
     learning: LearningSettings,
     folds: int,
 ) -> Judged:
-    """Hold every patient out once, and learn from the others, tuning and calibration included.
+    """Hold every patient out once, and learn from the others, including tuning and calibration.
 
     Parameters
     ----------
     values, repeated : ndarray of shape (patients, features)
-        As `analysis.learning.learn.prepare` takes them.
+        As for `analysis.learning.learn.prepare_training_set`.
     present : ndarray of bool, shape (patients,)
-        The target.
+        Whether the target is present.
     kinds : sequence of str
-        Of model to choose from.
+        Kinds of classifier to choose from.
     learning : LearningSettings
-        What happens inside.
+        Settings of the training inside each outer fold.
     folds : int
-        Outer folds.
+        Number of outer folds.
     """
     judged = Judged(
         np.empty(present.size), np.empty(present.size, dtype=np.bool_), np.empty(present.size, dtype=np.intp)
     )
     splitter = StratifiedKFold(folds, shuffle=True, random_state=learning.seed)
     for number, (inside, outside) in enumerate(splitter.split(values, present)):
-        prepared = prepare(values[inside], present[inside], learning, repeated[inside])
-        learned = learn(prepared, kinds, learning)
+        training_set = prepare_training_set(values[inside], present[inside], learning, repeated[inside])
+        learned = learn(training_set, kinds, learning)
         judged.probabilities[outside] = learned.probabilities(values[outside])
         judged.called[outside] = judged.probabilities[outside] >= learned.threshold
         judged.fold[outside] = number
@@ -76,7 +76,15 @@ def judge(
 
 
 def performance_of(judged: Judged, present: npt.NDArray[np.bool_], confidence: float) -> Performance:
-    """Return the figures of the card: DeLong's, Wilson's and bootstrap intervals of 95 %."""
+    """Return the figures of the card, each with a 95 % interval.
+
+    The interval is DeLong's for the AUC, Wilson's for a proportion, and a bootstrap one for the Brier score.
+
+    References
+    ----------
+    Newcombe RG. Two-sided confidence intervals for the single proportion. Stat Med 1998;17:857-872, method 3
+    (Wilson).
+    """
     right = judged.called == present
     held, single = _conformal_outcome(judged, present, confidence)
     shares = {
@@ -93,14 +101,18 @@ def performance_of(judged: Judged, present: npt.NDArray[np.bool_], confidence: f
     intervals = {"AUC": area_interval(present, judged.probabilities), "Brier": percentile_interval(drawn)}
     for name, hits in shares.items():
         values[name] = float(hits.mean())
-        intervals[name] = wilson(int(hits.sum()), hits.size)
+        low, high = binomtest(int(hits.sum()), hits.size).proportion_ci(method="wilson")
+        intervals[name] = float(low), float(high)
     return Performance(int(present.size), int(present.sum()), values, intervals)
 
 
 def _conformal_outcome(
     judged: Judged, present: npt.NDArray[np.bool_], confidence: float
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Whether each patient's set holds the truth, and whether one answer, by limits of the other folds."""
+    """Tell whether each patient's conformal set holds the truth, and whether it holds exactly one answer.
+
+    The limits come from the patients of the other folds.
+    """
     held, single = np.empty(present.size, dtype=np.bool_), np.empty(present.size, dtype=np.bool_)
     for row, (fold, probability) in enumerate(zip(judged.fold, judged.probabilities, strict=True)):
         may_be_present, may_be_absent = _limits_without(judged, present, int(fold), confidence).answers(

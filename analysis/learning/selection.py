@@ -1,4 +1,4 @@
-"""Which features are worth learning from."""
+"""Feature selection."""
 
 import numpy as np
 import numpy.typing as npt
@@ -20,20 +20,20 @@ def select_features(
     Parameters
     ----------
     values : ndarray of shape (patients, features)
-        Training patients only.
+        Features of the training patients only.
     present : ndarray of bool, shape (patients,)
-        The target.
+        Whether the target is present.
     count : int
-        How many to return at most.
+        Largest number of features to return.
     repeated : ndarray of shape (patients, features)
-        Second measurements, rows of NaN where there is none.
+        Second measurements; rows of NaN for patients without one.
     minimum_icc : float
-        See LearningSettings.
+        Smallest ICC of a repeatable feature (`LearningSettings.minimum_icc`).
 
     Returns
     -------
     ndarray of int, shape (at most count,)
-        Columns, best first.
+        Selected columns, best first.
 
     References
     ----------
@@ -62,7 +62,7 @@ def select_features(
 def _f_statistic(
     standard: npt.NDArray[np.float64], present: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float64]:
-    """F of a one-way analysis of variance of two classes, from each standardised column's correlation."""
+    """Return the F statistic of a two-class analysis of variance, from the correlation of each column."""
     classes = (present - present.mean()) / present.std()
     squared = np.minimum((standard.T @ classes / present.size) ** 2, 1 - 1e-12)
     return np.asarray(squared / (1 - squared) * (present.size - 2))

@@ -1,4 +1,4 @@
-"""From a measured cohort to a model: one calibrated classifier for every target and sequence."""
+"""Train a model on a measured cohort: one calibrated classifier for every target and sequence."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.covariance import ledoit_wolf
 
-from analysis.cohort.features import SEQUENCES, FeatureTable, SequenceTable
+from analysis.cohort.feature_table import SEQUENCES, FeatureTable, SequenceTable
 from analysis.domain.findings import ModelIdentity, Target
 from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
-from analysis.learning.learn import KINDS, Learned, LearningSettings, learn, prepare
+from analysis.learning.learn import KINDS, Learned, LearningSettings, learn, prepare_training_set
 from analysis.learning.nested import judge, performance_of
 from analysis.prediction.model import Classifier, Model, Probe, Range, TrainingRange, raw_scores
 from analysis.statistics.conformal import conformal_limits
@@ -19,34 +19,35 @@ from analysis.statistics.conformal import conformal_limits
 __all__ = ["DENSITY_THRESHOLDS_MG_CM3", "TrainingSettings", "train"]
 
 DENSITY_THRESHOLDS_MG_CM3 = {Target.OSTEOPOROSIS: 80.0, Target.ABNORMAL_DENSITY: 120.0}
-"""QCT trabecular BMD below which a target holds: ACR practice parameter for QCT, lumbar spine."""
+"""QCT trabecular BMD below which a target is present: ACR practice parameter for QCT, lumbar spine."""
 
 _DISTANCE_QUANTILE = 0.99
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """How a bundle is made.
+    """Settings of a training run.
 
     Attributes
     ----------
     name, version : str
-        Of the model, as reports will cite it.
+        Name and version of the model, cited by reports.
     intended_use : str
-        One sentence for the card; the simulated cohort has its own.
+        One sentence for the card; a simulated cohort replaces it.
     kinds : tuple of str
-        Kinds of model to choose from, inside the folds; the first wins a tie. KNN was the paper's best.
+        Kinds of classifier to choose from inside the folds; the first wins a tie. KNN was the paper's best.
     thresholds_mg_cm3 : dict of Target to float
-        QCT BMD below which a target holds.
+        QCT BMD below which a target is present.
     confidence : float
-        Of the conformal sets. 0.8 leaves one in five patients of either class to err; at 0.9 a classifier
-        with an AUC of 0.8 would leave most patients undecided.
+        Confidence level of the conformal sets. 0.8 lets one in five patients of either class have a wrong
+        answer; at 0.9 a classifier with an AUC of 0.8 would leave most patients undecided.
     folds : int
-        Of the outer cross-validation, which the card's figures and the conformal limits come from.
+        Number of folds of the outer cross-validation, which gives the figures of the card and the conformal
+        limits.
     minimum_per_class : int
-        Fewer patients than this with, or without, a target train nothing.
+        Smallest number of patients with, and without, each target.
     learning : LearningSettings
-        What happens inside the folds.
+        Settings of the training inside the folds.
     """
 
     name: str = "OsteoNode model"
@@ -72,19 +73,19 @@ def train(
     table : FeatureTable
         The measured cohort.
     settings : TrainingSettings
-        How.
+        Settings of the run.
     report_progress : callable
-        Told what is done next.
+        Called with the name of the next step.
 
     Returns
     -------
     Model
-        With an empty digest in its identity: `model_store.save` makes the digest.
+        With an empty digest in its identity; `analysis.prediction.bundle.save` computes the digest.
 
     Raises
     ------
     RefusedError
-        If a class of a target is too small, for every target and sequence at once.
+        If classes are too small; it names all of them, by target and sequence.
     """
     faults = tuple(_faults(table, settings))
     if faults:
@@ -120,7 +121,9 @@ def _classifier(
 ) -> Classifier:
     rows = sequence.available
     values, repeated, present = sequence.values[rows], sequence.repeated[rows], present[rows]
-    learned = learn(prepare(values, present, settings.learning, repeated), settings.kinds, settings.learning)
+    learned = learn(
+        prepare_training_set(values, present, settings.learning, repeated), settings.kinds, settings.learning
+    )
     judged = judge(
         values, repeated, present, kinds=settings.kinds, learning=settings.learning, folds=settings.folds
     )

@@ -1,1 +1,1 @@
-"""T1 and T2 of one study show one spine: their bodies, names and outlines compared."""
+"""Comparison of the T1 and the T2 series of a study: their alignment, common bodies and levels."""

@@ -1,8 +1,4 @@
-"""T1 and T2 of a study show one spine: compare the outlines, and settle what the bodies are called.
-
-Pure: two segmentations and the bodies that they have in common go in, two segmentations that know of each
-other come out.
-"""
+"""Reconcile the segmentations of T1 and T2 of a study: compare their outlines, and agree on the levels."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,49 +8,49 @@ import numpy as np
 from analysis.domain.findings import Agreement
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, CsfSample, Level, Region, Segmentation
-from analysis.pairing.correspondence import FEWEST_PAIRS, Common
+from analysis.pairing.correspondence import FEWEST_PAIRS, CommonBodies
 from analysis.segment.quality import USABLE_FROM
 
-__all__ = ["settle"]
+__all__ = ["reconcile_levels"]
 
 _GOOD_OVERLAP = 0.75
-"""Two good outlines overlap by more than this even between slices of 4 and 6 mm (tests/analysis)."""
+"""Dice that two good outlines exceed, even between slices of 4 and 6 mm (tests/analysis/pairing)."""
 
 _ELSEWHERE = 0.8
-"""What is left of the quality of a CSF sample that was not taken behind L3."""
+"""Quality factor of a CSF sample that was not taken behind L3."""
 
 _UNCERTAIN = 0.3
-"""Confidence in names that two sure series contradict each other about."""
+"""Largest confidence in levels about which two series contradict each other."""
 
 
-def settle(
+def reconcile_levels(
     first: Segmentation,
     second: Segmentation,
-    common: Common | None,
+    common: CommonBodies | None,
     *,
     names: tuple[str, str] = ("T1", "T2"),
 ) -> tuple[Segmentation, Segmentation, Agreement]:
-    """Give both series one labelling, or say that they contradict each other.
+    """Give both series the same levels, or record that they contradict each other.
 
-    * They agree: the less sure one becomes as sure as the other, if that one is sure.
-    * One is sure: the other takes over its names.
-    * Both are sure and differ: neither may name levels.
+    * Same levels: the less confident series takes the confidence of the other, if the other is certain.
+    * Different levels, one series certain: the other takes its levels.
+    * Different levels, both or neither certain: the levels of both become uncertain.
 
     Parameters
     ----------
     first, second : Segmentation
-        Of the same patient.
-    common : Common or None
-        What both show; None if they could not be brought together.
+        Segmentations of the same patient.
+    common : CommonBodies or None
+        The bodies that both show; None if the series could not be aligned.
     names : tuple of str
-        What the concerns call the series.
+        Names of the series in concerns.
 
     Returns
     -------
     first, second : Segmentation
-        With the settled names; each body that both show knows its overlap and is judged by it.
+        With the reconciled levels. Each common body has its overlap, and a poor one lowers its quality.
     agreement : Agreement
-        What was compared.
+        The result of the comparison.
     """
     pairs = common.pairs if common else ()
     told = Agreement(
@@ -84,7 +80,7 @@ def _concerned(segmentation: Segmentation, reason: Reason) -> Segmentation:
 
 
 def _compared(segmentation: Segmentation, overlaps: Mapping[Level, float], other: str) -> Segmentation:
-    """Let each body know how it overlaps with the same one of the other series."""
+    """Set the overlap of each region with the same body of the other series."""
     regions = tuple(
         _judged(region, overlaps[region.level], other) if region.level in overlaps else region
         for region in segmentation.regions
@@ -115,7 +111,7 @@ def _confirmed(segmentation: Segmentation, other: Segmentation, name: str) -> Se
 
 
 def _taught(segmentation: Segmentation, other: Segmentation, told: Reason) -> Segmentation:
-    """Make an unsure series as sure as the other one; its own doubts stay readable as such."""
+    """Give an uncertain series the confidence of the other; its own concerns are kept inside the new one."""
     if segmentation.concerns:
         told = Reason("by_itself", told=told, doubts=segmentation.concerns)
     return replace(
@@ -153,7 +149,7 @@ def _renamed(
 
 
 def _moved_csf(csf: CsfSample | None, behind: Level | None) -> CsfSample | None:
-    """Keep a sample that was taken behind what was then called L3; fluid is fluid one level away."""
+    """Keep a CSF sample that was taken behind another level than L3, at a lower quality."""
     if csf is None or behind is None or behind is Level.L3:
         return csf
     elsewhere = Reason("fluid_elsewhere", level=behind.name)
@@ -161,9 +157,10 @@ def _moved_csf(csf: CsfSample | None, behind: Level | None) -> CsfSample | None:
 
 
 def _rename(levels: list[Level], known: Mapping[Level, Level]) -> dict[Level, Level]:
-    """Name bodies anew in their order from head to foot; those beside the known ones are counted on.
+    """Map old levels to new ones, from head to foot.
 
-    A body that has no name left, above T11 or between two neighbours, gets none.
+    Bodies without a counterpart are counted on from the nearest known one. A body for which no level is left
+    (above T11, or between two consecutive levels) is dropped.
     """
     at = [CRANIAL_TO_CAUDAL.index(known[level]) if level in known else None for level in levels]
     anchors = [number for number, rank in enumerate(at) if rank is not None]

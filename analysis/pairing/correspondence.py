@@ -1,4 +1,4 @@
-"""Which body of one series is which body of another, and how well their outlines agree."""
+"""Correspondence of the bodies of two series, and the overlap of their outlines."""
 
 from dataclasses import dataclass, replace
 
@@ -9,16 +9,16 @@ from scipy import ndimage
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Grid
 
-__all__ = ["FEWEST_PAIRS", "Alignment", "Common", "Pair", "pair_bodies"]
+__all__ = ["FEWEST_PAIRS", "Alignment", "CommonBodies", "Pair", "pair_bodies"]
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 FEWEST_PAIRS = 2
-"""One body in common may be a chance; with fewer pairs than this nothing is concluded."""
+"""Smallest number of common bodies for a conclusion; a single pair can be a coincidence."""
 
 _NEAREST_MM = 15.0
-"""Half of the least distance between neighbouring lumbar bodies: farther apart is not the same body."""
+"""Largest distance between centres of the same body: half the smallest distance between lumbar bodies."""
 
 _LEANING_MM = 6.0
 _SAMPLE_MM = 2.0
@@ -26,16 +26,16 @@ _SAMPLE_MM = 2.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
-    """Where a point of the first series lies in the second: ``rotation @ position + shift_mm``.
+    """Rigid transform from the first series to the second: ``rotation @ position + shift_mm``.
 
     Attributes
     ----------
     rotation : ndarray of shape (3, 3)
-        Orthonormal.
+        Rotation matrix.
     shift_mm : ndarray of shape (3,)
-        In mm, LPS.
+        Translation in LPS.
     registered : bool
-        Whether it was found from the images; False for the headers' own word that nothing moved.
+        Whether it was found by image registration; False for the identity, which the headers imply.
     """
 
     rotation: Floats
@@ -44,11 +44,11 @@ class Alignment:
 
     @classmethod
     def by_headers(cls) -> "Alignment":
-        """Both series have the positions that their headers tell."""
+        """Return the identity: both series are where their headers say."""
         return cls(np.eye(3), np.zeros(3), registered=False)
 
     def to_second(self, positions_mm: npt.ArrayLike) -> Floats:
-        """Positions of shape (..., 3) in the second series."""
+        """Transform positions of shape (..., 3) to the second series."""
         return np.asarray(np.asarray(positions_mm, dtype=np.float64) @ self.rotation.T + self.shift_mm)
 
 
@@ -59,11 +59,11 @@ class Pair:
     Attributes
     ----------
     first, second : Level
-        What each of them calls it.
+        Its level in each series.
     distance_mm : float
-        Between its centres, within the slices of the first.
+        Distance between its centres in the slice plane of the first series.
     overlap : float
-        Dice of the outlines where both images reach.
+        Dice of the outlines within the common field of view.
     """
 
     first: Level
@@ -73,28 +73,28 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Common:
-    """What two series show in common.
+class CommonBodies:
+    """The bodies that two series show in common.
 
     Attributes
     ----------
     alignment : Alignment
-        How they were brought together.
+        The alignment of the series.
     pairs : tuple of Pair
-        The bodies that both show, from cranial to caudal.
+        The common bodies from cranial to caudal.
     """
 
     alignment: Alignment
     pairs: tuple[Pair, ...]
 
     @classmethod
-    def of(cls, first: Segmentation, second: Segmentation, alignment: Alignment) -> "Common":
-        """Pair the bodies of two series."""
+    def of(cls, first: Segmentation, second: Segmentation, alignment: Alignment) -> "CommonBodies":
+        """Pair the bodies of two series under an alignment."""
         return cls(alignment, pair_bodies(first, second, alignment))
 
     @property
     def same_names(self) -> bool:
-        """Whether both series name all of these bodies alike."""
+        """Whether all common bodies have the same level in both series."""
         return all(pair.first is pair.second for pair in self.pairs)
 
     @property
@@ -104,27 +104,27 @@ class Common:
 
 
 def _in_plane_mm(first: Grid, difference_mm: npt.ArrayLike) -> Floats:
-    """Lengths of differences of shape (..., 3) within the slices of a grid.
+    """Return the lengths of differences of shape (..., 3), projected onto the slice plane of a grid.
 
-    Slices are thick and may end beside a body, so that its centre is not known well across them.
+    Slices are thick and may not cover a whole body, so its centre is not well known across the slices.
     """
     return np.asarray(np.linalg.norm(np.asarray(difference_mm) @ first.axes[1:].T, axis=-1))
 
 
 def pair_bodies(first: Segmentation, second: Segmentation, alignment: Alignment) -> tuple[Pair, ...]:
-    """Find the bodies that lie at the same place; each is the nearest one of the other.
+    """Pair bodies that are mutual nearest neighbours.
 
     Parameters
     ----------
     first, second : Segmentation
-        On any grids.
+        Segmentations on any grids.
     alignment : Alignment
-        From the first to the second.
+        Transform from the first to the second.
 
     Returns
     -------
     tuple of Pair
-        In the order of the first series' regions, from cranial to caudal.
+        From cranial to caudal.
     """
     if not first.regions or not second.regions:
         return ()
@@ -146,9 +146,10 @@ def pair_bodies(first: Segmentation, second: Segmentation, alignment: Alignment)
 
 
 def _straightened(alignment: Alignment, first: Grid, difference_mm: Floats) -> Alignment:
-    """Take a difference back as far as it runs from slice to slice and a patient leans between series.
+    """Correct the alignment of one body by its offset across the slices, up to `_LEANING_MM`.
 
-    Slices are too thick for a registration to see it, and it says nothing about the outlines.
+    Such an offset, from a patient leaning between the series, is too small for a registration of thick
+    slices, and it says nothing about the outlines.
     """
     axis = alignment.rotation @ first.axes[0]
     leant = axis * np.clip(float(difference_mm @ axis), -_LEANING_MM, _LEANING_MM)
@@ -158,7 +159,7 @@ def _straightened(alignment: Alignment, first: Grid, difference_mm: Floats) -> A
 def _overlap(
     first: Segmentation, level: Level, second: Segmentation, other: Level, alignment: Alignment
 ) -> float:
-    """Dice of two masks on points of their own, because neither grid is fairer than the other."""
+    """Return the Dice of two masks, sampled on a lattice that favours neither grid."""
     points = _points_around(first, level)
     here = first.grid.to_index(points)
     there = second.grid.to_index(alignment.to_second(points))
@@ -170,7 +171,7 @@ def _overlap(
 
 
 def _points_around(segmentation: Segmentation, level: Level) -> Floats:
-    """Positions of shape (n, 3) on a lattice in the box around a body and half a body more."""
+    """Return positions of shape (n, 3) on a lattice in the bounding box of a body with a 12 mm margin."""
     grid = segmentation.grid
     where = np.argwhere(segmentation.labels == level)
     margin = 12.0 / np.asarray(grid.spacing_mm)
@@ -186,11 +187,11 @@ def _inside(indices: Floats, grid: Grid) -> Mask:
 
 
 def _at(mask: Mask, indices: Floats) -> Mask:
-    """Whether points lie in a mask, its border interpolated between the voxels."""
+    """Tell whether points lie inside a mask, by linear interpolation between its voxels."""
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
     low = np.array([max(0, part.start - 1) for part in box])
     cut = mask[tuple(slice(start, part.stop + 1) for start, part in zip(low, box, strict=True))]
     values = ndimage.map_coordinates(cut.astype(np.float32), (indices - low).T, order=1, mode="nearest")
-    # Beyond the voxels around the mask "nearest" would carry its border on.
+    # Outside the cut-out "nearest" would extend the border of the mask.
     near = ((indices - low > -1.0) & (indices - low < cut.shape)).all(axis=1)
     return np.asarray((values > 0.5) & near)

@@ -1,11 +1,12 @@
-"""Bring two series of one patient together: by their headers where those hold, else by the images.
+"""Align two series of one patient: by their headers if these are right, otherwise by registration.
 
-Series of one study mostly share a frame of reference, and then positions in the patient are all that is
-needed. When the frames differ, or the patient moved in between, the images are registered rigidly.
+The series of a study mostly share a frame of reference, and their header positions can be compared. If the
+frames differ, or the patient moved between the series, the images are registered rigidly by mutual
+information, which works across contrasts.
 
 References
 ----------
-Mattes et al., IEEE Trans Med Imaging 2003;22:120-128: mutual information, which two contrasts share.
+Mattes D, Haynor DR, Vesselle H, et al. IEEE Trans Med Imaging 2003;22:120-128.
 """
 
 from collections.abc import Iterator
@@ -17,14 +18,14 @@ import SimpleITK
 from analysis.domain.segmentation import Segmentation
 from analysis.domain.volume import Volume
 from analysis.itk import to_image
-from analysis.pairing.correspondence import FEWEST_PAIRS, Alignment, Common
+from analysis.pairing.correspondence import FEWEST_PAIRS, Alignment, CommonBodies
 
 __all__ = ["align"]
 
 Floats = npt.NDArray[np.float64]
 
 _IN_PLACE_MM = 4.0
-"""Median distance of the bodies' centres up to which headers are believed, or a registration is."""
+"""Largest median distance between body centres at which headers, or a registration, are trusted."""
 
 _PIXEL_MM = 1.6
 _AROUND_MM = 15.0
@@ -42,38 +43,40 @@ def align(
     second_bodies: Segmentation,
     *,
     one_frame: bool,
-) -> Common | None:
-    """Find where the first series lies in the second, and the bodies that both show.
+) -> CommonBodies | None:
+    """Align the first series with the second, and pair the bodies that both show.
 
     Parameters
     ----------
     first, second : Volume
         The images.
     first_bodies, second_bodies : Segmentation
-        Their bodies.
+        Their segmentations.
     one_frame : bool
-        Whether the headers claim one frame of reference.
+        Whether the headers have the same frame of reference.
 
     Returns
     -------
-    Common or None
-        By the headers if these hold and the names fit, else from the images; None if neither brings the
-        bodies together.
+    CommonBodies or None
+        By the headers if the bodies match there under the same levels, otherwise by registration; None if
+        the bodies match in neither.
     """
     if not first_bodies.regions or not second_bodies.regions:
         return None
-    by_headers = Common.of(first_bodies, second_bodies, Alignment.by_headers())
+    by_headers = CommonBodies.of(first_bodies, second_bodies, Alignment.by_headers())
     believed = one_frame and _fits(by_headers)
-    # A patient who moved by a level looks like one whose levels are named wrongly: the images tell.
+    # A patient who moved by one level looks like one whose levels are wrong; only the images can tell.
     if believed and by_headers.same_names:
         return by_headers
-    registered = Common.of(first_bodies, second_bodies, _register(first, first_bodies, second, second_bodies))
+    registered = CommonBodies.of(
+        first_bodies, second_bodies, _register(first, first_bodies, second, second_bodies)
+    )
     if believed and _nearly_still(registered.alignment, first_bodies):
         return by_headers
     return registered if _fits(registered) else None
 
 
-def _fits(common: Common) -> bool:
+def _fits(common: CommonBodies) -> bool:
     residual = common.residual_mm
     return len(common.pairs) >= FEWEST_PAIRS and residual is not None and residual <= _IN_PLACE_MM
 
@@ -91,7 +94,7 @@ def _centres(bodies: Segmentation) -> Floats:
 def _register(
     first: Volume, first_bodies: Segmentation, second: Volume, second_bodies: Segmentation
 ) -> Alignment:
-    """Register from the most promising starts and keep what shares most information."""
+    """Register from the most promising starts, and keep the result with the most mutual information."""
     fixed, moving = _around(_coarse(first), first_bodies), _coarse(second)
     middle = _centres(first_bodies).mean(axis=0)
     method = _method(fixed, SimpleITK.Euler3DTransform())
@@ -112,14 +115,14 @@ def _register(
 
 
 def _coarse(volume: Volume) -> SimpleITK.Image:
-    """Average pixels to about 1.6 mm; the slices stay as they are."""
+    """Average pixels to about 1.6 mm within each slice."""
     image = to_image(volume.voxels, volume.grid)
     across, down = (max(1, round(_PIXEL_MM / volume.grid.spacing_mm[axis])) for axis in (2, 1))
     return SimpleITK.Cast(SimpleITK.BinShrink(image, [across, down, 1]), SimpleITK.sitkFloat32)
 
 
 def _around(image: SimpleITK.Image, bodies: Segmentation) -> SimpleITK.Image:
-    """Cut the box out that holds bodies, discs and canal: what moves together with the spine."""
+    """Cut out the box with bodies, discs and canal, which move together with the spine."""
     inside = np.argwhere(bodies.labels > 0)
     corners = bodies.grid.to_mm([inside.min(axis=0), inside.max(axis=0)])
     indices = np.array([image.TransformPhysicalPointToContinuousIndex(corner.tolist()) for corner in corners])
@@ -130,7 +133,7 @@ def _around(image: SimpleITK.Image, bodies: Segmentation) -> SimpleITK.Image:
 
 
 def _starts(first: Segmentation, second: Segmentation) -> Iterator[Floats]:
-    """Shifts to begin with: none, middle to middle, equal names together, and steps along the body's axis."""
+    """Yield initial shifts: none, centre to centre, and same levels, each with steps along the body axis."""
     here, there = _centres(first), _centres(second)
     same = [
         np.subtract(other.centre_mm, region.centre_mm)
@@ -150,7 +153,7 @@ def _starts(first: Segmentation, second: Segmentation) -> Iterator[Floats]:
 def _method(fixed: SimpleITK.Image, start: SimpleITK.Transform) -> SimpleITK.ImageRegistrationMethod:
     method = SimpleITK.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(_BINS)
-    # Every result must come out the same again: no random samples, no sums in another order.
+    # Results must be reproducible: no random samples, and no sums in varying order.
     method.SetMetricSamplingStrategy(method.REGULAR)
     share = _SAMPLES / fixed.GetNumberOfPixels()
     method.SetMetricSamplingPercentage(min(1.0, share))
@@ -167,8 +170,8 @@ def _method(fixed: SimpleITK.Image, start: SimpleITK.Transform) -> SimpleITK.Ima
 def _value(
     method: SimpleITK.ImageRegistrationMethod, fixed: SimpleITK.Image, moving: SimpleITK.Image
 ) -> float | None:
-    """Negative mutual information; None where the images hardly meet."""
+    """Return the negative mutual information, or None if the images hardly overlap."""
     try:
         return float(method.MetricEvaluate(fixed, moving))
-    except RuntimeError:  # ITK's answer when most samples fall outside of the moving image
+    except RuntimeError:  # raised by ITK if most samples fall outside the moving image
         return None

@@ -1,4 +1,4 @@
-"""The simulated patient: anatomy, signal and acquisition of a lumbar MR, for demonstration and tests only."""
+"""Simulated patients: anatomy, signal and acquisition of lumbar MR, for demonstration and tests only."""
 
 from analysis.phantom.acquisition import SimulatedSeries, simulate
 from analysis.phantom.anatomy import draw_anatomy

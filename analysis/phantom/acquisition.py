@@ -1,4 +1,4 @@
-"""Imaging of a simulated patient: slices, surface coil, k-space, noise."""
+"""Simulated acquisition: slices, surface coil, k-space, noise."""
 
 from dataclasses import dataclass, replace
 
@@ -20,12 +20,12 @@ __all__ = ["SimulatedSeries", "simulate"]
 
 
 _OVERSAMPLING = 16
-"""Pixels imaged beyond every edge and thrown away, as scanners do: what lies outside must not fold in."""
+"""Pixels imaged beyond every edge and discarded, as scanners do to avoid aliasing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulatedSeries:
-    """One series of a person who does not exist, with the truth.
+    """One series of a simulated patient, with the ground truth.
 
     Attributes
     ----------
@@ -34,9 +34,9 @@ class SimulatedSeries:
     labels : ndarray of uint8, shape (slices, rows, columns)
         `Level` values of the vertebral bodies.
     csf : ndarray of bool, same shape
-        Cerebrospinal fluid, without the roots in it.
+        Cerebrospinal fluid, without the nerve roots in it.
     facts : AcquisitionFacts
-        Header facts in the vendor's habit.
+        Header facts as the vendor writes them.
     """
 
     volume: Volume
@@ -47,7 +47,7 @@ class SimulatedSeries:
 
 @dataclass(frozen=True, slots=True)
 class _Placement:
-    """Where the technician put the stack: middle of the image and turn of the patient under it."""
+    """Position of the stack: the centre of the image, and the rotation of the patient."""
 
     lateral_mm: float
     back_mm: float
@@ -63,25 +63,25 @@ def simulate(
     rng: np.random.Generator,
     maps: TissueMaps | None = None,
 ) -> SimulatedSeries:
-    """Image a simulated patient.
+    """Simulate one series of a patient.
 
     Parameters
     ----------
     patient : SimulatedPatient
-        Who.
+        The patient.
     scanner : Scanner
-        Whose field strength and header habits count.
+        The scanner, for its field strength and header style.
     protocol : Protocol
-        One of the scanner's, varied or not.
+        A protocol of the scanner, possibly varied.
     rng : Generator
-        Source of the noise and of how the slices are placed.
+        Source of the noise and of the position of the slices.
     maps : TissueMaps, optional
-        `draw_anatomy(patient)`, when it is at hand already: two series of a patient can share it.
+        `draw_anatomy(patient)`, to share it between the series of a patient; drawn if missing.
 
     Returns
     -------
     SimulatedSeries
-        Sagittal slices from the patient's left to right, rows downwards, columns to the back.
+        Sagittal slices from the patient's left to right; rows run to the feet, columns to the back.
     """
     maps = draw_anatomy(patient) if maps is None else maps
     placement = _place(patient, rng)
@@ -115,7 +115,7 @@ def _place(patient: SimulatedPatient, rng: np.random.Generator) -> _Placement:
 
 
 def _grid(protocol: Protocol, placement: _Placement) -> Grid:
-    """Return the grid in the scanner's space, where the patient lies a little turned."""
+    """Return the grid in the scanner's coordinates, in which the patient is slightly rotated."""
     turn, lean = placement.turn_rad, placement.lean_rad
     about_up = np.array([[np.cos(turn), np.sin(turn), 0], [-np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
     about_back = np.array([[np.cos(lean), 0, np.sin(lean)], [0, 1, 0], [-np.sin(lean), 0, np.cos(lean)]])
@@ -135,7 +135,7 @@ def _slice_positions(protocol: Protocol, placement: _Placement) -> npt.NDArray[n
 
 
 def _resampling(maps: TissueMaps, protocol: Protocol, placement: _Placement) -> tuple[float, list[float]]:
-    """Step and offset that lead from rows and columns of the image to those of the maps."""
+    """Return the step and the offset from rows and columns of the image to those of the maps."""
     pixel, step = protocol.field_of_view_mm / protocol.matrix, float(maps.back_mm[1] - maps.back_mm[0])
     half = (protocol.matrix - 1) / 2 * pixel
     top = (float(maps.up_mm[0]) - (placement.up_mm + half)) / step
@@ -146,7 +146,7 @@ def _resampling(maps: TissueMaps, protocol: Protocol, placement: _Placement) -> 
 def _slices(
     patient: SimulatedPatient, scanner: Scanner, protocol: Protocol, maps: TissueMaps, placement: _Placement
 ) -> tuple[Floats, Floats]:
-    """Ideal images of water and fat, averaged through the thickness of the slices and seen by the coil."""
+    """Return noise-free images of water and fat, averaged over the slice profile and weighted by the coil."""
     by_tissue = water_signals(patient, protocol, scanner.field_t)
     of_fat = fat_signal(protocol, scanner.field_t)
     distance = _slice_positions(protocol, placement)[:, None] - maps.lateral_mm[None, :]
@@ -174,7 +174,7 @@ def _resample(stack: Floats, scale: float, offset: list[float], shape: tuple[int
 def _sample(
     values: npt.NDArray[np.uint8], maps: TissueMaps, protocol: Protocol, placement: _Placement
 ) -> npt.NDArray[np.uint8]:
-    """Nearest values in the middle of the slices; 0 outside the maps."""
+    """Sample maps by nearest neighbour in the middle of the slices; 0 outside the maps."""
     positions = _slice_positions(protocol, placement)
     planes = np.abs(positions[:, None] - maps.lateral_mm[None, :]).argmin(axis=1)
     covered = np.abs(positions) <= float(maps.lateral_mm[0]) + 1.0
@@ -189,7 +189,7 @@ def _sample(
 
 
 def _coil(maps: TissueMaps, protocol: Protocol) -> Floats:
-    """Sensitivity of a coil under the back, 1 at the bodies, with the shade of a saturation band in front."""
+    """Return the sensitivity of a coil under the back, 1 at the bodies, with any anterior saturation band."""
     table = float(np.median(maps.wall_mm)) + 62.0
     away = np.maximum(table - maps.back_mm, 0.0)[None, :]
     reach = protocol.coil_mm
@@ -204,13 +204,13 @@ def _coil(maps: TissueMaps, protocol: Protocol) -> Floats:
 
 
 def _acquire(ideal: Floats, protocol: Protocol, rng: np.random.Generator) -> Floats:
-    """Pass ideal images through k-space: sampling, ghosts, noise; return magnitudes."""
+    """Simulate k-space sampling, ghosts and noise, and return magnitude images."""
     size = ideal.shape[1]
     frequencies = fft.fftfreq(size)
     kspace = fft.fft2(ideal)
     window = np.outer(*(_window(frequencies, share) for share in protocol.acquired))
     lines = np.arange(size)
-    # Breathing and pulsation differ from line to line along the phase encoding, from front to back.
+    # Breathing and pulsation vary from line to line along the phase encoding, which is from front to back.
     pulse = np.sin(2 * np.pi * lines * rng.uniform(0.11, 0.24) + rng.uniform(0.0, 2 * np.pi))
     pulse += rng.normal(0.0, 0.6, size)
     kspace *= ((1.0 + protocol.ghost * pulse)[None, :] * window).astype(np.complex64)
@@ -222,19 +222,19 @@ def _acquire(ideal: Floats, protocol: Protocol, rng: np.random.Generator) -> Flo
 
 
 def _window(frequencies: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:
-    """Weigh k-space: the part that is sampled, with the mild filter that vendors apply against ringing."""
+    """Return the weights of k-space: the sampled part, with the mild filter of vendors against ringing."""
     relative = np.abs(frequencies) / (0.5 * share)
     return np.where(relative <= 1.0, 0.62 + 0.38 * np.cos(np.pi * np.minimum(relative, 1.0) * 0.9), 0.0)
 
 
 def _marrow_signal(protocol: Protocol) -> float:
-    """Signal of average marrow at 1.5 T, which the noise of a protocol is told against."""
+    """Return the signal of average marrow at 1.5 T, to which the noise of a protocol refers."""
     fat, water = echo(protocol, [343.0, 1030.0], [150.0, 21.0])
     return float(0.88 * (0.48 * fat + 0.52 * water))
 
 
 def _store(image: Floats, protocol: Protocol) -> Floats:
-    """Scale to whole grey values as a scanner stores them."""
+    """Scale to integer grey values, as a scanner stores them."""
     gain = (240.0 if protocol.contrast is Contrast.T2 else 320.0) / _marrow_signal(protocol)
     stored: Floats = np.clip(np.rint(image * gain), 0, 4095).astype(np.float32)
     return stored

@@ -1,11 +1,11 @@
-"""From a simulated patient to maps of tissue."""
+"""From a simulated patient to tissue maps."""
 
 import numpy as np
 
 from analysis.phantom import bones, canal, torso
 from analysis.phantom.course import draw_course
 from analysis.phantom.patient import SimulatedPatient
-from analysis.phantom.tissues import Canvas, Resolution, TissueMaps
+from analysis.phantom.tissues import Resolution, TissueCanvas, TissueMaps
 
 __all__ = ["draw_anatomy"]
 
@@ -16,18 +16,18 @@ def draw_anatomy(patient: SimulatedPatient, resolution: Resolution | None = None
     Parameters
     ----------
     patient : SimulatedPatient
-        Whose.
+        The patient.
     resolution : Resolution, optional
-        Of the maps; the default is finer than what the protocols image.
+        Resolution of the maps; the default is finer than that of the protocols.
 
     Returns
     -------
     TissueMaps
-        The same for the same patient and resolution.
+        Equal for the same patient and resolution.
     """
-    canvas = Canvas(resolution or Resolution())
+    canvas = TissueCanvas(resolution or Resolution())
     course = draw_course(canvas, patient)
-    # A generator of its own for every layer: a change to one leaves the others as they were.
+    # Every layer has its own generator, so that a change to one does not change the others.
     rngs = [np.random.default_rng((patient.seed, layer)) for layer in range(6)]
     torso.paint_torso(canvas, patient, course, rngs[0])
     torso.paint_vessels(canvas, patient, course, rngs[1])

@@ -1,19 +1,19 @@
-"""Painting of what is hard: vertebral bodies, discs, arches and the sacrum."""
+"""Painting of vertebral bodies, discs, arches and the sacrum."""
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.phantom.marrow import marrow
 from analysis.phantom.patient import SimulatedPatient
-from analysis.phantom.spine import Body, Disc, Lesion, LesionKind
-from analysis.phantom.tissues import Box, Canvas, Floats, Mask, Tissue, smooth_noise
+from analysis.phantom.spine import Disc, Lesion, LesionKind, SimulatedBody
+from analysis.phantom.tissues import Box, Floats, Mask, Tissue, TissueCanvas, smooth_noise
 
 __all__ = ["BodyFrame", "paint_arches", "paint_bodies", "paint_discs", "paint_sacrum"]
 
 _CORTEX_MM = 0.6
 _ENDPLATE_MM = 0.9
 _BORDER_MM = 0.4
-"""Masks end within the dark line of the cortex, where a reader would draw the border."""
+"""Masks end inside the dark line of the cortex, where a reader draws the border."""
 _LESION_LOOKS: dict[LesionKind, tuple[Tissue, float, float]] = {
     LesionKind.HAEMANGIOMA: (Tissue.ANGIOMA, 0.42, 0.55),
     LesionKind.FOCAL_FAT: (Tissue.MARROW, 0.15, 0.80),
@@ -22,16 +22,16 @@ _LESION_LOOKS: dict[LesionKind, tuple[Tissue, float, float]] = {
     LesionKind.MODIC_2: (Tissue.MARROW, 0.20, 0.72),
     LesionKind.SCHMORL: (Tissue.LIGAMENT, 0.45, 0.05),
 }
-"""Tissue of the water, and densities of water and fat."""
+"""Tissue class, and proton densities of water and fat."""
 
 
 class BodyFrame:
-    """A box of the canvas seen from one vertebral body.
+    """A box of the canvas in the coordinates of one vertebral body.
 
     Attributes
     ----------
     u, v, w : ndarray
-        Towards the back, up and lateral from the centre of the body, in mm.
+        Coordinates towards the back, up and lateral from the centre of the body, in mm.
     """
 
     def __init__(self, box: Box, centre: tuple[float, float, float], tilt_rad: float) -> None:
@@ -43,8 +43,10 @@ class BodyFrame:
         self.v: Floats = dz * cosine - dy * sine
         self.w: Floats = box.x - np.float32(lateral)
 
-    def bend(self, rng: np.random.Generator, canvas: Canvas, by_mm: float, width_mm: float) -> "BodyFrame":
-        """Shift its coordinates about a little, so that what is drawn in them looks grown."""
+    def bend(
+        self, rng: np.random.Generator, canvas: TissueCanvas, by_mm: float, width_mm: float
+    ) -> "BodyFrame":
+        """Distort the coordinates a little by smooth noise, so that shapes look natural."""
         width = (width_mm, width_mm, width_mm)
         for name in ("u", "v", "w"):
             shift = smooth_noise(rng, self.box, canvas.resolution, width)
@@ -52,19 +54,19 @@ class BodyFrame:
         return self
 
     def ellipsoid(self, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Floats:
-        """Relative radius (1 on the surface) around `centre`, given along (u, v, w)."""
+        """Return the relative radius (1 on the surface) of an ellipsoid, given along (u, v, w)."""
         parts = zip((self.u, self.v, self.w), centre, radii, strict=True)
         return np.sqrt(sum((((axis - at) / radius) ** 2 for axis, at, radius in parts), np.float32(0.0)))
 
 
 def _soft_minimum(first: Floats, second: Floats, softness: float) -> Floats:
-    """Minimum with a rounded edge, as bone has it."""
+    """Return a smooth minimum, which rounds the edge between two surfaces."""
     gap = np.abs(first - second)
     return np.minimum(first, second) - softness * np.log1p(np.exp(-gap / softness))
 
 
-def _body_depth(frame: BodyFrame, body: Body) -> tuple[Floats, Floats]:
-    """How deep each point lies under the side walls, and under the endplates; negative outside (mm)."""
+def _body_depth(frame: BodyFrame, body: SimulatedBody) -> tuple[Floats, Floats]:
+    """Return the depth of each point below the walls and below the endplates, in mm; negative outside."""
     u, v, w = frame.u, frame.v, frame.w
     half_height = body.height_mm / 2
     slope = (body.front_mm - body.back_mm) / body.depth_mm / 2
@@ -86,8 +88,8 @@ def _body_depth(frame: BodyFrame, body: Body) -> tuple[Floats, Floats]:
     return walls.astype(np.float32), (plate - np.abs(v)).astype(np.float32)
 
 
-def paint_bodies(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
-    """Paint every vertebral body with its ligaments, cortex, marrow, vein and lesions."""
+def paint_bodies(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
+    """Paint every vertebral body with ligaments, cortex, marrow, basivertebral vein and lesions."""
     for body in patient.spine.bodies:
         reach = max(body.depth_mm, body.height_mm) * 0.78 + 6
         box = canvas.box(body.centre, (body.width_mm / 2 + 5, reach, reach))
@@ -112,8 +114,10 @@ def paint_bodies(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
         canvas.label(box, depth > _BORDER_MM, body.level)
 
 
-def _paint_vein(canvas: Canvas, frame: BodyFrame, body: Body, inside: Mask, size: float) -> None:
-    """Paint the basivertebral vein: a wedge from the middle of the back wall, in a sheath of fat."""
+def _paint_vein(
+    canvas: TissueCanvas, frame: BodyFrame, body: SimulatedBody, inside: Mask, size: float
+) -> None:
+    """Paint the basivertebral vein: a wedge from the middle of the posterior wall, in a sheath of fat."""
     inward = body.depth_mm / 2 - frame.u
     taper = np.clip(1.0 - inward / (13.0 * size), 0.0, 1.0)
     sheath = (
@@ -127,14 +131,14 @@ def _paint_vein(canvas: Canvas, frame: BodyFrame, body: Body, inside: Mask, size
     canvas.paint(frame.box, vein, Tissue.VEIN, 0.55, 0.12)
 
 
-def _paint_lesion(canvas: Canvas, frame: BodyFrame, lesion: Lesion, inside: Mask) -> None:
+def _paint_lesion(canvas: TissueCanvas, frame: BodyFrame, lesion: Lesion, inside: Mask) -> None:
     tissue, water, fat = _LESION_LOOKS[lesion.kind]
     within = frame.ellipsoid(lesion.centre, lesion.radii) < 1.0
     canvas.paint(frame.box, within & inside, tissue, water, fat)
 
 
-def paint_discs(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
-    """Paint every disc, thicker than it is: the bodies are painted over it."""
+def paint_discs(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
+    """Paint every disc thicker than it is, because the bodies are painted over it."""
     for number, disc in enumerate(patient.spine.discs):
         above, below = patient.spine.bodies[disc.above], patient.spine.bodies[disc.below]
         top = np.array(above.centre[1:]) - above.up * above.height_mm / 2
@@ -151,7 +155,7 @@ def paint_discs(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Genera
 
 
 def _paint_disc(
-    canvas: Canvas,
+    canvas: TissueCanvas,
     frame: BodyFrame,
     disc: Disc,
     *,
@@ -180,8 +184,8 @@ def _paint_disc(
     canvas.paint(frame.box, cleft, first + 1, 0.72 * texture, 0.0)
 
 
-def paint_arches(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
-    """Paint pedicles, laminae, joints, transverse and spinous processes of the free vertebrae."""
+def paint_arches(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
+    """Paint pedicles, laminae, facet joints, transverse and spinous processes above the sacrum."""
     fat_fraction = float(np.clip(patient.fat_fraction + 0.08, 0.05, 0.93))
     for body in patient.spine.bodies:
         if body.sacral:
@@ -200,9 +204,9 @@ def paint_arches(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Gener
 
 
 def _arch_depth(
-    frame: BodyFrame, body: Body, canal_mm: float, rng: np.random.Generator
+    frame: BodyFrame, body: SimulatedBody, canal_mm: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """How deep each point lies in the bone of the arch, as the union of its parts; negative outside (mm)."""
+    """Return the depth of each point inside the arch, the union of its parts, in mm; negative outside."""
     u, v, w = frame.u, frame.v, np.abs(frame.w)
     wall, height = body.depth_mm / 2, body.height_mm
     thoracic = body.name.startswith("T")
@@ -235,8 +239,8 @@ def _ellipsoid(u: Floats, v: Floats, w: Floats, radii: tuple[float, float, float
     return np.asarray(np.sqrt((u / radii[0]) ** 2 + (v / radii[1]) ** 2 + (w / radii[2]) ** 2))
 
 
-def paint_sacrum(canvas: Canvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
-    """Paint the wings of the sacrum and its crest behind the canal; its bodies come with the others."""
+def paint_sacrum(canvas: TissueCanvas, patient: SimulatedPatient, rng: np.random.Generator) -> None:
+    """Paint the wings and the median crest of the sacrum; `paint_bodies` paints its bodies."""
     fat_fraction = float(np.clip(patient.fat_fraction + 0.10, 0.05, 0.93))
     for number, body in enumerate(part for part in patient.spine.bodies if part.sacral):
         lateral, back, up = body.centre

@@ -1,4 +1,4 @@
-"""Painting of the spinal canal and its side doors: fat, dural sac, cord, roots and ganglia."""
+"""Painting of the spinal canal and the foramina: fat, dural sac, cord, nerve roots and ganglia."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from analysis.domain.segmentation import Level
 from analysis.phantom.course import Course
 from analysis.phantom.patient import SimulatedPatient
 from analysis.phantom.spine import Spine
-from analysis.phantom.tissues import Box, Canvas, Floats, Tissue, smooth_noise
+from analysis.phantom.tissues import Box, Floats, Tissue, TissueCanvas, smooth_noise
 
 __all__ = ["paint_canal", "paint_epidural_fat", "paint_foramina"]
 
 
-def paint_epidural_fat(canvas: Canvas, patient: SimulatedPatient, course: Course) -> None:
-    """Fill the canal and the foramina with fat, and set the ganglia and the pads behind the sac into it."""
+def paint_epidural_fat(canvas: TissueCanvas, patient: SimulatedPatient, course: Course) -> None:
+    """Paint the epidural fat of the canal, and ligament at its sides."""
     box = canvas.box((0.0, 25.0, 0.0), (24.0, 110.0, 400.0))
     if box is None:
         return
@@ -25,8 +25,8 @@ def paint_epidural_fat(canvas: Canvas, patient: SimulatedPatient, course: Course
     canvas.paint(box, tube & (aside < 10.5), Tissue.FAT, 0.08, 0.88)
 
 
-def paint_foramina(canvas: Canvas, patient: SimulatedPatient) -> None:
-    """Paint the ganglion in each foramen and the fat pad behind the sac between the arches."""
+def paint_foramina(canvas: TissueCanvas, patient: SimulatedPatient) -> None:
+    """Paint the ganglion in each foramen, and the fat pad behind the dural sac between the arches."""
     for disc in patient.spine.discs[:9]:
         body = patient.spine.bodies[disc.above]
         tilt, (lateral, back, up) = body.tilt_rad, body.centre
@@ -44,7 +44,7 @@ def paint_foramina(canvas: Canvas, patient: SimulatedPatient) -> None:
 
 
 def _paint_ball(
-    canvas: Canvas,
+    canvas: TissueCanvas,
     centre: tuple[float, float, float],
     radii: tuple[float, float, float],
     tissue: Tissue,
@@ -52,7 +52,7 @@ def _paint_ball(
     water: float,
     fat: float,
 ) -> None:
-    """Paint an ellipsoid wherever no body is."""
+    """Paint an ellipsoid outside the vertebral bodies."""
     box = canvas.box(centre, radii)
     if box is None:
         return
@@ -63,8 +63,10 @@ def _paint_ball(
     canvas.paint(box, (x**2 + y**2 + z**2 < 1.0) & free, tissue, water, fat)
 
 
-def paint_canal(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator) -> None:
-    """Paint the dural sac with CSF, cord and roots over whatever was there."""
+def paint_canal(
+    canvas: TissueCanvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+) -> None:
+    """Paint the dural sac with CSF, cord and nerve roots."""
     box = canvas.box((0.0, 25.0, 0.0), (22.0, 110.0, 400.0))
     if box is None:
         return
@@ -92,8 +94,8 @@ def paint_canal(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: 
     canvas.paint(box, cord & inside, Tissue.NERVE, 0.80)
 
 
-def _sac(canvas: Canvas, spine: Spine, box: Box) -> tuple[Floats, Floats]:
-    """Half diameter of the dural sac and its distance from the back wall, row by row."""
+def _sac(canvas: TissueCanvas, spine: Spine, box: Box) -> tuple[Floats, Floats]:
+    """Return the radius of the dural sac and its distance from the posterior wall, row by row, in mm."""
     sacrum, z = spine.body(Level.S1), canvas.z
     end = sacrum.centre[2] - 26.0
     size = np.interp(z, (end - 2, end + 8, end + 45, 0.0, 90.0, 170.0), (0.01, 0.30, 0.82, 1.0, 1.0, 0.92))
@@ -108,8 +110,8 @@ def _sac(canvas: Canvas, spine: Spine, box: Box) -> tuple[Floats, Floats]:
     return half[rows][None, :, None], offset.astype(np.float32)[rows][None, :, None]
 
 
-def _roots(canvas: Canvas, box: Box, depth: Floats, rng: np.random.Generator) -> Floats:
-    """Noise in threads that follow the canal: its columns are moved along with the back wall, row by row."""
+def _roots(canvas: TissueCanvas, box: Box, depth: Floats, rng: np.random.Generator) -> Floats:
+    """Return noise in threads along the canal, by shifting its columns with the posterior wall row by row."""
     threads = smooth_noise(rng, box, canvas.resolution, (3.2, 60.0, 1.5))
     column = np.clip(depth[0] / canvas.resolution.in_plane_mm, 0, threads.shape[2] - 1).astype(np.intp)
     return np.take_along_axis(threads, column[None], axis=2)

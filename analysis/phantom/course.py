@@ -1,4 +1,4 @@
-"""Where spine, back and belly run, row by row: the lines that soft tissue keeps to."""
+"""The course of spine, back and belly, row by row, which the soft tissue follows."""
 
 from dataclasses import dataclass
 
@@ -7,29 +7,29 @@ from scipy.ndimage import gaussian_filter1d
 
 from analysis.domain.segmentation import Level
 from analysis.phantom.patient import SimulatedPatient
-from analysis.phantom.tissues import Box, Canvas, Floats
+from analysis.phantom.tissues import Box, Floats, TissueCanvas
 
 __all__ = ["Course", "draw_course"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Course:
-    """The run of the spine, row by row of the canvas.
+    """The course of the spine and the body surface; one value per row of the canvas, in mm.
 
     Attributes
     ----------
-    wall : ndarray, one per row
-        Back wall of the bodies, towards the back, in mm.
+    wall : ndarray
+        Posterior wall of the bodies, towards the back.
     front : ndarray
-        Front wall of the bodies.
+        Anterior wall of the bodies.
     tilt : ndarray
-        How far the upward axis leans to the front, in radians.
+        Anterior tilt of the upward axis, in radians.
     lateral : ndarray
         Middle of the bodies, to the left.
     fascia : ndarray
-        Where the muscles of the back end.
+        Posterior border of the back muscles.
     skin, belly : ndarray
-        Where the body ends at the back and in front.
+        Posterior and anterior surface of the body.
     """
 
     wall: Floats
@@ -41,18 +41,18 @@ class Course:
     belly: Floats
 
     def depth(self, box: Box) -> Floats:
-        """Distance of each point behind the back wall, at right angles to it; of shape (1, rows, columns)."""
+        """Return the perpendicular distance behind the posterior wall, of shape (1, rows, columns)."""
         rows = box.where[1]
         wall, tilt = self.wall[rows][None, :, None], self.tilt[rows][None, :, None]
         return (box.y - wall) * np.cos(tilt)
 
     def row(self, values: Floats, box: Box) -> Floats:
-        """Return one of the curves ready to broadcast over a box."""
+        """Return one of the curves in a shape that broadcasts over a box."""
         return values[box.where[1]][None, :, None]
 
 
-def draw_course(canvas: Canvas, patient: SimulatedPatient) -> Course:
-    """Lay the curves through the bodies."""
+def draw_course(canvas: TissueCanvas, patient: SimulatedPatient) -> Course:
+    """Interpolate the curves through the bodies."""
     rng = np.random.default_rng((patient.seed, 11))
     bodies = patient.spine.bodies
     centres = np.array([body.centre for body in bodies])

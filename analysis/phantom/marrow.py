@@ -1,15 +1,15 @@
-"""The marrow of a vertebral body: water, fat and trabeculae in patches."""
+"""The marrow of a vertebral body: water, fat and trabeculae with a random texture."""
 
 import numpy as np
 
 from analysis.phantom.patient import SimulatedPatient, bone_volume_fraction
-from analysis.phantom.tissues import Box, Canvas, Floats, smooth_noise
+from analysis.phantom.tissues import Box, Floats, TissueCanvas, smooth_noise
 
 __all__ = ["marrow", "sparseness", "unevenness"]
 
 
 def sparseness(bmd_mg_cm3: float) -> float:
-    """How far apart the trabeculae stand, 0 in dense bone.
+    """Return the relative spacing of the trabeculae, 0 in dense bone.
 
     Examples
     --------
@@ -20,20 +20,20 @@ def sparseness(bmd_mg_cm3: float) -> float:
 
 
 def unevenness(patient: SimulatedPatient) -> float:
-    """How uneven the marrow of this person is beside that of others with the same density; 1 is usual.
+    """Return the unevenness of this patient's marrow relative to others of the same density; 1 is usual.
 
-    It hides the density in the texture, which would give it away otherwise.
+    Without this variation the texture would reveal the density.
     """
     return float(np.random.default_rng((patient.seed, 7)).lognormal(0.0, 0.45))
 
 
 def marrow(
-    rng: np.random.Generator, canvas: Canvas, box: Box, patient: SimulatedPatient, fat_fraction: float
+    rng: np.random.Generator, canvas: TissueCanvas, box: Box, patient: SimulatedPatient, fat_fraction: float
 ) -> tuple[Floats, Floats]:
-    """Densities of water and fat in trabecular bone.
+    """Return the proton densities of water and fat in trabecular bone.
 
-    With less bone the trabeculae that are left stand further apart and mostly upright, and the marrow between
-    them turns to fat in patches: the texture tells something of the density, but not all of it.
+    With less bone the remaining trabeculae are farther apart and mostly vertical, and the marrow between them
+    turns to fat in patches. So the texture depends on the density in part.
     """
     sparse, own = sparseness(patient.bmd_mg_cm3), unevenness(patient)
     patches = smooth_noise(rng, box, canvas.resolution, (6.0, 6.0, 6.0))

@@ -1,4 +1,4 @@
-"""Who is simulated: from age and sex to bone density and marrow fat, and a cohort like the paper's."""
+"""Simulated patients: from age and sex to bone density and marrow fat, and a cohort like the paper's."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ AGE_RANGE_Y = (22.0, 90.0)
 
 
 class Sex(StrEnum):
-    """As DICOM PatientSex writes it."""
+    """Sex with the values of DICOM Patient's Sex."""
 
     FEMALE = "F"
     MALE = "M"
@@ -27,11 +27,11 @@ _BMD_MG_CM3 = {
     Sex.MALE: (173.1, 176.6, 154.0, 135.0, 116.0, 92.1, 82.0),
 }
 _BMD_SD_MG_CM3 = 32.0
-"""Trabecular QCT density by age, East Asian. The values at 32 and 80 years are of 69,095 people in China
-(Cheng 2021, doi 10.1002/jbmr.4187), that of men at 25 of 50,682 screened men (China, 2018 to 2019, QCT). The
-course between them and the spread were fitted to the prevalence of osteoporosis beyond 50 years in the first,
-29.0 % of women and 13.5 % of men, and are otherwise general knowledge. Others have less in old women: about
-50 mg/cm3 at 78 years (Wang 2024, Skeletal Radiol)."""
+"""Trabecular QCT density by age in East Asian people. The values at 32 and 80 years are from 69,095 people in
+China (Cheng 2021, doi 10.1002/jbmr.4187), that of men at 25 years from 50,682 screened men (China, 2018 to
+2019, QCT). The course in between and the spread were fitted to the prevalence of osteoporosis beyond 50 years
+in the first study, 29.0 % of women and 13.5 % of men, and are otherwise general knowledge. Another study
+found lower values in old women, about 50 mg/cm3 at 78 years (Wang 2024, Skeletal Radiol)."""
 _BMD_RANGE_MG_CM3 = (12.0, 240.0)
 
 _FAT_AGE_Y = (25.0, 35.0, 45.0, 55.0, 65.0, 75.0)
@@ -39,43 +39,43 @@ _FAT_PERCENT = {
     Sex.FEMALE: (27.2, 27.3, 34.0, 43.0, 53.0, 57.0),
     Sex.MALE: (32.0, 35.3, 39.0, 43.0, 46.0, 49.0),
 }
-"""Proton density fat fraction of lumbar marrow: Baum 2018 for the young, Griffith 2012 for women after 55."""
+"""Proton density fat fraction of lumbar marrow: Baum 2018 for the young, Griffith 2012 for women over 55."""
 _FAT_SD_PERCENT = 10.0
-"""So wide that age tells of it about as much as published of L5, r = 0.54 in women and 0.58 in men (103
-volunteers, PMC7297969): 0.61 and 0.34, since the means of men rise less."""
+"""Chosen so that the correlation with age, 0.61 in women and 0.34 in men, is near the published one at L5,
+0.54 and 0.58 (103 volunteers, PMC7297969); that of men is lower because their means rise less."""
 _RESIDUAL_CORRELATION = -0.40
-"""Between what age does not explain of bone density and of marrow fat; chosen so that the pooled correlation
-lies in the published range of -0.56 to -0.82, and age, sex and fat do not give the density away."""
+"""Correlation of the residuals of bone density and marrow fat after age; chosen so that the pooled
+correlation is in the published range of -0.56 to -0.82, and age, sex and fat do not determine the density."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulatedPatient:
-    """One person who does not exist.
+    """One simulated patient.
 
     Attributes
     ----------
     number : int
-        1, 2, 3 within a cohort.
+        Number within a cohort, from 1.
     age_y : float
         Age in years.
     sex : Sex
         Female or male.
     bmd_mg_cm3 : float
-        Trabecular bone mineral density as QCT would measure it: the truth.
+        Trabecular bone mineral density as measured by QCT: the ground truth.
     fat_fraction : float
-        Of the lumbar marrow, 0 to 1.
+        Fat fraction of the lumbar marrow, 0 to 1.
     marrow_water_t1_ms, marrow_water_t2_ms : float
-        Relaxation times of the water of the marrow; they differ between people with equal fat.
+        Relaxation times of the marrow water, which vary between people of equal fat fraction.
     csf_gain_t1, csf_gain_t2 : float
-        Signal of the moving CSF over what still fluid would give (inflow on T1, dephasing on T2).
+        Signal of flowing CSF relative to still fluid (inflow on T1, dephasing on T2).
     subcutaneous_mm : float
-        Thickness of the fat under the skin of the back at L3.
+        Thickness of the subcutaneous fat of the back at L3.
     muscle_fat : float
         Fat fraction of the paraspinal muscles, 0 to 1.
     spine : Spine
         Bones and discs.
     seed : int
-        Of all textures, so that two series of one patient show the same anatomy.
+        Seed of all textures, so that two series of one patient show the same anatomy.
     """
 
     number: int
@@ -94,7 +94,7 @@ class SimulatedPatient:
 
 
 def bone_volume_fraction(bmd_mg_cm3: float) -> float:
-    """Share of the trabecular space that mineralised bone takes, which gives no signal.
+    """Return the volume fraction of mineralised bone, which gives no signal, in trabecular bone.
 
     Examples
     --------
@@ -107,21 +107,21 @@ def bone_volume_fraction(bmd_mg_cm3: float) -> float:
 def draw_patient(
     rng: np.random.Generator, *, number: int = 1, age_y: float | None = None, sex: Sex | None = None
 ) -> SimulatedPatient:
-    """Draw one person.
+    """Draw one patient.
 
     Parameters
     ----------
     rng : Generator
-        Source of everything that is left to chance.
+        Source of all random values.
     number : int
-        Which one of a cohort.
+        Number within a cohort.
     age_y, sex : float and Sex, optional
-        Fixed where given, else drawn like the cohort of the paper.
+        Drawn like the cohort of the paper if missing.
 
     Returns
     -------
     SimulatedPatient
-        Always the same for the same state of `rng`.
+        Equal for the same state of `rng`.
     """
     if sex is None:
         sex = Sex.FEMALE if rng.random() < FEMALE_FRACTION else Sex.MALE
@@ -141,10 +141,10 @@ def draw_patient(
         bmd_mg_cm3=bmd,
         fat_fraction=fat_fraction,
         marrow_water_t1_ms=float(1200.0 * rng.lognormal(0.0, 0.10)),
-        # Ruschke 2021: 21.1 ms in the median (11.2 to 42.5), the shorter the fatter (r about -0.57).
+        # Ruschke 2021: median 21.1 ms (11.2 to 42.5), shorter with more fat (r about -0.57).
         marrow_water_t2_ms=float(21.1 * np.exp(-0.9 * (fat_fraction - 0.45)) * rng.lognormal(0.0, 0.16)),
-        # As wide as the published r of -0.49 between T1-VBQ and density asks for (Yin 2023); as high as the
-        # published means by decade do (`vbq.REFERENCE`), and on T2 0.55 to 0.60 beyond 60 years (Huang 2025).
+        # The spread is fitted to the published r of -0.49 between T1-VBQ and density (Yin 2023), the means to
+        # `T1_VBQ_BY_DECADE`, and to a T2-VBQ of 0.55 to 0.60 beyond 60 years (Huang 2025).
         csf_gain_t1=float(0.91 * rng.lognormal(0.0, 0.12)),
         csf_gain_t2=float(0.83 * rng.lognormal(0.0, 0.14)),
         subcutaneous_mm=float(
@@ -162,15 +162,15 @@ def cohort(patients: int, seed: int) -> tuple[SimulatedPatient, ...]:
     Parameters
     ----------
     patients : int
-        How many.
+        Size of the cohort.
     seed : int
-        Equal seeds give equal cohorts. The share of women is exact, so a patient's sex depends on the size of
-        the cohort.
+        Equal seeds give equal cohorts. The proportion of women is exact, so the sex of a patient depends on
+        the size of the cohort.
 
     Returns
     -------
     tuple of SimulatedPatient
-        Numbered from 1.
+        The patients, numbered from 1.
     """
     women = round(patients * FEMALE_FRACTION)
     order = np.random.default_rng((seed, 0)).permutation(patients)

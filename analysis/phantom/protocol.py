@@ -1,4 +1,4 @@
-"""How a series is acquired, and what changes from patient to patient."""
+"""Protocols of acquisition, and their variation from patient to patient."""
 
 from dataclasses import dataclass, replace
 
@@ -16,29 +16,29 @@ class Protocol:
     Attributes
     ----------
     contrast : Contrast
-        T1 or T2, as intended.
+        The intended contrast.
     repetition_ms, echo_ms, flip_deg : float
         TR, TE and nominal refocusing or excitation angle as the vendor writes it.
     echo_train : int
         Echoes per excitation.
     slices : int
-        How many.
+        Number of slices.
     thickness_mm, spacing_mm : float
-        Of a slice, and between slice centres.
+        Slice thickness, and distance between slice centres.
     matrix : int
         Rows and columns of the stored image.
     field_of_view_mm : float
-        Its side.
+        Side of the stored image.
     acquired : tuple of float
-        Share of k-space sampled along rows and columns of the stored matrix; the rest is filled with zeros.
+        Fraction of k-space sampled along rows and columns of the stored matrix; the rest is zero-filled.
     noise : float
-        Standard deviation of the noise over the signal of average marrow in T1.
+        Standard deviation of the noise relative to the signal of average marrow in this protocol.
     ghost : float
-        Strength of the ghosts of breathing and pulsation.
+        Strength of the ghosts from breathing and pulsation.
     coil_mm : float
-        Depth at which the surface coil has lost half its sensitivity; what the vendor's correction leaves.
+        Depth at which the sensitivity of the surface coil is halved, after the vendor's correction.
     fat_shift_mm : float
-        Chemical shift along the readout (feet to head).
+        Chemical shift along the readout direction (feet to head).
     saturation : bool
         Whether a saturation band lies over the abdomen.
     scanning_sequence, variant, options, image_type : tuple of str
@@ -80,15 +80,15 @@ class Scanner:
     Attributes
     ----------
     vendor, model : str
-        Manufacturer and model name as the headers have them.
+        Manufacturer and model name as in its headers.
     field_t : float
         Field strength as in the header, in tesla.
     site : str
-        Where it (does not) stand.
+        Invented name of its site.
     t1, t2 : Protocol
         The two sagittal series.
     localiser : Protocol
-        The quick look that comes first, and that nothing may be measured in.
+        The localiser, which must not be measured.
     """
 
     vendor: str
@@ -100,7 +100,7 @@ class Scanner:
     localiser: Protocol
 
     def facts(self, protocol: Protocol) -> AcquisitionFacts:
-        """Header facts that do not depend on the patient's position."""
+        """Return the header facts that do not depend on the position of the patient."""
         return AcquisitionFacts(
             modality="MR",
             repetition_time_ms=protocol.repetition_ms,
@@ -123,9 +123,9 @@ class Scanner:
 
 
 def vary(protocol: Protocol, rng: np.random.Generator) -> Protocol:
-    """Change a protocol as a technician does from patient to patient: TR, TE, coverage, field of view, noise.
+    """Vary TR, TE, coverage, field of view and noise of a protocol, as between patients.
 
-    One series in twelve turns out bad: twice the noise, or moved, or fewer slices.
+    One series in twelve is poor: twice the noise, motion, or fewer slices.
     """
     repetition = protocol.repetition_ms * float(np.clip(rng.normal(1.0, 0.06), 0.85, 1.15))
     slices = protocol.slices + int(rng.integers(0, 4))

@@ -1,4 +1,4 @@
-"""Scanners and their sagittal lumbar protocols, with headers in the habit of each vendor."""
+"""Scanners and their sagittal lumbar protocols, with headers in the style of each vendor."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ __all__ = ["SCANNERS"]
 
 
 def _localiser(t1: Protocol, description: str, sequence_name: str) -> Protocol:
-    """Return the scanner's quick gradient echo of three thick slices."""
+    """Return the localiser of a scanner: a fast gradient echo with three thick slices."""
     return replace(
         t1,
         contrast=Contrast.LOCALISER,
@@ -301,4 +301,4 @@ SCANNERS: tuple[Scanner, ...] = (
         _localiser(_HITACHI_T1, "SCANOGRAM", "GE"),
     ),
 )
-"""Vendors, models and header habits as real public headers show them; sites and stations are invented."""
+"""Vendors, models and header styles as in public headers; sites and stations are invented."""

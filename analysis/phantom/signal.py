@@ -1,4 +1,4 @@
-"""What an echo makes of water and fat."""
+"""MR signal of water and fat in spin and gradient echoes."""
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,10 @@ FAT_T1_MS = 382.0
 """At 3 T (de Bazelaire 2004)."""
 _FAT_T2_SPIN_ECHO_MS = 68.0
 _FAT_T2_LONG_TRAIN_MS = 170.0
-"""Apparent T2 of fat at 3 T: under the skin in a spin echo (de Bazelaire 2004), and in a train of refocusing
-pulses, which undoes J-coupling and leaves fat bright. The second was fitted: with it and the gain of the CSF
-T2-VBQ is 0.55 to 0.60 beyond 60 years, as published of people whose T1-VBQ was 4.1 to 4.4 (Huang 2025), more
-than in those of `vbq.REFERENCE`."""
+"""Apparent T2 of fat at 3 T: of subcutaneous fat in a spin echo (de Bazelaire 2004), and in a long echo
+train, where refocusing suppresses J-coupling and fat stays bright. The second was fitted with the gain of
+the CSF: T2-VBQ is 0.55 to 0.60 beyond 60 years, as published for people whose T1-VBQ was 4.1 to 4.4 (Huang
+2025), higher than `published.T1_VBQ_BY_DECADE`."""
 
 _WATER_MS: dict[Tissue, tuple[float, float]] = {
     Tissue.AIR: (1000.0, 50.0),
@@ -42,10 +42,11 @@ _WATER_MS: dict[Tissue, tuple[float, float]] = {
     Tissue.OEDEMA: (1500.0, 85.0),
     Tissue.VEIN: (1300.0, 100.0),
 }
-"""T1 and T2 of water at 3 T. T1 of muscle: de Bazelaire 2004, whose T2 of 29 ms is lengthened here to what a
-train of refocusing pulses below 180 degrees shows; CSF: SyMRI, PMC7410772; others: general knowledge."""
+"""T1 and T2 of water at 3 T. T1 of muscle: de Bazelaire 2004, whose T2 of 29 ms is lengthened here to the
+apparent value in an echo train with refocusing angles below 180 degrees; CSF: SyMRI, PMC7410772; others:
+general knowledge."""
 _FIELD_T, _T1_SCALE, _FAT_T1_SCALE = (0.2, 1.5, 3.0), (0.55, 0.86, 1.0), (0.62, 0.90, 1.0)
-"""How T1 shrinks with the field; that of CSF does not."""
+"""Field strengths, and the T1 there relative to 3 T; that of CSF is constant."""
 _NUCLEUS_T2_MS = (1.0, 2.0, 3.0, 4.0, 5.0), (145.0, 118.0, 74.0, 46.0, 34.0)
 _INNER_T2_MS = (1.0, 2.0, 3.0, 4.0, 5.0), (82.0, 68.0, 52.0, 38.0, 30.0)
 _OUTER_T2_MS = 27.0
@@ -54,7 +55,7 @@ _OUTER_T2_MS = 27.0
 def spin_echo(
     repetition_ms: float, echo_ms: float, t1_ms: npt.ArrayLike, t2_ms: npt.ArrayLike
 ) -> npt.NDArray[np.float64]:
-    """Signal of a spin echo per unit of proton density.
+    """Return the signal of a spin echo per unit of proton density.
 
     Examples
     --------
@@ -69,7 +70,7 @@ def spin_echo(
 def gradient_echo(
     repetition_ms: float, echo_ms: float, flip_deg: float, t1_ms: npt.ArrayLike, t2_ms: npt.ArrayLike
 ) -> npt.NDArray[np.float64]:
-    """Signal of a spoiled gradient echo per unit of proton density, with half of T2 for T2*.
+    """Return the signal of a spoiled gradient echo per unit of proton density, with T2* = T2 / 2.
 
     Examples
     --------
@@ -84,12 +85,12 @@ def gradient_echo(
 
 
 def relaxation_times(patient: SimulatedPatient, field_t: float) -> npt.NDArray[np.float64]:
-    """T1 and T2 of the water of every tissue of one patient.
+    """Return T1 and T2 of the water of every tissue of one patient.
 
     Returns
     -------
     ndarray of shape (2, tissues)
-        In ms; the second index is the value in `TissueMaps.tissue`.
+        Times in ms; the second index is the value in `TissueMaps.tissue`.
     """
     discs = patient.spine.discs
     times = np.ones((2, int(Tissue.DISC) + 3 * len(discs)))
@@ -107,14 +108,14 @@ def relaxation_times(patient: SimulatedPatient, field_t: float) -> npt.NDArray[n
 
 
 def echo(protocol: Protocol, t1_ms: npt.ArrayLike, t2_ms: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Signal per unit of proton density in a protocol, spin or gradient echo."""
+    """Return the signal per unit of proton density in a protocol, spin or gradient echo."""
     if "GR" in protocol.scanning_sequence:
         return gradient_echo(protocol.repetition_ms, protocol.echo_ms, protocol.flip_deg, t1_ms, t2_ms)
     return spin_echo(protocol.repetition_ms, protocol.echo_ms, t1_ms, t2_ms)
 
 
 def water_signals(patient: SimulatedPatient, protocol: Protocol, field_t: float) -> npt.NDArray[np.float32]:
-    """Signal of the water of every tissue per unit of density; CSF with the patient's own gain."""
+    """Return the signal of the water of every tissue per unit of density, with the patient's CSF gain."""
     signals = echo(protocol, *relaxation_times(patient, field_t))
     heavy_t2 = protocol.repetition_ms > 1500.0
     signals[Tissue.CSF] *= patient.csf_gain_t2 if heavy_t2 else patient.csf_gain_t1
@@ -122,7 +123,7 @@ def water_signals(patient: SimulatedPatient, protocol: Protocol, field_t: float)
 
 
 def fat_signal(protocol: Protocol, field_t: float) -> float:
-    """Signal of fat per unit of density; a long echo train keeps it bright on T2."""
+    """Return the signal of fat per unit of density, which stays bright on T2 in a long echo train."""
     share = float(np.clip((protocol.echo_train - 1) / 9.0, 0.0, 1.0))
     t2_ms = _FAT_T2_SPIN_ECHO_MS + share * (_FAT_T2_LONG_TRAIN_MS - _FAT_T2_SPIN_ECHO_MS)
     t1_ms = FAT_T1_MS * float(np.interp(field_t, _FIELD_T, _FAT_T1_SCALE))

@@ -1,4 +1,4 @@
-"""The bones of one lumbar spine as lengths and angles, before anything is drawn."""
+"""The geometry of one lumbar spine as lengths and angles."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from analysis.domain.segmentation import Level
 
-__all__ = ["Body", "Disc", "Lesion", "LesionKind", "Spine", "draw_spine"]
+__all__ = ["Disc", "Lesion", "LesionKind", "SimulatedBody", "Spine", "draw_spine"]
 
 
 class LesionKind(StrEnum):
-    """What a focal change of the marrow is; each with its own look on T1 and T2."""
+    """Kinds of focal changes of the marrow, each with its own signal on T1 and T2."""
 
     HAEMANGIOMA = "haemangioma"
     FOCAL_FAT = "focal fat"
@@ -29,11 +29,11 @@ class Lesion:
     Attributes
     ----------
     kind : LesionKind
-        What it is.
+        Kind of lesion.
     centre : tuple of float
         (towards posterior, up, lateral) from the centre of the body, in mm.
     radii : tuple of float
-        Of its ellipsoid along the same directions, in mm.
+        Radii of the ellipsoid along the same directions, in mm.
     """
 
     kind: LesionKind
@@ -42,7 +42,7 @@ class Lesion:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class SimulatedBody:
     """One vertebral body.
 
     Attributes
@@ -50,23 +50,23 @@ class Body:
     name : str
         "T9" to "S5".
     level : Level or None
-        Its label in masks; None for a body that masks leave out.
+        Its label in masks; None for a body that masks do not include.
     centre : tuple of float
         (lateral, towards posterior, up) in mm from the centre of L3.
     tilt_rad : float
-        How far its upward axis leans to the front.
+        Anterior tilt of its upward axis.
     depth_mm, width_mm : float
-        From front to back, and from side to side.
+        Extent from front to back, and from side to side.
     front_mm, back_mm : float
         Heights of the anterior and posterior walls.
     waist : float
-        Share by which the walls draw in at half height.
+        Fraction by which the walls are narrower at half height.
     dish_mm : float
         Depth of the concavity of either endplate.
     lip_mm : float
-        How far osteophytes jut out at the corners in front.
+        Length of the anterior osteophytes.
     sacral : bool
-        Whether it is a piece of the sacrum.
+        Whether it is part of the sacrum.
     lesions : tuple of Lesion
         Focal changes.
     """
@@ -87,7 +87,7 @@ class Body:
 
     @property
     def height_mm(self) -> float:
-        """Mean height."""
+        """Mean of the anterior and posterior height."""
         return (self.front_mm + self.back_mm) / 2.0
 
     @property
@@ -105,11 +105,11 @@ class Disc:
     above, below : int
         Indices of its bodies in `Spine.bodies`.
     height_mm : float
-        In its middle.
+        Height in its middle.
     grade : float
-        Degeneration after Pfirrmann, 1 (white nucleus) to 5 (collapsed and black), fractions allowed.
+        Degeneration by Pfirrmann's grades, 1 (bright nucleus) to 5 (collapsed and dark); may be fractional.
     bulge_mm : float
-        How far it juts out to the back.
+        Length of the posterior bulge.
     """
 
     above: int
@@ -125,22 +125,22 @@ class Spine:
 
     Attributes
     ----------
-    bodies : tuple of Body
+    bodies : tuple of SimulatedBody
         T9 to S5.
     discs : tuple of Disc
-        Each names its bodies.
+        The discs between them.
     canal_mm : float
-        Diameter of the dural sac from front to back at L3.
+        Anteroposterior diameter of the dural sac at L3.
     conus_mm : float
-        Where the cord ends, up from the centre of L3.
+        Position of the conus, up from the centre of L3.
     """
 
-    bodies: tuple[Body, ...]
+    bodies: tuple[SimulatedBody, ...]
     discs: tuple[Disc, ...]
     canal_mm: float
     conus_mm: float
 
-    def body(self, level: Level) -> Body:
+    def body(self, level: Level) -> SimulatedBody:
         """Return the body of that level."""
         return next(body for body in self.bodies if body.level is level)
 
@@ -163,7 +163,7 @@ _SIZES_MM = {
     "S5": (8.0, 22.0, 14.0, 14.0, 0.8),
 }
 _LABELLED = {level.name: level for level in Level}
-# Share of the way from the slope of the sacrum to that of the thoracolumbar junction.
+# Fraction of the way from the slope of the sacrum to that of the thoracolumbar junction.
 _LORDOSIS = {"T9": 0.78, "T10": 0.90, "T11": 0.98, "T12": 1.02, "L1": 1.0, "L2": 0.93, "L3": 0.81, "L4": 0.62}
 _LORDOSIS |= {"L5": 0.34, "S1": 0.0}
 _SACRAL_TURN_DEG = {"S2": 9.0, "S3": 6.0, "S4": -12.0, "S5": -30.0}
@@ -171,22 +171,22 @@ _GRADE_STEP = {"L4": 0.5, "L5": 0.6, "L3": 0.25}
 
 
 def draw_spine(rng: np.random.Generator, *, age_y: float, size: float, bmd_mg_cm3: float) -> Spine:
-    """Draw the spine of one person.
+    """Draw the spine of one patient.
 
     Parameters
     ----------
     rng : Generator
-        Source of chance.
+        Source of all random values.
     age_y : float
-        Discs degenerate and corners grow lips with age.
+        Age; discs degenerate and osteophytes grow with it.
     size : float
-        1 for the average man.
+        Relative size, 1 for the average man.
     bmd_mg_cm3 : float
-        Low density deepens the endplates and wedges a body now and then.
+        Bone density; with low density endplates are more concave, and some bodies are wedged.
     """
     softness = float(np.clip((130.0 - bmd_mg_cm3) / 100.0, 0.0, 1.0))
-    # Most of it is the person's own: drawn body by body alone, the mean of five bodies would tell the density
-    # (r = -0.7). From a stream of its own, which leaves the other draws as they are.
+    # Most of the variation is between patients: drawn for each body alone, the mean of five bodies would
+    # reveal the density (r = -0.7). A spawned generator leaves the other draws unchanged.
     dish_mm = 1.7 + 0.4 * softness + float(rng.spawn(1)[0].normal(0.0, 0.45))
     size *= float(np.clip(rng.normal(1.0, 0.045), 0.88, 1.12))
     tilts = _draw_tilts(rng)
@@ -247,14 +247,14 @@ def _draw_body(
     grade: float,
     softness: float,
     dish_mm: float,
-) -> Body:
+) -> SimulatedBody:
     depth, width, front, back, _ = (
         length * size * float(rng.normal(1.0, 0.02)) for length in _SIZES_MM[name]
     )
     sacral = name.startswith("S")
     if not sacral and rng.random() < 0.06 * softness:
         front *= float(rng.uniform(0.74, 0.88))  # a mild wedge deformity
-    body = Body(
+    body = SimulatedBody(
         name=name,
         level=_LABELLED.get(name),
         centre=(0.0, 0.0, 0.0),
@@ -271,7 +271,7 @@ def _draw_body(
     return replace(body, lesions=_draw_lesions(rng, body, grade))
 
 
-def _draw_lesions(rng: np.random.Generator, body: Body, grade: float) -> tuple[Lesion, ...]:
+def _draw_lesions(rng: np.random.Generator, body: SimulatedBody, grade: float) -> tuple[Lesion, ...]:
     lesions: list[Lesion] = []
     if body.sacral:
         return ()
@@ -297,8 +297,10 @@ def _draw_lesions(rng: np.random.Generator, body: Body, grade: float) -> tuple[L
     return tuple(lesions)
 
 
-def _stack(bodies: list[Body], discs: list[Disc], *, scoliosis_mm: float, phase: float) -> list[Body]:
-    """Set each body under the one above it, then move the centre of L3 to the origin."""
+def _stack(
+    bodies: list[SimulatedBody], discs: list[Disc], *, scoliosis_mm: float, phase: float
+) -> list[SimulatedBody]:
+    """Place each body below the one above it, and move the centre of L3 to the origin."""
     centres = [np.zeros(2)]
     for disc in discs:
         above, below = bodies[disc.above], bodies[disc.below]

@@ -1,4 +1,4 @@
-"""The tissues of the simulated patient, and the canvas that they are painted on."""
+"""Tissue classes and maps of the simulated patient, and the canvas on which they are painted."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from analysis.domain.segmentation import Level
 
-__all__ = ["Box", "Canvas", "Floats", "Mask", "Resolution", "Tissue", "TissueMaps", "smooth_noise"]
+__all__ = ["Box", "Floats", "Mask", "Resolution", "Tissue", "TissueCanvas", "TissueMaps", "smooth_noise"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 
 
 class Tissue(IntEnum):
-    """What the water of a voxel belongs to, and with it its relaxation times (`signal.WATER`)."""
+    """Tissue class of the water in a voxel, which determines its relaxation times (`phantom.signal`)."""
 
     AIR = 0
     SKIN = 1
@@ -34,7 +34,7 @@ class Tissue(IntEnum):
     OEDEMA = 13
     VEIN = 14
     DISC = 16
-    """The first disc's nucleus; each disc takes three values: nucleus, inner and outer annulus."""
+    """Nucleus of the first disc; each disc has three values: nucleus, inner and outer annulus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class Resolution:
     Attributes
     ----------
     lateral_mm : float
-        Between planes.
+        Distance between planes.
     in_plane_mm : float
-        Between rows and between columns.
+        Distance between rows and between columns.
     """
 
     lateral_mm: float = 1.5
@@ -55,20 +55,20 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TissueMaps:
-    """What there is to be imaged, point by point.
+    """The simulated anatomy, point by point.
 
     Attributes
     ----------
     tissue : ndarray of uint8, shape (planes, rows, columns)
-        `Tissue` values. Planes run from the patient's left to right, rows downwards, columns to the back.
+        `Tissue` values. Planes run from the patient's left to right, rows to the feet, columns to the back.
     water, fat : ndarray of float32, same shape
         Proton densities.
     labels : ndarray of uint8, same shape
         `Level` values of the vertebral bodies.
     lateral_mm, back_mm, up_mm : ndarray
-        Positions of planes, columns and rows, from the centre of L3.
+        Positions of planes, columns and rows from the centre of L3.
     wall_mm : ndarray, one per row
-        Where the back wall of the vertebral bodies runs.
+        Position of the posterior wall of the vertebral bodies.
     """
 
     tissue: npt.NDArray[np.uint8]
@@ -83,14 +83,14 @@ class TissueMaps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Box:
-    """A part of the canvas, with coordinates ready to broadcast over (planes, rows, columns).
+    """A part of the canvas, with coordinates that broadcast over (planes, rows, columns).
 
     Attributes
     ----------
     where : tuple of slice
-        Its place in the canvas.
+        Its position in the canvas.
     x, y, z : ndarray
-        Lateral (left is positive), towards the back, up; in mm.
+        Coordinates: lateral (left is positive), towards the back, up; in mm.
     """
 
     where: tuple[slice, slice, slice]
@@ -104,13 +104,13 @@ class Box:
         return (self.x.size, self.z.size, self.y.size)
 
 
-class Canvas:
-    """Tissue maps while they are being painted; later strokes cover earlier ones.
+class TissueCanvas:
+    """Tissue maps while they are painted; later strokes cover earlier ones.
 
     Parameters
     ----------
     resolution : Resolution
-        Of the maps.
+        Resolution of the maps.
     """
 
     HALF_WIDTH_MM = 49.0
@@ -159,7 +159,7 @@ class Canvas:
         water: float | Floats,
         fat: float | Floats = 0.0,
     ) -> None:
-        """Cover the voxels of `mask` within `box`, and take away the label that they had."""
+        """Paint the voxels of `mask` within `box`, and remove their labels."""
         mask = np.broadcast_to(mask, box.shape)
         np.copyto(self.tissue[box.where], np.uint8(tissue), where=mask)
         np.copyto(self.water[box.where], water, where=mask, casting="same_kind")
@@ -167,11 +167,11 @@ class Canvas:
         np.copyto(self.labels[box.where], np.uint8(0), where=mask)
 
     def label(self, box: Box, mask: Mask, level: Level | None) -> None:
-        """Name the voxels of `mask` within `box`."""
+        """Label the voxels of `mask` within `box`."""
         np.copyto(self.labels[box.where], np.uint8(level or 0), where=mask)
 
     def finish(self, wall_mm: Floats) -> TissueMaps:
-        """Hand over the maps."""
+        """Return the finished maps, which are read-only from then on."""
         for painted in (self.tissue, self.water, self.fat, self.labels):
             painted.setflags(write=False)
         return TissueMaps(
@@ -182,23 +182,23 @@ class Canvas:
 def smooth_noise(
     rng: np.random.Generator, box: Box, resolution: Resolution, width_mm: tuple[float, float, float]
 ) -> Floats:
-    """Gaussian random field of mean 0 and standard deviation about 1 over a box.
+    """Return a Gaussian random field of mean 0 and standard deviation about 1 over a box.
 
     Parameters
     ----------
     rng : Generator
-        Source of chance.
+        Source of all random values.
     box : Box
-        Where.
+        Part of the canvas.
     resolution : Resolution
-        Of the canvas.
+        Resolution of the canvas.
     width_mm : tuple of float
-        Correlation length (lateral, up, towards the back).
+        Correlation lengths (lateral, up, towards the back).
 
     Notes
     -----
-    White noise on a lattice as coarse as the correlation length, read out between its points: much faster
-    than filtering white noise at full resolution.
+    White noise on a lattice as coarse as the correlation length is interpolated, which is much faster than
+    filtering white noise at full resolution.
     """
     steps = (resolution.lateral_mm, resolution.in_plane_mm, resolution.in_plane_mm)
     axes = [
@@ -206,10 +206,10 @@ def smooth_noise(
         for size, step, width in zip(box.shape, steps, width_mm, strict=True)
     ]
     field: Floats = rng.standard_normal([int(axis[-1]) + 2 for axis in axes], dtype=np.float32)
-    # From the last axis to the first, so that only the last step works on the full size.
+    # From the last axis to the first, so that only the last step has the full size.
     field = _between(_between(field, axes[2], axis=2), axes[1], axis=1)
     filled = np.empty(box.shape, np.float32)
-    # Plane by plane, so that what is worked on stays in the processor's cache.
+    # Plane by plane, so that the data stay in the processor's cache.
     for plane, low, near, far in zip(filled, *_weights(axes[0]), strict=True):
         np.multiply(field[low], near, out=plane)
         np.add(plane, field[low + 1] * far, out=plane)
@@ -217,7 +217,7 @@ def smooth_noise(
 
 
 def _between(lattice: Floats, at: Floats, *, axis: int) -> Floats:
-    """Read a lattice of noise between its points along one axis."""
+    """Interpolate a lattice of noise along one axis."""
     low, near, far = _weights(at)
     shape = [-1 if n == axis else 1 for n in range(3)]
     read = np.take(lattice, low, axis=axis) * near.reshape(shape)
@@ -226,7 +226,10 @@ def _between(lattice: Floats, at: Floats, *, axis: int) -> Floats:
 
 
 def _weights(at: Floats) -> tuple[npt.NDArray[np.intp], Floats, Floats]:
-    """Lower neighbour of each point and the weights of both: of equal power, so that the variance is even."""
+    """Return the lower neighbour of each point and the weights of both, whose squares sum to 1.
+
+    The interpolated noise then has the same variance everywhere.
+    """
     low = at.astype(np.intp)
     part = at - low.astype(np.float32)
     scale = np.sqrt(part**2 + (1.0 - part) ** 2)

@@ -1,17 +1,19 @@
-"""Painting of the ground that the spine lies in: skin, fat, muscle, abdomen and vessels."""
+"""Painting of the tissue around the spine: skin, fat, muscle, abdomen and vessels."""
 
 import numpy as np
 
 from analysis.domain.segmentation import Level
 from analysis.phantom.course import Course
 from analysis.phantom.patient import SimulatedPatient
-from analysis.phantom.tissues import Canvas, Tissue, smooth_noise
+from analysis.phantom.tissues import Tissue, TissueCanvas, smooth_noise
 
 __all__ = ["paint_torso", "paint_vessels"]
 
 
-def paint_torso(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator) -> None:
-    """Paint skin, fat, muscles and abdomen: the ground that everything else lies on."""
+def paint_torso(
+    canvas: TissueCanvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+) -> None:
+    """Paint skin, fat, muscles and abdomen, over which everything else is painted."""
     box = canvas.box()
     if box is None:
         return
@@ -35,8 +37,8 @@ def paint_torso(canvas: Canvas, patient: SimulatedPatient, course: Course, rng: 
     _paint_flanks(canvas, patient, course, rng)
 
 
-def _paint_septa(canvas: Canvas, course: Course, rng: np.random.Generator) -> None:
-    """Paint the thin sheets of connective tissue in the fat under the skin."""
+def _paint_septa(canvas: TissueCanvas, course: Course, rng: np.random.Generator) -> None:
+    """Paint the thin septa of connective tissue in the subcutaneous fat."""
     box = canvas.box((0.0, 85.0, 0.0), (60.0, 75.0, 400.0))
     if box is None:
         return
@@ -47,8 +49,8 @@ def _paint_septa(canvas: Canvas, course: Course, rng: np.random.Generator) -> No
     canvas.paint(box, under & (np.abs(box.y - layer) < 0.45), Tissue.LIGAMENT, 0.2, 0.35)
 
 
-def _paint_bowel(canvas: Canvas, course: Course, rng: np.random.Generator) -> None:
-    """Paint loops of bowel, with gas, fluid or soft content, into the fat of the abdomen and the pelvis."""
+def _paint_bowel(canvas: TissueCanvas, course: Course, rng: np.random.Generator) -> None:
+    """Paint loops of bowel with gas, fluid or soft content into the fat of the abdomen and the pelvis."""
     contents = ((Tissue.AIR, 0.02), (Tissue.FLUID, 0.9), (Tissue.BOWEL, 0.75), (Tissue.BOWEL, 0.85))
     for _ in range(46):
         up = float(rng.uniform(-165, 165))
@@ -69,7 +71,7 @@ def _paint_bowel(canvas: Canvas, course: Course, rng: np.random.Generator) -> No
         canvas.paint(box, radius < 0.84, content, water)
 
 
-def _paint_strands(canvas: Canvas, course: Course, rng: np.random.Generator) -> None:
+def _paint_strands(canvas: TissueCanvas, course: Course, rng: np.random.Generator) -> None:
     """Paint small vessels and strands of tissue into the fat of the abdomen and the pelvis."""
     box = canvas.box((0.0, -85.0, 0.0), (60.0, 85.0, 400.0))
     if box is None:
@@ -82,7 +84,7 @@ def _paint_strands(canvas: Canvas, course: Course, rng: np.random.Generator) -> 
 
 
 def _paint_back_muscle(
-    canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+    canvas: TissueCanvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
 ) -> None:
     box = canvas.box((0.0, 45.0, 0.0), (60.0, 85.0, 400.0))
     if box is None:
@@ -94,7 +96,7 @@ def _paint_back_muscle(
     streaks = smooth_noise(rng, box, canvas.resolution, (3.5, 16.0, 2.6))
     patches = smooth_noise(rng, box, canvas.resolution, (9.0, 30.0, 8.0))
     low = np.clip((-40.0 - box.z) / 60.0, 0.0, 1.0)
-    # The deep multifidus turns to fat first, and most of all over the sacrum.
+    # Fatty degeneration is strongest in the deep multifidus and over the sacrum.
     deep = np.clip(1.0 - (depth - 18.0) / 20.0, 0.0, 1.0) + 1.2 * low
     fat = (
         patient.muscle_fat * (0.5 + 1.3 * deep) + 0.10 * patches + (0.03 + 0.3 * patient.muscle_fat) * streaks
@@ -110,9 +112,9 @@ def _paint_back_muscle(
 
 
 def _paint_flanks(
-    canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+    canvas: TissueCanvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
 ) -> None:
-    """Paint what lies beside the bodies: psoas from L1 down, the crura of the diaphragm and lung above it."""
+    """Paint the tissue beside the bodies: psoas from L1 down, diaphragmatic crura, and lung above."""
     box = canvas.box((0.0, 0.0, 0.0), (60.0, 85.0, 400.0))
     if box is None:
         return
@@ -141,9 +143,9 @@ def _paint_flanks(
 
 
 def paint_vessels(
-    canvas: Canvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
+    canvas: TissueCanvas, patient: SimulatedPatient, course: Course, rng: np.random.Generator
 ) -> None:
-    """Paint aorta, vena cava, their branches to the legs, and small vessels in front of the bodies."""
+    """Paint aorta, vena cava, iliac vessels, and small vessels in front of the bodies."""
     fork = patient.spine.body(Level.L4).centre[2] - 8.0
     for side, offset, radius, density in ((1.0, 9.0, 8.5, 0.03), (-1.0, 15.0, 9.5, 0.18)):
         box = canvas.box((0.0, -35.0, 0.0), (60.0, 90.0, 400.0))

@@ -1,1 +1,1 @@
-"""The trained model: its values, its bundle on disk, its card, and its answers."""
+"""Prediction: the model as values, its bundle on disk, its card, and its answers."""

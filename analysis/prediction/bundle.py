@@ -1,13 +1,13 @@
 """Model bundles on disk: a folder with a card, the estimators and their checksums.
 
 ```
-card.json     everything but the estimators, for machines
+card.json     everything but the estimators, for programs
 card.md       the same for people
 model.skops   the estimators, one for every target and sequence
-SHA256        checksums of the three, as `sha256sum -c SHA256` reads them
+SHA256        checksums of the three files, in the format of `sha256sum -c SHA256`
 ```
-The checksums find damage and mix-ups. They are no signature: who can change a bundle can change them too,
-which is why every report cites the bundle's digest.
+The checksums detect damaged and mixed-up files. They are not a signature: a person who can change a bundle
+can change them as well. That is why every report cites the digest of the bundle.
 """
 
 import io
@@ -49,7 +49,7 @@ TRUSTED_TYPES = frozenset(
         "sklearn.svm._classes.SVC",
     }
 )
-"""All that a bundle may be made of; skops by itself trusts every scikit-learn type, and we need few."""
+"""The types that a bundle may hold; skops itself trusts every scikit-learn type, and few are needed."""
 
 _CONTENT = ("card.json", "card.md", "model.skops")
 _CHECKSUMS = "SHA256"
@@ -63,11 +63,11 @@ def save(model: Model, folder: Path) -> str:
     Parameters
     ----------
     model : Model
-        The digest in its identity is not looked at: it is made here.
+        The model; the digest in its identity is ignored.
     folder : Path
-        Made if need be; files of an earlier bundle in it are replaced.
+        Target folder, created if missing; files of an earlier bundle are replaced.
     """
-    import skops.io  # takes seconds, which only those pay who need it
+    import skops.io  # the import takes seconds
 
     estimators = {estimator_key(*key): one.estimator for key, one in model.classifiers.items()}
     written = {
@@ -77,7 +77,7 @@ def save(model: Model, folder: Path) -> str:
     }
     checksums = "".join(f"{sha256(written[name]).hexdigest()}  {name}\n" for name in _CONTENT).encode()
     folder.mkdir(parents=True, exist_ok=True)
-    # The checksums come last: a bundle that was interrupted half-way does not load.
+    # The checksums are written last, so that an incomplete bundle does not load.
     (folder / _CHECKSUMS).unlink(missing_ok=True)
     for name, content in written.items():
         (folder / name).write_bytes(content)
@@ -86,20 +86,21 @@ def save(model: Model, folder: Path) -> str:
 
 
 def load(path: Path, features: FeatureSettings) -> Model:
-    """Read a bundle that is what it claims to be.
+    """Read and check a bundle.
 
     Parameters
     ----------
     path : Path
         Folder of the bundle.
     features : FeatureSettings
-        As this node takes them; the model must have been trained with the same.
+        The settings in use; the model must have been trained with the same.
 
     Raises
     ------
     ModelRejectedError
-        If a file is missing or damaged, a type is not one of TRUSTED_TYPES, the card cannot be read, or the
-        model was trained with another feature configuration.
+        If a file is missing or damaged, a type is not one of `TRUSTED_TYPES`, the card cannot be read, the
+        model was trained with another feature configuration, or an estimator no longer gives the answer that
+        it gave in training.
     """
     content, digest = _checked(path)
     try:
@@ -123,7 +124,7 @@ def load(path: Path, features: FeatureSettings) -> Model:
 
 
 def digest_of(path: Path) -> str:
-    """Return the digest of a bundle, as reports cite it, without loading what it holds.
+    """Return the digest of a bundle, which reports cite, without loading the estimators.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def digest_of(path: Path) -> str:
 
 
 def _refuse_other_answers(model: Model, bundle: str) -> None:
-    """Ask every estimator what it was asked in training; another version of a library may have changed it."""
+    """Check the answer of every estimator to its probe, because another library version may change it."""
     for (target, sequence), one in model.classifiers.items():
         score = float(raw_scores(one.estimator, np.array([one.probe.values]))[0])
         if not isclose(score, one.probe.score, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
@@ -145,7 +146,7 @@ def _refuse_other_answers(model: Model, bundle: str) -> None:
 
 
 def _checked(path: Path) -> tuple[dict[str, bytes], str]:
-    """Return the files of the bundle, whose checksums hold, and its digest."""
+    """Check the checksums of a bundle; return its files and its digest."""
     try:
         checksums = (path / _CHECKSUMS).read_bytes()
         content = {name: (path / name).read_bytes() for name in _CONTENT}
@@ -162,7 +163,7 @@ def _checked(path: Path) -> tuple[dict[str, bytes], str]:
 
 
 def _estimators(stored: bytes, bundle: str) -> dict[str, Estimator]:
-    import skops.io  # takes seconds, which only those pay who need it
+    import skops.io  # the import takes seconds
     from sklearn.exceptions import InconsistentVersionWarning
     from skops.io.exceptions import UntrustedTypesFoundException
 
@@ -175,7 +176,7 @@ def _estimators(stored: bytes, bundle: str) -> dict[str, Estimator]:
                 f"the model bundle {bundle} holds types that are not trusted: {', '.join(unknown)}"
             )
         with warnings.catch_warnings():
-            # That the version differs is no fault by itself: the probes tell whether the answers do.
+            # Another scikit-learn version is no fault by itself; the probes tell whether the answers changed.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
             loaded = skops.io.loads(stored, trusted=[])
     except UntrustedTypesFoundException as error:
@@ -206,9 +207,10 @@ def _types_in(schema: Any) -> Iterator[str]:  # noqa: ANN401 -- any JSON value
 
 
 def _reproducible(stored: bytes) -> bytes:
-    """Replace what depends on the moment: memory addresses as names, and times of day.
+    """Make a skops archive reproducible.
 
-    skops names objects and files by `id()`; here they are counted in the order they occur.
+    skops names objects and files by `id()`, and a zip archive holds times. Names are replaced by numbers in
+    order of occurrence, and times by a constant.
     """
     with zipfile.ZipFile(io.BytesIO(stored)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}

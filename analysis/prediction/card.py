@@ -1,4 +1,4 @@
-"""A model's card: everything about it but the estimators, for machines in JSON and for people in Markdown."""
+"""The card of a model: everything but the estimators, as JSON for programs and as Markdown for people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,12 +17,12 @@ CARD_FORMAT = 1
 
 
 def estimator_key(target: Target, sequence: str) -> str:
-    """Name of an estimator inside model.skops."""
+    """Return the name of an estimator inside model.skops."""
     return f"{target.value} from {sequence}"
 
 
 def card_of(model: Model) -> dict[str, Any]:
-    """Return the card as JSON values; `model_of` reads it back equal."""
+    """Return the card as JSON values; `model_of` is the inverse."""
     identity = model.identity
     return {
         "format": CARD_FORMAT,
@@ -44,16 +44,16 @@ def model_of(card: Mapping[str, Any], estimators: Mapping[str, Estimator], diges
     Parameters
     ----------
     card : mapping
-        From `card_of`, through JSON.
+        The result of `card_of` after a round trip through JSON.
     estimators : mapping of str to Pipeline
-        By `estimator_key`.
+        Estimators by `estimator_key`.
     digest : str
         SHA-256 (hex) of the bundle.
 
     Raises
     ------
     KeyError, TypeError, ValueError
-        If the card lacks something or holds something else.
+        If the card is incomplete or has values of the wrong type.
     """
     if card["format"] != CARD_FORMAT:
         raise ValueError(f"card format {card['format']}, this program reads {CARD_FORMAT}")
@@ -73,7 +73,7 @@ def model_of(card: Mapping[str, Any], estimators: Mapping[str, Estimator], diges
 
 
 def markdown_of(model: Model) -> str:
-    """Return the card for people: whom it was trained on, what it is for, and how well it does."""
+    """Return the card as Markdown: cohort, intended use and performance."""
     identity = model.identity
     lines = [f"# {identity.name} {identity.version}", ""]
     if identity.simulated:

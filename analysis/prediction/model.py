@@ -1,4 +1,4 @@
-"""A trained model as values: what it answers, how it was calibrated, and whom it knows."""
+"""A trained model as values: its classifiers, their calibration, and their training range."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,22 +16,22 @@ _PROBABILITY_FLOOR = 1e-3
 
 Range = tuple[float, float]
 Estimator = Any
-"""A fitted scikit-learn classifier or pipeline; scikit-learn ships no types."""
+"""A fitted scikit-learn classifier or pipeline; scikit-learn has no type information."""
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """What nested cross-validation says of one classifier: every value of patients it had not seen.
+    """The performance of one classifier in nested cross-validation, on patients that it had not seen.
 
     Attributes
     ----------
     patients, present : int
-        How many, and how many of them with the target.
+        Number of patients, and of those with the target.
     values : dict of str to float
-        "AUC", "sensitivity", "specificity", "accuracy", "Brier", and of the conformal sets "coverage" (the
-        set holds the truth) and "decided" (it holds one answer).
+        "AUC", "sensitivity", "specificity", "accuracy", "Brier", and for the conformal sets "coverage" (the
+        set holds the truth) and "decided" (the set holds exactly one answer).
     intervals : dict of str to tuple of two float
-        95 %, by the same names.
+        95 % intervals by the same names.
     """
 
     patients: int
@@ -42,18 +42,18 @@ class Performance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingRange:
-    """Whom a classifier knows; beyond it abstains.
+    """The range of the training data of a classifier, outside which it abstains.
 
     Attributes
     ----------
     repetition_time_ms, echo_time_ms, field_strength_t : tuple of two float, or None
-        Lowest and highest seen; None where no header of the cohort told.
+        Lowest and highest value in training; None if no header of the cohort had one.
     centre : ndarray of shape (features,)
         Mean of the standardised features.
     precision : ndarray of shape (features, features)
         Inverse of their shrunk covariance.
     distance_limit : float
-        99th percentile of the patients' own Mahalanobis distances.
+        99th percentile of the Mahalanobis distances of the training patients.
     """
 
     repetition_time_ms: Range | None
@@ -64,17 +64,17 @@ class TrainingRange:
     distance_limit: float
 
     def distances(self, standardised: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Mahalanobis distances.
+        """Return the Mahalanobis distances of patients from the training patients.
 
         Parameters
         ----------
         standardised : ndarray of shape (n, features)
-            Features as the classifier's own scaler gives them.
+            Features, standardised by the scaler of the classifier.
 
         Returns
         -------
         ndarray of shape (n,)
-            Without unit.
+            Dimensionless distances.
         """
         away = standardised - self.centre
         return np.asarray(np.sqrt(np.einsum("ni,ij,nj->n", away, self.precision, away)))
@@ -82,14 +82,14 @@ class TrainingRange:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A question with its known answer, to see whether an estimator still is what it was when it was trained.
+    """An input with its known score, to check that a loaded estimator works as it did in training.
 
     Attributes
     ----------
     values : tuple of float
-        Features in the classifier's order; those of no patient.
+        Artificial features (of no patient) in the order of the classifier.
     score : float
-        What the estimator answered in training.
+        The score of the estimator in training.
     """
 
     values: tuple[float, ...]
@@ -98,34 +98,34 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classifier:
-    """The answer of one model to one target from one sequence.
+    """The classifier of a model for one target and one sequence.
 
     Attributes
     ----------
     target : Target
-        What it answers.
+        The target that it predicts.
     sequence : str
         "T1" or "T2".
     kind : str
         "KNN", "SVM", "LDA", "LR", "SGD" or "GNB".
     parameters : dict of str to float or str
-        As tuned.
+        Tuned hyper-parameters.
     features : tuple of str
-        What it reads, in its order.
+        Names of its input features, in order.
     estimator : sklearn.pipeline.Pipeline
-        A scaler ("scale") and the classifier; never leaves this room.
+        A scaler ("scale") and the classifier; it is not used outside `analysis`.
     calibration : Calibration
         From its score to a probability.
     decision_threshold : float
         Probability from which the target is called present.
     conformal : ConformalLimits
-        Which answers a probability leaves open.
+        Limits of the conformal sets.
     training : TrainingRange
-        Whom it knows.
+        The range of its training data.
     performance : Performance
-        How well it does, for the card.
+        Its performance, for the card.
     probe : Probe
-        Asked again when a bundle is loaded: other library versions may answer differently.
+        Checked when a bundle is loaded, because other library versions may give other scores.
     """
 
     target: Target
@@ -144,18 +144,18 @@ class Classifier:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """Everything a bundle holds, checked.
+    """The content of a model bundle.
 
     Attributes
     ----------
     identity : ModelIdentity
-        Who speaks; what reports cite.
+        The identity that reports cite.
     features_digest : str
-        Of the FeatureSettings it is bound to.
+        Digest of the `FeatureSettings` that the model was trained with.
     classifiers : dict of (Target, str) to Classifier
-        By target and sequence.
+        Classifiers by target and sequence.
     remarks : tuple of str
-        What the card says besides, in sentences.
+        Further sentences of the card.
     """
 
     identity: ModelIdentity
@@ -165,20 +165,20 @@ class Model:
 
 
 def raw_scores(estimator: Estimator, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Score of every row: the decision function, or the log odds where there is only a probability.
+    """Return the score of every row: the decision function, or the log odds of the probability.
 
     Parameters
     ----------
     estimator : a fitted scikit-learn classifier
-        Of two classes.
+        A classifier of two classes.
     values : ndarray of shape (n, features)
-        What it was fitted for.
+        Its input features.
 
     Returns
     -------
     ndarray of shape (n,)
-        Higher means the target is more likely; log odds are cut at 1 to 999, so that a vote of all
-        neighbours stays a number.
+        Higher scores mean that the target is more likely. Odds are clipped to 1:999, so that a unanimous vote
+        of neighbours gives a finite score.
     """
     if hasattr(estimator, "decision_function"):
         return np.asarray(estimator.decision_function(values), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""From measurements to a calibrated answer, or to the reasons why there is none."""
+"""Predict the targets from the measurements of a study, or give the reasons for abstaining."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,15 +8,15 @@ import numpy as np
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
 from analysis.domain.reason import Reason
+from analysis.measurement.vbq import MINIMUM_CSF_QUALITY
 from analysis.prediction.model import Classifier, Model, Range, raw_scores
 from analysis.settings import AnalysisSettings
-from analysis.vbq import MINIMUM_CSF_QUALITY
 
 __all__ = ["objections_to_series", "predict"]
 
 _RANGE_MARGIN = 0.1
-"""TR, TE and field strength may lie this share outside what training saw: scanners adjust and round them, and
-within a tenth the weighting stays the same."""
+"""Fraction by which TR, TE and field strength may lie outside the training range: scanners adjust and round
+them, and a change of a tenth does not change the weighting."""
 
 _EVEN = 0.5
 
@@ -27,20 +27,20 @@ _DISTURBED = frozenset({"height_loss", "signal_void"})
 def predict(
     series: tuple[SeriesFindings, ...], model: Model, settings: AnalysisSettings
 ) -> tuple[Prediction, ...]:
-    """Answer every target that the model knows.
+    """Predict every target of the model.
 
-    Each target is read from the sequence that suits it. Where that one is missing, or its measurements do
-    not bear an answer, the other is used and the prediction says so. An answer that stays open is not asked
-    a second time.
+    Each target is predicted from its preferred sequence. If that is missing, or its measurements do not allow
+    a prediction, the other sequence is used and the prediction says so. An indeterminate answer from the
+    preferred sequence is final: the other sequence is not tried.
 
     Parameters
     ----------
     series : tuple of SeriesFindings
         At most one of each contrast.
     model : Model
-        Who answers.
+        The model.
     settings : AnalysisSettings
-        Which sequence is preferred, and how many levels are needed.
+        The preferred sequences and the minimum number of levels.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def _judge(
 
 
 def _why_open(probability: float, classifier: Classifier) -> Reason | None:
-    """Say why a probability decides nothing, or None if it does."""
+    """Return why a probability does not decide the answer, or None if it does."""
     may_be_present, may_be_absent = classifier.conformal.answers(probability)
     confidence, threshold = classifier.conformal.confidence, classifier.decision_threshold
     if may_be_present and may_be_absent:
@@ -109,7 +109,7 @@ def _why_open(probability: float, classifier: Classifier) -> Reason | None:
 
 
 def _explained(probability: float, classifier: Classifier, *, likely: bool) -> Iterator[Reason]:
-    """Explain an answer that seems to contradict its probability, as it may for a rare or a common target."""
+    """Explain an answer that seems to contradict its probability, as it may for rare or common targets."""
     if likely == (probability >= _EVEN):
         return
     code = "estimate_high" if likely else "estimate_low"
@@ -134,7 +134,7 @@ def _abstain(
 def _objections(
     found: SeriesFindings | None, classifier: Classifier | None, sequence: str, settings: AnalysisSettings
 ) -> Iterator[Reason]:
-    """Everything that speaks against an answer from this series."""
+    """Yield every reason against a prediction from this series."""
     if found is None:
         yield Reason("sequence_missing", sequence=sequence)
     if classifier is None:
@@ -150,21 +150,21 @@ def _objections(
 def objections_to_series(
     found: SeriesFindings, sequence: str, settings: AnalysisSettings
 ) -> Iterator[Reason]:
-    """Tell what speaks against learning from a series, or answering from it, whatever the model.
+    """Yield the reasons against using a series for training or prediction, for any model.
 
     Parameters
     ----------
     found : SeriesFindings
-        What was measured.
+        The findings of the series.
     sequence : str
         "T1" or "T2", for the sentences.
     settings : AnalysisSettings
-        How many levels are needed, and what signals refer to.
+        The minimum number of levels and the reference of the signals.
 
     Yields
     ------
     Reason
-        One for each.
+        One for each objection.
     """
     if not found.identification.usable:
         yield Reason("series_not_plain", sequence=sequence)
@@ -199,7 +199,7 @@ def _disturbances(concerns: tuple[Reason, ...]) -> Iterator[Reason]:
 
 
 def _left_out(found: SeriesFindings, sequence: str) -> Iterator[Reason]:
-    """Bodies that no feature was taken from, but whose state the reader of an answer must know."""
+    """Yield disturbances of bodies that were left out, because the reader of an answer must know them."""
     for region in found.segmentation.regions:
         if region.level.lumbar and not region.usable:
             for concern in _disturbances(region.concerns):
@@ -214,7 +214,7 @@ def _about_protocol(found: SeriesFindings, classifier: Classifier) -> Iterator[R
         ("field_strength", facts.field_strength_t, training.field_strength_t, "T"),
     ):
         if limits is None or _within(value, limits):
-            continue  # or no header of the cohort told, so there is nothing to compare with
+            continue  # within the range, or no header of the cohort had a value to compare with
         of = {"sequence": classifier.sequence, "quantity": Reason(code), "seen": _range(limits), "unit": unit}
         if value is None:
             yield Reason("protocol_unknown", **of)

@@ -1,4 +1,4 @@
-"""From a volume to named vertebral bodies and how far they can be trusted."""
+"""Segmenters: from a volume to named vertebral bodies and their quality."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,9 @@ from analysis.segment.embedded import segment
 __all__ = ["Segmenter", "embedded", "segment"]
 
 Segmenter = Callable[[SeriesInput, Contrast], Segmentation]
-"""Outlines the bodies of a series of that contrast; raises `RefusedError` where it cannot."""
+"""Outlines the bodies of a series of the given contrast; raises `RefusedError` if it cannot."""
 
 
 def embedded(source: SeriesInput, _contrast: Contrast) -> Segmentation:
-    """Outline with the network that ships with the package; the contrast makes no difference to it."""
+    """Segment with the network that ships with the package, for any contrast."""
     return segment(source.volume)

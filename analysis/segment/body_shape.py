@@ -1,15 +1,15 @@
-"""What a vertebral body looks like from above, so that outlines stay true where single slices mislead.
+"""A shape prior for vertebral bodies, applied on lateral slices, where the network is least reliable.
 
-A sagittal slice through the side of the bodies shows their rims, the discs, vessels and psoas in a row, and
-one at a time these look like bodies too. From the middle slices, which do not mislead, depth and axis of each
-body are known, and with them, within a few per cent, its breadth. So beside the middle the network's word is
-weighed against that shape.
+A sagittal slice through the side of the bodies shows rims of bodies, discs, vessels and psoas, and on a
+single slice each of these can look like a body. The middle slices give the depth and the axis of each body,
+and the breadth follows from the depth within a few per cent. Away from the middle the network's probability
+is therefore combined with that shape.
 
 References
 ----------
 Panjabi MM, Goel V, Oxland T, et al. Human lumbar vertebrae: quantitative three-dimensional anatomy. Spine
-1992;17:299-306: endplates of cadavers, which the proportions here follow in round numbers. Living bodies
-can be a tenth broader; a narrow prior was found to do less harm, because networks err outwards here.
+1992;17:299-306: endplates of cadavers, whose proportions are used here in round numbers. Living bodies can
+be a tenth broader; the narrower prior gave better results, because the network's errors lie outside the body.
 """
 
 from dataclasses import dataclass
@@ -38,38 +38,39 @@ _BREADTH_OVER_DEPTH = {
 _BREADTH_SD = 0.07
 _CENTRE_SD_MM = 2.5
 _WAIST = 0.16
-"""Share of the breadth by which the sides draw in at half height."""
+"""Fraction of the breadth that is missing at half height."""
 _ROUNDNESS = 2.6
-"""Exponent of the superellipse: 2 is an ellipse, more is a box with rounded corners."""
+"""Exponent of the superellipse: 2 is an ellipse, larger values approach a box."""
 _SPARE_MM = 2.0
-"""Added to the depth in front and behind: lips and the posterior corners."""
+"""Added to the depth in front and behind, for osteophytes and the posterior corners."""
 _MIDDLE_MM = 10.0
 _EVIDENCE = 0.002
-"""Weight of one mm³ of the network's log odds against the prior of breadth and centre."""
+"""Weight of the network's log odds in 1 mm³ relative to the prior of breadth and centre."""
 _STEEPNESS = 1.5
-"""Log odds taken for every mm beyond the shape."""
+"""Log odds subtracted for every mm outside the shape."""
 _STRANGENESS = 1.5
-"""Log odds taken for every standard deviation beyond `_USUAL` that a signal is off the body's own."""
+"""Log odds subtracted for every SD beyond `_USUAL` by which a signal differs from the middle of the body."""
 _USUAL = 2.0
 _LEAST_SPREAD = 0.1
 _GRAIN_MM = 1.2
-"""Signals are smoothed by this before they are compared, so that noise and trabeculae do not count."""
+"""Standard deviation of the smoothing before signals are compared, which removes noise and trabeculae."""
 _FREE, _BOUND = 0.45, 0.70
-"""Shares of half the breadth: nearer the network alone decides, further out the shape has its full say."""
+"""Fractions of half the breadth: inside the first the network alone decides, outside the second the prior has
+its full weight."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BodyShape:
-    """One body in a frame of its own.
+    """Position and size of one body.
 
     Attributes
     ----------
     centre_mm : ndarray of shape (3,)
-        Along slabs, rows and columns.
+        Centre along slabs, rows and columns.
     upwards : ndarray of shape (2,)
         Unit vector (rows, columns) along the spine.
     depth_mm, height_mm, breadth_mm : float
-        From front to back, along the spine, and from side to side.
+        Extent from front to back, along the spine, and from side to side.
     """
 
     centre_mm: Vector
@@ -79,7 +80,7 @@ class BodyShape:
     breadth_mm: float
 
     def reach(self, rows_mm: Vector, columns_mm: Vector) -> Vector:
-        """Half of the breadth at places of the sagittal plane, over the whole breadth: 0 to 0.5."""
+        """Return half the breadth at points of the sagittal plane, over `breadth_mm` (0 to 0.5)."""
         down, right = rows_mm - self.centre_mm[1], columns_mm - self.centre_mm[2]
         up = down * self.upwards[0] + right * self.upwards[1]
         back = right * self.upwards[0] - down * self.upwards[1]
@@ -98,26 +99,26 @@ def fit_shape(
     middle_mm: float,
     spacing_mm: tuple[float, float, float],
 ) -> BodyShape:
-    """Find the shape that agrees best with the network and with what is known of that level.
+    """Fit the shape that best agrees with the network and with the usual proportions of that level.
 
     Parameters
     ----------
     level : Level
-        Which; decides the usual breadth.
+        Level of the body, which gives the usual breadth.
     mask : ndarray of bool, shape (slabs, rows, columns)
-        The body as the network has it.
+        The body as the network found it.
     bone : ndarray of float32, same shape
         Probability of body or sacrum.
     upwards : ndarray of shape (2,)
         Unit vector (rows, columns) along the spine.
     middle_mm : float
-        Where the spine's middle lies at this level, in mm from the first slab.
+        Lateral position of the spine at this level, in mm from the first slab.
     spacing_mm : tuple of float
-        Between slabs, rows and columns.
+        Distance between slabs, rows and columns.
     """
     slabs, rows, columns = np.nonzero(mask)
     lateral = slabs * spacing_mm[0]
-    # A single slice, or a stack that misses the middle, has to do with what it shows.
+    # For a single slice, or a stack that misses the middle, the nearest slices take its place.
     central = np.abs(lateral - middle_mm) <= max(_MIDDLE_MM, float(np.abs(lateral - middle_mm).min()) + 0.1)
     down, right = rows[central] * spacing_mm[1], columns[central] * spacing_mm[2]
     along = down * upwards[0] + right * upwards[1]
@@ -142,7 +143,7 @@ def fit_shape(
 
 
 def _likeliest(shape: BodyShape, lateral: Vector, reach: Vector, weights: Vector) -> BodyShape:
-    """Vary breadth and lateral place of a shape: log odds inside it, less how unusual it is."""
+    """Vary breadth and lateral position; maximise the log odds inside the shape plus the log prior."""
     best, chosen = -np.inf, (shape.breadth_mm, float(shape.centre_mm[0]))
     for unusual in np.linspace(-2.0, 2.0, 9):
         breadth = shape.breadth_mm * np.exp(unusual * _BREADTH_SD)
@@ -163,20 +164,20 @@ def restrain(
     signal: Floats,
     spacing_mm: tuple[float, float, float],
 ) -> Floats:
-    """Lower the probability of bone where it lies beyond the body that claims it, or does not look like it.
+    """Lower the probability of bone outside the shape of its body, and where the signal is unlike the body's.
 
     Parameters
     ----------
     bone : ndarray of float32, shape (slabs, rows, columns)
         Probability of body or sacrum.
     owner : ndarray of int, same shape
-        Number of the body that claims a voxel, 0 for none.
+        Number of the body that a voxel is assigned to, 0 for none.
     shapes : dict of int to BodyShape
-        By that number; bodies without one keep what they have.
+        Shapes by that number; bodies without a shape are left unchanged.
     signal : ndarray of float32, same shape
         The image.
     spacing_mm : tuple of float
-        Between slabs, rows and columns.
+        Distance between slabs, rows and columns.
     """
     restrained = bone.copy()
     smooth = ndimage.gaussian_filter(signal, [0.0, *(_GRAIN_MM / step for step in spacing_mm[1:])])
@@ -194,7 +195,7 @@ def restrain(
 
 
 def _strange(signal: Vector, central: npt.NDArray[np.bool_]) -> Vector:
-    """How far signals lie outside the usual of a body's own middle, in its standard deviations."""
+    """Return by how many standard deviations beyond `_USUAL` signals differ from the middle of the body."""
     if not central.any():
         return np.zeros(signal.shape)
     usual = float(np.median(signal[central]))

@@ -1,4 +1,4 @@
-"""Cerebrospinal fluid behind L3: the reference of the vertebral bone quality score."""
+"""Sampling of the cerebrospinal fluid behind L3, the reference of the VBQ score."""
 
 import numpy as np
 import numpy.typing as npt
@@ -17,32 +17,32 @@ _HALF_WIDTH_MM = 6.0
 _FEWEST_VOXELS = 20
 _FULL_SAMPLE_MM3 = 250.0
 _CLIPPED_SHARE = 0.1
-"""Voxels that equal the largest value of the image; in an image that was not clipped that is one."""
+"""Fraction of sample voxels at the image maximum from which the fluid counts as clipped."""
 
 
 def sample_csf(
     canal: Floats, labels: npt.NDArray[np.uint8], signal: Floats, spacing_mm: tuple[float, float, float]
 ) -> CsfSample | None:
-    """Take fluid from the middle of the canal behind L3.
+    """Sample the fluid in the middle of the canal behind L3.
 
-    The border of the canal holds dura, ligaments and chemical shift, and roots of the cauda equina lie in
-    it, so only the core of the canal counts, and of that only what has the signal of most of it.
+    The border of the canal holds dura, ligaments and chemical shift, and the canal holds roots of the cauda
+    equina. So only the core of the canal is sampled, and there only voxels near the most common signal.
 
     Parameters
     ----------
     canal : ndarray of float32, shape (slices, rows, columns)
-        Probability of the spinal canal, rows to the feet, columns to the back.
+        Probability of the spinal canal; rows run to the feet, columns to the back.
     labels : ndarray of uint8
-        Named bodies.
+        `Level` values.
     signal : ndarray of float32
         The image.
     spacing_mm : tuple of float
-        Between slices, rows and columns.
+        Distance between slices, rows and columns.
 
     Returns
     -------
     CsfSample or None
-        None where L3 or the canal was not found.
+        None if L3 or the canal was not found.
     """
     body = labels == Level.L3
     if not body.any():
@@ -68,7 +68,7 @@ def sample_csf(
 
 
 def _near(behind: Mask, body: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
-    """Columns between the back of the body and 45 mm behind it."""
+    """Mask the columns from 15 mm in front of the back of the body to 45 mm behind it."""
     back = int(np.flatnonzero(body.any(axis=(0, 1)))[-1])
     near = np.zeros_like(behind)
     near[:, :, max(0, back - round(15 / spacing_mm[2])) : back + round(45 / spacing_mm[2])] = True
@@ -76,7 +76,7 @@ def _near(behind: Mask, body: Mask, spacing_mm: tuple[float, float, float]) -> M
 
 
 def _core(behind: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
-    """Voxels away from the border, on the slices around the middle of the canal."""
+    """Mask the voxels away from the border of the canal, on the slices around its middle."""
     areas = behind.sum(axis=(1, 2)).astype(float)
     if not areas.any():
         return behind
@@ -90,7 +90,7 @@ def _core(behind: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
 
 
 def _mode(values: Floats) -> tuple[float, float]:
-    """Middle of the densest half of the values, and the spread of a normal law that this half fits."""
+    """Return the median of the densest half of the values, and the SD of a normal distribution as narrow."""
     ordered = np.sort(values.astype(np.float64))
     half = len(ordered) // 2
     widths = ordered[half:] - ordered[: len(ordered) - half]
@@ -100,7 +100,7 @@ def _mode(values: Floats) -> tuple[float, float]:
 
 
 def _faults(canal: Floats, fluid: Floats, bone: Floats, volume_mm3: float) -> list[tuple[float, Reason]]:
-    """Weigh what speaks against a sample, from the signals of the canal, of the sample and of L3."""
+    """List the concerns about a sample with their quality factors, from signals of canal, sample and L3."""
     found = []
     if volume_mm3 < 0.5 * _FULL_SAMPLE_MM3:
         found.append((1.0, Reason("fluid_scarce")))

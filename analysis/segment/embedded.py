@@ -1,4 +1,4 @@
-"""The segmenter that ships with the package, in reading order: network, bodies, names, quality, fluid."""
+"""The segmenter that ships with the package, step by step: network, bodies, levels, quality, CSF."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Grid, Volume
 from analysis.segment.body_shape import fit_shape, restrain
 from analysis.segment.csf import sample_csf
-from analysis.segment.instances import Body, find_bodies
+from analysis.segment.instances import FoundBody, find_bodies
 from analysis.segment.levels import Naming, name_levels
 from analysis.segment.locate import rewindow, spine_columns
 from analysis.segment.network import BACKGROUND, CANAL, Network, embedded_network
@@ -27,12 +27,12 @@ _BORDER_MM = 3.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Anatomy:
-    """What was found on the network's grid."""
+    """The bodies on the network's grid."""
 
     instances: npt.NDArray[np.int32]
     owner: npt.NDArray[np.int32]
     bone: npt.NDArray[np.float32]
-    bodies: dict[Level, Body]
+    bodies: dict[Level, FoundBody]
     shapes: dict[Level, Shape]
     naming: Naming
 
@@ -48,12 +48,12 @@ def segment(volume: Volume) -> Segmentation:
     Returns
     -------
     Segmentation
-        On the volume's own grid. Doubt is told by qualities, confidence and concerns.
+        On the grid of the volume.
 
     Raises
     ------
     RefusedError
-        If the volume is empty, too small, or neither sagittal nor fine enough to be cut anew.
+        If the volume is empty, too small, or neither sagittal nor fine enough to be resliced.
     ModelRejectedError
         If the weights are not those that the card describes.
     """
@@ -61,24 +61,24 @@ def segment(volume: Volume) -> Segmentation:
 
 
 def segment_with(network: Network, volume: Volume) -> Segmentation:
-    """Do as `segment` does, with a given network."""
+    """Do the same as `segment` with another network."""
     view = SagittalView.of(volume)
     return interpret(_look(network, view), view, volume.grid, network.name)
 
 
 def interpret(probabilities: Floats, view: SagittalView, grid: Grid, method: str) -> Segmentation:
-    """Find, name, judge and outline the bodies that probabilities show.
+    """Turn class probabilities into a segmentation: find, name, assess and outline the bodies.
 
     Parameters
     ----------
     probabilities : ndarray of float32, shape (slabs, classes, rows, columns)
-        On the slices of `view`, classes as in `analysis.segment.network`.
+        On the slices of `view`; classes as in `analysis.segment.network`.
     view : SagittalView
-        Of the volume.
+        Sagittal view of the volume.
     grid : Grid
-        Of the volume.
+        Grid of the volume.
     method : str
-        Name and version of what made the probabilities.
+        Name and version of the network.
     """
     anatomy = _anatomy(probabilities, view)
     labels = _native_labels(anatomy, view)
@@ -97,7 +97,7 @@ def interpret(probabilities: Floats, view: SagittalView, grid: Grid, method: str
 
 
 def _look(network: Network, view: SagittalView) -> Floats:
-    """Class probabilities of shape (slabs, classes, rows, columns); background beside the spine."""
+    """Return class probabilities, shape (slabs, classes, rows, columns), with background beside the spine."""
     columns = spine_columns(network, rewindow(view.slices), view.spacing_mm[2])
     inner = network.probabilities(rewindow(view.slices[:, :, columns]))
     probabilities = np.zeros((len(inner), inner.shape[1], *view.slices.shape[1:]), np.float32)
@@ -107,7 +107,7 @@ def _look(network: Network, view: SagittalView) -> Floats:
 
 
 def on_input(csf: CsfSample | None, view: SagittalView) -> CsfSample | None:
-    """Put a sample on the turned voxels of `view` back into the order of the input's."""
+    """Return a sample on the voxels of `view` in the order of the input's voxels."""
     if csf is None:
         return None
     return CsfSample(view.to_input(csf.mask).astype(np.bool_), csf.quality, csf.concerns)
@@ -156,9 +156,9 @@ def _shape(
 
 
 def _owners(
-    instances: npt.NDArray[np.int32], bodies: dict[Level, Body], spacing_mm: tuple[float, float, float]
+    instances: npt.NDArray[np.int32], bodies: dict[Level, FoundBody], spacing_mm: tuple[float, float, float]
 ) -> npt.NDArray[np.int32]:
-    """Give each voxel the number of the named body it may belong to: the nearest on its slab, if near."""
+    """Assign each voxel to the nearest named body on the same slab, if that is within `_BORDER_MM`."""
     named = np.where(np.isin(instances, [body.number for body in bodies.values()]), instances, 0)
     if not named.any():
         return named.astype(np.int32)
@@ -171,7 +171,7 @@ def _owners(
 
 
 def _native_labels(anatomy: _Anatomy, view: SagittalView) -> npt.NDArray[np.uint8]:
-    """Outline on the native voxels where the interpolated probability says so, named by the nearest body."""
+    """Label the native voxels where the interpolated probability of bone exceeds 0.5, by the nearest body."""
     names = np.zeros(int(anatomy.owner.max()) + 1, np.uint8)
     for level, body in anatomy.bodies.items():
         names[body.number] = level

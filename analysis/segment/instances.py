@@ -1,4 +1,4 @@
-"""From probabilities to single vertebral bodies in 3-D."""
+"""Separate single vertebral bodies in 3-D from the network's probabilities."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from analysis.segment.network import BODY, CANAL, SACRUM
 
-__all__ = ["Bodies", "Body", "find_bodies"]
+__all__ = ["FoundBodies", "FoundBody", "find_bodies"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -21,21 +21,21 @@ _OFF_MIDLINE_MM = 14.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Body:
+class FoundBody:
     """One vertebral body or S1 on the grid of the network.
 
     Attributes
     ----------
     number : int
-        Its label in the map of instances.
+        Its label in `FoundBodies.instances`.
     centre_mm : ndarray of shape (3,)
         Centroid along slabs, rows and columns, in mm from the first voxel.
     volume_mm3 : float
-        Of its mask.
+        Volume of its mask.
     sacrum : float
-        0 to 1, how much of it the network takes for S1.
+        0 to 1, the network's probability of S1 relative to that of body or S1.
     certainty : float
-        0 to 1, mean of the network's probability for what it was taken for.
+        0 to 1, mean probability of body or S1.
     touches_edge : bool
         Whether it reaches the upper, lower, front or back edge of the image.
     """
@@ -49,67 +49,70 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bodies:
-    """The bodies of a volume, and what they were found by.
+class FoundBodies:
+    """The bodies of a volume, and the maps that they were found in.
 
     Attributes
     ----------
     instances : ndarray of int32, shape (slabs, rows, columns)
-        Number of the body, 0 elsewhere.
-    found : list of Body
-        From head to foot.
+        `FoundBody.number` of each voxel, 0 elsewhere.
+    found : list of FoundBody
+        The bodies from head to foot.
     bone : ndarray of float32, shape (slabs, rows, columns)
         Probability of a vertebral body or S1.
     midline_mm : ndarray of float64, shape (rows,)
-        Lateral position of the spine in each row, from the first slab.
+        Lateral position of the spine in each row, in mm from the first slab.
     """
 
     instances: npt.NDArray[np.int32]
-    found: list[Body]
+    found: list[FoundBody]
     bone: Floats
     midline_mm: npt.NDArray[np.float64]
 
 
-def find_bodies(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> Bodies:
-    """Part vertebral bodies and S1 from each other.
+def find_bodies(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> FoundBodies:
+    """Separate vertebral bodies and S1 from each other.
 
     Parameters
     ----------
     probabilities : ndarray of float32, shape (slabs, classes, rows, columns)
-        From the network.
+        Output of the network.
     spacing_mm : tuple of float
-        Between slabs, rows and columns.
+        Distance between slabs, rows and columns.
 
     Returns
     -------
-    Bodies
+    FoundBodies
     """
     seen = np.asarray(probabilities[:, BODY] + probabilities[:, SACRUM], dtype=np.float32)
     bone = seen
     if len(bone) > 2:
-        # One slice alone may miss what both of its neighbours show.
+        # A single slice may miss a body that both of its neighbours show.
         bone = ndimage.gaussian_filter1d(bone, min(0.6, _ACROSS_SMOOTHING_MM / spacing_mm[0]), axis=0)
     middle = _midline(probabilities, spacing_mm)
     lateral = np.arange(len(bone))[:, None] * spacing_mm[0] - middle
-    # No lumbar body is wider than 60 mm; what lies further out is psoas that looks like one.
+    # No lumbar body is wider than 60 mm; farther out the network mistakes psoas for bodies.
     mask = (bone > 0.5) & (np.abs(lateral) <= _HALF_WIDTH_MM)[:, :, None]
     cores = _cores(mask, spacing_mm)
     instances = _grow(cores, mask, spacing_mm)
     bodies = [
         body
         for number in range(1, int(cores.max()) + 1)
-        if (body := _describe(number, instances, probabilities, spacing_mm)) is not None
+        if (body := _measured_body(number, instances, probabilities, spacing_mm)) is not None
         and abs(body.centre_mm[0] - middle[round(body.centre_mm[1] / spacing_mm[1])]) < _OFF_MIDLINE_MM
     ]
     bodies.sort(key=lambda body: float(body.centre_mm[1]))
     kept = np.zeros_like(instances)
     for body in bodies:
         kept[instances == body.number] = body.number
-    return Bodies(kept, bodies, seen, middle)
+    return FoundBodies(kept, bodies, seen, middle)
 
 
 def _midline(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.float64]:
-    """Lateral position of the spine in each row, in mm from the first slab; the canal tells it best."""
+    """Return the lateral position of the spine in each row, in mm from the first slab.
+
+    It follows the canal, or the bodies if little of the canal is visible.
+    """
     canal, bone = ((probabilities[:, label] ** 2).sum(axis=2).astype(np.float64) for label in (CANAL, BODY))
     reach = 20.0 / spacing_mm[1]
     weights = np.stack([ndimage.gaussian_filter1d(one, reach, axis=1) for one in (canal, bone)])
@@ -119,13 +122,13 @@ def _midline(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> n
     courses = []
     for weight, sums, whole in zip(weights, total, overall, strict=True):
         usual = float(position @ whole / max(whole.sum(), 1e-9))
-        # Where a row shows little, the whole column's middle counts instead.
+        # Rows that show little fall back to the mean position over all rows.
         courses.append((position @ weight + usual * 0.05) / (sums + 0.05))
     return np.asarray(courses[0] if overall[0].sum() > 50.0 else courses[1])
 
 
 def _cores(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.int32]:
-    """Inner parts that no longer touch: bodies are as thick as 20 mm, bridges between them are thin."""
+    """Label the cores of the bodies: the parts deep inside the mask, without bridges between bodies."""
     voxel = float(np.prod(spacing_mm))
     depth = np.stack([ndimage.distance_transform_edt(one, sampling=spacing_mm[1:]) for one in mask])
     depth = (
@@ -151,7 +154,7 @@ def _cores(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) 
 def _split(
     core: npt.NDArray[np.bool_], depth: Floats, voxel_mm3: float
 ) -> list[npt.NDArray[np.bool_]] | None:
-    """Parts of a core that fall apart when it is made thinner; None if it stays whole."""
+    """Return the parts into which a core falls at greater depth; None if it stays whole."""
     for limit in _CORE_DEPTHS_MM[1:]:
         found, count = ndimage.label(core & (depth > limit), structure=np.ones((3, 3, 3)))
         sizes = ndimage.sum_labels(core, found, np.arange(1, count + 1)) * voxel_mm3
@@ -164,7 +167,7 @@ def _split(
 def _grow(
     cores: npt.NDArray[np.int32], mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]
 ) -> npt.NDArray[np.int32]:
-    """Give every voxel of the mask to the nearest core, but none that is too far from all of them."""
+    """Assign every voxel of the mask to the nearest core, except voxels far from all cores."""
     if not cores.any():
         return np.zeros(mask.shape, np.int32)
     distance, nearest = ndimage.distance_transform_edt(cores == 0, sampling=spacing_mm, return_indices=True)
@@ -184,21 +187,21 @@ def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(found == 1 + int(np.argmax(np.bincount(found.ravel())[1:])))
 
 
-def _describe(
+def _measured_body(
     number: int,
     instances: npt.NDArray[np.int32],
     probabilities: Floats,
     spacing_mm: tuple[float, float, float],
-) -> Body | None:
+) -> FoundBody | None:
     slabs, rows, columns = np.nonzero(instances == number)
     volume = len(slabs) * float(np.prod(spacing_mm))
-    # A body is seen on two slices at least, unless the volume is a single slice.
+    # A body must be visible on at least two slices, unless the volume has only one.
     if volume < _SMALLEST_SECTION_MM2 * min(8.0, len(instances) * spacing_mm[0]):
         return None
     body, sacrum = (float(probabilities[slabs, label, rows, columns].mean()) for label in (BODY, SACRUM))
     centre = np.array([slabs.mean(), rows.mean(), columns.mean()]) * np.asarray(spacing_mm)
     _, height, width = instances.shape
-    return Body(
+    return FoundBody(
         number=number,
         centre_mm=centre,
         volume_mm3=volume,

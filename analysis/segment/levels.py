@@ -1,8 +1,8 @@
-"""Names for vertebral bodies, counted upwards from the sacrum, and how sure they are.
+"""Level names for vertebral bodies, counted upwards from the sacrum, and the confidence in them.
 
-No single body says which one it is. S1 does: it is the lowest of the row, wedge-shaped and tilted, and the
-network knows it. Where the sacrum is out of view, or where the counting meets a gap, the names are guesses
-and are said to be uncertain; a wrong name would put every value beside the wrong vertebra.
+A lumbar body does not show its level, but S1 does: it is the lowest in the row, wedge-shaped and tilted, and
+the network has a class for it. If the sacrum is out of view, or the count meets a gap, the names are
+uncertain and reported as such, because a wrong name would assign every value to the wrong vertebra.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level
-from analysis.segment.instances import Body
+from analysis.segment.instances import FoundBody
 
 __all__ = ["CERTAIN_FROM", "Naming", "name_levels"]
 
@@ -26,16 +26,16 @@ _FRAGMENT = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """Which body is which.
+    """The levels of the bodies.
 
     Attributes
     ----------
     levels : dict of int to Level
-        By the body's number.
+        Level by `FoundBody.number`.
     confidence : float
-        0 to 1, that the names are right.
+        0 to 1, confidence that the levels are right.
     concerns : tuple of Reason
-        What speaks against them.
+        Why the confidence is lower than 1.
     """
 
     levels: dict[int, Level]
@@ -48,13 +48,13 @@ class Naming:
         return self.confidence >= CERTAIN_FROM
 
 
-def name_levels(bodies: list[Body]) -> Naming:
-    """Name bodies from the sacrum upwards.
+def name_levels(bodies: list[FoundBody]) -> Naming:
+    """Assign levels from the sacrum upwards.
 
     Parameters
     ----------
-    bodies : list of Body
-        From head to foot.
+    bodies : list of FoundBody
+        The bodies from head to foot.
     """
     if not bodies:
         return Naming({}, 0.0, (Reason("no_body"),))
@@ -63,7 +63,7 @@ def name_levels(bodies: list[Body]) -> Naming:
         chain = _chain(bodies[-1], bodies)
         levels = {body.number: level for body, level in zip(chain, _without_sacrum(chain), strict=False)}
         return Naming(levels, 0.1, (Reason("sacrum_not_found"),))
-    # S2 often looks like S1 as well, so S1 is the uppermost of them that is no mere fragment.
+    # S2 often looks like S1, so S1 is the uppermost of them that is not just a fragment.
     largest = max(body.volume_mm3 for body in sacral)
     start = next(body for body in sacral if body.volume_mm3 > _FRAGMENT * largest)
     chain = _chain(start, bodies)
@@ -72,16 +72,16 @@ def name_levels(bodies: list[Body]) -> Naming:
     return Naming(levels, confidence, concerns)
 
 
-def _without_sacrum(chain: list[Body]) -> tuple[Level, ...]:
-    # The best guess for an unseen sacrum: a lumbar protocol is centred on L3.
+def _without_sacrum(chain: list[FoundBody]) -> tuple[Level, ...]:
+    # Best guess without a visible sacrum: a lumbar protocol is centred on L3.
     if len(chain) > 6:
         return _UPWARDS[1:]
     missing = max(0, (6 - len(chain)) // 2)
     return _UPWARDS[1 + missing :]
 
 
-def _chain(start: Body, bodies: list[Body]) -> list[Body]:
-    """Bodies from `start` upwards, each the nearest plausible one above the last."""
+def _chain(start: FoundBody, bodies: list[FoundBody]) -> list[FoundBody]:
+    """List the bodies from `start` upwards, each the nearest one at a plausible distance above the last."""
     chain = [start]
     while True:
         above = [
@@ -95,12 +95,12 @@ def _chain(start: Body, bodies: list[Body]) -> list[Body]:
         chain.append(min(above, key=lambda pair: pair[0])[1])
 
 
-def _apart(one: Body, other: Body) -> float:
-    """Distance of the centres, in mm."""
+def _apart(one: FoundBody, other: FoundBody) -> float:
+    """Return the distance between the centres, in mm."""
     return float(np.linalg.norm(one.centre_mm - other.centre_mm))
 
 
-def _judge(chain: list[Body], bodies: list[Body]) -> tuple[float, tuple[Reason, ...]]:
+def _judge(chain: list[FoundBody], bodies: list[FoundBody]) -> tuple[float, tuple[Reason, ...]]:
     concerns = []
     confidence = float(np.clip((chain[0].sacrum - 0.5) / 0.3, 0.0, 1.0)) * chain[0].certainty
     if confidence < CERTAIN_FROM:

@@ -1,7 +1,7 @@
-"""Where in the image the spine is, from a look at a few slices, so that the rest need not be searched.
+"""Locate the columns of the image that show the spine, from a few slices.
 
-A lumbar protocol spends two thirds of its columns on abdomen and back muscles. The network is slow on two
-cores, so it sees the whole width only of the middle slices.
+Two thirds of the columns of a lumbar protocol show abdomen and back muscles. The network is slow on two
+cores, so it runs on the full width of only a few middle slices, and on the spine's columns of all slices.
 """
 
 import numpy as np
@@ -21,16 +21,16 @@ _WINDOW_PERCENTILE = 99.0
 
 
 def spine_columns(network: Network, slices: Floats, pixel_mm: float) -> slice:
-    """Columns that hold the spine and a margin; all of them where it is not found.
+    """Return the columns that show the spine, with a margin; all columns if it is not found.
 
     Parameters
     ----------
     network : Network
-        What looks.
+        The network.
     slices : ndarray of float32, shape (slabs, rows, columns)
-        All of the volume.
+        All slices of the volume.
     pixel_mm : float
-        Distance of the columns.
+        Distance between columns.
     """
     width = slices.shape[2]
     looks = sorted({round(part * (len(slices) - 1)) for part in _LOOKS})
@@ -48,8 +48,8 @@ def spine_columns(network: Network, slices: Floats, pixel_mm: float) -> slice:
 
 
 def rewindow(slices: Floats) -> Floats:
-    """Scale so that the 99th percentile is 1, and clip at 1.5."""
+    """Scale intensities so that the 99th percentile of the middle slices is 1, and clip at 1.5."""
     quarter = len(slices) // 4
-    # Outer slices show flank and skin only, so the window is set by the middle half.
+    # Outer slices show only flank and skin, so the middle half sets the scale.
     level = float(np.percentile(slices[quarter : len(slices) - quarter], _WINDOW_PERCENTILE))
     return np.asarray(np.clip(slices / max(level, 1e-6), 0.0, 1.5), dtype=np.float32)

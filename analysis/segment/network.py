@@ -1,4 +1,4 @@
-"""The embedded network: an ONNX file that proves it is the one its card describes."""
+"""The embedded network: an ONNX file that is checked against the checksum in its card."""
 
 import json
 from dataclasses import dataclass
@@ -42,9 +42,9 @@ class Network:
     Attributes
     ----------
     session : onnxruntime.InferenceSession
-        What runs it.
+        The session that runs it.
     name : str
-        Name and version, as its card has them.
+        Name and version from its card.
     digest : str
         SHA-256 (hex) of its weights.
     """
@@ -54,17 +54,17 @@ class Network:
     digest: str
 
     def probabilities(self, slices: Floats) -> Floats:
-        """Class probabilities of every pixel.
+        """Return the class probabilities of every pixel.
 
         Parameters
         ----------
         slices : ndarray of float32, shape (slices, rows, columns)
-            As `SagittalView` makes them.
+            Slices of a `SagittalView`, scaled by `analysis.segment.locate.rewindow`.
 
         Returns
         -------
         ndarray of float32, shape (slices, 6, rows, columns)
-            In the order of the classes above.
+            Classes in the order `BACKGROUND` to `POSTERIOR`.
         """
         rows, columns = slices.shape[1:]
         padding = ((0, 0), (0, -rows % _MULTIPLE), (0, -columns % _MULTIPLE))
@@ -77,7 +77,7 @@ class Network:
 
 
 def softmax(logits: Floats) -> Floats:
-    """Probabilities over axis 1, the classes."""
+    """Turn logits into probabilities along axis 1, the classes."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
@@ -94,7 +94,7 @@ def load_network(folder: Path) -> Network:
     Raises
     ------
     ModelRejectedError
-        If either is missing or the weights are not those that the card describes.
+        If a file is missing or the weights are not those that the card describes.
     """
     weights, card = folder / "segmenter.onnx", folder / "card.json"
     try:

@@ -1,4 +1,4 @@
-"""What a site says about an ONNX file of its own: a small TOML file beside it."""
+"""The card of a site's own ONNX model: a small TOML file beside it."""
 
 import tomllib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["BODY", "CANAL", "IGNORED", "NORMALISATIONS", "SACRUM", "OnnxCard", "
 
 BODY, SACRUM, CANAL = "body", "sacrum", "canal"
 IGNORED = ("background", "disc", "posterior", "other")
-"""Classes that nothing is taken from."""
+"""Classes that are not used."""
 
 NORMALISATIONS = ("none", "z-score", "percentiles")
 _SCORES = ("logits", "probabilities", "classes")
@@ -27,22 +27,23 @@ class OnnxCard:
     Attributes
     ----------
     name, version : str
-        Told in every result.
+        Name and version, cited in every result.
     sha256 : str
-        Of the ONNX file (hex).
+        SHA-256 (hex) of the ONNX file.
     input_name : str
-        Of its input.
+        Name of the model's input.
     voxel_mm : tuple of float
-        (rows, columns) for a network of slices, (slices, rows, columns) for one of volumes; what it wants.
-        Rows run to the feet, columns to the back, slices to the patient's left.
+        Voxel size of the input: (rows, columns) for a 2-D model, (slices, rows, columns) for a 3-D one. Rows
+        run to the feet, columns to the back, slices to the patient's left.
     multiple : int
-        Every length is filled up with zeros to a multiple of this.
+        Every side of the input is padded with zeros to a multiple of this.
     normalisation : str
-        "none"; "z-score" of the whole volume; or "percentiles", 1 to 99 of it to 0 to 1, clipped.
+        "none"; "z-score" of the whole volume; or "percentiles", which maps its 1st to 99th percentile to
+        0 to 1 and clips.
     output : str
-        "logits", "probabilities" (one channel for every class), or "classes" (their numbers).
+        "logits" or "probabilities" (one channel per class), or "classes" (class numbers).
     classes : tuple of str
-        What class 0, 1, 2 … is: a level, "body", "sacrum", "canal", or one of `IGNORED`.
+        Meaning of class 0, 1, 2 …: a level, "body", "sacrum", "canal", or one of `IGNORED`.
     """
 
     name: str
@@ -57,29 +58,29 @@ class OnnxCard:
 
     @property
     def names_levels(self) -> bool:
-        """Whether its classes are levels; else bodies are parted and named here."""
+        """Whether its classes are levels; if not, bodies are separated and named by this package."""
         return BODY not in self.classes
 
 
 def read_card(model: Path) -> tuple[OnnxCard, bytes]:
-    """Read a model and its card, and hold them against each other.
+    """Read a model and its card, and check one against the other.
 
     Parameters
     ----------
     model : Path
-        The ONNX file; the card has its name with the suffix .toml.
+        The ONNX file; the card has the same name with the suffix .toml.
 
     Returns
     -------
     card : OnnxCard
-        Valid.
+        The card.
     content : bytes
-        The model.
+        The ONNX file.
 
     Raises
     ------
     ModelRejectedError
-        If a file is missing, the card is faulty, or the model is not the one that it describes.
+        If a file is missing, the card is faulty, or the checksum of the model is not that of the card.
     """
     path = model.with_suffix(".toml")
     try:
@@ -99,7 +100,7 @@ def read_card(model: Path) -> tuple[OnnxCard, bytes]:
 def _card(table: dict[str, Any], name: str) -> OnnxCard:
     faults: list[str] = []
 
-    def take(key: str, kind: type, otherwise: object = None) -> Any:  # noqa: ANN401 - whatever TOML holds
+    def take(key: str, kind: type, otherwise: object = None) -> Any:  # noqa: ANN401 - any TOML value
         value = table.get(key, otherwise)
         if type(value) is not kind:
             faults.append(f"{key} must be {'given as ' if value is None else ''}{kind.__name__}")
@@ -116,7 +117,7 @@ def _card(table: dict[str, Any], name: str) -> OnnxCard:
 
 
 def _choices(card: dict[str, Any], voxel_mm: object, classes: object) -> list[str]:
-    """Tell what is wrong with the values, where their types are right."""
+    """List the faults of the values whose types are right."""
     faults = []
     if card["output"] not in _SCORES:
         faults.append(f"output must be one of {', '.join(_SCORES)}")

@@ -1,4 +1,4 @@
-"""Any ONNX network with a card: its classes are levels already, or bodies that are parted and named here."""
+"""Segmentation with a site's own ONNX model, whose classes are levels, or bodies that are named here."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from analysis.domain.volume import Grid, Volume
 from analysis.errors import ModelRejectedError
 from analysis.segment import network
 from analysis.segment.embedded import interpret
-from analysis.segment.given import CANAL, SACRUM, GivenMask, adopt
+from analysis.segment.external_mask import CANAL, SACRUM, ExternalMask, adopt
 from analysis.segment.onnx_card import BODY, OnnxCard, read_card
 from analysis.segment.onnx_card import CANAL as CANAL_CLASS
 from analysis.segment.onnx_card import SACRUM as SACRUM_CLASS
@@ -25,19 +25,19 @@ Floats = npt.NDArray[np.float32]
 
 _THREADS = 2
 _CHANNELS = {BODY: network.BODY, SACRUM_CLASS: network.SACRUM, CANAL_CLASS: network.CANAL}
-"""Where the classes of a card go among those of the embedded network; from there on both go the same way."""
+"""Class of the embedded network for each class of a card; from there on both are handled alike."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OnnxModel:
-    """A loaded network and what its site says about it."""
+    """A loaded model and its card."""
 
     session: onnxruntime.InferenceSession
     card: OnnxCard
 
     @property
     def method(self) -> str:
-        """Name, version and the beginning of the digest of the weights."""
+        """Name, version and the first 12 digits of the SHA-256."""
         return f"{self.card.name} {self.card.version}+{self.card.sha256[:12].lower()}"
 
 
@@ -47,7 +47,7 @@ def load_onnx(model: Path) -> OnnxModel:
     Raises
     ------
     ModelRejectedError
-        If the file is not what the card says, or has another input.
+        If the file does not match the card, or has another input.
     """
     card, content = read_card(model)
     options = onnxruntime.SessionOptions()
@@ -55,7 +55,7 @@ def load_onnx(model: Path) -> OnnxModel:
     options.inter_op_num_threads = 1
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no public root
+    except Exception as error:  # onnxruntime's errors have no public base class
         raise ModelRejectedError(
             f"{model.name} cannot be loaded by onnxruntime ({type(error).__name__})"
         ) from error
@@ -75,16 +75,16 @@ def segment_with_onnx(model: OnnxModel, volume: Volume) -> Segmentation:
     Parameters
     ----------
     model : OnnxModel
-        From `load_onnx`.
+        The result of `load_onnx`.
     volume : Volume
         One series.
 
     Raises
     ------
     RefusedError
-        If the series cannot be brought to sagittal slices, or nothing of the lumbar spine was found.
+        If the series cannot be resliced sagittally, or nothing of the lumbar spine was found.
     ModelRejectedError
-        If the model answers with another shape or other classes than its card has.
+        If the output of the model has another shape or other classes than its card says.
     """
     view = SagittalView.of(volume)
     maps = _native_maps(_scores(model, view), model.card, view)
@@ -99,16 +99,16 @@ def segment_with_onnx(model: OnnxModel, volume: Volume) -> Segmentation:
 
 
 def _scores(model: OnnxModel, view: SagittalView) -> Floats:
-    """Probability of every class on the model's own voxels, (classes, slices, rows, columns)."""
+    """Return the probability of every class on the model's voxels, shape (classes, slices, rows, columns)."""
     image = _normalised(_to_model(view, model.card), model.card.normalisation)
     if len(model.card.voxel_mm) == 3:
         return _probabilities(model, image)
-    # One slice at a time, for a model may have been exported for a batch of one.
+    # One slice at a time, because a model may have been exported with a batch size of 1.
     return np.stack([_probabilities(model, one) for one in image], axis=1)
 
 
 def _probabilities(model: OnnxModel, image: Floats) -> Floats:
-    """Probabilities of shape (classes, ...) for a slice or a volume of shape (...)."""
+    """Return probabilities of shape (classes, ...) for a slice or a volume of shape (...)."""
     card = model.card
     padded = np.pad(image, [(0, -length % card.multiple) for length in image.shape])[None, None]
     answer = _run(model, padded)
@@ -127,16 +127,16 @@ def _run(model: OnnxModel, image: Floats) -> Floats:
         return np.asarray(model.session.run(None, {model.card.input_name: image})[0], dtype=np.float32)
     except MemoryError:
         raise
-    except Exception as error:  # onnxruntime's errors share no public root
+    except Exception as error:  # onnxruntime's errors have no public base class
         raise ModelRejectedError(
             f"{model.card.name} cannot read an image of {image.shape}; its card may lack the right multiple"
         ) from error
 
 
 def _one_hot(numbers: Floats, expected: tuple[int, ...], card: OnnxCard) -> Floats:
-    """Turn class numbers, with or without a channel of their own, into probabilities of 0 and 1."""
+    """Turn class numbers, with or without a channel axis, into probabilities of 0 and 1."""
     if numbers.size != np.prod(expected) // expected[1]:
-        return numbers  # of a wrong shape, which the caller tells
+        return numbers  # the caller rejects the wrong shape
     if numbers.min() < 0 or numbers.max() >= expected[1]:
         raise ModelRejectedError(f"{card.name} answers with a class that its card does not name")
     spread = np.eye(expected[1], dtype=np.float32)[
@@ -155,7 +155,10 @@ def _normalised(image: Floats, how: str) -> Floats:
 
 
 def _axis_weights(view: SagittalView, card: OnnxCard, *, back: bool) -> list[Floats | None]:
-    """Weights along slices, rows and columns that bring the volume to the model, or its answer back."""
+    """Return interpolation weights along slices, rows and columns, to the model's voxels or back.
+
+    None stands for an axis that is not resampled.
+    """
     wanted = (None, *card.voxel_mm) if len(card.voxel_mm) == 2 else card.voxel_mm
     found: list[Floats | None] = []
     for length, has_mm, wants_mm in zip(view.grid.shape, view.grid.spacing_mm, wanted, strict=True):
@@ -181,14 +184,16 @@ def _to_model(view: SagittalView, card: OnnxCard) -> Floats:
 
 
 def _native_maps(scores: Floats, card: OnnxCard, view: SagittalView) -> Iterator[tuple[str, Floats]]:
-    """Each class by its name with its probability on the voxels of `view.grid`, one at a time."""
+    """Yield the name of each class and its probability on the voxels of `view.grid`."""
     along = _axis_weights(view, card, back=True)
     for role, one in zip(card.classes, scores, strict=True):
         yield role, _apply(one, along)
 
 
-def _named(maps: Iterator[tuple[str, Floats]], model: OnnxModel, view: SagittalView, grid: Grid) -> GivenMask:
-    """Take the likeliest class of every voxel, and how likely it is."""
+def _named(
+    maps: Iterator[tuple[str, Floats]], model: OnnxModel, view: SagittalView, grid: Grid
+) -> ExternalMask:
+    """Make a mask of the most probable class of every voxel, with its probability as the certainty."""
     best = np.zeros(view.grid.shape, np.float32)
     labels = np.zeros(view.grid.shape, np.uint8)
     numbers = {CANAL_CLASS: CANAL, SACRUM_CLASS: SACRUM, **{level.name: int(level) for level in Level}}
@@ -196,6 +201,6 @@ def _named(maps: Iterator[tuple[str, Floats]], model: OnnxModel, view: SagittalV
         better = scores > best
         labels[better] = numbers.get(role, 0)
         best[better] = scores[better]
-    return GivenMask(
+    return ExternalMask(
         view.to_input(labels), grid, model.method, names_need_sacrum=True, certainty=view.to_input(best)
     )

@@ -1,8 +1,8 @@
-"""Vertebral bodies out of whole vertebrae.
+"""Separate vertebral bodies from whole vertebrae.
 
-Several programs and atlases outline whole vertebrae. What is measured here is the body, so all that lies
-behind its posterior wall is cut off. The wall is where the spinal canal begins; where no canal is marked, the
-gap that it leaves between body and spinous process on the middle slices shows it as well.
+Several programs and atlases outline whole vertebrae. Only the body is measured, so everything behind its
+posterior wall is cut off. The wall is the front of the spinal canal. If the canal is not marked, the gap
+between body and spinous process on the middle slices takes its place.
 """
 
 import numpy as np
@@ -19,33 +19,33 @@ Points = npt.NDArray[np.float64]
 
 _MIDDLE_MM = 6.0
 _SHORTEST_WALL_MM = 6.0
-"""Less of the wall than this is no wall that a line could be laid through."""
+"""Shortest piece of wall through which a line is fitted."""
 
 _LEAST_DEPTH_MM, _GREATEST_DEPTH_MM = 15.0, 55.0
 _NARROWEST_GAP_MM = 6.0
-"""The lumbar canal is 12 mm deep at least where it is not narrowed."""
+"""Smallest gap that counts as the canal; a lumbar canal without stenosis is at least 12 mm deep."""
 
 
 def cut_posterior_elements(
     labels: Labels, canal: Mask, spacing_mm: tuple[float, float, float]
 ) -> tuple[Labels, tuple[Level, ...]]:
-    """Keep of every vertebra what lies in front of its posterior wall.
+    """Keep the part of every vertebra in front of its posterior wall.
 
     Parameters
     ----------
     labels : ndarray of uint8, shape (slices, rows, columns)
         Whole vertebrae as `Level` values; rows to the feet, columns to the back.
     canal : ndarray of bool
-        The spinal canal; empty where it is not marked.
+        The spinal canal; without a voxel if it is not marked.
     spacing_mm : tuple of float
-        Between slices, rows and columns.
+        Distance between slices, rows and columns.
 
     Returns
     -------
     labels : ndarray of uint8
-        Bodies; S1 too loses what lies behind its wall.
+        The bodies, including S1 without the part behind its wall.
     lost : tuple of Level
-        Those whose wall could not be found; they are left out.
+        The levels whose wall could not be found; they are left out.
     """
     bodies = np.zeros_like(labels)
     lost = []
@@ -62,7 +62,7 @@ def cut_posterior_elements(
 
 
 def _wall(vertebra: Mask, canal: Mask, spacing_mm: tuple[float, float, float]) -> Points:
-    """Points (row, column) of the first voxels behind the body, on the middle slices."""
+    """Return the points (row, column) of the first voxels behind the body, on the middle slices."""
     marked = canal.any()
     weights = (canal if marked else vertebra).sum(axis=(1, 2)).astype(float)
     middle = float(weights @ np.arange(len(weights))) / max(weights.sum(), 1.0)
@@ -79,7 +79,7 @@ def _canal_fronts(canal: Mask) -> list[tuple[int, int]]:
 
 
 def _gaps(vertebra: Mask, pixel_mm: float) -> list[tuple[int, int]]:
-    """Where in each row a gap as deep as a canal follows something as deep as a body."""
+    """Return the start (row, column) of a gap as deep as a canal behind a part as deep as a body."""
     found = []
     for row in np.flatnonzero(vertebra.any(axis=1)):
         columns = np.flatnonzero(vertebra[row])
@@ -92,7 +92,7 @@ def _gaps(vertebra: Mask, pixel_mm: float) -> list[tuple[int, int]]:
 def _in_front(vertebra: Mask, wall: Points, spacing_mm: tuple[float, float, float]) -> Mask | None:
     if not len(wall) or np.ptp(wall[:, 0]) * spacing_mm[1] < _SHORTEST_WALL_MM:
         return None
-    # Robust, for the wall is dented by the basivertebral vein and rows beyond the body show a disc's bulge.
+    # A robust fit: the basivertebral vein dents the wall, and rows beyond the body show the bulge of a disc.
     line = stats.siegelslopes(wall[:, 1], wall[:, 0])
     rows, columns = np.ogrid[: vertebra.shape[1], : vertebra.shape[2]]
     parts, count = ndimage.label(vertebra & (columns < line.intercept + line.slope * rows))

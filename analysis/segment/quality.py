@@ -1,7 +1,7 @@
-"""How far each outlined body can be trusted, and why not further.
+"""Quality of each outlined body, and the concerns that lower it.
 
-Shapes are measured on the network's grid, in a frame that follows the spine: "up" is the line through the
-centres of the neighbours, so that a tilted L5 has the same height as an upright one.
+Shapes are measured in a frame that follows the spine: "up" is the direction through the centres of the
+neighbouring bodies, so that a tilted L5 has the same height as an upright one.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from scipy import ndimage
 
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, Level
-from analysis.segment.instances import Body
+from analysis.domain.volume import volume_ml
+from analysis.segment.instances import FoundBody
 
 __all__ = [
     "USABLE_FROM",
+    "BodyAssessment",
     "Shape",
-    "Verdict",
+    "assess",
     "crowding",
     "expected_overlap",
-    "judge",
-    "lessened",
     "measure_shape",
 ]
 
@@ -35,20 +35,20 @@ USABLE_FROM = 0.5
 
 _SMALLEST_ML, _LARGEST_ML = 8.0, 80.0
 _LOW_HEIGHT = 0.75
-"""Height over the others' below which a body looks fractured; Genant's grade 1 is a loss of 20 to 25 %."""
+"""Height over that of the other bodies below which a fracture is possible (Genant grade 1: 20 to 25 %)."""
 
 _VOLUME_RATIO = (0.62, 1.8)
-"""Volume over that of its neighbours; what swallowed a part of them is larger still."""
+"""Plausible volume relative to the neighbours; an outline that includes part of a neighbour is larger."""
 
 _ACROSS, _BESIDE_MM = 1e3, 6.0
-"""How far beside an outline probability counts against it: within its slices only."""
+"""Probability this far beside an outline counts against it, but only within the same slice."""
 
 _LEAST_STEP_MM, _LEAST_STEP_WITHOUT_SACRUM_MM = 25.0, 28.0
 _LEAST_DEPTH_MM, _LEAST_HEIGHT_MM = 23.0, 15.0
 """Lumbar bodies of adults are 28 to 40 mm deep and 24 to 32 mm high; a collapsed one keeps its depth."""
 
 _EXPECTED = (0.82, 0.95)
-"""Expected overlap at which an outline is worth nothing, and from which it is as good as it gets."""
+"""Expected overlap that gives a quality of 0, and that from which it gives 1."""
 
 _BLURRED = 0.65
 
@@ -58,24 +58,24 @@ _VOID_SIGNAL = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a body measures.
+    """Dimensions of one body.
 
     Attributes
     ----------
     volume_ml : float
-        Of its mask.
+        Volume of its mask.
     anterior_mm, middle_mm, posterior_mm : float
         Heights of the front, middle and back third on the middle slices.
     depth_mm : float
-        From front to back on the middle slices.
+        Extent from front to back on the middle slices.
     width_mm : float
-        From side to side; short when slices do not reach its sides.
+        Extent from side to side; too small if the slices do not reach its sides.
     agreement : float
-        Dice of neighbouring slices' masks in its middle, 0 to 1.
+        Median Dice of adjacent slices' masks around the middle, 0 to 1.
     side_ratio : float
-        Volume of the smaller side over the larger one's, parted at the middle of its width.
+        Volume of the smaller side over that of the larger one, split at the middle of the width.
     expected_overlap : float
-        From `expected_overlap`; 1 for outlines that came without probabilities.
+        The result of `expected_overlap`; 1 for outlines without probabilities.
     """
 
     volume_ml: float
@@ -95,18 +95,17 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Quality of one body, as `Region` has it."""
+class BodyAssessment:
+    """Quality of one body; the attributes are those of `Region`."""
 
     quality: float
     usable: bool
     concerns: tuple[Reason, ...]
 
-
-def lessened(verdict: Verdict, reason: Reason, factor: float = 0.3) -> Verdict:
-    """Add one more thing that speaks against a body."""
-    quality = factor * verdict.quality
-    return Verdict(quality, quality >= USABLE_FROM, (*verdict.concerns, reason))
+    def lowered(self, reason: Reason, factor: float = 0.3) -> "BodyAssessment":
+        """Return the assessment with one more concern, which multiplies the quality by `factor`."""
+        quality = factor * self.quality
+        return BodyAssessment(quality, quality >= USABLE_FROM, (*self.concerns, reason))
 
 
 def measure_shape(
@@ -117,11 +116,11 @@ def measure_shape(
     Parameters
     ----------
     mask : ndarray of bool, shape (slabs, rows, columns)
-        Its voxels on the network's grid.
+        Its voxels.
     upwards : ndarray of shape (2,)
         Unit vector (rows, columns) along the spine.
     spacing_mm : tuple of float
-        Between slabs, rows and columns.
+        Distance between slabs, rows and columns.
     """
     areas = mask.sum(axis=(1, 2))
     shown = np.flatnonzero(areas)
@@ -135,7 +134,7 @@ def measure_shape(
     ]
     left, right = float(areas[:middle].sum()), float(areas[middle + 1 :].sum())
     return Shape(
-        volume_ml=float(areas.sum()) * float(np.prod(spacing_mm)) / 1000,
+        volume_ml=volume_ml(mask, spacing_mm),
         anterior_mm=heights[0],
         middle_mm=heights[1],
         posterior_mm=heights[2],
@@ -147,9 +146,10 @@ def measure_shape(
 
 
 def expected_overlap(bone: Floats, mask: Mask, others: Mask) -> float:
-    """Dice that the network itself expects of an outline, as if its probabilities were right.
+    """Estimate the Dice of an outline from the network's probabilities, taken as calibrated.
 
-    An unsure border has probability on both of its sides, and then this falls, as the true Dice does.
+    An uncertain border has intermediate probabilities on both sides, which lower the estimate as they lower
+    the true Dice.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def expected_overlap(bone: Floats, mask: Mask, others: Mask) -> float:
     mask : ndarray of bool
         The outlined body.
     others : ndarray of bool
-        Bodies beside it, whose bone is not its own.
+        The other bodies, whose bone does not count.
     """
     box = next(iter(ndimage.find_objects(mask.astype(np.uint8))), None)
     if box is None:
@@ -173,20 +173,20 @@ def expected_overlap(bone: Floats, mask: Mask, others: Mask) -> float:
 
 
 def crowding(centres_mm: Mapping[Level, npt.NDArray[np.float64]]) -> Reason | None:
-    """Tell whether bodies lie too close to each other for lumbar ones.
+    """Tell whether the bodies lie too close together to be lumbar.
 
-    From the middle of a lumbar body to the next it is 30 to 40 mm in adults, 22 to 30 in the thoracic
-    spine, and less than 20 in the neck. Without the sacrum nothing else tells which of them is seen.
+    The centres of neighbouring bodies are 30 to 40 mm apart in the adult lumbar spine, 22 to 30 mm in the
+    thoracic spine, and less than 20 mm in the neck. Without the sacrum in view nothing else tells them apart.
 
     Parameters
     ----------
     centres_mm : mapping of Level to ndarray of shape (3,)
-        Of all bodies.
+        Centres of all bodies.
 
     Returns
     -------
     Reason or None
-        What is wrong.
+        The concern, or None if the distances are plausible.
     """
     row = [centres_mm[level] for level in CRANIAL_TO_CAUDAL if level in centres_mm and level is not Level.S1]
     if len(row) < 2:
@@ -206,7 +206,7 @@ def _dice(one: Mask, other: Mask) -> float:
 def _thirds(
     slabs: Mask, upwards: npt.NDArray[np.float64], spacing_mm: tuple[float, float, float]
 ) -> tuple[tuple[float, float, float], float]:
-    """Mean height of the front, middle and back third, and the depth, in mm."""
+    """Return the mean height of the front, middle and back third, and the depth, in mm."""
     numbers, rows, columns = np.nonzero(slabs)
     backwards = np.array([-upwards[1], upwards[0]])
     if backwards[1] < 0:
@@ -222,23 +222,23 @@ def _thirds(
     return (float(heights[0]), float(heights[1]), float(heights[2])), depth
 
 
-def judge(
-    level: Level, body: Body, shapes: dict[Level, Shape], signal: Floats, typical_signal: float
-) -> Verdict:
-    """Weigh all that speaks against a body.
+def assess(
+    level: Level, body: FoundBody, shapes: dict[Level, Shape], signal: Floats, typical_signal: float
+) -> BodyAssessment:
+    """Assess one body: its quality, and the concerns that lower it.
 
     Parameters
     ----------
     level : Level
-        Which.
-    body : Body
-        As the network found it.
+        Level of the body.
+    body : FoundBody
+        The body as the segmenter found it.
     shapes : dict of Level to Shape
-        Of all bodies, so that neighbours can be compared.
+        Shapes of all bodies, to compare with the neighbours.
     signal : ndarray of float32
         Image values inside its outline, holes included.
     typical_signal : float
-        Median over all bodies.
+        Median signal over all bodies.
     """
     faults = _outline_faults(body, shapes[level])
     if level is not Level.S1:
@@ -248,17 +248,17 @@ def judge(
         faults.append((0.4, Reason("signal_void")))
     quality = float(np.prod([factor for factor, _ in faults])) if faults else 1.0
     quality *= min(1.0, body.certainty / 0.9) * _sharpness(shapes[level].expected_overlap)
-    return Verdict(quality, quality >= USABLE_FROM, tuple(reason for _, reason in faults))
+    return BodyAssessment(quality, quality >= USABLE_FROM, tuple(reason for _, reason in faults))
 
 
 def _sharpness(expected: float) -> float:
-    """Quality by the Dice that the network expects of its outline; 1 for what a manual one would reach."""
+    """Map the expected overlap to a quality factor; 1 at the Dice between manual outlines."""
     worst, best = _EXPECTED
     return float(np.clip((expected - worst) / (best - worst), 0.0, 1.0))
 
 
-def _outline_faults(body: Body, shape: Shape) -> list[tuple[float, Reason]]:
-    """Weigh what a single outline shows of itself."""
+def _outline_faults(body: FoundBody, shape: Shape) -> list[tuple[float, Reason]]:
+    """List the concerns about one outline by itself, each with its quality factor."""
     faults: list[tuple[float, Reason]] = []
     if body.certainty < 0.8:
         faults.append((max(0.0, (body.certainty - 0.5) / 0.3), Reason("outline_uncertain")))
@@ -279,7 +279,7 @@ def _outline_faults(body: Body, shape: Shape) -> list[tuple[float, Reason]]:
 
 
 def _odd_volume(level: Level, shapes: dict[Level, Shape]) -> list[tuple[float, Reason]]:
-    """Compare with the next two bodies on either side; from one to the next volumes differ by a tenth."""
+    """Compare the volume with two bodies on either side; neighbours usually differ by about a tenth."""
     order: list[Level] = [one for one in CRANIAL_TO_CAUDAL if one in shapes and one != Level.S1]
     at = order.index(level)
     beside = [shapes[one].volume_ml for one in order[max(0, at - 2) : at + 3] if one is not level]
@@ -295,7 +295,7 @@ def _genant(loss_percent: float) -> int:
 
 
 def _deformity(level: Level, shapes: dict[Level, Shape]) -> list[tuple[float, Reason]]:
-    """Height loss against the other bodies and within the body."""
+    """List the concerns about height, depth and volume relative to the other bodies."""
     shape = shapes[level]
     others = [other for name, other in shapes.items() if name not in {level, Level.S1}]
     faults = []

@@ -1,4 +1,4 @@
-"""From named bodies to regions with their verdicts, whoever outlined them."""
+"""From named bodies to regions with their quality, for every segmenter."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,14 +6,14 @@ from scipy import ndimage
 
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, Level, Region
 from analysis.domain.volume import Grid
-from analysis.segment.instances import Body
-from analysis.segment.quality import Shape, crowding, judge, lessened
+from analysis.segment.instances import FoundBody
+from analysis.segment.quality import Shape, assess, crowding
 
 __all__ = ["filled", "regions_of", "upwards"]
 
 
-def upwards(level: Level, bodies: dict[Level, Body]) -> npt.NDArray[np.float64]:
-    """Direction (rows, columns) from the lower neighbour of a body to the upper one."""
+def upwards(level: Level, bodies: dict[Level, FoundBody]) -> npt.NDArray[np.float64]:
+    """Return the unit vector (rows, columns) from the lower neighbour of a body to the upper one."""
     order = [one for one in CRANIAL_TO_CAUDAL if one in bodies]
     at = order.index(level)
     above, below = order[max(0, at - 1)], order[min(len(order) - 1, at + 1)]
@@ -24,25 +24,25 @@ def upwards(level: Level, bodies: dict[Level, Body]) -> npt.NDArray[np.float64]:
 
 def regions_of(
     labels: npt.NDArray[np.uint8],
-    bodies: dict[Level, Body],
+    bodies: dict[Level, FoundBody],
     shapes: dict[Level, Shape],
     signal: npt.NDArray[np.float32],
     grid: Grid,
 ) -> tuple[Region, ...]:
-    """Judge every named body.
+    """Assess every named body and make its region.
 
     Parameters
     ----------
     labels : ndarray of uint8, shape (slices, rows, columns)
         `Level` values.
-    bodies : dict of Level to Body
-        What is known of each.
+    bodies : dict of Level to FoundBody
+        The bodies as the segmenter found them.
     shapes : dict of Level to Shape
-        What each measures.
+        Their dimensions.
     signal : ndarray of float32
         The image, on the same voxels.
     grid : Grid
-        Where these lie.
+        Geometry of labels and image.
 
     Returns
     -------
@@ -56,27 +56,27 @@ def regions_of(
         own = labels == level
         if not own.any():
             continue
-        verdict = judge(level, bodies[level], shapes, signal[filled(own)], typical)
+        assessment = assess(level, bodies[level], shapes, signal[filled(own)], typical)
         if crowded is not None:
-            verdict = lessened(verdict, crowded)
+            assessment = assessment.lowered(crowded)
         centre = grid.to_mm(np.argwhere(own).mean(axis=0))
         regions.append(
             Region(
                 level=level,
-                volume_ml=float(own.sum()) * grid.voxel_ml,
+                volume_ml=grid.volume_ml(own),
                 centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
-                quality=verdict.quality,
-                usable=verdict.usable,
-                concerns=verdict.concerns,
+                quality=assessment.quality,
+                usable=assessment.usable,
+                concerns=assessment.concerns,
             )
         )
     return tuple(regions)
 
 
 def filled(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Fill the holes of every slice of a mask that is not empty."""
+    """Fill the holes in every slice of a mask, which must not be empty."""
     solid = mask.copy()
-    # Nothing outside the box can be a hole, and the box is a hundredth of the volume.
+    # Holes lie inside the bounding box, which is about a hundredth of the volume.
     (box,) = ndimage.find_objects(mask.view(np.uint8))
     solid[box] = [ndimage.binary_fill_holes(one) for one in mask[box]]
     return solid

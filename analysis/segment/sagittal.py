@@ -1,4 +1,4 @@
-"""Any sagittal or isotropic volume as the network knows it: rows to the feet, columns to the back."""
+"""A sagittal or isotropic volume in the orientation of the network: rows to the feet, columns to the back."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,24 +24,24 @@ _SMALLEST_VIEW_MM = 60.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SagittalView:
-    """A volume brought to the network's orientation and pixel size.
+    """A volume in the network's orientation and pixel size.
 
     Attributes
     ----------
     slices : ndarray of float32, shape (slabs, rows, columns)
-        Values from 0 upwards. Thin slices are averaged to slabs.
+        Non-negative values; thin slices are averaged to slabs.
     spacing_mm : tuple of float
-        Distance between slabs, rows and columns.
+        Distance between slabs, rows and columns of `slices`.
     grid : Grid
-        Of the native voxels after the turn: the same voxels as the input's, only in another order.
+        Geometry of the native voxels in the network's orientation: the voxels of the input, reordered.
     signal : ndarray of float32, shape (slices, rows, columns)
-        The input's values in that order.
+        The values of the input on `grid`.
     order : tuple of int
-        Array axis of the input that became axis 0, 1 and 2 of `grid`.
+        Array axes of the input that became axes 0, 1 and 2 of `grid`.
     flipped : tuple of bool
-        Which of them runs the other way.
+        Whether each of these axes was reversed.
     slab : int
-        Slices in a slab.
+        Number of slices in a slab.
     """
 
     slices: Floats
@@ -54,12 +54,12 @@ class SagittalView:
 
     @classmethod
     def of(cls, volume: Volume) -> "SagittalView":
-        """Turn and resample a volume.
+        """Reorient and resample a volume.
 
         Raises
         ------
         RefusedError
-            If it is not sagittal and too coarse to be cut anew, too small, or empty.
+            If the volume is not sagittal and too coarse to be resliced, too small, or empty.
         """
         order, flipped = _orientation(volume.grid)
         signal = _turn(volume.voxels, order, flipped)
@@ -81,11 +81,11 @@ class SagittalView:
         return np.asarray(np.tensordot(between, fine, axes=1), dtype=np.float32)
 
     def to_slabs(self, maps: Floats) -> Floats:
-        """Bring maps on the voxels of `grid` to the slabs and pixels of the network."""
+        """Resample maps on the voxels of `grid` to the slabs and pixels of the network."""
         return _in_plane(_slabs(maps, self.slab), self.grid)
 
     def nearest(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Take labels of shape (slabs, rows, columns) to the voxels of `grid`, each from the nearest one."""
+        """Resample labels of shape (slabs, rows, columns) to the voxels of `grid` by nearest neighbour."""
         slices = np.minimum(np.arange(self.grid.shape[0]) // self.slab, len(labels) - 1)
         rows, columns = (
             np.minimum(
@@ -96,17 +96,17 @@ class SagittalView:
         return np.asarray(labels[np.ix_(slices, rows, columns)])
 
     def from_input(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Put an array on the input's voxels into the order of `grid`; the inverse of `to_input`."""
+        """Reorder an array on the voxels of the input to `grid`; the inverse of `to_input`."""
         return _turn(array, self.order, self.flipped)
 
     def to_input(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Put an array on `grid` back into the order of the input's voxels."""
+        """Reorder an array on `grid` to the voxels of the input."""
         array = np.flip(array, _flipped_axes(self.flipped))
         return np.ascontiguousarray(np.transpose(array, np.argsort(self.order)))
 
 
 def _orientation(grid: Grid) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """Array axes nearest to right-left, head-foot and front-back, and whether they run the other way."""
+    """Return the array axes nearest to right-left, head-foot and front-back, and whether each is reversed."""
     towards = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
     cosines = grid.axes @ towards.T
     across = int(np.argmax(np.abs(cosines[:, 0])))
@@ -184,9 +184,9 @@ def _in_plane(signal: Floats, grid: Grid) -> Floats:
 
 
 def weights(inputs: int, input_mm: float, outputs: int, output_mm: float) -> Floats:
-    """Interpolate along an axis: weights of shape (outputs, inputs).
+    """Return the weights of linear interpolation along an axis, of shape (outputs, inputs).
 
-    They are a triangle as wide as the coarser of both grids, whose edges lie at the same place.
+    Both grids have their edges at the same position; the triangle is as wide as the coarser spacing.
     """
     at = (np.arange(outputs) + 0.5) * output_mm / input_mm - 0.5
     reach = max(1.0, output_mm / input_mm)
@@ -196,6 +196,6 @@ def weights(inputs: int, input_mm: float, outputs: int, output_mm: float) -> Flo
 
 
 def _linear(slabs: int, slices: int, slab: int) -> Floats:
-    """Weights of shape (slices, slabs) that interpolate between the middles of the slabs."""
+    """Return weights of shape (slices, slabs) that interpolate between the centres of the slabs."""
     at = np.clip((np.arange(slices) - (slab - 1) / 2) / slab, 0, slabs - 1)
     return np.asarray(np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(slabs))), dtype=np.float32)

@@ -1,1 +1,1 @@
-"""Small statistics, a page each, every one tested against a published or an independent value."""
+"""Statistical methods, each tested against published values or an independent implementation."""

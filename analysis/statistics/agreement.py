@@ -1,4 +1,4 @@
-"""How well a measurement agrees with itself when it is repeated."""
+"""Agreement of repeated measurements."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,17 +7,17 @@ __all__ = ["intraclass_correlation"]
 
 
 def intraclass_correlation(measurements: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """ICC(2,1): two-way random effects, absolute agreement, single measurement.
+    """Intraclass correlation ICC(2,1): two-way random effects, absolute agreement, single measurement.
 
     Parameters
     ----------
     measurements : ndarray of shape (patients, repeats, ...)
-        Further axes (features) are taken one by one.
+        Further axes, such as features, are treated independently.
 
     Returns
     -------
     ndarray of shape (...)
-        At most 1; 0 where nothing varies at all, since such a feature tells patients apart by nothing.
+        At most 1; 0 for a constant feature, which cannot distinguish patients.
 
     References
     ----------
@@ -34,6 +34,6 @@ def intraclass_correlation(measurements: npt.NDArray[np.float64]) -> npt.NDArray
     residual = measurements - by_patient[:, None] - by_repeat[None, :] + grand
     error = (residual**2).sum(axis=(0, 1)) / ((patients - 1) * (repeats - 1))
     whole = between + (repeats - 1) * error + repeats * (raters - error) / patients
-    # Sums of squares of a constant leave rounding behind, which must not pass for variance.
+    # The sums of squares of a constant are not exactly 0, and the rounding error must not count as variance.
     varies = whole > 1e-24 * (1.0 + grand**2)
     return np.where(varies, (between - error) / np.where(varies, whole, 1.0), 0.0)

@@ -1,4 +1,4 @@
-"""From a classifier's score to a probability, with how well that probability is known."""
+"""Calibration: from a classifier's score to a probability with its confidence interval."""
 
 from dataclasses import dataclass
 from math import exp, log, sqrt
@@ -15,7 +15,7 @@ _CONVERGED = 1e-10
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A logistic curve through scores of patients that the classifier had not seen.
+    """A logistic curve fitted to scores of patients that the classifier had not seen.
 
     Attributes
     ----------
@@ -30,30 +30,19 @@ class Calibration:
     covariance: tuple[float, float, float]
 
     def probability(self, score: float) -> float:
-        """Return the calibrated probability of one score."""
+        """Return the calibrated probability for one score."""
         return _logistic(self.slope * score + self.intercept)
 
     def probabilities(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Calibrated probabilities.
-
-        Parameters
-        ----------
-        scores : ndarray of shape (n,)
-            As the classifier gives them.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            0 to 1.
-        """
+        """Return the calibrated probabilities for scores of shape (n,)."""
         return np.asarray(1.0 / (1.0 + np.exp(-np.clip(self.slope * scores + self.intercept, -700, 700))))
 
     def interval(self, score: float) -> tuple[float, float]:
-        """Return the 95 % confidence interval of the probability of one score.
+        """Return the 95 % confidence interval of the probability for one score.
 
-        It is Wald's interval of the linear predictor, taken through the curve. It tells how well the curve
-        is known from the calibration patients; what another training cohort would have changed in the
-        classifier itself is not in it.
+        It is the Wald interval of the linear predictor, transformed by the logistic function. It covers the
+        uncertainty of the curve from the calibration patients, but not that of the classifier itself, which
+        another training cohort would change.
         """
         slope, mixed, intercept = self.covariance
         spread = sqrt(max(0.0, slope * score**2 + 2 * mixed * score + intercept))
@@ -62,18 +51,18 @@ class Calibration:
 
 
 def fit_calibration(scores: npt.NDArray[np.float64], present: npt.NDArray[np.bool_]) -> Calibration:
-    """Fit Platt's curve to held-out scores.
+    """Fit a logistic curve to held-out scores by Platt's method.
 
-    Platt's smoothed targets keep it finite where the scores part the classes completely. A curve that would
-    fall (a score worse than chance) is replaced by the prevalence: such a score says nothing, and least of
-    all the opposite.
+    Platt's smoothed targets keep the curve finite when the scores separate the classes completely. A falling
+    curve (a score worse than chance) is replaced by the prevalence, because such a score carries no
+    information.
 
     Parameters
     ----------
     scores : ndarray of shape (n,)
-        Of patients that took no part in fitting the classifier.
+        Scores of patients that the classifier was not fitted on.
     present : ndarray of bool, shape (n,)
-        Whether the target holds.
+        Whether the target is present.
 
     Returns
     -------
@@ -96,7 +85,7 @@ def fit_calibration(scores: npt.NDArray[np.float64], present: npt.NDArray[np.boo
 
 
 def _newton(scores: npt.NDArray[np.float64], goals: npt.NDArray[np.float64]) -> Calibration:
-    # Newton works on scores of unit spread, so that its steps and the singularity check need no tuning.
+    # Newton's method runs on standardised scores, so that its limits need no tuning.
     centre, scale = float(scores.mean()), float(scores.std())
     design = np.column_stack([(scores - centre) / scale, np.ones(scores.size)])
     weights = np.zeros(2)
@@ -122,7 +111,7 @@ def _information(
     design: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     rates = _rates(design @ weights)
-    # The small ridge matters only where every rate has run to 0 or 1.
+    # The small ridge matters only when every rate has become 0 or 1.
     return np.asarray((design.T * (rates * (1 - rates))) @ design + 1e-9 * np.eye(2))
 
 

@@ -1,4 +1,4 @@
-"""Which answers a probability leaves open, at a stated level of confidence."""
+"""Conformal prediction: the answers that remain possible at a given confidence level."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -16,9 +16,9 @@ class ConformalLimits:
     Attributes
     ----------
     confidence : float
-        Share of patients, of either class, whose true answer the set is to hold.
+        Proportion of patients of each class whose true answer is to be in the set.
     present, absent : float
-        How improbable (1 - probability of the answer) an answer may be and still stay in the set.
+        Largest nonconformity (1 - probability of the answer) at which the answer stays in the set.
     """
 
     confidence: float
@@ -31,12 +31,12 @@ class ConformalLimits:
         Parameters
         ----------
         probability : float
-            That the target is present.
+            Probability that the target is present.
 
         Returns
         -------
         tuple of two bool
-            Both, one, or neither may be true.
+            Both, one or neither may be true.
         """
         return 1.0 - probability <= self.present, probability <= self.absent
 
@@ -44,20 +44,20 @@ class ConformalLimits:
 def conformal_limits(
     probabilities: npt.NDArray[np.float64], present: npt.NDArray[np.bool_], confidence: float
 ) -> ConformalLimits:
-    """Take the limits from probabilities of patients that the classifier had not seen.
+    """Compute the limits from probabilities of patients that the classifier had not seen.
 
     With exchangeable patients and a fixed classifier, the set of a new patient of either class misses the
-    truth in at most 1 - confidence of cases. Where the probabilities come from cross-validation the law
-    holds for twice that share at worst, and about for that share in practice.
+    truth with a probability of at most 1 - confidence. With probabilities from cross-validation the guarantee
+    is twice that at worst, and about that in practice.
 
     Parameters
     ----------
     probabilities : ndarray of shape (n,)
         Held-out probabilities that the target is present.
     present : ndarray of bool, shape (n,)
-        The truth.
+        Whether the target is present.
     confidence : float
-        0 to 1.
+        Confidence level, 0 to 1.
 
     References
     ----------
@@ -74,5 +74,5 @@ def conformal_limits(
 def _limit(strangeness: npt.NDArray[np.float64], confidence: float) -> float:
     rank = ceil((strangeness.size + 1) * confidence)
     if rank > strangeness.size:
-        return 1.0  # too few patients of this class to ever rule it out at this confidence
+        return 1.0  # too few patients of this class to rule it out at this confidence level
     return float(np.sort(strangeness)[rank - 1])

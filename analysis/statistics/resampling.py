@@ -1,4 +1,4 @@
-"""Tests over repeated splits, corrections for many tests, and intervals over resampled patients."""
+"""Tests over repeated splits, corrections for multiple tests, and bootstrap intervals."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -15,15 +15,15 @@ __all__ = ["bootstrap_weights", "corrected_resampled_t", "holm", "percentile_int
 def corrected_resampled_t(differences: npt.NDArray[np.float64], train: int, test: int) -> Comparison:
     """Test whether a difference over repeated splits of the same patients is 0.
 
-    Repeated splits share patients, so the plain t-test is far too sure; the correction adds test / train to
-    1 / splits.
+    Repeated splits share patients, so the ordinary t-test underestimates the variance; the correction
+    replaces 1 / splits by 1 / splits + test / train.
 
     Parameters
     ----------
     differences : ndarray of shape (splits,)
-        Of a metric, first minus second, split by split.
+        Difference of a metric (first minus second) in each split.
     train, test : int
-        Patients in each half.
+        Numbers of training and test patients.
 
     References
     ----------
@@ -38,12 +38,12 @@ def corrected_resampled_t(differences: npt.NDArray[np.float64], train: int, test
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Adjust p-values for all of them being looked at, by Holm's step-down method.
+    """Adjust p-values for multiple tests by Holm's step-down method.
 
     Returns
     -------
     tuple of float
-        In the order given, at most 1.
+        Adjusted p-values, at most 1, in the order given.
 
     References
     ----------
@@ -60,16 +60,16 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 def bootstrap_weights(
     present: npt.NDArray[np.bool_], draws: int, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """How often every patient is drawn in each bootstrap sample; no class runs empty.
+    """Draw stratified bootstrap samples: how often each patient occurs in each sample.
 
     Parameters
     ----------
     present : ndarray of bool, shape (n,)
-        Class of every patient.
+        Class of every patient; each class keeps its size in every sample.
     draws : int
-        Bootstrap samples.
+        Number of bootstrap samples.
     rng : numpy.random.Generator
-        Where chance comes from.
+        Source of randomness.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def bootstrap_weights(
 
 
 def percentile_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Return the middle 95 % of the finite values; (nan, nan) where there are none."""
+    """Return the 2.5th and 97.5th percentile of the finite values; (nan, nan) if there are none."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return float("nan"), float("nan")

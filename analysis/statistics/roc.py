@@ -1,4 +1,4 @@
-"""The area under the ROC curve, its variance, and the comparison of two areas on the same patients."""
+"""The area under the ROC curve (AUC), its variance, and the comparison of two AUCs on the same patients."""
 
 from dataclasses import dataclass
 from math import exp, log, sqrt
@@ -14,16 +14,16 @@ _NORMAL_95 = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two areas on the same patients.
+    """The test of a difference.
 
     Attributes
     ----------
     difference : float
         First minus second.
     statistic : float
-        Of the test, 0 where the difference does not vary.
+        Test statistic; 0 if the difference does not vary.
     p : float
-        Two-sided.
+        Two-sided p-value.
     """
 
     difference: float
@@ -32,7 +32,7 @@ class Comparison:
 
 
 def area(present: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> float:
-    """Return how often a present case outscores an absent one, ties counting half."""
+    """Return the AUC: how often a present case scores higher than an absent one; ties count half."""
     positives = int(present.sum())
     negatives = present.size - positives
     if not positives or not negatives:
@@ -42,11 +42,10 @@ def area(present: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> flo
 
 
 def area_interval(present: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """DeLong's 95 % interval of the area, on the logit scale so that it stays inside 0 and 1."""
+    """Return DeLong's 95 % interval of the AUC, on the logit scale so that it stays within 0 and 1."""
     value = area(present, scores)
     if value in {0.0, 1.0}:
-        # Without overlap the variance is estimated as 0; the rule of three bounds what the smaller class can
-        # hide.
+        # Without overlap the estimated variance is 0; the rule of three for the smaller class replaces it.
         doubt = min(1.0, 3.0 / min(int(present.sum()), int((~present).sum())))
         return (1.0 - doubt, 1.0) if value else (0.0, doubt)
     spread = sqrt(_covariance(present, scores[None, :])[0, 0]) / (value * (1 - value))
@@ -58,19 +57,19 @@ def area_interval(present: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64
 def compare_areas(
     present: npt.NDArray[np.bool_], first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]
 ) -> Comparison:
-    """DeLong's test of two areas on the same patients.
+    """Compare two AUCs on the same patients by DeLong's test.
 
     Parameters
     ----------
     present : ndarray of bool, shape (n,)
-        The truth.
+        Whether the target is present.
     first, second : ndarray of shape (n,)
         Two scores of the same patients.
 
     References
     ----------
     DeLong ER, DeLong DM, Clarke-Pearson DL. Biometrics 1988;44:837-845.
-    Sun X, Xu W. IEEE Signal Process Lett 2014;21:1389-1393 (the ranks).
+    Sun X, Xu W. IEEE Signal Process Lett 2014;21:1389-1393 (computation by ranks).
     """
     difference = area(present, first) - area(present, second)
     covariance = _covariance(present, np.stack([first, second]))
@@ -82,18 +81,18 @@ def compare_areas(
 
 
 def youden_threshold(present: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float64]) -> float:
-    """Return the threshold of the largest sensitivity + specificity, midway between probabilities."""
+    """Return the threshold that maximises sensitivity + specificity, midway between two probabilities."""
     levels = np.unique(probabilities)
     cuts = np.concatenate([levels[:1], (levels[1:] + levels[:-1]) / 2])
     called = probabilities[None, :] >= cuts[:, None]
     index = called[:, present].mean(axis=1) - called[:, ~present].mean(axis=1)
     best = np.flatnonzero(np.isclose(index, index.max()))
-    # Among equals the middle one: the least dependent on a single patient.
+    # Among equal thresholds the middle one depends least on a single patient.
     return float(cuts[best[len(best) // 2]])
 
 
 def _covariance(present: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Covariance of the areas of several scores, shape (m, m), from their structural components."""
+    """Return the covariance of the AUCs of several scores, shape (m, m), from their structural components."""
     positives, negatives = scores[:, present], scores[:, ~present]
     m, n = positives.shape[1], negatives.shape[1]
     every = np.apply_along_axis(rankdata, 1, np.concatenate([positives, negatives], axis=1))

@@ -1,4 +1,4 @@
-"""Measures of a test set in many bootstrap samples at once: patients count as often as they were drawn."""
+"""Performance measures of a test set for many bootstrap samples at once, by weighting the patients."""
 
 import numpy as np
 import numpy.typing as npt
@@ -14,23 +14,23 @@ def weighted_measures(
     called: npt.NDArray[np.bool_],
     weights: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    """All measures, for every row of weights.
+    """Calculate all measures for every row of weights.
 
     Parameters
     ----------
     present : ndarray of bool, shape (patients,)
-        The truth.
+        Whether the target is present.
     probabilities : ndarray of shape (patients,)
-        That the target is present.
+        Predicted probability of the target.
     called : ndarray of bool, shape (patients,)
-        Whether it was called present.
+        Whether the target was called present.
     weights : ndarray of shape (draws, patients)
-        How often each patient counts.
+        How often each patient occurs in each bootstrap sample.
 
     Returns
     -------
     ndarray of shape (measures, draws)
-        In the order of MEASURES; NaN where a draw left a class empty that the measure needs.
+        In the order of `MEASURES`; NaN if a sample has no patient of a class that the measure needs.
     """
     with_target, without = weights[:, present], weights[:, ~present]
     higher, lower = probabilities[present][:, None], probabilities[~present][None, :]

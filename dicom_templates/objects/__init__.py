@@ -1,1 +1,1 @@
-"""The DICOM objects of a result set, one module for each kind."""
+"""The DICOM objects that are written, one module for each kind, and what they have in common."""

@@ -1,4 +1,4 @@
-"""The report as a document, for sites that file PDF: an Encapsulated PDF object.
+"""The report as an Encapsulated PDF object, for sites that file PDF.
 
 References
 ----------
@@ -11,16 +11,16 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import EncapsulatedPDFStorage
 
-from dicom_templates.parts.codes import code_item
-from dicom_templates.parts.finish import Identity, workstation_object
-from dicom_templates.parts.source_series import ImageReference, instance_item
+from dicom_templates.codes.concepts import code_item
+from dicom_templates.objects.common_modules import ObjectIdentity, workstation_object
+from dicom_templates.origin.source_series import ImageReference, instance_item
 from dicom_templates.words.study_report import StudyReport
 
 __all__ = ["pdf_object"]
 
 
 def pdf_object(
-    document: bytes, report: StudyReport, images: Sequence[ImageReference], identity: Identity
+    document: bytes, report: StudyReport, images: Sequence[ImageReference], identity: ObjectIdentity
 ) -> Dataset:
     """Wrap a PDF into a DICOM object.
 
@@ -29,11 +29,11 @@ def pdf_object(
     document : bytes
         From `draw_pdf`.
     report : StudyReport
-        What it says.
+        The words of the document.
     images : sequence of ImageReference
-        The slices that it rests on.
-    identity : Identity
-        What it is called.
+        The slices that were analysed.
+    identity : ObjectIdentity
+        Its UIDs, series number and description.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def pdf_object(
     objects = dict.fromkeys((one.sop_class_uid, one.sop_instance_uid) for one in images)
     wrapped.SourceInstanceSequence = [instance_item(*one) for one in objects]
     wrapped.MIMETypeOfEncapsulatedDocument = "application/pdf"
-    # An OB has an even length; the attribute says where the document ends.
+    # An OB value has an even length; EncapsulatedDocumentLength is that of the document without padding.
     wrapped.EncapsulatedDocumentLength = len(document)
     wrapped.EncapsulatedDocument = document + b"\0" * (len(document) % 2)
     return wrapped

@@ -1,7 +1,7 @@
 """MR images of a volume: one classic MR Image Storage object per slice.
 
-For the simulated patient, and to wrap real image stacks that came without DICOM headers in the tests. Pure:
-the caller gives every identity, and equal arguments give equal datasets.
+For simulated patients, and for real image stacks without DICOM headers in the tests. The caller gives every
+identifier, and equal arguments give equal datasets.
 """
 
 from collections.abc import Iterator
@@ -13,24 +13,24 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from analysis.domain.acquisition import AcquisitionFacts
 from analysis.domain.volume import Grid, Volume
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.uids import derive_uid
 
 __all__ = ["ImageIdentity", "mr_images"]
 
-IMPLEMENTATION_UID = UID("2.25.300174829565093124718225076915318042337")
+_IMPLEMENTATION_UID = UID("2.25.300174829565093124718225076915318042337")
 _LARGEST_STORED = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class ImageIdentity:
-    """Whose series it is, and which.
+    """Patient, study and series that the images belong to.
 
     Attributes
     ----------
     patient_id, patient_name, birth_date, sex, age : str
         As DICOM writes them ("SIMULATED^0001", "19610405", "F", "063Y"); empty where unknown.
     study_uid, series_uid, frame_of_reference_uid : str
-        UIDs; `derive_uid` makes them from words.
+        `derive_uid` makes them from words.
     study_date, study_time : str
         "20260105", "093000".
     study_id, accession_number, study_description : str
@@ -68,18 +68,18 @@ def mr_images(volume: Volume, facts: AcquisitionFacts, identity: ImageIdentity) 
     Parameters
     ----------
     volume : Volume
-        What is shown. Values are stored in 16 bits; whole numbers from 0 to 65535 exactly, others through
-        Rescale Slope and Intercept.
+        The signal. It is stored in 16 bits: whole numbers from 0 to 65535 exactly, others through Rescale
+        Slope and Intercept.
     facts : AcquisitionFacts
-        How it was acquired; what it does not know is left out or empty, as the IOD allows.
+        How it was acquired; unknown values are left out or empty, as the IOD allows.
     identity : ImageIdentity
-        Whose it is.
+        Patient, study and series.
 
     Yields
     ------
     Dataset
-        With file meta information, ready to be written. The SOP Instance UID follows from the Series Instance
-        UID and the number of the slice.
+        With file meta information, ready to be written. The SOP Instance UID is derived from the Series
+        Instance UID and the number of the slice.
 
     References
     ----------
@@ -94,7 +94,7 @@ def mr_images(volume: Volume, facts: AcquisitionFacts, identity: ImageIdentity) 
         image.SmallestImagePixelValue = int(stored.min())
         image.LargestImagePixelValue = int(stored.max())
         if (slope, intercept) != (1.0, 0.0):
-            # Not part of the MR Image IOD, and read by everyone: a Standard Extended SOP Class.
+            # Not in the MR Image IOD, though readers apply it: this makes it a Standard Extended SOP Class.
             image.RescaleSlope, image.RescaleIntercept = _decimal(slope), _decimal(intercept)
             image.RescaleType = "US"
         image.WindowCenter = _decimal(round((low + high) / 2))
@@ -104,12 +104,12 @@ def mr_images(volume: Volume, facts: AcquisitionFacts, identity: ImageIdentity) 
 
 
 def _rescale(volume: Volume) -> tuple[float, float]:
-    """Slope and intercept that store the volume in 16 bits, exactly where it is made of whole numbers."""
+    """Return slope and intercept for storage in 16 bits; 1 and 0 if all values are whole and fit."""
     low, high = float(volume.voxels.min()), float(volume.voxels.max())
     whole = bool(np.equal(volume.voxels, np.rint(volume.voxels)).all())
     if whole and low >= 0.0 and high <= _LARGEST_STORED:
         return 1.0, 0.0
-    # The header holds 16 characters, so the numbers must be those that a reader will get.
+    # Rounded to the 16 characters of the header, so that pixels are scaled with the values that readers get.
     slope = float(_decimal(max(high - low, 1e-6) / (_LARGEST_STORED - 1)))
     return slope, float(_decimal(low))
 
@@ -132,7 +132,7 @@ def _image(facts: AcquisitionFacts, identity: ImageIdentity, number: int) -> Dat
     image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
     image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.file_meta.ImplementationClassUID = IMPLEMENTATION_UID
+    image.file_meta.ImplementationClassUID = _IMPLEMENTATION_UID
     _add_patient_and_study(image, identity)
     _add_series(image, facts, identity)
     _add_acquisition(image, facts)
@@ -184,7 +184,7 @@ def _add_series(image: Dataset, facts: AcquisitionFacts, identity: ImageIdentity
         if value:
             setattr(image, keyword, value)
     if not facts.body_part:
-        # Without a body part a paired one is not ruled out, and the attribute must be there (PS3.3 C.7.3.1).
+        # Required, possibly empty, where the body part may be one of a pair (PS3.3 C.7.3.1).
         image.Laterality = ""
 
 
@@ -218,7 +218,7 @@ def _add_geometry(image: Dataset, grid: Grid, facts: AcquisitionFacts, number: i
     between_slices, between_rows, between_columns = grid.spacing_mm
     position = grid.to_mm((number, 0, 0))
     image.ImagePositionPatient = [_decimal(round(float(value), 6)) for value in position]
-    # First the direction in which columns follow each other, then that of the rows.
+    # First the direction of increasing column index, then that of increasing row index.
     image.ImageOrientationPatient = [_decimal(round(float(v), 9)) for v in (*grid.axes[2], *grid.axes[1])]
     image.PixelSpacing = [_decimal(between_rows), _decimal(between_columns)]
     image.SliceThickness = _decimal(facts.slice_thickness_mm or between_slices)

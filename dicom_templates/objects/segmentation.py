@@ -1,4 +1,4 @@
-"""The evidence: which voxels were measured, as a Segmentation object on the grid of its source.
+"""The measured voxels as a Segmentation object (SEG) on the grid of its source.
 
 References
 ----------
@@ -21,12 +21,14 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from analysis.domain.findings import SeriesFindings
 from analysis.domain.segmentation import Level
-from dicom_templates.parts.codes import structure_of
-from dicom_templates.parts.patient_study import nameless_header
-from dicom_templates.parts.provenance import MANUFACTURER, MODEL_NAME, Provenance
-from dicom_templates.parts.source_series import ImageReference, SourceSeries, instance_item
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.codes.concepts import structure_of
+from dicom_templates.objects.common_modules import ObjectIdentity
+from dicom_templates.origin.patient_study import nameless_header
+from dicom_templates.origin.provenance import MANUFACTURER, MODEL_NAME, Provenance
+from dicom_templates.origin.source_series import ImageReference, SourceSeries, instance_item
+from dicom_templates.origin.uids import derive_uid
 from dicom_templates.words.levels import level_names
+from dicom_templates.words.texts import Texts
 
 if TYPE_CHECKING:
     from pydicom.sr.coding import Code
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["LEVEL_COLOURS", "SegmentNumbers", "segmentation_object"]
 
 SegmentNumbers = Mapping[Level, int]
-"""Which segment of a SEG is which level."""
+"""Segment number of each level in a SEG."""
 
 LEVEL_COLOURS: Mapping[Level, tuple[int, int, int]] = MappingProxyType(
     {
@@ -48,18 +50,18 @@ LEVEL_COLOURS: Mapping[Level, tuple[int, int, int]] = MappingProxyType(
         Level.S1: (213, 94, 0),
     }
 )
-"""sRGB; neighbours differ for every kind of colour vision (Okabe and Ito 2008)."""
+"""sRGB; neighbouring levels differ for every kind of colour vision (Okabe and Ito 2008)."""
 
 _CSF_COLOUR = (240, 228, 66)
+_ENGLISH = Texts("en")
+"""Segment labels are the same in results of every language."""
 
 
 def segmentation_object(
     found: SeriesFindings,
     source: SourceSeries,
     provenance: Provenance,
-    *,
-    description: str,
-    series_number: int,
+    identity: ObjectIdentity,
 ) -> tuple[Dataset, SegmentNumbers]:
     """Write the labelled bodies of one series, and the CSF that the VBQ refers to, as a SEG.
 
@@ -68,20 +70,18 @@ def segmentation_object(
     found : SeriesFindings
         An analysed series with at least one region.
     source : SourceSeries
-        Where it comes from.
+        The images it was made from.
     provenance : Provenance
-        Who made it.
-    description : str
-        SeriesDescription.
-    series_number : int
-        SeriesNumber.
+        The maker.
+    identity : ObjectIdentity
+        Its UIDs, series number and description.
 
     Returns
     -------
     Dataset
-        A SEG with a frame for every segment and slice, empty ones too, so that readers get the source's grid.
+        With a frame for every segment and slice, empty ones too, so that readers get the grid of the source.
     SegmentNumbers
-        Which segment is which level.
+        Segment number of each level.
     """
     contrast = found.identification.contrast.value
     masks, segments, numbers = _segments(found, source, provenance)
@@ -90,9 +90,9 @@ def segmentation_object(
         pixel_array=masks,
         segmentation_type="BINARY",
         segment_descriptions=segments,
-        series_instance_uid=provenance.uid("seg", contrast, "series"),
-        series_number=series_number,
-        sop_instance_uid=provenance.uid("seg", contrast, "instance"),
+        series_instance_uid=identity.series_uid,
+        series_number=identity.series_number,
+        sop_instance_uid=identity.uid,
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL_NAME,
@@ -100,7 +100,7 @@ def segmentation_object(
         device_serial_number=provenance.station,
         content_description=f"Vertebral bodies in the {contrast} series",
         content_label="VERTEBRAL_BODIES",
-        series_description=description,
+        series_description=identity.description,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         pixel_measures=PixelMeasuresSequence(
             pixel_spacing=[float(x) for x in source.pixel_spacing_mm],
@@ -128,13 +128,13 @@ def _segments(
     name, _, version = segmentation.method.rpartition(" ")
     algorithm = AlgorithmIdentificationSequence(
         name=name or segmentation.method,
-        # A family is asked for; of what came from elsewhere only a person's part in it can be said.
+        # Mandatory; an outline from elsewhere is taken to be at least partly drawn by a person.
         family=(
             codes.DCM.ArtificialIntelligence if segmentation.automatic else codes.cid7162.ManualProcessing
         ),
         version=version or provenance.version,
     )
-    names = level_names(found, "body {number}")
+    names = level_names(found, _ENGLISH)
     masks = [segmentation.labels == region.level for region in segmentation.regions]
     structures: list[tuple[str, str, Code, tuple[int, int, int]]] = [
         (
@@ -169,7 +169,7 @@ def _segments(
 
 
 def _refer_to_frames(seg: Dataset, source: SourceSeries) -> None:
-    """Replace the stand-ins for frames of an enhanced object by the object and its frame numbers."""
+    """Make references to stand-in objects refer to the frames of the enhanced object."""
     if all(one.frame is None for one in source.images):
         return
     by_stand_in = {_stand_in_uid(one): one for one in source.images}
@@ -177,7 +177,7 @@ def _refer_to_frames(seg: Dataset, source: SourceSeries) -> None:
         item = groups.DerivationImageSequence[0].SourceImageSequence[0]
         reference = by_stand_in.get(item.ReferencedSOPInstanceUID)
         if reference is None:
-            # highdicom lets the frames of all segments at one slice share this item.
+            # Already replaced: in highdicom the frames of all segments at one slice share this item.
             continue
         item.ReferencedSOPClassUID = reference.sop_class_uid
         item.ReferencedSOPInstanceUID = reference.sop_instance_uid
@@ -188,7 +188,7 @@ def _refer_to_frames(seg: Dataset, source: SourceSeries) -> None:
 
 
 def _fix_dimensions(seg: Dataset, uid: str) -> None:
-    """Replace the random UID that highdicom gives to the dimensions: equal inputs give equal objects."""
+    """Replace the random Dimension Organization UID of highdicom, so that equal inputs give equal objects."""
     seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
     for item in seg.DimensionIndexSequence:
         item.DimensionOrganizationUID = uid
@@ -201,9 +201,9 @@ def _stand_in_uid(reference: ImageReference) -> str:
 
 
 def _stand_in(source: SourceSeries, reference: ImageReference, shape: tuple[int, int, int]) -> Dataset:
-    """Make a header that holds what highdicom reads and no more.
+    """Make a header of one slice that holds what highdicom reads and no more.
 
-    Real headers may miss or mistype what it asks for, and patient and study are copied by ourselves.
+    Real headers may lack or misspell what it needs, and `finish` copies patient and study.
     """
     header = nameless_header(
         str(source.header.StudyInstanceUID), source.series_uid, MRImageStorage, _stand_in_uid(reference)

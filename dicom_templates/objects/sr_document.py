@@ -1,4 +1,4 @@
-"""From a content tree to an SR document."""
+"""SR documents around a content tree."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -8,11 +8,12 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
+from dicom_templates.objects.common_modules import ObjectIdentity
+from dicom_templates.objects.content_items import separate_containers
 from dicom_templates.options import Predecessor
-from dicom_templates.parts.content import separate_containers
-from dicom_templates.parts.patient_study import nameless_header
-from dicom_templates.parts.provenance import MANUFACTURER
-from dicom_templates.parts.source_series import SourceSeries
+from dicom_templates.origin.patient_study import nameless_header
+from dicom_templates.origin.provenance import MANUFACTURER
+from dicom_templates.origin.source_series import SourceSeries
 
 __all__ = ["evidence", "sr_document"]
 
@@ -31,14 +32,11 @@ def sr_document(
     storage: UID,
     root: ContentItem,
     documents: Iterable[Dataset],
+    identity: ObjectIdentity,
     *,
-    uid: str,
-    series_uid: str,
-    series_number: int,
-    description: str,
     predecessors: Iterable[Predecessor] = (),
 ) -> Dataset:
-    """Write an SR document, complete but not verified and not final: a person has not seen it.
+    """Write an SR document, complete but neither verified nor final, because no person has read it.
 
     Parameters
     ----------
@@ -47,13 +45,9 @@ def sr_document(
     root : ContentItem
         The content tree.
     documents : iterable of Dataset
-        What it refers to, from `evidence`.
-    uid, series_uid : str
-        Of the document.
-    series_number : int
-        SeriesNumber.
-    description : str
-        SeriesDescription.
+        Headers of the objects it refers to, from `evidence`.
+    identity : ObjectIdentity
+        UIDs, series number and description of the document.
     predecessors : iterable of Predecessor
         Earlier documents of the same storage class, which this one replaces.
 
@@ -66,14 +60,14 @@ def sr_document(
     document: Dataset = _DOCUMENTS[storage](
         evidence=list(documents),
         content=root,
-        series_instance_uid=series_uid,
-        series_number=series_number,
-        sop_instance_uid=uid,
+        series_instance_uid=identity.series_uid,
+        series_number=identity.series_number,
+        sop_instance_uid=identity.uid,
         instance_number=1,
         manufacturer=MANUFACTURER,
         is_complete=True,
         is_final=False,
-        series_description=description,
+        series_description=identity.description,
         previous_versions=earlier or None,
         performed_procedure_codes=[codes.LN.MRIUnspecifiedBodyRegion],
     )
@@ -81,19 +75,19 @@ def sr_document(
 
 
 def evidence(sources: Iterable[SourceSeries], own: Iterable[Dataset] = ()) -> list[Dataset]:
-    """List the objects that a document rests on.
+    """List the objects that a document refers to.
 
     Parameters
     ----------
     sources : iterable of SourceSeries
         The analysed series; each of their objects is listed once.
     own : iterable of Dataset
-        Our own objects of the same study, such as a SEG, and headers that are listed as they are.
+        Other objects of the same study, such as a SEG.
 
     Returns
     -------
     list of Dataset
-        Headers with the identifiers; patient and study stay empty, they are copied byte for byte later.
+        Headers with identifiers only; `finish` copies patient and study.
     """
     listed = [
         nameless_header(str(source.header.StudyInstanceUID), source.series_uid, *one)

@@ -1,4 +1,4 @@
-"""The summary picture as a Secondary Capture: every viewer shows it.
+"""The summary picture as a Secondary Capture image, which every viewer shows.
 
 References
 ----------
@@ -10,13 +10,15 @@ import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from dicom_templates.objects.common_modules import ObjectIdentity, workstation_object
 from dicom_templates.options import ReportOptions
-from dicom_templates.parts.finish import Identity, workstation_object
 
 __all__ = ["summary_object"]
 
 
-def summary_object(picture: npt.NDArray[np.uint8], options: ReportOptions, identity: Identity) -> Dataset:
+def summary_object(
+    picture: npt.NDArray[np.uint8], options: ReportOptions, identity: ObjectIdentity
+) -> Dataset:
     """Write the summary picture as a Secondary Capture.
 
     Parameters
@@ -24,9 +26,9 @@ def summary_object(picture: npt.NDArray[np.uint8], options: ReportOptions, ident
     picture : ndarray of uint8, shape (rows, columns, 3)
         From `draw_summary`.
     options : ReportOptions
-        When it is made.
-    identity : Identity
-        What it is called.
+        Date and time.
+    identity : ObjectIdentity
+        Its UIDs, series number and description.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The readable result: a text report that every SR viewer shows, by TID 2000.
+"""The text report by TID 2000, which every SR viewer shows.
 
 References
 ----------
@@ -9,11 +9,11 @@ from highdicom.sr import ContainerContentItem, ContentItem, ContentSequence
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from dicom_templates.parts.codes import ABOUT
-from dicom_templates.parts.content import container, device_observer, language_item, text
-from dicom_templates.parts.provenance import Provenance
-from dicom_templates.words.report_texts import LANGUAGES
+from dicom_templates.codes.concepts import ABOUT
+from dicom_templates.objects.content_items import container, device_observer, language_item, text
+from dicom_templates.origin.provenance import Provenance
 from dicom_templates.words.study_report import Section, StudyReport
+from dicom_templates.words.texts import LANGUAGES
 
 __all__ = ["text_content"]
 
@@ -31,21 +31,21 @@ def text_content(report: StudyReport, provenance: Provenance) -> ContentItem:
     Parameters
     ----------
     report : StudyReport
-        What the reader is told.
+        The report in words.
     provenance : Provenance
-        Who made it.
+        The maker.
 
     Returns
     -------
     ContentItem
-        The root container: a warning first, then the sections from the result to its provenance.
+        The root container: a warning if there is one, the title, then the sections in order.
     """
     tag, meaning = LANGUAGES[report.texts.language]
     root = ContainerContentItem(name=codes.LN.DiagnosticImagingReport, template_id="2000")
     opening = (report.warning, report.title) if report.warning else (report.title,)
     root.ContentSequence = ContentSequence(
         [
-            # First, so that no viewer shows anything before the warning.
+            # First, so that viewers show nothing before the warning.
             container(codes.LN.Summary, [text(codes.LN.Summary, line) for line in opening]),
             language_item(tag, meaning),
             *device_observer(provenance),

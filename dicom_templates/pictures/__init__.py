@@ -1,1 +1,1 @@
-"""What a person looks at: the summary picture, the overlay, the page and the PDF."""
+"""What a person looks at: the summary picture, the overlay, the HTML page and the PDF."""

@@ -1,4 +1,4 @@
-"""A small drawing surface in layout units, independent of the resolution it is shown in."""
+"""A drawing surface in units of the layout, independent of the resolution of the picture."""
 
 import re
 from collections.abc import Sequence
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["Canvas", "Colour", "Point", "font_file"]
 
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|mm|ms|ml|cm)(?!\w))")
+"""The space between a number and its unit."""
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
 _OVERSAMPLING = 2
-"""Pillow draws lines without anti-aliasing, so everything is drawn larger and averaged at the end."""
+"""Pillow draws lines without anti-aliasing, so the picture is drawn larger by this factor and averaged."""
 
 
 class Canvas:
-    """Draws in units of the layout.
+    """A picture that is drawn in units of the layout.
 
     Parameters
     ----------
@@ -61,11 +62,11 @@ class Canvas:
         self._draw.text(self._px(at), words, font=self._font(size, bold=bold), fill=colour, anchor=anchor)
 
     def width_of(self, words: str, *, size: float, bold: bool = False) -> float:
-        """Return the width of one line."""
+        """Return the width of one line, in units of the layout."""
         return float(self._font(size, bold=bold).getlength(words)) / self._factor
 
     def fitting_size(self, words: str, *, size: float, width: float, bold: bool = False) -> float:
-        """Return the size, at most `size`, at which one line fits a width."""
+        """Return the largest font size up to `size` at which one line fits a width."""
         return size * min(1.0, width / max(self.width_of(words, size=size, bold=bold), 1e-6))
 
     def wrap(self, words: str, *, size: float, width: float, bold: bool = False) -> list[str]:
@@ -108,7 +109,7 @@ class Canvas:
         return y
 
     def box(self, corner: Point, size: Point, *, fill: Colour, radius: float = 0.0) -> None:
-        """Fill a rectangle, with round corners if wanted."""
+        """Fill a rectangle, with round corners if `radius` is positive."""
         x, y = self._px(corner)
         width, height = self._px(size)
         self._draw.rounded_rectangle((x, y, x + width, y + height), radius=radius * self._factor, fill=fill)
@@ -132,7 +133,7 @@ class Canvas:
             self.line([(float(x), float(y)) for x, y in piece], colour=colour, width=width)
 
     def dot(self, at: Point, *, radius: float, fill: Colour, rim: Colour | None = None) -> None:
-        """Draw a filled circle."""
+        """Draw a filled circle, with a border if `rim` is given."""
         x, y = self._px(at)
         reach = radius * self._factor
         self._draw.ellipse(
@@ -147,7 +148,7 @@ class Canvas:
         self._draw.polygon([self._px(point) for point in points], fill=fill)
 
     def picture(self, corner: Point, size: Point, grey: npt.NDArray[np.uint8]) -> None:
-        """Show a grey image in a rectangle that has its proportions."""
+        """Draw a greyscale image into a rectangle, which must have its aspect ratio."""
         from PIL import Image
 
         width, height = (round(length) for length in self._px(size))
@@ -168,7 +169,7 @@ class Canvas:
 
 
 def font_file(*, bold: bool) -> Path:
-    """Find DejaVu Sans, which comes with matplotlib and has the letters of all our languages."""
+    """Return the path of DejaVu Sans, which comes with matplotlib and covers all our languages."""
     found = find_spec("matplotlib")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("matplotlib, whose fonts the summary picture uses, is not installed")

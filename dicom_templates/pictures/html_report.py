@@ -1,42 +1,46 @@
-"""The same report as a page of its own, for a person at a workstation without a DICOM viewer."""
+"""The report as an HTML page, for a workstation without a DICOM viewer."""
 
 import base64
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
 
+from dicom_templates.pictures.mid_sagittal import SagittalPicture
 from dicom_templates.pictures.summary_picture import draw_summary
-from dicom_templates.words.report_texts import LANGUAGES
 from dicom_templates.words.study_report import StudyReport
+from dicom_templates.words.texts import LANGUAGES
 
-__all__ = ["png_of", "report_html"]
+__all__ = ["report_html"]
 
 
-def report_html(report: StudyReport) -> str:
-    """Write the report as one self-contained page.
+def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str:
+    """Write the report as one self-contained HTML page.
 
     Parameters
     ----------
     report : StudyReport
-        What the reader is told.
+        The report in words.
+    pictures : sequence of SagittalPicture
+        One per series; none for a refusal.
 
     Returns
     -------
     str
-        HTML with the summary picture inside; it loads nothing, runs nothing and holds no patient data.
+        The page, with the summary picture inside. It loads nothing, runs no script and holds no patient data.
     """
     from jinja2 import Environment, StrictUndefined
 
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(_PAGE)
     picture = ""
-    if report.pictures:
-        picture = base64.b64encode(png_of(draw_summary(report))).decode("ascii")
+    if pictures:
+        picture = base64.b64encode(_png(draw_summary(report, pictures))).decode("ascii")
     language = LANGUAGES[report.texts.language][0]
     return template.render(report=report, texts=report.texts, picture=picture, language=language)
 
 
-def png_of(picture: npt.NDArray[np.uint8]) -> bytes:
+def _png(picture: npt.NDArray[np.uint8]) -> bytes:
     """Encode a picture as PNG.
 
     Parameters

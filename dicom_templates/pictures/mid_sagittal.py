@@ -1,4 +1,4 @@
-"""The mid-sagittal slice as a reader expects it: head up, face to the left, square pixels known."""
+"""The mid-sagittal slice of a series for display: head up, face to the left."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -6,11 +6,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from analysis.domain.acquisition import Contrast
-from analysis.domain.findings import SeriesFindings
+from analysis.domain.findings import Findings, SeriesFindings
+from analysis.domain.segmentation import Level
 from dicom_templates.words.levels import level_names
+from dicom_templates.words.study_report import SeriesCaption, StudyReport
+from dicom_templates.words.texts import Texts
 
-__all__ = ["NamedOutline", "SagittalPicture", "Turn", "mid_sagittal"]
+__all__ = ["NamedOutline", "SagittalPicture", "Turn", "mid_sagittal", "sagittal_pictures"]
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -22,7 +24,7 @@ class NamedOutline:
     Attributes
     ----------
     name : str
-        What to write beside it.
+        Its label.
     points : ndarray of shape (n, 2)
         (column, row) on the picture, pixel centres at .5.
     usable : bool
@@ -36,41 +38,58 @@ class NamedOutline:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SagittalPicture:
-    """One slice to look at.
+    """The mid-sagittal slice of one series, with its outlines.
 
     Attributes
     ----------
-    contrast : Contrast
-        T1 or T2.
+    caption : SeriesCaption
+        The text above it.
     pixels : ndarray of shape (rows, columns)
         Signal.
     spacing_mm : tuple of float
-        Between rows, between columns.
+        Between the centres of rows and of columns.
     outlines : tuple of NamedOutline
         From cranial to caudal.
-    caption, quality : str
-        The acquisition, and how good the outlines are, in a few words.
     """
 
-    contrast: Contrast
+    caption: SeriesCaption
     pixels: npt.NDArray[np.float32]
     spacing_mm: tuple[float, float]
     outlines: tuple[NamedOutline, ...]
-    caption: str
-    quality: str
 
 
-def mid_sagittal(found: SeriesFindings, *, caption: str, quality: str, body: str) -> SagittalPicture:
-    """Turn the mid-sagittal slice of a series, and the outlines on it, for display.
+def sagittal_pictures(findings: Findings, report: StudyReport) -> tuple[SagittalPicture, ...]:
+    """Make the picture of every analysed series.
+
+    Parameters
+    ----------
+    findings : Findings
+        What the analysis found.
+    report : StudyReport
+        The same findings in words.
+
+    Returns
+    -------
+    tuple of SagittalPicture
+        In the order of the findings.
+    """
+    return tuple(
+        mid_sagittal(found, caption, report.texts)
+        for found, caption in zip(findings.series, report.captions, strict=True)
+    )
+
+
+def mid_sagittal(found: SeriesFindings, caption: SeriesCaption, texts: Texts) -> SagittalPicture:
+    """Orient the mid-sagittal slice of a series, and the outlines on it, for display.
 
     Parameters
     ----------
     found : SeriesFindings
         An analysed series.
-    caption, quality : str
-        What to write above the picture.
-    body : str
-        Pattern for the name of a body whose level is not certain ("body {number}").
+    caption : SeriesCaption
+        The text above the picture.
+    texts : Texts
+        The language of numbered bodies.
 
     Returns
     -------
@@ -80,7 +99,7 @@ def mid_sagittal(found: SeriesFindings, *, caption: str, quality: str, body: str
     pixels = volume.voxels[found.mid_slice]
     spacing = (volume.grid.spacing_mm[1], volume.grid.spacing_mm[2])
     turn = Turn.for_axes(volume.grid.axes)
-    names = level_names(found, body)
+    names = level_names(found, texts)
     outlines = tuple(
         NamedOutline(
             names[one.level], turn.points(one.outline.points, pixels.shape), _usable(found, one.level)
@@ -89,29 +108,28 @@ def mid_sagittal(found: SeriesFindings, *, caption: str, quality: str, body: str
         if one.outline is not None and one.outline.slice_index == found.mid_slice
     )
     return SagittalPicture(
-        contrast=found.identification.contrast,
+        caption=caption,
         pixels=turn.pixels(pixels),
         spacing_mm=(spacing[1], spacing[0]) if turn.transpose else spacing,
         outlines=outlines,
-        caption=caption,
-        quality=quality,
     )
 
 
-def _usable(found: SeriesFindings, level: object) -> bool:
-    return any(region.level is level and region.usable for region in found.segmentation.regions)
+def _usable(found: SeriesFindings, level: Level) -> bool:
+    region = found.segmentation.region(level)
+    return region is not None and region.usable
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """How stored rows and columns become head up and face left.
+    """Transposition and flips that bring a stored sagittal slice to head up and face left.
 
     Attributes
     ----------
     transpose : bool
         Whether stored columns run along the spine.
     flip_rows, flip_columns : bool
-        Whether what is then rows or columns runs the other way.
+        Whether rows or columns are reversed after that.
     """
 
     transpose: bool
@@ -120,7 +138,7 @@ class Turn:
 
     @classmethod
     def for_axes(cls, axes: npt.NDArray[np.float64]) -> "Turn":
-        """Decide from the directions (LPS) in which rows and columns of the slice run."""
+        """Choose the turn for a grid with these axes: LPS directions of slices, rows and columns."""
         down, across = axes[1], axes[2]
         transpose = bool(abs(across[2]) > abs(down[2]))
         if transpose:
@@ -129,14 +147,14 @@ class Turn:
         return cls(transpose, flip_rows=bool(down[2] > 0), flip_columns=bool(across[1] < 0))
 
     def pixels(self, stored: npt.NDArray[_T]) -> npt.NDArray[_T]:
-        """Turn a slice of shape (rows, columns)."""
+        """Orient a slice of shape (rows, columns)."""
         shown = stored.T if self.transpose else stored
         rows = slice(None, None, -1) if self.flip_rows else slice(None)
         columns = slice(None, None, -1) if self.flip_columns else slice(None)
         return shown[rows, columns]
 
     def points(self, stored: npt.NDArray[np.float64], shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-        """Turn points (column, row) of a stored slice of that shape."""
+        """Orient points (column, row) of a stored slice of that shape."""
         columns, rows = stored[:, 0], stored[:, 1]
         height, width = shape[0], shape[1]
         if self.transpose:

@@ -1,7 +1,6 @@
-"""The outlines over the images of one series, slice by slice: how a person checks what was measured.
+"""The outlines over the images of one series, slice by slice, so that a person can check them.
 
-To the left the mid-sagittal slice, to the right all slices and what is thought of each body. No name of a
-patient is on it.
+On the left the mid-sagittal slice, on the right all slices and a table of the bodies. It names no patient.
 """
 
 from collections.abc import Iterator
@@ -27,8 +26,8 @@ from dicom_templates.pictures.palette import (
 )
 from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler
 from dicom_templates.words.levels import level_names
-from dicom_templates.words.report_texts import Texts
-from dicom_templates.words.sentences import acquisition, qualities
+from dicom_templates.words.sections import acquisition, qualities
+from dicom_templates.words.texts import Texts
 
 __all__ = ["draw_overlay"]
 
@@ -50,7 +49,7 @@ _REMARK_TEXT = 12.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Series:
-    """A series turned as a reader expects it."""
+    """A series oriented for display, with one window for all slices."""
 
     found: SeriesFindings
     turn: Turn
@@ -70,20 +69,20 @@ class _Series:
         return self.turn.pixels(self.found.source.volume.voxels[number])
 
     def lines(self, mask: npt.NDArray[np.bool_]) -> list[Points]:
-        """Borders of a mask on a stored slice, every part and every hole, as (column, row)."""
+        """Return the borders of a mask on a stored slice, every part and every hole, as (column, row)."""
         if not mask.any():
             return []
         import contourpy
 
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        # A frame of zeros closes the line also at the edge of the image.
+        # A border of zeros closes the line at the edge of the image too.
         found = contourpy.contour_generator(z=np.pad(part, 1).astype(np.float64)).lines(0.5)
         corner = np.array([columns[0] - 0.5, rows[0] - 0.5])
         return [self.turn.points(np.asarray(line) + corner, mask.shape) for line in found]
 
     def reach(self) -> Points | None:
-        """Opposite corners (column, row) of the box around all bodies and the fluid, turned."""
+        """Return opposite corners (column, row) of the box around bodies and CSF, oriented for display."""
         marked: npt.NDArray[np.bool_] = self.found.segmentation.labels > 0
         if self.found.segmentation.csf is not None:
             marked = marked | self.found.segmentation.csf.mask
@@ -96,14 +95,14 @@ class _Series:
 
 
 def draw_overlay(found: SeriesFindings, texts: Texts) -> npt.NDArray[np.uint8]:
-    """Draw the picture of one analysed series.
+    """Draw the overlay of one analysed series.
 
     Parameters
     ----------
     found : SeriesFindings
-        What was found in it.
+        The series.
     texts : Texts
-        The language.
+        The sentences in the language of the report.
 
     Returns
     -------
@@ -143,12 +142,12 @@ def _colour(region: Region) -> Colour:
 def _draw_slice(
     canvas: Canvas, series: _Series, number: int, view: SliceView, *, width: float
 ) -> dict[Level, Point]:
-    """Draw a slice with what was found on it; returns where the left edge of each body is."""
+    """Draw a slice with its outlines; return the middle of the left edge of each body."""
     segmentation = series.found.segmentation
     canvas.picture(view.corner, view.size, view.grey(series.pixels(number), series.window))
     edges = {}
     for region in segmentation.regions:
-        lines = [view.place(line) for line in series.lines(segmentation.labels[number] == region.level)]
+        lines = [view.to_canvas(line) for line in series.lines(segmentation.labels[number] == region.level)]
         for line in lines:
             _draw_line(
                 canvas, line, _colour(region), width=width, whole=region.usable or not region.level.lumbar
@@ -159,7 +158,7 @@ def _draw_slice(
             edges[region.level] = (left, sum(point[1] for point in largest) / len(largest))
     if segmentation.csf is not None:
         for border in series.lines(segmentation.csf.mask[number]):
-            _draw_line(canvas, view.place(border), FLUID, width=width, whole=True)
+            _draw_line(canvas, view.to_canvas(border), FLUID, width=width, whole=True)
     return edges
 
 
@@ -176,7 +175,7 @@ def _middle(canvas: Canvas, series: _Series, texts: Texts) -> None:
     pixels = series.pixels(found.mid_slice)
     view = SliceView.fit(pixels.shape, series.spacing_mm, series.reach(), (_EDGE, _TOP), size)
     edges = _draw_slice(canvas, series, found.mid_slice, view, width=1.7)
-    names = level_names(found, texts("numbered_body", number="{number}"))
+    names = level_names(found, texts)
     for region in found.segmentation.regions:
         if region.level in edges:
             words = names[region.level]
@@ -187,7 +186,7 @@ def _middle(canvas: Canvas, series: _Series, texts: Texts) -> None:
             draw_label(canvas, words, (max(left, inside), height), _colour(region))
     csf = found.segmentation.csf
     if csf is not None and csf.mask[found.mid_slice].any():
-        line = view.place(np.concatenate(series.lines(csf.mask[found.mid_slice])))
+        line = view.to_canvas(np.concatenate(series.lines(csf.mask[found.mid_slice])))
         right = max(point[0] for point in line)
         middle = sum(point[1] for point in line) / len(line)
         words = f"{texts('fluid')}  {texts.percent(csf.quality)}"
@@ -200,7 +199,7 @@ def _middle(canvas: Canvas, series: _Series, texts: Texts) -> None:
 
 
 def _sheet(canvas: Canvas, series: _Series, texts: Texts) -> None:
-    """Draw every slice, cut to the spine, as large as the room allows."""
+    """Draw every slice, cropped to the spine, as large as the space allows."""
     found = series.found
     count = found.source.volume.grid.shape[0]
     height = _TABLE_TOP - 22.0 - _TOP
@@ -222,7 +221,7 @@ def _sheet(canvas: Canvas, series: _Series, texts: Texts) -> None:
 
 
 def _proportions(series: _Series) -> float:
-    """Width over height of what a tile should show."""
+    """Return width over height of the region that each tile shows."""
     reach = series.reach()
     if reach is None:
         return 1.0
@@ -231,7 +230,7 @@ def _proportions(series: _Series) -> float:
 
 
 def _tiling(count: int, proportions: float, room: Point) -> tuple[int, Point]:
-    """Columns and size of the tiles that fill a room best."""
+    """Return number of columns and size of the largest tiles that fit a space."""
 
     def size(columns: int) -> Point:
         rows = -(-count // columns)
@@ -243,7 +242,7 @@ def _tiling(count: int, proportions: float, room: Point) -> tuple[int, Point]:
     return columns, size(columns)
 
 
-# --- What is thought of each body -----------------------------------------------------------------
+# --- Table of bodies ------------------------------------------------------------------------------
 
 
 def _table(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
@@ -279,7 +278,7 @@ def _table(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
 
 
 def _rows(found: SeriesFindings, texts: Texts) -> Iterator[tuple[tuple[str, ...], Colour]]:
-    names = level_names(found, texts("numbered_body", number="{number}"))
+    names = level_names(found, texts)
     for region in found.segmentation.regions:
         remark = texts.listed(region.concerns)
         if region.level.lumbar and not region.usable:

@@ -1,4 +1,4 @@
-"""Colours for a dark reading room; they differ for every kind of colour vision (Okabe and Ito 2008)."""
+"""Colours for a dark reading room, distinct for every kind of colour vision (Okabe and Ito 2008)."""
 
 from dicom_templates.pictures.canvas import Colour
 
@@ -23,6 +23,6 @@ QUIET: Colour = (164, 174, 188)
 WARNING: Colour = (240, 228, 66)
 BODY: Colour = (86, 180, 233)
 NEXT_BODY: Colour = (240, 228, 66)
-"""For every other body, so that neighbours that touch are told apart."""
+"""Of every second body, so that bodies that touch can be distinguished."""
 FLUID: Colour = (204, 121, 167)
 EXCLUDED: Colour = (230, 159, 0)

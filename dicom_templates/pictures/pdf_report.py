@@ -1,14 +1,15 @@
-"""The report on paper: the summary picture and below it every sentence, on pages of A4.
+"""The report as a PDF of A4 pages: the summary picture, and below it every sentence.
 
-Drawn by matplotlib, whose PDF holds the words as text, so that they can be searched and copied.
+matplotlib writes words as text, so that they can be searched and copied.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from dicom_templates.pictures.canvas import Canvas, Point, font_file
+from dicom_templates.pictures.mid_sagittal import SagittalPicture
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.study_report import StudyReport
 
@@ -27,31 +28,34 @@ _HEADING = 11.0
 _LEADING = 1.35
 _INK, _QUIET, _WARNING = "#14181f", "#566273", "#f0e442"
 _RULER = Canvas(1, 1, scale=8, background=(0, 0, 0))
-"""Measures words; a canvas of one unit, because only its fonts are wanted."""
+"""Measures text; nothing is drawn on it, so it is one unit large."""
 
 
-def draw_pdf(report: StudyReport) -> bytes:
+def draw_pdf(report: StudyReport, pictures: Sequence[SagittalPicture]) -> bytes:
     """Draw the report as a PDF.
 
     Parameters
     ----------
     report : StudyReport
-        What the reader is told.
+        The report in words.
+    pictures : sequence of SagittalPicture
+        One per series; none for a refusal.
 
     Returns
     -------
     bytes
-        The same for the same report; it holds no patient data, since the object around it does.
+        Equal for equal reports. It holds no patient data; the DICOM object around it does.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_pdf import PdfPages
 
     stream = BytesIO()
-    # No date: equal reports are equal files. Fonts as outlines with a character map, so that text is text.
+    # No date, so that equal reports are equal files. Type 42 embeds fonts with a character map, so that text
+    # can be searched.
     about = {"Title": report.title, "Creator": report.software, "CreationDate": None}
     with rc_context({"pdf.fonttype": 42}), PdfPages(stream, metadata=about) as file:
         pages = _Pages(report)
-        pages.write()
+        pages.write(pictures)
         for figure in pages.finish():
             file.savefig(figure)
     return stream.getvalue()
@@ -66,7 +70,7 @@ class _Style:
 
 
 class _Pages:
-    """Writes from top to bottom, and begins a page where one is full."""
+    """Writes from top to bottom, and starts a new page when one is full."""
 
     def __init__(self, report: StudyReport) -> None:
         self._report = report
@@ -74,8 +78,8 @@ class _Pages:
         self._y = 0.0
         self._turn()
 
-    def write(self) -> None:
-        """Write all of it."""
+    def write(self, pictures: Sequence[SagittalPicture]) -> None:
+        """Write the whole report."""
         report = self._report
         if report.warning:
             self._banner(report.warning)
@@ -85,13 +89,13 @@ class _Pages:
             " · ".join(part for part in (dated, report.software) if part), _Style(_TEXT, colour=_QUIET)
         )
         self._y += 6
-        if report.pictures:
-            self._picture()
+        if pictures:
+            self._picture(pictures)
         for section in report.sections:
             self._section(section.heading, section.lines)
 
     def finish(self) -> "list[Figure]":
-        """Return the pages, each with its number and what the report is not."""
+        """Add page number and disclaimer to each page, and return the pages."""
         count = len(self._figures)
         for number, figure in enumerate(self._figures, start=1):
             foot = self._report.texts("page", number=str(number), count=str(count))
@@ -103,7 +107,7 @@ class _Pages:
     def _turn(self) -> None:
         from matplotlib.figure import Figure
 
-        # 72 dots an inch make a dot a point.
+        # At 72 dots per inch a dot is a point.
         self._figures.append(Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), dpi=72))
         self._y = _MARGIN
 
@@ -112,7 +116,7 @@ class _Pages:
             self._turn()
 
     def _section(self, heading: str, lines: tuple[str, ...]) -> None:
-        # A heading never stands alone at the foot of a page.
+        # Keep a heading together with the first lines below it.
         self._need(_HEADING * _LEADING + 3 * _TEXT * _LEADING)
         self._y += 7
         self._lines(heading, _Style(_HEADING, bold=True))
@@ -152,8 +156,8 @@ class _Pages:
         self._lines(words, style)
         self._y += 14
 
-    def _picture(self) -> None:
-        picture = draw_summary(self._report)
+    def _picture(self, pictures: Sequence[SagittalPicture]) -> None:
+        picture = draw_summary(self._report, pictures)
         height = _TEXT_WIDTH * picture.shape[0] / picture.shape[1]
         self._need(height)
         place = (_MARGIN / _WIDTH, 1 - (self._y + height) / _HEIGHT, _TEXT_WIDTH / _WIDTH, height / _HEIGHT)
@@ -163,7 +167,7 @@ class _Pages:
         self._y += height + 4
 
     @staticmethod
-    def _put(figure: "Figure", at: Point, words: str, style: _Style, *, align: Any = "left") -> None:  # noqa: ANN401 - one of matplotlib's own words
+    def _put(figure: "Figure", at: Point, words: str, style: _Style, *, align: Any = "left") -> None:  # noqa: ANN401 - a literal type of matplotlib
         from matplotlib.font_manager import FontProperties
 
         font = FontProperties(fname=str(font_file(bold=style.bold)), size=style.size)

@@ -1,4 +1,4 @@
-"""A part of a slice on the canvas, true to its proportions, and what is drawn on it."""
+"""A region of a slice on the canvas, without distortion, and labels and rulers on it."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,25 @@ import numpy.typing as npt
 from dicom_templates.pictures.canvas import Canvas, Colour, Point
 from dicom_templates.pictures.palette import BACKGROUND, BRIGHT
 
-__all__ = ["SliceView", "draw_label", "draw_ruler", "grey_levels"]
+__all__ = ["SliceView", "draw_label", "draw_ruler"]
 
 _WINDOW_PERCENTILES = (1.0, 99.5)
 _MARGIN = 1.22
-"""Height that is shown, over that of what must be seen."""
+"""Ratio of the height that is shown to the height that must be visible."""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceView:
-    """The part of a slice that fills a rectangle, and the way from pixels to it.
+    """The region of a slice that fills a rectangle, and the mapping from pixels to it.
 
     Attributes
     ----------
     corner, size : tuple of float
-        The rectangle, in units of the layout.
+        Of the rectangle, in units of the layout.
     rows, columns : slice
-        The part.
+        The region.
     units_per_mm : float
-        Scale.
+        Units of the layout per millimetre.
     """
 
     corner: Point
@@ -44,18 +44,18 @@ class SliceView:
         corner: Point,
         size: Point,
     ) -> "SliceView":
-        """Choose the largest sensible part with the proportions of a rectangle.
+        """Choose the region around given points that has the aspect ratio of a rectangle.
 
         Parameters
         ----------
         shape : tuple of int
             (rows, columns) of the slice.
         spacing_mm : tuple of float
-            Between rows, between columns.
+            Between the centres of rows and of columns.
         points : ndarray of shape (n, 2), or None
-            (column, row) of what must be seen; None for the middle of the slice.
+            (column, row) of what must be visible; None for the middle of the slice.
         corner, size : tuple of float
-            The rectangle.
+            Of the rectangle, in units of the layout.
         """
         row_mm, column_mm = spacing_mm
         rows, columns = shape
@@ -79,10 +79,10 @@ class SliceView:
     def grey(
         self, pixels: npt.NDArray[np.float32], window: tuple[float, float] | None = None
     ) -> npt.NDArray[np.uint8]:
-        """Return the part as grey levels, windowed to what it shows unless a window is given."""
-        return grey_levels(pixels[self.rows, self.columns], window)
+        """Return the region as grey levels, in a window of its own percentiles unless one is given."""
+        return _grey_levels(pixels[self.rows, self.columns], window)
 
-    def place(self, points: npt.NDArray[np.float64]) -> list[Point]:
+    def to_canvas(self, points: npt.NDArray[np.float64]) -> list[Point]:
         """Return points (column, row) of the slice on the canvas."""
         across = self.size[0] / (self.columns.stop - self.columns.start)
         down = self.size[1] / (self.rows.stop - self.rows.start)
@@ -97,17 +97,17 @@ def _window(centre: float, length: float, limit: int) -> slice:
     return slice(start, start + length)
 
 
-def grey_levels(
+def _grey_levels(
     part: npt.NDArray[np.float32], window: tuple[float, float] | None = None
 ) -> npt.NDArray[np.uint8]:
-    """Scale signal to grey, from black at the lower end of a window to white at the upper one."""
+    """Scale signal to grey levels, from black at the lower end of the window to white at the upper."""
     low, high = window or (float(one) for one in np.percentile(part, _WINDOW_PERCENTILES))
     levels = np.clip((part - low) / max(high - low, 1e-6), 0.0, 1.0)
     return np.asarray(np.round(255 * levels), dtype=np.uint8)
 
 
 def draw_label(canvas: Canvas, words: str, beside: Point, colour: Colour) -> None:
-    """Write a name to the left of a point, on a ground of its own."""
+    """Write a label to the left of a point, on a dark background."""
     left, middle = beside
     width = canvas.width_of(words, size=13, bold=True)
     canvas.box((left - width - 15, middle - 10), (width + 9, 20), fill=BACKGROUND, radius=4)
@@ -115,7 +115,7 @@ def draw_label(canvas: Canvas, words: str, beside: Point, colour: Colour) -> Non
 
 
 def draw_ruler(canvas: Canvas, view: SliceView) -> None:
-    """Draw 5 cm into the lower right corner."""
+    """Draw a ruler of 5 cm into the lower right corner."""
     length = 50 * view.units_per_mm
     right, y = view.corner[0] + view.size[0] - 14, view.corner[1] + view.size[1] - 12
     canvas.box((right - length - 8, y - 22), (length + 16, 28), fill=BACKGROUND, radius=4)

@@ -1,12 +1,13 @@
-"""The cards beside the images: the answers on their scales, the bone quality, and whose word it is."""
+"""The cards beside the images: answers and bone quality on their scales, and the model behind them."""
 
 from collections.abc import Callable
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Verdict
+from analysis.domain.published import T1_VBQ_BY_DECADE
 from dicom_templates.pictures.canvas import Canvas, Colour, Point
 from dicom_templates.pictures.palette import BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE
-from dicom_templates.words.study_report import VBQ_BY_DECADE, Answer, StudyReport
+from dicom_templates.words.study_report import StudyReport, TargetAnswer
 
 __all__ = ["draw_cards"]
 
@@ -25,16 +26,16 @@ _BODY_TEXT = 12.5
 
 
 def draw_cards(canvas: Canvas, report: StudyReport, top: float) -> None:
-    """Draw the cards below each other.
+    """Draw the cards in one column.
 
     Parameters
     ----------
     canvas : Canvas
         Of the summary picture.
     report : StudyReport
-        What the reader is told.
+        The report in words.
     top : float
-        Where the first one begins.
+        Upper edge of the first one.
     """
     below = top
     for answer in report.answers:
@@ -48,7 +49,7 @@ def draw_cards(canvas: Canvas, report: StudyReport, top: float) -> None:
 # --- Answers --------------------------------------------------------------------------------------
 
 
-def _answer(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> float:
+def _answer(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: float) -> float:
     height = 162.0
     left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
@@ -72,7 +73,7 @@ def _answer(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> 
 
 
 def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) -> float:
-    """Write why there is no number, as large as the room allows; the text report has them in full."""
+    """Write why there is no number, as large as the space allows; the text report has all of it."""
     words, room = "; ".join(reasons), 84.0
     for size in (13.0, 12.0, 11.5):
         most = int(room / (1.4 * size))
@@ -81,10 +82,10 @@ def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) 
     return canvas.paragraph(at, words, size=size, colour=BRIGHT, width=width, most_lines=most)
 
 
-def _chip(canvas: Canvas, answer: Answer, corner: Point, *, beside: float) -> float:
-    """Draw the verdict, whose shape says the same as its colour, and return its width.
+def _chip(canvas: Canvas, answer: TargetAnswer, corner: Point, *, beside: float) -> float:
+    """Draw the verdict, with a symbol that says the same as its colour, and return its width.
 
-    It is written smaller where it would leave too little room for what stands `beside` it.
+    Letters are smaller where they would leave less than `beside` units for the name of the target.
     """
     words = answer.verdict_text.upper()
     colour = _VERDICT_COLOUR[answer.verdict]
@@ -106,7 +107,7 @@ def _chip(canvas: Canvas, answer: Answer, corner: Point, *, beside: float) -> fl
     return width
 
 
-def _risk_scale(canvas: Canvas, report: StudyReport, answer: Answer, top: float) -> None:
+def _risk_scale(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: float) -> None:
     left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
     colour = _VERDICT_COLOUR[answer.verdict]
 
@@ -155,7 +156,7 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
     for line in report.bone_quality:
         canvas.text((x, top + 54), line.contrast.value, size=13, colour=QUIET)
         if line.score is None:
-            # Why stands below the images, with what else must be known.
+            # The reason is among the caveats below the images.
             words = report.texts("vbq_none")
             canvas.text((x + 24, top + 54), words, size=13, colour=EXCLUDED)
             x += canvas.width_of(words, size=13)
@@ -175,26 +176,23 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
 
 
 def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: float) -> None:
-    """Draw the T1 reference by decade of age, and this patient's value across it."""
+    """Draw the T1 reference by decade of age, and the score of this patient across it."""
     left, right = _CARD_LEFT + 74, _RIGHT - 18
     low, high = 1.0, 5.0
 
     def at(value: float) -> float:
         return left + (min(max(value, low), high) - low) / (high - low) * (right - left)
 
-    for row, (start, mean, spread) in enumerate(VBQ_BY_DECADE):
+    for row, decade in enumerate(T1_VBQ_BY_DECADE):
         y = top + 10 + row * 16
-        last = start == VBQ_BY_DECADE[-1][0]
+        start, mean, sd = decade.first_year, decade.mean, decade.sd
         own = report.age_years is not None and start <= report.age_years < (start + 10)
         colour = BRIGHT if own else QUIET
         words = f"{start}-{start + 9}"
         canvas.text((left - 12, y), words, size=12, colour=colour, bold=own, anchor="rm")
-        canvas.line(
-            [(at(mean - spread), y), (at(mean + spread), y)], colour=colour, width=3.0 if own else 2.0
-        )
+        canvas.line([(at(mean - sd), y), (at(mean + sd), y)], colour=colour, width=3.0 if own else 2.0)
         canvas.dot((at(mean), y), radius=4.0, fill=colour)
-        if last:
-            _vbq_axis(canvas, at, y + 12)
+    _vbq_axis(canvas, at, y + 12)
     if score is not None:
         x = at(score)
         canvas.line([(x, top - 4), (x, top + 84)], colour=BODY, width=2.0)
@@ -216,11 +214,11 @@ def _vbq_axis(canvas: Canvas, at: Callable[[float], float], y: float) -> None:
         canvas.text((at(value), y + 14), str(value), size=11.5, colour=QUIET, anchor="ms")
 
 
-# --- Whose word it is ---------------------------------------------------------------------------
+# --- Disclaimer and model -------------------------------------------------------------------------
 
 
 def _about(canvas: Canvas, report: StudyReport, top: float) -> None:
-    """Write what it is not and who made it; smaller where a model has much to say of itself."""
+    """Write the disclaimer and the sentences about the model, in smaller letters if they are long."""
     told = [
         (words, colour)
         for words, colour in (

@@ -1,10 +1,9 @@
-"""The summary picture: one look tells what was found, in which images, and how far to trust it.
+"""The summary picture: the answers, the images they come from and the quality of both on one page.
 
-Drawn for a dark reading room on 1024 x 768 units. Meaning never rests on colour alone, and the colours differ
-for every kind of colour vision (Okabe and Ito 2008).
+Drawn for a dark reading room on 1024 x 768 units. Nothing is told by colour alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +28,15 @@ _GAP = 16.0
 _BODY_TEXT = 12.5
 
 
-def draw_summary(report: StudyReport) -> npt.NDArray[np.uint8]:
+def draw_summary(report: StudyReport, pictures: Sequence[SagittalPicture]) -> npt.NDArray[np.uint8]:
     """Draw the summary picture.
 
     Parameters
     ----------
     report : StudyReport
-        What the reader is told.
+        The report in words.
+    pictures : sequence of SagittalPicture
+        One per series.
 
     Returns
     -------
@@ -45,14 +46,14 @@ def draw_summary(report: StudyReport) -> npt.NDArray[np.uint8]:
     canvas = Canvas(_WIDTH, _HEIGHT, scale=_SCALE, background=BACKGROUND)
     top = _warning(canvas, report)
     top = _heading(canvas, report, top)
-    bottom = _images(canvas, report, top)
+    bottom = _images(canvas, report, pictures, top)
     _levels(canvas, report, bottom + _GAP)
     draw_cards(canvas, report, top)
     return canvas.finish()
 
 
 def _warning(canvas: Canvas, report: StudyReport) -> float:
-    """Draw the warning over the whole width, before anything else."""
+    """Draw the warning over the whole width, above everything else."""
     if not report.warning:
         return 0.0
     canvas.box((0, 0), (_WIDTH, 34), fill=WARNING)
@@ -73,16 +74,16 @@ def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
 # --- Images ---------------------------------------------------------------------------------------
 
 
-def _images(canvas: Canvas, report: StudyReport, top: float) -> float:
-    """Draw the series beside each other; one alone gets the whole width."""
+def _images(canvas: Canvas, report: StudyReport, pictures: Sequence[SagittalPicture], top: float) -> float:
+    """Draw the series side by side; a single one gets the whole width."""
     height = 584.0 - top
-    count = max(len(report.pictures), 1)
+    count = max(len(pictures), 1)
     width = (2 * _IMAGE_WIDTH + _GAP - (count - 1) * _GAP) / count
-    for place, shown in enumerate(report.pictures):
+    for place, shown in enumerate(pictures):
         corner = (_LEFT + place * (width + _GAP), top)
         canvas.box(corner, (width, height), fill=PANEL, radius=6)
         _image(canvas, shown, corner, (width, height))
-    analysed = {one.contrast for one in report.pictures}
+    analysed = {one.contrast for one in report.captions}
     for missing in {Contrast.T1, Contrast.T2} - analysed:
         words = report.texts("no_series", contrast=missing.value)
         right = _LEFT + 2 * _IMAGE_WIDTH + _GAP - 14
@@ -93,23 +94,23 @@ def _images(canvas: Canvas, report: StudyReport, top: float) -> float:
 def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, extent: Point) -> None:
     left, top = corner
     width, height = extent
-    name = shown.contrast.value
+    name = shown.caption.contrast.value
     canvas.text((left + 12, top + 30), name, size=19, colour=BRIGHT, bold=True)
-    canvas.text((left + 46, top + 20), shown.caption, size=_BODY_TEXT, colour=BRIGHT)
-    size = canvas.fitting_size(shown.quality, size=12, width=width - 56)
-    canvas.text((left + 46, top + 37), shown.quality, size=size, colour=QUIET)
+    canvas.text((left + 46, top + 20), shown.caption.acquisition, size=_BODY_TEXT, colour=BRIGHT)
+    size = canvas.fitting_size(shown.caption.quality, size=12, width=width - 56)
+    canvas.text((left + 46, top + 37), shown.caption.quality, size=size, colour=QUIET)
     points = np.concatenate([one.points for one in shown.outlines]) if shown.outlines else None
     view = SliceView.fit(shown.pixels.shape, shown.spacing_mm, points, (left, top + 46), (width, height - 46))
     canvas.picture(view.corner, view.size, view.grey(shown.pixels))
     for outline in shown.outlines:
-        _outline(canvas, outline, view.place)
+        _outline(canvas, outline, view.to_canvas)
     draw_ruler(canvas, view)
 
 
 def _outline(
-    canvas: Canvas, outline: NamedOutline, place: Callable[[npt.NDArray[np.float64]], list[Point]]
+    canvas: Canvas, outline: NamedOutline, to_canvas: Callable[[npt.NDArray[np.float64]], list[Point]]
 ) -> None:
-    points = place(outline.points)
+    points = to_canvas(outline.points)
     left = min(point[0] for point in points)
     middle = sum(point[1] for point in points) / len(points)
     colour = BODY if outline.usable else EXCLUDED
@@ -125,7 +126,7 @@ def _outline(
 
 def _levels(canvas: Canvas, report: StudyReport, top: float) -> None:
     columns = (_LEFT, _LEFT + 62, _LEFT + 148, _LEFT + 212)
-    contrasts = [one.contrast.value for one in report.pictures]
+    contrasts = [one.contrast.value for one in report.captions]
     heads = (
         report.texts("level_names"),
         f"{report.texts('volume')} ml",
@@ -185,7 +186,7 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
 
 
 def _remarks(report: StudyReport) -> list[str]:
-    """Tell what must be known with an answer, and why a score is missing; its decisive reason comes last."""
+    """List the caveats of answers, and why scores are missing: the last concern is the decisive one."""
     answers = [f"{one.name}: {'; '.join(one.reasons)}" for one in report.answers if one.value and one.reasons]
     scores = [
         f"{line.sentence} ({line.concerns[-1]})" if line.concerns else line.sentence

@@ -1,1 +1,1 @@
-"""Results read again: what a report cites, and how two reports differ."""
+"""Reads measurement reports again: what they cite, and how two of them differ."""

@@ -1,4 +1,4 @@
-"""What a measurement report says of its origin, read back; `osteonode verify` recomputes it."""
+"""Reads from a measurement report what it was made of, so that `osteonode verify` can make it again."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from datetime import datetime
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from dicom_templates.options import Predecessor, ReportOptions, SrClass
-from dicom_templates.parts.codes import CONFIGURATION_DIGEST, INPUT_DIGEST, MODEL_DIGEST
-from dicom_templates.words.report_texts import LANGUAGES
+from dicom_templates.codes.concepts import CONFIGURATION_DIGEST, INPUT_DIGEST, MODEL_DIGEST
+from dicom_templates.options import Predecessor, ReportOptions
+from dicom_templates.result_kinds import ResultKind, SrClass
+from dicom_templates.words.texts import LANGUAGES
 
 __all__ = ["Citation", "presentation_of", "read_citation"]
 
@@ -37,7 +38,7 @@ class Citation:
 
 
 def read_citation(document: Dataset) -> Citation:
-    """Read what a measurement report of ours cites.
+    """Read the digests that a measurement report cites.
 
     Parameters
     ----------
@@ -51,23 +52,23 @@ def read_citation(document: Dataset) -> Citation:
     Raises
     ------
     ValueError
-        If it cites no configuration, so that it is none of our measurement reports.
+        If it cites no configuration, so that it is no measurement report of this program.
     """
-    told = list(_texts(document))
-    configuration = [value for code, value in told if code == CONFIGURATION_DIGEST.value]
+    texts = list(_texts(document))
+    configuration = [value for code, value in texts if code == CONFIGURATION_DIGEST.value]
     if not configuration:
         raise ValueError("it cites no configuration, so it is no measurement report of OsteoNode")
-    inputs = (value.partition(" ") for code, value in told if code == INPUT_DIGEST.value)
+    inputs = (value.partition(" ") for code, value in texts if code == INPUT_DIGEST.value)
     return Citation(
         software=str(document.get("SoftwareVersions") or ""),
-        model=next((value for code, value in told if code == MODEL_DIGEST.value), ""),
+        model=next((value for code, value in texts if code == MODEL_DIGEST.value), ""),
         configuration=configuration[0],
         inputs={series_uid: digest for series_uid, _, digest in inputs},
     )
 
 
 def presentation_of(document: Dataset) -> ReportOptions:
-    """Tell how a document of ours was written, so that it can be written again.
+    """Read the options that a measurement report was written with.
 
     Parameters
     ----------
@@ -77,22 +78,22 @@ def presentation_of(document: Dataset) -> ReportOptions:
     Returns
     -------
     ReportOptions
-        For this document alone.
+        They give this document and no other object.
 
     Raises
     ------
     ValueError
-        If it is in a language that we do not write, or has no date.
+        If it has no date, or is in a language that this version has no sentences in.
     """
     date_and_time = f"{document.ContentDate}{document.ContentTime}"[:14]
     return ReportOptions(
-        created=datetime.strptime(date_and_time, "%Y%m%d%H%M%S"),  # noqa: DTZ007 - local to the site
+        created=datetime.strptime(date_and_time, "%Y%m%d%H%M%S"),  # noqa: DTZ007 - local time of the site
         language=_language(document),
         sr_classes=tuple(one for one in SrClass if one.storage == document.SOPClassUID),
         institution=str(document.get("InstitutionName") or ""),
         station=str(document.get("StationName") or ""),
         predecessors=tuple(_predecessors(document)),
-        kinds=frozenset({"sr"}),
+        kinds=frozenset({ResultKind.SR}),
     )
 
 

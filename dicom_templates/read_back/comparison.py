@@ -1,4 +1,4 @@
-"""Where two SR documents differ, in words: what was altered, and not merely that something was."""
+"""Names each difference between two SR documents."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def differences(document: Dataset, expected: Dataset) -> tuple[str, ...]:
     Parameters
     ----------
     document, expected : Dataset
-        Both as read from files; how they are encoded does not matter.
+        As read from files; their encoding does not matter.
 
     Returns
     -------
@@ -28,35 +28,35 @@ def differences(document: Dataset, expected: Dataset) -> tuple[str, ...]:
     return tuple(_differences(document, expected, ()))
 
 
-def _differences(document: Dataset, expected: Dataset, place: tuple[str, ...]) -> Iterator[str]:
+def _differences(document: Dataset, expected: Dataset, path: tuple[str, ...]) -> Iterator[str]:
     for tag in sorted({*document.keys(), *expected.keys()}):
         if tag not in document:
-            yield f"{_at(place, expected[tag])} is missing"
+            yield f"{_at(path, expected[tag])} is missing"
             continue
         mine = document[tag]
         if tag not in expected:
-            yield f"{_at(place, mine)} is added"
+            yield f"{_at(path, mine)} is added"
             continue
         wanted = expected[tag]
         if mine.VR == "SQ" and wanted.VR == "SQ":
-            yield from _items(mine, wanted, place)
+            yield from _items(mine, wanted, path)
         elif _value(mine) != _value(wanted):
-            # The patient is named outside the content tree only.
-            told = f": {_told(mine)} instead of {_told(wanted)}" if place else " differs"
-            yield f"{_at(place, mine)}{told}"
+            # Values outside the content tree may be those of the patient, so they are not shown.
+            told = f": {_told(mine)} instead of {_told(wanted)}" if path else " differs"
+            yield f"{_at(path, mine)}{told}"
 
 
-def _items(mine: DataElement, wanted: DataElement, place: tuple[str, ...]) -> Iterator[str]:
+def _items(mine: DataElement, wanted: DataElement, path: tuple[str, ...]) -> Iterator[str]:
     if len(mine.value) != len(wanted.value):
-        yield f"{_at(place, mine)} holds {len(mine.value)} items instead of {len(wanted.value)}"
+        yield f"{_at(path, mine)} holds {len(mine.value)} items instead of {len(wanted.value)}"
         return
     for number, (one, other) in enumerate(zip(mine.value, wanted.value, strict=True), start=1):
-        inner = (*place, _name(other, number)) if wanted.keyword == "ContentSequence" else place
+        inner = (*path, _name(other, number)) if wanted.keyword == "ContentSequence" else path
         yield from _differences(one, other, inner)
 
 
 def _name(item: Dataset, number: int) -> str:
-    """Name a content item by its concept, and a measurement group by what it is about."""
+    """Name a content item by its concept, and a measurement group by its tracking identifier too."""
     if "ConceptNameCodeSequence" not in item:
         return f"item {number}"
     name = str(item.ConceptNameCodeSequence[0].get("CodeMeaning", ""))
@@ -70,12 +70,12 @@ def _is_tracking(item: Dataset) -> bool:
     return bool(name) and name[0].get("CodeValue") == "112039" and "TextValue" in item
 
 
-def _at(place: tuple[str, ...], element: DataElement) -> str:
-    return " > ".join((*place, element.keyword or str(element.tag)))
+def _at(path: tuple[str, ...], element: DataElement) -> str:
+    return " > ".join((*path, element.keyword or str(element.tag)))
 
 
 def _value(element: DataElement) -> object:
-    """Return a value that does not depend on how it was written."""
+    """Return the value of an element in a form that does not depend on its encoding."""
     return [_plain(one) for one in element.value] if element.VM > 1 else _plain(element.value)
 
 

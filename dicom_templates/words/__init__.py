@@ -1,1 +1,1 @@
-"""What a person reads: every sentence, in every language, and the report that they make."""
+"""What a person reads: the sentences in every language, and the report that is composed of them."""

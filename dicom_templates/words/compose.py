@@ -1,4 +1,4 @@
-"""From findings to the words and numbers of a report."""
+"""Composes the report of a study, or of its refusal: all words and numbers that a reader sees."""
 
 from datetime import date
 
@@ -10,11 +10,10 @@ from analysis.domain.findings import (
     SeriesFindings,
     Verdict,
 )
+from analysis.domain.published import BEST_SEQUENCE
 from analysis.domain.segmentation import Level
-from dicom_templates.pictures.mid_sagittal import SagittalPicture, mid_sagittal
 from dicom_templates.words.levels import level_names, level_range
-from dicom_templates.words.report_texts import Texts
-from dicom_templates.words.sentences import (
+from dicom_templates.words.sections import (
     about_lines,
     acquisition,
     caveat_lines,
@@ -25,14 +24,15 @@ from dicom_templates.words.sentences import (
     set_aside_lines,
 )
 from dicom_templates.words.study_report import (
-    PUBLISHED,
-    Answer,
     BoneQualityLine,
     LevelRow,
     Section,
+    SeriesCaption,
     StudyReport,
+    TargetAnswer,
     target_key,
 )
+from dicom_templates.words.texts import Texts
 
 __all__ = ["compose", "compose_refusal"]
 
@@ -40,7 +40,7 @@ __all__ = ["compose", "compose_refusal"]
 def compose(
     findings: Findings, *, language: str, study_date: date | None = None, age_years: int | None = None
 ) -> StudyReport:
-    """Put findings into words.
+    """Compose the report of findings.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ def compose(
     language : str
         "en" or "de".
     study_date : date or None
-        Of the study, for the heading.
+        Date of the study, for the heading.
     age_years : int or None
-        Of the patient, to point at the decade of the VBQ reference.
+        Of the patient, to mark the decade of age in the VBQ reference.
 
     Returns
     -------
@@ -65,6 +65,7 @@ def compose(
     levels = tuple(row for found in findings.series for row in _level_rows(found, texts))
     caveats = caveat_lines(findings.series, texts)
     return StudyReport(
+        refused=False,
         texts=texts,
         title=texts("title"),
         warning=texts("simulated") if simulated else "",
@@ -80,7 +81,7 @@ def compose(
             Section("images", texts("images"), image_lines(findings, texts)),
             Section("about", texts("about"), about_lines(findings, texts)),
         ),
-        pictures=tuple(_picture(found, texts) for found in findings.series),
+        captions=tuple(_caption(found, texts) for found in findings.series),
         model=texts("model", name=model.name, version=model.version) if model else "",
         cohort=texts("cohort", cohort=model.cohort) if model else "",
         intended_use=texts("intended_use", use=model.intended_use) if model else "",
@@ -91,7 +92,7 @@ def compose(
 def compose_refusal(
     refusal: Refusal, software: str, *, language: str, study_date: date | None = None
 ) -> StudyReport:
-    """Put a refusal into words, so that silence is explained in the archive.
+    """Compose the report that explains why a study has no result.
 
     Parameters
     ----------
@@ -102,12 +103,12 @@ def compose_refusal(
     language : str
         "en" or "de".
     study_date : date or None
-        Of the study.
+        Date of the study, for the heading.
 
     Returns
     -------
     StudyReport
-        Without answers and pictures.
+        With `refused`.
     """
     texts = Texts(language)
     series = set_aside_lines(refusal.series, texts)
@@ -118,6 +119,7 @@ def compose_refusal(
     made_by = texts("software", software=software)
     sections.append(Section("about", texts("about"), (texts("not_for"), made_by)))
     return StudyReport(
+        refused=True,
         texts=texts,
         title=texts("refusal_title"),
         warning="",
@@ -128,7 +130,7 @@ def compose_refusal(
         levels=(),
         caveats=(),
         sections=tuple(sections),
-        pictures=(),
+        captions=(),
         model="",
         cohort="",
         intended_use="",
@@ -136,11 +138,11 @@ def compose_refusal(
     )
 
 
-def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> Answer:
+def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> TargetAnswer:
     threshold = findings.model.thresholds_mg_cm3.get(prediction.target) if findings.model else None
     told = prediction.probability is not None and prediction.verdict is not Verdict.INDETERMINATE
     limits = prediction.interval if told else None
-    return Answer(
+    return TargetAnswer(
         target=prediction.target,
         name=texts(target_key(prediction.target)),
         definition=texts("definition", threshold=texts.number(threshold, 0)) if threshold else "",
@@ -163,7 +165,7 @@ def _basis(prediction: Prediction, texts: Texts) -> str:
         return ""
     preferred = prediction.preferred.value
     if prediction.sequence == preferred:
-        published = prediction.preferred is PUBLISHED[prediction.target]
+        published = prediction.preferred is BEST_SEQUENCE[prediction.target]
         return texts("basis_preferred" if published else "basis_chosen", sequence=prediction.sequence)
     if preferred in prediction.sequence:
         return texts("basis", sequence=prediction.sequence)
@@ -176,7 +178,7 @@ def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:
     if quality.score is None:
         sentence = texts("vbq_missing", contrast=contrast.value)
     else:
-        names = level_names(found, texts("numbered_body", number="{number}"))
+        names = level_names(found, texts)
         sentence = texts(
             "vbq_value",
             contrast=contrast.value,
@@ -186,17 +188,16 @@ def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:
     return BoneQualityLine(contrast, quality.score, sentence, texts.reasons(quality.concerns))
 
 
-def _picture(found: SeriesFindings, texts: Texts) -> SagittalPicture:
-    return mid_sagittal(
-        found,
-        caption=acquisition(found.source.facts, texts),
+def _caption(found: SeriesFindings, texts: Texts) -> SeriesCaption:
+    return SeriesCaption(
+        contrast=found.identification.contrast,
+        acquisition=acquisition(found.source.facts, texts),
         quality=texts("picture_quality", **qualities(found, texts)),
-        body=texts("numbered_body", number="{number}"),
     )
 
 
 def _level_rows(found: SeriesFindings, texts: Texts) -> tuple[LevelRow, ...]:
-    names = level_names(found, texts("numbered_body", number="{number}"))
+    names = level_names(found, texts)
     return tuple(_level_row(found, one, names, texts) for one in found.measurements)
 
 

@@ -4,19 +4,20 @@ from itertools import pairwise
 
 from analysis.domain.findings import SeriesFindings
 from analysis.domain.segmentation import Level
+from dicom_templates.words.texts import Texts
 
 __all__ = ["level_names", "level_range"]
 
 
-def level_names(found: SeriesFindings, body: str) -> dict[Level, str]:
+def level_names(found: SeriesFindings, texts: Texts) -> dict[Level, str]:
     """Name every region of a series.
 
     Parameters
     ----------
     found : SeriesFindings
         An analysed series.
-    body : str
-        Pattern for a body whose level is not certain ("body {number}").
+    texts : Texts
+        The language of numbered bodies.
 
     Returns
     -------
@@ -28,7 +29,7 @@ def level_names(found: SeriesFindings, body: str) -> dict[Level, str]:
     if segmentation.levels_certain:
         return {region.level: region.level.name for region in segmentation.regions}
     return {
-        region.level: body.format(number=number)
+        region.level: texts("numbered_body", number=str(number))
         for number, region in enumerate(segmentation.regions, start=1)
     }
 

@@ -1,237 +1,242 @@
-"""The lines of each section of a report."""
+"""Every sentence and word that our reports say by themselves, in every language.
 
-from collections.abc import Iterable, Iterator
+The sentences of the science (reasons and concerns) stand in `analysis.domain.english` and `german_reasons`.
+"""
 
-from analysis.domain.acquisition import AcquisitionFacts, Contrast
-from analysis.domain.findings import Agreement, Findings, SeriesFindings, SeriesRefusal
-from analysis.domain.segmentation import Grade, Level
-from dicom_templates.words.levels import level_names
-from dicom_templates.words.report_texts import Texts
-from dicom_templates.words.study_report import (
-    PUBLISHED,
-    VBQ_BY_DECADE,
-    Answer,
-    BoneQualityLine,
-    LevelRow,
-    target_key,
-)
+from collections.abc import Mapping
+from types import MappingProxyType
 
-__all__ = [
-    "about_lines",
-    "acquisition",
-    "caveat_lines",
-    "finding_lines",
-    "image_lines",
-    "qualities",
-    "result_lines",
-    "set_aside_lines",
-]
+__all__ = ["SENTENCES"]
 
-
-_GRADE_KEY = {
-    Grade.SOUND: "grade_sound",
-    Grade.DOUBTFUL: "grade_doubtful",
-    Grade.UNUSABLE: "grade_unusable",
-}
-
-
-def result_lines(
-    answers: tuple[Answer, ...], bone_quality: tuple[BoneQualityLine, ...], texts: Texts
-) -> tuple[str, ...]:
-    """Write the answers, the bone quality scores, and what they are not."""
-    lines = [_answer_sentence(answer, texts) for answer in answers] or [texts("no_model")]
-    lines += [_with_concerns(line.sentence, line.concerns) for line in bone_quality]
-    return (*lines, texts("not_for_short"))
-
-
-def _answer_sentence(answer: Answer, texts: Texts) -> str:
-    head = f"{answer.name}: {answer.verdict_text.upper()}"
-    if answer.value:
-        told = [texts("probability", value=answer.value), answer.interval]
-        told.append(texts("threshold", value=texts.percent(answer.threshold)))
-    else:
-        told = [texts("no_number")]
-    told += [answer.definition, answer.basis]
-    sentence = f"{head}; {', '.join(part for part in told if part)}."
-    return _with_concerns(sentence, answer.reasons)
-
-
-def _with_concerns(sentence: str, concerns: tuple[str, ...]) -> str:
-    return f"{sentence} [{'; '.join(concerns)}]" if concerns else sentence
-
-
-_CAVEATS = ("uncertain_levels", "level_excluded", "level_concern", "series_concern")
-"""Keys of what is said, the gravest first."""
-
-
-def caveat_lines(series: Iterable[SeriesFindings], texts: Texts) -> tuple[str, ...]:
-    """Say what was excluded and what is doubtful, the gravest first; what holds for both sequences once."""
-    contrasts: dict[tuple[str, str, str], list[str]] = {}
-    for found in series:
-        for caveat in _caveats(found, texts):
-            contrasts.setdefault(caveat, []).append(found.identification.contrast.value)
-    return tuple(
-        texts(key, level=level, contrast=", ".join(contrasts[key, level, reason]), reason=reason)
-        for key, level, reason in sorted(contrasts, key=lambda caveat: _CAVEATS.index(caveat[0]))
-    )
-
-
-def _caveats(found: SeriesFindings, texts: Texts) -> Iterator[tuple[str, str, str]]:
-    """Give key, level and reason of each caveat of one series."""
-    segmentation = found.segmentation
-    if not segmentation.levels_certain:
-        yield "uncertain_levels", "", texts.percent(segmentation.level_confidence)
-    names = level_names(found, texts("numbered_body", number="{number}"))
-    for region in segmentation.regions:
-        if region.level.lumbar and (region.concerns or not region.usable):
-            reason = texts.listed(region.concerns) or texts("no_reason")
-            yield "level_concern" if region.usable else "level_excluded", names[region.level], reason
-    if segmentation.levels_certain:
-        for level in Level:
-            if level.lumbar and level not in names:
-                yield "level_excluded", level.name, texts("level_not_found")
-    for reason in segmentation.concerns:
-        yield "series_concern", "", texts.reason(reason)
-
-
-def finding_lines(
-    findings: Findings, levels: tuple[LevelRow, ...], caveats: tuple[str, ...], texts: Texts
-) -> tuple[str, ...]:
-    """Write what was excluded, what was measured, and what it can be compared with."""
-    measured = tuple(
-        texts(
-            "level_measured",
-            level=row.name,
-            contrast=row.contrast,
-            volume=row.volume,
-            signal=row.signal,
-            vbq=row.vbq,
-        )
-        for row in levels
-    )
-    return (*caveats, *measured, *_vbq_reference(findings, texts))
-
-
-def _vbq_reference(findings: Findings, texts: Texts) -> tuple[str, ...]:
-    lines = []
-    if findings.of(Contrast.T1) is not None:
-        values = ", ".join(
-            f"{start}-{start + 9}: {texts.number(mean, 2)} ± {texts.number(spread, 2)}"
-            for start, mean, spread in VBQ_BY_DECADE
-        )
-        lines.append(texts("vbq_reference_t1", values=values))
-    if findings.of(Contrast.T2) is not None:
-        lines.append(texts("vbq_reference_t2"))
-    return (*lines, texts("vbq_caution"))
-
-
-def image_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
-    """Write which series were used, how good they are, and which were set aside and why."""
-    lines = [line for found in findings.series for line in _series_lines(found, texts)]
-    lines += _agreement_lines(findings.agreement, texts)
-    return (*lines, *set_aside_lines(findings.set_aside, texts), _why_these_sequences(findings, texts))
-
-
-def _why_these_sequences(findings: Findings, texts: Texts) -> str:
-    """Cite what is published, and name what a site has chosen against it."""
-    if all(one.preferred is PUBLISHED[one.target] for one in findings.predictions):
-        return texts("why_sequence")
-    choices = (
-        texts("choice", sequence=one.preferred.value, target=texts(target_key(one.target)))
-        for one in findings.predictions
-    )
-    return texts("why_chosen", choices=", ".join(choices))
-
-
-def set_aside_lines(series: Iterable[SeriesRefusal], texts: Texts) -> tuple[str, ...]:
-    """Write which series were not analysed, and why."""
-    return tuple(
-        texts(
-            "series_set_aside",
-            description=texts.reason(one.description),
-            reason=texts.listed(one.reasons),
-        )
-        for one in series
-    )
-
-
-def _agreement_lines(agreement: Agreement | None, texts: Texts) -> tuple[str, ...]:
-    """Write how well T1 and T2 fit; where they could not be compared, the concerns of both say so."""
-    if agreement is None or agreement.overlap is None or agreement.residual_mm is None:
-        return ()
-    key = "agreement_registered" if agreement.registered else "agreement"
-    return (
-        texts(
-            key,
-            bodies=str(agreement.bodies),
-            overlap=texts.percent(agreement.overlap),
-            residual=texts.number(agreement.residual_mm, 1),
-        ),
-    )
-
-
-def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
-    contrast = found.identification.contrast.value
-    reasons = found.identification.reasons
-    used = texts(
-        "series_used",
-        contrast=contrast,
-        plane=texts("sagittal"),
-        slices=str(found.source.volume.grid.shape[0]),
-        facts=acquisition(found.source.facts, texts),
-        reason=texts.reason(reasons[-1]) if reasons else "-",
-    )
-    quality = texts(
-        "series_quality",
-        contrast=contrast,
-        method=found.segmentation.method,
-        **qualities(found, texts),
-    )
-    return used, quality
-
-
-def qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
-    """Write how far outlines, level names and CSF of a series can be trusted."""
-    judgement = found.segmentation.judgement
-    return {
-        "grade": texts(_GRADE_KEY[judgement.grade]),
-        "quality": texts.percent(judgement.quality),
-        "confidence": texts.percent(found.segmentation.level_confidence),
-        "csf": texts.percent(found.bone_quality.csf_quality),
+SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        # --- First line of everything -------------------------------------------------------------
+        "simulated": {
+            "en": "NOT FOR CLINICAL USE: these probabilities come from a model trained on SIMULATED data.",
+            "de": "NICHT FÜR DIE KLINIK: Diese Wahrscheinlichkeiten stammen von einem Modell, "
+            "das mit SIMULIERTEN Daten trainiert wurde.",
+        },
+        "simulated_short": {
+            "en": "SIMULATED-DATA MODEL - NOT FOR CLINICAL USE",
+            "de": "MODELL AUS SIMULIERTEN DATEN - NICHT FÜR DIE KLINIK",
+        },
+        "simulated_tag": {"en": "SIMULATED", "de": "SIMULIERT"},
+        # --- Titles -------------------------------------------------------------------------------
+        "title": {
+            "en": "Bone density risk from lumbar spine MRI",
+            "de": "Knochendichterisiko aus der LWS-MRT",
+        },
+        "refusal_title": {
+            "en": "No bone density result for this study",
+            "de": "Kein Knochendichteergebnis für diese Untersuchung",
+        },
+        "result": {"en": "Result", "de": "Ergebnis"},
+        "why_none": {"en": "Why", "de": "Warum"},
+        "bone_quality": {"en": "Vertebral bone quality (VBQ)", "de": "Vertebral Bone Quality (VBQ)"},
+        "levels": {"en": "Vertebral bodies", "de": "Wirbelkörper"},
+        "images": {"en": "Images used and their quality", "de": "Verwendete Bilder und ihre Qualität"},
+        "about": {"en": "About this result", "de": "Über dieses Ergebnis"},
+        "series_report": {"en": "Report", "de": "Bericht"},
+        "series_values": {"en": "Values", "de": "Messwerte"},
+        "series_picture": {"en": "Picture", "de": "Bild"},
+        "series_document": {"en": "PDF", "de": "PDF"},
+        "series_outlines": {"en": "Outlines", "de": "Konturen"},
+        "series_refused": {"en": "no result, see reason", "de": "kein Ergebnis, siehe Grund"},
+        "osteoporosis": {"en": "Osteoporosis", "de": "Osteoporose"},
+        "abnormal_density": {"en": "Abnormal bone density", "de": "Verminderte Knochendichte"},
+        "osteoporosis_short": {"en": "OP", "de": "OP"},
+        "abnormal_density_short": {"en": "low BMD", "de": "niedrige BMD"},
+        "likely_short": {"en": "likely", "de": "wahrsch."},
+        "unlikely_short": {"en": "unlikely", "de": "unwahrsch."},
+        "indeterminate_short": {"en": "indeterminate", "de": "unbestimmt"},
+        # --- Answers ------------------------------------------------------------------------------
+        "likely": {"en": "likely", "de": "wahrscheinlich"},
+        "unlikely": {"en": "unlikely", "de": "unwahrscheinlich"},
+        "indeterminate": {"en": "indeterminate", "de": "unbestimmt"},
+        "definition": {
+            "en": "trabecular bone density below {threshold} mg/cm³ (QCT)",
+            "de": "trabekuläre Knochendichte unter {threshold} mg/cm³ (QCT)",
+        },
+        "probability": {"en": "probability {value}", "de": "Wahrscheinlichkeit {value}"},
+        "interval": {"en": "95 % interval {low} to {high}", "de": "95-%-Intervall {low} bis {high}"},
+        "threshold": {"en": "decision threshold {value}", "de": "Entscheidungsschwelle {value}"},
+        "no_number": {"en": "no probability is given", "de": "es wird keine Wahrscheinlichkeit angegeben"},
+        "basis": {"en": "from {sequence}", "de": "aus {sequence}"},
+        "basis_preferred": {
+            "en": "from {sequence}, the sequence that suits this target best",
+            "de": "aus {sequence}, der hier am besten geeigneten Sequenz",
+        },
+        "basis_chosen": {
+            "en": "from {sequence}, as this site has chosen",
+            "de": "aus {sequence}, wie hier eingestellt",
+        },
+        "basis_other": {
+            "en": "from {sequence}, because {preferred} was not used",
+            "de": "aus {sequence}, weil {preferred} nicht verwendet wurde",
+        },
+        "why_sequence": {
+            "en": "Why these sequences: in Front Endocrinol 2026;17:1823826 (160 patients, QCT reference) "
+            "radiomics of T1 told osteoporosis apart best, and those of T2 abnormal bone density. The "
+            "figures of that study are not those of this model.",
+            "de": "Warum diese Sequenzen: In Front Endocrinol 2026;17:1823826 (160 Patienten, Referenz QCT) "
+            "erkannte die Radiomik von T1 Osteoporose am besten, die von T2 verminderte Knochendichte. Die "
+            "Zahlen jener Studie sind nicht die dieses Modells.",
+        },
+        "why_chosen": {
+            "en": "Why these sequences: this site has chosen {choices}. In Front Endocrinol 2026;17:1823826 "
+            "(160 patients, QCT reference) radiomics of T1 told osteoporosis apart best, and those of T2 "
+            "abnormal bone density. The figures of that study are not those of this model.",
+            "de": "Warum diese Sequenzen: Hier ist {choices} eingestellt. In Front Endocrinol "
+            "2026;17:1823826 (160 Patienten, Referenz QCT) erkannte die Radiomik von T1 Osteoporose am "
+            "besten, die von T2 verminderte Knochendichte. Die Zahlen jener Studie sind nicht die "
+            "dieses Modells.",
+        },
+        "choice": {"en": "{sequence} for {target}", "de": "{sequence} für {target}"},
+        "no_model": {
+            "en": "No model is installed, so no probability is given; the measurements stand for themselves.",
+            "de": "Es ist kein Modell installiert; es gibt nur Messwerte und keine Wahrscheinlichkeit.",
+        },
+        # --- VBQ ----------------------------------------------------------------------------------
+        "vbq_value": {
+            "en": "VBQ {contrast}: {value} (from {levels}; median marrow signal / CSF signal at L3)",
+            "de": "VBQ {contrast}: {value} (aus {levels}; medianes Marksignal / Liquorsignal auf Höhe L3)",
+        },
+        "vbq_missing": {
+            "en": "VBQ {contrast}: not available",
+            "de": "VBQ {contrast}: nicht verfügbar",
+        },
+        "vbq_none": {"en": "not available", "de": "nicht verfügbar"},
+        "vbq_reference_t1": {
+            "en": "T1 reference, mean ± SD by age: {values}. Source: 107 patients scanned twice, TR 400 to "
+            "850 ms, TE 8 to 20 ms (Normative data and reproducibility for VBQ in serial lumbar spine MRI).",
+            "de": "T1-Referenz, Mittelwert ± SD nach Alter: {values}. Quelle: 107 zweimal untersuchte "
+            "Patienten, TR 400 bis 850 ms, TE 8 bis 20 ms (Normative data and reproducibility for VBQ in "
+            "serial lumbar spine MRI).",
+        },
+        "vbq_reference_t2": {
+            "en": "T2: published mean values lie between 0.55 and 0.60; there is no reference by age.",
+            "de": "T2: Veröffentlichte Mittelwerte liegen zwischen 0,55 und 0,60; es gibt keine "
+            "Referenz nach Alter.",
+        },
+        "vbq_caution": {
+            "en": "A higher VBQ means more fat in the marrow. It depends on field strength and protocol; "
+            "published cut-offs run from 2.7 to 3.9, so none is applied.",
+            "de": "Ein höherer VBQ bedeutet mehr Fett im Mark. Er hängt von Feldstärke und Protokoll ab; "
+            "veröffentlichte Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
+        },
+        "vbq_scale": {
+            "en": "T1 mean ± SD by decade of age, 107 patients, TR 400-850 ms. No cut-off is applied.",
+            "de": "T1, Mittelwert ± SD je Lebensjahrzehnt, 107 Patienten, TR 400-850 ms. Kein Grenzwert.",
+        },
+        "this_patient": {"en": "this patient", "de": "dieser Patient"},
+        # --- Levels -------------------------------------------------------------------------------
+        "level_measured": {
+            "en": "{level} ({contrast}): volume {volume} ml, median signal {signal}, VBQ {vbq}",
+            "de": "{level} ({contrast}): Volumen {volume} ml, medianes Signal {signal}, VBQ {vbq}",
+        },
+        "level_excluded": {
+            "en": "{level} ({contrast}) is excluded: {reason}",
+            "de": "{level} ({contrast}) ist ausgeschlossen: {reason}",
+        },
+        "level_concern": {
+            "en": "{level} ({contrast}) is used with a caveat: {reason}",
+            "de": "{level} ({contrast}) wird mit Vorbehalt verwendet: {reason}",
+        },
+        "level_not_found": {
+            "en": "not found in the image",
+            "de": "im Bild nicht gefunden",
+        },
+        "no_reason": {"en": "the outline is not good enough", "de": "die Kontur ist nicht gut genug"},
+        "level_names": {"en": "Level", "de": "Höhe"},
+        "volume": {"en": "Volume", "de": "Volumen"},
+        "signal": {"en": "Median signal", "de": "Medianes Signal"},
+        "excluded": {"en": "excluded", "de": "ausgeschlossen"},
+        "uncertain_levels": {
+            "en": "The names of the levels in {contrast} are not certain ({reason}); bodies are numbered "
+            "from cranial to caudal instead.",
+            "de": "Die Höhenbezeichnungen in {contrast} sind nicht sicher ({reason}); die Wirbelkörper "
+            "sind stattdessen von kranial nach kaudal nummeriert.",
+        },
+        "numbered_body": {"en": "body {number}", "de": "Körper {number}"},
+        # --- Images -------------------------------------------------------------------------------
+        "series_used": {
+            "en": "{contrast}: {plane}, {slices} slices, {facts}; chosen because {reason}",
+            "de": "{contrast}: {plane}, {slices} Schichten, {facts}; gewählt, weil: {reason}",
+        },
+        "series_quality": {
+            "en": "{contrast}: outlines by {method}, {grade}; quality {quality}, level names {confidence}, "
+            "CSF {csf}",
+            "de": "{contrast}: Konturen durch {method}, {grade}; Qualität {quality}, Höhenbezeichnung "
+            "{confidence}, Liquor {csf}",
+        },
+        "grade_sound": {"en": "sound", "de": "brauchbar"},
+        "grade_doubtful": {"en": "usable with caveats", "de": "mit Vorbehalt brauchbar"},
+        "grade_unusable": {"en": "not usable", "de": "unbrauchbar"},
+        "agreement": {
+            "en": "T1 and T2 show {bodies} bodies in common: their outlines overlap by {overlap}, their "
+            "centres lie {residual} mm apart.",
+            "de": "T1 und T2 zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen zu {overlap}, "
+            "die Mittelpunkte liegen {residual} mm auseinander.",
+        },
+        "agreement_registered": {
+            "en": "T1 and T2 did not fit by their headers and were registered rigidly. They show {bodies} "
+            "bodies in common: their outlines overlap by {overlap}, their centres lie {residual} mm apart "
+            "after that.",
+            "de": "T1 und T2 passten nach ihren Kopfdaten nicht zusammen und wurden starr registriert. Sie "
+            "zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen danach zu {overlap}, die "
+            "Mittelpunkte liegen {residual} mm auseinander.",
+        },
+        "picture_quality": {
+            "en": "outlines {quality}, levels {confidence}, CSF {csf}",
+            "de": "Konturen {quality}, Höhen {confidence}, Liquor {csf}",
+        },
+        "outlines_by": {"en": "outlines by {method}", "de": "Konturen durch {method}"},
+        "outline": {"en": "Quality", "de": "Qualität"},
+        "fluid": {"en": "CSF", "de": "Liquor"},
+        "overlap": {"en": "T1/T2 overlap", "de": "T1/T2-Überl."},
+        "remarks": {"en": "Remarks", "de": "Bemerkungen"},
+        "series_concern": {"en": "{contrast}: {reason}", "de": "{contrast}: {reason}"},
+        "series_set_aside": {
+            "en": "Not analysed: {description} - {reason}",
+            "de": "Nicht analysiert: {description} - {reason}",
+        },
+        "sagittal": {"en": "sagittal", "de": "sagittal"},
+        "quality": {"en": "quality", "de": "Qualität"},
+        "excluded_title": {"en": "To bear in mind", "de": "Zu beachten"},
+        "more_excluded": {
+            "en": "and {count} more, in the text report",
+            "de": "und {count} weitere, im Textbericht",
+        },
+        "none_excluded": {"en": "nothing was excluded", "de": "nichts wurde ausgeschlossen"},
+        # --- About --------------------------------------------------------------------------------
+        "model": {"en": "Model: {name} {version}", "de": "Modell: {name} {version}"},
+        "cohort": {"en": "Trained on: {cohort}", "de": "Trainiert mit: „{cohort}“"},
+        "intended_use": {"en": "Intended use: {use}", "de": "Zweckbestimmung: „{use}“"},
+        "not_for": {
+            "en": "This is no diagnosis and replaces neither DXA nor QCT. It was made by software without a "
+            "human reader and has not been verified. It has no approval as a medical device.",
+            "de": "Dies ist keine Diagnose und ersetzt weder DXA noch QCT. Das Ergebnis wurde ohne "
+            "menschlichen Befunder von Software erstellt und nicht geprüft. Es besteht keine Zulassung "
+            "als Medizinprodukt.",
+        },
+        "not_for_short": {
+            "en": "No diagnosis. Replaces neither DXA nor QCT. Not verified by a human reader.",
+            "de": "Keine Diagnose. Ersetzt weder DXA noch QCT. Nicht durch einen Menschen geprüft.",
+        },
+        "software": {"en": "Made by {software}", "de": "Erstellt von {software}"},
+        "digest_model": {"en": "SHA-256 of the model: {digest}", "de": "SHA-256 des Modells: {digest}"},
+        "digest_configuration": {
+            "en": "SHA-256 of the configuration: {digest}",
+            "de": "SHA-256 der Konfiguration: {digest}",
+        },
+        "digest_input": {
+            "en": "SHA-256 of the {contrast} input: {digest}",
+            "de": "SHA-256 der {contrast}-Eingabe: {digest}",
+        },
+        "page": {"en": "page {number} of {count}", "de": "Seite {number} von {count}"},
+        "study_of": {"en": "Study of {date}", "de": "Untersuchung vom {date}"},
+        "mid_sagittal": {"en": "mid-sagittal", "de": "mediansagittal"},
+        "no_series": {"en": "no {contrast} series analysed", "de": "keine {contrast}-Serie analysiert"},
     }
-
-
-def about_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
-    """Write who made the result, with which model, and the digests of everything decisive."""
-    model = findings.model
-    lines = [texts("not_for")]
-    if model is not None:
-        lines += [
-            texts("model", name=model.name, version=model.version),
-            texts("cohort", cohort=model.cohort),
-            texts("intended_use", use=model.intended_use),
-        ]
-    lines.append(texts("software", software=findings.software))
-    if model is not None:
-        lines.append(texts("digest_model", digest=model.digest))
-    lines.append(texts("digest_configuration", digest=findings.configuration_digest))
-    lines += [
-        texts("digest_input", contrast=found.identification.contrast.value, digest=found.source.digest)
-        for found in findings.series
-    ]
-    return tuple(lines)
-
-
-def acquisition(facts: AcquisitionFacts, texts: Texts) -> str:
-    """Write the facts that decided the weighting: "TR 550 ms, TE 10 ms, 1.5 T"."""
-    told = [
-        f"{name} {texts.number(value, digits)}{unit}"
-        for name, value, digits, unit in (
-            ("TR", facts.repetition_time_ms, 0, " ms"),
-            ("TE", facts.echo_time_ms, 0, " ms"),
-            ("TI", facts.inversion_time_ms, 0, " ms"),
-            ("", facts.field_strength_t, 1, " T"),
-        )
-        if value
-    ]
-    return ", ".join(one.strip() for one in told)
+)
+"""Key to sentence by language. Placeholders are the same in every language."""

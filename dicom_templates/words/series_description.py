@@ -1,24 +1,31 @@
-"""The line in a list of series; many readers see nothing else of a structured report."""
+"""The SeriesDescription of results: in a list of series, often all that is read of a structured report."""
 
-from dicom_templates.words.study_report import Answer, StudyReport, target_key
+from dicom_templates.result_kinds import ResultKind
+from dicom_templates.words.study_report import StudyReport, TargetAnswer, target_key
 
-__all__ = ["describe"]
+__all__ = ["series_description"]
 
 _LONGEST = 64
-"""Characters in an LO."""
+"""Maximum number of characters of an LO value."""
+_KEY_OF = {
+    ResultKind.SR: "series_values",
+    ResultKind.TEXT: "series_report",
+    ResultKind.SUMMARY: "series_picture",
+    ResultKind.PDF: "series_document",
+}
 
 
-def describe(report: StudyReport, kind: str, contrast: str = "") -> str:
-    """Write the SeriesDescription of a result, with its category in it.
+def series_description(report: StudyReport, kind: ResultKind, contrast: str = "") -> str:
+    """Write the SeriesDescription of a result object, with the answers in it.
 
     Parameters
     ----------
     report : StudyReport
-        What the reader is told.
-    kind : str
-        "sr", "seg", "text", "summary" or "pdf".
+        The report in words.
+    kind : ResultKind
+        Its kind.
     contrast : str
-        Of a SEG.
+        T1 or T2, of a SEG.
 
     Returns
     -------
@@ -26,31 +33,25 @@ def describe(report: StudyReport, kind: str, contrast: str = "") -> str:
         At most 64 characters: "SIMULATED - Report: OP unlikely, low BMD likely".
     """
     texts = report.texts
-    if kind == "seg":
+    if kind is ResultKind.SEG:
         told = texts("series_outlines") + " " + contrast
     else:
-        key = {
-            "sr": "series_values",
-            "text": "series_report",
-            "summary": "series_picture",
-            "pdf": "series_document",
-        }[kind]
-        told = f"{texts(key)}: {_category(report)}"
+        told = f"{texts(_KEY_OF[kind])}: {_category(report)}"
     if report.warning:
         told = texts("simulated_tag") + " - " + told
-    # Viewers cut the line after some 25 characters, so our name comes last, where there is room for it.
+    # Viewers show some 25 characters, so the name of this program comes last, and only where it fits.
     signed = f"{told} (OsteoNode)"
     return signed if len(signed) <= _LONGEST else told[:_LONGEST]
 
 
 def _category(report: StudyReport) -> str:
-    if not report.pictures and not report.answers:
+    if report.refused:
         return report.texts("series_refused")
     if not report.answers:
         return report.texts("bone_quality")
     return ", ".join(_short(answer, report) for answer in report.answers)
 
 
-def _short(answer: Answer, report: StudyReport) -> str:
+def _short(answer: TargetAnswer, report: StudyReport) -> str:
     target, verdict = f"{target_key(answer.target)}_short", f"{answer.verdict.value}_short"
     return f"{report.texts(target)} {report.texts(verdict)}"

@@ -1,41 +1,25 @@
-"""What a reader is told about one study: the same words and numbers for text, picture and page."""
+"""The report of one study as words and numbers: the same for text report, picture, page and PDF."""
 
 from dataclasses import dataclass
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target, Verdict
-from dicom_templates.pictures.mid_sagittal import SagittalPicture
-from dicom_templates.words.report_texts import Texts
+from dicom_templates.words.texts import Texts
 
 __all__ = [
-    "PUBLISHED",
-    "VBQ_BY_DECADE",
-    "Answer",
     "BoneQualityLine",
     "LevelRow",
     "Section",
+    "SeriesCaption",
     "StudyReport",
+    "TargetAnswer",
     "target_key",
 ]
-
-PUBLISHED = {Target.OSTEOPOROSIS: Contrast.T1, Target.ABNORMAL_DENSITY: Contrast.T2}
-"""The sequence that suits each target (Front Endocrinol 2026;17:1823826)."""
-
-VBQ_BY_DECADE: tuple[tuple[int, float, float], ...] = (
-    (20, 2.39, 0.74),
-    (30, 2.68, 0.57),
-    (40, 2.56, 0.63),
-    (50, 2.99, 0.72),
-    (60, 3.27, 0.57),
-)
-"""First year of the decade of age, mean and SD of the T1 VBQ: first scans of "Normative data and
-reproducibility for vertebral bone quality score in serial lumbar spine magnetic resonance imaging" (107
-patients)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Some sentences under a heading.
+    """A heading and its sentences.
 
     Attributes
     ----------
@@ -53,29 +37,31 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What is said about one target.
+class TargetAnswer:
+    """The answer to one target in words.
 
     Attributes
     ----------
     target : Target
-        The question.
-    name, definition, verdict_text, basis : str
-        In the language of the report.
+        What was predicted.
+    name, definition : str
+        The target, and the bone density that defines it; no definition without a threshold of the model.
     verdict : Verdict
         The answer.
-    value : str
-        The probability in percent; empty when none is given.
-    interval : str
-        Its 95 % interval; empty when none is given.
+    verdict_text : str
+        The answer in words.
+    basis : str
+        Which sequence it comes from, and why from that one; empty if from none.
+    value, interval : str
+        The probability in percent and its 95 % interval; empty when none is given.
     probability : float or None
-        For the scale.
+        The same as a number, for the scale.
     limits : tuple of two float, or None
-        For the scale.
+        The interval as numbers, for the scale.
     threshold : float
-        For the scale.
+        Probability that parts likely from unlikely.
     reasons : tuple of str
-        Why no number is given, or what must be known with it.
+        Why no number is given, or the caveats of the number.
     """
 
     target: Target
@@ -101,9 +87,9 @@ class BoneQualityLine:
     contrast : Contrast
         T1 or T2.
     score : float or None
-        For the scale.
+        None if it could not be measured.
     sentence : str
-        The value and what it is made of, or that there is none.
+        The score and the levels it comes from, or that there is none.
     concerns : tuple of str
         Why it is missing or doubtful.
     """
@@ -116,16 +102,16 @@ class BoneQualityLine:
 
 @dataclass(frozen=True, slots=True)
 class LevelRow:
-    """One vertebral body in one series, ready to be set in a table.
+    """One row of the table of levels: a vertebral body in one series.
 
     Attributes
     ----------
     name, contrast, volume, signal, vbq : str
-        Its cells.
+        The cells, in the language of the report.
     usable : bool
         Whether it went into the result.
     concerns : tuple of str
-        Why not, or with which caveat.
+        Why not, or its caveats.
     """
 
     name: str
@@ -137,51 +123,73 @@ class LevelRow:
     concerns: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StudyReport:
-    """Everything that a reader is told.
+@dataclass(frozen=True, slots=True)
+class SeriesCaption:
+    """What stands above the picture of one series.
 
     Attributes
     ----------
+    contrast : Contrast
+        T1 or T2.
+    acquisition : str
+        How it was acquired: "TR 550 ms, TE 10 ms, 1.5 T".
+    quality : str
+        How good outlines, level names and CSF are.
+    """
+
+    contrast: Contrast
+    acquisition: str
+    quality: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyReport:
+    """All words and numbers of a report.
+
+    Attributes
+    ----------
+    refused : bool
+        Whether it explains why there is no result; then answers, bone_quality, levels and captions are empty.
     texts : Texts
-        The language.
+        The sentences in the language of the report.
     title : str
-        Of every view.
+        Heads every view of the report.
     warning : str
-        Must stand first; empty when there is none.
+        Must be shown before anything else; empty when there is none.
     study_date : str
-        As the reader writes dates; empty if unknown.
+        In the format of the language; empty if unknown.
     age_years : int or None
-        To find the decade of the reference.
-    answers : tuple of Answer
+        Of the patient, to mark the decade of age in the VBQ reference.
+    answers : tuple of TargetAnswer
         One per target.
     bone_quality : tuple of BoneQualityLine
         One per series.
     levels : tuple of LevelRow
-        From cranial to caudal, series by series.
+        Series by series, from cranial to caudal.
     caveats : tuple of str
-        What was excluded or is doubtful, in words.
+        What was excluded or is doubtful.
     sections : tuple of Section
-        The whole report as sentences.
-    pictures : tuple of SagittalPicture
-        One per series.
+        The full text.
+    captions : tuple of SeriesCaption
+        One per series, in the order of the findings.
     model, cohort, intended_use : str
-        Of the model; empty without one.
+        Sentences about the model; empty without one.
     software : str
-        Name and version of this program.
+        A sentence with name and version of this program.
     """
 
+    refused: bool
     texts: Texts
     title: str
     warning: str
     study_date: str
     age_years: int | None
-    answers: tuple[Answer, ...]
+    answers: tuple[TargetAnswer, ...]
     bone_quality: tuple[BoneQualityLine, ...]
     levels: tuple[LevelRow, ...]
     caveats: tuple[str, ...]
     sections: tuple[Section, ...]
-    pictures: tuple[SagittalPicture, ...]
+    captions: tuple[SeriesCaption, ...]
     model: str
     cohort: str
     intended_use: str

@@ -1,1 +1,1 @@
-"""Analyse: a worker process turns the files of a study into its results, or into a refusal."""
+"""Turn the files of a study into its results or into a refusal, in worker processes."""

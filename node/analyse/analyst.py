@@ -1,4 +1,4 @@
-"""The sweep that analyses: leases a ready study, has it analysed elsewhere, records how that ended."""
+"""The sweep that leases a ready study, has a worker process analyse it, and records the outcome."""
 
 import shutil
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
-from node.analyse.outgoing import outgoing
+from node.analyse.outbox_rows import outbox_rows
 from node.config import Configuration
 from node.domain.backoff import Backoff
 from node.domain.records import StudyLease, mr_images
@@ -20,45 +20,45 @@ from node.domain.results import Lineage, Outcome
 from node.errors import LeaseLostError, PermanentError, StorageFullError, TransientError
 from node.log import Log
 from node.ports import AnalysisQueue, Clock, StoredFiles
-from node.settle.foresight import Foreseen, Foresight
+from node.settle.early_work import EarlyAnalysis, EarlyWork
 
 __all__ = ["Analysis", "Analyst"]
 
 _LEASE_MARGIN = timedelta(minutes=1)
-"""A lease outlives the time limit of the process by this, so that only a dead node ever loses one."""
+"""Added to the time limit of an analysis, so that a lease runs out only if its node is dead."""
 _RETRY = (timedelta(seconds=2), timedelta(minutes=5))
 _DISK_PAUSE = timedelta(seconds=30)
 
 
 class Analysis(Protocol):
-    """The analysis of one study, wherever it runs."""
+    """Analyses the files of one study."""
 
     def __call__(
         self, paths: Sequence[Path], configuration: Configuration, out: Path, lineage: Lineage
     ) -> Outcome:
-        """Return the outcome; may refuse, or be lost."""
+        """Return the outcome; see `node.analyse.study.analyse_files` and `node.ports.Worker.call`."""
         ...
 
 
 class Analyst:
-    """Takes one study at a time.
+    """Has studies analysed, one at a time.
 
     Parameters
     ----------
     store, instance_store, clock : AnalysisQueue, StoredFiles, Clock
         See `node.ports`.
     analyse : Analysis
-        Usually a call into a worker process.
+        Usually a call of a worker process.
     configuration : Configuration
-        Limits, destinations, and what is handed to the analysis.
+        The limits of the engine, the destinations, and the settings that are passed to the analysis.
     owner : str
-        Names this node in its leases.
-    foresight : Foresight, optional
-        What was wanted early, and what was done so.
+        Identifies this node in its leases.
+    early_work : EarlyWork or None
+        Analyses that are done before a study has settled; None to do none.
     stopping : Event
-        Once set, nothing new is begun, and what breaks is left to the next start.
+        Set when the node stops; nothing is begun after that, and a failure is left to the next start.
     log : Log
-        Gets one line for each study.
+        One line for each study.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Analyst:
         analyse: Analysis,
         configuration: Configuration,
         owner: str,
-        foresight: Foresight | None = None,
+        early_work: EarlyWork | None,
         stopping: Event,
         log: Log,
     ) -> None:
@@ -80,61 +80,61 @@ class Analyst:
         self._analyse = analyse
         self._configuration = configuration
         self._owner = owner
-        self._foresight = foresight
+        self._early_work = early_work
         self._stopping = stopping
         self._log = log
         self._backoff = Backoff(*_RETRY)
         self._unrecorded: list[StudyLease] = []
 
     def sweep(self) -> int:
-        """Analyse all that is ready, one after the other; return how many studies that were."""
-        self._give_back()
+        """Analyse all studies that are ready, one after the other; return how many were analysed."""
+        self._release_unrecorded()
         count = 0
-        while self.work_once() or self._look_ahead():
+        while self._analyse_next() or self._work_early():
             count += 1
         return count
 
-    def work_once(self) -> bool:
-        """Analyse the study that waited longest; False if none is ready."""
+    def _analyse_next(self) -> bool:
+        """Analyse the study that has waited longest; return False if none is ready."""
         if self._stopping.is_set():
             return False
         now = self._clock.now()
         limit = timedelta(seconds=self._configuration.engine.time_limit_s)
-        early = self._foresight.running() if self._foresight else ()
+        early = self._early_work.running() if self._early_work else ()
         lease = self._store.lease_study(self._owner, now, now + limit + _LEASE_MARGIN, but_not=early)
         if lease is None:
             return False
         try:
             self._work_on(lease)
         except LeaseLostError:
-            # More images arrived meanwhile; the study is already on its way again with all of them.
+            # More images arrived meanwhile; the study was re-opened and will be analysed with all of them.
             self._log.info("analysis_superseded", study=lease.study_uid, revision=lease.revision)
         except Exception:
             self._unrecorded.append(lease)
             raise
         return True
 
-    def _give_back(self) -> None:
-        """Give back what a store that did not answer knows as being analysed: its lease may last for long."""
+    def _release_unrecorded(self) -> None:
+        """Release the leases whose end the store could not record; they would otherwise run for long."""
         while self._unrecorded:
             with suppress(LeaseLostError):
                 self._record_broken(self._unrecorded[-1], "its end could not be recorded")
             self._unrecorded.pop()
 
-    def _look_ahead(self) -> bool:
-        """Analyse a study that has not settled, when none that has waits; False if none is wanted."""
-        wanted = self._foresight.take() if self._foresight and not self._stopping.is_set() else None
-        if self._foresight is None or wanted is None:
+    def _work_early(self) -> bool:
+        """Analyse a study that has not settled yet; return False if no early analysis is requested."""
+        requested = self._early_work.take() if self._early_work and not self._stopping.is_set() else None
+        if self._early_work is None or requested is None:
             return False
-        study_uid, revision = wanted
-        foreseen = None
+        study_uid, revision = requested
+        analysis = None
         try:
-            foreseen = self._foresee(study_uid, revision)
+            analysis = self._analyse_early(study_uid, revision)
         finally:
-            self._foresight.done(study_uid, foreseen)
+            self._early_work.done(study_uid, analysis)
         return True
 
-    def _foresee(self, study_uid: str, revision: int) -> Foreseen | None:
+    def _analyse_early(self, study_uid: str, revision: int) -> EarlyAnalysis | None:
         if not self._is_at(study_uid, revision):
             return None
         lineage = self._store.lineage(study_uid)
@@ -142,14 +142,14 @@ class Analyst:
         try:
             outcome = self._outcome(study_uid, folder, lineage)
         except (PermanentError, TransientError) as error:
-            # It will be tried again, and counted, once the study has settled.
+            # Tried again, and counted as an attempt, once the study has settled.
             self._log.info("early_analysis_broke", study=study_uid, reason=str(error))
             return None
         if not self._is_at(study_uid, revision):
             self._log.info("early_analysis_discarded", study=study_uid, revision=revision)
             shutil.rmtree(folder, ignore_errors=True)
             return None
-        return Foreseen(revision, lineage, outcome, folder)
+        return EarlyAnalysis(revision, lineage, outcome, folder)
 
     def _is_at(self, study_uid: str, revision: int) -> bool:
         study = self._store.study(study_uid)
@@ -167,7 +167,7 @@ class Analyst:
         started = self._clock.now()
         lineage = self._store.lineage(lease.study_uid)
         out = self._instance_store.result_folder(lease.study_uid) / lease.token
-        early = self._foresight and self._foresight.claim(lease.study_uid, lease.revision, lineage)
+        early = self._early_work and self._early_work.claim(lease.study_uid, lease.revision, lineage)
         try:
             outcome = early or self._outcome(lease.study_uid, out, lineage)
         except PermanentError as error:
@@ -178,7 +178,7 @@ class Analyst:
             return
         except TransientError as error:
             if self._stopping.is_set():
-                # The node ended the worker itself; the lease is freed as the store closes.
+                # The node itself killed the worker; the lease is released when the store closes.
                 return
             self._record_broken(lease, str(error))
             return
@@ -189,7 +189,7 @@ class Analyst:
             self._store.record_refusal(lease, reasons, self._clock.now(), unexplained=unexplained)
             self._log.info("study_refused", study=lease.study_uid, reason="; ".join(reasons), seconds=seconds)
             return
-        results = outgoing(outcome.results, self._configuration, self._instance_store.results)
+        results = outbox_rows(outcome.results, self._configuration, self._instance_store.results)
         self._store.record_results(
             lease, results, outcome.summary, self._clock.now(), key=outcome.key, replaced=outcome.replaced
         )
@@ -205,7 +205,7 @@ class Analyst:
         self._log.warning("analysis_broke", study=lease.study_uid, attempt=lease.attempt, reason=reason)
 
     def _wait_for_disk(self, lease: StudyLease, reason: str) -> None:
-        """Try again for as long as it takes: that is no fault of the study, and costs it no attempt."""
+        """Try again without limit: a full disk is no fault of the study, so it costs the study no attempt."""
         now = self._clock.now()
         uncounted = replace(lease, attempt=lease.attempt - 1)
         self._store.record_broken(uncounted, reason, now, now + _DISK_PAUSE)

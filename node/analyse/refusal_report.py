@@ -1,4 +1,4 @@
-"""The text report that explains a refusal, from the files of the study it is about."""
+"""Write the text report of a refusal from the files of the refused study; runs in a worker process."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,16 +6,16 @@ from pathlib import Path
 
 from analysis.domain.findings import Refusal
 from analysis.domain.reason import Reason
+from node.analyse.findings import SOFTWARE, count_patients
 from node.analyse.result_files import report_options, write_results
-from node.analyse.study import SOFTWARE, patients
 from node.config import Configuration
 from node.decode import scan
 from node.domain.results import Lineage, Outcome
 
-__all__ = ["explain_refusal"]
+__all__ = ["write_refusal_report"]
 
 
-def explain_refusal(
+def write_refusal_report(
     paths: Sequence[Path],
     configuration: Configuration,
     out: Path,
@@ -27,26 +27,26 @@ def explain_refusal(
     Parameters
     ----------
     paths : sequence of Path
-        Its MR instances.
+        The MR instances of the study.
     configuration : Configuration
-        Its section [report] and the node's AE title.
+        Its section [report] and the AE title of the node.
     out : Path
-        Folder for the file.
+        Folder for the report; made if it does not exist.
     reasons : tuple of Reason
-        Why, without patient data.
+        Why the study was refused, without patient data.
     lineage : Lineage
-        The earlier results of this study, which the new document names.
+        The earlier results of this study, which the report names as its predecessors.
 
     Returns
     -------
     Outcome
-        The text report; no results where the images name several patients, for then nobody knows whose it is.
+        The text report; none if the images name several patients, as it could be filed under the wrong one.
     """
-    from dicom_templates.parts.provenance import refusal_provenance
+    from dicom_templates.origin.provenance import refusal_provenance
     from dicom_templates.result_set import build_refusal
 
     series, _ = scan(paths)
-    if not series or patients(series) > 1:
+    if not series or count_patients(series) > 1:
         return Outcome((), reasons, {})
     refusal = Refusal(reasons)
     source = series[0].headers[0]

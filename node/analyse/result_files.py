@@ -1,4 +1,4 @@
-"""How results are written: the site's options, the time they carry, and their files."""
+"""Write the result objects of a study to files, with the options that the site configured."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from pydicom import Dataset, dcmwrite
 
+from dicom_templates.result_kinds import USUAL_KINDS, ResultKind
 from node.config import Configuration
-from node.domain.results import USUAL_KINDS, ResultFile, ResultKind
+from node.domain.results import ResultFile
 
 if TYPE_CHECKING:
     from dicom_templates.options import ReportOptions
@@ -20,15 +21,16 @@ _NO_DATE = datetime(1900, 1, 1)  # noqa: DTZ001 - DICOM times are local to the s
 
 
 def report_options(configuration: Configuration, headers: Iterable[Dataset]) -> "ReportOptions":
-    """Tell how a site wants its results.
+    """Return how the result objects of a study are to be made.
 
     Parameters
     ----------
     configuration : Configuration
-        Its section [report], the node's AE title, which kinds its destinations want beside the usual, and in
-        which SR classes.
+        Its section [report], the AE title of the node, and the result kinds and SR classes that its
+        destinations want.
     headers : iterable of Dataset
-        Of the images that the results are about, which give them their date.
+        Headers of the images that the results are about; the latest date and time in them becomes that of
+        the results.
     """
     from dicom_templates.options import ReportOptions
 
@@ -38,45 +40,48 @@ def report_options(configuration: Configuration, headers: Iterable[Dataset]) -> 
         language=configuration.report.language,
         sr_classes=configuration.sr_classes,
         station=configuration.node.ae_title,
-        kinds=frozenset(kind.value for kind in wanted.union(USUAL_KINDS)),
+        kinds=frozenset(wanted.union(USUAL_KINDS)),
     )
 
 
 def write_results(made: "ResultSet", out: Path) -> tuple[ResultFile, ...]:
-    """Write a result set, and beside the summary image and the document what a person can open.
+    """Write a result set, and the summary image and the PDF report also as `summary.png` and `report.pdf`.
 
     Parameters
     ----------
     made : ResultSet
-        From the templates.
+        The objects to write.
     out : Path
-        Folder; made if need be.
+        Folder for the files; made if it does not exist.
 
     Returns
     -------
     tuple of ResultFile
-        The DICOM objects.
+        One for each DICOM object.
     """
     out.mkdir(parents=True, exist_ok=True)
     return tuple(_write(one.kind, one.name, one.dataset, out) for one in made.objects)
 
 
-def _write(kind: str, name: str, dataset: Dataset, out: Path) -> ResultFile:
+def _write(kind: ResultKind, name: str, dataset: Dataset, out: Path) -> ResultFile:
     path = out / f"{name}.dcm"
     dcmwrite(path, dataset, enforce_file_format=True)
-    if kind == ResultKind.SUMMARY:
+    if kind is ResultKind.SUMMARY:
         from PIL import Image
 
         Image.fromarray(dataset.pixel_array).save(out / "summary.png")
-    if kind == ResultKind.PDF:
+    if kind is ResultKind.PDF:
         document = dataset.EncapsulatedDocument[: dataset.EncapsulatedDocumentLength]
         (out / "report.pdf").write_bytes(document)
     identity = (dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.SeriesInstanceUID)
-    return ResultFile(ResultKind(kind), path, *map(str, identity))
+    return ResultFile(kind, path, *map(str, identity))
 
 
 def latest_moment(headers: Iterable[Dataset]) -> datetime:
-    """Latest date and time that the source images tell; results carry it in place of a clock (decision 2)."""
+    """Return the latest date and time in the headers; results carry it instead of the present time.
+
+    So the same images give the same bytes (docs/decisions/0002).
+    """
     moments = [moment for header in headers if (moment := _moment(header)) is not None]
     return max(moments, default=_NO_DATE)
 
@@ -84,7 +89,7 @@ def latest_moment(headers: Iterable[Dataset]) -> datetime:
 def _moment(header: Dataset) -> datetime | None:
     for kind in ("Content", "Acquisition", "Series", "Study"):
         date, time = str(header.get(f"{kind}Date") or ""), str(header.get(f"{kind}Time") or "")
-        # Fractions and parts that are missing are of no use here: viewers show minutes.
+        # Fractions are dropped and missing parts are zero: viewers show minutes.
         digits = date[:8] + time.split(".", maxsplit=1)[0].replace(":", "")[:6].ljust(6, "0")
         try:
             return datetime.strptime(digits, "%Y%m%d%H%M%S")  # noqa: DTZ007 - local to the site

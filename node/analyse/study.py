@@ -1,58 +1,37 @@
-"""From the files of a study to its result files; the node's worker and `osteonode analyse` both run this."""
+"""From the files of a study to its result files; used by the worker processes and by `osteonode analyse`."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydicom import Dataset
 
-import analysis
-from analysis.domain.findings import Findings, Refusal, SeriesInput, SeriesRefusal
+from analysis.domain.findings import Findings, Refusal
 from analysis.domain.reason import Reason
-from analysis.errors import RefusedError
-from analysis.identify import identify
-from analysis.settings import AnalysisSettings
+from node.analyse.findings import Progress, analyse_series, no_progress
 from node.analyse.result_files import report_options, write_results
-from node.config import BackEndPlace, Configuration
-from node.decode import SeriesHeaders, UnreadableFile, decode, files_below, scan
+from node.config import Configuration
+from node.decode import SeriesHeaders, files_below, scan
 from node.domain.results import Lineage, Outcome
 
 if TYPE_CHECKING:
-    from dicom_templates.words.study_report import Answer, StudyReport
+    from dicom_templates.words.study_report import StudyReport, TargetAnswer
 
-__all__ = [
-    "SOFTWARE",
-    "StudyOutcome",
-    "analyse_files",
-    "analyse_series",
-    "analyse_studies",
-    "bundle_of",
-    "measure_study",
-    "patients",
-]
-
-SOFTWARE = f"OsteoNode {version('osteonode')}"
-
-DEMONSTRATION_MODEL = Path(analysis.__file__).parent / "models" / "demonstration"
-"""Trained on simulated patients only; what runs until a site names a bundle of its own."""
-
-Progress = Callable[[str], None]
+__all__ = ["StudyOutcome", "analyse_files", "analyse_studies"]
 
 
 @dataclass(frozen=True, slots=True)
 class StudyOutcome:
-    """How one of several studies ended.
+    """The outcome of one of several studies.
 
     Attributes
     ----------
     study_uid : str
-        Which; empty for files that belong to none.
+        Study Instance UID; empty for the files that could not be read.
     outcome : Outcome
-        Its result files or refusals.
+        Result files or refusals.
     """
 
     study_uid: str
@@ -65,27 +44,28 @@ def analyse_files(
     out: Path,
     lineage: Lineage = Lineage(),  # noqa: B008 - frozen
     *,
-    report_progress: Progress = lambda _step: None,
+    report_progress: Progress = no_progress,
 ) -> Outcome:
     """Analyse the files of one study.
 
     Parameters
     ----------
     paths : sequence of Path
-        Its instances, in any order.
+        The instances of the study, in any order.
     configuration : Configuration
-        Its sections [analysis], [segmentation], [models], [report] and the node's AE title decide the result.
+        Its sections [analysis], [segmentation], [models], [report] and the AE title of the node determine the
+        result.
     out : Path
-        Folder for the result files; made when there is something to write.
-    lineage : Lineage
-        The earlier results of this study, which the new documents name if they say something else.
-    report_progress : callable
+        Folder for the result files; made only if there is a result.
+    lineage : Lineage, optional
+        The earlier results of this study, which new documents with another content name as predecessors.
+    report_progress : callable, optional
         Told each next step, in words.
 
     Returns
     -------
     Outcome
-        The result files, or why there are none.
+        The result files, or the reasons for a refusal.
     """
     report_progress("reading headers")
     series, unreadable = scan(paths)
@@ -99,11 +79,11 @@ def analyse_studies(
     configuration: Configuration,
     out: Path,
     *,
-    report_progress: Progress = lambda _step: None,
+    report_progress: Progress = no_progress,
 ) -> tuple[StudyOutcome, ...]:
-    """Analyse whatever studies lie below the paths.
+    """Analyse all studies found at or below the paths.
 
-    One study is written to `out` itself, several to a folder each.
+    The results of a single study go to `out` itself, those of several to a subfolder each.
 
     Raises
     ------
@@ -118,26 +98,11 @@ def analyse_studies(
         folder = out if len(studies) == 1 else out / f"study_{number}"
         outcomes.append(StudyOutcome(uid, _analyse_study(group, configuration, folder, report_progress)))
     if unreadable:
-        reasons = tuple(_of_file(file) for file in unreadable)
+        reasons = tuple(file.reason_with_name for file in unreadable)
         outcomes.append(StudyOutcome("", _refused(reasons)))
     if not outcomes:
         outcomes.append(StudyOutcome("", _refused((Reason("no_files"),))))
     return tuple(outcomes)
-
-
-def measure_study(folder: Path, settings: AnalysisSettings, place: BackEndPlace) -> Findings | Refusal:
-    """Measure the study in a folder for a cohort: the same code as ever, but no model and no report.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder does not exist.
-    """
-    series, unreadable = scan(files_below([folder]))
-    if len({one.study_uid for one in series}) != 1:
-        return Refusal((Reason("several_studies"), *map(_of_file, unreadable)))
-    found, _ = analyse_series(series, settings, place, None, lambda _step: None)
-    return found
 
 
 def _analyse_study(
@@ -151,106 +116,13 @@ def _analyse_study(
         series,
         configuration.analysis,
         configuration.segmentation,
-        bundle_of(configuration),
+        configuration.models.bundle_folder,
         report_progress,
     )
     if isinstance(found, Refusal):
         return _refused(_all_reasons(found))
     report_progress("writing the results")
     return _write(found, sources, configuration, out, lineage)
-
-
-def bundle_of(configuration: Configuration) -> Path:
-    """Return the folder of the model that predicts."""
-    return configuration.models.bundle or DEMONSTRATION_MODEL
-
-
-def analyse_series(
-    series: Sequence[SeriesHeaders],
-    settings: AnalysisSettings,
-    place: BackEndPlace,
-    bundle: Path | None,
-    report_progress: Progress = lambda _step: None,
-) -> tuple[Findings | Refusal, Mapping[str, Sequence[Dataset]]]:
-    """Find what the series of one study show.
-
-    Parameters
-    ----------
-    series : sequence of SeriesHeaders
-        All series of the study; those of no use are set aside with their reasons.
-    settings : AnalysisSettings
-        What decides the values.
-    place : BackEndPlace
-        Where the back end that outlines the bodies lies.
-    bundle : Path or None
-        Folder of the model; None to measure only.
-    report_progress : callable
-        Told each next step, in words.
-
-    Returns
-    -------
-    Findings or Refusal
-        What was found, or why nothing is said.
-    mapping of str to sequence of Dataset
-        Headers of the analysed series in slice order, by Series Instance UID.
-    """
-    if patients(series) > 1:
-        return Refusal((Reason("several_patients"),)), {}
-    decoded, sources, set_aside = _decode_what_is_worth_it(series, report_progress)
-    if not decoded:  # nothing that would need the science and its model loaded
-        return Refusal((Reason("no_whole_series"),), tuple(set_aside)), {}
-    from analysis.pipeline import analyse
-    from analysis.prediction.bundle import load
-    from node.analyse.segmenters import segmenter_for
-
-    found = analyse(
-        decoded,
-        model=None if bundle is None else load(bundle, settings.features),
-        settings=settings,
-        software=SOFTWARE,
-        set_aside=tuple(set_aside),
-        segmenter=segmenter_for(settings.segmentation, place),
-        report_progress=report_progress,
-    )
-    return found, sources
-
-
-def patients(series: Sequence[SeriesHeaders]) -> int:
-    """Count the patients that the headers name."""
-    return len(
-        {
-            (str(header.get("PatientID") or ""), str(header.get("IssuerOfPatientID") or ""))
-            for one in series
-            for header in one.headers
-        }
-    )
-
-
-def _decode_what_is_worth_it(
-    series: Sequence[SeriesHeaders], report_progress: Progress
-) -> tuple[list[SeriesInput], dict[str, Sequence[Dataset]], list[SeriesRefusal]]:
-    """Decode the sagittal T1 and T2 series; a study has many more, and voxels are the slow part."""
-    decoded: list[SeriesInput] = []
-    sources: dict[str, Sequence[Dataset]] = {}
-    set_aside: list[SeriesRefusal] = []
-    identified = [(one, identify(one.facts)) for one in series]
-    usable = Counter(one.series_uid for one, identification in identified if identification.usable)
-    for one, identification in identified:
-        if not identification.usable:
-            set_aside.append(SeriesRefusal(one.series_uid, one.description, identification.reasons))
-            continue
-        if usable[one.series_uid] > 1:
-            set_aside.append(SeriesRefusal(one.series_uid, one.description, (Reason("several_stacks"),)))
-            continue
-        report_progress(f"decoding the {identification.contrast} series")
-        try:
-            series_input, headers = decode(one)
-        except RefusedError as error:
-            set_aside.append(SeriesRefusal(one.series_uid, one.description, error.reasons))
-        else:
-            decoded.append(series_input)
-            sources[one.series_uid] = headers
-    return decoded, sources, set_aside
 
 
 def _write(
@@ -262,7 +134,7 @@ def _write(
 ) -> Outcome:
     from PIL import Image
 
-    from dicom_templates.parts.provenance import provenance_of
+    from dicom_templates.origin.provenance import provenance_of
     from dicom_templates.pictures.html_report import report_html
     from dicom_templates.pictures.overlay import draw_overlay
     from dicom_templates.result_set import build
@@ -275,7 +147,7 @@ def _write(
     for found in findings.series:
         picture = draw_overlay(found, made.report.texts)
         Image.fromarray(picture).save(out / f"overlay_{found.identification.contrast.value.lower()}.png")
-    (out / "report.html").write_text(report_html(made.report), encoding="utf-8")
+    (out / "report.html").write_text(report_html(made.report, made.pictures), encoding="utf-8")
     return Outcome(files, (), _summary(made.report), key, replaced)
 
 
@@ -284,7 +156,7 @@ def _study_uid(sources: Mapping[str, Sequence[Dataset]]) -> str:
 
 
 def _summary(report: "StudyReport") -> dict[str, str]:
-    lines = {answer.name: _in_a_line(answer) for answer in report.answers}
+    lines = {answer.name: _in_one_line(answer) for answer in report.answers}
     for line in report.bone_quality:
         lines[f"VBQ {line.contrast}"] = "none" if line.score is None else f"{line.score:.2f}"
     for contrast in dict.fromkeys(row.contrast for row in report.levels):
@@ -293,7 +165,7 @@ def _summary(report: "StudyReport") -> dict[str, str]:
     return lines
 
 
-def _in_a_line(answer: "Answer") -> str:
+def _in_one_line(answer: "TargetAnswer") -> str:
     if not answer.value:
         return f"{answer.verdict_text}: {'; '.join(answer.reasons)}"
     return f"{answer.value} ({answer.interval}), {answer.verdict_text}"
@@ -306,10 +178,6 @@ def _all_reasons(refusal: Refusal) -> tuple[Reason, ...]:
         for reason in one.reasons[-1:]
     )
     return (*refusal.reasons, *details)
-
-
-def _of_file(file: UnreadableFile) -> Reason:
-    return Reason("of_file", file=file.path.name, reason=file.reason)
 
 
 def _refused(reasons: tuple[Reason, ...]) -> Outcome:

@@ -1,4 +1,4 @@
-"""A process of its own for work that may hang, crash or eat all memory."""
+"""A worker process, for work that may hang, crash or run out of memory."""
 
 import errno
 import fcntl
@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,21 +23,21 @@ __all__ = ["WorkerProcess"]
 _STOP_S = 2.0
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _START_LIMIT_S = 300.0
-"""For importing the science, slow on a busy machine; it is no study's fault and costs none its time."""
+"""Limit for importing the analysis, slow on a busy machine; not counted in the time limit of a study."""
 
 
 class WorkerProcess:
-    """One function, called in one process that is kept warm between calls.
+    """Calls one function in a child process, which stays alive between calls.
 
-    Not thread-safe: one worker belongs to one sweep.
+    Not thread-safe: one worker belongs to one sweep. `interrupt` alone may be called from another thread.
 
     Parameters
     ----------
     function : str
-        Its name, "module:function". The module is imported in the process, once and as it starts; the node
-        itself never pays for what the function imports.
+        The function to call, "module:function". Its module is imported when the process starts, and in that
+        process only.
     memory_limit_mb : int or None
-        Address space of the process; None for no limit.
+        Limit of the address space of the process; None for no limit.
     """
 
     def __init__(self, function: str, memory_limit_mb: int | None = None) -> None:
@@ -48,13 +49,13 @@ class WorkerProcess:
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Start the process if it is not running; `call` does so too."""
+        """Start the process if it is not running; `call` does so as well."""
         if self._ended.is_set():
             raise WorkerLostError("the node is stopping")
         if self._process is not None and self._process.is_alive():
             return
         self._discard()
-        # Spawned, not forked: a fork of a process with threads and open sockets inherits both.
+        # Spawned, not forked: a forked process would inherit the locks and open sockets of this one.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         self._process = context.Process(
@@ -69,17 +70,17 @@ class WorkerProcess:
         self._connection = ours
 
     def interrupt(self) -> None:
-        """End the process from another thread, for good; a waiting call raises `WorkerLostError`."""
+        """Kill the process from another thread, for good; a call in progress raises `WorkerLostError`."""
         self._ended.set()
         process = self._process
         if process is not None and process.pid is not None:
-            # Not by closing the pipe: that would leave the waiting thread on a descriptor that the next file
-            # may get.
+            # Closing the pipe instead would leave the waiting thread polling a descriptor number that the
+            # next file to be opened may get.
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """End the process for good, once nobody calls it any more."""
+        """End the process for good; no call may be in progress."""
         self._ended.set()
         self._discard()
 
@@ -102,25 +103,25 @@ class WorkerProcess:
         Raises
         ------
         RefusedError
-            As the function raised it.
+            If the function raised it.
         StorageFullError
-            If nothing could be written.
+            If the function failed because the disk is full or read-only.
         WorkerLostError
-            If the process died, ran out of memory or did not answer in time; it is replaced at the next call.
-        PermanentError
-            If the function raised another error of ours, with its message.
+            If the process died, ran out of memory or did not answer in time; the next call starts a new one.
         TransientError
-            If it raised one, with its message, or anything else; then its kind is told, not its message,
-            which may quote a dataset.
+            If the function raised it, with its message; or if the function raised an error that is not ours,
+            with its type and place only, as its message may quote a dataset.
+        PermanentError
+            If the function raised any other error of ours, with its message.
         """
         self.start()
         assert self._connection is not None  # noqa: S101 - `start` made it
         try:
             if not self._imported:
-                self._receive(_START_LIMIT_S, "its process did not start within")
+                self._receive(_START_LIMIT_S, late="its process did not start within")
                 self._imported = True
             self._connection.send(arguments)
-            kind, value = self._receive(time_limit_s, "it took longer than")
+            kind, value = self._receive(time_limit_s, late="it took longer than")
         except (EOFError, OSError) as error:
             raise WorkerLostError(self._why_it_died()) from error
         if kind == "done":
@@ -129,13 +130,13 @@ class WorkerProcess:
             self._discard()
         raise _error_of(kind, value)
 
-    def _receive(self, limit_s: float, otherwise: str) -> tuple[str, Any]:
-        assert self._connection is not None  # noqa: S101 - only `call` asks, after `start`
+    def _receive(self, limit_s: float, *, late: str) -> tuple[str, Any]:
+        assert self._connection is not None  # noqa: S101 - only `call` receives, after `start`
         if not self._connection.poll(limit_s):
             self._discard()
-            raise WorkerLostError(f"{otherwise} {limit_s:g} s")
-        answer: tuple[str, Any] = self._connection.recv()
-        return answer
+            raise WorkerLostError(f"{late} {limit_s:g} s")
+        reply: tuple[str, Any] = self._connection.recv()
+        return reply
 
     def _why_it_died(self) -> str:
         process = self._process
@@ -150,11 +151,11 @@ class WorkerProcess:
 
 
 def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> None:
-    """Answer calls until the node closes the pipe or is gone."""
-    # Ctrl-C in a terminal reaches every process of the group; the node stops its workers itself.
+    """Answer calls until the node closes the pipe or ends."""
+    # Ctrl-C in a terminal reaches the whole process group, but the node stops its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
-    warnings.simplefilter("ignore")  # libraries quote datasets in them, on standard error
+    warnings.simplefilter("ignore")  # libraries print them to standard error, and they may quote a dataset
     if memory_limit_mb is not None:
         limit = memory_limit_mb * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -166,11 +167,11 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> No
             arguments = connection.recv()
         except EOFError:
             return
-        connection.send(_answer(function, arguments))
+        connection.send(_reply_of(function, arguments))
 
 
-def _error_of(kind: str, value: Any) -> AnalysisError | NodeError:  # noqa: ANN401 - whatever came with it
-    """Return what to raise for an answer of `_answer`."""
+def _error_of(kind: str, value: Any) -> AnalysisError | NodeError:  # noqa: ANN401 - its type depends on the kind
+    """Return the error to raise for a reply of `_reply_of`."""
     match kind:
         case "refused":
             return RefusedError(*value)
@@ -186,7 +187,8 @@ def _error_of(kind: str, value: Any) -> AnalysisError | NodeError:  # noqa: ANN4
             return TransientError(f"it met a fault ({value})")
 
 
-def _answer(function: Callable[..., Any], arguments: Sequence[object]) -> tuple[str, object]:
+def _reply_of(function: Callable[..., Any], arguments: Sequence[object]) -> tuple[str, object]:
+    """Call the function; return "done" and its value, or a kind of failure and what is told of it."""
     try:
         return "done", function(*arguments)
     except RefusedError as error:
@@ -197,25 +199,23 @@ def _answer(function: Callable[..., Any], arguments: Sequence[object]) -> tuple[
         return "try again", str(error)
     except (AnalysisError, NodeError) as error:
         return "stopped", str(error)
-    except Exception as error:  # noqa: BLE001 - it is told to the node; the process lives on for the next study
-        room = not isinstance(error, OSError) or error.errno not in _NO_ROOM
-        return "fault" if room else "no room", _describe(error)
+    except Exception as error:  # noqa: BLE001 - sent to the node; the process serves the next study
+        no_room = isinstance(error, OSError) and error.errno in _NO_ROOM
+        return "no room" if no_room else "fault", _type_and_place(error)
 
 
-def _describe(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = "" if trace is None else f" in {trace.tb_frame.f_code.co_name}, line {trace.tb_lineno}"
-    return f"{type(error).__name__}{place}"
+def _type_and_place(error: BaseException) -> str:
+    """Return the type of an error and the function and line that raised it, without its message."""
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    return f"{type(error).__name__} in {frame.f_code.co_name}, line {line}"
 
 
 def _end_with_parent() -> None:
-    """Let the kernel end this process when the node is gone, so that a killed node leaves no analysis behind.
+    """Have the kernel end this process when the node ends, so that a killed node leaves no analysis running.
 
-    A thread that watches would have to wait for the interpreter, which much of the science holds for minutes.
-    The kernel signals SIGIO, which ends a process, once the other end of this pipe is closed; the node closes
-    it by ending in whatever way, and never writes into it.
+    A watching thread would need the interpreter lock, which native code of the analysis may hold for minutes.
+    Instead the kernel sends SIGIO, which ends the process, as soon as the other end of the sentinel pipe is
+    closed. The node never writes to that pipe, and however it ends, the pipe is closed.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -224,5 +224,5 @@ def _end_with_parent() -> None:
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
-    if wait([pipe], 0):  # it was gone before the kernel was asked
+    if wait([pipe], 0):  # the node ended before the signal was set up
         os._exit(1)

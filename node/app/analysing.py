@@ -1,15 +1,15 @@
-"""The stations between: studies are put together, analysed, and refusals explained."""
+"""The stations between receiving and sending: studies are settled and analysed, refusals reported."""
 
 from datetime import timedelta
 
 from node.analyse.analyst import Analyst
-from node.analyse.explainer import Explainer
+from node.analyse.refusal_sweep import RefusalReporter
 from node.app.crew import Crew
 from node.app.ground import Ground
 from node.ports import OpenAssociations
 from node.settle.assembler import Assembler
-from node.settle.foresight import Foresight
-from node.settle.inquire import Inquirer
+from node.settle.early_work import EarlyWork
+from node.settle.source_counts import SourceCounts
 
 __all__ = ["analysts", "assembler", "explainer"]
 
@@ -18,20 +18,22 @@ _EARLY_AFTER = 0.1
 
 
 def assembler(
-    ground: Ground, traffic: OpenAssociations, crew: Crew, foresight: Foresight | None
+    ground: Ground, traffic: OpenAssociations, crew: Crew, early_work: EarlyWork | None
 ) -> Assembler:
     """Return who tells when a study is whole."""
     settings = ground.configuration
-    inquirer = Inquirer(settings.sources, calling=settings.node.ae_title, clock=ground.clock, log=ground.log)
+    source_counts = SourceCounts(
+        settings.sources, calling=settings.node.ae_title, clock=ground.clock, log=ground.log
+    )
     return Assembler(
         store=ground.store,
         instance_store=ground.instance_store,
         traffic=traffic,
         clock=ground.clock,
         examine=crew.examine,
-        explains=settings.report.refusals,
-        count=inquirer.counts,
-        foresight=foresight,
+        reports_refusals=settings.report.refusals,
+        count=source_counts.of_study,
+        early_work=early_work,
         grace=timedelta(seconds=settings.assembly.quiet_s * _EARLY_AFTER),
         attempts=settings.engine.attempts,
         stopping=ground.stopping,
@@ -39,7 +41,7 @@ def assembler(
     )
 
 
-def analysts(ground: Ground, crew: Crew, foresight: Foresight | None) -> tuple[Analyst, ...]:
+def analysts(ground: Ground, crew: Crew, early_work: EarlyWork | None) -> tuple[Analyst, ...]:
     """Return who has studies analysed, one for each process that can."""
     return tuple(
         Analyst(
@@ -49,7 +51,7 @@ def analysts(ground: Ground, crew: Crew, foresight: Foresight | None) -> tuple[A
             analyse=analyse,
             configuration=ground.configuration,
             owner=ground.owner,
-            foresight=foresight,
+            early_work=early_work,
             stopping=ground.stopping,
             log=ground.log,
         )
@@ -57,9 +59,9 @@ def analysts(ground: Ground, crew: Crew, foresight: Foresight | None) -> tuple[A
     )
 
 
-def explainer(ground: Ground, crew: Crew) -> Explainer:
+def explainer(ground: Ground, crew: Crew) -> RefusalReporter:
     """Return who has refusals explained."""
-    return Explainer(
+    return RefusalReporter(
         store=ground.store,
         instance_store=ground.instance_store,
         clock=ground.clock,

@@ -11,7 +11,7 @@ from node.config import Configuration
 from node.domain.assembly import Examination
 from node.domain.results import Lineage, Outcome
 from node.ports import Worker
-from node.tally import Desk
+from node.tally import WorkerActivity
 
 __all__ = ["Crew"]
 
@@ -32,8 +32,8 @@ class Crew:
 
     Attributes
     ----------
-    desks : tuple of Desk
-        Where those that analyse sit.
+    activities : tuple of WorkerActivity
+        What each of the processes that analyse is doing.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Crew:
         self._writer = make_worker(explain_study, engine.memory_limit_mb)
         self._analysts = [make_worker(analyse_study, engine.memory_limit_mb) for _ in range(engine.processes)]
         self._all = (*self._analysts, self._examiner, self._writer)
-        self.desks = tuple(Desk(ground.clock, ground.tally, monotonic) for _ in self._analysts)
+        self.activities = tuple(WorkerActivity(ground.clock, ground.tally, monotonic) for _ in self._analysts)
 
     def start(self) -> None:
         """Start those that every study needs; they take seconds to import the science."""
@@ -90,13 +90,13 @@ class Crew:
 
     def analyses(self) -> list[Analysis]:
         """Return the analysis of a study, once for each process that can work on one."""
-        return [self._analysis(*place) for place in zip(self._analysts, self.desks, strict=True)]
+        return [self._analysis(*place) for place in zip(self._analysts, self.activities, strict=True)]
 
-    def _analysis(self, worker: Worker, desk: Desk) -> Analysis:
+    def _analysis(self, worker: Worker, activity: WorkerActivity) -> Analysis:
         def analyse(
             paths: Sequence[Path], configuration: Configuration, out: Path, lineage: Lineage
         ) -> Outcome:
-            with desk.at_work() as ended:
+            with activity.analysing() as ended:
                 outcome: Outcome = worker.call(paths, configuration, out, lineage, time_limit_s=self._limit_s)
                 ended("refused" if outcome.refusals else "reported")
             return outcome

@@ -16,7 +16,7 @@ from node.clock import SystemClock
 from node.config import Configuration
 from node.errors import PermanentError
 from node.ports import Clock, Worker
-from node.settle.foresight import Foresight
+from node.settle.early_work import EarlyWork
 from node.store.reconcile import reconcile
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Node:
         *,
         clock: Clock | None = None,
         analyse_study: str = "node.analyse.study:analyse_files",
-        examine_study: str = "node.settle.examine:examine",
-        explain_study: str = "node.analyse.refusal_report:explain_refusal",
+        examine_study: str = "node.settle.examine_headers:examine_headers",
+        explain_study: str = "node.analyse.refusal_report:write_refusal_report",
         make_worker: Callable[[str, int | None], Worker] = WorkerProcess,
         sweep_s: float = _SWEEP_S,
     ) -> None:
@@ -70,7 +70,7 @@ class Node:
         self._listener = listener(ground, self._ledger)
         # Its timers wake sweeps in real time, whatever time the sweeps are told.
         self._schedule = Schedule(SystemClock(), ground.log)
-        self._foresight = Foresight() if configuration.assembly.start_early else None
+        self._early_work = EarlyWork() if configuration.assembly.start_early else None
         self._crew = Crew(
             ground,
             make_worker,
@@ -102,8 +102,8 @@ class Node:
         plan_sweeps(
             self._schedule,
             ground,
-            assembler=assembler(ground, self._listener.traffic, self._crew, self._foresight),
-            analysts=analysts(ground, self._crew, self._foresight),
+            assembler=assembler(ground, self._listener.traffic, self._crew, self._early_work),
+            analysts=analysts(ground, self._crew, self._early_work),
             explainer=explainer(ground, self._crew),
             couriers=self._couriers,
             every_s=self._sweep_s,

@@ -1,7 +1,7 @@
 """The first station: what arrives is put down, and who sends is judged."""
 
 from node.app.ground import Ground
-from node.deliver.commitments import Commitments
+from node.deliver.commitment_reports import CommitmentReports
 from node.receive.ledger import Ledger
 from node.receive.listener import Listener
 
@@ -17,7 +17,7 @@ def ledger(ground: Ground) -> Ledger:
 def listener(ground: Ground, records: Ledger) -> Listener:
     """Return who speaks with senders."""
     settings = ground.configuration
-    commitments = Commitments(ground.store, ground.clock, settings.delivery, ground.owner, ground.log)
+    commitments = CommitmentReports(ground.store, ground.clock, settings.delivery, ground.owner, ground.log)
     return Listener(
         settings.node,
         settings.sources,

@@ -8,9 +8,9 @@ from node.app.ground import Ground
 from node.config import Destination
 from node.deliver.carriers import Carrier
 from node.deliver.carriers.audited import AuditedCarrier
-from node.deliver.carriers.storage import StorageCarrier
+from node.deliver.carriers.cstore import CStoreCarrier
 from node.deliver.carriers.stow import StowCarrier
-from node.deliver.commitments import Commitments
+from node.deliver.commitment_reports import CommitmentReports
 from node.deliver.courier import Courier
 from node.dicom.commitment import request_commitment
 from node.dicom.dimse import Peer
@@ -32,7 +32,7 @@ def courier(ground: Ground, destination: Destination) -> Courier:
         settings.timeout_s,
         client_arguments(destination),
     )
-    commitments = Commitments(ground.store, ground.clock, settings, ground.owner, ground.log)
+    commitments = CommitmentReports(ground.store, ground.clock, settings, ground.owner, ground.log)
 
     def commit(transaction_uid: str, results: Sequence[Result]) -> None:
         request_commitment(peer, transaction_uid, results, commitments.take)
@@ -61,7 +61,7 @@ def carrier_to(destination: Destination, peer: Peer, results: Path, timeout_s: f
     """Return the way to a destination: STOW-RS where it has a `stow_url`, C-STORE otherwise."""
     if destination.stow_url:
         return StowCarrier(destination, results, timeout_s)
-    return StorageCarrier(peer, results)
+    return CStoreCarrier(peer, results)
 
 
 def _party_of(destination: Destination) -> Party:

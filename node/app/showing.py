@@ -9,7 +9,7 @@ from node.app.ground import Ground
 from node.app.schedule import Schedule
 from node.deliver.courier import Courier
 from node.receive.listener import Listener
-from node.show.survey import Survey
+from node.show.node_status import StatusReader
 
 if TYPE_CHECKING:
     from node.show.web import WebServer
@@ -33,14 +33,14 @@ def status_page(
     # Late: a node without the page need not pay for the web.
     from node.show.web import WebServer
 
-    survey = Survey(
+    status_reader = StatusReader(
         ground.configuration,
         store=ground.store,
         clock=ground.clock,
-        doorway=listener,
+        listener=listener,
         runs=schedule.runs,
-        desks=crew.desks,
+        activities=crew.activities,
         breakers={courier.name: partial(getattr, courier, "breaker") for courier in couriers},
         tally=ground.tally,
     )
-    return WebServer(settings, survey, ground.log)
+    return WebServer(settings, status_reader, ground.log)

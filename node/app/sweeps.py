@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from node.analyse.analyst import Analyst
-from node.analyse.explainer import Explainer
+from node.analyse.refusal_sweep import RefusalReporter
 from node.app.ground import Ground
 from node.app.schedule import Schedule
 from node.deliver.courier import Courier
@@ -24,7 +24,7 @@ def plan_sweeps(
     *,
     assembler: Assembler,
     analysts: Sequence[Analyst],
-    explainer: Explainer,
+    explainer: RefusalReporter,
     couriers: Sequence[Courier],
     every_s: float,
 ) -> None:

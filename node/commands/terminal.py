@@ -1,4 +1,4 @@
-"""What the commands show: steps, bars, tables, and faults in one line."""
+"""What all commands share: the configuration option, exit statuses, progress, tables and error messages."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,29 +28,36 @@ __all__ = [
     "EXIT_REFUSED",
     "EXIT_USAGE",
     "ConfigOption",
-    "bar",
-    "complaints",
-    "configuration_of",
     "console",
-    "faults_in_words",
+    "error_console",
+    "exit_on_error",
+    "load_configuration",
+    "progress_bar",
+    "show_steps",
     "show_summary",
-    "steps",
 ]
 
 EXIT_FAULT, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
-EXIT_IN_PART, EXIT_DIFFERENT = 4, 5  # as `doctor` grades its findings
+EXIT_IN_PART, EXIT_DIFFERENT = 4, 5  # the same as for warnings and faults of `osteonode doctor`
 
 console = Console()
-complaints = Console(stderr=True, soft_wrap=True)  # a script may read them line by line
+error_console = Console(stderr=True, soft_wrap=True)  # not wrapped, so that a script can read it by line
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", help="Configuration; without it, config.toml here or the shipped defaults."),
+    typer.Option(
+        "--config",
+        help="Configuration file. Default: config.toml in the current folder if there is one, or else the "
+        "built-in defaults.",
+    ),
 ]
 
 
-def configuration_of(path: Path | None) -> "Configuration":
-    """Load what `--config` names, config.toml here, or the defaults; tell every fault and exit with 2."""
+def load_configuration(path: Path | None) -> "Configuration":
+    """Load the file that `--config` names, config.toml in the current folder, or the defaults.
+
+    If the file has faults, all of them are printed and the command exits with status 2.
+    """
     from node import config
     from node.errors import ConfigurationError
 
@@ -58,28 +65,31 @@ def configuration_of(path: Path | None) -> "Configuration":
     try:
         return config.load(found) if found else config.default()
     except ConfigurationError as error:
-        complaints.print("The configuration cannot be used:", style="bold red")
+        error_console.print("The configuration cannot be used:", style="bold red")
         for fault in error.faults:
-            complaints.print(f"  {fault}", markup=False)
+            error_console.print(f"  {fault}", markup=False)
         raise typer.Exit(EXIT_USAGE) from None
 
 
 @contextmanager
-def faults_in_words() -> Iterator[None]:
-    """Tell what we raise on purpose in one line; anything else is a bug and keeps its traceback."""
+def exit_on_error() -> Iterator[None]:
+    """Print an error that OsteoNode raises on purpose in one line, and exit with status 1.
+
+    Any other exception is a bug, and keeps its traceback.
+    """
     from analysis.errors import AnalysisError
     from node.errors import NodeError
 
     try:
         yield
     except (AnalysisError, NodeError) as error:
-        complaints.print(f"Fault: {error}", style="bold red", markup=False)
+        error_console.print(f"Fault: {error}", style="bold red", markup=False)
         raise typer.Exit(EXIT_FAULT) from None
 
 
 @contextmanager
-def steps(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """Show what is being done, and for how long; each step stays as a line when the next begins."""
+def show_steps(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Show the current step with its elapsed time; finished steps stay on the screen above it."""
     columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=quiet) as progress:
 
@@ -96,8 +106,8 @@ def steps(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def bar(name: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how many of how many are done."""
+def progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar; the caller passes the number done and the total."""
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(name)
@@ -105,7 +115,7 @@ def bar(name: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def show_summary(title: str, summary: Mapping[str, str]) -> None:
-    """Print a table of one line per answer."""
+    """Print a table with one row for each answer."""
     table = Table(title=title, show_header=False, title_justify="left")
     for name, answer in summary.items():
         table.add_row(name, answer)

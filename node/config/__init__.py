@@ -1,6 +1,6 @@
-"""config.toml → frozen values; every fault is told at once, with its line.
+"""Configuration: config.toml becomes frozen values; all its faults are reported at once, each with its line.
 
-`tables` has a module of the same name for each table of the file; `file` reads them all.
+`tables` has one module for each table of the file, with the name of the table; `file` reads them all.
 """
 
 from node.config.configuration import Configuration, default

@@ -1,4 +1,4 @@
-"""What a value must be; each check returns what is wrong with a value ("must be …"), or None."""
+"""Checks of configuration values. A check returns what is wrong with a value ("must be …"), or None."""
 
 import re
 from collections.abc import Callable
@@ -10,22 +10,22 @@ _AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
 
 
 def between(low: float, high: float) -> Callable[[float], str | None]:
-    """Return the check that a number lies between two, or is one of them."""
+    """Return a check that a number lies between `low` and `high`, both included."""
     return lambda value: None if low <= value <= high else f"must be between {low} and {high}"
 
 
 def one_of(*words: str) -> Callable[[str], str | None]:
-    """Return the check that a word is one of these."""
+    """Return a check that a text is one of `words`."""
     return lambda value: None if value in words else f"must be one of {', '.join(words)}"
 
 
 def ae_title(value: str) -> str | None:
-    """Check an AE title; DICOM PS3.5 table 6.2-1, value representation AE."""
+    """Check an AE title (DICOM PS3.5 table 6.2-1, value representation AE)."""
     return None if _AE_TITLE.fullmatch(value) else "must be 1 to 16 printable characters without backslash"
 
 
 def named(what: str) -> Callable[[str], str | None]:
-    """Return the check that a name is there at all."""
+    """Return a check that a text is not blank; `what` says in the message what it must name."""
     return lambda value: None if value and not value.isspace() else f"must name {what}"
 
 

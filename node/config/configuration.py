@@ -1,9 +1,9 @@
-"""All of config.toml in one value."""
+"""The whole configuration as one value."""
 
 from dataclasses import dataclass, field
 
 from analysis.settings import AnalysisSettings
-from dicom_templates.options import SrClass
+from dicom_templates.result_kinds import ResultKind, SrClass
 from node.config.tables.assembly import AssemblySettings
 from node.config.tables.audit import AuditSettings
 from node.config.tables.delivery import DeliverySettings
@@ -18,14 +18,13 @@ from node.config.tables.sources import Source
 from node.config.tables.storage import StorageSettings
 from node.config.tables.store import StoreSettings
 from node.config.tables.web import WebSettings
-from node.domain.results import ResultKind
 
 __all__ = ["Configuration", "default"]
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All of config.toml, valid; each section is documented at its class and in the shipped file."""
+    """A valid configuration; its tables are documented at their classes, and for users in config.toml."""
 
     node: ListenerSettings = field(default_factory=ListenerSettings)
     sources: tuple[Source, ...] = (Source(),)
@@ -45,12 +44,16 @@ class Configuration:
 
     @property
     def sr_classes(self) -> tuple[SrClass, ...]:
-        """In which classes the measurement report is written: as destinations want it, else the usual one."""
+        """SOP classes of the measurement report: those that destinations ask for, or else the default."""
         wanted = {there.sr_class for there in self.destinations if ResultKind.SR in there.results}
         return tuple(one for one in SrClass if one in wanted) or (Destination().sr_class,)
 
+    def receivers(self, kind: ResultKind, sop_class_uid: str) -> tuple[str, ...]:
+        """Return the names of the destinations that get objects of this kind and SOP class."""
+        return tuple(there.name for there in self.destinations if there.wants(kind, sop_class_uid))
+
     def destination(self, name: str) -> Destination | None:
-        """Return the destination of that name, or None if it is no longer configured."""
+        """Return a destination, or None if no destination of this name is configured."""
         return next((there for there in self.destinations if there.name == name), None)
 
 

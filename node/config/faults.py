@@ -1,4 +1,4 @@
-"""What is wrong with a configuration file, and on which line of it."""
+"""Faults of a configuration file, each with its line."""
 
 import re
 from collections.abc import Iterable
@@ -13,25 +13,24 @@ _KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
 
 
 class Faults:
-    """The faults found so far, in the order they were found.
+    """The faults found so far, in the order in which they were found.
 
     Parameters
     ----------
     text : str
-        The file.
+        Content of the file.
     name : str
-        What to call it in a fault.
+        Name of the file in messages.
     """
 
     def __init__(self, text: str, name: str) -> None:
         self._name = name
         self._lines = _lines_of(text)
-        self._told: list[str] = []
+        self._messages: list[str] = []
 
     def note(self, table: str, key: str, message: str) -> None:
-        """Note a fault at a key, or at its table where the key is not written."""
-        # A name that should be a table may be written as a key or an array instead, and a table in a table in
-        # one line.
+        """Note a fault with the line of the key, or of its table if the key is not in the file."""
+        # A key or an array may stand where a table belongs, and a nested table may be written inline.
         parent, _, child = table.rpartition(".")
         places = (
             (table, key), (table, ""), ("", table.removesuffix("[1]")), (parent, child), (parent, ""),
@@ -39,31 +38,31 @@ class Faults:
         )  # fmt: skip
         line = next((self._lines[place] for place in places if place in self._lines), None)
         where = f"{self._name}:{line}" if line else self._name
-        self._told.append(f"{where}: {message}")
+        self._messages.append(f"{where}: {message}")
 
     def raise_any(self) -> None:
-        """Tell all of them.
+        """Raise all faults, if there are any.
 
         Raises
         ------
         ConfigurationError
-            If there are any.
+            With all of them.
         """
-        if self._told:
-            raise ConfigurationError(tuple(self._told))
+        if self._messages:
+            raise ConfigurationError(tuple(self._messages))
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return what was probably meant by a word that nobody knows, to be added to a sentence; or nothing."""
+    """Return "; did you mean …?" for an unknown word that is close to a known one, or an empty string."""
     close = get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def _lines_of(text: str) -> dict[tuple[str, str], int]:
-    """Find the line of every table and key; tomllib keeps none.
+    """Find the line of each table and key, which tomllib does not keep.
 
-    Keys are (table, key), where the n-th element of an array of tables is "name[n]", and a table in it
-    "name[n].inner"; (table, "") is a header.
+    The result has an entry for each (table, key), and one for (table, ""), the header of the table. The n-th
+    element of an array of tables is called "name[n]", and a table in it "name[n].inner".
     """
     lines: dict[tuple[str, str], int] = {}
     seen: dict[str, int] = {}

@@ -1,11 +1,11 @@
-"""The file as a whole: read, table by table, and what holds between tables."""
+"""The configuration file as a whole: its tables, and the rules that connect them."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from analysis.settings import PROGRAMS
 from node.config.configuration import Configuration
-from node.config.reader import Reader
+from node.config.document import TomlDocument
 from node.config.tables.analysis import analysis
 from node.config.tables.assembly import assembly
 from node.config.tables.audit import audit
@@ -29,12 +29,12 @@ __all__ = ["load", "parse"]
 def load(path: Path) -> Configuration:
     """Read a configuration file.
 
-    Relative paths in it are meant from the folder it lies in.
+    Its relative paths refer to the folder that it is in.
 
     Raises
     ------
     ConfigurationError
-        With every fault, if it has any.
+        With all faults of the file, if it has any.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -45,39 +45,39 @@ def load(path: Path) -> Configuration:
 
 def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Configuration:
     """Turn the text of a configuration file into values; see `load`."""
-    reader = Reader(text, name, folder)
-    outlining, place = reader.table("segmentation").read(segmentation)
+    document = TomlDocument(text, name, folder)
+    segmentation_settings, place = document.table("segmentation").read(segmentation)
     configuration = Configuration(
-        node=reader.table("node").read(listener),
-        sources=tuple(table.read(source) for table in reader.tables("sources")),
-        destinations=tuple(table.read(destination) for table in reader.tables("destinations")),
-        storage=reader.table("storage").read(storage),
-        store=reader.table("store").read(store),
-        assembly=reader.table("assembly").read(assembly),
-        analysis=replace(reader.table("analysis").read(analysis), segmentation=outlining),
+        node=document.table("node").read(listener),
+        sources=tuple(table.read(source) for table in document.tables("sources")),
+        destinations=tuple(table.read(destination) for table in document.tables("destinations")),
+        storage=document.table("storage").read(storage),
+        store=document.table("store").read(store),
+        assembly=document.table("assembly").read(assembly),
+        analysis=replace(document.table("analysis").read(analysis), segmentation=segmentation_settings),
         segmentation=place,
-        models=reader.table("models").read(models),
-        report=reader.table("report").read(report),
-        engine=reader.table("engine").read(engine),
-        delivery=reader.table("delivery").read(delivery),
-        log=reader.table("log").read(log),
-        audit=reader.table("audit").read(audit),
-        web=reader.table("web").read(web),
+        models=document.table("models").read(models),
+        report=document.table("report").read(report),
+        engine=document.table("engine").read(engine),
+        delivery=document.table("delivery").read(delivery),
+        log=document.table("log").read(log),
+        audit=document.table("audit").read(audit),
+        web=document.table("web").read(web),
     )
-    reader.finish()
-    _note_what_contradicts(reader, configuration)
-    reader.faults.raise_any()
+    document.note_unknown_tables()
+    _note_contradictions(document, configuration)
+    document.faults.raise_any()
     return configuration
 
 
-def _note_what_contradicts(reader: Reader, configuration: Configuration) -> None:
-    """Note the faults that no table has by itself."""
+def _note_contradictions(document: TomlDocument, configuration: Configuration) -> None:
+    """Note the faults that lie between tables."""
     names = [there.name for there in configuration.destinations]
     for twice in sorted({there for there in names if names.count(there) > 1}):
-        reader.faults.note("destinations[1]", "", f"two destinations are called {twice}")
+        document.faults.note("destinations[1]", "", f"two destinations are called {twice}")
     by_program = configuration.analysis.segmentation.backend in PROGRAMS
     if by_program and configuration.engine.time_limit_s <= 2 * configuration.segmentation.time_limit_s:
-        reader.faults.note(
+        document.faults.note(
             "segmentation",
             "time_limit_s",
             "segmentation.time_limit_s is for one series; engine.time_limit_s must be over twice as long",

@@ -1,4 +1,4 @@
-"""Secrets are kept elsewhere: the file says "env:NAME" or "file:PATH" where."""
+"""Secrets are not written in the configuration file, which says "env:NAME" or "file:PATH" in their place."""
 
 import os
 import re
@@ -12,7 +12,7 @@ PASSWORD_IN_URL = re.compile(r"://[^/@:]*:[^@]+@")
 
 
 def secret(table: Table, key: str) -> str:
-    """Read a secret that the file may only point to."""
+    """Read a secret, and note a fault if it is written in the configuration file itself."""
     pointer = table.take(key, "")
     found = kept_elsewhere(table, key, pointer)
     if pointer and found is None:
@@ -21,7 +21,10 @@ def secret(table: Table, key: str) -> str:
 
 
 def kept_elsewhere(table: Table, key: str, pointer: str) -> str | None:
-    """Follow "env:NAME" or "file:PATH"; None for any other text."""
+    """Return what "env:NAME" or "file:PATH" refers to, or None for any other text.
+
+    If it does not exist, a fault is noted and the result is empty.
+    """
     for scheme, read in (("env:", _from_environment), ("file:", _from_file)):
         if pointer.startswith(scheme):
             found = read(pointer.removeprefix(scheme))

@@ -1,4 +1,4 @@
-"""One table of TOML, read key by key so that every fault is found in one pass."""
+"""One table of the configuration file, read key by key, so that all faults are found in one pass."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -21,46 +21,46 @@ _WORDS: dict[type, str] = {str: "text", int: "a whole number", float: "a number"
 
 
 class Table:
-    """One table; a function that reads it asks for the values it wants.
+    """One table, which notes the keys that are read from it.
 
     Parameters
     ----------
     faults : Faults
-        Where to note what is wrong.
+        Collects the faults that are found.
     folder : Path
-        What relative paths are meant from.
+        Folder to which relative paths refer.
     name : str
-        "node", "sources[1]" for the first element of an array, "node.tls" for a table in a table.
+        "node"; "sources[1]" for the first element of an array; "node.tls" for a table in a table.
     values : dict
-        What is written in it.
+        Its content.
     """
 
     def __init__(self, faults: Faults, folder: Path, name: str, values: dict[str, Any]) -> None:
         self._faults = faults
         self._values = values
-        self._asked: list[str] = []
+        self._keys_read: list[str] = []
         self.folder = folder
         self.name = name
 
-    def read(self, how: "Callable[[Table], T]") -> T:
-        """Return what a function makes of this table, and note every key that it did not ask for."""
-        value = how(self)
+    def read(self, function: "Callable[[Table], T]") -> T:
+        """Return what a function makes of this table, and note a fault for each key that it did not read."""
+        value = function(self)
         for key in self._values:
-            if key not in self._asked:
-                self.fault(key, f"is unknown{suggestion(key, self._asked)}")
+            if key not in self._keys_read:
+                self.fault(key, f"is unknown{suggestion(key, self._keys_read)}")
         return value
 
     def settings(self, kind: type[S], **given: Any) -> S:  # noqa: ANN401 - the class says what each may be
-        """Return the settings whose fields are the keys of this table.
+        """Return settings whose fields are the keys of this table.
 
         Parameters
         ----------
         kind : type
-            A dataclass whose fields have defaults of the type wanted: text, number, truth, path or a list of
-            any words, where None stands for a path that need not be named. A check (see `take`) stands beside
-            the type: `port: Annotated[int, between(0, 65535)] = 104`.
+            A dataclass whose fields all have defaults. The default determines the type of the value: str,
+            int, float, bool, Path, or tuple of str; None means an optional path. A check (see `take`) is part
+            of the annotation: `port: Annotated[int, between(0, 65535)] = 104`.
         **given
-            Fields that the caller has read.
+            Values of fields that the caller has read itself.
         """
         fallback = kind()
         taken = {
@@ -71,18 +71,18 @@ class Table:
         return replace(fallback, **given, **taken)
 
     def take(self, key: str, default: T, *, check: Callable[[T], str | None] | None = None) -> T:
-        """Return a value of the default's type, or the default when it is missing or faulty.
+        """Return the value of a key, or the default if the key is missing or its value has a fault.
 
         Parameters
         ----------
         key : str
-            Its name.
+            Name of the key.
         default : T
-            Used when it is not written; its type is the one wanted.
+            Also determines the type that the value must have.
         check : callable, optional
             Returns what is wrong with a value ("must be …"), or None.
         """
-        self._asked.append(key)
+        self._keys_read.append(key)
         if key not in self._values:
             return default
         value = self._values[key]
@@ -98,19 +98,19 @@ class Table:
         return value
 
     def require(self, key: str, default: T, *, check: Callable[[T], str | None] | None = None) -> T:
-        """Like `take`, for a key that must be written; the default only stands in once a fault is noted."""
+        """Do the same as `take`, and note a fault if the key is missing."""
         if key not in self._values:
             self.fault(key, "is missing")
         return self.take(key, default, check=check)
 
     def path(self, key: str) -> Path | None:
-        """Return a path, meant from the folder of the file; None when it is missing or empty."""
+        """Return a path, relative to the folder of the file; None if the key is missing or empty."""
         name = self.take(key, "")
         return self.folder / name if name else None
 
     def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """Return a list of any words, in their order."""
-        self._asked.append(key)
+        """Return a list of texts, in the order in which they are written."""
+        self._keys_read.append(key)
         value = self._values.get(key, list(default))
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             self.fault(key, "must be a list of words")
@@ -118,7 +118,7 @@ class Table:
         return tuple(value)
 
     def words(self, key: str, default: tuple[str, ...], allowed: Iterable[str]) -> tuple[str, ...]:
-        """Return a list of words, each one of those allowed."""
+        """Return a list of texts, each one of `allowed` and none of them twice."""
         value = self.texts(key, default)
         allowed = list(allowed)
         if not set(value) <= set(allowed) or len(set(value)) < len(value):
@@ -128,7 +128,7 @@ class Table:
 
     def numbers(self, key: str, default: tuple[float, ...]) -> tuple[float, ...]:
         """Return a list of positive numbers."""
-        self._asked.append(key)
+        self._keys_read.append(key)
         value = self._values.get(key, list(default))
         if not isinstance(value, list) or not all(type(item) in {int, float} and item > 0 for item in value):
             self.fault(key, "must be a list of positive numbers")
@@ -138,8 +138,8 @@ class Table:
     def numbers_by_name(
         self, key: str, default: tuple[tuple[str, int], ...], allowed: Iterable[str]
     ) -> tuple[tuple[str, int], ...]:
-        """Return a table of names that are allowed and of different positive whole numbers."""
-        self._asked.append(key)
+        """Return a table of different positive whole numbers by name, each name one of `allowed`."""
+        self._keys_read.append(key)
         value = self._values.get(key, dict(default))
         allowed = list(allowed)
         if not isinstance(value, dict) or not all(type(item) is int and item > 0 for item in value.values()):
@@ -151,8 +151,8 @@ class Table:
         return tuple((name, value[name]) for name in allowed if name in value)
 
     def table(self, key: str) -> "Table":
-        """Return the table inside this one that has this key; an empty one if it is missing."""
-        self._asked.append(key)
+        """Return a table in this table; an empty one if it is missing."""
+        self._keys_read.append(key)
         values = self._values.get(key, {})
         if not isinstance(values, dict):
             self.fault(key, "must be a table")
@@ -160,7 +160,7 @@ class Table:
         return Table(self._faults, self.folder, f"{self.name}.{key}", values)
 
     def fault(self, key: str, message: str) -> None:
-        """Note what is wrong with a key."""
+        """Note a fault of a key."""
         name = _INDEX.sub("", self.name)
         self._faults.note(self.name, key, f"{name}.{key} {message}")
 

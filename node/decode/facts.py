@@ -1,22 +1,22 @@
-"""What the headers of a series tell of its acquisition."""
+"""Read the acquisition facts of a series from its headers."""
 
 from collections.abc import Sequence
 
 from pydicom import Dataset
 
 from analysis.domain.acquisition import AcquisitionFacts
-from node.decode.header import number, numbers, text, words
+from node.decode.header_values import number, numbers, text, words
 
 __all__ = ["facts_of"]
 
 
 def facts_of(headers: Sequence[Dataset]) -> AcquisitionFacts:
-    """Return the acquisition facts of a series; what its first instance says holds for all.
+    """Return the acquisition facts of a series, taken from its first header.
 
     Parameters
     ----------
     headers : sequence of Dataset
-        At least one, of one series.
+        Headers of one series, at least one.
     """
     first = headers[0]
     spacing = numbers(first, "PixelSpacing", 2)

@@ -1,4 +1,4 @@
-"""From files to series, by their headers alone."""
+"""Read the headers of files and group them into series."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ __all__ = ["files_below", "scan"]
 
 
 def files_below(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """All regular files at or below the paths, sorted, each once.
+    """Return all regular files at or below the paths, sorted and without duplicates.
 
     Raises
     ------
@@ -33,24 +33,24 @@ def files_below(paths: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def scan(paths: Iterable[Path]) -> tuple[tuple[SeriesHeaders, ...], tuple[UnreadableFile, ...]]:
-    """Read headers and sort the files by series.
+    """Read the headers of files and group them into series.
 
     Parameters
     ----------
     paths : iterable of Path
-        Files, in any order; an instance that occurs twice counts once.
+        Files, in any order; an instance that occurs twice is used once.
 
     Returns
     -------
     series : tuple of SeriesHeaders
-        By Study, then Series Instance UID. A series of multi-frame objects counts as one for every stack.
+        Sorted by Study and then Series Instance UID; a series of multi-frame objects has one entry per stack.
     unreadable : tuple of UnreadableFile
-        Those that are no whole DICOM object.
+        The files that are not complete DICOM objects.
     """
     by_series: dict[tuple[str, str], dict[str, tuple[Path, Dataset]]] = defaultdict(dict)
     unreadable: list[UnreadableFile] = []
     for path in paths:
-        if path.name == "DICOMDIR":  # the index of a medium, no image
+        if path.name == "DICOMDIR":  # the index of a storage medium
             continue
         try:
             header = _read_header(path)
@@ -69,16 +69,16 @@ def scan(paths: Iterable[Path]) -> tuple[tuple[SeriesHeaders, ...], tuple[Unread
 def _by_stack(
     study_uid: str, series_uid: str, instances: Sequence[tuple[Path, Dataset]]
 ) -> Iterator[SeriesHeaders]:
-    """Keep classic images together, and sort the frames of multi-frame objects into stacks."""
+    """Yield the classic images of a series together, and the frames of its multi-frame objects by stack."""
     slices: list[tuple[Path, Dataset, Dataset, int]] = []
-    plain: list[tuple[Path, Dataset]] = []
+    classic: list[tuple[Path, Dataset]] = []
     for path, header in instances:
         frames = frame_headers(header) if header.SOPClassUID in MULTI_FRAME_CLASSES else ()
         slices += [(path, frame, header, number) for number, frame in enumerate(frames, start=1)]
         if not frames:
-            plain.append((path, header))
-    if plain:
-        paths, headers = zip(*plain, strict=True)
+            classic.append((path, header))
+    if classic:
+        paths, headers = zip(*classic, strict=True)
         yield SeriesHeaders(study_uid, series_uid, facts_of(headers), paths, headers, headers)
     for stack in stacks([frame for _, frame, _, _ in slices]):
         paths, headers, objects, numbers = zip(*(slices[index] for index in stack), strict=True)
@@ -91,7 +91,7 @@ def _read_header(path: Path) -> Dataset:
     except InvalidDicomError:
         raise RefusedError(Reason("no_dicom")) from None
     except (AttributeError, EOFError, KeyError, NotImplementedError, OSError, TypeError, ValueError) as error:
-        # What pydicom raises on damaged bytes; its message may quote them, so only the kind is told.
+        # What pydicom raises on damaged bytes; its message may quote them, so only the type is reported.
         raise RefusedError(Reason("dicom_damaged", kind=type(error).__name__)) from error
     missing = [
         keyword

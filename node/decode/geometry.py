@@ -1,4 +1,4 @@
-"""Whether a pile of slices is one whole, even stack; from numbers alone."""
+"""Check that slices form one complete, evenly spaced stack, from their positions and orientations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ __all__ = ["Stack", "stack_slices"]
 
 _SAME_PLACE_MM = 0.05
 _EVEN_WITHIN = 0.05
-"""Fraction of the spacing that headers may stray by; vendors round positions to 0.01 mm or so."""
+"""Tolerance as a fraction of the spacing; vendors round positions to about 0.01 mm."""
 _PARALLEL_WITHIN = 1e-3
 _SHEAR_WITHIN_MM = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stack:
-    """How slices lie on each other.
+    """Order and spacing of the slices of a stack.
 
     Attributes
     ----------
     order : tuple of int
         Indices of the given slices, sorted along the normal.
     spacing_mm : float
-        Between slice centres.
+        Distance between the centres of neighbouring slices.
     normal : ndarray of shape (3,)
         LPS unit vector from slice to slice.
     """
@@ -38,7 +38,7 @@ class Stack:
 
 
 def stack_slices(orientations: Sequence[Sequence[float]], positions_mm: Sequence[Sequence[float]]) -> Stack:
-    """Sort slices along their normal, and refuse what is no even stack.
+    """Sort slices along their normal, and refuse them if they form no even stack.
 
     Parameters
     ----------
@@ -50,13 +50,13 @@ def stack_slices(orientations: Sequence[Sequence[float]], positions_mm: Sequence
     Returns
     -------
     Stack
-        Their order and spacing.
+        Order, spacing and normal of the slices.
 
     Raises
     ------
     RefusedError
-        If there are fewer than three slices, they are not parallel, two lie at one place, one is missing,
-        or they are shifted against each other.
+        If there are fewer than three slices, if they are not parallel, unevenly spaced or shifted in plane,
+        if two have the same position, or if one is missing.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The files of a series, known by their headers; and files that are none."""
+"""The headers of a series, and files that cannot be read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,39 +13,44 @@ __all__ = ["SeriesHeaders", "UnreadableFile"]
 
 @dataclass(frozen=True, slots=True)
 class UnreadableFile:
-    """A file that is no whole DICOM object.
+    """A file that is not a complete DICOM object.
 
     Attributes
     ----------
     path : Path
-        Which.
+        Where the file is.
     reason : Reason
-        Why.
+        Why it cannot be read, without its name.
     """
 
     path: Path
     reason: Reason
 
+    @property
+    def reason_with_name(self) -> Reason:
+        """The name of the file and the reason."""
+        return Reason("of_file", file=self.path.name, reason=self.reason)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesHeaders:
-    """The files of one series by their headers.
+    """The headers of one series, or of one stack of a series of multi-frame objects.
 
     Attributes
     ----------
     study_uid, series_uid : str
-        Their identity.
+        Study and Series Instance UID.
     facts : AcquisitionFacts
-        What the headers tell of the acquisition.
+        How the series was acquired.
     paths : tuple of Path
-        One per slice, in the order of SOP Instance UIDs.
+        The file of each slice, in the order of SOP Instance UIDs.
     headers : tuple of Dataset
-        The same slices without their pixel data; for a frame of a multi-frame object, what a classic image of
-        it would tell.
+        The header of each slice without pixel data; for a frame of a multi-frame object, the header that a
+        classic image of it would have.
     objects : tuple of Dataset
-        The objects that the slices lie in, without pixel data; of classic images the same as `headers`.
+        The object that each slice is part of, without pixel data; for classic images the same as `headers`.
     frames : tuple of int
-        Number of each slice in its object, from 1; empty for classic images.
+        Frame number of each slice in its object, from 1; empty for classic images.
     """
 
     study_uid: str
@@ -58,7 +63,7 @@ class SeriesHeaders:
 
     @property
     def description(self) -> Reason:
-        """What kind of series it is, without patient data ("MR, 15 instances")."""
+        """Modality and number of images, without patient data ("MR, 15 instances")."""
         modality, count = self.facts.modality or Reason("unknown_modality"), len(self.paths)
         kind = "frame" if self.frames else "instance"
         if count == 1:

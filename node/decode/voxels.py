@@ -1,4 +1,4 @@
-"""The voxels of a series, and where they lie in the patient."""
+"""Decode the voxels of a series and their position in the patient."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from analysis.domain.findings import SeriesInput
 from analysis.domain.reason import Reason
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
-from node.decode.header import number, required, text
+from node.decode.header_values import number, required, text
 from node.decode.series import SeriesHeaders
 from node.decode.stack import check_stack
 
@@ -30,19 +30,19 @@ def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
     Parameters
     ----------
     series : SeriesHeaders
-        From `scan`.
+        A series from `scan`.
 
     Returns
     -------
     series_input : SeriesInput
-        For the analysis.
+        Input of the analysis.
     objects : tuple of Dataset
-        The object of every slice without its pixel data, in slice order, for the templates.
+        The object of each slice without pixel data, in slice order; input of the templates.
 
     Raises
     ------
     RefusedError
-        If the series is no MR, no even stack, lossy, or its pixel data are damaged.
+        If the series is not MR, not an even stack or lossy, or its pixel data are damaged.
     """
     stack = check_stack(series)
     headers = tuple(series.headers[index] for index in stack.order)
@@ -54,7 +54,7 @@ def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
         shape=(voxels.shape[0], voxels.shape[1], voxels.shape[2]),
         spacing_mm=(stack.spacing_mm, row_spacing, column_spacing),
         origin_mm=(left, posterior, superior),
-        # The next row lies along the column cosines, the next column along the row cosines.
+        # Rows follow each other along the column cosines, columns along the row cosines.
         axes=np.stack([stack.normal, cosines[3:], cosines[:3]]),
     )
     volume = Volume(voxels, grid)
@@ -69,7 +69,7 @@ def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
 
 
 def _voxels(series: SeriesHeaders, order: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Decode the slices in an order, with the object of a slice read once for all its frames."""
+    """Decode the slices in the given order; each object is read once for all its neighbouring frames."""
     slices = []
     for path, indices in groupby(order, key=series.paths.__getitem__):
         dataset = dcmread(path)
@@ -99,10 +99,10 @@ def _digest(
     volume: Volume,
     frame_of_reference: str,
 ) -> str:
-    """Digest what the analysis reads, not how it was encoded.
+    """Return a digest of what the analysis reads, independent of its encoding.
 
-    A study that travelled in another transfer syntax, or was read from files that another program wrote,
-    is the same input and must give the same result objects.
+    A study sent in another transfer syntax, or read from files written by another program, is the same input
+    and must give the same result objects.
     """
     hasher = sha256(volume.digest().encode())
     for header in headers:

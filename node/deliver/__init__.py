@@ -1,1 +1,1 @@
-"""Deliver: send results to each destination until it has them."""
+"""Send results to each destination until the destination has them."""

@@ -1,4 +1,4 @@
-"""The sweep that sends results: one courier for each destination, so that a slow one holds up no other."""
+"""The sweep that sends results; one courier per destination, so that one that is down delays no other."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -20,39 +20,47 @@ __all__ = ["Commit", "Courier"]
 
 _LEASE = timedelta(minutes=10)
 _REPORT_WITHIN = timedelta(minutes=1)
-"""Asked again sooner, a slow archive would report on a request that was replaced meanwhile."""
+"""Shortest time before commitment is requested again; a slow archive would report on a replaced request."""
 _NOT_FOUND = "it said that it took this object, but does not find it"
 
 
 class Commit(Protocol):
-    """Asks a destination to commit itself to results, by storage commitment."""
+    """Requests storage commitment of a destination."""
 
     def __call__(self, transaction_uid: str, results: Sequence[Result]) -> None:
-        """Ask; the report comes later and elsewhere. `TransientError` if it cannot be asked."""
+        """Send the request; the report may come later, over another association.
+
+        Raises
+        ------
+        TransientError
+            If the request cannot be sent.
+        """
         ...
 
 
 class Courier:
-    """Empties the outbox of one destination, and confirms what it took.
+    """Sends the results in the outbox of one destination, and confirms that the destination has them.
+
+    While the destination cannot be reached, its breaker is open and nothing is sent.
 
     Parameters
     ----------
     destination : Destination
-        Where to.
+        The destination to send to.
     carrier : Carrier
-        The way there.
+        Sends results to the destination.
     commit : Commit
-        Asks for storage commitment.
+        Requests storage commitment of the destination.
     outbox, clock : Outbox, Clock
         See `node.ports`.
     settings : DeliverySettings
-        Retries.
+        How often and when a delivery is tried again.
     owner : str
-        Names this node in its leases.
+        Identifies this node in its leases.
     stopping : Event
-        Once set, nothing new is begun.
+        Set when the node stops; nothing is begun after that.
     log : Log
-        Gets one line for each study sent and each failure.
+        One line for each study sent and each failure.
     """
 
     def __init__(
@@ -82,20 +90,20 @@ class Courier:
 
     @property
     def name(self) -> str:
-        """Of the destination."""
+        """Name of the destination."""
         return self._destination.name
 
     @property
     def breaker(self) -> Breaker:
-        """Whether the destination was reached the last time."""
+        """Closed if the destination was reached the last time, open for a while if it was not."""
         return self._breaker
 
     def sweep(self) -> int:
-        """Send and confirm all that is due, study by study; return how many studies were tried."""
-        sent = self._work_off(DeliveryState.WAITING, self._send_all)
-        return sent + self._work_off(DeliveryState.UNCONFIRMED, self._confirm_all)
+        """Send and confirm all results that are due, study by study; return how many studies were tried."""
+        sent = self._process_due(DeliveryState.WAITING, self._send_all)
+        return sent + self._process_due(DeliveryState.UNCONFIRMED, self._confirm_all)
 
-    def _work_off(self, state: DeliveryState, work: Callable[[DeliveryBatch], None]) -> int:
+    def _process_due(self, state: DeliveryState, work: Callable[[DeliveryBatch], None]) -> int:
         count = 0
         while not self._stopping.is_set() and self._breaker.allows(now := self._clock.now()):
             batch = self._outbox.lease_deliveries(
@@ -123,7 +131,7 @@ class Courier:
             )
 
     def _postpone(self, batch: DeliveryBatch, reason: str) -> None:
-        """Put back what was not done, and leave the destination alone for a while."""
+        """Return the unfinished deliveries to the outbox, and open the breaker."""
         now = self._clock.now()
         self._breaker = self._breaker.after_failure(now, self._backoff)
         again = self._breaker.open_until or now
@@ -161,18 +169,18 @@ class Courier:
         )
 
     def _confirm_all(self, batch: DeliveryBatch) -> None:
-        """Look whether the destination has what it took, and ask it to commit itself, as configured."""
-        there = self._verified(batch) if self._destination.verify else batch.deliveries
+        """Query the destination for what it accepted, and request storage commitment, as configured."""
+        present = self._verified(batch) if self._destination.verify else batch.deliveries
         if not self._destination.storage_commitment:
-            for delivery in there:
-                # It may have needed some time to file it; a warning that it gave as it took it stays.
+            for delivery in present:
+                # "Not found" was only a delay in filing; a warning of the C-STORE response is kept.
                 reason = "" if delivery.reason == _NOT_FOUND else delivery.reason
                 self._record(batch, delivery, DeliveryState.SENT, reason)
-        elif there:
-            self._ask_for_commitment(batch, there)
+        elif present:
+            self._request_commitment(batch, present)
 
     def _verified(self, batch: DeliveryBatch) -> Sequence[Delivery]:
-        """Return those that are found; the others are looked for again, and in the end a person must look."""
+        """Return the deliveries that the destination has; the others are queried again or fail."""
         found = self._carrier.find([delivery.result for delivery in batch.deliveries])
         for delivery in batch.deliveries:
             if delivery.result.sop_uid in found:
@@ -182,8 +190,8 @@ class Courier:
             self._record(batch, delivery, state, _NOT_FOUND, not_before=self._next_try(attempts))
         return [delivery for delivery in batch.deliveries if delivery.result.sop_uid in found]
 
-    def _ask_for_commitment(self, batch: DeliveryBatch, deliveries: Sequence[Delivery]) -> None:
-        # Named before it is asked for: the report may be faster than the answer to the request.
+    def _request_commitment(self, batch: DeliveryBatch, deliveries: Sequence[Delivery]) -> None:
+        # Recorded before the request is sent, as the report may arrive before the response to the request.
         transaction_uid = str(generate_uid(prefix=None))
         self._outbox.begin_commitment(batch, deliveries, transaction_uid)
         self._commit(transaction_uid, [delivery.result for delivery in deliveries])

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from analysis.domain.reason import Reason
+from dicom_templates.result_kinds import ResultKind
 from node.domain.delivery import DeliveryState
 from node.domain.header import InstanceIdentity
-from node.domain.results import ResultKind
 from node.domain.study import StudyEvent, StudyState
 
 __all__ = [

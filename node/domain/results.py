@@ -1,30 +1,13 @@
 """What a worker hands back for one study."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
+from dicom_templates.result_kinds import ResultKind
 
-__all__ = ["DOCUMENT_KINDS", "USUAL_KINDS", "Lineage", "Outcome", "ResultFile", "ResultKind"]
-
-
-class ResultKind(StrEnum):
-    """The kinds of object a destination can ask for, by their names in config.toml."""
-
-    SR = "sr"
-    SEG = "seg"
-    TEXT = "text"
-    SUMMARY = "summary"
-    PDF = "pdf"
-
-
-USUAL_KINDS = (ResultKind.SR, ResultKind.SEG, ResultKind.TEXT, ResultKind.SUMMARY)
-"""What a destination gets that does not say what it wants."""
-
-DOCUMENT_KINDS = frozenset({ResultKind.SR, ResultKind.TEXT})
-"""Kinds that can name what they replace; images have no PredecessorDocumentsSequence."""
+__all__ = ["Lineage", "Outcome", "ResultFile"]
 
 
 @dataclass(frozen=True, slots=True)

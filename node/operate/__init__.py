@@ -1,1 +1,1 @@
-"""Operate: what a person orders or checks."""
+"""Operate: retry and purge studies, upgrade the database, check the node and its reports."""

@@ -1,6 +1,6 @@
-"""The tables of docs/conformance.md, made from the code that negotiates.
+"""The tables of docs/conformance.md, generated from the code that negotiates.
 
-`python -m node.operate.conformance` writes them.
+`python -m node.operate.conformance` writes them into the statement.
 """
 
 import re
@@ -11,8 +11,8 @@ from pydicom.uid import UID
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
-from dicom_templates.parts.finish import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicom_templates.result_set import STORAGE_CLASSES
+from dicom_templates.origin.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_templates.result_kinds import STORAGE_CLASSES
 from node.dicom.commitment import COMMITMENT_CONTEXTS
 from node.dicom.dimse import contexts_for, storage_contexts
 from node.dicom.query import QUERY_CONTEXTS
@@ -23,7 +23,7 @@ STATEMENT = Path(__file__).parents[2] / "docs" / "conformance.md"
 
 
 def tables() -> dict[str, str]:
-    """Write each table of the statement, by its name there."""
+    """Return the tables of the statement in Markdown, by their names in it."""
     accepted = storage_contexts()
     services = {Verification, StorageCommitmentPushModel}
     storage = [context for context in accepted if context.abstract_syntax not in services]
@@ -59,7 +59,7 @@ def tables() -> dict[str, str]:
 
 
 def with_tables(statement: str) -> str:
-    """Return the statement with its tables as the code has them now.
+    """Return the statement with its tables replaced by those that the code gives now.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def with_tables(statement: str) -> str:
     Raises
     ------
     ValueError
-        If a table is missing there, or one is asked for that nobody makes.
+        If the statement lacks one of the tables, or has one that the code does not give.
     """
     made = tables()
     asked = re.findall(r"<!-- table ([\w-]+) -->", statement)
@@ -89,7 +89,7 @@ def _named(context: PresentationContext) -> tuple[str, str]:
 
 
 def _syntaxes(contexts: Iterable[PresentationContext]) -> str:
-    """List the transfer syntaxes that all of the contexts have, the preferred first."""
+    """List the transfer syntaxes of the contexts, which all have the same, in the order of preference."""
     listed = {tuple(map(str, context.transfer_syntax or ())) for context in contexts}
     (syntaxes,) = listed
     return _table(("Transfer syntax", "UID"), [(UID(uid).name, uid) for uid in syntaxes])

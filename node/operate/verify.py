@@ -1,4 +1,8 @@
-"""Is a report what its inputs, model and configuration give? Everything it cites is recomputed."""
+"""`osteonode verify`: everything that a report cites is recomputed and compared.
+
+A report is verified when its inputs, model and configuration still have the digests that it cites, and a new
+analysis of these inputs gives the same report.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,16 +19,16 @@ from analysis.identify import identify
 from dicom_templates.options import ReportOptions
 from dicom_templates.read_back.citation import Citation, presentation_of, read_citation
 from dicom_templates.read_back.comparison import differences
+from node.analyse.findings import SOFTWARE, analyse_series
 from node.analyse.result_files import latest_moment
-from node.analyse.study import SOFTWARE, analyse_series, bundle_of
 from node.config import Configuration
 from node.decode import SeriesHeaders, decode, files_below, scan
 from node.domain.records import MR_IMAGE_CLASSES, mr_images
 from node.errors import PermanentError
-from node.operate.orders import open_store
+from node.operate.database import open_store
 from node.store import open_instance_store
 
-__all__ = ["Check", "Verdict", "verify"]
+__all__ = ["CheckOutcome", "ReportCheck", "verify"]
 
 Progress = Callable[[str], None]
 
@@ -34,8 +38,8 @@ _WHOLE_STUDY = (
 )
 
 
-class Verdict(StrEnum):
-    """How one thing that a report cites compares with what is at hand."""
+class CheckOutcome(StrEnum):
+    """How one item that a report cites compares with what was recomputed."""
 
     EQUAL = "equal"
     DIFFERENT = "different"
@@ -43,21 +47,21 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One comparison.
+class ReportCheck:
+    """One comparison of a report with what was recomputed.
 
     Attributes
     ----------
     subject : str
         What was compared ("model", "input T1", "result").
-    verdict : Verdict
-        How it ended.
+    outcome : CheckOutcome
+        Whether the two are equal, as far as that could be checked.
     details : tuple of str
-        What differs, or why it was not checked; without patient data.
+        What differs, or why it was not checked. Never patient data.
     """
 
     subject: str
-    verdict: Verdict
+    outcome: CheckOutcome
     details: tuple[str, ...] = ()
 
 
@@ -67,29 +71,30 @@ def verify(
     inputs: Sequence[Path] = (),
     *,
     report_progress: Progress = lambda _step: None,
-) -> tuple[Check, ...]:
-    """Recompute what a measurement report cites, and where its inputs are at hand, the report itself.
+) -> tuple[ReportCheck, ...]:
+    """Recompute what a measurement report cites and, where its inputs are available, the report itself.
 
     Parameters
     ----------
     report : Path
-        A TID 1500 document of ours.
+        A measurement report (TID 1500) made by OsteoNode.
     configuration : Configuration
-        Its sections [analysis] and [models] are compared; [storage] is where inputs are looked for.
+        [analysis], [segmentation] and [models] are compared with the report; [storage] and [store] say where
+        the node keeps images.
     inputs : sequence of Path
-        Files or folders with the images; none to take them from the node's storage.
+        Files or folders with the images. If empty, the images are taken from the node's storage.
     report_progress : callable
-        Told each next step, in words.
+        Called with the name of each step when it begins.
 
     Returns
     -------
-    tuple of Check
-        Software, configuration, model, each input series, result.
+    tuple of ReportCheck
+        The checks of software, configuration, model, each input series and the result, in this order.
 
     Raises
     ------
     PermanentError
-        If the file is no measurement report of OsteoNode.
+        If the file is not a measurement report made by OsteoNode.
     FileNotFoundError
         If a path does not exist.
     """
@@ -103,16 +108,16 @@ def verify(
         _model(read.citation, configuration),
         *_inputs(read.citation, series),
     ]
-    doubtful = [one.subject for one in checks if one.verdict is not Verdict.EQUAL]
+    doubtful = [one.subject for one in checks if one.outcome is not CheckOutcome.EQUAL]
     if doubtful:
         reason = f"it can be compared only where these are equal: {', '.join(doubtful)}"
-        return (*checks, Check("result", Verdict.NOT_CHECKED, (reason,)))
+        return (*checks, ReportCheck("result", CheckOutcome.NOT_CHECKED, (reason,)))
     return (*checks, _result(read, configuration, series, report_progress))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Report:
-    """A measurement report, with what it cites and how it was written."""
+    """A measurement report, what it cites, and the options it was written with."""
 
     document: Dataset
     citation: Citation
@@ -137,7 +142,7 @@ def _read(path: Path) -> _Report:
 def _images(
     study_uid: str, inputs: Sequence[Path], configuration: Configuration
 ) -> tuple[SeriesHeaders, ...]:
-    """Return the MR series of a study, as the node analyses them, whatever else lies beside them."""
+    """Return the series of a study that hold only MR images, as the node analyses them."""
     files = files_below(inputs) if inputs else _stored_images(study_uid, configuration)
     return tuple(
         one
@@ -147,7 +152,7 @@ def _images(
 
 
 def _stored_images(study_uid: str, configuration: Configuration) -> tuple[Path, ...]:
-    """Return the node's own files of a study; none if it has none, or never ran."""
+    """Return the files of a study in the node's storage; empty if the node has none or never ran."""
     try:
         store = open_store(configuration)
     except PermanentError:
@@ -160,64 +165,64 @@ def _stored_images(study_uid: str, configuration: Configuration) -> tuple[Path, 
         store.close()
 
 
-def _compare(subject: str, cited: str, here: str) -> Check:
+def _compare(subject: str, cited: str, here: str) -> ReportCheck:
     if cited == here:
-        return Check(subject, Verdict.EQUAL)
-    return Check(subject, Verdict.DIFFERENT, (f"the report cites {cited}, here it is {here}",))
+        return ReportCheck(subject, CheckOutcome.EQUAL)
+    return ReportCheck(subject, CheckOutcome.DIFFERENT, (f"the report cites {cited}, here it is {here}",))
 
 
-def _model(citation: Citation, configuration: Configuration) -> Check:
+def _model(citation: Citation, configuration: Configuration) -> ReportCheck:
     from analysis.prediction.bundle import digest_of
 
     if not citation.model:
-        return Check("model", Verdict.EQUAL, ("none was used",))
+        return ReportCheck("model", CheckOutcome.EQUAL, ("none was used",))
     try:
-        return _compare("model", citation.model, digest_of(bundle_of(configuration)))
+        return _compare("model", citation.model, digest_of(configuration.models.bundle_folder))
     except ModelRejectedError as error:
-        return Check("model", Verdict.DIFFERENT, (str(error),))
+        return ReportCheck("model", CheckOutcome.DIFFERENT, (str(error),))
 
 
-def _inputs(citation: Citation, series: Sequence[SeriesHeaders]) -> Iterator[Check]:
-    # Of the stacks of a multi-frame series the one that is analysed is the input.
+def _inputs(citation: Citation, series: Sequence[SeriesHeaders]) -> Iterator[ReportCheck]:
+    # A multi-frame series may hold several stacks; the last one in this order is the one that was analysed.
     at_hand = {one.series_uid: one for one in sorted(series, key=lambda one: identify(one.facts).usable)}
     if not citation.inputs:
-        yield Check("inputs", Verdict.DIFFERENT, ("the report cites none",))
+        yield ReportCheck("inputs", CheckOutcome.DIFFERENT, ("the report cites none",))
     for series_uid, digest in citation.inputs.items():
         subject = f"input {series_uid}"
         if series_uid not in at_hand:
-            yield Check(subject, Verdict.NOT_CHECKED, ("its images are not at hand",))
+            yield ReportCheck(subject, CheckOutcome.NOT_CHECKED, ("its images are not at hand",))
             continue
         try:
             here = decode(at_hand[series_uid])[0].digest
         except RefusedError as error:
-            yield Check(subject, Verdict.DIFFERENT, error.reasons)
+            yield ReportCheck(subject, CheckOutcome.DIFFERENT, error.reasons)
         else:
             yield _compare(subject, digest, here)
 
 
 def _result(
     report: _Report, configuration: Configuration, series: Sequence[SeriesHeaders], report_progress: Progress
-) -> Check:
-    """Analyse the inputs again and compare the report that comes of it."""
+) -> ReportCheck:
+    """Analyse the inputs again and compare the new report with this one."""
     from dicom_templates.result_set import build
 
-    bundle = bundle_of(configuration) if report.citation.model else None
+    bundle = configuration.models.bundle_folder if report.citation.model else None
     found, sources = analyse_series(
         series, configuration.analysis, configuration.segmentation, bundle, report_progress
     )
     if isinstance(found, Refusal):
-        return Check("result", Verdict.DIFFERENT, ("these inputs give no report", *found.reasons))
+        return ReportCheck("result", CheckOutcome.DIFFERENT, ("these inputs give no report", *found.reasons))
     report_progress("comparing the result")
     created = latest_moment(header for headers in sources.values() for header in headers)
     (again,) = build(found, sources, replace(report.presentation, created=created)).objects
     different = differences(report.document, _as_read(again.dataset))
     if different and all("UID" in line for line in different):
         different = (_WHOLE_STUDY, *different)
-    return Check("result", Verdict.DIFFERENT if different else Verdict.EQUAL, different)
+    return ReportCheck("result", CheckOutcome.DIFFERENT if different else CheckOutcome.EQUAL, different)
 
 
 def _as_read(dataset: Dataset) -> Dataset:
-    """Return a dataset as a reader gets it, with values in the types they have in a file."""
+    """Write a dataset and read it back, so that its values have the types of values from a file."""
     stream = BytesIO()
     dcmwrite(stream, dataset, enforce_file_format=True)
     stream.seek(0)

@@ -9,7 +9,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from node.audit import Receipts
+from node.audit import AssociationAudit
 from node.config import ListenerSettings, Source
 from node.dicom.commitment import report_of
 from node.dicom.dimse import storage_contexts
@@ -95,7 +95,9 @@ class Listener:
         self._ledger = ledger
         self._clock = clock
         self._audit = audit
-        self._receipts = Receipts(audit.record, Party(settings.ae_title, "", is_requestor=False), clock)
+        self._receipts = AssociationAudit(
+            audit.record, Party(settings.ae_title, "", is_requestor=False), clock
+        )
         self._report = report
         self._tally = tally
         self._log = log

@@ -1,1 +1,1 @@
-"""The offline side: simulated studies, the demonstration, and the measuring of a cohort."""
+"""Science: simulated studies, the demonstration, the measurement of cohorts; not needed by a running node."""

@@ -1,4 +1,4 @@
-"""The demonstration: a simulated study goes through a real node and back to a small PACS, all on loopback."""
+"""The demonstration: a simulated study is sent to a node, which reports to a small PACS, all on loopback."""
 
 import shutil
 import socket
@@ -36,19 +36,19 @@ __all__ = ["SEED", "Demonstration", "run_demo"]
 _PACS = "DEMOPACS"
 _LIMIT_S = 300.0
 SEED = 12
-"""Of `osteonode sample`; gives a woman of 62 years with a density of 84 mg/cm³, who is not easy to call."""
+"""Seed of the simulated patient: a woman of 62 with 84 mg/cm³, close to the threshold of osteoporosis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """What the demonstration showed.
+    """Result of the demonstration.
 
     Attributes
     ----------
     summary : dict of str to str
-        A line per answer.
+        The answers of the report, by question.
     files : tuple of Path
-        What was written.
+        The files in the output folder.
     seconds : float
         From the last image sent to the last result received.
     """
@@ -64,14 +64,14 @@ def run_demo(out: Path, *, report_progress: Callable[[str], None] = lambda _step
     Parameters
     ----------
     out : Path
-        Folder for the results; made if it is missing, files of the same names are replaced.
+        Folder for the results; created if missing. Files of the same names are overwritten.
     report_progress : callable
-        Told each next step, in words.
+        Called with the name of each step when it begins.
 
     Raises
     ------
     PermanentError
-        If no complete result set came back.
+        If the results did not come back complete.
     """
     with TemporaryDirectory(prefix="osteonode-demo-") as scratch, _pacs(Path(scratch) / "pacs") as port:
         report_progress("simulating a patient")
@@ -104,7 +104,7 @@ def _configuration(directory: Path, pacs_port: int) -> Configuration:
 
 @contextmanager
 def _pacs(folder: Path) -> Iterator[int]:
-    """Run a storage SCP that keeps each object under its SOP Instance UID; yields its port."""
+    """Run a storage SCP that writes each object to a file named by its SOP Instance UID; yield its port."""
     folder.mkdir()
 
     def keep(event: evt.Event) -> int:
@@ -164,7 +164,7 @@ def _wait(node: Node, study_uid: str, report_progress: Callable[[str], None]) ->
 
 
 def _collect(received: Path, pages: Path, out: Path) -> tuple[Path, ...]:
-    """Name what the PACS received as the node named it, and put the pages for people beside it."""
+    """Copy what the PACS received, under the file names that the node uses, and the node's report pages."""
     out.mkdir(parents=True, exist_ok=True)
     by_uid = {path.stem: path for path in received.glob("*.dcm")}
     collected = []

@@ -1,4 +1,4 @@
-"""The offline science on a hospital's own cohort: every study through the node's own pipeline, once."""
+"""The studies of a cohort are measured with the node's own pipeline, each of them once."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from analysis.settings import AnalysisSettings
 from analysis.tasks import Spread, in_turn
+from node.analyse.findings import SOFTWARE, measure_study
 from node.analyse.segmenters import fingerprint
-from node.analyse.study import SOFTWARE, measure_study
 from node.config import BackEndPlace
 
 if TYPE_CHECKING:
     from analysis.cohort.measure import MeasuredCohort
 
-__all__ = ["measure"]
+__all__ = ["measure_table"]
 
 
-def measure(
+def measure_table(
     table: Path,
     settings: AnalysisSettings,
     place: BackEndPlace,
@@ -26,40 +26,40 @@ def measure(
     spread: Spread = in_turn,
     report_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> "MeasuredCohort":
-    """Measure the studies that a cohort table names, or go on where an earlier run was stopped.
+    """Measure the studies of a cohort table, except those that an earlier run measured.
 
     Parameters
     ----------
     table : Path
-        CSV with `patient_id, study, bmd_mg_cm3`; see `analysis.cohort.table`.
+        CSV with `patient_id, study, bmd_mg_cm3`; see `analysis.cohort.cohort_table`.
     settings : AnalysisSettings
-        What decides the values.
+        Everything that affects the values.
     place : BackEndPlace
-        Where the back end that outlines the bodies lies.
+        Where the segmentation back end is.
     cache : Path, optional
-        Where finished studies are kept; `measured` beside the table by default.
+        Folder for the measurements of finished studies; by default `measured` in the folder of the table.
     spread : Spread
-        Who does it; see `node.science.spread`.
+        Runs the measurements; see `node.science.parallel`.
     report_progress : callable
-        Told how many of how many studies are done.
+        Called with the number of studies done and the total.
 
     Raises
     ------
     RefusedError
-        With every fault of the table, by line number.
+        With all faults of the table, each with its line number.
     """
     from analysis.cohort.measure import measure_cohort, read_cohort
     from analysis.cohort.perturb import features_again
     from analysis.learning.train import DENSITY_THRESHOLDS_MG_CM3
 
-    # Others may work in another directory, and must find the same files.
+    # Absolute, because worker processes may run in another directory.
     table = table.resolve()
     return measure_cohort(
         read_cohort(table, DENSITY_THRESHOLDS_MG_CM3),
         partial(measure_study, settings=settings, place=place),
         settings,
         (cache or table.parent / "measured").resolve(),
-        # Other weights or masks outline other voxels, so what they gave must be measured again.
+        # Other weights or masks give other segmentations, so these studies must be measured again.
         software=f"{SOFTWARE}, segmenter {fingerprint(settings.segmentation, place)}",
         repeat=partial(features_again, settings=settings.features),
         spread=spread,

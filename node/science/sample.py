@@ -1,4 +1,4 @@
-"""Simulated lumbar studies as DICOM files, with masks of the truth and a cohort table."""
+"""Simulated lumbar spine MR studies as DICOM files, with their true masks and a cohort table."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ from analysis.phantom import (
     vary,
 )
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.uids import derive_uid
 
 __all__ = ["CsvRow", "Sample", "write_sample"]
 
@@ -49,7 +49,7 @@ class CsvRow:
     Attributes
     ----------
     patient_id : str
-        As in the images.
+        Patient ID, the same as in the images.
     study : str
         Folder of the study, relative to the table.
     bmd_mg_cm3 : float
@@ -59,9 +59,9 @@ class CsvRow:
     sex : str
         "F" or "M".
     scanner, site : str
-        Where the images claim to come from.
+        Scanner and hospital that the images name.
     simulated : str
-        "yes", so that a model trained on them says so.
+        Always "yes", so that the card of a model trained on this table says so.
     """
 
     patient_id: str
@@ -76,7 +76,7 @@ class CsvRow:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was written.
+    """A sample that was written.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What one process needs to know to write one patient."""
+    """The input of the process that writes one patient."""
 
     out: Path
     patient: SimulatedPatient
@@ -113,20 +113,20 @@ def write_sample(
     Parameters
     ----------
     out : Path
-        Folder to write to; made if it is missing, its files overwritten.
+        Output folder; created if missing. Existing files are overwritten.
     patients : int
-        How many.
+        Number of patients.
     seed : int
-        Equal seeds give equal files, byte by byte.
+        Equal seeds give byte-identical files.
     report_progress : callable
-        Called with the number of patients done and of all.
+        Called with the number of patients done and the total.
     resolution : Resolution, optional
-        Of the anatomy; a coarse one is quick and ugly.
+        Resolution of the anatomy model; tests use a coarse one, which is faster.
 
     Returns
     -------
     Sample
-        The table and what it says.
+        The cohort table and its rows.
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / "truth").mkdir(exist_ok=True)
@@ -144,7 +144,7 @@ def _carry_out(orders: list[_Order]) -> Iterator[CsvRow]:
     if len(orders) < _PARALLEL_FROM:
         yield from map(_write_patient, orders)
         return
-    # A fresh interpreter per process: a fork of one that has threads may hang.
+    # Spawned, because a fork of a process with threads may hang.
     with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_write_patient, orders)
 
@@ -162,7 +162,6 @@ def _write_patient(order: _Order) -> CsvRow:
     name = f"SIM{patient.number:04d}"
     rng = np.random.default_rng((order.seed, patient.number, 1))
     scanner = SCANNERS[(patient.number - 1) % len(SCANNERS)]
-    # T1 and T2 share their noise of fate: a bad day of the scanner is a bad day for both.
     maps = draw_anatomy(patient, order.resolution)
     planned = (
         ("localiser", scanner.localiser),

@@ -1,1 +1,1 @@
-"""Settle: judge whether a study is whole, and what is to become of it."""
+"""Decide when a study is complete, and whether it is analysed, waited for, refused or ignored."""

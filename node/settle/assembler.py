@@ -1,4 +1,7 @@
-"""The sweep that settles studies: what fell quiet is examined, and waits, is analysed, or is left alone."""
+"""The sweep that decides about studies that receive no more images.
+
+The rules are in `node.domain.assembly`; the assembler collects what they need and records what they decide.
+"""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
@@ -15,7 +18,7 @@ from node.domain.study import StudyEvent, StudyState
 from node.errors import PermanentError, TransientError
 from node.log import Log
 from node.ports import Clock, OpenAssociations, SettlingQueue, StoredFiles
-from node.settle.foresight import Foresight
+from node.settle.early_work import EarlyWork
 
 __all__ = ["Assembler"]
 
@@ -24,30 +27,31 @@ _SENT_AGAIN = "a series that was cut off was sent again while it was judged"
 
 
 class Assembler:
-    """Moves studies on from receiving and waiting.
+    """Decides, for each study whose images stopped coming, whether it is complete and what happens next.
 
     Parameters
     ----------
     store, instance_store, traffic, clock : SettlingQueue, StoredFiles, OpenAssociations, Clock
         See `node.ports`.
     examine : callable
-        From the paths of MR instances to an `Examination`; runs elsewhere, and may be lost or refuse.
+        Examines the headers of MR instances, given their paths, and returns an `Examination`. It runs in a
+        worker process, which may refuse or die.
     count : callable
-        From the AE titles and addresses that a study came from, and its UID, to what those of them count that
-        can be asked.
-    explains : bool
-        Whether the archive is told of a refusal; see `node.analyse.explainer`.
-    foresight : Foresight or None
-        Takes what can be done before a study has settled; None does nothing early.
+        Asks the sources of a study how many images each series has; see
+        `node.settle.source_counts.SourceCounts.of_study`.
+    reports_refusals : bool
+        Whether a refusal is reported to the archive; see `node.analyse.refusal_sweep`.
+    early_work : EarlyWork or None
+        Work that is done before a study has settled; None to do nothing early.
     grace : timedelta
-        Silence after which early work begins. A sender with an association for each image is between two of
-        them most of the time, and shall not start an analysis after each.
-    stopping : Event
-        Once set, what breaks is left to the next start.
+        How long a study must be silent before early work on it begins. A sender that opens an association for
+        each image is between two of them most of the time, and must not start an analysis after each.
     attempts : int
-        Lost examinations after which a study is set aside.
+        Number of failed examinations after which a study is set aside.
+    stopping : Event
+        Set when the node stops; a failure after that is not recorded but left to the next start.
     log : Log
-        Gets one line for each decision.
+        One line for each decision.
     """
 
     def __init__(
@@ -59,8 +63,8 @@ class Assembler:
         clock: Clock,
         examine: Callable[[Sequence[Path]], Examination],
         count: Callable[[Collection[tuple[str, str]], str], Sequence[Count]],
-        explains: bool,
-        foresight: Foresight | None,
+        reports_refusals: bool,
+        early_work: EarlyWork | None,
         grace: timedelta,
         attempts: int,
         stopping: Event,
@@ -72,8 +76,8 @@ class Assembler:
         self._clock = clock
         self._examine = examine
         self._count = count
-        self._explains = explains
-        self._foresight = foresight
+        self._reports_refusals = reports_refusals
+        self._early_work = early_work
         self._grace = grace
         self._attempts = attempts
         self._stopping = stopping
@@ -81,38 +85,38 @@ class Assembler:
         self._backoff = Backoff(*_RETRY)
 
     def sweep(self) -> int:
-        """Look at every study whose deadline has passed; return how many can be analysed now."""
-        ready = 0 if self._foresight is None else self._foresee(self._foresight)
+        """Decide about every study whose deadline has passed; return how many can be analysed now."""
+        ready = 0 if self._early_work is None else self._request_early_analyses(self._early_work)
         for study in self._store.due_studies(self._clock.now()):
-            # DICOM has no end-of-study signal. An open association is one that may still bring a slice.
+            # DICOM has no end-of-study signal; any open association may still bring a slice.
             if study.state is not StudyState.SETTLED and self._traffic.is_open(study.study_uid):
                 continue
             moved = self._settle(study)
             ready += moved is not None and moved.state is StudyState.READY
         return ready
 
-    def _foresee(self, foresight: Foresight) -> int:
-        """Want the analysis of those studies that look whole, though they have not settled."""
-        wanted = 0
+    def _request_early_analyses(self, early_work: EarlyWork) -> int:
+        """Request the analysis of studies that look complete although their quiet time is not over."""
+        requested = 0
         for study in self._store.coming_studies(self._clock.now() - self._grace):
             study_uid, revision = study.study_uid, study.revision
-            if foresight.was_examined(study_uid, revision) or self._traffic.is_open(study_uid):
+            if early_work.was_examined(study_uid, revision) or self._traffic.is_open(study_uid):
                 continue
-            examination = self._look_early(study_uid)
-            foresight.note_examination(study_uid, revision, examination)
+            examination = self._examine_early(study_uid)
+            early_work.note_examination(study_uid, revision, examination)
             if examination is not None and self._is_whole_pair(study_uid, examination):
-                foresight.want(study_uid, revision)
-                wanted += 1
-        return wanted
+                early_work.request(study_uid, revision)
+                requested += 1
+        return requested
 
-    def _look_early(self, study_uid: str) -> Examination | None:
+    def _examine_early(self, study_uid: str) -> Examination | None:
         images = self._images(study_uid)
         if not images or identity_fault({image.patient_key for image in images}):
             return None
         try:
             return self._examine([self._instance_store.path(image) for image in images])
         except (RefusedError, TransientError, PermanentError):
-            return None  # told, and counted, once the study has settled
+            return None  # logged and counted as an attempt once the study has settled
 
     def _is_whole_pair(self, study_uid: str, examination: Examination) -> bool:
         return weigh(examination, self._store.cut_off_series(study_uid), ()).whole == PAIR
@@ -139,7 +143,7 @@ class Assembler:
             reason=decision.reason,
             deadline=decision.deadline,
             attempts=attempts,
-            unexplained=decision.refusals if self._explains else (),
+            unexplained=decision.refusals if self._reports_refusals else (),
         )
         if moved is not None:
             self._log.info(
@@ -156,10 +160,10 @@ class Assembler:
         return moved
 
     def _was_overtaken(self, moved: Study, cut_off: Collection[str]) -> bool:
-        """Tell whether a study was judged by a loss that was made good before the judgement was recorded.
+        """Tell whether a series that counted as cut off was sent again before the decision was recorded.
 
-        Whoever notes the end of an association looks again at studies that wait or were refused. A study that
-        is just being examined is neither, so this looks once it is.
+        The end of an association re-opens only studies that wait or were refused. A study under examination
+        is in neither state, so the check is repeated here once the decision stands.
         """
         if moved.state not in {StudyState.WAITING_FOR_PAIR, StudyState.REFUSED}:
             return False
@@ -169,7 +173,7 @@ class Assembler:
         instances = self._store.instances(study.study_uid)
         images = mr_images(instances)
         if not images:
-            return Decision(StudyEvent.FOUND_NOTHING, _what_it_holds(instances))
+            return Decision(StudyEvent.FOUND_NOTHING, _no_mr_images(instances))
         if fault := identity_fault({image.patient_key for image in images}):
             return Decision(StudyEvent.GAVE_UP, fault)
         try:
@@ -177,21 +181,21 @@ class Assembler:
         except RefusedError as error:
             return refused(error.reasons)
         except (TransientError, PermanentError) as error:
-            return self._after_loss(study, f"the examination of its headers failed: {error}")
+            return self._after_failure(study, f"the examination of its headers failed: {error}")
         weighed = self._weigh(study.study_uid, examination, cut_off)
         return decide(weighed, self._clock.now(), study.wait_until)
 
     def _examination(self, study: Study, images: Sequence[Instance]) -> Examination:
-        """Look at the headers, unless that was done early with the same images."""
-        early = self._foresight and self._foresight.examination(study.study_uid, study.revision)
+        """Examine the headers, unless that was done early with the same images."""
+        early = self._early_work and self._early_work.examination(study.study_uid, study.revision)
         return early or self._examine([self._instance_store.path(image) for image in images])
 
     def _weigh(self, study_uid: str, examination: Examination, cut_off: Collection[str]) -> Examination:
-        """Add what is known of how the series came; only for a series of ours anybody is asked."""
+        """Add how the series arrived; the sources are asked only if there is a series to analyse."""
         counts = self._count(self._store.senders(study_uid), study_uid) if examination.candidates else ()
         return weigh(examination, cut_off, counts)
 
-    def _after_loss(self, study: Study, reason: str) -> Decision:
+    def _after_failure(self, study: Study, reason: str) -> Decision:
         attempts = study.attempts + 1
         if attempts >= self._attempts:
             return Decision(StudyEvent.GAVE_UP, f"{reason} (tried {attempts} times)")
@@ -201,6 +205,7 @@ class Assembler:
         return self._clock.now() + self._backoff.pause(attempts)
 
 
-def _what_it_holds(instances: Sequence[Instance]) -> str:
+def _no_mr_images(instances: Sequence[Instance]) -> str:
+    """Say what a study without MR images holds instead."""
     names = sorted({UID(instance.sop_class_uid).name for instance in instances})
     return f"it holds no MR images, only {', '.join(names)}" if names else "its images are no longer here"

@@ -1,1 +1,1 @@
-"""Show: what the node tells of itself. This room reads, and changes nothing."""
+"""Show the state of the node and of its studies. Nothing in this package changes either."""

@@ -1,4 +1,4 @@
-"""Why a study has no result, in one paragraph; `osteonode why` and the status page say the same."""
+"""Why a study has no result, in one paragraph, for `osteonode why` and the status page."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -24,7 +24,7 @@ MEANING = {
     StudyState.DELIVERING: "its results were made and wait to be taken by a destination",
     StudyState.DELIVERED: "its results were sent",
 }
-"""What each state means, for a person."""
+"""What each state of a study means, in words for the user."""
 _ADVICE = {
     StudyState.NOT_FOR_US: "If it should be analysed, send sagittal T1 and T2 images of the lumbar spine.",
     StudyState.REFUSED: "Send what is missing, and the study is looked at again by itself.",
@@ -39,11 +39,11 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
     Parameters
     ----------
     store : StudyReader
-        The truth about studies.
+        Holds the studies.
     study_uid : str
-        Which.
+        Study Instance UID.
     destinations : collection of str, optional
-        Names of those that are configured, to tell what waits for another.
+        Names of the configured destinations; results that wait for any other are pointed out.
     """
     study = store.study(study_uid)
     if study is None:
@@ -69,12 +69,12 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
 
 
 def words_of(state: StudyState) -> str:
-    """Name a state as people write it."""
+    """Return a state in words, without underscores."""
     return state.value.replace("_", " ")
 
 
 def _judged(history: Sequence[HistoryEntry], revision: int) -> str:
-    """Tell by what a study with these images was judged to be complete; empty if it was not."""
+    """Return why the present revision of a study was judged complete; empty if it was not."""
     found = [
         step.reason for step in history if step.event is StudyEvent.FOUND_READY and step.revision == revision
     ]
@@ -88,7 +88,7 @@ def _corrected(count: int) -> str:
 
 
 def time_of(moment: datetime) -> str:
-    """Write a moment as people read it."""
+    """Format a moment for the user."""
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -105,7 +105,7 @@ def _when(study: Study) -> str:
 
 
 def _delivery_sentences(deliveries: Sequence[Delivery]) -> list[str]:
-    """Sum up each destination in a sentence, leaving out what newer results replaced."""
+    """Sum up the deliveries to each destination in a sentence, without superseded ones."""
     by_destination: dict[str, list[Delivery]] = defaultdict(list)
     for delivery in deliveries:
         if delivery.state is not DeliveryState.SUPERSEDED:
@@ -114,7 +114,7 @@ def _delivery_sentences(deliveries: Sequence[Delivery]) -> list[str]:
 
 
 def _stranded(deliveries: Sequence[Delivery], destinations: Collection[str] | None) -> str:
-    """Tell that something waits for a destination that is not configured any more, and what to do."""
+    """Say what to do about results that wait for a destination that is no longer configured."""
     waiting = {one.destination for one in deliveries if one.state in OPEN_DELIVERY_STATES}
     gone = sorted(waiting - set(waiting if destinations is None else destinations))
     if not gone:

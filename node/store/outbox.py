@@ -8,9 +8,10 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, Connection, Engine, and_, case, or_, select, update
 
 from dicom_templates.options import Predecessor
+from dicom_templates.result_kinds import DOCUMENT_KINDS, ResultKind
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryEnd, DeliveryState, how_deliveries_ended
 from node.domain.records import Delivery, DeliveryBatch, NewResult, Result, Study
-from node.domain.results import DOCUMENT_KINDS, Lineage, ResultKind
+from node.domain.results import Lineage
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.errors import LeaseLostError
 from node.store import tables as t

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from dicom_templates.result_kinds import ResultKind
 from node.domain.delivery import DeliveryState
 from node.domain.records import Arrival, Delivery, HistoryEntry, Instance, QuarantineEntry, Result, Study
-from node.domain.results import ResultKind
 from node.domain.study import StudyEvent, StudyState
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Ways to spoil a good series, each as it happens: the mask should know, and its quality fall."""
+"""Realistic degradations of a good series, which should lower the quality of its segmentation."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -14,7 +14,7 @@ __all__ = ["DEGRADATIONS", "Scene", "every_second_slice", "scaled", "without_the
 
 Labels = npt.NDArray[np.uint8]
 Scene = tuple[Volume, Labels]
-"""A volume, slices from side to side, rows to the feet, and its true labels."""
+"""A volume (slices from side to side, rows to the feet) and its true labels."""
 
 
 def _with(volume: Volume, voxels: npt.NDArray[np.generic]) -> Volume:
@@ -22,7 +22,7 @@ def _with(volume: Volume, voxels: npt.NDArray[np.generic]) -> Volume:
 
 
 def every_second_slice(scene: Scene) -> Scene:
-    """Thin to the slice distance of a clinical protocol."""
+    """Drop slices to reach the slice distance of a clinical protocol."""
     volume, labels = scene
     grid = volume.grid
     voxels = np.ascontiguousarray(volume.voxels[::2])
@@ -40,7 +40,7 @@ def without_the_sacrum(scene: Scene) -> Scene:
 
 
 def scaled(scene: Scene, factor: float) -> Scene:
-    """Claim another size of everything: a lumbar spine at 0.5 has the bodies of a cervical one."""
+    """Scale the grid: at 0.5 a lumbar spine has bodies of cervical size."""
     volume, labels = scene
     grid = volume.grid
     across, down, back = (factor * length for length in grid.spacing_mm)
@@ -56,7 +56,7 @@ def blurred(scene: Scene, sigma_mm: float) -> Scene:
 
 
 def noisy(scene: Scene, share: float) -> Scene:
-    """Rician noise of a share of the bodies' signal."""
+    """Add Rician noise, as a fraction of the bodies' signal."""
     volume, labels = scene
     sigma = share * float(np.median(volume.voxels[labels > 0]))
     real, imaginary = np.random.default_rng(5).normal(0.0, sigma, (2, *volume.voxels.shape))
@@ -70,7 +70,7 @@ def shuffled(scene: Scene) -> Scene:
 
 
 def implanted(scene: Scene) -> Scene:
-    """Screws in L3 and L4: voids with a bright rim that reach beyond the metal."""
+    """Add screws in L3 and L4: signal voids larger than the metal, with a bright rim."""
     volume, labels = scene
     voxels = volume.voxels.copy()
     spacing = np.asarray(volume.grid.spacing_mm)
@@ -87,7 +87,7 @@ def implanted(scene: Scene) -> Scene:
 
 
 def half_erased(scene: Scene) -> Scene:
-    """Take the front half of L2 and of L4 away, as a saturation band does."""
+    """Remove the signal of the front half of L2 and L4, as a saturation band does."""
     volume, labels = scene
     voxels = volume.voxels.copy()
     dark = float(np.percentile(voxels, 10))
@@ -99,7 +99,7 @@ def half_erased(scene: Scene) -> Scene:
 
 
 def compressed(scene: Scene) -> Scene:
-    """Take 45 % of its height off L2; what lies above follows."""
+    """Reduce the height of L2 by 45 %, and move everything above it down."""
     volume, labels = scene
     where = np.argwhere(labels == Level.L2)[:, 1]
     top, bottom = int(np.percentile(where, 1)), int(np.percentile(where, 99))
@@ -127,4 +127,4 @@ DEGRADATIONS: Mapping[str, Callable[[Scene], Scene]] = MappingProxyType(
         "compressed": compressed,
     }
 )
-"""What may be wrong with a series, in words."""
+"""The degradations by name."""

@@ -8,7 +8,7 @@ from analysis.domain.acquisition import AcquisitionFacts, Contrast
 __all__ = ["WEIGHTED", "labelled_headers", "stripped"]
 
 WEIGHTED = {Contrast.T1, Contrast.T2}
-"""What may be analysed."""
+"""The contrasts that may be analysed."""
 
 
 def _number(text: str) -> float | None:
@@ -54,13 +54,13 @@ def _facts(row: dict[str, str]) -> AcquisitionFacts:
 
 
 def labelled_headers() -> list[tuple[dict[str, str], AcquisitionFacts]]:
-    """Rows of the table, whose columns `contrast`, `plane` and `lumbar` are the labels, and their facts."""
+    """Return the rows of the table, whose labels are `contrast`, `plane` and `lumbar`, and their facts."""
     with (Path(__file__).parent / "mr_headers_labelled.csv").open(newline="") as table:
         return [(row, _facts(row)) for row in csv.DictReader(table)]
 
 
 def stripped(facts: AcquisitionFacts) -> AcquisitionFacts:
-    """Leave what a thorough de-identification leaves: the description, the orientation and the size."""
+    """Keep only the facts that survive a thorough de-identification: description, orientation and size."""
     return AcquisitionFacts(
         series_description=facts.series_description,
         orientation=facts.orientation,

@@ -1,4 +1,4 @@
-"""A lumbar spine of boxes with arches, canal and sacrum, for tests of masks that others drew."""
+"""A lumbar spine of boxes with arches, canal and sacrum, for tests of external masks."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid, Volume
-from analysis.segment.given import CANAL, SACRUM
+from analysis.segment.external_mask import CANAL, SACRUM
 
 LUMBAR = (Level.L1, Level.L2, Level.L3, Level.L4, Level.L5)
 SAGITTAL_AXES = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
@@ -18,7 +18,7 @@ _FRONT, _WALL, _CANAL_END, _SPINE_END = 30, 64, 80, 104
 
 @dataclass(frozen=True)
 class Scene:
-    """The image and what is in it.
+    """The image and the structures in it.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Scene:
     sacrum: npt.NDArray[np.bool_]
 
     def labels(self, *, whole: bool = False) -> npt.NDArray[np.uint8]:
-        """Everything as `GivenMask` has it."""
+        """Return the labels of all structures, as for `ExternalMask`."""
         labels = (self.vertebrae if whole else self.bodies).copy()
         labels[self.canal] = CANAL
         labels[self.sacrum] = SACRUM

@@ -1,4 +1,4 @@
-"""A small stack with box-shaped bodies of known signal, for tests of what is measured in them."""
+"""A small stack with box-shaped bodies of known signal, for tests of measurements."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def grid(
 def labels_on(
     where: Grid, levels: Sequence[Level] = LUMBAR, *, shift_slices: Sequence[int] = (0, 0, 0, 0, 0)
 ) -> npt.NDArray[np.uint8]:
-    """Boxes one above the other around the middle slice, each moved sideways by its shift."""
+    """Return boxes one above the other around the middle slice, each shifted by a number of slices."""
     labels = np.zeros(where.shape, dtype=np.uint8)
     half = round(_WIDTH_MM / 2 / where.spacing_mm[0])
     height, depth = round(_HEIGHT_MM / where.spacing_mm[1]), round(_DEPTH_MM / where.spacing_mm[2])
@@ -64,7 +64,7 @@ def segmentation_of(
 
 
 def textured(labels: npt.NDArray[np.uint8], where: Grid, seed: int = 0) -> Volume:
-    """Correlated noise, bodies at 250 + 10 × level, CSF at `CSF_SIGNAL`."""
+    """Return correlated noise with bodies at 250 + 10 × level and CSF at `CSF_SIGNAL`."""
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(0.0, 1.0, where.shape), (0, 1.2, 1.2))
     voxels = 60.0 + 15.0 * noise / noise.std()
     body = labels > 0

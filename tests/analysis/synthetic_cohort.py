@@ -1,10 +1,10 @@
-"""Feature tables and findings made of numbers alone: no image is behind them."""
+"""Feature tables and findings made of random numbers, without images."""
 
 from dataclasses import replace
 
 import numpy as np
 
-from analysis.cohort.features import FeatureTable, SequenceTable
+from analysis.cohort.feature_table import FeatureTable, SequenceTable
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
 from analysis.domain.findings import BoneQuality, SeriesFindings, SeriesInput
 from analysis.domain.reason import quoted
@@ -18,7 +18,7 @@ PROTOCOL = {"T1": (600.0, 10.0), "T2": (3500.0, 100.0)}
 def synthetic_table(
     patients: int = 90, features: int = 30, *, effect: float = 1.5, seed: int = 0, simulated: bool = True
 ) -> FeatureTable:
-    """Make a cohort whose features follow the bone density, more or less."""
+    """Make a cohort whose features depend on the bone density; `effect` 0 removes the dependence."""
     rng = np.random.default_rng(seed)
     age = rng.normal(61, 12, patients)
     bmd = np.clip(135 - 1.4 * (age - 35) + rng.normal(0, 27, patients), 20, 250)
@@ -49,7 +49,7 @@ def synthetic_table(
 
 
 def findings_of(sequence: str, row: int, table: FeatureTable) -> SeriesFindings:
-    """Return what the measurement of one patient of the table would have been."""
+    """Return the findings that measuring one patient of the table would give."""
     grid = Grid((5, 20, 20), (4.0, 1.0, 1.0), (0.0, 0.0, 0.0), np.eye(3))
     labels = np.zeros(grid.shape, dtype=np.uint8)
     for level in range(1, 6):
@@ -74,11 +74,12 @@ def findings_of(sequence: str, row: int, table: FeatureTable) -> SeriesFindings:
         bone_quality=BoneQuality(float(values.vbq[row]), (Level.L1,), 100.0, 0.9),
         patient_features=dict(zip(values.names, values.values[row].tolist(), strict=True)),
         mid_slice=2,
+        minimum_usable_levels=3,
     )
 
 
 def with_facts(found: SeriesFindings, **facts: float | None) -> SeriesFindings:
-    """Return the same findings under other header facts."""
+    """Return the same findings with other header facts."""
     return replace(found, source=replace(found.source, facts=replace(found.source.facts, **facts)))  # type: ignore[arg-type]
 
 

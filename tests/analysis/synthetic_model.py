@@ -12,5 +12,5 @@ QUICK = TrainingSettings(kinds=("LR",), learning=LearningSettings(feature_counts
 
 @cache
 def quick_model() -> Model:
-    """Return the model; made once, since it is frozen."""
+    """Return the model, trained once for all tests."""
     return train(synthetic_table(), QUICK)

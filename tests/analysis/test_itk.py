@@ -1,4 +1,4 @@
-"""Our axes and SimpleITK's are the same places in the patient."""
+"""Our grids and SimpleITK images have the same positions in the patient."""
 
 import numpy as np
 import pytest

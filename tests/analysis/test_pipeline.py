@@ -1,20 +1,20 @@
-"""What the pipeline refuses before it measures; the values themselves are tested where they are made."""
+"""The refusals of the pipeline; the measured values are tested with the modules that calculate them."""
 
 import pytest
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
 from analysis.domain.findings import Findings, Refusal, SeriesInput
-from analysis.domain.segmentation import CsfSample, Segmentation
+from analysis.domain.segmentation import CsfSample, Grade, Segmentation
 from analysis.identify import identify
 from analysis.pipeline import analyse
 from analysis.settings import AnalysisSettings, FeatureSettings
-from tests.analysis.synthetic_bodies import csf_on, grid, labels_on, segmentation_of, textured
+from tests.analysis.synthetic_bodies import LUMBAR, csf_on, grid, labels_on, segmentation_of, textured
 
 SILENT = AcquisitionFacts(
     repetition_time_ms=600, echo_time_ms=10, scanning_sequence=("SE",), series_description="t1_tse_sag",
     orientation=(0.0, 1.0, 0.0, 0.0, 0.0, -1.0), rows=160, columns=90, slices=11, pixel_spacing_mm=(2.0, 2.0),
 )  # fmt: skip
-"""As the sagittal T1 of any part of the spine may be described."""
+"""Facts of a sagittal T1 series without the region of the spine."""
 
 
 def outcome_of(facts: AcquisitionFacts, *, levels_certain: bool) -> Findings | Refusal:
@@ -56,3 +56,29 @@ def test_a_silent_header_needs_certain_levels_to_be_believed_lumbar(
     else:
         assert isinstance(outcome, Refusal)
         assert "nothing tells that this is the lumbar spine" in outcome.series[0].reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("usable", "minimum", "enough"), [(2, 2, True), (2, 3, False), (4, 4, True), (4, 5, False)]
+)
+def test_the_configured_minimum_of_levels_counts_for_refusal_score_and_grade(
+    usable: int, minimum: int, *, enough: bool
+) -> None:
+    where = grid()
+    labels = labels_on(where)
+    found = segmentation_of(labels, where, usable=LUMBAR[:usable], csf=CsfSample(csf_on(where), 1.0))
+    outcome = analyse(
+        [SeriesInput("1.2.3", SILENT, textured(labels, where), "0" * 64)],
+        model=None,
+        settings=AnalysisSettings(FeatureSettings(filters=("Original",)), minimum_usable_levels=minimum),
+        software="test",
+        segmenter=lambda _source, _contrast: found,
+    )
+    if enough:
+        assert isinstance(outcome, Findings)
+        (series,) = outcome.series
+        assert series.bone_quality.score is not None
+        assert series.judgement.grade is not Grade.UNUSABLE
+    else:
+        assert isinstance(outcome, Refusal)
+    assert (found.judge(minimum).grade is Grade.UNUSABLE) is not enough

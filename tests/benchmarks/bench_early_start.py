@@ -1,9 +1,9 @@
-"""What the early start saves: time from the last image to the last result, with it and without.
+"""Measure the time from the last image to the last result, with and without the early start.
 
-Run ``uv run python -m tests.benchmarks.bench_early_start``, on a machine that does nothing else. Both ways go
-through a real listener, a real analysis of a simulated patient and a real delivery, by two nodes of one run
-that take turns, so that whatever else the machine does falls on both; the quiet time is the shipped one. No
-test asserts a time.
+Run ``uv run python -m tests.benchmarks.bench_early_start`` on an otherwise idle machine. Two nodes, one with
+the early start and one without, take turns, so that other load affects both. Each round includes a real
+listener, a real analysis of a simulated patient and a real delivery, with the default quiet time. No test
+asserts a time.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from tests.node.nodes import Pacs, running_pacs, send, state_of, wait_until
 
 
 def main() -> None:
-    """Print both times, and what the early start saves, as median and range over the rounds."""
+    """Print both times and their difference, as median and range over the rounds."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=5)
     rounds = options.parse_args().rounds
@@ -41,7 +41,7 @@ def main() -> None:
             _delivering(folder / "early", start_early=True) as early,
         ):
             pairs = [_time_both(late, early, images, number) for number in range(rounds + 1)][1:]
-    # Round 0 does not count: it waits for the worker processes to import the science.
+    # Round 0 does not count: it waits for the worker processes to import the analysis.
     without, with_it = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     table = Table("last C-STORE to last result", f"median of {rounds} rounds", "range")
     table.add_row("settle, then analyse, s", *_told(without, 1))
@@ -58,7 +58,7 @@ def _told(values: Sequence[float], digits: int) -> tuple[str, str]:
 
 @contextmanager
 def _delivering(directory: Path, *, start_early: bool) -> Iterator[tuple[Node, Pacs]]:
-    """Run a node and the PACS that gets its results."""
+    """Run a node and the PACS that receives its results."""
     with running_pacs() as pacs:
         configuration = replace(
             _configuration(directory, start_early=start_early), destinations=(pacs.destination,)
@@ -70,7 +70,7 @@ def _delivering(directory: Path, *, start_early: bool) -> Iterator[tuple[Node, P
 def _time_both(
     late: tuple[Node, Pacs], early: tuple[Node, Pacs], images: Sequence[Dataset], number: int
 ) -> tuple[float, float]:
-    """Time one round; who comes first changes from round to round."""
+    """Time one round; the two nodes alternate in going first."""
     study = _as_another_study(images, number)
     if number % 2:
         seconds = _time(*early, study)

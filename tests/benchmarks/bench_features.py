@@ -1,8 +1,8 @@
-"""Compare the time of our features with that of plain pyradiomics for each body in turn.
+"""Compare the time of our radiomics with that of plain pyradiomics, body by body.
 
-Run ``uv run python -m tests.benchmarks.bench_features``, on a machine that does nothing else. Both get the
-same prepared image of usual size, with five bodies, and the same settings; the values are equal to 1e-6, as
-tests/analysis/test_features.py holds. No test asserts a time.
+Run ``uv run python -m tests.benchmarks.bench_features`` on an idle machine. Both get the same prepared image
+of usual size with five bodies, and the same settings. The values are equal to 1e-6, which
+tests/analysis/measurement/test_radiomics.py tests. No test asserts a time.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.domain.segmentation import CsfSample
-from analysis.features import prepare
-from analysis.pyradiomics import calculate, extractor
+from analysis.measurement.pyradiomics import calculate, extractor
+from analysis.measurement.radiomics import prepare
 from analysis.settings import FeatureSettings
 from tests.analysis.synthetic_bodies import LUMBAR, csf_on, grid, labels_on, segmentation_of, textured
 
@@ -44,7 +44,7 @@ def main() -> None:
     table = Table("", "wall, s", "CPU, s")
     table.add_row("preparing the image, in both cases", *(f"{one:.2f}" for one in prepared))
     table.add_row("plain pyradiomics, body by body", *(f"{one:.2f}" for one in theirs))
-    table.add_row("analysis.pyradiomics.calculate", *(f"{one:.2f}" for one in ours))
+    table.add_row("analysis.measurement.pyradiomics.calculate", *(f"{one:.2f}" for one in ours))
     table.add_row(
         "ratio", *(f"{plainly / quickly:.1f}" for plainly, quickly in zip(theirs, ours, strict=True))
     )
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _time(work: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median wall and CPU time of some repeats, after one that fills caches."""
+    """Return the median wall and CPU time of several repeats, after one that fills caches."""
     work()
     wall, cpu = [], []
     for _ in range(repeats):

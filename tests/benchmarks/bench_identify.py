@@ -1,10 +1,10 @@
-"""What identification makes of 297 real headers of public repositories, by class and by vendor.
+"""Results of the identification of 297 real headers of public repositories, by class and by vendor.
 
-Run ``uv run python -m tests.benchmarks.bench_identify``; it takes a second. The labels were given by hand
-(tests/analysis/mr_headers_labelled.csv). Of true T1 and T2 an answer "unsure" is a miss, any other class a
-fault; of everything else T1 or T2 is a fault. Most of these series are heads: what may be analysed, sagittal
-T1 and T2 that may be lumbar, is the last column. The rules were made with this table at hand, so the figures
-tell that they hold together, not how they do on headers that nobody has seen.
+Run ``uv run python -m tests.benchmarks.bench_identify``; it takes a second. The labels are manual
+(tests/analysis/mr_headers_labelled.csv). For a true T1 or T2 the answer "unsure" is a miss, and any other
+class an error; for every other series T1 or T2 is an error. Most of these series show heads; the last column
+counts those that may be analysed, sagittal T1 and T2 that may be lumbar. The rules were written with this
+table at hand, so the figures do not estimate the performance on new headers.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ Answer = tuple[dict[str, str], Identification]
 
 _VENDORS = {"siemens": "Siemens", "ge": "GE", "philips": "Philips", "toshiba": "Canon", "canon": "Canon"}
 _VENDORS |= {"uih": "United Imaging", "hitachi": "Hitachi"}
-"""By the first word of Manufacturer, which scanners and software write in many ways."""
+"""Vendors by the first word of Manufacturer, which is written in many ways."""
 
 
 _FIGURES = (
@@ -37,7 +37,7 @@ _FIGURES = (
 
 
 def main() -> None:
-    """Print the confusion of classes, and what is found and mistaken of each vendor."""
+    """Print the confusion matrix, and the results for each vendor."""
     headers = labelled_headers()
     answers = [(row, identify(facts)) for row, facts in headers]
     console = Console()
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def by_class(answers: Iterable[Answer], title: str) -> Table:
-    """Lay out true classes in rows and answers in columns."""
+    """Format the confusion matrix: true classes in rows, answers in columns."""
     counts = Counter((row["contrast"], found.contrast.value) for row, found in answers)
     true, given = (
         [kind.value for kind in Contrast if any(kind == pair[at] for pair in counts)] for at in (0, 1)
@@ -63,7 +63,7 @@ def by_class(answers: Iterable[Answer], title: str) -> Table:
 
 
 def by_vendor(answers: Iterable[Answer]) -> Table:
-    """Lay out vendors in rows."""
+    """Format the results, one vendor per row."""
     vendors: dict[str, list[Answer]] = {}
     for row, found in answers:
         first = row["vendor"].lower().replace("_", " ").split()[:1]

@@ -1,10 +1,10 @@
-"""Time and memory of the embedded segmenter beside a plain 3-D pipeline of SimpleITK, on the same series.
+"""Time and memory of the embedded segmenter and of a plain 3-D SimpleITK pipeline, on the same series.
 
-Run ``uv run python -m tests.benchmarks.bench_segment``, on a machine that does nothing else. Each runs in a
-fresh process held to two cores; only the ratios of one run mean anything on a busy machine. The plain
-pipeline knows no anatomy: it resamples, smooths, takes what Otsu's threshold calls bright, and parts it by
-distance and watershed, which is what anybody would start from. Its regions are no vertebrae; it is here for
-its cost. ``--profile`` shows where the segmenter's time goes. No test asserts a time.
+Run ``uv run python -m tests.benchmarks.bench_segment`` on an idle machine. Each runs in a fresh process
+limited to two cores; on a busy machine only the ratios within one run are meaningful. The plain pipeline uses
+no anatomy: it resamples, smooths, applies Otsu's threshold, and separates regions by distance transform and
+watershed. Its regions are not vertebrae; only its cost is compared. ``--profile`` shows where the segmenter
+spends its time. No test asserts a time.
 """
 
 import argparse
@@ -28,21 +28,21 @@ from analysis.domain.volume import Grid, Volume
 
 CORES = 2
 SECONDS, MEGABYTES = 5.0, 1500.0
-"""What the design asks of 20 slices of 512 x 512 on two cores."""
+"""Limits for 20 slices of 512 × 512 on two cores."""
 
 STAGES = {
-    "turning and resampling the volume": "of",
+    "reorienting and resampling the volume": "of",
     "finding the spine's columns": "spine_columns",
     "network, all of it": "probabilities",
     "network, onnxruntime": "run",
     "network, softmax": "softmax",
-    "bodies out of probabilities": "_anatomy",
+    "bodies from probabilities": "_anatomy",
     "outline on native voxels": "_native_labels",
-    "verdicts": "regions_of",
+    "quality and regions": "regions_of",
     "cerebrospinal fluid": "sample_csf",
     "interpolating back to native voxels": "to_native",
 }
-"""Functions of the segmenter by what they do; some lie within others."""
+"""Functions of the segmenter by step; some include others."""
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def _compare(chosen: argparse.Namespace) -> None:
 
 
 def _write(path: Path, slices: int, matrix: int) -> None:
-    """Image a simulated patient in T2 with a given number of slices and pixels."""
+    """Simulate a T2 series with a given number of slices and pixels."""
     from analysis.phantom import SCANNERS, cohort, simulate
 
     (patient,), scanner = cohort(1, seed=2026), SCANNERS[0]
@@ -112,7 +112,7 @@ def _in_its_own_process(name: str, series: Path, repeats: int) -> tuple[float, .
 
 
 def _measure(make: Callable[[], Callable[[Volume], object]], volume: Volume, repeats: int) -> None:
-    """Print median wall and CPU seconds, those of the first call with all that it loads, and the peak."""
+    """Print median wall and CPU seconds, those of the first call with loading, and the peak memory."""
     _hold_to_cores()
     began = perf_counter()
     work = make()
@@ -132,7 +132,7 @@ def _hold_to_cores() -> None:
 
 
 def _peak_mb() -> float:
-    """Most memory that was resident. Not `ru_maxrss`, which a child takes over from its parent."""
+    """Return the peak resident memory. Not `ru_maxrss`, which a child process inherits from its parent."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1000
@@ -182,7 +182,7 @@ def _profile(volume: Volume) -> None:
     _hold_to_cores()
     work = _embedded()
     work(volume)
-    # CPU time, of all threads: that of the clock tells on a busy machine who else was there.
+    # CPU time of all threads, because wall time depends on other processes.
     profile = cProfile.Profile(process_time)
     profile.runcall(work, volume)
     timed = {

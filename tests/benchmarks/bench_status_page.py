@@ -1,9 +1,9 @@
-"""Compare how fast this node receives while nobody, a usual crowd, or a flood looks at its status page.
+"""Compare how fast the node receives while its status page has no viewers, some viewers, or a flood of them.
 
-Run ``uv run python -m tests.benchmarks.bench_status_page``. The usual crowd is a Prometheus and two browsers,
-faster than their intervals: three requests a second. The flood is eight clients that ask again as soon as
-they are answered. On a machine with few cores they take time from the node by themselves. Only ratios within
-a round mean anything. No test asserts a time.
+Run ``uv run python -m tests.benchmarks.bench_status_page``. Some viewers means three requests a second, more
+than one Prometheus and two browsers make. The flood is eight clients that send the next request as soon as
+they have a response; on a machine with few cores, the clients themselves take time from the node. Only ratios
+within a round are meaningful. No test asserts a time.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from tests.benchmarks.bench_receive import NODE, Receiver, running, send, write_
 from tests.peers import free_port
 
 CROWDS = {"nobody": (0, 0.0), "three a second": (3, 1.0), "eight at once": (8, 0.0)}
-"""How many ask, and how long each waits between its requests, in s."""
+"""Number of clients, and the pause of each between its requests in s."""
 
 
 @contextmanager
 def looking(port: int, viewers: int, pause_s: float, answered: list[float]) -> Iterator[None]:
-    """Let so many clients ask for the page and the metrics; their waits, in s, are put into `answered`."""
+    """Run clients that request the page and the metrics; their waiting times in s are added to `answered`."""
     done = threading.Event()
 
     def look() -> None:
@@ -58,7 +58,7 @@ def looking(port: int, viewers: int, pause_s: float, answered: list[float]) -> I
 
 
 def main() -> None:
-    """Print the rates and their ratios."""
+    """Print the rates of receiving and their ratios."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--number", type=int, default=400, help="objects in a round")
@@ -74,7 +74,7 @@ def main() -> None:
         ) as node:
             assert node.stdout is not None
             assert any(line.strip() == b"up" for line in node.stdout)
-            sleep(10)  # its workers import the science meanwhile
+            sleep(10)  # its worker processes import the analysis meanwhile
             for turn in range(chosen.rounds):
                 order = list(CROWDS.items())
                 for name, (viewers, pause_s) in (*order[turn % 3 :], *order[: turn % 3]):

@@ -1,7 +1,8 @@
-"""Findings made by hand: a small but true geometry, and the source headers that belong to it."""
+"""Findings made by hand, small but with a valid geometry, and the source headers that match them."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom import Dataset
@@ -26,6 +27,9 @@ from analysis.domain.segmentation import CsfSample, Level, Region, Segmentation
 from analysis.domain.volume import Grid, Volume
 from dicom_templates.options import ReportOptions
 
+if TYPE_CHECKING:
+    from hypothesis.vendor.pretty import RepresentationPrinter
+
 STUDY = "1.2.826.0.1.3680043.8.498.1"
 SERIES = {Contrast.T1: f"{STUDY}.1", Contrast.T2: f"{STUDY}.2"}
 FACTS = {
@@ -44,9 +48,14 @@ class Case:
     sources: dict[str, list[Dataset]]
     options: ReportOptions
 
+    def _repr_pretty_(self, printer: "RepresentationPrinter", cycle: bool) -> None:  # noqa: ARG002, FBT001
+        """Print a failing example without headers and voxels; hypothesis gives up on a longer text."""
+        series = " and ".join(found.identification.contrast.value for found in self.findings.series)
+        printer.text(f"<Case: {series}, {', '.join(map(repr, self.findings.predictions))}>")
+
 
 def grid_of(slices: int, size: int) -> Grid:
-    """Make a sagittal stack from right to left; rows run to the feet, columns to the back."""
+    """Make a sagittal stack from right to left; row indices increase to the feet, columns to the back."""
     axes = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
     spacing = 280.0 / size
     return Grid((slices, size, size), (4.4, spacing, spacing), (-4.4 * (slices - 1) / 2, -140.0, 140.0), axes)
@@ -81,7 +90,7 @@ def reasons_of(contrast: Contrast) -> tuple[Reason, ...]:
 
 
 def series_findings(contrast: Contrast, *, slices: int, size: int) -> SeriesFindings:
-    """One analysed series with L1 to L5 and S1, of which L2 has a concern."""
+    """Make an analysed series with L1 to L5 and S1, of which L2 has a concern."""
     grid = grid_of(slices, size)
     labels = labels_on(grid)
     voxels = np.random.default_rng(7).normal(80, 12, grid.shape).astype(np.float32) + 120 * (labels > 0)
@@ -121,11 +130,12 @@ def series_findings(contrast: Contrast, *, slices: int, size: int) -> SeriesFind
         bone_quality=BoneQuality(2.71, LUMBAR[:4], 74.0, 0.9),
         patient_features={f"{name}_mean": 1.0 for name in FEATURES},
         mid_slice=slices // 2,
+        minimum_usable_levels=3,
     )
 
 
 def headers_of(found: SeriesFindings, **extra: object) -> list[Dataset]:
-    """Source headers as a scanner writes them, one per slice."""
+    """Make source headers as a scanner writes them, one per slice."""
     grid = found.source.volume.grid
     return [_header(found, index, grid.to_mm([index, 0, 0]), extra) for index in range(grid.shape[0])]
 

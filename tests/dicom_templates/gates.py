@@ -1,7 +1,7 @@
-"""Gates for result objects: foreign programs and libraries that must accept what we write.
+"""Checks of result objects by other programs and libraries.
 
-Used here and by the end-to-end tests. Each function passes, fails with what the program said, or skips the
-test where the program is not installed.
+Used here and by the end-to-end tests. Each function passes, fails with the output of the program, or skips
+the test if the program is not installed.
 """
 
 import json
@@ -32,29 +32,29 @@ __all__ = [
 
 _PIXELMED = Path("/usr/share/java/pixelmed.jar")
 _CHARSET = "does not support this Specific Character Set: ISO_IR 192"
-"""DCMTK 3.6.7 converts to UTF-8 on demand and then says that it cannot check it."""
+"""DCMTK 3.6.7 converts to UTF-8 on demand, and then warns that it cannot check UTF-8."""
 _QUIRKS = (
-    # The AccessionNumber belongs to two entities in some IODs, which dcentvfy finds odd in any mixed study.
+    # In some IODs AccessionNumber belongs to two entities, which dcentvfy reports of any mixed study.
     "Different information entities for attribute - Element=<AccessionNumber>",
 )
 
 
 def no_dciodvfy_errors(path: Path) -> None:
-    """Hold an object against its IOD, by David Clunie's dicom3tools."""
+    """Check an object against its IOD with dciodvfy of dicom3tools."""
     said = _say(program("dciodvfy", "dicom3tools"), "-new", path)
     errors = [line for line in said.splitlines() if line.startswith("Error")]
     assert not errors, f"{path.name}: {errors}"
 
 
 def consistent_entities(paths: Iterable[Path]) -> None:
-    """Hold source and results against each other: patient, study and equipment, by dcentvfy."""
+    """Check with dcentvfy that patient, study and equipment of source and results agree."""
     said = _say(program("dcentvfy", "dicom3tools"), *paths)
     wrong = [line for line in said.splitlines() if line.strip() and not any(one in line for one in _QUIRKS)]
     assert not wrong, wrong
 
 
 def dsrdump_text(path: Path) -> str:
-    """Let DCMTK read a document without complaint, and return its dump with long values in full."""
+    """Return DCMTK's dump of a document, with long values in full; fail on any complaint."""
     said = run([program("dsrdump", "dcmtk"), "+Pl", "+U8", path])
     complaints = [
         line for line in re.findall(r"^[EWF]: .*", said, flags=re.MULTILINE) if _CHARSET not in line
@@ -64,13 +64,13 @@ def dsrdump_text(path: Path) -> str:
 
 
 def dsr2html_page(path: Path, page: Path) -> str:
-    """Let DCMTK render a document, and return the page."""
+    """Return the page that DCMTK renders of a document."""
     run([program("dsr2html", "dcmtk"), "+U8", path, page])
     return page.read_text(encoding="utf-8", errors="strict")
 
 
 def no_pixelmed_errors(path: Path) -> None:
-    """Hold a document against its template, by PixelMed's DicomSRValidator."""
+    """Check a document against its template with the DicomSRValidator of PixelMed."""
     java = program("java", "default-jre-headless")
     if not _PIXELMED.exists():
         program("pixelmed", "libpixelmed-java")
@@ -85,7 +85,7 @@ def no_pixelmed_errors(path: Path) -> None:
 def one_copy_per_group_template(path: Path, work: Path) -> list[Path]:
     """Write a copy of a TID 1500 document for each template of its groups, and return their paths.
 
-    PixelMed's style sheet picks one of them for all groups of a document: false errors in a mixture.
+    PixelMed's style sheet applies one of them to all groups of a document, which gives false errors.
     """
     document = dcmread(path)
     copies = []
@@ -113,7 +113,7 @@ def _template(group: Dataset) -> str:
 
 
 def measurements_by_dcmqi(path: Path, work: Path) -> list[dict[str, object]]:
-    """Return the measurement groups of a TID 1500 document as dcmqi understands them."""
+    """Return the measurement groups of a TID 1500 document as dcmqi reads them."""
     out = work / "dcmqi.json"
     run([_dcmqi("tid1500reader"), "--inputDICOM", path, "--outputMetadata", out])
     groups: list[dict[str, object]] = json.loads(out.read_text())["Measurements"]
@@ -152,7 +152,7 @@ def _dcmqi(name: str) -> Path:
 
 
 def _say(*command: str | Path) -> str:
-    """Return what a validator prints; its exit status says nothing about its findings."""
+    """Return the output of a validator, whose exit status does not depend on its findings."""
     words: Sequence[str] = [str(word) for word in command]
     done = subprocess.run(
         words, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, errors="replace"

@@ -1,4 +1,4 @@
-"""A node as an administrator starts it: its own process, a config.toml, real peers around it."""
+"""A node as an administrator runs it: a process of its own with a config.toml and real peers."""
 
 import socket
 import subprocess
@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(slots=True)
 class ServedNode:
-    """`osteonode serve` on loopback, with one destination."""
+    """Runs `osteonode serve` on loopback with one destination."""
 
     directory: Path
     destination_ae: str
@@ -81,15 +81,15 @@ port = {self.web_port}
 
     @property
     def config(self) -> Path:
-        """Its configuration file."""
+        """The configuration file."""
         return self.directory / "config.toml"
 
     def log(self) -> str:
-        """Return what it printed so far."""
+        """Return what the node has printed so far."""
         return (self.directory / "node.log").read_text(errors="replace")
 
     def store(self, folder: Path) -> None:
-        """Send all files below a folder with DCMTK's storescu over one association."""
+        """Send all files below a folder over one association, with storescu of DCMTK."""
         storescu = program("storescu", "dcmtk")
         node = ["-aec", self.ae_title, "127.0.0.1", str(self.port)]
         run([storescu, "-R", "+sd", "+r", *node, folder], seconds=120)
@@ -108,7 +108,7 @@ port = {self.web_port}
 
 
 def wait_for(look: Callable[[], Answer | None], seconds: float, otherwise: Callable[[], str]) -> Answer:
-    """Look every 0.2 s until there is an answer."""
+    """Call `look` every 0.2 s until it returns something, and return that."""
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
         if (answer := look()) is not None:
@@ -119,7 +119,7 @@ def wait_for(look: Callable[[], Answer | None], seconds: float, otherwise: Calla
 
 @pytest.fixture(scope="session")
 def sample_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of one simulated patient's study, as `osteonode sample` writes it."""
+    """Return a folder with the study of one simulated patient, as `osteonode sample` writes it."""
     from node.science.sample import write_sample
 
     out = tmp_path_factory.mktemp("sample")
@@ -129,5 +129,5 @@ def sample_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def loopback_shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Library that keeps DCMTK's servers on loopback."""
+    """Return the library that makes the servers of DCMTK listen on loopback only."""
     return build_loopback_shim(tmp_path_factory.mktemp("shim"))

@@ -1,4 +1,4 @@
-"""Bad input: refused with its reason, offline and by the node, which goes on."""
+"""Bad input is refused with its reason, by `osteonode analyse` and by a node, which continues to work."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +69,7 @@ REASONS: dict[Change, str] = {
 
 @pytest.fixture
 def write_changed(sample_study: Path, tmp_path: Path) -> Callable[[Change], Path]:
-    """Write the sample's T1 series, after a change, as a study of its own."""
+    """Return a function that writes the T1 series of the sample, with a change, as a study of its own."""
 
     def write(change: Change) -> Path:
         folder = tmp_path / change.__name__

@@ -1,4 +1,4 @@
-"""The README's first command, and the promise that the offline command gives the node's own results."""
+"""The first command of the README; and `osteonode analyse` writes the same results as a node."""
 
 import json
 import subprocess
@@ -61,7 +61,7 @@ def test_the_offline_command_writes_what_the_node_sent_byte_for_byte(tmp_path: P
     for name in sorted(path.name for path in (tmp_path / "demo").iterdir()):
         sent, offline = (tmp_path / folder / name for folder in ("demo", "offline"))
         if sent.suffix == ".dcm":
-            # Group 2 names the program that wrote the file, and the PACS wrote its own.
+            # The file meta information (group 2) names the writing program and is not part of the object.
             assert dcmread(sent).SOPInstanceUID == dcmread(offline).SOPInstanceUID
             assert dcmread(sent) == dcmread(offline), name
         else:

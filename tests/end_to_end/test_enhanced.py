@@ -1,4 +1,4 @@
-"""A study of two Enhanced MR objects, through the same code as the same study of classic images."""
+"""A study of two Enhanced MR objects gives the same results as the same study of classic images."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ OBJECTS = {"t1_sag": "1.2.826.0.1.3680043.10.1.1", "t2_sag": "1.2.826.0.1.368004
 
 @pytest.fixture(scope="module")
 def studies(sample_study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Folder of the study as it is, and of the same in multi-frame objects whose frames are out of order."""
+    """Return the folders of the classic study and of the same study in objects with unordered frames."""
     (study,) = (sample_study / "studies").iterdir()
     folder = tmp_path_factory.mktemp("enhanced")
     for name, uid in OBJECTS.items():
@@ -38,7 +38,7 @@ def studies(sample_study: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 @pytest.fixture(scope="module")
 def outcomes(studies: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Outcome]:
-    """Outcome of the classic study, and of the enhanced one."""
+    """Return the outcomes of the classic and of the enhanced study."""
     classic, enhanced = (
         analyse_files(files_below([study]), default(), tmp_path_factory.mktemp("out")) for study in studies
     )

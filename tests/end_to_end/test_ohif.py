@@ -1,4 +1,4 @@
-"""What a radiologist sees: the results in OHIF, in a browser, over a real Orthanc."""
+"""The results as a radiologist sees them: in OHIF, in a browser, over a real Orthanc."""
 
 import re
 import time
@@ -20,7 +20,7 @@ from node.decode import files_below
 from tests.peers import Orthanc, program
 from tests.viewer import ARTEFACTS, Viewer, dicomweb
 
-# The first test pays for a simulated patient, an analysis, and a viewer of 200 MB.
+# The first test includes simulating a patient, an analysis, and starting a viewer of 200 MB.
 pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 _PATIENCE_S = 240
@@ -30,16 +30,16 @@ _YELLOW = (240, 228, 66)
 
 @dataclass(slots=True)
 class Shown:
-    """A study of ours, open in the viewer.
+    """A study with its results, open in the viewer.
 
     Attributes
     ----------
     page : Page
-        The browser's.
+        The page of the browser.
     results : Path
         Folder of the result files.
     faults : list of str
-        Errors that the page raised or put on its console.
+        Errors that the page raised or wrote to its console.
     """
 
     page: Page
@@ -47,15 +47,15 @@ class Shown:
     faults: list[str] = field(default_factory=list)
 
     def open(self, description: str) -> None:
-        """Open a series as a reader does: by a double click on it."""
+        """Open a series by a double click on it."""
         self.page.get_by_text(re.compile(description)).first.dblclick()
 
     def words(self) -> str:
-        """Everything that can be read on the page."""
+        """Return all text on the page."""
         return " ".join(self.page.inner_text("body").split())
 
     def wait_for(self, done: Callable[[], object]) -> None:
-        """Look every half second until something is to be seen."""
+        """Call `done` every half second until it returns something true."""
         give_up = time.monotonic() + _PATIENCE_S
         while time.monotonic() < give_up:
             if done():
@@ -65,19 +65,19 @@ class Shown:
         pytest.fail(f"waited in vain; the page says: {self.words()[-800:]}")
 
     def slice_shown(self) -> tuple[int, int]:
-        """Which slice is shown, of how many, as the corner of the image says; (0, 0) before there is one."""
+        """Return number and count of slices from the corner of the image; (0, 0) before there is an image."""
         corner = re.search(r"\((\d+)/(\d+)\)", self.words())
         return (int(corner[1]), int(corner[2])) if corner else (0, 0)
 
     def turn_a_slice_and_back(self) -> None:
-        """Turn the wheel over the image until another slice is shown, and then until this one is again."""
+        """Scroll to another slice and back to this one."""
         here, _ = self.slice_shown()
         self.page.locator("canvas.cornerstone-canvas").first.hover(position={"x": 200, "y": 700})
         self.page.mouse.wheel(0, 100)
         self.wait_for(lambda: self.slice_shown()[0] != here)
 
         def is_back() -> bool:
-            """Tell whether the slice is shown again, and turn towards it where it is not."""
+            """Tell whether the slice is shown again; scroll towards it if it is not."""
             there, _ = self.slice_shown()
             if there != here:
                 self.page.mouse.wheel(0, -100 if there > here else 100)
@@ -86,7 +86,7 @@ class Shown:
         self.wait_for(is_back)
 
     def keep(self, name: str) -> Image.Image:
-        """Keep a screenshot, and return it."""
+        """Save a screenshot among the artefacts, and return it."""
         ARTEFACTS.mkdir(exist_ok=True)
         picture = self.page.screenshot(path=ARTEFACTS / f"ohif-{name}.png")
         return Image.open(BytesIO(picture)).convert("RGB")
@@ -113,7 +113,7 @@ def shown(sample_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         )
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.set_default_timeout(_PATIENCE_S * 1000)
-        # A guided tour would lie over everything and take every click.
+        # The guided tour would cover the page and take every click.
         page.add_init_script("localStorage.setItem('shownTours', '[\"basicViewerTour\"]')")
         opened = Shown(page, work / "results")
         page.on("pageerror", lambda error: opened.faults.append(str(error)))
@@ -157,11 +157,11 @@ def test_the_measurement_report_shows_five_outlines_with_their_values(shown: Sho
     shown.wait_for(lambda: shown.slice_shown()[1] == slices)
 
     def values() -> bool:
-        """Tell whether all values stand beside the image; turn a slice and back where they do not come.
+        """Tell whether all values are shown beside the image; scroll to another slice and back if not.
 
-        OHIF 3.13 tells its drawing tool which outlines to draw once the viewport is there, and asks for no
-        new picture then. Where the image was quicker, as in a slow browser, none is drawn before the next
-        picture.
+        OHIF 3.13 passes the outlines to its drawing tool once the viewport exists, without requesting a new
+        rendering. If the image was rendered before, as in a slow browser, the outlines are missing until the
+        next rendering.
         """
         for _ in range(20):
             if all(line in shown.words() for line in expected):
@@ -171,7 +171,7 @@ def test_the_measurement_report_shows_five_outlines_with_their_values(shown: Sho
         return False
 
     shown.wait_for(values)
-    # Each outline is a dashed line of its own in the drawing over the image, as many as there are groups.
+    # The overlay of the image has one dashed line for each outline, that is, for each measurement group.
     dashed = shown.page.locator(
         "svg.svg-layer path[stroke-dasharray], svg.svg-layer polyline[stroke-dasharray]"
     )
@@ -191,7 +191,7 @@ def test_the_text_report_reads_in_full(shown: Shown) -> None:
     shown.wait_for(lambda: " ".join(lines[-1].split()) in shown.words())
     shown.keep("report")
     assert [line for line in lines if " ".join(line.split()) not in shown.words()] == []
-    # Values stand beside their names; one of the text, so that an empty report could not pass.
+    # A value beside its name, so that the test fails if the report is empty.
     assert "Impression: Osteoporosis:" in shown.words()
 
 
@@ -200,7 +200,7 @@ def test_the_summary_image_opens(shown: Shown) -> None:
     shown.wait_for(lambda: "1/1" in shown.words())
 
     def banner() -> bool:
-        """Tell whether the yellow of the warning is there, as wide as the image."""
+        """Tell whether the yellow warning banner is shown in the width of the image."""
         pixels = np.asarray(shown.keep("summary"), dtype=np.int16)[:, 300:]
         yellow = (np.abs(pixels - np.array(_YELLOW)) < 12).all(axis=-1)
         return bool(yellow.sum(axis=1).max() > 700)
@@ -211,12 +211,12 @@ def test_the_summary_image_opens(shown: Shown) -> None:
 def test_the_segmentation_loads_over_its_images(shown: Shown) -> None:
     shown.open("Outlines T1")
     shown.page.get_by_role("button", name="Yes").click()
-    # Its segments are listed in a panel that is folded away.
+    # The segments are listed in a panel that is collapsed at first.
     shown.page.locator("[data-cy^='panelSegmentation'][data-cy$='-btn']").first.click()
     shown.wait_for(lambda: all(f"{level} vertebral body" in shown.words() for level in _LEVELS))
 
     def coloured() -> bool:
-        """Tell whether something lies over the grey image."""
+        """Tell whether there are coloured pixels over the grey image."""
         pixels = np.asarray(shown.keep("segmentation"), dtype=np.int16)[150:, 300:1200]
         return bool(((pixels.max(axis=-1) - pixels.min(axis=-1)) > 60).sum() > 1000)
 

@@ -1,4 +1,4 @@
-"""Automatic routing, as a hospital has it: PACS → node → PACS, with a real Orthanc and its Lua rule."""
+"""Automatic routing from PACS to node to PACS, with a real Orthanc and the Lua script in docs."""
 
 import re
 from collections import Counter
@@ -14,11 +14,11 @@ from tests.peers import REPOSITORY, Orthanc, free_port, program, run
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
 EXPECTED = {"SR": 2, "SEG": 2, "OT": 1}
-"""Series that come back: measurement report and text report, a SEG for T1 and for T2, the summary image."""
+"""Series that come back: measurement report and text report, a SEG each for T1 and T2, the summary image."""
 
 
 def found_by_c_find(orthanc: Orthanc, study_uid: str) -> Counter[str]:
-    """Modalities of the study's series as a PACS client sees them."""
+    """Return the modalities of the series of a study, as a PACS client finds them."""
     answer = run(
         [
             program("findscu", "dcmtk"), "-S", "-aec", orthanc.ae_title, "127.0.0.1", str(orthanc.dicom_port),

@@ -1,4 +1,4 @@
-"""A real series goes in by DCMTK's storescu, and L1 to L5 are in the SEG that comes back."""
+"""A real series is sent by storescu of DCMTK, and the SEG that comes back contains L1 to L5."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pydicom.uid import SegmentationStorage
 
 from analysis.domain.segmentation import Level
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.uids import derive_uid
 from tests.end_to_end.conftest import ServedNode, StoreScp, wait_for
 from tests.real_images import RealCase, chu_case
 
@@ -31,7 +31,7 @@ def write_as_dicom(case: RealCase, folder: Path) -> None:
 
 
 def segments_by_level(seg: highdicom.seg.Segmentation) -> dict[Level, int]:
-    """Segment numbers by the level in their labels ("L3 vertebra" …)."""
+    """Return the segment numbers by the level in their labels ("L3 vertebra" …)."""
     named = {}
     for number in seg.segment_numbers:
         label = seg.get_segment_description(number).segment_label
@@ -40,7 +40,7 @@ def segments_by_level(seg: highdicom.seg.Segmentation) -> dict[Level, int]:
 
 
 def dice(case: RealCase, level: Level, seg: highdicom.seg.Segmentation, number: int) -> float:
-    """Overlap of a segment with the manual mask, by places in the patient, not by array indices."""
+    """Return the Dice coefficient of a segment and the manual mask, by position in the patient."""
     found = seg.get_volume(segment_numbers=[number], combine_segments=True, relabel=True)
     truth = case.positions_mm(level)
     homogeneous = np.c_[truth, np.ones(len(truth))]
@@ -60,7 +60,7 @@ def test_l1_to_l5_of_a_real_t2_come_back_in_the_seg(tmp_path: Path, loopback_shi
         node.store(tmp_path / "series")
 
         def received_seg() -> Path | None:
-            # DCMTK names what it keeps by modality, and SG is its word for a segmentation.
+            # DCMTK names files by modality, and writes SG for a segmentation.
             kept = (path for path in pacs.directory.iterdir() if path.name.startswith("SG."))
             return next(kept, None)
 

@@ -1,4 +1,4 @@
-"""The status page of a served node, as an administrator looks at it: in a real browser, wide and narrow."""
+"""The status page of a node in a real browser, on wide and narrow screens."""
 
 import subprocess
 import sys
@@ -16,16 +16,16 @@ from tests.peers import REPOSITORY, free_port, program
 STUDY = "1.2.840.113619.2.5.1762583153.215519.978957063.78.100000.200"
 
 NAMELESS = "1.2.840.113619.2.5.200"
-"""Nobody knows whose its image is."""
+"""UID of a study whose image has no Patient ID."""
 
 FITS = "document.styleSheets.length == 1 && document.documentElement.scrollWidth <= innerWidth"
 
 
 def holds(page: Page, condition: str) -> bool | None:
-    """Ask the page once; Playwright's own waiting needs `eval` in it, which its policy forbids."""
+    """Evaluate a condition once; waiting by Playwright needs `eval`, which the policy of the page forbids."""
     try:
         return True if page.evaluate(condition) else None
-    except Error:  # it renews itself at this moment
+    except Error:  # the page is just reloading
         return None
 
 
@@ -55,7 +55,7 @@ def test_a_browser_shows_the_page_on_any_screen_and_asks_nobody_else(tmp_path: P
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text))
         page.on("request", lambda request: asked.add(request.url.split("/")[2]))
-        # The page renews itself: what is waited for outlives that, and a style sheet that comes late.
+        # Each condition is waited for, as the page reloads itself and its style sheet may arrive late.
         for width in (1280, 768, 360):
             page.set_viewport_size({"width": width, "height": 900})
             page.goto(f"http://127.0.0.1:{port}/")

@@ -12,21 +12,16 @@ from pathlib import Path
 import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import (
-    ComprehensiveSRStorage,
-    EnhancedSRStorage,
-    ExplicitVRLittleEndian,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
-)
+from pydicom.uid import ExplicitVRLittleEndian
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.reason import Reason, quoted
 from analysis.errors import RefusedError
 from dicom_templates.options import Predecessor
+from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
 from node.config import Configuration
 from node.domain.assembly import Candidate, Examination
-from node.domain.results import Lineage, Outcome, ResultFile, ResultKind
+from node.domain.results import Lineage, Outcome, ResultFile
 from node.errors import PermanentError, StorageFullError, TransientError
 
 NO_LINEAGE = Lineage()
@@ -36,12 +31,7 @@ NOT_OURS, HALF, UNREADABLE, BREAKS, STOPS, UNWANTED = "671", "672", "673", "674"
 MARKS = "OSTEONODE_TEST_MARKS"
 """Names the folder in which `HOLDS_ONCE` notes who is at work on a study."""
 
-CLASSES = {
-    ResultKind.SR: ComprehensiveSRStorage,
-    ResultKind.SEG: SegmentationStorage,
-    ResultKind.TEXT: EnhancedSRStorage,
-    ResultKind.SUMMARY: SecondaryCaptureImageStorage,
-}
+CLASSES = {kind: kind.storage(SrClass.COMPREHENSIVE) for kind in USUAL_KINDS}
 
 
 A_GAP = Reason("slice_missing", from_mm=4.0, to_mm=12.5, spacing_mm=4.0)

@@ -1,4 +1,4 @@
-"""What the tests of the worker process call in it."""
+"""Functions that the tests call in a worker process."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ from analysis.errors import ModelRejectedError, RefusedError
 
 
 def call(what: str) -> object:  # noqa: C901 - one line for each
-    """Do one thing a process can do."""
+    """Behave as `what` says."""
     match what:
         case "pid":
             return os.getpid()
@@ -30,14 +30,13 @@ def call(what: str) -> object:  # noqa: C901 - one line for each
         case "eat":
             return len(bytearray(2**36))
         case "hold":
-            ctypes.PyDLL(None).sleep(
-                3600
-            )  # in C without giving the interpreter back, as much of the science does
+            # In C and without releasing the interpreter lock, as native code of the analysis may do.
+            ctypes.PyDLL(None).sleep(3600)
     return None
 
 
 def voxels_of(paths: Sequence[Path]) -> object:
-    """Decode a series as an analysis does, and return its voxels."""
+    """Decode a series as the analysis does, and return its voxels."""
     from node.decode import decode, scan
 
     (series,), unreadable = scan(paths)
@@ -46,7 +45,7 @@ def voxels_of(paths: Sequence[Path]) -> object:
 
 
 def outline(executable: str) -> object:
-    """Have a program outline a scene."""
+    """Segment the scene of the segmenter tests with a program."""
     from analysis.settings import SegmentationSettings
     from node.config import BackEndPlace
     from tests.node.analyse import test_segmenters

@@ -1,4 +1,4 @@
-"""One node and one PACS for all tests of a module that can share them; each test has a study of its own."""
+"""Fixtures: one node and one PACS for the tests of a module to share, each with a study of its own."""
 
 from collections.abc import Iterator
 from io import StringIO
@@ -40,7 +40,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peers)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Name an empty database; a test of what all databases share runs on each kind."""
+    """Return the URL of an empty database; the test runs once for each kind of database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
     server: Postgres = request.getfixturevalue("postgres")
@@ -52,13 +52,13 @@ _numbers = count(1)
 
 @pytest.fixture
 def study() -> str:
-    """Return a Study Instance UID that no other test has."""
+    """Return a Study Instance UID that no other test uses."""
     return f"1.2.826.0.1.{next(_numbers)}"
 
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[StringIO]:
-    """Return what the log writes at its most talkative."""
+    """Return what the log writes at level debug."""
     stream = StringIO()
     monkeypatch.setattr("sys.stderr", stream)
     configure(LogSettings(format="json", level="debug"))

@@ -1,4 +1,4 @@
-"""Small disks for the tests that fill them."""
+"""Small file systems for tests that fill them."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 @contextmanager
 def small_disk(place: Path, size: str) -> Iterator[Path]:
-    """Mount a disk of a size ("24m"); where that is not allowed, the test is skipped."""
+    """Mount a tmpfs of a size such as "24m"; skip the test if mounting is not allowed."""
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
@@ -23,5 +23,5 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
 
 
 def change_disk(place: Path, options: str) -> None:
-    """Change a mounted disk ("ro", "rw,size=24m")."""
+    """Remount it with other options, such as "ro" or "rw,size=24m"."""
     subprocess.run(["mount", "-o", f"remount,{options}", place], check=True)

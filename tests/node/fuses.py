@@ -103,7 +103,7 @@ class Fuse:
         self._around(os, "fsync", before="before a sync", after="after a sync")
         self._around(Line, "answer", before="answering")
         self._around(analyses, "by_study", after="analysed")
-        self._around(node.analyse.refusal_report, "explain_refusal", after="explained")
+        self._around(node.analyse.refusal_report, "write_refusal_report", after="explained")
         for name in _TRANSACTIONS:
             self._around(SqlStore, name, before=f"{name} asked", after=f"{name} committed", doing=name)
         self._wire_commits()

@@ -230,7 +230,7 @@ def quick_node(
     *,
     analyse: str = "report",
     examine: str = "examine_as_pair",
-    explain: str = "node.analyse.refusal_report:explain_refusal",
+    explain: str = "node.analyse.refusal_report:write_refusal_report",
     processes: bool = False,
     clock: Clock | None = None,
 ) -> Node:

@@ -12,15 +12,15 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicom_templates.result_kinds import ResultKind
 from node.app import carrier_to
 from node.config import DeliverySettings, Destination
-from node.deliver.commitments import Commitments
+from node.deliver.commitment_reports import CommitmentReports
 from node.deliver.courier import Courier
 from node.dicom.commitment import request_commitment
 from node.dicom.dimse import Peer
 from node.domain.delivery import DeliveryState
 from node.domain.records import Delivery, NewResult
-from node.domain.results import ResultKind
 from node.domain.study import StudyEvent, StudyState
 from node.log import get_log
 from node.store.sql import SqlStore
@@ -52,7 +52,7 @@ class Post:
     store: SqlStore
     clock: FrozenClock
     courier: Courier
-    commitments: Commitments
+    commitments: CommitmentReports
 
     @property
     def state(self) -> StudyState:
@@ -88,7 +88,7 @@ def outbox(
     store = SqlStore(f"sqlite:///{folder / 'store.db'}")
     put_results(store, folder, destination.name, classes)
     peer = Peer(destination.ae_title, destination.host, destination.port, "OSTEONODE", settings.timeout_s)
-    commitments = Commitments(store, clock, settings, "me", get_log())
+    commitments = CommitmentReports(store, clock, settings, "me", get_log())
     courier = Courier(
         destination,
         carrier_to(destination, peer, folder, settings.timeout_s),

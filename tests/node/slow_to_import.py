@@ -1,4 +1,4 @@
-"""A module that takes its time to import, as the science does on a busy machine."""
+"""A module that is slow to import, as the analysis is on a busy machine."""
 
 import multiprocessing
 import time
@@ -8,5 +8,5 @@ if multiprocessing.parent_process() is not None:  # not while tests are collecte
 
 
 def call() -> str:
-    """Answer at once."""
+    """Return at once."""
     return "done"

@@ -1,4 +1,4 @@
-"""The audit trail: DICOM's messages, to a file and to syslog in each of its ways, and never to the log."""
+"""The audit trail: DICOM audit messages go to a file and to each kind of syslog, never to the log."""
 
 import socket
 import ssl
@@ -61,7 +61,7 @@ def codes(root: ET.Element, path: str) -> list[str | None]:
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.event.meaning)
 def test_every_message_has_what_the_schema_asks_for(message: AuditMessage) -> None:
-    """PS3.15 A.5.1: the order of the parts, and the attributes that must be there."""
+    """PS3.15 A.5.1: the order of the elements, and the required attributes."""
     root = read(to_xml(message, "node-1"))
     assert root.tag == "AuditMessage"
     order = [
@@ -255,7 +255,7 @@ def test_a_message_goes_to_syslog_as_a_datagram(tmp_path: Path, way: str) -> Non
 
 
 def repository(shown: Credentials) -> ssl.SSLContext:
-    """Return how a repository speaks TLS, which believes its own authority only."""
+    """Return the TLS context of an audit repository that trusts its own authority only."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=shown.ca)
     context.load_cert_chain(shown.certificate, shown.key)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -298,7 +298,7 @@ def test_a_repository_with_a_revoked_certificate_is_told_nothing(
     with running(AuditSettings(syslog=f"tls://127.0.0.1:{port}", tls=trust)) as trail:
         trail.record(MESSAGES[0])
         wait_until(lambda: "audit_not_written" in written.getvalue())
-        # Named only now, so that the list is read again.
+        # Revoked only now: the list must be read again for each connection.
         authority.revocation_list(lost)
         with socket.create_server(("127.0.0.1", port)) as listening:
             listening.settimeout(30)
@@ -317,8 +317,8 @@ def test_a_repository_with_a_revoked_certificate_is_told_nothing(
 def test_a_repository_that_is_down_holds_nobody_up_and_the_loss_is_told(
     written: StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.audit._WAITING", 3)
-    monkeypatch.setattr("node.audit._FAREWELL_S", 0.1)
+    monkeypatch.setattr("node.audit._QUEUE_LENGTH", 3)
+    monkeypatch.setattr("node.audit._STOP_LIMIT_S", 0.1)
     with running(AuditSettings(syslog="unix:/nowhere/at/all")) as trail:
         for _ in range(10):
             trail.record(MESSAGES[0])

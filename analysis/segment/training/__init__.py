@@ -1,1 +1,1 @@
-"""Training of the embedded segmenter; the node never imports this."""
+"""Training of the embedded segmenter, on a checkout only; nothing that runs imports it."""

@@ -1,8 +1,8 @@
-"""Domain randomisation on the GPU, whole batches at a time.
+"""Domain randomisation of whole batches on the GPU.
 
-The network must not depend on vendor, field strength, coil or contrast, so training shows it each slice
-with another geometry, another contrast and other defects every time. Billot et al. 2023 (SynthSeg) showed
-that contrasts no scanner makes are worth as much as those it does.
+The network must not depend on vendor, field strength, coil or contrast, so every slice is shown with another
+geometry, contrast and artefacts each time. Billot et al. 2023 (SynthSeg) showed that training on random,
+unrealistic contrasts generalises to real ones.
 
 Shapes: images (n, 1, rows, columns), labels (n, rows, columns).
 """
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from analysis.segment.training.truth import BODY, CANAL, DISC, IGNORE, POSTERIOR, SACRUM
 
-__all__ = ["NETWORK_MM", "change_contrast", "degrade", "place", "standardise"]
+__all__ = ["NETWORK_MM", "change_contrast", "cut_windows", "degrade", "standardise"]
 
 NETWORK_MM = 1.0
 """Pixel size that the network sees."""
@@ -36,8 +36,10 @@ def _smooth_field(n: int, channels: int, cells: int, size: tuple[int, int], devi
     return functional.interpolate(coarse, size=size, mode="bicubic", align_corners=True)
 
 
-def place(images: Tensor, labels: Tensor, source_mm: float, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Cut windows at random places, turned, zoomed and bent, and narrow the field of view of some.
+def cut_windows(
+    images: Tensor, labels: Tensor, source_mm: float, size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Cut windows at random positions, rotated, zoomed and deformed, some with a smaller field of view.
 
     Parameters
     ----------
@@ -46,9 +48,9 @@ def place(images: Tensor, labels: Tensor, source_mm: float, size: tuple[int, int
     labels : Tensor of shape (n, rows, columns)
         Classes or IGNORE.
     source_mm : float
-        Pixel size of both.
+        Pixel size of images and labels.
     size : tuple of int
-        Rows and columns of the result, at `NETWORK_MM`.
+        Rows and columns of the windows, at `NETWORK_MM`.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def place(images: Tensor, labels: Tensor, source_mm: float, size: tuple[int, int
 
 
 def _centres(labels: Tensor) -> Tensor:
-    """Pick a pixel of the spine for each slice."""
+    """Choose a random pixel of the spine in each slice."""
     spine = ((labels > 0) & (labels != IGNORE)).flatten(1).float() + 1e-6
     chosen = torch.multinomial(spine, 1)[:, 0]
     return torch.stack([chosen // labels.shape[2], chosen % labels.shape[2]], dim=1).float()
@@ -99,7 +101,7 @@ def _field_of_view(n: int, size: tuple[int, int], device: torch.device) -> Tenso
 
 
 def change_contrast(images: Tensor, labels: Tensor) -> Tensor:
-    """Give tissues other brightnesses: by class where labels tell them apart, then by look-up tables."""
+    """Change the brightness of tissues: by class where labels distinguish them, then by look-up tables."""
     device, n = images.device, len(images)
     for tissues in _TISSUES:
         mask = torch.isin(labels, torch.tensor(tissues, device=device))[:, None].float()
@@ -115,7 +117,7 @@ def change_contrast(images: Tensor, labels: Tensor) -> Tensor:
 
 
 def _tables(n: int, device: torch.device) -> Tensor:
-    """Random look-up tables of 256 entries from [0, 1] to [0, 1]."""
+    """Return random look-up tables of 256 entries from [0, 1] to [0, 1]."""
     x = torch.linspace(0, 1, 256, device=device)[None].expand(n, -1)
     gamma = x ** torch.exp(torch.rand(n, 1, device=device) * 1.8 - 0.9)
     knots = torch.rand(n, 1, 7, device=device)
@@ -170,7 +172,7 @@ def _blobs(images: Tensor, count: int, radii: tuple[float, float], strength: Ten
 
 
 def _metal(images: Tensor) -> Tensor:
-    """Signal voids with a bright rim, as screws make them."""
+    """Add signal voids with a bright rim, such as those of screws."""
     n, device = len(images), images.device
     size = images.shape[2:]
     y = torch.arange(size[0], device=device).view(1, 1, -1, 1)
@@ -189,7 +191,7 @@ def _metal(images: Tensor) -> Tensor:
 
 
 def _blur(images: Tensor) -> Tensor:
-    """Point spread of coarse in-plane resolution, other along rows than along columns."""
+    """Blur as by a coarse resolution in plane, with different widths along rows and columns."""
     n, device = len(images), images.device
     at = torch.arange(-4, 5, device=device).float()
     sigma = torch.rand(n, 2, 1, device=device) ** 2 * 1.7 + 0.05
@@ -202,13 +204,13 @@ def _blur(images: Tensor) -> Tensor:
 
 
 def _standard_level(images: Tensor) -> Tensor:
-    """Brightness that the window is set by: the 99th percentile of every image."""
+    """Return the 99th percentile of every image, which scales its intensities."""
     coarse = images[:, :, ::3, ::3].flatten(1)
     return torch.quantile(coarse, 0.99, dim=1).view(-1, 1, 1, 1) + 1e-4
 
 
 def standardise(images: Tensor, *, jitter: bool) -> Tensor:
-    """Scale to the window of `analysis.segment.network`, a little off each time when `jitter` is set."""
+    """Scale intensities as `analysis.segment.locate.rewindow` does; `jitter` varies the scale a little."""
     level = _standard_level(images)
     if jitter:
         level = level * torch.exp(torch.randn_like(level) * 0.25)

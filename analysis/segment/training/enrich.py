@@ -1,22 +1,19 @@
-"""Fill in what the sources leave unlabelled with a first network, and add repainted lateral slices.
+"""Label what the sources leave unlabelled with a first network, and add repainted and simulated slices.
 
-Run as ``python -m analysis.segment.training.enrich PACK WEIGHTS TARGET``. Manual labels always win; where
-the first network is not sure, the pixel stays ignored.
+Run as ``python -m analysis.segment.training.enrich PACK WEIGHTS TARGET``. Manual labels always take
+precedence, and a pixel of which the network is not sure stays ignored.
 """
 
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn import functional
 
-from analysis.segment.training.augment import NETWORK_MM, standardise
 from analysis.segment.training.lateral import beside, through_edge, through_pedicles
-from analysis.segment.training.pack import PACKED_MM, Packed, unpack
-from analysis.segment.training.reopen import open_network
+from analysis.segment.training.pack import Packed, unpack
 from analysis.segment.training.simulated import simulated_slices
 from analysis.segment.training.truth import (
     BACKGROUND,
@@ -29,11 +26,13 @@ from analysis.segment.training.truth import (
     SACRUM,
     SIMULATED,
 )
-from analysis.segment.training.unet import UNet
 
-__all__ = ["append_simulated", "complete_labels", "enrich", "read_enriched"]
+__all__ = ["Opinion", "append_simulated", "complete_labels", "enrich", "read_enriched"]
 
 Labels = npt.NDArray[np.uint8]
+
+Opinion = Callable[[Labels], tuple[Labels, npt.NDArray[np.float32]]]
+"""Returns the most probable class of every pixel of an image, and its probability."""
 
 _LOG = logging.getLogger(__name__)
 _SURE = 0.75
@@ -43,32 +42,19 @@ _REPAINTERS = (through_pedicles, through_edge, beside)
 _SHARES = (0.38, 0.38, 0.24)
 
 
-@torch.no_grad()
-def _opinion(network: UNet, image: Labels) -> tuple[Labels, npt.NDArray[np.float32]]:
-    """Class of every pixel and its probability."""
-    size = [max(32, round(length * PACKED_MM / NETWORK_MM / 32) * 32) for length in image.shape]
-    pixels = torch.from_numpy(image)[None, None].float() / 255
-    small = functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = network(standardise(small, jitter=False))
-    logits = functional.interpolate(logits.float(), size=image.shape, mode="bilinear")
-    probability, label = torch.softmax(logits, dim=1)[0].max(dim=0)
-    return label.numpy().astype(np.uint8), probability.numpy()
-
-
 def complete_labels(labels: Labels, source: int, opinion: Labels, sure: npt.NDArray[np.bool_]) -> Labels:
     """Merge manual labels with the opinion of a network.
 
     Parameters
     ----------
     labels : ndarray of uint8, shape (rows, columns)
-        From `truth`.
+        Classes of `analysis.segment.training.truth`, or IGNORE.
     source : int
         BACKSPINE or SPIDER.
     opinion : ndarray of uint8
-        Class that the network finds likeliest.
+        The most probable class according to the network.
     sure : ndarray of bool
-        Where it is sure of it.
+        Where the network is sure of it.
     """
     merged = labels.copy()
     blank = labels == IGNORE
@@ -86,16 +72,16 @@ def complete_labels(labels: Labels, source: int, opinion: Labels, sure: npt.NDAr
     return merged
 
 
-def enrich(packed: Packed, network: UNet, seed: int = 1) -> Packed:
-    """Complete the labels of the training slices and append one repainted slice for each."""
+def enrich(packed: Packed, opinion_of: Opinion, seed: int = 1) -> Packed:
+    """Complete the labels of the training slices, and append one repainted slice for each of them."""
     chance = np.random.default_rng(seed)
     labels, complete = packed.labels.copy(), packed.complete.copy()
     images, marks, origin = [], [], []
     worthwhile = ~packed.held_out & (packed.labels == BODY).any(axis=(1, 2))
-    # SPIDER's slices are 0.9 mm apart and much alike.
+    # SPIDER's slices are only 0.9 mm apart and nearly alike.
     worthwhile &= (packed.source == BACKSPINE) | (np.arange(len(labels)) % _SPIDER_STRIDE == 0)
     for index in np.flatnonzero(worthwhile):
-        opinion, probability = _opinion(network, packed.images[index])
+        opinion, probability = opinion_of(packed.images[index])
         labels[index] = complete_labels(
             packed.labels[index], int(packed.source[index]), opinion, probability > _SURE
         )
@@ -112,7 +98,7 @@ def enrich(packed: Packed, network: UNet, seed: int = 1) -> Packed:
         images=np.concatenate([packed.images, np.stack(images)]),
         labels=np.concatenate([labels, np.stack(marks)]),
         source=np.concatenate([packed.source, packed.source[chosen]]),
-        # A number of their own, so that they are never averaged with their neighbours.
+        # Unique patient numbers, so that they are never averaged with neighbouring slices.
         patient=np.concatenate([packed.patient, -1 - np.arange(len(chosen))]),
         held_out=np.concatenate([packed.held_out, np.zeros(len(chosen), np.bool_)]),
         complete=np.concatenate([complete, np.ones(len(chosen), np.bool_)]),
@@ -121,11 +107,11 @@ def enrich(packed: Packed, network: UNet, seed: int = 1) -> Packed:
 
 
 def append_simulated(packed: Packed, patients: int) -> Packed:
-    """Append slices of simulated patients, whose every tissue is known."""
+    """Append slices of simulated patients, whose labels are complete."""
     rows, columns = packed.images.shape[1:]
     images, labels = [], []
     for image, label in simulated_slices(patients):
-        # The spine lies at the back of the image, so the front is cut where the arrays are smaller.
+        # The spine is at the back of the image, so images that are too wide lose their front.
         padding = ((0, max(0, rows - image.shape[0])), (0, max(0, columns - image.shape[1])))
         images.append(np.pad(image[:rows, -columns:], padding))
         labels.append(np.pad(label[:rows, -columns:], padding))
@@ -142,16 +128,21 @@ def append_simulated(packed: Packed, patients: int) -> Packed:
 
 
 def read_enriched(path: Path) -> Packed:
-    """Read what this module wrote."""
+    """Read a file that this module wrote."""
     with np.load(path) as stored:
         return Packed(**{name: stored[name] for name in Packed.__slots__})
 
 
 def main() -> None:
-    """Read the pack and the weights, write the enriched pack."""
+    """Read the pack and the weights, and write the enriched pack."""
+    # They need torch, which the rest of this module does without.
+    from analysis.segment.training.opinion import opinion_of
+    from analysis.segment.training.reopen import open_network
+
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     network = open_network(Path(sys.argv[2]))
-    rich = append_simulated(enrich(unpack(Path(sys.argv[1])), network), _SIMULATED_PATIENTS)
+    rich = enrich(unpack(Path(sys.argv[1])), lambda image: opinion_of(network, image))
+    rich = append_simulated(rich, _SIMULATED_PATIENTS)
     np.savez(sys.argv[3], **{name: getattr(rich, name) for name in Packed.__slots__})
 
 

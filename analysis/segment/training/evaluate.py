@@ -1,14 +1,14 @@
-"""Measure the shipped segmenter on patients that no training saw.
+"""Evaluate the shipped segmenter on patients that were not used in training.
 
-Run as ``python -m analysis.segment.training.evaluate DATA [--pictures FOLDER]``; needs neither torch nor a
-GPU. Every case goes through the same steps that the node calls.
+Run as ``python -m analysis.segment.training.evaluate DATA [--pictures FOLDER]`` on a checkout; it needs
+neither torch nor a GPU. Every case passes through the same steps as in the node.
 
-* BackSpine, test split: one T1 slice per patient, named L1 to L5 and S1.
-* SPIDER, every fifth patient: T2 SPACE in 3-D around the midline, bodies without names.
-* Chu et al.: T2 TSE in 3-D from side to side, named T11 to L5; no patient of it was ever trained on. Again
-  with inverted brightness, and again in slices of 4 mm.
-* BackSpine again, cut off above the sacrum: nobody can name these levels, so the segmenter must not be sure.
-* Simulated patients that no training saw, T1 and T2: the only T1 truth from side to side, and no real one.
+* BackSpine, test split: one T1 slice per patient, labelled L1 to L5 and S1.
+* BackSpine again, cut off above the sacrum: the levels cannot be known, so the segmenter must not be certain.
+* SPIDER, every fifth patient: T2 SPACE in 3-D around the midline, bodies without levels.
+* Chu et al.: T2 TSE in 3-D over the whole width, labelled T11 to L5; never used in training. Again with
+  inverted brightness, and again in slices of 4 mm.
+* Simulated patients that were not used in training, T1 and T2: the only T1 labels over the whole width.
 """
 
 import argparse
@@ -43,9 +43,20 @@ _SIMULATED, _SIMULATED_SEED = 6, 9_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """A volume and its truth: `Level` values, or 255 for bodies without a name.
+    """A volume and its true labels.
 
-    `nameable` tells whether the image shows what the names hang on, the sacrum.
+    Attributes
+    ----------
+    source : str
+        Data set, and how its images were changed.
+    patient : str
+        Identifier within the data set.
+    volume : Volume
+        The image.
+    truth : ndarray of uint8, shape (slices, rows, columns)
+        `Level` values, or 255 for bodies without a level.
+    nameable : bool
+        Whether the image shows the sacrum, without which levels cannot be known.
     """
 
     source: str
@@ -57,18 +68,20 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well one example was done.
+    """The score of one example.
 
     Attributes
     ----------
+    source, patient, nameable : str, str, bool
+        As in `Example`.
     dice : dict of Level to float
-        Overlap of each true body with the found body that covers it best; empty without names.
+        Dice of each true body with the found body that covers it best; empty without true levels.
     bodies : float
         Dice of all bodies together.
     named_right : bool or None
-        Whether every true lumbar level bears its name; None without names.
+        Whether every true lumbar level was found under its name; None without true levels.
     certain : bool
-        Whether the segmenter vouched for its names.
+        Whether the segmenter called its levels certain.
     """
 
     source: str
@@ -132,7 +145,7 @@ def _chu(path: Path) -> Example:
 
 
 def _inverted(example: Example) -> Example:
-    """Make bright what was dark and the reverse, air excepted: a contrast that no training saw of them."""
+    """Invert the brightness except in air, which gives a contrast that no training saw."""
     voxels = example.volume.voxels
     bright = float(np.percentile(voxels, 99.5))
     turned = np.where(voxels > 0.03 * bright, np.clip(bright - voxels, 0.0, bright), 0.0).astype(np.float32)
@@ -141,7 +154,7 @@ def _inverted(example: Example) -> Example:
 
 
 def _thick(example: Example) -> Example:
-    """Average slices in pairs: of 2 mm they become those of a clinic."""
+    """Average slices in pairs: from 2 mm to the thickness of clinical slices."""
     voxels, grid = example.volume.voxels, example.volume.grid
     pairs = len(voxels) // 2
     thick = voxels[: 2 * pairs].reshape(pairs, 2, *grid.shape[1:]).mean(axis=1, dtype=np.float32)
@@ -158,9 +171,9 @@ def _thick(example: Example) -> Example:
 
 
 def score(example: Example, found: Segmentation) -> Score:
-    """Compare what was found with the truth."""
+    """Compare a segmentation with the true labels."""
     truth = example.truth
-    # S1, and bodies above the topmost labelled one, are no errors where the truth leaves them out.
+    # S1, and bodies above the topmost labelled one, are not errors if the true labels leave them out.
     counted = found.labels.copy()
     counted[found.labels == Level.S1] = 0
     bodies = (truth > 0) & (truth != Level.S1)
@@ -192,7 +205,7 @@ def score(example: Example, found: Segmentation) -> Score:
 
 
 def _above_t11(truth: Labels, found: Segmentation) -> npt.NDArray[np.bool_]:
-    """Bodies without a name that lie above the topmost one that the segmenter outlines at all."""
+    """Mask unnamed bodies above T11, which the segmenter does not outline."""
     above = np.zeros(truth.shape, np.bool_)
     if not ((truth == _UNNAMED).any() and (found.labels == Level.T11).any()):
         return above
@@ -209,7 +222,7 @@ def _dice(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
 
 
 def table(scores: list[Score]) -> str:
-    """Lay out the scores per source."""
+    """Format the scores by source."""
     lines = []
     for source in dict.fromkeys(one.source for one in scores):
         own = [one for one in scores if one.source == source]
@@ -241,7 +254,7 @@ def _share(scores: list[Score], what: str) -> str:
 
 
 def picture(example: Example, found: Segmentation) -> Image.Image:
-    """Five slices side by side with the outlines found (red) and true (green)."""
+    """Draw up to five slices side by side with found (red) and true (green) outlines and the CSF (blue)."""
     shown = np.flatnonzero((example.truth > 0).any(axis=(1, 2)))
     tiles = []
     for number in np.unique(np.linspace(shown[0], shown[-1], min(5, len(shown))).round().astype(int)):

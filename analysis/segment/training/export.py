@@ -1,4 +1,4 @@
-"""Write the trained network as ONNX with half-precision weights, and seal it in its card.
+"""Export the trained network to ONNX with half-precision weights, and write its checksum to its card.
 
 Run as ``python -m analysis.segment.training.export WEIGHTS FOLDER VERSION``.
 """
@@ -23,7 +23,7 @@ _SMALL = 256
 
 
 def to_onnx(network: UNet) -> onnx.ModelProto:
-    """Trace the network for any number of slices and any size that is a multiple of 32."""
+    """Trace the network for any number of slices and any size in multiples of 32."""
     buffer = io.BytesIO()
     sizes = {0: "slices", 2: "rows", 3: "columns"}
     torch.onnx.export(
@@ -40,7 +40,7 @@ def to_onnx(network: UNet) -> onnx.ModelProto:
 
 
 def halve(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Store large weights in 16 bits; a cast, which the runtime folds away, gives them back as 32."""
+    """Store large weights in 16 bits, with a cast to 32 bits that the runtime folds away."""
     kept, casts = [], []
     for weights in model.graph.initializer:
         values = numpy_helper.to_array(weights)

@@ -1,14 +1,14 @@
-"""Lateral slices made from midline ones.
+"""Lateral slices, repainted from midline slices.
 
-No source shows the sides of the vertebrae: BackSpine is one midline slice per patient, SPIDER's slices here
-reach 10 mm to either side. A network that has seen only these takes psoas for a row of bodies. So real
-slices, with their own contrast, noise and marrow, are repainted as slices further out:
+No source shows the sides of the vertebrae: BackSpine has one midline slice per patient, and the SPIDER slices
+used here reach 10 mm to either side. A network trained on these alone mistakes psoas for a row of bodies.
+Therefore real slices, with their own contrast, noise and marrow, are repainted as more lateral ones:
 
-* through the pedicles: canal gone, foramina with fat and a nerve root, pedicles and articular pillars;
-* through the edge of the bodies: bodies smaller and waisted, muscle and fat around them;
-* beside the bodies: psoas and transverse processes, no body at all.
+* through the pedicles: no canal, but foramina with fat and a nerve root, pedicles and articular pillars;
+* through the edge of the bodies: bodies smaller and waisted, with muscle and fat around them;
+* beside the bodies: psoas and transverse processes, and no body.
 
-Brightness is random anyway (`augment`), so only the arrangement must be true to anatomy.
+Brightness is randomised later (`augment`), so only the arrangement must be anatomically correct.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def _mm(length: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tissues:
-    """Grey values of one slice, and a source of chance."""
+    """Grey values of the tissues of one slice."""
 
     marrow: float
     grain: float
@@ -64,7 +64,7 @@ class _Tissues:
 
 
 def _texture(shape: tuple[int, int], chance: np.random.Generator, along: float, across: float) -> Floats:
-    """Smooth noise of mean 0 and standard deviation 1, with fibres along the rows' direction."""
+    """Return smooth noise of standard deviation 1, with fibres along the rows' direction."""
     noise = ndimage.gaussian_filter(chance.standard_normal(shape).astype(np.float32), (along, across))
     return np.asarray(noise / (noise.std() + 1e-6), dtype=np.float32)
 
@@ -83,7 +83,7 @@ def _blend(canvas: Floats, paint: Floats | float, where: Mask | Floats, softness
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ellipse:
-    """A window of the image, and in it the distance from an ellipse's centre, 1 on its border."""
+    """A window of the image, and the relative distance from the centre of an ellipse, 1 on its border."""
 
     window: tuple[slice, slice]
     far: Floats
@@ -113,7 +113,7 @@ def _bone(canvas: Floats, ellipse: _Ellipse, tissues: _Tissues, grain: Floats) -
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Frame:
-    """Where one body lies."""
+    """Position, axes and size of one body, in pixels."""
 
     points: npt.NDArray[np.int64]
     centre: Vector
@@ -123,7 +123,7 @@ class _Frame:
     depth: float
 
     def at(self, down: float, back: float) -> Vector:
-        """Pixel at fractions of half the height and depth from the centre."""
+        """Return the point at these fractions of half the height and half the depth from the centre."""
         return self.centre + self.down * down * self.height / 2 + self.back * back * self.depth / 2
 
 
@@ -185,7 +185,7 @@ def _mark(marks: Labels, ellipse: _Ellipse, label: int) -> None:
 
 
 def _behind(shape: tuple[int, int], frames: list[_Frame], depth_mm: float) -> Mask:
-    """Zone behind the posterior walls, as far as the bodies reach."""
+    """Mask the zone behind the posterior walls, over the height of the bodies."""
     walls = np.array([frame.at(0, 1) for frame in frames])
     row, column = np.indices(shape)
     wall = np.interp(row[:, 0], walls[:, 0], walls[:, 1])[:, None]
@@ -203,7 +203,7 @@ def _repaint_behind(
     *,
     foramina: bool = True,
 ) -> Floats:
-    """Muscle where the spinous processes were, fat where the canal was; `marks` changes in place."""
+    """Paint muscle over the spinous processes and fat over the canal; change `marks` in place."""
     shape = (canvas.shape[0], canvas.shape[1])
     kept = np.isin(marks, (BODY, DISC, SACRUM, IGNORE))
     zone = (_behind(shape, frames, chance.uniform(38, 48)) | np.isin(marks, (CANAL, POSTERIOR))) & ~kept
@@ -219,8 +219,8 @@ def _repaint_behind(
 def through_edge(image: Labels, labels: Labels, chance: np.random.Generator) -> tuple[Labels, Labels]:
     """Repaint a midline slice as one through the side of the bodies, where they are small and waisted.
 
-    At half height the side of a body is hollow, and fat with the lumbar vessels fills the hollow, while
-    endplates and discs reach further out. So the furthest slices show discs with no body between them.
+    At half height the side of a body is concave and filled with fat and the lumbar vessels, while endplates
+    and discs reach farther out. The outermost slices therefore show discs without a body between them.
     """
     if chance.random() < 0.5:
         image, labels = through_pedicles(image, labels, chance)
@@ -252,7 +252,7 @@ def through_edge(image: Labels, labels: Labels, chance: np.random.Generator) -> 
 def _hollow(
     shape: tuple[int, int], frames: list[_Frame], tissues: _Tissues, chance: np.random.Generator
 ) -> Floats:
-    """Paint what lies beside the bodies: muscle, or fat with strands and a vessel at half height."""
+    """Paint the tissue beside the bodies: muscle, or fat with strands and a vessel at half height."""
     muscle = _muscle(shape, tissues, chance)
     if chance.random() < 0.35:
         return muscle
@@ -271,18 +271,18 @@ def _hollow(
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """A sagittal plane through bodies that are superellipses seen from above, hollow at half height.
+    """A sagittal plane through bodies whose axial section is a superellipse, narrower at half height.
 
     Attributes
     ----------
     offset : float
-        Of the plane from the middle, over half the width of the topmost body's endplates.
+        Distance of the plane from the middle, relative to half the width of the endplates.
     waist : float
-        Share of the width that the hollow takes.
+        Fraction by which the width is smaller at half height.
     half_slice : float
-        Half the slice's thickness in the same unit.
+        Half the slice thickness in the same unit as `offset`.
     growth : float
-        How much wider each body is than the one above.
+        Relative increase of the width from each body to the one below.
     """
 
     offset: float
@@ -300,7 +300,7 @@ class _Cut:
         )
 
     def add(self, inside: Floats, frame: _Frame, above_last: int, chance: np.random.Generator) -> None:
-        """Write the share of the slice that body fills in each pixel."""
+        """Add to `inside` the fraction of the slice thickness that the body fills in each pixel."""
         low, high = frame.points.min(axis=0), frame.points.max(axis=0) + 1
         box = (slice(low[0], high[0]), slice(low[1], high[1]))
         own = np.zeros(high - low, np.bool_)
@@ -320,7 +320,7 @@ class _Cut:
         inside[box] = np.maximum(inside[box], ndimage.gaussian_filter(share, 0.6) * own)
 
     def disc(self, discs: Mask, frames: list[_Frame]) -> Floats:
-        """Discs, shorter from front to back but not hollow."""
+        """Return the discs, shorter from front to back but not narrower at half height."""
         reach = 1 - min(1.0, self.offset / 1.1) ** 2.5
         depth = float(np.median([frame.depth for frame in frames]))
         loss = round(depth * (1 - reach**0.4) / 2)
@@ -342,7 +342,7 @@ def beside(image: Labels, labels: Labels, chance: np.random.Generator) -> tuple[
         column = ndimage.binary_dilation(column, iterations=int(spread))
     column &= ~np.isin(labels, (SACRUM, IGNORE))
     psoas = _muscle(shape, tissues, chance)
-    # A trace of the bodies shines through thick slices; less than half of a voxel is no body.
+    # Bodies show faintly in thick slices; a voxel of which they fill less than half is not labelled.
     trace = chance.uniform(0, 0.35) * ndimage.gaussian_filter(canvas, 1.5)
     psoas = psoas * (1 - trace / (canvas + 1) * 0.5) + trace * 0.5 if chance.random() < 0.5 else psoas
     canvas = _blend(canvas, tissues.fat, ndimage.binary_dilation(column, iterations=2), 1.0)

@@ -1,4 +1,4 @@
-"""Pack the training data into one small file that a machine with a GPU can hold in its memory."""
+"""Pack the training data into one small file, which fits into the memory of a GPU."""
 
 import io
 import sys
@@ -14,30 +14,29 @@ from analysis.segment.training.truth import BACKSPINE, Case, read_cases
 __all__ = ["PACKED_MM", "Packed", "pack", "unpack"]
 
 PACKED_MM = 0.8
-"""Finer than the network's grid, so that a random zoom still has detail to show."""
+"""Pixel size of the pack; finer than the network's, so that randomly zoomed images keep detail."""
 
 _JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
-    """All slices on one size of array.
+    """All slices in arrays of one size.
 
     Attributes
     ----------
     images, labels : ndarray of uint8, shape (slices, rows, columns)
-        Grey values and classes at `PACKED_MM`, zero beyond the image.
+        Grey values and classes at `PACKED_MM`, padded with zeros.
     source : ndarray of int64, shape (slices,)
-        BACKSPINE or SPIDER.
+        BACKSPINE, SPIDER or SIMULATED.
     patient : ndarray of int64, shape (slices,)
-        Running number of the patient; neighbours with the same number are neighbouring slices.
+        Number of the patient; consecutive slices with the same number are adjacent slices.
     held_out : ndarray of bool, shape (slices,)
-        Never trained on.
+        Whether the slice is held out from training.
     complete : ndarray of bool, shape (slices,)
-        Whether background means that none of the classes is there; `False` where disc, canal and posterior
-        elements are not told from it.
+        Whether background holds none of the classes; if not, it holds disc, canal and posterior elements.
     repainted : ndarray of bool, shape (slices,)
-        Made by `lateral` from a midline slice.
+        Whether `lateral` made the slice from a midline slice.
     """
 
     images: npt.NDArray[np.uint8]
@@ -90,7 +89,7 @@ def _pack_case(case: Case, images: list[npt.NDArray[np.uint8]], labels: list[npt
 
 
 def unpack(path: Path) -> Packed:
-    """Read what `pack` wrote."""
+    """Read a file that `pack` wrote."""
     with np.load(path) as stored:
         images = _decode(stored["images"], stored["image_ends"])
         labels = _decode(stored["labels"], stored["label_ends"])

@@ -1,4 +1,4 @@
-"""The shipped network as one that can be trained on; nobody needs weights that are not in the repository."""
+"""Load the shipped network for further training, so that no weights outside the repository are needed."""
 
 from pathlib import Path
 
@@ -19,15 +19,15 @@ def open_network(path: Path) -> UNet:
     Parameters
     ----------
     path : Path
-        What `unet.write_weights` or `export.export` wrote.
+        A file that `unet.write_weights` or `export.export` wrote.
 
     Returns
     -------
     UNet
-        Answers as the file's does. An exported one has its batch norms folded into the convolutions; call
-        `refill_norms` before it is trained.
+        The network. The batch norms of an exported model are folded into its convolutions, so call
+        `refill_norms` before training.
     """
-    network = UNet().eval()
+    network: UNet = UNet().eval()
     if path.suffix != ".onnx":
         network.load_state_dict(read_weights(path))
         return network
@@ -40,7 +40,7 @@ def open_network(path: Path) -> UNet:
             continue
         weight, *bias = (torch.from_numpy(stored[halved.get(name, name)]) for name in node.input[1:])
         *parents, name = node.name.removesuffix("/Conv").strip("/").split("/")
-        # The exporter writes a sequence's member as "stem/stem.1", any other module as "down.0/first".
+        # The exporter names a member of a sequence "stem/stem.1", and any other module "down.0/first".
         own = name if name.rpartition(".")[0] in parents else ".".join([*parents, name])
         convolution = modules[own]
         _set(convolution, weight, bias[0] if convolution.bias is not None else None)
@@ -62,7 +62,7 @@ def _set(convolution: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
 
 @torch.no_grad()
 def _make_shift(norm: nn.BatchNorm2d, shift: Tensor) -> None:
-    """Let a batch norm add a constant and do nothing else."""
+    """Make a batch norm add a constant and do nothing else."""
     norm.running_mean.zero_()
     norm.running_var.fill_(1.0 - norm.eps)
     norm.weight.fill_(1.0)
@@ -71,16 +71,17 @@ def _make_shift(norm: nn.BatchNorm2d, shift: Tensor) -> None:
 
 @torch.no_grad()
 def refill_norms(network: UNet, images: Tensor) -> None:
-    """Give batch norms the statistics of `images` and the scales that keep every answer as it is.
+    """Give batch norms the statistics of `images`, and scales that leave the output unchanged.
 
-    Training normalises by each batch, so a folded norm (mean 0, variance 1) would change its answers at once.
+    Training normalises by the statistics of each batch, so a folded norm (mean 0, variance 1) would change
+    the output at once.
 
     Parameters
     ----------
     network : UNet
-        From `open_network`; changed in place.
+        The result of `open_network`; changed in place.
     images : Tensor of shape (n, 1, rows, columns)
-        As training shows them.
+        Images as in training.
     """
 
     def refill(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""Slices of simulated patients: the only truth from side to side that training may use."""
+"""Training slices of simulated patients, the only training labels over the whole width of the spine."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,12 +29,12 @@ __all__ = ["simulated_slices"]
 Labels = npt.NDArray[np.uint8]
 
 _SEED = 7_000_000
-"""Far from the seeds of cohorts, tests and the demonstration: none of their patients is trained on."""
+"""Not used by cohorts, tests and the demonstration, so that none of their patients is in training."""
 
 _COVERED_MM = 84.0
 _MIDLINE_MM = 9.0
 _MIDLINE_SHARE = 0.35
-"""Real slices show the midline better, so few of the simulated ones are kept there."""
+"""Fraction of simulated midline slices that are kept; real slices show the midline better."""
 
 
 def simulated_slices(patients: int) -> Iterator[tuple[Labels, Labels]]:
@@ -51,7 +51,7 @@ def simulated_slices(patients: int) -> Iterator[tuple[Labels, Labels]]:
 
 
 def _any_protocol(protocol: Protocol, rng: np.random.Generator) -> Protocol:
-    """Another thickness, and for half of the series a contrast between T1, proton density and T2."""
+    """Vary the slice thickness and, for half of the series, TR and TE between T1, proton density and T2."""
     thickness = float(rng.uniform(1.5, 5.5))
     spacing = thickness * float(rng.uniform(1.0, 1.2))
     varied = replace(
@@ -70,7 +70,7 @@ def _any_protocol(protocol: Protocol, rng: np.random.Generator) -> Protocol:
 
 
 def _pad_waists(maps: TissueMaps, rng: np.random.Generator) -> TissueMaps:
-    """Put fat and the lumbar vessels between the hollow sides of the bodies and the muscle beside them."""
+    """Put fat and the lumbar vessels between the concave sides of the bodies and the muscle beside them."""
     bodies = maps.labels > 0
     deep = ndimage.binary_dilation(bodies, np.ones((3, 1, 1), np.bool_), iterations=int(rng.integers(1, 4)))
     near = ndimage.binary_dilation(deep, ndimage.generate_binary_structure(3, 1), iterations=2)
@@ -88,7 +88,7 @@ def _pad_waists(maps: TissueMaps, rng: np.random.Generator) -> TissueMaps:
 
 
 def _classes(maps: TissueMaps, patient: SimulatedPatient) -> Labels:
-    """Classes of the network, for every point of the maps."""
+    """Return the class of every point of the maps."""
     tissue, named = maps.tissue, maps.labels
     sacrum = patient.spine.body(Level.S1)
     aside = np.abs(maps.lateral_mm)[:, None, None]
@@ -99,7 +99,7 @@ def _classes(maps: TissueMaps, patient: SimulatedPatient) -> Labels:
     classes[bone & above_sacrum & (depth > 1.0)] = POSTERIOR
     fluid = np.isin(tissue, (Tissue.CSF, Tissue.NERVE)) & (aside < 12.0) & (depth > 0.0)
     classes[fluid] = CANAL
-    # What is left of the discs within the sacrum is no disc to a reader.
+    # Readers do not label the rudimentary discs inside the sacrum.
     classes[(tissue >= Tissue.DISC) & (maps.up_mm[None, :, None] > sacrum.centre[2])] = DISC
     classes[named > 0] = BODY
     classes[named == Level.S1] = SACRUM
@@ -114,13 +114,11 @@ def _slices(
     level = float(np.percentile(voxels, 99.5))
     grey = (np.clip(voxels / level, 0, 1) * 255).astype(np.uint8)
     rows = np.flatnonzero((classes == BODY).any(axis=(0, 2)))
-    # Bodies above T11 have no name and no label.
+    # Bodies above T11 have no level and no label.
     classes[:, : rows[0]] = IGNORE
     middle = patient.spine.body(Level.L3).centre[0]
-    size = tuple(
-        round(length * step / PACKED_MM)
-        for length, step in zip(grid.shape[:0:-1], grid.spacing_mm[:0:-1], strict=True)
-    )
+    _, rows_mm, columns_mm = (length * step for length, step in zip(grid.shape, grid.spacing_mm, strict=True))
+    size = (round(columns_mm / PACKED_MM), round(rows_mm / PACKED_MM))
     for number, (image, truth) in enumerate(zip(grey, classes, strict=True)):
         offset = (number - (len(grey) - 1) / 2) * grid.spacing_mm[0] + middle
         if abs(offset) < _MIDLINE_MM and rng.random() > _MIDLINE_SHARE:

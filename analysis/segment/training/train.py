@@ -1,7 +1,7 @@
 """Train the network for a given number of minutes and write its weights.
 
-Run as ``python -m analysis.segment.training.train PACK OUT --minutes 9``. Written for one GPU; a CPU does
-for trying it out.
+Run as ``python -m analysis.segment.training.train PACK OUT --minutes 9``. Written for one GPU; a CPU is
+enough to try it out.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from analysis.segment.training.augment import change_contrast, degrade, place, standardise
+from analysis.segment.training.augment import change_contrast, cut_windows, degrade, standardise
 from analysis.segment.training.enrich import read_enriched
 from analysis.segment.training.pack import PACKED_MM, Packed, unpack
 from analysis.segment.training.reopen import open_network, refill_norms
@@ -38,14 +38,14 @@ from analysis.segment.training.unet import CLASSES, UNet, write_weights
 Batch = tuple[Tensor, Tensor, Tensor]
 
 _SHARES = (0.27, 0.22, 0.22, 0.29)
-"""Of BackSpine, SPIDER, repainted and simulated slices in a batch."""
+"""Fractions of BackSpine, SPIDER, repainted and simulated slices in a batch."""
 
 _NORM_IMAGES = 64
 _LOG = logging.getLogger(__name__)
 
 
 class Slices:
-    """All training slices on the device, drawn at random with a random slice thickness."""
+    """All training slices on the device, which are drawn at random with a random slice thickness."""
 
     def __init__(self, packed: Packed, device: torch.device) -> None:
         self.images = torch.from_numpy(packed.images).to(device)
@@ -64,12 +64,12 @@ class Slices:
             self.odds[torch.from_numpy(pool).to(device)] = share / max(int(pool.sum()), 1)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Images (count, 1, rows, columns) from 0 to 1, labels, and whether those are complete."""
+        """Return images (count, 1, rows, columns) from 0 to 1, labels, and `Packed.complete` of each."""
         chosen = torch.multinomial(self.odds, count, replacement=True)
         return self._thick(chosen)[:, None], self.labels[chosen], self.complete[chosen]
 
     def _thick(self, chosen: Tensor) -> Tensor:
-        """Average over neighbouring slices of the patient: SPIDER's are 0.9 mm, a clinic's 3 to 5 mm."""
+        """Average adjacent slices of a patient: SPIDER's are 0.9 mm thick, clinical ones 3 to 5 mm."""
         images = self.images[chosen].float()
         total = torch.ones(len(chosen), 1, 1, device=images.device)
         half = torch.randint(0, 4, (len(chosen),), device=images.device)
@@ -83,7 +83,7 @@ class Slices:
 
 
 def merged_log_probabilities(logits: Tensor, complete: Tensor) -> Tensor:
-    """Log probabilities where BackSpine's background also holds the classes that it does not label."""
+    """Return log probabilities, merging the classes that incomplete labels count as background."""
     logs = functional.log_softmax(logits.float(), dim=1)
     rest = torch.logsumexp(logs[:, [0, DISC, CANAL, POSTERIOR]], dim=1)
     whole = complete.view(-1, 1, 1)
@@ -91,7 +91,7 @@ def merged_log_probabilities(logits: Tensor, complete: Tensor) -> Tensor:
 
 
 def loss_of(logits: Tensor, labels: Tensor, complete: Tensor) -> Tensor:
-    """Cross entropy and soft Dice, each only where the source labels the class."""
+    """Return cross entropy plus soft Dice, each only where the source labels the class."""
     logs = merged_log_probabilities(logits, complete)
     entropy = functional.nll_loss(logs, labels, ignore_index=IGNORE)
     valid = (labels != IGNORE).float()
@@ -107,19 +107,19 @@ def loss_of(logits: Tensor, labels: Tensor, complete: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast to train.
+class TrainingPlan:
+    """Duration, learning rate and batches of a training run.
 
     Attributes
     ----------
     minutes : float
-        Until when; the rate falls to a hundredth on the way.
+        Duration, over which the learning rate falls to a hundredth.
     rate : float
         Highest learning rate.
     batch : int
-        Slices in a step.
+        Slices per step.
     size : tuple of int
-        Rows and columns of the windows cut from them, multiples of 32.
+        Rows and columns of the windows, multiples of 32.
     """
 
     minutes: float
@@ -128,22 +128,22 @@ class Schedule:
     size: tuple[int, int]
 
     def rate_at(self, done: float, step: int) -> float:
-        """Learning rate after a share `done` of the time and so many steps."""
+        """Return the learning rate after a fraction `done` of the time and `step` steps."""
         falling = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
         return self.rate * min(1.0, step / 200) * falling
 
 
-def train(slices: Slices, network: UNet, schedule: Schedule, out: Path) -> UNet:
-    """Train until the time is up; return the average of the weights' recent past."""
+def train(slices: Slices, network: UNet, plan: TrainingPlan, out: Path) -> UNet:
+    """Train until the time is up; return a network with the moving average of the weights."""
     device = slices.images.device
-    average = copy.deepcopy(network).eval()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=0.02)
+    average: UNet = copy.deepcopy(network).eval()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=0.02)
     batches: Queue[Batch] = Queue(maxsize=6)
-    Thread(target=_keep_full, args=(batches, slices, schedule), daemon=True).start()
+    Thread(target=_keep_full, args=(batches, slices, plan), daemon=True).start()
     start, step, saved = time.monotonic(), 0, 0.0
-    while (done := (time.monotonic() - start) / (60 * schedule.minutes)) < 1:
+    while (done := (time.monotonic() - start) / (60 * plan.minutes)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = schedule.rate_at(done, step)
+            group["lr"] = plan.rate_at(done, step)
         images, labels, complete = batches.get()
         with torch.autocast(device.type, torch.bfloat16):
             logits = network(images.contiguous(memory_format=torch.channels_last))
@@ -165,13 +165,13 @@ def train(slices: Slices, network: UNet, schedule: Schedule, out: Path) -> UNet:
 @torch.no_grad()
 def _batch(slices: Slices, count: int, size: tuple[int, int]) -> Batch:
     images, labels, complete = slices.draw(count)
-    images, labels = place(images, labels, PACKED_MM, size)
+    images, labels = cut_windows(images, labels, PACKED_MM, size)
     return standardise(degrade(change_contrast(images, labels)), jitter=True), labels, complete
 
 
-def _keep_full(batches: "Queue[Batch]", slices: Slices, schedule: Schedule) -> None:
+def _keep_full(batches: "Queue[Batch]", slices: Slices, plan: TrainingPlan) -> None:
     while True:
-        batches.put(_batch(slices, schedule.batch, schedule.size))
+        batches.put(_batch(slices, plan.batch, plan.size))
 
 
 @torch.no_grad()
@@ -185,7 +185,7 @@ def _average(average: UNet, network: UNet, keep: float) -> None:
 
 @torch.no_grad()
 def held_out_dice(network: UNet, packed: Packed, device: torch.device) -> dict[str, float]:
-    """Mean Dice per source and class over the held-out slices, where the class occurs."""
+    """Return the mean Dice by source and class over the held-out slices with that class."""
     scores: dict[str, list[float]] = {}
     for index in packed.held_out.nonzero()[0]:
         image = torch.from_numpy(packed.images[index]).to(device)[None, None].float() / 255
@@ -203,7 +203,7 @@ def held_out_dice(network: UNet, packed: Packed, device: torch.device) -> dict[s
 
 
 def main() -> None:
-    """Read the arguments and train."""
+    """Parse the arguments and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pack", type=Path)
     parser.add_argument("out", type=Path)
@@ -223,13 +223,13 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     packed = read_enriched(arguments.pack) if arguments.enriched else unpack(arguments.pack)
     slices = Slices(packed, device)
-    schedule = Schedule(arguments.minutes, arguments.rate, arguments.batch, tuple(arguments.size))
+    plan = TrainingPlan(arguments.minutes, arguments.rate, arguments.batch, tuple(arguments.size))
     network = open_network(arguments.start) if arguments.start else UNet()
     network = network.to(device, memory_format=torch.channels_last)
     if arguments.start:
-        refill_norms(network, _batch(slices, _NORM_IMAGES, schedule.size)[0])
+        refill_norms(network, _batch(slices, _NORM_IMAGES, plan.size)[0])
     network.train()
-    average = train(slices, network, schedule, arguments.out)
+    average = train(slices, network, plan, arguments.out)
     write_weights(average, arguments.out)
     for name, score in held_out_dice(average.float(), packed, device).items():
         _LOG.info("%s %.4f", name, score)

@@ -1,8 +1,8 @@
-"""From the public label maps to the classes of the network.
+"""Convert the public label maps to the classes of the network.
 
-Neither source labels everything: BackSpine names L1 to L5 and S1 on one T1 slice per patient, SPIDER marks
-vertebrae (with their posterior elements), discs and the canal on T2 SPACE and leaves the sacrum out. What a
-source does not label is marked `IGNORE`, so that no loss punishes the network for finding it.
+Neither source labels everything. BackSpine labels L1 to L5 and S1 on one T1 slice per patient. SPIDER labels
+vertebrae (with their posterior elements), discs and the canal on T2 SPACE, but not the sacrum. Structures
+that a source does not label are marked `IGNORE`, so that the loss does not penalise finding them.
 """
 
 import csv
@@ -37,7 +37,7 @@ BACKSPINE, SPIDER, SIMULATED = 0, 1, 2
 
 BACKSPINE_MM = 0.57
 SPIDER_MM = 0.55
-"""Pixel sizes as the data's README gives them; neither source states them slice by slice."""
+"""Pixel sizes from the README of the data; neither source gives them slice by slice."""
 
 _SPIDER_VERTEBRA, _SPIDER_DISC, _SPIDER_CANAL = 1, 2, 3
 _HOLD_OUT_EVERY = 5
@@ -45,22 +45,22 @@ _HOLD_OUT_EVERY = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """The slices of one patient with their truth.
+    """The slices of one patient with their labels.
 
     Attributes
     ----------
     patient : str
-        Key of the patient; the split is by it.
+        Identifier of the patient, by which the data are split.
     source : int
-        BACKSPINE or SPIDER: which classes its labels can tell apart.
+        BACKSPINE or SPIDER, which label different classes.
     held_out : bool
-        Never trained on.
+        Whether the patient is held out from training.
     pixel_mm : float
-        Distance between pixels.
+        Pixel size.
     images, labels : ndarray of uint8, shape (slices, rows, columns)
         Grey values, and classes or `IGNORE`; rows run to the feet, columns to the back.
     levels : ndarray of uint8, shape (slices, rows, columns)
-        L1 to L5 as 1 to 5 and S1 as 6 where the source names them, else all 0.
+        L1 to L5 as 1 to 5 and S1 as 6; all 0 for a source without levels.
     """
 
     patient: str
@@ -73,7 +73,7 @@ class Case:
 
 
 def read_cases(folder: Path, *, only_held_out: bool = False) -> Iterator[Case]:
-    """Yield every BackSpine and SPIDER patient below `folder`, which holds `index.csv`."""
+    """Yield the BackSpine and SPIDER patients of a folder with `index.csv`."""
     slices: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     with (folder / "index.csv").open(newline="") as lines:
         for row in csv.DictReader(lines):
@@ -102,7 +102,7 @@ def _stack(folder: Path, rows: list[dict[str, str]], suffix: str) -> Labels:
 
 
 def backspine_truth(levels: Labels) -> Labels:
-    """Turn L1 to L5 and S1 into BODY and SACRUM, and ignore the spine above L1.
+    """Convert L1 to L5 and S1 to BODY and SACRUM, and ignore the spine above the topmost body.
 
     Parameters
     ----------
@@ -112,14 +112,14 @@ def backspine_truth(levels: Labels) -> Labels:
     Returns
     -------
     ndarray of uint8, shape (rows, columns)
-        BACKGROUND here means "neither body nor S1": disc and canal are not told apart.
+        Classes; BACKGROUND includes disc, canal and posterior elements.
     """
     labels = np.where(levels == 6, SACRUM, np.where(levels > 0, BODY, BACKGROUND)).astype(np.uint8)
     present = [level for level in range(1, 7) if (levels == level).any()]
     centres = [_centre(levels == level) for level in present]
     apart = [float(np.hypot(*(below - above))) * BACKSPINE_MM for above, below in pairwise(centres)]
     if len(present) < 2 or max(apart) > 60:
-        # A few slices leave a body out that is plainly there; they would teach the network to miss it.
+        # In a few slices a visible body is not labelled; they would teach the network to miss it.
         return np.full_like(labels, IGNORE)
     first, second = centres[:2]
     up = (first - second) / np.linalg.norm(first - second)
@@ -127,23 +127,23 @@ def backspine_truth(levels: Labels) -> Labels:
     along = (row - first[0]) * up[0] + (column - first[1]) * up[1]
     across = (row - first[0]) * -up[1] + (column - first[1]) * up[0]
     half_height = along[levels == present[0]].max()
-    # The unlabelled column may bend away from its tangent, so the band widens upwards.
+    # The unlabelled spine may curve away from the line, so the band widens upwards.
     band = (35 + 0.35 * along * BACKSPINE_MM) / BACKSPINE_MM
     labels[(along > half_height + 1) & (np.abs(across) < band)] = IGNORE
     return labels
 
 
 def _centre(mask: npt.NDArray[np.bool_]) -> Vector:
-    return np.argwhere(mask).mean(axis=0)
+    return np.asarray(np.argwhere(mask).mean(axis=0))
 
 
 def spider_truth(stack: Labels) -> Labels:
-    """Part bodies from posterior elements, and ignore the sacrum that SPIDER leaves unlabelled.
+    """Separate bodies from posterior elements, and ignore the sacrum, which SPIDER does not label.
 
     Parameters
     ----------
     stack : ndarray of uint8, shape (slices, rows, columns)
-        1 vertebra, 2 disc, 3 canal, on neighbouring sagittal slices of one patient.
+        1 vertebra, 2 disc, 3 canal, on adjacent sagittal slices of one patient.
 
     Returns
     -------
@@ -166,10 +166,9 @@ def spider_truth(stack: Labels) -> Labels:
 
 
 def _disc_backs(stack: Labels) -> Vector:
-    """Posterior edge of every disc on every slice: array of shape (discs, slices, 2) of (row, column).
+    """Return the posterior edge (row, column) of every disc on every slice, of shape (discs, slices, 2).
 
-    A disc is followed through the slices; where a lateral slice misses it, its edge is taken from the
-    nearest slice that shows it.
+    A slice that does not show a disc gets its edge from the nearest slice that does.
     """
     found, _ = ndimage.label(stack == _SPIDER_DISC, structure=np.ones((3, 3, 3)))
     discs = []
@@ -198,7 +197,7 @@ def _back_edge(disc: npt.NDArray[np.bool_]) -> Vector:
 
 
 def _behind(points: Vector, backs: Vector) -> Vector:
-    """How far points (row, column) lie behind the line through the discs' posterior edges, in pixels."""
+    """Return how far points (row, column) lie behind the line through the posterior disc edges, in pixels."""
     first, last = backs[0] - backs[1], backs[-1] - backs[-2]
     wall = np.vstack([backs[0] + 4 * first, backs, backs[-1] + 4 * last])
     nearest = np.full(len(points), np.inf)
@@ -217,7 +216,11 @@ def _behind(points: Vector, backs: Vector) -> Vector:
 
 
 def _anterior_part(vertebra: npt.NDArray[np.bool_], backs: Vector) -> npt.NDArray[np.bool_]:
-    """Bodies of one slice: what lies in front of the wall, whole where nature parts it, else cut there."""
+    """Mask the bodies of one slice.
+
+    A piece that reaches far behind the posterior wall (a pedicle connects it) is cut at the wall; any other
+    piece is a body if most of it lies in front of the wall.
+    """
     behind = np.zeros(vertebra.shape)
     behind[vertebra] = _behind(np.argwhere(vertebra).astype(float), backs)
     bodies = np.zeros_like(vertebra)
@@ -225,7 +228,7 @@ def _anterior_part(vertebra: npt.NDArray[np.bool_], backs: Vector) -> npt.NDArra
     for index in range(1, count + 1):
         piece = found == index
         depth = behind[piece]
-        if (depth > 10).any():  # 5.5 mm: a pedicle hangs on it
+        if (depth > 10).any():  # 5.5 mm: a pedicle is attached
             core = ndimage.binary_opening(piece & (behind < -2), iterations=3)
             bodies |= ndimage.binary_dilation(core, iterations=4) & piece & (behind < 0)
         elif np.mean(depth < 0) > 0.5:
@@ -236,7 +239,7 @@ def _anterior_part(vertebra: npt.NDArray[np.bool_], backs: Vector) -> npt.NDArra
 
 
 def _last_discs(stack: Labels) -> list[tuple[Vector, Vector, float]]:
-    """Centre, caudal normal and half thickness of the lowest disc, slice by slice."""
+    """Return centre, caudal normal and half thickness of the lowest disc for every slice."""
     own = [_last_disc(truth) for truth in stack]
     known = [disc for disc in own if disc is not None]
     centre = np.median([disc[0] for disc in known], axis=0)
@@ -263,4 +266,4 @@ def _below(shape: tuple[int, ...], centre: Vector, normal: Vector, half: float) 
     down = (row - centre[0]) * normal[0] + (column - centre[1]) * normal[1]
     across = (row - centre[0]) * -normal[1] + (column - centre[1]) * normal[0]
     reach = 1 / SPIDER_MM
-    return (down > half) & (down < 75 * reach) & (np.abs(across) < 45 * reach)
+    return np.asarray((down > half) & (down < 75 * reach) & (np.abs(across) < 45 * reach))

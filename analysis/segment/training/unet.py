@@ -1,4 +1,4 @@
-"""The network: a 2-D U-Net that works at half resolution and needs no contrast in particular."""
+"""The network: a 2-D U-Net that works at half resolution."""
 
 from pathlib import Path
 
@@ -15,14 +15,14 @@ _WIDTHS = (32, 64, 96, 144, 192)
 
 
 class LocalContrast(nn.Module):
-    """Add a second channel in which slow changes of brightness are gone.
+    """Add a second channel without slow changes of brightness.
 
-    Surface coils make the skin many times brighter than the vertebrae. The plain channel keeps what is
-    bright and what is dark; this one keeps the borders visible where the plain one has lost them.
+    Surface coils make the skin many times brighter than the vertebrae. The first channel keeps the absolute
+    brightness; the second one keeps borders visible in dark regions.
     """
 
     def forward(self, image: Tensor) -> Tensor:
-        """Turn images of shape (n, 1, rows, columns) into (n, 2, rows, columns)."""
+        """Map images of shape (n, 1, rows, columns) to (n, 2, rows, columns)."""
         coarse = functional.avg_pool2d(image, 4)
         power = functional.avg_pool2d(image * image, 4)
         mean, square = (
@@ -38,7 +38,7 @@ class LocalContrast(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions around a shortcut."""
+    """Two convolutions with a residual connection."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -55,10 +55,10 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """Classes of every pixel of a slice whose rows run to the feet and whose columns run to the back.
+    """Classify every pixel of a slice whose rows run to the feet and columns to the back.
 
-    The stem folds 2 × 2 pixels into channels and the head unfolds them, so that the costly layers see a
-    quarter of the pixels.
+    The stem folds 2 × 2 pixels into channels and the head unfolds them, so that the expensive layers process
+    a quarter of the pixels.
     """
 
     def __init__(self, widths: tuple[int, ...] = _WIDTHS) -> None:
@@ -83,7 +83,7 @@ class UNet(nn.Module):
         self.head = nn.Sequential(nn.Conv2d(widths[0], 4 * CLASSES, 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits of shape (n, CLASSES, rows, columns); rows and columns must be multiples of 32."""
+        """Return logits of shape (n, CLASSES, rows, columns); rows and columns must be multiples of 32."""
         features = self.stem(self.contrast(image))
         kept = []
         for number, stage in enumerate(self.down):
@@ -100,7 +100,7 @@ class UNet(nn.Module):
 
 
 def write_weights(network: UNet, path: Path) -> None:
-    """Write the weights; half precision is all that the shipped model keeps."""
+    """Write the weights in half precision, as in the shipped model."""
     stored = {
         name: value.half() if value.dtype.is_floating_point else value
         for name, value in network.state_dict().items()
@@ -109,6 +109,6 @@ def write_weights(network: UNet, path: Path) -> None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read what `write_weights` wrote, in single precision again."""
+    """Read a file that `write_weights` wrote, in single precision."""
     stored: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return {name: value.float() if value.dtype == torch.half else value for name, value in stored.items()}

@@ -1,5 +1,5 @@
-"""Who outlines the bodies, as [segmentation] of config.toml names them."""
+"""The segmentation back ends that [segmentation] of config.toml can name."""
 
-from node.analyse.segmenters.choice import BackEndState, back_end_state, fingerprint, segmenter_for
+from node.analyse.segmenters.backend import BackEndState, back_end_state, fingerprint, segmenter_for
 
 __all__ = ["BackEndState", "back_end_state", "fingerprint", "segmenter_for"]

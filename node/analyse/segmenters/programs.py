@@ -1,7 +1,7 @@
-"""TotalSpineSeg, SPINEPS and TotalSegmentator as their command lines are published: what is called and read.
+"""How TotalSpineSeg, SPINEPS and TotalSegmentator are called, and how their output is read.
 
-Read in the packages totalspineseg 20260807, spineps 2.1.3 and TotalSegmentator 2.18.0. The short options of
-SPINEPS are those that 1.x and 2.x share.
+Checked against the packages totalspineseg 20260807, spineps 2.1.3 and TotalSegmentator 2.18.0. SPINEPS is
+called with short options, which its versions 1.x and 2.x share.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +18,7 @@ from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid
 from analysis.errors import RefusedError
 from analysis.itk import read_labels
-from analysis.segment.given import CANAL, SACRUM, on_grid
+from analysis.segment.external_mask import CANAL, SACRUM, on_grid
 
 __all__ = ["PROGRAM_OF", "Output", "Program"]
 
@@ -27,16 +27,16 @@ Values = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Output:
-    """What a program found.
+    """The labels that a program wrote.
 
     Attributes
     ----------
     labels : ndarray of uint8, shape (slices, rows, columns)
         `Level` values, `SACRUM`, `CANAL`, 0 elsewhere.
     grid : Grid
-        Where they lie.
+        Grid of the labels.
     transitional : bool
-        Whether it named a vertebra that most people have not (L6, T13).
+        Whether the program labelled a supernumerary vertebra (L6, T13).
     """
 
     labels: npt.NDArray[np.uint8]
@@ -46,22 +46,22 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that a site may install.
+    """A segmentation program that a site may install.
 
     Attributes
     ----------
     name : str
-        As its makers write it, and as its Python distribution is called.
+        Name of the program and of its Python distribution.
     command : str
-        Its executable.
+        Usual name of its executable.
     image : str
-        What the image is called for it, with {contrast}.
+        File name that it expects of the image; `{contrast}` stands for T1 or T2.
     commands : callable
-        From the image, the folder for the output and the contrast to the arguments of each call.
+        Takes the image, the output folder and the contrast; returns the arguments of each call.
     read : callable
-        From the folder for the output to what was found.
+        Takes the output folder; returns the labels.
     whole_vertebrae : bool
-        Whether it outlines vertebrae with their posterior elements; these are then cut off.
+        Whether its vertebrae include the posterior elements, which are then cut off.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Program:
 
 
 def _only_file(files: Iterable[Path], what: str) -> Path:
-    """Return the one file that there must be; none means that the program saw no spine."""
+    """Return the only file; refuse the series if there are several, or none as the program found no spine."""
     found = sorted(files)
     if len(found) != 1:
         if not found:
@@ -93,7 +93,7 @@ def _mapped(values: Values, meaning: Mapping[int, int]) -> npt.NDArray[np.uint8]
 
 _TOTALSPINESEG = MappingProxyType(
     {
-        1: CANAL,  # the cord, which lies in it
+        1: CANAL,  # the spinal cord, which lies in the canal
         2: CANAL,
         31: int(Level.T11),
         32: int(Level.T12),
@@ -126,12 +126,12 @@ _SPINEPS_L6_T13 = (25, 28)
 
 def _call_spineps(image: Path, _out: Path, contrast: Contrast) -> tuple[tuple[str, ...], ...]:
     semantic = "t1w" if contrast is Contrast.T1 else "t2w"
-    # Without the labelling model, instances have numbers in the order of their finding, which are no levels.
+    # Without the labelling model, vertebrae are numbered as they are found, not by level.
     return (("sample", "-i", str(image), "-ms", semantic, "-mv", "instance", "-ml", "t2w_labeling", "-iic"),)
 
 
 def _read_spineps(out: Path) -> Output:
-    # It writes beside the image, in a folder of its own; raw masks lie in another one below that.
+    # SPINEPS writes to a folder of its own beside the image, with raw masks in a subfolder.
     folder = out.parent / "derivatives_seg"
     spine, grid = read_labels(_only_file(_spineps_masks(folder, "spine"), "seg-spine mask"))
     vertebrae, other = read_labels(_only_file(_spineps_masks(folder, "vert"), "seg-vert mask"))
@@ -165,7 +165,7 @@ def _call_totalsegmentator(image: Path, out: Path, _contrast: Contrast) -> tuple
     common = ("-i", str(image), "--ml", "--quiet", "--task")
     return (
         (*common, "vertebrae_mr", "-o", str(out / "vertebrae.nii.gz")),
-        # The task for vertebrae has no canal; what the other calls spinal cord is the dural sac at L3.
+        # "vertebrae_mr" has no canal, and what "total_mr" calls spinal cord is the dural sac at L3.
         (*common, "total_mr", "--roi_subset", "spinal_cord", "-o", str(out / "canal.nii.gz")),
     )
 
@@ -194,4 +194,4 @@ PROGRAM_OF: Mapping[str, Program] = MappingProxyType(
         ),
     }
 )  # fmt: skip
-"""By the name in [segmentation] backend."""
+"""The programs by their names in [segmentation] backend."""

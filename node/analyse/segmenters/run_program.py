@@ -1,4 +1,4 @@
-"""A program of the site's own, run on one series in a folder that is gone afterwards."""
+"""Segmentation back ends that are programs of the site, run on one series in a temporary folder."""
 
 import shutil
 import subprocess
@@ -14,35 +14,35 @@ from analysis.domain.findings import SeriesInput
 from analysis.domain.segmentation import Segmentation
 from analysis.itk import write
 from analysis.segment import Segmenter
-from analysis.segment.given import GivenMask, adopt
+from analysis.segment.external_mask import ExternalMask, adopt
 from node.analyse.segmenters.programs import PROGRAM_OF, Program
 from node.errors import PermanentError, TransientError
 
 __all__ = ["executable_of", "program_segmenter", "version_of"]
 
 _VERSION_LIMIT_S = 60.0
-_KEEPER = Path(__file__).with_name("keeper.py")
-_NOT_WANTED = b"not wanted any more"
-_TOLD_CHARACTERS = 300
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_CANCEL = b"cancel"
+_QUOTED_CHARACTERS = 300
 
 
 def program_segmenter(
     backend: str, executable: str, arguments: Sequence[str], time_limit_s: float
 ) -> Segmenter:
-    """Outline each series with a program.
+    """Return a segmenter that runs a program on each series.
 
-    It gets the voxels and where they lie, as NIfTI, and nothing that tells whose they are.
+    The program gets the image as NIfTI, and nothing that identifies the patient.
 
     Parameters
     ----------
     backend : str
-        Which, by its name in [segmentation] backend.
+        Name of the program in [segmentation] backend.
     executable : str
-        Where it is; empty for its usual name on the PATH.
+        Path of the program; empty for its usual name on the PATH.
     arguments : sequence of str
-        Further ones.
+        Appended to the arguments of each call.
     time_limit_s : float
-        For all its calls on one series.
+        Limit for all calls on one series.
     """
     program = PROGRAM_OF[backend]
 
@@ -58,7 +58,7 @@ def program_segmenter(
             for call in program.commands(image, out, contrast):
                 _run(program, [str(path), *call, *arguments], Path(folder), deadline)
             found = program.read(out)
-        mask = GivenMask(
+        mask = ExternalMask(
             found.labels,
             found.grid,
             method,
@@ -72,12 +72,12 @@ def program_segmenter(
 
 
 def executable_of(program: Program, configured: str) -> Path:
-    """Find a program.
+    """Return the path of a program.
 
     Raises
     ------
     PermanentError
-        If it is not there.
+        If the program is not found.
     """
     found = shutil.which(configured or program.command)
     if found is None:
@@ -90,10 +90,10 @@ def executable_of(program: Program, configured: str) -> Path:
 
 
 def version_of(program: Program, path: Path) -> str:
-    """Version of the distribution that a console script belongs to, or "unknown".
+    """Return the version of the distribution that a console script belongs to, or "unknown".
 
-    Two of the programs cannot tell it themselves, and importing them takes many seconds; the interpreter that
-    the script names knows what is installed beside it.
+    Two of the programs have no option for it, and importing them takes many seconds. So the interpreter in
+    the first line of the script is asked for the metadata of the distribution.
     """
     try:
         head = path.read_bytes()[:512].decode("utf-8", errors="replace").splitlines()[:2]
@@ -117,29 +117,29 @@ def _run(program: Program, command: list[str], folder: Path, deadline: float) ->
     Raises
     ------
     TransientError
-        If it takes too long or ends with a fault: a graphics card may have been busy, so another try may do.
+        If it takes too long or fails: the graphics card may have been busy, so another attempt may succeed.
     """
     log = folder / "log"
-    with log.open("wb") as told:
-        keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", _KEEPER, *command],
+    with log.open("wb") as output:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-I", "-S", _SUPERVISOR, *command],
             cwd=folder,
             stdin=subprocess.PIPE,
-            stdout=told,
+            stdout=output,
             stderr=subprocess.STDOUT,
-            # Ctrl-C in a terminal is for us, who end the program then.
+            # Ctrl-C in a terminal must reach this process only, which then cancels the program.
             start_new_session=True,
         )
         try:
-            code = keeper.wait(max(0.0, deadline - time.monotonic()))
+            code = supervisor.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             raise TransientError(
                 f"{program.name} took longer than [segmentation] time_limit_s allows; raise it, or give the "
                 "program a graphics card"
             ) from None
         finally:
-            # What the program started holds memory long after it is gone; the keeper ends that too.
-            keeper.communicate(_NOT_WANTED)
+            # Processes that the program started can outlive it and hold memory; the supervisor kills them.
+            supervisor.communicate(_CANCEL)
     if code:
         raise TransientError(f"{program.name} ended with {code}; the last that it said: {_last_words(log)}")
 
@@ -147,4 +147,4 @@ def _run(program: Program, command: list[str], folder: Path, deadline: float) ->
 def _last_words(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     said = next((line for line in reversed(lines) if line), "nothing")
-    return "".join(letter for letter in said if letter.isprintable())[:_TOLD_CHARACTERS]
+    return "".join(letter for letter in said if letter.isprintable())[:_QUOTED_CHARACTERS]

@@ -1,4 +1,4 @@
-"""DICOM SEG of anybody's making → labels on its own grid.
+"""Read the labels of a DICOM SEG, whatever program wrote it.
 
 References
 ----------
@@ -19,8 +19,8 @@ from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid
 from analysis.errors import RefusedError
-from analysis.segment.given import CANAL, SACRUM
-from dicom_templates.parts.codes import FINDING_SITE_OF
+from analysis.segment.external_mask import CANAL, SACRUM
+from dicom_templates.codes.concepts import FINDING_SITE_OF
 
 if TYPE_CHECKING:
     from highdicom import Volume
@@ -34,18 +34,18 @@ _LABELS = [
     (codes.SCT.VertebralCanal, CANAL),
     (codes.SCT.CerebrospinalFluid, CANAL),
 ]
-"""What is taken from a SEG. PS3.16 has no code for S1 alone, so a sacrum only anchors the names."""
+"""Segments that are read. PS3.16 has no code for S1 alone, so a sacrum only anchors the level names."""
 
 _LEFT_OUT = [
     codes.SCT.SpinalCord,
     *(getattr(codes.SCT, name) for name in codes.SCT.dir() if "intervertebraldisc" in name.lower()),
     *(getattr(codes.SCT, f"T{number}Vertebra") for number in range(1, 11)),
 ]
-"""What may lie beside it and is not needed."""
+"""Segments that are known and ignored."""
 
 
 def referenced_series(path: Path) -> str:
-    """Series Instance UID of the series that a SEG was drawn on; empty for what is no such SEG."""
+    """Return the UID of the series that a SEG refers to; empty if the file is no SEG of a single series."""
     try:
         header = dcmread(
             path, stop_before_pixels=True, specific_tags=["SOPClassUID", "ReferencedSeriesSequence"]
@@ -55,7 +55,7 @@ def referenced_series(path: Path) -> str:
             return ""
         return str(series[0].get("SeriesInstanceUID", ""))
     except (InvalidDicomError, AttributeError, EOFError, KeyError, OSError, TypeError, ValueError):
-        # A stranger in the folder is nobody's mask; the series then says that it has none.
+        # A file that cannot be read is the mask of no series; the series is then refused for having none.
         return ""
 
 
@@ -65,24 +65,25 @@ def read_seg(path: Path, frame_of_reference_uid: str, wanted: Grid) -> tuple[npt
     Parameters
     ----------
     path : Path
-        The file.
+        A DICOM SEG.
     frame_of_reference_uid : str
-        Of the series; the SEG must lie in the same.
+        Frame of Reference UID of the series, which the SEG must share.
     wanted : Grid
-        The series' grid. Slices that a SEG leaves out are empty (PS3.3 C.8.20.2), so its own grid is
-        continued across the slices to cover this one.
+        Grid of the series. A SEG leaves out empty slices (PS3.3 C.8.20.2), so its grid is extended by slices
+        until it covers this one.
 
     Returns
     -------
     labels : ndarray of uint8, shape (slices, rows, columns)
         `Level` values, `SACRUM`, `CANAL`, 0 elsewhere.
     grid : Grid
-        Of the labels.
+        Grid of the labels.
 
     Raises
     ------
     RefusedError
-        If it is damaged, lies in another frame, holds segments that cannot be told, or they overlap.
+        If the SEG is damaged, has another frame of reference, or holds segments of unknown meaning or
+        vertebrae that overlap.
     """
     from highdicom.seg import segread
 
@@ -92,25 +93,25 @@ def read_seg(path: Path, frame_of_reference_uid: str, wanted: Grid) -> tuple[npt
         raise RefusedError(Reason("seg_damaged", kind=type(error).__name__)) from error
     if seg.get("FrameOfReferenceUID") != frame_of_reference_uid:
         raise RefusedError(Reason("seg_elsewhere"))
-    wanted_segments = _recognise(seg)
+    label_of_segment = _recognise(seg)
     labels: npt.NDArray[np.uint8] | None = None
     grid = wanted
-    for number, label in wanted_segments.items():
+    for number, label in label_of_segment.items():
         volume = _segment_volume(seg, number)
         own = np.asarray(volume.array)[..., 0] >= 0.5
         if labels is None:
             labels, grid = np.zeros(own.shape, np.uint8), _grid_of(volume)
         if label <= max(Level) and ((labels > 0) & (labels <= max(Level)) & own).any():
             raise RefusedError(Reason("seg_overlap"))
-        # A vertebra goes before the canal that was drawn into it.
+        # Where a vertebra and the canal overlap, the vertebra takes precedence.
         labels[own if label <= max(Level) else own & (labels == 0)] = label
     if labels is None:
         raise RefusedError(Reason("seg_empty"))
-    return _continued(labels, grid, wanted)
+    return _extended(labels, grid, wanted)
 
 
 def _recognise(seg: "Segmentation") -> dict[int, int]:
-    """Label of every segment that is needed, by its number."""
+    """Return the label of each known segment by segment number; refuse the SEG if one is unknown."""
     found, unknown = {}, []
     for number in seg.segment_numbers:
         description = seg.get_segment_description(number)
@@ -129,7 +130,7 @@ def _recognise(seg: "Segmentation") -> dict[int, int]:
 
 
 def _codes_of(description: "SegmentDescription") -> list[object]:
-    """Property type and anatomic regions: either may name the vertebra."""
+    """Return the codes that may name the vertebra: the property type and the anatomic regions."""
     regions = description.get("AnatomicRegionSequence") or []
     from highdicom.sr.coding import CodedConcept
 
@@ -157,7 +158,7 @@ def _grid_of(volume: "Volume") -> Grid:
     )
 
 
-def _continued(labels: npt.NDArray[np.uint8], grid: Grid, wanted: Grid) -> tuple[npt.NDArray[np.uint8], Grid]:
+def _extended(labels: npt.NDArray[np.uint8], grid: Grid, wanted: Grid) -> tuple[npt.NDArray[np.uint8], Grid]:
     """Add empty slices on both sides until the slices of `wanted` are covered."""
     at = grid.to_index(wanted.corners_mm)[:, 0]
     before = max(0, int(np.ceil(-0.5 - at.min())))

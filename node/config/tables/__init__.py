@@ -1,1 +1,1 @@
-"""The tables of config.toml, each in the module of its name: its values, and the function that reads them."""
+"""The tables of config.toml, each with its values and the function that reads it in a module of its name."""

@@ -1,4 +1,4 @@
-"""[analysis] and [analysis.features] of config.toml: what decides the values of a result."""
+"""[analysis] and [analysis.features] of config.toml: everything that affects the values of a result."""
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
@@ -10,7 +10,7 @@ __all__ = ["analysis"]
 
 
 def analysis(table: Table) -> AnalysisSettings:
-    """Read the table; who outlines the bodies is said in [segmentation]."""
+    """Read the table; the part of these settings that is in [segmentation] keeps its defaults."""
     fallback = AnalysisSettings()
     sequences = (Contrast.T1.value, Contrast.T2.value)
     preferred = {

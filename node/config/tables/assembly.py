@@ -1,4 +1,4 @@
-"""[assembly] of config.toml: when a study counts as whole."""
+"""[assembly] of config.toml: when a study counts as complete."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +13,7 @@ __all__ = ["AssemblySettings", "assembly"]
 
 @dataclass(frozen=True, slots=True)
 class AssemblySettings:
-    """[assembly]: when a study counts as whole."""
+    """[assembly]: when a study counts as complete."""
 
     quiet_s: Annotated[float, between(0, 3600)] = 5.0
     max_wait_s: Annotated[float, between(0, 7 * 86400)] = 600.0
@@ -21,7 +21,7 @@ class AssemblySettings:
 
     @property
     def patience(self) -> Patience:
-        """How long a study is waited for."""
+        """The same times as the value that the assembly rules take."""
         return Patience(quiet=timedelta(seconds=self.quiet_s), wait=timedelta(seconds=self.max_wait_s))
 
 

@@ -20,7 +20,7 @@ def _syslog(value: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class AuditSettings:
-    """[audit]: where audit messages go, a file, syslog, both or nowhere; `tls` is for "tls://"."""
+    """[audit]: a file, a syslog server, both or neither; `tls` applies to "tls://" addresses."""
 
     file: Path | None = None
     syslog: Annotated[str, _syslog] = ""

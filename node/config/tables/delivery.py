@@ -1,4 +1,4 @@
-"""[delivery] of config.toml: how failed deliveries are tried again."""
+"""[delivery] of config.toml: when failed deliveries are retried."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,7 +11,7 @@ __all__ = ["DeliverySettings", "delivery"]
 
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
-    """[delivery]: how failed deliveries are tried again."""
+    """[delivery]: when failed deliveries are retried."""
 
     retry_first_s: Annotated[float, between(0.01, 3600)] = 5.0
     retry_longest_s: Annotated[float, between(0.01, 86400)] = 900.0

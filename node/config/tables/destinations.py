@@ -1,14 +1,13 @@
-"""[[destinations]] of config.toml: who gets which results."""
+"""[[destinations]] of config.toml: where which results are sent."""
 
 import re
 from dataclasses import dataclass, field
 
-from dicom_templates.options import SrClass
+from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
 from node.config.checks import ae_title, between, host, one_of
 from node.config.secret import PASSWORD_IN_URL, secret
 from node.config.table import Table
 from node.config.tables.tls import TlsSettings, called_where_named
-from node.domain.results import USUAL_KINDS, ResultKind
 
 __all__ = ["Destination", "destination"]
 
@@ -18,9 +17,9 @@ _WEB_ADDRESS = re.compile(r"https?://[^/\s]+(/\S*)?")
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """[[destinations]]: who gets which results, by C-STORE or, with `stow_url`, by STOW-RS.
+    """[[destinations]]: a receiver of results, by C-STORE or, with `stow_url`, by STOW-RS.
 
-    `authorization` is the value of that HTTP header, read from where the file points to.
+    `authorization` is the value of that HTTP header itself; the file only says where it is kept.
     """
 
     name: str = "pacs"
@@ -37,20 +36,20 @@ class Destination:
 
     @property
     def confirms(self) -> bool:
-        """Whether an object counts as sent only once more is known than the answer to it."""
+        """Whether an object counts as delivered only after a query or a commitment confirmed it."""
         return self.verify or self.storage_commitment
 
     def wants(self, kind: ResultKind, sop_class_uid: str) -> bool:
-        """Tell whether an object of this kind and class is meant for it."""
+        """Tell whether objects of this kind and SOP class are sent to this destination."""
         return kind in self.results and (kind is not ResultKind.SR or sop_class_uid == self.sr_class.storage)
 
 
 def destination(table: Table) -> Destination:
-    """Read one block."""
+    """Read one element of the array."""
     fallback = Destination()
     kinds = tuple(kind.value for kind in ResultKind)
     stow_url = table.take("stow_url", "", check=_web_address)
-    # An archive that speaks DICOMweb has no AE title.
+    # A DICOMweb archive is addressed by its URL.
     needed = table.take if stow_url else table.require
     found = Destination(
         name=table.require("name", "pacs", check=_name),

@@ -1,4 +1,4 @@
-"""[engine] of config.toml: what works, and what it may cost."""
+"""[engine] of config.toml: the worker processes and their limits."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ def _scheduler_address(address: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """[engine]: the worker processes and their limits, and where `train` and `evaluate` work."""
+    """[engine]: the worker processes and their limits, and the Dask cluster of `train` and `evaluate`."""
 
     processes: Annotated[int, between(1, 64)] = 1
     time_limit_s: Annotated[float, between(0.1, 86400)] = 600.0

@@ -1,4 +1,4 @@
-"""[node] of config.toml: how senders reach this node, and what they may cost it."""
+"""[node] of config.toml: where the node listens, and limits for its senders."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -12,7 +12,7 @@ __all__ = ["ListenerSettings", "listener"]
 
 @dataclass(frozen=True, slots=True)
 class ListenerSettings:
-    """[node]: how senders reach this node, and what they may cost it."""
+    """[node]: where the node listens, and limits for its senders."""
 
     ae_title: AETitle = "OSTEONODE"
     host: Host = "127.0.0.1"

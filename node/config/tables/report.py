@@ -1,4 +1,4 @@
-"""[report] of config.toml: what is told, and in which language."""
+"""[report] of config.toml: the language of reports, and whether refusals are reported."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,7 +11,7 @@ __all__ = ["ReportSettings", "report"]
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    """[report]: language of the words, and whether refusals are sent."""
+    """[report]: the language of reports, and whether a refused study gets one."""
 
     language: Annotated[str, one_of("en", "de")] = "en"
     refusals: bool = False

@@ -1,4 +1,4 @@
-"""[segmentation] of config.toml: which back end outlines the bodies, and where it lies."""
+"""[segmentation] of config.toml: which back end segments the vertebral bodies, and where it is."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +17,18 @@ _CANAL = "canal"
 
 @dataclass(frozen=True, slots=True)
 class BackEndPlace:
-    """[segmentation]: where a back end lies; what decides its values is in `AnalysisSettings`.
+    """[segmentation]: where a back end is; the keys that affect its results are in `AnalysisSettings`.
 
     Attributes
     ----------
     masks : Path or None
-        Folder of masks made elsewhere.
+        Folder of masks that another program made.
     model : Path or None
-        An ONNX file with its card beside it.
+        An ONNX file; its card is in the same folder.
     executable : str
-        A program; empty means its usual name on the PATH.
+        Path of a program; empty means that its usual name is looked up on the PATH.
     time_limit_s : float
-        For one series; a program that takes longer is ended.
+        For one series; a program that runs longer is killed.
     """
 
     masks: Path | None = None
@@ -38,7 +38,7 @@ class BackEndPlace:
 
 
 def segmentation(table: Table) -> tuple[SegmentationSettings, BackEndPlace]:
-    """Read the table."""
+    """Read the table; the keys that affect results and the location of the back end are separate values."""
     fallback = SegmentationSettings()
     settings = SegmentationSettings(
         backend=table.take("backend", fallback.backend, check=one_of(*BACKENDS)),
@@ -47,7 +47,7 @@ def segmentation(table: Table) -> tuple[SegmentationSettings, BackEndPlace]:
         arguments=table.texts("arguments", fallback.arguments),
     )
     executable = table.take("executable", "")
-    # A bare name is looked for on the PATH.
+    # A name without a slash is looked up on the PATH.
     place = table.settings(
         BackEndPlace, executable=str(table.folder / executable) if "/" in executable else executable
     )

@@ -1,4 +1,4 @@
-"""[[sources]] of config.toml: who may send."""
+"""[[sources]] of config.toml: the configured senders."""
 
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -16,10 +16,10 @@ _limit = between(1, 2**40)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """[[sources]]: who may send and how much; "*" is any AE title; the address must be inside `network`.
+    """[[sources]]: a sender with its AE title ("*" for any), the network of its address, and its limits.
 
-    With `ask`, it is asked at `host` and `port` by C-FIND, over TLS where `tls` says so, how many images each
-    series has.
+    With `ask`, the node asks it by C-FIND at `host` and `port` how many images each series has, over TLS if
+    `tls` has a `ca`.
     """
 
     ae_title: str = "*"
@@ -34,7 +34,7 @@ class Source:
 
 
 def source(table: Table) -> Source:
-    """Read one block."""
+    """Read one element of the array."""
     limited = table.settings(
         Source,
         ae_title=table.require("ae_title", "*", check=ae_title),

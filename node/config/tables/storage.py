@@ -1,4 +1,4 @@
-"""[storage] of config.toml: where everything lies."""
+"""[storage] of config.toml: where the node keeps its data, and for how long."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ __all__ = ["StorageSettings", "storage"]
 
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
-    """[storage]: where everything lies, how much disk stays free, how long originals stay."""
+    """[storage]: the folder of all data, the disk space to keep free, the retention of finished studies."""
 
     directory: Annotated[Path, named("a folder")] = Path("var")
     watermark_mb: Annotated[int, between(0, 2**30)] = 1024

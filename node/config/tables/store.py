@@ -10,7 +10,7 @@ __all__ = ["StoreSettings", "store"]
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """[store]: the database; an empty URL is SQLite in the storage directory."""
+    """[store]: the URL of the database; empty means SQLite in the storage directory."""
 
     url: str = ""
 

@@ -1,4 +1,4 @@
-"""[node.tls], [sources.tls], [destinations.tls] and [audit.tls] of config.toml: how to speak TLS."""
+"""[node.tls], [sources.tls], [destinations.tls] and [audit.tls] of config.toml: certificates for TLS."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +10,18 @@ __all__ = ["TlsSettings", "called", "called_where_named", "files"]
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """Files in PEM format; without `ca` there is no TLS.
+    """Certificate files in PEM format; without `ca`, TLS is off.
 
-    `ca` holds the certificates that vouch for the other side, `crl` those that no longer count, `certificate`
-    and `key` are shown to it, and `server_name` is what the certificate of whoever is called must name, where
-    that is not its `host`.
+    Attributes
+    ----------
+    certificate, key : Path or None
+        What this node presents to its peer.
+    ca : Path or None
+        Certificates that the peer's certificate must be signed by.
+    crl : Path or None
+        Revocation list of that authority.
+    server_name : str
+        The name that a server's certificate must have; empty means the host that is called.
     """
 
     certificate: Path | None = None
@@ -25,7 +32,7 @@ class TlsSettings:
 
 
 def files(table: Table) -> TlsSettings:
-    """Read the files of one side of a connection."""
+    """Read the files that both servers and clients need."""
     settings = table.settings(TlsSettings, server_name="")
     if (settings.certificate is None) != (settings.key is None):
         table.fault("key" if settings.key is None else "certificate", "is missing beside the other")
@@ -35,12 +42,12 @@ def files(table: Table) -> TlsSettings:
 
 
 def called(table: Table) -> TlsSettings:
-    """Read the files for somebody whom the node calls, and the name that its certificate must hold."""
+    """Read the files for calling a server, and the name that its certificate must have."""
     return replace(files(table), server_name=table.take("server_name", ""))
 
 
 def called_where_named(table: Table) -> TlsSettings:
-    """Read them for somebody with whom the node speaks TLS wherever there is a table."""
+    """Do the same as `called`, and note a fault if other keys are given without `ca`."""
     settings = called(table)
     if settings.ca is None and (settings.certificate is not None or settings.server_name):
         table.fault("ca", "must name the authorities that its certificate is signed by")

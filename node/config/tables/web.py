@@ -1,4 +1,4 @@
-"""[web] of config.toml: where the status page is, and by which names it is called."""
+"""[web] of config.toml: the status page."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,22 +9,22 @@ from node.domain.identifiers import is_loopback
 
 __all__ = ["WebSettings", "web"]
 
-_EVERY_CARD = ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
+_EVERY_CARD = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """[web]: the status page; with port 0 there is none.
+    """[web]: the status page; port 0 turns it off.
 
     Attributes
     ----------
     host, port : str, int
         Where it listens.
     names : tuple of str
-        Names it is called by, beside `host` and those of loopback. Whoever asks for any other is turned away:
-        a stranger's page could let a browser believe that its own name leads here (DNS rebinding).
+        Further names that a request may address, besides `host` and the names of loopback. Requests for any
+        other name are rejected, to prevent DNS rebinding.
     open_without_login : bool
-        Whether `host` may be another than loopback, which everybody there can then read.
+        Whether `host` may be an address other than loopback, although the page has no login.
     """
 
     host: Host = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Ways to a destination: C-STORE over an association, STOW-RS over HTTP; and storage commitment."""
+"""Carriers send results to a destination, by C-STORE or by STOW-RS."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -11,26 +11,26 @@ __all__ = ["Carrier"]
 
 
 class Carrier(Protocol):
-    """Takes results to one destination."""
+    """Sends results to one destination, and queries it for them."""
 
     def open(self, results: Sequence[Result]) -> AbstractContextManager[Callable[[Result], DeliveryResponse]]:
-        """Get ready to send these results, and give the function that sends one.
+        """Open a connection for these results; the context value is a function that sends one of them.
 
         Raises
         ------
         TransientError
-            If the destination cannot be reached, now or while it is being sent to.
+            If the destination cannot be reached, when opening or when sending.
         PermanentError
-            From the function: if the file of a result is gone or damaged.
+            Raised by the function if the file of a result is missing or damaged.
         """
         ...
 
     def find(self, results: Sequence[Result]) -> set[str]:
-        """Return the SOP Instance UIDs of those results that the destination says it has.
+        """Return the SOP Instance UIDs of those results that the destination has.
 
         Raises
         ------
         TransientError
-            If it cannot be asked.
+            If the destination cannot be queried.
         """
         ...

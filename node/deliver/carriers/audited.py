@@ -1,4 +1,4 @@
-"""A carrier whose way leaves its trace in the audit trail."""
+"""A carrier that records its transfers in the audit trail."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from node.deliver.carriers import Carrier
-from node.deliver.carriers.files import read_result
+from node.deliver.carriers.result_file import read_result
 from node.domain.audit import EventOutcome, Party, StudyMoved, studies_transferred, transfer_begins
 from node.domain.delivery import DeliveryResponse, Disposition
 from node.domain.records import Result
@@ -17,16 +17,16 @@ __all__ = ["AuditedCarrier"]
 
 
 class AuditedCarrier:
-    """The `Carrier` that tells of another: what is about to go, once the way is open, and what went.
+    """Wraps a `Carrier`; audits what is about to be sent once it is open, and what was accepted at the end.
 
     Parameters
     ----------
     carrier : Carrier
-        The other.
+        The carrier that sends.
     folder : Path
-        That the names of results are relative to.
+        The folder that the names of results are relative to.
     sender, receiver : Party
-        This node, and the destination.
+        This node and the destination.
     audit, clock : Audit, Clock
         See `node.ports`.
     """
@@ -70,10 +70,10 @@ class AuditedCarrier:
         return self._carrier.find(results)
 
     def _patient_of(self, results: Sequence[Result]) -> str:
-        """Return the Patient ID that the first readable result repeats from its images."""
+        """Return the Patient ID in the first result that can be read; empty if none can."""
         for result in results:
             try:
                 return str(read_result(self._folder / result.name).get("PatientID", ""))
             except PermanentError:
-                continue  # told when it is sent
+                continue  # reported when it is sent
         return ""

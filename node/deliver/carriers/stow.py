@@ -1,4 +1,4 @@
-"""Results by STOW-RS, for archives that speak DICOMweb.
+"""Send results by STOW-RS, to archives that offer DICOMweb.
 
 References
 ----------
@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from node.config import Destination
-from node.deliver.carriers.files import read_result
+from node.deliver.carriers.result_file import read_result
 from node.dicom.tls import client_arguments
 from node.domain.delivery import DeliveryResponse, Disposition, judge_status
 from node.domain.records import Result
@@ -27,24 +27,24 @@ from node.errors import TransientError
 __all__ = ["StowCarrier"]
 
 _CONFLICT = 409
-"""None of the instances was stored; the body tells why."""
-_NOWHERE = "1.2.3"
+"""HTTP status if none of the instances was stored; the body of the response tells why."""
+_UNUSED_STUDY_UID = "1.2.3"
 _SOP_INSTANCE = "00080018"
 
 
 class StowCarrier:
-    """The `Carrier` of a destination that speaks DICOMweb.
+    """The `Carrier` for a destination that is reached by DICOMweb.
 
-    Each object goes in a request of its own, so that each has an answer of its own.
+    Each object is sent in a request of its own, so that each gets a response of its own.
 
     Parameters
     ----------
     destination : Destination
-        With its `stow_url`.
+        A destination with a `stow_url`.
     folder : Path
-        That the names of results are relative to.
+        The folder that the names of results are relative to.
     timeout_s : float
-        For the connection and for each answer.
+        Timeout for the connection and for each response.
     """
 
     def __init__(self, destination: Destination, folder: Path, timeout_s: float) -> None:
@@ -61,7 +61,7 @@ class StowCarrier:
 
             def send(result: Result) -> DeliveryResponse:
                 dataset = read_result(self._folder / result.name)
-                with _failures_in_words():
+                with _http_failures_as_transient():
                     return _store(client, dataset)
 
             yield send
@@ -69,7 +69,7 @@ class StowCarrier:
     def find(self, results: Sequence[Result]) -> set[str]:
         """See `node.deliver.carriers.Carrier`."""
         found: set[str] = set()
-        with requests.Session() as session, _failures_in_words():
+        with requests.Session() as session, _http_failures_as_transient():
             client = self._client(session)
             for series_uid in sorted({result.series_uid for result in results}):
                 answers = client.search_for_instances(results[0].study_uid, series_uid)
@@ -77,52 +77,52 @@ class StowCarrier:
         return found
 
     def reach(self) -> None:
-        """Ask for a study that is nowhere, to see whether the destination answers.
+        """Check that the destination answers, by searching for a study that does not exist.
 
         Raises
         ------
         TransientError
-            If it does not, or turns us away.
+            If the destination does not answer or rejects the request.
         """
-        with requests.Session() as session, _failures_in_words():
-            self._client(session).search_for_studies(search_filters={"StudyInstanceUID": _NOWHERE})
+        with requests.Session() as session, _http_failures_as_transient():
+            self._client(session).search_for_studies(search_filters={"StudyInstanceUID": _UNUSED_STUDY_UID})
 
     def _client(self, session: requests.Session) -> DICOMwebClient:
         if (secured := client_arguments(self._destination)) is not None:
-            # `requests` would prefer a bundle that the environment names to the `ca` that is configured.
+            # Otherwise `requests` would prefer REQUESTS_CA_BUNDLE of the environment to the configured `ca`.
             session.trust_env = False
             session.proxies = get_environ_proxies(self._destination.stow_url)
             session.verify = str(self._destination.tls.ca)
-            session.mount("https://", _OurTls(secured[0], self._destination.tls.server_name))
+            session.mount("https://", _TlsAdapter(secured[0], self._destination.tls.server_name))
         if self._destination.authorization:
             session.headers["Authorization"] = self._destination.authorization
         client = DICOMwebClient(self._destination.stow_url, session=session, timeout=self._timeout_s)
-        # The outbox tries again, and remembers it; here one try is one try.
+        # Retries are the business of the outbox, which counts and spaces them.
         client.set_http_retry_params(retry=False)
         return client
 
 
-class _OurTls(HTTPAdapter):
-    """HTTPS as `node.dicom.tls` wants it: `requests` by itself knows no revocation lists and no BCP 195."""
+class _TlsAdapter(HTTPAdapter):
+    """HTTPS with the context of `node.dicom.tls`, for what `requests` lacks: BCP 195, revocation lists."""
 
     def __init__(self, context: SSLContext, server_name: str) -> None:
-        # The name that is asked for and that the certificate must hold; the host of the address by default.
+        # The name that is sent as SNI and that the certificate must hold; by default the host of the URL.
         named = {"server_hostname": server_name} if server_name else {}
         self._options: dict[str, Any] = {"ssl_context": context, **named}
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed on
-        """Make the connections with our context."""
+        """Open direct connections with the context."""
         super().init_poolmanager(*arguments, **{**options, **self._options})
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - passed on
-        """Make those through a proxy with it too: what is inside its tunnel is between the archive and us."""
+        """Open connections through a proxy with the context too; it secures the tunnel to the archive."""
         return super().proxy_manager_for(proxy, **{**options, **self._options})
 
 
 @contextmanager
-def _failures_in_words() -> Iterator[None]:
-    """Turn what HTTP can fail with into one error, without what the library quotes in its own."""
+def _http_failures_as_transient() -> Iterator[None]:
+    """Raise a `TransientError` for every HTTP failure, without quoting the message of the library."""
     try:
         yield
     except requests.HTTPError as error:
@@ -145,25 +145,25 @@ def _code(error: requests.HTTPError) -> int:
 
 def _store(client: DICOMwebClient, dataset: Dataset) -> DeliveryResponse:
     try:
-        told = client.store_instances([dataset])
+        response = client.store_instances([dataset])
     except requests.HTTPError as error:
         if _code(error) != _CONFLICT:
             raise
-        told = _told(error.response)
-    failed = told.get("FailedSOPSequence") or ()
+        response = _store_response(error.response)
+    failed = response.get("FailedSOPSequence") or ()
     if failed:
         status = int(failed[0].get("FailureReason", 0x0110))
         return DeliveryResponse(judge_status(status), status, f"it answered 0x{status:04X}")
-    stored = told.get("ReferencedSOPSequence") or ()
+    stored = response.get("ReferencedSOPSequence") or ()
     warning = next((int(item.WarningReason) for item in stored if item.get("WarningReason")), 0)
     return DeliveryResponse(Disposition.ACCEPTED, warning, f"it warned 0x{warning:04X}" if warning else "")
 
 
-def _told(response: Any) -> Dataset:  # noqa: ANN401 - of requests
-    """Read why nothing was stored; where the body does not tell, it is a failure without a name."""
+def _store_response(response: Any) -> Dataset:  # noqa: ANN401 - of requests
+    """Read the failure reasons in the body of a response; a body without any counts as an unknown failure."""
     try:
         return Dataset.from_json(response.json())
     except (KeyError, TypeError, ValueError):
-        nameless = Dataset()
-        nameless.FailedSOPSequence = [Dataset()]
-        return nameless
+        unknown = Dataset()
+        unknown.FailedSOPSequence = [Dataset()]
+        return unknown

@@ -1,28 +1,28 @@
-"""Is this node fit to run? Checks that say in plain words what is wrong and how to mend it.
+"""`osteonode doctor`: checks of everything that a node needs, which say what is wrong and how to repair it.
 
-`examine` runs them all; each module beside it looks at one part of what a node needs.
+`checks` lists and runs them; the modules beside it hold the checks of one part each.
 """
 
+from node.operate.doctor.analysis import codecs, model, segmenter
+from node.operate.doctor.checks import CHECKS, run_checks
 from node.operate.doctor.database import database
-from node.operate.doctor.doors import listener, tls, web
-from node.operate.doctor.examine import CHECKS, examine_node
-from node.operate.doctor.finding import Check, Finding, Level
+from node.operate.doctor.endpoints import listener, tls, web
 from node.operate.doctor.machine import clock, storage
 from node.operate.doctor.peers import destinations, sources
-from node.operate.doctor.science import codecs, model, segmenter
+from node.operate.doctor.result import Check, CheckResult, Severity
 
 __all__ = [
     "CHECKS",
     "Check",
-    "Finding",
-    "Level",
+    "CheckResult",
+    "Severity",
     "clock",
     "codecs",
     "database",
     "destinations",
-    "examine_node",
     "listener",
     "model",
+    "run_checks",
     "segmenter",
     "sources",
     "storage",

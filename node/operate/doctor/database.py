@@ -1,4 +1,4 @@
-"""What the database tells: whether it answers, and whether something in it waits for a person."""
+"""The check of the database."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from node.clock import SystemClock
 from node.config import Configuration
 from node.domain.health import WAIT_FOR_A_PERSON
 from node.errors import PermanentError
-from node.operate.doctor.finding import Finding, Level
+from node.operate.doctor.result import CheckResult, Severity
 from node.store import is_there, open_database, store_url
 
 __all__ = ["database"]
@@ -15,28 +15,30 @@ _NAMED = 3
 _SUBJECT = "database"
 
 
-def database(configuration: Configuration) -> Iterator[Finding]:
-    """Tell whether the database can be worked with, if there is one yet, and what was set aside in it."""
+def database(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the database can be used, if there is one yet, and that no study in it was set aside."""
     try:
         if not is_there(store_url(configuration)):
-            yield Finding(Level.GOOD, _SUBJECT, "is empty; `osteonode serve` makes its tables")
+            yield CheckResult(Severity.GOOD, _SUBJECT, "is empty; `osteonode serve` makes its tables")
             return
         store = open_database(configuration)
     except PermanentError as error:
-        yield Finding(Level.FAULT, _SUBJECT, str(error), "Mend [store] url, or do as it says.")
+        yield CheckResult(
+            Severity.FAULT, _SUBJECT, str(error), "Correct [store] url, or do what the message says."
+        )
         return
     try:
         waiting = store.set_aside(SystemClock().now() - WAIT_FOR_A_PERSON, _NAMED)
     finally:
         store.close()
     if not waiting.count:
-        yield Finding(Level.GOOD, _SUBJECT, "answers, and no study in it waits for a person")
+        yield CheckResult(Severity.GOOD, _SUBJECT, "answers, and no study in it waits for a person")
         return
     named = ", ".join(study.study_uid for study in waiting.latest)
     more = ", ..." if waiting.count > _NAMED else ""
-    yield Finding(
-        Level.WARNING,
+    yield CheckResult(
+        Severity.WARNING,
         _SUBJECT,
         f"answers; {waiting.count} of the studies in it wait for a person: {named}{more}",
-        "Mend the cause that `osteonode why` tells, and `osteonode retry`; or `osteonode purge --failed`.",
+        "Repair the cause that `osteonode why` names, then `osteonode retry`; or `osteonode purge --failed`.",
     )

@@ -1,4 +1,4 @@
-"""How a DICOM node answers: an association for C-ECHO, and for what it is meant to take."""
+"""An association with a DICOM peer that tests C-ECHO and which SOP classes it accepts."""
 
 import time
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
 __all__ = ["PATIENCE_S", "Echo", "echo"]
 
 PATIENCE_S = 5.0
-"""How long any check waits for an answer."""
+"""How long each check waits for an answer."""
 _ECHOES = 5
 _PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """What came of it.
+    """The answer of a peer.
 
     Attributes
     ----------
     reached : bool
-        Whether the association was accepted, and lasted.
+        Whether the association was accepted and every echo was answered.
     reason : str
-        Why not; empty if it was.
+        Why not; empty if `reached`.
     rejected : tuple of str
-        UIDs of the SOP classes that were asked for and not accepted.
+        UIDs of the SOP classes that were proposed and not accepted.
     seconds : float
-        The quickest of a few echoes; 0 where none is taken.
+        Time of the fastest echo; 0 if the peer does not accept C-ECHO.
     """
 
     reached: bool
@@ -47,8 +47,8 @@ def echo(
     *,
     tls: tuple[SSLContext, str] | None = None,
 ) -> Echo:
-    """Open an association for C-ECHO and the SOP classes, and time a few echoes."""
-    # Late: `osteonode --help` must not pay for pynetdicom.
+    """Open an association for C-ECHO and these SOP classes, and time a few echoes."""
+    # Imported here so that `osteonode --help` need not load pynetdicom.
     from pynetdicom import AE, build_context, evt
     from pynetdicom.sop_class import Verification
 
@@ -77,9 +77,9 @@ def echo(
 
 
 def _time_one(association: "Association") -> float | None:
-    """Return how long an echo takes, in seconds; None where no answer comes, now or any more."""
-    # pynetdicom's own thread looks for requests each millisecond, unless it sees in time that an answer is
-    # waited for; right after another answer it may not, and would abort the association over the next one.
+    """Return the time of one echo in seconds, or None if the peer does not answer."""
+    # pynetdicom's reactor thread takes a message for a request unless it has noticed that a response is
+    # expected. Directly after another response it may not notice in time, and would abort the association.
     time.sleep(_PAUSE_S)
     started = time.perf_counter()
     try:

@@ -1,4 +1,4 @@
-"""What the machine gives: a disk that can be written, with room, and a clock that goes on."""
+"""Checks of the machine: disk and clock."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from node.clock import SystemClock
 from node.config import Configuration
 from node.domain.health import judge_disk
 from node.domain.status import Condition, Disk
-from node.operate.doctor.finding import Finding, Level
+from node.operate.doctor.result import CheckResult, Severity
 
 __all__ = ["clock", "storage"]
 
@@ -19,18 +19,18 @@ _SLOW_SYNC_S = 0.05
 _CLOCK_TOLERANCE_S = 60.0
 _MEGABYTE = 1024 * 1024
 _ROOM = {
-    Condition.WELL: (Level.GOOD, ""),
-    Condition.CONCERN: (Level.WARNING, "Free some disk, or shorten [storage] retention_days."),
+    Condition.WELL: (Severity.GOOD, ""),
+    Condition.CONCERN: (Severity.WARNING, "Free some disk, or shorten [storage] retention_days."),
     Condition.FAULT: (
-        Level.FAULT,
-        "Free some disk, or run `osteonode purge`; until then every image is turned away.",
+        Severity.FAULT,
+        "Free some disk, or run `osteonode purge`; until then all images are rejected.",
     ),
 }
-"""How bad the room on the disk is, and how to mend it."""
+"""Severity and remedy for each condition of the disk space."""
 
 
-def storage(configuration: Configuration) -> Iterator[Finding]:
-    """Tell whether the storage can be written, quickly, and has room."""
+def storage(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the storage directory can be written, has free space, and syncs fast."""
     directory = configuration.storage.directory
     subject = f"storage in {directory}"
     try:
@@ -38,24 +38,24 @@ def storage(configuration: Configuration) -> Iterator[Finding]:
         seconds = _time_a_sync(directory)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        yield Finding(
-            Level.FAULT,
+        yield CheckResult(
+            Severity.FAULT,
             subject,
             f"cannot be written: {reason}",
-            "Let [storage] directory point to a folder that this user may write.",
+            "Set [storage] directory to a folder that this user can write.",
         )
         return
     free = shutil.disk_usage(directory).free
     room = judge_disk(Disk(free, configuration.storage.watermark_mb * _MEGABYTE))
     level, remedy = _ROOM[room.condition]
-    yield Finding(level, subject, room.words.rstrip("."), remedy)
+    yield CheckResult(level, subject, room.words.rstrip("."), remedy)
     if seconds > _SLOW_SYNC_S:
-        yield Finding(
-            Level.WARNING, subject, f"a sync to disk takes {seconds * 1000:.0f} ms; each image needs some",
+        yield CheckResult(
+            Severity.WARNING, subject, f"a sync to disk takes {seconds * 1000:.0f} ms; each image needs some",
             "Use a local disk with power-loss protection; network file systems are slow at this.",
         )  # fmt: skip
     else:
-        yield Finding(Level.GOOD, subject, f"a sync to disk takes {seconds * 1000:.1f} ms")
+        yield CheckResult(Severity.GOOD, subject, f"a sync to disk takes {seconds * 1000:.1f} ms")
 
 
 def _time_a_sync(directory: Path) -> float:
@@ -67,15 +67,15 @@ def _time_a_sync(directory: Path) -> float:
         return time.perf_counter() - started
 
 
-def clock(configuration: Configuration) -> Iterator[Finding]:
-    """Hold the clock against the newest file in the storage: time only goes on."""
+def clock(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the clock is not behind the newest file in the storage directory."""
     now = SystemClock().now().timestamp()
     files = (path for path in configuration.storage.directory.glob("*") if path.is_file())
     newest = max((path.stat().st_mtime for path in files), default=0.0)
     if newest > now + _CLOCK_TOLERANCE_S:
-        yield Finding(
-            Level.FAULT, "clock", f"it is {newest - now:.0f} s behind the newest file in the storage",
+        yield CheckResult(
+            Severity.FAULT, "clock", f"it is {newest - now:.0f} s behind the newest file in the storage",
             "Set the clock, and let NTP keep it right; deadlines and retries depend on it.",
         )  # fmt: skip
     else:
-        yield Finding(Level.GOOD, "clock", "it goes on from where the storage ends")
+        yield CheckResult(Severity.GOOD, "clock", "it is not behind the newest file in the storage")

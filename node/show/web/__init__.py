@@ -1,4 +1,4 @@
-"""The status page: how the node is, for browser, supervisor and Prometheus. It reads, and orders nothing."""
+"""The status page, the health checks and the metrics of the node, over HTTP and read-only."""
 
 from node.show.web.server import WebServer
 

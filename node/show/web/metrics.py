@@ -1,7 +1,6 @@
-"""The metrics, in the text format of Prometheus.
+"""The metrics of the node, in the text format of Prometheus.
 
-What the store holds is counted there, so that it goes on after a restart; the rest begins anew with the
-process.
+Figures from the store persist over a restart; the others start at zero with the process.
 """
 
 import json
@@ -10,15 +9,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 import analysis
 from node.config import Configuration
 from node.domain.delivery import DeliveryState
 from node.domain.status import UNFINISHED_STATES, NodeStatus
-from node.show.survey import Survey
-from node.tally import BUCKETS_S, Counts
+from node.show.node_status import StatusReader
+from node.tally import Counts
 
 __all__ = ["Exposition"]
 
@@ -29,46 +28,47 @@ _ANSWERS = {
     0xC000: "cannot be understood",
     0xC111: "other bytes under a known UID",
 }
-"""Labels are few and fixed: what a sender writes never becomes one."""
-_MODELS = Path(analysis.__file__).parent / "models"
+"""Labels of the DIMSE statuses; a fixed set, since no text from a sender may become a label."""
+_EMBEDDED_SEGMENTER = Path(analysis.__file__).parent / "models" / "segmenter"
 
 
 class Exposition:
-    """Writes all metrics as they are now.
+    """Writes the present values of all metrics.
 
     Parameters
     ----------
-    survey : Survey
-        Knows them.
+    status_reader : StatusReader
+        Gives the values.
     """
 
-    def __init__(self, survey: Survey) -> None:
+    def __init__(self, status_reader: StatusReader) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_NodeCollector(survey))
+        self._registry.register(_NodeCollector(status_reader))
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
-        """Return them, one a line."""
+        """Return all metrics, one value per line."""
         return generate_latest(self._registry)
 
 
 class _NodeCollector(Collector):
-    def __init__(self, survey: Survey) -> None:
-        self._survey = survey
-        self._build = _build(survey.configuration)
+    def __init__(self, status_reader: StatusReader) -> None:
+        self._status_reader = status_reader
+        self._build = _build(status_reader.configuration)
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing in advance: the store need not answer yet."""
+        """Return nothing, so that registering does not collect: the store may not answer yet."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Look, and tell."""
-        status = self._survey.status()
+        """Return the present value of each metric."""
+        status = self._status_reader.status()
         yield _gauge("build_info", "What is running, and the models that it calls.", 1, self._build)
         yield from _of_the_node(status)
         yield from _of_the_store(status)
         yield from _of_destinations(status)
-        yield from _of_the_process(self._survey.counts())
+        yield from _of_the_process(self._status_reader.counts())
+        yield self._status_reader.analysis_seconds()
 
 
 def _of_the_node(status: NodeStatus) -> Iterator[Metric]:
@@ -138,15 +138,6 @@ def _of_the_process(counts: Counts) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "osteonode_strangers", "Connections and associations turned away since the start.", counts.strangers
     )
-    analyses = HistogramMetricFamily(
-        "osteonode_analysis_seconds",
-        "Time that a worker took for a study, by how it ended.",
-        labels=["ending"],
-    )
-    for ending, durations in sorted(counts.analyses.items()):
-        bounds = ["+Inf" if bound == float("inf") else str(bound) for bound in BUCKETS_S]
-        analyses.add_metric([ending], list(zip(bounds, durations.within, strict=True)), durations.total_s)
-    yield analyses
 
 
 def _gauge(name: str, words: str, value: float, labels: dict[str, str] | None = None) -> GaugeMetricFamily:
@@ -161,11 +152,10 @@ def _labelled(name: str, words: str, *labels: str) -> GaugeMetricFamily:
 
 
 def _build(configuration: Configuration) -> dict[str, str]:
-    """Name what runs: from the cards, since loading a model would import the science."""
-    model = configuration.models.bundle or _MODELS / "demonstration"
+    """Return the versions of the software and its models, read from the cards, as loading a model is slow."""
     segmenter = configuration.analysis.segmentation.backend
-    embedded = _card(_MODELS / "segmenter") if segmenter == "embedded" else {}
-    card = _card(model)
+    embedded = _card(_EMBEDDED_SEGMENTER) if segmenter == "embedded" else {}
+    card = _card(configuration.models.bundle_folder)
     return {
         "version": version("osteonode"),
         "model": str(card.get("name", "?")),

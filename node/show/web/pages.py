@@ -1,4 +1,4 @@
-"""The pages: what is asked for, and what is answered. They show, and take no orders."""
+"""The pages and their routes; none of them changes anything."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +19,9 @@ from node.domain.identifiers import is_uid
 from node.domain.status import UNFINISHED_STATES
 from node.errors import TransientError
 from node.log import Log, raised_at
-from node.show.survey import LATEST_STUDIES, Survey
-from node.show.web.guard import guarded
+from node.show.node_status import LATEST_STUDIES, StatusReader
 from node.show.web.metrics import Exposition
+from node.show.web.middleware import with_middleware
 from node.show.why import MEANING, time_of, words_of
 
 if TYPE_CHECKING:
@@ -33,21 +33,21 @@ _HERE = Path(__file__).parent
 _UNAVAILABLE, _FAULT = 503, 500
 
 
-def application(settings: WebSettings, survey: Survey, log: Log) -> ASGIApp:
+def application(settings: WebSettings, status_reader: StatusReader, log: Log) -> ASGIApp:
     """Return the pages as an ASGI application.
 
     Parameters
     ----------
     settings : WebSettings
-        By which names it is called.
-    survey : Survey
-        Knows how the node is.
+        The host names that are answered.
+    status_reader : StatusReader
+        Gives the status of the node.
     log : Log
-        Gets the kind and place of a fault.
+        One line for each error in a page, with its type and place.
     """
-    pages = _Pages(survey)
+    pages = _Pages(status_reader)
 
-    # Starlette runs in threads what is no coroutine, so that a slow database holds up no other answer.
+    # Starlette runs functions that are no coroutines in threads, so a slow database blocks no other request.
     routes: tuple[tuple[str, Callable[[Request], Response | Awaitable[Response]]], ...] = (
         ("/", pages.overview),
         ("/studies/{study_uid}", pages.study),
@@ -58,27 +58,27 @@ def application(settings: WebSettings, survey: Survey, log: Log) -> ASGIApp:
         ("/icon.svg", pages.icon),
     )
 
-    def tell_of_fault(_request: Request, error: Exception) -> Response:
+    def internal_error(_request: Request, error: Exception) -> Response:
         log.error("page_failed", error=type(error).__name__, where=raised_at(error))
         return PlainTextResponse("This page met a fault, which the log tells.", _FAULT)
 
-    def tell_of_silence(_request: Request, error: Exception) -> Response:
+    def unavailable(_request: Request, error: Exception) -> Response:
         return PlainTextResponse(f"Database: {error}", _UNAVAILABLE)
 
     starlette = Starlette(
         routes=[Route(path, page, methods=["GET"]) for path, page in routes],
-        exception_handlers={TransientError: tell_of_silence, Exception: tell_of_fault},
+        exception_handlers={TransientError: unavailable, Exception: internal_error},
     )
-    return guarded(starlette, settings)
+    return with_middleware(starlette, settings)
 
 
 class _Pages:
-    def __init__(self, survey: Survey) -> None:
-        self._survey = survey
-        self._exposition = Exposition(survey)
+    def __init__(self, status_reader: StatusReader) -> None:
+        self._status_reader = status_reader
+        self._exposition = Exposition(status_reader)
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
-            # Reasons and AE titles come from strangers: nothing of them is ever markup.
+            # Reasons and AE titles contain text from senders, which must never be read as markup.
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -94,38 +94,38 @@ class _Pages:
         }
 
     def overview(self, _request: Request) -> Response:
-        """How the node is, and the studies that changed last."""
-        return self._page("overview.html", status=self._survey.status())
+        """Return the status of the node and the studies that changed last."""
+        return self._page("overview.html", status=self._status_reader.status())
 
     def study(self, request: Request) -> Response:
-        """Tell why a study has no result, as `osteonode why` does, and every step it took."""
+        """Return why a study has no result, as `osteonode why` says it, and every change of its state."""
         study_uid = request.path_params["study_uid"]
-        view = self._survey.study(study_uid) if is_uid(study_uid) else None
+        view = self._status_reader.study(study_uid) if is_uid(study_uid) else None
         if view is None:
             raise HTTPException(404, "Nothing of this study ever arrived here.")
-        return self._page("study.html", view=view, status=self._survey.status())
+        return self._page("study.html", view=view, status=self._status_reader.status())
 
     async def alive(self, _request: Request) -> Response:
-        """Tell whoever asks that no restart is needed; without a thread, since all may wait for the store."""
+        """Tell a supervisor that no restart is needed; a coroutine, as all threads may wait for the store."""
         return PlainTextResponse("alive\n")
 
     def ready(self, _request: Request) -> Response:
-        """Whether images can be received, and if not, why."""
-        unready = self._survey.status().unready
+        """Tell a supervisor whether images can be received, and if not, why."""
+        unready = self._status_reader.status().unready
         if unready:
             return PlainTextResponse("".join(f"{why}\n" for why in unready), _UNAVAILABLE)
         return PlainTextResponse("ready\n")
 
     def metrics(self, _request: Request) -> Response:
-        """All figures, for Prometheus."""
+        """Return all metrics, for Prometheus."""
         return Response(self._exposition.text(), media_type=CONTENT_TYPE_LATEST)
 
     def style(self, _request: Request) -> Response:
-        """How the pages look."""
+        """Return the style sheet."""
         return FileResponse(_HERE / "style.css", media_type="text/css")
 
     def icon(self, _request: Request) -> Response:
-        """Show what a browser puts into its tab."""
+        """Return the icon of the page."""
         return FileResponse(_HERE / "icon.svg", media_type="image/svg+xml")
 
     def _page(self, template: str, **values: object) -> Response:

@@ -1,4 +1,4 @@
-"""The web server in a thread of its own, beside the listener and in nobody's way."""
+"""The web server of the status page, in a thread of its own."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from node.config import WebSettings
 from node.errors import PermanentError
 from node.log import Log
-from node.show.survey import Survey
+from node.show.node_status import StatusReader
 from node.show.web.pages import application
 
 __all__ = ["WebServer"]
@@ -28,11 +28,11 @@ class WebServer:
     Parameters
     ----------
     settings : WebSettings
-        Where.
-    survey : Survey
-        What there is to tell.
+        The address and the host names that are answered.
+    status_reader : StatusReader
+        Gives the status of the node.
     log : Log
-        Gets the kind and place of a fault.
+        One line for each error in a page, with its type and place.
 
     Raises
     ------
@@ -40,19 +40,19 @@ class WebServer:
         If the address cannot be listened on.
     """
 
-    def __init__(self, settings: WebSettings, survey: Survey, log: Log) -> None:
+    def __init__(self, settings: WebSettings, status_reader: StatusReader, log: Log) -> None:
         self._socket = _listen(settings)
-        self._server = _server(application(settings, survey, log))
+        self._server = _server(application(settings, status_reader, log))
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="status-page", daemon=True
         )
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to answer requests."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the answers under way, and close."""
+        """Finish the responses in progress, and close the socket."""
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(_STOP_S)
@@ -64,7 +64,7 @@ def _listen(settings: WebSettings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family)
     except OSError as error:
-        # `create_server` adds the address, which is told already; an unknown host has no errno of the system.
+        # `strerror` of the error repeats the address; an unknown host has a negative errno without a text.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise PermanentError(
             f"the status page cannot listen on {settings.host}:{settings.port}: {reason}. "
@@ -72,16 +72,16 @@ def _listen(settings: WebSettings) -> socket.socket:
         ) from None
 
 
-class _BriefProtocol(H11Protocol):
-    """Few connections, closed when they stay silent: each is a descriptor, and those are for images."""
+class _LimitedProtocol(H11Protocol):
+    """Limits the number of connections and closes silent ones: descriptors are needed to receive images."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn does
-        """Take a connection, or close it at once when there are too many."""
+        """Accept a connection, or close it at once if there are too many."""
         super().connection_made(transport)
         if len(self.connections) > _MOST_CONNECTIONS:
             transport.abort()
             return
-        # uvicorn waits for the first request without end; its own time-out begins after the first answer.
+        # uvicorn waits for the first request without limit; its own timeout starts after the first response.
         self.timeout_keep_alive_task = self.loop.call_later(_SILENCE_S, self.timeout_keep_alive_handler)
 
 
@@ -90,11 +90,11 @@ def _server(pages: ASGIApp) -> Server:
         Config(
             pages,
             loop="asyncio",
-            http=_BriefProtocol,
+            http=_LimitedProtocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
-            # Our log tells of faults; addresses and paths of every look at the page are nobody's business.
+            # Errors go to the log of the node; an access log with addresses and study UIDs is not wanted.
             log_config=None,
             access_log=False,
             server_header=False,

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.cohort.features import SEQUENCES, FeatureTable
+from analysis.cohort.cohort_table import REQUIRED_COLUMNS, CohortRow, read_cohort
+from analysis.cohort.feature_table import SEQUENCES, FeatureTable
 from analysis.cohort.measure import measure_cohort
-from analysis.cohort.table import REQUIRED_COLUMNS, CohortRow, read_cohort
 from analysis.domain.findings import Findings, Refusal, SeriesFindings, SeriesRefusal, Target
 from analysis.domain.reason import quoted
 from analysis.errors import AnalysisError, RefusedError
@@ -156,11 +156,11 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
         read_cohort(path, THRESHOLDS)
 
 
-# Measuring. The analysis below is a stand-in for the pipeline's: it hands out prepared findings.
+# Measuring. The analysis below replaces the pipeline: it returns synthetic findings.
 
 
 def analyse_numbered(study: Path, log: Path | None = None) -> Findings | Refusal:
-    """Read the number that stands in the study, and answer as that patient of the synthetic table."""
+    """Read the number in the study's file, and return the findings of that patient of the synthetic table."""
     number = int((study / "image.dcm").read_text())
     if log is not None:
         with log.open("a", encoding="utf-8") as file:
@@ -249,7 +249,7 @@ def test_checkpoints_hold_no_patient_identifier(tmp_path: Path) -> None:
 
 
 def backwards(function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-    """Finish last what was asked first, as other processes may."""
+    """Finish the tasks in reverse order, as other processes may."""
     yield from reversed([*in_turn(function, tasks)])
 
 
@@ -372,8 +372,8 @@ def test_a_patient_cannot_stand_in_a_table_twice() -> None:
 @pytest.mark.parametrize(
     "break_it",
     [
-        lambda table: table.with_bmd(np.full(90, np.nan)),
-        lambda table: table.with_bmd(np.ones(3)),
+        lambda table: replace(table, bmd_mg_cm3=np.full(90, np.nan)),
+        lambda table: replace(table, bmd_mg_cm3=np.ones(3)),
         lambda table: replace(table, sequences={"T1": table.sequences["T1"]}),
         lambda table: replace(table.sequences["T1"], names=("a",) * 30),
         lambda table: replace(table.sequences["T1"], vbq=np.ones(3)),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, brier_score_loss, recall_score, roc_auc_score
 
-from analysis.cohort.features import SEQUENCES, FeatureTable
+from analysis.cohort.feature_table import SEQUENCES, FeatureTable
 from analysis.domain.findings import Target
 from analysis.errors import RefusedError
 from analysis.evaluation.evaluate import evaluate
@@ -19,7 +19,7 @@ from analysis.evaluation.figures import net_benefit, roc_points
 from analysis.evaluation.paper import KNN_TEST_AREA
 from analysis.evaluation.report import html_of, title_of, write_report
 from analysis.evaluation.result import BASELINES, SOURCES, Evaluation, EvaluationSettings
-from analysis.learning.learn import KINDS, LearningSettings, learn, prepare
+from analysis.learning.learn import KINDS, LearningSettings, learn, prepare_training_set
 from analysis.learning.selection import select_features
 from analysis.statistics.roc import area
 from analysis.statistics.weighted import MEASURES, weighted_measures
@@ -33,12 +33,12 @@ QUICK = EvaluationSettings(
 
 @cache
 def quick_evaluation() -> Evaluation:
-    """Evaluate the synthetic cohort; made once, since it is frozen."""
+    """Evaluate the synthetic cohort, once for all tests."""
     return evaluate(synthetic_table(), QUICK)
 
 
 def noise_table(patients: int = 90, features: int = 600, seed: int = 0) -> FeatureTable:
-    """Return a cohort whose features know nothing of the bone, and are many."""
+    """Return a cohort with many features, none of which depends on the bone density."""
     return synthetic_table(patients, features, effect=0.0, seed=seed)
 
 
@@ -86,14 +86,14 @@ def test_an_effect_is_found() -> None:
 
 def test_shuffled_labels_give_intervals_that_hold_one_half() -> None:
     table = synthetic_table(120, 60)
-    shuffled = table.with_bmd(np.random.default_rng(1).permutation(table.bmd_mg_cm3))
+    shuffled = replace(table, bmd_mg_cm3=np.random.default_rng(1).permutation(table.bmd_mg_cm3))
     for cell in evaluate(shuffled, replace(QUICK, splits=10)).cells:
         low, high = cell.measures["AUC"].interval
         assert low < 0.5 < high, (cell.target, cell.source, cell.kind, low, high)
 
 
 def test_many_features_of_noise_do_not_look_like_an_effect_but_selecting_before_splitting_would() -> None:
-    """The commonest leak: of 600 features some always fit 90 patients, if they may see all of them."""
+    """The most common leak: of 600 features some always fit 90 patients, if selection sees all of them."""
     table = noise_table()
     honest = [cell for cell in evaluate(table, QUICK).cells if cell.source in SOURCES]
     assert np.mean([cell.measures["AUC"].mean for cell in honest]) < 0.6
@@ -123,9 +123,13 @@ def test_what_is_learned_does_not_change_with_the_patients_it_is_judged_on() -> 
     table = synthetic_table()
     values, present = table.sequences["T1"].values, table.bmd_mg_cm3 < 120
     inside = np.arange(60)
-    before = learn(prepare(values[inside], present[inside], QUICK.learning), ("LR",), QUICK.learning)
+    before = learn(
+        prepare_training_set(values[inside], present[inside], QUICK.learning), ("LR",), QUICK.learning
+    )
     values[60:] = 1e6
-    after = learn(prepare(values[inside], present[inside], QUICK.learning), ("LR",), QUICK.learning)
+    after = learn(
+        prepare_training_set(values[inside], present[inside], QUICK.learning), ("LR",), QUICK.learning
+    )
     np.testing.assert_array_equal(before.probabilities(values[inside]), after.probabilities(values[inside]))
 
 
@@ -194,7 +198,7 @@ def test_a_few_unknown_values_of_a_baseline_do_no_harm() -> None:
 
 def test_classes_that_are_too_small_are_told_all_at_once() -> None:
     with pytest.raises(RefusedError) as error:
-        evaluate(synthetic_table().with_bmd(np.full(90, 200.0)), QUICK)
+        evaluate(replace(synthetic_table(), bmd_mg_cm3=np.full(90, 200.0)), QUICK)
     assert error.value.reasons == (
         "0 patients with both sequences are with osteoporosis, and 10 are needed",
         "0 patients with both sequences are with abnormal bone density, and 10 are needed",

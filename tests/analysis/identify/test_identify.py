@@ -1,6 +1,6 @@
-"""Which series are T1 and T2 of the lumbar spine, told from headers of many vendors.
+"""Identification of T1 and T2 series of the lumbar spine from headers of many vendors.
 
-True sagittal T1 and T2 are rare among the labelled headers, so that the cases below add typical protocols.
+Sagittal T1 and T2 are rare among the labelled headers, so the cases below add typical protocols.
 """
 
 from dataclasses import replace
@@ -66,7 +66,7 @@ def test_a_stripped_header_still_gets_the_same_answer_or_unsure() -> None:
 
 
 def _lumbar(**told: object) -> AcquisitionFacts:
-    """Facts of a usual sagittal stack, with what a vendor tells beside."""
+    """Return the facts of a usual sagittal stack, changed as given."""
     usual: dict[str, object] = {
         "scanning_sequence": ("SE",),
         "image_type": ("ORIGINAL", "PRIMARY", "M", "ND"),

@@ -5,7 +5,7 @@ import pytest
 
 from analysis.domain.findings import Target
 from analysis.errors import RefusedError
-from analysis.learning.learn import LearningSettings, learn, prepare
+from analysis.learning.learn import LearningSettings, learn, prepare_training_set
 from analysis.learning.selection import select_features
 from analysis.learning.train import train
 from analysis.prediction.model import raw_scores
@@ -34,7 +34,7 @@ def test_a_real_effect_is_found_and_its_probabilities_are_calibrated() -> None:
 
 def test_shuffled_labels_leave_an_auc_whose_interval_holds_one_half() -> None:
     table = synthetic_table(160, 100)
-    shuffled = table.with_bmd(np.random.default_rng(5).permutation(table.bmd_mg_cm3))
+    shuffled = replace(table, bmd_mg_cm3=np.random.default_rng(5).permutation(table.bmd_mg_cm3))
     for classifier in train(shuffled, QUICK).classifiers.values():
         low, high = classifier.performance.intervals["AUC"]
         assert low < 0.5 < high
@@ -74,7 +74,7 @@ def test_patients_without_a_sequence_do_not_train_it() -> None:
 
 
 def test_classes_that_are_too_small_are_told_all_at_once() -> None:
-    table = synthetic_table().with_bmd(np.linspace(121, 200, 90))
+    table = replace(synthetic_table(), bmd_mg_cm3=np.linspace(121, 200, 90))
     with pytest.raises(RefusedError) as error:
         train(table, QUICK)
     assert len(error.value.reasons) == 4
@@ -94,7 +94,7 @@ def test_simulated_patients_make_a_simulated_model_for_no_clinical_use() -> None
 def test_inner_folds_are_selected_and_scaled_without_their_held_out_patients() -> None:
     table, settings = synthetic_table(), LearningSettings(feature_counts=(5,))
     values, present = table.sequences["T1"].values, table.bmd_mg_cm3 < 120
-    folds = prepare(values, present, settings).folds
+    folds = prepare_training_set(values, present, settings).folds
     assert sorted(np.concatenate([fold.rows for fold in folds]).tolist()) == list(range(present.size))
     for fold in folds:
         inside = np.setdiff1d(np.arange(present.size), fold.rows)
@@ -109,7 +109,7 @@ def test_inner_folds_are_selected_and_scaled_without_their_held_out_patients() -
 def test_calibration_brings_scores_to_the_prevalence() -> None:
     table = synthetic_table(200)
     values, present = table.sequences["T1"].values, table.bmd_mg_cm3 < 80
-    learned = learn(prepare(values, present, LearningSettings()), ("SVM",), LearningSettings())
+    learned = learn(prepare_training_set(values, present, LearningSettings()), ("SVM",), LearningSettings())
     scores = raw_scores(learned.estimator, values[:, learned.columns])
     assert scores.min() < -0.5  # far from probabilities
     assert abs(learned.probabilities(values).mean() - present.mean()) < 0.05

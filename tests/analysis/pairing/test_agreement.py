@@ -1,4 +1,4 @@
-"""T1 and T2 of a study share one labelling, whatever their slices, and say so when they do not."""
+"""T1 and T2 of a study get the same levels on any slices, or are said to contradict each other."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,8 +14,8 @@ from analysis.domain.findings import Findings, SeriesInput
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, CsfSample, Level, Region, Segmentation
 from analysis.domain.volume import Grid, Volume
-from analysis.pairing.agreement import settle
-from analysis.pairing.correspondence import Alignment, Common
+from analysis.pairing.agreement import reconcile_levels
+from analysis.pairing.correspondence import Alignment, CommonBodies
 from analysis.pairing.registration import align
 from analysis.phantom import SCANNERS, Resolution, SimulatedSeries, draw_anatomy, draw_patient, simulate
 from analysis.pipeline import analyse
@@ -26,7 +26,7 @@ ALL = CRANIAL_TO_CAUDAL
 
 
 def turned(degrees: float, *, about: int) -> np.ndarray:
-    """Rotation by right-hand rule about one LPS axis."""
+    """Return the rotation matrix about one LPS axis, by the right-hand rule."""
     angle = np.deg2rad(degrees)
     turn = np.eye(3)
     one, other = [axis for axis in range(3) if axis != about]
@@ -38,7 +38,7 @@ def turned(degrees: float, *, about: int) -> np.ndarray:
 def sagittal(
     slice_mm: float = 4.4, pixel_mm: float = 1.0, *, up_mm: float = 0.0, tilt: float = 0.0, rows: int = 300
 ) -> Grid:
-    """Place a stack of 80 mm from side to side around a point, as oblique as asked."""
+    """Return a grid of 80 mm from side to side around a point, rotated by the given angles."""
     slices, columns = round(80 / slice_mm), round(130 / pixel_mm)
     axes = (
         np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]]) @ turned(tilt, about=2) @ turned(tilt / 2, about=0)
@@ -58,7 +58,7 @@ def seen(
     moved_mm: Sequence[float] = (0.0, 0.0, 0.0),
     shows: Sequence[Level] = ALL,
 ) -> Segmentation:
-    """Cut a column of boxes in the patient into the slices of a grid, and name them as told."""
+    """Sample a column of boxes on a grid, and give them these levels."""
     names = names or {}
     points = grid.to_mm(np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1))
     labels = np.zeros(grid.shape, np.uint8)
@@ -78,12 +78,12 @@ def seen(
 
 
 def one_up(shows: Sequence[Level]) -> dict[Level, Level]:
-    """Names wrong by a level, as when L5 is taken for S1."""
+    """Shift all levels by one, as when L5 is mistaken for S1."""
     return {level: ALL[ALL.index(level) + 1] for level in shows if level is not Level.S1}
 
 
-def in_common(first: Segmentation, second: Segmentation) -> Common:
-    return Common.of(first, second, Alignment.by_headers())
+def in_common(first: Segmentation, second: Segmentation) -> CommonBodies:
+    return CommonBodies.of(first, second, Alignment.by_headers())
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_lies_outside_of_one_image_does_not_lower_the_overlap() -> None:
 
 def test_series_that_agree_become_as_sure_as_the_surer_one() -> None:
     first, second = seen(sagittal(), confidence=0.7), seen(sagittal(6.0), confidence=0.95)
-    one, other, agreement = settle(first, second, in_common(first, second))
+    one, other, agreement = reconcile_levels(first, second, in_common(first, second))
     assert (one.level_confidence, other.level_confidence) == (0.95, 0.95)
     assert agreement.same_names
     assert agreement.overlap == pytest.approx(0.95, abs=0.06)
@@ -127,7 +127,7 @@ def test_series_that_agree_become_as_sure_as_the_surer_one() -> None:
 def test_a_series_that_is_unsure_is_confirmed_by_a_sure_one() -> None:
     first = replace(seen(sagittal(), certain=False, confidence=0.2), concerns=(Reason("sacrum_uncertain"),))
     second = seen(sagittal(6.0))
-    one, _, _ = settle(first, second, in_common(first, second))
+    one, _, _ = reconcile_levels(first, second, in_common(first, second))
     assert one.levels_certain
     assert one.level_confidence == second.level_confidence
     assert one.concerns == (
@@ -140,7 +140,7 @@ def test_an_unsure_series_takes_the_names_over_also_where_the_other_does_not_rea
     unsure = seen(sagittal(rows=290), one_up(shown), certain=False, confidence=0.1, shows=shown)
     sure = seen(sagittal(5.0, up_mm=-50.0), shows=ALL[3:])
     truth = seen(sagittal(rows=290), shows=shown)
-    one, other, agreement = settle(unsure, sure, in_common(unsure, sure))
+    one, other, agreement = reconcile_levels(unsure, sure, in_common(unsure, sure))
     assert not agreement.same_names
     assert other.levels_certain
     assert one.levels_certain
@@ -155,18 +155,18 @@ def test_an_unsure_series_takes_the_names_over_also_where_the_other_does_not_rea
 def test_a_body_without_a_name_left_is_dropped_rather_than_misnamed() -> None:
     shown = ALL[:-1]
     unsure = seen(sagittal(rows=290), one_up(shown), certain=False, shows=shown)
-    # The sure series calls the second highest body T11, so the highest one lies beyond the names.
+    # The certain series calls the second highest body T11, so no level is left for the highest one.
     sure = seen(
         sagittal(rows=290), {level: ALL[max(0, ALL.index(level) - 1)] for level in ALL}, shows=ALL[1:]
     )
-    one, _, _ = settle(unsure, sure, in_common(unsure, sure))
+    one, _, _ = reconcile_levels(unsure, sure, in_common(unsure, sure))
     assert len(one.regions) == len(unsure.regions) - 1
     assert one.regions[0].level is Level.T11
 
 
 def test_two_sure_series_that_differ_by_a_level_both_become_uncertain() -> None:
     first, second = seen(sagittal()), seen(sagittal(5.0), one_up(ALL), shows=ALL[:-1])
-    one, other, agreement = settle(first, second, in_common(first, second))
+    one, other, agreement = reconcile_levels(first, second, in_common(first, second))
     assert not agreement.same_names
     for settled in (one, other):
         assert not settled.levels_certain
@@ -181,7 +181,7 @@ def test_an_outline_that_the_other_series_contradicts_loses_quality() -> None:
     lower = labels[:, rows[len(rows) // 3] : rows[-1] + 1]
     lower[lower == Level.L2] = 0
     second = replace(second, labels=labels)
-    one, other, _ = settle(first, second, in_common(first, second))
+    one, other, _ = reconcile_levels(first, second, in_common(first, second))
     for settled, name in ((one, "T2"), (other, "T1")):
         region = settled.region(Level.L2)
         assert region is not None
@@ -195,7 +195,7 @@ def test_an_outline_that_the_other_series_contradicts_loses_quality() -> None:
 
 def test_series_without_bodies_in_common_are_left_as_they_are_and_it_is_said() -> None:
     first, second = seen(sagittal(), shows=ALL[:2]), seen(sagittal(), shows=ALL[5:])
-    one, other, agreement = settle(first, second, in_common(first, second))
+    one, other, agreement = reconcile_levels(first, second, in_common(first, second))
     assert agreement.bodies == 0
     assert one.levels_certain
     assert one.level_confidence == first.level_confidence
@@ -214,14 +214,14 @@ def test_settled_names_are_the_same_for_the_same_place_or_uncertain(
     second = seen(
         sagittal(5.0, 2.0), one_up(sorted(there)), certain=sure, shows=[x for x in ALL if x in there]
     )
-    one, other, agreement = settle(first, second, in_common(first, second))
+    one, other, agreement = reconcile_levels(first, second, in_common(first, second))
     if agreement.bodies >= 2 and one.levels_certain and other.levels_certain:
         assert in_common(one, other).same_names
 
 
 @pytest.fixture(scope="module")
 def simulated() -> tuple[SimulatedSeries, SimulatedSeries]:
-    """T1 and T2 of one simulated patient, with coarse pixels."""
+    """Return T1 and T2 of one simulated patient, with coarse pixels."""
     patient = draw_patient(np.random.default_rng(4), age_y=60.0)
     maps = draw_anatomy(patient, Resolution(2.0, 1.5))
     rng = np.random.default_rng(4)
@@ -253,7 +253,7 @@ def true_segmentation(series: SimulatedSeries) -> Segmentation:
 def moved(
     volume: Volume, bodies: Segmentation, rotation: np.ndarray, shift: Sequence[float]
 ) -> tuple[Volume, Segmentation]:
-    """Put the patient elsewhere in the scanner."""
+    """Move the patient in the scanner."""
 
     def place(position: Sequence[float]) -> tuple[float, float, float]:
         x, y, z = (float(one) for one in rotation @ np.asarray(position) + np.asarray(shift))
@@ -309,7 +309,7 @@ def test_names_wrong_by_a_level_are_not_explained_by_a_patient_who_moved(
         common = align(first.volume, true_segmentation(first), second.volume, wrong, one_frame=one_frame)
         assert common is not None
         assert not common.same_names
-        one, other, _ = settle(true_segmentation(first), wrong, common)
+        one, other, _ = reconcile_levels(true_segmentation(first), wrong, common)
         assert not one.levels_certain
         assert not other.levels_certain
 

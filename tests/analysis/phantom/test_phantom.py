@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from analysis.domain.acquisition import Contrast
+from analysis.domain.published import T1_VBQ_BY_DECADE
 from analysis.domain.segmentation import Level
 from analysis.identify import identify
 from analysis.phantom import (
@@ -33,9 +34,8 @@ from analysis.phantom import (
 from analysis.phantom.marrow import sparseness, unevenness
 from analysis.phantom.patient import bone_volume_fraction
 from analysis.phantom.signal import fat_signal, water_signals
-from analysis.phantom.tissues import Canvas, Tissue, TissueMaps, smooth_noise
+from analysis.phantom.tissues import Tissue, TissueCanvas, TissueMaps, smooth_noise
 from analysis.statistics.roc import area
-from analysis.vbq import REFERENCE, REFERENCE_SD
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,9 +43,9 @@ COARSE = Resolution(lateral_mm=3.0, in_plane_mm=1.6)
 SIEMENS = SCANNERS[0]
 CSF_DENSITY = 1.075
 READ_OF_T1, READ_OF_T2 = 0.90, 0.95
-"""What the node reads of the score that the formula gives: roots lie in the fluid, and the coil shades it."""
+"""Measured score over that of the formula, which ignores nerve roots in the fluid and coil shading."""
 CENSUS = {5: 0.47, 6: 0.29, 7: 0.17, 8: 0.07}
-"""Decades of those who were 50 and older in China in 2010, to which the published prevalence is weighted."""
+"""Age distribution of people aged 50 and older in China in 2010, the weights of the published prevalence."""
 LUMBAR = (Level.L1, Level.L2, Level.L3, Level.L4, Level.L5)
 
 
@@ -70,7 +70,7 @@ def image(contrast: Contrast, seed: int = 5) -> SimulatedSeries:
 
 
 def marrow(patient_: SimulatedPatient, scanner: Scanner, protocol: Protocol) -> float:
-    """Signal of marrow by the formula of science.md."""
+    """Return the signal of marrow from bone volume, fat fraction and the signals of water and fat."""
     water = float(water_signals(patient_, protocol, scanner.field_t)[Tissue.MARROW])
     fat = fat_signal(protocol, scanner.field_t)
     share = patient_.fat_fraction
@@ -78,7 +78,7 @@ def marrow(patient_: SimulatedPatient, scanner: Scanner, protocol: Protocol) -> 
 
 
 def bone_quality(series: SimulatedSeries) -> float:
-    """Vertebral bone quality by the true masks: marrow of L1 to L4 over CSF at L3."""
+    """Return the VBQ by the true masks: marrow of L1 to L4 over CSF at L3."""
     voxels, middle = series.volume.voxels, series.volume.grid.shape[0] // 2
     labels, csf = series.labels[middle], series.csf[middle].copy()
     rows = np.flatnonzero((labels == Level.L3).any(axis=1))
@@ -132,7 +132,7 @@ def test_fluid_in_the_image_follows_the_contrast() -> None:
 
 
 def test_bone_quality_is_higher_where_density_is_lowest() -> None:
-    """Published: r = -0.487 (Yin 2023); so the ends of a cohort part, on average, and its middle does not."""
+    """Published: r = -0.487 (Yin 2023), so the two ends of a cohort differ on average."""
     people = sorted(cohort(60, seed=3), key=lambda one: one.bmd_mg_cm3)
     scores = []
     for one in people[:6] + people[-6:]:
@@ -225,7 +225,7 @@ def test_a_coarser_drawing_shows_the_same_patient() -> None:
 
 
 def test_noise_fields_are_standard_whatever_their_correlation() -> None:
-    canvas = Canvas(Resolution(2.0, 1.5))
+    canvas = TissueCanvas(Resolution(2.0, 1.5))
     box = canvas.box()
     assert box is not None
     for width in ((2.0, 1.5, 1.5), (9.0, 5.0, 3.0)):
@@ -275,12 +275,12 @@ def test_a_cohort_is_like_that_of_the_paper() -> None:
     assert abs(np.std(ages) - 12.72) < 2.5
 
 
-# What the truth tells: no images, so many cohorts can be looked at
+# The ground truth without images, for which many cohorts can be drawn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """What there is to know of many patients, each column of shape (patients,)."""
+    """The true values of many patients, each of shape (patients,)."""
 
     age_y: Floats
     female: Floats
@@ -295,7 +295,7 @@ class Truth:
 
 
 def ratio_to_csf(one: SimulatedPatient, scanner: Scanner, protocol: Protocol) -> float:
-    """Vertebral bone quality by the formula of science.md, CSF at its density in the drawing."""
+    """Return the VBQ by the signal formula, with the proton density of the painted CSF."""
     csf = float(water_signals(one, protocol, scanner.field_t)[Tissue.CSF]) * CSF_DENSITY
     return marrow(one, scanner, protocol) / csf
 
@@ -311,7 +311,7 @@ def known(one: SimulatedPatient, scanner: Scanner, rng: np.random.Generator) -> 
 
 @cache
 def truth(cohorts: int = 12) -> Truth:
-    """Cohorts of many seeds as large as the paper's, put together."""
+    """Return cohorts of the paper's size with many seeds, concatenated."""
     rng = np.random.default_rng(0)
     people = [one for seed in range(cohorts) for one in cohort(160, seed)]
     rows = [known(one, SCANNERS[(one.number - 1) % len(SCANNERS)], rng) for one in people]
@@ -323,7 +323,7 @@ def related(first: Floats, second: Floats) -> float:
 
 
 def best_auc(is_low: npt.NDArray[np.bool_], *columns: Floats) -> float:
-    """AUC of a flexible model that was judged on patients it did not learn from."""
+    """Return the cross-validated AUC of a flexible model."""
     model = make_pipeline(StandardScaler(), PolynomialFeatures(2), LogisticRegression(max_iter=1000))
     risks = cross_val_predict(model, np.column_stack(columns), is_low, cv=5, method="predict_proba")
     return area(is_low, risks[:, 1])
@@ -359,7 +359,7 @@ def test_neither_shape_nor_texture_gives_the_density_away() -> None:
 
 @pytest.mark.parametrize("threshold", [80.0, 120.0])
 def test_nobody_could_tell_low_density_better_than_is_plausible(threshold: float) -> None:
-    """An AUC of 0.70 to 0.86 is plausible of images; above 0.9 the simulation would leak density."""
+    """An AUC of 0.70 to 0.86 is plausible for images; above 0.9 the simulation would leak the density."""
     found = truth()
     low = found.bmd < threshold
     person = (found.age_y, found.female)
@@ -379,14 +379,15 @@ def test_bone_quality_follows_density_as_published() -> None:
 
 
 def test_bone_quality_by_decade_is_as_published() -> None:
-    """Means of T1-VBQ by decade with SD 0.57 to 0.74, `REFERENCE`; of T2-VBQ 0.55 to 0.60 in the old."""
+    """Means and SD of T1-VBQ by decade, `T1_VBQ_BY_DECADE`; of T2-VBQ 0.55 to 0.60 in the old."""
     found = truth()
     spreads = []
-    for ten, published in zip(range(2, 7), REFERENCE, strict=True):
+    for ten, published in zip(range(2, 7), T1_VBQ_BY_DECADE, strict=True):
         own = found.t1_vbq[found.age_y // 10 == ten]
         assert abs(own.mean() - published.mean) < 0.25, published
         spreads.append(own.std())
-    assert REFERENCE_SD[0] - 0.1 < np.mean(spreads[2:]) < REFERENCE_SD[1]
+    published_sds = [one.sd for one in T1_VBQ_BY_DECADE]
+    assert min(published_sds) - 0.1 < np.mean(spreads[2:]) < max(published_sds)
     assert 0.53 < found.t2_vbq[found.age_y >= 60].mean() < 0.60
 
 

@@ -28,7 +28,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def sign(bundle: Path) -> None:
-    """Make the checksums of a changed bundle right again, as someone would who means to change it."""
+    """Update the checksums of a changed bundle, as an attacker would."""
     names = ("card.json", "card.md", "model.skops")
     lines = [f"{sha256((bundle / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
     (bundle / "SHA256").write_text("".join(lines))
@@ -144,7 +144,7 @@ def test_the_card_says_first_that_data_were_simulated(bundle: Path) -> None:
 
 
 def test_the_shipped_model_is_simulated_and_no_better_than_is_plausible() -> None:
-    """An AUC of 0.70 to 0.86 is plausible of images; above 0.9 the simulation would leak density."""
+    """An AUC of 0.70 to 0.86 is plausible for images; above 0.9 the simulation would leak the density."""
     model = load(Path(analysis.__file__).parent / "models" / "demonstration", FeatureSettings())
     assert model.identity.simulated
     assert len(model.classifiers) == 4

@@ -40,7 +40,7 @@ def with_conformal(model: Model, present: float, absent: float, threshold: float
 
 
 DECIDED = with_conformal(quick_model(), present=0.5, absent=0.49999)
-"""A model whose sets always hold exactly one answer, so that only the reason under test can stop it."""
+"""A model whose conformal sets always hold one answer, so that only the tested reason makes it abstain."""
 
 
 def answer(series: tuple[SeriesFindings, ...], model: Model = DECIDED) -> dict[Target, Prediction]:
@@ -209,7 +209,7 @@ def test_an_answer_that_its_decision_threshold_contradicts_is_indeterminate() ->
 
 
 def test_likely_at_a_low_probability_is_explained() -> None:
-    """A rare target is likely long before its probability reaches one half."""
+    """A rare target can be likely at a probability below one half."""
     strong = study(int(np.argsort(TABLE.bmd_mg_cm3)[-4]))
     rare = answer(strong, with_conformal(quick_model(), present=1.0, absent=-1.0, threshold=0.0))
     for one in rare.values():

@@ -1,4 +1,4 @@
-"""The shape that bodies are held to beside the middle."""
+"""The shape prior of bodies on lateral slices."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ TRUE = BodyShape(np.array([36.0, 40.0, 40.0]), UPRIGHT, depth_mm=33.0, height_mm
 
 
 def solid(shape: BodyShape, upwards: np.ndarray = UPRIGHT) -> np.ndarray:
-    """Probabilities of one body of that shape on 25 slabs of 80 × 80 mm."""
+    """Return the probabilities of one body of that shape on 25 slabs of 80 × 80 mm."""
     slab, row, column = np.indices((25, 80, 80))
     down, right = row - shape.centre_mm[1], column - shape.centre_mm[2]
     up = down * upwards[0] + right * upwards[1]
@@ -25,7 +25,7 @@ def solid(shape: BodyShape, upwards: np.ndarray = UPRIGHT) -> np.ndarray:
 
 
 def grey(bone: np.ndarray) -> np.ndarray:
-    """Return an image in which all is as bright as marrow."""
+    """Return an image as bright as marrow everywhere."""
     return np.full(bone.shape, 100.0, np.float32)
 
 

@@ -1,4 +1,4 @@
-"""The signal of the cerebrospinal fluid, against what it truly is in simulated patients."""
+"""The sampled signal of the cerebrospinal fluid against the true one in simulated patients."""
 
 from dataclasses import replace
 from functools import cache
@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.segmentation import Level
+from analysis.measurement.vbq import MINIMUM_CSF_QUALITY
 from analysis.phantom import (
     SCANNERS,
     Resolution,
@@ -21,11 +22,10 @@ from analysis.phantom import (
     vary,
 )
 from analysis.segment.csf import sample_csf
-from analysis.vbq import MINIMUM_CSF_QUALITY
 
 PATIENTS = {patient.number: patient for patient in cohort(20, 77)[:4]}
 WORST = 0.08
-"""Of 40 series of 20 patients the largest error was 6 %, the median 1 %, and none was refused."""
+"""In 40 series of 20 patients the largest error was 6 %, the median 1 %, and none was refused."""
 
 
 @cache
@@ -43,13 +43,13 @@ def image(number: int, contrast: Contrast) -> SimulatedSeries:
 
 
 def canal_of(series: SimulatedSeries) -> np.ndarray:
-    """Probability of a canal: fluid and the roots in it, with a soft border."""
+    """Return the probability of the canal: fluid and nerve roots, with a soft border."""
     closed = [ndimage.binary_closing(np.pad(one, 9), iterations=6)[9:-9, 9:-9] for one in series.csf]
     return np.asarray(ndimage.gaussian_filter(np.stack(closed).astype(np.float32), (0, 1, 1)))
 
 
 def true_signal(series: SimulatedSeries) -> float:
-    """Median of what is fluid up to its border, on the three middle slices behind L3."""
+    """Return the median signal of the true fluid on the three middle slices behind L3."""
     rows = np.flatnonzero((series.labels == Level.L3).any(axis=(0, 2)))
     pure = np.stack([ndimage.binary_erosion(one) for one in series.csf])
     pure[:, : rows[0]] = False

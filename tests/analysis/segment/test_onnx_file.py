@@ -1,4 +1,4 @@
-"""Any ONNX file with a card: levels, or bodies that are parted and named here; slices or volumes."""
+"""ONNX models with a card: 2-D or 3-D, with classes for levels, or for bodies that are named here."""
 
 import re
 from hashlib import sha256
@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import ModelRejectedError
-from analysis.segment.given import CANAL, SACRUM
+from analysis.segment.external_mask import CANAL, SACRUM
 from analysis.segment.onnx_card import read_card
 from analysis.segment.onnx_file import OnnxModel, load_onnx, segment_with_onnx
 from tests.analysis.spine_scene import LUMBAR, dice, spine_scene
@@ -23,13 +23,13 @@ LEVEL_CLASSES = ("background", "L1", "L2", "L3", "L4", "L5", "sacrum", "canal")
 
 
 def painted(labels: npt.NDArray[np.uint8]) -> Volume:
-    """Paint an image whose values are the class numbers above, on the pixels that the model wants."""
+    """Paint an image whose values are the class numbers above, on the pixels of the model."""
     values = np.where(labels == CANAL, 7, np.where(labels == SACRUM, 6, labels))
     return Volume(values.astype(np.float32), SCENE.volume.grid)
 
 
 def nearest_class(dimensions: int, classes: int, output: str) -> bytes:
-    """Make a network that takes every value for the class of the nearest number."""
+    """Make a network that classifies every value by the nearest class number."""
     spatial = [f"n{axis}" for axis in range(dimensions)]
     centres = np.arange(classes, dtype=np.float32).reshape(1, classes, *[1] * dimensions)
     nodes = [

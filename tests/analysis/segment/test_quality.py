@@ -1,4 +1,4 @@
-"""A mask knows when it is bad: what speaks against single bodies and against all of them."""
+"""Quality of single bodies and of the whole segmentation, and the concerns that lower it."""
 
 from dataclasses import replace
 
@@ -76,7 +76,7 @@ def test_bodies_as_close_as_thoracic_or_cervical_ones_are_no_lumbar_spine(
 
 
 def test_a_sound_segmentation_has_nothing_against_it() -> None:
-    judgement = example()[1].judgement
+    judgement = example()[1].judge(3)
     assert judgement.grade is Grade.SOUND
     assert judgement.quality == 1.0
     assert judgement.reasons == ()
@@ -91,7 +91,7 @@ def test_a_judgement_names_every_body_that_failed_and_what_is_missing() -> None:
         else one
         for one in found.regions
     )
-    judgement = replace(found, regions=regions).judgement
+    judgement = replace(found, regions=regions).judge(3)
     assert judgement.grade is Grade.UNUSABLE
     assert judgement.reasons == (
         "L1: touches the edge of the image",
@@ -109,7 +109,7 @@ def test_bodies_whose_names_are_uncertain_are_numbered_and_the_grade_says_caveat
         replace(found.regions[1], concerns=(quoted("metal is possible"),)),
         *found.regions[2:],
     )
-    judgement = replace(found, regions=regions, concerns=(quoted("the sacrum was not found"),)).judgement
+    judgement = replace(found, regions=regions, concerns=(quoted("the sacrum was not found"),)).judge(3)
     assert judgement.grade is Grade.DOUBTFUL
     assert judgement.reasons == ("body 2: metal is possible", "the sacrum was not found")
 

@@ -1,6 +1,6 @@
-"""On real patients: as an outline gets worse, its quality falls, and what is no lumbar spine is refused.
+"""On a real patient: the quality falls as an outline gets worse, and images of other regions are refused.
 
-Scripts of the quality's making looked at more; here is one patient, because every look costs seconds.
+Only one patient is tested, because each segmentation takes seconds.
 """
 
 from functools import cache
@@ -62,7 +62,7 @@ def test_good_outlines_are_usable_and_the_whole_is_sound() -> None:
         assert region is not None
         assert dice(found, truth, level) > 0.85
         assert region.usable, region
-    assert found.judgement.grade is Grade.SOUND, found.judgement.reasons
+    assert found.judge(3).grade is Grade.SOUND, found.judge(3).reasons
 
 
 def test_quality_falls_as_dice_falls() -> None:
@@ -93,7 +93,7 @@ def test_half_a_body_is_not_a_body() -> None:
 def test_bodies_of_half_the_size_without_a_sacrum_are_no_lumbar_spine() -> None:
     volume, _ = scaled(without_the_sacrum(real()), 0.5)
     found = segment(volume)
-    assert found.judgement.grade is Grade.UNUSABLE
+    assert found.judge(3).grade is Grade.UNUSABLE
     assert not found.levels_certain
 
 
@@ -104,4 +104,4 @@ def test_a_picture_of_muscle_is_no_spine() -> None:
     outer = np.ascontiguousarray(volume.voxels[: max(3, shown[0] - 1)])
     grid = volume.grid
     found = segment(Volume(outer, Grid(outer.shape, grid.spacing_mm, grid.origin_mm, grid.axes)))
-    assert found.judgement.grade is Grade.UNUSABLE
+    assert found.judge(3).grade is Grade.UNUSABLE

@@ -32,7 +32,7 @@ def volume_of(voxels: np.ndarray, spacing_mm: tuple[float, float, float]) -> Vol
 
 @pytest.fixture(scope="module")
 def midline() -> tuple[Volume, np.ndarray]:
-    """Three equal T1 slices of a patient that no training saw, and the truth of one."""
+    """Return three equal T1 slices of a held-out patient, and the true labels of one."""
     grey = np.asarray(Image.open(DATA / "backspine" / "images" / f"{HELD_OUT}.jpg").convert("L"))
     truth = np.asarray(Image.open(DATA / "backspine" / "labels" / f"{HELD_OUT}.png"))
     return volume_of(np.stack([grey] * 3), (4.0, 0.57, 0.57)), truth

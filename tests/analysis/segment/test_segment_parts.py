@@ -1,4 +1,4 @@
-"""The steps of the segmenter, each on shapes whose answer is known."""
+"""The steps of the segmenter, each on shapes with a known result."""
 
 import numpy as np
 import pytest
@@ -10,10 +10,10 @@ from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 from analysis.segment.csf import sample_csf
-from analysis.segment.instances import Body, find_bodies
+from analysis.segment.instances import FoundBody, find_bodies
 from analysis.segment.levels import name_levels
 from analysis.segment.network import BACKGROUND, BODY, CANAL, SACRUM
-from analysis.segment.quality import Shape, judge, measure_shape
+from analysis.segment.quality import Shape, assess, measure_shape
 from analysis.segment.regions import filled
 from analysis.segment.sagittal import SagittalView
 
@@ -27,7 +27,7 @@ def sagittal_volume(voxels: np.ndarray, spacing_mm: tuple[float, float, float] =
 
 
 def rearranged(volume: Volume, order: tuple[int, int, int], flips: tuple[bool, bool, bool]) -> Volume:
-    """Store the same voxels of the same places in another order."""
+    """Store the same voxels at the same positions in another order."""
     flipped = tuple(axis for axis in range(3) if flips[axis])
     voxels = np.ascontiguousarray(np.flip(volume.voxels, flipped).transpose(order))
     first = [volume.grid.shape[axis] - 1 if flips[axis] else 0 for axis in range(3)]
@@ -86,7 +86,7 @@ def test_what_cannot_be_read_is_refused_with_its_reason(
 
 
 def blocks(count: int, *, gap: int = 9, sacrum: bool = True, slabs: int = 9) -> np.ndarray:
-    """Probabilities of a column of boxes 27 mm high and 34 mm deep, the lowest one S1."""
+    """Return the probabilities of a column of boxes, 27 mm high and 34 mm deep, of which the lowest is S1."""
     probabilities = np.zeros((slabs, 6, 40 + count * (27 + gap), 120), np.float32)
     probabilities[:, BACKGROUND] = 1.0
     for number in range(count):
@@ -176,8 +176,8 @@ def test_heights_are_measured_front_middle_and_back() -> None:
     assert shape.volume_ml == pytest.approx(box(27, 12).sum() * 4 / 1000)
 
 
-def a_body(certainty: float = 0.97, *, touches_edge: bool = False) -> Body:
-    return Body(1, np.zeros(3), 25000.0, 0.0, certainty, touches_edge)
+def a_body(certainty: float = 0.97, *, touches_edge: bool = False) -> FoundBody:
+    return FoundBody(1, np.zeros(3), 25000.0, 0.0, certainty, touches_edge)
 
 
 def shapes_with(odd: Shape) -> dict[Level, Shape]:
@@ -187,37 +187,37 @@ def shapes_with(odd: Shape) -> dict[Level, Shape]:
 
 def test_a_wedge_is_called_fracture_like_and_not_used() -> None:
     wedge = measure_shape(box(27, anterior_loss=14), UPWARDS, SPACING_MM)
-    verdict = judge(Level.L3, a_body(), shapes_with(wedge), np.full(99, 50.0, np.float32), 50.0)
-    assert "fracture-like height loss of 4" in verdict.concerns[0]
-    assert not verdict.usable
+    assessment = assess(Level.L3, a_body(), shapes_with(wedge), np.full(99, 50.0, np.float32), 50.0)
+    assert "fracture-like height loss of 4" in assessment.concerns[0]
+    assert not assessment.usable
 
 
 def test_a_normal_body_has_no_concern() -> None:
     normal = measure_shape(box(27), UPWARDS, SPACING_MM)
-    verdict = judge(Level.L3, a_body(), shapes_with(normal), np.full(99, 50.0, np.float32), 50.0)
-    assert verdict.concerns == ()
-    assert verdict.usable
-    assert verdict.quality > 0.95
+    assessment = assess(Level.L3, a_body(), shapes_with(normal), np.full(99, 50.0, np.float32), 50.0)
+    assert assessment.concerns == ()
+    assert assessment.usable
+    assert assessment.quality > 0.95
 
 
 def test_a_signal_void_speaks_of_metal() -> None:
     normal = measure_shape(box(27), UPWARDS, SPACING_MM)
     signal = np.full(100, 50.0, np.float32)
     signal[:20] = 1.0
-    verdict = judge(Level.L3, a_body(), shapes_with(normal), signal, 50.0)
-    assert any("metal" in words for words in verdict.concerns)
-    assert not verdict.usable
+    assessment = assess(Level.L3, a_body(), shapes_with(normal), signal, 50.0)
+    assert any("metal" in words for words in assessment.concerns)
+    assert not assessment.usable
 
 
 def test_a_body_at_the_edge_is_not_used() -> None:
     normal = measure_shape(box(27), UPWARDS, SPACING_MM)
     edge = a_body(touches_edge=True)
-    verdict = judge(Level.L3, edge, shapes_with(normal), np.full(99, 50.0, np.float32), 50.0)
-    assert not verdict.usable
+    assessment = assess(Level.L3, edge, shapes_with(normal), np.full(99, 50.0, np.float32), 50.0)
+    assert not assessment.usable
 
 
 def canal_scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Canal probability, labels and signal: fluid of 200, dura and roots of 60, marrow of 90."""
+    """Return canal probability, labels and signal: fluid 200, dura and nerve roots 60, marrow 90."""
     labels = np.zeros((9, 100, 100), np.uint8)
     labels[1:8, 30:57, 20:54] = Level.L3
     canal = np.zeros(labels.shape, np.float32)

@@ -1,4 +1,4 @@
-"""Every statistic against a published value, or against its definition written out."""
+"""Every statistic is tested against a published value or its definition."""
 
 from itertools import product
 from math import isnan, sqrt
@@ -15,7 +15,6 @@ from sklearn.metrics import roc_auc_score
 from analysis.statistics.agreement import intraclass_correlation
 from analysis.statistics.calibration import fit_calibration
 from analysis.statistics.conformal import conformal_limits
-from analysis.statistics.proportion import wilson
 from analysis.statistics.resampling import (
     bootstrap_weights,
     corrected_resampled_t,
@@ -29,7 +28,7 @@ Truth = npt.NDArray[np.bool_]
 
 
 def cohort(patients: int, effect: float, seed: int) -> tuple[Truth, Scores, Scores]:
-    """Return a truth and two scores of it that are correlated and hold ties."""
+    """Return true classes and two correlated scores with ties."""
     rng = np.random.default_rng(seed)
     present = rng.random(patients) < 0.4
     common = rng.normal(size=patients)
@@ -52,7 +51,7 @@ def test_the_area_is_that_of_scikit_learn(cases: list[tuple[bool, int]]) -> None
 
 
 def components(present: Truth, scores: Scores) -> tuple[Scores, Scores]:
-    """Return DeLong's structural components, written out from their definition."""
+    """Return DeLong's structural components by their definition."""
     wins = np.array(
         [[0.5 * (a == b) + (a > b) for b in scores[~present]] for a in scores[present]], dtype=np.float64
     )
@@ -130,27 +129,6 @@ def test_icc_takes_an_offset_between_repeats_for_disagreement() -> None:
 def test_icc_needs_two_of_each() -> None:
     with pytest.raises(ValueError, match="two patients"):
         intraclass_correlation(np.ones((1, 2)))
-
-
-# Proportions.
-
-
-@pytest.mark.parametrize(
-    ("hits", "total", "interval"),
-    [
-        (81, 263, (0.2553, 0.3662)),
-        (15, 148, (0.0624, 0.1605)),
-        (0, 20, (0.0, 0.1611)),
-        (1, 29, (0.0061, 0.1718)),
-    ],
-)
-def test_wilson_is_that_of_newcombe(hits: int, total: int, interval: tuple[float, float]) -> None:
-    """Newcombe 1998, table I, method 3."""
-    assert wilson(hits, total) == pytest.approx(interval, abs=5e-5)
-
-
-def test_a_share_of_nothing_is_anything() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
 
 
 # Repeated splits and many tests.

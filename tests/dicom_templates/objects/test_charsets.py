@@ -1,4 +1,4 @@
-"""Names in every script, with honest and with broken declarations: results repeat their source's bytes."""
+"""Results repeat the bytes of names in every script, even if their character set is declared wrongly."""
 
 import io
 import re
@@ -53,12 +53,12 @@ BROKEN = {
 
 
 def source_as_sent(header: Dataset, charset: bytes, name: bytes) -> Dataset:
-    """Make a header as it comes from a file, with these bytes for the set and for texts of the patient."""
+    """Return a header as read from a file with these bytes as character set and in texts of the patient."""
     plain = Dataset()
     plain.update({element.tag: element for element in header})
     plain.file_meta = FileMetaDataset()
     plain.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    # ASCII stands in while pydicom writes, since it would correct or refuse what is to be tested.
+    # Written in ASCII and replaced afterwards, because pydicom would correct or refuse these bytes.
     padded = {mark: raw + b" " * (len(raw) % 2) for mark, raw in ((b"!", charset), (b"@", name)) if raw}
     plain.SpecificCharacterSet = "!" * len(padded.get(b"!", b"")) or None
     for keyword in COPIED:
@@ -84,7 +84,7 @@ def raw(dataset: Dataset, keyword: str) -> bytes:
 
 
 def declared_in(path: Path) -> bytes:
-    """Return the bytes of (0008,0005), which pydicom would correct as it reads."""
+    """Return the bytes of (0008,0005) from the file, because pydicom corrects them when it reads."""
     _, found, rest = path.read_bytes().partition(b"\x08\x00\x05\x00CS")
     if not found:
         return b""
@@ -115,14 +115,14 @@ def test_results_repeat_the_bytes_of_their_source(
         assert declared_in(path) == charset, one.name
         for keyword in COPIED:
             assert raw(told, keyword) == name, (one.name, keyword)
-        # Our own words must not need what the source did not declare.
+        # Our own text must be readable in the declared character set.
         assert own_words_are_readable(told), one.name
         if one.name in {"sr", "text"}:
             gates_pass(path, errors_allowed)
 
 
 def own_words_are_readable(dataset: Dataset) -> bool:
-    """Tell whether each text of ours is plain ASCII or decodes without a replacement."""
+    """Tell whether every text of ours decodes without a replacement character."""
     texts = [str(item.TextValue) for item in dataset.get("ContentSequence", ()) if "TextValue" in item]
     return not any("\ufffd" in text for text in texts)
 
@@ -131,7 +131,7 @@ def gates_pass(path: Path, errors_allowed: str) -> None:
     if not errors_allowed:
         gates.no_dciodvfy_errors(path)
         return
-    # A declaration that is wrong stays wrong: it is the source's. Nothing else may be.
+    # A wrong declaration is copied from the source; no other error is allowed.
     try:
         gates.no_dciodvfy_errors(path)
     except AssertionError as error:

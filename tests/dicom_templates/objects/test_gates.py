@@ -1,4 +1,4 @@
-"""Foreign programs must accept every result object."""
+"""Programs of others accept every result object."""
 
 import re
 from dataclasses import replace
@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from analysis.domain.findings import Refusal, Verdict
 from analysis.domain.reason import Reason, quoted
-from dicom_templates.options import KINDS, SrClass
+from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.result_set import build, build_refusal
 from tests.dicom_templates import gates
 from tests.dicom_templates.cases import SET_ASIDE, Case, make_case
@@ -24,7 +24,7 @@ LEVELS = ("L1", "L2", "L3", "L4", "L5")
 
 def english() -> Case:
     case = make_case()
-    return replace(case, options=replace(case.options, kinds=KINDS))
+    return replace(case, options=replace(case.options, kinds=frozenset(ResultKind)))
 
 
 def german() -> Case:
@@ -140,7 +140,7 @@ def test_dcmqi_reads_the_same_voxels(plain: Path, tmp_path: Path) -> None:
         mask = masks[f"{region.level.name} vertebral body"]
         assert mask.shape == segmentation.grid.shape
         assert int(mask.sum()) == int((segmentation.labels == region.level).sum())
-        # dcmqi may run through the slices from the other side.
+        # dcmqi may order the slices from the other side.
         wanted = segmentation.labels == region.level
         assert np.array_equal(mask, wanted) or np.array_equal(mask[::-1], wanted)
 

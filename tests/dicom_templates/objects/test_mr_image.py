@@ -1,4 +1,4 @@
-"""MR images of a volume: valid, exact, and the same every time."""
+"""MR images of a volume: valid, exact and reproducible."""
 
 from dataclasses import replace
 from io import BytesIO
@@ -15,7 +15,7 @@ from pydicom.uid import UID, MRImageStorage
 from analysis.domain.acquisition import AcquisitionFacts
 from analysis.domain.volume import Grid, Volume
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from dicom_templates.parts.uids import derive_uid
+from dicom_templates.origin.uids import derive_uid
 from tests import peers
 
 FACTS = AcquisitionFacts(
@@ -53,7 +53,7 @@ LENGTHS = st.floats(0.2, 9.0)
 
 
 def turned_axes(about_up: float, about_back: float) -> npt.NDArray[np.float64]:
-    """Sagittal axes of a patient who lies a little turned."""
+    """Return sagittal axes of a patient who lies slightly rotated."""
     c, s = np.cos(about_up), np.sin(about_up)
     d, t = np.cos(about_back), np.sin(about_back)
     sagittal = np.array([[-1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])

@@ -1,4 +1,4 @@
-"""What every result set must hold."""
+"""Properties of every result set."""
 
 import io
 from collections.abc import Iterator
@@ -27,17 +27,18 @@ from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Agreement, Refusal, SeriesRefusal, Verdict
 from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import Level
-from dicom_templates.options import Predecessor, SrClass
-from dicom_templates.parts.provenance import is_own_result
+from dicom_templates.options import Predecessor
+from dicom_templates.origin.provenance import MANUFACTURER, MODEL_NAME
 from dicom_templates.read_back.citation import read_citation
+from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.result_set import ResultSet, build, build_refusal
-from dicom_templates.words.report_texts import SENTENCES
+from dicom_templates.words.sentences import SENTENCES
 from tests.dicom_templates.cases import Case, items, make_case, texts_of
 
 
 @pytest.fixture(scope="module")
 def case() -> Iterator[Case]:
-    """One case for all tests, which leave it as it is."""
+    """One case for all tests, which must not change it."""
     shared = make_case()
     yield shared
     assert shared.sources == make_case().sources
@@ -88,7 +89,7 @@ def test_comprehensive_3d_is_a_matter_of_configuration(case: Case) -> None:
 def test_a_report_in_two_classes_says_the_same_in_both(case: Case, results: dict[str, Dataset]) -> None:
     both = build_case(replace(case, options=replace(case.options, sr_classes=tuple(SrClass))))
     alone = build_case(replace(case, options=replace(case.options, sr_classes=(SrClass.COMPREHENSIVE_3D,))))
-    # Neither knows of the other, so that `osteonode verify` can write each of them again by itself.
+    # Neither depends on the other, so that `osteonode verify` can write each of them again alone.
     assert {name: written(one) for name, one in both.items()} == {
         name: written(one) for name, one in (results | alone).items()
     }
@@ -170,9 +171,13 @@ def test_results_belong_to_the_patient_and_study_of_their_source(
     assert results["seg_t1"].FrameOfReferenceUID == source.FrameOfReferenceUID
 
 
-def test_results_are_known_as_ours_and_sources_are_not(case: Case, results: dict[str, Dataset]) -> None:
-    assert all(is_own_result(dcmread(io.BytesIO(written(one)))) for one in results.values())
-    assert not any(is_own_result(header) for headers in case.sources.values() for header in headers)
+def made_by(dataset: Dataset) -> tuple[str, str]:
+    return dataset.Manufacturer, dataset.ManufacturerModelName
+
+
+def test_results_name_this_software_as_their_maker(results: dict[str, Dataset]) -> None:
+    makers = {made_by(dcmread(io.BytesIO(written(one)))) for one in results.values()}
+    assert makers == {(MANUFACTURER, MODEL_NAME)}
 
 
 def test_every_series_says_its_category_in_the_list_of_series(results: dict[str, Dataset]) -> None:
@@ -191,7 +196,9 @@ def test_series_descriptions_are_never_cut(language: str, verdict: Verdict) -> N
         case.findings, predictions=tuple(replace(one, verdict=verdict) for one in case.findings.predictions)
     )
     last_words = ("(OsteoNode)", SENTENCES[f"{verdict.value}_short"][language])
-    for one in build(undecided, case.sources, replace(case.options, kinds=frozenset({"sr", "seg"}))).objects:
+    for one in build(
+        undecided, case.sources, replace(case.options, kinds=frozenset({ResultKind.SR, ResultKind.SEG}))
+    ).objects:
         assert len(one.dataset.SeriesDescription) <= 64
         assert one.dataset.SeriesDescription.endswith(last_words)
 
@@ -398,14 +405,14 @@ def test_a_refusal_is_explained_in_a_report(case: Case) -> None:
     )
     source = next(iter(case.sources.values()))[0]
     (report,) = build_refusal(refusal, source, case.options, software="OsteoNode 0.1.0").objects
-    assert report.kind == "text"
+    assert report.kind is ResultKind.TEXT
     told = texts_of(report.dataset)
     assert told[0] == "No bone density result for this study"
     assert refusal.reasons[0] in told
     assert any("axial T2, 30 slices" in line and "not sagittal" in line for line in told)
     assert "no result" in report.dataset.SeriesDescription
     assert report.dataset.PatientID == source.PatientID
-    assert is_own_result(report.dataset)
+    assert made_by(report.dataset) == (MANUFACTURER, MODEL_NAME)
 
 
 def test_a_slice_without_its_image_is_a_fault_of_the_caller(case: Case) -> None:
@@ -485,7 +492,7 @@ def test_names_keep_their_bytes_and_our_words_adapt(charset: str | list[str], na
 
 
 def _reread(header: Dataset, charset: str | list[str], name: bytes) -> Dataset:
-    """Make a header as it comes from a file, with this name in these bytes."""
+    """Return a header as read from a file that has the name in these bytes."""
     plain = Dataset()
     plain.update({element.tag: element for element in header})
     plain.file_meta = FileMetaDataset()

@@ -1,4 +1,4 @@
-"""The outlines over the images, as a person checks them."""
+"""The outlines over the images of one series."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -14,7 +14,7 @@ from analysis.domain.segmentation import Level, Segmentation
 from dicom_templates.pictures.overlay import draw_overlay
 from dicom_templates.pictures.palette import BACKGROUND, BODY, EXCLUDED, FLUID, NEXT_BODY
 from dicom_templates.pictures.slice_view import SliceView
-from dicom_templates.words.report_texts import Texts
+from dicom_templates.words.texts import Texts
 from tests.dicom_templates.cases import make_case
 
 ENGLISH = Texts("en")
@@ -67,7 +67,7 @@ def test_a_body_that_is_not_usable_has_a_dashed_outline() -> None:
         for region in found.segmentation.regions
     )
     dashed = draw_overlay(changed(found, regions=regions), ENGLISH)
-    # Above the table, what is no longer drawn in the body's own colour is drawn in the other, or not at all.
+    # Above the table, pixels that lost the colour of the body have the other colour, or none between dashes.
     own = [near(picture, BODY) | near(picture, NEXT_BODY) for picture in (whole, dashed)]
     gone = (own[0] & ~own[1])[:650]
     drawn = near(dashed, EXCLUDED)[:650] & gone
@@ -87,7 +87,7 @@ def test_every_slice_is_on_the_sheet() -> None:
         differs = np.abs(draw_overlay(flipped, ENGLISH).astype(int) - blank.astype(int)).max(axis=-1) > 60
         sheet = differs[70:650, 604:]
         assert sheet.sum() > 100, number
-        # Nothing of the other slices may change: the difference lies within one tile.
+        # The difference lies within one tile: no other slice changes.
         columns = np.flatnonzero(sheet.any(axis=0))
         assert columns[-1] - columns[0] < 400
 
@@ -125,7 +125,7 @@ def test_a_stored_slice_that_lies_on_its_side_gives_the_same_picture() -> None:
 def test_a_millimetre_is_as_long_down_as_across_whatever_the_pixels_are() -> None:
     points = np.array([[30.0, 10.0], [60.0, 50.0]])
     view = SliceView.fit((80, 200), (2.0, 0.8), points, (0.0, 0.0), (300.0, 400.0))
-    (x, y), (right, below) = view.place(np.array([[30.0, 10.0], [40.0, 14.0]]))
+    (x, y), (right, below) = view.to_canvas(np.array([[30.0, 10.0], [40.0, 14.0]]))
     assert right - x == pytest.approx(10 * 0.8 * view.units_per_mm, rel=0.02)
     assert below - y == pytest.approx(4 * 2.0 * view.units_per_mm, rel=0.02)
 
@@ -141,7 +141,7 @@ def test_a_series_without_bodies_or_fluid_can_be_drawn() -> None:
 
 
 def _seen_by(colour: tuple[int, int, int], kind: str) -> npt.NDArray[np.float64]:
-    """Colour as people without one kind of cone see it (Viénot, Brettel and Mollon 1999), linear RGB."""
+    """Return a colour as seen without one kind of cone (Viénot, Brettel and Mollon 1999), linear RGB."""
     linear = (np.array(colour) / 255.0) ** 2.2
     matrix = {
         "protan": [[0.11238, 0.88762, 0.0], [0.11238, 0.88762, 0.0], [0.00401, -0.00401, 1.0]],

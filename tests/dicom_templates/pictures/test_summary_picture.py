@@ -1,4 +1,4 @@
-"""The summary picture, and the page that carries it."""
+"""The summary picture, and the page that contains it."""
 
 import base64
 import io
@@ -12,24 +12,27 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Verdict
 from analysis.domain.reason import Reason, quoted
 from dicom_templates.pictures.canvas import Canvas
 from dicom_templates.pictures.html_report import report_html
-from dicom_templates.pictures.mid_sagittal import mid_sagittal
+from dicom_templates.pictures.mid_sagittal import SagittalPicture, mid_sagittal, sagittal_pictures
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.compose import compose
-from dicom_templates.words.report_texts import Texts
-from dicom_templates.words.study_report import StudyReport
-from node.analyse.study import DEMONSTRATION_MODEL
+from dicom_templates.words.study_report import SeriesCaption, StudyReport
+from dicom_templates.words.texts import Texts
+from node.config.tables.models import DEMONSTRATION_MODEL
 from tests.dicom_templates.cases import make_case
 
 YELLOW = (240, 228, 66)
 
 
-def report(language: str = "en", **changes: object) -> StudyReport:
-    findings = make_case(slices=4, size=64).findings
-    return compose(replace(findings, **changes), language=language, age_years=62)  # type: ignore[arg-type]
+def shown(language: str = "en", **changes: object) -> tuple[StudyReport, tuple[SagittalPicture, ...]]:
+    """Return the report of changed findings, and its pictures."""
+    findings = replace(make_case(slices=4, size=64).findings, **changes)  # type: ignore[arg-type]
+    report = compose(findings, language=language, age_years=62)
+    return report, sagittal_pictures(findings, report)
 
 
 def share(picture: npt.NDArray[np.uint8], colour: tuple[int, int, int]) -> float:
@@ -37,18 +40,18 @@ def share(picture: npt.NDArray[np.uint8], colour: tuple[int, int, int]) -> float
 
 
 def test_it_is_large_enough_and_the_same_every_time() -> None:
-    picture = draw_summary(report())
+    picture = draw_summary(*shown())
     assert picture.shape == (1152, 1536, 3)
     assert picture.dtype == np.uint8
-    assert np.array_equal(picture, draw_summary(report()))
+    assert np.array_equal(picture, draw_summary(*shown()))
 
 
 def test_the_warning_runs_over_the_whole_top_and_only_for_simulated_models() -> None:
     model = make_case().findings.model
     assert model is not None
-    top = draw_summary(report())[2]
+    top = draw_summary(*shown())[2]
     assert (top == np.array(YELLOW)).all()
-    real = draw_summary(report(model=replace(model, simulated=False)))
+    real = draw_summary(*shown(model=replace(model, simulated=False)))
     assert share(real, YELLOW) == 0.0
 
 
@@ -59,14 +62,14 @@ def test_every_verdict_can_be_drawn_in_every_language(language: str, verdict: Ve
         replace(one, verdict=verdict, reasons=(quoted("a reason of many words " * 20),))
         for one in make_case().findings.predictions
     )
-    assert draw_summary(report(language, predictions=changed)).shape == (1152, 1536, 3)
+    assert draw_summary(*shown(language, predictions=changed)).shape == (1152, 1536, 3)
 
 
 def test_findings_without_predictions_and_with_one_series_can_be_drawn() -> None:
     findings = make_case(slices=4, size=64).findings
     for series in (findings.series[:1], findings.series[1:], findings.series):
         bare = tuple(replace(one, bone_quality=replace(one.bone_quality, score=None)) for one in series)
-        assert draw_summary(report(series=bare, predictions=(), model=None)).any()
+        assert draw_summary(*shown(series=bare, predictions=(), model=None)).any()
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
@@ -78,9 +81,9 @@ def test_what_the_demonstration_model_says_of_itself_is_there_to_its_last_word(
     model = make_case().findings.model
     assert model is not None
     told = replace(model, cohort=card["cohort"], intended_use=card["intended_use"])
-    # If the last word is drawn, another one makes another picture.
+    # If the last word is drawn, changing it changes the picture.
     changed = replace(told, **{about: f"{card[about][:-4]}####"})  # type: ignore[arg-type]
-    whole, other = (draw_summary(report(language, model=one)) for one in (told, changed))
+    whole, other = (draw_summary(*shown(language, model=one)) for one in (told, changed))
     assert not np.array_equal(whole, other)
 
 
@@ -97,7 +100,7 @@ def test_what_must_be_known_with_an_answer_stands_beside_it() -> None:
     decided = make_case().findings.predictions[1]
     fallback = replace(decided, reasons=(Reason("sequence_missing", sequence="T2"),))
     with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
-        draw_summary(report(predictions=(fallback,)))
+        draw_summary(*shown(predictions=(fallback,)))
     told = " ".join(str(call.args[2]) for call in written.call_args_list)
     assert "Abnormal bone density: T2 was missing" in told
 
@@ -112,7 +115,7 @@ def test_a_score_that_is_missing_is_told_in_letters_that_can_be_read(language: s
     )
     words = Texts(language).reason(why[-1])
     with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
-        draw_summary(report(language, series=missing))
+        draw_summary(*shown(language, series=missing))
     sizes = [call.kwargs["size"] for call in written.call_args_list]
     assert min(sizes) >= 10.0
     told = " ".join(str(call.args[2]) for call in written.call_args_list)
@@ -150,7 +153,7 @@ def test_the_head_is_up_and_the_face_left_however_the_slice_is_stored(axes: list
             ),
         ),
     )
-    picture = mid_sagittal(marked, caption="", quality="", body="{number}")
+    picture = mid_sagittal(marked, SeriesCaption(Contrast.T1, "", ""), Texts("en"))
     row, column = np.argwhere(picture.pixels == 1.0)[0]
     assert np.allclose(picture.outlines[0].points[0], (column + 0.5, row + 0.5))
     place = grid.to_mm([middle, 10, 20]) - grid.to_mm([middle, 32, 32])
@@ -159,7 +162,7 @@ def test_the_head_is_up_and_the_face_left_however_the_slice_is_stored(axes: list
 
 
 def test_the_page_stands_alone_and_says_the_same() -> None:
-    page = report_html(report("de"))
+    page = report_html(*shown("de"))
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     assert "<script" not in page
     embedded = re.search(r"data:image/png;base64,([^\"]+)", page)
@@ -172,4 +175,4 @@ def test_the_page_stands_alone_and_says_the_same() -> None:
 
 def test_words_of_strangers_cannot_become_markup() -> None:
     refused = replace(make_case().findings.set_aside[0], reasons=(quoted("<script>alert(1)</script>"),))
-    assert "<script>alert" not in report_html(report(set_aside=(refused,)))
+    assert "<script>alert" not in report_html(*shown(set_aside=(refused,)))

@@ -1,4 +1,4 @@
-"""What the science says, in every language."""
+"""Sentences of the reasons of the science, in every language."""
 
 import ast
 import re
@@ -18,10 +18,12 @@ from analysis.domain.findings import Refusal, SeriesRefusal, Target, Verdict
 from analysis.domain.reason import Reason, quoted
 from analysis.identify import identify
 from dicom_templates.pictures.html_report import report_html
+from dicom_templates.pictures.mid_sagittal import sagittal_pictures
+from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
 from dicom_templates.words.compose import compose, compose_refusal
-from dicom_templates.words.report_texts import LANGUAGES, REASONS, Texts
 from dicom_templates.words.study_report import StudyReport
+from dicom_templates.words.texts import LANGUAGES, REASONS, Texts
 from tests.dicom_templates.cases import MODEL, make_case, texts_of
 
 ENUMERATIONS: tuple[type[Enum], ...] = (Contrast, Plane, Target)
@@ -30,7 +32,7 @@ ENGLISH_WORDS = frozenset({
     "the", "is", "are", "of", "and", "were", "which", "with", "without", "its", "it", "not", "no", "or",
     "from", "by", "than", "for", "that", "only", "too",
 })  # fmt: skip
-"""Words that stand in nearly every English sentence and in no German one."""
+"""Words found in nearly every English sentence and in no German one."""
 
 
 def places(sentence: str) -> list[tuple[str, str | None]]:
@@ -38,7 +40,7 @@ def places(sentence: str) -> list[tuple[str, str | None]]:
 
 
 def given() -> Iterator[tuple[str, str, frozenset[str] | None]]:
-    """Where a reason is made in our code, with its code, and the values it gets where they are plain."""
+    """Yield where our code makes a reason, its code, and the names of its values (None if not literal)."""
     for room in (analysis, node):
         for path in Path(str(room.__file__)).parent.rglob("*.py"):
             for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -51,7 +53,7 @@ def given() -> Iterator[tuple[str, str, frozenset[str] | None]]:
 
 
 def words_of(report: StudyReport) -> Iterator[str]:
-    """Every sentence of a report."""
+    """Yield every sentence of a report."""
     yield report.title
     yield from (line for section in report.sections for line in (section.heading, *section.lines))
     yield from (reason for answer in report.answers for reason in answer.reasons)
@@ -60,7 +62,7 @@ def words_of(report: StudyReport) -> Iterator[str]:
 
 
 def english_in(lines: Iterator[str]) -> list[str]:
-    """Find English sentences, beside the card of the model and the title of a paper."""
+    """Find English sentences, apart from quotations of the model card and the title of a paper."""
     quotations = (MODEL.cohort, MODEL.intended_use, "Normative data and reproducibility for VBQ")
     own = [re.sub("|".join(map(re.escape, quotations)), "", line) for line in lines]
     return [line for line in own if ENGLISH_WORDS & set(line.lower().replace(",", " ").split())]
@@ -95,7 +97,7 @@ def test_every_sentence_is_said_somewhere() -> None:
         for path in room.rglob("*.py")
         if path.name != "english.py"
     )
-    # Made of parts: by where a word was found, and by how many there are.
+    # These codes are put together from parts at run time.
     made = {"lumbar_described", "lumbar_body_part", "elsewhere_described", "elsewhere_body_part"}
     made |= {"one_instance", "one_frame", "many_instances", "many_frames"}
     assert [code for code in ENGLISH if f'"{code}"' not in sources and code not in made] == []
@@ -156,9 +158,9 @@ def test_a_german_report_holds_no_english_sentence() -> None:
     findings = replace(case.findings, predictions=(silent, case.findings.predictions[1]))
     report = compose(findings, language="de")
     assert english_in(words_of(report)) == []
-    assert "berührt den Bildrand" in report_html(report)
+    assert "berührt den Bildrand" in report_html(report, sagittal_pictures(findings, report))
     for one in build(findings, case.sources, case.options).objects:
-        if one.kind in {"sr", "text"}:
+        if one.kind in {ResultKind.SR, ResultKind.TEXT}:
             told = texts_of(one.dataset)
             assert any("berührt den Bildrand" in line for line in told), one.kind
             assert any("die Höhen der Wirbel sind unsicher" in line for line in told), one.kind
@@ -166,6 +168,6 @@ def test_a_german_report_holds_no_english_sentence() -> None:
 
 
 def test_the_same_report_in_english_is_full_of_english_sentences() -> None:
-    # So that the two tests above can fail.
+    # This shows that the two tests above can fail.
     case = make_case(slices=4, size=64)
     assert len(english_in(words_of(compose(case.findings, language="en")))) > 10

@@ -1,4 +1,4 @@
-"""A refusal is explained in the archive, where a site wants that."""
+"""A refusal is reported to the archive if the site wants that."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +11,17 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import EnhancedSRStorage
 
-import dicom_templates.result_set  # noqa: F401 - takes seconds, which no wait below shall pay
+import dicom_templates.result_set  # noqa: F401 - takes seconds, which must not count in the waits below
 from analysis.domain.reason import quoted
-from node.analyse.refusal_report import explain_refusal
+from dicom_templates.result_kinds import ResultKind
+from node.analyse.refusal_report import write_refusal_report
 from node.app import Node
 from node.clock import SystemClock
 from node.config import Configuration, ReportSettings, default
 from node.domain.records import NewResult
-from node.domain.results import Lineage, ResultKind
+from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
-from node.operate.orders import open_store
+from node.operate.database import open_store
 from node.show.why import explain
 from node.store.instance_store import DiskInstanceStore
 from node.store.retention import purge
@@ -59,7 +60,7 @@ def texts(item: Dataset) -> list[str]:
 @pytest.mark.parametrize(
     ("study", "series", "reason"),
     [
-        # Refused once its headers were examined, and by the analysis.
+        # Refused by the examination of its headers, and by the analysis.
         ("1.2.826.0.7.1", "3", "T1 series: a slice is missing"),
         (f"1.2.826.0.7.{REFUSES}", "1", "only two usable vertebrae"),
     ],
@@ -76,7 +77,7 @@ def test_the_reason_comes_back_as_a_text_report(tmp_path: Path, study: str, seri
         assert state_of(node, study) is StudyState.REFUSED
         wait_until(lambda: "1 sent" in explain(node.store, study))
 
-        # The next slice makes a study of it again, and its report names the explanation it replaces.
+        # More slices re-open the study, and its next report names the one that it replaces.
         send(node.port, *(slice_of(7, study=study, series=one) for one in ("1", "2")))
         if not study.endswith(REFUSES):
             wait_until(lambda: len(pacs.received) == 5)
@@ -135,7 +136,7 @@ BREAKS = "tests.node.analyses:explain_and_break"
 
 
 def refused_and_not_explained(folder: Path, pacs: Pacs, written: StringIO, **engine: int) -> Configuration:
-    """Run a node that refuses a study and ends before the archive is told; return its configuration."""
+    """Run a node that refuses a study and stops before it reports that; return its configuration."""
     settings = quick(folder, pacs.destination, report=ReportSettings(refusals=True), engine=engine)
     with quick_node(settings, analyse="by_study", explain=BREAKS) as node:
         send(node.port, slice_of(1, study=REFUSED))
@@ -217,6 +218,6 @@ def test_a_study_of_two_patients_is_explained_to_nobody(tmp_path: Path) -> None:
     for number, patient in enumerate(("ONE", "OTHER")):
         paths.append(tmp_path / f"{number}.dcm")
         slice_of(number, patient_id=patient).save_as(paths[-1], enforce_file_format=True)
-    outcome = explain_refusal(paths, default(), tmp_path / "out", (quoted("two patients"),), Lineage())
+    outcome = write_refusal_report(paths, default(), tmp_path / "out", (quoted("two patients"),), Lineage())
     assert not outcome.results
     assert not (tmp_path / "out").exists()

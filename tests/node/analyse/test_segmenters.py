@@ -1,4 +1,4 @@
-"""Back ends by configuration: folders of masks, and programs that a stand-in obeys the interface of."""
+"""The segmentation back ends: mask folders, and programs with stand-ins that behave like them."""
 
 import os
 import signal
@@ -25,10 +25,10 @@ from analysis.domain.findings import SeriesInput
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.errors import RefusedError
 from analysis.itk import write
-from analysis.segment.given import CANAL, SACRUM
+from analysis.segment.external_mask import CANAL, SACRUM
 from analysis.settings import SegmentationSettings
+from dicom_templates.codes.concepts import FINDING_SITE_OF
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from dicom_templates.parts.codes import FINDING_SITE_OF
 from node.analyse.segmenters import back_end_state, fingerprint, segmenter_for
 from node.analyse.study import analyse_files
 from node.config import BackEndPlace, Configuration, default, parse
@@ -55,7 +55,7 @@ MASKS = SegmentationSettings(backend="masks", labels=tuple(NIFTI.items()))
 
 
 def nifti_labels(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Labels as a NIfTI mask has them by the configuration above; a whole sacrum is none of its labels."""
+    """Return labels as NIfTI masks have them with `MASKS`, which has no label for a whole sacrum."""
     return np.where(labels == CANAL, 9, np.where(labels == SACRUM, 0, labels)).astype(np.uint8)
 
 
@@ -67,7 +67,7 @@ def outline(
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Write the scene as a T1 series of MR images."""
+    """Write the scene as a T1 series of MR images, and return the files."""
     folder = tmp_path_factory.mktemp("images")
     identity = ImageIdentity(
         patient_id="1", patient_name="A^B", study_uid="1.2.3", series_uid=SERIES,
@@ -83,7 +83,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def write_seg(
     path: Path, images: list[Path], segments: dict[Code, npt.NDArray[np.bool_]], **changed: object
 ) -> None:
-    """Write a SEG as another program would: sparse, with its own names."""
+    """Write a SEG as another program might: without empty frames, and with its own segment labels."""
     descriptions = [
         SegmentDescription(
             segment_number=number,
@@ -170,7 +170,7 @@ def test_a_seg_is_found_by_the_series_it_refers_to_and_read_by_its_codes(
     (tmp_path / "deep").mkdir()
     write_seg(tmp_path / "deep" / "any.dcm", images, by_code(SCENE.labels()))
     found = outline(MASKS, BackEndPlace(masks=tmp_path))
-    # The outer slices hold nothing and are not in the file, but they are in the answer.
+    # The file leaves out the empty outer slices, but the labels that are read include them.
     assert np.array_equal(found.labels, SCENE.bodies)
     assert found.csf is not None
     name, _, version = found.method.rpartition(" ")
@@ -224,7 +224,7 @@ def test_a_damaged_seg_is_nobodys_mask(tmp_path: Path, images: list[Path]) -> No
         outline(MASKS, BackEndPlace(masks=tmp_path))
 
 
-# --- What results cite ----------------------------------------------------------------------------
+# --- What identifies a result ----------------------------------------------------------------------------
 
 
 def configured(settings: SegmentationSettings, masks: Path) -> Configuration:
@@ -250,7 +250,7 @@ def test_another_mask_gives_another_result_and_the_same_mask_the_same(
         folder.mkdir()
         write(folder / f"{SERIES}.nii.gz", labels, GRID)
     first = analysed(tmp_path / "1", images, MASKS, here)
-    # Where the folder lies decides nothing.
+    # The path of the folder does not change the result.
     moved = analysed(tmp_path / "2", images, MASKS, there)
     labels[labels == Level.L1] = 0
     write(here / f"{SERIES}.nii.gz", labels, GRID)
@@ -344,7 +344,7 @@ StandIn = Callable[..., BackEndPlace]
 
 @pytest.fixture
 def stand_in(tmp_path: Path) -> StandIn:
-    """Write an executable that behaves like a program, with its masks beside it."""
+    """Return a function that writes an executable which behaves like a program and returns given masks."""
 
     def write_program(body: str, masks: dict[str, npt.NDArray[np.uint8]]) -> BackEndPlace:
         folder = tmp_path / "masks"
@@ -364,7 +364,7 @@ def stand_in(tmp_path: Path) -> StandIn:
 
 
 def totalspineseg_labels() -> npt.NDArray[np.uint8]:
-    """As `step2_output` has them: 41 to 45 whole vertebrae, 50 sacrum, 1 cord in 2 canal, 92 to 95 discs."""
+    """Return labels as in `step2_output`: 41 to 45 vertebrae, 50 sacrum, 1 cord, 2 canal, 92 to 95 discs."""
     labels = np.where(SCENE.vertebrae > 0, 40 + SCENE.vertebrae, 0)
     labels[SCENE.canal] = 2
     labels[6, :60, 70:74] = 1
@@ -407,7 +407,7 @@ def test_what_a_program_outlines_becomes_named_bodies_with_fluid(
     assert found.method.endswith(" unknown")
     seen = (tmp_path / "seen").read_text().splitlines()
     assert "-extra" in seen
-    assert not Path(seen[-1]).exists()  # its folder is gone
+    assert not Path(seen[-1]).exists()  # its working folder was removed
     if backend == "spineps":
         assert "t2w" in seen
 
@@ -462,26 +462,26 @@ family = f"{{Path.cwd()}} {{child.pid}} {{runaway.pid}} {{orphan}}"
 Path({masks!r}, "family.new").write_text(family)
 Path({masks!r}, "family.new").rename(Path({masks!r}, "family"))
 """
-"""Starts a child, one in a session of its own, and one whose parent is gone, as a daemon's is."""
+"""Starts a child, a child in a session of its own, and a grandchild that is orphaned."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """What a program started, and the folder that it works in."""
+    """The processes that a program started, and its working folder."""
 
     folder: Path
     processes: tuple[int, ...]
 
     @classmethod
     def noted_in(cls, folder: Path) -> Self:
-        """Wait for a program to tell."""
+        """Wait until the program has written which processes it started."""
         wait_until((folder / "masks" / "family").exists)
         where, *processes = (folder / "masks" / "family").read_text().split()
         return cls(Path(where), tuple(map(int, processes)))
 
     @property
     def living(self) -> list[int]:
-        """Those that still run."""
+        """The processes that are still running."""
         return [pid for pid in self.processes if is_running(pid)]
 
 
@@ -551,7 +551,7 @@ def test_the_version_is_that_of_the_distribution_beside_the_program(
     assert back_end_state(settings, place).message == "TotalSegmentator 2.18.0 is installed"
 
 
-# --- What doctor looks at -------------------------------------------------------------------------
+# --- State of the back end -------------------------------------------------------------------------
 
 
 def test_a_back_end_that_cannot_work_says_why(tmp_path: Path) -> None:

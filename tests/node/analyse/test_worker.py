@@ -78,7 +78,7 @@ def test_a_process_killed_between_two_calls_is_replaced(worker: WorkerProcess) -
 @pytest.mark.parametrize("what", ["hang", "hold"])
 def test_a_process_killed_in_mid_call_is_told_and_replaced(worker: WorkerProcess, what: str) -> None:
     pid = worker.call("pid", time_limit_s=30)
-    # As the system does that is out of memory.
+    # As the kernel does when memory runs out.
     threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
     with pytest.raises(WorkerLostError, match="ended by SIGKILL"):
         worker.call(what, time_limit_s=300)
@@ -100,7 +100,7 @@ def test_a_process_in_mid_call_ends_with_the_node_that_is_killed(what: str) -> N
     node = subprocess.Popen([sys.executable, "-c", CALL, what], stdout=subprocess.PIPE, cwd=REPOSITORY)
     assert node.stdout is not None
     pid = int(node.stdout.readline())
-    time.sleep(0.5)  # so that it is in the call; if it is not yet, it ends all the same
+    time.sleep(0.5)  # so that it is probably in the call; it must end in either case
     assert is_running(pid)
     node.kill()
     node.wait()

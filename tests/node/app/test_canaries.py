@@ -19,7 +19,7 @@ from node.app import Node
 from node.cli import application
 from node.config import AuditSettings, Destination, Source, WebSettings
 from node.domain.study import FINISHED_STATES
-from node.operate.doctor import CHECKS, examine_node, model
+from node.operate.doctor import CHECKS, model, run_checks
 from node.show.why import explain
 from tests.node.decode.test_decode import AXES, FACTS
 from tests.node.nodes import encode, quick, running_pacs, send, wait_until
@@ -116,7 +116,7 @@ def test_no_canary_is_in_any_log_answer_page_or_row(
         shown = {page: repr(ask(port, page)) for page in pages} | {
             "why": explain(node.store, texts) + explain(node.store, numbers),
             "rows": repr([(node.store.history(uid), node.store.deliveries(uid)) for uid in (texts, numbers)]),
-            "doctor": repr(list(examine_node(node.configuration, [c for c in CHECKS if c is not model]))),
+            "doctor": repr(list(run_checks(node.configuration, [c for c in CHECKS if c is not model]))),
         }
     config = tmp_path / "config.toml"
     config.write_text(f'[storage]\ndirectory = "{tmp_path / "var"}"\n')

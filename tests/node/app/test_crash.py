@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from node.app import Node
 from node.domain.study import StudyEvent, StudyState
-from node.operate.orders import open_store
+from node.operate.database import open_store
 from node.store.sql import SqlStore
 from tests.node.analyses import CLASSES, HANGS, HOLDS_ONCE, MARKS
 from tests.node.nodes import (

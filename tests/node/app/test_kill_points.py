@@ -17,10 +17,10 @@ from random import Random
 
 import pytest
 
+from dicom_templates.result_kinds import ResultKind
 from node.domain.delivery import DeliveryState
-from node.domain.results import ResultKind
 from node.domain.study import StudyState
-from node.operate.orders import open_store
+from node.operate.database import open_store
 from node.ports import Store
 from node.store.instance_store import DiskInstanceStore
 from node.store.staging import certified

@@ -10,13 +10,14 @@ from pydicom import Dataset, FileDataset, dcmread
 from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage
 
 from dicom_templates.options import Predecessor
+from dicom_templates.result_kinds import ResultKind
 from node.analyse.study import _write
 from node.app import Node
 from node.config import default
 from node.domain.delivery import DeliveryState
-from node.domain.results import Lineage, ResultKind
+from node.domain.results import Lineage
 from node.domain.study import StudyState
-from node.operate.orders import retry
+from node.operate.retry import restart_study
 from tests.dicom_templates.cases import make_case
 from tests.node.analyses import CLASSES
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, wait_until
@@ -156,7 +157,7 @@ def test_an_analysis_that_is_repeated_changes_no_uid_and_sends_nothing(
         send(node.port, slice_of(revision, study=study))
         reported(node, study, revision)
     count, uids = len(received(pacs, study)), current(node, study)
-    retry(node.store, study, node._clock.now())
+    restart_study(node.store, study, node._clock.now())
     wait_until(lambda: len(node.store.history(study)) > 2 * 7 + 3)
     reported(node, study, 2)
     assert current(node, study) == uids

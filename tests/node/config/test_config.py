@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
-from dicom_templates.options import SrClass
+from dicom_templates.result_kinds import ResultKind, SrClass
 from node.config import Configuration, default, load, parse, tables
-from node.domain.results import ResultKind
 from node.errors import ConfigurationError
 
 SHIPPED = Path(__file__).resolve().parents[3] / "config.toml"

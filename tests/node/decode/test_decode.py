@@ -1,4 +1,4 @@
-"""Reading files: what is whole is read right, whatever is not is refused with its reason."""
+"""Reading files: complete series are decoded correctly, and any other is refused with its reason."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ from dicom_templates.objects.mr_image import ImageIdentity, mr_images
 from node.decode import check_stack, decode, files_below, scan
 
 AXES = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-"""A sagittal stack: slices to the right, rows downwards, columns backwards."""
+"""A sagittal stack: slices go to the right, rows downwards, columns backwards."""
 
 FACTS = AcquisitionFacts(
     repetition_time_ms=600, echo_time_ms=10, scanning_sequence=("SE",), series_description="t1_tse_sag"
@@ -36,13 +36,13 @@ def volume() -> Volume:
 
 @pytest.fixture
 def write(tmp_path: Path, volume: Volume) -> Callable[..., list[Path]]:
-    """Write the series of the volume, each instance after a change, and return the files."""
+    """Return a function that writes the volume as a series, with a change to each instance."""
 
     def write_series(change: Callable[[int, Dataset], object] = lambda _number, _dataset: None) -> list[Path]:
         paths = []
         for number, dataset in enumerate(mr_images(volume, FACTS, IDENTITY)):
             change(number, dataset)
-            # Names that sort against the slices: order must come from geometry.
+            # The names sort in the opposite order, so the order must come from geometry.
             path = tmp_path / f"{99 - number}.dcm"
             dataset.save_as(path, enforce_file_format=True)
             paths.append(path)
@@ -128,7 +128,7 @@ def test_a_missing_slice_is_refused(write: Callable[..., list[Path]]) -> None:
 
 
 def test_a_stack_without_every_other_slice_is_refused(write: Callable[..., list[Path]]) -> None:
-    """It is as even as a whole one; only the declared spacing tells."""
+    """It is evenly spaced too; only the declared spacing shows that slices are missing."""
     assert "apart, and their headers say 4.4 mm" in refusal_of(write()[::2])
 
 

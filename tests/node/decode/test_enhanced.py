@@ -1,4 +1,4 @@
-"""Enhanced (multi-frame) MR: the same stack, told and read frame by frame."""
+"""Enhanced (multi-frame) MR is read like the same images as classic objects."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ from dicom_templates.objects.mr_image import ImageIdentity, mr_images
 from node.analyse.study import analyse_files
 from node.config import default
 from node.decode import SeriesHeaders, decode, scan
-from node.settle.examine import examine
+from node.settle.examine_headers import examine_headers
 from tests.dicom_templates.gates import no_dciodvfy_errors
 from tests.enhanced_mr import enhanced_mr
 
@@ -137,7 +137,7 @@ def test_rescaling_is_that_of_each_frame(stored: Callable[..., list[Path]]) -> N
 
 
 def changed(**values: object) -> Frames:
-    """Change attributes wherever the groups of a frame have them, in the second half of the frames."""
+    """Return a change of attributes in the functional groups of the second half of the frames."""
 
     def change(number: int, groups: Dataset) -> None:
         if number >= 6:
@@ -299,11 +299,11 @@ def test_a_converted_legacy_object_is_read_too(stored: Callable[..., list[Path]]
 
 
 def test_the_listener_judges_frames_as_it_judges_images(stored: Callable[..., list[Path]]) -> None:
-    (whole,) = examine(stored(enhanced_mr(classic(T1), uid=UID))).candidates
+    (whole,) = examine_headers(stored(enhanced_mr(classic(T1), uid=UID))).candidates
     assert (whole.contrast, whole.images, whole.faults) == (Contrast.T1, 1, ())
     assert whole.signs == ("6 slices, evenly 4.4 mm apart",)
     images = classic(T1)
-    (broken,) = examine(stored(enhanced_mr(images[:2] + images[3:], uid=UID))).candidates
+    (broken,) = examine_headers(stored(enhanced_mr(images[:2] + images[3:], uid=UID))).candidates
     assert "a slice is missing" in broken.faults[0]
 
 
@@ -311,5 +311,5 @@ def test_all_objects_of_a_series_are_counted_whichever_stack_is_read(
     stored: Callable[..., list[Path]],
 ) -> None:
     echoes = enhanced_mr(classic(PD), uid=f"{UID}.1"), enhanced_mr(classic(T2, seed=2), uid=f"{UID}.2")
-    (candidate,) = examine(stored(*echoes)).candidates
+    (candidate,) = examine_headers(stored(*echoes)).candidates
     assert (candidate.contrast, candidate.images) == (Contrast.T2, 2)

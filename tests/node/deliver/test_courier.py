@@ -1,4 +1,4 @@
-"""Promise 3: a destination that is down, slow, or refuses costs nothing but time."""
+"""A destination that is down, slow or rejects objects costs time, but no result."""
 
 import socket
 import threading
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pydicom.uid import Comprehensive3DSRStorage
 
+from dicom_templates.result_kinds import ResultKind
 from node.config import DeliverySettings, Destination
 from node.dicom.dimse import Peer, associated, contexts_for
 from node.domain.delivery import DeliveryState
-from node.domain.results import ResultKind
 from node.domain.study import StudyState
 from node.show.why import explain
 from tests.node.analyses import CLASSES
@@ -29,7 +29,7 @@ def at(port: int) -> Destination:
 
 @contextmanager
 def listening_and_deaf() -> Iterator[tuple[int, list[int]]]:
-    """Take connections, count them, and drop each at once; yield the port and the growing list."""
+    """Accept connections and close each at once; yield the port and the list of accepted connections."""
     connections: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -57,7 +57,7 @@ def test_a_pacs_that_is_down_for_a_day_is_tried_a_hundred_times_and_gets_all_of_
         tried = len(connections)
         assert post.state is StudyState.DELIVERING
         assert set(post.states) == {DeliveryState.WAITING}
-    # Back-off and its jitter: neither every minute, nor so seldom that its return is noticed late.
+    # With back-off and jitter: less than once a minute, and often enough to notice soon that it is back.
     assert day_in_longest_waits < tried < 1.5 * day_in_longest_waits + 10
     pacs = Pacs(port=port)
     pacs.start()
@@ -93,7 +93,7 @@ def test_a_pacs_that_takes_the_connection_and_says_nothing_is_left_when_its_time
 
 
 def test_a_pacs_that_flaps_gets_every_result_once(tmp_path: Path) -> None:
-    """It takes one object, aborts at the next, and is gone for a while; again and again."""
+    """It accepts one object, aborts at the next, is down for a while, and so on."""
     pacs = Pacs(port=free_port())
     with outbox(tmp_path, at(pacs.port)) as post:
         for _ in range(len(CLASSES)):
@@ -119,7 +119,7 @@ def test_a_pacs_that_answers_slowly_gets_everything_once(tmp_path: Path) -> None
 
 
 def test_a_pacs_that_answers_too_slowly_is_tried_again_with_the_same_uids(tmp_path: Path) -> None:
-    """What it had taken before we gave up is sent again: a duplicate for the archive, no other object."""
+    """Objects accepted before the timeout are sent again; the archive receives duplicates, no new objects."""
     asked: list[int] = []
 
     def too_slowly_once(number: int) -> int:
@@ -141,7 +141,7 @@ def test_a_pacs_that_answers_too_slowly_is_tried_again_with_the_same_uids(tmp_pa
 
 @pytest.mark.parametrize("status", [0xA700, 0xC000])
 def test_each_object_has_its_own_back_off(tmp_path: Path, status: int) -> None:
-    """One that the archive has no room for holds up none of the others."""
+    """An object that the archive has no room for does not delay the others."""
     with (
         running_pacs(status=lambda number: status if number == 0 else 0) as pacs,
         outbox(tmp_path, pacs.destination) as post,
@@ -179,7 +179,7 @@ def test_how_often_an_object_is_sent_depends_on_the_answer(
 
 @pytest.mark.peers
 def test_ctn_gets_what_it_accepts_and_the_rest_is_recorded(tmp_path: Path) -> None:
-    """CTN is of 1995: it takes SR up to Comprehensive, but no Comprehensive 3D, and no SEG."""
+    """CTN dates from 1995: it accepts SR up to Comprehensive, but not Comprehensive 3D SR or SEG."""
     classes = CLASSES | {ResultKind.SR: str(Comprehensive3DSRStorage)}
     with CtnStorage(tmp_path / "ctn") as ctn:
         destination = Destination(name="ctn", ae_title="CTN", host="127.0.0.1", port=ctn.port)
@@ -208,7 +208,7 @@ def test_our_own_associations_do_not_wait_for_full_packets() -> None:
 
 
 def test_verification_finds_that_a_pacs_lost_what_it_took(tmp_path: Path) -> None:
-    """A PACS that takes everything and finds nothing: the study is not called delivered."""
+    """If the PACS accepts all objects but finds none, the study does not become delivered."""
     settings = DeliverySettings(attempts=3, timeout_s=3.0)
     with running_pacs(finds=()) as pacs:
         destination = replace(pacs.destination, verify=True)
@@ -224,7 +224,7 @@ def test_verification_finds_that_a_pacs_lost_what_it_took(tmp_path: Path) -> Non
 
 
 def test_a_node_that_ended_while_it_looked_looks_again_as_it_starts(tmp_path: Path) -> None:
-    """It need not wait for the end of a lease that nobody holds any more."""
+    """The leases of the earlier node were released, so the next one need not wait until they run out."""
     finds: list[str] = []
     with (
         running_pacs(finds=finds) as pacs,

@@ -1,4 +1,4 @@
-"""Delivery over real sockets to a PACS that is down, picky, busy or gone in the middle."""
+"""Delivery over real sockets to a PACS that is down, selective, busy, or aborts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,11 +10,10 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
-from dicom_templates.options import SrClass
+from dicom_templates.result_kinds import ResultKind, SrClass
 from node.app import Node
 from node.config import DeliverySettings, Destination
 from node.domain.delivery import DeliveryState
-from node.domain.results import ResultKind
 from node.domain.study import StudyState
 from tests.node.analyses import CLASSES
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
@@ -49,7 +48,7 @@ def test_a_pacs_that_is_down_at_first_gets_every_result_once(tmp_path: Path) -> 
 def test_while_a_destination_is_down_it_is_not_asked_once_for_each_study(tmp_path: Path) -> None:
     slow = DeliverySettings(retry_first_s=60, retry_longest_s=60, attempts=3, timeout_s=3.0)
     with running_pacs() as rejecting:
-        # It answers, but not to this title: every try would be one more association.
+        # It answers but rejects this AE title, so every attempt would be one more association.
         wrong = replace(rejecting.destination, ae_title="WRONG")
         with quick_node(quick(tmp_path, wrong, delivery=slow)) as node:
             for number in range(4):
@@ -104,7 +103,7 @@ def test_a_destination_gets_only_the_kinds_it_asks_for(tmp_path: Path) -> None:
 def test_an_old_and_a_new_archive_each_get_the_measurement_report_in_the_class_they_take(
     tmp_path: Path,
 ) -> None:
-    """CTN rejects Comprehensive 3D SR; by its `sr_class` it is not even asked to take one."""
+    """CTN rejects Comprehensive 3D SR; because of its `sr_class`, none is offered to it."""
     kinds = (ResultKind.SR, ResultKind.TEXT)
     with CtnStorage(tmp_path / "ctn") as ctn, Orthanc(tmp_path / "orthanc", {}) as orthanc:
         old = Destination("old", "CTN", "127.0.0.1", ctn.port, kinds, SrClass.COMPREHENSIVE)

@@ -1,4 +1,4 @@
-"""Delivery by STOW-RS, to Orthanc's DICOMweb plugin and to servers that behave badly."""
+"""Delivery by STOW-RS, to the DICOMweb plugin of Orthanc and to servers that misbehave."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ from node.config import DeliverySettings, Destination, default, parse
 from node.domain.delivery import DeliveryState
 from node.domain.study import StudyState
 from node.errors import ConfigurationError
-from node.operate.doctor import Level, destinations
+from node.operate.doctor import Severity, destinations
 from tests.node.analyses import CLASSES
 from tests.node.outboxes import MINUTE, outbox
 from tests.peers import Orthanc, free_port
@@ -38,7 +38,7 @@ def by_web(port: int, *, verify: bool = True, authorization: str = "") -> Destin
 def web_server(
     code: int, body: bytes, kind: str = "application/dicom+json", tls: SSLContext | None = None
 ) -> Iterator[int]:
-    """Answer every request alike; yield the port."""
+    """Run a server that gives the same response to every request; yield its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -49,10 +49,10 @@ def web_server(
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST  # noqa: N815 - as `http.server` calls it
+        do_GET = do_POST  # noqa: N815 - `http.server` uses this name
 
         def log_message(self, *_: object) -> None:
-            """Stay quiet."""
+            """Write no log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if tls is not None:
@@ -108,10 +108,10 @@ def test_doctor_sees_whether_a_web_destination_answers(tmp_path: Path) -> None:
     with Orthanc(tmp_path / "orthanc", DICOMWEB) as orthanc:
         there = replace(default(), destinations=(by_web(orthanc.http_port),))
         (good,) = destinations(there)
-        assert good.level is Level.GOOD
+        assert good.severity is Severity.GOOD
         wrong = replace(by_web(orthanc.http_port), stow_url=f"http://127.0.0.1:{orthanc.http_port}/web")
         (fault,) = destinations(replace(there, destinations=(wrong,)))
-        assert fault.level is Level.FAULT
+        assert fault.severity is Severity.FAULT
         assert "HTTP 404" in fault.message
 
 

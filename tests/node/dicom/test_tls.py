@@ -18,11 +18,11 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 import pytest
 from pynetdicom import AE
 
+from dicom_templates.result_kinds import ResultKind
 from node.app import Node
 from node.config import Configuration, Destination, Source, TlsSettings, parse
 from node.deliver.carriers.stow import StowCarrier
 from node.dicom.tls import client_arguments, server_context
-from node.domain.results import ResultKind
 from node.domain.study import StudyState
 from node.errors import ConfigurationError, TransientError
 from node.show.why import explain

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 import node
-from dicom_templates.options import KINDS, SrClass
-from dicom_templates.result_set import STORAGE_CLASSES, build
-from node.domain.results import ResultKind
+from dicom_templates.result_kinds import STORAGE_CLASSES, ResultKind, SrClass
+from dicom_templates.result_set import build
 from node.operate.conformance import STATEMENT, tables, with_tables
 from tests.dicom_templates.cases import make_case
 
@@ -30,13 +29,13 @@ def test_a_table_that_differs_is_noticed() -> None:
 
 def test_it_lists_the_classes_of_all_that_is_made() -> None:
     case = make_case(slices=4, size=32)
-    made: dict[str, set[str]] = {}
+    made: dict[ResultKind, set[str]] = {}
     for sr_class in SrClass:
-        options = replace(case.options, sr_classes=(sr_class,), kinds=KINDS)
+        options = replace(case.options, sr_classes=(sr_class,), kinds=frozenset(ResultKind))
         for one in build(case.findings, case.sources, options).objects:
             made.setdefault(one.kind, set()).add(str(one.dataset.SOPClassUID))
     assert made == {kind: set(map(str, uids)) for kind, uids in STORAGE_CLASSES.items()}
-    assert set(made) == {kind.value for kind in ResultKind}
+    assert set(made) == set(ResultKind)
     assert all(uid in tables()["storage-scu"] for uids in made.values() for uid in uids)
 
 
@@ -47,7 +46,7 @@ def test_contexts_are_made_only_where_the_statement_looks() -> None:
         for path in room.rglob("*.py")
         if re.search(r"\bbuild_context\(", path.read_text())
     }
-    # The demonstration is no part of the node; `doctor` asks for what `deliver` sends.
+    # The demonstration is not part of the node; `doctor` proposes the contexts that `deliver` uses.
     assert makers - {"science/demo.py", "operate/doctor/echo.py"} == {
         "dicom/dimse.py",
         "dicom/query.py",

@@ -12,41 +12,53 @@ from pydicom.uid import EnhancedSRStorage
 from pynetdicom import evt
 
 from analysis.settings import SegmentationSettings
-from dicom_templates.options import SrClass
+from dicom_templates.result_kinds import SrClass
 from node.config import Configuration, Source
-from node.operate.doctor import CHECKS, Finding, Level, database, examine_node, listener, model, segmenter
+from node.operate.doctor import (
+    CHECKS,
+    CheckResult,
+    Severity,
+    database,
+    listener,
+    model,
+    run_checks,
+    segmenter,
+)
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs
 from tests.peers import free_port
 
 
-def worst_of(findings: Sequence[Finding], subject: str) -> Finding:
-    return max((f for f in findings if f.subject.startswith(subject)), key=lambda finding: finding.level)
+def worst_of(findings: Sequence[CheckResult], subject: str) -> CheckResult:
+    return max((f for f in findings if f.subject.startswith(subject)), key=lambda finding: finding.severity)
 
 
-def look(configuration: Configuration) -> list[Finding]:
-    """Run every check but that of the model, which takes seconds to load."""
-    return list(examine_node(configuration, [check for check in CHECKS if check is not model]))
+def look(configuration: Configuration) -> list[CheckResult]:
+    """Run every check except that of the model, which takes seconds to load."""
+    return list(run_checks(configuration, [check for check in CHECKS if check is not model]))
 
 
 def test_a_node_with_a_willing_pacs_is_well(tmp_path: Path) -> None:
     with running_pacs(echo=True) as pacs:
         findings = look(quick(tmp_path, pacs.destination))
     assert "takes all results" in " ".join(finding.message for finding in findings)
-    assert worst_of(findings, "listener").level is Level.GOOD
-    assert worst_of(findings, "codecs").level is Level.GOOD
-    assert max(finding.level for finding in findings) <= Level.WARNING
+    assert worst_of(findings, "listener").severity is Severity.GOOD
+    assert worst_of(findings, "codecs").severity is Severity.GOOD
+    assert max(finding.severity for finding in findings) <= Severity.WARNING
 
 
 def test_a_database_is_looked_at_and_none_is_made(tmp_path: Path) -> None:
     configuration = quick(tmp_path)
     (empty,) = database(configuration)
-    assert (empty.level, list(tmp_path.iterdir())) == (Level.GOOD, [])
+    assert (empty.severity, list(tmp_path.iterdir())) == (Severity.GOOD, [])
     with quick_node(configuration):
         (running,) = database(configuration)
-    assert (running.level, running.message) == (Level.GOOD, "answers, and no study in it waits for a person")
+    assert (running.severity, running.message) == (
+        Severity.GOOD,
+        "answers, and no study in it waits for a person",
+    )
     (tmp_path / "osteonode.db").write_bytes(b"no database any more" * 500)
     (broken,) = database(configuration)
-    assert broken.level is Level.FAULT
+    assert broken.severity is Severity.FAULT
     assert "no database of ours" in broken.message
 
 
@@ -55,8 +67,8 @@ def test_every_finding_that_is_not_good_says_how_to_mend_it(tmp_path: Path) -> N
     thirsty = replace(quick(tmp_path, dead), sources=())
     thirsty = replace(thirsty, storage=replace(thirsty.storage, watermark_mb=2**40))
     findings = look(thirsty)
-    assert all(finding.remedy for finding in findings if finding.level is not Level.GOOD)
-    assert {finding.subject.split()[0] for finding in findings if finding.level is Level.FAULT} >= {
+    assert all(finding.remedy for finding in findings if finding.severity is not Severity.GOOD)
+    assert {finding.subject.split()[0] for finding in findings if finding.severity is Severity.FAULT} >= {
         "storage", "sources", "destination",
     }  # fmt: skip
 
@@ -64,7 +76,7 @@ def test_every_finding_that_is_not_good_says_how_to_mend_it(tmp_path: Path) -> N
 def test_a_pacs_that_takes_only_some_kinds_is_a_warning_that_names_the_others(tmp_path: Path) -> None:
     with running_pacs(echo=True, classes=(EnhancedSRStorage,)) as pacs:
         finding = worst_of(look(quick(tmp_path, pacs.destination)), "destination pacs")
-    assert finding.level is Level.WARNING
+    assert finding.severity is Severity.WARNING
     assert "sr, seg, summary" in finding.message
 
 
@@ -72,7 +84,7 @@ def test_a_pacs_is_asked_for_the_class_of_report_that_is_meant_for_it(tmp_path: 
     with running_pacs(echo=True) as pacs:
         modern = replace(pacs.destination, sr_class=SrClass.COMPREHENSIVE_3D)
         finding = worst_of(look(quick(tmp_path, modern)), "destination pacs")
-    assert finding.level is Level.WARNING
+    assert finding.severity is Severity.WARNING
     assert finding.message.endswith("takes none of these results: sr")
 
 
@@ -80,7 +92,7 @@ def test_a_pacs_that_does_not_know_its_title_is_a_fault(tmp_path: Path) -> None:
     with running_pacs(echo=True) as pacs:
         wrong = replace(pacs.destination, ae_title="OTHER")
         finding = worst_of(look(quick(tmp_path, wrong)), "destination pacs")
-    assert finding.level is Level.FAULT
+    assert finding.severity is Severity.FAULT
     assert "rejects" in finding.message
 
 
@@ -91,12 +103,12 @@ def test_a_pacs_that_stalls_small_packets_is_named(tmp_path: Path) -> None:
 
     with running_pacs(echo=slow) as pacs:
         finding = worst_of(look(quick(tmp_path, pacs.destination)), "destination pacs")
-    assert finding.level is Level.WARNING
+    assert finding.severity is Severity.WARNING
     assert "TCP_NODELAY" in finding.remedy
 
 
 class HangsUp(Pacs):
-    """A PACS that ends the association when it is asked for an echo."""
+    """A PACS that aborts the association when it receives a C-ECHO request."""
 
     def extend(self, handlers: list[Any]) -> None:
         """Answer C-ECHO with an abort."""
@@ -115,7 +127,7 @@ def test_a_pacs_that_hangs_up_instead_of_answering_is_a_fault(tmp_path: Path) ->
         finding = worst_of(look(quick(tmp_path, pacs.destination)), "destination pacs")
     finally:
         pacs.stop()
-    assert finding.level is Level.FAULT
+    assert finding.severity is Severity.FAULT
     assert finding.message == "takes C-ECHO and does not answer it"
 
 
@@ -128,34 +140,37 @@ def test_an_address_of_either_kind_is_free_until_a_node_has_it(tmp_path: Path, h
     base = quick(tmp_path, sources=(Source(network=ip_network(host)),))
     configuration = replace(base, node=replace(base.node, host=host, port=free_port()))
     (finding,) = listener(configuration)
-    assert (finding.level, finding.message) == (Level.GOOD, "the address is free to listen on")
+    assert (finding.severity, finding.message) == (Severity.GOOD, "the address is free to listen on")
     with quick_node(configuration):
         (finding,) = listener(configuration)
-    assert (finding.level, finding.message) == (Level.GOOD, "a node with this AE title answers there already")
+    assert (finding.severity, finding.message) == (
+        Severity.GOOD,
+        "a node with this AE title answers there already",
+    )
 
 
 def test_a_clock_that_went_back_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "osteonode.db").write_bytes(b"")
     tomorrow = time.time() + 86400
     os.utime(tmp_path / "osteonode.db", (tomorrow, tomorrow))
-    assert worst_of(look(quick(tmp_path)), "clock").level is Level.FAULT
+    assert worst_of(look(quick(tmp_path)), "clock").severity is Severity.FAULT
 
 
 def test_a_storage_that_cannot_be_written_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert worst_of(look(quick(tmp_path / "file" / "var")), "storage").level is Level.FAULT
+    assert worst_of(look(quick(tmp_path / "file" / "var")), "storage").severity is Severity.FAULT
 
 
 def test_a_model_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     configuration = quick(tmp_path)
     models = replace(configuration.models, bundle=tmp_path / "none")
-    assert worst_of(list(model(replace(configuration, models=models))), "model").level is Level.FAULT
+    assert worst_of(list(model(replace(configuration, models=models))), "model").severity is Severity.FAULT
 
 
 def test_a_segmenter_that_is_not_installed_is_a_fault(tmp_path: Path) -> None:
     configuration = quick(tmp_path)
     analysis = replace(configuration.analysis, segmentation=SegmentationSettings(backend="totalspineseg"))
     findings = list(segmenter(replace(configuration, analysis=analysis)))
-    assert worst_of(findings, "segmenter").level is Level.FAULT
+    assert worst_of(findings, "segmenter").severity is Severity.FAULT
     assert "totalspineseg was not found on the PATH" in findings[0].message
-    assert worst_of(list(segmenter(configuration)), "segmenter").level is Level.GOOD
+    assert worst_of(list(segmenter(configuration)), "segmenter").severity is Severity.GOOD

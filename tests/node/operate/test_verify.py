@@ -1,4 +1,4 @@
-"""A report is what its inputs give, or it is told where it is not."""
+"""`osteonode verify` recognises a report that its inputs give, and says where another one differs."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -15,10 +15,11 @@ from analysis.domain.findings import Findings
 from analysis.prediction.bundle import digest_of
 from analysis.settings import AnalysisSettings
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from dicom_templates.options import Predecessor, ReportOptions, SrClass
+from dicom_templates.options import Predecessor, ReportOptions
+from dicom_templates.result_kinds import SrClass
 from dicom_templates.result_set import build
+from node.analyse.findings import SOFTWARE
 from node.analyse.result_files import latest_moment
-from node.analyse.study import SOFTWARE, bundle_of
 from node.cli import application
 from node.config import Configuration, StorageSettings, default
 from node.decode import SeriesHeaders, decode, scan
@@ -26,7 +27,7 @@ from node.domain.assembly import Patience
 from node.domain.records import Arrival, Instance
 from node.errors import PermanentError
 from node.operate import verify as room
-from node.operate.verify import Check, Verdict, verify
+from node.operate.verify import CheckOutcome, ReportCheck, verify
 from node.store.instance_store import DiskInstanceStore
 from node.store.location import store_url
 from node.store.sql import SqlStore
@@ -43,7 +44,7 @@ def science(
     bundle: Path | None,
     *_progress: object,
 ) -> tuple[Findings, dict[str, Sequence[Dataset]]]:
-    """Stand in for the analysis, which takes a minute: the same findings for any pixels, but true inputs."""
+    """Replace the analysis, which takes a minute: same findings for any pixels, but real inputs."""
     decoded = {one.series_uid: decode(one) for one in series}
     findings = make_case(slices=7, size=64).findings
     assert bundle is not None
@@ -89,27 +90,27 @@ def write_report(images: Path, path: Path, **options: object) -> Path:
     series, _ = scan(sorted(images.iterdir()))
     configuration = default()
     settings, place = configuration.analysis, configuration.segmentation
-    findings, sources = science(series, settings, place, bundle_of(configuration))
+    findings, sources = science(series, settings, place, configuration.models.bundle_folder)
     created = latest_moment(header for headers in sources.values() for header in headers)
     made = build(findings, sources, ReportOptions(created, **options))  # type: ignore[arg-type]
     dcmwrite(path, made.objects[0].dataset, enforce_file_format=True)
     return path
 
 
-def verdicts(checks: Sequence[Check]) -> dict[str, Verdict]:
-    return {check.subject: check.verdict for check in checks}
+def outcomes(checks: Sequence[ReportCheck]) -> dict[str, CheckOutcome]:
+    return {check.subject: check.outcome for check in checks}
 
 
-def result(checks: Sequence[Check]) -> Check:
+def result(checks: Sequence[ReportCheck]) -> ReportCheck:
     return checks[-1]
 
 
 def test_a_report_is_equal_to_what_its_images_give(images: Path, report: Path) -> None:
     checks = verify(report, default(), [images])
-    assert list(verdicts(checks)) == [
+    assert list(outcomes(checks)) == [
         "software", "configuration", "model", f"input {STUDY}.1", f"input {STUDY}.2", "result",
     ]  # fmt: skip
-    assert set(verdicts(checks).values()) == {Verdict.EQUAL}, checks
+    assert set(outcomes(checks).values()) == {CheckOutcome.EQUAL}, checks
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_a_report_is_equal_to_what_its_images_give(images: Path, report: Path) -
         {"station": "OTHER", "institution": "A clinic"},
         {"sr_classes": (SrClass.COMPREHENSIVE_3D, SrClass.COMPREHENSIVE)},
         {"predecessors": (Predecessor("1.2.840.10008.5.1.4.1.1.88.33", "1.2.3", "1.2.4", STUDY),)},
-        # That of another class is none of this document's business, and leaves no trace in it.
+        # A predecessor of another class does not appear in this document.
         {"predecessors": (Predecessor("1.2.840.10008.5.1.4.1.1.88.22", "1.2.3", "1.2.4", STUDY),)},
     ],
     ids=["language", "station", "one of two classes", "predecessor", "predecessor of the text report"],
@@ -128,7 +129,7 @@ def test_how_a_report_is_written_is_read_from_itself(
     images: Path, tmp_path: Path, options: dict[str, object]
 ) -> None:
     path = write_report(images, tmp_path / "sr.dcm", **options)
-    assert result(verify(path, default(), [images])) == Check("result", Verdict.EQUAL)
+    assert result(verify(path, default(), [images])) == ReportCheck("result", CheckOutcome.EQUAL)
 
 
 def a_pixel(image: Dataset) -> None:
@@ -147,18 +148,18 @@ def another_place(image: Dataset) -> None:
 
 @pytest.mark.parametrize("tamper", [a_pixel, another_echo_time, another_place])
 def test_altered_images_are_found_out(images: Path, report: Path, tamper: Tamper) -> None:
-    # What the first image of a series says of its acquisition holds for all.
+    # The acquisition facts of a series are those of its first image.
     first = min(images.glob("2_*.dcm"), key=lambda path: dcmread(path).SOPInstanceUID)
     alter(first, tamper)
-    told = verdicts(verify(report, default(), [images]))
-    assert told[f"input {STUDY}.1"] is Verdict.EQUAL
-    assert told[f"input {STUDY}.2"] is Verdict.DIFFERENT
-    assert told["result"] is Verdict.NOT_CHECKED
+    told = outcomes(verify(report, default(), [images]))
+    assert told[f"input {STUDY}.1"] is CheckOutcome.EQUAL
+    assert told[f"input {STUDY}.2"] is CheckOutcome.DIFFERENT
+    assert told["result"] is CheckOutcome.NOT_CHECKED
 
 
 def test_a_missing_image_is_found_out(images: Path, report: Path) -> None:
     (images / "1_6.dcm").unlink()
-    assert verdicts(verify(report, default(), [images]))[f"input {STUDY}.1"] is Verdict.DIFFERENT
+    assert outcomes(verify(report, default(), [images]))[f"input {STUDY}.1"] is CheckOutcome.DIFFERENT
 
 
 def alter(path: Path, tamper: Tamper) -> None:
@@ -220,7 +221,7 @@ def an_identifier(document: Dataset) -> None:
 def test_an_altered_report_is_found_out(images: Path, report: Path, tamper: Tamper, said: str) -> None:
     alter(report, tamper)
     check = result(verify(report, default(), [images]))
-    assert check.verdict is Verdict.DIFFERENT
+    assert check.outcome is CheckOutcome.DIFFERENT
     assert any(said in line for line in check.details), check.details
     assert "SOMEBODY" not in str(check)
     assert "PLANTED" not in str(check)
@@ -233,31 +234,31 @@ def test_an_altered_digest_is_found_out(images: Path, report: Path, cited: str) 
 
     alter(report, other)
     checks = verify(report, default(), [images])
-    assert verdicts(checks)[cited.removeprefix("SHA-256 of the ")] is Verdict.DIFFERENT
+    assert outcomes(checks)[cited.removeprefix("SHA-256 of the ")] is CheckOutcome.DIFFERENT
 
 
 def test_another_configuration_is_told(images: Path, report: Path) -> None:
     base = default()
     other = replace(base, analysis=replace(base.analysis, minimum_usable_levels=4))
-    assert verdicts(verify(report, other, [images]))["configuration"] is Verdict.DIFFERENT
+    assert outcomes(verify(report, other, [images]))["configuration"] is CheckOutcome.DIFFERENT
 
 
 def test_another_or_damaged_model_is_told(images: Path, report: Path, tmp_path: Path) -> None:
     other = replace(default(), models=replace(default().models, bundle=tmp_path / "no model"))
-    assert verdicts(verify(report, other, [images]))["model"] is Verdict.DIFFERENT
+    assert outcomes(verify(report, other, [images]))["model"] is CheckOutcome.DIFFERENT
 
 
 def test_without_images_the_rest_is_compared_and_that_is_said(report: Path, tmp_path: Path) -> None:
     nowhere = replace(default(), storage=StorageSettings(directory=tmp_path / "never ran"))
-    told = verdicts(verify(report, nowhere))
-    assert told["configuration"] is told["model"] is Verdict.EQUAL
-    assert told[f"input {STUDY}.1"] is told["result"] is Verdict.NOT_CHECKED
+    told = outcomes(verify(report, nowhere))
+    assert told["configuration"] is told["model"] is CheckOutcome.EQUAL
+    assert told[f"input {STUDY}.1"] is told["result"] is CheckOutcome.NOT_CHECKED
 
 
 def test_the_images_in_the_storage_of_the_node_will_do(images: Path, report: Path, tmp_path: Path) -> None:
     configuration = replace(default(), storage=StorageSettings(directory=tmp_path / "var"))
     put_in_storage(images, configuration)
-    assert set(verdicts(verify(report, configuration)).values()) == {Verdict.EQUAL}
+    assert set(outcomes(verify(report, configuration)).values()) == {CheckOutcome.EQUAL}
 
 
 def put_in_storage(images: Path, configuration: Configuration) -> None:
@@ -309,4 +310,4 @@ def test_numbers_do_not_depend_on_how_they_are_spelt(images: Path, report: Path)
         named(document, "Probability of osteoporosis").MeasuredValueSequence[0].NumericValue = "12.500"
 
     alter(report, spell)
-    assert result(verify(report, default(), [images])).verdict is Verdict.EQUAL
+    assert result(verify(report, default(), [images])).outcome is CheckOutcome.EQUAL

@@ -18,7 +18,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 
 from node.domain.records import Instance
-from node.operate.orders import open_store
+from node.operate.database import open_store
 from node.store.instance_store import DiskInstanceStore
 from node.store.staging import certified
 from tests.node.nodes import encode, quick, slice_of

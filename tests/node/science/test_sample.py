@@ -1,4 +1,4 @@
-"""A sample is a folder that a researcher and the node can both use, the same for the same seed."""
+"""A sample is a folder of valid DICOM files with their truth, and the same for the same seed."""
 
 import csv
 from hashlib import sha256
@@ -22,7 +22,7 @@ SERIES = {"localiser", "t1_sag", "t2_sag"}
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two patients, drawn coarsely."""
+    """Write two patients at a coarse resolution."""
     out = tmp_path_factory.mktemp("sample")
     write_sample(out, patients=2, seed=4, resolution=COARSE)
     return out

@@ -1,4 +1,4 @@
-"""A study is judged whole by how it came, not only by what lies there; over real associations."""
+"""Whether a study is complete is judged by how it arrived, too; over real associations."""
 
 import os
 import signal
@@ -13,7 +13,8 @@ from pynetdicom.association import Association
 from node.app import Node
 from node.config import AssemblySettings
 from node.domain.study import StudyState
-from node.operate.orders import open_store, retry
+from node.operate.database import open_store
+from node.operate.retry import restart_study
 from node.show.why import explain
 from tests.node.analyses import CLASSES
 from tests.node.app.test_crash import node_process
@@ -50,7 +51,7 @@ def sent_of(pacs: Pacs, study: str) -> list[str]:
 
 
 def send_and_lose(node: Node, datasets: list[Dataset], lose: Callable[[Association], None]) -> None:
-    """Send with success, and then do not release the association."""
+    """Send instances successfully, then end the association without a release."""
     association = open_association(node.port, *datasets)
     assert [association.send_c_store(dataset).Status for dataset in datasets] == [0] * len(datasets)
     lose(association)
@@ -70,7 +71,7 @@ LOSSES = [
 def test_an_interrupted_series_is_never_analysed_as_whole(
     node: Node, pacs: Pacs, study: str, lose: Callable[[Association], None]
 ) -> None:
-    """The three slices lie as evenly as a whole series of three; only the association tells."""
+    """The slices look like a complete series of three; only the lost association shows otherwise."""
     send_and_lose(node, a_series(study), lose)
     reached(node, study, StudyState.REFUSED)
     assert CUT_OFF in explain(node.store, study)
@@ -78,7 +79,7 @@ def test_an_interrupted_series_is_never_analysed_as_whole(
 
 
 def test_an_interrupted_series_that_is_sent_again_is_whole(node: Node, pacs: Pacs, study: str) -> None:
-    """All that comes the second time is there already: it changes no image, but it says that it was all."""
+    """All images sent again are already stored; only the orderly end shows that none is missing."""
     send_and_lose(node, a_series(study), Association.abort)
     reached(node, study, StudyState.REFUSED)
     send(node.port, *a_series(study))
@@ -97,7 +98,7 @@ def test_what_was_missing_comes_over_another_association(node: Node, pacs: Pacs,
 
 
 def test_an_association_that_ran_beside_the_lost_one_proves_nothing(node: Node, study: str) -> None:
-    """A sender may split a series over several associations, and lose one of them."""
+    """A sender may split a series over several associations and lose one of them."""
     images = a_series(study, slices=6)
     beside = open_association(node.port, *images)
     assert beside.send_c_store(images[0]).Status == 0
@@ -121,7 +122,7 @@ def test_another_series_of_the_study_is_reported_without_the_lost_one(
 def test_a_lost_series_that_is_sent_again_in_the_moment_of_its_judgement_is_whole(
     tmp_path: Path, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its loss has been read, and its study is neither refused yet nor waits: nobody would look again."""
+    """The loss was read before, and the study is in no state that the end of an association re-opens."""
     with quick_node(quick(tmp_path), examine="examine_by_series") as node:
         judged, resent = threading.Event(), threading.Event()
         read_loss = node.store.cut_off_series
@@ -143,7 +144,7 @@ def test_a_lost_series_that_is_sent_again_in_the_moment_of_its_judgement_is_whol
 
 
 def test_a_lost_series_that_is_sent_again_after_the_report_supersedes_it(node: Node, study: str) -> None:
-    """All of it is here already, so that only the end of the second association tells that it is whole."""
+    """All images are already stored; only the end of the second association shows that none is missing."""
     send(node.port, *a_series(study, "1"))
     send_and_lose(node, a_series(study, "2"), Association.abort)
     reached(node, study, StudyState.DELIVERED)
@@ -155,7 +156,7 @@ def test_a_lost_series_that_is_sent_again_after_the_report_supersedes_it(node: N
 def test_an_operator_may_say_that_a_lost_series_is_whole(node: Node, study: str) -> None:
     send_and_lose(node, a_series(study), Association.abort)
     reached(node, study, StudyState.REFUSED)
-    retry(node.store, study, node._clock.now())
+    restart_study(node.store, study, node._clock.now())
     reached(node, study, StudyState.DELIVERED)
 
 
@@ -235,7 +236,7 @@ def test_a_pair_that_never_comes_is_waited_for_no_longer_than_configured(tmp_pat
         send(node.port, *a_series(study, "1"))
         clock.move(seconds=6)
         reached(node, study, StudyState.WAITING_FOR_PAIR)
-    # The end of the wait is a row: it passes while no node runs.
+    # The deadline is stored in the database, so it passes while no node runs.
     clock.move(minutes=10)
     with quick_node(configuration, examine="examine_by_series", clock=clock) as node:
         reached(node, study, StudyState.DELIVERED)

@@ -1,4 +1,4 @@
-"""The status page of a real node, asked over real HTTP, and looked at in a real browser."""
+"""The status page, health checks and metrics of a running node, over HTTP."""
 
 import http.client
 import re
@@ -21,8 +21,8 @@ from node.domain.records import QuarantineEntry
 from node.domain.status import Condition, StoreFigures
 from node.domain.study import StudyState
 from node.errors import ConfigurationError, PermanentError, TransientError
-from node.operate.doctor import Level, database, web
-from node.operate.orders import clear_away
+from node.operate.doctor import Severity, database, web
+from node.operate.purge import purge_studies
 from node.show.why import explain
 from tests.node.analyses import CLASSES, REFUSES, STOPS
 from tests.node.nodes import (
@@ -45,7 +45,7 @@ PAGES = ("/", "/healthz", "/readyz", "/metrics", "/style.css", "/icon.svg")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -53,7 +53,7 @@ class Reply:
 
 
 def ask(port: int, path: str, *, method: str = "GET", host: str | None = None) -> Reply:
-    """Ask as a client that may lie about the host."""
+    """Send a request, with any Host header."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request(method, path, headers={"Host": host} if host is not None else {})
         reply = connection.getresponse()
@@ -62,7 +62,7 @@ def ask(port: int, path: str, *, method: str = "GET", host: str | None = None) -
 
 
 def metrics(port: int) -> dict[str, float]:
-    """Read all samples: name and labels to value."""
+    """Return the value of every sample by its name and labels."""
     return {
         "".join([sample.name, *(f" {name}={value}" for name, value in sorted(sample.labels.items()))]): (
             sample.value
@@ -78,7 +78,7 @@ def with_page(configuration: Configuration) -> Configuration:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory, pacs: Pacs) -> Iterator[Node]:
-    """Return a node with a page, for tests that leave it as it is."""
+    """Return a node with a page, for tests that do not change the node."""
     configuration = quick(tmp_path_factory.mktemp("shown"), pacs.destination)
     with quick_node(with_page(configuration), analyse="by_study") as node:
         yield node
@@ -93,7 +93,7 @@ def test_the_page_tells_of_a_study_what_why_tells(shown: Node, study: str) -> No
     send(shown.port, slice_of(1, study=study), slice_of(1, study=refused))
     wait_until(lambda: state_of(shown, study) is StudyState.DELIVERED)
     wait_until(lambda: state_of(shown, refused) is StudyState.REFUSED)
-    time.sleep(1.1)  # what is shown may be a second old
+    time.sleep(1.1)  # the status that is shown may be one second old
     page = ask(web_port(shown), "/")
     assert page.status == 200
     assert f'href="/studies/{refused}"' in page.text
@@ -220,18 +220,18 @@ def test_a_study_that_was_set_aside_is_pointed_at_until_somebody_deals_with_it(t
         wait_until(lambda: shows("2 studies wait for a person"))
         assert shows("The node works, and something needs a look.")
         assert all(shows(f'href="/studies/{study}"') for study in lost)
-        # It receives and works all the same: no supervisor shall take it out of service for that.
+        # The node still receives images, so a supervisor must not take it out of service.
         assert ask(web_port(node), "/readyz").status == 200
         assert metrics(web_port(node))["osteonode_studies_set_aside"] == 2
         assert metrics(web_port(node))["osteonode_condition"] == Condition.CONCERN
         (finding,) = database(configuration)
-        assert finding.level is Level.WARNING
+        assert finding.severity is Severity.WARNING
         assert lost[0] in finding.message
 
-        clear_away(node.store, configuration, clock.now(), timedelta(), failed=True)
+        purge_studies(node.store, configuration, clock.now(), timedelta(), failed=True)
         wait_until(lambda: shows("The node is well."))
         (finding,) = database(configuration)
-        assert finding.level is Level.GOOD
+        assert finding.severity is Severity.GOOD
 
         send(node.port, slice_of(2, study=lost[0]))
         wait_until(lambda: shows("1 study has waited for a person"))
@@ -302,17 +302,17 @@ def test_a_port_in_use_is_told_and_nothing_is_left_running(tmp_path: Path) -> No
 
 def test_doctor_tells_a_page_of_ours_from_another_programs(shown: Node) -> None:
     (there,) = web(shown.configuration)
-    assert (there.level, there.message) == (Level.GOOD, "a node shows its page there already")
+    assert (there.severity, there.message) == (Severity.GOOD, "a node shows its page there already")
     (fine,) = web(replace(shown.configuration, web=WebSettings(port=free_port())))
-    assert (fine.level, fine.message) == (Level.GOOD, "the address is free to listen on")
+    assert (fine.severity, fine.message) == (Severity.GOOD, "the address is free to listen on")
     stranger = replace(shown.configuration, web=WebSettings(port=shown.port))
     (fault,) = web(stranger)
-    assert fault.level is Level.FAULT
+    assert fault.severity is Severity.FAULT
     assert "change [web] port" in fault.remedy
     everybody = WebSettings("0.0.0.0", free_port(), ("n",), open_without_login=True)  # noqa: S104 - only judged
-    assert [one.level for one in web(replace(shown.configuration, web=everybody))] == [
-        Level.GOOD,
-        Level.WARNING,
+    assert [one.severity for one in web(replace(shown.configuration, web=everybody))] == [
+        Severity.GOOD,
+        Severity.WARNING,
     ]
 
 
@@ -341,7 +341,7 @@ def test_the_page_ends_with_the_node(tmp_path: Path) -> None:
     configuration = with_page(quick(tmp_path))
     before = set(threading.enumerate())
     with quick_node(configuration):
-        # One that stays connected holds nothing up.
+        # An idle connection does not delay the stop.
         idle = socket.create_connection(("127.0.0.1", configuration.web.port))
     idle.close()
     assert not [thread for thread in set(threading.enumerate()) - before if thread.name == "status-page"]
@@ -350,7 +350,7 @@ def test_the_page_ends_with_the_node(tmp_path: Path) -> None:
 
 
 def visit(node: Node, count: int) -> list[socket.socket]:
-    """Connect and say nothing."""
+    """Open connections that send no request."""
     visitors = [socket.create_connection(("127.0.0.1", web_port(node))) for _ in range(count)]
     for visitor in visitors:
         visitor.settimeout(60)
@@ -404,7 +404,7 @@ def test_a_database_that_hangs_holds_up_nobody_who_needs_none(
         viewer.start()
     try:
         assert asked.wait(60)
-        time.sleep(3)  # so that all of them wait
+        time.sleep(3)  # until all of them wait
         assert ask(web_port(shown), "/healthz").status == 200
         assert not replies
     finally:
@@ -420,7 +420,7 @@ def test_a_fault_in_a_page_is_told_by_its_kind_only(
     def broken(*_: object) -> None:
         raise ValueError("PLANTED^NAME")
 
-    monkeypatch.setattr("node.show.survey.judge_disk", broken)
+    monkeypatch.setattr("node.show.node_status.judge_disk", broken)
     time.sleep(1.1)
     reply = ask(web_port(shown), "/")
     assert reply.status == 500

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from node.cli import application
 from node.domain.study import StudyState
 from node.errors import PermanentError
-from node.operate.orders import upgrade_store
+from node.operate.database import upgrade_store
 from node.store import tables as t
 from node.store import upgrade
 from node.store.migration import STEPS

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from dicom_templates.options import Predecessor
+from dicom_templates.result_kinds import DOCUMENT_KINDS
 from node.domain.delivery import DeliveryEnd, DeliveryState, how_deliveries_ended
 from node.domain.records import (
     Delivery,
@@ -14,7 +15,7 @@ from node.domain.records import (
     Result,
     Study,
 )
-from node.domain.results import DOCUMENT_KINDS, Lineage
+from node.domain.results import Lineage
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.errors import LeaseLostError
 from tests.node.store.memory.tables import DeliveryRow, Tables

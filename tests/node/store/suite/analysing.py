@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from analysis.domain.reason import Reason
+from dicom_templates.result_kinds import ResultKind
 from node.domain.records import (
     NewResult,
 )
-from node.domain.results import ResultKind
 from node.domain.study import StudyState
 from node.errors import LeaseLostError
 from node.ports import Store

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
+from dicom_templates.result_kinds import ResultKind
 from node.domain.assembly import Patience
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
@@ -14,7 +15,6 @@ from node.domain.records import (
     Study,
     StudyLease,
 )
-from node.domain.results import ResultKind
 from node.domain.study import StudyEvent
 from node.ports import Store
 

@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
+from dicom_templates.result_kinds import ResultKind
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
     Instance,
     NewResult,
     QuarantineEntry,
 )
-from node.domain.results import ResultKind
 from node.domain.status import OutboxFigures, SetAside
 from node.domain.study import FINISHED_STATES, StudyEvent, StudyState
 from node.ports import Store

@@ -1,0 +1,1 @@
+"""What is measured in the vertebral bodies: size, signal, VBQ score and radiomics."""

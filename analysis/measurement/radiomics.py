@@ -1,0 +1,162 @@
+"""Radiomic features of the vertebral bodies.
+
+`prepare` makes the image and the labelled mask, and `analysis.measurement.pyradiomics` calculates. A failed
+feature, which pyradiomics logs and stores as NaN, is an error here.
+"""
+
+from collections.abc import Mapping
+from math import isfinite
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from analysis.domain.reason import Reason
+from analysis.domain.segmentation import Level, Segmentation
+from analysis.domain.volume import Volume
+from analysis.errors import AnalysisError, RefusedError
+from analysis.itk import to_image
+from analysis.measurement.pyradiomics import calculate, extractor
+from analysis.measurement.resample import in_plane_grid, labels_on, signal_on
+from analysis.measurement.vbq import csf_reference
+from analysis.settings import FeatureSettings
+
+__all__ = ["MINIMUM_VOXELS", "aggregate", "extract", "prepare"]
+
+MINIMUM_VOXELS = 100
+"""A body with fewer voxels than this after erosion is left out: its texture means nothing."""
+
+_SMALLEST_EXTENT = 4  # ITK's recursive Gaussian needs four samples along every axis
+
+
+def extract(
+    volume: Volume, segmentation: Segmentation, settings: FeatureSettings
+) -> dict[Level, dict[str, float]]:
+    """Calculate the radiomics of every usable lumbar body.
+
+    Parameters
+    ----------
+    volume : Volume
+        The image.
+    segmentation : Segmentation
+        Its labelled bodies, on the same grid.
+    settings : FeatureSettings
+        Filters, binning, resampling and reference.
+
+    Returns
+    -------
+    dict of Level to dict of str to float
+        Features by pyradiomics' names, from cranial to caudal. Bodies that are not usable, or too small
+        after erosion, are missing.
+
+    Raises
+    ------
+    RefusedError
+        If the reference signal is missing, or the stack is too small for the filters.
+    AnalysisError
+        If pyradiomics could not calculate a feature.
+    """
+    calculated = calculate(extractor(settings), *prepare(volume, segmentation, settings))
+    for label, values in calculated.items():
+        failed = [name for name, value in values.items() if not isfinite(value)]
+        if failed:
+            raise AnalysisError(f"pyradiomics could not calculate {', '.join(failed)} of {Level(label).name}")
+    return {Level(label): values for label, values in calculated.items()}
+
+
+def aggregate(per_level: Mapping[Level, Mapping[str, float]]) -> dict[str, float]:
+    """Summarise the bodies of one patient: mean and standard deviation over the levels.
+
+    Parameters
+    ----------
+    per_level : mapping of Level to mapping of str to float
+        The result of `extract`; all levels must have the same names.
+
+    Returns
+    -------
+    dict of str to float
+        Two values for every feature, named with "_mean" and "_sd" (sample standard deviation, n - 1); empty
+        for fewer than two levels.
+
+    Raises
+    ------
+    AnalysisError
+        If the levels have different features.
+    """
+    if len(per_level) < 2:
+        return {}
+    levels = [per_level[level] for level in sorted(per_level)]
+    if any(level.keys() != levels[0].keys() for level in levels):
+        raise AnalysisError("the levels have different features and cannot be summarised")
+    summary: dict[str, float] = {}
+    for name in levels[0]:
+        values = [level[name] for level in levels]
+        summary[f"{name}_mean"] = fmean(values)
+        summary[f"{name}_sd"] = stdev(values)
+    return summary
+
+
+def prepare(volume: Volume, segmentation: Segmentation, settings: FeatureSettings) -> tuple[Any, Any]:
+    """Make the image and the mask that pyradiomics reads: normalised, resampled, eroded.
+
+    Parameters
+    ----------
+    volume, segmentation, settings : Volume, Segmentation, FeatureSettings
+        As for `extract`.
+
+    Returns
+    -------
+    image : SimpleITK.Image
+        Signal as a percentage of the reference, resampled in plane by a cubic B-spline.
+    mask : SimpleITK.Image
+        `Level` values of the eroded usable lumbar bodies, on the same grid.
+
+    Raises
+    ------
+    RefusedError
+        If the reference signal is missing, or the stack is too small for the filters.
+    """
+    if "LoG" in settings.filters and min(volume.grid.shape) < _SMALLEST_EXTENT:
+        raise RefusedError(Reason("few_slices_to_filter", minimum=_SMALLEST_EXTENT))
+    bodies = np.zeros_like(segmentation.labels)
+    for region in segmentation.usable_lumbar:
+        bodies[segmentation.labels == region.level] = region.level
+    percent = volume.voxels * np.float32(100.0 / _reference(volume, segmentation, bodies, settings))
+    target = in_plane_grid(volume.grid, settings.pixel_spacing_mm)
+    inner = _erode(labels_on(target, bodies, volume.grid), settings)
+    return to_image(signal_on(target, percent, volume.grid), target), to_image(inner, target)
+
+
+def _reference(
+    volume: Volume, segmentation: Segmentation, bodies: npt.NDArray[np.uint8], settings: FeatureSettings
+) -> float:
+    """Return the signal by which all others are divided."""
+    if settings.reference == "csf":
+        signal, concerns = csf_reference(volume, segmentation)
+        if signal is None:
+            raise RefusedError(*concerns)
+        return signal
+    if not bodies.any():
+        raise RefusedError(Reason("no_usable_body"))
+    median = float(np.median(volume.voxels[bodies > 0]))
+    if not median > 0:
+        raise RefusedError(Reason("bodies_without_signal"))
+    return median
+
+
+def _erode(labels: npt.NDArray[np.uint8], settings: FeatureSettings) -> npt.NDArray[np.uint8]:
+    """Keep the voxels whose centre is at least `erosion_mm` inside the border of their body, in plane."""
+    inner = np.zeros_like(labels)
+    # Distances are to the centre of the first voxel outside, half a voxel beyond the border.
+    reach = settings.erosion_mm / settings.pixel_spacing_mm + 0.5
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        body = np.pad(labels[box] == label, ((0, 0), (1, 1), (1, 1)))
+        depth = np.stack([ndimage.distance_transform_edt(part) for part in body])
+        kept = (body & (depth >= reach))[:, 1:-1, 1:-1]
+        if kept.sum() >= MINIMUM_VOXELS:
+            inner[box][kept] = label
+    return inner

@@ -1,0 +1,86 @@
+"""Resampling of each slice to square pixels of a given size."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from analysis.domain.volume import Grid
+
+__all__ = ["in_plane_grid", "labels_on", "signal_on"]
+
+
+def in_plane_grid(grid: Grid, pixel_mm: float) -> Grid:
+    """Return a grid of square pixels over the same field of view, with the same slices.
+
+    Parameters
+    ----------
+    grid : Grid
+        The original grid.
+    pixel_mm : float
+        Side of the new pixels.
+
+    Returns
+    -------
+    Grid
+        With the same centre, so that a remainder of the field of view is shared by both edges.
+    """
+    spacing_mm = (grid.spacing_mm[0], pixel_mm, pixel_mm)
+    rows, columns = (
+        max(1, round(count * old / pixel_mm))
+        for count, old in zip(grid.shape[1:], grid.spacing_mm[1:], strict=True)
+    )
+    shape = (grid.shape[0], rows, columns)
+    centre_mm = grid.to_mm([(count - 1) / 2 for count in grid.shape])
+    half_mm = np.array([(count - 1) / 2 * step for count, step in zip(shape, spacing_mm, strict=True)])
+    left, back, up = (centre_mm - half_mm @ grid.axes).tolist()
+    return Grid(shape, spacing_mm, (left, back, up), grid.axes)
+
+
+def signal_on(target: Grid, voxels: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:
+    """Interpolate a signal by cubic B-splines within its slices.
+
+    Parameters
+    ----------
+    target : Grid
+        The result of `in_plane_grid` for `grid`.
+    voxels : ndarray of float32, shape (slices, rows, columns)
+        The signal on `grid`; mirrored beyond its edges.
+    grid : Grid
+        The original grid.
+
+    Returns
+    -------
+    ndarray of float32
+        The signal on `target`.
+    """
+    first, step = _positions(target, grid)
+    out = np.empty(target.shape, dtype=np.float32)
+    for index, slice_ in enumerate(voxels):
+        ndimage.affine_transform(
+            slice_,
+            step,
+            offset=first,
+            output=out[index],
+            output_shape=target.shape[1:],
+            order=3,
+            mode="mirror",
+        )
+    return out
+
+
+def labels_on(target: Grid, labels: npt.NDArray[Any], grid: Grid) -> npt.NDArray[Any]:
+    """Resample labels by nearest neighbour; parameters as for `signal_on`."""
+    first, step = _positions(target, grid)
+    rows, columns = (
+        np.clip(np.rint(start + by * np.arange(count)), 0, last - 1).astype(int)
+        for start, by, count, last in zip(first, step, target.shape[1:], labels.shape[1:], strict=True)
+    )
+    return labels[:, rows[:, None], columns]
+
+
+def _positions(target: Grid, grid: Grid) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return (row, column) of the first target pixel in pixels of `grid`, and the step to the next one."""
+    first = grid.to_index(target.origin_mm)[1:]
+    return first, np.asarray(target.spacing_mm[1:]) / np.asarray(grid.spacing_mm[1:])

@@ -1,1 +1,0 @@
-"""What DICOM objects are made of: codes, content items, identifiers, and what is copied from the source."""

@@ -1,0 +1,61 @@
+"""The kinds of result object, and the DICOM storage class of each."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    EnhancedSRStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+__all__ = ["DOCUMENT_KINDS", "STORAGE_CLASSES", "USUAL_KINDS", "ResultKind", "SrClass"]
+
+
+class SrClass(StrEnum):
+    """Storage class of the measurement report; its content is the same in each."""
+
+    COMPREHENSIVE = "comprehensive"
+    COMPREHENSIVE_3D = "comprehensive-3d"
+
+    @property
+    def storage(self) -> UID:
+        """Its SOP Class UID."""
+        return Comprehensive3DSRStorage if self is SrClass.COMPREHENSIVE_3D else ComprehensiveSRStorage
+
+
+class ResultKind(StrEnum):
+    """The kinds of result object, by their names in config.toml and in the database."""
+
+    SR = "sr"
+    SEG = "seg"
+    TEXT = "text"
+    SUMMARY = "summary"
+    PDF = "pdf"
+
+    def storage(self, sr_class: SrClass) -> UID:
+        """Return its SOP Class UID where the measurement report is written in a given class."""
+        return sr_class.storage if self is ResultKind.SR else STORAGE_CLASSES[self][0]
+
+
+STORAGE_CLASSES: Mapping[ResultKind, tuple[UID, ...]] = MappingProxyType(
+    {
+        ResultKind.SR: tuple(sr_class.storage for sr_class in SrClass),
+        ResultKind.SEG: (SegmentationStorage,),
+        ResultKind.TEXT: (EnhancedSRStorage,),
+        ResultKind.SUMMARY: (SecondaryCaptureImageStorage,),
+        ResultKind.PDF: (EncapsulatedPDFStorage,),
+    }
+)
+"""Every SOP class that objects of a kind may have."""
+
+USUAL_KINDS = (ResultKind.SR, ResultKind.SEG, ResultKind.TEXT, ResultKind.SUMMARY)
+"""What is written for every study, and what a destination gets that does not say what it wants."""
+
+DOCUMENT_KINDS = frozenset({ResultKind.SR, ResultKind.TEXT})
+"""Kinds that can name what they replace; images have no PredecessorDocumentsSequence."""

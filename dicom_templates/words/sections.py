@@ -1,0 +1,236 @@
+"""Writes the lines of each section of a report."""
+
+from collections.abc import Iterable, Iterator
+
+from analysis.domain.acquisition import AcquisitionFacts, Contrast
+from analysis.domain.findings import Agreement, Findings, SeriesFindings, SeriesRefusal
+from analysis.domain.published import BEST_SEQUENCE, T1_VBQ_BY_DECADE
+from analysis.domain.segmentation import Grade, Level
+from dicom_templates.words.levels import level_names
+from dicom_templates.words.study_report import (
+    BoneQualityLine,
+    LevelRow,
+    TargetAnswer,
+    target_key,
+)
+from dicom_templates.words.texts import Texts
+
+__all__ = [
+    "about_lines",
+    "acquisition",
+    "caveat_lines",
+    "finding_lines",
+    "image_lines",
+    "qualities",
+    "result_lines",
+    "set_aside_lines",
+]
+
+
+_GRADE_KEY = {
+    Grade.SOUND: "grade_sound",
+    Grade.DOUBTFUL: "grade_doubtful",
+    Grade.UNUSABLE: "grade_unusable",
+}
+
+
+def result_lines(
+    answers: tuple[TargetAnswer, ...], bone_quality: tuple[BoneQualityLine, ...], texts: Texts
+) -> tuple[str, ...]:
+    """Write the answers, the bone quality scores and the disclaimer."""
+    lines = [_answer_sentence(answer, texts) for answer in answers] or [texts("no_model")]
+    lines += [_with_concerns(line.sentence, line.concerns) for line in bone_quality]
+    return (*lines, texts("not_for_short"))
+
+
+def _answer_sentence(answer: TargetAnswer, texts: Texts) -> str:
+    head = f"{answer.name}: {answer.verdict_text.upper()}"
+    if answer.value:
+        told = [texts("probability", value=answer.value), answer.interval]
+        told.append(texts("threshold", value=texts.percent(answer.threshold)))
+    else:
+        told = [texts("no_number")]
+    told += [answer.definition, answer.basis]
+    sentence = f"{head}; {', '.join(part for part in told if part)}."
+    return _with_concerns(sentence, answer.reasons)
+
+
+def _with_concerns(sentence: str, concerns: tuple[str, ...]) -> str:
+    return f"{sentence} [{'; '.join(concerns)}]" if concerns else sentence
+
+
+_CAVEATS = ("uncertain_levels", "level_excluded", "level_concern", "series_concern")
+"""Sentence keys of caveats, the most serious first."""
+
+
+def caveat_lines(series: Iterable[SeriesFindings], texts: Texts) -> tuple[str, ...]:
+    """Write what was excluded and what is doubtful, the most serious first; a caveat of both series once."""
+    contrasts: dict[tuple[str, str, str], list[str]] = {}
+    for found in series:
+        for caveat in _caveats(found, texts):
+            contrasts.setdefault(caveat, []).append(found.identification.contrast.value)
+    return tuple(
+        texts(key, level=level, contrast=", ".join(contrasts[key, level, reason]), reason=reason)
+        for key, level, reason in sorted(contrasts, key=lambda caveat: _CAVEATS.index(caveat[0]))
+    )
+
+
+def _caveats(found: SeriesFindings, texts: Texts) -> Iterator[tuple[str, str, str]]:
+    """Yield sentence key, level and reason of each caveat of one series."""
+    segmentation = found.segmentation
+    if not segmentation.levels_certain:
+        yield "uncertain_levels", "", texts.percent(segmentation.level_confidence)
+    names = level_names(found, texts)
+    for region in segmentation.regions:
+        if region.level.lumbar and (region.concerns or not region.usable):
+            reason = texts.listed(region.concerns) or texts("no_reason")
+            yield "level_concern" if region.usable else "level_excluded", names[region.level], reason
+    if segmentation.levels_certain:
+        for level in Level:
+            if level.lumbar and level not in names:
+                yield "level_excluded", level.name, texts("level_not_found")
+    for reason in segmentation.concerns:
+        yield "series_concern", "", texts.reason(reason)
+
+
+def finding_lines(
+    findings: Findings, levels: tuple[LevelRow, ...], caveats: tuple[str, ...], texts: Texts
+) -> tuple[str, ...]:
+    """Write the caveats, the measurements of each level, and the published VBQ to compare them with."""
+    measured = tuple(
+        texts(
+            "level_measured",
+            level=row.name,
+            contrast=row.contrast,
+            volume=row.volume,
+            signal=row.signal,
+            vbq=row.vbq,
+        )
+        for row in levels
+    )
+    return (*caveats, *measured, *_vbq_reference(findings, texts))
+
+
+def _vbq_reference(findings: Findings, texts: Texts) -> tuple[str, ...]:
+    lines = []
+    if findings.of(Contrast.T1) is not None:
+        values = ", ".join(
+            f"{one.first_year}-{one.first_year + 9}: {texts.number(one.mean, 2)} ± {texts.number(one.sd, 2)}"
+            for one in T1_VBQ_BY_DECADE
+        )
+        lines.append(texts("vbq_reference_t1", values=values))
+    if findings.of(Contrast.T2) is not None:
+        lines.append(texts("vbq_reference_t2"))
+    return (*lines, texts("vbq_caution"))
+
+
+def image_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
+    """Write which series were used, how good they are, and which were not and why."""
+    lines = [line for found in findings.series for line in _series_lines(found, texts)]
+    lines += _agreement_lines(findings.agreement, texts)
+    return (*lines, *set_aside_lines(findings.set_aside, texts), _why_these_sequences(findings, texts))
+
+
+def _why_these_sequences(findings: Findings, texts: Texts) -> str:
+    """Cite the published choice of sequences, or name the choice of the site."""
+    if all(one.preferred is BEST_SEQUENCE[one.target] for one in findings.predictions):
+        return texts("why_sequence")
+    choices = (
+        texts("choice", sequence=one.preferred.value, target=texts(target_key(one.target)))
+        for one in findings.predictions
+    )
+    return texts("why_chosen", choices=", ".join(choices))
+
+
+def set_aside_lines(series: Iterable[SeriesRefusal], texts: Texts) -> tuple[str, ...]:
+    """Write which series were not analysed, and why."""
+    return tuple(
+        texts(
+            "series_set_aside",
+            description=texts.reason(one.description),
+            reason=texts.listed(one.reasons),
+        )
+        for one in series
+    )
+
+
+def _agreement_lines(agreement: Agreement | None, texts: Texts) -> tuple[str, ...]:
+    """Write how well T1 and T2 agree; nothing if they could not be compared, which their concerns tell."""
+    if agreement is None or agreement.overlap is None or agreement.residual_mm is None:
+        return ()
+    key = "agreement_registered" if agreement.registered else "agreement"
+    return (
+        texts(
+            key,
+            bodies=str(agreement.bodies),
+            overlap=texts.percent(agreement.overlap),
+            residual=texts.number(agreement.residual_mm, 1),
+        ),
+    )
+
+
+def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
+    contrast = found.identification.contrast.value
+    reasons = found.identification.reasons
+    used = texts(
+        "series_used",
+        contrast=contrast,
+        plane=texts("sagittal"),
+        slices=str(found.source.volume.grid.shape[0]),
+        facts=acquisition(found.source.facts, texts),
+        reason=texts.reason(reasons[-1]) if reasons else "-",
+    )
+    quality = texts(
+        "series_quality",
+        contrast=contrast,
+        method=found.segmentation.method,
+        **qualities(found, texts),
+    )
+    return used, quality
+
+
+def qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
+    """Write the quality of outlines, level names and CSF, by the placeholders of the sentences about it."""
+    judgement = found.judgement
+    return {
+        "grade": texts(_GRADE_KEY[judgement.grade]),
+        "quality": texts.percent(judgement.quality),
+        "confidence": texts.percent(found.segmentation.level_confidence),
+        "csf": texts.percent(found.bone_quality.csf_quality),
+    }
+
+
+def about_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
+    """Write the disclaimer, the model, the software, and the SHA-256 of model, configuration and inputs."""
+    model = findings.model
+    lines = [texts("not_for")]
+    if model is not None:
+        lines += [
+            texts("model", name=model.name, version=model.version),
+            texts("cohort", cohort=model.cohort),
+            texts("intended_use", use=model.intended_use),
+        ]
+    lines.append(texts("software", software=findings.software))
+    if model is not None:
+        lines.append(texts("digest_model", digest=model.digest))
+    lines.append(texts("digest_configuration", digest=findings.configuration_digest))
+    lines += [
+        texts("digest_input", contrast=found.identification.contrast.value, digest=found.source.digest)
+        for found in findings.series
+    ]
+    return tuple(lines)
+
+
+def acquisition(facts: AcquisitionFacts, texts: Texts) -> str:
+    """Write the header values that decided the weighting: "TR 550 ms, TE 10 ms, 1.5 T"."""
+    told = [
+        f"{name} {texts.number(value, digits)}{unit}"
+        for name, value, digits, unit in (
+            ("TR", facts.repetition_time_ms, 0, " ms"),
+            ("TE", facts.echo_time_ms, 0, " ms"),
+            ("TI", facts.inversion_time_ms, 0, " ms"),
+            ("", facts.field_strength_t, 1, " T"),
+        )
+        if value
+    ]
+    return ", ".join(one.strip() for one in told)

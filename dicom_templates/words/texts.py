@@ -1,0 +1,86 @@
+"""Writes the sentences of our reports and of the science, and numbers, in one language."""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from analysis.domain.english import ENGLISH
+from analysis.domain.reason import in_words
+from dicom_templates.words.german_reasons import GERMAN
+from dicom_templates.words.sentences import SENTENCES
+
+__all__ = ["LANGUAGES", "REASONS", "Texts"]
+
+LANGUAGES: Mapping[str, tuple[str, str]] = MappingProxyType({"en": ("en", "English"), "de": ("de", "German")})
+"""Key of a language to its RFC 5646 code and the meaning of that code, as TID 1204 requires."""
+
+REASONS: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "de": GERMAN})
+"""Sentence of each reason of the science, by language and code."""
+
+
+class Texts:
+    """The sentences in one language.
+
+    Parameters
+    ----------
+    language : str
+        A key of `LANGUAGES`.
+
+    Raises
+    ------
+    ValueError
+        If there are no sentences in it.
+
+    Examples
+    --------
+    >>> Texts("de")("probability", value=Texts("de").percent(0.123))
+    'Wahrscheinlichkeit 12 %'
+    """
+
+    def __init__(self, language: str) -> None:
+        if language not in LANGUAGES:
+            raise ValueError(f"no sentences in {language!r}; choose one of {', '.join(LANGUAGES)}")
+        self.language = language
+
+    def __call__(self, key: str, **values: str) -> str:
+        """Return a sentence with its placeholders filled."""
+        return SENTENCES[key][self.language].format(**values)
+
+    def reason(self, reason: str) -> str:
+        """Write a reason of the science; a text that is not a `Reason` is returned unchanged.
+
+        Examples
+        --------
+        >>> from analysis.domain.reason import Reason
+        >>> Texts("de").reason(Reason("slices_at_one_place", depth_mm=7.5))
+        'zwei Schichten liegen an derselben Stelle (7,5 mm)'
+        """
+        return in_words(reason, REASONS[self.language], self._number)
+
+    def reasons(self, reasons: Iterable[str]) -> tuple[str, ...]:
+        """Write each reason."""
+        return tuple(self.reason(one) for one in reasons)
+
+    def listed(self, reasons: Iterable[str]) -> str:
+        """Write all reasons in one line."""
+        return "; ".join(self.reasons(reasons))
+
+    def number(self, value: float, digits: int) -> str:
+        """Write a number with the decimal separator of the language."""
+        return self._number(f"{value:.{digits}f}")
+
+    def _number(self, written: str) -> str:
+        return written.replace(".", ",") if self.language == "de" else written
+
+    def percent(self, fraction: float) -> str:
+        """Write a fraction in whole percent; never "0 %" or "100 %", which would claim certainty.
+
+        Examples
+        --------
+        >>> Texts("en").percent(0.001), Texts("en").percent(0.5), Texts("en").percent(0.9999)
+        ('< 1 %', '50 %', '> 99 %')
+        """
+        if fraction < 0.01:
+            return "< 1 %"
+        if fraction > 0.99:
+            return "> 99 %"
+        return f"{100 * fraction:.0f} %"

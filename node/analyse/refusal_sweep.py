@@ -1,0 +1,137 @@
+"""The sweep that has the report of a refusal written and puts it into the outbox, if the site wants one."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+from analysis.domain.reason import Reason
+from analysis.errors import RefusedError
+from node.analyse.outbox_rows import outbox_rows
+from node.config import Configuration
+from node.domain.backoff import Backoff
+from node.domain.records import Study, Unexplained, mr_images
+from node.domain.results import Lineage, Outcome
+from node.errors import PermanentError, StorageFullError, TransientError
+from node.log import Log
+from node.ports import Clock, ExplanationQueue, StoredFiles
+
+__all__ = ["RefusalReporter", "WriteRefusalReport"]
+
+_RETRY = (timedelta(seconds=2), timedelta(minutes=5))
+_DISK_PAUSE = timedelta(seconds=30)
+
+
+class WriteRefusalReport(Protocol):
+    """Writes the text report of a refusal."""
+
+    def __call__(
+        self,
+        paths: Sequence[Path],
+        configuration: Configuration,
+        out: Path,
+        reasons: tuple[Reason, ...],
+        lineage: Lineage,
+    ) -> Outcome:
+        """Return the report as a result; see `node.analyse.refusal_report.write_refusal_report`."""
+        ...
+
+
+class RefusalReporter:
+    """Reports refusals to the archive, one study at a time.
+
+    Parameters
+    ----------
+    store, instance_store, clock : ExplanationQueue, StoredFiles, Clock
+        See `node.ports`.
+    write : WriteRefusalReport
+        Usually a call of a worker process.
+    configuration : Configuration
+        Its section [report] says whether refusals are reported, the destinations to whom.
+    stopping : Event
+        Set when the node stops; refusals not reported by then are left to the next start.
+    log : Log
+        One line for each refusal that could not be reported.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ExplanationQueue,
+        instance_store: StoredFiles,
+        clock: Clock,
+        write: WriteRefusalReport,
+        configuration: Configuration,
+        stopping: Event,
+        log: Log,
+    ) -> None:
+        self._store = store
+        self._instance_store = instance_store
+        self._clock = clock
+        self._write = write
+        self._configuration = configuration
+        self._stopping = stopping
+        self._log = log
+        self._backoff = Backoff(*_RETRY)
+
+    def sweep(self) -> int:
+        """Report every refusal that is due; return how many reports were put into the outbox."""
+        return sum(self._report(one) for one in self._store.due_explanations(self._clock.now()))
+
+    def _report(self, unexplained: Unexplained) -> bool:
+        """Report one refusal, or schedule another attempt; after the last one only the log tells of it.
+
+        The refusal stands in any case, and `osteonode why` gives its reason too.
+        """
+        study = unexplained.study
+        if self._stopping.is_set():
+            return False
+        try:
+            outcome = self._written(unexplained)
+            results = outbox_rows(outcome.results, self._configuration, self._instance_store.results)
+        except StorageFullError as error:
+            self._wait_for_disk(study, str(error))
+            return False
+        except (TransientError, OSError) as error:
+            if not self._stopping.is_set():
+                # The message of an OSError may contain a path.
+                self._try_again(
+                    study, str(error) if isinstance(error, TransientError) else type(error).__name__
+                )
+            return False
+        except (PermanentError, RefusedError) as error:
+            self._give_up(study, str(error))
+            return False
+        self._store.record_explanation(
+            study, results, self._clock.now(), key=outcome.key, replaced=outcome.replaced
+        )
+        return bool(results)
+
+    def _written(self, unexplained: Unexplained) -> Outcome:
+        study_uid, reasons = unexplained.study.study_uid, unexplained.reasons
+        if not self._configuration.report.refusals:
+            # Reports were enabled when the study was refused, and have been disabled since.
+            return Outcome((), reasons, {})
+        images = mr_images(self._store.instances(study_uid))
+        paths = [self._instance_store.path(one) for one in images]
+        out = self._instance_store.result_folder(study_uid) / f"refused-{self._clock.now():%Y%m%dT%H%M%S%f}"
+        return self._write(paths, self._configuration, out, reasons, self._store.lineage(study_uid))
+
+    def _try_again(self, study: Study, reason: str) -> None:
+        attempt = study.attempts + 1
+        if attempt >= self._configuration.engine.attempts:
+            self._give_up(study, reason)
+            return
+        pause = self._backoff.pause(attempt)
+        self._store.put_off_explanation(study, self._clock.now() + pause, attempts=attempt)
+        self._log.warning("refusal_not_explained", study=study.study_uid, attempt=attempt, reason=reason)
+
+    def _wait_for_disk(self, study: Study, reason: str) -> None:
+        """Try again without limit: a full disk is no fault of the study, so it costs the study no attempt."""
+        self._store.put_off_explanation(study, self._clock.now() + _DISK_PAUSE, attempts=study.attempts)
+        self._log.error("storage_full", study=study.study_uid, reason=reason)
+
+    def _give_up(self, study: Study, reason: str) -> None:
+        self._store.record_explanation(study, (), self._clock.now())
+        self._log.error("refusal_not_explained", study=study.study_uid, reason=reason)

@@ -1,0 +1,145 @@
+"""Commands that work on DICOM files instead of a node's studies."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.commands.terminal import (
+    EXIT_DIFFERENT,
+    EXIT_IN_PART,
+    EXIT_REFUSED,
+    EXIT_USAGE,
+    ConfigOption,
+    console,
+    error_console,
+    exit_on_error,
+    load_configuration,
+    show_steps,
+    show_summary,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from node.analyse.study import StudyOutcome
+    from node.operate.verify import ReportCheck
+
+__all__ = ["analyse", "verify"]
+
+
+def analyse(
+    paths: Annotated[list[Path], typer.Argument(help="DICOM files, or folders that hold them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results. It is created if it does not exist.")],
+    config: ConfigOption = None,
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the outcome of each study as JSON instead of a table.")
+    ] = False,
+) -> None:
+    """Analyse DICOM files without a running node; the results are those that a node would send.
+
+    Exit status:
+    0  at least one study has a report
+    1  a fault
+    2  wrong usage or configuration
+    3  all studies were refused
+    """
+    from node.analyse.study import analyse_studies
+
+    configuration = load_configuration(config)
+    try:
+        with show_steps(quiet=as_json) as step, exit_on_error():
+            studies = analyse_studies(paths, configuration, out, report_progress=step)
+    except FileNotFoundError as error:
+        error_console.print(f"[red]{error}")
+        raise typer.Exit(EXIT_USAGE) from None
+    if as_json:
+        console.print_json(json.dumps([_outcome_as_json(study) for study in studies]))
+    for study in () if as_json else studies:
+        if study.outcome.refusals:
+            _show_refusal(study)
+        else:
+            show_summary(study.study_uid, study.outcome.summary)
+            console.print(f"Results: {study.outcome.results[0].path.parent.resolve()}")
+    if all(study.outcome.refusals for study in studies):
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def verify(
+    report: Annotated[
+        Path, typer.Argument(help="File with a measurement report (SR, TID 1500) made by OsteoNode.")
+    ],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="File or folder with the images of the report. May be given several times. "
+            "Default: the images in the node's storage.",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the checks as JSON instead of a list.")
+    ] = False,
+) -> None:
+    """Recompute a report from the inputs, the model and the configuration that it cites, and compare.
+
+    Exit status:
+    0  everything is equal
+    1  a fault
+    2  wrong usage or configuration
+    4  nothing differs, but not everything could be checked
+    5  something differs
+    """
+    from node.operate.verify import CheckOutcome
+    from node.operate.verify import verify as verify_report
+
+    configuration = load_configuration(config)
+    try:
+        with show_steps(quiet=as_json) as step, exit_on_error():
+            checks = verify_report(report, configuration, inputs or (), report_progress=step)
+    except FileNotFoundError as error:
+        error_console.print(f"[red]{error}")
+        raise typer.Exit(EXIT_USAGE) from None
+    if as_json:
+        console.print_json(json.dumps([_check_as_json(check) for check in checks]))
+    else:
+        _show_checks(checks)
+    outcomes = {check.outcome for check in checks}
+    if CheckOutcome.DIFFERENT in outcomes:
+        raise typer.Exit(EXIT_DIFFERENT)
+    if CheckOutcome.NOT_CHECKED in outcomes:
+        raise typer.Exit(EXIT_IN_PART)
+
+
+def _show_checks(checks: "Sequence[ReportCheck]") -> None:
+    colours = {"equal": "green", "different": "red", "not checked": "yellow"}
+    for check in checks:
+        console.print(f"{check.outcome:12}", style=colours[check.outcome], end="")
+        console.print(check.subject, markup=False)
+        for detail in check.details:
+            console.print(f"            {detail}", markup=False, soft_wrap=True)
+
+
+def _check_as_json(check: "ReportCheck") -> dict[str, object]:
+    return {"subject": check.subject, "verdict": check.outcome, "details": check.details}
+
+
+def _show_refusal(study: "StudyOutcome") -> None:
+    error_console.print(f"Refused: {study.study_uid or 'files of no study'}", style="bold red", markup=False)
+    for reason in study.outcome.refusals:
+        error_console.print(f"  {reason}", markup=False)
+
+
+def _outcome_as_json(study: "StudyOutcome") -> dict[str, object]:
+    return {
+        "study_uid": study.study_uid,
+        "refusals": study.outcome.refusals,
+        "summary": study.outcome.summary,
+        "results": [
+            {"kind": result.kind, "path": str(result.path), "sop_instance_uid": result.sop_instance_uid}
+            for result in study.outcome.results
+        ],
+    }

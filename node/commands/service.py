@@ -1,0 +1,105 @@
+"""Commands that run the node, try it out, check it and upgrade its database."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.commands.terminal import (
+    ConfigOption,
+    console,
+    exit_on_error,
+    load_configuration,
+    show_steps,
+    show_summary,
+)
+
+__all__ = ["demo", "doctor", "serve", "upgrade"]
+
+
+def serve(config: ConfigOption = None) -> None:
+    """Run the node in the foreground, until SIGTERM or Ctrl-C.
+
+    It receives images, analyses each study once it is complete, and sends the results to every destination.
+    """
+    from node.app import Node
+    from node.log import configure, speak_for_libraries
+
+    configuration = load_configuration(config)
+    configure(configuration.log)
+    speak_for_libraries()
+    with exit_on_error():
+        node = Node(configuration)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with exit_on_error():
+        node.start()
+    try:
+        stop.wait()
+    finally:
+        node.stop()
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option(help="Folder for the results. It is created if it does not exist.")
+    ] = Path("demo"),
+) -> None:
+    """Send a simulated study through a node on this machine and show the results.
+
+    The node and the PACS that it reports to run only during the demonstration and listen on loopback.
+    """
+    from node.config import LogSettings
+    from node.log import configure
+    from node.science.demo import run_demo
+
+    configure(LogSettings(level="error"))  # the progress display takes the place of the log
+    with show_steps() as step, exit_on_error():
+        shown = run_demo(out, report_progress=step)
+    show_summary("Received by C-STORE", shown.summary)
+    console.print(f"Results {shown.seconds:.0f} s after the last image, in {out.resolve()}:")
+    console.print("  " + ", ".join(file.name for file in shown.files))
+
+
+def doctor(config: ConfigOption = None) -> None:
+    """Check everything that the node needs, and say how to repair what is wrong.
+
+    It checks storage, network, TLS, sources, destinations, decoders, clock, database, segmenter and model.
+
+    Exit status:
+    0  everything is good
+    2  wrong usage or configuration
+    4  there are warnings
+    5  there are faults
+    """
+    from node.operate.doctor import Severity, run_checks
+
+    colours = {Severity.GOOD: "green", Severity.WARNING: "yellow", Severity.FAULT: "red"}
+    worst = Severity.GOOD
+    for result in run_checks(load_configuration(config)):
+        worst = max(worst, result.severity)
+        console.print(f"{result.severity.name.lower():8}", style=colours[result.severity], end="")
+        console.print(f"{result.subject}: {result.message}", markup=False)
+        if result.remedy:
+            console.print(f"        {result.remedy}", markup=False)
+    raise typer.Exit(worst)
+
+
+def upgrade(config: ConfigOption = None) -> None:
+    """Upgrade the database of a stopped node to the version that this OsteoNode uses.
+
+    Run it when another command asks for it after an update. A database in a file is copied first.
+    """
+    from node.operate.database import upgrade_store
+
+    with exit_on_error():
+        done = upgrade_store(load_configuration(config))
+    if done.before == done.after:
+        console.print(f"Nothing to do: its tables are of version {done.after} already.")
+        return
+    console.print(f"Its tables were of version {done.before} and are of version {done.after} now.")
+    if done.copy is not None:
+        console.print(f"As it was before: {done.copy}", markup=False, soft_wrap=True)

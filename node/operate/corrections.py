@@ -1,0 +1,58 @@
+"""Images of unclear identity are replaced by corrected ones, when an operator asks for it.
+
+The node keeps the first content that arrives under a SOP Instance UID and quarantines any other. A study that
+is held because its patient is not certain can only be corrected by such other content.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from node.domain.assembly import Patience, identity_fault
+from node.domain.records import CONFLICT, Arrival, Instance, QuarantineEntry, mr_images
+from node.domain.study import StudyState
+from node.ports import InstanceStore, Orders
+
+__all__ = ["apply_corrections"]
+
+_REPLACED = "a corrected image took its place, as an operator asked"
+
+
+def apply_corrections(
+    store: Orders, instance_store: InstanceStore, study_uid: str, now: datetime, patience: Patience
+) -> int:
+    """Replace the images of a study that is held for its identity by quarantined ones with another identity.
+
+    The study then counts as receiving again, and is judged when it is quiet. The replaced images go into
+    quarantine.
+
+    Returns
+    -------
+    int
+        How many images were replaced; 0 for a study that is not held for its identity.
+    """
+    study = store.study(study_uid)
+    stored = {image.sop_uid: image for image in store.instances(study_uid)}
+    keys = {image.patient_key for image in mr_images(stored.values())}
+    if study is None or study.state is not StudyState.FAILED or not keys or not identity_fault(keys):
+        return 0
+    count = 0
+    for entry in store.quarantined(stored, CONFLICT):
+        corrected = instance_store.read_quarantined(entry.name)
+        old = stored[entry.sop_uid]
+        if corrected is None or corrected[1].patient_key == old.patient_key:
+            continue
+        staged, image = corrected
+        _set_aside(store, instance_store, old, entry, now)
+        arrival = Arrival(image, entry.calling_ae, entry.host)
+        with instance_store.committing([(staged, image)]):
+            store.record_arrivals([arrival], now, patience)
+        count += 1
+    return count
+
+
+def _set_aside(
+    store: Orders, instance_store: InstanceStore, old: Instance, entry: QuarantineEntry, now: datetime
+) -> None:
+    name = instance_store.withdraw(old)
+    store.withdraw_arrivals([old.sop_uid])
+    store.record_quarantine(replace(entry, name=name, reason=_REPLACED, at=now))

@@ -1,0 +1,64 @@
+"""Checks of what the analysis needs: decoders, segmenter and model."""
+
+from collections.abc import Iterator
+
+from node.config import Configuration
+from node.operate.doctor.result import CheckResult, Severity
+
+__all__ = ["codecs", "model", "segmenter"]
+
+
+def codecs(_configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that there is a decoder for each lossless compression."""
+    from pydicom import uid
+    from pydicom.pixels.decoders.base import get_decoder
+
+    for syntax in (uid.RLELossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEG2000Lossless):
+        if get_decoder(syntax).is_available:
+            yield CheckResult(Severity.GOOD, "codecs", f"{syntax.name} can be read")
+        else:
+            yield CheckResult(
+                Severity.WARNING, "codecs", f"{syntax.name} cannot be read",
+                "Install OsteoNode again with all its dependencies (`uv sync`).",
+            )  # fmt: skip
+
+
+def segmenter(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the segmentation back end can run."""
+    from node.analyse.segmenters import back_end_state
+
+    settings = configuration.analysis.segmentation
+    subject = f"segmenter {settings.backend}"
+    state = back_end_state(settings, configuration.segmentation)
+    if state.ready:
+        yield CheckResult(Severity.GOOD, subject, state.message)
+    else:
+        yield CheckResult(
+            Severity.FAULT, subject, state.message,
+            'Repair this, or set [segmentation] backend to "embedded", which is always available.',
+        )  # fmt: skip
+
+
+def model(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the model is intact, fits the feature settings, and was trained on patients."""
+    # Imported here because loading a model imports the analysis, which takes seconds.
+    from analysis.errors import ModelRejectedError
+    from analysis.prediction.bundle import load
+
+    bundle = configuration.models.bundle_folder
+    subject = f"model {bundle.name}"
+    try:
+        identity = load(bundle, configuration.analysis.features).identity
+    except (ModelRejectedError, OSError) as error:
+        yield CheckResult(
+            Severity.FAULT, subject, str(error),
+            "Set [models] bundle to a bundle made with `osteonode train` for these features.",
+        )  # fmt: skip
+        return
+    if identity.simulated:
+        yield CheckResult(
+            Severity.WARNING, subject, "it was trained on simulated patients and is for demonstration only",
+            "Train a model on a cohort of your own with `osteonode train` and name it in [models] bundle.",
+        )  # fmt: skip
+    else:
+        yield CheckResult(Severity.GOOD, subject, f"{identity.name} {identity.version} is whole")

@@ -1,0 +1,104 @@
+"""Checks of the addresses at which the node listens: for DICOM, its TLS, and the status page."""
+
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+
+from node.config import Configuration, ListenerSettings, WebSettings
+from node.dicom.tls import server_context
+from node.domain.identifiers import is_loopback
+from node.errors import ConfigurationError
+from node.operate.doctor.echo import PATIENCE_S, echo
+from node.operate.doctor.result import CheckResult, Severity, unusable_tls
+
+__all__ = ["listener", "tls", "web"]
+
+
+def listener(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the node can listen on its address, or already does."""
+    settings = configuration.node
+    subject = f"listener {settings.ae_title} on {settings.host}:{settings.port}"
+
+    def answers() -> bool:
+        # With TLS, the node would require a client certificate signed by its `ca`, which may not exist here.
+        plain = settings.tls.ca is None
+        return plain and echo(settings.host, settings.port, settings.ae_title, settings.ae_title, ()).reached
+
+    yield _address(
+        subject, settings, answers, "a node with this AE title answers there already",
+        "Another program may have the port; change [node] port, or host to an address of this machine.",
+    )  # fmt: skip
+
+
+def tls(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the listener uses TLS unless it is on loopback, and that only this user can read its key."""
+    settings = configuration.node.tls
+    if settings.ca is None:
+        if not is_loopback(configuration.node.host):
+            yield CheckResult(
+                Severity.WARNING, "tls", "images are sent to this node without encryption",
+                "Name certificate, key and ca in [node.tls], or keep the node on a trusted network.",
+            )  # fmt: skip
+        return
+    try:
+        server_context(settings)
+    except ConfigurationError as error:
+        yield unusable_tls("tls", error)
+        return
+    if settings.key is not None and settings.key.stat().st_mode & 0o077:
+        yield CheckResult(
+            Severity.WARNING, "tls", "other users can read the private key",
+            f"Run `chmod 600 {settings.key}`.",
+        )  # fmt: skip
+    else:
+        yield CheckResult(Severity.GOOD, "tls", "senders must show a certificate")
+
+
+def web(configuration: Configuration) -> Iterator[CheckResult]:
+    """Check that the status page can be served, and only to this machine."""
+    settings = configuration.web
+    if not settings.port:
+        return
+    subject = f"status page on {settings.host}:{settings.port}"
+    yield _address(
+        subject, settings, partial(_is_alive, settings.host, settings.port),
+        "a node shows its page there already",
+        "Another program may have the port; change [web] port, or set it to 0 for no page.",
+    )  # fmt: skip
+    if not is_loopback(settings.host):
+        yield CheckResult(
+            Severity.WARNING, subject, "everyone who can reach the address can read it",
+            "Set [web] host to 127.0.0.1, behind a reverse proxy that requires a login.",
+        )  # fmt: skip
+
+
+def _address(
+    subject: str,
+    where: ListenerSettings | WebSettings,
+    answers: Callable[[], bool],
+    already: str,
+    remedy: str,
+) -> CheckResult:
+    """Check that an address is free, or that the program which has it answers as this node does."""
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    try:
+        with socket.create_server((where.host, where.port), family=family):
+            return CheckResult(Severity.GOOD, subject, "the address is free to listen on")
+    except OSError as error:
+        if answers():
+            return CheckResult(Severity.GOOD, subject, already)
+        reason = error.strerror or type(error).__name__
+        return CheckResult(Severity.FAULT, subject, f"cannot be listened on: {reason}", remedy)
+
+
+def _is_alive(host: str, port: int) -> bool:
+    """Tell whether the status page of a node answers at this address."""
+    connection = HTTPConnection(host, port, timeout=PATIENCE_S)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().read() == b"alive\n"
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

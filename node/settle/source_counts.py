@@ -1,0 +1,86 @@
+"""Ask the sources of a study by C-FIND how many images each of its series has."""
+
+from collections.abc import Collection, Iterable
+from datetime import timedelta
+
+from node.config import Source
+from node.dicom.dimse import Peer
+from node.dicom.query import count_images
+from node.dicom.tls import source_arguments
+from node.domain.assembly import Count
+from node.domain.backoff import Backoff
+from node.domain.delivery import Breaker
+from node.domain.identifiers import address_of
+from node.errors import TransientError
+from node.log import Log
+from node.ports import Clock
+
+__all__ = ["SourceCounts"]
+
+_TIMEOUT_S = 5.0
+"""Short, because other studies wait meanwhile and a count is only one of several signs of completeness."""
+_PAUSES = (timedelta(seconds=10), timedelta(minutes=5))
+
+
+class SourceCounts:
+    """Asks the sources with `ask = true`; one that does not answer is not asked again for a while.
+
+    Parameters
+    ----------
+    sources : iterable of Source
+        All configured sources.
+    calling : str
+        AE title of this node.
+    clock : Clock
+        See `node.ports`.
+    log : Log
+        One line for each source that did not answer.
+
+    Raises
+    ------
+    ConfigurationError
+        If the files for TLS to a source are missing or are not what they should be.
+    """
+
+    def __init__(self, sources: Iterable[Source], *, calling: str, clock: Clock, log: Log) -> None:
+        self._peers = {source: _peer(source, calling) for source in sources if source.ask}
+        self._clock = clock
+        self._log = log
+        self._breakers = dict.fromkeys((source.ae_title for source in self._peers), Breaker())
+        self._backoff = Backoff(*_PAUSES)
+
+    def of_study(self, senders: Collection[tuple[str, str]], study_uid: str) -> tuple[Count, ...]:
+        """Return the counts of those senders that can be asked and answer.
+
+        Parameters
+        ----------
+        senders : collection of (str, str)
+            AE titles and addresses that the study came from.
+        study_uid : str
+            Study Instance UID.
+        """
+        asked = [source for source in self._peers if any(_is(source, *sender) for sender in senders)]
+        counts = (self._ask(source, study_uid) for source in asked)
+        return tuple(count for count in counts if count is not None)
+
+    def _ask(self, source: Source, study_uid: str) -> Count | None:
+        breaker = self._breakers[source.ae_title]
+        if not breaker.allows(now := self._clock.now()):
+            return None
+        try:
+            images = count_images(self._peers[source], study_uid)
+        except TransientError as error:
+            self._breakers[source.ae_title] = breaker.after_failure(now, self._backoff)
+            self._log.warning("source_not_asked", ae_title=source.ae_title, reason=str(error))
+            return None
+        self._breakers[source.ae_title] = Breaker()
+        return Count(source.ae_title, images)
+
+
+def _peer(source: Source, calling: str) -> Peer:
+    tls = source_arguments(source)
+    return Peer(source.ae_title, source.host, source.port, calling, _TIMEOUT_S, tls)
+
+
+def _is(source: Source, calling_ae: str, host: str) -> bool:
+    return source.ae_title == calling_ae and bool(host) and address_of(host) in source.network

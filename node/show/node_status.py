@@ -1,0 +1,224 @@
+"""Read the status of the whole node, from the store and from its running parts."""
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from prometheus_client import Metric
+
+from node.config import Configuration, Destination
+from node.domain.delivery import Breaker
+from node.domain.health import (
+    WAIT_FOR_A_PERSON,
+    abandoned,
+    judge_database,
+    judge_destination,
+    judge_disk,
+    judge_listener,
+    judge_set_aside,
+    judge_timers,
+    judge_workers,
+)
+from node.domain.records import HistoryEntry
+from node.domain.status import DestinationStatus, Disk, NodeStatus, OutboxFigures, StoreFigures, SweepRun
+from node.domain.study import StudyState
+from node.errors import TransientError
+from node.ports import Clock, Figures
+from node.show.why import explain
+from node.tally import Counts, Tally, WorkerActivity
+
+__all__ = ["LATEST_STUDIES", "ListenerState", "StatusReader", "StudyView"]
+
+LATEST_STUDIES = 50
+_LATEST_QUARANTINED = 8
+_MAX_AGE = timedelta(seconds=1)
+_MEGABYTE = 1024 * 1024
+
+
+class ListenerState(Protocol):
+    """What the status page needs to know of the listener."""
+
+    @property
+    def port(self) -> int:
+        """Port that it listens on."""
+        ...
+
+    @property
+    def listening(self) -> bool:
+        """Whether it accepts connections."""
+        ...
+
+    @property
+    def open_associations(self) -> int:
+        """Number of open associations."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StudyView:
+    """What the page of one study shows.
+
+    Attributes
+    ----------
+    study_uid : str
+        Study Instance UID.
+    why : str
+        Why the study has no result, in one paragraph.
+    history : tuple of HistoryEntry
+        Every change of its state, oldest first.
+    """
+
+    study_uid: str
+    why: str
+    history: tuple[HistoryEntry, ...]
+
+
+class StatusReader:
+    """Reads the status of the node, at most once a second and never twice at a time.
+
+    So the viewers of the page, however many, use at most one connection to the database between them, and
+    receiving images never waits for one.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        The whole configuration.
+    store : Figures
+        Holds the studies and results.
+    clock : Clock
+        See `node.ports`.
+    listener : ListenerState
+        The listener of the node.
+    runs : callable
+        Returns the latest run of each sweep.
+    activities : sequence of WorkerActivity
+        One for each worker process that analyses.
+    breakers : mapping of str to callable
+        By name of the destination; each returns the breaker.
+    tally : Tally
+        Counts what happens in the process.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        store: Figures,
+        clock: Clock,
+        listener: ListenerState,
+        runs: Callable[[], Sequence[SweepRun]],
+        activities: Sequence[WorkerActivity],
+        breakers: Mapping[str, Callable[[], Breaker]],
+        tally: Tally,
+    ) -> None:
+        self.configuration = configuration
+        self._store = store
+        self._clock = clock
+        self._listener = listener
+        self._runs = runs
+        self._activities = activities
+        self._breakers = breakers
+        self._tally = tally
+        self._started_at = clock.now()
+        self._lock = threading.Lock()
+        self._latest: NodeStatus | None = None
+
+    def status(self) -> NodeStatus:
+        """Return the status of the node, at most one second old."""
+        with self._lock:
+            now = self._clock.now()
+            if self._latest is None or not timedelta() <= now - self._latest.at < _MAX_AGE:
+                self._latest = self._read(now)
+            return self._latest
+
+    def counts(self) -> Counts:
+        """Return what the process has counted since it started."""
+        return self._tally.counts()
+
+    def analysis_seconds(self) -> Metric:
+        """Return the histogram of the durations of analyses."""
+        return self._tally.analysis_seconds()
+
+    def study(self, study_uid: str) -> StudyView | None:
+        """Return what there is to show of a study; None if no image of it ever arrived.
+
+        Raises
+        ------
+        TransientError
+            If the store does not answer.
+        """
+        with self._lock:
+            if self._store.study(study_uid) is None:
+                return None
+            names = [destination.name for destination in self.configuration.destinations]
+            return StudyView(
+                study_uid, explain(self._store, study_uid, names), self._store.history(study_uid)
+            )
+
+    def _read(self, now: datetime) -> NodeStatus:
+        settings = self.configuration
+        try:
+            figures, fault = (
+                self._store.figures(LATEST_STUDIES, _LATEST_QUARANTINED, now - WAIT_FOR_A_PERSON),
+                "",
+            )
+        except TransientError as error:
+            figures, fault = StoreFigures(), str(error)
+        disk = Disk(
+            shutil.disk_usage(settings.storage.directory).free, settings.storage.watermark_mb * _MEGABYTE
+        )
+        runs = tuple(self._runs())
+        since = [activity.busy_since for activity in self._activities]
+        busy = [moment for moment in since if moment is not None]
+        associations = self._listener.open_associations
+        return NodeStatus(
+            at=now,
+            started_at=self._started_at,
+            ae_title=settings.node.ae_title,
+            address=f"{settings.node.host}:{self._listener.port}",
+            stations=(
+                judge_listener(
+                    listening=self._listener.listening,
+                    associations=associations,
+                    most=settings.node.max_associations,
+                ),
+                judge_disk(disk),
+                judge_database(fault),
+                judge_workers(len(self._activities), busy, figures.oldest.get(StudyState.READY), now),
+                judge_timers(runs, now),
+                judge_set_aside(figures.set_aside, now),
+            ),
+            destinations=self._destinations(figures.outboxes, now),
+            figures=figures,
+            disk=disk,
+            sweeps=runs,
+            associations=associations,
+            workers=len(self._activities),
+            busy=len(busy),
+        )
+
+    def _destinations(
+        self, outboxes: Mapping[str, OutboxFigures], now: datetime
+    ) -> tuple[DestinationStatus, ...]:
+        known = {one.name: _address(one) for one in self.configuration.destinations}
+        gone = [name for name, box in outboxes.items() if box.waiting and name not in known]
+        return (
+            *(
+                self._destination(name, at, outboxes.get(name, OutboxFigures()), now)
+                for name, at in known.items()
+            ),
+            *(abandoned(name, outboxes[name]) for name in gone),
+        )
+
+    def _destination(
+        self, name: str, address: str, outbox: OutboxFigures, now: datetime
+    ) -> DestinationStatus:
+        breaker = self._breakers.get(name, Breaker)()
+        return DestinationStatus(name, address, *judge_destination(outbox, breaker, now), outbox, breaker)
+
+
+def _address(destination: Destination) -> str:
+    return destination.stow_url or f"{destination.ae_title} at {destination.host}:{destination.port}"

@@ -1,0 +1,93 @@
+"""The table of sentences."""
+
+import re
+import string
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import dicom_templates
+from analysis.domain.acquisition import Contrast
+from analysis.domain.reason import quoted
+from analysis.domain.segmentation import Level
+from dicom_templates.words.compose import compose
+from dicom_templates.words.sections import caveat_lines
+from dicom_templates.words.sentences import SENTENCES
+from dicom_templates.words.texts import LANGUAGES, Texts
+from tests.dicom_templates.cases import make_case
+
+
+def placeholders(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+
+
+@pytest.mark.parametrize("key", SENTENCES)
+def test_every_sentence_exists_in_every_language_with_the_same_placeholders(key: str) -> None:
+    assert set(SENTENCES[key]) == set(LANGUAGES)
+    assert all(SENTENCES[key].values())
+    assert len({frozenset(placeholders(sentence)) for sentence in SENTENCES[key].values()}) == 1
+
+
+def test_every_sentence_is_said_somewhere() -> None:
+    room = Path(str(dicom_templates.__file__)).parent
+    code = "".join(path.read_text() for path in room.rglob("*.py") if path.name != "sentences.py")
+    dynamic = re.compile(r"(likely|unlikely|indeterminate|osteoporosis|abnormal_density)(_short)?")
+    unsaid = [key for key in SENTENCES if f'"{key}"' not in code and not dynamic.fullmatch(key)]
+    assert not unsaid
+
+
+def test_a_language_we_do_not_speak_is_refused() -> None:
+    with pytest.raises(ValueError, match="fr"):
+        Texts("fr")
+
+
+def test_numbers_follow_the_language() -> None:
+    assert Texts("en").number(2.705, 1) == "2.7"
+    assert Texts("de").number(2.75, 2) == "2,75"
+
+
+@pytest.mark.parametrize(
+    ("fraction", "written"), [(0.0, "< 1 %"), (0.01, "1 %"), (0.126, "13 %"), (0.99, "99 %"), (1.0, "> 99 %")]
+)
+def test_no_probability_is_written_as_certainty(fraction: float, written: str) -> None:
+    assert Texts("en").percent(fraction) == written
+
+
+def test_what_holds_for_both_sequences_is_said_once_and_the_gravest_first() -> None:
+    findings = make_case(slices=4, size=64).findings
+    regions = tuple(
+        replace(one, usable=False, concerns=(quoted("metal"),)) if one.level is Level.L4 else one
+        for one in findings.series[0].segmentation.regions
+    )
+    first = replace(
+        findings.series[0], segmentation=replace(findings.series[0].segmentation, regions=regions)
+    )
+    assert caveat_lines((first, findings.series[1]), Texts("en")) == (
+        "L4 (T1) is excluded: metal",
+        "L2 (T1, T2) is used with a caveat: touches the edge of the image",
+    )
+
+
+def _basis(sequence: str, preferred: Contrast) -> tuple[str, list[str]]:
+    """Return the sentences on the sequence behind the answer to osteoporosis, and on the choice of it."""
+    findings = make_case(slices=4, size=64).findings
+    first, second = findings.predictions
+    first = replace(first, sequence=sequence, preferred=preferred)
+    report = compose(replace(findings, predictions=(first, second)), language="en")
+    lines = [line for section in report.sections for line in section.lines]
+    return report.answers[0].basis, [line for line in lines if line.startswith("Why these sequences")]
+
+
+def test_the_sequence_that_a_site_chose_is_told_as_its_choice() -> None:
+    basis, (why,) = _basis("T2", Contrast.T2)
+    assert basis == "from T2, as this site has chosen"
+    assert "this site has chosen T2 for Osteoporosis, T2 for Abnormal bone density" in why
+    basis, (why,) = _basis("T1", Contrast.T2)
+    assert basis == "from T1, because T2 was not used"
+
+
+def test_the_sequence_that_is_published_is_told_as_the_best() -> None:
+    basis, (why,) = _basis("T1", Contrast.T1)
+    assert basis == "from T1, the sequence that suits this target best"
+    assert "chosen" not in why

@@ -1,0 +1,131 @@
+"""An early analysis begins when the association closes, and is not sent before the study has settled."""
+
+import time
+from pathlib import Path
+
+from node.app import Node
+from node.config import AssemblySettings
+from node.domain.study import StudyState
+from tests.node.analyses import CLASSES, FAULTS, SLOW
+from tests.node.nodes import (
+    STUDY,
+    MovedClock,
+    open_association,
+    quick,
+    quick_node,
+    running_pacs,
+    send,
+    slice_of,
+    state_of,
+    wait_until,
+)
+
+SETTLES_LATE = AssemblySettings(quiet_s=60, max_wait_s=600)
+
+
+def early_results(node: Node, study: str = STUDY) -> list[Path]:
+    """Return the summary files of the analyses that have finished."""
+    return list(node.instance_store.result_folder(study).glob("*/summary.dcm"))
+
+
+def test_the_analysis_is_done_before_the_quiet_time_is_over_and_sent_only_after(tmp_path: Path) -> None:
+    clock = MovedClock()
+    with (
+        running_pacs() as pacs,
+        quick_node(quick(tmp_path, pacs.destination, assembly=SETTLES_LATE), clock=clock) as node,
+    ):
+        send(node.port, slice_of(1))
+        clock.move(seconds=7)
+        wait_until(lambda: early_results(node))
+        time.sleep(0.3)
+        assert state_of(node) is StudyState.RECEIVING
+        assert not node.store.results(STUDY)
+        assert not pacs.associations
+        clock.move(seconds=60)
+        wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+        assert len(pacs.received) == len(CLASSES)
+        assert len(early_results(node)) == 1, "it was not analysed a second time"
+
+
+def test_what_was_done_early_is_thrown_away_when_more_images_come(tmp_path: Path) -> None:
+    clock = MovedClock()
+    with (
+        running_pacs() as pacs,
+        quick_node(quick(tmp_path, pacs.destination, assembly=SETTLES_LATE), clock=clock) as node,
+    ):
+        send(node.port, slice_of(1))
+        clock.move(seconds=7)
+        wait_until(lambda: early_results(node))
+        (first,) = early_results(node)
+        send(node.port, slice_of(2))
+        clock.move(seconds=7)
+        wait_until(lambda: early_results(node) and first not in early_results(node))
+        clock.move(seconds=60)
+        wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+        assert {dataset.InstanceNumber for dataset in pacs.received} == {2}
+        assert len(pacs.received) == len(CLASSES)
+        assert len(early_results(node)) == 1
+
+
+def test_what_is_being_done_early_as_more_images_come_is_thrown_away(tmp_path: Path) -> None:
+    clock = MovedClock()
+    study = f"{STUDY}.{SLOW}"
+    with (
+        running_pacs() as pacs,
+        quick_node(
+            quick(tmp_path, pacs.destination, assembly=SETTLES_LATE), analyse="by_study", clock=clock
+        ) as node,
+    ):
+        send(node.port, slice_of(1, study=study))
+        clock.move(seconds=7)
+        wait_until(lambda: node._early_work.running() or early_results(node, study))  # type: ignore[union-attr]
+        send(node.port, slice_of(2, study=study))
+        clock.move(seconds=60)
+        wait_until(lambda: state_of(node, study) is StudyState.DELIVERED)
+        assert {dataset.InstanceNumber for dataset in pacs.received} == {2}
+        assert len(pacs.received) == len(CLASSES)
+        assert len(early_results(node, study)) == 1
+
+
+def test_nothing_is_done_early_while_an_association_is_open_or_after_one_that_was_lost(
+    tmp_path: Path,
+) -> None:
+    clock = MovedClock()
+    with quick_node(quick(tmp_path, assembly=SETTLES_LATE), clock=clock) as node:
+        association = open_association(node.port, slice_of(1))
+        association.send_c_store(slice_of(1))
+        clock.move(seconds=7)
+        time.sleep(0.5)
+        assert not early_results(node)
+        association.abort()
+        time.sleep(0.5)
+        assert not early_results(node)
+        send(node.port, slice_of(2))
+        clock.move(seconds=7)
+        wait_until(lambda: early_results(node))
+
+
+def test_nothing_is_done_early_where_it_is_switched_off(tmp_path: Path) -> None:
+    clock = MovedClock()
+    patient = AssemblySettings(quiet_s=60, max_wait_s=600, start_early=False)
+    with quick_node(quick(tmp_path, assembly=patient), clock=clock) as node:
+        send(node.port, slice_of(1))
+        clock.move(seconds=7)
+        time.sleep(0.5)
+        assert not early_results(node)
+        clock.move(seconds=60)
+        wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+
+
+def test_a_fault_in_the_early_analysis_costs_the_study_no_attempt(tmp_path: Path) -> None:
+    clock = MovedClock()
+    study = f"{STUDY}.{FAULTS}"
+    configuration = quick(tmp_path, assembly=SETTLES_LATE)
+    with quick_node(configuration, analyse="by_study", processes=True, clock=clock) as node:
+        send(node.port, slice_of(1, study=study))
+        clock.move(seconds=7)
+        wait_until(lambda: node._early_work.was_examined(study, 1))  # type: ignore[union-attr]
+        wait_until(lambda: not node._early_work.running())  # type: ignore[union-attr]
+        found = node.store.study(study)
+        assert found is not None
+        assert (found.state, found.attempts) == (StudyState.RECEIVING, 0)

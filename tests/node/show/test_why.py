@@ -1,0 +1,45 @@
+"""`osteonode why` says in words why a study has no result."""
+
+from pathlib import Path
+
+from node.domain.study import StudyState
+from node.show.why import explain
+from tests.node.analyses import REFUSES
+from tests.node.nodes import (
+    PATIENT,
+    Pacs,
+    quick,
+    quick_node,
+    send,
+    slice_of,
+    state_of,
+    wait_until,
+)
+from tests.peers import free_port
+
+STUDY = "1.2.826.0.1.1"
+
+
+def test_why_tells_the_refusal_and_what_to_do(tmp_path: Path) -> None:
+    refused = f"{STUDY}.{REFUSES}"
+    with quick_node(quick(tmp_path), analyse="by_study") as node:
+        send(node.port, slice_of(1, study=refused))
+        wait_until(lambda: state_of(node, refused) is StudyState.REFUSED)
+        answer = explain(node.store, refused)
+    assert "is refused" in answer
+    assert "only two usable vertebrae; levels are uncertain." in answer
+    assert "1 image is here" in answer
+    assert PATIENT not in answer
+
+
+def test_why_tells_of_a_study_that_never_came(tmp_path: Path) -> None:
+    with quick_node(quick(tmp_path)) as node:
+        assert "ever arrived" in explain(node.store, "1.2.3")
+
+
+def test_why_tells_which_destination_is_down(tmp_path: Path) -> None:
+    dead = Pacs(port=free_port()).destination
+    with quick_node(quick(tmp_path, dead)) as node:
+        send(node.port, slice_of(1))
+        wait_until(lambda: "cannot be reached" in explain(node.store, STUDY))
+        assert "To pacs: 4 waiting" in explain(node.store, STUDY)
