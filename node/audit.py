@@ -21,14 +21,14 @@ from node.config import AuditSettings
 from node.dicom.tls import audit_arguments
 from node.domain.audit import (
     AuditMessage,
-    Outcome,
+    EventOutcome,
     Party,
     StudyMoved,
     studies_transferred,
     syslog_line,
     to_xml,
 )
-from node.domain.header import Identity
+from node.domain.header import InstanceIdentity
 from node.log import Log
 from node.ports import Clock
 
@@ -258,7 +258,7 @@ class AssociationAudit:
         # An object that is made durable while its association is cut off is noted after the end.
         self._ended: WeakSet[threading.Thread] = WeakSet()
 
-    def note(self, association: threading.Thread, sender: Party, identity: Identity) -> None:
+    def note(self, association: threading.Thread, sender: Party, identity: InstanceIdentity) -> None:
         """Count an instance that was stored."""
         with self._lock:
             receipts = self._open.setdefault(association, {})
@@ -275,7 +275,7 @@ class AssociationAudit:
         with self._lock:
             receipts = self._open.pop(association, {})
             self._ended.add(association)
-        outcome = Outcome.SUCCESS if orderly else Outcome.MINOR_FAILURE
+        outcome = EventOutcome.SUCCESS if orderly else EventOutcome.MINOR_FAILURE
         for study_uid, receipt in receipts.items():
             study = StudyMoved(study_uid, receipt.patient_id, dict(receipt.instances))
             message = studies_transferred(receipt.sender, self._receiver, study, self._clock.now(), outcome)

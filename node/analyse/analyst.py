@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from random import Random
 from threading import Event
 from typing import Protocol
 from uuid import uuid4
@@ -15,21 +14,19 @@ from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from node.analyse.outbox_rows import outbox_rows
 from node.config import Configuration
-from node.domain.delivery import back_off
+from node.domain.backoff import Backoff
 from node.domain.records import StudyLease, mr_images
 from node.domain.results import Lineage, Outcome
 from node.errors import LeaseLostError, PermanentError, StorageFullError, TransientError
 from node.log import Log
-from node.ports import Clock, Store
+from node.ports import AnalysisQueue, Clock, StoredFiles
 from node.settle.early_work import EarlyAnalysis, EarlyWork
-from node.store.instance_store import DiskInstanceStore
 
 __all__ = ["Analysis", "Analyst"]
 
 _LEASE_MARGIN = timedelta(minutes=1)
 """Added to the time limit of an analysis, so that a lease runs out only if its node is dead."""
-_RETRY_FIRST = timedelta(seconds=2)
-_RETRY_LONGEST = timedelta(minutes=5)
+_RETRY = (timedelta(seconds=2), timedelta(minutes=5))
 _DISK_PAUSE = timedelta(seconds=30)
 
 
@@ -48,7 +45,7 @@ class Analyst:
 
     Parameters
     ----------
-    store, instance_store, clock : Store, DiskInstanceStore, Clock
+    store, instance_store, clock : AnalysisQueue, StoredFiles, Clock
         See `node.ports`.
     analyse : Analysis
         Usually a call of a worker process.
@@ -67,8 +64,8 @@ class Analyst:
     def __init__(
         self,
         *,
-        store: Store,
-        instance_store: DiskInstanceStore,
+        store: AnalysisQueue,
+        instance_store: StoredFiles,
         clock: Clock,
         analyse: Analysis,
         configuration: Configuration,
@@ -86,7 +83,7 @@ class Analyst:
         self._early_work = early_work
         self._stopping = stopping
         self._log = log
-        self._random = Random()  # noqa: S311 - only spreads retries over time
+        self._backoff = Backoff(*_RETRY)
         self._unrecorded: list[StudyLease] = []
 
     def sweep(self) -> int:
@@ -203,7 +200,7 @@ class Analyst:
         if lease.attempt >= self._configuration.engine.attempts:
             self._set_aside(lease, f"the analysis failed {lease.attempt} times; the last time {reason}")
             return
-        pause = back_off(lease.attempt, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
+        pause = self._backoff.pause(lease.attempt)
         self._store.record_broken(lease, reason, now, now + pause)
         self._log.warning("analysis_broke", study=lease.study_uid, attempt=lease.attempt, reason=reason)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from node.config import Configuration
 from node.domain.records import NewResult
 from node.domain.results import ResultFile
-from node.store.instance_store import sync_folder
+from node.store.durable import sync_folder
 
 __all__ = ["outbox_rows"]
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from random import Random
 from threading import Event
 from typing import Protocol
 
@@ -11,18 +10,16 @@ from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from node.analyse.outbox_rows import outbox_rows
 from node.config import Configuration
-from node.domain.delivery import back_off
+from node.domain.backoff import Backoff
 from node.domain.records import Study, Unexplained, mr_images
 from node.domain.results import Lineage, Outcome
 from node.errors import PermanentError, StorageFullError, TransientError
 from node.log import Log
-from node.ports import Clock, Store
-from node.store.instance_store import DiskInstanceStore
+from node.ports import Clock, ExplanationQueue, StoredFiles
 
 __all__ = ["RefusalReporter", "WriteRefusalReport"]
 
-_RETRY_FIRST = timedelta(seconds=2)
-_RETRY_LONGEST = timedelta(minutes=5)
+_RETRY = (timedelta(seconds=2), timedelta(minutes=5))
 _DISK_PAUSE = timedelta(seconds=30)
 
 
@@ -46,7 +43,7 @@ class RefusalReporter:
 
     Parameters
     ----------
-    store, instance_store, clock : Store, DiskInstanceStore, Clock
+    store, instance_store, clock : ExplanationQueue, StoredFiles, Clock
         See `node.ports`.
     write : WriteRefusalReport
         Usually a call of a worker process.
@@ -61,8 +58,8 @@ class RefusalReporter:
     def __init__(
         self,
         *,
-        store: Store,
-        instance_store: DiskInstanceStore,
+        store: ExplanationQueue,
+        instance_store: StoredFiles,
         clock: Clock,
         write: WriteRefusalReport,
         configuration: Configuration,
@@ -76,7 +73,7 @@ class RefusalReporter:
         self._configuration = configuration
         self._stopping = stopping
         self._log = log
-        self._random = Random()  # noqa: S311 - only spreads retries over time
+        self._backoff = Backoff(*_RETRY)
 
     def sweep(self) -> int:
         """Report every refusal that is due; return how many reports were put into the outbox."""
@@ -126,7 +123,7 @@ class RefusalReporter:
         if attempt >= self._configuration.engine.attempts:
             self._give_up(study, reason)
             return
-        pause = back_off(attempt, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
+        pause = self._backoff.pause(attempt)
         self._store.put_off_explanation(study, self._clock.now() + pause, attempts=attempt)
         self._log.warning("refusal_not_explained", study=study.study_uid, attempt=attempt, reason=reason)
 

@@ -6,7 +6,7 @@ from node.analyse.analyst import Analyst
 from node.analyse.refusal_sweep import RefusalReporter
 from node.app.crew import Crew
 from node.app.ground import Ground
-from node.ports import Traffic
+from node.ports import OpenAssociations
 from node.settle.assembler import Assembler
 from node.settle.early_work import EarlyWork
 from node.settle.source_counts import SourceCounts
@@ -17,7 +17,9 @@ _EARLY_AFTER = 0.1
 """Part of the quiet time after which a study is analysed early."""
 
 
-def assembler(ground: Ground, traffic: Traffic, crew: Crew, early_work: EarlyWork | None) -> Assembler:
+def assembler(
+    ground: Ground, traffic: OpenAssociations, crew: Crew, early_work: EarlyWork | None
+) -> Assembler:
     """Return who tells when a study is whole."""
     settings = ground.configuration
     source_counts = SourceCounts(

@@ -10,15 +10,11 @@ from node.audit import AuditTrail
 from node.config import Configuration
 from node.domain.audit import application_started, application_stopped
 from node.log import Log, get_log
-from node.ports import Clock
-from node.store import SqlStore
-from node.store.instance_store import DiskInstanceStore
-from node.store.location import lock_storage, store_url
+from node.ports import Clock, InstanceStore, Store
+from node.store import lock_storage, open_database, open_instance_store
 from node.tally import Tally
 
 __all__ = ["Ground", "lay_ground"]
-
-_MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,7 @@ class Ground:
         Names no patient.
     lock : file
         Holds the storage directory for this process.
-    instance_store, store, audit : DiskInstanceStore, SqlStore, AuditTrail
+    instance_store, store, audit : InstanceStore, Store, AuditTrail
         See `node.ports`.
     tally : Tally
         Counts what the status page shows.
@@ -49,8 +45,8 @@ class Ground:
     clock: Clock
     log: Log
     lock: IO[str]
-    instance_store: DiskInstanceStore
-    store: SqlStore
+    instance_store: InstanceStore
+    store: Store
     audit: AuditTrail
     tally: Tally = field(default_factory=Tally)
     owner: str = field(default_factory=lambda: uuid4().hex)
@@ -82,7 +78,7 @@ def lay_ground(configuration: Configuration, clock: Clock) -> Ground:
     directory = configuration.storage.directory
     with ExitStack() as undo:
         lock = undo.enter_context(lock_storage(directory))
-        store = undo.enter_context(closing(SqlStore(store_url(configuration))))
+        store = undo.enter_context(closing(open_database(configuration)))
         store.claim()
         undo.pop_all()
     return Ground(
@@ -90,7 +86,7 @@ def lay_ground(configuration: Configuration, clock: Clock) -> Ground:
         clock,
         log,
         lock=lock,
-        instance_store=DiskInstanceStore(directory, configuration.storage.watermark_mb * _MEGABYTE),
+        instance_store=open_instance_store(configuration),
         store=store,
         audit=AuditTrail(configuration.audit, configuration.node.ae_title, log),
     )

@@ -14,7 +14,7 @@ from node.commands.terminal import ConfigOption, console, exit_on_error, load_co
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from node.store import SqlStore
+    from node.ports import Store
 
 __all__ = ["purge", "retry", "studies", "why"]
 
@@ -93,7 +93,7 @@ def purge(
 
 
 @contextmanager
-def _open_store(config: Path | None) -> "Iterator[SqlStore]":
+def _open_store(config: Path | None) -> "Iterator[Store]":
     from node.operate.database import open_store
 
     with exit_on_error():

@@ -1,13 +1,12 @@
 """Record what an archive reports about storage commitment, over whichever association the report comes."""
 
 from datetime import timedelta
-from random import Random
 
 from node.config import DeliverySettings
+from node.domain.backoff import Backoff
 from node.domain.delivery import (
     CommitmentReport,
     DeliveryState,
-    back_off,
     judge_commitment,
     state_after,
 )
@@ -45,7 +44,7 @@ class CommitmentReports:
         self._settings = settings
         self._owner = owner
         self._log = log
-        self._random = Random()  # noqa: S311 - only spreads retries over time
+        self._backoff = Backoff.of_seconds(settings.retry_first_s, settings.retry_longest_s)
 
     def take(self, report: CommitmentReport) -> None:
         """Record which results the archive is committed to, and schedule the others to be sent again."""
@@ -54,16 +53,12 @@ class CommitmentReports:
         if batch is None:
             self._log.warning("commitment_nobody_asked_for")
             return
-        settings = self._settings
-        first, longest = (
-            timedelta(seconds=settings.retry_first_s),
-            timedelta(seconds=settings.retry_longest_s),
-        )
         for delivery in batch.deliveries:
             answer = judge_commitment(delivery.result.sop_uid, report)
             attempts = delivery.attempts + 1
-            state = state_after(answer.verdict, attempts, settings.attempts, accepted=DeliveryState.SENT)
-            pause = back_off(attempts, first, longest, self._random.random())
+            state = state_after(
+                answer.disposition, attempts, self._settings.attempts, accepted=DeliveryState.SENT
+            )
             try:
                 self._outbox.record_delivery(
                     batch,
@@ -72,7 +67,7 @@ class CommitmentReports:
                     status=answer.status,
                     reason=answer.reason,
                     now=now,
-                    not_before=now + pause,
+                    not_before=now + self._backoff.pause(attempts),
                 )
             except LeaseLostError:  # superseded by a newer result meanwhile
                 continue

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from random import Random
 from threading import Event
 from typing import Protocol
 
@@ -10,7 +9,8 @@ from pydicom.uid import generate_uid
 
 from node.config import DeliverySettings, Destination
 from node.deliver.carriers import Carrier
-from node.domain.delivery import Answer, Breaker, DeliveryState, Verdict, back_off, state_after
+from node.domain.backoff import Backoff
+from node.domain.delivery import Breaker, DeliveryResponse, DeliveryState, Disposition, state_after
 from node.domain.records import Delivery, DeliveryBatch, Result
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.log import Log
@@ -86,7 +86,7 @@ class Courier:
         self._stopping = stopping
         self._log = log
         self._breaker = Breaker()
-        self._random = Random()  # noqa: S311 - only spreads retries over time
+        self._backoff = Backoff.of_seconds(settings.retry_first_s, settings.retry_longest_s)
 
     @property
     def name(self) -> str:
@@ -133,7 +133,7 @@ class Courier:
     def _postpone(self, batch: DeliveryBatch, reason: str) -> None:
         """Return the unfinished deliveries to the outbox, and open the breaker."""
         now = self._clock.now()
-        self._breaker = self._breaker.after_failure(now, *self._pauses(), self._random.random())
+        self._breaker = self._breaker.after_failure(now, self._backoff)
         again = self._breaker.open_until or now
         self._outbox.return_deliveries(batch, reason, again)
         self._log.warning(
@@ -143,12 +143,8 @@ class Courier:
             retry_in_s=round((again - now).total_seconds(), 1),
         )
 
-    def _pauses(self) -> tuple[timedelta, timedelta]:
-        settings = self._settings
-        return timedelta(seconds=settings.retry_first_s), timedelta(seconds=settings.retry_longest_s)
-
     def _next_try(self, attempts: int) -> datetime:
-        return self._clock.now() + back_off(attempts, *self._pauses(), self._random.random())
+        return self._clock.now() + self._backoff.pause(attempts)
 
     def _send_all(self, batch: DeliveryBatch) -> None:
         with self._carrier.open([delivery.result for delivery in batch.deliveries]) as send:
@@ -156,13 +152,13 @@ class Courier:
                 try:
                     answer = send(delivery.result)
                 except PermanentError as error:
-                    answer = Answer(Verdict.GIVE_UP, None, str(error))
+                    answer = DeliveryResponse(Disposition.GIVE_UP, None, str(error))
                 self._record_answer(batch, delivery, answer)
 
-    def _record_answer(self, batch: DeliveryBatch, delivery: Delivery, answer: Answer) -> None:
+    def _record_answer(self, batch: DeliveryBatch, delivery: Delivery, answer: DeliveryResponse) -> None:
         attempts = delivery.attempts + 1
         accepted = DeliveryState.UNCONFIRMED if self._destination.confirms else DeliveryState.SENT
-        state = state_after(answer.verdict, attempts, self._settings.attempts, accepted=accepted)
+        state = state_after(answer.disposition, attempts, self._settings.attempts, accepted=accepted)
         self._record(
             batch,
             delivery,

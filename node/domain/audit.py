@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 __all__ = [
     "AuditMessage",
     "Code",
-    "Outcome",
+    "EventOutcome",
     "Party",
     "StudyMoved",
     "application_started",
@@ -47,7 +47,7 @@ class Code:
     scheme: str = "DCM"
 
 
-class Outcome(IntEnum):
+class EventOutcome(IntEnum):
     """How an event ended, in the words of the schema's EventOutcomeIndicator."""
 
     SUCCESS = 0
@@ -107,7 +107,7 @@ class AuditMessage:
         What kind of it.
     action : str
         "C" create, "R" read, "E" execute.
-    outcome : Outcome
+    outcome : EventOutcome
         How it ended.
     at : datetime
         When, aware of its time zone.
@@ -122,7 +122,7 @@ class AuditMessage:
     event: Code
     kind: Code | None
     action: str
-    outcome: Outcome
+    outcome: EventOutcome
     at: datetime
     parties: tuple[Party, ...]
     study: StudyMoved | None = None
@@ -155,16 +155,16 @@ def application_stopped(ae_title: str, at: datetime) -> AuditMessage:
 
 def _application(kind: Code, ae_title: str, at: datetime) -> AuditMessage:
     party = Party(ae_title, "", is_requestor=False, role=_APPLICATION)
-    return AuditMessage(_APPLICATION_ACTIVITY, kind, "E", Outcome.SUCCESS, at, (party,))
+    return AuditMessage(_APPLICATION_ACTIVITY, kind, "E", EventOutcome.SUCCESS, at, (party,))
 
 
 def transfer_begins(sender: Party, receiver: Party, study: StudyMoved, at: datetime) -> AuditMessage:
     """Tell that this node is about to send something of a study; PS3.15 A.5.3.3."""
-    return AuditMessage(_BEGIN_TRANSFER, None, "E", Outcome.SUCCESS, at, _both(sender, receiver), study)
+    return AuditMessage(_BEGIN_TRANSFER, None, "E", EventOutcome.SUCCESS, at, _both(sender, receiver), study)
 
 
 def studies_transferred(
-    sender: Party, receiver: Party, study: StudyMoved, at: datetime, outcome: Outcome
+    sender: Party, receiver: Party, study: StudyMoved, at: datetime, outcome: EventOutcome
 ) -> AuditMessage:
     """Tell that something of a study came or went; PS3.15 A.5.3.7."""
     return AuditMessage(_TRANSFERRED, None, "C", outcome, at, _both(sender, receiver), study)
@@ -196,7 +196,7 @@ def intruder(ae_title: str, host: str, reason: str, at: datetime) -> AuditMessag
         _SECURITY_ALERT,
         _NODE_AUTHENTICATION,
         "E",
-        Outcome.MINOR_FAILURE,
+        EventOutcome.MINOR_FAILURE,
         at,
         (party,),
         alert=(host, reason),

@@ -1,18 +1,23 @@
-"""What the answer of a destination means, and when to try it again."""
+"""What a destination's response means, when it is tried again, and how the deliveries of a study ended."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
+
+from node.domain.backoff import Backoff
+from node.domain.study import StudyEvent
 
 __all__ = [
     "OPEN_DELIVERY_STATES",
-    "Answer",
     "Breaker",
     "CommitmentReport",
+    "DeliveryEnd",
+    "DeliveryResponse",
     "DeliveryState",
-    "Verdict",
-    "back_off",
+    "Disposition",
+    "how_deliveries_ended",
     "judge_commitment",
     "judge_status",
     "state_after",
@@ -25,62 +30,66 @@ class DeliveryState(StrEnum):
     WAITING = "waiting"
     SENDING = "sending"
     UNCONFIRMED = "sent, not yet confirmed"
-    """The destination took it, and has yet to say that it has and keeps it."""
+    """The destination accepted it and has not yet confirmed that it stores it."""
     SENT = "sent"
     NOT_ACCEPTED = "not accepted"
-    """The destination takes no objects of this kind; recorded, and the others still count."""
+    """The destination takes no objects of this kind. The other results of the study still count."""
     FAILED = "failed"
     SUPERSEDED = "superseded"
-    """A newer result of the study replaced it before it was sent."""
+    """Withdrawn before it was sent, because something newer of its study replaced it."""
 
 
 OPEN_DELIVERY_STATES = frozenset({DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.UNCONFIRMED})
 """States in which there is still something to do."""
 
 
-class Verdict(StrEnum):
-    """What to do after the answer to one object."""
+class Disposition(StrEnum):
+    """What to do with an object after the response to it."""
 
     ACCEPTED = "accepted"
     RETRY = "retry"
-    """As long as it takes: the destination is short of something."""
+    """Without limit: the destination is short of resources."""
     RETRY_A_FEW_TIMES = "retry a few times"
-    """The destination says it cannot process the object, which some say when they are only busy."""
+    """The destination cannot process the object; some destinations answer so when they are only busy."""
     NOT_ACCEPTED = "not accepted"
     GIVE_UP = "give up"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a destination said to one object.
+class DeliveryResponse:
+    """The response of a destination to one object.
 
     Attributes
     ----------
-    verdict : Verdict
+    disposition : Disposition
         What to do.
     status : int or None
-        The status it gave, if any.
+        DIMSE or HTTP status; None if the destination gave none.
     reason : str
         In words; empty for a plain success.
     """
 
-    verdict: Verdict
+    disposition: Disposition
     status: int | None
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class CommitmentReport:
-    """What an archive reports of a request for storage commitment.
+    """The report of an archive on a request for storage commitment.
 
     Attributes
     ----------
     transaction_uid : str
         Of the request.
     committed : frozenset of str
-        SOP Instance UIDs of what it keeps.
+        SOP Instance UIDs of the objects that it commits itself to keep.
     failed : mapping of str to int
-        What it does not keep, with the reason of PS3.3 C.14.1.1.
+        SOP Instance UIDs of the other objects, each with its Failure Reason.
+
+    References
+    ----------
+    DICOM PS3.4 J.3.3, Storage Commitment Result; PS3.3 C.14.1.1, Failure Reason.
     """
 
     transaction_uid: str
@@ -88,25 +97,25 @@ class CommitmentReport:
     failed: Mapping[str, int]
 
 
-_SINGLE: dict[int, Verdict] = {
-    0x0000: Verdict.ACCEPTED,
-    0x0001: Verdict.ACCEPTED,  # "requested optional attributes are not supported"
-    0x0107: Verdict.ACCEPTED,  # attribute list warning
-    0x0111: Verdict.ACCEPTED,  # duplicate instance: a try that we thought lost had arrived
-    0x0116: Verdict.ACCEPTED,  # attribute value out of range, a warning
-    0x0122: Verdict.NOT_ACCEPTED,  # SOP class not supported
-    0x0117: Verdict.GIVE_UP,  # invalid SOP instance
-    0x0124: Verdict.GIVE_UP,  # not authorised
+_SINGLE: dict[int, Disposition] = {
+    0x0000: Disposition.ACCEPTED,
+    0x0001: Disposition.ACCEPTED,  # "requested optional attributes are not supported"
+    0x0107: Disposition.ACCEPTED,  # attribute list warning
+    0x0111: Disposition.ACCEPTED,  # duplicate instance: an earlier attempt, thought lost, had arrived
+    0x0116: Disposition.ACCEPTED,  # attribute value out of range, a warning
+    0x0122: Disposition.NOT_ACCEPTED,  # SOP class not supported
+    0x0117: Disposition.GIVE_UP,  # invalid SOP instance
+    0x0124: Disposition.GIVE_UP,  # not authorised
 }
-_BY_HIGH_BYTE: dict[int, Verdict] = {
-    0xA7: Verdict.RETRY,  # out of resources
-    0xA9: Verdict.GIVE_UP,  # dataset does not match SOP class
-    0xB0: Verdict.ACCEPTED,  # coerced, elements discarded, or a mismatch that was let pass
+_BY_HIGH_BYTE: dict[int, Disposition] = {
+    0xA7: Disposition.RETRY,  # out of resources
+    0xA9: Disposition.GIVE_UP,  # dataset does not match SOP class
+    0xB0: Disposition.ACCEPTED,  # warnings: elements coerced or discarded, or a mismatch tolerated
 }
 
 
-def judge_status(status: int) -> Verdict:
-    """Sort the status of a C-STORE response.
+def judge_status(status: int) -> Disposition:
+    """Return what to do after a status of a C-STORE response.
 
     References
     ----------
@@ -119,81 +128,96 @@ def judge_status(status: int) -> Verdict:
     """
     if status in _SINGLE:
         return _SINGLE[status]
-    return _BY_HIGH_BYTE.get(status >> 8, Verdict.RETRY_A_FEW_TIMES)
+    return _BY_HIGH_BYTE.get(status >> 8, Disposition.RETRY_A_FEW_TIMES)
 
 
 _CLASS_NOT_COMMITTED = 0x0122
 
 
-def judge_commitment(sop_uid: str, report: CommitmentReport) -> Answer:
-    """Sort what an archive reports of one object; one that is not in the report may be sent again.
+def judge_commitment(sop_uid: str, report: CommitmentReport) -> DeliveryResponse:
+    """Return what an archive reports of one object; an object that the report does not name is sent again.
 
     References
     ----------
     DICOM PS3.3 C.14.1.1, Failure Reason.
     """
     if sop_uid in report.committed:
-        return Answer(Verdict.ACCEPTED, 0x0000, "")
+        return DeliveryResponse(Disposition.ACCEPTED, 0x0000, "")
     reason = report.failed.get(sop_uid, 0x0112)
-    if reason == _CLASS_NOT_COMMITTED:  # it took the object, and commits itself to none of this kind
-        return Answer(Verdict.ACCEPTED, reason, "it commits itself to no object of this kind")
-    return Answer(Verdict.RETRY_A_FEW_TIMES, reason, f"it did not commit itself to it (0x{reason:04X})")
+    if reason == _CLASS_NOT_COMMITTED:  # it keeps the object without committing itself to it
+        return DeliveryResponse(Disposition.ACCEPTED, reason, "it commits itself to no object of this kind")
+    return DeliveryResponse(
+        Disposition.RETRY_A_FEW_TIMES, reason, f"it did not commit itself to it (0x{reason:04X})"
+    )
 
 
-def state_after(verdict: Verdict, attempts: int, most: int, *, accepted: DeliveryState) -> DeliveryState:
-    """Return where an object stands after an answer.
-
-    Parameters
-    ----------
-    verdict : Verdict
-        Of the answer.
-    attempts, most : int
-        Answers that were no acceptance, with this one; how many an object may get that cannot be processed.
-    accepted : DeliveryState
-        Where it stands if it was accepted.
-    """
-    if verdict is Verdict.ACCEPTED:
-        return accepted
-    if verdict is Verdict.RETRY or (verdict is Verdict.RETRY_A_FEW_TIMES and attempts < most):
-        return DeliveryState.WAITING
-    return DeliveryState.NOT_ACCEPTED if verdict is Verdict.NOT_ACCEPTED else DeliveryState.FAILED
-
-
-def back_off(attempts: int, first: timedelta, longest: timedelta, jitter: float) -> timedelta:
-    """How long to wait after so many failed attempts.
-
-    Doubles each time up to `longest`; the jitter keeps many studies from knocking at the same moment.
+def state_after(
+    disposition: Disposition, attempts: int, most: int, *, accepted: DeliveryState
+) -> DeliveryState:
+    """Return the state of a delivery after a response.
 
     Parameters
     ----------
+    disposition : Disposition
+        What to do after the response.
     attempts : int
-        Failed so far, at least 1.
-    first, longest : timedelta
-        Wait after the first failure; the ceiling.
-    jitter : float
-        0 to 1, drawn by the caller; takes away up to a quarter.
-
-    Examples
-    --------
-    >>> [back_off(n, timedelta(seconds=5), timedelta(minutes=1), 0.0).seconds for n in (1, 2, 3, 4, 5, 99)]
-    [5, 10, 20, 40, 60, 60]
+        Responses that did not accept the object, including this one.
+    most : int
+        Number of such responses after which an object that cannot be processed is given up.
+    accepted : DeliveryState
+        State of an object that was accepted.
     """
-    # The exponent is capped before it is used: 2 ** attempts of a PACS that is down for a month is huge.
-    doubled: timedelta = first * 2 ** min(attempts - 1, 20)
-    return (min(longest, doubled)) * (1 - 0.25 * jitter)
+    if disposition is Disposition.ACCEPTED:
+        return accepted
+    if disposition is Disposition.RETRY or (disposition is Disposition.RETRY_A_FEW_TIMES and attempts < most):
+        return DeliveryState.WAITING
+    return DeliveryState.NOT_ACCEPTED if disposition is Disposition.NOT_ACCEPTED else DeliveryState.FAILED
+
+
+class DeliveryEnd(NamedTuple):
+    """How one result object ended at one destination, with the reason in words."""
+
+    state: DeliveryState
+    destination: str
+    reason: str
+
+
+def how_deliveries_ended(ends: Sequence[DeliveryEnd]) -> tuple[StudyEvent, str]:
+    """Judge a study by how each of its current results ended at each destination.
+
+    Returns
+    -------
+    event : StudyEvent
+        `GAVE_UP` if a result failed at a destination, or if a destination got none of them; else
+        `DELIVERY_ENDED`.
+    reason : str
+        In words; empty if every destination took all results.
+    """
+    failed = [f"{end.destination}: {end.reason}" for end in ends if end.state is DeliveryState.FAILED]
+    if failed:
+        return StudyEvent.GAVE_UP, "; ".join(dict.fromkeys(failed))
+    served = {end.destination for end in ends if end.state is DeliveryState.SENT}
+    empty_handed = sorted({end.destination for end in ends} - served)
+    if empty_handed:
+        return StudyEvent.GAVE_UP, f"{', '.join(empty_handed)} accepts none of these results"
+    refused = sum(end.state is DeliveryState.NOT_ACCEPTED for end in ends)
+    if refused:
+        words = f"{refused} of {len(ends)} deliveries were of a kind the destination does not take"
+        return StudyEvent.DELIVERY_ENDED, words
+    return StudyEvent.DELIVERY_ENDED, ""
 
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """Whether a destination is worth an attempt.
+    """Circuit breaker: whether a destination may be tried.
 
-    After a connection fails, the others in its outbox need not fail one by one: all wait until `closed_until`
-    passes, and then one association tests the destination.
+    After a failed connection nothing is tried until `open_until`, so that the other results in the outbox do
+    not fail one by one. Then one association tests the destination.
 
     Attributes
     ----------
     failures : int
-        Connections lost in a row.
+        Connections that failed in a row.
     open_until : datetime or None
         No attempt before this moment.
     """
@@ -205,7 +229,7 @@ class Breaker:
         """Tell whether the destination may be tried now."""
         return self.open_until is None or now >= self.open_until
 
-    def after_failure(self, now: datetime, first: timedelta, longest: timedelta, jitter: float) -> "Breaker":
+    def after_failure(self, now: datetime, backoff: Backoff) -> "Breaker":
         """Return the breaker after a connection failed."""
         failures = self.failures + 1
-        return Breaker(failures, now + back_off(failures, first, longest, jitter))
+        return Breaker(failures, now + backoff.pause(failures))

@@ -12,7 +12,7 @@ from struct import Struct
 
 from node.domain.identifiers import clean_uid
 
-__all__ = ["HEADER_BYTES", "Identity", "UnreadableHeaderError", "read_identity"]
+__all__ = ["HEADER_BYTES", "InstanceIdentity", "UnreadableHeaderError", "read_identity"]
 
 HEADER_BYTES = 4 * 1024 * 1024
 """Private groups before 0020 can be large; more than this is no honest header."""
@@ -36,7 +36,7 @@ class UnreadableHeaderError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class InstanceIdentity:
     """What an object says it is.
 
     Attributes
@@ -58,7 +58,7 @@ class Identity:
     patient_id: str = ""
 
 
-def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Identity:
+def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> InstanceIdentity:
     """Read who an encoded dataset says it is.
 
     Parameters
@@ -87,7 +87,7 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Iden
         little=transfer_syntax_uid != _EXPLICIT_BIG,
     ).collect()
     patient_id, issuer = (values.get(tag, b"").strip(b"\0 ") for tag in (_PATIENT_ID, _ISSUER))
-    return Identity(
+    return InstanceIdentity(
         sop_class_uid=_uid(values, _SOP_CLASS, "SOPClassUID"),
         sop_instance_uid=_uid(values, _SOP_INSTANCE, "SOPInstanceUID"),
         study_uid=_uid(values, _STUDY, "StudyInstanceUID"),

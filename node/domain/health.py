@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from node.domain.delivery import Breaker
-from node.domain.status import Condition, DestinationStatus, Disk, Outbox, SetAside, Station, SweepRun
+from node.domain.status import Condition, DestinationStatus, Disk, OutboxFigures, SetAside, Station, SweepRun
 
 __all__ = [
     "WAIT_FOR_A_PERSON",
@@ -120,7 +120,7 @@ def judge_database(fault: str) -> Station:
     return Station("Database", Condition.WELL, "It answers.")
 
 
-def judge_destination(outbox: Outbox, breaker: Breaker, now: datetime) -> tuple[Condition, str]:
+def judge_destination(outbox: OutboxFigures, breaker: Breaker, now: datetime) -> tuple[Condition, str]:
     """Judge a destination by whether it was reached, and by how long something waits for it."""
     waiting = _objects(outbox.waiting)
     if outbox.oldest is not None:
@@ -136,7 +136,7 @@ def judge_destination(outbox: Outbox, breaker: Breaker, now: datetime) -> tuple[
     return Condition.WELL, f"{waiting}." if outbox.waiting else "Nothing waits for it."
 
 
-def abandoned(name: str, outbox: Outbox) -> DestinationStatus:
+def abandoned(name: str, outbox: OutboxFigures) -> DestinationStatus:
     """Tell of a destination that is configured no more, though something waits for it."""
     words = f"{_objects(outbox.waiting)}, and no destination has this name any more."
     return DestinationStatus(name, "not configured", Condition.CONCERN, words, outbox, Breaker())

@@ -10,25 +10,25 @@ from typing import Self
 from analysis.domain.reason import Reason
 from dicom_templates.result_kinds import ResultKind
 from node.domain.delivery import DeliveryState
-from node.domain.header import Identity
+from node.domain.header import InstanceIdentity
 from node.domain.study import StudyEvent, StudyState
 
 __all__ = [
     "CONFLICT",
     "MR_IMAGE_CLASSES",
     "Arrival",
+    "ArrivalOutcome",
+    "AssociationRecord",
     "Delivery",
     "DeliveryBatch",
     "HistoryEntry",
     "Instance",
-    "Intake",
     "NewResult",
     "QuarantineEntry",
     "Result",
-    "Staged",
+    "StagedFile",
     "Study",
     "StudyLease",
-    "Transfer",
     "Unexplained",
     "mr_images",
 ]
@@ -39,10 +39,10 @@ MR_IMAGE_CLASSES = frozenset(
 """MR, Enhanced MR and Legacy Converted Enhanced MR Image Storage: all that can change a result."""
 
 CONFLICT = "an instance with this UID and other bytes is already stored"
-"""Why an instance that meets `Intake.CONFLICT` lies in quarantine."""
+"""Why an instance that meets `ArrivalOutcome.CONFLICT` lies in quarantine."""
 
 
-class Intake(StrEnum):
+class ArrivalOutcome(StrEnum):
     """What became of an instance at the door."""
 
     STORED = "stored"
@@ -53,7 +53,7 @@ class Intake(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedFile:
     """A temporary file that nobody was promised anything about.
 
     Attributes
@@ -103,7 +103,7 @@ class Instance:
         return self.sop_class_uid in MR_IMAGE_CLASSES
 
     @classmethod
-    def of(cls, identity: Identity, transfer_syntax_uid: str, *, size: int, sha256: str) -> Self:
+    def of(cls, identity: InstanceIdentity, transfer_syntax_uid: str, *, size: int, sha256: str) -> Self:
         """Make the instance of a dataset, by who it says it is and what its bytes are."""
         return cls(
             sop_uid=identity.sop_instance_uid,
@@ -144,7 +144,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer:
+class AssociationRecord:
     """What one association brought.
 
     Attributes

@@ -15,7 +15,7 @@ __all__ = [
     "DestinationStatus",
     "Disk",
     "NodeStatus",
-    "Outbox",
+    "OutboxFigures",
     "Queue",
     "SetAside",
     "Station",
@@ -80,7 +80,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Outbox:
+class OutboxFigures:
     """What one destination got and is to get.
 
     Attributes
@@ -118,7 +118,7 @@ class StoreFigures:
         How many are in each state.
     oldest : mapping of StudyState to datetime
         Since when the first study is in each of the unfinished states.
-    outboxes : mapping of str to Outbox
+    outboxes : mapping of str to OutboxFigures
         By name of the destination.
     instances : int
         Objects that are kept now.
@@ -134,7 +134,7 @@ class StoreFigures:
 
     studies: Mapping[StudyState, int] = field(default_factory=dict)
     oldest: Mapping[StudyState, datetime] = field(default_factory=dict)
-    outboxes: Mapping[str, Outbox] = field(default_factory=dict)
+    outboxes: Mapping[str, OutboxFigures] = field(default_factory=dict)
     instances: int = 0
     quarantined: Mapping[str, int] = field(default_factory=dict)
     latest: Sequence[Study] = ()
@@ -169,7 +169,7 @@ class DestinationStatus:
     address: str
     condition: Condition
     words: str
-    outbox: Outbox
+    outbox: OutboxFigures
     breaker: Breaker
 
 

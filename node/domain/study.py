@@ -1,4 +1,4 @@
-"""The life of a study in the node, as data."""
+"""The states of a study and what may happen in each, as data."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ __all__ = ["FINISHED_STATES", "TRANSITIONS", "StudyEvent", "StudyState", "next_s
 
 
 class StudyState(StrEnum):
-    """Where a study stands; stored, so a restart continues from it."""
+    """State of a study; it is stored, so that a restart continues from it."""
 
     RECEIVING = "receiving"
     SETTLED = "settled"
@@ -27,37 +27,39 @@ class StudyEvent(StrEnum):
     ARRIVED = "arrived"
     """An instance that may change the result was stored."""
     FELL_QUIET = "fell quiet"
-    """Nothing came for the quiet time, or the wait for the other sequence is over."""
+    """No instance came for the quiet time, or the wait for the missing sequence is over."""
     FOUND_NOTHING = "found nothing"
-    """No series that this node analyses."""
+    """It holds no series that this node analyses."""
     FOUND_HALF = "found half"
-    """One of T1 and T2, and the other may still come."""
+    """One of T1 and T2 is there, and the other may still come."""
     FOUND_READY = "found ready"
-    """All that can be expected is there."""
+    """Everything that can be expected is there."""
     LEASED = "leased"
-    """A worker took it."""
+    """A worker took it for analysis."""
     REPORTED = "reported"
     """The analysis made results."""
     REFUSED = "refused"
-    """It cannot be analysed honestly."""
+    """Its images do not allow a sound analysis."""
     BROKE = "broke"
-    """The worker died, hung or met a fault; worth another try."""
+    """A worker process died, hung or met a fault; another attempt follows."""
     GAVE_UP = "gave up"
-    """No try is left, or a person must decide."""
+    """No attempt is left, or a person must decide."""
     DELIVERY_BEGAN = "delivery began"
     """Results wait in the outbox of at least one destination."""
     DELIVERY_ENDED = "delivery ended"
-    """Every destination has what it takes."""
+    """Every destination has the results that it accepts."""
+    MADE_WHOLE = "made whole"
+    """A series that had been cut off was sent again in full, so the study is examined again."""
     RETRIED = "retried"
     """An operator asked for another examination."""
     RESENT = "resent"
-    """An operator asked for another delivery of the results at hand."""
+    """An operator asked to deliver the existing results again."""
 
 
 _S, _E = StudyState, StudyEvent
 
 TRANSITIONS: dict[tuple[StudyState, StudyEvent], StudyState] = {
-    # Whatever the node was doing, another slice opens the study again and what it did is superseded.
+    # A further image reopens a study in any state, and supersedes what was made of it.
     **{(state, _E.ARRIVED): _S.RECEIVING for state in _S},
     (_S.RECEIVING, _E.FELL_QUIET): _S.SETTLED,
     (_S.WAITING_FOR_PAIR, _E.FELL_QUIET): _S.SETTLED,
@@ -77,6 +79,8 @@ TRANSITIONS: dict[tuple[StudyState, StudyEvent], StudyState] = {
     (_S.REPORTED, _E.DELIVERY_ENDED): _S.DELIVERED,
     (_S.DELIVERING, _E.DELIVERY_ENDED): _S.DELIVERED,
     (_S.DELIVERING, _E.GAVE_UP): _S.FAILED,
+    (_S.WAITING_FOR_PAIR, _E.MADE_WHOLE): _S.SETTLED,
+    (_S.REFUSED, _E.MADE_WHOLE): _S.SETTLED,
     **{
         (state, _E.RETRIED): _S.SETTLED
         for state in (_S.NOT_FOR_US, _S.WAITING_FOR_PAIR, _S.REFUSED, _S.FAILED, _S.DELIVERED)
@@ -84,10 +88,10 @@ TRANSITIONS: dict[tuple[StudyState, StudyEvent], StudyState] = {
     (_S.FAILED, _E.RESENT): _S.DELIVERING,
     (_S.DELIVERED, _E.RESENT): _S.DELIVERING,
 }
-"""All that may happen; whatever is not here is a bug."""
+"""Every permitted transition; anything else is a bug."""
 
 FINISHED_STATES = frozenset({_S.NOT_FOR_US, _S.REFUSED, _S.FAILED, _S.DELIVERED})
-"""States in which the node is done unless something arrives or an operator acts."""
+"""States that a study leaves only when something arrives or an operator acts."""
 
 
 def next_state(state: StudyState, event: StudyEvent) -> StudyState:

@@ -6,13 +6,11 @@ is held because its patient is not certain can only be corrected by such other c
 
 from dataclasses import replace
 from datetime import datetime
-from uuid import uuid4
 
 from node.domain.assembly import Patience, identity_fault
-from node.domain.records import CONFLICT, Arrival, Instance, QuarantineEntry, Staged, mr_images
+from node.domain.records import CONFLICT, Arrival, Instance, QuarantineEntry, mr_images
 from node.domain.study import StudyState
-from node.store import SqlStore
-from node.store.instance_store import DiskInstanceStore, read_instance
+from node.ports import InstanceStore, Orders
 
 __all__ = ["apply_corrections"]
 
@@ -20,7 +18,7 @@ _REPLACED = "a corrected image took its place, as an operator asked"
 
 
 def apply_corrections(
-    store: SqlStore, instance_store: DiskInstanceStore, study_uid: str, now: datetime, patience: Patience
+    store: Orders, instance_store: InstanceStore, study_uid: str, now: datetime, patience: Patience
 ) -> int:
     """Replace the images of a study that is held for its identity by quarantined ones with another identity.
 
@@ -39,7 +37,7 @@ def apply_corrections(
         return 0
     count = 0
     for entry in store.quarantined(stored, CONFLICT):
-        corrected = _read(instance_store, entry)
+        corrected = instance_store.read_quarantined(entry.name)
         old = stored[entry.sop_uid]
         if corrected is None or corrected[1].patient_key == old.patient_key:
             continue
@@ -52,20 +50,9 @@ def apply_corrections(
     return count
 
 
-def _read(instance_store: DiskInstanceStore, entry: QuarantineEntry) -> tuple[Staged, Instance] | None:
-    path = instance_store.quarantined / entry.name
-    try:
-        return read_instance(path)
-    except (OSError, ValueError):
-        return None
-
-
 def _set_aside(
-    store: SqlStore, instance_store: DiskInstanceStore, old: Instance, entry: QuarantineEntry, now: datetime
+    store: Orders, instance_store: InstanceStore, old: Instance, entry: QuarantineEntry, now: datetime
 ) -> None:
-    # A new name each time, because the same image may be corrected twice.
-    path = instance_store.incoming / f"{uuid4().hex}.part"
-    instance_store.path(old).replace(path)
-    name = instance_store.quarantine(Staged(path, old.size, old.sha256))
+    name = instance_store.withdraw(old)
     store.withdraw_arrivals([old.sop_uid])
     store.record_quarantine(replace(entry, name=name, reason=_REPLACED, at=now))

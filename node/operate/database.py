@@ -2,13 +2,13 @@
 
 from node.config import Configuration
 from node.errors import PermanentError
-from node.store import SqlStore, Upgrade, upgrade
-from node.store.location import lock_storage, store_url
+from node.ports import Store
+from node.store import Upgrade, lock_storage, open_database, store_url, upgrade
 
 __all__ = ["open_store", "upgrade_store"]
 
 
-def open_store(configuration: Configuration) -> SqlStore:
+def open_store(configuration: Configuration) -> Store:
     """Open the store of a node, which may be running at the same time.
 
     Raises
@@ -18,7 +18,7 @@ def open_store(configuration: Configuration) -> SqlStore:
     """
     if not configuration.store.url and not configuration.storage.directory.is_dir():
         raise PermanentError(f"no node has run with the storage {configuration.storage.directory} yet")
-    return SqlStore(store_url(configuration))
+    return open_database(configuration)
 
 
 def upgrade_store(configuration: Configuration) -> Upgrade:

@@ -26,7 +26,7 @@ from node.decode import SeriesHeaders, decode, files_below, scan
 from node.domain.records import MR_IMAGE_CLASSES, mr_images
 from node.errors import PermanentError
 from node.operate.database import open_store
-from node.store.instance_store import DiskInstanceStore
+from node.store import open_instance_store
 
 __all__ = ["CheckOutcome", "ReportCheck", "verify"]
 
@@ -157,7 +157,7 @@ def _stored_images(study_uid: str, configuration: Configuration) -> tuple[Path, 
         store = open_store(configuration)
     except PermanentError:
         return ()
-    places = DiskInstanceStore(configuration.storage.directory)
+    places = open_instance_store(configuration)
     try:
         kept = mr_images(store.instances(study_uid))
         return tuple(path for path in map(places.path, kept) if path.is_file())

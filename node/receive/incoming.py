@@ -14,10 +14,10 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import uid_to_service_class
 
-from node.domain.header import Identity, UnreadableHeaderError, read_identity
-from node.domain.records import Staged
+from node.domain.header import InstanceIdentity, UnreadableHeaderError, read_identity
+from node.domain.records import StagedFile
 from node.errors import InstanceRejectedError
-from node.ports import Staging
+from node.ports import StagingFile
 from node.receive.pdata import (
     COMMAND,
     LAST,
@@ -58,7 +58,7 @@ class Incoming:
 
     Attributes
     ----------
-    identity : Identity or None
+    identity : InstanceIdentity or None
         Who it says it is, where its first fragment tells.
     size : int
         Of the dataset so far, in bytes.
@@ -66,18 +66,18 @@ class Incoming:
 
     def __init__(
         self,
-        open_file: Callable[[bytes], Staging],
+        open_file: Callable[[bytes], StagingFile],
         limit_bytes: int,
         request: StoreRequest,
         transfer_syntax_uid: str,
     ) -> None:
         self.request = request
         self.transfer_syntax_uid = transfer_syntax_uid
-        self.identity: Identity | None = None
+        self.identity: InstanceIdentity | None = None
         self._open_file = open_file
         self._limit_bytes = limit_bytes
         self.size = 0
-        self._staging: Staging | None = None
+        self._staging: StagingFile | None = None
         self._fault: Exception | None = None
 
     def write(self, fragment: memoryview) -> None:
@@ -105,7 +105,7 @@ class Incoming:
         """Return the first bytes of the dataset."""
         return self._file.head(most)
 
-    def finish(self) -> Staged:
+    def finish(self) -> StagedFile:
         """Return the whole dataset on disk, now the caller's to commit or to discard.
 
         Raises
@@ -127,7 +127,7 @@ class Incoming:
         self.close()
 
     @property
-    def _file(self) -> Staging:
+    def _file(self) -> StagingFile:
         if self._staging is None:
             said = self.request
             header = file_header(said.sop_class_uid, said.sop_instance_uid, self.transfer_syntax_uid)
@@ -135,7 +135,7 @@ class Incoming:
         return self._staging
 
 
-def _identity_in(fragment: memoryview, transfer_syntax_uid: str) -> Identity | None:
+def _identity_in(fragment: memoryview, transfer_syntax_uid: str) -> InstanceIdentity | None:
     try:
         return read_identity(fragment, transfer_syntax_uid)
     except UnreadableHeaderError:
@@ -179,7 +179,7 @@ class Inflow:
     def __init__(
         self,
         association: Association,
-        open_file: Callable[[bytes], Staging],
+        open_file: Callable[[bytes], StagingFile],
         limit_bytes: int,
         serve: Serve,
     ) -> None:

@@ -8,10 +8,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from node.domain.assembly import Patience
-from node.domain.records import CONFLICT, Arrival, Intake, QuarantineEntry, Staged
+from node.domain.records import CONFLICT, Arrival, ArrivalOutcome, QuarantineEntry, StagedFile
 from node.errors import TransientError
 from node.log import Log, raised_at
-from node.ports import Clock, InstanceStore, Store
+from node.ports import Arrivals, Clock, StagingArea
 
 __all__ = ["Ledger"]
 
@@ -20,12 +20,12 @@ _GROUP = 64
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    prepare: Callable[[], tuple[Staged, Arrival]]
-    settle: Callable[[Intake | Exception], None]
-    staged: Staged = field(init=False)
+    prepare: Callable[[], tuple[StagedFile, Arrival]]
+    settle: Callable[[ArrivalOutcome | Exception], None]
+    staged: StagedFile = field(init=False)
     arrival: Arrival = field(init=False)
     """Both of them once it is prepared."""
-    outcome: Intake | Exception | None = None
+    outcome: ArrivalOutcome | Exception | None = None
 
 
 class Ledger:
@@ -37,7 +37,7 @@ class Ledger:
 
     Parameters
     ----------
-    store, instance_store : Store, InstanceStore
+    store, instance_store : Arrivals, StagingArea
         Where rows and bytes go.
     clock : Clock
         For the times of arrival.
@@ -48,7 +48,7 @@ class Ledger:
     """
 
     def __init__(
-        self, store: Store, instance_store: InstanceStore, clock: Clock, patience: Patience, log: Log
+        self, store: Arrivals, instance_store: StagingArea, clock: Clock, patience: Patience, log: Log
     ) -> None:
         self._log = log
         self._store = store
@@ -75,7 +75,9 @@ class Ledger:
         return self._thread.is_alive()
 
     def hand_in(
-        self, prepare: Callable[[], tuple[Staged, Arrival]], settle: Callable[[Intake | Exception], None]
+        self,
+        prepare: Callable[[], tuple[StagedFile, Arrival]],
+        settle: Callable[[ArrivalOutcome | Exception], None],
     ) -> None:
         """Have an instance made durable; both callables run in the ledger's thread.
 
@@ -96,12 +98,12 @@ class Ledger:
         self._prepare(entry)
         self._tell(entry)
 
-    def enter(self, staged: Staged, arrival: Arrival) -> Intake:
+    def enter(self, staged: StagedFile, arrival: Arrival) -> ArrivalOutcome:
         """Make an instance durable, and wait for it.
 
         Whatever disk or database raise is raised here, and then nothing was promised.
         """
-        future: Future[Intake | Exception] = Future()
+        future: Future[ArrivalOutcome | Exception] = Future()
         self.hand_in(lambda: (staged, arrival), future.set_result)
         outcome = future.result()
         if isinstance(outcome, Exception):
@@ -148,7 +150,7 @@ class Ledger:
         if not group:
             return
         try:
-            outcomes: Sequence[Intake | Exception] = self._commit(group)
+            outcomes: Sequence[ArrivalOutcome | Exception] = self._commit(group)
         except Exception as error:  # noqa: BLE001 - handed to those who wait for it, not swallowed
             for entry in group:
                 self._instance_store.discard(entry.staged)
@@ -156,19 +158,19 @@ class Ledger:
         for entry, outcome in zip(group, outcomes, strict=True):
             entry.outcome = outcome
 
-    def _commit(self, group: Sequence[_Entry]) -> tuple[Intake, ...]:
+    def _commit(self, group: Sequence[_Entry]) -> tuple[ArrivalOutcome, ...]:
         if self._in_doubt:
             self._store.withdraw_arrivals(self._in_doubt)
             self._in_doubt = []
         outcomes = self._make_durable(group)
         for entry, outcome in zip(group, outcomes, strict=True):
-            if outcome is Intake.DUPLICATE:
+            if outcome is ArrivalOutcome.DUPLICATE:
                 self._instance_store.discard(entry.staged)
-            elif outcome is Intake.CONFLICT:
+            elif outcome is ArrivalOutcome.CONFLICT:
                 self._put_aside(entry)
         return outcomes
 
-    def _make_durable(self, group: Sequence[_Entry]) -> tuple[Intake, ...]:
+    def _make_durable(self, group: Sequence[_Entry]) -> tuple[ArrivalOutcome, ...]:
         """Sync files, names and rows, all at once; on return everything survives a power cut.
 
         Should the power fail before, any of them may be there without the others: `reconcile` holds the files
@@ -177,11 +179,11 @@ class Ledger:
         sop_uids: list[str] = []
         with ExitStack() as syncs:
 
-            def place(outcomes: Sequence[Intake]) -> None:
+            def place(outcomes: Sequence[ArrivalOutcome]) -> None:
                 new = [
                     (entry.staged, entry.arrival.instance)
                     for entry, outcome in zip(group, outcomes, strict=True)
-                    if outcome is Intake.STORED
+                    if outcome is ArrivalOutcome.STORED
                 ]
                 sop_uids.extend(instance.sop_uid for _, instance in new)
                 # Its end waits for the syncs, after the rows are committed: the two go on side by side.

@@ -16,9 +16,9 @@ from node.dicom.dimse import storage_contexts
 from node.dicom.tls import server_context
 from node.domain.audit import Party, intruder
 from node.domain.delivery import CommitmentReport
-from node.domain.header import HEADER_BYTES, Identity, UnreadableHeaderError, read_identity
+from node.domain.header import HEADER_BYTES, InstanceIdentity, UnreadableHeaderError, read_identity
 from node.domain.identifiers import clean_ae_title, is_uid
-from node.domain.records import CONFLICT, Arrival, Instance, Intake, QuarantineEntry
+from node.domain.records import CONFLICT, Arrival, ArrivalOutcome, Instance, QuarantineEntry
 from node.errors import InstanceRejectedError, StorageFullError
 from node.log import Log
 from node.ports import Audit, Clock, InstanceStore, Store
@@ -223,7 +223,7 @@ class Listener:
             clean_ae_title(association.requestor.ae_title), association.requestor.address, is_requestor=True
         )
 
-        def settle(outcome: Intake | Exception) -> None:
+        def settle(outcome: ArrivalOutcome | Exception) -> None:
             status = self._status_of(outcome, sender)
             self._tally.note_answer(status)
             answer(status)
@@ -233,9 +233,9 @@ class Listener:
         except Exception as error:  # noqa: BLE001 - whatever broke, nothing was promised, and the sender may retry
             settle(error)
 
-    def _status_of(self, outcome: Intake | Exception, sender: Party) -> int:
+    def _status_of(self, outcome: ArrivalOutcome | Exception, sender: Party) -> int:
         """Return the status that the sender of an object is to get."""
-        if outcome is Intake.CONFLICT:
+        if outcome is ArrivalOutcome.CONFLICT:
             outcome = InstanceRejectedError(CONFLICTING, CONFLICT)
         if isinstance(outcome, InstanceRejectedError):
             who = {"ae_title": sender.ae_title, "host": sender.host}
@@ -254,7 +254,7 @@ class Listener:
         association: Association,
         incoming: Incoming,
         sender: Party,
-        settle: Callable[[Intake | Exception], None],
+        settle: Callable[[ArrivalOutcome | Exception], None],
     ) -> None:
         incoming.check()
         if spent := self._gate.charge(association, incoming.size):
@@ -271,9 +271,9 @@ class Listener:
         name = self.traffic.note(association, instance.study_uid, instance.series_uid)
         arrival = Arrival(instance, sender.ae_title, sender.host, name)
 
-        def note(outcome: Intake | Exception) -> None:
+        def note(outcome: ArrivalOutcome | Exception) -> None:
             try:
-                if outcome is Intake.STORED or outcome is Intake.DUPLICATE:
+                if outcome is ArrivalOutcome.STORED or outcome is ArrivalOutcome.DUPLICATE:
                     self._receipts.note(association, sender, identity)
                 self.traffic.landed(association)
             finally:
@@ -307,7 +307,7 @@ def _who(event: evt.Event) -> dict[str, str]:
     return {"ae_title": clean_ae_title(title), "host": event.assoc.requestor.address}
 
 
-def _identify(incoming: Incoming) -> Identity:
+def _identify(incoming: Incoming) -> InstanceIdentity:
     """Read who an object says it is, from its first fragment, or from more of it where that does not do."""
     try:
         return incoming.identity or read_identity(incoming.head(HEADER_BYTES), incoming.transfer_syntax_uid)
@@ -315,7 +315,7 @@ def _identify(incoming: Incoming) -> Identity:
         raise InstanceRejectedError(CANNOT_UNDERSTAND, str(error)) from error
 
 
-def _hold_against(identity: Identity, request: StoreRequest) -> None:
+def _hold_against(identity: InstanceIdentity, request: StoreRequest) -> None:
     """Refuse an object that is not the one its request names."""
     said = (request.sop_class_uid, request.sop_instance_uid)
     if said != (identity.sop_class_uid, identity.sop_instance_uid):

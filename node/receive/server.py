@@ -20,7 +20,7 @@ from node.dicom.dimse import send_at_once
 from node.dicom.tls import reason_of
 from node.domain.identifiers import address_of
 from node.log import Log, raised_at
-from node.ports import Staging
+from node.ports import StagingFile
 from node.receive.incoming import Inflow, Serve
 from node.receive.line import Line
 from node.receive.reactor import wake_by_events
@@ -121,7 +121,7 @@ class Server(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom has
     daemon_threads = True
     settings: ListenerSettings
     log: Log
-    stage: Callable[[bytes], Staging]
+    stage: Callable[[bytes], StagingFile]
     serve: Serve
     reader: Reader
     networks: tuple[Network, ...] = ()

@@ -1,12 +1,12 @@
-"""Which associations are open, what they brought, and how they ended; the `Traffic` port."""
+"""Which associations are open, what they brought, and how they ended; the `OpenAssociations` port."""
 
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
-from node.domain.records import Transfer
-from node.ports import Clock, Transfers
+from node.domain.records import AssociationRecord
+from node.ports import AssociationRecords, Clock
 
 __all__ = ["OpenTransfers"]
 
@@ -30,13 +30,13 @@ class OpenTransfers:
 
     Parameters
     ----------
-    transfers : Transfers
+    transfers : AssociationRecords
         Remembers those that were cut off.
     clock : Clock
         The time.
     """
 
-    def __init__(self, transfers: Transfers, clock: Clock) -> None:
+    def __init__(self, transfers: AssociationRecords, clock: Clock) -> None:
         self._transfers = transfers
         self._clock = clock
         self._lock = threading.Lock()
@@ -74,14 +74,14 @@ class OpenTransfers:
                 ended.orderly = orderly
             if ended.on_its_way:
                 return  # it would be entered after its end was; `landed` comes back to it
-        transfer = Transfer(ended.token, ended.began_at, frozenset(ended.series))
+        transfer = AssociationRecord(ended.token, ended.began_at, frozenset(ended.series))
         # Recorded while it still counts as open, so that nobody settles the study in between.
-        self._transfers.end_transfer(transfer, self._clock.now(), orderly=ended.orderly)
+        self._transfers.end_association(transfer, self._clock.now(), orderly=ended.orderly)
         with self._lock:
             self._open.pop(association, None)
 
     def is_open(self, study_uid: str) -> bool:
-        """See `node.ports.Traffic`."""
+        """See `node.ports.OpenAssociations`."""
         with self._lock:
             bringing = [
                 association

@@ -6,25 +6,23 @@ The rules are in `node.domain.assembly`; the assembler collects what they need a
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from random import Random
 from threading import Event
 
 from pydicom.uid import UID
 
 from analysis.errors import RefusedError
 from node.domain.assembly import PAIR, Count, Decision, Examination, decide, identity_fault, refused, weigh
-from node.domain.delivery import back_off
+from node.domain.backoff import Backoff
 from node.domain.records import Instance, Study, mr_images
 from node.domain.study import StudyEvent, StudyState
 from node.errors import PermanentError, TransientError
 from node.log import Log
-from node.ports import Clock, InstanceStore, Store, Traffic
+from node.ports import Clock, OpenAssociations, SettlingQueue, StoredFiles
 from node.settle.early_work import EarlyWork
 
 __all__ = ["Assembler"]
 
-_RETRY_FIRST = timedelta(seconds=1)
-_RETRY_LONGEST = timedelta(minutes=1)
+_RETRY = (timedelta(seconds=1), timedelta(minutes=1))
 _SENT_AGAIN = "a series that was cut off was sent again while it was judged"
 
 
@@ -33,7 +31,7 @@ class Assembler:
 
     Parameters
     ----------
-    store, instance_store, traffic, clock : Store, InstanceStore, Traffic, Clock
+    store, instance_store, traffic, clock : SettlingQueue, StoredFiles, OpenAssociations, Clock
         See `node.ports`.
     examine : callable
         Examines the headers of MR instances, given their paths, and returns an `Examination`. It runs in a
@@ -59,9 +57,9 @@ class Assembler:
     def __init__(
         self,
         *,
-        store: Store,
-        instance_store: InstanceStore,
-        traffic: Traffic,
+        store: SettlingQueue,
+        instance_store: StoredFiles,
+        traffic: OpenAssociations,
         clock: Clock,
         examine: Callable[[Sequence[Path]], Examination],
         count: Callable[[Collection[tuple[str, str]], str], Sequence[Count]],
@@ -84,7 +82,7 @@ class Assembler:
         self._attempts = attempts
         self._stopping = stopping
         self._log = log
-        self._random = Random()  # noqa: S311 - only spreads retries over time
+        self._backoff = Backoff(*_RETRY)
 
     def sweep(self) -> int:
         """Decide about every study whose deadline has passed; return how many can be analysed now."""
@@ -153,7 +151,11 @@ class Assembler:
             )
         if moved is not None and self._was_overtaken(moved, cut_off):
             return self._store.advance(
-                moved, StudyEvent.RETRIED, self._clock.now(), reason=_SENT_AGAIN, deadline=self._clock.now()
+                moved,
+                StudyEvent.MADE_WHOLE,
+                self._clock.now(),
+                reason=_SENT_AGAIN,
+                deadline=self._clock.now(),
             )
         return moved
 
@@ -200,8 +202,7 @@ class Assembler:
         return Decision(StudyEvent.BROKE, reason, self._retry_at(attempts))
 
     def _retry_at(self, attempts: int) -> datetime:
-        pause = back_off(attempts, _RETRY_FIRST, _RETRY_LONGEST, self._random.random())
-        return self._clock.now() + pause
+        return self._clock.now() + self._backoff.pause(attempts)
 
 
 def _no_mr_images(instances: Sequence[Instance]) -> str:

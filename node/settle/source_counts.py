@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
-from random import Random
 
 from node.config import Source
 from node.dicom.dimse import Peer
 from node.dicom.query import count_images
 from node.dicom.tls import source_arguments
 from node.domain.assembly import Count
+from node.domain.backoff import Backoff
 from node.domain.delivery import Breaker
 from node.domain.identifiers import address_of
 from node.errors import TransientError
@@ -19,8 +19,7 @@ __all__ = ["SourceCounts"]
 
 _TIMEOUT_S = 5.0
 """Short, because other studies wait meanwhile and a count is only one of several signs of completeness."""
-_PAUSE_FIRST = timedelta(seconds=10)
-_PAUSE_LONGEST = timedelta(minutes=5)
+_PAUSES = (timedelta(seconds=10), timedelta(minutes=5))
 
 
 class SourceCounts:
@@ -48,7 +47,7 @@ class SourceCounts:
         self._clock = clock
         self._log = log
         self._breakers = dict.fromkeys((source.ae_title for source in self._peers), Breaker())
-        self._random = Random()  # noqa: S311 - only spreads retries over time
+        self._backoff = Backoff(*_PAUSES)
 
     def of_study(self, senders: Collection[tuple[str, str]], study_uid: str) -> tuple[Count, ...]:
         """Return the counts of those senders that can be asked and answer.
@@ -71,9 +70,7 @@ class SourceCounts:
         try:
             images = count_images(self._peers[source], study_uid)
         except TransientError as error:
-            self._breakers[source.ae_title] = breaker.after_failure(
-                now, _PAUSE_FIRST, _PAUSE_LONGEST, self._random.random()
-            )
+            self._breakers[source.ae_title] = breaker.after_failure(now, self._backoff)
             self._log.warning("source_not_asked", ae_title=source.ae_title, reason=str(error))
             return None
         self._breakers[source.ae_title] = Breaker()

@@ -23,12 +23,11 @@ from node.domain.health import (
     judge_workers,
 )
 from node.domain.records import HistoryEntry
-from node.domain.status import DestinationStatus, Disk, NodeStatus, Outbox, StoreFigures, SweepRun
+from node.domain.status import DestinationStatus, Disk, NodeStatus, OutboxFigures, StoreFigures, SweepRun
 from node.domain.study import StudyState
 from node.errors import TransientError
-from node.ports import Clock
+from node.ports import Clock, Figures
 from node.show.why import explain
-from node.store import SqlStore
 from node.tally import Counts, Tally, WorkerActivity
 
 __all__ = ["LATEST_STUDIES", "ListenerState", "StatusReader", "StudyView"]
@@ -87,7 +86,7 @@ class StatusReader:
     ----------
     configuration : Configuration
         The whole configuration.
-    store : SqlStore
+    store : Figures
         Holds the studies and results.
     clock : Clock
         See `node.ports`.
@@ -107,7 +106,7 @@ class StatusReader:
         self,
         configuration: Configuration,
         *,
-        store: SqlStore,
+        store: Figures,
         clock: Clock,
         listener: ListenerState,
         runs: Callable[[], Sequence[SweepRun]],
@@ -201,15 +200,22 @@ class StatusReader:
             busy=len(busy),
         )
 
-    def _destinations(self, outboxes: Mapping[str, Outbox], now: datetime) -> tuple[DestinationStatus, ...]:
+    def _destinations(
+        self, outboxes: Mapping[str, OutboxFigures], now: datetime
+    ) -> tuple[DestinationStatus, ...]:
         known = {one.name: _address(one) for one in self.configuration.destinations}
         gone = [name for name, box in outboxes.items() if box.waiting and name not in known]
         return (
-            *(self._destination(name, at, outboxes.get(name, Outbox()), now) for name, at in known.items()),
+            *(
+                self._destination(name, at, outboxes.get(name, OutboxFigures()), now)
+                for name, at in known.items()
+            ),
             *(abandoned(name, outboxes[name]) for name in gone),
         )
 
-    def _destination(self, name: str, address: str, outbox: Outbox, now: datetime) -> DestinationStatus:
+    def _destination(
+        self, name: str, address: str, outbox: OutboxFigures, now: datetime
+    ) -> DestinationStatus:
         breaker = self._breakers.get(name, Breaker)()
         return DestinationStatus(name, address, *judge_destination(outbox, breaker, now), outbox, breaker)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import CONFLICT, Delivery, HistoryEntry, Study
 from node.domain.study import StudyEvent, StudyState
-from node.store import SqlStore
+from node.ports import StudyReader
 
 __all__ = ["MEANING", "explain", "time_of", "words_of"]
 
@@ -33,12 +33,12 @@ _ADVICE = {
 }
 
 
-def explain(store: SqlStore, study_uid: str, destinations: Collection[str] | None = None) -> str:
+def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | None = None) -> str:
     """Answer "why has this study no result?" in one paragraph, without patient data.
 
     Parameters
     ----------
-    store : SqlStore
+    store : StudyReader
         Holds the studies.
     study_uid : str
         Study Instance UID.

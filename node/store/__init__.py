@@ -1,7 +1,19 @@
-"""The store: the only room that knows the database."""
+"""Store: rows and files together; the only room that knows the database.
 
+Other rooms see it as the ports `Store` and `InstanceStore` of `node.ports`, or parts of them.
+"""
+
+from node.store.location import lock_storage, store_url
 from node.store.migration import Upgrade, upgrade
+from node.store.opening import open_database, open_instance_store
 from node.store.schema import is_there
-from node.store.sql import SqlStore
 
-__all__ = ["SqlStore", "Upgrade", "is_there", "upgrade"]
+__all__ = [
+    "Upgrade",
+    "is_there",
+    "lock_storage",
+    "open_database",
+    "open_instance_store",
+    "store_url",
+    "upgrade",
+]

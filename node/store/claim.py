@@ -1,4 +1,4 @@
-"""One node for each database: a second one would take what the first is doing for what a dead one left."""
+"""Reserves a database for one node: a second would mistake the first one's work for that of a dead node."""
 
 import fcntl
 from collections.abc import Callable
@@ -12,23 +12,23 @@ from node.errors import PermanentError
 __all__ = ["claim"]
 
 _OURS = 0x4F5354454F4E4F44
-"""Of the advisory lock; "OSTEONOD" in ASCII."""
+"""Key of the advisory lock: "OSTEONOD" in ASCII."""
 _TAKEN = "another node is already working with the database of [store] url, from another storage directory"
 
 
 def claim(engine: Engine) -> Callable[[], None]:
-    """Take a database for this process; the system or the server frees it should the process die.
+    """Reserve a database for this process; the system or the server frees it if the process dies.
 
     Parameters
     ----------
     engine : Engine
-        SQLite is claimed by a file beside it, PostgreSQL by an advisory lock of a connection, and so until
-        the server is started again.
+        SQLite is reserved by a lock on a file beside it. PostgreSQL is reserved by an advisory lock of a
+        connection, which is lost if the server restarts.
 
     Returns
     -------
     callable
-        Lets another have it.
+        Frees it.
 
     Raises
     ------
@@ -53,12 +53,12 @@ def _claim_file(path: Path) -> Callable[[], None]:
 def _claim_server(engine: Engine) -> Callable[[], None]:
     connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     try:
-        # A moment, for the server to notice that the last node was killed.
+        # Long enough for the server to notice that the last node was killed.
         connection.execute(text("SET lock_timeout TO '5s'"))
         connection.execute(text("SELECT pg_advisory_lock(:ours)"), {"ours": _OURS})
     except OperationalError:
         connection.close()
         raise PermanentError(_TAKEN) from None
-    # Not back into the pool, where it would keep the lock.
+    # Detached, because the pool would keep the connection open, and with it the lock.
     connection.detach()
     return connection.close

@@ -1,4 +1,4 @@
-"""Which refusals the archive is still to be told of."""
+"""Refusals of which a report is still to be sent."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,10 +17,10 @@ __all__ = ["SqlExplanations"]
 
 
 class SqlExplanations:
-    """The part of the `Store` port that knows what is to be explained.
+    """The `ExplanationQueue` port, except for reading one study.
 
-    A refusal and the duty to explain it are one row, written in one transaction; so are an explanation in the
-    outbox and the end of that duty. Whenever the node ends, it is still to be done or is done.
+    A refusal and the note that it is to be explained are written in one transaction; so are an explanation in
+    the outbox and the removal of that note. Wherever the node ends, the explanation is due or is queued.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class SqlExplanations:
         self._engine = engine
 
     def due_explanations(self, now: datetime) -> tuple[Unexplained, ...]:
-        """See `node.ports.Store`."""
+        """See `node.ports.ExplanationQueue`."""
         due = (
             select(t.studies)
             .where(
@@ -55,9 +55,9 @@ class SqlExplanations:
         key: str = "",
         replaced: Sequence[Predecessor] = (),
     ) -> None:
-        """See `node.ports.Store`."""
+        """See `node.ports.ExplanationQueue`."""
         with t.writing(self._engine) as connection:
-            if not _is_as_it_was(connection, study):
+            if not _is_unchanged(connection, study):
                 return
             if results:
                 uids = [result.sop_uid for result in results]
@@ -73,9 +73,9 @@ class SqlExplanations:
             )
 
     def put_off_explanation(self, study: Study, until: datetime, *, attempts: int) -> None:
-        """See `node.ports.Store`."""
+        """See `node.ports.ExplanationQueue`."""
         with t.writing(self._engine) as connection:
-            if _is_as_it_was(connection, study):
+            if _is_unchanged(connection, study):
                 connection.execute(
                     update(t.studies)
                     .where(t.studies.c.study_uid == study.study_uid)
@@ -83,8 +83,8 @@ class SqlExplanations:
                 )
 
 
-def _is_as_it_was(connection: Connection, study: Study) -> bool:
-    """Tell whether a study is the same refusal still: with as many images, and not judged anew."""
+def _is_unchanged(connection: Connection, study: Study) -> bool:
+    """Tell whether a study is still the same refusal, with the same images."""
     now = find(connection, study.study_uid)
     same = (study.state, study.revision, study.changed_at)
     return now is not None and (now.state, now.revision, now.changed_at) == same

@@ -1,4 +1,4 @@
-"""What the store knows of the whole node: for operators, the status page and the metrics."""
+"""Lists and counts over the whole store, for operators, the status page and the metrics."""
 
 from collections import defaultdict
 from datetime import datetime
@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import QuarantineEntry, Study
-from node.domain.status import UNFINISHED_STATES, Outbox, SetAside, StoreFigures
+from node.domain.status import UNFINISHED_STATES, OutboxFigures, SetAside, StoreFigures
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.store import tables as t
@@ -26,7 +26,7 @@ _LATEST = select(t.studies).order_by(t.studies.c.changed_at.desc(), t.studies.c.
 _DELIVERIES = select(t.deliveries.c.destination, t.deliveries.c.state, func.count()).group_by(
     t.deliveries.c.destination, t.deliveries.c.state
 )
-# Since when its study is where it is: the row of the delivery changes with every try.
+# By the time at which its study entered its state: the row of the delivery changes with every attempt.
 _WAITING = (
     select(
         t.deliveries.c.destination,
@@ -38,13 +38,13 @@ _WAITING = (
 )
 _INSTANCES = select(func.count()).select_from(t.instances)
 _QUARANTINED = select(t.quarantine.c.reason, func.count()).group_by(t.quarantine.c.reason)
-# A study whose images a person removed is nobody's business any more.
+# A study whose images were removed on an operator's order waits for nobody.
 _HOLDS_IMAGES = select(t.instances.c.sop_uid).where(t.instances.c.study_uid == t.studies.c.study_uid).exists()
 _PUT_ASIDE = select(t.quarantine).order_by(t.quarantine.c.at.desc())
 
 
 class SqlFigures:
-    """The part of the store that lists and counts.
+    """The `Figures` port, except for reading one study.
 
     Parameters
     ----------
@@ -55,49 +55,18 @@ class SqlFigures:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def studies(self, limit: int = 100) -> tuple[Study, ...]:
-        """See `node.ports.Store`."""
+    def studies(self, limit: int) -> tuple[Study, ...]:
+        """See `node.ports.Figures`."""
         with t.reading(self._engine) as connection:
             return _latest(connection, limit)
 
-    def counts(self) -> dict[StudyState, int]:
-        """Return how many studies are in each state."""
-        with t.reading(self._engine) as connection:
-            return _by_state(connection)
-
-    def quarantine(self, limit: int = 100) -> tuple[QuarantineEntry, ...]:
-        """Return what was put aside last."""
-        with t.reading(self._engine) as connection:
-            return _put_aside(connection, limit)
-
     def set_aside(self, since: datetime, limit: int) -> SetAside:
-        """Return what was set aside since a moment, and has neither been tried again nor cleared away.
-
-        Parameters
-        ----------
-        since : datetime
-            The moment.
-        limit : int
-            How many of the latest are returned; all are counted.
-        """
+        """See `node.ports.Figures`."""
         with t.reading(self._engine) as connection:
             return _set_aside(connection, since, limit)
 
     def figures(self, studies: int, put_aside: int, since: datetime) -> StoreFigures:
-        """Count everything in one transaction that only reads.
-
-        Parameters
-        ----------
-        studies, put_aside : int
-            How many of the latest studies, and of what was put aside and set aside last, are returned.
-        since : datetime
-            What was set aside before is not counted any more.
-
-        Raises
-        ------
-        TransientError
-            If the database does not answer.
-        """
+        """See `node.ports.Figures`; one transaction that only reads."""
         try:
             with t.reading(self._engine) as connection:
                 return StoreFigures(
@@ -111,7 +80,7 @@ class SqlFigures:
                     set_aside=_set_aside(connection, since, put_aside),
                 )
         except DBAPIError as error:
-            # Only its kind: the driver's message may quote the URL.
+            # Only the kind of the fault: the driver's message may quote the URL.
             raise TransientError(f"it does not answer ({type(error.orig).__name__})") from error
 
 
@@ -138,9 +107,9 @@ def _set_aside(connection: Connection, since: datetime, limit: int) -> SetAside:
     )
 
 
-def _outboxes(connection: Connection) -> dict[str, Outbox]:
+def _outboxes(connection: Connection) -> dict[str, OutboxFigures]:
     counts: dict[str, dict[DeliveryState, int]] = defaultdict(dict)
     for destination, state, count in connection.execute(_DELIVERIES):
         counts[destination][DeliveryState(state)] = count
     oldest = {row.destination: row[1] for row in connection.execute(_WAITING)}
-    return {name: Outbox(theirs, oldest.get(name)) for name, theirs in counts.items()}
+    return {name: OutboxFigures(theirs, oldest.get(name)) for name, theirs in counts.items()}

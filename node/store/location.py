@@ -1,4 +1,4 @@
-"""Where a node keeps its state: the lock on the storage directory, and the URL of the database."""
+"""Where a node keeps its state: the URL of its database, and the lock on its storage directory."""
 
 import fcntl
 from pathlib import Path
@@ -11,19 +11,19 @@ __all__ = ["lock_storage", "store_url"]
 
 
 def store_url(configuration: Configuration) -> str:
-    """Return the URL of the database; SQLite in the storage directory where the configuration names none."""
+    """Return the configured URL of the database, or that of a SQLite file in the storage directory."""
     if configuration.store.url:
         return configuration.store.url
     return f"sqlite:///{configuration.storage.directory / 'osteonode.db'}"
 
 
 def lock_storage(directory: Path) -> IO[str]:
-    """Take the storage directory for this process, so that no second node works on it; the system frees it.
+    """Reserve the storage directory for this process; the system frees it when the process ends.
 
     Raises
     ------
     PermanentError
-        If another node has it, or it cannot be written.
+        If another node has it, or it cannot be written to.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
-"""How tables of an earlier version become those of this one, with all that they hold.
+"""Upgrades tables of an earlier version to this one, with all that they hold.
 
-The versions are ours, and so is the one row that holds it; what differs between SQLite and PostgreSQL in a
-change of tables is Alembic's business.
+The version number and the row that holds it are ours. Alembic knows how SQLite and PostgreSQL change tables.
 """
 
 import sqlite3
@@ -15,7 +14,7 @@ from sqlalchemy import Column, Engine, Text
 
 from node.errors import PermanentError
 from node.store import tables as t
-from node.store.schema import VERSION, found_version, note_version
+from node.store.schema import VERSION, found_version, record_version
 
 if TYPE_CHECKING:
     from alembic.operations import Operations
@@ -25,7 +24,15 @@ __all__ = ["STEPS", "Upgrade", "upgrade"]
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """From which version to which, and where a copy of the database as it was lies, if one was made."""
+    """What an upgrade did.
+
+    Attributes
+    ----------
+    before, after : int
+        Versions of the tables.
+    copy : Path or None
+        A copy of the database as it was before, if one was made.
+    """
 
     before: int
     after: int
@@ -44,18 +51,18 @@ STEPS: Mapping[int, Callable[["Operations"], None]] = {
     1: _find_latest_studies_fast,
     2: _remember_what_is_unexplained,
 }
-"""From each version to the next. What was released stays as it is: databases took that step."""
+"""The step from each version to the next; one that was released never changes: databases have taken it."""
 
 
 def upgrade(url: str) -> Upgrade:
-    """Bring the tables of a database to this version, in one transaction, while nobody else works with it.
+    """Upgrade the tables of a database to this version, in one transaction, while no node works with it.
 
-    A database in a file is copied first, beside it. In a server that is for whoever keeps the server.
+    A database in a file is copied first, beside it. To back up a database server is up to its administrator.
 
     Raises
     ------
     PermanentError
-        If there is no such database, or its tables are none of ours or of a later version.
+        If there is no such database, or its tables are not ours or of a later version.
     """
     engine = t.open_engine(url)
     try:
@@ -77,7 +84,7 @@ def upgrade(url: str) -> Upgrade:
 
 
 def _take_steps(engine: Engine, found: int) -> None:
-    # Late: whoever need not upgrade need not pay for it.
+    # Imported here, because every other command does without it.
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
 
@@ -85,11 +92,11 @@ def _take_steps(engine: Engine, found: int) -> None:
         operations = Operations(MigrationContext.configure(connection))
         for version in range(found, VERSION):
             STEPS[version](operations)
-        note_version(connection)
+        record_version(connection)
 
 
 def _copy(engine: Engine, found: int) -> Path | None:
-    """Copy a database in a file, whole and consistent; None for one in a server."""
+    """Make a consistent copy of a database in a file; return None for one in a server."""
     if engine.dialect.name != "sqlite" or not engine.url.database:
         return None
     original = Path(engine.url.database)

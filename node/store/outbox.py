@@ -1,4 +1,4 @@
-"""The outbox: which result is still to be sent where."""
+"""Results, and their deliveries to each destination."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, case, or_, selec
 
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import DOCUMENT_KINDS, ResultKind
-from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryEnd, DeliveryState, how_deliveries_ended
 from node.domain.records import Delivery, DeliveryBatch, NewResult, Result, Study
 from node.domain.results import Lineage
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
@@ -21,7 +21,6 @@ from node.store.steps import (
     count_open,
     find,
     for_update,
-    how_deliveries_ended,
     move,
     put_delivery,
 )
@@ -32,7 +31,7 @@ _GONE = "no destination has this name any more"
 
 
 class SqlOutbox:
-    """The `Outbox` port over SQLAlchemy.
+    """The `Outbox` port, what is read of results and deliveries, and what operators change in them.
 
     Parameters
     ----------
@@ -44,7 +43,7 @@ class SqlOutbox:
         self._engine = engine
 
     def results(self, study_uid: str) -> tuple[Result, ...]:
-        """See `node.ports.Store`."""
+        """See `node.ports.StudyReader`."""
         of_study = (
             select(t.results)
             .where(t.results.c.study_uid == study_uid)
@@ -54,13 +53,13 @@ class SqlOutbox:
             return tuple(result_of(row) for row in connection.execute(of_study))
 
     def lineage(self, study_uid: str) -> Lineage:
-        """See `node.ports.Store`."""
+        """See `node.ports.StudyReader`."""
         current = select(t.results).where(t.results.c.study_uid == study_uid, t.results.c.current)
         tried = select(t.deliveries.c.id).where(t.deliveries.c.study_uid == study_uid, t.deliveries.c.tried)
-        ours = tried.where(t.deliveries.c.sop_uid == t.results.c.sop_uid).exists()
+        queued = tried.where(t.deliveries.c.sop_uid == t.results.c.sop_uid).exists()
         with t.reading(self._engine) as connection:
             rows = connection.execute(current.order_by(t.results.c.sop_uid)).all()
-            on_its_way = connection.execute(current.where(ours)).first() is not None
+            on_its_way = connection.execute(current.where(queued)).first() is not None
         if not rows:
             return Lineage()
         documents = tuple(
@@ -72,7 +71,7 @@ class SqlOutbox:
         return Lineage(rows[0].set_key, replaced, documents if on_its_way else ())
 
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:
-        """See `node.ports.Store`."""
+        """See `node.ports.StudyReader`."""
         of_study = DELIVERIES.where(t.deliveries.c.study_uid == study_uid).order_by(t.deliveries.c.id)
         with t.reading(self._engine) as connection:
             return tuple(delivery_of(row) for row in connection.execute(of_study))
@@ -86,7 +85,7 @@ class SqlOutbox:
         *,
         state: DeliveryState = DeliveryState.WAITING,
     ) -> DeliveryBatch | None:
-        """See `node.ports.Store`."""
+        """See `node.ports.Outbox`."""
         row = t.deliveries.c
         free = or_(row.lease_until.is_(None), row.lease_until <= now)
         due = and_(row.destination == destination, row.state == state, row.not_before <= now, free)
@@ -105,7 +104,7 @@ class SqlOutbox:
     def begin_commitment(
         self, batch: DeliveryBatch, deliveries: Sequence[Delivery], transaction_uid: str
     ) -> None:
-        """See `node.ports.Store`."""
+        """See `node.ports.Outbox`."""
         ours = [delivery.identifier for delivery in deliveries]
         with t.writing(self._engine) as connection:
             connection.execute(
@@ -115,13 +114,13 @@ class SqlOutbox:
             )
 
     def lease_commitment(self, transaction_uid: str, owner: str, until: datetime) -> DeliveryBatch | None:
-        """See `node.ports.Store`."""
+        """See `node.ports.Outbox`."""
         asked = and_(
             t.deliveries.c.transaction_uid == transaction_uid,
             t.deliveries.c.state == DeliveryState.UNCONFIRMED,
         )
         with t.writing(self._engine) as connection:
-            # Whoever asked may still hold these; the report is what it waits for.
+            # The courier that sent the request may still hold a lease; it waits for nothing but this report.
             return _take(connection, asked, owner, until, {})
 
     def record_delivery(
@@ -135,7 +134,7 @@ class SqlOutbox:
         now: datetime,
         not_before: datetime | None = None,
     ) -> None:
-        """See `node.ports.Store`."""
+        """See `node.ports.Outbox`."""
         with t.writing(self._engine) as connection:
             changed = connection.execute(
                 update(t.deliveries)
@@ -150,14 +149,14 @@ class SqlOutbox:
                 raise LeaseLostError("another took this delivery over")
 
     def return_deliveries(self, batch: DeliveryBatch, reason: str, not_before: datetime) -> None:
-        """See `node.ports.Store`."""
+        """See `node.ports.Outbox`."""
         taken = DeliveryState.UNCONFIRMED
         with t.writing(self._engine) as connection:
             connection.execute(
                 update(t.deliveries)
                 .where(t.deliveries.c.lease_token == batch.token)
                 .values(
-                    # What was taken by the destination stays taken, whatever came after.
+                    # What the destination accepted stays accepted, whatever failed afterwards.
                     state=case((t.deliveries.c.state == taken, taken), else_=DeliveryState.WAITING),
                     reason=reason, not_before=not_before,
                     lease_token=None, lease_until=None,
@@ -165,7 +164,7 @@ class SqlOutbox:
             )  # fmt: skip
 
     def finish_deliveries(self, study_uid: str, now: datetime) -> StudyState | None:
-        """See `node.ports.Store`."""
+        """See `node.ports.Outbox`."""
         with t.writing(self._engine) as connection:
             study = find(connection, study_uid)
             if study is None or study.state is not StudyState.DELIVERING or count_open(connection, study_uid):
@@ -179,12 +178,12 @@ class SqlOutbox:
                     t.results.c.current,
                 )
             )
-            ends = [(DeliveryState(row.state), row.destination, row.reason) for row in rows]
+            ends = [DeliveryEnd(DeliveryState(row.state), row.destination, row.reason) for row in rows]
             event, reason = how_deliveries_ended(ends)
             return move(connection, study, event, now, reason=reason).state
 
     def finish_all_deliveries(self, now: datetime) -> int:
-        """Close every study whose last answer was recorded, but not that it was the last; return how many."""
+        """See `node.ports.Outbox`."""
         waits = (
             select(t.deliveries.c.id)
             .where(
@@ -199,7 +198,7 @@ class SqlOutbox:
         return sum(self.finish_deliveries(study_uid, now) is not None for study_uid in study_uids)
 
     def resend(self, study: Study, now: datetime) -> bool:
-        """Put failed deliveries of the current results back into the outbox; False if there are none."""
+        """See `node.ports.Orders`."""
         current = select(t.results.c.sop_uid).where(
             t.results.c.study_uid == study.study_uid, t.results.c.current
         )
@@ -227,24 +226,7 @@ class SqlOutbox:
     def redirect(
         self, study: Study, results: Sequence[NewResult], known: Collection[str], now: datetime
     ) -> bool:
-        """Take what waits for, or failed at, destinations that are no more to those that are there now.
-
-        Parameters
-        ----------
-        study : Study
-            Whose results they are.
-        results : sequence of NewResult
-            Its current ones, with the destinations of now.
-        known : collection of str
-            The destinations that there are.
-        now : datetime
-            The time.
-
-        Returns
-        -------
-        bool
-            False if there was nothing of the kind.
-        """
+        """See `node.ports.Orders`."""
         row = t.deliveries.c
         stranded = (
             update(t.deliveries)
@@ -268,10 +250,10 @@ class SqlOutbox:
 
 
 def _attempts_after(state: DeliveryState) -> ColumnElement[int]:
-    """Count an answer that was no acceptance.
+    """Return the new count of failed attempts of a delivery.
 
-    An object that was taken for the first time begins anew, since from then on the same number counts how
-    often its confirmation failed; one that had to be sent again for want of it does not.
+    When an object is accepted for the first time the count starts again at 0, because from then on it counts
+    failed confirmations. It does not when the object had to be sent again because it was not confirmed.
     """
     row = t.deliveries.c
     if state is DeliveryState.UNCONFIRMED:
@@ -287,7 +269,7 @@ def _take(
     until: datetime,
     change: Mapping[str, object],
 ) -> DeliveryBatch | None:
-    """Lease some deliveries of one study to one destination; None if there are none."""
+    """Lease deliveries of one study to one destination; None if none is found."""
     token = f"{owner}-{uuid4().hex}"[:64]
     connection.execute(
         update(t.deliveries).where(which).values({"lease_token": token, "lease_until": until, **change})

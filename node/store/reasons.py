@@ -1,4 +1,4 @@
-"""Reasons to text and back, with what they know, so that tomorrow they can be told in any language."""
+"""Writes reasons as JSON, with their values, and reads them back, so that they can be put in any language."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ __all__ = ["ENUMERATIONS", "reasons_of", "text_of"]
 ENUMERATIONS: Mapping[str, type[Enum]] = MappingProxyType(
     {kind.__name__: kind for kind in (Contrast, Plane, Target)}
 )
-"""Those whose members a reason may hold."""
+"""The enumerations whose members a reason may hold."""
 
 
 def text_of(reasons: Sequence[Reason]) -> str:
@@ -33,7 +33,7 @@ def text_of(reasons: Sequence[Reason]) -> str:
 
 
 def reasons_of(text: str) -> tuple[Reason, ...]:
-    """Read what `text_of` wrote; a reason that is not known any more is quoted as it was said."""
+    """Read what `text_of` wrote; a reason whose code no longer exists becomes a quotation of its sentence."""
     return tuple(_read(one) for one in json.loads(text))
 
 
@@ -47,7 +47,7 @@ def _written(value: object) -> object:
         return [_written(one) for one in value]
     if isinstance(value, str):
         return value
-    # Of NumPy's numbers too, which JSON does not know.
+    # NumPy's numbers too, which the JSON module cannot write.
     return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else value
 
 

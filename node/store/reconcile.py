@@ -1,4 +1,4 @@
-"""After a start: make disk and store agree again, whatever moment the last process ended at."""
+"""After a start: make files and rows agree again, wherever the last process ended."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,11 +7,10 @@ from pathlib import Path
 from pydicom.errors import InvalidDicomError
 
 from node.domain.header import UnreadableHeaderError
-from node.domain.records import Arrival, Instance, Intake, QuarantineEntry, Staged
+from node.domain.records import Arrival, ArrivalOutcome, Instance, QuarantineEntry, StagedFile
 from node.log import Log
-from node.ports import Clock
-from node.store import SqlStore
-from node.store.instance_store import DiskInstanceStore, certified, read_instance
+from node.ports import Clock, FileRecovery, Recovery
+from node.store.staging import certified, read_instance
 
 __all__ = ["Reconciliation", "reconcile"]
 
@@ -20,20 +19,20 @@ _LEFT_BEHIND = "left behind"
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What was found and mended.
+    """What was found and repaired.
 
     Attributes
     ----------
     half_written : int
-        Temporary files, and files that a power cut cut short, that were removed; nobody was told they are
-        safe.
+        Temporary files, and files truncated by a power cut, that were removed. No sender was told that one of
+        them is stored.
     adopted : int
-        Files without a row: those that prove to be whole are entered as if they had just come, the others
-        are put aside.
+        Files without a row: those that prove to be whole are recorded as if they had just been received, the
+        others go to quarantine.
     missing : int
-        Rows whose file is gone. That cannot come from a crash; somebody removed it, and a person must know.
+        Rows whose file is gone. A crash cannot cause that: somebody removed the file, and the log says so.
     freed : int
-        Studies and deliveries that the last process was working on, or had just finished.
+        Studies and deliveries that the last process had leased, or had just finished.
     """
 
     half_written: int
@@ -43,33 +42,33 @@ class Reconciliation:
 
 
 def reconcile(
-    store: SqlStore,
-    instance_store: DiskInstanceStore,
-    enter: Callable[[Staged, Arrival], Intake],
+    rows: Recovery,
+    files: FileRecovery,
+    enter: Callable[[StagedFile, Arrival], ArrivalOutcome],
     clock: Clock,
     log: Log,
 ) -> Reconciliation:
-    """Mend what a sudden end left; call it before anything else runs on this storage.
+    """Repair what a sudden end left; call it before anything else works with this storage.
 
     Parameters
     ----------
-    store, instance_store : SqlStore, DiskInstanceStore
-        The rows and the files.
+    rows, files : Recovery, FileRecovery
+        See `node.ports`.
     enter : callable
-        Makes a file durable and enters it, as if it had just been received.
+        Makes a file durable and records it, as if it had just been received.
     clock : Clock
-        The time of what is entered.
+        Gives the time of what is recorded.
     log : Log
-        Gets a line for each file that is missing, and one for all that was mended.
+        Gets a line for each missing file, and one for all repairs.
     """
-    half_written = instance_store.clear_incoming() + _check_last_group(store, instance_store)
-    freed = store.release_leases(clock.now()) + store.finish_all_deliveries(clock.now())
-    expected = {instance_store.path(instance) for instance in store.all_instances()}
-    there = set(instance_store.files())
+    half_written = files.clear_incoming() + _check_last_group(rows, files)
+    freed = rows.release_leases(clock.now()) + rows.finish_all_deliveries(clock.now())
+    expected = {files.path(instance) for instance in rows.all_instances()}
+    there = set(files.files())
     for path in sorted(there - expected):
-        _adopt(path, store, instance_store, enter, clock)
-    # Whatever was being sent as the last process ended may be a part of its series.
-    store.cut_off_transfers(clock.now())
+        _adopt(path, rows, files, enter, clock)
+    # A series that was being received when the last process ended may be incomplete.
+    rows.cut_off_associations(clock.now())
     missing = expected - there
     for path in sorted(missing):
         log.error("instance_file_missing", where=path.name)
@@ -79,17 +78,16 @@ def reconcile(
     return found
 
 
-def _check_last_group(store: SqlStore, instance_store: DiskInstanceStore) -> int:
-    """Hold the files of the last group against its rows; return how many did not reach the disk.
+def _check_last_group(rows: Recovery, files: FileRecovery) -> int:
+    """Compare the files of the last group with its rows; return how many did not reach the disk.
 
-    Their sender was told of success only after both were synced, so what is not whole was promised to nobody.
+    Their senders are told of success only after files and rows are synced, so a file that is not whole was
+    promised to none of them.
     """
-    lost = [
-        instance for instance in store.last_group() if not _is_whole(instance_store.path(instance), instance)
-    ]
+    lost = [instance for instance in rows.last_group() if not _is_whole(files.path(instance), instance)]
     for instance in lost:
-        instance_store.path(instance).unlink(missing_ok=True)
-    store.withdraw_arrivals([instance.sop_uid for instance in lost])
+        files.path(instance).unlink(missing_ok=True)
+    rows.withdraw_arrivals([instance.sop_uid for instance in lost])
     return len(lost)
 
 
@@ -103,17 +101,17 @@ def _is_whole(path: Path, instance: Instance) -> bool:
 
 def _adopt(
     path: Path,
-    store: SqlStore,
-    instance_store: DiskInstanceStore,
-    enter: Callable[[Staged, Arrival], Intake],
+    rows: Recovery,
+    files: FileRecovery,
+    enter: Callable[[StagedFile, Arrival], ArrivalOutcome],
     clock: Clock,
 ) -> None:
-    """Enter a file that was renamed but whose row was never written; its sender was not told so."""
+    """Record a file that has its permanent name but no row; its sender was not told that it is stored."""
     try:
         staged, instance = read_instance(path)
     except (InvalidDicomError, UnreadableHeaderError, OSError, ValueError) as error:
-        name = instance_store.quarantine(Staged(path, path.stat().st_size, ""))
-        store.record_quarantine(
+        name = files.quarantine(StagedFile(path, path.stat().st_size, ""))
+        rows.record_quarantine(
             QuarantineEntry(name, "", f"{_LEFT_BEHIND}: {type(error).__name__}", "?", "", clock.now())
         )
         return

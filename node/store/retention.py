@@ -1,11 +1,10 @@
-"""What is kept for how long: originals and results leave once their study is finished and old."""
+"""Removes the files of studies that are finished and older than the retention time."""
 
 from datetime import datetime
 from functools import partial
 
 from node.domain.study import FINISHED_STATES, StudyState
-from node.store import SqlStore
-from node.store.instance_store import DiskInstanceStore
+from node.ports import FileRemoval, Retention
 
 __all__ = ["purge"]
 
@@ -13,31 +12,29 @@ _DONE = FINISHED_STATES - {StudyState.FAILED}
 """A study that was set aside waits for a person: its images may be needed, or its results never arrived."""
 
 
-def purge(
-    store: SqlStore, instance_store: DiskInstanceStore, before: datetime, *, failed: bool = False
-) -> int:
-    """Remove the files of studies that have been finished, and have got nothing new, since a moment.
+def purge(rows: Retention, files: FileRemoval, before: datetime, *, failed: bool = False) -> int:
+    """Remove the files of studies that were finished, and received nothing, since a moment.
 
-    What was done with a study stays in the store: its history, and which results were sent where. What was in
-    quarantine since then is removed too.
+    What was done with a study stays in the database: its history, and which results were sent where. Files
+    that have been in quarantine since before that moment are removed too.
 
     Parameters
     ----------
-    store, instance_store : SqlStore, DiskInstanceStore
-        Where rows and files are.
+    rows, files : Retention, FileRemoval
+        See `node.ports`.
     before : datetime
         The moment.
     failed : bool, optional
-        Whether those that were set aside for a person are removed too.
+        Whether studies that were set aside for a person are removed too.
 
     Returns
     -------
     int
-        How many studies that were.
+        How many studies were removed.
     """
-    finished = store.unchanged_since(FINISHED_STATES if failed else _DONE, before)
+    finished = rows.unchanged_since(FINISHED_STATES if failed else _DONE, before)
     count = 0
     for study in finished:
-        count += store.forget_originals(study, partial(instance_store.remove_study, study.study_uid))
-    instance_store.clear_quarantine(before)
+        count += rows.forget_originals(study, partial(files.remove_study, study.study_uid))
+    files.clear_quarantine(before)
     return count

@@ -1,4 +1,4 @@
-"""Rows to values and back."""
+"""Turns rows into values and back."""
 
 import json
 from dataclasses import fields
@@ -28,7 +28,7 @@ _QUARANTINE_FIELDS = tuple(field.name for field in fields(QuarantineEntry))
 
 
 def instance_row(arrival: Arrival, now: datetime, group: int) -> dict[str, Any]:
-    """Row of an instance that arrived, as the driver takes it."""
+    """Return the row of an instance that arrived, as the driver takes it."""
     row = {name: getattr(arrival.instance, name) for name in _INSTANCE_FIELDS}
     return (
         row
@@ -38,12 +38,12 @@ def instance_row(arrival: Arrival, now: datetime, group: int) -> dict[str, Any]:
 
 
 def instance_of(row: Row[Any]) -> Instance:
-    """Instance of a row."""
+    """Return the instance of a row."""
     return Instance(**{name: getattr(row, name) for name in _INSTANCE_FIELDS})
 
 
 def study_of(row: Row[Any]) -> Study:
-    """Study of a row."""
+    """Return the study of a row."""
     return Study(
         study_uid=row.study_uid,
         state=StudyState(row.state),
@@ -75,7 +75,7 @@ def result_of(row: Row[Any]) -> Result:
 
 
 def delivery_of(row: Row[Any]) -> Delivery:
-    """Delivery of a row that is joined with its result."""
+    """Return the delivery of a row that is joined with its result."""
     return Delivery(
         row.id,
         row.destination,
@@ -88,15 +88,15 @@ def delivery_of(row: Row[Any]) -> Delivery:
 
 
 def history_of(row: Row[Any]) -> HistoryEntry:
-    """Step of a row."""
+    """Return the step in the history of a study that a row holds."""
     return HistoryEntry(row.at, StudyEvent(row.event), StudyState(row.state), row.revision, row.reason)
 
 
 def quarantine_row(entry: QuarantineEntry) -> dict[str, Any]:
-    """Row of what was put aside."""
+    """Return the row of a quarantine entry."""
     return {name: getattr(entry, name) for name in _QUARANTINE_FIELDS}
 
 
 def quarantine_of(row: Row[Any]) -> QuarantineEntry:
-    """Quarantine entry of a row."""
+    """Return the quarantine entry of a row."""
     return QuarantineEntry(**{name: getattr(row, name) for name in _QUARANTINE_FIELDS})

@@ -1,4 +1,4 @@
-"""Which tables a database holds, and whether this OsteoNode can work with them."""
+"""Creates the tables, and checks which version of them a database holds."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from node.errors import PermanentError
 from node.store import tables as t
 
-__all__ = ["VERSION", "found_version", "is_there", "note_version", "prepare"]
+__all__ = ["VERSION", "found_version", "is_there", "prepare", "record_version"]
 
 VERSION = 3
-"""Raised by every change to `node.store.tables`, together with a step in `node.store.migration`."""
+"""Raised with every change to `node.store.tables`, which also needs a step in `node.store.migration`."""
 
 _schema = Table(
     "schema_version",
@@ -23,7 +23,7 @@ _schema = Table(
 
 
 def prepare(engine: Engine) -> None:
-    """Create the tables in an empty database; in any other, make sure that they are ours and of this version.
+    """Create the tables in an empty database; in any other, check that they are ours and of this version.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def prepare(engine: Engine) -> None:
     """
     found = found_version(engine)
     if found is None:
-        with _faults_in_words():
+        with _reporting_faults():
             _create(engine)
     elif found != VERSION:
         remedy = (
@@ -47,14 +47,14 @@ def prepare(engine: Engine) -> None:
 
 
 def found_version(engine: Engine) -> int | None:
-    """Return the version of the tables that are there: None if there are none, 0 if they do not tell.
+    """Return the version of the tables: None if there are none of ours, 0 if they do not say.
 
     Raises
     ------
     PermanentError
-        If the database cannot be reached or is none.
+        If the database cannot be reached, or is no database.
     """
-    with _faults_in_words():
+    with _reporting_faults():
         there = set(inspect(engine).get_table_names())
         if not there & set(t.metadata.tables):
             return None
@@ -65,17 +65,17 @@ def found_version(engine: Engine) -> int | None:
 
 
 def is_there(url: str) -> bool:
-    """Tell whether a database holds tables of ours, and make none.
+    """Tell whether a database holds tables of ours, without creating any.
 
     Raises
     ------
     PermanentError
-        If the database cannot be reached or is none.
+        If the database cannot be reached, or is no database.
     """
     engine = t.open_engine(url)
     try:
         file = engine.url.database
-        # Whoever opens a file that is not there makes it.
+        # To open a file that does not exist would create it.
         if engine.dialect.name == "sqlite" and (not file or not Path(file).is_file()):
             return False
         return found_version(engine) is not None
@@ -83,8 +83,8 @@ def is_there(url: str) -> bool:
         engine.dispose()
 
 
-def note_version(connection: Connection) -> None:
-    """Note, in the transaction that changed the tables, that they are of this version now."""
+def record_version(connection: Connection) -> None:
+    """Record this version, in the transaction that changed the tables."""
     connection.execute(update(_schema).values(version=VERSION))
 
 
@@ -96,8 +96,8 @@ def _create(engine: Engine) -> None:
 
 
 @contextmanager
-def _faults_in_words() -> Iterator[None]:
-    """Tell what a database can fail with by its kind only: the driver's message may quote the URL."""
+def _reporting_faults() -> Iterator[None]:
+    """Report faults of the database by their kind only: the driver's message may quote the URL."""
     try:
         yield
     except OperationalError as error:

@@ -1,7 +1,7 @@
-"""What the methods of the store do inside their transactions.
+"""Steps that several methods of the store take inside their transactions.
 
-Every change of a study's state goes through `move`, which asks the table of `node.domain.study` and writes
-the history, so that what is not in the table cannot happen.
+Every change of a study's state goes through `move`, which looks it up in `node.domain.study.TRANSITIONS` and
+writes the history.
 """
 
 import json
@@ -28,7 +28,6 @@ __all__ = [
     "find",
     "for_update",
     "held",
-    "how_deliveries_ended",
     "move",
     "put_delivery",
     "put_results",
@@ -46,7 +45,7 @@ DELIVERIES = select(
     t.results.c.series_uid,
     t.results.c.current,
 ).join(t.results, t.results.c.sop_uid == t.deliveries.c.sop_uid)
-"""Deliveries with what they deliver."""
+"""Deliveries joined with the results that they deliver."""
 
 _STUDY = select(t.studies).where(t.studies.c.study_uid == bindparam("study_uid"))
 _STUDY_LOCKED = _STUDY.with_for_update()
@@ -54,25 +53,25 @@ _STUDY_LOCKED = _STUDY.with_for_update()
 
 def for_update(query: Select[Any]) -> Select[Any]:
     """Lock the rows that a query finds."""
-    # PostgreSQL: workers skip the row another is taking instead of waiting for it. SQLite ignores the clause.
+    # PostgreSQL: workers skip a row that another worker is taking. SQLite ignores the clause.
     return query.with_for_update(skip_locked=True)
 
 
 def find(connection: Connection, study_uid: str) -> Study | None:
     """Return a study, or None."""
-    # Locked where the database can: what is read here is decided upon and written in the same transaction.
+    # Locked where the database can do so, because the same transaction decides upon this row and writes it.
     reading = connection.get_execution_options().get("reading")
     row = connection.execute(_STUDY if reading else _STUDY_LOCKED, {"study_uid": study_uid}).first()
     return None if row is None else study_of(row)
 
 
 def held(connection: Connection, lease: StudyLease) -> Study:
-    """Return the study of a lease that still holds.
+    """Return the study of a lease.
 
     Raises
     ------
     LeaseLostError
-        If the lease ran out and another has the study, or more images arrived.
+        If the lease expired and another worker has the study, or if more images arrived.
     """
     study = find(connection, lease.study_uid)
     token = connection.execute(
@@ -94,9 +93,9 @@ def move(
     attempts: int = 0,
     unexplained: Sequence[Reason] = (),
 ) -> Study:
-    """Change the state of a study, by the table, with its history.
+    """Apply an event to a study and add it to the history; this ends any lease.
 
-    With `unexplained` the archive is to be told why; whatever else happens to a study takes that back.
+    With `unexplained`, a report of the refusal becomes due; any other event cancels one that is due.
     """
     values = {"state": next_state(study.state, event), "reason": reason}
     told = {"unexplained": text_of(unexplained)} if unexplained else {"unexplained": None}
@@ -117,7 +116,7 @@ def move(
 
 
 def reopen(connection: Connection, study: Study, now: datetime, reason: str) -> Study:
-    """Receive a study anew: what was made of it, and not yet sent, is superseded."""
+    """Return a study to receiving; results that are not sent yet are superseded."""
     if study.state is StudyState.DELIVERING:
         withdraw(connection, study.study_uid, "more images came before it was sent", now)
     return move(connection, study, StudyEvent.ARRIVED, now, reason=reason, deadline=now)
@@ -132,7 +131,7 @@ def put_results(
     key: str,
     replaced: Sequence[Predecessor],
 ) -> None:
-    """Note a result set as the current one; what was made before of the same inputs is current again."""
+    """Record a result set as the current one; results with the same UIDs are updated."""
     of_study = t.results.c.study_uid == study.study_uid
     connection.execute(update(t.results).where(of_study).values(current=False))
     whole_set = {
@@ -160,7 +159,7 @@ def put_results(
 def put_delivery(
     connection: Connection, study: Study, result: NewResult, destination: str, now: datetime
 ) -> None:
-    """Put a result into an outbox, unless that destination has or awaits it already."""
+    """Queue a result for a destination, unless that destination has it or it is queued already."""
     there = connection.execute(
         select(t.deliveries.c.id, t.deliveries.c.state).where(
             t.deliveries.c.destination == destination, t.deliveries.c.sop_uid == result.sop_uid
@@ -183,7 +182,7 @@ def put_delivery(
 def withdraw(
     connection: Connection, study_uid: str, reason: str, now: datetime, *, but: Collection[str] = ()
 ) -> None:
-    """Take out of the outbox what nobody has sent yet, except some results."""
+    """Supersede open deliveries of a study, except those of some results by UID."""
     connection.execute(
         update(t.deliveries)
         .where(
@@ -199,30 +198,10 @@ def withdraw(
 
 
 def count_open(connection: Connection, study_uid: str) -> int:
-    """Count the results of a study that are still to be sent."""
+    """Count the open deliveries of a study."""
     still_open = (
         select(func.count())
         .select_from(t.deliveries)
         .where(t.deliveries.c.study_uid == study_uid, t.deliveries.c.state.in_(list(OPEN_DELIVERY_STATES)))
     )
     return int(connection.execute(still_open).scalar_one())
-
-
-def how_deliveries_ended(ends: Sequence[tuple[DeliveryState, str, str]]) -> tuple[StudyEvent, str]:
-    """Judge a study by how each of its current results ended at each destination."""
-    failed = [
-        f"{destination}: {reason}" for state, destination, reason in ends if state is DeliveryState.FAILED
-    ]
-    empty_handed = sorted(
-        {destination for _, destination, _ in ends}
-        - {destination for state, destination, _ in ends if state is DeliveryState.SENT}
-    )
-    if failed:
-        return StudyEvent.GAVE_UP, "; ".join(dict.fromkeys(failed))
-    if empty_handed:
-        return StudyEvent.GAVE_UP, f"{', '.join(empty_handed)} accepts none of these results"
-    refused = sum(state is DeliveryState.NOT_ACCEPTED for state, _, _ in ends)
-    reason = (
-        f"{refused} of {len(ends)} deliveries were of a kind the destination does not take" if refused else ""
-    )
-    return StudyEvent.DELIVERY_ENDED, reason

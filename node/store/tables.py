@@ -1,4 +1,4 @@
-"""The tables of the store, and the connection to them."""
+"""The tables of the store, and connections to the database that holds them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,7 +52,7 @@ _UID = String(64)
 
 
 class _Moment(TypeDecorator[datetime]):
-    """An aware moment, stored as seconds since 1970: it sorts alike everywhere and has no zone to lose."""
+    """An aware moment, stored as seconds since 1970, which sort alike in every database and need no zone."""
 
     impl = Double
     cache_ok = True
@@ -82,19 +82,19 @@ instances = Table(
     Column("calling_ae", String(16), nullable=False),
     Column("host", String(64), nullable=False),
     Column("received_at", _Moment, nullable=False),
-    # One number for each group that was synced together. When the power fails, only files of the last group
-    # may be missing or in parts: a group begins after the one before it is on disk.
+    # One number for each group that was synced together. After a power cut only files of the last group may
+    # be missing or incomplete: a group begins after the one before it is on disk.
     Column("arrival_group", BigInteger, nullable=False, index=True),
 )
 
-# A row is there from the first instance of a series over an association until that ends in order.
+# A row exists from the first instance of a series over an association until that association is released.
 transfers = Table(
     "transfers",
     metadata,
     Column("association", String(64), primary_key=True),
     Column("series_uid", _UID, primary_key=True),
     Column("study_uid", _UID, primary_key=True, index=True),
-    # Set once the association was lost: the series may be a part of what was to come.
+    # Set when the association was lost: the series may be incomplete.
     Column("cut_off_at", _Moment),
 )
 
@@ -112,14 +112,14 @@ studies = Table(
     Column("wait_until", _Moment, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("summary", Text, nullable=False),
-    # Why it was refused, as data, until the archive is told; nothing once it is, or where nobody wants that.
+    # Reasons of a refusal, as JSON, until its report is queued; null if none is due.
     Column("unexplained", Text),
     Column("lease_token", String(64)),
     Column("lease_owner", String(64)),
     Column("lease_until", _Moment),
-    # The sweeps ask "which studies in this state are due"; without the index they read every study ever seen.
+    # Serves "which studies in this state are due"; without it every sweep reads every study ever received.
     Index("studies_by_state", "state", "deadline"),
-    # The status page and `osteonode studies` ask for those that changed last.
+    # Serves "which studies changed last", for the status page and `osteonode studies`.
     Index("studies_by_change", "changed_at"),
 )
 
@@ -146,7 +146,7 @@ results = Table(
     Column("series_uid", _UID, nullable=False),
     Column("name", Text, nullable=False),
     Column("created_at", _Moment, nullable=False),
-    # The latest set of the study. What decided its content, and what it replaced, decide the next set's UIDs.
+    # Whether it belongs to the latest set. Key and predecessors of that set decide the UIDs of the next one.
     Column("current", Boolean, nullable=False),
     Column("set_key", String(64), nullable=False),
     Column("replaced", Text, nullable=False),
@@ -161,7 +161,7 @@ deliveries = Table(
     Column("study_uid", _UID, nullable=False, index=True),
     Column("state", String(32), nullable=False),
     Column("attempts", Integer, nullable=False),
-    # Whether it was ever on its way: only then may the destination hold it.
+    # Whether sending was ever begun: only then may the destination hold the object.
     Column("tried", Boolean, nullable=False),
     Column("status", Integer),
     Column("reason", Text, nullable=False),
@@ -169,9 +169,9 @@ deliveries = Table(
     Column("changed_at", _Moment, nullable=False),
     Column("lease_token", String(64)),
     Column("lease_until", _Moment),
-    # Of the latest request for storage commitment.
+    # Transaction UID of the latest request for storage commitment.
     Column("transaction_uid", _UID, index=True),
-    # A result made twice of the same inputs has the same UID, so it waits and is sent once.
+    # A result made twice of the same inputs has the same UID, and is queued and sent once.
     UniqueConstraint("destination", "sop_uid"),
     Index("deliveries_by_state", "destination", "state", "not_before"),
 )
@@ -189,15 +189,15 @@ quarantine = Table(
 
 
 def open_engine(url: str) -> Engine:
-    """Connect to the database of a URL, with the guarantees the store relies on.
+    """Connect to the database of a URL, with the guarantees that the store relies on.
 
     Raises
     ------
     PermanentError
-        If the URL is none, or its driver is not installed.
+        If it is no URL of a database, or the driver is not installed.
     """
     try:
-        # Pinged before use: a database server that was restarted costs no study an attempt.
+        # Pinged before use, so that a database server that was restarted costs no study an attempt.
         engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     except (ArgumentError, ImportError) as error:
         raise PermanentError(
@@ -208,7 +208,7 @@ def open_engine(url: str) -> Engine:
 
         @event.listens_for(engine, "connect")
         def insist(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
-            # As FULL below, whatever the server's own configuration says.
+            # The same guarantee as FULL below, whatever the server's own configuration says.
             connection.execute("SET SESSION synchronous_commit TO on")
             connection.commit()
 
@@ -216,9 +216,9 @@ def open_engine(url: str) -> Engine:
 
         @event.listens_for(engine, "connect")
         def prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
-            # The driver would begin transactions by itself, and late; `begin` below does it instead.
+            # The driver would begin transactions by itself, too late; `begin` below does it instead.
             connection.isolation_level = None
-            # FULL: a commit that returned is on disk, also when the power fails in the next moment.
+            # FULL: once a commit has returned it is on disk, even if the power fails in the next moment.
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
                 connection.execute(f"PRAGMA {pragma}")
 
@@ -233,24 +233,24 @@ def open_engine(url: str) -> Engine:
 
 
 def insert_if_new(engine: Engine, table: Table) -> Insert:
-    """Return the statement that adds a row unless its key is there already; its row count tells which."""
+    """Return the statement that inserts a row unless its key exists; the row count is 1 if it did."""
     if engine.dialect.name == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
 
 
 class Prepared:
-    """A statement that is built and compiled once, and then run by the driver itself.
+    """A statement that is compiled once, and then run by the driver itself.
 
-    For the one place where building costs more than running: every image that comes in passes there. Values
-    are given as the driver takes them; a moment is its seconds since 1970.
+    It serves statements that every received image needs. Values are given as the driver takes them; a moment
+    is its seconds since 1970.
 
     Parameters
     ----------
     engine : Engine
-        Whose language it is compiled to.
+        Whose dialect it is compiled to.
     statement : Insert or Update
-        What it does, with a parameter for each value that it takes.
+        With a parameter for each value.
     """
 
     def __init__(self, engine: Engine, statement: Insert | Update) -> None:
@@ -260,7 +260,7 @@ class Prepared:
         self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
 
     def run(self, connection: Connection, values: Mapping[str, object]) -> int:
-        """Run it in a transaction, and return how many rows it added or changed."""
+        """Run it in a transaction, and return how many rows it inserted or changed."""
         given = {**self._fixed, **values}
         cursor = connection.connection.cursor()
         try:
@@ -272,13 +272,13 @@ class Prepared:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction that holds the write lock."""
+    """Open a transaction that holds the write lock."""
     with engine.begin() as connection:
         yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One transaction that only reads, and holds up nobody."""
+    """Open a transaction that only reads, and blocks no other."""
     with engine.connect().execution_options(reading=True) as connection, connection.begin():
         yield connection

@@ -19,27 +19,27 @@ from sqlalchemy import Connection, Engine
 
 import dicom_templates.result_set  # noqa: F401 - takes seconds, which no node that is forked shall pay
 import node.analyse.refusal_report
-import node.store.instance_store
-import node.store.intake
+import node.store.arrivals
+import node.store.associations
 import node.store.outbox
 import node.store.sql
+import node.store.staging
 import node.store.steps
 import node.store.tables
-import node.store.transfers
 from node.config import AssemblySettings, ReportSettings
 from node.domain.records import Study
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.receive.line import Line
-from node.store import SqlStore
-from node.store.instance_store import StagedFile
+from node.store.sql import SqlStore
+from node.store.staging import DiskStagingFile
 from tests.node import analyses
 from tests.node.nodes import Pacs, quick, quick_node
 
-_AT_THE_START = ("withdraw_arrivals", "cut_off_transfers", "release_leases")
+_AT_THE_START = ("withdraw_arrivals", "cut_off_associations", "release_leases")
 _TRANSACTIONS = (
     "record_arrivals", "advance", "lease_study", "record_results", "record_refusal", "record_explanation",
     "record_broken",
-    "lease_deliveries", "record_delivery", "return_deliveries", "finish_deliveries", "end_transfer",
+    "lease_deliveries", "record_delivery", "return_deliveries", "finish_deliveries", "end_association",
     *_AT_THE_START,
 )  # fmt: skip
 _S, _E = StudyState, StudyEvent
@@ -51,8 +51,7 @@ _NOT_HERE = frozenset(
         # A lease outlives the time limit of its work, so that only a second node could see one run out.
         (_S.ANALYSING, _E.LEASED),
         # An operator's orders are given by a process of their own.
-        (_S.NOT_FOR_US, _E.RETRIED), (_S.FAILED, _E.RETRIED), (_S.DELIVERED, _E.RETRIED),
-        (_S.FAILED, _E.RESENT), (_S.DELIVERED, _E.RESENT),
+        *((state, event) for state, event in TRANSITIONS if event in {_E.RETRIED, _E.RESENT}),
     }
 )  # fmt: skip
 """Steps that a node by itself never makes."""
@@ -97,9 +96,9 @@ class Fuse:
     def wire(self) -> None:
         """Lay this fuse along every edge."""
         if self._edge == "fragment written":  # only then is there half of an object on disk
-            node.store.instance_store._MOST_IN_MEMORY = 0
-        self._around(StagedFile, "write", after="fragment written")
-        self._around(StagedFile, "finish", after="file staged")
+            node.store.staging._MOST_IN_MEMORY = 0
+        self._around(DiskStagingFile, "write", after="fragment written")
+        self._around(DiskStagingFile, "finish", after="file staged")
         self._around(Path, "replace", after="file renamed")
         self._around(os, "fsync", before="before a sync", after="after a sync")
         self._around(Line, "answer", before="answering")
@@ -143,7 +142,7 @@ class Fuse:
             self.cross(f"{study.state}: {event}")
             return moved
 
-        for module in (node.store.sql, node.store.steps, node.store.outbox, node.store.transfers):
+        for module in (node.store.sql, node.store.steps, node.store.outbox, node.store.associations):
             module.move = move_and_cross  # type: ignore[attr-defined]
 
 

@@ -2,10 +2,10 @@
 
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ from node.analyse.worker import WorkerProcess
 from node.app import Node
 from node.clock import SystemClock
 from node.config import AssemblySettings, Configuration, DeliverySettings, Destination, WebSettings, default
+from node.domain.records import QuarantineEntry
 from node.domain.study import StudyState
-from node.ports import Clock
+from node.ports import Clock, Figures
 from tests.node.analyses import CLASSES
 
 STUDY = "1.2.826.0.1.1"
@@ -286,6 +287,11 @@ def is_running(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in "ZX"
+
+
+def in_quarantine(store: Figures) -> Sequence[QuarantineEntry]:
+    """Return all that was ever put into quarantine, the latest first."""
+    return store.figures(0, 10**6, datetime.max.replace(tzinfo=UTC)).put_aside
 
 
 def state_of(node: Node, study: str = STUDY) -> StudyState | None:

@@ -23,9 +23,9 @@ from node.domain.delivery import DeliveryState
 from node.domain.records import Delivery, NewResult
 from node.domain.study import StudyEvent, StudyState
 from node.log import get_log
-from node.store import SqlStore
+from node.store.sql import SqlStore
 from tests.node.analyses import CLASSES
-from tests.node.store.test_store import PATIENCE, arrival
+from tests.node.store.suite.studies import PATIENCE, arrival
 
 MINUTE = timedelta(minutes=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)

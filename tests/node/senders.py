@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, evt
 
 from node.domain.study import StudyState
-from node.store import SqlStore
+from node.ports import Store
 from tests.node.analyses import (
     BREAKS,
     HALF,
@@ -153,7 +153,7 @@ class DcmtkSender(Sender):
 class LateSender(Sender):
     """Sends another slice of a study of somebody else in the worst moment, each state in its turn."""
 
-    store: SqlStore = field(kw_only=True)
+    store: Store = field(kw_only=True)
 
     def run(self) -> None:
         sent: defaultdict[str, int] = defaultdict(int)
@@ -184,7 +184,7 @@ class InterruptedSender(Sender):
     then brings nothing new but its orderly end.
     """
 
-    store: SqlStore = field(kw_only=True)
+    store: Store = field(kw_only=True)
 
     def run(self) -> None:
         moments = [

@@ -22,7 +22,7 @@ from node.audit import AuditTrail
 from node.config import AuditSettings, Source, TlsSettings, parse
 from node.domain.audit import (
     AuditMessage,
-    Outcome,
+    EventOutcome,
     Party,
     StudyMoved,
     application_started,
@@ -46,7 +46,7 @@ MOVED = StudyMoved("1.2.3", "PID 7", {MRImageStorage: 12})
 MESSAGES = (
     application_started("OSTEONODE", AT),
     transfer_begins(RECEIVER, SENDER, MOVED, AT),
-    studies_transferred(SENDER, RECEIVER, MOVED, AT, Outcome.SUCCESS),
+    studies_transferred(SENDER, RECEIVER, MOVED, AT, EventOutcome.SUCCESS),
     intruder("OSTEONODE", "10.9.9.9", "TLS: certificate verify failed", AT),
 )
 
@@ -123,7 +123,7 @@ def test_an_alert_names_the_node_and_what_it_did() -> None:
 def test_no_identifier_breaks_the_xml_or_the_line(patient_id: str, ae_title: str) -> None:
     study = StudyMoved("1.2.3", patient_id, {})
     sender = Party(ae_title, "10.1.2.3", is_requestor=True)
-    message = studies_transferred(sender, RECEIVER, study, AT, Outcome.SUCCESS)
+    message = studies_transferred(sender, RECEIVER, study, AT, EventOutcome.SUCCESS)
     xml = to_xml(message, "node-1")
     assert b"\n" not in xml
     assert read(xml).tag == "AuditMessage"

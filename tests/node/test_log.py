@@ -11,7 +11,7 @@ from node.domain.study import StudyState
 from node.log import get_log, guarded
 from node.show.why import explain
 from tests.node.analyses import FAULTS
-from tests.node.nodes import quick, quick_node, send, slice_of, state_of, wait_until
+from tests.node.nodes import in_quarantine, quick, quick_node, send, slice_of, state_of, wait_until
 
 CANARY = "CANARY7"
 TEXTS = (
@@ -45,7 +45,7 @@ def test_no_canary_is_in_the_log_the_store_or_an_answer(tmp_path: Path, written:
         wait_until(lambda: state_of(node, fine) is StudyState.DELIVERED)
         wait_until(lambda: len(node.store.history(faulty)) >= 4)
         answers = explain(node.store, fine) + explain(node.store, faulty)
-        rows = repr((node.store.history(faulty), node.store.quarantine(), node.store.studies()))
+        rows = repr((node.store.history(faulty), in_quarantine(node.store), node.store.studies(9)))
     log = written.getvalue()
     assert "study_reported" in log
     assert "instance_rejected" in log

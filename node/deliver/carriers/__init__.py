@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from node.domain.delivery import Answer
+from node.domain.delivery import DeliveryResponse
 from node.domain.records import Result
 
 __all__ = ["Carrier"]
@@ -13,7 +13,7 @@ __all__ = ["Carrier"]
 class Carrier(Protocol):
     """Sends results to one destination, and queries it for them."""
 
-    def open(self, results: Sequence[Result]) -> AbstractContextManager[Callable[[Result], Answer]]:
+    def open(self, results: Sequence[Result]) -> AbstractContextManager[Callable[[Result], DeliveryResponse]]:
         """Open a connection for these results; the context value is a function that sends one of them.
 
         Raises

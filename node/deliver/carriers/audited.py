@@ -7,8 +7,8 @@ from pathlib import Path
 
 from node.deliver.carriers import Carrier
 from node.deliver.carriers.result_file import read_result
-from node.domain.audit import Outcome, Party, StudyMoved, studies_transferred, transfer_begins
-from node.domain.delivery import Answer, Verdict
+from node.domain.audit import EventOutcome, Party, StudyMoved, studies_transferred, transfer_begins
+from node.domain.delivery import DeliveryResponse, Disposition
 from node.domain.records import Result
 from node.errors import PermanentError
 from node.ports import Audit, Clock
@@ -42,7 +42,7 @@ class AuditedCarrier:
         self._clock = clock
 
     @contextmanager
-    def open(self, results: Sequence[Result]) -> Iterator[Callable[[Result], Answer]]:
+    def open(self, results: Sequence[Result]) -> Iterator[Callable[[Result], DeliveryResponse]]:
         """See `node.deliver.carriers.Carrier`."""
         study_uid, patient_id = results[0].study_uid, self._patient_of(results)
         planned = Counter(result.sop_class_uid for result in results)
@@ -51,15 +51,15 @@ class AuditedCarrier:
             study = StudyMoved(study_uid, patient_id, planned)
             self._audit.record(transfer_begins(self._sender, self._receiver, study, self._clock.now()))
 
-            def send_and_count(result: Result) -> Answer:
+            def send_and_count(result: Result) -> DeliveryResponse:
                 answer = send(result)
-                accepted[result.sop_class_uid] += answer.verdict is Verdict.ACCEPTED
+                accepted[result.sop_class_uid] += answer.disposition is Disposition.ACCEPTED
                 return answer
 
             try:
                 yield send_and_count
             finally:
-                outcome = Outcome.SUCCESS if +accepted == planned else Outcome.MINOR_FAILURE
+                outcome = EventOutcome.SUCCESS if +accepted == planned else EventOutcome.MINOR_FAILURE
                 study = StudyMoved(study_uid, patient_id, +accepted)
                 self._audit.record(
                     studies_transferred(self._sender, self._receiver, study, self._clock.now(), outcome)

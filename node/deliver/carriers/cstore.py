@@ -10,7 +10,7 @@ from pynetdicom.association import Association
 from node.deliver.carriers.result_file import read_result
 from node.dicom.dimse import Peer, associated, contexts_for
 from node.dicom.query import find_instances
-from node.domain.delivery import Answer, Verdict, judge_status
+from node.domain.delivery import DeliveryResponse, Disposition, judge_status
 from node.domain.records import Result
 from node.errors import TransientError
 
@@ -33,16 +33,16 @@ class CStoreCarrier:
         self._folder = folder
 
     @contextmanager
-    def open(self, results: Sequence[Result]) -> Iterator[Callable[[Result], Answer]]:
+    def open(self, results: Sequence[Result]) -> Iterator[Callable[[Result], DeliveryResponse]]:
         """See `node.deliver.carriers.Carrier`."""
         classes = dict.fromkeys(result.sop_class_uid for result in results)
         with associated(self._peer, contexts_for(classes)) as association:
             accepted = {context.abstract_syntax for context in association.accepted_contexts}
 
-            def send(result: Result) -> Answer:
+            def send(result: Result) -> DeliveryResponse:
                 # The other kinds are still sent: an old archive may accept SR but not SEG.
                 if result.sop_class_uid not in accepted:
-                    return Answer(Verdict.NOT_ACCEPTED, None, "it takes none of this kind")
+                    return DeliveryResponse(Disposition.NOT_ACCEPTED, None, "it takes none of this kind")
                 return _store(association, read_result(self._folder / result.name))
 
             yield send
@@ -53,7 +53,7 @@ class CStoreCarrier:
         return find_instances(self._peer, study_uid, sorted({result.series_uid for result in results}))
 
 
-def _store(association: Association, dataset: Dataset) -> Answer:
+def _store(association: Association, dataset: Dataset) -> DeliveryResponse:
     if not association.is_established:
         raise TransientError("the destination ended the association")
     try:
@@ -63,4 +63,6 @@ def _store(association: Association, dataset: Dataset) -> Answer:
     if "Status" not in response:
         raise TransientError("the destination gave no answer to a C-STORE")
     status = int(response.Status)
-    return Answer(judge_status(status), status, "" if status == 0 else f"it answered 0x{status:04X}")
+    return DeliveryResponse(
+        judge_status(status), status, "" if status == 0 else f"it answered 0x{status:04X}"
+    )

@@ -20,7 +20,7 @@ from requests.utils import get_environ_proxies
 from node.config import Destination
 from node.deliver.carriers.result_file import read_result
 from node.dicom.tls import client_arguments
-from node.domain.delivery import Answer, Verdict, judge_status
+from node.domain.delivery import DeliveryResponse, Disposition, judge_status
 from node.domain.records import Result
 from node.errors import TransientError
 
@@ -53,13 +53,13 @@ class StowCarrier:
         self._timeout_s = timeout_s
 
     @contextmanager
-    def open(self, results: Sequence[Result]) -> Iterator[Callable[[Result], Answer]]:
+    def open(self, results: Sequence[Result]) -> Iterator[Callable[[Result], DeliveryResponse]]:
         """See `node.deliver.carriers.Carrier`."""
         del results
         with requests.Session() as session:
             client = self._client(session)
 
-            def send(result: Result) -> Answer:
+            def send(result: Result) -> DeliveryResponse:
                 dataset = read_result(self._folder / result.name)
                 with _http_failures_as_transient():
                     return _store(client, dataset)
@@ -143,7 +143,7 @@ def _code(error: requests.HTTPError) -> int:
     return 0 if error.response is None else int(error.response.status_code)
 
 
-def _store(client: DICOMwebClient, dataset: Dataset) -> Answer:
+def _store(client: DICOMwebClient, dataset: Dataset) -> DeliveryResponse:
     try:
         response = client.store_instances([dataset])
     except requests.HTTPError as error:
@@ -153,10 +153,10 @@ def _store(client: DICOMwebClient, dataset: Dataset) -> Answer:
     failed = response.get("FailedSOPSequence") or ()
     if failed:
         status = int(failed[0].get("FailureReason", 0x0110))
-        return Answer(judge_status(status), status, f"it answered 0x{status:04X}")
+        return DeliveryResponse(judge_status(status), status, f"it answered 0x{status:04X}")
     stored = response.get("ReferencedSOPSequence") or ()
     warning = next((int(item.WarningReason) for item in stored if item.get("WarningReason")), 0)
-    return Answer(Verdict.ACCEPTED, warning, f"it warned 0x{warning:04X}" if warning else "")
+    return DeliveryResponse(Disposition.ACCEPTED, warning, f"it warned 0x{warning:04X}" if warning else "")
 
 
 def _store_response(response: Any) -> Dataset:  # noqa: ANN401 - of requests

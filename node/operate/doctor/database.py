@@ -7,8 +7,7 @@ from node.config import Configuration
 from node.domain.health import WAIT_FOR_A_PERSON
 from node.errors import PermanentError
 from node.operate.doctor.result import CheckResult, Severity
-from node.store import SqlStore, is_there
-from node.store.location import store_url
+from node.store import is_there, open_database, store_url
 
 __all__ = ["database"]
 
@@ -18,12 +17,11 @@ _SUBJECT = "database"
 
 def database(configuration: Configuration) -> Iterator[CheckResult]:
     """Check that the database can be used, if there is one yet, and that no study in it was set aside."""
-    url = store_url(configuration)
     try:
-        if not is_there(url):
+        if not is_there(store_url(configuration)):
             yield CheckResult(Severity.GOOD, _SUBJECT, "is empty; `osteonode serve` makes its tables")
             return
-        store = SqlStore(url)
+        store = open_database(configuration)
     except PermanentError as error:
         yield CheckResult(
             Severity.FAULT, _SUBJECT, str(error), "Correct [store] url, or do what the message says."

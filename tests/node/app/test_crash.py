@@ -14,9 +14,11 @@ from sqlalchemy import text
 from node.app import Node
 from node.domain.study import StudyEvent, StudyState
 from node.operate.database import open_store
+from node.store.sql import SqlStore
 from tests.node.analyses import CLASSES, HANGS, HOLDS_ONCE, MARKS
 from tests.node.nodes import (
     Pacs,
+    in_quarantine,
     is_running,
     quick,
     quick_node,
@@ -172,18 +174,18 @@ def test_a_file_without_a_row_is_entered(tmp_path: Path) -> None:
 
 def test_a_damaged_file_without_a_row_is_put_aside(tmp_path: Path) -> None:
     with quick_node(quick(tmp_path)) as node:
-        folder = node.instance_store.instances / "a" / "b"
+        folder = tmp_path / "instances" / "a" / "b"
         folder.mkdir(parents=True)
         (folder / "c.dcm").write_bytes(b"half a file")
     with quick_node(quick(tmp_path)) as node:
-        (entry,) = node.store.quarantine()
+        (entry,) = in_quarantine(node.store)
         assert entry.reason.startswith("left behind")
         assert not (folder / "c.dcm").exists()
 
 
 def test_half_written_files_are_cleared(tmp_path: Path) -> None:
-    with quick_node(quick(tmp_path)) as node:
-        half = node.instance_store.incoming / "x.part"
+    with quick_node(quick(tmp_path)):
+        half = tmp_path / "incoming" / "x.part"
         half.write_bytes(b"half")
     with quick_node(quick(tmp_path)):
         assert not half.exists()
@@ -195,6 +197,7 @@ def test_a_study_whose_last_delivery_was_just_recorded_is_closed(tmp_path: Path)
             send(node.port, slice_of(1))
             wait_until(lambda: state_of(node) is StudyState.DELIVERED)
             # As a node leaves it that is killed between the last answer and the end of the study.
+            assert isinstance(node.store, SqlStore)
             with node.store._engine.begin() as connection:
                 connection.execute(text("UPDATE studies SET state = 'delivering'"))
         with quick_node(quick(tmp_path, pacs.destination)) as node:

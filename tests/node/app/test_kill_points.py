@@ -21,8 +21,9 @@ from dicom_templates.result_kinds import ResultKind
 from node.domain.delivery import DeliveryState
 from node.domain.study import StudyState
 from node.operate.database import open_store
-from node.store import SqlStore
-from node.store.instance_store import DiskInstanceStore, certified
+from node.ports import Store
+from node.store.instance_store import DiskInstanceStore
+from node.store.staging import certified
 from tests.dicom_templates.cases import texts_of
 from tests.node.analyses import CLASSES, STOPS, UNWANTED
 from tests.node.fuses import EDGES, RARE
@@ -114,7 +115,7 @@ class Nursery:
         self._log.close()
 
 
-def judge(store: SqlStore, pacs: Pacs, study: str) -> StudyState:
+def judge(store: Store, pacs: Pacs, study: str) -> StudyState:
     """Check that a study ended once, and as its images say; return how."""
     found = store.study(study)
     assert found is not None
@@ -143,7 +144,7 @@ def judge(store: SqlStore, pacs: Pacs, study: str) -> StudyState:
     return found.state
 
 
-def judge_explanation(store: SqlStore, pacs: Pacs, study: str) -> None:
+def judge_explanation(store: Store, pacs: Pacs, study: str) -> None:
     """Check that the archive was told why a study was refused, once for each time that it became so."""
     (current,) = [result for result in store.results(study) if result.current]
     assert current.kind is ResultKind.TEXT
@@ -165,7 +166,7 @@ def judge_explanation(store: SqlStore, pacs: Pacs, study: str) -> None:
     assert len(told) <= times, f"{study} was explained twice"
 
 
-def judge_results(store: SqlStore, pacs: Pacs, study: str) -> None:
+def judge_results(store: Store, pacs: Pacs, study: str) -> None:
     """Check that the one current result set is of all images of a study, and is where it belongs."""
     current = {result.sop_uid: result for result in store.results(study) if result.current}
     assert sorted(result.kind for result in current.values()) == sorted(CLASSES)
@@ -245,7 +246,7 @@ def kill_everywhere(
         acknowledged = set().union(*(sender.acknowledged for sender in senders))
         stored = {instance.sop_uid: instance for instance in store.all_instances()}
         assert acknowledged <= set(stored)
-        wait_until(lambda: set(store.counts()) <= ENDED and not left_to_do(store), seconds=600)
+        wait_until(lambda: states_in(store) <= ENDED and not left_to_do(store), seconds=600)
     finally:
         nursery.close()
         pacs.stop()
@@ -256,7 +257,12 @@ def kill_everywhere(
     return Account(nursery.reached, nursery.killed, len(acknowledged), dict(ends))
 
 
-def left_to_do(store: SqlStore) -> bool:
+def states_in(store: Store) -> set[StudyState]:
+    """Return every state that a study is in."""
+    return set(store.figures(0, 0, datetime.max.replace(tzinfo=UTC)).studies)
+
+
+def left_to_do(store: Store) -> bool:
     """Tell whether a refusal is still to be explained, or an explanation to be sent."""
     whenever = datetime.max.replace(tzinfo=UTC)
     if store.due_explanations(whenever):

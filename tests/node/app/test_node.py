@@ -17,6 +17,7 @@ from node.errors import PermanentError
 from tests.node.analyses import CLASSES, DIES, EATS_MEMORY, FAULTS, HANGS, REFUSES, SLOW
 from tests.node.nodes import (
     Pacs,
+    in_quarantine,
     quick,
     quick_node,
     running_pacs,
@@ -86,10 +87,10 @@ def test_other_bytes_under_a_known_uid_are_put_aside_and_the_first_stand(node: N
     assert answer == 0
     assert conflict == 0xC111
     (instance,) = node.store.instances(study)
-    entry = node.store.quarantine()[0]
+    entry = in_quarantine(node.store)[0]
     assert entry.sop_uid == instance.sop_uid
     assert "other bytes" in entry.reason
-    assert (node.instance_store.quarantined / entry.name).exists()
+    assert (node.configuration.storage.directory / "quarantine" / entry.name).exists()
 
 
 def test_t1_and_t2_over_separate_associations_are_reported_together(tmp_path: Path, study: str) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from node.app import Node
 from node.domain.study import StudyEvent, StudyState
+from node.store.sql import SqlStore
 from tests.node.disks import change_disk, small_disk
 from tests.node.nodes import (
     MovedClock,
@@ -33,6 +34,7 @@ def reached(node: Node, study: str, state: StudyState) -> None:
 @contextmanager
 def held_database(node: Node) -> Iterator[None]:
     """Hold the lock of SQLite as a backup tool does, for longer than the node waits for it."""
+    assert isinstance(node.store, SqlStore)
     engine = node.store._engine
 
     def be_impatient(connection: object, *_: object) -> None:

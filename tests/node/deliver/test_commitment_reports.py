@@ -17,7 +17,7 @@ from node.deliver.commitment_reports import CommitmentReports
 from node.domain.delivery import CommitmentReport, DeliveryState
 from node.domain.study import StudyState
 from node.log import get_log
-from node.store import SqlStore
+from node.store.sql import SqlStore
 from tests.node.analyses import CLASSES
 from tests.node.nodes import Pacs, quick, quick_node, send, slice_of, state_of, wait_until
 from tests.node.outboxes import MINUTE, STUDY, outbox

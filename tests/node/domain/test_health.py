@@ -19,7 +19,16 @@ from node.domain.health import (
     judge_workers,
 )
 from node.domain.records import Study
-from node.domain.status import Condition, Disk, NodeStatus, Outbox, SetAside, Station, StoreFigures, SweepRun
+from node.domain.status import (
+    Condition,
+    Disk,
+    NodeStatus,
+    OutboxFigures,
+    SetAside,
+    Station,
+    StoreFigures,
+    SweepRun,
+)
 from node.domain.study import StudyState
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -89,8 +98,8 @@ def test_a_sweep_that_stopped_coming_round_is_a_fault_and_a_long_one_is_none(
 
 
 def test_a_destination_is_judged_by_its_last_try_and_by_how_long_something_waits() -> None:
-    waiting = Outbox({DeliveryState.WAITING: 1, DeliveryState.SENT: 9}, NOW - SECOND)
-    assert judge_destination(Outbox(), Breaker(), NOW) == (Condition.WELL, "Nothing waits for it.")
+    waiting = OutboxFigures({DeliveryState.WAITING: 1, DeliveryState.SENT: 9}, NOW - SECOND)
+    assert judge_destination(OutboxFigures(), Breaker(), NOW) == (Condition.WELL, "Nothing waits for it.")
     assert judge_destination(waiting, Breaker(), NOW) == (
         Condition.WELL,
         "1 object waits, the oldest for 1 s.",
@@ -99,7 +108,10 @@ def test_a_destination_is_judged_by_its_last_try_and_by_how_long_something_waits
     assert down[0] is Condition.CONCERN
     assert down[1].startswith("The last 3 tries failed.")
     assert down[1].endswith("nothing is lost. Tried again in 40 s.")
-    assert judge_destination(Outbox(waiting.counts, NOW - 2 * HOUR), Breaker(), NOW)[0] is Condition.CONCERN
+    assert (
+        judge_destination(OutboxFigures(waiting.counts, NOW - 2 * HOUR), Breaker(), NOW)[0]
+        is Condition.CONCERN
+    )
     assert abandoned("old", waiting).condition is Condition.CONCERN
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from node.domain.study import FINISHED_STATES, TRANSITIONS, StudyEvent, StudyState, next_state
 
-OUTSIDE = {StudyEvent.ARRIVED, StudyEvent.RETRIED, StudyEvent.RESENT}
+OUTSIDE = {StudyEvent.ARRIVED, StudyEvent.MADE_WHOLE, StudyEvent.RETRIED, StudyEvent.RESENT}
 """Events that come from a sender or an operator, not from the node's own work."""
 
 
@@ -44,3 +44,9 @@ def test_nothing_is_delivered_that_was_not_reported() -> None:
 def test_what_is_not_in_the_table_is_a_bug() -> None:
     with pytest.raises(ValueError, match="cannot have"):
         next_state(StudyState.DELIVERED, StudyEvent.LEASED)
+
+
+def test_only_a_study_that_was_judged_without_a_lost_series_is_made_whole() -> None:
+    states = {state for state, event in TRANSITIONS if event is StudyEvent.MADE_WHOLE}
+    assert states == {StudyState.WAITING_FOR_PAIR, StudyState.REFUSED}
+    assert {next_state(state, StudyEvent.MADE_WHOLE) for state in states} == {StudyState.SETTLED}

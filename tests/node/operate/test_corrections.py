@@ -66,7 +66,7 @@ def test_a_study_whose_patient_is_not_certain_is_held_and_goes_on_once_it_is_cor
         assert len(pacs.received) == len(CLASSES)
         assert {dataset.PatientID for dataset in pacs.received} == {"A"}
         assert len(node.store.instances(STUDY)) == len(patient_ids)
-        assert len(list(node.instance_store.quarantined.iterdir())) == len(wrong), "replaced images are kept"
+        assert len(list((tmp_path / "quarantine").iterdir())) == len(wrong), "replaced images are kept"
 
 
 def test_an_image_that_belongs_to_another_study_goes_there(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_the_store_can_be_asked_while_the_node_runs_and_after(tmp_path: Path) ->
         assert beside.study(STUDY)
         beside.close()
     after = open_store(configuration)
-    assert [study.study_uid for study in after.studies()] == [STUDY]
+    assert [study.study_uid for study in after.studies(9)] == [STUDY]
     after.close()
 
 

@@ -28,9 +28,9 @@ from node.domain.records import Arrival, Instance
 from node.errors import PermanentError
 from node.operate import verify as room
 from node.operate.verify import CheckOutcome, ReportCheck, verify
-from node.store import SqlStore
 from node.store.instance_store import DiskInstanceStore
 from node.store.location import store_url
+from node.store.sql import SqlStore
 from tests.dicom_templates.cases import FACTS, STUDY, make_case
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)

@@ -20,9 +20,9 @@ import pytest
 from pydicom.uid import UID
 
 from node.domain.records import QuarantineEntry
-from node.store import SqlStore
+from node.store.sql import SqlStore
 from tests.node.hostile import CANARY, SYNTAXES, hostile_dataset, hostile_stream
-from tests.node.nodes import PATIENT, send, slice_of
+from tests.node.nodes import PATIENT, in_quarantine, send, slice_of
 from tests.node.wire import (
     COMMAND,
     LAST,
@@ -84,7 +84,7 @@ class Target:
         """Return all that it put aside."""
         store = SqlStore(f"sqlite:///{self.directory / 'var' / 'osteonode.db'}")
         try:
-            return store.quarantine(limit=10**6)
+            return tuple(in_quarantine(store))
         finally:
             store.close()
 

@@ -12,13 +12,13 @@ import pytest
 
 from node.clock import SystemClock
 from node.domain.assembly import Patience
-from node.domain.records import Arrival, Instance, Intake, Staged
+from node.domain.records import Arrival, ArrivalOutcome, Instance, StagedFile
 from node.errors import StorageFullError, TransientError
 from node.log import get_log
 from node.receive.incoming import file_header
 from node.receive.ledger import Ledger
-from node.store import SqlStore
 from node.store.instance_store import DiskInstanceStore
+from node.store.sql import SqlStore
 from tests.node.nodes import wait_until
 
 PATIENCE = Patience(timedelta(seconds=5), timedelta(seconds=5))
@@ -36,8 +36,8 @@ class Shaky(SqlStore):
         arrivals: Sequence[Arrival],
         now: datetime,
         patience: Patience,
-        place: Callable[[Sequence[Intake]], None] = lambda _outcomes: None,
-    ) -> tuple[Intake, ...]:
+        place: Callable[[Sequence[ArrivalOutcome]], None] = lambda _outcomes: None,
+    ) -> tuple[ArrivalOutcome, ...]:
         """Record, slowly or without an answer."""
         if self.slow is not None:
             self.slow.wait(10)
@@ -56,7 +56,7 @@ class Door:
         self.rows = Shaky(f"sqlite:///{folder / 'store.db'}")
         self.ledger = Ledger(self.rows, self.files, SystemClock(), PATIENCE, get_log())
 
-    def stage(self, number: int) -> tuple[Staged, Arrival]:
+    def stage(self, number: int) -> tuple[StagedFile, Arrival]:
         growing = self.files.stage(file_header("1.2", f"1.2.{number}", "1.2.840.10008.1.2.1"))
         growing.write(str(number).encode())
         staged = growing.finish()
@@ -66,7 +66,7 @@ class Door:
         )  # fmt: skip
         return staged, Arrival(instance, "SENDER", "127.0.0.1", "association")
 
-    def enter(self, number: int) -> Intake:
+    def enter(self, number: int) -> ArrivalOutcome:
         return self.ledger.enter(*self.stage(number))
 
 
@@ -81,7 +81,7 @@ def door(tmp_path: Path) -> Iterator[Door]:
 def test_those_that_wait_together_share_one_transaction(door: Door) -> None:
     door.rows.slow = threading.Event()
     entries = [door.stage(number) for number in range(9)]
-    told: list[Intake] = []
+    told: list[ArrivalOutcome] = []
     threads = [
         threading.Thread(target=lambda entry=entry: told.append(door.ledger.enter(*entry)))
         for entry in entries
@@ -93,20 +93,20 @@ def test_those_that_wait_together_share_one_transaction(door: Door) -> None:
     door.rows.slow.set()
     for thread in threads:
         thread.join()
-    assert told == [Intake.STORED] * 9
+    assert told == [ArrivalOutcome.STORED] * 9
     assert door.rows.groups == 2
     assert all(door.files.path(arrival.instance).exists() for _, arrival in entries)
 
 
 def test_a_file_that_cannot_be_written_harms_no_other_of_its_group(door: Door) -> None:
-    def full() -> tuple[Staged, Arrival]:
+    def full() -> tuple[StagedFile, Arrival]:
         raise StorageFullError("full")
 
-    def pair(staged: Staged, arrival: Arrival) -> tuple[Staged, Arrival]:
+    def pair(staged: StagedFile, arrival: Arrival) -> tuple[StagedFile, Arrival]:
         return staged, arrival
 
     door.rows.slow = threading.Event()
-    told: dict[int, Intake | Exception] = {}
+    told: dict[int, ArrivalOutcome | Exception] = {}
     entries = [door.stage(number) for number in range(4)]
     for number, (staged, arrival) in enumerate(entries):
         prepare = full if number == 2 else partial(pair, staged, arrival)
@@ -114,8 +114,8 @@ def test_a_file_that_cannot_be_written_harms_no_other_of_its_group(door: Door) -
     door.rows.slow.set()
     wait_until(lambda: len(told) == 4)
     assert isinstance(told.pop(2), StorageFullError)
-    assert set(told.values()) == {Intake.STORED}
-    assert door.enter(5) is Intake.STORED
+    assert set(told.values()) == {ArrivalOutcome.STORED}
+    assert door.enter(5) is ArrivalOutcome.STORED
 
 
 def test_nobody_who_cannot_be_told_and_no_file_that_cannot_be_removed_ends_the_ledger(
@@ -130,7 +130,7 @@ def test_nobody_who_cannot_be_told_and_no_file_that_cannot_be_removed_ends_the_l
         disk.setattr(Path, "unlink", broken)
         with pytest.raises(OSError, match="read-only"):
             door.enter(2)
-    assert door.enter(3) is Intake.STORED
+    assert door.enter(3) is ArrivalOutcome.STORED
 
 
 def test_what_comes_after_the_end_is_turned_away_and_leaves_nothing(door: Door) -> None:
@@ -138,15 +138,15 @@ def test_what_comes_after_the_end_is_turned_away_and_leaves_nothing(door: Door) 
     with pytest.raises(TransientError):
         door.enter(1)
     assert not list(door.files.files())
-    assert not list(door.files.incoming.iterdir())
+    assert not list(door.files._incoming.iterdir())
 
 
 def test_the_same_instance_twice_in_one_group_is_stored_once(door: Door) -> None:
     door.rows.slow = threading.Event()
     door.rows.slow.set()
-    assert [door.enter(1), door.enter(1)] == [Intake.STORED, Intake.DUPLICATE]
+    assert [door.enter(1), door.enter(1)] == [ArrivalOutcome.STORED, ArrivalOutcome.DUPLICATE]
     assert len(list(door.files.files())) == 1
-    assert not list(door.files.incoming.iterdir())
+    assert not list(door.files._incoming.iterdir())
 
 
 def test_a_row_whose_transaction_gave_no_answer_never_makes_a_duplicate_of_the_next_try(door: Door) -> None:
@@ -156,5 +156,5 @@ def test_a_row_whose_transaction_gave_no_answer_never_makes_a_duplicate_of_the_n
     assert not list(door.files.files()), "its sender was told to try again"
     assert door.rows.instances("1.1"), "the row is there all the same: the case that is meant"
     door.rows.breaks_after_writing = False
-    assert door.enter(1) is Intake.STORED
+    assert door.enter(1) is ArrivalOutcome.STORED
     assert len(list(door.files.files())) == 1

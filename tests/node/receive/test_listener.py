@@ -31,7 +31,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from node.app import Node
 from node.config import Source
 from node.dicom.dimse import storage_contexts
-from tests.node.nodes import encode, quick, quick_node, send, slice_of, wait_until
+from tests.node.nodes import encode, in_quarantine, quick, quick_node, send, slice_of, wait_until
 from tests.node.wire import request_association, store_pdu, wire_to
 from tests.peers import program, run
 
@@ -171,12 +171,12 @@ def raw_store(node: Node, payload: bytes, *, instance: str = "1.2.3") -> int:
 
 
 def test_a_dataset_that_is_no_dataset_is_put_aside_and_explained(open_node: Node) -> None:
-    before = len(open_node.store.quarantine())
+    before = len(in_quarantine(open_node.store))
     assert raw_store(open_node, b"\xff" * 1001) == 0xC000
-    entries = open_node.store.quarantine()
+    entries = in_quarantine(open_node.store)
     assert len(entries) == before + 1
     assert entries[0].reason
-    assert (open_node.instance_store.quarantined / entries[0].name).exists()
+    assert (open_node.configuration.storage.directory / "quarantine" / entries[0].name).exists()
 
 
 def test_a_request_that_names_another_object_is_refused(open_node: Node, study: str) -> None:
@@ -237,7 +237,7 @@ def test_a_full_disk_is_told_to_the_sender_and_passes(tmp_path: Path, study: str
     with quick_node(thirsty) as node:
         assert send(node.port, slice_of(1, study=study)) == [0xA700]
         assert not node.store.instances(study)
-        assert not list(node.instance_store.incoming.iterdir())
+        assert not list((node.configuration.storage.directory / "incoming").iterdir())
     with quick_node(base) as node:
         assert send(node.port, slice_of(1, study=study)) == [0]
 

@@ -19,7 +19,8 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from node.domain.records import Instance
 from node.operate.database import open_store
-from node.store.instance_store import DiskInstanceStore, certified
+from node.store.instance_store import DiskInstanceStore
+from node.store.staging import certified
 from tests.node.nodes import encode, quick, slice_of
 
 _MEGABYTE = 1024 * 1024

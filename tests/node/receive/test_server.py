@@ -235,7 +235,7 @@ def test_what_cannot_come_within_an_object_ends_the_association_and_leaves_nothi
         assert wire.is_closed(), "it was answered"
     assert send(strict_node.port, slice_of(2, study=study)) == [0]
     assert len(strict_node.store.instances(study)) == 1
-    assert not list(strict_node.instance_store.incoming.iterdir())
+    assert not list((strict_node.configuration.storage.directory / "incoming").iterdir())
 
 
 def test_two_objects_in_one_pdu_end_the_association(strict_node: Node, study: str) -> None:
@@ -275,7 +275,7 @@ def test_one_that_stops_within_an_object_delays_nobody_and_leaves_nothing(
         wire.send(pdu(P_DATA, fragment(1, payload))[:-10])
         assert send(strict_node.port, *(slice_of(number, study=study) for number in (2, 3))) == [0, 0]
         assert wire.is_closed()
-    wait_until(lambda: not list(strict_node.instance_store.incoming.iterdir()))
+    wait_until(lambda: not list((strict_node.configuration.storage.directory / "incoming").iterdir()))
     assert len(strict_node.store.instances(study)) == 2
 
 

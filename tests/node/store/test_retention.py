@@ -12,14 +12,15 @@ from pydicom import Dataset
 from node.app import Node
 from node.config import DeliverySettings
 from node.domain.study import StudyState
-from node.store.instance_store import certified
 from node.store.retention import purge
+from node.store.staging import certified
 from tests.node.analyses import CLASSES
 from tests.node.disks import small_disk
 from tests.node.nodes import (
     STUDY,
     MovedClock,
     Pacs,
+    in_quarantine,
     quick,
     quick_node,
     running_pacs,
@@ -35,6 +36,11 @@ LATER = datetime(2130, 1, 1, tzinfo=UTC)
 
 def clear(node: Node, *, failed: bool = False) -> int:
     return purge(node.store, node.instance_store, LATER, failed=failed)
+
+
+def folder_of_images(node: Node) -> Path:
+    """Return the folder of the study, which holds a folder for each series."""
+    return node.instance_store.path(node.store.instances(STUDY)[0]).parents[1]
 
 
 def test_nothing_is_removed_before_every_destination_has_its_results(tmp_path: Path) -> None:
@@ -55,6 +61,8 @@ def test_a_node_removes_by_itself_what_is_older_than_its_policy_and_nothing_youn
     with quick_node(configuration, clock=clock) as node:
         send(node.port, slice_of(1))
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+        study_folder = folder_of_images(node)
+        assert study_folder.exists()
         young = f"{STUDY}.1"
         clock.move(days=2)
         send(node.port, slice_of(1, study=young))
@@ -62,9 +70,9 @@ def test_a_node_removes_by_itself_what_is_older_than_its_policy_and_nothing_youn
         clock.move(days=28.5)
         node._schedule.soon("retention")
         wait_until(lambda: not node.store.instances(STUDY))
-        assert not node.instance_store.study_folder(STUDY).exists()
+        assert not study_folder.exists()
         assert not node.instance_store.result_folder(STUDY).exists()
-        assert state_of(node) is StudyState.DELIVERED, "its story stays"
+        assert state_of(node) is StudyState.DELIVERED, "its history stays"
         (instance,) = node.store.instances(young)
         assert node.instance_store.path(instance).exists()
 
@@ -78,10 +86,12 @@ def test_what_was_set_aside_for_a_person_is_removed_only_by_one(tmp_path: Path) 
         send(node.port, slice_of(1))
         wait_until(lambda: state_of(node) is StudyState.FAILED)
         assert clear(node) == 0
+        study_folder = folder_of_images(node)
+        assert study_folder.exists()
         assert node.instance_store.result_folder(STUDY).exists()
         assert clear(node, failed=True) == 1
         assert not node.instance_store.result_folder(STUDY).exists()
-        assert not node.instance_store.study_folder(STUDY).exists()
+        assert not study_folder.exists()
 
 
 def test_what_came_after_the_look_is_not_removed(tmp_path: Path) -> None:
@@ -121,18 +131,18 @@ def test_what_comes_while_a_study_is_removed_waits_and_stays(tmp_path: Path) -> 
         assert certified(node.instance_store.path(instance)) is not None
 
 
-def test_old_quarantine_is_removed_and_its_story_stays(tmp_path: Path) -> None:
+def test_old_quarantine_is_removed_and_its_record_stays(tmp_path: Path) -> None:
     with quick_node(quick(tmp_path)) as node:
         broken = slice_of(1)
         del broken.StudyInstanceUID
         send(node.port, broken)
-        (entry,) = node.store.quarantine()
-        path = node.instance_store.quarantined / entry.name
+        (entry,) = in_quarantine(node.store)
+        path = tmp_path / "quarantine" / entry.name
         purge(node.store, node.instance_store, entry.at - timedelta(days=1))
         assert path.exists()
         clear(node)
         assert not path.exists()
-        assert node.store.quarantine() == (entry,)
+        assert in_quarantine(node.store) == (entry,)
 
 
 @pytest.fixture
@@ -168,7 +178,7 @@ def assert_whole(node: Node, acknowledged: set[str]) -> None:
         staged = certified(node.instance_store.path(instance))
         assert staged is not None
         assert staged.sha256 == instance.sha256
-    assert not list(node.instance_store.incoming.iterdir())
+    assert not list((node.configuration.storage.directory / "incoming").iterdir())
 
 
 @pytest.mark.parametrize("watermark_mb", [6, 0], ids=["the watermark", "the end of the disk"])

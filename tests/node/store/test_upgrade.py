@@ -15,10 +15,11 @@ from node.cli import application
 from node.domain.study import StudyState
 from node.errors import PermanentError
 from node.operate.database import upgrade_store
-from node.store import SqlStore, upgrade
 from node.store import tables as t
+from node.store import upgrade
 from node.store.migration import STEPS
 from node.store.schema import VERSION
+from node.store.sql import SqlStore
 from tests.node.nodes import quick, quick_node
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -134,4 +135,4 @@ def test_the_command_upgrades_and_the_node_works_on(tmp_path: Path) -> None:
     again = CliRunner().invoke(application, ["upgrade", "--config", str(config)])
     assert "Nothing to do" in again.output
     with quick_node(quick(storage)) as node:
-        assert [study.study_uid for study in node.store.studies()] == [STUDY]
+        assert [study.study_uid for study in node.store.studies(9)] == [STUDY]

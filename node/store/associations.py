@@ -5,18 +5,18 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, and_, delete, select, update
 
-from node.domain.records import Transfer
+from node.domain.records import AssociationRecord
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.steps import find, move, reopen
 
-__all__ = ["SqlTransfers"]
+__all__ = ["SqlAssociationRecords"]
 
-_AGAIN = "a series that was cut off was sent again"
+_SENT_AGAIN = "a series that was cut off was sent again"
 
 
-class SqlTransfers:
-    """The part of the `Store` port that knows of associations.
+class SqlAssociationRecords:
+    """The `AssociationRecords` port, and what recovery and operators change in it.
 
     Parameters
     ----------
@@ -27,25 +27,25 @@ class SqlTransfers:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def end_transfer(self, transfer: Transfer, now: datetime, *, orderly: bool) -> None:
-        """See `node.ports.Store`."""
-        ours = t.transfers.c.association == transfer.association
+    def end_association(self, record: AssociationRecord, now: datetime, *, orderly: bool) -> None:
+        """See `node.ports.AssociationRecords`."""
+        ours = t.transfers.c.association == record.association
         with t.writing(self._engine) as connection:
             if not orderly:
                 connection.execute(update(t.transfers).where(ours).values(cut_off_at=now))
                 return
             connection.execute(delete(t.transfers).where(ours))
-            for study_uid in _made_whole(connection, transfer):
-                _look_again(connection, study_uid, now)
+            for study_uid in _made_whole(connection, record):
+                _reexamine(connection, study_uid, now)
 
-    def cut_off_transfers(self, now: datetime) -> int:
-        """Note that every open association is lost; call it only while no listener runs."""
+    def cut_off_associations(self, now: datetime) -> int:
+        """See `node.ports.Recovery`."""
         still_open = t.transfers.c.cut_off_at.is_(None)
         with t.writing(self._engine) as connection:
             return connection.execute(update(t.transfers).where(still_open).values(cut_off_at=now)).rowcount
 
     def cut_off_series(self, study_uid: str) -> frozenset[str]:
-        """See `node.ports.Store`."""
+        """See `node.ports.AssociationRecords`."""
         lost = select(t.transfers.c.series_uid).where(
             t.transfers.c.study_uid == study_uid, t.transfers.c.cut_off_at.is_not(None)
         )
@@ -53,7 +53,7 @@ class SqlTransfers:
             return frozenset(connection.execute(lost).scalars())
 
     def forgive_cut_off(self, study_uid: str) -> None:
-        """Take a study for whole, because a person says so."""
+        """See `node.ports.Orders`."""
         with t.writing(self._engine) as connection:
             connection.execute(
                 delete(t.transfers).where(
@@ -62,28 +62,29 @@ class SqlTransfers:
             )
 
 
-def _made_whole(connection: Connection, transfer: Transfer) -> Iterable[str]:
-    """Clear the cut-off series that an association brought again; return their studies."""
-    # One that ran side by side with the lost one proves nothing: the sender may have split the series.
-    earlier = t.transfers.c.cut_off_at < transfer.began_at
+def _made_whole(connection: Connection, record: AssociationRecord) -> Iterable[str]:
+    """Delete the loss of series that an association brought again; return their studies."""
+    # An association that was open at the same time as the lost one proves nothing: the sender may have split
+    # the series between them.
+    earlier = t.transfers.c.cut_off_at < record.began_at
     touched = set()
-    for study_uid, series_uid in sorted(transfer.series):
+    for study_uid, series_uid in sorted(record.series):
         lost = and_(t.transfers.c.study_uid == study_uid, t.transfers.c.series_uid == series_uid, earlier)
         if connection.execute(delete(t.transfers).where(lost)).rowcount:
             touched.add(study_uid)
     return sorted(touched)
 
 
-def _look_again(connection: Connection, study_uid: str, now: datetime) -> None:
-    """Judge a study again that was judged, and perhaps reported, without the series that is whole now."""
+def _reexamine(connection: Connection, study_uid: str, now: datetime) -> None:
+    """Examine a study again that was judged, and perhaps reported, without a series that is whole now."""
     study = find(connection, study_uid)
     if study is None or study.state in {StudyState.RECEIVING, StudyState.SETTLED}:
         return
     if study.state in {StudyState.WAITING_FOR_PAIR, StudyState.REFUSED}:
-        move(connection, study, StudyEvent.RETRIED, now, reason=_AGAIN, deadline=now)
+        move(connection, study, StudyEvent.MADE_WHOLE, now, reason=_SENT_AGAIN, deadline=now)
         return
-    # Nothing new came, and still there is more than there was: a new revision, as if its images had come now.
-    reopen(connection, study, now, _AGAIN)
+    # No new instance came, but more of them count now: a new revision, as if the images had just arrived.
+    reopen(connection, study, now, _SENT_AGAIN)
     connection.execute(
         update(t.studies).where(t.studies.c.study_uid == study_uid).values(revision=t.studies.c.revision + 1)
     )

@@ -1,0 +1,54 @@
+"""How long to wait after failed attempts."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from typing import Self
+
+__all__ = ["Backoff"]
+
+_MAXIMUM_DOUBLINGS = 20
+_JITTER = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """A pause that doubles with each failure up to a limit, less a random part.
+
+    The random part spreads attempts that failed together, so that they do not all return at the same moment.
+
+    Attributes
+    ----------
+    first : timedelta
+        Pause after the first failure.
+    longest : timedelta
+        Upper limit of the pause.
+    random : Random
+        Draws the part, up to a quarter, by which a pause is shortened.
+    """
+
+    first: timedelta
+    longest: timedelta
+    random: Random = field(default_factory=Random, repr=False, compare=False)
+
+    @classmethod
+    def of_seconds(cls, first_s: float, longest_s: float) -> Self:
+        """Make a back-off of two lengths in seconds."""
+        return cls(timedelta(seconds=first_s), timedelta(seconds=longest_s))
+
+    def pause(self, failures: int) -> timedelta:
+        """Return how long to wait after this many failures, at least 1.
+
+        Examples
+        --------
+        >>> class Zero(Random):
+        ...     def random(self):
+        ...         return 0.0
+        >>> backoff = Backoff(timedelta(seconds=5), timedelta(minutes=1), Zero())
+        >>> [backoff.pause(failures).seconds for failures in (1, 2, 3, 4, 5, 99)]
+        [5, 10, 20, 40, 60, 60]
+        """
+        # Capped before it is used as an exponent: a destination that is down for a month fails very often.
+        doublings = min(failures - 1, _MAXIMUM_DOUBLINGS)
+        doubled: timedelta = self.first * 2**doublings
+        return min(self.longest, doubled) * (1 - _JITTER * self.random.random())

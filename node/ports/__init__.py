@@ -1,0 +1,43 @@
+"""What the rooms of the node ask of each other and of the world, as protocols.
+
+A consumer names the smallest port that it needs. The classes behind `Store` and `InstanceStore` are named in
+`node.store` only, which opens them for the composition root and for commands that run without a node.
+"""
+
+from node.ports.files import FileRecovery, FileRemoval, InstanceStore, StagingArea, StagingFile, StoredFiles
+from node.ports.runtime import Audit, Clock, OpenAssociations, Worker
+from node.ports.stations import (
+    AnalysisQueue,
+    Arrivals,
+    AssociationRecords,
+    ExplanationQueue,
+    Outbox,
+    SettlingQueue,
+    StudyReader,
+)
+from node.ports.store import Figures, Orders, Recovery, Retention, Store
+
+__all__ = [
+    "AnalysisQueue",
+    "Arrivals",
+    "AssociationRecords",
+    "Audit",
+    "Clock",
+    "ExplanationQueue",
+    "Figures",
+    "FileRecovery",
+    "FileRemoval",
+    "InstanceStore",
+    "OpenAssociations",
+    "Orders",
+    "Outbox",
+    "Recovery",
+    "Retention",
+    "SettlingQueue",
+    "StagingArea",
+    "StagingFile",
+    "Store",
+    "StoredFiles",
+    "StudyReader",
+    "Worker",
+]

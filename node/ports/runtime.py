@@ -1,0 +1,60 @@
+"""What a running node lends its stations: time, worker processes, open associations, the audit trail."""
+
+from datetime import datetime
+from typing import Any, Protocol
+
+from node.domain.audit import AuditMessage
+
+__all__ = ["Audit", "Clock", "OpenAssociations", "Worker"]
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Return the present moment, aware of its time zone."""
+        ...
+
+
+class OpenAssociations(Protocol):
+    """Knows which studies are being received at this moment."""
+
+    def is_open(self, study_uid: str) -> bool:
+        """Tell whether an association that brought instances of this study is still open."""
+        ...
+
+
+class Audit(Protocol):
+    """Takes audit messages."""
+
+    def record(self, message: AuditMessage) -> None:
+        """Queue a message; it is written soon, or the log says that it was lost."""
+        ...
+
+
+class Worker(Protocol):
+    """Runs one function in another process, and survives whatever that function does."""
+
+    def start(self) -> None:
+        """Start the process, so that the first call need not wait for it."""
+        ...
+
+    def call(self, *arguments: object, time_limit_s: float) -> Any:  # noqa: ANN401 - whatever the function gives
+        """Call the function and return its result.
+
+        Raises
+        ------
+        WorkerLostError
+            If the process died, or the time limit passed.
+        RefusedError
+            If the function refused its input.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """End a running call, from another thread, and take no further calls."""
+        ...
+
+    def stop(self) -> None:
+        """End the process, once nothing calls it any more."""
+        ...

@@ -1,0 +1,174 @@
+"""The rows of the node, as operators, retention and a starting node see them, and `Store` for all of it.
+
+Every method is one transaction.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from node.domain.records import (
+    Instance,
+    NewResult,
+    Study,
+)
+from node.domain.status import SetAside, StoreFigures
+from node.domain.study import StudyState
+from node.ports.stations import (
+    AnalysisQueue,
+    Arrivals,
+    ExplanationQueue,
+    Outbox,
+    SettlingQueue,
+    StudyReader,
+    StudySteps,
+)
+
+__all__ = ["Figures", "Orders", "Recovery", "Retention", "Store"]
+
+
+class Figures(StudyReader, Protocol):
+    """Lists and counts, for operators, the status page and the metrics."""
+
+    def studies(self, limit: int) -> tuple[Study, ...]:
+        """Return the studies that changed last, the latest first."""
+        ...
+
+    def set_aside(self, since: datetime, limit: int) -> SetAside:
+        """Return the studies that were set aside since a moment and still wait for a person.
+
+        Parameters
+        ----------
+        since : datetime
+            The moment.
+        limit : int
+            How many of the latest are returned; all are counted.
+        """
+        ...
+
+    def figures(self, studies: int, put_aside: int, since: datetime) -> StoreFigures:
+        """Count everything at one moment.
+
+        Parameters
+        ----------
+        studies : int
+            How many of the latest studies are returned.
+        put_aside : int
+            How many of the latest entries in quarantine, and of the latest studies set aside, are returned.
+        since : datetime
+            Studies that were set aside earlier are not counted.
+
+        Raises
+        ------
+        TransientError
+            If the database does not answer.
+        """
+        ...
+
+
+class Retention(Protocol):
+    """Finds and removes what is older than the retention time."""
+
+    def unchanged_since(self, states: Iterable[StudyState], moment: datetime) -> tuple[Study, ...]:
+        """Return studies in these states that hold images, wait for nothing and have not changed since."""
+        ...
+
+    def forget_originals(self, study: Study, remove: Callable[[Sequence[Instance]], None]) -> bool:
+        """Remove a study's instances, rows and files, unless the study changed since it was read.
+
+        Parameters
+        ----------
+        study : Study
+            As it was read.
+        remove : callable
+            Removes the files. It is called within the transaction, so that an instance that arrives meanwhile
+            waits: no file is removed whose sender has just been told that it is stored.
+
+        Returns
+        -------
+        bool
+            Whether they were removed.
+        """
+        ...
+
+
+class Orders(StudySteps, Arrivals, Protocol):
+    """What an operator may order."""
+
+    def resend(self, study: Study, now: datetime) -> bool:
+        """Queue failed deliveries of the current results again; False if there are none."""
+        ...
+
+    def redirect(
+        self, study: Study, results: Sequence[NewResult], known: Collection[str], now: datetime
+    ) -> bool:
+        """Send to the present destinations what waits for, or failed at, destinations that no longer exist.
+
+        Parameters
+        ----------
+        study : Study
+            Whose results they are.
+        results : sequence of NewResult
+            The current ones, with their present destinations.
+        known : collection of str
+            Names of all present destinations.
+        now : datetime
+            The time.
+
+        Returns
+        -------
+        bool
+            False if there was nothing of the kind.
+        """
+        ...
+
+    def forgive_cut_off(self, study_uid: str) -> None:
+        """Treat the series of a study that were cut off as whole."""
+        ...
+
+
+class Recovery(Arrivals, Protocol):
+    """What a node asks when it starts or stops; only while no other node works with the store."""
+
+    def all_instances(self) -> Iterator[Instance]:
+        """Iterate over every stored instance."""
+        ...
+
+    def last_group(self) -> tuple[Instance, ...]:
+        """Return the instances that were recorded last, together: their files may not be whole on disk."""
+        ...
+
+    def cut_off_associations(self, now: datetime) -> int:
+        """Record that every open association is lost; return how many rows that concerned."""
+        ...
+
+    def release_leases(self, now: datetime) -> int:
+        """Free the studies and deliveries that an earlier process had leased, and return how many.
+
+        None of them counts an attempt: the node ended, the work did not fail.
+        """
+        ...
+
+    def finish_all_deliveries(self, now: datetime) -> int:
+        """See `Outbox`."""
+        ...
+
+
+class Store(
+    SettlingQueue, AnalysisQueue, ExplanationQueue, Outbox, Figures, Retention, Orders, Recovery, Protocol
+):
+    """All that is done with rows, and the connection to them."""
+
+    def claim(self) -> None:
+        """Reserve the store for this node until `close`.
+
+        Raises
+        ------
+        PermanentError
+            If another node has it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close every connection, and let another node have the store."""
+        ...

@@ -1,0 +1,110 @@
+"""Studies that are ready to be analysed, and how their analyses ended."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy import Engine, and_, or_, select, update
+
+from analysis.domain.reason import Reason
+from dicom_templates.options import Predecessor
+from node.domain.records import NewResult, StudyLease
+from node.domain.study import StudyEvent, StudyState
+from node.store import tables as t
+from node.store.rows import study_of
+from node.store.steps import count_open, for_update, held, move, put_delivery, put_results, withdraw
+
+__all__ = ["SqlAnalysisQueue"]
+
+
+class SqlAnalysisQueue:
+    """The `AnalysisQueue` port, except for reading one study.
+
+    Parameters
+    ----------
+    engine : Engine
+        The database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def lease_study(
+        self, owner: str, now: datetime, until: datetime, *, but_not: Collection[str] = ()
+    ) -> StudyLease | None:
+        """See `node.ports.AnalysisQueue`."""
+        # A study is free if it is ready and its back-off is over, or if its lease has expired.
+        free = or_(
+            and_(t.studies.c.state == StudyState.READY, t.studies.c.deadline <= now),
+            and_(t.studies.c.state == StudyState.ANALYSING, t.studies.c.lease_until <= now),
+        )
+        others = t.studies.c.study_uid.not_in(but_not)
+        waiting_longest = select(t.studies).where(free, others).order_by(t.studies.c.changed_at).limit(1)
+        token = uuid4().hex
+        with t.writing(self._engine) as connection:
+            row = connection.execute(for_update(waiting_longest)).first()
+            if row is None:
+                return None
+            study = study_of(row)
+            expired = study.state is StudyState.ANALYSING
+            attempts = study.attempts + expired
+            move(connection, study, StudyEvent.LEASED, now, attempts=attempts)
+            connection.execute(
+                update(t.studies)
+                .where(t.studies.c.study_uid == study.study_uid)
+                .values(lease_token=token, lease_owner=owner, lease_until=until)
+            )
+        return StudyLease(study.study_uid, study.revision, attempts + 1, token)
+
+    def record_results(
+        self,
+        lease: StudyLease,
+        results: Sequence[NewResult],
+        summary: Mapping[str, str],
+        now: datetime,
+        *,
+        key: str = "",
+        replaced: Sequence[Predecessor] = (),
+    ) -> None:
+        """See `node.ports.AnalysisQueue`."""
+        with t.writing(self._engine) as connection:
+            study = held(connection, lease)
+            study = move(connection, study, StudyEvent.REPORTED, now)
+            connection.execute(
+                update(t.studies)
+                .where(t.studies.c.study_uid == study.study_uid)
+                .values(summary=json.dumps(dict(summary)))
+            )
+            uids = [result.sop_uid for result in results]
+            withdraw(connection, study.study_uid, "a newer result replaced it", now, but=uids)
+            put_results(connection, study, results, now, key=key, replaced=replaced)
+            for result in results:
+                for destination in result.destinations:
+                    put_delivery(connection, study, result, destination, now)
+            still_open = count_open(connection, study.study_uid)
+            event = StudyEvent.DELIVERY_BEGAN if still_open else StudyEvent.DELIVERY_ENDED
+            reason = "" if still_open else "every destination has these results already"
+            move(connection, study, event, now, reason=reason)
+
+    def record_refusal(
+        self,
+        lease: StudyLease,
+        reasons: Sequence[str],
+        now: datetime,
+        *,
+        unexplained: Sequence[Reason] = (),
+    ) -> None:
+        """See `node.ports.AnalysisQueue`."""
+        with t.writing(self._engine) as connection:
+            study = held(connection, lease)
+            # Results of an earlier revision stay queued: they are true of the images that were there then.
+            words = "; ".join(reasons)
+            move(connection, study, StudyEvent.REFUSED, now, reason=words, unexplained=unexplained)
+
+    def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:
+        """See `node.ports.AnalysisQueue`."""
+        with t.writing(self._engine) as connection:
+            study = held(connection, lease)
+            event = StudyEvent.GAVE_UP if retry_at is None else StudyEvent.BROKE
+            move(connection, study, event, now, reason=reason, deadline=retry_at, attempts=lease.attempt)

@@ -1,0 +1,102 @@
+"""What retention removes, and what a node repairs when it starts or stops."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import Engine, delete, func, select, update
+
+from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.records import Instance, Study
+from node.domain.study import StudyEvent, StudyState
+from node.store import tables as t
+from node.store.rows import instance_of, study_of
+from node.store.steps import find, move
+
+__all__ = ["SqlUpkeep"]
+
+_LAST_GROUP = select(func.max(t.instances.c.arrival_group)).scalar_subquery()
+
+
+class SqlUpkeep:
+    """The `Retention` port, and the part of `Recovery` that concerns instances and leases.
+
+    Parameters
+    ----------
+    engine : Engine
+        The database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def unchanged_since(self, states: Iterable[StudyState], moment: datetime) -> tuple[Study, ...]:
+        """See `node.ports.Retention`."""
+        holds = select(t.instances.c.sop_uid).where(t.instances.c.study_uid == t.studies.c.study_uid).exists()
+        still_to_send = (
+            select(t.deliveries.c.id)
+            .where(
+                t.deliveries.c.study_uid == t.studies.c.study_uid,
+                t.deliveries.c.state.in_(list(OPEN_DELIVERY_STATES)),
+            )
+            .exists()
+        )
+        old = select(t.studies).where(
+            t.studies.c.state.in_(list(states)),
+            t.studies.c.changed_at <= moment,
+            t.studies.c.last_arrival <= moment,
+            t.studies.c.deadline.is_(None),
+            holds,
+            ~still_to_send,
+        )
+        with t.reading(self._engine) as connection:
+            return tuple(study_of(row) for row in connection.execute(old))
+
+    def forget_originals(self, study: Study, remove: Callable[[Sequence[Instance]], None]) -> bool:
+        """See `node.ports.Retention`."""
+        of_study = t.instances.c.study_uid == study.study_uid
+        with t.writing(self._engine) as connection:
+            now = find(connection, study.study_uid)
+            if now is None or (now.state, now.revision, now.last_arrival) != (
+                study.state, study.revision, study.last_arrival,
+            ):  # fmt: skip
+                return False
+            rows = connection.execute(select(t.instances).where(of_study))
+            remove([instance_of(row) for row in rows])
+            connection.execute(delete(t.instances).where(of_study))
+        return True
+
+    def all_instances(self) -> Iterator[Instance]:
+        """See `node.ports.Recovery`."""
+        with t.reading(self._engine) as connection:
+            for row in connection.execute(select(t.instances).order_by(t.instances.c.sop_uid)):
+                yield instance_of(row)
+
+    def last_group(self) -> tuple[Instance, ...]:
+        """See `node.ports.Recovery`."""
+        last = select(t.instances).where(t.instances.c.arrival_group == _LAST_GROUP)
+        with t.reading(self._engine) as connection:
+            return tuple(instance_of(row) for row in connection.execute(last))
+
+    def release_leases(self, now: datetime) -> int:
+        """See `node.ports.Recovery`."""
+        leased = select(t.studies).where(t.studies.c.state == StudyState.ANALYSING)
+        with t.writing(self._engine) as connection:
+            studies = [study_of(row) for row in connection.execute(leased)]
+            for study in studies:
+                move(
+                    connection, study, StudyEvent.BROKE, now,
+                    reason="the node stopped meanwhile", deadline=now, attempts=study.attempts,
+                )  # fmt: skip
+            sending = connection.execute(
+                update(t.deliveries)
+                .where(t.deliveries.c.state == DeliveryState.SENDING)
+                .values(state=DeliveryState.WAITING, lease_token=None, lease_until=None, not_before=now)
+            )
+            confirming = connection.execute(
+                update(t.deliveries)
+                .where(
+                    t.deliveries.c.state == DeliveryState.UNCONFIRMED, t.deliveries.c.lease_until.is_not(None)
+                )
+                .values(lease_token=None, lease_until=None)
+            )
+            return len(studies) + sending.rowcount + confirming.rowcount

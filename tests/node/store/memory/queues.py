@@ -1,0 +1,147 @@
+"""Analyses and explanations in memory."""
+
+# ruff: noqa: D102 - `node.ports` describes each method
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import uuid4
+
+from analysis.domain.reason import Reason
+from dicom_templates.options import Predecessor
+from node.domain.records import (
+    NewResult,
+    Study,
+    StudyLease,
+    Unexplained,
+)
+from node.domain.study import StudyEvent, StudyState
+from node.errors import LeaseLostError
+from tests.node.store.memory.tables import StudyRow, Tables
+
+__all__ = ["MemoryQueues"]
+
+
+class MemoryQueues:
+    """The ports `AnalysisQueue` and `ExplanationQueue`, except for reading one study."""
+
+    _tables: Tables
+
+    def lease_study(
+        self, owner: str, now: datetime, until: datetime, *, but_not: Collection[str] = ()
+    ) -> StudyLease | None:
+        t = self._tables
+        with t.transaction():
+            free = [
+                row
+                for uid, row in t.studies.items()
+                if uid not in but_not and (_is_ready(row.study, now) or _is_expired(row, now))
+            ]
+            if not free:
+                return None
+            study = min(free, key=lambda row: row.study.changed_at).study
+            attempts = study.attempts + (study.state is StudyState.ANALYSING)
+            moved = t.move(study, StudyEvent.LEASED, now, attempts=attempts)
+            token = f"{owner}-{uuid4().hex}"
+            t.studies[study.study_uid] = StudyRow(moved, (), token, until)
+            return StudyLease(study.study_uid, study.revision, attempts + 1, token)
+
+    def _held(self, lease: StudyLease) -> Study:
+        row = self._tables.studies.get(lease.study_uid)
+        if row is None or (row.token, row.study.revision) != (lease.token, lease.revision):
+            raise LeaseLostError("the study changed while it was analysed")
+        return row.study
+
+    def record_results(
+        self,
+        lease: StudyLease,
+        results: Sequence[NewResult],
+        summary: Mapping[str, str],
+        now: datetime,
+        *,
+        key: str = "",
+        replaced: Sequence[Predecessor] = (),
+    ) -> None:
+        t = self._tables
+        with t.transaction():
+            study = t.move(self._held(lease), StudyEvent.REPORTED, now)
+            t.change_study(study.study_uid, summary=dict(summary))
+            t.supersede(study.study_uid, "a newer result replaced it", but=[one.sop_uid for one in results])
+            t.put_results(study, results, now, key=key, replaced=replaced)
+            if t.has_open_deliveries(study.study_uid):
+                t.move(study, StudyEvent.DELIVERY_BEGAN, now)
+                return
+            reason = "every destination has these results already"
+            t.move(study, StudyEvent.DELIVERY_ENDED, now, reason=reason)
+
+    def record_refusal(
+        self,
+        lease: StudyLease,
+        reasons: Sequence[str],
+        now: datetime,
+        *,
+        unexplained: Sequence[Reason] = (),
+    ) -> None:
+        with self._tables.transaction():
+            self._tables.move(
+                self._held(lease), StudyEvent.REFUSED, now,
+                reason="; ".join(reasons), unexplained=unexplained,
+            )  # fmt: skip
+
+    def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:
+        event = StudyEvent.GAVE_UP if retry_at is None else StudyEvent.BROKE
+        with self._tables.transaction():
+            self._tables.move(
+                self._held(lease), event, now,
+                reason=reason, deadline=retry_at, attempts=lease.attempt,
+            )  # fmt: skip
+
+    def due_explanations(self, now: datetime) -> tuple[Unexplained, ...]:
+        with self._tables.lock:
+            due = [
+                Unexplained(row.study, row.unexplained)
+                for row in self._tables.studies.values()
+                if row.study.state is StudyState.REFUSED and row.unexplained
+                if row.study.deadline is not None and row.study.deadline <= now
+            ]
+        return tuple(sorted(due, key=lambda one: one.study.deadline or now))
+
+    def record_explanation(
+        self,
+        study: Study,
+        results: Sequence[NewResult],
+        now: datetime,
+        *,
+        key: str = "",
+        replaced: Sequence[Predecessor] = (),
+    ) -> None:
+        t = self._tables
+        with t.transaction():
+            if not self._is_unchanged(study):
+                return
+            if results:
+                uids = [one.sop_uid for one in results]
+                t.supersede(study.study_uid, "a newer explanation replaced it", but=uids)
+                t.put_results(study, results, now, key=key, replaced=replaced)
+            row = t.studies[study.study_uid]
+            t.studies[study.study_uid] = replace(row, study=replace(row.study, deadline=None), unexplained=())
+
+    def put_off_explanation(self, study: Study, until: datetime, *, attempts: int) -> None:
+        with self._tables.transaction():
+            if self._is_unchanged(study):
+                self._tables.change_study(study.study_uid, deadline=until, attempts=attempts)
+
+    def _is_unchanged(self, study: Study) -> bool:
+        now = self._tables.study(study.study_uid)
+        return now is not None and (now.state, now.revision, now.changed_at) == (
+            study.state,
+            study.revision,
+            study.changed_at,
+        )
+
+
+def _is_ready(study: Study, now: datetime) -> bool:
+    return study.state is StudyState.READY and study.deadline is not None and study.deadline <= now
+
+
+def _is_expired(row: StudyRow, now: datetime) -> bool:
+    return row.study.state is StudyState.ANALYSING and row.lease_until is not None and row.lease_until <= now

@@ -1,0 +1,122 @@
+"""Figures, retention and recovery in memory."""
+
+# ruff: noqa: D102 - `node.ports` describes each method
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+
+from node.domain.delivery import DeliveryState
+from node.domain.records import (
+    Instance,
+    Study,
+)
+from node.domain.status import UNFINISHED_STATES, OutboxFigures, SetAside, StoreFigures
+from node.domain.study import StudyEvent, StudyState
+from tests.node.store.memory.tables import Tables
+
+__all__ = ["MemoryUpkeep"]
+
+
+class MemoryUpkeep:
+    """The ports `Figures`, `Retention` and `Recovery`, as far as no other class has them."""
+
+    _tables: Tables
+
+    def studies(self, limit: int) -> tuple[Study, ...]:
+        latest = sorted(self._tables.all_studies(), key=lambda one: one.study_uid)
+        return tuple(sorted(latest, key=lambda one: one.changed_at, reverse=True)[:limit])
+
+    def set_aside(self, since: datetime, limit: int) -> SetAside:
+        waiting = [
+            one
+            for one in self.studies(len(self._tables.studies))
+            if one.state is StudyState.FAILED
+            and one.changed_at > since
+            and self._tables.instances_of(one.study_uid)
+        ]
+        return SetAside(len(waiting), tuple(waiting[:limit]))
+
+    def figures(self, studies: int, put_aside: int, since: datetime) -> StoreFigures:
+        with self._tables.lock:
+            every = self._tables.all_studies()
+            oldest: dict[StudyState, datetime] = {}
+            for one in every:
+                if one.state in UNFINISHED_STATES:
+                    oldest[one.state] = min(one.changed_at, oldest.get(one.state, one.changed_at))
+            entries = sorted(self._tables.quarantine, key=lambda entry: entry.at, reverse=True)
+            return StoreFigures(
+                studies=Counter(one.state for one in every),
+                oldest=oldest,
+                outboxes=self._outboxes(),
+                instances=len(self._tables.instances),
+                quarantined=Counter(entry.reason for entry in entries),
+                latest=self.studies(studies),
+                put_aside=tuple(entries[:put_aside]),
+                set_aside=self.set_aside(since, put_aside),
+            )
+
+    def _outboxes(self) -> dict[str, OutboxFigures]:
+        counts: dict[str, Counter[DeliveryState]] = defaultdict(Counter)
+        since: dict[str, list[datetime]] = defaultdict(list)
+        for row in self._tables.deliveries.values():
+            counts[row.destination][row.state] += 1
+            if row.is_open:
+                since[row.destination].append(self._tables.studies[row.study_uid].study.changed_at)
+        return {
+            name: OutboxFigures(theirs, min(since[name], default=None)) for name, theirs in counts.items()
+        }
+
+    def unchanged_since(self, states: Iterable[StudyState], moment: datetime) -> tuple[Study, ...]:
+        wanted = set(states)
+        return tuple(
+            one
+            for one in self._tables.all_studies()
+            if one.state in wanted and max(one.changed_at, one.last_arrival) <= moment
+            if one.deadline is None and self._tables.instances_of(one.study_uid)
+            if not self._tables.has_open_deliveries(one.study_uid)
+        )
+
+    def forget_originals(self, study: Study, remove: Callable[[Sequence[Instance]], None]) -> bool:
+        with self._tables.transaction():
+            now = self._tables.study(study.study_uid)
+            if now is None or (now.state, now.revision, now.last_arrival) != (
+                study.state, study.revision, study.last_arrival,
+            ):  # fmt: skip
+                return False
+            instances = self._tables.instances_of(study.study_uid)
+            remove(instances)
+            for one in instances:
+                del self._tables.instances[one.sop_uid]
+            return True
+
+    def all_instances(self) -> Iterator[Instance]:
+        with self._tables.lock:
+            rows = sorted(self._tables.instances.items())
+        return iter([row.instance for _, row in rows])
+
+    def last_group(self) -> tuple[Instance, ...]:
+        with self._tables.lock:
+            rows = self._tables.instances.values()
+            last = max((row.group for row in rows), default=0)
+            return tuple(row.instance for row in rows if row.group == last)
+
+    def release_leases(self, now: datetime) -> int:
+        t = self._tables
+        reason = "the node stopped meanwhile"
+        with t.transaction():
+            analysing = [one for one in self._tables.all_studies() if one.state is StudyState.ANALYSING]
+            for one in analysing:
+                t.move(one, StudyEvent.BROKE, now, reason=reason, deadline=now, attempts=one.attempts)
+            sending = [row for row in self._tables.deliveries.values() if row.state is DeliveryState.SENDING]
+            for row in sending:
+                t.change_delivery(
+                    row, state=DeliveryState.WAITING, token="", lease_until=None, not_before=now
+                )
+            confirming = [
+                row
+                for row in self._tables.deliveries.values()
+                if row.is_unconfirmed and row.lease_until is not None
+            ]
+            for row in confirming:
+                t.change_delivery(row, token="", lease_until=None)
+            return len(analysing) + len(sending) + len(confirming)

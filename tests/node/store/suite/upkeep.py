@@ -1,0 +1,115 @@
+"""Laws of figures and retention."""
+
+# ruff: noqa: D102 - a test's name is its sentence
+from datetime import timedelta
+
+import pytest
+
+from dicom_templates.result_kinds import ResultKind
+from node.domain.delivery import DeliveryState
+from node.domain.records import (
+    Instance,
+    NewResult,
+    QuarantineEntry,
+)
+from node.domain.status import OutboxFigures, SetAside
+from node.domain.study import FINISHED_STATES, StudyEvent, StudyState
+from node.ports import Store
+from tests.node.store.suite.studies import (
+    DESTINATIONS,
+    LEASE,
+    PATIENCE,
+    SECOND,
+    START,
+    arrival,
+    batch_for,
+    end_all,
+    ready,
+    reported,
+    the_study,
+)
+
+__all__ = ["UpkeepLaws"]
+
+
+class UpkeepLaws:
+    """Laws of the ports `Figures` and `Retention`."""
+
+    def test_figures_tell_states_ages_outboxes_and_quarantine(self, store: Store) -> None:
+        later = START + timedelta(hours=1)
+        ready(store)
+        ready(store, "1.2", later)
+        ready(store, "1.3", later)
+        lease = store.lease_study("a", START, START + LEASE)
+        assert lease is not None
+        assert lease.study_uid == "1.1"
+        results = [
+            NewResult(ResultKind.SR, f"2.25.{number}", "1.2.840", f"{number}.dcm", ("pacs", "other"))
+            for number in range(2)
+        ]
+        store.record_results(lease, results, {}, later)
+        batch = store.lease_deliveries("other", "a", later, later + LEASE)
+        assert batch is not None
+        for delivery in batch.deliveries:
+            store.record_delivery(batch, delivery, DeliveryState.SENT, status=0, reason="", now=later)
+        for name in ("one", "two"):
+            store.record_quarantine(QuarantineEntry(name, "1.9", "it is damaged", "MR", "127.0.0.1", later))
+        figures = store.figures(2, 1, START)
+        assert figures.studies == {StudyState.DELIVERING: 1, StudyState.READY: 2}
+        assert figures.oldest == {StudyState.DELIVERING: later, StudyState.READY: later}
+        assert figures.outboxes["pacs"] == OutboxFigures({DeliveryState.WAITING: 2}, later)
+        assert figures.outboxes["other"] == OutboxFigures({DeliveryState.SENT: 2}, None)
+        assert (figures.instances, figures.quarantined) == (3, {"it is damaged": 2})
+        assert [study.study_uid for study in figures.latest] == ["1.1", "1.2"]
+        assert [entry.reason for entry in figures.put_aside] == ["it is damaged"]
+
+    def test_a_study_that_was_set_aside_waits_until_a_person_deals_with_it(self, store: Store) -> None:
+        later = START + timedelta(hours=1)
+        for study in ("1.1", "1.2", "1.3", "1.4"):
+            ready(store, study)
+            lease = store.lease_study("a", START, START + LEASE)
+            assert lease is not None
+            store.record_broken(lease, "the worker died", later, None)
+        assert store.set_aside(START, 3).count == 4
+        assert len(store.set_aside(START, 3).latest) == 3
+        assert store.set_aside(later, 3) == SetAside()
+        first, second = (store.study(f"1.{number}") for number in (1, 2))
+        assert first is not None
+        assert second is not None
+        store.advance(first, StudyEvent.RETRIED, later, deadline=later)
+        assert store.forget_originals(second, lambda _images: None)
+        store.record_arrivals([arrival("1.3", 2)], later, PATIENCE)
+        assert [study.study_uid for study in store.set_aside(START, 3).latest] == ["1.4"]
+        assert store.figures(0, 1, START).set_aside == store.set_aside(START, 1)
+
+    def test_a_study_is_kept_while_something_is_to_be_done_with_it(self, store: Store) -> None:
+        reported(store)
+        later = START + timedelta(days=1)
+        assert not store.unchanged_since(StudyState, later)
+        for destination in DESTINATIONS:
+            end_all(store, batch_for(store, destination), DeliveryState.SENT)
+        store.finish_deliveries("1.1", START)
+        assert store.unchanged_since(FINISHED_STATES, later) == (the_study(store),)
+        assert not store.unchanged_since(FINISHED_STATES, START - SECOND)
+        assert not store.unchanged_since([StudyState.FAILED], later)
+
+    def test_originals_are_forgotten_and_the_history_stays(self, store: Store) -> None:
+        ready(store)
+        before = the_study(store)
+        removed: list[Instance] = []
+        store.record_arrivals([arrival("1.1", 2)], START + SECOND, PATIENCE)
+        assert not store.forget_originals(before, removed.extend)
+        assert not removed
+        assert store.forget_originals(the_study(store), removed.extend)
+        assert {one.sop_uid for one in removed} == {"1.1.1.1", "1.1.1.2"}
+        assert not store.instances("1.1")
+        assert store.history("1.1")
+
+    def test_originals_stay_if_their_files_cannot_be_removed(self, store: Store) -> None:
+        def fail(_instances: object) -> None:
+            raise OSError
+
+        ready(store)
+        with pytest.raises(OSError, match=r"^$"):
+            store.forget_originals(the_study(store), fail)
+        assert len(store.instances("1.1")) == 1
