@@ -142,8 +142,10 @@ class Fuse:
             self.cross(f"{study.state}: {event}")
             return moved
 
-        for module in (node.store.sql, node.store.steps, node.store.outbox, node.store.associations):
-            module.move = move_and_cross  # type: ignore[attr-defined]
+        # In each module of the store that has it by name.
+        for name, module in list(sys.modules.items()):
+            if name.startswith("node.store.") and getattr(module, "move", None) is move:
+                module.move = move_and_cross  # type: ignore[attr-defined]
 
 
 def _say(words: str) -> None:
