@@ -1,7 +1,7 @@
 """The composition root: creates all parts of the node, connects them, starts and stops them.
 
-`resources` opens what all stations share; `workers` are the processes; `receiving`, `analysing`, `sending` and
-`showing` make the stations; `sweeps` says when each of them runs; `node` starts and stops all of it.
+`resources` opens what all stations share; `workers` are the processes; `receiving`, `analysing`, `sending`
+and `showing` make the stations; `sweeps` says when each of them runs; `node` starts and stops all of it.
 """
 
 from node.app.node import Node
