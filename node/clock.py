@@ -1,4 +1,4 @@
-"""The one place that reads the time."""
+"""The system clock: the only place that reads the time."""
 
 from datetime import UTC, datetime
 
@@ -6,8 +6,8 @@ __all__ = ["SystemClock"]
 
 
 class SystemClock:
-    """The machine's clock, in UTC; nothing else in the project asks it."""
+    """The clock of the machine, in UTC; the `Clock` port."""
 
     def now(self) -> datetime:
         """Return the present moment, aware of its time zone."""
-        return datetime.now(UTC)  # noqa: TID251 - this is the clock that everything else must ask
+        return datetime.now(UTC)  # noqa: TID251 - everything else asks this clock

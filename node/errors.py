@@ -1,4 +1,4 @@
-"""What can go wrong in the service, parted by what to do next."""
+"""The errors of the service, divided by what to do next."""
 
 __all__ = [
     "ClusterError",
@@ -14,27 +14,27 @@ __all__ = [
 
 
 class NodeError(Exception):
-    """Root of every error that this room raises on purpose; its message never holds patient data."""
+    """Base of all errors that `node` raises on purpose; their messages hold no patient data."""
 
 
 class TransientError(NodeError):
-    """Worth another try, later."""
+    """Worth another attempt, later."""
 
 
 class PermanentError(NodeError):
-    """Another try would end the same way; a person must look."""
+    """Another attempt would fail in the same way; a person must look."""
 
 
 class LeaseLostError(NodeError):
-    """The work was given to another, or its input changed meanwhile: drop it, and tell nobody."""
+    """The work was leased to another worker, or its input changed: discard it silently."""
 
 
 class StorageFullError(TransientError):
-    """Too little disk is left to promise that another instance is safe."""
+    """Too little disk is free to store another instance safely."""
 
 
 class WorkerLostError(TransientError):
-    """A worker process died, hung or ran out of memory; its study counts an attempt."""
+    """A worker process died, hung or ran out of memory; this counts as an attempt of its study."""
 
 
 class ClusterError(PermanentError):
@@ -42,14 +42,14 @@ class ClusterError(PermanentError):
 
 
 class InstanceRejectedError(PermanentError):
-    """An instance that cannot be kept; the sender gets the status, the quarantine the bytes.
+    """An instance cannot be stored: its sender gets the status, and its bytes go to quarantine.
 
     Parameters
     ----------
     status : int
         DIMSE status of PS3.4 B.2.3.
     reason : str
-        In words, without patient data.
+        Why, in words, without patient data.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -59,12 +59,12 @@ class InstanceRejectedError(PermanentError):
 
 
 class ConfigurationError(PermanentError):
-    """Every fault of a configuration, told at once.
+    """All faults of a configuration, reported together.
 
     Parameters
     ----------
     faults : sequence of str
-        One sentence each, with the line where it has one.
+        One sentence each, with the line in the file if it has one.
     """
 
     def __init__(self, faults: tuple[str, ...]) -> None:

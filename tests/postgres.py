@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, from Debian's package; only a socket in its folder leads to it."""
+"""A PostgreSQL server for the tests, from Debian's package, reachable only by a socket in its folder."""
 
 import os
 import shutil
@@ -44,11 +44,11 @@ class Postgres:
 
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
-    """Start a server that nobody else can reach, and stop it at the end."""
+    """Start a server, and stop it at the end."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         missing("PostgreSQL is not installed (apt-get install postgresql)")
-    # Not below pytest's own folder: only its owner may enter that, and the server refuses to run as root.
+    # Not below pytest's own folder, which only its owner may enter: the server refuses to run as root.
     folder = Path(tempfile.mkdtemp(prefix="osteonode-postgres-"))
     account = _account(folder)
     data = folder / "data"
@@ -63,7 +63,7 @@ def running_postgres() -> Iterator[Postgres]:
             data,
         ]
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **account)
-        # -F: no syncs, for speed; what survives a power cut is PostgreSQL's own business.
+        # -F: without syncs, for speed; that PostgreSQL survives a power cut is not tested here.
         command: list[str | Path] = [
             programs[-1] / "postgres",
             "-F",
@@ -87,7 +87,7 @@ def running_postgres() -> Iterator[Postgres]:
 
 
 def _account(folder: Path) -> dict[str, Any]:
-    """Choose whom the server runs as, and give the folder to it."""
+    """Choose the account that the server runs as, and give the folder to it."""
     if os.geteuid() != 0:
         return {}
     shutil.chown(folder, "postgres", "postgres")

@@ -1,7 +1,7 @@
-"""The composition root: the only place that names every concrete class of the node.
+"""The composition root: creates all parts of the node, connects them, starts and stops them.
 
-`ground` makes what all stations stand on; `receiving`, `analysing`, `sending` and `showing` make the
-stations; `sweeps` says when each is woken; `node` starts and stops all of them.
+`resources` opens what all stations share; `workers` are the processes; `receiving`, `analysing`, `sending`
+and `showing` make the stations; `sweeps` says when each of them runs; `node` starts and stops all of it.
 """
 
 from node.app.node import Node

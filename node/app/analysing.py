@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from node.analyse.analyst import Analyst
 from node.analyse.refusal_sweep import RefusalReporter
-from node.app.crew import Crew
-from node.app.ground import Ground
+from node.app.resources import Resources
+from node.app.workers import Workers
 from node.ports import OpenAssociations
 from node.settle.assembler import Assembler
 from node.settle.early_work import EarlyWork
@@ -18,55 +18,55 @@ _EARLY_AFTER = 0.1
 
 
 def assembler(
-    ground: Ground, traffic: OpenAssociations, crew: Crew, early_work: EarlyWork | None
+    resources: Resources, traffic: OpenAssociations, workers: Workers, early_work: EarlyWork | None
 ) -> Assembler:
-    """Return who tells when a study is whole."""
-    settings = ground.configuration
+    """Make the station that decides when a study is whole."""
+    settings = resources.configuration
     source_counts = SourceCounts(
-        settings.sources, calling=settings.node.ae_title, clock=ground.clock, log=ground.log
+        settings.sources, calling=settings.node.ae_title, clock=resources.clock, log=resources.log
     )
     return Assembler(
-        store=ground.store,
-        instance_store=ground.instance_store,
+        store=resources.store,
+        instance_store=resources.instance_store,
         traffic=traffic,
-        clock=ground.clock,
-        examine=crew.examine,
+        clock=resources.clock,
+        examine=workers.examine,
         reports_refusals=settings.report.refusals,
         count=source_counts.of_study,
         early_work=early_work,
         grace=timedelta(seconds=settings.assembly.quiet_s * _EARLY_AFTER),
         attempts=settings.engine.attempts,
-        stopping=ground.stopping,
-        log=ground.log,
+        stopping=resources.stopping,
+        log=resources.log,
     )
 
 
-def analysts(ground: Ground, crew: Crew, early_work: EarlyWork | None) -> tuple[Analyst, ...]:
-    """Return who has studies analysed, one for each process that can."""
+def analysts(resources: Resources, workers: Workers, early_work: EarlyWork | None) -> tuple[Analyst, ...]:
+    """Make the stations that have studies analysed, one for each process that analyses."""
     return tuple(
         Analyst(
-            store=ground.store,
-            instance_store=ground.instance_store,
-            clock=ground.clock,
+            store=resources.store,
+            instance_store=resources.instance_store,
+            clock=resources.clock,
             analyse=analyse,
-            configuration=ground.configuration,
-            owner=ground.owner,
+            configuration=resources.configuration,
+            owner=resources.owner,
             early_work=early_work,
-            stopping=ground.stopping,
-            log=ground.log,
+            stopping=resources.stopping,
+            log=resources.log,
         )
-        for analyse in crew.analyses()
+        for analyse in workers.analyses()
     )
 
 
-def explainer(ground: Ground, crew: Crew) -> RefusalReporter:
-    """Return who has refusals explained."""
+def explainer(resources: Resources, workers: Workers) -> RefusalReporter:
+    """Make the station that reports refusals."""
     return RefusalReporter(
-        store=ground.store,
-        instance_store=ground.instance_store,
-        clock=ground.clock,
-        write=crew.explain,
-        configuration=ground.configuration,
-        stopping=ground.stopping,
-        log=ground.log,
+        store=resources.store,
+        instance_store=resources.instance_store,
+        clock=resources.clock,
+        write=workers.explain,
+        configuration=resources.configuration,
+        stopping=resources.stopping,
+        log=resources.log,
     )

@@ -1,17 +1,17 @@
-"""A whole node: made, started, stopped."""
+"""The whole node: created, started, stopped."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from node.analyse.worker import WorkerProcess
 from node.app.analysing import analysts, assembler, explainer
-from node.app.crew import Crew
-from node.app.ground import lay_ground
 from node.app.receiving import ledger, listener
+from node.app.resources import open_resources
 from node.app.schedule import Schedule
 from node.app.sending import courier
 from node.app.showing import status_page
 from node.app.sweeps import plan_sweeps
+from node.app.workers import Workers
 from node.clock import SystemClock
 from node.config import Configuration
 from node.dicom.libraries import configure_libraries
@@ -29,20 +29,20 @@ _SWEEP_S = 0.5
 
 
 class Node:
-    """A running node: `start` returns when it listens, `stop` when all is put down safely.
+    """A node: `start` returns once it listens, `stop` once everything is stored safely.
 
     Parameters
     ----------
     configuration : Configuration
-        All of it. Port 0 takes a free one, see `port`.
+        The whole configuration. Port 0 takes a free port, see `port`.
     clock : Clock, optional
-        The time; tests move theirs.
+        Gives the time; the clock of the system by default.
     analyse_study, examine_study, explain_study : str, optional
-        What the worker processes run, "module:function".
+        The functions that the worker processes run, as "module:function".
     make_worker : callable, optional
-        From the name of a function and a memory limit to what runs it.
+        Makes a worker from the name of a function and a memory limit in MB, or None.
     sweep_s : float, optional
-        How often the sweeps look for what is due.
+        Interval of the sweeps in seconds.
 
     Examples
     --------
@@ -65,54 +65,54 @@ class Node:
         configure_libraries()
         self.configuration = configuration
         self._clock = clock or SystemClock()
-        self._ground = ground = lay_ground(configuration, self._clock)
-        self.instance_store, self.store = ground.instance_store, ground.store
+        self._resources = resources = open_resources(configuration, self._clock)
+        self.instance_store, self.store = resources.instance_store, resources.store
         self._sweep_s = sweep_s
-        self._ledger = ledger(ground)
-        self._listener = listener(ground, self._ledger)
-        # Its timers wake sweeps in real time, whatever time the sweeps are told.
-        self._schedule = Schedule(SystemClock(), ground.log)
+        self._ledger = ledger(resources)
+        self._listener = listener(resources, self._ledger)
+        # The timers run in real time, whatever time the sweeps are given.
+        self._schedule = Schedule(SystemClock(), resources.log)
         self._early_work = EarlyWork() if configuration.assembly.start_early else None
-        self._crew = Crew(
-            ground,
+        self._workers = Workers(
+            resources,
             make_worker,
             analyse_study=analyse_study,
             examine_study=examine_study,
             explain_study=explain_study,
         )
-        self._couriers = tuple(courier(ground, there) for there in configuration.destinations)
+        self._couriers = tuple(courier(resources, there) for there in configuration.destinations)
         self._web: WebServer | None = None
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """The port that it listens on."""
         return self._listener.port
 
     def start(self) -> None:
-        """Mend what an earlier end left, then work and listen.
+        """Repair what an earlier end left, then start the stations and listen.
 
         Raises
         ------
         PermanentError
-            If the address, or that of the status page, cannot be listened on; then nothing is left running.
+            If it cannot listen on its address or that of the status page; then nothing is left running.
         """
-        ground = self._ground
-        ground.enter()
-        reconcile(self.store, self.instance_store, self._ledger.enter, self._clock, ground.log)
-        # They import the science while the first images come in.
-        self._crew.start()
+        resources = self._resources
+        resources.start()
+        reconcile(self.store, self.instance_store, self._ledger.enter, self._clock, resources.log)
+        # The processes import the science while the first images arrive.
+        self._workers.start()
         plan_sweeps(
             self._schedule,
-            ground,
-            assembler=assembler(ground, self._listener.associations, self._crew, self._early_work),
-            analysts=analysts(ground, self._crew, self._early_work),
-            explainer=explainer(ground, self._crew),
+            resources,
+            assembler=assembler(resources, self._listener.associations, self._workers, self._early_work),
+            analysts=analysts(resources, self._workers, self._early_work),
+            explainer=explainer(resources, self._workers),
             couriers=self._couriers,
             every_s=self._sweep_s,
         )
         self._schedule.start()
         try:
-            self._web = status_page(ground, self._listener, self._schedule, self._crew, self._couriers)
+            self._web = status_page(resources, self._listener, self._schedule, self._workers, self._couriers)
             self._listener.start()
         except PermanentError:
             self.stop()
@@ -125,20 +125,20 @@ class Node:
             ) from error
         if self._web is not None:
             self._web.start()
-        ground.log.info("node_started", ae_title=self.configuration.node.ae_title, port=self.port)
+        resources.log.info("node_started", ae_title=self.configuration.node.ae_title, port=self.port)
 
     def stop(self) -> None:
-        """Take nothing more in, stop what runs, close the store; what is unfinished waits there."""
-        self._ground.stopping.set()
+        """Stop receiving and all stations, and close the store, where unfinished work waits."""
+        self._resources.stopping.set()
         self._listener.stop()
         if self._web is not None:
             self._web.stop()
-        self._crew.interrupt()
+        self._workers.interrupt()
         self._schedule.stop()
-        self._crew.stop()
+        self._workers.stop()
         self._ledger.stop()
-        self._ground.leave()
-        self._ground.log.info("node_stopped")
+        self._resources.close()
+        self._resources.log.info("node_stopped")
 
     def __enter__(self) -> Self:
         self.start()

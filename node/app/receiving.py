@@ -1,6 +1,6 @@
-"""The first station: what arrives is put down, and who sends is judged."""
+"""Makes the station that receives instances and records them."""
 
-from node.app.ground import Ground
+from node.app.resources import Resources
 from node.deliver.commitment_reports import CommitmentReports
 from node.receive.ledger import Ledger
 from node.receive.listener import Listener
@@ -8,25 +8,27 @@ from node.receive.listener import Listener
 __all__ = ["ledger", "listener"]
 
 
-def ledger(ground: Ground) -> Ledger:
-    """Return where arrivals are recorded."""
-    patience = ground.configuration.assembly.patience
-    return Ledger(ground.store, ground.instance_store, ground.clock, patience, ground.log)
+def ledger(resources: Resources) -> Ledger:
+    """Make the ledger, which records arrivals."""
+    patience = resources.configuration.assembly.patience
+    return Ledger(resources.store, resources.instance_store, resources.clock, patience, resources.log)
 
 
-def listener(ground: Ground, records: Ledger) -> Listener:
-    """Return who speaks with senders."""
-    settings = ground.configuration
-    commitments = CommitmentReports(ground.store, ground.clock, settings.delivery, ground.owner, ground.log)
+def listener(resources: Resources, records: Ledger) -> Listener:
+    """Make the listener, which serves senders."""
+    settings = resources.configuration
+    commitments = CommitmentReports(
+        resources.store, resources.clock, settings.delivery, resources.owner, resources.log
+    )
     return Listener(
         settings.node,
         settings.sources,
-        store=ground.store,
-        instance_store=ground.instance_store,
+        store=resources.store,
+        instance_store=resources.instance_store,
         ledger=records,
-        clock=ground.clock,
-        audit=ground.audit,
+        clock=resources.clock,
+        audit=resources.audit,
         report=commitments.take,
-        tally=ground.tally,
-        log=ground.log,
+        tally=resources.tally,
+        log=resources.log,
     )

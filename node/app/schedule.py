@@ -1,4 +1,4 @@
-"""The timers: APScheduler wakes the sweeps. It keeps no truth; a run that is missed loses nothing."""
+"""The timers of the sweeps, with APScheduler. They hold no state: a missed run loses nothing."""
 
 import threading
 import time
@@ -19,14 +19,14 @@ __all__ = ["Schedule"]
 _THREADS = 32
 _LOOK_S = 0.5
 _STEP_S = 1.0
-"""Set back by less than this, the clock delays a sweep by less than anybody would notice."""
+"""A clock that is set back by less than this delays a sweep only slightly."""
 
 
 class _Pause(BaseTrigger):  # type: ignore[misc]  # the library has no types
-    """Fires when so much time has passed since the last run, and not once for each that was missed.
+    """Fires once this time has passed since the last run, and not once for each run that was missed.
 
-    The trigger of the library would count them one by one, for minutes after a clock that was wrong by years
-    is set right.
+    The library's interval trigger counts missed runs one by one, which takes minutes after a clock that was
+    wrong by years is corrected.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -38,17 +38,17 @@ class _Pause(BaseTrigger):  # type: ignore[misc]  # the library has no types
 
 
 class Schedule:
-    """Sweeps by name, each in one thread at a time.
+    """Runs sweeps by name, each in one thread at a time.
 
-    Whether the clock is set forward or back, they go on at their intervals. APScheduler alone would sleep
-    until a clock that was set back has caught up.
+    They keep their intervals even if the clock is set forward or back. APScheduler alone would sleep until a
+    clock that was set back has caught up.
 
     Parameters
     ----------
     clock : Clock
-        For `soon`.
+        Gives the time of the next run.
     log : Log
-        Gets the fault of a sweep.
+        Gets the faults of sweeps.
     """
 
     def __init__(self, clock: Clock, log: Log) -> None:
@@ -59,7 +59,7 @@ class Schedule:
         self._watch = threading.Thread(target=self._watch_clock, name="clock watch", daemon=True)
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(_THREADS)},
-            # A sweep that is still running, or was late, is not run twice: the next one sees all there is.
+            # A sweep that is still running, or was late, does not run twice: the next run finds everything.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone="UTC",
         )
@@ -74,12 +74,12 @@ class Schedule:
         )
 
     def soon(self, name: str) -> None:
-        """Run a sweep now instead of at its next time; one that runs already finds the new work itself."""
+        """Run a sweep now instead of at its next time; one that is running finds the new work by itself."""
         if self._scheduler.running and self._scheduler.get_job(name) is not None:
             self._scheduler.modify_job(name, next_run_time=self._clock.now())
 
     def runs(self) -> tuple[SweepRun, ...]:
-        """Return the latest run of each sweep that ever ran."""
+        """Return the latest run of each sweep that has run."""
         return tuple(self._runs.values())
 
     def _noted(self, name: str, seconds: float, run: Callable[[], bool]) -> Callable[[], None]:
@@ -91,19 +91,19 @@ class Schedule:
         return run_and_note
 
     def start(self) -> None:
-        """Begin."""
+        """Start the timers."""
         self._scheduler.start()
         self._watch.start()
 
     def stop(self) -> None:
-        """Begin nothing more, and wait for the sweeps that run."""
+        """Start no more sweeps, and wait for those that are running."""
         self._stopping.set()
         if self._scheduler.running:
             self._watch.join()
             self._scheduler.shutdown(wait=True)
 
     def _watch_clock(self) -> None:
-        """Wake every sweep when the clock was set back, as one that only goes on tells."""
+        """Wake every sweep when the clock was set back, which the monotonic clock shows."""
         ahead = self._ahead()
         while not self._stopping.wait(_LOOK_S):
             before, ahead = ahead, self._ahead()

@@ -1,10 +1,10 @@
-"""The last station: a courier for each destination, and the way it takes."""
+"""Makes the last station: a courier for each destination, and its carrier."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from node.app.ground import Ground
+from node.app.resources import Resources
 from node.config import Destination
 from node.deliver.carriers import Carrier
 from node.deliver.carriers.audited import AuditedCarrier
@@ -21,9 +21,9 @@ from node.domain.records import Result
 __all__ = ["carrier_to", "courier"]
 
 
-def courier(ground: Ground, destination: Destination) -> Courier:
-    """Return who delivers to a destination."""
-    calling, settings = ground.configuration.node.ae_title, ground.configuration.delivery
+def courier(resources: Resources, destination: Destination) -> Courier:
+    """Make the courier of a destination."""
+    calling, settings = resources.configuration.node.ae_title, resources.configuration.delivery
     peer = Peer(
         destination.ae_title,
         destination.host,
@@ -32,7 +32,9 @@ def courier(ground: Ground, destination: Destination) -> Courier:
         settings.timeout_s,
         client_arguments(destination),
     )
-    commitments = CommitmentReports(ground.store, ground.clock, settings, ground.owner, ground.log)
+    commitments = CommitmentReports(
+        resources.store, resources.clock, settings, resources.owner, resources.log
+    )
 
     def commit(transaction_uid: str, results: Sequence[Result]) -> None:
         request_commitment(peer, transaction_uid, results, commitments.take)
@@ -40,25 +42,25 @@ def courier(ground: Ground, destination: Destination) -> Courier:
     return Courier(
         destination,
         AuditedCarrier(
-            carrier_to(destination, peer, ground.instance_store.results, settings.timeout_s),
-            ground.instance_store.results,
+            carrier_to(destination, peer, resources.instance_store.results, settings.timeout_s),
+            resources.instance_store.results,
             Party(calling, "", is_requestor=True),
             _party_of(destination),
-            audit=ground.audit,
-            clock=ground.clock,
+            audit=resources.audit,
+            clock=resources.clock,
         ),
         commit,
-        outbox=ground.store,
-        clock=ground.clock,
+        outbox=resources.store,
+        clock=resources.clock,
         settings=settings,
-        owner=ground.owner,
-        stopping=ground.stopping,
-        log=ground.log,
+        owner=resources.owner,
+        stopping=resources.stopping,
+        log=resources.log,
     )
 
 
 def carrier_to(destination: Destination, peer: Peer, results: Path, timeout_s: float) -> Carrier:
-    """Return the way to a destination: STOW-RS where it has a `stow_url`, C-STORE otherwise."""
+    """Make the carrier to a destination: STOW-RS if it has a `stow_url`, else C-STORE."""
     if destination.stow_url:
         return StowCarrier(destination, results, timeout_s)
     return CStoreCarrier(peer, results)

@@ -1,12 +1,12 @@
-"""What a person, a supervisor and Prometheus see."""
+"""Makes the status page, with the metrics."""
 
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from node.app.crew import Crew
-from node.app.ground import Ground
+from node.app.resources import Resources
 from node.app.schedule import Schedule
+from node.app.workers import Workers
 from node.deliver.courier import Courier
 from node.receive.listener import Listener
 from node.show.node_status import StatusReader
@@ -18,29 +18,33 @@ __all__ = ["status_page"]
 
 
 def status_page(
-    ground: Ground, listener: Listener, schedule: Schedule, crew: Crew, couriers: Iterable[Courier]
+    resources: Resources,
+    listener: Listener,
+    schedule: Schedule,
+    workers: Workers,
+    couriers: Iterable[Courier],
 ) -> "WebServer | None":
-    """Take the address of the status page; None where there is to be none.
+    """Make the server of the status page, which takes its address; None if there is to be none.
 
     Raises
     ------
     PermanentError
         If the address cannot be listened on.
     """
-    settings = ground.configuration.web
+    settings = resources.configuration.web
     if not settings.port:
         return None
-    # Late: a node without the page need not pay for the web.
+    # Imported here, because a node without the page does without it.
     from node.show.web import WebServer
 
     status_reader = StatusReader(
-        ground.configuration,
-        store=ground.store,
-        clock=ground.clock,
+        resources.configuration,
+        store=resources.store,
+        clock=resources.clock,
         listener=listener,
         runs=schedule.runs,
-        activities=crew.activities,
+        activities=workers.activities,
         breakers={courier.name: partial(getattr, courier, "breaker") for courier in couriers},
-        tally=ground.tally,
+        tally=resources.tally,
     )
-    return WebServer(settings, status_reader, ground.log)
+    return WebServer(settings, status_reader, resources.log)

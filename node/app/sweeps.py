@@ -1,4 +1,4 @@
-"""When each station looks for what is due, and whom it wakes."""
+"""The sweeps of all stations, and which stations each of them wakes."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
@@ -6,7 +6,7 @@ from functools import partial
 
 from node.analyse.analyst import Analyst
 from node.analyse.refusal_sweep import RefusalReporter
-from node.app.ground import Ground
+from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.deliver.courier import Courier
 from node.settle.assembler import Assembler
@@ -20,7 +20,7 @@ _RETENTION_SWEEP_S = 3600.0
 
 def plan_sweeps(
     schedule: Schedule,
-    ground: Ground,
+    resources: Resources,
     *,
     assembler: Assembler,
     analysts: Sequence[Analyst],
@@ -28,7 +28,7 @@ def plan_sweeps(
     couriers: Sequence[Courier],
     every_s: float,
 ) -> None:
-    """Enter all sweeps into the schedule: along the way of a study, and those that tidy up."""
+    """Add all sweeps to the schedule: those along the way of a study, and those that tidy up."""
     analyses = {f"analyse-{number}": analyst for number, analyst in enumerate(analysts)}
     deliveries = {f"deliver-{courier.name}": courier for courier in couriers}
     wake = partial(_then_wake, schedule)
@@ -38,14 +38,14 @@ def plan_sweeps(
     schedule.every(every_s, "explain", wake(explainer.sweep, deliveries))
     for name, courier in deliveries.items():
         schedule.every(every_s, name, courier.sweep)
-    schedule.every(_CLOSING_SWEEP_S, "close", partial(_close, ground))
-    schedule.every(_RETENTION_SWEEP_S, "retention", partial(_purge, ground))
+    schedule.every(_CLOSING_SWEEP_S, "close", partial(_close, resources))
+    schedule.every(_RETENTION_SWEEP_S, "retention", partial(_purge, resources))
 
 
 def _then_wake(schedule: Schedule, sweep: Callable[[], int], stations: Iterable[str]) -> Callable[[], None]:
-    """Run the sweeps of the next stations as soon as this one has something for them.
+    """Return a sweep that runs those of the next stations as soon as it has something for them.
 
-    Without this each station would cost a study half an interval of waiting.
+    Without this a study would wait half an interval on average at each station.
     """
     names = tuple(stations)
 
@@ -57,11 +57,11 @@ def _then_wake(schedule: Schedule, sweep: Callable[[], int], stations: Iterable[
     return run
 
 
-def _close(ground: Ground) -> None:
-    """Close what a courier could not, because the store did not answer in that moment."""
-    ground.store.finish_all_deliveries(ground.clock.now())
+def _close(resources: Resources) -> None:
+    """Close studies that a courier could not close because the database did not answer."""
+    resources.store.finish_all_deliveries(resources.clock.now())
 
 
-def _purge(ground: Ground) -> None:
-    age = timedelta(days=ground.configuration.storage.retention_days)
-    purge(ground.store, ground.instance_store, ground.clock.now() - age)
+def _purge(resources: Resources) -> None:
+    age = timedelta(days=resources.configuration.storage.retention_days)
+    purge(resources.store, resources.instance_store, resources.clock.now() - age)

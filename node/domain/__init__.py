@@ -1,1 +1,1 @@
-"""The service's values and rules: pure, so that tests can walk all of them."""
+"""The values and rules of the service, free of side effects, so that tests can try every case."""

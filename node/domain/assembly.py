@@ -1,4 +1,4 @@
-"""What to do with a study that fell quiet, decided from its headers and from how they came."""
+"""Decides what to do with a study that has fallen quiet, from its headers and from how its series came."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 PAIR = frozenset({Contrast.T1, Contrast.T2})
-"""What a complete study holds."""
+"""The contrasts of a complete study."""
 _BY_A_PERSON = "a person must decide"
 
 
@@ -33,9 +33,9 @@ class Patience:
     Attributes
     ----------
     quiet : timedelta
-        Without any new instance it counts as sent.
+        Time without a new instance after which the study counts as sent.
     wait : timedelta
-        From the first instance of its last round, for a sequence or slice that is missing.
+        Time for a missing sequence or slice to arrive, counted from when the study was begun or reopened.
     """
 
     quiet: timedelta
@@ -44,20 +44,20 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A series that we would analyse: lumbar, sagittal, T1 or T2.
+    """A series to analyse: lumbar, sagittal, T1 or T2.
 
     Attributes
     ----------
     series_uid : str
-        Which.
+        Series Instance UID.
     contrast : Contrast
         T1 or T2.
     images : int
-        How many of its images are here.
+        Number of its images that are stored.
     faults : tuple of Reason
-        Why it cannot be analysed: a slice is missing, two lie at one place. Empty for a whole series.
+        Why it cannot be analysed: a slice is missing, or two have one position. Empty for a whole series.
     signs : tuple of str
-        What speaks for its being whole.
+        Evidence that it is whole.
     """
 
     series_uid: str
@@ -74,11 +74,11 @@ class Examination:
     Attributes
     ----------
     candidates : tuple of Candidate
-        The series that we would analyse.
+        The series to analyse.
     unreadable : tuple of Reason
-        Why files could not be read; each might belong to a series that we would analyse.
+        Why files could not be read; each might belong to a series to analyse.
     others : tuple of str
-        What the remaining series are, and why they are not for us.
+        What the remaining series are, and why they are not analysed.
     """
 
     candidates: tuple[Candidate, ...] = ()
@@ -87,12 +87,12 @@ class Examination:
 
     @property
     def whole(self) -> frozenset[Contrast]:
-        """The contrasts of which there is a whole series."""
+        """The contrasts that have a whole series."""
         return frozenset(one.contrast for one in self.candidates if not one.faults)
 
     @property
     def broken(self) -> tuple[Reason, ...]:
-        """Why series that we would analyse cannot be."""
+        """Why series cannot be analysed that should be."""
         faults = (
             Reason("of_contrast", contrast=one.contrast, fault=fault)
             for one in self.candidates
@@ -102,7 +102,7 @@ class Examination:
 
     @property
     def signs(self) -> tuple[str, ...]:
-        """What speaks for the whole series."""
+        """Evidence that the whole series are whole."""
         return tuple(
             f"{one.contrast}: {', '.join(one.signs)}"
             for one in self.candidates
@@ -112,7 +112,7 @@ class Examination:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What a source said when it was asked for its own count.
+    """How many images a source has of each series, according to its answer to a query.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class Decision:
     deadline : datetime or None
         When to look again.
     refusals : tuple of Reason
-        The same for the report of a refusal; empty for every other event.
+        The reasons, for the report of a refusal; empty for every other event.
     """
 
     event: StudyEvent
@@ -154,12 +154,12 @@ def refused(reasons: tuple[Reason, ...]) -> Decision:
 
 
 def identity_fault(patient_keys: Collection[str]) -> str:
-    """Tell why nobody can say whose study this is; empty if its images name one patient.
+    """Tell why the patient of a study is not certain; empty if all images name the same one.
 
     Parameters
     ----------
     patient_keys : collection of str
-        Of its images, see `node.domain.records.Instance`.
+        Of its images; see `node.domain.records.Instance`.
     """
     if "" not in patient_keys:
         return "" if len(set(patient_keys)) == 1 else f"its images name more than one patient: {_BY_A_PERSON}"
@@ -169,16 +169,16 @@ def identity_fault(patient_keys: Collection[str]) -> str:
 
 
 def weigh(examination: Examination, cut_off: Collection[str], counts: Collection[Count]) -> Examination:
-    """Add to the look at the headers how the series came, and what their sources count.
+    """Add to an examination how the series arrived, and how many images their sources have.
 
     Parameters
     ----------
     examination : Examination
-        From the headers: geometry cannot tell that slices are missing at an end of a stack.
+        From the headers, whose geometry cannot tell that slices are missing at an end of a stack.
     cut_off : collection of str
-        Series whose association was lost and that were not sent again.
+        Series Instance UIDs of series whose association was lost and that were not sent again.
     counts : collection of Count
-        Of those sources that could be asked.
+        Of the sources that could be asked.
     """
     return replace(
         examination, candidates=tuple(_weighed(one, cut_off, counts) for one in examination.candidates)
@@ -195,22 +195,22 @@ def _weighed(candidate: Candidate, cut_off: Collection[str], counts: Collection[
         if images > here
     ]
     signs += [f"{source} counts {images} images too" for source, images in told.items() if images == here]
-    # The source's own count is better evidence than how its association ended.
+    # The count of the source is better evidence than how its association ended.
     if uid in cut_off and here not in told.values():
         faults.append(Reason("cut_off"))
     return replace(candidate, faults=tuple(faults), signs=tuple(signs))
 
 
 def decide(examination: Examination, now: datetime, wait_until: datetime) -> Decision:
-    """Tell what becomes of a study.
+    """Decide what happens to a study.
 
-    A broken series may only be late: it gets the same time as a missing sequence, and after that the study is
-    refused rather than analysed in part. A whole series is not held back for ever by a broken one.
+    A broken series may merely be late, so it is waited for as long as a missing sequence is. After that a
+    study without a whole series is refused; one with a whole series is analysed without the broken one.
 
     Parameters
     ----------
     examination : Examination
-        Of all instances that are there.
+        Of all stored instances.
     now : datetime
         The time.
     wait_until : datetime

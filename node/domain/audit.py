@@ -1,7 +1,7 @@
-"""Audit messages as DICOM defines them: values in, XML out.
+"""Audit messages as DICOM defines them, and their XML.
 
-By its purpose an audit trail names whose data went where, so these messages hold the Patient ID. They go to
-the audit repository that the hospital protects for that, and never to the log.
+The purpose of an audit trail is to say whose data went where, so these messages hold the Patient ID. They go
+to the hospital's protected audit repository, and never to the log.
 
 References
 ----------
@@ -40,7 +40,7 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A coded concept; `scheme` "DCM" are those of PS3.16 Annex D."""
+    """A coded concept; the scheme "DCM" is that of PS3.16 Annex D."""
 
     value: str
     meaning: str
@@ -48,7 +48,7 @@ class Code:
 
 
 class EventOutcome(IntEnum):
-    """How an event ended, in the words of the schema's EventOutcomeIndicator."""
+    """How an event ended; values of the schema's EventOutcomeIndicator."""
 
     SUCCESS = 0
     MINOR_FAILURE = 4
@@ -56,18 +56,18 @@ class EventOutcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A node that takes part.
+    """A program that takes part in an event.
 
     Attributes
     ----------
     ae_title : str
-        Its AE title; its address stands for it where that is not known.
+        Its AE title; empty if it is not known, and then the address takes its place.
     host : str
-        Its address; empty for this node where it has none yet.
+        Its address; empty for this node.
     is_requestor : bool
-        Whether it began.
+        Whether it started the event.
     role : Code or None
-        What it does here.
+        Its part in the event.
     """
 
     ae_title: str
@@ -78,16 +78,16 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class StudyMoved:
-    """What of a study was transferred.
+    """The objects of a study that were transferred.
 
     Attributes
     ----------
     study_uid : str
-        Which study.
+        Study Instance UID.
     patient_id : str
-        Whose, as the images say.
+        Patient ID of the images.
     instances : mapping of str to int
-        How many of each SOP class.
+        Number of objects by SOP Class UID.
     """
 
     study_uid: str
@@ -97,14 +97,14 @@ class StudyMoved:
 
 @dataclass(frozen=True, slots=True)
 class AuditMessage:
-    """One event.
+    """One audit event.
 
     Attributes
     ----------
     event : Code
         What happened.
     kind : Code or None
-        What kind of it.
+        Its subtype, EventTypeCode.
     action : str
         "C" create, "R" read, "E" execute.
     outcome : EventOutcome
@@ -112,11 +112,11 @@ class AuditMessage:
     at : datetime
         When, aware of its time zone.
     parties : tuple of Party
-        Who took part.
+        The programs that took part.
     study : StudyMoved or None
-        What it was about.
-    alert : tuple of str
-        Of a security alert: the node it is about, and what it did.
+        The study that was transferred.
+    alert : tuple of str or None
+        For a security alert, the address that it is about and what that did.
     """
 
     event: Code
@@ -144,12 +144,12 @@ _PATIENT_NUMBER = Code("2", "Patient Number", "RFC-3881")
 
 
 def application_started(ae_title: str, at: datetime) -> AuditMessage:
-    """Tell that this node began its work; PS3.15 A.5.3.1."""
+    """Report that this node started; PS3.15 A.5.3.1."""
     return _application(_START, ae_title, at)
 
 
 def application_stopped(ae_title: str, at: datetime) -> AuditMessage:
-    """Tell that this node ended its work; PS3.15 A.5.3.1."""
+    """Report that this node stopped; PS3.15 A.5.3.1."""
     return _application(_STOP, ae_title, at)
 
 
@@ -159,14 +159,14 @@ def _application(kind: Code, ae_title: str, at: datetime) -> AuditMessage:
 
 
 def transfer_begins(sender: Party, receiver: Party, study: StudyMoved, at: datetime) -> AuditMessage:
-    """Tell that this node is about to send something of a study; PS3.15 A.5.3.3."""
+    """Report that this node is about to send objects of a study; PS3.15 A.5.3.3."""
     return AuditMessage(_BEGIN_TRANSFER, None, "E", EventOutcome.SUCCESS, at, _both(sender, receiver), study)
 
 
 def studies_transferred(
     sender: Party, receiver: Party, study: StudyMoved, at: datetime, outcome: EventOutcome
 ) -> AuditMessage:
-    """Tell that something of a study came or went; PS3.15 A.5.3.7."""
+    """Report that objects of a study were received or sent; PS3.15 A.5.3.7."""
     return AuditMessage(_TRANSFERRED, None, "C", outcome, at, _both(sender, receiver), study)
 
 
@@ -178,16 +178,16 @@ def _both(sender: Party, receiver: Party) -> tuple[Party, Party]:
 
 
 def intruder(ae_title: str, host: str, reason: str, at: datetime) -> AuditMessage:
-    """Tell that somebody was turned away; PS3.15 A.5.3.11.
+    """Report that a peer was rejected; PS3.15 A.5.3.11.
 
     Parameters
     ----------
     ae_title : str
-        Of this node, which reports it.
+        AE title of this node.
     host : str
-        The address that tried.
+        Address of the peer.
     reason : str
-        Why it was turned away.
+        Why it was rejected.
     at : datetime
         When.
     """
@@ -209,9 +209,9 @@ def to_xml(message: AuditMessage, source: str) -> bytes:
     Parameters
     ----------
     message : AuditMessage
-        Which.
+        The message.
     source : str
-        How the audit trail calls this node.
+        Name of this node in the audit trail, AuditSourceID.
     """
     root = Element("AuditMessage")
     event = SubElement(
@@ -257,7 +257,7 @@ def _party(root: Element, party: Party) -> None:
 
 
 def _study(root: Element, study: StudyMoved) -> None:
-    # Type 2 with role 3 is a system object that is a report, as the standard has it for a study.
+    # Type 2 is a system object and role 3 a report: what PS3.15 prescribes for a study.
     moved = _object(root, study.study_uid, kind="2", role="3", id_type=_STUDY_UID)
     description = SubElement(moved, "ParticipantObjectDescription")
     for sop_class, count in sorted(study.instances.items()):
@@ -280,28 +280,28 @@ def _code(parent: Element, name: str, code: Code) -> None:
 
 
 def _base64(text: str) -> str:
-    """Encode the value of a detail, which the schema has as xsd:base64Binary."""
+    """Encode the value of a ParticipantObjectDetail, which is xsd:base64Binary in the schema."""
     return b64encode(text.encode()).decode()
 
 
 def _clean(text: str) -> str:
-    """Replace what XML 1.0 cannot hold: senders write control characters into identifiers."""
+    """Replace characters that XML 1.0 cannot hold: some senders write control characters into identifiers."""
     return "".join(character if character.isprintable() else _REPLACEMENT for character in text)
 
 
 def syslog_line(message: AuditMessage, xml: bytes, *, host: str, process: int) -> bytes:
-    """Put a message into a line of syslog.
+    """Write a message as a line of syslog.
 
     Parameters
     ----------
     message : AuditMessage
-        For its time.
+        The message, for its time.
     xml : bytes
         From `to_xml`.
     host : str
-        Name of this machine.
+        Host name of this machine.
     process : int
-        Number of this process.
+        Process ID.
 
     References
     ----------

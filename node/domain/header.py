@@ -1,8 +1,7 @@
-"""The few facts the listener needs of an object, read without decoding it.
+"""Reads the identity of an object from its encoded dataset, without decoding the rest.
 
-The listener stores bytes and must not be led astray by them, so this walk knows nothing but tags and lengths:
-it never allocates what a length claims, never follows a nesting deeper than `_DEPTH`, and ends at the Series
-Instance UID or after `HEADER_BYTES`.
+The bytes are untrusted, so this walk looks at tags and lengths only. It never allocates what a length claims,
+never follows a nesting deeper than `_DEPTH`, and ends at the Series Instance UID or after `HEADER_BYTES`.
 """
 
 import zlib
@@ -15,7 +14,7 @@ from node.domain.identifiers import clean_uid
 __all__ = ["HEADER_BYTES", "InstanceIdentity", "UnreadableHeaderError", "read_identity"]
 
 HEADER_BYTES = 4 * 1024 * 1024
-"""Private groups before 0020 can be large; more than this is no honest header."""
+"""Private groups before group 0020 can be large, but no genuine header is larger than this."""
 _DEPTH = 16
 _UNDEFINED = 0xFFFFFFFF
 
@@ -32,22 +31,22 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
 class UnreadableHeaderError(ValueError):
-    """The bytes are no dataset whose identity can be told; the message holds no value of it."""
+    """The identity cannot be read from these bytes; the message quotes none of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceIdentity:
-    """What an object says it is.
+    """The identity of an object, as its dataset states it.
 
     Attributes
     ----------
     sop_class_uid, sop_instance_uid, study_uid, series_uid : str
         Valid UIDs.
     patient_key : str
-        Digest (hex) of PatientID and its issuer without padding; the same for every instance of a patient,
-        and no way back to whom. Empty where there is no PatientID.
+        SHA-256 (hex) of PatientID and its issuer without padding: the same for every instance of a patient,
+        and not to be traced back to the patient. Empty if there is no PatientID.
     patient_id : str
-        As it stands there, for the audit trail alone; what is no ASCII is replaced.
+        PatientID, for the audit trail only; characters outside ASCII are replaced.
     """
 
     sop_class_uid: str
@@ -59,19 +58,19 @@ class InstanceIdentity:
 
 
 def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> InstanceIdentity:
-    """Read who an encoded dataset says it is.
+    """Read the identity of an encoded dataset.
 
     Parameters
     ----------
     dataset : bytes or memoryview
-        As it came over the network, without file meta information; its first `HEADER_BYTES` are enough.
+        As received, without file meta information; its first `HEADER_BYTES` are enough.
     transfer_syntax_uid : str
-        How it is encoded.
+        The transfer syntax in which it is encoded.
 
     Raises
     ------
     UnreadableHeaderError
-        If it is damaged before its Series Instance UID, or one of the four UIDs is missing or no UID.
+        If it is damaged before its Series Instance UID, or one of the four UIDs is missing or invalid.
 
     References
     ----------
@@ -98,7 +97,7 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Inst
 
 
 def _inflate(dataset: bytes | memoryview) -> bytes:
-    # Bounded: a few bytes can inflate to gigabytes.
+    # Limited, because a few bytes can inflate to gigabytes.
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset, HEADER_BYTES)
     except zlib.error:
@@ -116,7 +115,7 @@ def _uid(values: dict[int, bytes], tag: int, name: str) -> str:
 
 
 class _Walk:
-    """One pass over the elements at the top of a dataset."""
+    """One pass over the top-level elements of a dataset."""
 
     def __init__(self, data: memoryview, *, explicit: bool, little: bool) -> None:
         self._data = data
@@ -127,7 +126,7 @@ class _Walk:
         self._long = Struct(order + "I")
 
     def collect(self) -> dict[int, bytes]:
-        """Return the raw values of the wanted elements, as far as they are there."""
+        """Return the raw values of the wanted elements that are present."""
         values: dict[int, bytes] = {}
         position = 0
         while position < len(self._data):
@@ -145,7 +144,7 @@ class _Walk:
         return values
 
     def _element(self, position: int, *, explicit: bool) -> tuple[int, int, int]:
-        """Return (tag, where its value starts, its length) of the element at a position."""
+        """Return tag, start of the value and length of the element at a position."""
         tag = self._tag_at(position)
         if not explicit or tag >> 16 == 0xFFFE:
             return tag, position + 8, self._unpack(self._long, position + 4)
@@ -157,8 +156,8 @@ class _Walk:
         return tag, position + 8, self._unpack(self._short, position + 6)
 
     def _nested(self, position: int, explicit: bool) -> bool:  # noqa: FBT001 - passed on as it came
-        """Whether the items of the sequence at a position tell their VRs."""
-        # PS3.5 6.2.2 note 2: a sequence of unknown VR is implicit inside, whatever surrounds it.
+        """Tell whether the items of the sequence at a position are encoded with explicit VR."""
+        # PS3.5 6.2.2 note 2: the items of a sequence with VR UN are implicit, even in an explicit dataset.
         return explicit and bytes(self._data[position + 4 : position + 6]) != b"UN"
 
     def _tag_at(self, position: int) -> int:
@@ -178,7 +177,7 @@ class _Walk:
         return start + length
 
     def _after_sequence(self, position: int, depth: int, *, explicit: bool) -> int:
-        """Return where a sequence of undefined length ends."""
+        """Return the end of a sequence of undefined length."""
         if depth == 0:
             raise UnreadableHeaderError(f"its sequences are nested deeper than {_DEPTH}")
         while True:

@@ -1,4 +1,4 @@
-"""How each part of the node is judged, and what is said of it."""
+"""Judges the condition of each part of the node, and puts it in words."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -20,14 +20,14 @@ __all__ = [
 ]
 
 WAIT_FOR_A_PERSON = timedelta(days=7)
-"""How long a study that was set aside is pointed at; a site may know of it, and not want to do anything."""
+"""How long a study that was set aside counts; after that, the site is taken to have decided to leave it."""
 _LATE = timedelta(minutes=1)
 _LONG_WAIT = timedelta(hours=1)
 _WATERMARKS_LEFT = 2
 
 
 def judge_listener(*, listening: bool, associations: int, most: int) -> Station:
-    """Judge whether senders are heard."""
+    """Judge whether the node accepts associations."""
     if not listening:
         return Station("Listener", Condition.FAULT, "It does not listen.", turns_away=True)
     count = "1 association is" if associations == 1 else f"{associations or 'No'} associations are"
@@ -37,7 +37,7 @@ def judge_listener(*, listening: bool, associations: int, most: int) -> Station:
 
 
 def judge_disk(disk: Disk) -> Station:
-    """Judge whether there is room for images.
+    """Judge whether enough disk is free for images.
 
     Examples
     --------
@@ -59,13 +59,13 @@ def judge_workers(workers: int, since: Sequence[datetime], waits: datetime | Non
     Parameters
     ----------
     workers : int
-        How many there are.
+        Number of worker processes that analyse.
     since : sequence of datetime
-        Since when each of the busy ones works on its study.
+        When each of the busy ones began its study.
     waits : datetime or None
-        Since when the first study waits for a worker.
+        Since when the first study waits for a worker; None if none waits.
     now : datetime
-        The moment.
+        The present moment.
     """
     busy = f"{len(since)} of {workers} {'analyses' if len(since) == 1 else 'analyse'}"
     if since:
@@ -77,7 +77,7 @@ def judge_workers(workers: int, since: Sequence[datetime], waits: datetime | Non
 
 
 def judge_timers(runs: Sequence[SweepRun], now: datetime) -> Station:
-    """Judge whether every sweep still comes round, and how its last run ended."""
+    """Judge whether every sweep still runs at its interval, and how its last run ended."""
     late = [
         run
         for run in runs
@@ -97,7 +97,7 @@ def judge_timers(runs: Sequence[SweepRun], now: datetime) -> Station:
 
 
 def judge_set_aside(found: SetAside, now: datetime) -> Station:
-    """Judge whether a person must look at something: it goes on, but not with these studies.
+    """Judge whether studies wait for a person; the node works on, but not on these.
 
     Examples
     --------
@@ -114,14 +114,14 @@ def judge_set_aside(found: SetAside, now: datetime) -> Station:
 
 
 def judge_database(fault: str) -> Station:
-    """Judge whether the store answers; `fault` says why not, and is empty if it does."""
+    """Judge whether the database answers; `fault` says why it does not, and is empty if it does."""
     if fault:
         return Station("Database", Condition.FAULT, f"{fault[0].upper()}{fault[1:]}.", turns_away=True)
     return Station("Database", Condition.WELL, "It answers.")
 
 
 def judge_destination(outbox: OutboxFigures, breaker: Breaker, now: datetime) -> tuple[Condition, str]:
-    """Judge a destination by whether it was reached, and by how long something waits for it."""
+    """Judge a destination by whether it can be reached, and by how long results wait for it."""
     waiting = _objects(outbox.waiting)
     if outbox.oldest is not None:
         waiting += f", the oldest for {ago(now - outbox.oldest)}"
@@ -137,13 +137,13 @@ def judge_destination(outbox: OutboxFigures, breaker: Breaker, now: datetime) ->
 
 
 def abandoned(name: str, outbox: OutboxFigures) -> DestinationStatus:
-    """Tell of a destination that is configured no more, though something waits for it."""
+    """Describe a destination that is no longer configured, but for which results wait."""
     words = f"{_objects(outbox.waiting)}, and no destination has this name any more."
     return DestinationStatus(name, "not configured", Condition.CONCERN, words, outbox, Breaker())
 
 
 def ago(length: timedelta) -> str:
-    """Tell a length of time in its two largest units.
+    """Write a length of time in its two largest units.
 
     Examples
     --------

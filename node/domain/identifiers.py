@@ -1,4 +1,4 @@
-"""Names that come from strangers, and the safe ones made of them."""
+"""Identifiers that peers send, and safe names made of them."""
 
 import re
 from hashlib import sha256
@@ -8,13 +8,13 @@ __all__ = ["UID_LENGTH", "address_of", "clean_ae_title", "clean_uid", "folder_na
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 UID_LENGTH = 64
-"""Characters of the longest UID, PS3.5 9.1."""
+"""Length of the longest valid UID in characters, PS3.5 9.1."""
 _FOLDER_NAME_LENGTH = 32
 _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address:
-    """Read the address of a peer; one of IPv4 that came in through an IPv6 socket is of IPv4 again.
+    """Parse the address of a peer; an IPv4 address mapped into IPv6 becomes an IPv4 address again.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def address_of(host: str) -> IPv4Address | IPv6Address:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address or name of it.
+    """Tell whether an address or host name can be reached from this machine only.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def is_loopback(host: str) -> bool:
 def is_uid(text: str) -> bool:
     """Tell whether a text is a UID: numbers joined by dots, at most 64 characters.
 
-    Leading zeros, which PS3.5 forbids, are let through: real modalities write them, and they do no harm.
+    Leading zeros, which PS3.5 forbids, are accepted: some modalities write them, and they do no harm.
 
     References
     ----------
@@ -57,12 +57,12 @@ def is_uid(text: str) -> bool:
 
 
 def clean_uid(raw: bytes) -> str:
-    """Read a UID as it stands in a dataset, without its padding.
+    """Decode a UID from a dataset, without its padding.
 
     Raises
     ------
     ValueError
-        If it is no UID.
+        If it is not a UID.
     """
     text = raw.rstrip(b"\0 ").decode("ascii", errors="replace")
     if not is_uid(text):
@@ -83,7 +83,7 @@ def clean_ae_title(text: str) -> str:
 
 
 def folder_name(uid: str) -> str:
-    """Name of the folder or file of a UID: a digest, so nothing a sender wrote ever reaches a path.
+    """Return the name of the folder or file of a UID: a digest, so that nothing from a sender reaches a path.
 
     Examples
     --------

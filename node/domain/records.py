@@ -1,4 +1,4 @@
-"""The rows of the store as values; what the sweeps hand to each other."""
+"""The rows of the store as values."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -36,34 +36,34 @@ __all__ = [
 MR_IMAGE_CLASSES = frozenset(
     {"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4"}
 )
-"""MR, Enhanced MR and Legacy Converted Enhanced MR Image Storage: all that can change a result."""
+"""MR, Enhanced MR and Legacy Converted Enhanced MR Image Storage: only these can change a result."""
 
 CONFLICT = "an instance with this UID and other bytes is already stored"
-"""Why an instance that meets `ArrivalOutcome.CONFLICT` lies in quarantine."""
+"""Reason in quarantine of an instance whose outcome is `ArrivalOutcome.CONFLICT`."""
 
 
 class ArrivalOutcome(StrEnum):
-    """What became of an instance at the door."""
+    """What became of a received instance."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
-    """The same bytes were there already; nothing changes."""
+    """The same bytes were stored already; nothing changes."""
     CONFLICT = "conflict"
-    """The UID was there with other bytes; the newcomer is in quarantine."""
+    """Other bytes were stored under this UID already; the new ones go to quarantine."""
 
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A temporary file that nobody was promised anything about.
+    """A temporary file with a complete dataset, before its sender is told that it is stored.
 
     Attributes
     ----------
     path : Path
-        Where it lies.
+        Where it is.
     size : int
-        Of its dataset, in bytes.
+        Size of the dataset in bytes.
     sha256 : str
-        Over the bytes of its dataset, in hex.
+        SHA-256 of the dataset, in hex.
     """
 
     path: Path
@@ -80,12 +80,11 @@ class Instance:
     sop_uid, series_uid, study_uid, sop_class_uid, transfer_syntax_uid : str
         Its identity and encoding.
     sha256 : str
-        Over the bytes of its dataset as received, in hex.
+        SHA-256 of the dataset as received, in hex.
     size : int
-        Of the dataset, in bytes.
+        Size of the dataset in bytes.
     patient_key : str
-        Digest of PatientID and its issuer; equal for one patient, and tells nothing of whom; empty where
-        there is no PatientID.
+        See `node.domain.header.InstanceIdentity`.
     """
 
     sop_uid: str
@@ -99,12 +98,12 @@ class Instance:
 
     @property
     def is_mr_image(self) -> bool:
-        """Whether it can change a result; other objects are only kept."""
+        """Whether it can change a result; other objects are stored only."""
         return self.sop_class_uid in MR_IMAGE_CLASSES
 
     @classmethod
     def of(cls, identity: InstanceIdentity, transfer_syntax_uid: str, *, size: int, sha256: str) -> Self:
-        """Make the instance of a dataset, by who it says it is and what its bytes are."""
+        """Make the instance of a dataset with this identity, encoding, size and digest."""
         return cls(
             sop_uid=identity.sop_instance_uid,
             series_uid=identity.series_uid,
@@ -118,22 +117,22 @@ class Instance:
 
 
 def mr_images(instances: Iterable[Instance]) -> list[Instance]:
-    """Return those instances that are MR images, in their order."""
+    """Return the MR images among instances, in their order."""
     return [one for one in instances if one.is_mr_image]
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An instance on its way in.
+    """A received instance, with its sender and association.
 
     Attributes
     ----------
     instance : Instance
-        What came.
+        The instance.
     calling_ae, host : str
-        Who sent it.
+        AE title and address of the sender.
     association : str
-        Names the association it came over, so that a series whose association is cut off is known, also
+        Key of the association that it came over, so that a series whose association is lost is known, even
         after a crash; empty if it came over none.
     """
 
@@ -145,16 +144,16 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class AssociationRecord:
-    """What one association brought.
+    """The series that one association brought.
 
     Attributes
     ----------
     association : str
-        Names it.
+        Its key; see `Arrival`.
     began_at : datetime
         When its first instance came.
     series : frozenset of (str, str)
-        Study and Series Instance UIDs of all that it brought, also of what was there already.
+        Study and Series Instance UIDs of everything that it brought, duplicates included.
     """
 
     association: str
@@ -164,28 +163,28 @@ class AssociationRecord:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Where a study stands.
+    """The state of a study.
 
     Attributes
     ----------
     study_uid : str
-        Which.
+        Study Instance UID.
     state : StudyState
-        Where.
+        Its state.
     reason : str
-        Why, in words, without patient data.
+        Why it is in this state, in words, without patient data.
     changed_at, first_arrival, last_arrival : datetime
-        Of the state, of its first and latest instance.
+        When it entered this state; when its first and its latest instance came.
     revision : int
         Counts the instances that may change a result; a result belongs to one revision.
     deadline : datetime or None
-        When the sweep looks at it again.
+        When a sweep looks at it again; None if never.
     wait_until : datetime
-        End of the wait for the other sequence.
+        End of the wait for a missing sequence.
     attempts : int
-        Broken tries of this revision.
+        Failed attempts of this revision.
     summary : dict of str to str
-        Of the latest report.
+        Summary of the latest report; see `node.domain.results.Outcome`.
     """
 
     study_uid: str
@@ -203,7 +202,7 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Unexplained:
-    """A refusal that the archive is still to be told of: the study, and why it was refused."""
+    """A refusal of which a report is still to be sent, and the reasons for it."""
 
     study: Study
     reasons: tuple[Reason, ...]
@@ -211,18 +210,18 @@ class Unexplained:
 
 @dataclass(frozen=True, slots=True)
 class StudyLease:
-    """The right to analyse one revision of a study until a moment.
+    """The right to analyse one revision of a study, for a limited time.
 
     Attributes
     ----------
     study_uid : str
-        Which.
+        Study Instance UID.
     revision : int
-        Which inputs; once others arrive, the lease is lost.
+        The revision; the lease is lost when a further image arrives.
     attempt : int
-        1 for the first try.
+        1 for the first attempt.
     token : str
-        Proves the lease; no other has it.
+        Proves the lease; no other lease has it.
     """
 
     study_uid: str
@@ -238,15 +237,15 @@ class NewResult:
     Attributes
     ----------
     kind : ResultKind
-        What it is.
+        Its kind.
     sop_uid, sop_class_uid : str
-        Its identity.
+        SOP Instance UID and SOP Class UID.
     name : str
         Its file, relative to the folder of results.
     destinations : tuple of str
-        Names of those that asked for this kind.
+        Names of the destinations that asked for this kind.
     series_uid : str
-        The series it belongs to.
+        Series Instance UID.
     """
 
     kind: ResultKind
@@ -285,19 +284,19 @@ class Delivery:
     Attributes
     ----------
     identifier : int
-        Its row.
+        Primary key of its row.
     destination : str
-        By name.
+        Name of the destination.
     state : DeliveryState
-        Where it stands.
+        Its state.
     attempts : int
-        Answers that were not acceptance, of this object.
+        Failed attempts to send it or, once it was accepted, to have it confirmed.
     status : int or None
-        The last DIMSE status.
+        The last status that the destination gave, of DIMSE or HTTP.
     reason : str
-        In words.
+        Why it is in this state, in words; empty if it needs none.
     result : Result
-        What is sent.
+        The object.
     """
 
     identifier: int
@@ -316,9 +315,9 @@ class DeliveryBatch:
     Attributes
     ----------
     destination : str
-        By name.
+        Name of the destination.
     study_uid : str
-        Whose results.
+        Study Instance UID.
     deliveries : tuple of Delivery
         At least one.
     token : str
@@ -333,7 +332,7 @@ class DeliveryBatch:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One step in the life of a study."""
+    """One event in the history of a study, and the state that it led to."""
 
     at: datetime
     event: StudyEvent
@@ -344,20 +343,20 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineEntry:
-    """An object that was not kept among the others, and why.
+    """An object in quarantine.
 
     Attributes
     ----------
     name : str
         Its file in the quarantine folder.
     sop_uid : str
-        What it claims to be; empty if that could not be told.
+        SOP Instance UID that it claims; empty if it could not be read.
     reason : str
-        In words, without patient data.
+        Why it was not stored, in words, without patient data.
     calling_ae, host : str
-        Who sent it.
+        AE title and address of the sender.
     at : datetime
-        When.
+        When it was put there.
     """
 
     name: str

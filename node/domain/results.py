@@ -1,4 +1,4 @@
-"""What a worker hands back for one study."""
+"""What a worker process returns for one study."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,11 @@ class Lineage:
     Attributes
     ----------
     key : str
-        Stands for what decided the content of the latest result set; empty if there is none.
+        Digest of what decided the content of the latest result set; empty if there is none.
     replaced : tuple of Predecessor
-        The documents that this latest set itself replaced.
+        The documents that the latest set replaced.
     documents : tuple of Predecessor
-        Its own documents; empty if none was ever on its way, since no archive can hold them.
+        The documents of the latest set; empty if sending was never begun, so that no archive can hold them.
     """
 
     key: str = ""
@@ -29,13 +29,13 @@ class Lineage:
     documents: tuple[Predecessor, ...] = ()
 
     def predecessors(self, key: str) -> tuple[Predecessor, ...]:
-        """Name the documents that a result set with this key replaces.
+        """Return the documents that a result set with this key replaces.
 
-        The same key is the same result once more: it replaces what it replaced before, so that its UIDs stay.
+        A set with the same key is the same result again: it replaces what it replaced, and keeps its UIDs.
         """
         if key == self.key:
             return self.replaced
-        # A set that lacks a kind, as the lone text of a refusal does, leaves the earlier one of that kind.
+        # A set without a document of some class, such as the report of a refusal, leaves the earlier one.
         classes = {one.sop_class_uid for one in self.documents}
         return (*self.documents, *(one for one in self.replaced if one.sop_class_uid not in classes))
 
@@ -47,11 +47,11 @@ class ResultFile:
     Attributes
     ----------
     kind : ResultKind
-        What it is.
+        Its kind.
     path : Path
         A DICOM Part 10 file.
     sop_class_uid, sop_instance_uid, series_uid : str
-        Its identity, the same for the same inputs, model, configuration and predecessors.
+        Its identity, which is the same for the same inputs, model, configuration and predecessors.
     """
 
     kind: ResultKind
@@ -68,16 +68,16 @@ class Outcome:
     Attributes
     ----------
     results : tuple of ResultFile
-        What to send back; empty for a refusal.
+        The objects to send; empty for a refusal.
     refusals : tuple of Reason
         Why nothing is reported, without patient data; empty for a report.
     summary : dict of str to str
-        A line per answer for the operator's log and pages, without patient data
+        One line per answer, for log and status page, without patient data
         ("Osteoporosis": "12 % (95 % interval 4 % to 22 %), unlikely").
     key : str
-        Stands for what decided the content of the results, without what they replace; empty for a refusal.
+        Digest of what decided the content of the results, except what they replace; empty for a refusal.
     replaced : tuple of Predecessor
-        The documents that the new ones name as their predecessors.
+        The documents that the results name as their predecessors.
     """
 
     results: tuple[ResultFile, ...]

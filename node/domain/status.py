@@ -1,4 +1,4 @@
-"""How the node is at a moment, as values; `node.domain.health` judges them."""
+"""The status of the node at one moment, as values; `node.domain.health` judges them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,11 +32,11 @@ UNFINISHED_STATES = (
     StudyState.REPORTED,
     StudyState.DELIVERING,
 )
-"""States that a study passes through, in their order."""
+"""The states that a study passes through on its way, in order."""
 
 
 class Condition(IntEnum):
-    """How a part of the node is; the largest of all is how the node is."""
+    """Condition of a part of the node; that of the node is the largest of them."""
 
     WELL = 0
     CONCERN = 1
@@ -44,7 +44,7 @@ class Condition(IntEnum):
 
     @property
     def words(self) -> str:
-        """As a person reads it."""
+        """The condition in words."""
         return ("well", "needs a look", "out of order")[self]
 
 
@@ -55,13 +55,13 @@ class Station:
     Attributes
     ----------
     name : str
-        What it is.
+        Name of the part.
     condition : Condition
-        How it is.
+        Its condition.
     words : str
-        In a sentence, without patient data.
+        The condition in a sentence, without patient data.
     turns_away : bool
-        Whether no image can be received while it is like this.
+        Whether no image can be received in this condition.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Station:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The studies in one state: how many, and since when the first of them is (None where nobody asks)."""
+    """The number of studies in one state, and since when the first is in it; None for a final state."""
 
     state: StudyState
     count: int
@@ -81,14 +81,14 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class OutboxFigures:
-    """What one destination got and is to get.
+    """What was and is to be delivered to one destination.
 
     Attributes
     ----------
     counts : mapping of DeliveryState to int
-        Objects in each state.
+        Number of objects in each state.
     oldest : datetime or None
-        Since when the first study waits that still has something to be sent; None if none has.
+        Since when the first study waits that has something to be delivered; None if none has.
     """
 
     counts: Mapping[DeliveryState, int] = field(default_factory=dict)
@@ -96,13 +96,13 @@ class OutboxFigures:
 
     @property
     def waiting(self) -> int:
-        """How many objects are still to be sent or confirmed."""
+        """Number of objects that are still to be sent or confirmed."""
         return sum(self.counts.get(state, 0) for state in OPEN_DELIVERY_STATES)
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """Studies that the node gave up and that wait for a person: how many, and at least one of the latest."""
+    """The number of studies that were set aside and wait for a person, and the latest of them."""
 
     count: int = 0
     latest: Sequence[Study] = ()
@@ -110,26 +110,26 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class StoreFigures:
-    """What the store knows of the whole node, read at one moment.
+    """Figures of the whole store, read at one moment.
 
     Attributes
     ----------
     studies : mapping of StudyState to int
-        How many are in each state.
+        Number of studies in each state.
     oldest : mapping of StudyState to datetime
-        Since when the first study is in each of the unfinished states.
+        Since when the first study is in each unfinished state.
     outboxes : mapping of str to OutboxFigures
-        By name of the destination.
+        By name of destination.
     instances : int
-        Objects that are kept now.
+        Number of stored instances.
     quarantined : mapping of str to int
-        Objects ever put aside, by reason.
+        Number of objects ever put into quarantine, by reason.
     latest : sequence of Study
-        Those that changed last, the latest first.
+        The studies that changed last, the latest first.
     put_aside : sequence of QuarantineEntry
-        What was put aside last, the latest first.
+        The latest entries in quarantine, the latest first.
     set_aside : SetAside
-        What waits for a person.
+        The studies that wait for a person.
     """
 
     studies: Mapping[StudyState, int] = field(default_factory=dict)
@@ -163,7 +163,7 @@ class SweepRun:
 
 @dataclass(frozen=True, slots=True)
 class DestinationStatus:
-    """One destination: where it is, how it is, what waits for it, and when it is tried again."""
+    """One destination: address, condition, what waits for it, and when it is tried again."""
 
     name: str
     address: str
@@ -175,28 +175,28 @@ class DestinationStatus:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """All that the status page and the metrics tell.
+    """Everything that the status page and the metrics show.
 
     Attributes
     ----------
     at, started_at : datetime
-        When it was looked at, and since when the node runs.
+        When this was read, and since when the node runs.
     ae_title, address : str
-        By which senders reach it.
+        AE title and address at which senders reach it.
     stations : tuple of Station
         Its parts.
     destinations : tuple of DestinationStatus
-        As configured, and those that are not any more but still have something waiting.
+        The configured ones, and those that no longer are but have something waiting.
     figures : StoreFigures
         From the store; empty if it does not answer.
     disk : Disk
-        Its room.
+        Free disk and watermark.
     sweeps : tuple of SweepRun
         The timers.
     associations : int
         Open ones.
     workers, busy : int
-        Worker processes, and how many of them analyse.
+        Number of worker processes, and how many of them are analysing.
     """
 
     at: datetime
@@ -214,7 +214,7 @@ class NodeStatus:
 
     @property
     def condition(self) -> Condition:
-        """That of the part which is worst."""
+        """The worst condition of any part or destination."""
         stations = [part.condition for part in self.stations]
         return max(stations + [there.condition for there in self.destinations])
 
@@ -225,7 +225,7 @@ class NodeStatus:
 
     @property
     def queue(self) -> tuple[Queue, ...]:
-        """The studies in every state, in the order of their life."""
+        """The studies in each state, in the order in which a study passes through them."""
         order = (*UNFINISHED_STATES, *(state for state in StudyState if state not in UNFINISHED_STATES))
         figures = self.figures
         return tuple(

@@ -1,4 +1,4 @@
-"""Analyses that end as a test wants; the worker processes import them by name, so this module is light."""
+"""Analyses that end as a test wants. Worker processes import them by name, so this module imports little."""
 
 import ctypes
 import os
@@ -29,7 +29,7 @@ REFUSES, DIES, HANGS, FAULTS, EATS_MEMORY, SLOW = "661", "662", "663", "664", "6
 HOLDS_ONCE = "668"
 NOT_OURS, HALF, UNREADABLE, BREAKS, STOPS, UNWANTED = "671", "672", "673", "674", "675", "676"
 MARKS = "OSTEONODE_TEST_MARKS"
-"""Names the folder in which `HOLDS_ONCE` notes who is at work on a study."""
+"""Environment variable with the folder in which `HOLDS_ONCE` leaves the process IDs of workers."""
 
 CLASSES = {kind: kind.storage(SrClass.COMPREHENSIVE) for kind in USUAL_KINDS}
 
@@ -62,7 +62,7 @@ def examine_by_series(paths: Sequence[Path]) -> Examination:
 
 
 def _break(paths: Sequence[Path], doing: str) -> None:
-    """Break twice, and never again; of an early look that breaks nobody counts it as a try."""
+    """Break twice, and never again; an early examination that breaks counts as no attempt."""
     image = paths[0]
     told = image.parents[3] / f"broke-{doing}-{image.parent.name}"
     with told.open("ab") as file:
@@ -72,7 +72,7 @@ def _break(paths: Sequence[Path], doing: str) -> None:
 
 
 def examine_by_study(paths: Sequence[Path]) -> Examination:
-    """Find what the last number of the Study Instance UID says, a pair in most."""
+    """Find what the last number of the Study Instance UID says; in most cases a pair."""
     first = dcmread(paths[0])
     behaviour = first.StudyInstanceUID.rsplit(".", 1)[1]
     if behaviour == NOT_OURS:
@@ -90,7 +90,7 @@ def examine_by_study(paths: Sequence[Path]) -> Examination:
 def report(
     paths: Sequence[Path], _configuration: object, out: Path, lineage: Lineage = NO_LINEAGE
 ) -> Outcome:
-    """Write one object of each kind, with UIDs that follow from input and lineage as the real ones do."""
+    """Write one object of each kind, with UIDs that depend on inputs and lineage as the real ones do."""
     inputs = sorted(str(dcmread(path).SOPInstanceUID) for path in paths)
     first = dcmread(paths[0])
     key = sha256("".join(inputs).encode()).hexdigest()
@@ -173,9 +173,9 @@ def by_study(  # noqa: C901 - one line for each
 
 
 def _hold_once(mark: Path) -> None:
-    """Leave the number of this process and never come back, unless another process has been here before."""
+    """Leave the ID of this process and never return, unless another process has left its ID before."""
     first = not list(mark.parent.iterdir())
     mark.touch()
     if first:
-        # In C and without giving the interpreter back, as much of the science does.
+        # In C and with the interpreter locked, as in much of the science.
         ctypes.PyDLL(None).sleep(3600)

@@ -1,8 +1,8 @@
-"""A node that ends itself with SIGKILL at a chosen point of its work, again and again.
+"""A node that kills itself with SIGKILL at a chosen point of its work.
 
 ``python -m tests.node.fuses DIRECTORY PORT PACS_PORT early|late`` imports everything once, then forks a node
-for each line it reads: the name of an edge, and at which crossing of it the node dies. A fork costs a
-fraction of a start, so that hundreds of deaths fit into a test.
+for each line that it reads: the name of an edge, and the number of the crossing at which the node dies. A
+fork costs a fraction of a start, so hundreds of deaths fit into one test.
 """
 
 import os
@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-import dicom_templates.result_set  # noqa: F401 - takes seconds, which no node that is forked shall pay
+import dicom_templates.result_set  # noqa: F401 - takes seconds, which no forked node should need
 import node.analyse.refusal_report
 import node.receive.connection
 import node.store.arrivals
@@ -45,16 +45,16 @@ _TRANSACTIONS = (
 _S, _E = StudyState, StudyEvent
 _NOT_HERE = frozenset(
     {
-        # More images are no step of a study that is being received, and `reported` is left in the transaction
-        # that enters it.
+        # More images are no step of a study that is being received, and `reported` is left in the same
+        # transaction that enters it.
         (_S.RECEIVING, _E.ARRIVED), (_S.REPORTED, _E.ARRIVED),
-        # A lease outlives the time limit of its work, so that only a second node could see one run out.
+        # A lease outlives the time limit of its work, so that only a second node could see one expire.
         (_S.ANALYSING, _E.LEASED),
-        # An operator's orders are given by a process of their own.
+        # Operators give orders from a process of their own.
         *((state, event) for state, event in TRANSITIONS if event in {_E.RETRIED, _E.RESENT}),
     }
 )  # fmt: skip
-"""Steps that a node by itself never makes."""
+"""Steps that a node never takes by itself."""
 _STEPS = tuple(f"{state}: {event}" for state, event in TRANSITIONS if (state, event) not in _NOT_HERE)
 EDGES = (
     "fragment written", "file staged", "file renamed", "before a sync", "after a sync", "answering",
@@ -62,9 +62,9 @@ EDGES = (
     *(f"{name} {phase}" for name in _TRANSACTIONS for phase in ("asked", "written", "committed")),
     *_STEPS,
 )  # fmt: skip
-"""Between any two of these something has become true that was not, or is about to."""
+"""Points of the work; between any two of them something on disk or in the database changes."""
 RARE = frozenset({edge for edge in EDGES if edge in _STEPS or edge.partition(" ")[0] in _AT_THE_START})
-"""What happens once in the life of a node, or seldom."""
+"""Edges that a node crosses once, or seldom."""
 
 
 class Fuse:
@@ -73,9 +73,9 @@ class Fuse:
     Parameters
     ----------
     edge : str
-        One of `EDGES`; any other never blows.
+        One of `EDGES`; with any other name it never kills.
     crossings : int
-        At which crossing, 1 for the first.
+        Number of the crossing, 1 for the first.
     """
 
     def __init__(self, edge: str, crossings: int) -> None:
@@ -85,7 +85,7 @@ class Fuse:
         self._doing = threading.local()
 
     def cross(self, edge: str) -> None:
-        """Go over an edge, perhaps for ever."""
+        """Cross an edge, and die there if it is the chosen crossing."""
         if edge != self._edge:
             return
         with self._lock:
@@ -94,8 +94,8 @@ class Fuse:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def wire(self) -> None:
-        """Lay this fuse along every edge."""
-        if self._edge == "fragment written":  # only then is there half of an object on disk
+        """Wrap every edge, so that `cross` is called there."""
+        if self._edge == "fragment written":  # otherwise no part of an object is on disk before all of it is
             node.store.staging._MOST_IN_MEMORY = 0
         self._around(DiskStagingFile, "write", after="fragment written")
         self._around(DiskStagingFile, "finish", after="file staged")
@@ -154,15 +154,15 @@ def _say(words: str) -> None:
 
 
 def live(directory: Path, port: int, pacs_port: int, fuse: Fuse, *, start_early: bool) -> None:
-    """Run a node until it dies."""
-    # The log goes to standard output, a pipe that nobody reads in the end; once full, it would stop the node.
+    """Run a node until it is killed."""
+    # Standard output is a pipe that is not read at the end of a test; a full pipe would stop the node.
     os.dup2(2, 1)
     fuse.wire()
     configuration = quick(
         directory,
         Pacs(port=pacs_port).destination,
         assembly=AssemblySettings(quiet_s=0.2, max_wait_s=1.5, start_early=start_early),
-        engine={"attempts": 50},  # what breaks, breaks anew in each life
+        engine={"attempts": 50},  # what breaks, breaks again in each node
         report=ReportSettings(refusals=True),
     )
     configuration = replace(configuration, node=replace(configuration.node, port=port))
@@ -171,7 +171,7 @@ def live(directory: Path, port: int, pacs_port: int, fuse: Fuse, *, start_early:
 
 
 def main() -> None:
-    """Fork a node for each line read, one after the other."""
+    """Fork a node for each line that is read, one after the other."""
     directory, port, pacs_port, start_early = (
         Path(sys.argv[1]),
         int(sys.argv[2]),
@@ -186,9 +186,9 @@ def main() -> None:
             fuse = Fuse(edge, int(crossings))
             live(directory, port, pacs_port, fuse, start_early=start_early == "early")
             os._exit(0)
-        _say(f"born {child}")
+        _say(f"started {child}")
         _, status = os.waitpid(child, 0)
-        _say(f"dead {os.waitstatus_to_exitcode(status)}")
+        _say(f"ended {os.waitstatus_to_exitcode(status)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the tests of the node share: small objects, a receiving PACS, analyses that end as a test wants."""
+"""What the tests of the node share: small objects, a receiving PACS, nodes whose waits are short."""
 
 import time
 import zlib
@@ -46,7 +46,7 @@ def slice_of(
     patient_id: str = "PLANTED-ID",
     sop_class: str = MRImageStorage,
 ) -> Dataset:
-    """Make a slice with just enough of a header to be received; its pixels are its number."""
+    """Make an image with just enough of a header to be received; each pixel is its number."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -68,7 +68,7 @@ def slice_of(
 
 
 def encode(dataset: Dataset, syntax: str) -> bytes:
-    """Encode a dataset as it travels: without file meta information."""
+    """Encode a dataset as it is sent: without file meta information."""
     buffer = DicomBytesIO()
     buffer.is_implicit_VR = syntax == ImplicitVRLittleEndian
     buffer.is_little_endian = syntax != ExplicitVRBigEndian
@@ -82,7 +82,7 @@ def encode(dataset: Dataset, syntax: str) -> bytes:
 
 @dataclass(slots=True)
 class Pacs:
-    """A receiving PACS on loopback that answers as it is told.
+    """A receiving PACS on loopback that answers as a test wants.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class Pacs:
         self.port = self._server.server_address[1]
 
     def extend(self, handlers: list[Any]) -> None:
-        """Let it offer more than storage."""
+        """Add handlers for other services; a subclass overrides this."""
 
     def stop(self) -> None:
         self._ae.shutdown()
@@ -192,28 +192,28 @@ def quick(directory: Path, *destinations: Destination, **sections: Any) -> Confi
 
 
 class InThread:
-    """A worker that is no process: quick to start, and good for every analysis that ends by itself."""
+    """A worker without a process: quick to start, and enough for any analysis that ends by itself."""
 
     def __init__(self, function: str, _memory_limit_mb: int | None) -> None:
         module, _, name = function.partition(":")
         self._function = getattr(import_module(module), name)
 
     def start(self) -> None:
-        """There is nothing to start."""
+        """Do nothing: there is no process."""
 
     def call(self, *arguments: object, time_limit_s: float) -> Any:
         assert time_limit_s > 0
         return self._function(*arguments)
 
     def interrupt(self) -> None:
-        """There is nothing to interrupt."""
+        """Do nothing: there is no process."""
 
     def stop(self) -> None:
-        """There is nothing to stop."""
+        """Do nothing: there is no process."""
 
 
 class MovedClock:
-    """The system's clock, and as much later as a test says."""
+    """The system clock, moved forward by as much as a test says."""
 
     def __init__(self) -> None:
         self._ahead = timedelta()
@@ -236,7 +236,7 @@ def quick_node(
 ) -> Node:
     """Make a node whose sweeps run often, with one of `tests.node.analyses` for its science.
 
-    Only a test of worker processes pays the seconds that they take to start.
+    Worker processes take seconds to start, so only a test of them asks for `processes`.
     """
     return Node(
         configuration,
@@ -250,7 +250,7 @@ def quick_node(
 
 
 def send(port: int, *datasets: Dataset, calling: str = "SENDER", called: str = "OSTEONODE") -> list[int]:
-    """Send objects over one association and return the statuses; raises if the association is refused."""
+    """Send objects over one association and return the statuses; raise if the association is rejected."""
     association = open_association(port, *datasets, calling=calling, called=called)
     try:
         return [association.send_c_store(dataset).Status for dataset in datasets]
@@ -273,7 +273,7 @@ def open_association(
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = 180.0) -> None:
-    """Wait for something that other threads and processes bring about."""
+    """Wait until a condition holds that other threads and processes bring about."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -281,7 +281,7 @@ def wait_until(condition: Callable[[], object], *, seconds: float = 180.0) -> No
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process lives, a child or not; one that waits to be reaped does not."""
+    """Tell whether a process is running, a child or not; a zombie is not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):

@@ -1,6 +1,6 @@
-"""An outbox with real result files, and a courier that empties it, with the clock in a test's hand."""
+"""An outbox with real result files, a courier that empties it, and a clock that the test moves."""
 
-# ruff: noqa: D102 - what stands still, goes on and is asked for is named so
+# ruff: noqa: D102 - small methods are named for what they do
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ STUDY = "1.2.826.0.1.1"
 
 
 class FrozenClock:
-    """Stands still until it is told to go on."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.time = START
@@ -107,7 +107,7 @@ def outbox(
 
 
 def put_results(store: SqlStore, folder: Path, destination: str, classes: Mapping[ResultKind, str]) -> None:
-    """Bring a study to the point at which its results wait to be sent."""
+    """Record a study whose results wait to be sent."""
     store.record_arrivals([arrival(STUDY, 1)], START, PATIENCE)
     study = store.study(STUDY)
     assert study is not None

@@ -1,4 +1,4 @@
-"""A canary in every text and every number of a study, through the real reading and the real analysis."""
+"""No header of a study leaves a trace where no patient data may be; reading and analysis are real."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ UNTOUCHED = frozenset(
         "PhotometricInterpretation", "NumberOfFrames", "ContrastBolusAgent",
     }
 )  # fmt: skip
-"""Where a canary would only end the study before its analysis."""
+"""Elements in which a canary would merely end the study before its analysis."""
 
 
 def images(study: str) -> tuple[Dataset, ...]:
@@ -50,7 +50,7 @@ def images(study: str) -> tuple[Dataset, ...]:
 
 
 def plant(dataset: Dataset, vrs: frozenset[str]) -> int:
-    """Put the canary into every element of the dictionary that has one of these VRs; return how many."""
+    """Put the canary into every element of the DICOM dictionary with one of these VRs; return how many."""
     count = 0
     for tag, (vr, _multiplicity, _name, _retired, keyword) in DicomDictionary.items():
         # Sequences in front of the identity stay few, and a file has no group 2 of its own.
@@ -63,7 +63,7 @@ def plant(dataset: Dataset, vrs: frozenset[str]) -> int:
 
 
 def send_implicitly(port: int, dataset: Dataset) -> int | None:
-    """Send a dataset whose numbers are none, with the VRs left to the dictionary of whoever reads it."""
+    """Send a dataset whose numeric elements hold text, in implicit VR, so that the reader adds the VRs."""
     content = encode(dataset, ImplicitVRLittleEndian)
     with wire_to(port) as wire:
         request_association(wire)

@@ -1,4 +1,4 @@
-"""A node process that is killed without warning, and what its next start makes of what is left."""
+"""A node process is killed without warning, and the next start repairs what it left."""
 
 import os
 import signal
@@ -46,7 +46,7 @@ if __name__ == "__main__":
 def node_process(
     directory: Path, pacs_port: int, analyse: str = "report", *, processes: bool = False
 ) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
-    """Run a node in a process of its own; it is killed at the end if it still lives."""
+    """Run a node in a process of its own, which is killed at the end if it is still running."""
     process = subprocess.Popen(
         [sys.executable, "-c", RUN, str(directory), str(pacs_port), analyse, *["processes"] * processes],
         stdin=subprocess.PIPE,
@@ -102,7 +102,7 @@ def test_a_study_that_was_being_analysed_is_analysed_again(tmp_path: Path) -> No
 
 @pytest.fixture
 def marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder in which the worker processes that take `HOLDS_ONCE` leave their numbers."""
+    """Return the folder in which workers that analyse `HOLDS_ONCE` leave their process IDs."""
     folder = tmp_path / "marks"
     folder.mkdir()
     monkeypatch.setenv(MARKS, str(folder))
@@ -110,14 +110,14 @@ def marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def who_holds(marks: Path) -> int:
-    """Wait for the process that is in the call, and return its number."""
+    """Wait for a worker that is analysing, and return its process ID."""
     wait_until(lambda: list(marks.iterdir()))
     (mark,) = marks.iterdir()
     return int(mark.name)
 
 
 def was_reported_once(node: Node, pacs: Pacs, study: str) -> None:
-    """Check that a study has one result, which the PACS has once."""
+    """Check that a study has one result set, which the PACS received once."""
     wait_until(lambda: state_of(node, study) is StudyState.DELIVERED)
     results = node.store.results(study)
     assert sorted(result.kind for result in results if result.current) == sorted(CLASSES)

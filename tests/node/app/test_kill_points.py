@@ -1,6 +1,6 @@
-"""SIGKILL at every edge of the node's work, while senders go on sending: nothing acknowledged is lost."""
+"""The node is killed at every edge of its work while senders go on sending: nothing acknowledged is lost."""
 
-# ruff: noqa: D102 - a nursery bears
+# ruff: noqa: D102 - the methods of the fork server are named for what they do
 import os
 import signal
 import subprocess
@@ -44,14 +44,14 @@ from tests.node.senders import (
 from tests.peers import free_port
 
 _LONGEST_LIFE_S = 30.0
-"""A node that has not reached its edge by then is killed wherever it is."""
+"""A node that has not reached its edge after this time is killed wherever it is."""
 
 
-class Nursery:
+class ForkServer:
     """The process of `tests.node.fuses`, from which each node of the test is forked."""
 
     def __init__(self, directory: Path, port: int, pacs_port: int, *, start_early: bool) -> None:
-        self._log = (directory / "nursery.log").open("wb")
+        self._log = (directory / "fork-server.log").open("wb")
         words = [str(directory), str(port), str(pacs_port), "early" if start_early else "late"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.node.fuses", *words],
@@ -63,48 +63,48 @@ class Nursery:
         self.reached: set[str] = set()
         self.killed = 0
         self._child = 0
-        self._hear("ready")
+        self._wait_for("ready")
 
-    def _hear(self, word: str) -> int:
+    def _wait_for(self, word: str) -> int:
         assert self._process.stdout is not None
-        for line in self._process.stdout:  # the log of the node comes this way too
+        for line in self._process.stdout:  # the node logs to the same pipe
             first, _, rest = line.strip().partition(" ")
             if first == word:
                 return int(rest or 0)
-        pytest.fail("the nursery ended by itself")
+        pytest.fail("the fork server ended by itself")
 
-    def bear(self, edge: str, crossings: int) -> None:
+    def start_node(self, edge: str, crossings: int) -> None:
         """Start a node with a fuse."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{edge} {crossings}\n")
         self._process.stdin.flush()
-        self._child = self._hear("born")
+        self._child = self._wait_for("started")
 
-    def see_it_die(self, edge: str) -> None:
-        """Wait for the end of the node; help where it does not come."""
-        helped = threading.Event()
+    def await_death(self, edge: str) -> None:
+        """Wait until the node dies; kill it if it does not reach its edge in time."""
+        is_late = threading.Event()
 
-        def help_it() -> None:
-            helped.set()
+        def kill() -> None:
+            is_late.set()
             os.kill(self._child, signal.SIGKILL)
 
-        helper = threading.Timer(_LONGEST_LIFE_S, help_it)
-        helper.start()
-        assert self._hear("dead") == -signal.SIGKILL, "it ended in another way"
-        helper.cancel()
+        timer = threading.Timer(_LONGEST_LIFE_S, kill)
+        timer.start()
+        assert self._wait_for("ended") == -signal.SIGKILL, "it ended in another way"
+        timer.cancel()
         self.killed += 1
-        if not helped.is_set():
+        if not is_late.is_set():
             self.reached.add(edge)
 
-    def bury(self, points: Sequence[tuple[str, int]], tries: int) -> None:
-        """Let a node die at each point in turn, and those edges be tried again that none has reached."""
+    def kill_nodes(self, points: Sequence[tuple[str, int]], tries: int) -> None:
+        """Kill a node at each point in turn, and try the edges again that none has reached."""
         for edge, crossings in points:
-            self.bear(edge, crossings)
-            self.see_it_die(edge)
+            self.start_node(edge, crossings)
+            self.await_death(edge)
         for edge in [edge for edge, _ in points if edge not in self.reached] * tries:
             if edge not in self.reached:
-                self.bear(edge, 1)
-                self.see_it_die(edge)
+                self.start_node(edge, 1)
+                self.await_death(edge)
 
     def close(self) -> None:
         with suppress(ProcessLookupError):
@@ -116,17 +116,17 @@ class Nursery:
 
 
 def judge(store: Store, pacs: Pacs, study: str) -> StudyState:
-    """Check that a study ended once, and as its images say; return how."""
+    """Check that a study ended once, and as its images require; return its state."""
     found = store.study(study)
     assert found is not None
     current = [result for result in store.results(study) if result.current]
-    # What was refused for a while, since its association was lost, was explained then.
+    # A study that was refused for a while because its association was lost was explained then.
     only_explained = {result.kind for result in current} <= {ResultKind.TEXT}
     if found.state is StudyState.REFUSED:
         judge_explanation(store, pacs, study)
     if found.state is StudyState.REFUSED and "was cut off" in found.reason:
-        # Killed after the last answer and before the end of the association: whether that was all of the
-        # series, only its sender knows.
+        # The node was killed after the last answer and before the end of the association: only the sender
+        # knows whether that was all of the series.
         assert store.cut_off_series(study), (study, found)
         return found.state
     assert found.state is ENDS[kind_of(study)], (study, found)
@@ -145,7 +145,7 @@ def judge(store: Store, pacs: Pacs, study: str) -> StudyState:
 
 
 def judge_explanation(store: Store, pacs: Pacs, study: str) -> None:
-    """Check that the archive was told why a study was refused, once for each time that it became so."""
+    """Check that the archive has one report for each time that a study was refused."""
     (current,) = [result for result in store.results(study) if result.current]
     assert current.kind is ResultKind.TEXT
     (delivery,) = [one for one in store.deliveries(study) if one.result.sop_uid == current.sop_uid]
@@ -167,7 +167,7 @@ def judge_explanation(store: Store, pacs: Pacs, study: str) -> None:
 
 
 def judge_results(store: Store, pacs: Pacs, study: str) -> None:
-    """Check that the one current result set is of all images of a study, and is where it belongs."""
+    """Check that the one current result set is of all images of a study, and was delivered."""
     current = {result.sop_uid: result for result in store.results(study) if result.current}
     assert sorted(result.kind for result in current.values()) == sorted(CLASSES)
     states = {one.state for one in store.deliveries(study) if one.result.sop_uid in current}
@@ -189,18 +189,18 @@ def judge_results(store: Store, pacs: Pacs, study: str) -> None:
 
 @dataclass(frozen=True)
 class Account:
-    """What became of everything.
+    """What happened in one run.
 
     Attributes
     ----------
     reached : set of str
         The edges at which a node died; the others were not reached in time.
     kills : int
-        How many nodes died.
+        Number of nodes that were killed.
     acknowledged : int
-        Instances that senders were told of success for.
+        Number of instances that were acknowledged to their senders.
     ends : dict of StudyState to int
-        How many studies ended so.
+        Number of studies by the state in which they ended.
     """
 
     reached: set[str]
@@ -212,18 +212,18 @@ class Account:
 def kill_everywhere(
     directory: Path, points: list[tuple[str, int]], *, start_early: bool, tries: int = 0
 ) -> Account:
-    """Kill a node at each point in turn, let the last one live, and look what became of everything.
+    """Kill a node at each point in turn, let the last one live, and check what became of everything.
 
     Parameters
     ----------
     directory : Path
         Empty.
     points : list of (str, int)
-        Edges, and at which crossing a node dies there.
+        Each an edge, and the number of the crossing at which the node dies.
     start_early : bool
         Whether the nodes analyse before a study has settled.
     tries : int
-        How many more nodes may live to die at the first crossing of an edge that was not reached.
+        How often an edge that was not reached is tried again, at its first crossing.
     """
     port = free_port()
     (directory / "files").mkdir()
@@ -238,23 +238,23 @@ def kill_everywhere(
     ]
     pacs = ChoosyPacs()
     pacs.start()
-    nursery = Nursery(storage, port, pacs.port, start_early=start_early)
+    fork_server = ForkServer(storage, port, pacs.port, start_early=start_early)
     try:
         with sending(senders):
-            nursery.bury(points, tries)
-            nursery.bear("never", 1)
+            fork_server.kill_nodes(points, tries)
+            fork_server.start_node("never", 1)
         acknowledged = set().union(*(sender.acknowledged for sender in senders))
         stored = {instance.sop_uid: instance for instance in store.all_instances()}
         assert acknowledged <= set(stored)
         wait_until(lambda: states_in(store) <= ENDED and not left_to_do(store), seconds=600)
     finally:
-        nursery.close()
+        fork_server.close()
         pacs.stop()
-    place = DiskInstanceStore(storage)
-    assert all(certified(place.path(instance)) for instance in stored.values())
+    files = DiskInstanceStore(storage)
+    assert all(certified(files.path(instance)) for instance in stored.values())
     ends = Counter(judge(store, pacs, study) for sender in senders for study in sender.studies)
     store.close()
-    return Account(nursery.reached, nursery.killed, len(acknowledged), dict(ends))
+    return Account(fork_server.reached, fork_server.killed, len(acknowledged), dict(ends))
 
 
 def states_in(store: Store) -> set[StudyState]:
@@ -263,7 +263,7 @@ def states_in(store: Store) -> set[StudyState]:
 
 
 def left_to_do(store: Store) -> bool:
-    """Tell whether a refusal is still to be explained, or an explanation to be sent."""
+    """Tell whether a refusal is still to be reported, or such a report to be sent."""
     whenever = datetime.max.replace(tzinfo=UTC)
     if store.due_explanations(whenever):
         return True
@@ -271,7 +271,7 @@ def left_to_do(store: Store) -> bool:
 
 
 def points_of(seed: int) -> list[tuple[str, int]]:
-    """Every edge once, in an order and at a crossing that the seed chooses."""
+    """Return every edge once, in an order and at a crossing that the seed chooses."""
     random = Random(seed)
     edges = list(EDGES)
     random.shuffle(edges)

@@ -1,4 +1,4 @@
-"""The whole node with real sockets and real processes; only the science is replaced by something quick."""
+"""The whole node with real sockets and processes; only the science is replaced by quick functions."""
 
 import socket
 import time
@@ -245,7 +245,7 @@ def test_two_nodes_never_share_a_storage_directory(node: Node) -> None:
 
 
 def test_two_nodes_never_share_a_database(tmp_path: Path, url: str) -> None:
-    """With a storage directory of its own, the second would take every row for one whose file is lost."""
+    """With its own storage directory, the second node would treat every row as one whose file is lost."""
     first, second = (
         replace(quick(tmp_path / name), store=StoreSettings(url)) for name in ("first", "second")
     )

@@ -1,4 +1,4 @@
-"""Database or disk are not there for a while: a backup holds one, the other is full."""
+"""The database is locked by a backup, or the disk is full, for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,7 +67,7 @@ def test_an_association_that_is_released_while_the_database_is_held_was_not_cut_
 def test_a_study_whose_end_could_not_be_recorded_is_closed_all_the_same(
     tmp_path: Path, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its last answer is recorded, so that it has nothing left for a courier, who would look at it again."""
+    """The last delivery is recorded, so no courier has a reason to look at the study again."""
     with running_pacs() as pacs, quick_node(quick(tmp_path, pacs.destination)) as node:
         finish, lost = node.store.finish_deliveries, list[str]()
 
@@ -87,7 +87,7 @@ def test_a_study_whose_end_could_not_be_recorded_is_closed_all_the_same(
 def test_an_analysis_whose_end_could_not_be_recorded_is_done_again_at_once(
     tmp_path: Path, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody waits for the end of its lease, which is as long as an analysis may take."""
+    """The study does not wait until its lease expires, which takes as long as an analysis may."""
     with quick_node(quick(tmp_path)) as node:
         record, lost = node.store.record_results, list[object]()
 

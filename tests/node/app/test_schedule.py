@@ -1,4 +1,4 @@
-"""Timers go on whatever happens to the clock."""
+"""Timers keep running when the clock is set."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.node.nodes import MovedClock, wait_until
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> MovedClock:
-    """Return a clock that APScheduler goes by, too."""
+    """Return a clock that APScheduler uses too."""
     clock = MovedClock()
 
     class Moved(dt.datetime):

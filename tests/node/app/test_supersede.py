@@ -1,4 +1,4 @@
-"""Promise 2 through the real listener: one current result per set of inputs, naming what it replaces."""
+"""Each set of inputs has one current result, which names what it replaces; with the real listener."""
 
 import time
 from dataclasses import replace
@@ -105,7 +105,7 @@ def test_what_waits_in_the_outbox_is_withdrawn_when_more_images_come(tmp_path: P
 
 
 def test_a_slice_that_comes_while_results_are_being_sent_stops_them(tmp_path: Path, study: str) -> None:
-    """What has left is named by the documents that replace it; what has not, never leaves."""
+    """Results that were sent are named by those that replace them; results that were not are never sent."""
     nodes: list[Node] = []
 
     def overtaken(number: int) -> int:
@@ -132,7 +132,7 @@ def test_a_slice_that_comes_while_results_are_being_sent_stops_them(tmp_path: Pa
 def test_whatever_the_order_and_however_often_there_is_one_current_result(
     node: Node, pacs: Pacs, study: str, seed: int
 ) -> None:
-    """Resent, duplicated, reordered: what is there in the end decides, and nothing is sent twice."""
+    """Resent, duplicated or reordered: the final set of images decides, and nothing is sent twice."""
     random = Random(seed)
     images = [slice_of(number, study=study, series=series) for series in "12" for number in range(3)]
     sent = [*images, *random.choices(images, k=12)]
@@ -165,7 +165,7 @@ def test_an_analysis_that_is_repeated_changes_no_uid_and_sends_nothing(
 
 
 def test_a_result_that_lost_its_place_is_made_anew_and_names_the_one_that_had_it() -> None:
-    """A model that is taken back: the old UIDs must not come back to life behind a newer document."""
+    """When a model is reverted, the old UIDs must not return after a newer document."""
     first, second = (Predecessor(ComprehensiveSRStorage, uid, "1.2", "1") for uid in ("1.2.1", "1.2.2"))
     after_the_first = Lineage("a", (), (first,))
     after_the_second = Lineage("b", after_the_first.predecessors("b"), (second,))

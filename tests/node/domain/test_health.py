@@ -1,4 +1,4 @@
-"""How the parts of the node are judged: what is well, what needs a look, what is out of order."""
+"""The conditions of the parts of the node: well, needs a look, out of order."""
 
 from datetime import UTC, datetime, timedelta
 

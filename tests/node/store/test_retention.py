@@ -1,4 +1,4 @@
-"""What is removed and what never is; and a disk that fills up, a real one."""
+"""What retention removes and what it keeps; and what happens on a real disk that fills up."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -158,7 +158,7 @@ def large(number: int) -> Dataset:
 
 
 def fill(node: Node, acknowledged: set[str]) -> list[int]:
-    """Send images of 1 MB until three have been turned away; return the statuses."""
+    """Send images of 1 MB until three have been rejected; return the statuses."""
     statuses: list[int] = []
     number = len(acknowledged)
     while statuses.count(0) + 3 > len(statuses) and len(statuses) < 60:

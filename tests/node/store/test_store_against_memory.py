@@ -1,4 +1,4 @@
-"""The databases against the store in memory: whatever happens in whatever order, both say the same."""
+"""The databases against the store in memory: after any events in any order, both hold the same."""
 
 # ruff: noqa: D102 - the rules of the state machine are named by what happens
 from collections.abc import Callable
@@ -38,7 +38,7 @@ STUDIES = ("1.1", "1.2")
 NO_BODY = Reason("no_body")
 Leases = tuple[StudyLease, StudyLease] | None
 Batches = tuple[DeliveryBatch, DeliveryBatch] | None
-"""What the database gave, and what the store in memory gave; they differ in their tokens."""
+"""From the database and from the store in memory; the two differ in their tokens only."""
 JUDGEMENTS = (StudyEvent.FOUND_HALF, StudyEvent.REFUSED, StudyEvent.FOUND_READY)
 ENDS = (
     DeliveryState.SENT,
@@ -51,7 +51,7 @@ ENDS = (
 
 
 def again(result: Result, *destinations: str) -> NewResult:
-    """Make a recorded result new, for other destinations."""
+    """Return a recorded result as a new one, for other destinations."""
     return NewResult(
         result.kind, result.sop_uid, result.sop_class_uid, result.name, destinations, result.series_uid
     )
@@ -86,13 +86,13 @@ class StoreAgainstMemory(RuleBasedStateMachine):
         self.folder.cleanup()
 
     def both(self, act: Callable[[Store], T]) -> T:
-        """Do the same with both stores, and return what both say."""
+        """Do the same with both stores, and return what both return."""
         found, expected = act(self.store), act(self.model)
         assert found == expected
         return found
 
     def both_or_lost(self, one: Callable[[], None], other: Callable[[], None]) -> bool:
-        """Do two things of which both succeed or both find their lease lost; tell whether they succeeded."""
+        """Do two things that both succeed or both lose their lease; tell whether they succeeded."""
         lost = []
         for act in (one, other):
             try:
@@ -123,7 +123,7 @@ class StoreAgainstMemory(RuleBasedStateMachine):
 
     @rule(study=st.sampled_from(STUDIES), event=st.sampled_from(JUDGEMENTS), seconds=st.sampled_from([0, 1]))
     def lose_a_series_and_send_it_again(self, study: str, event: StudyEvent, seconds: int) -> None:
-        """Judge a study without a series that is then sent again, with no new image in it."""
+        """Judge a study without a lost series, which is then sent again with no new image."""
         lost = self.arrive(study, 1, matters=True)
         self.wait(6)
         self.end_association(lost, orderly=False)
@@ -147,7 +147,7 @@ class StoreAgainstMemory(RuleBasedStateMachine):
 
     @rule(target=leases, study=st.sampled_from(STUDIES))
     def begin_work(self, study: str) -> Any:
-        """Arrive, settle and be leased, so that there is often work that others may overtake."""
+        """Arrive, settle and be leased, so that there is often work in progress."""
         self.arrive(study, 1, matters=True)
         self.wait(6)
         self.settle(StudyEvent.FOUND_READY)
@@ -155,7 +155,7 @@ class StoreAgainstMemory(RuleBasedStateMachine):
 
     @rule(study=st.sampled_from(STUDIES), event=st.sampled_from(["report", "report", "break"]))
     def go_the_usual_way(self, study: str, event: str) -> None:
-        """End that work too, so that what lies behind a report is reached often."""
+        """End that work too, so that states after a report are reached often."""
         self.end_work(self.begin_work(study), event)
 
     @rule(destination=st.sampled_from(DESTINATIONS))
@@ -235,7 +235,7 @@ class StoreAgainstMemory(RuleBasedStateMachine):
 
     @rule(study=st.sampled_from(STUDIES), destination=st.sampled_from(DESTINATIONS), asks=st.booleans())
     def send_until_it_is_confirmed(self, study: str, destination: str, *, asks: bool) -> None:
-        """Fail, be accepted, not be confirmed, be accepted again: the attempts of both kinds are counted."""
+        """Fail, be accepted, stay unconfirmed, be accepted again: attempts of both kinds are counted."""
         self.go_the_usual_way(study, "report")
         for state, end in (
             (DeliveryState.WAITING, DeliveryState.WAITING),
@@ -250,7 +250,7 @@ class StoreAgainstMemory(RuleBasedStateMachine):
 
     @rule(target=batches, pair=consumes(batches))
     def ask_for_commitment(self, pair: Batches) -> Any:
-        """Ask an archive for storage commitment, and be told by it."""
+        """Ask an archive for storage commitment, and receive its report."""
         if pair is None:
             return None
         self.count += 1

@@ -1,4 +1,4 @@
-"""A database of every earlier version becomes one of this version, with all that it holds."""
+"""A database of any earlier version is upgraded to this one, with all that it holds."""
 
 import sqlite3
 from contextlib import closing
@@ -27,7 +27,7 @@ STUDY = "1.2.826.0.1.1"
 
 
 def as_made_by(version: int, url: str, *more: str) -> None:
-    """Make the tables as that version made them, and some rows."""
+    """Create the tables as that version did, with some rows."""
     engine = create_engine(url)
     with engine.begin() as connection:
         for part in (engine.dialect.name, "rows"):
@@ -40,7 +40,7 @@ def as_made_by(version: int, url: str, *more: str) -> None:
 
 
 def differences(connection: Connection) -> list[object]:
-    """Tell in what a database differs from `node.store.tables`."""
+    """Return the differences between a database and `node.store.tables`."""
     context = MigrationContext.configure(
         connection,
         opts={"compare_type": True, "include_name": lambda name, *_: name != "schema_version"},

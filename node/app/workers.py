@@ -1,4 +1,4 @@
-"""The processes that read images: whatever happens to one, the node goes on."""
+"""The worker processes: whatever happens to one of them, the node goes on."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,29 +6,29 @@ from time import monotonic
 
 from analysis.domain.reason import Reason
 from node.analyse.analyst import Analysis
-from node.app.ground import Ground
+from node.app.resources import Resources
 from node.config import Configuration
 from node.domain.assembly import Examination
 from node.domain.results import Lineage, Outcome
 from node.ports import Worker
 from node.tally import WorkerActivity
 
-__all__ = ["Crew"]
+__all__ = ["Workers"]
 
 _EXAMINATION_LIMIT_S = 120.0
 
 
-class Crew:
-    """One process that examines, one that explains refusals, and as many as configured that analyse.
+class Workers:
+    """One process that examines, one that reports refusals, and as many as configured that analyse.
 
     Parameters
     ----------
-    ground : Ground
-        Says how many, and their limits.
+    resources : Resources
+        Holds the configuration with their number and limits.
     make_worker : callable
-        From the name of a function and a memory limit to what runs it.
+        Makes a worker from the name of a function and a memory limit in MB, or None.
     analyse_study, examine_study, explain_study : str
-        What they run, "module:function".
+        The functions that they run, as "module:function".
 
     Attributes
     ----------
@@ -38,39 +38,41 @@ class Crew:
 
     def __init__(
         self,
-        ground: Ground,
+        resources: Resources,
         make_worker: Callable[[str, int | None], Worker],
         *,
         analyse_study: str,
         examine_study: str,
         explain_study: str,
     ) -> None:
-        engine = ground.configuration.engine
+        engine = resources.configuration.engine
         self._limit_s = engine.time_limit_s
         self._examiner = make_worker(examine_study, None)
-        # Started by its first call: most sites never make it.
+        # Started by its first call, which most sites never make.
         self._writer = make_worker(explain_study, engine.memory_limit_mb)
         self._analysts = [make_worker(analyse_study, engine.memory_limit_mb) for _ in range(engine.processes)]
         self._all = (*self._analysts, self._examiner, self._writer)
-        self.activities = tuple(WorkerActivity(ground.clock, ground.tally, monotonic) for _ in self._analysts)
+        self.activities = tuple(
+            WorkerActivity(resources.clock, resources.tally, monotonic) for _ in self._analysts
+        )
 
     def start(self) -> None:
-        """Start those that every study needs; they take seconds to import the science."""
+        """Start the processes that every study needs; they take seconds to import the science."""
         for worker in (*self._analysts, self._examiner):
             worker.start()
 
     def interrupt(self) -> None:
-        """End what they do, for good."""
+        """End running calls, and take no further ones."""
         for worker in self._all:
             worker.interrupt()
 
     def stop(self) -> None:
-        """End all of them, once nobody calls any more."""
+        """End all processes, once nothing calls them any more."""
         for worker in self._all:
             worker.stop()
 
     def examine(self, paths: Sequence[Path]) -> Examination:
-        """Judge a study by its headers."""
+        """Examine the headers of a study."""
         examination: Examination = self._examiner.call(paths, time_limit_s=_EXAMINATION_LIMIT_S)
         return examination
 
@@ -89,7 +91,7 @@ class Crew:
         return outcome
 
     def analyses(self) -> list[Analysis]:
-        """Return the analysis of a study, once for each process that can work on one."""
+        """Return a function that analyses a study, for each process that analyses."""
         return [self._analysis(*place) for place in zip(self._analysts, self.activities, strict=True)]
 
     def _analysis(self, worker: Worker, activity: WorkerActivity) -> Analysis:

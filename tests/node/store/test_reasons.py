@@ -1,4 +1,4 @@
-"""A reason that waits in the store says the same afterwards, in every language."""
+"""A reason that was stored says the same when it is read, in every language."""
 
 import numpy as np
 import pytest

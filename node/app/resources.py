@@ -1,4 +1,4 @@
-"""What all stations of a node stand on: a storage of its own, the store, the clock, the audit trail."""
+"""What all stations of a node share: storage directory, database, clock, log and audit trail."""
 
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -14,31 +14,31 @@ from node.ports import Clock, InstanceStore, Store
 from node.store import lock_storage, open_database, open_instance_store
 from node.tally import Tally
 
-__all__ = ["Ground", "lay_ground"]
+__all__ = ["Resources", "open_resources"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What every station may need.
+class Resources:
+    """What the stations share.
 
     Attributes
     ----------
     configuration : Configuration
         All of it.
     clock : Clock
-        The time that sweeps are told.
+        Gives the time to all stations.
     log : Log
-        Names no patient.
+        Holds no patient data.
     lock : file
-        Holds the storage directory for this process.
+        Reserves the storage directory for this process.
     instance_store, store, audit : InstanceStore, Store, AuditTrail
         See `node.ports`.
     tally : Tally
-        Counts what the status page shows.
+        Counts for the metrics.
     owner : str
-        Names this node in its leases.
+        Identifies this node in its leases.
     stopping : Event
-        Once set, nothing new is begun.
+        When set, stations begin nothing new.
     """
 
     configuration: Configuration
@@ -52,13 +52,13 @@ class Ground:
     owner: str = field(default_factory=lambda: uuid4().hex)
     stopping: Event = field(default_factory=Event)
 
-    def enter(self) -> None:
-        """Begin the audit trail."""
+    def start(self) -> None:
+        """Start the audit trail."""
         self.audit.start()
         self.audit.record(application_started(self.configuration.node.ae_title, self.clock.now()))
 
-    def leave(self) -> None:
-        """Close the store and then the audit trail, and let another node have the storage."""
+    def close(self) -> None:
+        """Close the store and then the audit trail, and release the storage directory."""
         self.store.release_leases(self.clock.now())
         self.store.close()
         self.audit.record(application_stopped(self.configuration.node.ae_title, self.clock.now()))
@@ -66,13 +66,13 @@ class Ground:
         self.lock.close()
 
 
-def lay_ground(configuration: Configuration, clock: Clock) -> Ground:
-    """Take the storage, and open what lies in it.
+def open_resources(configuration: Configuration, clock: Clock) -> Resources:
+    """Reserve the storage directory, and open what lies in it.
 
     Raises
     ------
     PermanentError
-        If another node has it, or the database, or that is of another version.
+        If another node has the directory or the database, or the tables are of another version.
     """
     log = get_log()
     directory = configuration.storage.directory
@@ -81,7 +81,7 @@ def lay_ground(configuration: Configuration, clock: Clock) -> Ground:
         store = undo.enter_context(closing(open_database(configuration)))
         store.claim()
         undo.pop_all()
-    return Ground(
+    return Resources(
         configuration,
         clock,
         log,
