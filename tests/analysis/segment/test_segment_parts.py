@@ -177,7 +177,7 @@ def test_heights_are_measured_front_middle_and_back() -> None:
 
 
 def a_body(certainty: float = 0.97, *, touches_edge: bool = False) -> FoundBody:
-    return FoundBody(1, np.zeros(3), 25000.0, 0.0, certainty, touches_edge)
+    return FoundBody(1, np.zeros(3), 25000.0, 0.0, certainty, touches_edge, below_mm=99.0)
 
 
 def shapes_with(odd: Shape) -> dict[Level, Shape]:
