@@ -39,6 +39,7 @@ NO_BODY = Reason("no_body")
 Leases = tuple[StudyLease, StudyLease] | None
 Batches = tuple[DeliveryBatch, DeliveryBatch] | None
 """What the database gave, and what the store in memory gave; they differ in their tokens."""
+JUDGEMENTS = (StudyEvent.FOUND_HALF, StudyEvent.REFUSED, StudyEvent.FOUND_READY)
 ENDS = (
     DeliveryState.SENT,
     DeliveryState.SENT,
@@ -107,7 +108,7 @@ class StoreAgainstMemory(RuleBasedStateMachine):
         number=st.integers(1, 3),
         matters=st.booleans(),
     )
-    def arrive(self, study: str, number: int, *, matters: bool) -> AssociationRecord:
+    def arrive(self, study: str, number: int, *, matters: bool) -> Any:
         group = []
         name = f"association {self.count}"
         for _ in range(number):
@@ -119,6 +120,18 @@ class StoreAgainstMemory(RuleBasedStateMachine):
     @rule(association=consumes(associations), orderly=st.booleans())
     def end_association(self, association: AssociationRecord, *, orderly: bool) -> None:
         self.both(lambda store: store.end_association(association, self.now, orderly=orderly))
+
+    @rule(study=st.sampled_from(STUDIES), event=st.sampled_from(JUDGEMENTS), seconds=st.sampled_from([0, 1]))
+    def lose_a_series_and_send_it_again(self, study: str, event: StudyEvent, seconds: int) -> None:
+        """Judge a study without a series that is then sent again, with no new image in it."""
+        lost = self.arrive(study, 1, matters=True)
+        self.wait(6)
+        self.end_association(lost, orderly=False)
+        self.settle(event)
+        self.wait(seconds)
+        self.count += 1
+        again = replace(lost, association=f"association {self.count}", began_at=self.now)
+        self.end_association(again, orderly=True)
 
     @rule(seconds=st.sampled_from([1, 6, 301, 601]))
     def wait(self, seconds: int) -> None:
@@ -206,7 +219,7 @@ class StoreAgainstMemory(RuleBasedStateMachine):
         destination=st.sampled_from(DESTINATIONS),
         state=st.sampled_from([DeliveryState.WAITING, DeliveryState.UNCONFIRMED]),
     )
-    def lease_deliveries(self, destination: str, state: DeliveryState) -> Batches:
+    def lease_deliveries(self, destination: str, state: DeliveryState) -> Any:
         found, expected = (
             store.lease_deliveries(destination, "c", self.now, self.now + LEASE, state=state)
             for store in (self.store, self.model)
@@ -220,8 +233,23 @@ class StoreAgainstMemory(RuleBasedStateMachine):
         assert replace(found, token="") == replace(expected, token="")
         return found, expected
 
+    @rule(study=st.sampled_from(STUDIES), destination=st.sampled_from(DESTINATIONS), asks=st.booleans())
+    def send_until_it_is_confirmed(self, study: str, destination: str, *, asks: bool) -> None:
+        """Fail, be accepted, not be confirmed, be accepted again: the attempts of both kinds are counted."""
+        self.go_the_usual_way(study, "report")
+        for state, end in (
+            (DeliveryState.WAITING, DeliveryState.WAITING),
+            (DeliveryState.WAITING, DeliveryState.UNCONFIRMED),
+            (DeliveryState.UNCONFIRMED, DeliveryState.WAITING),
+            (DeliveryState.WAITING, DeliveryState.UNCONFIRMED),
+        ):
+            batch = self.lease_deliveries(destination, state)
+            if asks and state is DeliveryState.UNCONFIRMED:
+                batch = self.ask_for_commitment(batch)
+            self.end_deliveries(batch, [end] * 4)
+
     @rule(target=batches, pair=consumes(batches))
-    def ask_for_commitment(self, pair: Batches) -> Batches:
+    def ask_for_commitment(self, pair: Batches) -> Any:
         """Ask an archive for storage commitment, and be told by it."""
         if pair is None:
             return None
