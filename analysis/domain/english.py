@@ -87,6 +87,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "lower_like_sacrum": "a lower body resembles the sacrum more; transitional anatomy is possible",
         "sacrum_shape": "the lowest body is not placed or shaped like a sacrum",
         "spine_bends_wrongly": "the row of bodies does not bend as a lumbar spine does",
+        "transitional": "a well-formed disc lies below a square sacral body; transitional anatomy is possible",
         "mirrored": "mirrored front to back, the images look more like a spine; their orientation may be wrong",
         "lowest_like_sacrum": "the lowest lumbar body resembles the sacrum; transitional anatomy is possible",
         "outline_uncertain": "the outline is uncertain",

@@ -6,16 +6,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Grid, Volume
 from analysis.segment.body_shape import fit_shape, restrain
 from analysis.segment.csf import sample_csf
 from analysis.segment.instances import FoundBody, find_bodies
-from analysis.segment.levels import Naming, doubt_orientation, name_levels
+from analysis.segment.levels import Naming, doubted, name_levels
 from analysis.segment.locate import rewindow, spine_columns
-from analysis.segment.network import BACKGROUND, BODY, CANAL, SACRUM, Network, embedded_network
+from analysis.segment.network import BACKGROUND, CANAL, Network, embedded_network
 from analysis.segment.quality import Shape, expected_overlap, measure_shape
 from analysis.segment.regions import regions_of, upwards
+from analysis.segment.sacrum import looks_mirrored, looks_transitional
 from analysis.segment.sagittal import SagittalView
 
 __all__ = ["interpret", "on_input", "segment", "segment_with"]
@@ -24,10 +26,6 @@ Floats = npt.NDArray[np.float32]
 
 _BORDER_MM = 3.0
 
-_MIRRORED = 2.0
-"""Sacrum in the mirror image relative to the image: at most 1.4 in 84 real patients, most below 0.1."""
-_NO_SACRUM = 100.0
-"""Pixels of the network's grid that are no sacrum yet."""
 _PADDING = 0.005
 """Signal relative to the brightest below which a whole column of slices shows nothing."""
 
@@ -71,7 +69,7 @@ def segment_with(network: Network, volume: Volume) -> Segmentation:
     """Do the same as `segment` with another network."""
     view = SagittalView.of(volume)
     probabilities = _look(network, view)
-    mirrored = _looks_mirrored(network, view, probabilities)
+    mirrored = looks_mirrored(network, view.slices, probabilities)
     return interpret(probabilities, view, volume.grid, network.name, mirrored=mirrored)
 
 
@@ -94,7 +92,7 @@ def interpret(
         Whether the network takes the mirror image for a spine rather than the image.
     """
     anatomy = _anatomy(probabilities, view)
-    naming = doubt_orientation(anatomy.naming) if mirrored else anatomy.naming
+    naming = doubted(anatomy.naming, Reason("mirrored")) if mirrored else anatomy.naming
     labels = _native_labels(anatomy, view)
     regions = regions_of(labels, anatomy.bodies, anatomy.shapes, view.signal, view.grid)
     csf = sample_csf(view.to_native(probabilities[:, CANAL]), labels, view.signal, view.grid.spacing_mm)
@@ -120,20 +118,9 @@ def _look(network: Network, view: SagittalView) -> Floats:
     return probabilities
 
 
-def _looks_mirrored(network: Network, view: SagittalView, probabilities: Floats) -> bool:
-    """Whether the slice with most of the spine shows more sacrum when front and back are exchanged.
-
-    With a wrong orientation in the header, the network still finds bodies, but at wrong levels.
-    """
-    spine = probabilities[:, [BODY, SACRUM, CANAL]].sum(axis=(1, 2, 3))
-    middle = int(np.argmax(spine))
-    turned = network.probabilities(rewindow(view.slices)[middle : middle + 1, :, ::-1])
-    return bool(turned[:, SACRUM].sum() > _MIRRORED * probabilities[middle, SACRUM].sum() + _NO_SACRUM)
-
-
 def _last_rows(slices: Floats) -> npt.NDArray[np.int64]:
     """Return the lowest row of each column that is not padding, shape (columns,)."""
-    shown = (slices > _PADDING * np.percentile(slices, 99)).any(axis=0)
+    shown = np.any(slices > _PADDING * float(np.percentile(slices, 99)), axis=0)
     return np.asarray(shown.shape[0] - 1 - np.argmax(shown[::-1], axis=0), dtype=np.int64)
 
 
@@ -150,6 +137,10 @@ def _anatomy(probabilities: Floats, view: SagittalView) -> _Anatomy:
     naming = name_levels(seen.found)
     by_number = {body.number: body for body in seen.found}
     bodies = {level: by_number[number] for number, level in naming.levels.items()}
+    if {Level.S1, Level.L5} <= bodies.keys() and looks_transitional(
+        view.slices, seen, bodies[Level.S1], bodies[Level.L5], spacing
+    ):
+        naming = doubted(naming, Reason("transitional"))
     owner = _owners(seen.instances, bodies, spacing)
     solids = {
         body.number: fit_shape(

@@ -15,7 +15,7 @@ from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level
 from analysis.segment.instances import FoundBody
 
-__all__ = ["CERTAIN_FROM", "Naming", "doubt_orientation", "name_levels"]
+__all__ = ["CERTAIN_FROM", "Naming", "doubted", "name_levels"]
 
 CERTAIN_FROM = 0.6
 """Confidence from which the names are reported."""
@@ -23,6 +23,7 @@ CERTAIN_FROM = 0.6
 _UPWARDS = (Level.S1, Level.L5, Level.L4, Level.L3, Level.L2, Level.L1, Level.T12, Level.T11)
 _NEAREST_MM, _FARTHEST_MM = 20.0, 55.0
 _FRAGMENT = 0.4
+_DOUBTED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,9 @@ def name_levels(bodies: list[FoundBody]) -> Naming:
     return Naming(levels, confidence, concerns)
 
 
-def doubt_orientation(naming: Naming) -> Naming:
-    """Lower the confidence of names that were found in images whose mirror image looks more like a spine."""
-    return Naming(naming.levels, 0.2 * naming.confidence, (*naming.concerns, Reason("mirrored")))
+def doubted(naming: Naming, reason: Reason) -> Naming:
+    """Return names that are no longer certain, for a reason that the bodies alone do not show."""
+    return Naming(naming.levels, _DOUBTED * naming.confidence, (*naming.concerns, reason))
 
 
 def _without_sacrum(chain: list[FoundBody]) -> tuple[Level, ...]:
@@ -108,10 +109,14 @@ def _apart(one: FoundBody, other: FoundBody) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """The values of a measure that sacrum and spine have, and those that they never have.
+    """The values that a measure takes in a spine that is named rightly.
 
-    `least` and `most` hold what was measured on 84 real patients, with a margin; `margin` is the distance from
-    them at which a value is worth nothing.
+    Attributes
+    ----------
+    least, most : float
+        The range that was measured on real patients, about 99 of 100 of them.
+    margin : float
+        Distance from the range at which the names are no longer believed.
     """
 
     least: float
@@ -119,27 +124,26 @@ class _Range:
     margin: float
 
     def support(self, value: float) -> float:
-        """Return 1 within the range, 0 beyond its margin, and a value between them in the margin."""
+        """Return 1 inside the range, falling to 0 at its margin."""
         outside = max(self.least - value, value - self.most)
         return float(np.clip(1 - outside / self.margin, 0.0, 1.0))
 
 
+# Measured by `python -m tests.benchmarks.bench_levels` on the patients named in NOTICE.
 _SACRUM = _Range(0.95, 1.0, 0.2)
-"""Probability of S1 relative to body or S1; 0.99 in nine of ten patients, at most 0.88 in most an L5 taken for S1."""
+"""Probability of S1 relative to that of body or S1; below 0.9 in most bodies wrongly taken for S1."""
 _BELOW_MM = _Range(14.0, np.inf, 9.0)
-"""Image below the body: at least 15 mm where S1 is whole. A body cut by the edge looks like S1 to the network."""
-_SACRAL_TILT = _Range(13.0, 43.0, 6.0)
-"""Angle in degrees of the step from L5 to S1 against the step from L4 to L5; 11 to 42 were measured."""
-_LORDOSIS = _Range(-8.0, 40.0, 8.0)
-"""The same one level higher: the lumbar spine is bent backwards; 0 to 30 were measured."""
-_UPPER_LORDOSIS = _Range(-12.0, 30.0, 10.0)
-"""Two levels higher; -3 to 14 were measured."""
+"""Height of the image below S1: at least 15 mm where S1 is whole. A body that the edge cuts looks like S1."""
+_SACRAL_TILT_DEG = _Range(13.0, 43.0, 6.0)
+"""Angle between the steps from L5 to S1 and from L4 to L5; measured: 11 to 42."""
+_LORDOSIS_DEG = _Range(-8.0, 40.0, 8.0)
+"""Angle between the steps from L4 to L5 and from L3 to L4; measured: 0 to 30."""
+_UPPER_LORDOSIS_DEG = _Range(-12.0, 30.0, 10.0)
+"""Angle between the steps from L3 to L4 and from L2 to L3; measured: -3 to 14."""
 _SACRAL_STEP = _Range(0.78, 1.15, 0.1)
-"""Distance from S1 to L5 relative to that from L5 to L4; 0.82 to 1.04 were measured."""
+"""Distance from S1 to L5 relative to that from L5 to L4; measured: 0.82 to 1.04."""
 _SACRAL_SIZE = _Range(0.45, 1.2, 0.12)
-"""Volume of S1 relative to L5; 0.53 to 1.07 were measured."""
-_RIVAL_SIZE = 0.3
-"""Volume, relative to the assumed S1, from which a lower body that looks like S1 may be the true one."""
+"""Volume of S1 relative to that of L5; measured: 0.53 to 1.07."""
 
 
 def _judge(chain: list[FoundBody], bodies: list[FoundBody]) -> tuple[float, tuple[Reason, ...]]:
@@ -160,11 +164,10 @@ def _doubts_of_sacrum(chain: list[FoundBody], bodies: list[FoundBody]) -> Iterat
     yield _BELOW_MM.support(sacrum.below_mm), Reason("sacrum_at_edge")
     if any(body.sacrum > 0.2 for body in chain[1:2]):
         yield 0.5, Reason("lowest_like_sacrum")
-    below = [body for body in bodies if body.centre_mm[1] > sacrum.centre_mm[1] + 12]
-    if any(body.sacrum < 0.5 for body in below):
+    if any(body.sacrum < 0.5 and body.centre_mm[1] > sacrum.centre_mm[1] + 12 for body in bodies):
         yield 0.4, Reason("body_below_sacrum")
-    rivals = [body for body in below if body.volume_mm3 > _RIVAL_SIZE * sacrum.volume_mm3]
-    if any(body.sacrum > max(0.5, sacrum.sacrum - 0.02) for body in rivals):
+    others = [body for body in bodies if body not in chain and body.sacrum > 0.5]
+    if any(body.volume_mm3 > _FRAGMENT * sacrum.volume_mm3 for body in others):
         yield 0.4, Reason("lower_like_sacrum")
 
 
@@ -180,12 +183,12 @@ def _doubts_of_row(chain: list[FoundBody]) -> Iterator[tuple[float, Reason]]:
     if len(steps) > 1:
         tilts = _tilts(chain)
         shape = (
-            _SACRAL_TILT.support(tilts[0]),
+            _SACRAL_TILT_DEG.support(tilts[0]),
             _SACRAL_STEP.support(steps[0] / steps[1]),
             _SACRAL_SIZE.support(chain[0].volume_mm3 / chain[1].volume_mm3),
         )
         yield min(shape), Reason("sacrum_shape")
-        ranges = (_LORDOSIS, _UPPER_LORDOSIS)
+        ranges = (_LORDOSIS_DEG, _UPPER_LORDOSIS_DEG)
         bends = [one.support(tilt) for one, tilt in zip(ranges, tilts[1:], strict=False)]
         yield min(bends, default=1.0), Reason("spine_bends_wrongly")
 

@@ -101,6 +101,7 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "lower_like_sacrum": "ein tieferer Wirbelkörper ähnelt dem Kreuzbein mehr; ein Übergangswirbel ist möglich",
         "sacrum_shape": "der unterste Wirbelkörper liegt nicht wie ein Kreuzbein oder hat nicht dessen Form",
         "spine_bends_wrongly": "die Reihe der Wirbelkörper ist nicht gekrümmt wie eine Lendenwirbelsäule",
+        "transitional": "unter einem quadratischen Sakralwirbel liegt eine ausgebildete Bandscheibe; ein Übergangswirbel ist möglich",
         "mirrored": "vorn und hinten vertauscht sehen die Bilder eher wie eine Wirbelsäule aus; ihre Ausrichtung kann falsch sein",
         "lowest_like_sacrum": "der unterste Lendenwirbelkörper ähnelt dem Kreuzbein; ein Übergangswirbel ist möglich",
         "outline_uncertain": "die Kontur ist unsicher",
