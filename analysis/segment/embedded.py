@@ -137,9 +137,8 @@ def _anatomy(probabilities: Floats, view: SagittalView) -> _Anatomy:
     naming = name_levels(seen.found)
     by_number = {body.number: body for body in seen.found}
     bodies = {level: by_number[number] for number, level in naming.levels.items()}
-    if {Level.S1, Level.L5} <= bodies.keys() and looks_transitional(
-        view.slices, seen, bodies[Level.S1], bodies[Level.L5], spacing
-    ):
+    chain = list(bodies.values())
+    if len(chain) > 1 and Level.S1 in bodies and looks_transitional(view.slices, seen, chain, spacing):
         naming = doubted(naming, Reason("transitional"))
     owner = _owners(seen.instances, bodies, spacing)
     solids = {

@@ -1,5 +1,8 @@
 """Signs in the image that the names of the levels may be wrong, beyond what the bodies alone show."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -19,7 +22,7 @@ _MIRRORED = 2.0
 _NO_SACRUM = 100.0
 """Sum of probabilities, in pixels of the network's grid, that is no sacrum yet."""
 _SQUARE = 0.95
-"""Volume of S1 relative to L5; 19 of 20 patients have less."""
+"""Volume of S1 relative to the bodies above it; 19 of 20 patients have less."""
 _WELL_FORMED_MM = 6.0
 """Thickness of the disc below S1; 3 mm in the median patient, less than this in 19 of 20."""
 
@@ -55,7 +58,7 @@ def looks_mirrored(network: Network, slices: Floats, probabilities: Floats) -> b
 
 
 def looks_transitional(
-    signal: Floats, found: FoundBodies, sacrum: FoundBody, lowest: FoundBody, spacing_mm: Spacing
+    signal: Floats, found: FoundBodies, chain: Sequence[FoundBody], spacing_mm: Spacing
 ) -> bool:
     """Tell whether S1 may be a lumbarised vertebra, or the body above it a sacralised one.
 
@@ -67,8 +70,8 @@ def looks_transitional(
         The images.
     found : FoundBodies
         What was found in them.
-    sacrum, lowest : FoundBody
-        S1 and the body above it.
+    chain : sequence of FoundBody
+        The bodies from S1 upwards, at least two.
     spacing_mm : tuple of float
         Distance between slabs, rows and columns; equal for rows and columns.
 
@@ -76,22 +79,43 @@ def looks_transitional(
     ----------
     O'Driscoll et al., Skeletal Radiol 1996;25:225-230. Tokgoz et al., Korean J Radiol 2014;15:258-266.
     """
-    if sacrum.volume_mm3 < _SQUARE * lowest.volume_mm3:
+    sacrum = chain[0]
+    if sacrum.volume_mm3 < _SQUARE * float(np.median([body.volume_mm3 for body in chain[1:4]])):
         return False
     mask = found.instances == sacrum.number
     slab = int(np.argmax(mask.sum(axis=(1, 2))))
     pixel_mm = spacing_mm[1]
-    start, above = (one.centre_mm[1:] / pixel_mm for one in (sacrum, lowest))
-    return _disc_below_mm(signal[slab], mask[slab], start, above, pixel_mm) >= _WELL_FORMED_MM
+    centres = [one.centre_mm[1:] / pixel_mm for one in chain]
+    # The median over all levels, because a single body or disc may be diseased.
+    marrow = np.median([_at(signal[slab], centre) for centre in centres])
+    disc = np.median([_darkest_between(signal[slab], *pair) for pair in pairwise(centres)])
+    limit = float(marrow + disc) / 2
+    way = (centres[0], centres[1])
+    return _disc_below_mm(signal[slab], mask[slab], way, pixel_mm, limit) >= _WELL_FORMED_MM
+
+
+def _at(signal: Floats, centre: Point) -> float:
+    """Return the median signal around the centre of a body."""
+    row, column = (round(float(one)) for one in centre)
+    around = signal[max(0, row - 4) : row + 5, max(0, column - 4) : column + 5]
+    return float(np.median(around))
+
+
+def _darkest_between(signal: Floats, lower: Point, upper: Point) -> float:
+    """Return the signal of the disc between two bodies, at the tenth percentile of the way between them."""
+    return float(np.percentile(ndimage.map_coordinates(signal, np.linspace(upper, lower, 60).T, order=1), 10))
 
 
 def _disc_below_mm(
-    signal: Floats, sacrum: npt.NDArray[np.bool_], start: Point, above: Point, pixel_mm: float
+    signal: Floats,
+    sacrum: npt.NDArray[np.bool_],
+    way: tuple[Point, Point],
+    pixel_mm: float,
+    limit: float,
 ) -> float:
     """Measure the disc between S1 and S2.
 
-    The signal is averaged over a strip that runs from the centre of S1 down the sacrum. The disc is darker
-    than halfway between the marrow and the darkest part of the disc above S1.
+    The signal is averaged over a strip that runs from the centre of S1 down the sacrum.
 
     Parameters
     ----------
@@ -99,18 +123,19 @@ def _disc_below_mm(
         The slice through the middle of S1.
     sacrum : ndarray of bool, shape (rows, columns)
         The mask of S1 on this slice.
-    start, above : ndarray of shape (2,)
+    way : pair of ndarray of shape (2,)
         Centres (row, column) of S1 and of the body above it, in pixels.
     pixel_mm : float
         Size of a pixel.
+    limit : float
+        The disc is darker than this.
 
     Returns
     -------
     float
         Thickness in mm, the least over the directions that the sacrum may take; 0 without a disc.
     """
-    disc = np.percentile(ndimage.map_coordinates(signal, np.linspace(above, start, 60).T, order=1), 10)
-    limit = (float(np.median(signal[sacrum])) + float(disc)) / 2
+    start, above = way
     angle = np.arctan2(start[1] - above[1], start[0] - above[0])
     thicknesses = []
     for turn in np.radians(_TURNS_DEG):

@@ -156,7 +156,7 @@ def test_a_square_sacral_body_above_a_well_formed_disc_is_transitional(
     signal[:, 67 + height : 67 + height + disc_mm] = 30.0
     upper, lower = (measured(instances, number) for number in (1, 2))
     found = FoundBodies(instances, [upper, lower], signal, np.zeros(200))
-    assert looks_transitional(signal, found, lower, upper, (4.0, 1.0, 1.0)) is transitional
+    assert looks_transitional(signal, found, [lower, upper], (4.0, 1.0, 1.0)) is transitional
 
 
 def measured(instances: npt.NDArray[np.int32], number: int) -> FoundBody:
