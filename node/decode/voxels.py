@@ -9,7 +9,6 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
-from pydicom.pixels.processing import apply_rescale
 from pydicom.pixels.utils import pixel_array
 
 from analysis.domain.acquisition import AcquisitionFacts
@@ -17,9 +16,10 @@ from analysis.domain.findings import SeriesInput
 from analysis.domain.reason import Reason
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
-from node.decode.header_values import number, required, text
+from node.decode.header_values import required, text
 from node.decode.series import SeriesHeaders
 from node.decode.stack import check_stack
+from node.decode.stored_values import has_overlay_bits, signal
 
 __all__ = ["decode"]
 
@@ -80,16 +80,20 @@ def _voxels(series: SeriesHeaders, order: Sequence[int]) -> npt.NDArray[np.float
 
 
 def _slice(dataset: Dataset, frame: int | None, header: Dataset) -> npt.NDArray[np.float32]:
+    index = None if frame is None else frame - 1
     try:
-        stored = pixel_array(dataset, index=None if frame is None else frame - 1)
+        stored = pixel_array(dataset, index=index)
+        # A codec gives no more bits than are stored, so only plain pixels may hold something beside them.
+        packed = dataset.file_meta.TransferSyntaxUID.is_compressed or has_overlay_bits(dataset)
+        raw = stored if packed else pixel_array(dataset, index=index, correct_unused_bits=False)
     except (AttributeError, EOFError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise RefusedError(Reason("pixels_damaged", kind=type(error).__name__)) from error
     if stored.ndim != 2:
         raise RefusedError(Reason("not_one_grey_image"))
-    for keyword in ("RescaleSlope", "RescaleIntercept"):
-        if text(header, keyword) and number(header, keyword) is None:
-            raise RefusedError(Reason("values_unknown", keyword=keyword))
-    return apply_rescale(stored, header).astype(np.float32)
+    if not np.array_equal(stored, raw):
+        # Values that need more bits than there are said to be would turn from bright to dark.
+        raise RefusedError(Reason("values_unknown", keyword="BitsStored"))
+    return signal(stored, header, dataset)
 
 
 def _digest(
