@@ -89,7 +89,10 @@ def values(header: Dataset, keyword: str) -> list[Any]:
 def text(header: Dataset, keyword: str) -> str:
     """Return a value as text with single spaces; empty if there is none."""
     found = value(header, keyword)
-    return "" if found is None else " ".join(str(found).split())
+    try:
+        return "" if found is None else " ".join(str(found).split())
+    except _DAMAGED:  # a name is decoded only here
+        return ""
 
 
 def words(header: Dataset, keyword: str) -> tuple[str, ...]:

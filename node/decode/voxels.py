@@ -16,7 +16,7 @@ from analysis.domain.findings import SeriesInput
 from analysis.domain.reason import Reason
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
-from node.decode.header_values import required, text
+from node.decode.header_values import acquired_on, required, text
 from node.decode.series import SeriesHeaders
 from node.decode.stack import check_stack
 from node.decode.stored_values import has_overlay_bits, signal
@@ -58,12 +58,20 @@ def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
         axes=np.stack([stack.normal, cosines[3:], cosines[:3]]),
     )
     volume = Volume(voxels, grid)
-    frame_of_reference = text(headers[0], "FrameOfReferenceUID")
+    frame_of_reference = max(text(header, "FrameOfReferenceUID") for header in headers)
     frames = tuple(series.frames[index] for index in stack.order) if series.frames else ()
     digest = _digest(series.facts, headers, frames, volume, frame_of_reference)
     objects = tuple(series.objects[index] for index in stack.order)
     return (
-        SeriesInput(series.series_uid, series.facts, volume, digest, frame_of_reference, frames),
+        SeriesInput(
+            series.series_uid,
+            series.facts,
+            volume,
+            digest,
+            frame_of_reference,
+            frames,
+            min((day for header in headers if (day := acquired_on(header))), default=None),
+        ),
         objects,
     )
 
