@@ -39,6 +39,7 @@ def analyse(
     set_aside: tuple[SeriesRefusal, ...] = (),
     segmenter: Segmenter = embedded,
     report_progress: Progress = lambda _step: None,
+    remarks: tuple[Reason, ...] = (),
 ) -> Findings | Refusal:
     """Analyse one study.
 
@@ -58,6 +59,8 @@ def analyse(
         Outlines the bodies; the embedded network by default.
     report_progress : callable
         Called before each step.
+    remarks : tuple of Reason
+        What the reader must know of the study as a whole.
 
     Returns
     -------
@@ -93,6 +96,7 @@ def analyse(
         configuration_digest=settings.digest(),
         software=software,
         agreement=agreement,
+        remarks=(*remarks, *_different_occasions([one.source for one in found])),
     )
 
 
@@ -126,6 +130,17 @@ def _reconcile(
         first.segmentation, second.segmentation, aligned, names=contrasts
     )
     return [replace(first, segmentation=one), replace(second, segmentation=other)], agreement
+
+
+def _different_occasions(sources: Sequence[SeriesInput]) -> tuple[Reason, ...]:
+    """Tell that T1 and T2 are not of one examination: of another day, or of another frame of reference."""
+    told: list[Reason] = []
+    days = [one.acquired for one in sources if one.acquired is not None]
+    if days and (apart := (max(days) - min(days)).days):
+        told.append(Reason("next_day") if apart == 1 else Reason("days_apart", days=apart))
+    if len({one.frame_of_reference for one in sources} - {""}) > 1:
+        told.append(Reason("other_frame_of_reference"))
+    return tuple(told)
 
 
 def _measure_series(

@@ -22,6 +22,7 @@ __all__ = [
     "finding_lines",
     "image_lines",
     "qualities",
+    "remark_lines",
     "result_lines",
     "set_aside_lines",
 ]
@@ -61,6 +62,11 @@ def _with_concerns(sentence: str, concerns: tuple[str, ...]) -> str:
 
 _CAVEATS = ("uncertain_levels", "level_excluded", "level_concern", "series_concern")
 """Sentence keys of caveats, the most serious first."""
+
+
+def remark_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
+    """Write what the reader must know of the study as a whole."""
+    return tuple(texts("study_remark", reason=texts.reason(one)) for one in findings.remarks)
 
 
 def caveat_lines(series: Iterable[SeriesFindings], texts: Texts) -> tuple[str, ...]:

@@ -195,6 +195,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "fluid": {"en": "CSF", "de": "Liquor"},
         "overlap": {"en": "T1/T2 overlap", "de": "T1/T2-Überl."},
         "remarks": {"en": "Remarks", "de": "Bemerkungen"},
+        "study_remark": {"en": "Study: {reason}", "de": "Untersuchung: {reason}"},
         "series_concern": {"en": "{contrast}: {reason}", "de": "{contrast}: {reason}"},
         "series_set_aside": {
             "en": "Not analysed: {description} - {reason}",

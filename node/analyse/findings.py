@@ -1,5 +1,6 @@
 """Find what the series of one study show: identify, decode, measure and predict, without writing anything."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -14,8 +15,10 @@ from analysis.identify import identify
 from analysis.settings import AnalysisSettings
 from node.config import BackEndPlace
 from node.decode import SeriesHeaders, decode, files_below, scan
+from node.decode.header_values import text
+from node.domain.person import Person, contradictions
 
-__all__ = ["SOFTWARE", "Progress", "analyse_series", "count_patients", "measure_study", "no_progress"]
+__all__ = ["SOFTWARE", "Progress", "analyse_series", "identity_reasons", "measure_study", "no_progress"]
 
 SOFTWARE = f"OsteoNode {version('osteonode')}"
 
@@ -56,8 +59,8 @@ def analyse_series(
     mapping of str to sequence of Dataset
         Headers of the analysed series in slice order, by Series Instance UID.
     """
-    if count_patients(series) > 1:
-        return Refusal((Reason("several_patients"),)), {}
+    if reasons := identity_reasons(series):
+        return Refusal(reasons), {}
     decoded, sources, set_aside = _decode_candidates(series, report_progress)
     if (
         not decoded
@@ -75,19 +78,37 @@ def analyse_series(
         set_aside=tuple(set_aside),
         segmenter=segmenter_for(settings.segmentation, place),
         report_progress=report_progress,
+        remarks=name_remarks(sources),
     )
     return found, sources
 
 
-def count_patients(series: Sequence[SeriesHeaders]) -> int:
-    """Count the patients that the headers name, each by Patient ID and issuer."""
-    return len(
-        {
-            (str(header.get("PatientID") or ""), str(header.get("IssuerOfPatientID") or ""))
-            for one in series
-            for header in one.headers
-        }
+def identity_reasons(series: Sequence[SeriesHeaders]) -> tuple[Reason, ...]:
+    """Tell why nobody can say whose study this is; nothing if its images name one patient.
+
+    A patient is named by Patient ID and issuer, and has one birth date and one sex. A study without birth
+    dates, as many anonymised ones are, is none of several patients.
+    """
+    images = [image for one in series for image in one.objects]
+    if len({(text(image, "PatientID"), text(image, "IssuerOfPatientID")) for image in images}) > 1:
+        return (Reason("several_patients"),)
+    told = contradictions(
+        {Person.of(text(image, "PatientBirthDate"), text(image, "PatientSex")) for image in images}
     )
+    reasons = {"birth date": Reason("several_birth_dates"), "sex": Reason("several_sexes")}
+    return tuple(reasons[one] for one in told)
+
+
+def name_remarks(sources: Mapping[str, Sequence[Dataset]]) -> tuple[Reason, ...]:
+    """Tell that analysed images spell the name of the patient in several ways, without repeating it."""
+    names = {_plain_name(text(image, "PatientName")) for images in sources.values() for image in images}
+    return (Reason("several_names"),) if len(names - {""}) > 1 else ()
+
+
+def _plain_name(written: str) -> str:
+    """Reduce a name to its alphabetic group in small letters without accents and delimiters."""
+    group = unicodedata.normalize("NFKD", written.partition("=")[0])
+    return "".join(letter for letter in group.casefold() if letter.isalnum())
 
 
 def _decode_candidates(

@@ -41,7 +41,7 @@ class SeriesHeaders:
     study_uid, series_uid : str
         Study and Series Instance UID.
     facts : AcquisitionFacts
-        How the series was acquired.
+        How the series was acquired; see `node.decode.facts.facts_of`.
     paths : tuple of Path
         The file of each slice, in the order of SOP Instance UIDs.
     headers : tuple of Dataset
@@ -51,6 +51,8 @@ class SeriesHeaders:
         The object that each slice is part of, without pixel data; for classic images the same as `headers`.
     frames : tuple of int
         Frame number of each slice in its object, from 1; empty for classic images.
+    frames_between : tuple of int
+        Numbers of frames that were acquired otherwise and lie where frames of this stack are missing.
     """
 
     study_uid: str
@@ -60,6 +62,7 @@ class SeriesHeaders:
     headers: tuple[Dataset, ...]
     objects: tuple[Dataset, ...]
     frames: tuple[int, ...] = ()
+    frames_between: tuple[int, ...] = ()
 
     @property
     def description(self) -> Reason:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.reason import Reason
+from node.domain.person import Person, contradictions
 from node.domain.study import StudyEvent
 
 __all__ = [
@@ -153,16 +154,21 @@ def refused(reasons: tuple[Reason, ...]) -> Decision:
     return Decision(StudyEvent.REFUSED, "; ".join(reasons), refusals=reasons)
 
 
-def identity_fault(patient_keys: Collection[str]) -> str:
+def identity_fault(patient_keys: Collection[str], persons: Collection[Person] = ()) -> str:
     """Tell why the patient of a study is not certain; empty if all images name the same one.
 
     Parameters
     ----------
     patient_keys : collection of str
         Of its images; see `node.domain.records.Instance`.
+    persons : collection of Person
+        What its images say about their patient beside the Patient ID.
     """
     if "" not in patient_keys:
-        return "" if len(set(patient_keys)) == 1 else f"its images name more than one patient: {_BY_A_PERSON}"
+        if len(set(patient_keys)) > 1:
+            return f"its images name more than one patient: {_BY_A_PERSON}"
+        told = " and more than one ".join(contradictions(persons))
+        return f"its images name more than one {told} for one patient: {_BY_A_PERSON}" if told else ""
     if len(set(patient_keys)) == 1:
         return f"its images have no PatientID: {_BY_A_PERSON}"
     return f"some of its images have no PatientID: {_BY_A_PERSON}"

@@ -32,16 +32,21 @@ def apply_corrections(
     """
     study = store.study(study_uid)
     stored = {image.sop_uid: image for image in store.instances(study_uid)}
-    keys = {image.patient_key for image in mr_images(stored.values())}
-    if study is None or study.state is not StudyState.FAILED or not keys or not identity_fault(keys):
+    if study is None or study.state is not StudyState.FAILED:
+        return 0
+    images = mr_images(stored.values())
+    persons = {image.sop_uid: instance_store.person(image) for image in images}
+    if not images or not identity_fault({image.patient_key for image in images}, set(persons.values())):
         return 0
     count = 0
     for entry in store.quarantined(stored, CONFLICT):
         corrected = instance_store.read_quarantined(entry.name)
         old = stored[entry.sop_uid]
-        if corrected is None or corrected[1].patient_key == old.patient_key:
+        if corrected is None:
             continue
-        staged, image = corrected
+        staged, image, person = corrected
+        if (image.patient_key, person) == (old.patient_key, persons.get(entry.sop_uid, person)):
+            continue
         _set_aside(store, instance_store, old, entry, now)
         arrival = Arrival(image, entry.calling_ae, entry.host)
         with instance_store.committing([(staged, image)]):

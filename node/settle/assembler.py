@@ -111,7 +111,7 @@ class Assembler:
 
     def _examine_early(self, study_uid: str) -> Examination | None:
         images = self._images(study_uid)
-        if not images or identity_fault({image.patient_key for image in images}):
+        if not images or self._identity_fault(images):
             return None
         try:
             return self._examine([self._instance_store.path(image) for image in images])
@@ -120,6 +120,11 @@ class Assembler:
 
     def _is_whole_pair(self, study_uid: str, examination: Examination) -> bool:
         return weigh(examination, self._store.cut_off_series(study_uid), ()).whole == PAIR
+
+    def _identity_fault(self, images: Sequence[Instance]) -> str:
+        keys = {image.patient_key for image in images}
+        # The files need not be read to see that there are two patients.
+        return identity_fault(keys) or identity_fault(keys, set(map(self._instance_store.person, images)))
 
     def _images(self, study_uid: str) -> list[Instance]:
         return mr_images(self._store.instances(study_uid))
@@ -174,7 +179,7 @@ class Assembler:
         images = mr_images(instances)
         if not images:
             return Decision(StudyEvent.FOUND_NOTHING, _no_mr_images(instances))
-        if fault := identity_fault({image.patient_key for image in images}):
+        if fault := self._identity_fault(images):
             return Decision(StudyEvent.GAVE_UP, fault)
         try:
             examination = self._examination(study, images)

@@ -9,10 +9,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from node.domain.identifiers import folder_name
+from node.domain.person import UNKNOWN_PERSON, Person
 from node.domain.records import Instance, StagedFile
 from node.errors import StorageFullError
 from node.store.durable import move_into, sync, sync_folder
-from node.store.staging import DiskStagingFile, read_instance
+from node.store.staging import DiskStagingFile, read_instance, read_person
 
 __all__ = ["DiskInstanceStore"]
 
@@ -145,12 +146,21 @@ class DiskInstanceStore:
             path.unlink(missing_ok=True)
         return len(old)
 
-    def read_quarantined(self, name: str) -> tuple[StagedFile, Instance] | None:
+    def read_quarantined(self, name: str) -> tuple[StagedFile, Instance, Person] | None:
         """See `node.ports.InstanceStore`."""
+        path = self._quarantined / name
         try:
-            return read_instance(self._quarantined / name)
+            staged, instance = read_instance(path)
+            return staged, instance, read_person(path, instance.transfer_syntax_uid)
         except (OSError, ValueError):
             return None
+
+    def person(self, instance: Instance) -> Person:
+        """See `node.ports.StoredFiles`."""
+        try:
+            return read_person(self.path(instance), instance.transfer_syntax_uid)
+        except (OSError, ValueError):
+            return UNKNOWN_PERSON
 
     def withdraw(self, instance: Instance) -> str:
         """See `node.ports.InstanceStore`."""

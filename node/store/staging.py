@@ -9,11 +9,12 @@ from typing import BinaryIO
 
 from pydicom.filereader import read_file_meta_info
 
-from node.domain.header import HEADER_BYTES, read_identity
+from node.domain.header import HEADER_BYTES, UnreadableHeaderError, read_identity
+from node.domain.person import Person
 from node.domain.records import Instance, StagedFile
 from node.store.durable import reporting_full_disk, write_all
 
-__all__ = ["CHECK_BYTES", "DiskStagingFile", "certified", "read_head", "read_instance"]
+__all__ = ["CHECK_BYTES", "DiskStagingFile", "certified", "read_head", "read_instance", "read_person"]
 
 CHECK_BYTES = 16 * 1024 * 1024
 """How much of one object is written before the watermark is checked again."""
@@ -24,6 +25,7 @@ _GROUP_LENGTH = Struct("<HH2sHI")
 """The element (0002,0000), whose value is the length of the rest of the file meta information."""
 _MOST_IN_MEMORY = 1024 * 1024
 """Bytes of one object that are kept in memory before its file is opened; an MR slice has half of that."""
+_USUAL_HEADER_BYTES = 64 * 1024
 _NONE = -1
 
 
@@ -148,6 +150,23 @@ def read_instance(path: Path) -> tuple[StagedFile, Instance]:
     transfer_syntax = str(read_file_meta_info(path).TransferSyntaxUID)
     identity = read_identity(read_head(path, HEADER_BYTES), transfer_syntax)
     return staged, Instance.of(identity, transfer_syntax, size=staged.size, sha256=staged.sha256)
+
+
+def read_person(path: Path, transfer_syntax_uid: str) -> Person:
+    """Read what the instance in a file says about its patient.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is no Part 10 file, or names no instance (`UnreadableHeaderError`).
+    """
+    try:
+        # Nearly every header says all that is wanted here, and nobody needs to read pixels for it.
+        return read_identity(read_head(path, _USUAL_HEADER_BYTES), transfer_syntax_uid).person
+    except UnreadableHeaderError:
+        return read_identity(read_head(path, HEADER_BYTES), transfer_syntax_uid).person
 
 
 def certified(path: Path) -> StagedFile | None:
