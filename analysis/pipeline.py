@@ -84,7 +84,8 @@ def analyse(
             refused.append(_refusal(one.source, one.identification, error))
     if not found:
         return Refusal(_why_nothing(choice.chosen), tuple(refused))
-    report_progress("predicting")
+    if model is not None:
+        report_progress("predicting")
     return Findings(
         series=tuple(found),
         set_aside=tuple(refused),

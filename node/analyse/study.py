@@ -116,7 +116,7 @@ def _analyse_study(
         series,
         configuration.analysis,
         configuration.segmentation,
-        configuration.models.bundle_folder,
+        configuration.models.bundle,
         report_progress,
     )
     if isinstance(found, Refusal):
@@ -157,6 +157,8 @@ def _study_uid(sources: Mapping[str, Sequence[Dataset]]) -> str:
 
 def _summary(report: "StudyReport") -> dict[str, str]:
     lines = {answer.name: _in_one_line(answer) for answer in report.answers}
+    if report.measurements_only:
+        lines["prediction"] = "none: measurements and outlines only"
     for line in report.bone_quality:
         lines[f"VBQ {line.contrast}"] = "none" if line.score is None else f"{line.score:.2f}"
     for contrast in dict.fromkeys(row.contrast for row in report.levels):

@@ -90,7 +90,7 @@ def write_report(images: Path, path: Path, **options: object) -> Path:
     series, _ = scan(sorted(images.iterdir()))
     configuration = default()
     settings, place = configuration.analysis, configuration.segmentation
-    findings, sources = science(series, settings, place, configuration.models.bundle_folder)
+    findings, sources = science(series, settings, place, configuration.models.bundle)
     created = latest_moment(header for headers in sources.values() for header in headers)
     made = build(findings, sources, ReportOptions(created, **options))  # type: ignore[arg-type]
     dcmwrite(path, made.objects[0].dataset, enforce_file_format=True)
