@@ -188,6 +188,8 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "estimate_low": "at most about {share:.0%} of training patients with {target} have an estimate as low as this",
         # --- Why a study gives nothing --------------------------------------------------------------
         "too_few_bodies": "only {usable} usable lumbar vertebral bodies were found, and {minimum} are needed ({why})",
+        "levels_not_told": "it is uncertain which of its bodies are L1 to L5, so neither a score nor an answer could be given ({why})",
+        "levels_confidence": "the confidence of the names is {confidence:.0%}",
         "region_not_told": "nothing tells that this is the lumbar spine: its header does not, and its levels are uncertain",
         "no_series": "no sagittal T1 or T2 series of the lumbar spine was found",
         "no_whole_series": "no whole sagittal T1 or T2 series of the lumbar spine was found",
@@ -199,6 +201,8 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "no_files": "there are no files",
         "of_series": "{series}: {reason}",
         "of_file": "{file}: {reason}",
+        "of_files": "{file} and {more} more: {reason}",
+        "repeated": "{count} × {reason}",
         "of_contrast": "{contrast} series: {fault}",
         "unreadable_file": "unreadable file: {reason}",
         "cut_off": "the association that brought it was cut off, and it was not sent again",

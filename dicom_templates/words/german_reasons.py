@@ -202,6 +202,8 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "estimate_low": "höchstens etwa {share:.0%} der Trainingspatienten mit {target} haben eine so niedrige Schätzung",
         # --- Why a study gives nothing --------------------------------------------------------------
         "too_few_bodies": "nur {usable} verwendbare Lendenwirbelkörper wurden gefunden, nötig sind {minimum} ({why})",
+        "levels_not_told": "unsicher ist, welche ihrer Wirbelkörper L1 bis L5 sind, daher wären weder ein Wert noch eine Antwort möglich ({why})",
+        "levels_confidence": "die Sicherheit der Höhenbezeichnung ist {confidence:.0%}",
         "region_not_told": "nichts sagt, dass dies die Lendenwirbelsäule ist: weder die Kopfdaten noch sichere Höhen",
         "no_series": "keine sagittale T1- oder T2-Serie der Lendenwirbelsäule wurde gefunden",
         "no_whole_series": "keine vollständige sagittale T1- oder T2-Serie der Lendenwirbelsäule wurde gefunden",
@@ -213,6 +215,8 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "no_files": "es gibt keine Dateien",
         "of_series": "{series}: {reason}",
         "of_file": "{file}: {reason}",
+        "of_files": "{file} und {more} weitere: {reason}",
+        "repeated": "{count} × {reason}",
         "of_contrast": "{contrast}-Serie: {fault}",
         "unreadable_file": "unlesbare Datei: {reason}",
         "cut_off": "die Verbindung, über die sie kam, brach ab, und sie wurde nicht erneut gesendet",

@@ -1,5 +1,6 @@
 """Writes the lines of each section of a report."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
@@ -146,14 +147,15 @@ def _why_these_sequences(findings: Findings, texts: Texts) -> Iterator[str]:
 
 
 def set_aside_lines(series: Iterable[SeriesRefusal], texts: Texts) -> tuple[str, ...]:
-    """Write which series were not analysed, and why."""
+    """Write which series were not analysed, and why; equal lines once, with their number."""
+    counts = Counter((texts.reason(one.description), texts.listed(one.reasons)) for one in series)
     return tuple(
         texts(
             "series_set_aside",
-            description=texts.reason(one.description),
-            reason=texts.listed(one.reasons),
+            description=description if count == 1 else f"{count} × {description}",
+            reason=reason,
         )
-        for one in series
+        for (description, reason), count in counts.items()
     )
 
 
