@@ -87,7 +87,8 @@ def analyse(
             refused.append(_refusal(one.source, one.identification, error))
     if not found:
         return Refusal(_why_nothing(choice.chosen), tuple(refused))
-    report_progress("predicting")
+    if model is not None:
+        report_progress("predicting")
     return Findings(
         series=tuple(found),
         set_aside=tuple(refused),
@@ -149,7 +150,7 @@ def _measure_series(
     source, segmentation = outlined.source, outlined.segmentation
     name = outlined.identification.contrast.value
     _refuse_too_few_levels(segmentation, settings.minimum_usable_levels)
-    _refuse_unknown_region(outlined.identification, segmentation)
+    _refuse_unknown_levels(outlined.identification, segmentation)
     minimum = settings.minimum_usable_levels
     quality = bone_quality(source.volume, segmentation, minimum_usable_levels=minimum)
     report_progress(f"measuring the {name} series")
@@ -182,13 +183,24 @@ def _refusal(source: SeriesInput, identification: Identification, error: Refused
     return SeriesRefusal(source.series_uid, describe_series(source, identification), error.reasons)
 
 
-def _refuse_unknown_region(identification: Identification, segmentation: Segmentation) -> None:
-    """Refuse a series if neither its header nor certain levels show that it is lumbar.
+def _refuse_unknown_levels(identification: Identification, segmentation: Segmentation) -> None:
+    """Refuse a series if it is uncertain which of its bodies are L1 to L5, whatever its header says.
 
-    A cervical or thoracic spine without a region in its header would otherwise be measured as lumbar.
+    Without these names there is no VBQ score, and every prediction abstains. What would be left are volumes
+    and outlines of numbered bodies: a radiologist would open a report in which nothing is said, and in the
+    archive it would stand as a result. A refusal says the same in one line, and `[report] refusals` decides
+    whether the archive gets it.
+
+    The header makes no difference: it tells the region at most, and never which body is which. Where it
+    does not tell the region either, the refusal says that too: the series may show another part of the spine.
+    If the other sequence of the study is certain, its names have been taken over before (`_reconcile`).
     """
-    if identification.lumbar is None and not segmentation.levels_certain:
-        raise RefusedError(Reason("region_not_told"), *segmentation.concerns)
+    if segmentation.levels_certain:
+        return
+    region = (Reason("region_not_told"),) if identification.lumbar is None else ()
+    confidence = Reason("levels_confidence", confidence=segmentation.level_confidence)
+    why = segmentation.concerns or (confidence,)
+    raise RefusedError(*region, Reason("levels_not_told", why=why))
 
 
 def _why_nothing(chosen: Sequence[tuple[SeriesInput, Identification]]) -> tuple[Reason, ...]:

@@ -68,7 +68,7 @@ def compose(
     return StudyReport(
         refused=False,
         texts=texts,
-        title=texts("title"),
+        title=texts("title" if answers else "title_measurements"),
         warning=texts("simulated") if simulated else "",
         study_date=_date(study_date, language),
         age_years=age_years,

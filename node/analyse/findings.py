@@ -14,7 +14,7 @@ from analysis.errors import RefusedError
 from analysis.identify import identify
 from analysis.settings import AnalysisSettings
 from node.config import BackEndPlace
-from node.decode import SeriesHeaders, decode, files_below, scan
+from node.decode import SeriesHeaders, decode, faults_of, files_below, scan
 from node.decode.header_values import text
 from node.domain.person import Person, contradictions
 
@@ -148,6 +148,6 @@ def measure_study(folder: Path, settings: AnalysisSettings, place: BackEndPlace)
     """
     series, unreadable = scan(files_below([folder]))
     if len({one.study_uid for one in series}) != 1:
-        return Refusal((Reason("several_studies"), *(file.reason_with_name for file in unreadable)))
+        return Refusal((Reason("several_studies"), *faults_of(unreadable)))
     found, _ = analyse_series(series, settings, place, bundle=None)
     return found

@@ -11,7 +11,7 @@ from node.config.tables.delivery import DeliverySettings
 from node.config.tables.destinations import Destination
 from node.config.tables.engine import EngineSettings
 from node.config.tables.log import LogSettings
-from node.config.tables.models import ModelSettings
+from node.config.tables.models import NO_MODEL, ModelSettings
 from node.config.tables.node import ListenerSettings
 from node.config.tables.report import ReportSettings
 from node.config.tables.segmentation import BackEndPlace
@@ -22,6 +22,7 @@ from node.config.tables.tls import TlsSettings
 from node.config.tables.web import WebSettings
 
 __all__ = [
+    "NO_MODEL",
     "AssemblySettings",
     "AuditSettings",
     "BackEndPlace",

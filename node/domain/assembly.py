@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from analysis.domain.acquisition import Contrast
-from analysis.domain.reason import Reason
+from analysis.domain.reason import Reason, told_once
 from node.domain.person import Person, contradictions
 from node.domain.study import StudyEvent
 
@@ -99,7 +99,7 @@ class Examination:
             for one in self.candidates
             for fault in one.faults
         )
-        return tuple(dict.fromkeys((*self.unreadable, *faults)))
+        return told_once((*self.unreadable, *faults))
 
     @property
     def signs(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ __all__ = [
     "judge_destination",
     "judge_disk",
     "judge_listener",
+    "judge_model",
     "judge_set_aside",
     "judge_timers",
     "judge_workers",
@@ -111,6 +112,23 @@ def judge_set_aside(found: SetAside, now: datetime) -> Station:
     if found.count == 1:
         words = f"1 study has waited for a person for {last}."
     return Station("Set aside", Condition.CONCERN, words)
+
+
+def judge_model(name: str, version: str, *, simulated: bool) -> Station:
+    """Say what predicts; `name` is empty where nothing does, which the site has chosen.
+
+    Examples
+    --------
+    >>> judge_model("", "", simulated=False).words
+    'No model is configured: results are measurements and outlines only.'
+    """
+    if not name:
+        words = "No model is configured: results are measurements and outlines only."
+    elif simulated:
+        words = f"{name} {version}, trained on simulated patients: its answers are not for clinical use."
+    else:
+        words = f"{name} {version}."
+    return Station("Prediction", Condition.WELL, words)
 
 
 def judge_database(fault: str) -> Station:

@@ -80,7 +80,7 @@ def test_a_header_that_does_not_tell_the_region_leaves_it_unknown() -> None:
 
 @pytest.mark.parametrize("described", ["", "lumbar "])
 @pytest.mark.parametrize("levels_certain", [True, False])
-def test_a_silent_header_needs_certain_levels_to_be_believed_lumbar(
+def test_uncertain_levels_are_refused_whatever_the_header_says(
     described: str, *, levels_certain: bool
 ) -> None:
     facts = AcquisitionFacts(
@@ -88,11 +88,12 @@ def test_a_silent_header_needs_certain_levels_to_be_believed_lumbar(
         | {"series_description": described + SILENT.series_description}
     )
     outcome = outcome_of(facts, levels_certain=levels_certain)
-    if described or levels_certain:
-        assert isinstance(outcome, Findings)
-    else:
-        assert isinstance(outcome, Refusal)
-        assert "nothing tells that this is the lumbar spine" in outcome.series[0].reasons[0]
+    assert isinstance(outcome, Findings) is levels_certain
+    if isinstance(outcome, Refusal):
+        (series,) = outcome.series
+        *region, decisive = series.reasons
+        assert "it is uncertain which of its bodies are L1 to L5" in decisive
+        assert [one.code for one in region] == ([] if described else ["region_not_told"])
 
 
 @pytest.mark.parametrize(

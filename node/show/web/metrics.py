@@ -3,7 +3,6 @@
 Figures from the store persist over a restart; the others start at zero with the process.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 import analysis
-from node.config import Configuration
+from node.config import NO_MODEL, Configuration
 from node.domain.delivery import DeliveryState
 from node.domain.dimse_status import (
     CANNOT_UNDERSTAND,
@@ -23,7 +22,7 @@ from node.domain.dimse_status import (
     SUCCESS,
 )
 from node.domain.status import UNFINISHED_STATES, NodeStatus
-from node.show.node_status import StatusReader
+from node.show.node_status import StatusReader, card_of
 from node.tally import Counts
 
 __all__ = ["Exposition"]
@@ -161,8 +160,9 @@ def _labelled(name: str, words: str, *labels: str) -> GaugeMetricFamily:
 def _build(configuration: Configuration) -> dict[str, str]:
     """Return the versions of the software and its models, read from the cards, as loading a model is slow."""
     segmenter = configuration.analysis.segmentation.backend
-    embedded = _card(_EMBEDDED_SEGMENTER) if segmenter == "embedded" else {}
-    card = _card(configuration.models.bundle_folder)
+    embedded = card_of(_EMBEDDED_SEGMENTER) if segmenter == "embedded" else {}
+    bundle = configuration.models.bundle
+    card = {"name": NO_MODEL, "version": ""} if bundle is None else card_of(bundle)
     return {
         "version": version("osteonode"),
         "model": str(card.get("name", "?")),
@@ -170,11 +170,3 @@ def _build(configuration: Configuration) -> dict[str, str]:
         "segmenter": segmenter,
         "segmenter_version": str(embedded.get("version", "")),
     }
-
-
-def _card(bundle: Path) -> dict[str, object]:
-    try:
-        card = json.loads((bundle / "card.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return card if isinstance(card, dict) else {}
