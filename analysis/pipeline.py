@@ -13,6 +13,7 @@ from analysis.identify import choose, describe_series
 from analysis.measurement.bodies import measure_bodies
 from analysis.measurement.midsagittal import mid_slice
 from analysis.measurement.radiomics import aggregate, extract
+from analysis.measurement.tissue_order import doubts_about_contrast, tissue_order
 from analysis.measurement.vbq import bone_quality
 from analysis.pairing.agreement import reconcile_levels
 from analysis.pairing.registration import align
@@ -75,7 +76,7 @@ def analyse(
     for source, identification in choice.chosen:
         try:
             report_progress(f"segmenting the {identification.contrast} series")
-            bodies = segmenter(source, identification.contrast)
+            bodies = _compare_with_header(source, identification, segmenter(source, identification.contrast))
             outlined.append(_Outlined(source, identification, bodies))
         except RefusedError as error:
             refused.append(_refusal(source, identification, error))
@@ -108,6 +109,15 @@ class _Outlined:
     source: SeriesInput
     identification: Identification
     segmentation: Segmentation
+
+
+def _compare_with_header(
+    source: SeriesInput, identification: Identification, segmentation: Segmentation
+) -> Segmentation:
+    """Refuse a series whose pixels show another contrast than its header tells, and note a doubt about it."""
+    order = tissue_order(source.volume, segmentation)
+    doubts = doubts_about_contrast(order, identification.contrast)
+    return replace(segmentation, concerns=(*segmentation.concerns, *doubts)) if doubts else segmentation
 
 
 def _reconcile(

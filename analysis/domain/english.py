@@ -157,6 +157,13 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "names_taken": "the names of the levels are taken from {other}, which is sure of them",
         "by_itself": "{told}; by itself: {doubts}",
         "fluid_elsewhere": "the cerebrospinal fluid was taken behind {level} instead of L3",
+        # --- Contrast of the pixels (analysis.measurement.tissue_order) -------------------------------------
+        "contrast_contradicted": "its pixels are not those of a {contrast}-weighted image, as which its header describes it: {why}",
+        "contrast_unclear": "it is unclear whether its pixels are {contrast}-weighted, as its header says: {why}",
+        "fluid_bright": "the cerebrospinal fluid has {ratio:.1f} times the signal of the marrow",
+        "fluid_dark": "the cerebrospinal fluid has only {ratio:.1f} times the signal of the marrow",
+        "fat_dark": "fat has only {ratio:.2f} times the signal of the cerebrospinal fluid, as if it were suppressed",
+        "fluid_not_seen": "the spinal canal is not seen behind the bodies",
         # --- Measurements (analysis.measurement) ----------------------------------------------------
         "not_measured": "not measured: {levels}",
         "scored_bodies_uncertain": "it is uncertain which bodies are L1 to L4",

@@ -171,6 +171,13 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "names_taken": "die Höhenbezeichnungen stammen aus {other}, wo sie sicher sind",
         "by_itself": "{told}; für sich allein: {doubts}",
         "fluid_elsewhere": "der Liquor wurde hinter {level} statt L3 gemessen",
+        # --- Kontrast der Pixel (analysis.measurement.tissue_order) -----------------------------------------
+        "contrast_contradicted": "die Pixel sind nicht die eines {contrast}-gewichteten Bildes, als das der Header es beschreibt: {why}",
+        "contrast_unclear": "es ist unklar, ob die Pixel {contrast}-gewichtet sind, wie es im Header steht: {why}",
+        "fluid_bright": "der Liquor hat das {ratio:.1f}-Fache des Signals des Knochenmarks",
+        "fluid_dark": "der Liquor hat nur das {ratio:.1f}-Fache des Signals des Knochenmarks",
+        "fat_dark": "Fett hat nur das {ratio:.2f}-Fache des Signals des Liquors, wie nach Fettunterdrückung",
+        "fluid_not_seen": "der Spinalkanal ist hinter den Wirbelkörpern nicht zu sehen",
         # --- Measurements (analysis.measurement) ----------------------------------------------------
         "not_measured": "nicht gemessen: {levels}",
         "scored_bodies_uncertain": "es ist unsicher, welche Wirbelkörper L1 bis L4 sind",
