@@ -7,8 +7,8 @@ from node.analyse.refusal_sweep import RefusalReporter
 from node.app.resources import Resources
 from node.app.workers import Workers
 from node.ports import OpenAssociations
-from node.settle.assembler import Assembler
 from node.settle.early_work import EarlyWork
+from node.settle.settler import StudySettler
 from node.settle.source_counts import SourceCounts
 
 __all__ = ["analysts", "assembler", "explainer"]
@@ -19,13 +19,13 @@ _EARLY_AFTER = 0.1
 
 def assembler(
     resources: Resources, traffic: OpenAssociations, workers: Workers, early_work: EarlyWork | None
-) -> Assembler:
+) -> StudySettler:
     """Make the station that decides when a study is whole."""
     settings = resources.configuration
     source_counts = SourceCounts(
         settings.sources, calling=settings.node.ae_title, clock=resources.clock, log=resources.log
     )
-    return Assembler(
+    return StudySettler(
         store=resources.store,
         instance_store=resources.instance_store,
         traffic=traffic,

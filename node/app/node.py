@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from node.analyse.worker import WorkerProcess
 from node.app.analysing import analysts, assembler, explainer
 from node.app.receiving import ledger, listener
 from node.app.resources import open_resources
@@ -19,6 +18,7 @@ from node.errors import PermanentError
 from node.ports import Clock, Worker
 from node.settle.early_work import EarlyWork
 from node.store.reconcile import reconcile
+from node.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
     from node.show.web import WebServer

@@ -9,7 +9,7 @@ from node.analyse.refusal_sweep import RefusalReporter
 from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.deliver.courier import Courier
-from node.settle.assembler import Assembler
+from node.settle.settler import StudySettler
 from node.store.retention import purge
 
 __all__ = ["plan_sweeps"]
@@ -22,7 +22,7 @@ def plan_sweeps(
     schedule: Schedule,
     resources: Resources,
     *,
-    assembler: Assembler,
+    assembler: StudySettler,
     analysts: Sequence[Analyst],
     explainer: RefusalReporter,
     couriers: Sequence[Courier],

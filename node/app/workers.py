@@ -8,7 +8,7 @@ from analysis.domain.reason import Reason
 from node.analyse.analyst import Analysis
 from node.app.resources import Resources
 from node.config import Configuration
-from node.domain.assembly import Examination
+from node.domain.completeness import Examination
 from node.domain.results import Lineage, Outcome
 from node.ports import Worker
 from node.tally import WorkerActivity

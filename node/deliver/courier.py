@@ -9,8 +9,8 @@ from pydicom.uid import generate_uid
 
 from node.config import DeliverySettings, Destination
 from node.deliver.carriers import Carrier
-from node.domain.backoff import Backoff
-from node.domain.delivery import Breaker, DeliveryResponse, DeliveryState, Disposition, state_after
+from node.domain.backoff import Backoff, Breaker
+from node.domain.delivery import DeliveryResponse, DeliveryState, Disposition, state_after
 from node.domain.records import Delivery, DeliveryBatch, Result
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.log import Log

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from node.domain.delivery import Breaker
+from node.domain.backoff import Breaker
 from node.domain.status import Condition, DestinationStatus, Disk, OutboxFigures, SetAside, Station, SweepRun
 
 __all__ = [

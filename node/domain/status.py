@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 
-from node.domain.delivery import OPEN_DELIVERY_STATES, Breaker, DeliveryState
+from node.domain.backoff import Breaker
+from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import QuarantineEntry, Study
 from node.domain.study import StudyState
 

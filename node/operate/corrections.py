@@ -7,7 +7,7 @@ is held because its patient is not certain can only be corrected by such other c
 from dataclasses import replace
 from datetime import datetime
 
-from node.domain.assembly import Patience, identity_fault
+from node.domain.completeness import Patience, identity_fault
 from node.domain.records import CONFLICT, Arrival, Instance, QuarantineEntry, mr_images
 from node.domain.study import StudyState
 from node.ports import InstanceStore, Orders

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
     Arrival,

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.records import CONFLICT, Arrival, ArrivalOutcome, QuarantineEntry, StagedFile
 from node.errors import TransientError
 from node.log import Log, raised_at

@@ -7,9 +7,8 @@ from node.config import Source
 from node.dicom.association import Peer
 from node.dicom.query import count_images
 from node.dicom.tls import source_arguments
-from node.domain.assembly import Count
-from node.domain.backoff import Backoff
-from node.domain.delivery import Breaker
+from node.domain.backoff import Backoff, Breaker
+from node.domain.completeness import Count
 from node.domain.identifiers import address_of
 from node.errors import TransientError
 from node.log import Log

@@ -12,7 +12,7 @@ from typing import Protocol
 from prometheus_client import Metric
 
 from node.config import Configuration, Destination
-from node.domain.delivery import Breaker
+from node.domain.backoff import Breaker
 from node.domain.health import (
     WAIT_FOR_A_PERSON,
     abandoned,

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.records import Arrival, ArrivalOutcome, QuarantineEntry
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.domain.delivery import Breaker, DeliveryState
+from node.domain.backoff import Breaker
+from node.domain.delivery import DeliveryState
 from node.domain.health import (
     abandoned,
     ago,

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.records import (
     Arrival,
     ArrivalOutcome,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import ResultKind
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
     Arrival,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.reason import Reason, quoted
-from node.domain.assembly import Candidate, Count, Examination, decide, weigh
+from node.domain.completeness import Candidate, Count, Examination, decide, weigh
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,6 +1,6 @@
 """The sweep that decides about studies that receive no more images.
 
-The rules are in `node.domain.assembly`; the assembler collects what they need and records what they decide.
+The rules are in `node.domain.completeness`; the settler collects what they need and records what they decide.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -11,8 +11,17 @@ from threading import Event
 from pydicom.uid import UID
 
 from analysis.errors import RefusedError
-from node.domain.assembly import PAIR, Count, Decision, Examination, decide, identity_fault, refused, weigh
 from node.domain.backoff import Backoff
+from node.domain.completeness import (
+    PAIR,
+    Count,
+    Decision,
+    Examination,
+    decide,
+    identity_fault,
+    refused,
+    weigh,
+)
 from node.domain.records import Instance, Study, mr_images
 from node.domain.study import StudyEvent, StudyState
 from node.errors import PermanentError, TransientError
@@ -20,13 +29,13 @@ from node.log import Log
 from node.ports import Clock, OpenAssociations, SettlingQueue, StoredFiles
 from node.settle.early_work import EarlyWork
 
-__all__ = ["Assembler"]
+__all__ = ["StudySettler"]
 
 _RETRY = (timedelta(seconds=1), timedelta(minutes=1))
 _SENT_AGAIN = "a series that was cut off was sent again while it was judged"
 
 
-class Assembler:
+class StudySettler:
     """Decides, for each study whose images stopped coming, whether it is complete and what happens next.
 
     Parameters

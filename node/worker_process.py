@@ -1,4 +1,7 @@
-"""A worker process, for work that may hang, crash or run out of memory."""
+"""A worker process, for work that may hang, crash or run out of memory.
+
+The stations `settle` and `analyse` have their work on studies done in such processes; see `node.app.workers`.
+"""
 
 import errno
 import fcntl
