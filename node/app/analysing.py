@@ -18,7 +18,7 @@ _EARLY_AFTER = 0.1
 
 
 def assembler(
-    resources: Resources, traffic: OpenAssociations, workers: Workers, early_work: EarlyWork | None
+    resources: Resources, associations: OpenAssociations, workers: Workers, early_work: EarlyWork | None
 ) -> StudySettler:
     """Make the station that decides when a study is whole."""
     settings = resources.configuration
@@ -28,7 +28,7 @@ def assembler(
     return StudySettler(
         store=resources.store,
         instance_store=resources.instance_store,
-        traffic=traffic,
+        associations=associations,
         clock=resources.clock,
         examine=workers.examine,
         reports_refusals=settings.report.refusals,
@@ -65,7 +65,7 @@ def explainer(resources: Resources, workers: Workers) -> RefusalReporter:
         store=resources.store,
         instance_store=resources.instance_store,
         clock=resources.clock,
-        write=workers.explain,
+        write=workers.report_refusal,
         configuration=resources.configuration,
         stopping=resources.stopping,
         log=resources.log,

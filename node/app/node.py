@@ -37,7 +37,7 @@ class Node:
         The whole configuration. Port 0 takes a free port, see `port`.
     clock : Clock, optional
         Gives the time; the clock of the system by default.
-    analyse_study, examine_study, explain_study : str, optional
+    analyse_study, examine_study, report_refusal : str, optional
         The functions that the worker processes run, as "module:function".
     make_worker : callable, optional
         Makes a worker from the name of a function and a memory limit in MB, or None.
@@ -58,7 +58,7 @@ class Node:
         clock: Clock | None = None,
         analyse_study: str = "node.analyse.study:analyse_files",
         examine_study: str = "node.settle.examine_headers:examine_headers",
-        explain_study: str = "node.analyse.refusal_report:write_refusal_report",
+        report_refusal: str = "node.analyse.refusal_report:write_refusal_report",
         make_worker: Callable[[str, int | None], Worker] = WorkerProcess,
         sweep_s: float = _SWEEP_S,
     ) -> None:
@@ -78,7 +78,7 @@ class Node:
             make_worker,
             analyse_study=analyse_study,
             examine_study=examine_study,
-            explain_study=explain_study,
+            report_refusal=report_refusal,
         )
         self._couriers = tuple(courier(resources, there) for there in configuration.destinations)
         self._web: WebServer | None = None

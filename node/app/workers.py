@@ -27,7 +27,7 @@ class Workers:
         Holds the configuration with their number and limits.
     make_worker : callable
         Makes a worker from the name of a function and a memory limit in MB, or None.
-    analyse_study, examine_study, explain_study : str
+    analyse_study, examine_study, report_refusal : str
         The functions that they run, as "module:function".
 
     Attributes
@@ -43,13 +43,13 @@ class Workers:
         *,
         analyse_study: str,
         examine_study: str,
-        explain_study: str,
+        report_refusal: str,
     ) -> None:
         engine = resources.configuration.engine
         self._limit_s = engine.time_limit_s
         self._examiner = make_worker(examine_study, None)
         # Started by its first call, which most sites never make.
-        self._writer = make_worker(explain_study, engine.memory_limit_mb)
+        self._writer = make_worker(report_refusal, engine.memory_limit_mb)
         self._analysts = [make_worker(analyse_study, engine.memory_limit_mb) for _ in range(engine.processes)]
         self._all = (*self._analysts, self._examiner, self._writer)
         self.activities = tuple(
@@ -76,7 +76,7 @@ class Workers:
         examination: Examination = self._examiner.call(paths, time_limit_s=_EXAMINATION_LIMIT_S)
         return examination
 
-    def explain(
+    def report_refusal(
         self,
         paths: Sequence[Path],
         configuration: Configuration,

@@ -40,10 +40,10 @@ __all__ = [
     "AssociationServer",
     "CallingEntity",
     "UpperLayer",
-    "let_in",
+    "allow_accept",
+    "block_accept",
+    "register_server",
     "reject",
-    "shut_out",
-    "stop_with",
     "switch_nagle_off",
 ]
 
@@ -180,12 +180,12 @@ class UpperLayer:
         self._association.dul.kill_dul()
 
 
-def shut_out(association: Association) -> None:
-    """Keep pynetdicom from accepting an association that was requested, until `let_in`."""
+def block_accept(association: Association) -> None:
+    """Keep pynetdicom from accepting an association that was requested, until `allow_accept`."""
     association.is_rejected = True
 
 
-def let_in(association: Association) -> None:
+def allow_accept(association: Association) -> None:
     """Let pynetdicom accept an association."""
     association.is_rejected = False
 
@@ -195,7 +195,7 @@ def reject(association: Association, result: int, source: int, diagnostic: int) 
     association.acse.send_reject(result, source, diagnostic)
 
 
-def stop_with(entity: AE, server: ThreadedAssociationServer) -> None:
+def register_server(entity: AE, server: ThreadedAssociationServer) -> None:
     """Let `entity.shutdown` stop a server that `make_server` made."""
     entity._servers.append(server)
 

@@ -19,12 +19,12 @@ __all__ = [
     "decide",
     "identity_fault",
     "refused",
-    "weigh",
+    "with_arrival_evidence",
 ]
 
 PAIR = frozenset({Contrast.T1, Contrast.T2})
 """The contrasts of a complete study."""
-_BY_A_PERSON = "a person must decide"
+_BY_OPERATOR = "a person must decide"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +166,17 @@ def identity_fault(patient_keys: Collection[str], persons: Collection[Person] = 
     """
     if "" not in patient_keys:
         if len(set(patient_keys)) > 1:
-            return f"its images name more than one patient: {_BY_A_PERSON}"
+            return f"its images name more than one patient: {_BY_OPERATOR}"
         told = " and more than one ".join(contradictions(persons))
-        return f"its images name more than one {told} for one patient: {_BY_A_PERSON}" if told else ""
+        return f"its images name more than one {told} for one patient: {_BY_OPERATOR}" if told else ""
     if len(set(patient_keys)) == 1:
-        return f"its images have no PatientID: {_BY_A_PERSON}"
-    return f"some of its images have no PatientID: {_BY_A_PERSON}"
+        return f"its images have no PatientID: {_BY_OPERATOR}"
+    return f"some of its images have no PatientID: {_BY_OPERATOR}"
 
 
-def weigh(examination: Examination, cut_off: Collection[str], counts: Collection[Count]) -> Examination:
+def with_arrival_evidence(
+    examination: Examination, cut_off: Collection[str], counts: Collection[Count]
+) -> Examination:
     """Add to an examination how the series arrived, and how many images their sources have.
 
     Parameters
@@ -187,11 +189,11 @@ def weigh(examination: Examination, cut_off: Collection[str], counts: Collection
         Of the sources that could be asked.
     """
     return replace(
-        examination, candidates=tuple(_weighed(one, cut_off, counts) for one in examination.candidates)
+        examination, candidates=tuple(_with_evidence(one, cut_off, counts) for one in examination.candidates)
     )
 
 
-def _weighed(candidate: Candidate, cut_off: Collection[str], counts: Collection[Count]) -> Candidate:
+def _with_evidence(candidate: Candidate, cut_off: Collection[str], counts: Collection[Count]) -> Candidate:
     faults, signs = list(candidate.faults), list(candidate.signs)
     uid, here = candidate.series_uid, candidate.images
     told = {count.source: count.images[uid] for count in counts if uid in count.images}

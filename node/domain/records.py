@@ -21,6 +21,7 @@ __all__ = [
     "AssociationRecord",
     "Delivery",
     "DeliveryBatch",
+    "DueRefusalReport",
     "HistoryEntry",
     "Instance",
     "NewResult",
@@ -29,7 +30,6 @@ __all__ = [
     "StagedFile",
     "Study",
     "StudyLease",
-    "Unexplained",
     "mr_images",
 ]
 
@@ -201,7 +201,7 @@ class Study:
 
 
 @dataclass(frozen=True, slots=True)
-class Unexplained:
+class DueRefusalReport:
     """A refusal of which a report is still to be sent, and the reasons for it."""
 
     study: Study

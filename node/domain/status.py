@@ -15,10 +15,10 @@ __all__ = [
     "Condition",
     "DestinationStatus",
     "Disk",
+    "FailedStudies",
     "NodeStatus",
     "OutboxFigures",
     "Queue",
-    "SetAside",
     "Station",
     "StoreFigures",
     "SweepRun",
@@ -102,7 +102,7 @@ class OutboxFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class FailedStudies:
     """The number of studies that were set aside and wait for a person, and the latest of them."""
 
     count: int = 0
@@ -127,9 +127,9 @@ class StoreFigures:
         Number of objects ever put into quarantine, by reason.
     latest : sequence of Study
         The studies that changed last, the latest first.
-    put_aside : sequence of QuarantineEntry
+    latest_quarantined : sequence of QuarantineEntry
         The latest entries in quarantine, the latest first.
-    set_aside : SetAside
+    failed_studies : FailedStudies
         The studies that wait for a person.
     """
 
@@ -139,8 +139,8 @@ class StoreFigures:
     instances: int = 0
     quarantined: Mapping[str, int] = field(default_factory=dict)
     latest: Sequence[Study] = ()
-    put_aside: Sequence[QuarantineEntry] = ()
-    set_aside: SetAside = field(default_factory=SetAside)
+    latest_quarantined: Sequence[QuarantineEntry] = ()
+    failed_studies: FailedStudies = field(default_factory=FailedStudies)
 
 
 @dataclass(frozen=True, slots=True)

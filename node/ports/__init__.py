@@ -10,12 +10,12 @@ from node.ports.stations import (
     AnalysisQueue,
     Arrivals,
     AssociationRecords,
-    ExplanationQueue,
     Outbox,
+    RefusalReportQueue,
     SettlingQueue,
     StudyReader,
 )
-from node.ports.store import Figures, Orders, Recovery, Retention, Store
+from node.ports.store import Figures, OperatorCommands, Recovery, Retention, Store
 
 __all__ = [
     "AnalysisQueue",
@@ -23,15 +23,15 @@ __all__ = [
     "AssociationRecords",
     "Audit",
     "Clock",
-    "ExplanationQueue",
     "Figures",
     "FileRecovery",
     "FileRemoval",
     "InstanceStore",
     "OpenAssociations",
-    "Orders",
+    "OperatorCommands",
     "Outbox",
     "Recovery",
+    "RefusalReportQueue",
     "Retention",
     "SettlingQueue",
     "StagingArea",

@@ -140,6 +140,6 @@ class InstanceStore(FileRecovery, FileRemoval, Protocol):
         """
         ...
 
-    def withdraw(self, instance: Instance) -> str:
+    def quarantine_stored(self, instance: Instance) -> str:
         """Move the file of a stored instance to quarantine, under a name of its own, and return that name."""
         ...

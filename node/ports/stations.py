@@ -17,6 +17,7 @@ from node.domain.records import (
     AssociationRecord,
     Delivery,
     DeliveryBatch,
+    DueRefusalReport,
     HistoryEntry,
     Instance,
     NewResult,
@@ -24,7 +25,6 @@ from node.domain.records import (
     Result,
     Study,
     StudyLease,
-    Unexplained,
 )
 from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
@@ -33,8 +33,8 @@ __all__ = [
     "AnalysisQueue",
     "Arrivals",
     "AssociationRecords",
-    "ExplanationQueue",
     "Outbox",
+    "RefusalReportQueue",
     "SettlingQueue",
     "StudyReader",
     "StudySteps",
@@ -108,7 +108,7 @@ class Arrivals(Protocol):
         """
         ...
 
-    def withdraw_arrivals(self, sop_uids: Iterable[str]) -> None:
+    def delete_arrivals(self, sop_uids: Iterable[str]) -> None:
         """Remove the rows of instances whose files did not reach the disk; no sender was told of success."""
         ...
 
@@ -145,7 +145,7 @@ class StudySteps(StudyReader, Protocol):
         reason: str = "",
         deadline: datetime | None = None,
         attempts: int = 0,
-        unexplained: Sequence[Reason] = (),
+        reasons_to_report: Sequence[Reason] = (),
     ) -> Study | None:
         """Apply an event to a study, unless the study changed since it was read.
 
@@ -163,7 +163,7 @@ class StudySteps(StudyReader, Protocol):
             When the node looks at the study again.
         attempts : int
             Failed attempts so far.
-        unexplained : sequence of Reason
+        reasons_to_report : sequence of Reason
             Why the study is refused, if a report of that is to be sent.
 
         Returns
@@ -233,9 +233,9 @@ class AnalysisQueue(StudyReader, Protocol):
         reasons: Sequence[str],
         now: datetime,
         *,
-        unexplained: Sequence[Reason] = (),
+        reasons_to_report: Sequence[Reason] = (),
     ) -> None:
-        """Record why a study is refused, and, with `unexplained`, that a report of that is to be sent.
+        """Record why a study is refused, and, with `reasons_to_report`, that a report of that is to be sent.
 
         Raises
         ------
@@ -255,14 +255,14 @@ class AnalysisQueue(StudyReader, Protocol):
         ...
 
 
-class ExplanationQueue(StudyReader, Protocol):
+class RefusalReportQueue(StudyReader, Protocol):
     """Refusals of which a report is still to be sent."""
 
-    def due_explanations(self, now: datetime) -> tuple[Unexplained, ...]:
+    def due_refusal_reports(self, now: datetime) -> tuple[DueRefusalReport, ...]:
         """Return the refusals whose report is due, the longest overdue first."""
         ...
 
-    def record_explanation(
+    def record_refusal_report(
         self,
         study: Study,
         results: Sequence[NewResult],
@@ -277,7 +277,7 @@ class ExplanationQueue(StudyReader, Protocol):
         """
         ...
 
-    def put_off_explanation(self, study: Study, until: datetime, *, attempts: int) -> None:
+    def put_off_refusal_report(self, study: Study, until: datetime, *, attempts: int) -> None:
         """Record how often explaining a refusal failed, and when it is tried again.
 
         Nothing happens if the study has changed since it was read.

@@ -12,19 +12,19 @@ from node.domain.records import (
     NewResult,
     Study,
 )
-from node.domain.status import SetAside, StoreFigures
+from node.domain.status import FailedStudies, StoreFigures
 from node.domain.study import StudyState
 from node.ports.stations import (
     AnalysisQueue,
     Arrivals,
-    ExplanationQueue,
     Outbox,
+    RefusalReportQueue,
     SettlingQueue,
     StudyReader,
     StudySteps,
 )
 
-__all__ = ["Figures", "Orders", "Recovery", "Retention", "Store"]
+__all__ = ["Figures", "OperatorCommands", "Recovery", "Retention", "Store"]
 
 
 class Figures(StudyReader, Protocol):
@@ -34,7 +34,7 @@ class Figures(StudyReader, Protocol):
         """Return the studies that changed last, the latest first."""
         ...
 
-    def set_aside(self, since: datetime, limit: int) -> SetAside:
+    def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
         """Return the studies that were set aside since a moment and still wait for a person.
 
         Parameters
@@ -46,14 +46,14 @@ class Figures(StudyReader, Protocol):
         """
         ...
 
-    def figures(self, studies: int, put_aside: int, since: datetime) -> StoreFigures:
+    def figures(self, studies: int, latest: int, since: datetime) -> StoreFigures:
         """Count everything at one moment.
 
         Parameters
         ----------
         studies : int
             How many of the latest studies are returned.
-        put_aside : int
+        latest : int
             How many of the latest entries in quarantine, and of the latest studies set aside, are returned.
         since : datetime
             Studies that were set aside earlier are not counted.
@@ -92,7 +92,7 @@ class Retention(Protocol):
         ...
 
 
-class Orders(StudySteps, Arrivals, Protocol):
+class OperatorCommands(StudySteps, Arrivals, Protocol):
     """What an operator may order."""
 
     def resend(self, study: Study, now: datetime) -> bool:
@@ -155,7 +155,15 @@ class Recovery(Arrivals, Protocol):
 
 
 class Store(
-    SettlingQueue, AnalysisQueue, ExplanationQueue, Outbox, Figures, Retention, Orders, Recovery, Protocol
+    SettlingQueue,
+    AnalysisQueue,
+    RefusalReportQueue,
+    Outbox,
+    Figures,
+    Retention,
+    OperatorCommands,
+    Recovery,
+    Protocol,
 ):
     """All that is done with rows, and the connection to them."""
 

@@ -1,4 +1,4 @@
-"""Which associations are open, what they have sent, and how they ended; the `OpenAssociations` port."""
+"""Which associations are open, which series they have sent, and how they ended; the `OpenAssociations` port."""
 
 import threading
 from dataclasses import dataclass, field
@@ -19,32 +19,32 @@ class _Open:
     orderly: bool | None = None
     """How it ended; None while it is open."""
     on_its_way: int = 0
-    """How many instances have come whole and are not in the store yet."""
+    """Number of instances that were received completely and are not in the store yet."""
 
 
 class AssociationRegister:
     """Follows associations from their first instance to their end.
 
-    DICOM has no end-of-study signal, but the end of an association tells whether all of it came. A release
-    says so. An abort or a lost connection leaves series that may be incomplete, however regular their slices
-    are.
+    DICOM has no end-of-study signal, but the end of an association tells whether all of it was received: a
+    release means that it was. An abort or a lost connection leaves series that may be incomplete, however
+    regular their slices are.
 
     Parameters
     ----------
-    transfers : AssociationRecords
-        Remembers those that were cut off.
+    records : AssociationRecords
+        Stores which associations were cut off.
     clock : Clock
         The time.
     """
 
-    def __init__(self, transfers: AssociationRecords, clock: Clock) -> None:
-        self._transfers = transfers
+    def __init__(self, records: AssociationRecords, clock: Clock) -> None:
+        self._records = records
         self._clock = clock
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, _Open] = {}
 
     def note(self, association: threading.Thread, study_uid: str, series_uid: str) -> str:
-        """Note that an instance has come whole; return the token of its association for `Arrival`.
+        """Note that an instance was received completely; return the token of its association for `Arrival`.
 
         `landed` must be called for it once it is in the store, or known not to be. An association is
         identified by its thread.
@@ -76,9 +76,9 @@ class AssociationRegister:
                 ended.orderly = orderly
             if ended.on_its_way:
                 return  # these instances must be stored before the end is; the last `landed` calls this again
-        transfer = AssociationRecord(ended.token, ended.began_at, frozenset(ended.series))
+        record = AssociationRecord(ended.token, ended.began_at, frozenset(ended.series))
         # Recorded while it still counts as open, so that the study is not settled in between.
-        self._transfers.end_association(transfer, self._clock.now(), orderly=ended.orderly)
+        self._records.end_association(record, self._clock.now(), orderly=ended.orderly)
         with self._lock:
             self._open.pop(association, None)
 

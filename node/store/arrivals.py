@@ -21,7 +21,7 @@ __all__ = ["SqlArrivals"]
 _THESE = t.instances.c.sop_uid.in_(bindparam("these", expanding=True))
 _DIGEST = select(t.instances.c.sha256).where(t.instances.c.sop_uid == bindparam("sop_uid"))
 _LAST_GROUP = select(func.max(t.instances.c.arrival_group))
-_WITHDRAW = delete(t.instances).where(_THESE)
+_DELETE = delete(t.instances).where(_THESE)
 _Key = tuple[str, str, str]
 """Association, series and study: the primary key of the table of associations."""
 _MOST_KEYS = 4096
@@ -139,10 +139,10 @@ class SqlArrivals:
         # The wait for a missing sequence starts again: what came late may belong to another pair.
         connection.execute(_MORE_CAME, came | {"deadline": quiet_at, "wait_until": now + patience.wait})
 
-    def withdraw_arrivals(self, sop_uids: Iterable[str]) -> None:
+    def delete_arrivals(self, sop_uids: Iterable[str]) -> None:
         """See `node.ports.Arrivals`."""
         with t.writing(self._engine) as connection:
-            connection.execute(_WITHDRAW, {"these": list(sop_uids)})
+            connection.execute(_DELETE, {"these": list(sop_uids)})
 
     def record_quarantine(self, entry: QuarantineEntry) -> None:
         """See `node.ports.Arrivals`."""

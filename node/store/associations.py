@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, and_, delete, select, update
 from node.domain.records import AssociationRecord
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
-from node.store.steps import find, move, reopen
+from node.store.steps import apply_event, find, reopen
 
 __all__ = ["SqlAssociationRecords"]
 
@@ -53,7 +53,7 @@ class SqlAssociationRecords:
             return frozenset(connection.execute(lost).scalars())
 
     def forgive_cut_off(self, study_uid: str) -> None:
-        """See `node.ports.Orders`."""
+        """See `node.ports.OperatorCommands`."""
         with t.writing(self._engine) as connection:
             connection.execute(
                 delete(t.transfers).where(
@@ -81,7 +81,7 @@ def _reexamine(connection: Connection, study_uid: str, now: datetime) -> None:
     if study is None or study.state in {StudyState.RECEIVING, StudyState.SETTLED}:
         return
     if study.state in {StudyState.WAITING_FOR_PAIR, StudyState.REFUSED}:
-        move(connection, study, StudyEvent.MADE_WHOLE, now, reason=_SENT_AGAIN, deadline=now)
+        apply_event(connection, study, StudyEvent.MADE_WHOLE, now, reason=_SENT_AGAIN, deadline=now)
         return
     # No new instance came, but more of them count now: a new revision, as if the images had just arrived.
     reopen(connection, study, now, _SENT_AGAIN)

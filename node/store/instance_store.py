@@ -162,7 +162,7 @@ class DiskInstanceStore:
         except (OSError, ValueError):
             return UNKNOWN_PERSON
 
-    def withdraw(self, instance: Instance) -> str:
+    def quarantine_stored(self, instance: Instance) -> str:
         """See `node.ports.InstanceStore`."""
         path = self._new_incoming()
         self.path(instance).replace(path)

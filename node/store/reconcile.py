@@ -10,7 +10,7 @@ from node.domain.header import UnreadableHeaderError
 from node.domain.records import Arrival, ArrivalOutcome, Instance, QuarantineEntry, StagedFile
 from node.log import Log
 from node.ports import Clock, FileRecovery, Recovery
-from node.store.staging import certified, read_instance
+from node.store.staging import read_certified, read_instance
 
 __all__ = ["Reconciliation", "reconcile"]
 
@@ -87,13 +87,13 @@ def _check_last_group(rows: Recovery, files: FileRecovery) -> int:
     lost = [instance for instance in rows.last_group() if not _is_whole(files.path(instance), instance)]
     for instance in lost:
         files.path(instance).unlink(missing_ok=True)
-    rows.withdraw_arrivals([instance.sop_uid for instance in lost])
+    rows.delete_arrivals([instance.sop_uid for instance in lost])
     return len(lost)
 
 
 def _is_whole(path: Path, instance: Instance) -> bool:
     try:
-        found = certified(path)
+        found = read_certified(path)
     except (OSError, ValueError):
         return False
     return found is not None and found.sha256 == instance.sha256

@@ -14,7 +14,7 @@ from node.domain.person import Person
 from node.domain.records import Instance, StagedFile
 from node.store.durable import reporting_full_disk, write_all
 
-__all__ = ["CHECK_BYTES", "DiskStagingFile", "certified", "read_head", "read_instance", "read_person"]
+__all__ = ["CHECK_BYTES", "DiskStagingFile", "read_certified", "read_head", "read_instance", "read_person"]
 
 CHECK_BYTES = 16 * 1024 * 1024
 """How much of one object is written before the watermark is checked again."""
@@ -33,7 +33,7 @@ class DiskStagingFile:
     """A Part 10 file that grows while its object is received; the `StagingFile` port.
 
     Once the dataset is complete, its SHA-256 and size are written to the preamble, which DICOM leaves to the
-    application. So a file proves by itself that it is whole (see `certified`), whatever became of the
+    application. So a file proves by itself that it is whole (see `read_certified`), whatever became of the
     database.
 
     An object of ordinary size is written with one system call when it is complete, because with each call the
@@ -144,7 +144,7 @@ def read_instance(path: Path) -> tuple[StagedFile, Instance]:
         If it is not the whole Part 10 file that its preamble certifies, or names no instance
         (`UnreadableHeaderError`).
     """
-    staged = certified(path)
+    staged = read_certified(path)
     if staged is None:
         raise ValueError("the file is not whole")
     transfer_syntax = str(read_file_meta_info(path).TransferSyntaxUID)
@@ -169,7 +169,7 @@ def read_person(path: Path, transfer_syntax_uid: str) -> Person:
         return read_identity(read_head(path, HEADER_BYTES), transfer_syntax_uid).person
 
 
-def certified(path: Path) -> StagedFile | None:
+def read_certified(path: Path) -> StagedFile | None:
     """Return the size and digest of a file's dataset; None if its preamble certifies another or none.
 
     Raises

@@ -242,7 +242,7 @@ def quick_node(
         configuration,
         analyse_study=f"tests.node.analyses:{analyse}",
         examine_study=f"tests.node.analyses:{examine}",
-        explain_study=explain,
+        report_refusal=explain,
         make_worker=WorkerProcess if processes else InThread,
         sweep_s=0.05,
         clock=clock,
@@ -291,7 +291,7 @@ def is_running(pid: int) -> bool:
 
 def in_quarantine(store: Figures) -> Sequence[QuarantineEntry]:
     """Return all that was ever put into quarantine, the latest first."""
-    return store.figures(0, 10**6, datetime.max.replace(tzinfo=UTC)).put_aside
+    return store.figures(0, 10**6, datetime.max.replace(tzinfo=UTC)).latest_quarantined
 
 
 def state_of(node: Node, study: str = STUDY) -> StudyState | None:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from node.config import WebSettings
-from node.domain.health import WAIT_FOR_A_PERSON, ago
+from node.domain.health import WAIT_FOR_OPERATOR, ago
 from node.domain.identifiers import is_uid
 from node.domain.status import UNFINISHED_STATES
 from node.errors import TransientError
@@ -90,7 +90,7 @@ class _Pages:
             "meaning": MEANING,
             "most": LATEST_STUDIES,
             "unfinished": UNFINISHED_STATES,
-            "remembered": WAIT_FOR_A_PERSON,
+            "remembered": WAIT_FOR_OPERATOR,
         }
 
     def overview(self, _request: Request) -> Response:

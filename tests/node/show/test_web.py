@@ -402,10 +402,10 @@ def test_a_database_that_hangs_holds_up_nobody_who_needs_none(
     asked, answers = threading.Event(), threading.Event()
     figures = shown.store.figures
 
-    def slow(studies: int, put_aside: int, since: datetime) -> StoreFigures:
+    def slow(studies: int, latest: int, since: datetime) -> StoreFigures:
         asked.set()
         answers.wait(60)
-        return figures(studies, put_aside, since)
+        return figures(studies, latest, since)
 
     monkeypatch.setattr(shown.store, "figures", slow)
     time.sleep(1.1)

@@ -13,7 +13,7 @@ from node.app import Node
 from node.config import DeliverySettings
 from node.domain.study import StudyState
 from node.store.retention import purge
-from node.store.staging import certified
+from node.store.staging import read_certified
 from tests.node.analyses import CLASSES
 from tests.node.disks import small_disk
 from tests.node.nodes import (
@@ -128,7 +128,7 @@ def test_what_comes_while_a_study_is_removed_waits_and_stays(tmp_path: Path) -> 
         sender.join(30)
         assert statuses == [0]
         (instance,) = node.store.instances(STUDY)
-        assert certified(node.instance_store.path(instance)) is not None
+        assert read_certified(node.instance_store.path(instance)) is not None
 
 
 def test_old_quarantine_is_removed_and_its_record_stays(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def assert_whole(node: Node, acknowledged: set[str]) -> None:
     stored = {instance.sop_uid: instance for instance in node.store.instances(STUDY)}
     assert set(stored) == acknowledged
     for instance in stored.values():
-        staged = certified(node.instance_store.path(instance))
+        staged = read_certified(node.instance_store.path(instance))
         assert staged is not None
         assert staged.sha256 == instance.sha256
     assert not list((node.configuration.storage.directory / "incoming").iterdir())
