@@ -106,7 +106,7 @@ class WorkerActivity:
 
     @contextmanager
     def analysing(self) -> Iterator[Callable[[str], None]]:
-        """Time one analysis; the context value is told how it ended, which is "broke" by default."""
+        """Time one analysis; call the context value with how it ended; the default is "broke"."""
         endings = ["broke"]
         self.busy_since, began = self._clock.now(), self._tick()
         try:

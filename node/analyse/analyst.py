@@ -58,7 +58,7 @@ class Analyst:
     stopping : Event
         Set when the node stops; nothing is begun after that, and a failure is left to the next start.
     log : Log
-        One line for each study.
+        Logs one line per study.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class Analyst:
         self._log.warning("analysis_broke", study=lease.study_uid, attempt=lease.attempt, reason=reason)
 
     def _wait_for_disk(self, lease: StudyLease, reason: str) -> None:
-        """Try again without limit: a full disk is no fault of the study, so it costs the study no attempt."""
+        """Try again without limit: a full disk is not a fault of the study and so not a failed attempt."""
         now = self._clock.now()
         uncounted = replace(lease, attempt=lease.attempt - 1)
         self._store.record_broken(uncounted, reason, now, now + _DISK_PAUSE)

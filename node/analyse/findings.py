@@ -84,7 +84,7 @@ def analyse_series(
 
 
 def identity_reasons(series: Sequence[SeriesHeaders]) -> tuple[Reason, ...]:
-    """Tell why nobody can say whose study this is; nothing if its images name one patient.
+    """Return why the patient of a study is not certain; nothing if all images name the same one.
 
     A patient is named by Patient ID and issuer, and has one birth date and one sex. A study without birth
     dates, as many anonymised ones are, is none of several patients.

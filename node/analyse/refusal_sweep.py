@@ -48,11 +48,11 @@ class RefusalReporter:
     write : WriteRefusalReport
         Usually a call of a worker process.
     configuration : Configuration
-        Its section [report] says whether refusals are reported, the destinations to whom.
+        Its section [report] says whether refusals are reported, its destinations where to.
     stopping : Event
         Set when the node stops; refusals not reported by then are left to the next start.
     log : Log
-        One line for each refusal that could not be reported.
+        Logs one line per refusal that could not be reported.
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class RefusalReporter:
         return sum(self._report(one) for one in self._store.due_refusal_reports(self._clock.now()))
 
     def _report(self, due: DueRefusalReport) -> bool:
-        """Report one refusal, or schedule another attempt; after the last one only the log tells of it.
+        """Report one refusal, or schedule another attempt; after the last one the failure is only logged.
 
-        The refusal stands in any case, and `osteonode why` gives its reason too.
+        The refusal itself is not affected, and `osteonode why` gives its reason too.
         """
         study = due.study
         if self._stopping.is_set():
@@ -128,7 +128,7 @@ class RefusalReporter:
         self._log.warning("refusal_not_explained", study=study.study_uid, attempt=attempt, reason=reason)
 
     def _wait_for_disk(self, study: Study, reason: str) -> None:
-        """Try again without limit: a full disk is no fault of the study, so it costs the study no attempt."""
+        """Try again without limit: a full disk is not a fault of the study and so not a failed attempt."""
         self._store.put_off_refusal_report(study, self._clock.now() + _DISK_PAUSE, attempts=study.attempts)
         self._log.error("storage_full", study=study.study_uid, reason=reason)
 

@@ -11,16 +11,16 @@ from node.settle.early_work import EarlyWork
 from node.settle.settler import StudySettler
 from node.settle.source_counts import SourceCounts
 
-__all__ = ["analysts", "assembler", "explainer"]
+__all__ = ["make_analysts", "make_refusal_reporter", "make_settler"]
 
 _EARLY_AFTER = 0.1
 """Part of the quiet time after which a study is analysed early."""
 
 
-def assembler(
+def make_settler(
     resources: Resources, associations: OpenAssociations, workers: Workers, early_work: EarlyWork | None
 ) -> StudySettler:
-    """Make the station that decides when a study is whole."""
+    """Make the station that decides when a study is complete."""
     settings = resources.configuration
     source_counts = SourceCounts(
         settings.sources, calling=settings.node.ae_title, clock=resources.clock, log=resources.log
@@ -41,7 +41,9 @@ def assembler(
     )
 
 
-def analysts(resources: Resources, workers: Workers, early_work: EarlyWork | None) -> tuple[Analyst, ...]:
+def make_analysts(
+    resources: Resources, workers: Workers, early_work: EarlyWork | None
+) -> tuple[Analyst, ...]:
     """Make the stations that have studies analysed, one for each process that analyses."""
     return tuple(
         Analyst(
@@ -59,7 +61,7 @@ def analysts(resources: Resources, workers: Workers, early_work: EarlyWork | Non
     )
 
 
-def explainer(resources: Resources, workers: Workers) -> RefusalReporter:
+def make_refusal_reporter(resources: Resources, workers: Workers) -> RefusalReporter:
     """Make the station that reports refusals."""
     return RefusalReporter(
         store=resources.store,

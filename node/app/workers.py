@@ -1,4 +1,4 @@
-"""The worker processes: whatever happens to one of them, the node goes on."""
+"""The worker processes; if one of them fails, the node continues."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ class Workers:
     Parameters
     ----------
     resources : Resources
-        Holds the configuration with their number and limits.
+        Supplies the configuration, with the number of processes and their limits.
     make_worker : callable
         Makes a worker from the name of a function and a memory limit in MB, or None.
     analyse_study, examine_study, report_refusal : str
@@ -57,12 +57,12 @@ class Workers:
         )
 
     def start(self) -> None:
-        """Start the processes that every study needs; they take seconds to import the science."""
+        """Start the processes that every study needs; they take seconds to import `analysis`."""
         for worker in (*self._analysts, self._examiner):
             worker.start()
 
     def interrupt(self) -> None:
-        """End running calls, and take no further ones."""
+        """End running calls, and accept no more calls."""
         for worker in self._all:
             worker.interrupt()
 

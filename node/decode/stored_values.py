@@ -1,4 +1,4 @@
-"""From stored values to the signal that they stand for, or the reason why nobody can tell.
+"""From stored values to the signal that they stand for, or the reason why it is unknown.
 
 Of all that DICOM lets stand between a stored value and the signal, this module applies Rescale Slope and
 Intercept, unused bits and pixel padding. It refuses what would make dark bright, what is not linear, and what

@@ -28,7 +28,7 @@ class Commit(Protocol):
     """Requests storage commitment of a destination."""
 
     def __call__(self, transaction_uid: str, results: Sequence[Result]) -> None:
-        """Send the request; the report may come later, over another association.
+        """Send the request; the report may be sent later, over another association.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class Courier:
     stopping : Event
         Set when the node stops; nothing is begun after that.
     log : Log
-        One line for each study sent and each failure.
+        Logs one line per study sent and each failure.
     """
 
     def __init__(

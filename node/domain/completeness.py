@@ -1,4 +1,4 @@
-"""Decides what to do with a study that has fallen quiet, from its headers and from how its series came."""
+"""Decides what to do with a study that receives no more images, by its headers and how it arrived."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -56,9 +56,9 @@ class Candidate:
     images : int
         Number of its images that are stored.
     faults : tuple of Reason
-        Why it cannot be analysed: a slice is missing, or two have one position. Empty for a whole series.
+        Why it cannot be analysed: a slice is missing, or two have one position. Empty for a complete series.
     signs : tuple of str
-        Evidence that it is whole.
+        Evidence that it is complete.
     """
 
     series_uid: str
@@ -88,7 +88,7 @@ class Examination:
 
     @property
     def whole(self) -> frozenset[Contrast]:
-        """The contrasts that have a whole series."""
+        """The contrasts that have a complete series."""
         return frozenset(one.contrast for one in self.candidates if not one.faults)
 
     @property
@@ -103,7 +103,7 @@ class Examination:
 
     @property
     def signs(self) -> tuple[str, ...]:
-        """Evidence that the whole series are whole."""
+        """Evidence that the complete series are complete."""
         return tuple(
             f"{one.contrast}: {', '.join(one.signs)}"
             for one in self.candidates
@@ -212,8 +212,8 @@ def _with_evidence(candidate: Candidate, cut_off: Collection[str], counts: Colle
 def decide(examination: Examination, now: datetime, wait_until: datetime) -> Decision:
     """Decide what happens to a study.
 
-    A broken series may merely be late, so it is waited for as long as a missing sequence is. After that a
-    study without a whole series is refused; one with a whole series is analysed without the broken one.
+    An incomplete series may merely be late, so it is waited for as long as a missing sequence is. After that
+    a study without a complete series is refused; otherwise it is analysed without the incomplete one.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 WAIT_FOR_OPERATOR = timedelta(days=7)
-"""How long a study that was set aside counts; after that, the site is taken to have decided to leave it."""
+"""How long a failed study counts; after that, the site is taken to have decided to leave it."""
 _LATE = timedelta(minutes=1)
 _LONG_WAIT = timedelta(hours=1)
 _WATERMARKS_LEFT = 2
@@ -106,7 +106,7 @@ def judge_timers(runs: Sequence[SweepRun], now: datetime) -> Station:
 
 
 def judge_failed_studies(found: FailedStudies, now: datetime) -> Station:
-    """Judge whether studies wait for a person; the node works on, but not on these.
+    """Judge whether failed studies wait for an operator; the node continues with all others.
 
     Examples
     --------

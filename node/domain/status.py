@@ -103,7 +103,7 @@ class OutboxFigures:
 
 @dataclass(frozen=True, slots=True)
 class FailedStudies:
-    """The number of studies that were set aside and wait for a person, and the latest of them."""
+    """The number of failed studies that wait for an operator, and the latest of them."""
 
     count: int = 0
     latest: Sequence[Study] = ()
@@ -111,7 +111,7 @@ class FailedStudies:
 
 @dataclass(frozen=True, slots=True)
 class StoreFigures:
-    """Figures of the whole store, read at one moment.
+    """Figures of the store, read at one moment.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class StoreFigures:
     latest_quarantined : sequence of QuarantineEntry
         The latest entries in quarantine, the latest first.
     failed_studies : FailedStudies
-        The studies that wait for a person.
+        The failed studies that wait for an operator.
     """
 
     studies: Mapping[StudyState, int] = field(default_factory=dict)

@@ -136,7 +136,7 @@ class InstanceStore(FileRecovery, FileRemoval, Protocol):
     def read_quarantined(self, name: str) -> tuple[StagedFile, Instance, Person] | None:
         """Return a file in quarantine, the instance that it holds and what that says about its patient.
 
-        None if it is no whole instance.
+        None if it is not a complete instance.
         """
         ...
 

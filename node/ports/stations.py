@@ -45,7 +45,7 @@ class StudyReader(Protocol):
     """Reads what is known of one study."""
 
     def study(self, study_uid: str) -> Study | None:
-        """Return a study, or None if nothing of it ever came."""
+        """Return a study, or None if nothing of it was ever received."""
         ...
 
     def instances(self, study_uid: str) -> tuple[Instance, ...]:
@@ -78,7 +78,7 @@ class StudyReader(Protocol):
 
 
 class Arrivals(Protocol):
-    """Takes in what was received."""
+    """Records what was received."""
 
     def record_arrivals(
         self,
@@ -92,7 +92,7 @@ class Arrivals(Protocol):
         Parameters
         ----------
         arrivals : sequence of Arrival
-            The group. Its files may still be on their way to disk; those of every earlier group are there.
+            The group. Its files may not be on disk yet; those of every earlier group are.
         now : datetime
             Time of arrival.
         patience : Patience
@@ -109,7 +109,7 @@ class Arrivals(Protocol):
         ...
 
     def delete_arrivals(self, sop_uids: Iterable[str]) -> None:
-        """Remove the rows of instances whose files did not reach the disk; no sender was told of success."""
+        """Delete the rows of instances whose files did not reach the disk; no sender was told of success."""
         ...
 
     def record_quarantine(self, entry: QuarantineEntry) -> None:
@@ -118,13 +118,13 @@ class Arrivals(Protocol):
 
 
 class AssociationRecords(Protocol):
-    """Knows how the associations ended that brought a study."""
+    """Records how each association that carried a study ended."""
 
     def end_association(self, record: AssociationRecord, now: datetime, *, orderly: bool) -> None:
         """Record how an association ended.
 
-        A series that was cut off before this association began, and that it brought again in an orderly way,
-        counts as whole. Studies that were judged without that series are examined again.
+        A series that was cut off before this association began, and that this association sent again and
+        then released, counts as complete. Studies that were judged without that series are examined again.
         """
         ...
 
@@ -182,7 +182,7 @@ class SettlingQueue(StudySteps, AssociationRecords, Protocol):
         ...
 
     def coming_studies(self, quiet_since: datetime) -> tuple[Study, ...]:
-        """Return the studies that are being received, but of which nothing came since a moment."""
+        """Return the studies that are being received, but of which nothing was received since a moment."""
         ...
 
 
@@ -223,7 +223,7 @@ class AnalysisQueue(StudyReader, Protocol):
         Raises
         ------
         LeaseLostError
-            If the lease is another's now, or more images came.
+            If another worker holds the lease, or more images arrived.
         """
         ...
 
@@ -240,17 +240,17 @@ class AnalysisQueue(StudyReader, Protocol):
         Raises
         ------
         LeaseLostError
-            If the lease is another's now, or more images came.
+            If another worker holds the lease, or more images arrived.
         """
         ...
 
     def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:
-        """Record a failed attempt; without `retry_at` the study is set aside for a person.
+        """Record a failed attempt; without `retry_at` the study waits for an operator.
 
         Raises
         ------
         LeaseLostError
-            If the lease is another's now, or more images came.
+            If another worker holds the lease, or more images arrived.
         """
         ...
 
@@ -278,7 +278,7 @@ class RefusalReportQueue(StudyReader, Protocol):
         ...
 
     def put_off_refusal_report(self, study: Study, until: datetime, *, attempts: int) -> None:
-        """Record how often explaining a refusal failed, and when it is tried again.
+        """Record how often reporting a refusal failed, and when it is tried again.
 
         Nothing happens if the study has changed since it was read.
         """
@@ -343,7 +343,7 @@ class Outbox(Protocol):
         Raises
         ------
         LeaseLostError
-            If the lease is another's now, or something newer replaced the object.
+            If another worker holds the lease, or something newer replaced the object.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Which associations are open, which series they have sent, and how they ended; the `OpenAssociations` port."""
+"""Which associations are open, which series they sent, how they ended; the `OpenAssociations` port."""
 
 import threading
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The connection of an association, read by pynetdicom at its beginning and end and by this module in between.
+"""The connection of an association, read by pynetdicom at its beginning and end and here in between.
 
 What to do with a PDU depends on the state of the association, which belongs to pynetdicom's thread of the
 upper layer. In the state for data transfer (PS3.8 table 9-10, Sta6) a P-DATA-TF PDU does not change that
@@ -108,7 +108,7 @@ class Connection(AcceptorSocket):
         # receive window.
         self._send_wait_s = settings.idle_timeout_s
         self._descriptor = connection.fileno()
-        # A TLS socket may not be used by two threads at once. Re-entrant, because a read may close the socket.
+        # A TLS socket may not be used by two threads at once. Re-entrant: a read may close the socket.
         self._lock = threading.RLock()
         self._transfer = DataTransfer(self._limits, upper_layer.storage_syntax)
         self._context = 0
@@ -133,7 +133,7 @@ class Connection(AcceptorSocket):
         return transfer.has_unread or super().ready
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Read this number of bytes, a PDU header or the rest of a PDU; fewer if the peer closed the connection.
+        """Read this number of bytes, a PDU header or the rest of a PDU; fewer at the end of the connection.
 
         Raises
         ------

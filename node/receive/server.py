@@ -71,7 +71,7 @@ class Server(AssociationServer):
 
     def __init__(
         self,
-        *arguments: Any,  # noqa: ANN401 - passed on as they came
+        *arguments: Any,  # noqa: ANN401 - passed on unchanged
         settings: NodeSettings,
         networks: Sequence[Network],
         tls: SSLContext | None,
@@ -79,7 +79,7 @@ class Server(AssociationServer):
         reader: SocketReader,
         on_rejected: Callable[[str, str], None],
         log: Log,
-        **options: Any,  # noqa: ANN401 - passed on as they came
+        **options: Any,  # noqa: ANN401 - passed on unchanged
     ) -> None:
         super().__init__(*arguments, **options)
         self._settings = settings

@@ -60,7 +60,7 @@ class StudySettler:
     stopping : Event
         Set when the node stops; a failure after that is not recorded but left to the next start.
     log : Log
-        One line for each decision.
+        Logs one line per decision.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class StudySettler:
         """Decide about every study whose deadline has passed; return how many can be analysed now."""
         ready = 0 if self._early_work is None else self._request_early_analyses(self._early_work)
         for study in self._store.due_studies(self._clock.now()):
-            # DICOM has no end-of-study signal; any open association may still bring a slice.
+            # DICOM has no end-of-study signal; a slice may still arrive over any open association.
             if study.state is not StudyState.SETTLED and self._associations.is_open(study.study_uid):
                 continue
             moved = self._settle(study)

@@ -33,12 +33,12 @@ class SourceCounts:
     clock : Clock
         See `node.ports`.
     log : Log
-        One line for each source that did not answer.
+        Logs one line per source that did not answer.
 
     Raises
     ------
     ConfigurationError
-        If the files for TLS to a source are missing or are not what they should be.
+        If the files for TLS to a source are missing or invalid.
     """
 
     def __init__(self, sources: Iterable[Source], *, calling: str, clock: Clock, log: Log) -> None:

@@ -72,7 +72,7 @@ class SqlArrivals:
         with t.writing(self._engine) as connection:
             if self._group is None:
                 self._group = connection.execute(_LAST_GROUP).scalar() or 0
-            # Raised even if this transaction fails: what it may have left behind is withdrawn.
+            # Incremented even if the transaction fails, because its rows may be there until they are deleted.
             self._group += 1
             outcomes = tuple(self._enter(connection, arrival, now, self._group) for arrival in arrivals)
             new = [
@@ -101,7 +101,7 @@ class SqlArrivals:
         return ArrivalOutcome.DUPLICATE if there == instance.sha256 else ArrivalOutcome.CONFLICT
 
     def _record_associations(self, connection: Connection, arrivals: Iterable[Arrival]) -> set[_Key]:
-        """Record which associations brought new instances; return the keys, known ones too."""
+        """Record over which associations new instances were received; return the keys, known ones too."""
         keys = {
             (arrival.association, arrival.instance.series_uid, arrival.instance.study_uid)
             for arrival in arrivals
@@ -136,7 +136,7 @@ class SqlArrivals:
             )
             return
         reopen(connection, study, now, f"more images came while it was {study.state}")
-        # The wait for a missing sequence starts again: what came late may belong to another pair.
+        # The wait for a missing sequence starts again: what arrives late may belong to another pair.
         connection.execute(_MORE_CAME, came | {"deadline": quiet_at, "wait_until": now + patience.wait})
 
     def delete_arrivals(self, sop_uids: Iterable[str]) -> None:

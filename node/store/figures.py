@@ -1,4 +1,4 @@
-"""Lists and counts over the whole store, for operators, the status page and the metrics."""
+"""Lists and counts over all rows, for operators, the status page and the metrics."""
 
 from collections import defaultdict
 from datetime import datetime
@@ -26,7 +26,7 @@ _LATEST = select(t.studies).order_by(t.studies.c.changed_at.desc(), t.studies.c.
 _DELIVERIES = select(t.deliveries.c.destination, t.deliveries.c.state, func.count()).group_by(
     t.deliveries.c.destination, t.deliveries.c.state
 )
-# By the time at which its study entered its state: the row of the delivery changes with every attempt.
+# Age is taken from the study's `changed_at`, because each attempt changes that of the delivery.
 _WAITING = (
     select(
         t.deliveries.c.destination,
@@ -38,7 +38,7 @@ _WAITING = (
 )
 _INSTANCES = select(func.count()).select_from(t.instances)
 _QUARANTINED = select(t.quarantine.c.reason, func.count()).group_by(t.quarantine.c.reason)
-# A study whose images were removed on an operator's order waits for nobody.
+# A study whose images were removed by an operator needs no action.
 _HOLDS_IMAGES = select(t.instances.c.sop_uid).where(t.instances.c.study_uid == t.studies.c.study_uid).exists()
 _LATEST_QUARANTINED = select(t.quarantine).order_by(t.quarantine.c.at.desc())
 

@@ -1,4 +1,4 @@
-"""The files of instances and results: written once, never decoded, durable before any sender is told so."""
+"""The files of instances and results: written once, never decoded, durable before the response."""
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -131,7 +131,7 @@ class DiskInstanceStore:
             self.path(instance).unlink(missing_ok=True)
         study = self._study_folder(study_uid)
         for folder in (*study.glob("*"), study):
-            with suppress(OSError):  # not empty: another instance has just come
+            with suppress(OSError):  # not empty: another instance has just arrived
                 folder.rmdir()
         results = self.result_folder(study_uid)
         if results.exists():

@@ -126,7 +126,7 @@ def read_head(path: Path, most: int) -> bytes:
     Raises
     ------
     ValueError
-        If it is no Part 10 file.
+        If it is not a Part 10 file.
     """
     with path.open("rb") as file:
         _skip_header(file)
@@ -160,10 +160,10 @@ def read_person(path: Path, transfer_syntax_uid: str) -> Person:
     OSError
         If it cannot be read.
     ValueError
-        If it is no Part 10 file, or names no instance (`UnreadableHeaderError`).
+        If it is not a Part 10 file, or names no instance (`UnreadableHeaderError`).
     """
     try:
-        # Nearly every header says all that is wanted here, and nobody needs to read pixels for it.
+        # Nearly every header contains all that is needed, so the pixels need not be read.
         return read_identity(read_head(path, _USUAL_HEADER_BYTES), transfer_syntax_uid).person
     except UnreadableHeaderError:
         return read_identity(read_head(path, HEADER_BYTES), transfer_syntax_uid).person
@@ -177,7 +177,7 @@ def read_certified(path: Path) -> StagedFile | None:
     OSError
         If it cannot be read.
     ValueError
-        If it is no Part 10 file.
+        If it is not a Part 10 file.
     """
     hasher = sha256()
     size = 0

@@ -19,7 +19,7 @@ _SET_BACK = timedelta(minutes=1)
 
 
 class SqlStudies:
-    """The `SettlingQueue` port, except for what came over which association.
+    """The `SettlingQueue` port, except for the records of associations.
 
     Parameters
     ----------

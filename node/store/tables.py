@@ -194,7 +194,7 @@ def open_engine(url: str) -> Engine:
     Raises
     ------
     PermanentError
-        If it is no URL of a database, or the driver is not installed.
+        If it is not the URL of a database, or the driver is not installed.
     """
     try:
         # Pinged before use, so that a database server that was restarted costs no study an attempt.

@@ -43,7 +43,7 @@ def application(settings: WebSettings, status_reader: StatusReader, log: Log) ->
     status_reader : StatusReader
         Gives the status of the node.
     log : Log
-        One line for each error in a page, with its type and place.
+        Logs one line per error in a page, with its type and place.
     """
     pages = _Pages(status_reader)
 
