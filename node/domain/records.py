@@ -132,8 +132,8 @@ class Arrival:
     calling_ae, host : str
         AE title and address of the sender.
     association : str
-        Key of the association over which it was received, so that a series whose association is lost is known,
-        even after a crash; empty if there was none.
+        Key of the association over which it was received, so that a series whose association was lost is
+        known, even after a crash; empty if there was none.
     """
 
     instance: Instance

@@ -1,4 +1,4 @@
-"""What the rooms of the node ask of each other and of the world, as protocols.
+"""What the packages of the node require of each other and of the outside, as protocols.
 
 A consumer names the smallest port that it needs. The classes behind `Store` and `InstanceStore` are named in
 `node.store` only, which opens them for the composition root and for commands that run without a node.

@@ -206,7 +206,7 @@ def test_a_database_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: py
         monkeypatch.undo()
 
 
-def test_a_study_that_was_set_aside_is_pointed_at_until_somebody_deals_with_it(tmp_path: Path) -> None:
+def test_a_study_that_was_set_aside_is_pointed_at_until_an_operator_acts(tmp_path: Path) -> None:
     clock = MovedClock()
     configuration = with_page(quick(tmp_path))
     with quick_node(configuration, analyse="by_study", clock=clock) as node:

@@ -77,7 +77,7 @@ def test_a_node_removes_by_itself_what_is_older_than_its_policy_and_nothing_youn
         assert node.instance_store.path(instance).exists()
 
 
-def test_what_was_set_aside_for_a_person_is_removed_only_by_one(tmp_path: Path) -> None:
+def test_what_was_set_aside_is_removed_only_by_an_operator(tmp_path: Path) -> None:
     once = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=1, timeout_s=3.0)
     with (
         running_pacs(status=lambda _number: 0xC000) as pacs,

@@ -1,4 +1,4 @@
-"""Analyses and explanations in memory."""
+"""Analyses and reports of refusals in memory."""
 
 # ruff: noqa: D102 - `node.ports` describes each method
 from collections.abc import Collection, Mapping, Sequence

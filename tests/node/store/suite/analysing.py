@@ -1,4 +1,4 @@
-"""Laws of analyses and of the explanations of refusals."""
+"""Laws of analyses and of the reports of refusals."""
 
 # ruff: noqa: D102 - a test's name is its sentence
 import threading

@@ -75,7 +75,7 @@ class ReceivingLaws:
         assert (study.deadline, study.wait_until) == (later + PATIENCE.quiet, later + PATIENCE.wait)
         assert study.reason == "more images came while it was ready"
 
-    def test_what_was_recorded_last_may_not_be_on_disk_and_can_be_withdrawn(self, store: Store) -> None:
+    def test_what_was_recorded_last_may_not_be_on_disk_and_can_be_deleted(self, store: Store) -> None:
         store.record_arrivals([arrival("1.1", 1), arrival("1.2", 2)], START, PATIENCE)
         store.record_arrivals([arrival("1.1", 3)], START, PATIENCE)
         (last,) = store.last_group()

@@ -63,7 +63,7 @@ class UpkeepLaws:
         assert [study.study_uid for study in figures.latest] == ["1.1", "1.2"]
         assert [entry.reason for entry in figures.latest_quarantined] == ["it is damaged"]
 
-    def test_a_study_that_was_set_aside_waits_until_a_person_deals_with_it(self, store: Store) -> None:
+    def test_a_study_that_was_set_aside_waits_until_an_operator_acts(self, store: Store) -> None:
         later = START + timedelta(hours=1)
         for study in ("1.1", "1.2", "1.3", "1.4"):
             ready(store, study)
