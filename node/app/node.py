@@ -70,7 +70,7 @@ class Node:
         self._sweep_s = sweep_s
         self._ledger = make_ledger(resources)
         self._listener = make_listener(resources, self._ledger)
-        # The timers run in real time, whatever time the sweeps are given.
+        # The timers run in real time, even if the sweeps are given another clock.
         self._schedule = Schedule(SystemClock(), resources.log)
         self._early_work = EarlyWork() if configuration.assembly.start_early else None
         self._workers = Workers(

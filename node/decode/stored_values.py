@@ -176,7 +176,7 @@ def signal(stored: _Stored, header: Dataset, image: Dataset) -> npt.NDArray[np.f
     Raises
     ------
     RefusedError
-        If padding hides anatomy or is no number, or if single precision cannot hold the values or tell
+        If padding hides anatomy or is not a number, or if single precision cannot hold the values or tell
         neighbouring ones apart.
     """
     slope, intercept = rescale(header)

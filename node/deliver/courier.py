@@ -60,7 +60,7 @@ class Courier:
     stopping : Event
         Set when the node stops; nothing is begun after that.
     log : Log
-        Logs one line per study sent and each failure.
+        Logs one line per study sent and per failure.
     """
 
     def __init__(

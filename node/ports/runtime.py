@@ -39,7 +39,7 @@ class Worker(Protocol):
         """Start the process, so that the first call need not wait for it."""
         ...
 
-    def call(self, *arguments: object, time_limit_s: float) -> Any:  # noqa: ANN401 - whatever the function gives
+    def call(self, *arguments: object, time_limit_s: float) -> Any:  # noqa: ANN401 - any return value of the function
         """Call the function and return its result.
 
         Raises

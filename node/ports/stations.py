@@ -53,7 +53,7 @@ class StudyReader(Protocol):
         ...
 
     def senders(self, study_uid: str) -> frozenset[tuple[str, str]]:
-        """Return the calling AE titles and addresses that a study came from."""
+        """Return the calling AE titles and addresses that sent a study."""
         ...
 
     def history(self, study_uid: str) -> tuple[HistoryEntry, ...]:

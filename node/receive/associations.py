@@ -18,7 +18,7 @@ class _Open:
     series: set[tuple[str, str]] = field(default_factory=set)
     orderly: bool | None = None
     """How it ended; None while it is open."""
-    on_its_way: int = 0
+    pending: int = 0
     """Number of instances that were received completely and are not in the store yet."""
 
 
@@ -46,7 +46,7 @@ class AssociationRegister:
     def note(self, association: threading.Thread, study_uid: str, series_uid: str) -> str:
         """Note that an instance was received completely; return the token of its association for `Arrival`.
 
-        `landed` must be called for it once it is in the store, or known not to be. An association is
+        `concluded` must be called for it once it is in the store, or known not to be. An association is
         identified by its thread.
         """
         with self._lock:
@@ -54,14 +54,14 @@ class AssociationRegister:
             if there is None:
                 there = self._open[association] = _Open(uuid4().hex, self._clock.now())
             there.series.add((study_uid, series_uid))
-            there.on_its_way += 1
+            there.pending += 1
             return there.token
 
-    def landed(self, association: threading.Thread) -> None:
+    def concluded(self, association: threading.Thread) -> None:
         """Note that an instance of an association is in the store, or will not be."""
         with self._lock:
             there = self._open[association]
-            there.on_its_way -= 1
+            there.pending -= 1
             orderly = there.orderly
         if orderly is not None:
             self.end(association, orderly=orderly)
@@ -74,8 +74,8 @@ class AssociationRegister:
                 return
             if ended.orderly is None:
                 ended.orderly = orderly
-            if ended.on_its_way:
-                return  # these instances must be stored before the end is; the last `landed` calls this again
+            if ended.pending:
+                return  # these instances must be stored before the end is; the last `concluded` calls this again
         record = AssociationRecord(ended.token, ended.began_at, frozenset(ended.series))
         # Recorded while it still counts as open, so that the study is not settled in between.
         self._records.end_association(record, self._clock.now(), orderly=ended.orderly)
@@ -85,13 +85,13 @@ class AssociationRegister:
     def is_open(self, study_uid: str) -> bool:
         """See `node.ports.OpenAssociations`."""
         with self._lock:
-            bringing = [
+            senders = [
                 association
                 for association, there in self._open.items()
                 if any(study_uid == study for study, _ in there.series)
             ]
-            on_their_way = {association for association in bringing if self._open[association].on_its_way}
-        dead = [one for one in bringing if not (one.is_alive() or one in on_their_way)]
+            with_pending = {association for association in senders if self._open[association].pending}
+        dead = [one for one in senders if not (one.is_alive() or one in with_pending)]
         for association in dead:  # its end was not noticed, or could not be recorded then
             self.end(association, orderly=False)
-        return len(dead) < len(bringing)
+        return len(dead) < len(senders)

@@ -7,7 +7,7 @@ response, which takes longer than writing the image to disk. Tests compare these
 from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
-from struct import error as StructError  # noqa: N812 - an exception, whatever its name
+from struct import error as StructError  # noqa: N812 - an exception despite its name
 
 from node.domain.identifiers import UID_LENGTH
 

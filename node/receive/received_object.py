@@ -146,7 +146,7 @@ def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str)
 
 @lru_cache(maxsize=64)
 def _around_instance_uid(sop_class_uid: str, transfer_syntax: str) -> tuple[bytes, bytes]:
-    """Encode what comes before and after the SOP Instance UID, which is the same for a whole series.
+    """Encode what precedes and follows the SOP Instance UID, which is the same for a series.
 
     Without the cache this would take longer than any other step of receiving an image.
     """

@@ -64,14 +64,14 @@ class SocketReader:
         self._thread.join()
 
     def watch(self, descriptor: int, readable: Readable) -> None:
-        """Read a connection whenever something has come."""
+        """Read a connection whenever it has data."""
         self._epoll.register(descriptor, select.EPOLLIN)
         self._watched[descriptor] = readable
 
     def forget(self, descriptor: int) -> None:
-        """Watch a connection no more; to be called before its descriptor is closed."""
+        """Stop watching a connection; must be called before its descriptor is closed."""
         if self._watched.pop(descriptor, None) is not None:
-            with suppress(OSError):  # closed: then the system has forgotten it
+            with suppress(OSError):  # closed already, which unregisters it
                 self._epoll.unregister(descriptor)
 
     def read_soon(self, readable: Readable) -> None:

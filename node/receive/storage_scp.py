@@ -203,7 +203,7 @@ class _Storing:
             if outcome is ArrivalOutcome.STORED or outcome is ArrivalOutcome.DUPLICATE:
                 self._scp.receipts.note(self._association, self._sender, self._identity)
             if self._arrival is not None:
-                self._scp.associations.landed(self._association)
+                self._scp.associations.concluded(self._association)
         finally:
             self._answer(self._scp.status_of(outcome, self._sender))
 

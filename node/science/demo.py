@@ -59,7 +59,7 @@ class Demonstration:
 
 
 def run_demo(out: Path, *, report_progress: Callable[[str], None] = lambda _step: None) -> Demonstration:
-    """Send a simulated study through a node and collect what comes back.
+    """Send a simulated study through a node and collect the results.
 
     Parameters
     ----------

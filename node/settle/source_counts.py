@@ -54,7 +54,7 @@ class SourceCounts:
         Parameters
         ----------
         senders : collection of (str, str)
-            AE titles and addresses that the study came from.
+            AE titles and addresses that sent the study.
         study_uid : str
             Study Instance UID.
         """

@@ -59,7 +59,7 @@ class DiskInstanceStore:
     def committing(self, files: Sequence[tuple[StagedFile, Instance]]) -> Iterator[None]:
         """See `node.ports.StagingArea`.
 
-        Files, the folders that hold their names, and whatever the block does are synced at the same time: a
+        Files, the folders that hold their names, and what the block writes are synced at the same time: a
         journaling file system serves them all with one flush, where one after the other would each wait for
         a flush of its own.
         """

@@ -156,7 +156,7 @@ class SqlOutbox:
                 update(t.deliveries)
                 .where(t.deliveries.c.lease_token == batch.token)
                 .values(
-                    # What the destination accepted stays accepted, whatever failed afterwards.
+                    # What the destination accepted stays accepted, even if something failed afterwards.
                     state=case((t.deliveries.c.state == taken, taken), else_=DeliveryState.WAITING),
                     reason=reason, not_before=not_before,
                     lease_token=None, lease_until=None,

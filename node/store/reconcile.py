@@ -81,7 +81,7 @@ def reconcile(
 def _check_last_group(rows: Recovery, files: FileRecovery) -> int:
     """Compare the files of the last group with its rows; return how many did not reach the disk.
 
-    Their senders are told of success only after files and rows are synced, so a file that is not whole was
+    Their senders are told of success only after files and rows are synced, so a file that is incomplete was
     promised to none of them.
     """
     lost = [instance for instance in rows.last_group() if not _is_whole(files.path(instance), instance)]

@@ -33,7 +33,7 @@ class DiskStagingFile:
     """A Part 10 file that grows while its object is received; the `StagingFile` port.
 
     Once the dataset is complete, its SHA-256 and size are written to the preamble, which DICOM leaves to the
-    application. So a file proves by itself that it is whole (see `read_certified`), whatever became of the
+    application. So a file itself proves that it is complete (see `read_certified`), whatever became of the
     database.
 
     An object of ordinary size is written with one system call when it is complete, because with each call the
@@ -141,7 +141,7 @@ def read_instance(path: Path) -> tuple[StagedFile, Instance]:
     OSError
         If it cannot be read.
     ValueError
-        If it is not the whole Part 10 file that its preamble certifies, or names no instance
+        If it is not the complete Part 10 file that its preamble certifies, or names no instance
         (`UnreadableHeaderError`).
     """
     staged = read_certified(path)

@@ -208,7 +208,7 @@ def open_engine(url: str) -> Engine:
 
         @event.listens_for(engine, "connect")
         def insist(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
-            # The same guarantee as FULL below, whatever the server's own configuration says.
+            # The same guarantee as FULL below, independent of the server's configuration.
             connection.execute("SET SESSION synchronous_commit TO on")
             connection.commit()
 

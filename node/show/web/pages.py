@@ -47,7 +47,7 @@ def application(settings: WebSettings, status_reader: StatusReader, log: Log) ->
     """
     pages = _Pages(status_reader)
 
-    # Starlette runs functions that are no coroutines in threads, so a slow database blocks no other request.
+    # Starlette runs functions that are not coroutines in threads, so a slow database blocks no other request.
     routes: tuple[tuple[str, Callable[[Request], Response | Awaitable[Response]]], ...] = (
         ("/", pages.overview),
         ("/studies/{study_uid}", pages.study),
