@@ -75,7 +75,7 @@ class AssociationRegister:
             if ended.orderly is None:
                 ended.orderly = orderly
             if ended.pending:
-                return  # these instances must be stored before the end is; the last `concluded` calls this again
+                return  # these instances must be stored before the end is; the last `concluded` retries
         record = AssociationRecord(ended.token, ended.began_at, frozenset(ended.series))
         # Recorded while it still counts as open, so that the study is not settled in between.
         self._records.end_association(record, self._clock.now(), orderly=ended.orderly)
