@@ -124,7 +124,7 @@ def guarded(name: str, work: Callable[[], object], log: Log) -> Callable[[], boo
     def run() -> bool:
         try:
             work()
-        except Exception as error:  # noqa: BLE001 - a sweep that ends takes the whole service with it
+        except Exception as error:  # noqa: BLE001 - a sweep that ended would never run again
             # Not log.exception: a traceback quotes the message, and the message may quote a dataset.
             log.error("sweep_failed", sweep=name, error=type(error).__name__, where=raised_at(error))  # noqa: TRY400
             return False

@@ -13,7 +13,7 @@ from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from analysis.identify import identify
 from analysis.settings import AnalysisSettings
-from node.config import BackEndPlace
+from node.config import BackendSettings
 from node.decode import SeriesHeaders, decode, faults_of, files_below, scan
 from node.decode.header_values import text
 from node.domain.person import Person, contradictions
@@ -33,7 +33,7 @@ def no_progress(_step: str) -> None:
 def analyse_series(
     series: Sequence[SeriesHeaders],
     settings: AnalysisSettings,
-    place: BackEndPlace,
+    place: BackendSettings,
     bundle: Path | None,
     report_progress: Progress = no_progress,
 ) -> tuple[Findings | Refusal, Mapping[str, Sequence[Dataset]]]:
@@ -45,7 +45,7 @@ def analyse_series(
         All series of the study; those that cannot be used are set aside with their reasons.
     settings : AnalysisSettings
         Everything that influences the values.
-    place : BackEndPlace
+    place : BackendSettings
         Where to find the configured segmentation back end.
     bundle : Path or None
         Folder of the prediction model; None to measure only.
@@ -61,11 +61,11 @@ def analyse_series(
     """
     if reasons := identity_reasons(series):
         return Refusal(reasons), {}
-    decoded, sources, set_aside = _decode_candidates(series, report_progress)
+    decoded, sources, not_used = _decode_candidates(series, report_progress)
     if (
         not decoded
     ):  # refused before the libraries of the analysis and the model are loaded, which takes seconds
-        return Refusal((Reason("no_whole_series"),), tuple(set_aside)), {}
+        return Refusal((Reason("no_whole_series"),), tuple(not_used)), {}
     from analysis.pipeline import analyse
     from analysis.prediction.bundle import load
     from node.analyse.segmenters import segmenter_for
@@ -75,7 +75,7 @@ def analyse_series(
         model=None if bundle is None else load(bundle, settings.features),
         settings=settings,
         software=SOFTWARE,
-        set_aside=tuple(set_aside),
+        set_aside=tuple(not_used),
         segmenter=segmenter_for(settings.segmentation, place),
         report_progress=report_progress,
         remarks=name_remarks(sources),
@@ -84,7 +84,7 @@ def analyse_series(
 
 
 def identity_reasons(series: Sequence[SeriesHeaders]) -> tuple[Reason, ...]:
-    """Tell why nobody can say whose study this is; nothing if its images name one patient.
+    """Return why the patient of a study is not certain; nothing if all images name the same one.
 
     A patient is named by Patient ID and issuer, and has one birth date and one sex. A study without birth
     dates, as many anonymised ones are, is none of several patients.
@@ -117,28 +117,28 @@ def _decode_candidates(
     """Decode only the sagittal T1 and T2 series: a study has many more, and decoding is slow."""
     decoded: list[SeriesInput] = []
     sources: dict[str, Sequence[Dataset]] = {}
-    set_aside: list[SeriesRefusal] = []
+    not_used: list[SeriesRefusal] = []
     identified = [(one, identify(one.facts)) for one in series]
     usable = Counter(one.series_uid for one, identification in identified if identification.usable)
     for one, identification in identified:
         if not identification.usable:
-            set_aside.append(SeriesRefusal(one.series_uid, one.description, identification.reasons))
+            not_used.append(SeriesRefusal(one.series_uid, one.description, identification.reasons))
             continue
         if usable[one.series_uid] > 1:
-            set_aside.append(SeriesRefusal(one.series_uid, one.description, (Reason("several_stacks"),)))
+            not_used.append(SeriesRefusal(one.series_uid, one.description, (Reason("several_stacks"),)))
             continue
         report_progress(f"decoding the {identification.contrast} series")
         try:
             series_input, headers = decode(one)
         except RefusedError as error:
-            set_aside.append(SeriesRefusal(one.series_uid, one.description, error.reasons))
+            not_used.append(SeriesRefusal(one.series_uid, one.description, error.reasons))
         else:
             decoded.append(series_input)
             sources[one.series_uid] = headers
-    return decoded, sources, set_aside
+    return decoded, sources, not_used
 
 
-def measure_study(folder: Path, settings: AnalysisSettings, place: BackEndPlace) -> Findings | Refusal:
+def measure_study(folder: Path, settings: AnalysisSettings, place: BackendSettings) -> Findings | Refusal:
     """Measure the study in a folder for a cohort, as `analyse_series` does, without a prediction.
 
     Raises

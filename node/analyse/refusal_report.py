@@ -22,7 +22,7 @@ def write_refusal_report(
     reasons: tuple[Reason, ...],
     lineage: Lineage,
 ) -> Outcome:
-    """Write why a study has no result, so that silence is explained in the archive.
+    """Write a report that says in the archive why a study has no result.
 
     Parameters
     ----------

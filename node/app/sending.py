@@ -18,10 +18,10 @@ from node.dicom.tls import client_arguments
 from node.domain.audit import Party
 from node.domain.records import Result
 
-__all__ = ["carrier_to", "courier"]
+__all__ = ["carrier_to", "make_courier"]
 
 
-def courier(resources: Resources, destination: Destination) -> Courier:
+def make_courier(resources: Resources, destination: Destination) -> Courier:
     """Make the courier of a destination."""
     calling, settings = resources.configuration.node.ae_title, resources.configuration.delivery
     peer = Peer(

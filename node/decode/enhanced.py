@@ -91,7 +91,7 @@ def frames_between(frames: Sequence[Dataset], stack: Sequence[int]) -> tuple[int
     """Return the frames that were acquired otherwise and lie where slices of a stack are missing.
 
     A stack of one echo beside one of another echo is whole, because both have a frame at each place. If one
-    frame in two, or one in the middle, was acquired otherwise, the rest is no stack.
+    frame in two, or one in the middle, was acquired otherwise, the rest is not a stack.
 
     Parameters
     ----------

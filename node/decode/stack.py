@@ -84,7 +84,7 @@ def _refuse_omitted_slices(header: Dataset, spacing_mm: float) -> None:
     """Refuse an even stack whose slices are much further apart than the scanner declares.
 
     A stack looks like this if the sender alternates between two associations image by image, and one of them
-    is lost before it has brought any.
+    is lost before it has sent any.
 
     References
     ----------

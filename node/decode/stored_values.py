@@ -1,4 +1,4 @@
-"""From stored values to the signal that they stand for, or the reason why nobody can tell.
+"""From stored values to the signal that they stand for, or the reason why it is unknown.
 
 Of all that DICOM lets stand between a stored value and the signal, this module applies Rescale Slope and
 Intercept, unused bits and pixel padding. It refuses what would make dark bright, what is not linear, and what
@@ -176,7 +176,7 @@ def signal(stored: _Stored, header: Dataset, image: Dataset) -> npt.NDArray[np.f
     Raises
     ------
     RefusedError
-        If padding hides anatomy or is no number, or if single precision cannot hold the values or tell
+        If padding hides anatomy or is not a number, or if single precision cannot hold the values or tell
         neighbouring ones apart.
     """
     slope, intercept = rescale(header)

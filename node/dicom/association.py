@@ -17,18 +17,18 @@ __all__ = ["Peer", "associated"]
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The program that is called, and how.
+    """The program that is called, and the connection parameters.
 
     Attributes
     ----------
     ae_title, host, port : str, str, int
-        Its title and address.
+        Its AE title and address.
     calling : str
-        Our own title.
+        AE title of this node.
     timeout_s : float
-        For the connection and for each answer.
+        Timeout for the connection and for each response.
     tls : (SSLContext, str) or None
-        How to trust it, and the name its certificate must hold; None for plain DICOM.
+        Context that verifies its certificate, and the name that this must contain; None for plain DICOM.
     """
 
     ae_title: str
@@ -49,18 +49,19 @@ def associated(
 ) -> Iterator[Association]:
     """Request an association, and release it at the end.
 
-    It is not established where the peer answered but accepted none of the contexts: pynetdicom aborts then.
+    If the peer accepts none of the contexts, pynetdicom aborts, and the association that is yielded is not
+    established.
 
     Parameters
     ----------
     peer : Peer
         The program to call.
     contexts : sequence of PresentationContext
-        What is proposed.
+        The presentation contexts that are proposed.
     roles : sequence of SCP_SCU_RoleSelectionNegotiation
-        Roles other than the usual.
+        Roles that differ from the default.
     handlers : sequence of (event, callable)
-        For what the peer may send by itself.
+        Handlers of requests that the peer may send.
 
     Raises
     ------

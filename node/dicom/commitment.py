@@ -38,11 +38,11 @@ def request_commitment(
     peer : Peer
         The archive.
     transaction_uid : str
-        Identifies the request; its report repeats this, over whichever association it comes.
+        Identifies the request; its report repeats this, whichever association it is sent over.
     results : sequence of Result
         The results.
     take : callable
-        Gets the report, if it comes over the same association.
+        Called with the report, if it is sent over the same association.
 
     Raises
     ------
@@ -77,17 +77,17 @@ def request_commitment(
         reported.wait(_LINGER_S)
 
 
-def report_of(told: Dataset) -> CommitmentReport:
+def report_of(information: Dataset) -> CommitmentReport:
     """Read the dataset of an N-EVENT-REPORT; items without a UID are skipped."""
     committed = {
-        str(item.get("ReferencedSOPInstanceUID")) for item in told.get("ReferencedSOPSequence") or ()
+        str(item.get("ReferencedSOPInstanceUID")) for item in information.get("ReferencedSOPSequence") or ()
     }
     failed = {
         str(item.get("ReferencedSOPInstanceUID")): int(item.get("FailureReason") or PROCESSING_FAILURE)
-        for item in told.get("FailedSOPSequence") or ()
+        for item in information.get("FailedSOPSequence") or ()
     }
     return CommitmentReport(
-        str(told.get("TransactionUID") or ""),
+        str(information.get("TransactionUID") or ""),
         frozenset(uid for uid in committed if is_uid(uid)),
         {uid: reason for uid, reason in failed.items() if is_uid(uid)},
     )

@@ -27,8 +27,8 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 __all__ = ["contexts_for", "storage_contexts"]
 
 _PREFERRED = (
-    # Uncompressed; then without loss; then whatever the sender has. A lossy image is stored too: the refusal
-    # of the analysis tells why, which a rejected context could not.
+    # Uncompressed; then lossless; then lossy. A lossy image is stored too: the refusal of the analysis says
+    # why it is not used, which a rejected context could not.
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGLosslessSV1,
@@ -48,7 +48,7 @@ _PREFERRED = (
 class _SharedContexts(list[PresentationContext]):
     """Contexts that no association changes, so that all can share them.
 
-    pynetdicom deep-copies the list for every association: some 200 contexts of 40 transfer syntaxes, which
+    pynetdicom deep-copies the list for every association: about 200 contexts of 40 transfer syntaxes, which
     costs a sender that opens an association for each image more than the image does.
     """
 
@@ -59,8 +59,8 @@ class _SharedContexts(list[PresentationContext]):
 def storage_contexts() -> list[PresentationContext]:
     """Return what the node accepts: C-ECHO, reports of storage commitment, and all storage in every syntax.
 
-    A router that sends a whole study stops at the first object that is rejected, so every kind is accepted;
-    the state of its study tells what cannot be used.
+    A router that sends a whole study stops at the first object that is rejected, so every SOP class is
+    accepted, and the study's state later says what could not be used.
     """
     others = [UID(syntax) for syntax in AllTransferSyntaxes if syntax not in _PREFERRED]
     syntaxes = [*_PREFERRED, *others]

@@ -1,4 +1,4 @@
-"""Settings of the libraries that read DICOM, made once in each process by its entry point."""
+"""Configuration of the libraries that read DICOM, done once in each process by its entry point."""
 
 from pydicom import config
 
@@ -8,9 +8,9 @@ __all__ = ["configure_libraries"]
 
 
 def configure_libraries() -> None:
-    """Make the settings that reading DICOM depends on; calling it again changes nothing.
+    """Configure pydicom and its loggers; safe to call repeatedly.
 
-    Importing a module makes none of them. Each entry point calls this before it does anything else: every
+    Nothing is configured on import. Each entry point calls this before it does anything else: every
     command, `Node`, the worker processes and those that measure a cohort. So all of them decode alike.
     """
     quieten_libraries()

@@ -1,9 +1,9 @@
-"""All that this program knows of pynetdicom's inside: the only module that touches what it does not document.
+"""The only module that uses undocumented parts of pynetdicom.
 
 pynetdicom gives every association two threads, one of its upper layer (the "DUL") for the network and one for
-the messages. Both sleep for a millisecond whenever they find nothing to do, so a C-STORE costs its sender
-some three of them, and idle associations keep the interpreter busy. Here the queues between the two wake
-whichever thread waits for them, and a peer's faults end its association and nothing else. Written for
+the messages. Both sleep for a millisecond when they find nothing to do, which adds about 3 ms to every
+C-STORE, and idle associations keep the interpreter busy. Here the queues between the two threads wake the
+thread that waits for them, and an error that a peer causes ends its association only. Written for
 pynetdicom 3.0.4; to be checked with every release of it.
 """
 
@@ -40,15 +40,15 @@ __all__ = [
     "AssociationServer",
     "CallingEntity",
     "UpperLayer",
-    "let_in",
+    "allow_accept",
+    "block_accept",
+    "register_server",
     "reject",
-    "shut_out",
-    "stop_with",
     "switch_nagle_off",
 ]
 
 _TICK_S = 0.05
-"""How often timers and orders to stop are looked at; nothing that carries data waits for it."""
+"""Interval at which timers and requests to stop are checked; data does not wait for it."""
 _READY_FOR_DATA = "Sta6"
 _CONNECTION_CLOSED, _INVALID_PDU = "Evt17", "Evt19"
 """PS3.8 table 9-10: association established and ready for data transfer; transport connection closed;
@@ -66,7 +66,7 @@ _EVENT_LOGS = (
 
 
 class CallingEntity(AE):  # type: ignore[misc]  # pynetdicom has no types
-    """An application entity whose connections are closed in any case, and have Nagle's algorithm off."""
+    """An application entity whose connections are always closed, and have Nagle's algorithm off."""
 
     def _create_socket(
         self,
@@ -98,8 +98,8 @@ def _unbind_event_logs(association: Association) -> None:
 def _close(connection: socket.socket | None) -> None:
     """Close a connection, established or not.
 
-    pynetdicom shuts it down first and does not close it where that fails, as it does for a connection that
-    was never made: each try at a PACS that is down would leave a descriptor to the garbage collector.
+    pynetdicom shuts it down first, and does not close it if that fails, as it does for a connection that was
+    never established: each attempt at a PACS that is down would leave a descriptor to the garbage collector.
     """
     if connection is not None:
         with suppress(OSError):
@@ -112,7 +112,7 @@ class _CallingSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has
         _close(self.socket)
 
 
-# The accepting side: what our code asks of an association
+# The accepting side: what our code calls
 
 
 class UpperLayer:
@@ -137,12 +137,12 @@ class UpperLayer:
 
     @property
     def is_requested(self) -> bool:
-        """Whether the A-ASSOCIATE-RQ of the peer has come."""
+        """Whether the A-ASSOCIATE-RQ of the peer has been received."""
         return self._association.requestor.primitive is not None
 
     @property
     def unserved_messages(self) -> int:
-        """How many messages other than C-STORE requests have come whole and are not served yet."""
+        """Number of complete messages, other than C-STORE requests, that are not served yet."""
         return len(self._association.dimse.msg_queue.queue)
 
     def storage_syntax(self, context: int) -> str | None:
@@ -162,30 +162,30 @@ class UpperLayer:
         self._association.dimse.receive_primitive(primitive)
 
     def restart_idle_timer(self) -> None:
-        """Note that the peer has just sent something, or was kept waiting until now."""
+        """Restart it when the peer has sent something, or has been kept waiting until now."""
         self._association.dul._idle_timer.restart()
 
     def note_closed(self) -> None:
-        """Tell the table of states that the connection is closed."""
+        """Notify the state machine that the connection is closed."""
         self._association.dul.event_queue.put(_CONNECTION_CLOSED)
 
     def note_invalid_pdu(self) -> None:
-        """Tell the table of states that the peer sent what no PDU may be; it aborts the association."""
+        """Notify the state machine that the peer sent an invalid PDU; it aborts the association."""
         self._association.dul.event_queue.put(_INVALID_PDU)
 
     def end(self) -> None:
-        """End both threads of the association, as pynetdicom does after its own faults."""
+        """End both threads of the association, as pynetdicom does after its own errors."""
         self._association.is_aborted, self._association.is_established = True, False
         self._association._kill = True
         self._association.dul.kill_dul()
 
 
-def shut_out(association: Association) -> None:
-    """Keep pynetdicom from accepting an association that was requested, until `let_in`."""
+def block_accept(association: Association) -> None:
+    """Keep pynetdicom from accepting an association that was requested, until `allow_accept`."""
     association.is_rejected = True
 
 
-def let_in(association: Association) -> None:
+def allow_accept(association: Association) -> None:
     """Let pynetdicom accept an association."""
     association.is_rejected = False
 
@@ -195,16 +195,16 @@ def reject(association: Association, result: int, source: int, diagnostic: int) 
     association.acse.send_reject(result, source, diagnostic)
 
 
-def stop_with(entity: AE, server: ThreadedAssociationServer) -> None:
+def register_server(entity: AE, server: ThreadedAssociationServer) -> None:
     """Let `entity.shutdown` stop a server that `make_server` made."""
     entity._servers.append(server)
 
 
-# The accepting side: what pynetdicom asks of our code
+# The accepting side: what pynetdicom calls
 
 
 class _WakingQueue(queue.Queue[Any]):
-    """A queue that calls a function after each entry."""
+    """A queue that calls a function after each `put`."""
 
     def __init__(self, wake: Callable[[], object]) -> None:
         super().__init__()
@@ -216,12 +216,12 @@ class _WakingQueue(queue.Queue[Any]):
 
 
 class _MessageQueue(_WakingQueue):
-    """Messages for an association's thread, which asks for one "without waiting" and is made to wait here.
+    """Messages for an association's thread, which polls for one without waiting, and is made to wait here.
 
     Parameters
     ----------
     event : Event
-        Set for each message, and for whatever else that thread looks at when there is none.
+        Set for each message, and for everything else that the thread checks when there is none.
     """
 
     def __init__(self, event: threading.Event) -> None:
@@ -236,10 +236,10 @@ class _MessageQueue(_WakingQueue):
 
 
 class AcceptorSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has no types
-    """pynetdicom's socket of an accepted association; subclasses decide who reads it.
+    """pynetdicom's socket of an accepted association; subclasses decide which component reads it.
 
-    pynetdicom's thread of the upper layer asks `ready`, then calls `recv` for the six bytes of a header and
-    for the rest of the PDU. Here `ready` waits, for data or for something to send.
+    pynetdicom's thread of the upper layer reads `ready`, then calls `recv` for the six bytes of a header and
+    for the rest of the PDU. Here `ready` blocks until there is data or something to send.
 
     Parameters
     ----------
@@ -257,12 +257,12 @@ class AcceptorSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has
         os.close(self._wakeup)
 
     def wake(self) -> None:
-        """End a wait: there is something to send, or to look at."""
+        """End a `wait`, because there is something to send or to check."""
         os.eventfd_write(self._wakeup, 1)
 
     @property
     def ready(self) -> bool:
-        """Whether there is data to read, as soon as there is, or after a while."""
+        """Wait up to `_TICK_S` for data for pynetdicom; return whether there is any."""
         connection = self.socket
         if connection is None or not self._is_connected:
             return False
@@ -275,12 +275,12 @@ class AcceptorSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has
             return False
 
     def wait(self, connection: socket.socket | None = None) -> bool:
-        """Wait for `wake` or for data of a connection, at most a while; return whether there is data."""
+        """Wait up to `_TICK_S` for `wake` or for data of a connection; return whether there is data."""
         poll = select.poll()
         poll.register(self._wakeup, select.POLLIN)
         if connection is not None:
             poll.register(connection, select.POLLIN)
-        # What has happened already, such as that the peer has connected, is to be dealt with first.
+        # Events that are queued already, such as that of the connection, are processed first.
         patience_s = 0 if self.event_queue.queue else _TICK_S
         happened = {descriptor for descriptor, _ in poll.poll(patience_s * 1000)}
         if self._wakeup in happened:
@@ -288,19 +288,19 @@ class AcceptorSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has
         return bool(happened - {self._wakeup})
 
     def shut_down(self) -> None:
-        """Close the connection; called by whichever thread finds that the association is over."""
+        """Close the connection; called by the thread that finds that the association has ended."""
         _close(self.socket)
 
     @property
     def is_answering(self) -> bool:
-        """Whether the peer waits for an answer of ours; then it is not idle."""
+        """Whether the peer waits for our response and so does not count as idle."""
         return False
 
     def note_invalid_pdu(self) -> None:
-        """Take note that the peer broke the protocol; the table of states aborts the association now."""
+        """Handle a protocol violation by the peer; the state machine aborts the association afterwards."""
 
     def cut_off(self, error: Exception) -> None:
-        """End the association, in whose threads the peer's bytes have caused an error."""
+        """End the association after an error in one of its threads."""
         raise NotImplementedError
 
     def _shutdown_socket(self) -> None:
@@ -312,7 +312,7 @@ class AssociationServer(ThreadedAssociationServer):  # type: ignore[misc]  # pyn
 
     daemon_threads = True
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed on as they came
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed on unchanged
         super().__init__(*arguments, request_handler=_RequestHandler, **options)
         for event, handler in _EVENT_LOGS:
             self.unbind(event, handler)
@@ -340,7 +340,7 @@ class _RequestHandler(RequestHandler):  # type: ignore[misc]  # pynetdicom has n
 
 
 def _wake_by_events(association: Association, acceptor: AcceptorSocket) -> None:
-    """Let the two threads of an association wait for events, where they would ask every millisecond."""
+    """Make the two threads of an association wait for events instead of polling every millisecond."""
 
     def wake_the_upper_layer() -> None:
         if threading.current_thread() is not association.dul:
@@ -354,7 +354,7 @@ def _wake_by_events(association: Association, acceptor: AcceptorSocket) -> None:
 
 
 def _contain_faults(association: Association, acceptor: AcceptorSocket) -> None:
-    """Let whatever a peer's bytes break in the two threads of its association end that and nothing else."""
+    """Make any exception in an association's two threads end that association only."""
     machine = association.dul.state_machine
     act, run, serve = machine.do_action, association.run, association._serve_request
 
@@ -364,7 +364,7 @@ def _contain_faults(association: Association, acceptor: AcceptorSocket) -> None:
             acceptor.note_invalid_pdu()
         try:
             act(event)
-        except Exception as error:  # noqa: BLE001 - pynetdicom raises whatever its parsers meet
+        except Exception as error:  # noqa: BLE001 - pynetdicom raises any error of its parsers
             acceptor.cut_off(error)
 
     def run_or_cut_off() -> None:
@@ -374,7 +374,7 @@ def _contain_faults(association: Association, acceptor: AcceptorSocket) -> None:
             acceptor.cut_off(error)
 
     def serve_if_complete(message: Any, context: int) -> None:  # noqa: ANN401 - one of pynetdicom's many classes
-        # pynetdicom gives no answer to a request that lacks what it must have.
+        # pynetdicom does not respond to a request that lacks a required element.
         if not message.is_valid_request:
             raise ValueError("a request lacks what it must have, or is none")
         serve(message, context)

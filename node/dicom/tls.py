@@ -111,15 +111,15 @@ def _client(settings: TlsSettings, host: str, where: str) -> tuple[ssl.SSLContex
 def _context(settings: TlsSettings, protocol: int, where: str) -> ssl.SSLContext:
     files = (settings.certificate, settings.key, settings.ca, settings.crl)
     context = _Context(protocol)
-    _furnish(context, settings, where)
+    _configure(context, settings, where)
     context.follow(
         tuple(file for file in files if file is not None),
-        lambda: _furnish(ssl.SSLContext(protocol), settings, where),
+        lambda: _configure(ssl.SSLContext(protocol), settings, where),
     )
     return context
 
 
-def _furnish(context: ssl.SSLContext, settings: TlsSettings, where: str) -> ssl.SSLContext:
+def _configure(context: ssl.SSLContext, settings: TlsSettings, where: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
     context.set_ciphers(_CIPHERS)

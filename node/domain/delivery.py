@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from node.domain.backoff import Backoff
 from node.domain.dimse_status import (
     ATTRIBUTE_LIST_ERROR,
     ATTRIBUTE_VALUE_OUT_OF_RANGE,
@@ -24,7 +22,6 @@ from node.domain.study import StudyEvent
 
 __all__ = [
     "OPEN_DELIVERY_STATES",
-    "Breaker",
     "CommitmentReport",
     "DeliveryEnd",
     "DeliveryResponse",
@@ -215,31 +212,3 @@ def how_deliveries_ended(ends: Sequence[DeliveryEnd]) -> tuple[StudyEvent, str]:
         words = f"{refused} of {len(ends)} deliveries were of a kind the destination does not take"
         return StudyEvent.DELIVERY_ENDED, words
     return StudyEvent.DELIVERY_ENDED, ""
-
-
-@dataclass(frozen=True, slots=True)
-class Breaker:
-    """Circuit breaker: whether a destination may be tried.
-
-    After a failed connection nothing is tried until `open_until`, so that the other results in the outbox do
-    not fail one by one. Then one association tests the destination.
-
-    Attributes
-    ----------
-    failures : int
-        Connections that failed in a row.
-    open_until : datetime or None
-        No attempt before this moment.
-    """
-
-    failures: int = 0
-    open_until: datetime | None = None
-
-    def allows(self, now: datetime) -> bool:
-        """Tell whether the destination may be tried now."""
-        return self.open_until is None or now >= self.open_until
-
-    def after_failure(self, now: datetime, backoff: Backoff) -> "Breaker":
-        """Return the breaker after a connection failed."""
-        failures = self.failures + 1
-        return Breaker(failures, now + backoff.pause(failures))

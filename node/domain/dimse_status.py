@@ -49,7 +49,7 @@ DATASET_DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 CONFLICTING_INSTANCE = 0xC111
 """This node's own: other bytes are stored under the SOP Instance UID. In the range of "cannot understand", so
-that the sender's operator hears of it and the sender does not repeat it for ever."""
+that the sender's operator is told and the sender does not repeat it without end."""
 
 # Of C-FIND
 

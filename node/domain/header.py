@@ -161,7 +161,7 @@ class _Walk:
             return tag, position + 12, self._unpack(self._long, position + 8)
         return tag, position + 8, self._unpack(self._short, position + 6)
 
-    def _nested(self, position: int, explicit: bool) -> bool:  # noqa: FBT001 - passed on as it came
+    def _nested(self, position: int, explicit: bool) -> bool:  # noqa: FBT001 - passed on unchanged
         """Tell whether the items of the sequence at a position are encoded with explicit VR."""
         # PS3.5 6.2.2 note 2: the items of a sequence with VR UN are implicit, even in an explicit dataset.
         return explicit and bytes(self._data[position + 4 : position + 6]) != b"UN"

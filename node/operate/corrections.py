@@ -7,10 +7,10 @@ is held because its patient is not certain can only be corrected by such other c
 from dataclasses import replace
 from datetime import datetime
 
-from node.domain.assembly import Patience, identity_fault
+from node.domain.completeness import Patience, identity_fault
 from node.domain.records import CONFLICT, Arrival, Instance, QuarantineEntry, mr_images
 from node.domain.study import StudyState
-from node.ports import InstanceStore, Orders
+from node.ports import InstanceStore, OperatorCommands
 
 __all__ = ["apply_corrections"]
 
@@ -18,7 +18,7 @@ _REPLACED = "a corrected image took its place, as an operator asked"
 
 
 def apply_corrections(
-    store: Orders, instance_store: InstanceStore, study_uid: str, now: datetime, patience: Patience
+    store: OperatorCommands, instance_store: InstanceStore, study_uid: str, now: datetime, patience: Patience
 ) -> int:
     """Replace the images of a study that is held for its identity by quarantined ones with another identity.
 
@@ -47,7 +47,7 @@ def apply_corrections(
         staged, image, person = corrected
         if (image.patient_key, person) == (old.patient_key, persons.get(entry.sop_uid, person)):
             continue
-        _set_aside(store, instance_store, old, entry, now)
+        _quarantine(store, instance_store, old, entry, now)
         arrival = Arrival(image, entry.calling_ae, entry.host)
         with instance_store.committing([(staged, image)]):
             store.record_arrivals([arrival], now, patience)
@@ -55,9 +55,13 @@ def apply_corrections(
     return count
 
 
-def _set_aside(
-    store: Orders, instance_store: InstanceStore, old: Instance, entry: QuarantineEntry, now: datetime
+def _quarantine(
+    store: OperatorCommands,
+    instance_store: InstanceStore,
+    old: Instance,
+    entry: QuarantineEntry,
+    now: datetime,
 ) -> None:
-    name = instance_store.withdraw(old)
-    store.withdraw_arrivals([old.sop_uid])
+    name = instance_store.quarantine_stored(old)
+    store.delete_arrivals([old.sop_uid])
     store.record_quarantine(replace(entry, name=name, reason=_REPLACED, at=now))

@@ -136,10 +136,10 @@ class InstanceStore(FileRecovery, FileRemoval, Protocol):
     def read_quarantined(self, name: str) -> tuple[StagedFile, Instance, Person] | None:
         """Return a file in quarantine, the instance that it holds and what that says about its patient.
 
-        None if it is no whole instance.
+        None if it is not a complete instance.
         """
         ...
 
-    def withdraw(self, instance: Instance) -> str:
+    def quarantine_stored(self, instance: Instance) -> str:
         """Move the file of a stored instance to quarantine, under a name of its own, and return that name."""
         ...

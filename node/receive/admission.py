@@ -1,4 +1,7 @@
-"""Admission control: which associations are accepted, and how much each source may send; see [[sources]]."""
+"""Admission control: which associations are accepted, and how much each source may send; see [[sources]].
+
+Addresses in no network of a source are rejected earlier, by `node.receive.server.Server.verify_request`.
+"""
 
 import threading
 import time
@@ -8,8 +11,8 @@ from weakref import WeakKeyDictionary
 
 from pynetdicom.association import Association
 
-from node.config import ListenerSettings, Source
-from node.dicom.pynetdicom_internals import let_in
+from node.config import NodeSettings, Source
+from node.dicom.pynetdicom_internals import allow_accept
 from node.domain.identifiers import address_of
 from node.receive.quota import Allowance
 
@@ -25,7 +28,7 @@ class Rejection:
     Attributes
     ----------
     result, source, diagnostic : int
-        Of the A-ASSOCIATE-RJ, PS3.8 9.3.4.
+        Values of the A-ASSOCIATE-RJ, PS3.8 9.3.4.
     reason : str
         In words.
     """
@@ -49,12 +52,12 @@ class _Account:
 
 
 class AdmissionControl:
-    """Admits associations, and keeps the quotas of their sources; any thread may call it.
+    """Admits associations, and charges the quotas of their sources; thread-safe.
 
     Parameters
     ----------
-    settings : ListenerSettings
-        Our AE title, and how many associations there may be.
+    settings : NodeSettings
+        Supplies our AE title and `max_associations`.
     sources : iterable of Source
         The peers that may send; the first one that matches an association is its source.
     tick : callable, optional
@@ -63,7 +66,7 @@ class AdmissionControl:
 
     def __init__(
         self,
-        settings: ListenerSettings,
+        settings: NodeSettings,
         sources: Iterable[Source],
         tick: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -82,12 +85,12 @@ class AdmissionControl:
         ]
 
     def admit(self, association: Association, called: str, calling: str, host: str) -> Rejection | None:
-        """Let pynetdicom accept an association, or return why not.
+        """Let pynetdicom accept an association, or return why it is rejected.
 
         Parameters
         ----------
         association : Association
-            A requested one; it is counted for as long as it lives.
+            An association that was requested; it counts as open until it ends.
         called, calling : str
             The AE titles of the request, without padding.
         host : str
@@ -105,7 +108,7 @@ class AdmissionControl:
             if open_now.count(number) >= self._sources[number].max_associations:
                 return _TOO_MANY_OF_SOURCE
             self._admitted[association] = number
-            let_in(association)
+            allow_accept(association)
         return None
 
     @property
@@ -119,14 +122,14 @@ class AdmissionControl:
         return [number for association, number in self._admitted.items() if _is_open(association)]
 
     def charge(self, association: Association, size: int) -> str | None:
-        """Charge the quotas of a source for one object; return which of them is used up, or None.
+        """Charge one object to the quotas of its source; return which quota is used up, or None.
 
         Parameters
         ----------
         association : Association
-            An admitted one.
+            An admitted association.
         size : int
-            Bytes of the object.
+            Size of the object in bytes.
         """
         now = self._tick()
         with self._lock:

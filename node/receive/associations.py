@@ -1,4 +1,4 @@
-"""Which associations are open, what they have sent, and how they ended; the `OpenAssociations` port."""
+"""Which associations are open, which series they sent, how they ended; the `OpenAssociations` port."""
 
 import threading
 from dataclasses import dataclass, field
@@ -18,35 +18,35 @@ class _Open:
     series: set[tuple[str, str]] = field(default_factory=set)
     orderly: bool | None = None
     """How it ended; None while it is open."""
-    on_its_way: int = 0
-    """How many instances have come whole and are not in the store yet."""
+    pending: int = 0
+    """Number of instances that were received completely and are not in the store yet."""
 
 
 class AssociationRegister:
     """Follows associations from their first instance to their end.
 
-    DICOM has no end-of-study signal, but the end of an association tells whether all of it came. A release
-    says so. An abort or a lost connection leaves series that may be incomplete, however regular their slices
-    are.
+    DICOM has no end-of-study signal, but the end of an association tells whether all of it was received: a
+    release means that it was. An abort or a lost connection leaves series that may be incomplete, however
+    regular their slices are.
 
     Parameters
     ----------
-    transfers : AssociationRecords
-        Remembers those that were cut off.
+    records : AssociationRecords
+        Stores which associations were cut off.
     clock : Clock
         The time.
     """
 
-    def __init__(self, transfers: AssociationRecords, clock: Clock) -> None:
-        self._transfers = transfers
+    def __init__(self, records: AssociationRecords, clock: Clock) -> None:
+        self._records = records
         self._clock = clock
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, _Open] = {}
 
     def note(self, association: threading.Thread, study_uid: str, series_uid: str) -> str:
-        """Note that an instance has come whole; return the token of its association for `Arrival`.
+        """Note that an instance was received completely; return the token of its association for `Arrival`.
 
-        `landed` must be called for it once it is in the store, or known not to be. An association is
+        `concluded` must be called for it once it is in the store, or known not to be. An association is
         identified by its thread.
         """
         with self._lock:
@@ -54,14 +54,14 @@ class AssociationRegister:
             if there is None:
                 there = self._open[association] = _Open(uuid4().hex, self._clock.now())
             there.series.add((study_uid, series_uid))
-            there.on_its_way += 1
+            there.pending += 1
             return there.token
 
-    def landed(self, association: threading.Thread) -> None:
+    def concluded(self, association: threading.Thread) -> None:
         """Note that an instance of an association is in the store, or will not be."""
         with self._lock:
             there = self._open[association]
-            there.on_its_way -= 1
+            there.pending -= 1
             orderly = there.orderly
         if orderly is not None:
             self.end(association, orderly=orderly)
@@ -74,24 +74,24 @@ class AssociationRegister:
                 return
             if ended.orderly is None:
                 ended.orderly = orderly
-            if ended.on_its_way:
-                return  # these instances must be stored before the end is; the last `landed` calls this again
-        transfer = AssociationRecord(ended.token, ended.began_at, frozenset(ended.series))
+            if ended.pending:
+                return  # these instances must be stored before the end is; the last `concluded` retries
+        record = AssociationRecord(ended.token, ended.began_at, frozenset(ended.series))
         # Recorded while it still counts as open, so that the study is not settled in between.
-        self._transfers.end_association(transfer, self._clock.now(), orderly=ended.orderly)
+        self._records.end_association(record, self._clock.now(), orderly=ended.orderly)
         with self._lock:
             self._open.pop(association, None)
 
     def is_open(self, study_uid: str) -> bool:
         """See `node.ports.OpenAssociations`."""
         with self._lock:
-            bringing = [
+            senders = [
                 association
                 for association, there in self._open.items()
                 if any(study_uid == study for study, _ in there.series)
             ]
-            on_their_way = {association for association in bringing if self._open[association].on_its_way}
-        dead = [one for one in bringing if not (one.is_alive() or one in on_their_way)]
+            with_pending = {association for association in senders if self._open[association].pending}
+        dead = [one for one in senders if not (one.is_alive() or one in with_pending)]
         for association in dead:  # its end was not noticed, or could not be recorded then
             self.end(association, orderly=False)
-        return len(dead) < len(bringing)
+        return len(dead) < len(senders)

@@ -1,18 +1,18 @@
-"""The connection of an association, read by pynetdicom at its beginning and end and by us in between.
+"""The connection of an association, read by pynetdicom at its beginning and end and here in between.
 
 What to do with a PDU depends on the state of the association, which belongs to pynetdicom's thread of the
-upper layer. In the state for data transfer (PS3.8 table 9-10, Sta6) a P-DATA-TF PDU changes nothing of that
-state, so these are read here. At the first other PDU pynetdicom has its connection back, with the header of
-that PDU.
+upper layer. In the state for data transfer (PS3.8 table 9-10, Sta6) a P-DATA-TF PDU does not change that
+state, so these PDUs are read here. At the first other PDU the connection is handed back to pynetdicom,
+together with the header of that PDU.
 
-Four threads meet in a `Connection`; all but the last take its lock before they touch the socket or the state:
+Four threads use a `Connection`; all but the last take its lock before they use the socket or the state:
 
-- the upper layer's thread of the association asks `ready`, receives and sends what is no image, and closes;
-- the reader's one thread calls `read_available`, and through it begins, fills and hands in received objects;
-- the ledger's one thread calls `answer`, once an object is durable or known not to be;
-- the association's other thread asks `is_answering` before it calls the peer idle: one read of one attribute.
+- the upper layer's thread of the association asks `ready`, sends and receives all other PDUs, and closes;
+- the reader's single thread calls `read_available`, which creates, fills and hands in received objects;
+- the ledger's single thread calls `answer`, once an object is durable or known not to be;
+- the association's other thread reads the attribute `is_answering` before it treats the peer as idle.
 
-While pynetdicom reads (`Reading.ELSEWHERE`) only the upper layer's thread reads from the socket, so `recv`
+While pynetdicom reads (`Reading.PYNETDICOM`) only the upper layer's thread reads from the socket, so `recv`
 waits there without the lock.
 """
 
@@ -25,7 +25,7 @@ from typing import Protocol
 
 from pynetdicom.association import Association
 
-from node.config import ListenerSettings
+from node.config import NodeSettings
 from node.dicom.pynetdicom_internals import AcceptorSocket, UpperLayer
 from node.log import Log, raised_at
 from node.receive.data_transfer import (
@@ -46,7 +46,7 @@ from node.receive.transfer_states import Reading, Step
 __all__ = ["Connection", "ObjectReceiver"]
 
 _READS_IN_A_ROW = 32
-"""After so many reads of one connection the others have their turn."""
+"""Reads of one connection in a row, before the other connections are read."""
 _BROKE_RULES = "it broke the rules of the protocol"
 
 
@@ -54,16 +54,16 @@ class ObjectReceiver(Protocol):
     """Takes the objects of all associations."""
 
     def begin(self, request: StoreRequest, transfer_syntax_uid: str) -> ReceivedObject:
-        """Return where the dataset of a request is to be written; called in the reader's thread."""
+        """Return the object that the dataset of a request is written to; called in the reader's thread."""
         ...
 
     def store(
         self, association: Association, received: ReceivedObject, answer: Callable[[int], None]
     ) -> None:
-        """Take an object that is whole; called in the reader's thread.
+        """Take a complete object; called in the reader's thread.
 
-        The status is given to `answer`, now or later, by any thread. Until then nothing more is read of the
-        association.
+        `answer` must be called with the status, now or later, in any thread. Until then nothing more is read
+        of the association.
         """
         ...
 
@@ -80,11 +80,11 @@ class Connection(AcceptorSocket):
     receiver : ObjectReceiver
         Takes the objects.
     reader : SocketReader
-        Reads while data may come.
-    settings : ListenerSettings
-        Limits of what is waited for and believed.
+        Reads the connection while the peer may send messages.
+    settings : NodeSettings
+        Timeouts and size limits.
     log : Log
-        Gets a line when the peer is cut off.
+        Logs one line when the peer is cut off.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Connection(AcceptorSocket):
         receiver: ObjectReceiver,
         reader: SocketReader,
         *,
-        settings: ListenerSettings,
+        settings: NodeSettings,
         log: Log,
     ) -> None:
         super().__init__(association, connection)
@@ -103,12 +103,12 @@ class Connection(AcceptorSocket):
         self._log = log
         self._upper_layer = upper_layer = UpperLayer(association)
         self._limits = ConnectionLimits(settings, lambda: upper_layer.unserved_messages)
-        # A peer that does not read its answers is cut off like one that sends nothing. While the reader's
-        # thread reads, sending waits for nothing: its answers are so short that they fit into any peer's
-        # window.
+        # A peer that does not read its responses is cut off like one that sends nothing. While the reader's
+        # thread reads, sending does not block: the responses are so short that they fit into any peer's
+        # receive window.
         self._send_wait_s = settings.idle_timeout_s
         self._descriptor = connection.fileno()
-        # TLS does not let two threads use a socket at once. Re-entrant: closing from within a read is usual.
+        # A TLS socket may not be used by two threads at once. Re-entrant: a read may close the socket.
         self._lock = threading.RLock()
         self._transfer = DataTransfer(self._limits, upper_layer.storage_syntax)
         self._context = 0
@@ -118,10 +118,10 @@ class Connection(AcceptorSocket):
 
     @property
     def ready(self) -> bool:
-        """Whether there is something for pynetdicom to read, as soon as there is, or after a while."""
+        """Wait up to `_TICK_S` for data for pynetdicom; return whether there is any."""
         is_ready_for_data = self._upper_layer.is_ready_for_data
         if is_ready_for_data:
-            self._read_here()
+            self._take_over()
         else:
             self._hand_back()
         transfer = self._transfer
@@ -129,11 +129,11 @@ class Connection(AcceptorSocket):
             self.wait()
             return False
         if transfer.is_within_pdu or (transfer.reading is Reading.ENDED and is_ready_for_data):
-            return False  # the rest is of no use; in a state that waits for the end, pynetdicom closes now
+            return False  # the rest is not used; in a state that waits for the end, pynetdicom closes now
         return transfer.has_unread or super().ready
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Read so many bytes: the six of a header, or the rest of a PDU; fewer where the peer has gone.
+        """Read this number of bytes, a PDU header or the rest of a PDU; fewer at the end of the connection.
 
         Raises
         ------
@@ -162,9 +162,9 @@ class Connection(AcceptorSocket):
             super().send(bytestream)
 
     def shut_down(self) -> None:
-        """Close the connection, and discard an object that has come in part."""
+        """Close the connection, and discard an incomplete object."""
         with self._lock:
-            # First: a descriptor that is closed may soon be another's.
+            # Unregister first: the system may reuse a closed descriptor.
             self._hand_back()
             self._transfer.step(Step.ENDED)
             super().shut_down()
@@ -184,10 +184,10 @@ class Connection(AcceptorSocket):
             self.socket.settimeout(self._send_wait_s)
         return buffer[:got]
 
-    def _read_here(self) -> None:
+    def _take_over(self) -> None:
         with self._lock:
             transfer = self._transfer
-            if transfer.reading is not Reading.ELSEWHERE or transfer.has_unread or self.socket is None:
+            if transfer.reading is not Reading.PYNETDICOM or transfer.has_unread or self.socket is None:
                 return
             self.socket.setblocking(False)
             self._send_wait_s = 0.0
@@ -204,7 +204,7 @@ class Connection(AcceptorSocket):
     # In the reader's thread
 
     def read_available(self) -> None:
-        """Read what has come, without waiting, as long as it is messages."""
+        """Read what has arrived, without waiting, as long as it is P-DATA-TF."""
         try:
             with self._lock:
                 self._read_in_turn()
@@ -212,16 +212,16 @@ class Connection(AcceptorSocket):
             pass  # all has been read
         except OSError:
             self._end(self._upper_layer.note_closed)
-        except Exception as error:  # noqa: BLE001 - whatever a peer's bytes break ends its association only
+        except Exception as error:  # noqa: BLE001 - an error that a peer's bytes cause must end its association only
             self.cut_off(error)
 
     def _read_in_turn(self) -> None:
         for _ in range(_READS_IN_A_ROW):
             if self._transfer.reading is Reading.ANSWERING:
-                # More has come, or the peer has gone: neither is looked at before it has its answer.
+                # More data, or the end of the connection: handled after the response.
                 self._reader.forget(self._descriptor)
-                self._transfer.step(Step.SENT_ON)
-            if self._transfer.reading is not Reading.HERE:
+                self._transfer.step(Step.MORE_DATA_BEFORE_ANSWER)
+            if self._transfer.reading is not Reading.DATA_TRANSFER:
                 return
             self._read_once()
             if self._transfer.is_answering:
@@ -231,7 +231,7 @@ class Connection(AcceptorSocket):
     def _read_once(self) -> None:
         count = self.socket.recv_into(self._transfer.next_buffer())
         if count == 0:
-            raise ConnectionError("the peer has gone")
+            raise ConnectionError("the peer closed the connection")
         for event in self._transfer.received(count):
             self._act_on(event)
         if not self._transfer.is_within_pdu:
@@ -250,7 +250,7 @@ class Connection(AcceptorSocket):
             case LimitExceeded(error):
                 self._tell(str(error))
                 self._end(self._upper_layer.note_closed)
-            case _:  # another PDU, which is pynetdicom's to read
+            case _:  # a PDU other than P-DATA-TF, which pynetdicom reads
                 self._reader.forget(self._descriptor)
                 self.wake()
 
@@ -267,14 +267,14 @@ class Connection(AcceptorSocket):
             )
 
     def _look_for_read_ahead(self) -> None:
-        """See that what TLS has read ahead is taken, of which the system knows nothing any more."""
+        """Schedule another read if TLS holds decrypted bytes: epoll does not report those."""
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             self._reader.read_soon(self)
 
-    # In the ledger's thread, or in the reader's for an object that is refused at once
+    # In the ledger's thread, or in the reader's if an object is refused at once
 
     def answer(self, pdu: bytes) -> None:
-        """Send the response that the peer waits for, and read on."""
+        """Send the response that the peer waits for, and continue to read."""
         try:
             with self._lock:
                 self._answer(pdu)
@@ -284,35 +284,38 @@ class Connection(AcceptorSocket):
     def _answer(self, pdu: bytes) -> None:
         was = self._transfer.reading
         if was is not Reading.ENDED:
-            self._upper_layer.restart_idle_timer()  # it was we who kept the peer waiting
+            self._upper_layer.restart_idle_timer()  # the peer waited for this node
         self._transfer.step(Step.ANSWERED)
-        if self._transfer.reading is not Reading.HERE or not self._upper_layer.is_ready_for_data:
-            return  # the association has been aborted, or its connection lost
+        if self._transfer.reading is not Reading.DATA_TRANSFER or not self._upper_layer.is_ready_for_data:
+            return  # the association was aborted, or its connection lost
         self.send(pdu)
-        if was is Reading.HELD_BACK:
+        if was is Reading.PAUSED:
             self._reader.watch(self._descriptor, self)
         self._look_for_read_ahead()
 
-    # In any of them
+    # In any of these threads
 
     @property
     def is_answering(self) -> bool:
-        """Whether the peer waits for our response to an object; then it is not idle."""
+        """Whether the peer waits for our response to an object and so does not count as idle."""
         return self._transfer.is_answering
 
     def note_invalid_pdu(self) -> None:
-        """Tell the log that the peer broke the protocol."""
+        """Log that the peer violated the protocol."""
         self._tell(_BROKE_RULES)
 
     def cut_off(self, error: Exception) -> None:
-        """End the association over an error, which is told without its message: that may quote a dataset."""
+        """End the association after an error.
+
+        Only the type and place of the error are logged, because its message may quote a dataset.
+        """
         self._tell(_BROKE_RULES, error=type(error).__name__, where=raised_at(error))
         self._upper_layer.end()
         with suppress(OSError):
             self.close()
 
     def _end(self, note: Callable[[], None]) -> None:
-        """Tell pynetdicom, once, of the end of this connection."""
+        """Stop reading, and notify pynetdicom of the end of this connection."""
         with self._lock:
             self._reader.forget(self._descriptor)
             self._transfer.step(Step.ENDED)
@@ -321,7 +324,7 @@ class Connection(AcceptorSocket):
         self.wake()
 
     def _discard_part(self) -> None:
-        """Discard an object that has come in part; the lock is held."""
+        """Discard an incomplete object; the lock is held."""
         if self._received is not None:
             self._received.close()
             self._received = None

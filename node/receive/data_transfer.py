@@ -1,8 +1,8 @@
 """The state of one association while its peer sends messages: bytes in, events out, and no socket.
 
-All that decides how the next byte is understood is here. `DataTransfer` holds two states, which change only
-as the tables in `transfer_states` say: who reads the connection, and what part of a message the peer is
-sending.
+`DataTransfer` holds all state that decides how the next byte is interpreted. Two parts of it change only as
+the tables in `transfer_states` say: which component reads the connection, and which part of a message the
+peer is sending.
 
 References
 ----------
@@ -45,19 +45,19 @@ __all__ = [
 ]
 
 _LONGEST_OTHER = 1024 * 1024
-"""Of a command, and of a whole message that is no C-STORE request, such as a report of storage commitment."""
+"""Maximum bytes of a command, and of a complete message other than C-STORE."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreRequested:
-    """The peer is about to send an object.
+    """The peer has sent a C-STORE request, whose dataset follows.
 
     Attributes
     ----------
     context : int
         The presentation context.
     request : StoreRequest
-        What it says of the object.
+        What the command says about the object.
     transfer_syntax_uid : str
         How the object is encoded.
     """
@@ -69,14 +69,14 @@ class StoreRequested:
 
 @dataclass(frozen=True, slots=True)
 class DatasetFragment:
-    """The next part of the object; its memory is used again for the next PDU.
+    """The next part of the dataset of a C-STORE request.
 
     Attributes
     ----------
     content : memoryview
-        Its bytes.
+        Its bytes; the memory is used again for the next PDU.
     is_last : bool
-        Whether the object is whole with it; then its answer is due.
+        Whether this completes the dataset; then its response is due.
     """
 
     content: memoryview
@@ -85,7 +85,7 @@ class DatasetFragment:
 
 @dataclass(frozen=True, slots=True)
 class OtherFragment:
-    """A part of a message that is no C-STORE request; commands come in one part.
+    """A part of a message other than a C-STORE request; a command is one part.
 
     Attributes
     ----------
@@ -102,17 +102,17 @@ class OtherFragment:
 
 @dataclass(frozen=True, slots=True)
 class OtherPdu:
-    """The header of another PDU than P-DATA-TF has been read; see `DataTransfer.take_unread`."""
+    """The header of a PDU other than P-DATA-TF has been read; see `DataTransfer.take_unread`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """The peer sent what no message may be; the last event of an association.
+    """The peer violated the protocol; the last event of an association.
 
     Attributes
     ----------
     reason : str
-        In words, quoting nothing.
+        In words, without content of the message.
     """
 
     reason: str
@@ -120,12 +120,12 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class LimitExceeded:
-    """The peer went beyond a limit; the last event of an association.
+    """The peer exceeded a limit; the last event of an association.
 
     Attributes
     ----------
     error : LimitExceededError
-        Says which.
+        Its message names the limit.
     """
 
     error: LimitExceededError
@@ -137,27 +137,27 @@ Event: TypeAlias = StoreRequested | DatasetFragment | OtherFragment | OtherPdu |
 class DataTransfer:
     """Turns the bytes of one association into events, while it is in the state for data transfer.
 
-    Read into `next_buffer`, then tell `received` how many bytes came. Not thread-safe.
+    Read into `next_buffer`, then call `received` with the number of bytes read. Not thread-safe.
 
     Parameters
     ----------
     limits : ConnectionLimits
-        What the peer may ask of us.
+        Limits of size and time.
     storage_syntax : callable
-        From a presentation context to its transfer syntax, or None where it was not accepted for storage.
+        Returns the transfer syntax of a presentation context, or None if it was not accepted for storage.
 
     Attributes
     ----------
     reading : Reading
-        Who reads the connection.
+        Which component reads the connection.
     message : Message
-        What the peer is sending.
+        Which part of a message the peer is sending.
     """
 
     def __init__(self, limits: ConnectionLimits, storage_syntax: Callable[[int], str | None]) -> None:
         self._limits = limits
         self._storage_syntax = storage_syntax
-        self.reading = Reading.ELSEWHERE
+        self.reading = Reading.PYNETDICOM
         self.message = Message.NONE
         self._context = 0
         self._command = bytearray()
@@ -168,44 +168,44 @@ class DataTransfer:
         self._part = memoryview(self._header)
         self._filled = 0
 
-    # Who reads
+    # Which component reads
 
     def step(self, step: Step) -> None:
-        """Change who reads the connection.
+        """Change which component reads the connection.
 
         Raises
         ------
         ValueError
-            If that cannot happen now.
+            If the step is not allowed in this state.
         """
         try:
             self.reading = READING_TRANSITIONS[self.reading, step]
         except KeyError:
             raise ValueError(
-                f"a connection that is read {self.reading.value} cannot be {step.value}"
+                f"step {step.name} is not allowed while reading is {self.reading.name}"
             ) from None
 
     @property
     def is_ours(self) -> bool:
         """Whether pynetdicom must not read the connection."""
-        return self.reading is Reading.HERE or self.is_answering
+        return self.reading is Reading.DATA_TRANSFER or self.is_answering
 
     @property
     def is_answering(self) -> bool:
         """Whether the peer waits for our response to an object."""
-        return self.reading is Reading.ANSWERING or self.reading is Reading.HELD_BACK
+        return self.reading is Reading.ANSWERING or self.reading is Reading.PAUSED
 
     @property
     def has_unread(self) -> bool:
-        """Whether a header has been read here that is pynetdicom's."""
+        """Whether a PDU header has been read that is for pynetdicom."""
         return bool(self._unread)
 
     def take_unread(self) -> bytes:
-        """Return the header that pynetdicom reads before all that is still in the connection."""
+        """Return that header, which pynetdicom is to read before the bytes still in the connection."""
         unread, self._unread = self._unread, b""
         return unread
 
-    # What comes
+    # What is received
 
     @property
     def is_within_pdu(self) -> bool:
@@ -214,15 +214,15 @@ class DataTransfer:
 
     @property
     def is_within_message(self) -> bool:
-        """Whether a message has begun that is not whole."""
+        """Whether a message has begun and is not complete."""
         return self.message is not Message.NONE
 
     def next_buffer(self) -> memoryview:
-        """Return the memory that the next bytes belong in, never empty: the rest of a header or of a PDU."""
+        """Return the memory to read into, never empty: the rest of a header or of a PDU."""
         return self._part[self._filled :]
 
     def received(self, count: int) -> Sequence[Event]:
-        """Take note that so many bytes are in `next_buffer`; return what they complete, in order."""
+        """Process this number of bytes in `next_buffer`; return the events that they complete, in order."""
         begins = not self.is_within_pdu
         self._filled += count
         try:
@@ -276,42 +276,42 @@ class DataTransfer:
         if context != self._context:
             raise MalformedMessageError("an object continues in another presentation context")
         if self.is_answering:
-            raise MalformedMessageError("an object comes before the one before it is answered")
+            raise MalformedMessageError("an object is sent before the previous one is answered")
         if is_last:
-            self.step(Step.OBJECT_WHOLE)
+            self.step(Step.OBJECT_COMPLETE)
         return DatasetFragment(fragment, is_last)
 
     def _take_command(self, context: int, control: int, fragment: memoryview) -> Event | None:
         self._command += fragment
         if len(self._command) > _LONGEST_OTHER:
-            raise MalformedMessageError("a command is longer than any can be")
+            raise MalformedMessageError("a command exceeds 1 MiB")
         if not control & LAST:
             self._advance(FragmentKind.COMMAND)
             return None
-        whole, self._command = self._command, bytearray()
-        command = read_command(whole)
+        complete, self._command = self._command, bytearray()
+        command = read_command(complete)
         if isinstance(command, StoreRequest):
             self._advance(FragmentKind.STORE_REQUEST)
             return self._begin_object(context, command)
         self._advance(FragmentKind.OTHER_WITH_DATASET if command.has_dataset else FragmentKind.OTHER_ALONE)
         self._other_bytes = 0
-        return self._other(context, control, memoryview(whole))
+        return self._other(context, control, memoryview(complete))
 
     def _begin_object(self, context: int, request: StoreRequest) -> Event:
         syntax = self._storage_syntax(context)
         if syntax is None:
-            raise MalformedMessageError("an object comes in a context that is none for objects")
+            raise MalformedMessageError("a C-STORE request uses a context not accepted for storage")
         self._context = context
         return StoreRequested(context, request, syntax)
 
     def _other(self, context: int, control: int, content: memoryview) -> Event:
         self._other_bytes += len(content)
         if self._other_bytes > _LONGEST_OTHER:
-            raise MalformedMessageError("a message that is no object is as long as one")
+            raise MalformedMessageError("a non-storage message exceeds 1 MiB")
         return OtherFragment(context, control, content)
 
     def _advance(self, kind: FragmentKind) -> None:
         try:
             self.message = MESSAGE_TRANSITIONS[self.message, kind]
         except KeyError:
-            raise MalformedMessageError("a fragment comes that cannot come now") from None
+            raise MalformedMessageError("unexpected fragment") from None

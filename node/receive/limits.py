@@ -1,49 +1,50 @@
-"""Limits of one connection: an end to every wait, and a most for every length.
+"""Limits of one connection: a timeout for every wait and a maximum for every length.
 
-pynetdicom 3.0.4 reads a PDU of any claimed length into memory, and waits for the rest of it for ever.
+pynetdicom 3.0.4 reads a PDU of any claimed length into memory, and waits for the rest of it without limit.
 """
 
 import time
 from collections.abc import Callable
 
-from node.config import ListenerSettings
+from node.config import NodeSettings
 from node.receive.quota import is_too_slow
 
 __all__ = ["ConnectionLimits", "LimitExceededError"]
 
 _ASSOCIATE_BYTES = 1024 * 1024
-"""A request for 128 contexts with every transfer syntax there is has some 300 kB."""
+"""A request for 128 contexts with every transfer syntax has about 300 kB."""
 _SLACK_BYTES = 1024
-"""Some senders count their headers into the largest PDU, others do not."""
+"""Some senders count the headers as part of the maximum PDU length, others do not."""
 _KILOBYTE = 1024
 _MEGABYTE = 1024 * 1024
 _ABUSE = 2
-"""An object over the limit is read to its end and answered, see `ReceivedObject`; one of twice the limit is
-abuse."""
+"""An object over the limit is read to its end and answered, see `ReceivedObject`; at this multiple of the
+limit the connection is cut."""
 _UNSERVED_MESSAGES = 2
-"""No asynchronous window is negotiated, so a sender waits for each answer; one that does not fills memory."""
+"""No asynchronous operations window is negotiated, so a sender must wait for each response; the requests of
+one that does not wait would fill the memory."""
 
 
 class LimitExceededError(ConnectionError):
-    """A peer went beyond a limit; its connection is cut, and the text says which."""
+    """A peer exceeded a limit; its connection is cut, and the message names the limit."""
 
 
 class ConnectionLimits:
-    """The limits of one connection, and how far it has gone towards them.
+    """The limits of one connection, and how much of them is used.
 
     Parameters
     ----------
-    settings : ListenerSettings
+    settings : NodeSettings
         The limits.
     unserved : callable
-        Returns how many messages of the peer have come whole and are not served yet.
+        Returns how many complete messages of the peer are not served yet.
     tick : callable, optional
         Returns seconds on a monotonic clock.
     """
 
     def __init__(
         self,
-        settings: ListenerSettings,
+        settings: NodeSettings,
         unserved: Callable[[], int] = lambda: 0,
         tick: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -63,7 +64,7 @@ class ConnectionLimits:
         requested : bool
             Whether the peer has requested its association.
         within_message : bool
-            Whether a message has begun that is not whole.
+            Whether a message has begun and is not complete.
 
         Raises
         ------
@@ -89,12 +90,12 @@ class ConnectionLimits:
             raise LimitExceededError("it sends requests without waiting for answers")
 
     def expect(self, nr_bytes: int, *, requested: bool) -> None:
-        """Take note of how long the rest of a PDU is said to be.
+        """Check the stated length of the rest of a PDU.
 
         Raises
         ------
         LimitExceededError
-            If that is longer than it may be, or its message is.
+            If that or the length of its message exceeds a limit.
         """
         most = self._settings.max_pdu_bytes + _SLACK_BYTES if requested else _ASSOCIATE_BYTES
         if nr_bytes > most:
@@ -104,12 +105,12 @@ class ConnectionLimits:
             raise LimitExceededError("its object is larger than [node] max_instance_mb")
 
     def time_left(self) -> float:
-        """Return for how many seconds the rest of the PDU is waited for.
+        """Return how many seconds are left to wait for the rest of the PDU.
 
         Raises
         ------
         TimeoutError
-            If that time is over.
+            If no time is left.
         """
         left_s = self._deadline_s - self._tick()
         if left_s <= 0:

@@ -1,10 +1,10 @@
-"""The listener: from a connection to durable objects and honest answers. No science, no decoding.
+"""The listener: accepts associations, stores received objects and answers each once it is durable.
 
 The way of an image:
 
 1. `Server` accepts the connection, and `Listener` the association, if `AdmissionControl` does.
-2. `Connection` reads it, and `DataTransfer` tells what has come; fragments go into a `ReceivedObject`.
-3. `StorageScp.store` gets the object once it is whole: it is checked, and goes to the `Ledger` or is refused.
+2. `Connection` reads it, and `DataTransfer` turns its bytes into events; fragments go to a `ReceivedObject`.
+3. `StorageScp.store` gets the complete object: it is checked, and goes to the `Ledger` or is refused.
 4. `Ledger` makes it durable, together with others.
 5. `StorageScp` turns the outcome into a status, and `Connection.answer` sends it.
 """
@@ -16,12 +16,12 @@ from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from node.audit import AssociationAudit
-from node.config import ListenerSettings, Source
+from node.config import NodeSettings, Source
 from node.dicom.commitment import report_of
 from node.dicom.contexts import storage_contexts
-from node.dicom.pynetdicom_internals import reject, shut_out, stop_with
+from node.dicom.pynetdicom_internals import block_accept, register_server, reject
 from node.dicom.tls import server_context
-from node.domain.audit import Party, intruder
+from node.domain.audit import Party, rejected_peer
 from node.domain.delivery import CommitmentReport
 from node.domain.dimse_status import PROCESSING_FAILURE, SUCCESS
 from node.domain.identifiers import clean_ae_title
@@ -39,40 +39,41 @@ __all__ = ["Listener"]
 
 _NO_REQUEST = Rejection(1, 1, 1, "it did not begin with an association request")
 _UNSEEN_LIMIT = 2**31
-"""pynetdicom would count connections without an association too; `AdmissionControl` counts associations."""
+"""Disables pynetdicom's own limit, which also counts connections without an association; `AdmissionControl`
+counts associations."""
 
 
 class Listener:
-    """Accepts associations and stores what they bring.
+    """Accepts associations and stores the objects that they send.
 
     Parameters
     ----------
-    settings : ListenerSettings
+    settings : NodeSettings
         Address, titles, limits.
     sources : iterable of Source
-        Who may send.
+        The peers that may send.
     store, instance_store, ledger : Store, InstanceStore, Ledger
         Where rows and bytes go.
     clock : Clock
         For quarantine entries.
     audit : Audit
-        Is told what came, and which peers were refused.
+        Records what was received, and which peers were rejected.
     report : callable
-        Gets what archives report of storage commitment.
+        Called with each storage commitment report.
     tally : Tally
-        Counts the answers and the refused peers.
+        Counts the responses and the rejected peers.
     log : Log
-        Gets one line for each association and each object that was not kept.
+        Logs one line per association and per object that was not stored.
 
     Raises
     ------
     ConfigurationError
-        If the files for TLS are missing or are not what they should be.
+        If the files for TLS are missing or invalid.
     """
 
     def __init__(
         self,
-        settings: ListenerSettings,
+        settings: NodeSettings,
         sources: Iterable[Source],
         *,
         store: Store,
@@ -126,7 +127,7 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """The port it listens on; chosen by the system where the configuration says 0."""
+        """The port it listens on; chosen by the system if the configuration says 0."""
         if self._server is None:
             raise RuntimeError("the listener has not been started")
         return int(self._server.server_address[1])
@@ -148,7 +149,7 @@ class Listener:
         Raises
         ------
         OSError
-            If the address is taken or is not this machine's.
+            If the address is in use or does not belong to this machine.
         """
         self._server = self._ae.make_server(
             (self._settings.host, self._settings.port),
@@ -168,16 +169,16 @@ class Listener:
             tls=self._tls,
             receiver=self._storage,
             reader=self._reader,
-            on_intruder=self._report_intruder,
+            on_rejected=self._report_rejected,
             log=self._log,
         )
-        stop_with(self._ae, self._server)
+        register_server(self._ae, self._server)
         self._reader.start()
         self._thread = threading.Thread(target=self._server.serve_forever, name="listener", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more associations, and abort those that are open: their senders will try again."""
+        """Accept no more associations, and abort those that are open; their senders will try again."""
         if self._server is None or self._thread is None:
             return
         self._ae.shutdown()
@@ -186,14 +187,14 @@ class Listener:
 
     def _admit(self, event: evt.Event) -> None:
         """Reject a requested association that is not admitted."""
-        # Until it is admitted: pynetdicom would accept it if this handler failed.
-        shut_out(event.assoc)
+        # Blocked until it is admitted: pynetdicom would accept it if this handler failed.
+        block_accept(event.assoc)
         rejection = self._judge(event)
         if rejection is None:
             return
         self._log.warning("stranger_rejected", reason=rejection.reason, **_peer_of(event))
         if rejection is not _NO_REQUEST:
-            self._report_intruder(event.assoc.requestor.address, rejection.reason)
+            self._report_rejected(event.assoc.requestor.address, rejection.reason)
             reject(event.assoc, rejection.result, rejection.source, rejection.diagnostic)
         event.assoc.kill()
 
@@ -216,21 +217,21 @@ class Listener:
         self.associations.end(association, orderly=orderly)
         self._receipts.end(association, orderly=orderly)
 
-    def _report_intruder(self, host: str, reason: str) -> None:
-        self._tally.note_stranger()
-        self._audit.record(intruder(self._settings.ae_title, host, reason, self._clock.now()))
+    def _report_rejected(self, host: str, reason: str) -> None:
+        self._tally.note_rejected_peer()
+        self._audit.record(rejected_peer(self._settings.ae_title, host, reason, self._clock.now()))
 
     def _take_report(self, event: evt.Event) -> tuple[int, None]:
         """Answer an N-EVENT-REPORT; only those of storage commitment have an accepted context."""
         try:
             self._report(report_of(event.event_information))
-        except Exception as error:  # noqa: BLE001 - it is asked for again, whatever broke
+        except Exception as error:  # noqa: BLE001 - whatever failed, commitment is requested again
             self._log.error("commitment_not_noted", error=type(error).__name__, **_peer_of(event))
             return PROCESSING_FAILURE, None
         return SUCCESS, None
 
 
 def _peer_of(event: evt.Event) -> dict[str, str]:
-    """Return title and address of the peer, as far as a log may hold them."""
+    """Return the title and address of the peer, cleaned for the log."""
     title = getattr(event.assoc.requestor.primitive, "calling_ae_title", "")
     return {"ae_title": clean_ae_title(title), "host": event.assoc.requestor.address}

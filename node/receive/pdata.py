@@ -1,13 +1,13 @@
 """The encoding of P-DATA-TF PDUs and of the two messages of C-STORE.
 
-Every fragment of every image passes here. pynetdicom makes objects and datasets of each PDU, request and
-response, which takes longer than to write the image to disk; tests compare these bytes with pynetdicom's.
+Every fragment of every image is read here. pynetdicom makes objects and datasets of each PDU, request and
+response, which takes longer than writing the image to disk. Tests compare these bytes with pynetdicom's.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
-from struct import error as StructError  # noqa: N812 - an exception, whatever its name
+from struct import error as StructError  # noqa: N812 - an exception despite its name
 
 from node.domain.identifiers import UID_LENGTH
 
@@ -28,15 +28,14 @@ __all__ = [
 P_DATA_TF = 0x04
 """PDU type of P-DATA-TF."""
 COMMAND, LAST = 0x01, 0x02
-"""Bits of the message control header: the fragment is of the command, not of the dataset; it is the last of
-it."""
+"""Bits of the message control header. COMMAND: part of the command, not the dataset. LAST: last fragment."""
 
 PDU_HEADER = Struct(">BxL")
-"""Type of a PDU, and length of what follows."""
+"""PDU type, and length of the rest of the PDU."""
 _ITEM = Struct(">LBB")
-"""Header of a presentation data value: length of what follows the length, context, message control header."""
+"""Header of a presentation data value: item length, presentation context, message control header."""
 _COUNTED = 2
-"""Bytes of that header which its length counts."""
+"""Header bytes included in the item length."""
 _ELEMENT = Struct("<HHL")
 """Tag and length of an element of a command set, which is in implicit VR little endian."""
 _SHORT = Struct("<H")
@@ -49,19 +48,19 @@ _NO_DATASET = 0x0101
 
 
 class MalformedMessageError(ValueError):
-    """The bytes are no message that the Standard allows here; the text quotes none of them."""
+    """The peer violated the protocol; the text of the error quotes none of its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreRequest:
-    """What a C-STORE-RQ says of the dataset that follows it.
+    """What a C-STORE-RQ says about the dataset that follows it.
 
     Attributes
     ----------
     message_id : int
         Its response repeats this.
     sop_class_uid, sop_instance_uid : str
-        As they came, without padding; not checked to be UIDs.
+        As received, without padding; not checked to be valid UIDs.
     """
 
     message_id: int
@@ -71,7 +70,7 @@ class StoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class OtherCommand:
-    """A command other than C-STORE-RQ, of which nothing else matters here.
+    """A command other than C-STORE-RQ.
 
     Attributes
     ----------
@@ -88,7 +87,7 @@ def fragments(content: memoryview) -> Iterator[tuple[int, int, memoryview]]:
     Raises
     ------
     MalformedMessageError
-        If an item is cut off, or claims more than there is.
+        If an item is cut off, or its length exceeds the PDU.
 
     References
     ----------
@@ -102,7 +101,7 @@ def fragments(content: memoryview) -> Iterator[tuple[int, int, memoryview]]:
             raise MalformedMessageError("a presentation data value is cut off") from None
         end = start + _ITEM.size - _COUNTED + length
         if length < _COUNTED or end > len(content):
-            raise MalformedMessageError("the length of a presentation data value lies")
+            raise MalformedMessageError("the length of a presentation data value is wrong")
         yield context, control, content[start + _ITEM.size : end]
         start = end
 
@@ -113,7 +112,7 @@ def read_command(command: bytes | bytearray) -> StoreRequest | OtherCommand:
     Raises
     ------
     MalformedMessageError
-        If it is damaged, or lacks what it must have.
+        If it is damaged, or lacks a required element.
 
     References
     ----------
@@ -183,7 +182,7 @@ def store_response(context: int, request: StoreRequest, status: int) -> bytes:
 
 
 def padded_uid(uid: str) -> bytes:
-    r"""Encode a UID; a text that can be none is cut to length, since its object is refused in any case.
+    r"""Encode a UID; invalid text is cut to length, because its object is refused anyway.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How much a sender may send: decided with the time given, so that tests need not wait an hour."""
+"""How much a sender may send; the time is a parameter, so that tests need not wait an hour."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a sender may still send: a token bucket that holds, and regains in, one hour's amount.
+    """What a sender may still send: a token bucket, whose capacity is also refilled in one hour.
 
     Attributes
     ----------
     per_hour : float
-        How much is regained in an hour, in any unit.
+        Capacity, and refill per hour, in any unit.
     left : float
         How much was left at `at_s`.
     at_s : float
@@ -45,12 +45,12 @@ class Allowance:
 
 
 def is_too_slow(size: int, seconds: float, *, grace_s: float, bytes_per_s: float) -> bool:
-    """Tell whether an object comes so slowly that its sender only holds the connection open.
+    """Tell whether an object arrives so slowly that its sender only holds the connection open.
 
     Parameters
     ----------
     size : int
-        Bytes of it that have come.
+        Bytes received of it.
     seconds : float
         Time since its first byte.
     grace_s : float

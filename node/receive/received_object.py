@@ -24,31 +24,32 @@ _SHORT = Struct("<HH2sH")
 
 
 class ReceivedObject:
-    """The dataset of one C-STORE request, written to a staged file as it comes.
+    """The dataset of one C-STORE request, written to a staged file while it is received.
 
-    A fragment comes in the middle of a message, where the sender cannot be answered. So `write` raises
-    nothing: the first error is kept, the rest of the dataset is passed over, and `check` raises the error.
+    The sender cannot be answered in the middle of a message. So `write` does not raise: the first error is
+    kept, the rest of the dataset is skipped, and `check` raises the error.
 
     pynetdicom can write datasets to disk too (`STORE_RECV_CHUNKED_DATASET`), but to the system's temporary
-    folder, from which no rename leads to ours, and a full disk there ends the association without an answer.
+    folder, which may be on another file system, so that the file could not be renamed into our storage; and a
+    full disk there ends the association without an answer.
 
     Parameters
     ----------
     open_file : callable
-        From the Part 10 header to a file that grows; may raise `StorageFullError`.
+        Opens a staging file, given the Part 10 file meta information; may raise `StorageFullError`.
     limit_bytes : int
-        Size of the largest dataset that is taken.
+        Maximum size of the dataset.
     request : StoreRequest
-        What the request says of it.
+        The command of the request.
     transfer_syntax_uid : str
-        How it is encoded.
+        Its encoding.
 
     Attributes
     ----------
     identity : InstanceIdentity or None
-        Its UIDs, where its first fragment holds them.
+        Its UIDs, if its first fragment contains them.
     size : int
-        Of the dataset so far, in bytes.
+        Bytes of the dataset received so far.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class ReceivedObject:
         self._fault: Exception | None = None
 
     def write(self, fragment: memoryview) -> None:
-        """Take the next fragment; its memory may be used again afterwards."""
+        """Write the next fragment; its memory may be reused afterwards."""
         self.size += len(fragment)
         if self._fault is not None:
             return
@@ -78,13 +79,13 @@ class ReceivedObject:
             if self._staging is None:
                 self.identity = _identity_in(fragment, self.transfer_syntax_uid)
             self._file.write(fragment)
-        except Exception as error:  # noqa: BLE001 - kept for `check`, which raises it where the sender can be answered
+        except Exception as error:  # noqa: BLE001 - kept for `check`, which raises it when the sender can be answered
             self._fault = error
-            # At once: half an object would keep a full disk full.
+            # Closed at once, because an incomplete object would keep a full disk full.
             self.close()
 
     def check(self) -> None:
-        """Raise the error that `write` met, if any."""
+        """Raise the error of an earlier `write`, if there was one."""
         if self._fault is not None:
             raise self._fault
 
@@ -93,12 +94,12 @@ class ReceivedObject:
         return self._file.head(most)
 
     def finish(self) -> StagedFile:
-        """Return the whole dataset on disk, for the caller to commit or to discard.
+        """Return the complete file, for the caller to commit or to discard.
 
         Raises
         ------
         Exception
-            What `write` met, or what the disk raises now.
+            The error of an earlier `write`, or of the disk now.
         """
         self.check()
         staging, self._staging = self._file, None
@@ -145,9 +146,9 @@ def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str)
 
 @lru_cache(maxsize=64)
 def _around_instance_uid(sop_class_uid: str, transfer_syntax: str) -> tuple[bytes, bytes]:
-    """Encode what comes before and after the SOP Instance UID, which is the same for a whole series.
+    """Encode what precedes and follows the SOP Instance UID, which is the same for a series.
 
-    Without the cache this would take longer than anything else that is done with an image.
+    Without the cache this would take longer than any other step of receiving an image.
     """
     meta = create_file_meta(
         sop_class_uid=UID(sop_class_uid), sop_instance_uid=UID(""), transfer_syntax=UID(transfer_syntax)

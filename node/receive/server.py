@@ -1,7 +1,7 @@
-"""The server of the listener: accepts connections one by one, with limits before a byte of them is believed.
+"""Accepts connections and limits them before any byte is parsed.
 
-pynetdicom 3.0.4 makes the TLS handshake in its accept loop. Here each connection has a thread of its own from
-its first byte, and whatever it sends has a limit (`node.receive.limits`).
+pynetdicom 3.0.4 makes the TLS handshake in its accept loop. Here each connection has its own thread from its
+first byte, and everything it sends is limited (`node.receive.limits`).
 """
 
 import socket
@@ -13,7 +13,7 @@ from typing import Any
 
 from pynetdicom.association import Association
 
-from node.config import ListenerSettings, Network
+from node.config import Network, NodeSettings
 from node.dicom.pynetdicom_internals import AssociationServer, switch_nagle_off
 from node.dicom.tls import reason_of
 from node.domain.identifiers import address_of
@@ -24,12 +24,12 @@ from node.receive.socket_reader import SocketReader
 __all__ = ["Server"]
 
 _SPARE_PLACES = 16
-"""Connections that may be silent beside as many as there may be associations."""
+"""Extra connections, beyond `max_associations`, that may be open without having requested an association."""
 
 
 @dataclass(slots=True, eq=False)
-class _Stranger:
-    """A connection whose peer has not requested its association yet."""
+class _PendingConnection:
+    """A connection whose peer has not requested an association yet."""
 
     host: str
     connection: socket.socket
@@ -37,7 +37,7 @@ class _Stranger:
 
     @property
     def is_silent(self) -> bool:
-        """Whether it is open, and has still not requested it."""
+        """Whether it is open, and its peer has not requested an association."""
         association = self.association
         if association is None:
             return self.connection.fileno() >= 0
@@ -45,41 +45,41 @@ class _Stranger:
 
 
 class Server(AssociationServer):
-    """Accepts connections from known networks, where no connection can hold up another.
+    """Accepts connections from known networks; no connection can delay another.
 
     Parameters
     ----------
     arguments : tuple
-        What pynetdicom's `make_server` gives to each server.
-    settings : ListenerSettings
-        Limits.
+        Positional arguments that pynetdicom's `make_server` passes.
+    settings : NodeSettings
+        Timeouts and maximum number of associations.
     networks : sequence of Network
-        Connections from elsewhere are closed unread.
+        Connections from other addresses are closed unread.
     tls : SSLContext or None
         None for plain DICOM.
     receiver : ObjectReceiver
         Takes the objects.
     reader : SocketReader
-        Reads them.
-    on_intruder : callable
-        Gets the address of a refused connection, and why.
+        Reads the connections.
+    on_rejected : callable
+        Called with the address of a rejected connection and the reason.
     log : Log
-        Gets a line for each refused connection.
+        Logs one line per rejected connection.
     options : dict
-        What pynetdicom's `make_server` gives to each server.
+        Keyword arguments that pynetdicom's `make_server` passes.
     """
 
     def __init__(
         self,
-        *arguments: Any,  # noqa: ANN401 - passed on as they came
-        settings: ListenerSettings,
+        *arguments: Any,  # noqa: ANN401 - passed on unchanged
+        settings: NodeSettings,
         networks: Sequence[Network],
         tls: SSLContext | None,
         receiver: ObjectReceiver,
         reader: SocketReader,
-        on_intruder: Callable[[str, str], None],
+        on_rejected: Callable[[str, str], None],
         log: Log,
-        **options: Any,  # noqa: ANN401 - passed on as they came
+        **options: Any,  # noqa: ANN401 - passed on unchanged
     ) -> None:
         super().__init__(*arguments, **options)
         self._settings = settings
@@ -87,19 +87,19 @@ class Server(AssociationServer):
         self._tls = tls
         self._receiver = receiver
         self._reader = reader
-        self._on_intruder = on_intruder
+        self._on_rejected = on_rejected
         self._log = log
         self._lock = threading.Lock()
-        self._strangers: list[_Stranger] = []
+        self._pending: list[_PendingConnection] = []
 
     def verify_request(self, request: socket.socket, client_address: tuple[Any, ...]) -> bool:
-        """Refuse unknown addresses before anything is read, and hosts with too many silent connections."""
+        """Reject unknown addresses before anything is read, and hosts with too many silent connections."""
         host = client_address[0]
         if not any(address_of(host) in network for network in self._networks):
-            self._turn_away(host, "its address is in no network of [[sources]]")
+            self._reject(host, "its address is in no network of [[sources]]")
             return False
-        if not self._note_stranger(host, request):
-            self._turn_away(host, "too many of its connections have not said who they are")
+        if not self._note_pending(host, request):
+            self._reject(host, "too many of its connections have not requested an association")
             return False
         switch_nagle_off(request)
         return True
@@ -112,48 +112,48 @@ class Server(AssociationServer):
         secured = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         self._replace(request, secured)
         try:
-            # The timeout is of the whole handshake, however slowly its bytes come.
+            # The timeout is for the complete handshake, however slowly its bytes arrive.
             secured.settimeout(self._settings.greeting_timeout_s)
             secured.do_handshake()
         except OSError as error:
-            self._turn_away(client_address[0], f"TLS: {reason_of(error)}")
+            self._reject(client_address[0], f"TLS: {reason_of(error)}")
             self.shutdown_request(secured)
             return
         super().finish_request(secured, client_address)
 
     def handle_error(self, request: socket.socket, client_address: tuple[Any, ...]) -> None:
-        """Log that a connection failed before it was an association, without the error's message."""
+        """Log that a connection failed before it had an association, without the error's message."""
         del request
         self._log.warning("connection_failed", host=client_address[0])
 
     def connect(self, association: Association, connection: socket.socket) -> Connection:
-        """Make the socket of an association, and remember which connection the association came by."""
+        """Make the socket of an association, and record which connection belongs to it."""
         with self._lock:
-            for stranger in self._strangers:
-                if stranger.connection is connection:
-                    stranger.association = association
+            for pending in self._pending:
+                if pending.connection is connection:
+                    pending.association = association
         return Connection(
             association, connection, self._receiver, self._reader, settings=self._settings, log=self._log
         )
 
-    def _note_stranger(self, host: str, connection: socket.socket) -> bool:
+    def _note_pending(self, host: str, connection: socket.socket) -> bool:
         """Count a new connection, unless too many are silent."""
         most = self._settings.max_associations + _SPARE_PLACES
         with self._lock:
-            self._strangers = [stranger for stranger in self._strangers if stranger.is_silent]
-            theirs = sum(stranger.host == host for stranger in self._strangers)
+            self._pending = [pending for pending in self._pending if pending.is_silent]
+            theirs = sum(pending.host == host for pending in self._pending)
             # No host may take more than half of the places, so that there is always one for the others.
-            if len(self._strangers) >= 2 * most or theirs >= most:
+            if len(self._pending) >= 2 * most or theirs >= most:
                 return False
-            self._strangers.append(_Stranger(host, connection))
+            self._pending.append(_PendingConnection(host, connection))
             return True
 
     def _replace(self, plain: socket.socket, secured: socket.socket) -> None:
         with self._lock:
-            for stranger in self._strangers:
-                if stranger.connection is plain:
-                    stranger.connection = secured
+            for pending in self._pending:
+                if pending.connection is plain:
+                    pending.connection = secured
 
-    def _turn_away(self, host: str, reason: str) -> None:
+    def _reject(self, host: str, reason: str) -> None:
         self._log.warning("connection_refused", host=host, reason=reason)
-        self._on_intruder(host, reason)
+        self._on_rejected(host, reason)

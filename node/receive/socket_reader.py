@@ -1,7 +1,7 @@
 """One thread that reads the connections of all associations.
 
-With a thread for each of them, four senders at once made the interpreter's lock change hands some forty times
-for an image, which took more processor time than all the work on the image.
+With a thread for each of them, four senders at once made the interpreter's lock change hands about 40 times
+per image, which took more processor time than all the work on the image.
 """
 
 import os
@@ -20,17 +20,17 @@ class Readable(Protocol):
     """A connection to be read."""
 
     def read_available(self) -> None:
-        """Read what has come, without waiting, and no more than a fair share of it."""
+        """Read what has arrived, without waiting, up to a limit that leaves time for other connections."""
         ...
 
 
 class SocketReader:
-    """Reads each watched connection whenever something has come; any thread may call `watch` and `forget`.
+    """Reads each watched connection when data arrives; any thread may call `watch` and `forget`.
 
     Parameters
     ----------
     log : Log
-        Gets a line when reading something fails.
+        Logs one line when a read fails.
     """
 
     def __init__(self, log: Log) -> None:
@@ -54,7 +54,7 @@ class SocketReader:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -64,18 +64,18 @@ class SocketReader:
         self._thread.join()
 
     def watch(self, descriptor: int, readable: Readable) -> None:
-        """Read a connection whenever something has come."""
+        """Read a connection whenever it has data."""
         self._epoll.register(descriptor, select.EPOLLIN)
         self._watched[descriptor] = readable
 
     def forget(self, descriptor: int) -> None:
-        """Watch a connection no more; to be called before its descriptor is closed."""
+        """Stop watching a connection; must be called before its descriptor is closed."""
         if self._watched.pop(descriptor, None) is not None:
-            with suppress(OSError):  # closed: then the system has forgotten it
+            with suppress(OSError):  # closed already, which unregisters it
                 self._epoll.unregister(descriptor)
 
     def read_soon(self, readable: Readable) -> None:
-        """Read a connection in its turn, though the system may not know that something has come."""
+        """Read a connection in its turn, although epoll may not report it as readable."""
         if readable not in self._due:
             self._due.append(readable)
             self._wake()
@@ -89,10 +89,10 @@ class SocketReader:
                 if descriptor == self._wakeup:
                     os.eventfd_read(self._wakeup)
                 else:
-                    # A connection that was forgotten since is not there. Where its descriptor is another's by
-                    # now, that one is read and has nothing, which does no harm.
+                    # A connection that was removed since is skipped. If another connection has its descriptor
+                    # by now, that one is read without need, which does no harm.
                     self._read(self._watched.get(descriptor))
-            # Only those that are due now: one that becomes due again meanwhile waits for all others.
+            # Only those that are due now: a connection that becomes due again waits for all others.
             for _ in range(len(self._due)):
                 self._read(self._due.popleft())
 
@@ -101,5 +101,5 @@ class SocketReader:
             return
         try:
             readable.read_available()
-        except Exception as error:  # noqa: BLE001 - without this thread the node receives nothing
+        except Exception as error:  # noqa: BLE001 - if this thread ended, the node would receive nothing
             self._log.error("reading_failed", error=type(error).__name__, where=raised_at(error))

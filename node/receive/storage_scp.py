@@ -1,7 +1,8 @@
 """The storage service: what happens to an object between its last fragment and its answer.
 
 `StorageScp.store` makes a `_Storing` of each object. Its methods stand in the order in which they run:
-`begin` in the reader's thread, `prepare` and `settle` in the ledger's, which makes objects durable in groups.
+`begin` in the reader's thread, `prepare` and `report_outcome` in the ledger's, which makes objects durable
+in groups.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import NoReturn
 from pynetdicom.association import Association
 
 from node.audit import AssociationAudit
-from node.config import ListenerSettings
+from node.config import NodeSettings
 from node.domain.audit import Party
 from node.domain.dimse_status import (
     CANNOT_UNDERSTAND,
@@ -42,14 +43,14 @@ class StorageScp:
 
     Parameters
     ----------
-    settings : ListenerSettings
-        The largest object.
+    settings : NodeSettings
+        Supplies `max_instance_mb`.
     admission : AdmissionControl
-        Keeps the quotas of the sources.
+        Charges each object to its source's quota.
     associations : AssociationRegister
-        Is told what each association brings.
+        Records which series each association sends.
     receipts : AssociationAudit
-        Audits what came.
+        Audits what was received.
     store, instance_store, ledger : Store, InstanceStore, Ledger
         Where rows and bytes go.
     clock : Clock
@@ -57,12 +58,12 @@ class StorageScp:
     tally : Tally
         Counts the answers.
     log : Log
-        Gets a line for each object that was not kept.
+        Logs one line per object that was not stored.
     """
 
     def __init__(
         self,
-        settings: ListenerSettings,
+        settings: NodeSettings,
         *,
         admission: AdmissionControl,
         associations: AssociationRegister,
@@ -86,17 +87,17 @@ class StorageScp:
         self._log = log
 
     def begin(self, request: StoreRequest, transfer_syntax_uid: str) -> ReceivedObject:
-        """Return where the dataset of a request is to be written."""
+        """Return the object that the dataset of a request is written to."""
         return ReceivedObject(self._instance_store.stage, self._limit_bytes, request, transfer_syntax_uid)
 
     def store(
         self, association: Association, received: ReceivedObject, answer: Callable[[int], None]
     ) -> None:
-        """Take an object that is whole; `answer` gets the status, now or later, from any thread."""
+        """Take a complete object; `answer` gets the status, now or later, from any thread."""
         _Storing(self, association, received, answer).begin()
 
-    def put_aside(self, received: ReceivedObject, error: InstanceRejectedError, sender: Party) -> NoReturn:
-        """Put an object in quarantine, and raise why."""
+    def quarantine(self, received: ReceivedObject, error: InstanceRejectedError, sender: Party) -> NoReturn:
+        """Put an object into quarantine, and raise the reason."""
         name = self._instance_store.quarantine(received.finish())
         requested = received.request.sop_instance_uid
         sop_uid = requested if is_uid(requested) else ""
@@ -106,7 +107,7 @@ class StorageScp:
         raise error
 
     def status_of(self, outcome: ArrivalOutcome | Exception, sender: Party) -> int:
-        """Return the status that the sender of an object gets; count it, and tell the log of failures."""
+        """Return the status that the sender of an object gets; count it, and log a failure."""
         status = self._judge(outcome, sender)
         self._tally.note_answer(status)
         return status
@@ -128,14 +129,14 @@ class StorageScp:
 
 
 class _Storing:
-    """One C-STORE operation, from its whole dataset to its answer.
+    """One C-STORE operation, from its complete dataset to its response.
 
     Parameters
     ----------
     scp : StorageScp
-        What all operations share.
+        Holds what all operations share.
     association : Association
-        The association it came over.
+        The association over which it was received.
     received : ReceivedObject
         The dataset.
     answer : callable
@@ -161,7 +162,7 @@ class _Storing:
         self._arrival: Arrival | None = None
 
     def begin(self) -> None:
-        """Check the object and hand it to the ledger; where that fails, answer at once."""
+        """Check the object and hand it to the ledger; if that fails, answer at once."""
         try:
             self._received.check()
             self._charge()
@@ -171,8 +172,8 @@ class _Storing:
                 self._refusal = error
             else:
                 self._finish()
-            self._scp.ledger.hand_in(self.prepare, self.settle)
-        except Exception as error:  # noqa: BLE001 - whatever broke, nothing was promised, and the sender may retry
+            self._scp.ledger.hand_in(self.prepare, self.report_outcome)
+        except Exception as error:  # noqa: BLE001 - whatever failed, success was not reported, so the sender may retry
             self._answer(self._scp.status_of(error, self._sender))
 
     def _charge(self) -> None:
@@ -182,7 +183,7 @@ class _Storing:
             raise InstanceRejectedError(OUT_OF_RESOURCES, spent)
 
     def _finish(self) -> None:
-        """Write the rest of the file, and note that the association has brought the object."""
+        """Write the rest of the file, and record the object's series for its association."""
         self._staged = staged = self._received.finish()
         syntax = self._received.transfer_syntax_uid
         instance = Instance.of(self._identity, syntax, size=staged.size, sha256=staged.sha256)
@@ -190,34 +191,34 @@ class _Storing:
         self._arrival = Arrival(instance, self._sender.ae_title, self._sender.host, token)
 
     def prepare(self) -> tuple[StagedFile, Arrival]:
-        """Return what is to be made durable; an object that was refused is put aside here instead."""
+        """Return what is to be made durable; a refused object is put into quarantine instead."""
         if self._refusal is not None:
-            self._scp.put_aside(self._received, self._refusal, self._sender)
+            self._scp.quarantine(self._received, self._refusal, self._sender)
         assert self._arrival is not None  # noqa: S101 - for the type checker; see `begin`
         return self._staged, self._arrival
 
-    def settle(self, outcome: ArrivalOutcome | Exception) -> None:
-        """Note what became of the object, and answer."""
+    def report_outcome(self, outcome: ArrivalOutcome | Exception) -> None:
+        """Record the outcome for the audit and the association, and answer."""
         try:
             if outcome is ArrivalOutcome.STORED or outcome is ArrivalOutcome.DUPLICATE:
                 self._scp.receipts.note(self._association, self._sender, self._identity)
             if self._arrival is not None:
-                self._scp.associations.landed(self._association)
+                self._scp.associations.concluded(self._association)
         finally:
             self._answer(self._scp.status_of(outcome, self._sender))
 
 
 def _identify(received: ReceivedObject) -> InstanceIdentity:
-    """Read the UIDs of an object, and hold them against its request.
+    """Read the UIDs of an object, and compare them with its request.
 
     Raises
     ------
     InstanceRejectedError
-        If it has none that can be read, or is another object than its request names.
+        If they cannot be read, or differ from those of its request.
     """
     syntax, request = received.transfer_syntax_uid, received.request
     try:
-        # From its first fragment, or from more of it where that does not do.
+        # From its first fragment, or from more of it if the first is not enough.
         identity = received.identity or read_identity(received.head(HEADER_BYTES), syntax)
     except UnreadableHeaderError as error:
         raise InstanceRejectedError(CANNOT_UNDERSTAND, str(error)) from error

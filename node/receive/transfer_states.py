@@ -1,4 +1,4 @@
-"""The states of an association while its peer sends messages, and all that may change them, as data.
+"""The states of an association while its peer sends messages, and their permitted changes, as tables.
 
 References
 ----------
@@ -11,80 +11,81 @@ __all__ = ["MESSAGE_TRANSITIONS", "READING_TRANSITIONS", "FragmentKind", "Messag
 
 
 class Reading(Enum):
-    """Who reads the connection."""
+    """Which component reads the connection."""
 
-    ELSEWHERE = "elsewhere"
-    """pynetdicom: until the association is established, and from the first PDU that is no P-DATA-TF on."""
-    HERE = "here"
+    PYNETDICOM = "pynetdicom"
+    """pynetdicom: until the association is established, and again from the first PDU other than P-DATA-TF."""
+    DATA_TRANSFER = "data transfer"
     """`DataTransfer`: the peer may send messages."""
     ANSWERING = "answering"
-    """`DataTransfer`: an object is whole, and the peer waits for our response."""
-    HELD_BACK = "held back"
-    """Nobody: the peer sent on without waiting for our response, and its bytes wait in the network."""
+    """`DataTransfer`: an object has been received completely, and the peer waits for our response."""
+    PAUSED = "paused"
+    """None: the peer sent more without waiting for our response, and its bytes stay in the network."""
     ENDED = "ended"
-    """The connection is closed, or the peer broke a rule: nothing more is taken."""
+    """None: the connection is closed, or the peer violated the protocol."""
 
 
 class Step(Enum):
-    """What changes who reads the connection."""
+    """An event that changes which component reads the connection."""
 
     ESTABLISHED = "established"
     """pynetdicom has accepted the association."""
-    OBJECT_WHOLE = "object whole"
-    """The last fragment of an object has come."""
-    SENT_ON = "sent on"
-    """More has come while an answer is due."""
+    OBJECT_COMPLETE = "object complete"
+    """The last fragment of an object has been received."""
+    MORE_DATA_BEFORE_ANSWER = "more data before answer"
+    """The peer sent more while our response to its object was still due."""
     ANSWERED = "answered"
-    """The response to an object is made."""
+    """The response to an object is ready to be sent."""
     HANDED_BACK = "handed back"
-    """Another PDU has come, or pynetdicom ends the association."""
+    """A PDU other than P-DATA-TF has been received, or pynetdicom ends the association."""
     ENDED = "ended"
-    """The connection is closed, or the peer broke a rule."""
+    """The connection is closed, or the peer violated the protocol."""
 
 
 READING_TRANSITIONS: dict[tuple[Reading, Step], Reading] = {
-    (Reading.ELSEWHERE, Step.ESTABLISHED): Reading.HERE,
-    (Reading.HERE, Step.OBJECT_WHOLE): Reading.ANSWERING,
-    (Reading.ANSWERING, Step.SENT_ON): Reading.HELD_BACK,
-    (Reading.ANSWERING, Step.ANSWERED): Reading.HERE,
-    (Reading.HELD_BACK, Step.ANSWERED): Reading.HERE,
+    (Reading.PYNETDICOM, Step.ESTABLISHED): Reading.DATA_TRANSFER,
+    (Reading.DATA_TRANSFER, Step.OBJECT_COMPLETE): Reading.ANSWERING,
+    (Reading.ANSWERING, Step.MORE_DATA_BEFORE_ANSWER): Reading.PAUSED,
+    (Reading.ANSWERING, Step.ANSWERED): Reading.DATA_TRANSFER,
+    (Reading.PAUSED, Step.ANSWERED): Reading.DATA_TRANSFER,
     # The association was aborted, or its connection lost, while the object was made durable.
-    (Reading.ELSEWHERE, Step.ANSWERED): Reading.ELSEWHERE,
+    (Reading.PYNETDICOM, Step.ANSWERED): Reading.PYNETDICOM,
     (Reading.ENDED, Step.ANSWERED): Reading.ENDED,
-    (Reading.HERE, Step.HANDED_BACK): Reading.ELSEWHERE,
-    (Reading.ANSWERING, Step.HANDED_BACK): Reading.ELSEWHERE,
-    (Reading.HELD_BACK, Step.HANDED_BACK): Reading.ELSEWHERE,
+    (Reading.DATA_TRANSFER, Step.HANDED_BACK): Reading.PYNETDICOM,
+    (Reading.ANSWERING, Step.HANDED_BACK): Reading.PYNETDICOM,
+    (Reading.PAUSED, Step.HANDED_BACK): Reading.PYNETDICOM,
     **{(state, Step.ENDED): Reading.ENDED for state in Reading},
 }
-"""All that may happen; whatever is not here is a bug of ours."""
+"""All permitted changes; any other is a bug in this program."""
 
 
 class Message(Enum):
-    """What part of which message the peer is sending."""
+    """Which part of which message the peer is sending."""
 
     NONE = "none"
-    """It is between two messages."""
+    """The peer is between two messages."""
     COMMAND = "command"
     DATASET = "dataset"
-    """Of a C-STORE request."""
+    """The dataset of a C-STORE request."""
     OTHER_DATASET = "other dataset"
-    """Of any other message."""
+    """The dataset of any other message."""
 
 
 class FragmentKind(Enum):
-    """What a fragment is, with the command read that it completes."""
+    """The kind of a fragment; a fragment that completes a command is classified by that command."""
 
     COMMAND = "command"
-    """A command, not to its end."""
+    """A command fragment that is not the last."""
     STORE_REQUEST = "store request"
-    """The end of the command of a C-STORE request, which a dataset follows."""
+    """The last command fragment of a C-STORE request; its dataset follows."""
     OTHER_WITH_DATASET = "other with dataset"
-    """The end of any other command that a dataset follows."""
+    """The last command fragment of any other message that has a dataset."""
     OTHER_ALONE = "other alone"
-    """The end of any other command, and of its message."""
+    """The last command fragment of any other message without a dataset, which ends the message."""
     DATASET = "dataset"
-    """A dataset, not to its end."""
+    """A dataset fragment that is not the last."""
     DATASET_END = "dataset end"
+    """The last dataset fragment."""
 
 
 MESSAGE_TRANSITIONS: dict[tuple[Message, FragmentKind], Message] = {
@@ -98,4 +99,4 @@ MESSAGE_TRANSITIONS: dict[tuple[Message, FragmentKind], Message] = {
     **{(state, FragmentKind.DATASET): state for state in (Message.DATASET, Message.OTHER_DATASET)},
     **{(state, FragmentKind.DATASET_END): Message.NONE for state in (Message.DATASET, Message.OTHER_DATASET)},
 }
-"""All that a peer may send; whatever is not here breaks the protocol."""
+"""All that a peer may send; anything else violates the protocol."""

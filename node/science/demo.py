@@ -19,7 +19,7 @@ from node.config import (
     AssemblySettings,
     Configuration,
     Destination,
-    ListenerSettings,
+    NodeSettings,
     Source,
     StorageSettings,
     WebSettings,
@@ -59,7 +59,7 @@ class Demonstration:
 
 
 def run_demo(out: Path, *, report_progress: Callable[[str], None] = lambda _step: None) -> Demonstration:
-    """Send a simulated study through a node and collect what comes back.
+    """Send a simulated study through a node and collect the results.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def run_demo(out: Path, *, report_progress: Callable[[str], None] = lambda _step
 def _configuration(directory: Path, pacs_port: int) -> Configuration:
     return replace(
         Configuration(),
-        node=ListenerSettings(port=0),
+        node=NodeSettings(port=0),
         sources=(Source("*", ip_network("127.0.0.0/8")),),
         destinations=(Destination(name="demo", ae_title=_PACS, host="127.0.0.1", port=pacs_port),),
         storage=StorageSettings(directory=directory, watermark_mb=0),

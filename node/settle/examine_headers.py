@@ -9,7 +9,7 @@ from analysis.domain.reason import Reason, told_once
 from analysis.errors import RefusedError
 from analysis.identify import identify
 from node.decode import SeriesHeaders, check_stack, scan
-from node.domain.assembly import Candidate, Examination
+from node.domain.completeness import Candidate, Examination
 
 __all__ = ["examine_headers"]
 

@@ -12,16 +12,16 @@ from typing import Protocol
 from prometheus_client import Metric
 
 from node.config import Configuration, Destination
-from node.domain.delivery import Breaker
+from node.domain.backoff import Breaker
 from node.domain.health import (
-    WAIT_FOR_A_PERSON,
+    WAIT_FOR_OPERATOR,
     abandoned,
     judge_database,
     judge_destination,
     judge_disk,
+    judge_failed_studies,
     judge_listener,
     judge_model,
-    judge_set_aside,
     judge_timers,
     judge_workers,
 )
@@ -174,7 +174,7 @@ class StatusReader:
         settings = self.configuration
         try:
             figures, fault = (
-                self._store.figures(LATEST_STUDIES, _LATEST_QUARANTINED, now - WAIT_FOR_A_PERSON),
+                self._store.figures(LATEST_STUDIES, _LATEST_QUARANTINED, now - WAIT_FOR_OPERATOR),
                 "",
             )
         except TransientError as error:
@@ -202,7 +202,7 @@ class StatusReader:
                 judge_workers(len(self._activities), busy, figures.oldest.get(StudyState.READY), now),
                 judge_timers(runs, now),
                 self._model,
-                judge_set_aside(figures.set_aside, now),
+                judge_failed_studies(figures.failed_studies, now),
             ),
             destinations=self._destinations(figures.outboxes, now),
             figures=figures,

@@ -1,4 +1,4 @@
-"""The files of instances and results: written once, never decoded, durable before any sender is told so."""
+"""The files of instances and results: written once, never decoded, durable before the response."""
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,7 +59,7 @@ class DiskInstanceStore:
     def committing(self, files: Sequence[tuple[StagedFile, Instance]]) -> Iterator[None]:
         """See `node.ports.StagingArea`.
 
-        Files, the folders that hold their names, and whatever the block does are synced at the same time: a
+        Files, the folders that hold their names, and what the block writes are synced at the same time: a
         journaling file system serves them all with one flush, where one after the other would each wait for
         a flush of its own.
         """
@@ -131,7 +131,7 @@ class DiskInstanceStore:
             self.path(instance).unlink(missing_ok=True)
         study = self._study_folder(study_uid)
         for folder in (*study.glob("*"), study):
-            with suppress(OSError):  # not empty: another instance has just come
+            with suppress(OSError):  # not empty: another instance has just arrived
                 folder.rmdir()
         results = self.result_folder(study_uid)
         if results.exists():
@@ -162,7 +162,7 @@ class DiskInstanceStore:
         except (OSError, ValueError):
             return UNKNOWN_PERSON
 
-    def withdraw(self, instance: Instance) -> str:
+    def quarantine_stored(self, instance: Instance) -> str:
         """See `node.ports.InstanceStore`."""
         path = self._new_incoming()
         self.path(instance).replace(path)

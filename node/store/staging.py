@@ -14,7 +14,7 @@ from node.domain.person import Person
 from node.domain.records import Instance, StagedFile
 from node.store.durable import reporting_full_disk, write_all
 
-__all__ = ["CHECK_BYTES", "DiskStagingFile", "certified", "read_head", "read_instance", "read_person"]
+__all__ = ["CHECK_BYTES", "DiskStagingFile", "read_certified", "read_head", "read_instance", "read_person"]
 
 CHECK_BYTES = 16 * 1024 * 1024
 """How much of one object is written before the watermark is checked again."""
@@ -33,7 +33,7 @@ class DiskStagingFile:
     """A Part 10 file that grows while its object is received; the `StagingFile` port.
 
     Once the dataset is complete, its SHA-256 and size are written to the preamble, which DICOM leaves to the
-    application. So a file proves by itself that it is whole (see `certified`), whatever became of the
+    application. So a file itself proves that it is complete (see `read_certified`), whatever became of the
     database.
 
     An object of ordinary size is written with one system call when it is complete, because with each call the
@@ -126,7 +126,7 @@ def read_head(path: Path, most: int) -> bytes:
     Raises
     ------
     ValueError
-        If it is no Part 10 file.
+        If it is not a Part 10 file.
     """
     with path.open("rb") as file:
         _skip_header(file)
@@ -141,10 +141,10 @@ def read_instance(path: Path) -> tuple[StagedFile, Instance]:
     OSError
         If it cannot be read.
     ValueError
-        If it is not the whole Part 10 file that its preamble certifies, or names no instance
+        If it is not the complete Part 10 file that its preamble certifies, or names no instance
         (`UnreadableHeaderError`).
     """
-    staged = certified(path)
+    staged = read_certified(path)
     if staged is None:
         raise ValueError("the file is not whole")
     transfer_syntax = str(read_file_meta_info(path).TransferSyntaxUID)
@@ -160,16 +160,16 @@ def read_person(path: Path, transfer_syntax_uid: str) -> Person:
     OSError
         If it cannot be read.
     ValueError
-        If it is no Part 10 file, or names no instance (`UnreadableHeaderError`).
+        If it is not a Part 10 file, or names no instance (`UnreadableHeaderError`).
     """
     try:
-        # Nearly every header says all that is wanted here, and nobody needs to read pixels for it.
+        # Nearly every header contains all that is needed, so the pixels need not be read.
         return read_identity(read_head(path, _USUAL_HEADER_BYTES), transfer_syntax_uid).person
     except UnreadableHeaderError:
         return read_identity(read_head(path, HEADER_BYTES), transfer_syntax_uid).person
 
 
-def certified(path: Path) -> StagedFile | None:
+def read_certified(path: Path) -> StagedFile | None:
     """Return the size and digest of a file's dataset; None if its preamble certifies another or none.
 
     Raises
@@ -177,7 +177,7 @@ def certified(path: Path) -> StagedFile | None:
     OSError
         If it cannot be read.
     ValueError
-        If it is no Part 10 file.
+        If it is not a Part 10 file.
     """
     hasher = sha256()
     size = 0

@@ -49,10 +49,10 @@ def voxels_of(paths: Sequence[Path]) -> object:
 def outline(executable: str) -> object:
     """Segment the scene of the segmenter tests with a program."""
     from analysis.settings import SegmentationSettings
-    from node.config import BackEndPlace
+    from node.config import BackendSettings
     from tests.node.analyse import test_segmenters
 
-    place = BackEndPlace(executable=executable, time_limit_s=600.0)
+    place = BackendSettings(executable=executable, time_limit_s=600.0)
     return test_segmenters.outline(SegmentationSettings(backend="totalspineseg"), place)
 
 

@@ -35,9 +35,9 @@ from node.store.staging import DiskStagingFile
 from tests.node import analyses
 from tests.node.nodes import Pacs, quick, quick_node
 
-_AT_THE_START = ("withdraw_arrivals", "cut_off_associations", "release_leases")
+_AT_THE_START = ("delete_arrivals", "cut_off_associations", "release_leases")
 _TRANSACTIONS = (
-    "record_arrivals", "advance", "lease_study", "record_results", "record_refusal", "record_explanation",
+    "record_arrivals", "advance", "lease_study", "record_results", "record_refusal", "record_refusal_report",
     "record_broken",
     "lease_deliveries", "record_delivery", "return_deliveries", "finish_deliveries", "end_association",
     *_AT_THE_START,
@@ -107,7 +107,7 @@ class Fuse:
         for name in _TRANSACTIONS:
             self._around(SqlStore, name, before=f"{name} asked", after=f"{name} committed", doing=name)
         self._wire_commits()
-        self._wire_moves()
+        self._wire_steps()
 
     def _around(self, place: Any, name: str, *, before: str = "", after: str = "", doing: str = "") -> None:
         original = getattr(place, name)
@@ -132,20 +132,20 @@ class Fuse:
 
         node.store.tables.writing = writing_and_crossing
 
-    def _wire_moves(self) -> None:
-        move: Callable[..., Study] = node.store.steps.move
+    def _wire_steps(self) -> None:
+        apply_event: Callable[..., Study] = node.store.steps.apply_event
 
-        def move_and_cross(
+        def apply_and_cross(
             connection: Connection, study: Study, event: StudyEvent, *rest: Any, **more: Any
         ) -> Study:
-            moved = move(connection, study, event, *rest, **more)
+            moved = apply_event(connection, study, event, *rest, **more)
             self.cross(f"{study.state}: {event}")
             return moved
 
         # In each module of the store that has it by name.
         for name, module in list(sys.modules.items()):
-            if name.startswith("node.store.") and getattr(module, "move", None) is move:
-                module.move = move_and_cross  # type: ignore[attr-defined]
+            if name.startswith("node.store.") and getattr(module, "apply_event", None) is apply_event:
+                module.apply_event = apply_and_cross  # type: ignore[attr-defined]
 
 
 def _say(words: str) -> None:

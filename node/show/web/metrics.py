@@ -104,7 +104,7 @@ def _of_the_store(status: NodeStatus) -> Iterator[Metric]:
             oldest.add_metric([queue.state], age)
     yield studies
     yield oldest
-    yield _gauge("studies_set_aside", "Studies that wait for a person.", figures.set_aside.count)
+    yield _gauge("studies_set_aside", "Studies that wait for a person.", figures.failed_studies.count)
     yield _gauge("instances_stored", "Objects that are kept now.", figures.instances)
     quarantined = CounterMetricFamily(
         "osteonode_instances_quarantined", "Objects that were put aside, ever, by reason.", labels=["reason"]
@@ -142,7 +142,9 @@ def _of_the_process(counts: Counts) -> Iterator[Metric]:
         answers.add_metric([label], count)
     yield answers
     yield CounterMetricFamily(
-        "osteonode_strangers", "Connections and associations turned away since the start.", counts.strangers
+        "osteonode_strangers",
+        "Connections and associations turned away since the start.",
+        counts.rejected_peers,
     )
 
 

@@ -18,7 +18,7 @@ from dicom_templates.objects.mr_image import ImageIdentity, mr_images
 from node.analyse.study import analyse_files, analyse_studies
 from node.config import default
 from node.decode import check_stack, decode, files_below, scan
-from node.domain.assembly import decide
+from node.domain.completeness import decide
 from node.settle.examine_headers import examine_headers
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.domain.assembly import identity_fault
+from node.domain.completeness import identity_fault
 from node.domain.person import Person, contradictions
 
 SAME = [

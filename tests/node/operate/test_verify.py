@@ -24,7 +24,7 @@ from node.cli import application
 from node.config import Configuration, ModelSettings, StorageSettings, default
 from node.config.tables.models import DEMONSTRATION_MODEL
 from node.decode import SeriesHeaders, decode, scan
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.records import Arrival, Instance
 from node.errors import PermanentError
 from node.operate import verify as room

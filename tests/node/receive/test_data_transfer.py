@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import ImplicitVRLittleEndian
 
-from node.config import ListenerSettings
+from node.config import NodeSettings
 from node.receive.data_transfer import (
     DatasetFragment,
     DataTransfer,
@@ -47,13 +47,13 @@ DATASET = bytes(range(256)) * 3
 REQUEST = fragment(STORAGE, store_request(b"1.2.3"), control=COMMAND | LAST)
 ECHO = fragment(OTHER, echo_request(), control=COMMAND | LAST)
 WITH_DATASET = fragment(OTHER, store_request(b"1.2.3", field=0x0100), control=COMMAND | LAST)
-SETTINGS = ListenerSettings(max_pdu_bytes=16384, max_instance_mb=1, idle_timeout_s=10.0)
+SETTINGS = NodeSettings(max_pdu_bytes=16384, max_instance_mb=1, idle_timeout_s=10.0)
 
 
 class Peer:
     """Feeds a `DataTransfer`, and keeps what came of it."""
 
-    def __init__(self, settings: ListenerSettings = SETTINGS, *, unserved: int = 0) -> None:
+    def __init__(self, settings: NodeSettings = SETTINGS, *, unserved: int = 0) -> None:
         self.now_s = 0.0
         limits = ConnectionLimits(settings, lambda: unserved, lambda: self.now_s)
         self.transfer = DataTransfer(limits, {STORAGE: str(ImplicitVRLittleEndian)}.get)
@@ -65,7 +65,7 @@ class Peer:
     def send(self, content: bytes, *, pieces: Sequence[int] = ()) -> "Peer":
         """Send bytes as far as they are taken; with `pieces`, no more at once than these lengths."""
         lengths = iter(pieces)
-        while content and self.transfer.reading is Reading.HERE:
+        while content and self.transfer.reading is Reading.DATA_TRANSFER:
             buffer = self.transfer.next_buffer()
             count = min(len(buffer), len(content), next(lengths, len(content)))
             buffer[:count] = content[:count]
@@ -152,7 +152,7 @@ def test_the_header_of_another_pdu_is_left_unread_for_pynetdicom() -> None:
     release = pdu(RELEASE_RQ, bytes(4))
     peer = Peer().send(pdu(P_DATA, ECHO) + release)
     assert peer.kinds == [OtherFragment, OtherPdu]
-    assert peer.transfer.reading is Reading.ELSEWHERE
+    assert peer.transfer.reading is Reading.PYNETDICOM
     assert not peer.transfer.is_within_pdu
     assert peer.transfer.has_unread
     assert peer.transfer.take_unread() == release[:6]
@@ -164,8 +164,8 @@ def test_what_follows_an_object_waits_until_it_is_answered() -> None:
     stored = pdu(P_DATA, REQUEST + fragment(STORAGE, DATASET))
     peer = Peer().send(stored + stored)
     assert len(peer.datasets) == 1
-    peer.transfer.step(Step.SENT_ON)
-    assert peer.transfer.reading is Reading.HELD_BACK
+    peer.transfer.step(Step.MORE_DATA_BEFORE_ANSWER)
+    assert peer.transfer.reading is Reading.PAUSED
     assert peer.transfer.is_answering
     peer.transfer.step(Step.ANSWERED)
     assert len(peer.send(stored).datasets) == 2
@@ -211,7 +211,7 @@ def test_what_breaks_the_protocol_is_the_last_event(content: bytes) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_make_events_or_an_end(content: bytes) -> None:
     peer = Peer().send(pdu(P_DATA, content)).send(content)
-    assert peer.transfer.reading in set(Reading) - {Reading.HELD_BACK}
+    assert peer.transfer.reading in set(Reading) - {Reading.PAUSED}
 
 
 def endless() -> Iterator[bytes]:
@@ -258,7 +258,7 @@ def test_a_peer_that_does_not_wait_for_answers_is_ended() -> None:
 
 
 def test_each_state_is_reached_and_only_the_end_is_final() -> None:
-    seen, due = set(), [Reading.ELSEWHERE]
+    seen, due = set(), [Reading.PYNETDICOM]
     while due:
         state = due.pop()
         seen.add(state)
@@ -279,7 +279,7 @@ def test_each_state_is_reached_and_only_the_end_is_final() -> None:
 def test_the_end_can_come_in_any_state_and_an_answer_in_any_but_one() -> None:
     assert all((state, Step.ENDED) in READING_TRANSITIONS for state in Reading)
     assert {state for state, step in READING_TRANSITIONS if step is Step.ANSWERED} == set(Reading) - {
-        Reading.HERE
+        Reading.DATA_TRANSFER
     }
 
 
@@ -292,7 +292,7 @@ def test_what_is_not_in_the_table_cannot_happen(state: Reading, step: Step) -> N
         transfer.step(step)
         assert transfer.reading is READING_TRANSITIONS[state, step]
     else:
-        with pytest.raises(ValueError, match="cannot be"):
+        with pytest.raises(ValueError, match="is not allowed while reading"):
             transfer.step(step)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from node.clock import SystemClock
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.records import Arrival, ArrivalOutcome, Instance, StagedFile
 from node.errors import StorageFullError, TransientError
 from node.log import get_log

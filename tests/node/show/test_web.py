@@ -206,7 +206,7 @@ def test_a_database_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: py
         monkeypatch.undo()
 
 
-def test_a_study_that_was_set_aside_is_pointed_at_until_somebody_deals_with_it(tmp_path: Path) -> None:
+def test_a_study_that_was_set_aside_is_pointed_at_until_an_operator_acts(tmp_path: Path) -> None:
     clock = MovedClock()
     configuration = with_page(quick(tmp_path))
     with quick_node(configuration, analyse="by_study", clock=clock) as node:
@@ -402,10 +402,10 @@ def test_a_database_that_hangs_holds_up_nobody_who_needs_none(
     asked, answers = threading.Event(), threading.Event()
     figures = shown.store.figures
 
-    def slow(studies: int, put_aside: int, since: datetime) -> StoreFigures:
+    def slow(studies: int, latest: int, since: datetime) -> StoreFigures:
         asked.set()
         answers.wait(60)
-        return figures(studies, put_aside, since)
+        return figures(studies, latest, since)
 
     monkeypatch.setattr(shown.store, "figures", slow)
     time.sleep(1.1)
