@@ -14,6 +14,7 @@ SAGITTAL_AXES = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 
 _HEIGHT, _STEP, _TOP = 27, 36, 8
 _FRONT, _WALL, _CANAL_END, _SPINE_END = 30, 64, 80, 104
+_SACRAL_OFFSET = 16
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ def spine_scene(seed: int = 1) -> Scene:
             vertebrae[pedicle, top : top + 12, _WALL:_CANAL_END] = level
         vertebrae[3:10, top + 12 : top + _HEIGHT + 6, _CANAL_END : _CANAL_END + 6] = level
         vertebrae[6, top + 14 : top + _HEIGHT + 6, _CANAL_END:_SPINE_END] = level
-    sacrum[2:11, _TOP + 5 * _STEP : _TOP + 5 * _STEP + 40, _FRONT + 4 : _WALL - 2] = True
+    # S1 lies behind L5, as far as in the median patient, and is smaller.
+    top = _TOP + 5 * _STEP
+    sacrum[2:11, top : top + 28, _FRONT + _SACRAL_OFFSET : _WALL + _SACRAL_OFFSET] = True
+    canal &= ~sacrum
     signal = np.random.default_rng(seed).normal(40.0, 4.0, shape)
     signal[vertebrae > 0] += 50.0 + 4.0 * vertebrae[vertebrae > 0]
     signal[canal] += 160.0

@@ -3,12 +3,14 @@
 from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import pytest
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
 from analysis.domain.findings import Findings, Refusal, SeriesInput
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CsfSample, Grade, Segmentation
+from analysis.domain.volume import Volume
 from analysis.identify import identify
 from analysis.pipeline import analyse
 from analysis.settings import AnalysisSettings, FeatureSettings
@@ -57,10 +59,19 @@ def test_another_day_or_frame_of_reference_is_told(day: int | None, frame: str, 
     found = segmentation_of(labels, where, csf=CsfSample(csf_on(where), 1.0))
     volume = textured(labels, where)
     t2 = replace(SILENT, repetition_time_ms=3500, echo_time_ms=100, series_description="t2_tse_sag")
+    # On T2 the fluid is brighter than the marrow.
+    bright = np.where(csf_on(where), 600.0, volume.voxels).astype(np.float32)
     outcome = analyse(
         [
             SeriesInput("1", SILENT, volume, "0", "1.1", acquired=date(2026, 1, 5)),
-            SeriesInput("2", t2, volume, "0", frame, acquired=None if day is None else date(2026, 1, day)),
+            SeriesInput(
+                "2",
+                t2,
+                Volume(bright, where),
+                "0",
+                frame,
+                acquired=None if day is None else date(2026, 1, day),
+            ),
         ],
         model=None,
         settings=AnalysisSettings(FeatureSettings(filters=("Original",))),
