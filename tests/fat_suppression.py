@@ -1,6 +1,6 @@
 """Fat-suppressed images made from real T2, because no real ones with masks are public.
 
-They are made, not acquired: fat is told by its brightness, and the marrow is taken to be fat by a fixed share.
+They are made, not acquired: fat is told by its brightness, and a fixed share of the marrow counts as fat.
 """
 
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from analysis.domain.segmentation import Segmentation
@@ -79,14 +80,14 @@ def suppressed(volume: Volume, segmentation: Segmentation, how: Suppression) -> 
     return Volume(np.ascontiguousarray(made, dtype=np.float32), volume.grid)
 
 
-def _watery(marrow: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+def _watery(marrow: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
     """Mask the discs, and the canal as deep as `_CANAL_MM` behind the bodies."""
     tall, deep = round(14.0 / spacing_mm[1]), round(_CANAL_MM / spacing_mm[2])
-    # The same column on every slice: outer slices show pedicles, whose fat then stays, which is the careful side.
     spine = ndimage.binary_closing(
         np.pad(marrow, ((0, 0), (tall, tall), (0, 0))), np.ones((1, 2 * tall + 1, 1))
     )
     spine = spine[:, tall:-tall]
     behind = ndimage.binary_dilation(spine, np.ones((1, 1, 2 * deep + 1)))
     behind &= np.cumsum(spine, axis=2) > 0
-    return (spine | behind) & ~marrow
+    watery: npt.NDArray[np.bool_] = (spine | behind) & ~marrow
+    return watery

@@ -13,6 +13,7 @@ from analysis.domain.segmentation import CsfSample, Grade, Segmentation
 from analysis.domain.volume import Volume
 from analysis.identify import identify
 from analysis.pipeline import analyse
+from analysis.prediction.predict import objections_to_series
 from analysis.settings import AnalysisSettings, FeatureSettings
 from tests.analysis.synthetic_bodies import LUMBAR, csf_on, grid, labels_on, segmentation_of, textured
 
@@ -131,3 +132,45 @@ def test_the_configured_minimum_of_levels_counts_for_refusal_score_and_grade(
     else:
         assert isinstance(outcome, Refusal)
     assert (found.judge(minimum).grade is Grade.UNUSABLE) is not enough
+
+
+T1_FACTS = replace(SILENT, series_description="lumbar t1_tse_sag")
+T2_FACTS = replace(
+    SILENT, series_description="lumbar t2_tse_sag", repetition_time_ms=3500.0, echo_time_ms=100.0
+)
+
+
+def with_fluid(facts: AcquisitionFacts, signal: float) -> Findings | Refusal:
+    """Analyse boxes of marrow (about 280) with fluid of that signal and fat of 500 behind them."""
+    where = grid()
+    labels = labels_on(where)
+    voxels = textured(labels, where).voxels.copy()
+    behind = int(np.flatnonzero(labels.any(axis=(0, 1)))[-1]) + 1
+    voxels[:, :, behind : behind + 16] = signal
+    voxels[:, :, behind + 28 :] = 500.0
+    return analyse(
+        [SeriesInput("1.2.3", facts, Volume(voxels, where), "0" * 64)],
+        model=None,
+        settings=AnalysisSettings(FeatureSettings(filters=("Original",))),
+        software="test",
+        segmenter=lambda _source, _contrast: segmentation_of(labels, where),
+    )
+
+
+@pytest.mark.parametrize(("facts", "fluid"), [(T1_FACTS, 600.0), (T2_FACTS, 40.0)])
+def test_a_series_whose_pixels_contradict_its_header_is_refused_whoever_outlined_it(
+    facts: AcquisitionFacts, fluid: float
+) -> None:
+    outcome = with_fluid(facts, fluid)
+    assert isinstance(outcome, Refusal)
+    assert [reason.code for reason in outcome.series[0].reasons] == ["contrast_contradicted"]
+
+
+def test_an_unclear_contrast_is_told_and_lets_the_prediction_abstain() -> None:
+    outcome = with_fluid(T1_FACTS, 225.0)
+    assert isinstance(outcome, Findings)
+    (series,) = outcome.series
+    (concern,) = (one for one in series.segmentation.concerns if one.code == "contrast_unclear")
+    assert concern in series.judgement.reasons
+    objections = list(objections_to_series(series, "T1", AnalysisSettings()))
+    assert "series_disturbed" in [one.code for one in objections]

@@ -28,12 +28,14 @@ from analysis.phantom import (
     cohort,
     draw_anatomy,
     draw_patient,
+    fat_suppressed,
+    inverted,
     simulate,
     vary,
 )
 from analysis.phantom.marrow import sparseness, unevenness
 from analysis.phantom.patient import bone_volume_fraction
-from analysis.phantom.signal import fat_signal, water_signals
+from analysis.phantom.signal import FAT_T1_MS, fat_signal, water_signals
 from analysis.phantom.tissues import Tissue, TissueCanvas, TissueMaps, smooth_noise
 from analysis.statistics.roc import area
 
@@ -408,3 +410,28 @@ def test_patients_of_a_cohort_do_not_depend_on_each_other() -> None:
     pairs = [(a, b) for a, b in zip(few, many, strict=False) if a.sex is b.sex]
     assert pairs
     assert all(a.bmd_mg_cm3 == b.bmd_mg_cm3 and a.spine == b.spine for a, b in pairs)
+
+
+@pytest.mark.parametrize("scanner", SCANNERS, ids=lambda scanner: scanner.site)
+def test_fat_suppression_and_inversion_take_fat_away_and_leave_fluid(scanner: Scanner) -> None:
+    one, plain = patient(), scanner.t2
+    fluid, fat = water_signals(one, plain, scanner.field_t)[Tissue.CSF], fat_signal(plain, scanner.field_t)
+    spectral = fat_suppressed(plain, fat_kept=0.1)
+    assert fat_signal(spectral, scanner.field_t) == pytest.approx(0.1 * fat)
+    assert water_signals(one, spectral, scanner.field_t)[Tissue.CSF] == fluid
+    signals = [
+        abs(fat_signal(inverted(plain, inversion_ms=ms), scanner.field_t)) for ms in range(120, 321, 5)
+    ]
+    null = 120 + 5 * int(np.argmin(signals))
+    assert min(signals) < 0.03 * fat
+    assert null == pytest.approx(np.log(2) * FAT_T1_MS * (0.64 if scanner.field_t < 1 else 0.95), rel=0.1)
+    assert (
+        abs(water_signals(one, inverted(plain, inversion_ms=null), scanner.field_t)[Tissue.CSF]) > 0.7 * fluid
+    )
+
+
+@pytest.mark.parametrize("scanner", SCANNERS, ids=lambda scanner: scanner.site)
+def test_headers_of_suppressed_series_tell_so(scanner: Scanner) -> None:
+    for protocol in (fat_suppressed(scanner.t2), inverted(scanner.t2, inversion_ms=200.0)):
+        facts = replace(scanner.facts(protocol), orientation=(0.0, 1.0, 0.0, 0.0, 0.0, -1.0))
+        assert identify(facts).contrast is Contrast.FAT_SUPPRESSED
