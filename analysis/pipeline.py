@@ -13,6 +13,7 @@ from analysis.identify import choose, describe_series
 from analysis.measurement.bodies import measure_bodies
 from analysis.measurement.midsagittal import mid_slice
 from analysis.measurement.radiomics import aggregate, extract
+from analysis.measurement.tissue_order import doubts_about_contrast, tissue_order
 from analysis.measurement.vbq import bone_quality
 from analysis.pairing.agreement import reconcile_levels
 from analysis.pairing.registration import align
@@ -39,6 +40,7 @@ def analyse(
     set_aside: tuple[SeriesRefusal, ...] = (),
     segmenter: Segmenter = embedded,
     report_progress: Progress = lambda _step: None,
+    remarks: tuple[Reason, ...] = (),
 ) -> Findings | Refusal:
     """Analyse one study.
 
@@ -58,6 +60,8 @@ def analyse(
         Outlines the bodies; the embedded network by default.
     report_progress : callable
         Called before each step.
+    remarks : tuple of Reason
+        What the reader must know of the study as a whole.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def analyse(
     for source, identification in choice.chosen:
         try:
             report_progress(f"segmenting the {identification.contrast} series")
-            bodies = segmenter(source, identification.contrast)
+            bodies = _compare_with_header(source, identification, segmenter(source, identification.contrast))
             outlined.append(_Outlined(source, identification, bodies))
         except RefusedError as error:
             refused.append(_refusal(source, identification, error))
@@ -84,7 +88,8 @@ def analyse(
             refused.append(_refusal(one.source, one.identification, error))
     if not found:
         return Refusal(_why_nothing(choice.chosen), tuple(refused))
-    report_progress("predicting")
+    if model is not None:
+        report_progress("predicting")
     return Findings(
         series=tuple(found),
         set_aside=tuple(refused),
@@ -93,6 +98,7 @@ def analyse(
         configuration_digest=settings.digest(),
         software=software,
         agreement=agreement,
+        remarks=(*remarks, *_different_occasions([one.source for one in found])),
     )
 
 
@@ -103,6 +109,15 @@ class _Outlined:
     source: SeriesInput
     identification: Identification
     segmentation: Segmentation
+
+
+def _compare_with_header(
+    source: SeriesInput, identification: Identification, segmentation: Segmentation
+) -> Segmentation:
+    """Refuse a series whose pixels show another contrast than its header tells, and note a doubt about it."""
+    order = tissue_order(source.volume, segmentation)
+    doubts = doubts_about_contrast(order, identification.contrast)
+    return replace(segmentation, concerns=(*segmentation.concerns, *doubts)) if doubts else segmentation
 
 
 def _reconcile(
@@ -128,13 +143,24 @@ def _reconcile(
     return [replace(first, segmentation=one), replace(second, segmentation=other)], agreement
 
 
+def _different_occasions(sources: Sequence[SeriesInput]) -> tuple[Reason, ...]:
+    """Tell that T1 and T2 are not of one examination: of another day, or of another frame of reference."""
+    told: list[Reason] = []
+    days = [one.acquired for one in sources if one.acquired is not None]
+    if days and (apart := (max(days) - min(days)).days):
+        told.append(Reason("next_day") if apart == 1 else Reason("days_apart", days=apart))
+    if len({one.frame_of_reference for one in sources} - {""}) > 1:
+        told.append(Reason("other_frame_of_reference"))
+    return tuple(told)
+
+
 def _measure_series(
     outlined: _Outlined, settings: AnalysisSettings, report_progress: Progress
 ) -> SeriesFindings:
     source, segmentation = outlined.source, outlined.segmentation
     name = outlined.identification.contrast.value
     _refuse_too_few_levels(segmentation, settings.minimum_usable_levels)
-    _refuse_unknown_region(outlined.identification, segmentation)
+    _refuse_unknown_levels(outlined.identification, segmentation)
     minimum = settings.minimum_usable_levels
     quality = bone_quality(source.volume, segmentation, minimum_usable_levels=minimum)
     report_progress(f"measuring the {name} series")
@@ -167,13 +193,24 @@ def _refusal(source: SeriesInput, identification: Identification, error: Refused
     return SeriesRefusal(source.series_uid, describe_series(source, identification), error.reasons)
 
 
-def _refuse_unknown_region(identification: Identification, segmentation: Segmentation) -> None:
-    """Refuse a series if neither its header nor certain levels show that it is lumbar.
+def _refuse_unknown_levels(identification: Identification, segmentation: Segmentation) -> None:
+    """Refuse a series if it is uncertain which of its bodies are L1 to L5, whatever its header says.
 
-    A cervical or thoracic spine without a region in its header would otherwise be measured as lumbar.
+    Without these names there is no VBQ score, and every prediction abstains. What would be left are volumes
+    and outlines of numbered bodies: a radiologist would open a report in which nothing is said, and in the
+    archive it would stand as a result. A refusal says the same in one line, and `[report] refusals` decides
+    whether the archive gets it.
+
+    The header makes no difference: it tells the region at most, and never which body is which. Where it
+    does not tell the region either, the refusal says that too: the series may show another part of the spine.
+    If the other sequence of the study is certain, its names have been taken over before (`_reconcile`).
     """
-    if identification.lumbar is None and not segmentation.levels_certain:
-        raise RefusedError(Reason("region_not_told"), *segmentation.concerns)
+    if segmentation.levels_certain:
+        return
+    region = (Reason("region_not_told"),) if identification.lumbar is None else ()
+    confidence = Reason("levels_confidence", confidence=segmentation.level_confidence)
+    why = segmentation.concerns or (confidence,)
+    raise RefusedError(*region, Reason("levels_not_told", why=why))
 
 
 def _why_nothing(chosen: Sequence[tuple[SeriesInput, Identification]]) -> tuple[Reason, ...]:

@@ -193,7 +193,7 @@ class AuditTrail:
     ae_title : str
         AE title of this node.
     log : Log
-        One line for each message that could not be written.
+        Logs one line per message that could not be written.
 
     Raises
     ------
@@ -237,7 +237,7 @@ class _Receipt:
 
 
 class AssociationAudit:
-    """Counts what each association brings, and audits it when the association ends, one message per study.
+    """Counts what is received over each association, and audits it at its end, one message per study.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ class AssociationAudit:
             self.end(association, orderly=False)
 
     def end(self, association: threading.Thread, *, orderly: bool) -> None:
-        """Audit what an association brought since its last end."""
+        """Audit what was received over an association since its last end."""
         with self._lock:
             receipts = self._open.pop(association, {})
             self._ended.add(association)

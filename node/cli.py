@@ -1,6 +1,7 @@
 """The command line, `osteonode`."""
 
 from collections.abc import Callable
+from functools import wraps
 
 import typer
 
@@ -24,9 +25,26 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 """The commands by group, in the order of the help."""
 
+
+def _with_libraries(command: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command so that the settings of libraries are made before it does anything.
+
+    Not before its options are read: `--help` must not pay for importing the libraries.
+    """
+
+    @wraps(command)
+    def run(*arguments: object, **options: object) -> None:
+        from node.dicom.libraries import configure_libraries
+
+        configure_libraries()
+        command(*arguments, **options)
+
+    return run
+
+
 for group, commands in COMMANDS.items():
     for command in commands:
-        application.command(rich_help_panel=group)(command)
+        application.command(rich_help_panel=group)(_with_libraries(command))
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ class TransientError(NodeError):
 
 
 class PermanentError(NodeError):
-    """Another attempt would fail in the same way; a person must look."""
+    """Another attempt would fail in the same way; an operator must act."""
 
 
 class LeaseLostError(NodeError):

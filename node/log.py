@@ -1,9 +1,9 @@
 """The log: one event a line, and never patient data.
 
-UIDs are written: they name an object and nobody's body, and without them no PACS administrator can follow a
-study. Names, patient identifiers, descriptions, dates and comments are not, and nobody is asked to remember
-that: the libraries that would quote a dataset are silenced here, and `_only_plain_facts` drops what is no
-known fact.
+UIDs are written: they identify objects and not persons, and without them no PACS administrator can follow a
+study. Names, patient identifiers, descriptions, dates and comments are not. No caller has to remember that:
+the libraries that would quote a dataset are silenced here, and `_only_plain_facts` drops every key that is
+not listed in `_FACTS`.
 """
 
 import logging
@@ -49,7 +49,8 @@ _FACTS = frozenset(
         "retry_in_s",
     }
 )
-"""All that a line may hold; a new fact is added here, on purpose, after asking whose it is."""
+"""The keys that a line may hold. Before one is added, it must be clear that its values never identify a
+patient."""
 
 
 def configure(settings: LogSettings) -> None:
@@ -74,7 +75,7 @@ def configure(settings: LogSettings) -> None:
 
 
 class _Unfailing:
-    """A file to print to that raises nothing: a full disk behind the log must not end what logs that."""
+    """A file whose writes raise nothing: a full disk behind the log must not end the work that is logged."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -89,7 +90,7 @@ class _Unfailing:
 
 
 def quieten_libraries() -> None:
-    """Keep the DICOM libraries from logging what they receive, and the scheduler from logging every skip."""
+    """Switch off the logs of libraries; some quote what they receive."""
     for name in ("pynetdicom", "pydicom", "apscheduler", "dicomweb_client", "urllib3", "uvicorn", "asyncio"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.CRITICAL + 1)
@@ -97,33 +98,33 @@ def quieten_libraries() -> None:
 
 
 def get_log() -> Log:
-    """Return the log; it follows whatever `configure` says, also later."""
+    """Return the log; it follows `configure`, also if that is called later."""
     log: Log = structlog.get_logger()
     return log
 
 
 def guarded(name: str, work: Callable[[], object], log: Log) -> Callable[[], bool]:
-    """Wrap a sweep so that a fault in it is told, and the next run comes all the same.
+    """Wrap a sweep so that an error in it is logged, and does not keep the next run from coming.
 
     Parameters
     ----------
     name : str
-        Of the sweep.
+        Name of the sweep in the log.
     work : callable
         One run.
     log : Log
-        Gets the kind of fault and its place, not its message: that of a foreign library may quote a dataset.
+        Gets the kind of the error and its place, not its message: that of a library may quote a dataset.
 
     Returns
     -------
     callable
-        Runs it, and tells whether it went well.
+        Makes one run, and returns whether it succeeded.
     """
 
     def run() -> bool:
         try:
             work()
-        except Exception as error:  # noqa: BLE001 - a sweep that ends takes the whole service with it
+        except Exception as error:  # noqa: BLE001 - a sweep that ended would never run again
             # Not log.exception: a traceback quotes the message, and the message may quote a dataset.
             log.error("sweep_failed", sweep=name, error=type(error).__name__, where=raised_at(error))  # noqa: TRY400
             return False
@@ -133,9 +134,9 @@ def guarded(name: str, work: Callable[[], object], log: Log) -> Callable[[], boo
 
 
 def speak_for_libraries() -> None:
-    """Let faults of threads and warnings of libraries be told in the log, by kind and place.
+    """Log uncaught errors of threads and warnings of libraries, by kind and place.
 
-    Python would print them with their messages, and those may quote a dataset.
+    Python would print them with their messages, which may quote a dataset.
     """
     threading.excepthook = _tell_of_lost_thread
     warnings.showwarning = _tell_of_warning  # type: ignore[assignment]  # it names its arguments for itself
@@ -153,7 +154,7 @@ def _tell_of_warning(
 
 
 def raised_at(error: BaseException) -> str:
-    """Return file and line of the innermost frame of a fault."""
+    """Return file and line of the innermost frame of an error."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

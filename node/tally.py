@@ -29,12 +29,12 @@ class Counts:
     ----------
     answers : mapping of int to int
         Number of responses to C-STORE requests, by DIMSE status.
-    strangers : int
+    rejected_peers : int
         Number of connections and associations that were rejected.
     """
 
     answers: Mapping[int, int] = field(default_factory=dict)
-    strangers: int = 0
+    rejected_peers: int = 0
 
 
 class Tally:
@@ -43,7 +43,7 @@ class Tally:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._answers: Counter[int] = Counter()
-        self._strangers = 0
+        self._rejected_peers = 0
         self._analysis_seconds = Histogram(
             "osteonode_analysis_seconds",
             "Time that a worker took for a study, by how it ended.",
@@ -57,10 +57,10 @@ class Tally:
         with self._lock:
             self._answers[status] += 1
 
-    def note_stranger(self) -> None:
+    def note_rejected_peer(self) -> None:
         """Count a connection or association that was rejected."""
         with self._lock:
-            self._strangers += 1
+            self._rejected_peers += 1
 
     def note_analysis(self, ending: str, seconds: float) -> None:
         """Count an analysis by its duration and by how it ended: "reported", "refused" or "broke"."""
@@ -69,7 +69,7 @@ class Tally:
     def counts(self) -> Counts:
         """Return the counts as they are now."""
         with self._lock:
-            return Counts(dict(self._answers), self._strangers)
+            return Counts(dict(self._answers), self._rejected_peers)
 
     def analysis_seconds(self) -> Metric:
         """Return the histogram of the durations of analyses, with their endings in alphabetical order."""
@@ -106,7 +106,7 @@ class WorkerActivity:
 
     @contextmanager
     def analysing(self) -> Iterator[Callable[[str], None]]:
-        """Time one analysis; the context value is told how it ended, which is "broke" by default."""
+        """Time one analysis; call the context value with how it ended; the default is "broke"."""
         endings = ["broke"]
         self.busy_since, began = self._clock.now(), self._tick()
         try:

@@ -10,7 +10,8 @@ from pydicom.uid import UID, EnhancedMRImageStorage, ExplicitVRLittleEndian
 __all__ = ["enhanced_mr"]
 
 _PATIENT_STUDY_SERIES = (
-    "SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge",
+    "SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex",
+    "PatientAge",
     "PatientComments", "StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "AccessionNumber",
     "ReferringPhysicianName", "StudyDescription", "Modality", "SeriesInstanceUID", "SeriesNumber",
     "SeriesDescription", "ProtocolName", "FrameOfReferenceUID", "PositionReferenceIndicator",

@@ -1,6 +1,7 @@
 """The results of the analysis of one study, which the templates turn into DICOM objects."""
 
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
 import numpy as np
@@ -61,6 +62,8 @@ class SeriesInput:
         Frame of Reference UID, used as an opaque key; empty if the header has none.
     frames : tuple of int
         Frame number of each slice in its multi-frame object, from 1; empty for single-frame objects.
+    acquired : date or None
+        Day of its acquisition; None if the header has none.
     """
 
     series_uid: str
@@ -69,6 +72,7 @@ class SeriesInput:
     digest: str
     frame_of_reference: str = ""
     frames: tuple[int, ...] = ()
+    acquired: date | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -312,6 +316,8 @@ class Findings:
         Name and version of this program.
     agreement : Agreement or None
         Agreement of T1 and T2; None if only one of them was segmented.
+    remarks : tuple of Reason
+        What the reader must know of the study as a whole.
     """
 
     series: tuple[SeriesFindings, ...]
@@ -321,6 +327,7 @@ class Findings:
     configuration_digest: str
     software: str
     agreement: Agreement | None = None
+    remarks: tuple[Reason, ...] = ()
 
     def of(self, contrast: Contrast) -> SeriesFindings | None:
         """Return the analysed series of that contrast, or None."""

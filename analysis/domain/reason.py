@@ -1,13 +1,14 @@
 """Reasons as codes with values, for which every language has a sentence."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from string import Formatter
 from typing import Any, Self, TypeAlias
 
 from analysis.domain.english import ENGLISH
 
-__all__ = ["Reason", "Value", "in_words", "quoted"]
+__all__ = ["Reason", "Value", "in_words", "quoted", "told_once"]
 
 Value: TypeAlias = "str | float | Enum | tuple[Reason, ...]"
 """What fills a placeholder: a word that is not translated, a quantity, an enumeration member, or reasons."""
@@ -59,6 +60,22 @@ class Reason(str):
 def quoted(words: str) -> Reason:
     """Make a reason from words that are never translated, such as the output of another program."""
     return Reason("quoted", words=words)
+
+
+def told_once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """Put equal reasons together, with their number, in the order in which each came first.
+
+    A study may hold twenty objects that are refused for one reason, and nobody reads twenty equal lines.
+
+    Examples
+    --------
+    >>> told_once([Reason("no_dicom"), Reason("no_files"), Reason("no_dicom")])
+    ('2 × not a DICOM file', 'there are no files')
+    """
+    return tuple(
+        reason if count == 1 else Reason("repeated", count=count, reason=reason)
+        for reason, count in Counter(reasons).items()
+    )
 
 
 def in_words(reason: str, sentences: Mapping[str, str], number: Callable[[str], str] = str) -> str:

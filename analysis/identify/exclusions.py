@@ -59,23 +59,50 @@ def _secondary(given: Clues) -> Weighting | None:
     return None
 
 
-_map = _named(
-    Contrast.OTHER,
-    "map",
-    {
-        "ADC", "FA", "TRACEW", "EXP", "TENSOR", "TENSOR_B0", "T1 MAP", "T2 MAP", "T2_STAR MAP", "R2_STAR MAP",
-        "PHASE", "PHASE MAP", "P", "B0", "FIELD_MAP", "FAT_FRACTION", "SUB", "SUBTRACT", "SUBTRACTION",
-        "MIP", "MIP_COR", "MIP_SAG", "MIP_TRA", "MINIP", "PROJECTION IMAGE", "DCE", "RCBF",
+_CALCULATED: dict[str, set[str]] = {
+    "map": {
+        "ADC", "FA", "EXP", "TENSOR", "T1 MAP", "T2 MAP", "T2_STAR MAP", "R2_STAR MAP", "B0", "FIELD_MAP",
+        "FAT_FRACTION", "RCBF",
     },
-    Word.MAP,
-)  # fmt: skip
+    "combined": {"TRACEW", "TENSOR_B0"},
+    "phase": {"PHASE", "PHASE MAP", "P"},
+    "projection": {"MIP", "MIP_COR", "MIP_SAG", "MIP_TRA", "MINIP", "PROJECTION IMAGE"},
+    "difference": {"SUB", "SUBTRACT", "SUBTRACTION"},
+    "dynamic": {"DCE"},
+}  # fmt: skip
+"""What an image is whose ImageType holds one of these values: no magnitude of an echo as it was acquired."""
 
-_function = _named(
-    Contrast.OTHER,
-    "function",
-    {"DIFFUSION", "ASL", "PERFUSION", "PERFUSION_FFE", "FMRI", "EPI", "MOSAIC"},
-    *(Word.DIFFUSION, Word.PERFUSION, Word.EPI),
-)
+
+def _calculated(given: Clues) -> Weighting | None:
+    """Exclude what ImageType calls calculated, which it does reliably; descriptions come far later."""
+    for what, kinds in _CALCULATED.items():
+        if kind := min(given.kinds & kinds, default=None):
+            return _certainly(Contrast.OTHER, Reason("image_type_marks", kind=kind, what=Reason(what)))
+    return None
+
+
+def _called_calculated(given: Clues) -> Weighting | None:
+    """Exclude what only the description calls calculated.
+
+    After the rules for echoes, because names as "gre_field_mapping" or "DWI tensor" stand over the images
+    that a map is calculated from as well.
+    """
+    for word, what in (
+        (Word.MAP, "map"),
+        (Word.MAPPING, "mapping"),
+        (Word.PROJECTION, "projection"),
+        (Word.DIFFERENCE, "difference"),
+        (Word.REFORMATTED, "reformatted_kind"),
+    ):
+        if spelling := given.says(word):
+            return _described(Contrast.OTHER, spelling, what)
+    return None
+
+
+_diffusion = _named(Contrast.OTHER, "diffusion", {"DIFFUSION"}, Word.DIFFUSION)
+_perfusion = _named(
+    Contrast.OTHER, "perfusion", {"ASL", "PERFUSION", "PERFUSION_FFE", "FMRI"}, Word.PERFUSION
+)  # fmt: skip
 
 
 def _echo_planar(given: Clues) -> Weighting | None:
@@ -83,10 +110,13 @@ def _echo_planar(given: Clues) -> Weighting | None:
         return _certainly(Contrast.OTHER, Reason("echo_planar"))
     if given.sequence_name.startswith(("ep", "seepi", "feepi", "dwi", "grase")):
         return Weighting(Contrast.OTHER, 0.9, (Reason("echo_planar_name"),))
-    return None
+    return _called_echo_planar(given)
 
 
+_called_echo_planar = _named(Contrast.OTHER, "echo_planar_kind", {"EPI"}, Word.EPI)
+_tiled = _named(Contrast.OTHER, "tiled", {"MOSAIC"})
 _vessels = _named(Contrast.OTHER, "angiography", {"ANGIO", "TOF", "PCA", "VELOCITY"}, Word.ANGIOGRAPHY)
+_fluid_only = _named(Contrast.OTHER, "fluid_only", set(), Word.FLUID_ONLY)
 
 _GRADIENT_ECHO_NAMES = (
     "fl2d", "fl3d", "ffl", "tfl", "fm2d", "fm3d", "fisp", "tfi", "psif", "me2d", "me3d", "de3d", "qfl", "swi",
@@ -173,12 +203,16 @@ def _fluid_suppressed(given: Clues) -> Weighting | None:
 EXCLUSIONS: tuple[_Rule, ...] = (
     _other_modality,
     _localiser,
+    _calculated,
     _secondary,
-    _map,
-    _function,
+    _diffusion,
+    _perfusion,
     _echo_planar,
+    _tiled,
     _vessels,
     _gradient_echo,
+    _called_calculated,
+    _fluid_only,
     _dixon,
     _after_contrast,
     _fat_suppressed,
@@ -186,5 +220,7 @@ EXCLUSIONS: tuple[_Rule, ...] = (
 )
 """The rules in order; the first that answers decides.
 
-Series that are no spin echoes come first, then those whose marrow or CSF signal is changed.
+Series that are no spin echoes come first, then those whose marrow or CSF signal is changed. Codes are asked
+before words wherever a word could be true of two kinds of images, because the first answer is the reason that
+a reader is given, and it must be the true one.
 """

@@ -17,8 +17,13 @@ _NEAR_AXIS = 0.85
 _SMALLEST_SPINE_MM = 180.0
 """A shorter field of view shows a joint; five lumbar bodies take about 180 mm."""
 
-_WIDEST_SPINE_MM = 150.0
-"""Sagittal slices that cover more than this show a head or a trunk."""
+_WIDEST_STACK_MM = 150.0
+"""Sagittal slices of a 2-D sequence that cover more than this show a head or a trunk, unless they are called
+lumbar: those of a spine cover 50 to 100 mm, and somewhat more with scoliosis."""
+
+_WIDEST_SLAB_MM = 260.0
+"""The same of a 3-D sequence. Its slab covers 60 to 200 mm of a lumbar spine, because isotropic slabs are
+made wide enough to keep aliasing away; only a slab of a whole trunk is wider."""
 
 _HEAD_COVERAGE_MM, _HEAD_LENGTH_MM = 110.0, 265.0
 """A sagittal stack that is wider and shorter than this shows a head; a narrower and longer one does not."""
@@ -55,7 +60,9 @@ def shows_lumbar_spine(given: Clues, orientation: Plane) -> LumbarAnswer:
     """Tell whether the series shows the lumbar spine.
 
     BodyPartExamined is wrong in about one study of seven. The series description is therefore read first,
-    then the protocol name, then the geometry, and the body part last.
+    then the protocol name, then the body part. The width of the stack says little, because a lumbar spine may
+    lie in the middle of a slab as wide as a head; it is asked only where the header calls nothing lumbar. A
+    field of view that is too short for the spine contradicts any body part.
 
     Parameters
     ----------
@@ -73,13 +80,22 @@ def shows_lumbar_spine(given: Clues, orientation: Plane) -> LumbarAnswer:
         if told := _told(text, "described"):
             return told
     sagittal = orientation is Plane.SAGITTAL
-    if sagittal and (impossible := _impossible(given.facts)):
-        return LumbarAnswer(lumbar=False, reason=impossible)
-    body_part = normalise(given.facts.body_part)
+    if sagittal and (too_short := _too_short(given.facts)):
+        return LumbarAnswer(lumbar=False, reason=too_short)
+    return _by_body_part(given.facts, sagittal=sagittal)
+
+
+def _by_body_part(facts: AcquisitionFacts, *, sagittal: bool) -> LumbarAnswer:
+    """Answer from the body part, and from the extent of sagittal slices where it does not say lumbar."""
+    body_part = normalise(facts.body_part)
     told = _told(body_part, "body_part")
+    if told is not None and told.lumbar:
+        return told
+    if sagittal and (too_wide := _too_wide(facts)):
+        return LumbarAnswer(lumbar=False, reason=too_wide)
     if told is None:
         return LumbarAnswer(lumbar=None, reason=Reason("body_part_not_told"))
-    if not told.lumbar and find(Word.HEAD, [body_part]) and sagittal and _no_head(given.facts):
+    if find(Word.HEAD, [body_part]) and sagittal and _no_head(facts):
         return LumbarAnswer(lumbar=None, reason=Reason("no_head_for_certain", told=told.reason))
     return told
 
@@ -107,15 +123,20 @@ def _told(text: str, where: str) -> LumbarAnswer | None:
     return None
 
 
-def _impossible(facts: AcquisitionFacts) -> Reason | None:
-    """Return why sagittal slices of this size cannot show a lumbar spine, or None if they can."""
+def _too_short(facts: AcquisitionFacts) -> Reason | None:
+    """Return why a field of view of this length cannot show a lumbar spine, or None if it can."""
+    length = field_of_view_mm(facts)
+    return Reason("view_too_short", length_mm=length) if 0 < length < _SMALLEST_SPINE_MM else None
+
+
+def _too_wide(facts: AcquisitionFacts) -> Reason | None:
+    """Return why sagittal slices that nobody calls lumbar show another part, by their extent; else None."""
     length, width = field_of_view_mm(facts), coverage_mm(facts)
-    if 0 < length < _SMALLEST_SPINE_MM:
-        return Reason("view_too_short", length_mm=length)
-    if width > _WIDEST_SPINE_MM:
-        return Reason("slices_too_wide", width_mm=width)
     if width > _HEAD_COVERAGE_MM and 0 < length < _HEAD_LENGTH_MM:
         return Reason("size_of_a_head", width_mm=width, length_mm=length)
+    slab = facts.acquisition_type.strip().upper() == "3D"
+    if width > (_WIDEST_SLAB_MM if slab else _WIDEST_STACK_MM):
+        return Reason("slices_too_wide", width_mm=width)
     return None
 
 

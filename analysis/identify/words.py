@@ -37,7 +37,8 @@ class Word(Enum):
     )
     POST_CONTRAST = (
         "gd", "gad", "gado*", "km", "kontrast*", "contrast*", "mdc", "mezzo di contrasto", "postc", "postgd",
-        r"\+ ?c", r"c ?\+", r"\+ ?gd", r"\+ ?km", r"\+ ?gado*", "ce", "post(?! ?op| ?surg| ?frakt| ?fract)",
+        r"\+ ?c", r"c ?\+", r"\+ ?gd", r"\+ ?km", r"\+ ?gado*", "ce",
+        "post(?! ?(?:op|surg|frakt|fract|trauma|interv|lamin|chemo|biops|kypho|verteb))",
         "inj", "inject*", "enhanced", "dotarem", "clariscan", "prohance", "magnevist", "gadovist",
         "multihance", "omniscan", "vueway", "elucirem", "造影", "增强", "增強", "강화", "조영",
     )
@@ -47,24 +48,28 @@ class Word(Enum):
         "topo*", "smart ?brain", "smart ?spine", "定位", "位置決め", "ロケータ", "위치",
     )
     DIFFUSION = (
-        "dwi*", "dti*", "diff*", "adc", "trace*", "ivim", "dwibs", r"\d+ ?dir", "扩散", "弥散", "拡散",
+        "dwi*", "dti*", "diff(?!er|use)*", "difus*", "adc", "trace*", "ivim", "dwibs", "tensor", r"\d+ ?dir",
+        "扩散", "弥散", "拡散",
     )
     PERFUSION = (
-        "fmri*", "bold", "asl", "[a-z]*casl", "pasl", "perf*", "dsc", "dce", "cbf", "relcbf", "灌注",
+        "fmri*", "bold", "asl", "[a-z]*casl", "pasl", "perf", "perfus*", "dsc", "dce", "cbf", "relcbf",
+        "灌注",
     )
     EPI = ("epi", "epi ?rt", "ep2d*", "epse*", "epfid*")
     ANGIOGRAPHY = (
-        "angio*", "mra", "tof", "cemra", "twist", "tricks", "phase contrast", "venc*", "myelo*", "mrcp",
+        "angio*", "mra", "tof", "cemra", "twist", "tricks", "phase contrast", "venc*",
     )
+    FLUID_ONLY = ("myelo", "myelogra*", "mrcp*")
     GRADIENT_ECHO = (
         "gre", "ge ?echo", "grad* ?echo", "gradient*", "b?ffe", "tfe", "flash*", "fl[23]d*", "vibe*", "medic",
         "merge", "mprage*", "mp ?rage*", "memp?rage*", "f?spgr", "bravo", "lava*", "thrive*", "fiesta*",
         "trufi*", "ciss", "dess", "swi", "swan*", "(?:3d)?i?r? ?fgre", "tfl", "cosmic", "field ?map*",
     )
-    MAP = (
-        "maps?", "mapping", "fraction", "r2star", r"r2 ?\*", "colfa", "tensor", "phase ?map", "mip", "minip",
-        "mpr", "sub", "subtract*", "subtrakt*", "collection", "reformat*",
-    )
+    MAP = ("maps?", "fraction", "r2star", r"r2 ?\*", "colfa")
+    MAPPING = ("mapping",)
+    PROJECTION = ("mip", "minip")
+    DIFFERENCE = ("sub", "subtract*", "subtrakt*")
+    REFORMATTED = ("mpr", "reformat*", "(?:range|vrt) ?collection")
     SAGITTAL = ("sag*", "矢状", "시상")
     CORONAL = ("cor", "coro*", "kor", "frontal*", "冠状", "관상")
     AXIAL = ("ax", "axi*", "assial*", "tra", "trans*", "横断", "轴位", "横軸", "水平断")

@@ -10,6 +10,10 @@ References
 ----------
 Ehresman J, Pennington Z, Schilling A, et al. Novel MRI-based score for assessment of bone density in
 operative spine patients. Spine J 2020;20:556-562.
+
+The mean on T1 depends on field strength: 2.77 at 1.5 T and 2.20 at 3 T (doi 10.1186/s13018-023-04268-5).
+For T2 there is no normal range: 0.60 and 0.55 are the means of patients with a fracture and of controls
+matched to them in one study (Huang 2025, doi 10.1177/21925682251339995).
 """
 
 import numpy as np

@@ -3,7 +3,7 @@
 from analysis.phantom.acquisition import SimulatedSeries, simulate
 from analysis.phantom.anatomy import draw_anatomy
 from analysis.phantom.patient import Sex, SimulatedPatient, cohort, draw_patient
-from analysis.phantom.protocol import Protocol, Scanner, vary
+from analysis.phantom.protocol import Protocol, Scanner, fat_suppressed, inverted, vary
 from analysis.phantom.scanners import SCANNERS
 from analysis.phantom.tissues import Resolution, Tissue, TissueMaps
 
@@ -20,6 +20,8 @@ __all__ = [
     "cohort",
     "draw_anatomy",
     "draw_patient",
+    "fat_suppressed",
+    "inverted",
     "simulate",
     "vary",
 ]

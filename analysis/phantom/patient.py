@@ -144,7 +144,8 @@ def draw_patient(
         # Ruschke 2021: median 21.1 ms (11.2 to 42.5), shorter with more fat (r about -0.57).
         marrow_water_t2_ms=float(21.1 * np.exp(-0.9 * (fat_fraction - 0.45)) * rng.lognormal(0.0, 0.16)),
         # The spread is fitted to the published r of -0.49 between T1-VBQ and density (Yin 2023), the means to
-        # `T1_VBQ_BY_DECADE`, and to a T2-VBQ of 0.55 to 0.60 beyond 60 years (Huang 2025).
+        # `T1_VBQ_BY_DECADE`, and to a T2-VBQ of 0.55 to 0.60 as of old patients with fractures and of
+        # their controls (Huang 2025).
         csf_gain_t1=float(0.91 * rng.lognormal(0.0, 0.12)),
         csf_gain_t2=float(0.83 * rng.lognormal(0.0, 0.14)),
         subcutaneous_mm=float(

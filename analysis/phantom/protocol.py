@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
 
-__all__ = ["Protocol", "Scanner", "vary"]
+__all__ = ["Protocol", "Scanner", "fat_suppressed", "inverted", "vary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,10 @@ class Protocol:
         Header attributes.
     description, protocol_name, sequence_name, body_part : str
         Header attributes.
+    fat_kept : float
+        Fraction of the signal of fat that a preparation leaves; 1 without fat suppression.
+    inversion_ms : float or None
+        TI of an inversion recovery (STIR, TIRM); None without an inversion pulse.
     """
 
     contrast: Contrast
@@ -71,6 +75,8 @@ class Protocol:
     protocol_name: str
     sequence_name: str
     body_part: str
+    fat_kept: float = 1.0
+    inversion_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,7 @@ class Scanner:
             modality="MR",
             repetition_time_ms=protocol.repetition_ms,
             echo_time_ms=protocol.echo_ms,
+            inversion_time_ms=protocol.inversion_ms,
             echo_train_length=protocol.echo_train,
             flip_angle_deg=protocol.flip_deg,
             scanning_sequence=protocol.scanning_sequence,
@@ -120,6 +127,33 @@ class Scanner:
             protocol_name=protocol.protocol_name,
             sequence_name=protocol.sequence_name,
         )
+
+
+def fat_suppressed(protocol: Protocol, *, fat_kept: float = 0.1) -> Protocol:
+    """Return a protocol with spectral fat suppression, which leaves a small part of the signal of fat."""
+    return replace(
+        protocol,
+        contrast=Contrast.FAT_SUPPRESSED,
+        fat_kept=fat_kept,
+        options=(*protocol.options, "FS"),
+        description=f"{protocol.description} fs",
+    )
+
+
+def inverted(protocol: Protocol, *, inversion_ms: float) -> Protocol:
+    """Return a short-tau inversion recovery (STIR, TIRM) with the echoes of a T2 protocol.
+
+    The signal of fat passes through zero at about 0.69 of its T1 (`analysis.phantom.signal.FAT_T1_MS`).
+    """
+    return replace(
+        protocol,
+        contrast=Contrast.FAT_SUPPRESSED,
+        repetition_ms=max(protocol.repetition_ms, 4000.0),
+        echo_ms=min(protocol.echo_ms, 60.0),
+        inversion_ms=inversion_ms,
+        scanning_sequence=(*protocol.scanning_sequence, "IR"),
+        description=f"{protocol.description} tirm",
+    )
 
 
 def vary(protocol: Protocol, rng: np.random.Generator) -> Protocol:

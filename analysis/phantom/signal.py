@@ -116,7 +116,8 @@ def echo(protocol: Protocol, t1_ms: npt.ArrayLike, t2_ms: npt.ArrayLike) -> npt.
 
 def water_signals(patient: SimulatedPatient, protocol: Protocol, field_t: float) -> npt.NDArray[np.float32]:
     """Return the signal of the water of every tissue per unit of density, with the patient's CSF gain."""
-    signals = echo(protocol, *relaxation_times(patient, field_t))
+    times = relaxation_times(patient, field_t)
+    signals = echo(protocol, *times) * _prepared(protocol, times[0])
     heavy_t2 = protocol.repetition_ms > 1500.0
     signals[Tissue.CSF] *= patient.csf_gain_t2 if heavy_t2 else patient.csf_gain_t1
     return signals.astype(np.float32)
@@ -127,4 +128,13 @@ def fat_signal(protocol: Protocol, field_t: float) -> float:
     share = float(np.clip((protocol.echo_train - 1) / 9.0, 0.0, 1.0))
     t2_ms = _FAT_T2_SPIN_ECHO_MS + share * (_FAT_T2_LONG_TRAIN_MS - _FAT_T2_SPIN_ECHO_MS)
     t1_ms = FAT_T1_MS * float(np.interp(field_t, _FIELD_T, _FAT_T1_SCALE))
-    return float(echo(protocol, t1_ms, t2_ms))
+    return float(protocol.fat_kept * echo(protocol, t1_ms, t2_ms) * _prepared(protocol, t1_ms))
+
+
+def _prepared(protocol: Protocol, t1_ms: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the signal after an inversion pulse relative to that without one, negative before the null."""
+    t1 = np.asarray(t1_ms, dtype=np.float64)
+    if protocol.inversion_ms is None:
+        return np.ones_like(t1)
+    recovered = np.exp(-protocol.repetition_ms / t1)
+    return np.asarray((1.0 - 2.0 * np.exp(-protocol.inversion_ms / t1) + recovered) / (1.0 - recovered))

@@ -1,7 +1,8 @@
 """Predict the targets from the measurements of a study, or give the reasons for abstaining."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,7 +21,7 @@ them, and a change of a tenth does not change the weighting."""
 
 _EVEN = 0.5
 
-_DISTURBED = frozenset({"height_loss", "signal_void"})
+_DISTURBED = frozenset({"contrast_unclear", "height_loss", "signal_void"})
 """Codes of concerns that change the signal of the marrow for reasons other than its density."""
 
 
@@ -32,6 +33,8 @@ def predict(
     Each target is predicted from its preferred sequence. If that is missing, or its measurements do not allow
     a prediction, the other sequence is used and the prediction says so. An indeterminate answer from the
     preferred sequence is final: the other sequence is not tried.
+
+    Whether a series lies in the range of the training data is one judgement for all targets (`_about_range`).
 
     Parameters
     ----------
@@ -47,20 +50,29 @@ def predict(
     tuple of Prediction
         One per target, in the order of `Target`.
     """
-    by_sequence = {found.identification.contrast.value: found for found in series}
+    judged = {
+        found.identification.contrast.value: (found, tuple(_objections(found, model, settings)))
+        for found in series
+    }
     targets = {target for target, _ in model.classifiers}
-    return tuple(_answer(target, by_sequence, model, settings) for target in Target if target in targets)
+    return tuple(_answer(target, judged, model, settings) for target in Target if target in targets)
+
+
+_Judged: TypeAlias = tuple[SeriesFindings, tuple[Reason, ...]]
+"""A series, and every reason against any prediction from it."""
 
 
 def _answer(
-    target: Target, by_sequence: dict[str, SeriesFindings], model: Model, settings: AnalysisSettings
+    target: Target, judged: dict[str, _Judged], model: Model, settings: AnalysisSettings
 ) -> Prediction:
     preferred = settings.preferred[target]
     other = Contrast.T2 if preferred is Contrast.T1 else Contrast.T1
     objections: list[Reason] = []
     for sequence in (preferred.value, other.value):
-        classifier, found = model.classifiers.get((target, sequence)), by_sequence.get(sequence)
-        against = tuple(_objections(found, classifier, sequence, settings))
+        classifier = model.classifiers.get((target, sequence))
+        found, against = judged.get(sequence, (None, (Reason("sequence_missing", sequence=sequence),)))
+        if classifier is None:
+            against = (*against, Reason("sequence_not_learned", sequence=sequence))
         if classifier is not None and found is not None and not against:
             fallback = (*objections, Reason("used_instead", sequence=sequence)) if objections else ()
             remarks = (*fallback, *_left_out(found, sequence))
@@ -131,20 +143,12 @@ def _abstain(
     )
 
 
-def _objections(
-    found: SeriesFindings | None, classifier: Classifier | None, sequence: str, settings: AnalysisSettings
-) -> Iterator[Reason]:
-    """Yield every reason against a prediction from this series."""
-    if found is None:
-        yield Reason("sequence_missing", sequence=sequence)
-    if classifier is None:
-        yield Reason("sequence_not_learned", sequence=sequence)
-    if found is None or classifier is None:
-        return
+def _objections(found: SeriesFindings, model: Model, settings: AnalysisSettings) -> Iterator[Reason]:
+    """Yield every reason against predicting any target from this series."""
+    sequence = found.identification.contrast.value
     yield from objections_to_series(found, sequence, settings)
-    yield from _about_protocol(found, classifier)
-    if _has_reference(found, settings):
-        yield from _about_values(found, classifier)
+    classifiers = [one for (_, learned), one in model.classifiers.items() if learned == sequence]
+    yield from _about_range(found, classifiers, with_features=_has_reference(found, settings))
 
 
 def objections_to_series(
@@ -206,6 +210,58 @@ def _left_out(found: SeriesFindings, sequence: str) -> Iterator[Reason]:
                 yield Reason("body_left_out", sequence=sequence, level=region.level.name, concern=concern)
 
 
+def _about_range(
+    found: SeriesFindings, classifiers: Sequence[Classifier], *, with_features: bool
+) -> Iterator[Reason]:
+    """Yield how a series departs from what the classifiers of its sequence were trained on.
+
+    This is one judgement for all targets: a series that is unlike the training images for one target does not
+    become like them for another. Every classifier of the sequence must have seen such a series, also one that
+    is not asked because its target prefers the other sequence, so the judgement does not depend on what else
+    the study holds.
+
+    - TR, TE and field strength must lie in the training range of each classifier, that is in what all of them
+      have seen. The classifiers of a bundle are usually trained on the same patients, and then the ranges are
+      the same; where they differ, each range that excludes the series is named.
+    - Distances cannot be joined into one, because each classifier has features of its own, and what one set
+      of features does not show another may. The series must lie within the 99th percentile of each; the
+      distance that exceeds its limit by the largest factor is named. The price is that of patients like those
+      of the training up to 1 % per classifier instead of 1 % are set aside (with two targets at most 2 %).
+
+    Parameters
+    ----------
+    found : SeriesFindings
+        The findings of the series.
+    classifiers : sequence of Classifier
+        All classifiers of its sequence.
+    with_features : bool
+        False if the features have no valid reference, so that their distance would say nothing.
+    """
+    yield from dict.fromkeys(reason for one in classifiers for reason in _about_protocol(found, one))
+    if not with_features:
+        return
+    missing = [(sum(name not in found.patient_features for name in one.features), one) for one in classifiers]
+    count, most = max(missing, key=lambda pair: pair[0], default=(0, None))
+    if most is not None and count:
+        sequence, wanted = most.sequence, len(most.features)
+        yield Reason("features_missing", sequence=sequence, missing=count, count=wanted)
+        return
+    yield from _about_distance(found, classifiers)
+
+
+def _about_distance(found: SeriesFindings, classifiers: Sequence[Classifier]) -> Iterator[Reason]:
+    """Yield by how much the features lie too far from the training patients, for the farthest classifier."""
+    far = []
+    for one in classifiers:
+        standardised = one.estimator["scale"].transform(_values(found, one))
+        distance, limit = float(one.training.distances(standardised)[0]), one.training.distance_limit
+        if not distance <= limit:
+            reason = Reason("features_far", sequence=one.sequence, distance=distance, limit=limit)
+            far.append((distance / limit, reason))
+    if far:
+        yield max(far, key=lambda pair: pair[0])[1]
+
+
 def _about_protocol(found: SeriesFindings, classifier: Classifier) -> Iterator[Reason]:
     facts, training = found.source.facts, classifier.training
     for code, value, limits, unit in (
@@ -230,19 +286,6 @@ def _within(value: float | None, limits: Range) -> bool:
 def _range(limits: Range) -> Reason:
     low, high = limits
     return Reason("exactly", value=low) if low == high else Reason("from_to", low=low, high=high)
-
-
-def _about_values(found: SeriesFindings, classifier: Classifier) -> Iterator[Reason]:
-    missing = sum(name not in found.patient_features for name in classifier.features)
-    if missing:
-        count = len(classifier.features)
-        yield Reason("features_missing", sequence=classifier.sequence, missing=missing, count=count)
-        return
-    standardised = classifier.estimator["scale"].transform(_values(found, classifier))
-    distance = float(classifier.training.distances(standardised)[0])
-    if not distance <= classifier.training.distance_limit:
-        limit = classifier.training.distance_limit
-        yield Reason("features_far", sequence=classifier.sequence, distance=distance, limit=limit)
 
 
 def _values(

@@ -6,16 +6,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Grid, Volume
 from analysis.segment.body_shape import fit_shape, restrain
 from analysis.segment.csf import sample_csf
 from analysis.segment.instances import FoundBody, find_bodies
-from analysis.segment.levels import Naming, name_levels
+from analysis.segment.levels import Naming, doubted, name_levels
 from analysis.segment.locate import rewindow, spine_columns
 from analysis.segment.network import BACKGROUND, CANAL, Network, embedded_network
 from analysis.segment.quality import Shape, expected_overlap, measure_shape
 from analysis.segment.regions import regions_of, upwards
+from analysis.segment.sacrum import looks_mirrored, looks_transitional
 from analysis.segment.sagittal import SagittalView
 
 __all__ = ["interpret", "on_input", "segment", "segment_with"]
@@ -23,6 +25,9 @@ __all__ = ["interpret", "on_input", "segment", "segment_with"]
 Floats = npt.NDArray[np.float32]
 
 _BORDER_MM = 3.0
+
+_PADDING = 0.005
+"""Signal relative to the brightest below which a whole column of slices shows nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,10 +68,14 @@ def segment(volume: Volume) -> Segmentation:
 def segment_with(network: Network, volume: Volume) -> Segmentation:
     """Do the same as `segment` with another network."""
     view = SagittalView.of(volume)
-    return interpret(_look(network, view), view, volume.grid, network.name)
+    probabilities = _look(network, view)
+    mirrored = looks_mirrored(network, view.slices, probabilities)
+    return interpret(probabilities, view, volume.grid, network.name, mirrored=mirrored)
 
 
-def interpret(probabilities: Floats, view: SagittalView, grid: Grid, method: str) -> Segmentation:
+def interpret(
+    probabilities: Floats, view: SagittalView, grid: Grid, method: str, *, mirrored: bool = False
+) -> Segmentation:
     """Turn class probabilities into a segmentation: find, name, assess and outline the bodies.
 
     Parameters
@@ -79,8 +88,11 @@ def interpret(probabilities: Floats, view: SagittalView, grid: Grid, method: str
         Grid of the volume.
     method : str
         Name and version of the network.
+    mirrored : bool
+        Whether the network takes the mirror image for a spine rather than the image.
     """
     anatomy = _anatomy(probabilities, view)
+    naming = doubted(anatomy.naming, Reason("mirrored")) if mirrored else anatomy.naming
     labels = _native_labels(anatomy, view)
     regions = regions_of(labels, anatomy.bodies, anatomy.shapes, view.signal, view.grid)
     csf = sample_csf(view.to_native(probabilities[:, CANAL]), labels, view.signal, view.grid.spacing_mm)
@@ -88,10 +100,10 @@ def interpret(probabilities: Floats, view: SagittalView, grid: Grid, method: str
         labels=view.to_input(labels).astype(np.uint8),
         grid=grid,
         regions=regions,
-        level_confidence=anatomy.naming.confidence,
-        levels_certain=anatomy.naming.certain,
+        level_confidence=naming.confidence,
+        levels_certain=naming.certain,
         csf=on_input(csf, view),
-        concerns=anatomy.naming.concerns,
+        concerns=naming.concerns,
         method=method,
     )
 
@@ -106,6 +118,12 @@ def _look(network: Network, view: SagittalView) -> Floats:
     return probabilities
 
 
+def _last_rows(slices: Floats) -> npt.NDArray[np.int64]:
+    """Return the lowest row of each column that is not padding, shape (columns,)."""
+    shown = np.any(slices > _PADDING * float(np.percentile(slices, 99)), axis=0)
+    return np.asarray(shown.shape[0] - 1 - np.argmax(shown[::-1], axis=0), dtype=np.int64)
+
+
 def on_input(csf: CsfSample | None, view: SagittalView) -> CsfSample | None:
     """Return a sample on the voxels of `view` in the order of the input's voxels."""
     if csf is None:
@@ -115,10 +133,13 @@ def on_input(csf: CsfSample | None, view: SagittalView) -> CsfSample | None:
 
 def _anatomy(probabilities: Floats, view: SagittalView) -> _Anatomy:
     spacing = view.spacing_mm
-    seen = find_bodies(probabilities, spacing)
+    seen = find_bodies(probabilities, spacing, _last_rows(view.slices))
     naming = name_levels(seen.found)
     by_number = {body.number: body for body in seen.found}
     bodies = {level: by_number[number] for number, level in naming.levels.items()}
+    chain = list(bodies.values())
+    if len(chain) > 1 and Level.S1 in bodies and looks_transitional(view.slices, seen, chain, spacing):
+        naming = doubted(naming, Reason("transitional"))
     owner = _owners(seen.instances, bodies, spacing)
     solids = {
         body.number: fit_shape(

@@ -183,6 +183,7 @@ def _measured_bodies(labels: Labels, certainty: Floats | None, view: SagittalVie
             sacrum=float(level is Level.S1),
             certainty=1.0 if certainty is None else float(certainty[own].mean()),
             touches_edge=bool((in_plane == 0).any() or (in_plane == edge).any()),
+            below_mm=float(edge[0] - in_plane[:, 0].max()) * view.grid.spacing_mm[1],
         )
     return bodies
 

@@ -38,6 +38,8 @@ class FoundBody:
         0 to 1, mean probability of body or S1.
     touches_edge : bool
         Whether it reaches the upper, lower, front or back edge of the image.
+    below_mm : float
+        How far the image goes on below it.
     """
 
     number: int
@@ -46,6 +48,7 @@ class FoundBody:
     sacrum: float
     certainty: float
     touches_edge: bool
+    below_mm: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +73,11 @@ class FoundBodies:
     midline_mm: npt.NDArray[np.float64]
 
 
-def find_bodies(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> FoundBodies:
+def find_bodies(
+    probabilities: Floats,
+    spacing_mm: tuple[float, float, float],
+    last_rows: npt.NDArray[np.int64] | None = None,
+) -> FoundBodies:
     """Separate vertebral bodies and S1 from each other.
 
     Parameters
@@ -79,11 +86,15 @@ def find_bodies(probabilities: Floats, spacing_mm: tuple[float, float, float]) -
         Output of the network.
     spacing_mm : tuple of float
         Distance between slabs, rows and columns.
+    last_rows : ndarray of int64, shape (columns,), optional
+        The lowest row of each column that shows an image; all rows do if it is not given.
 
     Returns
     -------
     FoundBodies
     """
+    if last_rows is None:
+        last_rows = np.full(probabilities.shape[3], probabilities.shape[2] - 1)
     seen = np.asarray(probabilities[:, BODY] + probabilities[:, SACRUM], dtype=np.float32)
     bone = seen
     if len(bone) > 2:
@@ -98,7 +109,7 @@ def find_bodies(probabilities: Floats, spacing_mm: tuple[float, float, float]) -
     bodies = [
         body
         for number in range(1, int(cores.max()) + 1)
-        if (body := _measured_body(number, instances, probabilities, spacing_mm)) is not None
+        if (body := _measured_body(number, instances, probabilities, spacing_mm, last_rows)) is not None
         and abs(body.centre_mm[0] - middle[round(body.centre_mm[1] / spacing_mm[1])]) < _OFF_MIDLINE_MM
     ]
     bodies.sort(key=lambda body: float(body.centre_mm[1]))
@@ -192,6 +203,7 @@ def _measured_body(
     instances: npt.NDArray[np.int32],
     probabilities: Floats,
     spacing_mm: tuple[float, float, float],
+    last_rows: npt.NDArray[np.int64],
 ) -> FoundBody | None:
     slabs, rows, columns = np.nonzero(instances == number)
     volume = len(slabs) * float(np.prod(spacing_mm))
@@ -210,4 +222,5 @@ def _measured_body(
         touches_edge=bool(
             min(rows.min(), columns.min()) < 2 or rows.max() > height - 3 or columns.max() > width - 3
         ),
+        below_mm=float(np.median(last_rows[columns]) - rows.max()) * spacing_mm[1],
     )

@@ -72,7 +72,7 @@ def measurement_content(
             groups += level_groups(found, findings, provenance, source, segmentation=seg, segments=segments)
     root.ContentSequence = ContentSequence(
         [
-            *([text(codes.DCM.Comment, report.warning)] if report.warning else []),
+            *([text(codes.DCM.Comment, report.notice)] if report.notice else []),
             language_item(tag, meaning),
             *device_observer(provenance),
             code(codes.DCM.ProcedureReported, codes.LN.MRIUnspecifiedBodyRegion, MODIFIER),
@@ -123,7 +123,7 @@ def _library_group(found: SeriesFindings, source: SourceSeries, texts: Texts) ->
 def _evaluations(findings: Findings, report: StudyReport) -> ContentItem:
     """Write model, intended use and the digests that `osteonode verify` recomputes."""
     model = findings.model
-    items = [text(codes.DCM.Comment, report.warning)] if report.warning else []
+    items = [text(codes.DCM.Comment, report.notice)] if report.notice else []
     items.append(text(codes.DCM.Comment, report.texts("not_for")))
     if model is not None:
         items += [

@@ -38,11 +38,11 @@ def text_content(report: StudyReport, provenance: Provenance) -> ContentItem:
     Returns
     -------
     ContentItem
-        The root container: a warning if there is one, the title, then the sections in order.
+        The root container: the notice if there is one, the title, then the sections in order.
     """
     tag, meaning = LANGUAGES[report.texts.language]
     root = ContainerContentItem(name=codes.LN.DiagnosticImagingReport, template_id="2000")
-    opening = (report.warning, report.title) if report.warning else (report.title,)
+    opening = (report.notice, report.title) if report.notice else (report.title,)
     root.ContentSequence = ContentSequence(
         [
             # First, so that viewers show nothing before the warning.

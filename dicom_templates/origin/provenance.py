@@ -29,7 +29,7 @@ MANUFACTURER = "OsteoNode"
 MODEL_NAME = "OsteoNode"
 IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation", MANUFACTURER))
 IMPLEMENTATION_VERSION_NAME = "OSTEONODE"
-_CONTENT_REVISION = "3"
+_CONTENT_REVISION = "4"
 """To be raised when the same findings are written differently, so that no UID ever has two contents."""
 
 
@@ -104,7 +104,11 @@ def provenance_of(findings: Findings, study_uid: str, options: ReportOptions) ->
     set_aside = tuple((one.series_uid, one.reasons) for one in findings.set_aside)
     # An edited mask, or another version of a segmenter, outlines the same input differently.
     outlined_by = tuple(found.segmentation.method for found in findings.series)
-    decisive = (inputs, model, findings.configuration_digest, findings.software, set_aside, outlined_by)
+    decisive: tuple[object, ...] = (
+        *(inputs, model, findings.configuration_digest, findings.software, set_aside, outlined_by),
+        # Left out where there are none, so that results made before there were any keep their UIDs.
+        *((findings.remarks,) if findings.remarks else ()),
+    )
     return Provenance(
         software=findings.software,
         station=options.station,

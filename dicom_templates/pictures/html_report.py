@@ -124,6 +124,9 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 {% endfor %}
 </div>
 {% endif %}
+{% if report.measurements_only %}
+<p><strong>{{ texts("no_model") }}</strong></p>
+{% endif %}
 {% if picture %}
 <img src="data:image/png;base64,{{ picture }}" alt="{{ report.title }}">
 {% endif %}

@@ -132,7 +132,7 @@ def _risk_scale(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: 
 
 
 def _no_model(canvas: Canvas, report: StudyReport, top: float) -> float:
-    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, 76), fill=PANEL, radius=6)
+    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, 84), fill=PANEL, radius=6)
     canvas.paragraph(
         (_CARD_LEFT + 16, top + 28),
         report.texts("no_model"),
@@ -141,14 +141,14 @@ def _no_model(canvas: Canvas, report: StudyReport, top: float) -> float:
         width=_CARD_WIDTH - 32,
         most_lines=3,
     )
-    return top + 76
+    return top + 84
 
 
 # --- Bone quality ---------------------------------------------------------------------------------
 
 
 def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
-    height = 206.0
+    height = 222.0
     left = _CARD_LEFT + 16
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
     canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=BRIGHT, bold=True)
@@ -203,7 +203,7 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: fl
         size=11.5,
         colour=QUIET,
         width=_CARD_WIDTH - 32,
-        most_lines=2,
+        most_lines=3,
     )
 
 
@@ -223,6 +223,8 @@ def _about(canvas: Canvas, report: StudyReport, top: float) -> None:
         (words, colour)
         for words, colour in (
             (report.texts("not_for_short"), BRIGHT),
+            # Without answers there is room for it.
+            (report.texts("vbq_caution") if report.measurements_only else "", QUIET),
             (report.intended_use, QUIET),
             (report.model, QUIET),
             (report.cohort, QUIET),

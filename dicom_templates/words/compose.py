@@ -20,6 +20,7 @@ from dicom_templates.words.sections import (
     finding_lines,
     image_lines,
     qualities,
+    remark_lines,
     result_lines,
     set_aside_lines,
 )
@@ -63,11 +64,11 @@ def compose(
     answers = tuple(_answer(one, findings, texts) for one in findings.predictions)
     bone_quality = tuple(_bone_quality(found, texts) for found in findings.series)
     levels = tuple(row for found in findings.series for row in _level_rows(found, texts))
-    caveats = caveat_lines(findings.series, texts)
+    caveats = (*remark_lines(findings, texts), *caveat_lines(findings.series, texts))
     return StudyReport(
         refused=False,
         texts=texts,
-        title=texts("title"),
+        title=texts("title" if answers else "title_measurements"),
         warning=texts("simulated") if simulated else "",
         study_date=_date(study_date, language),
         age_years=age_years,

@@ -1,5 +1,6 @@
 """Writes the lines of each section of a report."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
@@ -22,6 +23,7 @@ __all__ = [
     "finding_lines",
     "image_lines",
     "qualities",
+    "remark_lines",
     "result_lines",
     "set_aside_lines",
 ]
@@ -61,6 +63,11 @@ def _with_concerns(sentence: str, concerns: tuple[str, ...]) -> str:
 
 _CAVEATS = ("uncertain_levels", "level_excluded", "level_concern", "series_concern")
 """Sentence keys of caveats, the most serious first."""
+
+
+def remark_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
+    """Write what the reader must know of the study as a whole."""
+    return tuple(texts("study_remark", reason=texts.reason(one)) for one in findings.remarks)
 
 
 def caveat_lines(series: Iterable[SeriesFindings], texts: Texts) -> tuple[str, ...]:
@@ -128,29 +135,33 @@ def image_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
     """Write which series were used, how good they are, and which were not and why."""
     lines = [line for found in findings.series for line in _series_lines(found, texts)]
     lines += _agreement_lines(findings.agreement, texts)
-    return (*lines, *set_aside_lines(findings.set_aside, texts), _why_these_sequences(findings, texts))
+    return (*lines, *set_aside_lines(findings.set_aside, texts), *_why_these_sequences(findings, texts))
 
 
-def _why_these_sequences(findings: Findings, texts: Texts) -> str:
-    """Cite the published choice of sequences, or name the choice of the site."""
+def _why_these_sequences(findings: Findings, texts: Texts) -> Iterator[str]:
+    """Cite the published choice of sequences, or name that of the site; nothing without a prediction."""
+    if not findings.predictions:
+        return
     if all(one.preferred is BEST_SEQUENCE[one.target] for one in findings.predictions):
-        return texts("why_sequence")
+        yield texts("why_sequence")
+        return
     choices = (
         texts("choice", sequence=one.preferred.value, target=texts(target_key(one.target)))
         for one in findings.predictions
     )
-    return texts("why_chosen", choices=", ".join(choices))
+    yield texts("why_chosen", choices=", ".join(choices))
 
 
 def set_aside_lines(series: Iterable[SeriesRefusal], texts: Texts) -> tuple[str, ...]:
-    """Write which series were not analysed, and why."""
+    """Write which series were not analysed, and why; equal lines once, with their number."""
+    counts = Counter((texts.reason(one.description), texts.listed(one.reasons)) for one in series)
     return tuple(
         texts(
             "series_set_aside",
-            description=texts.reason(one.description),
-            reason=texts.listed(one.reasons),
+            description=description if count == 1 else f"{count} × {description}",
+            reason=reason,
         )
-        for one in series
+        for (description, reason), count in counts.items()
     )
 
 

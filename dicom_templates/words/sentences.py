@@ -26,6 +26,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "Bone density risk from lumbar spine MRI",
             "de": "Knochendichterisiko aus der LWS-MRT",
         },
+        "title_measurements": {
+            "en": "Bone measurements from lumbar spine MRI",
+            "de": "Knochenmesswerte aus der LWS-MRT",
+        },
         "refusal_title": {
             "en": "No bone density result for this study",
             "de": "Kein Knochendichteergebnis für diese Untersuchung",
@@ -93,9 +97,12 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "choice": {"en": "{sequence} for {target}", "de": "{sequence} für {target}"},
         "no_model": {
-            "en": "No model is installed, so no probability is given; the measurements stand for themselves.",
-            "de": "Es ist kein Modell installiert; es gibt nur Messwerte und keine Wahrscheinlichkeit.",
+            "en": "Measurements and outlines only: no prediction model is used here, so nothing is said "
+            "about osteoporosis or bone density.",
+            "de": "Nur Messwerte und Konturen: Hier wird kein Vorhersagemodell verwendet, daher wird über "
+            "Osteoporose und Knochendichte nichts ausgesagt.",
         },
+        "measurements_only_short": {"en": "measurements only", "de": "ohne Vorhersage"},
         # --- VBQ ----------------------------------------------------------------------------------
         "vbq_value": {
             "en": "VBQ {contrast}: {value} (from {levels}; median marrow signal / CSF signal at L3)",
@@ -107,26 +114,36 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "vbq_none": {"en": "not available", "de": "nicht verfügbar"},
         "vbq_reference_t1": {
-            "en": "T1 reference, mean ± SD by age: {values}. Source: 107 patients scanned twice, TR 400 to "
-            "850 ms, TE 8 to 20 ms (Normative data and reproducibility for VBQ in serial lumbar spine MRI).",
-            "de": "T1-Referenz, Mittelwert ± SD nach Alter: {values}. Quelle: 107 zweimal untersuchte "
-            "Patienten, TR 400 bis 850 ms, TE 8 bis 20 ms (Normative data and reproducibility for VBQ in "
-            "serial lumbar spine MRI).",
+            "en": "T1 in 107 patients scanned twice, mean ± SD by age: {values}. They are patients, not a "
+            "normal population; TR 400 to 850 ms, TE 8 to 20 ms (Normative data and reproducibility "
+            "for VBQ in serial lumbar spine MRI).",
+            "de": "T1 bei 107 zweimal untersuchten Patienten, Mittelwert ± SD nach Alter: {values}. Es sind "
+            "Patienten, keine Normalbevölkerung; TR 400 bis 850 ms, TE 8 bis 20 ms (Normative data "
+            "and reproducibility for VBQ in serial lumbar spine MRI).",
         },
         "vbq_reference_t2": {
-            "en": "T2: published mean values lie between 0.55 and 0.60; there is no reference by age.",
-            "de": "T2: Veröffentlichte Mittelwerte liegen zwischen 0,55 und 0,60; es gibt keine "
-            "Referenz nach Alter.",
+            "en": "T2: in one study (Huang 2025, doi 10.1177/21925682251339995) the mean was 0.60 in "
+            "patients with a fracture and 0.55 in controls matched to them. This is no normal range, "
+            "and there is none by age.",
+            "de": "T2: In einer Studie (Huang 2025, doi 10.1177/21925682251339995) war der Mittelwert 0,60 "
+            "bei Patienten mit Fraktur und 0,55 bei dazu ausgewählten Kontrollen. Das ist kein "
+            "Normbereich, und nach Alter gibt es keinen.",
         },
         "vbq_caution": {
-            "en": "A higher VBQ means more fat in the marrow. It depends on field strength and protocol; "
-            "published cut-offs run from 2.7 to 3.9, so none is applied.",
-            "de": "Ein höherer VBQ bedeutet mehr Fett im Mark. Er hängt von Feldstärke und Protokoll ab; "
-            "veröffentlichte Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
+            "en": "A higher VBQ means more fat in the marrow. It depends on protocol and field strength "
+            "(mean on T1 2.77 at 1.5 T and 2.20 at 3 T, doi 10.1186/s13018-023-04268-5), and a second "
+            "scan gives another value (scan-rescan ICC 0.749). Published cut-offs run from 2.7 to "
+            "3.9, so none is applied.",
+            "de": "Ein höherer VBQ bedeutet mehr Fett im Mark. Er hängt von Protokoll und Feldstärke ab "
+            "(Mittelwert auf T1 2,77 bei 1,5 T und 2,20 bei 3 T, doi 10.1186/s13018-023-04268-5), und "
+            "eine zweite Aufnahme ergibt einen anderen Wert (Wiederholung: ICC 0,749). "
+            "Veröffentlichte Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
         },
         "vbq_scale": {
-            "en": "T1 mean ± SD by decade of age, 107 patients, TR 400-850 ms. No cut-off is applied.",
-            "de": "T1, Mittelwert ± SD je Lebensjahrzehnt, 107 Patienten, TR 400-850 ms. Kein Grenzwert.",
+            "en": "T1 mean ± SD by decade of age, 107 patients, TR 400-850 ms. No cut-off is applied: the "
+            "value differs with field strength and from scan to scan (ICC 0.749).",
+            "de": "T1, Mittelwert ± SD je Lebensjahrzehnt, 107 Patienten, TR 400-850 ms. Kein Grenzwert: "
+            "Der Wert wechselt mit der Feldstärke und von Aufnahme zu Aufnahme (ICC 0,749).",
         },
         "this_patient": {"en": "this patient", "de": "dieser Patient"},
         # --- Levels -------------------------------------------------------------------------------
@@ -195,6 +212,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "fluid": {"en": "CSF", "de": "Liquor"},
         "overlap": {"en": "T1/T2 overlap", "de": "T1/T2-Überl."},
         "remarks": {"en": "Remarks", "de": "Bemerkungen"},
+        "study_remark": {"en": "Study: {reason}", "de": "Untersuchung: {reason}"},
         "series_concern": {"en": "{contrast}: {reason}", "de": "{contrast}: {reason}"},
         "series_set_aside": {
             "en": "Not analysed: {description} - {reason}",

@@ -47,8 +47,8 @@ def series_description(report: StudyReport, kind: ResultKind, contrast: str = ""
 def _category(report: StudyReport) -> str:
     if report.refused:
         return report.texts("series_refused")
-    if not report.answers:
-        return report.texts("bone_quality")
+    if report.measurements_only:
+        return report.texts("measurements_only_short")
     return ", ".join(_short(answer, report) for answer in report.answers)
 
 

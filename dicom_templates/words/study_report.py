@@ -195,6 +195,16 @@ class StudyReport:
     intended_use: str
     software: str
 
+    @property
+    def measurements_only(self) -> bool:
+        """Whether no model predicts, so that nothing but measurements and outlines is reported."""
+        return not self.refused and not self.answers
+
+    @property
+    def notice(self) -> str:
+        """What stands first in every document: the warning, or that nothing is predicted."""
+        return self.texts("no_model") if self.measurements_only else self.warning
+
 
 def target_key(target: Target) -> str:
     """Return the key of a target's name in the table of sentences."""

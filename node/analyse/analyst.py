@@ -58,7 +58,7 @@ class Analyst:
     stopping : Event
         Set when the node stops; nothing is begun after that, and a failure is left to the next start.
     log : Log
-        One line for each study.
+        Logs one line per study.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Analyst:
         try:
             outcome = early or self._outcome(lease.study_uid, out, lineage)
         except PermanentError as error:
-            self._set_aside(lease, f"the analysis stopped: {error}")
+            self._fail(lease, f"the analysis stopped: {error}")
             return
         except StorageFullError as error:
             self._wait_for_disk(lease, str(error))
@@ -185,8 +185,8 @@ class Analyst:
         seconds = round((self._clock.now() - started).total_seconds(), 1)
         if outcome.refusals or not outcome.results:
             reasons = outcome.refusals or (Reason("no_results"),)
-            unexplained = reasons if self._configuration.report.refusals else ()
-            self._store.record_refusal(lease, reasons, self._clock.now(), unexplained=unexplained)
+            reasons_to_report = reasons if self._configuration.report.refusals else ()
+            self._store.record_refusal(lease, reasons, self._clock.now(), reasons_to_report=reasons_to_report)
             self._log.info("study_refused", study=lease.study_uid, reason="; ".join(reasons), seconds=seconds)
             return
         results = outbox_rows(outcome.results, self._configuration, self._instance_store.results)
@@ -198,19 +198,19 @@ class Analyst:
     def _record_broken(self, lease: StudyLease, reason: str) -> None:
         now = self._clock.now()
         if lease.attempt >= self._configuration.engine.attempts:
-            self._set_aside(lease, f"the analysis failed {lease.attempt} times; the last time {reason}")
+            self._fail(lease, f"the analysis failed {lease.attempt} times; the last time {reason}")
             return
         pause = self._backoff.pause(lease.attempt)
         self._store.record_broken(lease, reason, now, now + pause)
         self._log.warning("analysis_broke", study=lease.study_uid, attempt=lease.attempt, reason=reason)
 
     def _wait_for_disk(self, lease: StudyLease, reason: str) -> None:
-        """Try again without limit: a full disk is no fault of the study, so it costs the study no attempt."""
+        """Try again without limit: a full disk is not a fault of the study and so not a failed attempt."""
         now = self._clock.now()
         uncounted = replace(lease, attempt=lease.attempt - 1)
         self._store.record_broken(uncounted, reason, now, now + _DISK_PAUSE)
         self._log.error("storage_full", study=lease.study_uid, reason=reason)
 
-    def _set_aside(self, lease: StudyLease, reason: str) -> None:
+    def _fail(self, lease: StudyLease, reason: str) -> None:
         self._store.record_broken(lease, reason, self._clock.now(), None)
         self._log.error("study_set_aside", study=lease.study_uid, reason=reason)

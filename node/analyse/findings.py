@@ -1,5 +1,6 @@
 """Find what the series of one study show: identify, decode, measure and predict, without writing anything."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -12,10 +13,12 @@ from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from analysis.identify import identify
 from analysis.settings import AnalysisSettings
-from node.config import BackEndPlace
-from node.decode import SeriesHeaders, decode, files_below, scan
+from node.config import BackendSettings
+from node.decode import SeriesHeaders, decode, faults_of, files_below, scan
+from node.decode.header_values import text
+from node.domain.person import Person, contradictions
 
-__all__ = ["SOFTWARE", "Progress", "analyse_series", "count_patients", "measure_study", "no_progress"]
+__all__ = ["SOFTWARE", "Progress", "analyse_series", "identity_reasons", "measure_study", "no_progress"]
 
 SOFTWARE = f"OsteoNode {version('osteonode')}"
 
@@ -30,7 +33,7 @@ def no_progress(_step: str) -> None:
 def analyse_series(
     series: Sequence[SeriesHeaders],
     settings: AnalysisSettings,
-    place: BackEndPlace,
+    place: BackendSettings,
     bundle: Path | None,
     report_progress: Progress = no_progress,
 ) -> tuple[Findings | Refusal, Mapping[str, Sequence[Dataset]]]:
@@ -42,7 +45,7 @@ def analyse_series(
         All series of the study; those that cannot be used are set aside with their reasons.
     settings : AnalysisSettings
         Everything that influences the values.
-    place : BackEndPlace
+    place : BackendSettings
         Where to find the configured segmentation back end.
     bundle : Path or None
         Folder of the prediction model; None to measure only.
@@ -56,13 +59,13 @@ def analyse_series(
     mapping of str to sequence of Dataset
         Headers of the analysed series in slice order, by Series Instance UID.
     """
-    if count_patients(series) > 1:
-        return Refusal((Reason("several_patients"),)), {}
-    decoded, sources, set_aside = _decode_candidates(series, report_progress)
+    if reasons := identity_reasons(series):
+        return Refusal(reasons), {}
+    decoded, sources, not_used = _decode_candidates(series, report_progress)
     if (
         not decoded
     ):  # refused before the libraries of the analysis and the model are loaded, which takes seconds
-        return Refusal((Reason("no_whole_series"),), tuple(set_aside)), {}
+        return Refusal((Reason("no_whole_series"),), tuple(not_used)), {}
     from analysis.pipeline import analyse
     from analysis.prediction.bundle import load
     from node.analyse.segmenters import segmenter_for
@@ -72,22 +75,40 @@ def analyse_series(
         model=None if bundle is None else load(bundle, settings.features),
         settings=settings,
         software=SOFTWARE,
-        set_aside=tuple(set_aside),
+        set_aside=tuple(not_used),
         segmenter=segmenter_for(settings.segmentation, place),
         report_progress=report_progress,
+        remarks=name_remarks(sources),
     )
     return found, sources
 
 
-def count_patients(series: Sequence[SeriesHeaders]) -> int:
-    """Count the patients that the headers name, each by Patient ID and issuer."""
-    return len(
-        {
-            (str(header.get("PatientID") or ""), str(header.get("IssuerOfPatientID") or ""))
-            for one in series
-            for header in one.headers
-        }
+def identity_reasons(series: Sequence[SeriesHeaders]) -> tuple[Reason, ...]:
+    """Return why the patient of a study is not certain; nothing if all images name the same one.
+
+    A patient is named by Patient ID and issuer, and has one birth date and one sex. A study without birth
+    dates, as many anonymised ones are, is none of several patients.
+    """
+    images = [image for one in series for image in one.objects]
+    if len({(text(image, "PatientID"), text(image, "IssuerOfPatientID")) for image in images}) > 1:
+        return (Reason("several_patients"),)
+    told = contradictions(
+        {Person.of(text(image, "PatientBirthDate"), text(image, "PatientSex")) for image in images}
     )
+    reasons = {"birth date": Reason("several_birth_dates"), "sex": Reason("several_sexes")}
+    return tuple(reasons[one] for one in told)
+
+
+def name_remarks(sources: Mapping[str, Sequence[Dataset]]) -> tuple[Reason, ...]:
+    """Tell that analysed images spell the name of the patient in several ways, without repeating it."""
+    names = {_plain_name(text(image, "PatientName")) for images in sources.values() for image in images}
+    return (Reason("several_names"),) if len(names - {""}) > 1 else ()
+
+
+def _plain_name(written: str) -> str:
+    """Reduce a name to its alphabetic group in small letters without accents and delimiters."""
+    group = unicodedata.normalize("NFKD", written.partition("=")[0])
+    return "".join(letter for letter in group.casefold() if letter.isalnum())
 
 
 def _decode_candidates(
@@ -96,28 +117,28 @@ def _decode_candidates(
     """Decode only the sagittal T1 and T2 series: a study has many more, and decoding is slow."""
     decoded: list[SeriesInput] = []
     sources: dict[str, Sequence[Dataset]] = {}
-    set_aside: list[SeriesRefusal] = []
+    not_used: list[SeriesRefusal] = []
     identified = [(one, identify(one.facts)) for one in series]
     usable = Counter(one.series_uid for one, identification in identified if identification.usable)
     for one, identification in identified:
         if not identification.usable:
-            set_aside.append(SeriesRefusal(one.series_uid, one.description, identification.reasons))
+            not_used.append(SeriesRefusal(one.series_uid, one.description, identification.reasons))
             continue
         if usable[one.series_uid] > 1:
-            set_aside.append(SeriesRefusal(one.series_uid, one.description, (Reason("several_stacks"),)))
+            not_used.append(SeriesRefusal(one.series_uid, one.description, (Reason("several_stacks"),)))
             continue
         report_progress(f"decoding the {identification.contrast} series")
         try:
             series_input, headers = decode(one)
         except RefusedError as error:
-            set_aside.append(SeriesRefusal(one.series_uid, one.description, error.reasons))
+            not_used.append(SeriesRefusal(one.series_uid, one.description, error.reasons))
         else:
             decoded.append(series_input)
             sources[one.series_uid] = headers
-    return decoded, sources, set_aside
+    return decoded, sources, not_used
 
 
-def measure_study(folder: Path, settings: AnalysisSettings, place: BackEndPlace) -> Findings | Refusal:
+def measure_study(folder: Path, settings: AnalysisSettings, place: BackendSettings) -> Findings | Refusal:
     """Measure the study in a folder for a cohort, as `analyse_series` does, without a prediction.
 
     Raises
@@ -127,6 +148,6 @@ def measure_study(folder: Path, settings: AnalysisSettings, place: BackEndPlace)
     """
     series, unreadable = scan(files_below([folder]))
     if len({one.study_uid for one in series}) != 1:
-        return Refusal((Reason("several_studies"), *(file.reason_with_name for file in unreadable)))
+        return Refusal((Reason("several_studies"), *faults_of(unreadable)))
     found, _ = analyse_series(series, settings, place, bundle=None)
     return found

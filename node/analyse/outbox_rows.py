@@ -1,13 +1,12 @@
 """Make result files durable and turn them into rows of the outbox."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from node.config import Configuration
 from node.domain.records import NewResult
 from node.domain.results import ResultFile
-from node.store.durable import sync_folder
+from node.store.durable import sync, sync_folder
 
 __all__ = ["outbox_rows"]
 
@@ -41,11 +40,7 @@ def outbox_rows(results: Sequence[ResultFile], configuration: Configuration, roo
 def _sync(results: Sequence[ResultFile]) -> None:
     """Sync the result files and their folders, so that no row ever names a file lost in a power cut."""
     for result in results:
-        descriptor = os.open(result.path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(result.path)
     for folder in {result.path.parent for result in results}:
         for level in (folder, folder.parent, folder.parent.parent):
             sync_folder(level)

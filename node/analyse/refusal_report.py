@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis.domain.findings import Refusal
 from analysis.domain.reason import Reason
-from node.analyse.findings import SOFTWARE, count_patients
+from node.analyse.findings import SOFTWARE, identity_reasons
 from node.analyse.result_files import report_options, write_results
 from node.config import Configuration
 from node.decode import scan
@@ -22,7 +22,7 @@ def write_refusal_report(
     reasons: tuple[Reason, ...],
     lineage: Lineage,
 ) -> Outcome:
-    """Write why a study has no result, so that silence is explained in the archive.
+    """Write a report that says in the archive why a study has no result.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def write_refusal_report(
     from dicom_templates.result_set import build_refusal
 
     series, _ = scan(paths)
-    if not series or count_patients(series) > 1:
+    if not series or identity_reasons(series):
         return Outcome((), reasons, {})
     refusal = Refusal(reasons)
     source = series[0].headers[0]

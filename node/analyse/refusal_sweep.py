@@ -11,11 +11,11 @@ from analysis.errors import RefusedError
 from node.analyse.outbox_rows import outbox_rows
 from node.config import Configuration
 from node.domain.backoff import Backoff
-from node.domain.records import Study, Unexplained, mr_images
+from node.domain.records import DueRefusalReport, Study, mr_images
 from node.domain.results import Lineage, Outcome
 from node.errors import PermanentError, StorageFullError, TransientError
 from node.log import Log
-from node.ports import Clock, ExplanationQueue, StoredFiles
+from node.ports import Clock, RefusalReportQueue, StoredFiles
 
 __all__ = ["RefusalReporter", "WriteRefusalReport"]
 
@@ -43,22 +43,22 @@ class RefusalReporter:
 
     Parameters
     ----------
-    store, instance_store, clock : ExplanationQueue, StoredFiles, Clock
+    store, instance_store, clock : RefusalReportQueue, StoredFiles, Clock
         See `node.ports`.
     write : WriteRefusalReport
         Usually a call of a worker process.
     configuration : Configuration
-        Its section [report] says whether refusals are reported, the destinations to whom.
+        Its section [report] says whether refusals are reported, its destinations where to.
     stopping : Event
         Set when the node stops; refusals not reported by then are left to the next start.
     log : Log
-        One line for each refusal that could not be reported.
+        Logs one line per refusal that could not be reported.
     """
 
     def __init__(
         self,
         *,
-        store: ExplanationQueue,
+        store: RefusalReportQueue,
         instance_store: StoredFiles,
         clock: Clock,
         write: WriteRefusalReport,
@@ -77,18 +77,18 @@ class RefusalReporter:
 
     def sweep(self) -> int:
         """Report every refusal that is due; return how many reports were put into the outbox."""
-        return sum(self._report(one) for one in self._store.due_explanations(self._clock.now()))
+        return sum(self._report(one) for one in self._store.due_refusal_reports(self._clock.now()))
 
-    def _report(self, unexplained: Unexplained) -> bool:
-        """Report one refusal, or schedule another attempt; after the last one only the log tells of it.
+    def _report(self, due: DueRefusalReport) -> bool:
+        """Report one refusal, or schedule another attempt; after the last one the failure is only logged.
 
-        The refusal stands in any case, and `osteonode why` gives its reason too.
+        The refusal itself is not affected, and `osteonode why` gives its reason too.
         """
-        study = unexplained.study
+        study = due.study
         if self._stopping.is_set():
             return False
         try:
-            outcome = self._written(unexplained)
+            outcome = self._written(due)
             results = outbox_rows(outcome.results, self._configuration, self._instance_store.results)
         except StorageFullError as error:
             self._wait_for_disk(study, str(error))
@@ -103,13 +103,13 @@ class RefusalReporter:
         except (PermanentError, RefusedError) as error:
             self._give_up(study, str(error))
             return False
-        self._store.record_explanation(
+        self._store.record_refusal_report(
             study, results, self._clock.now(), key=outcome.key, replaced=outcome.replaced
         )
         return bool(results)
 
-    def _written(self, unexplained: Unexplained) -> Outcome:
-        study_uid, reasons = unexplained.study.study_uid, unexplained.reasons
+    def _written(self, due: DueRefusalReport) -> Outcome:
+        study_uid, reasons = due.study.study_uid, due.reasons
         if not self._configuration.report.refusals:
             # Reports were enabled when the study was refused, and have been disabled since.
             return Outcome((), reasons, {})
@@ -124,14 +124,14 @@ class RefusalReporter:
             self._give_up(study, reason)
             return
         pause = self._backoff.pause(attempt)
-        self._store.put_off_explanation(study, self._clock.now() + pause, attempts=attempt)
+        self._store.put_off_refusal_report(study, self._clock.now() + pause, attempts=attempt)
         self._log.warning("refusal_not_explained", study=study.study_uid, attempt=attempt, reason=reason)
 
     def _wait_for_disk(self, study: Study, reason: str) -> None:
-        """Try again without limit: a full disk is no fault of the study, so it costs the study no attempt."""
-        self._store.put_off_explanation(study, self._clock.now() + _DISK_PAUSE, attempts=study.attempts)
+        """Try again without limit: a full disk is not a fault of the study and so not a failed attempt."""
+        self._store.put_off_refusal_report(study, self._clock.now() + _DISK_PAUSE, attempts=study.attempts)
         self._log.error("storage_full", study=study.study_uid, reason=reason)
 
     def _give_up(self, study: Study, reason: str) -> None:
-        self._store.record_explanation(study, (), self._clock.now())
+        self._store.record_refusal_report(study, (), self._clock.now())
         self._log.error("refusal_not_explained", study=study.study_uid, reason=reason)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from pydicom import Dataset
 
 from analysis.domain.findings import Findings, Refusal
-from analysis.domain.reason import Reason
+from analysis.domain.reason import Reason, told_once
 from node.analyse.findings import Progress, analyse_series, no_progress
 from node.analyse.result_files import report_options, write_results
 from node.config import Configuration
-from node.decode import SeriesHeaders, files_below, scan
+from node.decode import SeriesHeaders, faults_of, files_below, scan
 from node.domain.results import Lineage, Outcome
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def analyse_files(
     report_progress("reading headers")
     series, unreadable = scan(paths)
     if not series:
-        return _refused(tuple(file.reason for file in unreadable) or (Reason("no_files"),))
+        return _refused(told_once(file.reason for file in unreadable) or (Reason("no_files"),))
     return _analyse_study(series, configuration, out, report_progress, lineage)
 
 
@@ -98,8 +98,7 @@ def analyse_studies(
         folder = out if len(studies) == 1 else out / f"study_{number}"
         outcomes.append(StudyOutcome(uid, _analyse_study(group, configuration, folder, report_progress)))
     if unreadable:
-        reasons = tuple(file.reason_with_name for file in unreadable)
-        outcomes.append(StudyOutcome("", _refused(reasons)))
+        outcomes.append(StudyOutcome("", _refused(faults_of(unreadable))))
     if not outcomes:
         outcomes.append(StudyOutcome("", _refused((Reason("no_files"),))))
     return tuple(outcomes)
@@ -116,7 +115,7 @@ def _analyse_study(
         series,
         configuration.analysis,
         configuration.segmentation,
-        configuration.models.bundle_folder,
+        configuration.models.bundle,
         report_progress,
     )
     if isinstance(found, Refusal):
@@ -157,6 +156,8 @@ def _study_uid(sources: Mapping[str, Sequence[Dataset]]) -> str:
 
 def _summary(report: "StudyReport") -> dict[str, str]:
     lines = {answer.name: _in_one_line(answer) for answer in report.answers}
+    if report.measurements_only:
+        lines["prediction"] = "none: measurements and outlines only"
     for line in report.bone_quality:
         lines[f"VBQ {line.contrast}"] = "none" if line.score is None else f"{line.score:.2f}"
     for contrast in dict.fromkeys(row.contrast for row in report.levels):
@@ -177,7 +178,7 @@ def _all_reasons(refusal: Refusal) -> tuple[Reason, ...]:
         for one in refusal.series
         for reason in one.reasons[-1:]
     )
-    return (*refusal.reasons, *details)
+    return (*refusal.reasons, *told_once(details))
 
 
 def _refused(reasons: tuple[Reason, ...]) -> Outcome:

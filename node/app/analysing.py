@@ -7,28 +7,28 @@ from node.analyse.refusal_sweep import RefusalReporter
 from node.app.resources import Resources
 from node.app.workers import Workers
 from node.ports import OpenAssociations
-from node.settle.assembler import Assembler
 from node.settle.early_work import EarlyWork
+from node.settle.settler import StudySettler
 from node.settle.source_counts import SourceCounts
 
-__all__ = ["analysts", "assembler", "explainer"]
+__all__ = ["make_analysts", "make_refusal_reporter", "make_settler"]
 
 _EARLY_AFTER = 0.1
 """Part of the quiet time after which a study is analysed early."""
 
 
-def assembler(
-    resources: Resources, traffic: OpenAssociations, workers: Workers, early_work: EarlyWork | None
-) -> Assembler:
-    """Make the station that decides when a study is whole."""
+def make_settler(
+    resources: Resources, associations: OpenAssociations, workers: Workers, early_work: EarlyWork | None
+) -> StudySettler:
+    """Make the station that decides when a study is complete."""
     settings = resources.configuration
     source_counts = SourceCounts(
         settings.sources, calling=settings.node.ae_title, clock=resources.clock, log=resources.log
     )
-    return Assembler(
+    return StudySettler(
         store=resources.store,
         instance_store=resources.instance_store,
-        traffic=traffic,
+        associations=associations,
         clock=resources.clock,
         examine=workers.examine,
         reports_refusals=settings.report.refusals,
@@ -41,7 +41,9 @@ def assembler(
     )
 
 
-def analysts(resources: Resources, workers: Workers, early_work: EarlyWork | None) -> tuple[Analyst, ...]:
+def make_analysts(
+    resources: Resources, workers: Workers, early_work: EarlyWork | None
+) -> tuple[Analyst, ...]:
     """Make the stations that have studies analysed, one for each process that analyses."""
     return tuple(
         Analyst(
@@ -59,13 +61,13 @@ def analysts(resources: Resources, workers: Workers, early_work: EarlyWork | Non
     )
 
 
-def explainer(resources: Resources, workers: Workers) -> RefusalReporter:
+def make_refusal_reporter(resources: Resources, workers: Workers) -> RefusalReporter:
     """Make the station that reports refusals."""
     return RefusalReporter(
         store=resources.store,
         instance_store=resources.instance_store,
         clock=resources.clock,
-        write=workers.explain,
+        write=workers.report_refusal,
         configuration=resources.configuration,
         stopping=resources.stopping,
         log=resources.log,

@@ -1,23 +1,24 @@
-"""The whole node: created, started, stopped."""
+"""The node: its creation, start and stop."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from node.analyse.worker import WorkerProcess
-from node.app.analysing import analysts, assembler, explainer
-from node.app.receiving import ledger, listener
+from node.app.analysing import make_analysts, make_refusal_reporter, make_settler
+from node.app.receiving import make_ledger, make_listener
 from node.app.resources import open_resources
 from node.app.schedule import Schedule
-from node.app.sending import courier
-from node.app.showing import status_page
+from node.app.sending import make_courier
+from node.app.showing import make_status_page
 from node.app.sweeps import plan_sweeps
 from node.app.workers import Workers
 from node.clock import SystemClock
 from node.config import Configuration
+from node.dicom.libraries import configure_libraries
 from node.errors import PermanentError
 from node.ports import Clock, Worker
 from node.settle.early_work import EarlyWork
 from node.store.reconcile import reconcile
+from node.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
     from node.show.web import WebServer
@@ -28,15 +29,15 @@ _SWEEP_S = 0.5
 
 
 class Node:
-    """A node: `start` returns once it listens, `stop` once everything is stored safely.
+    """A node: `start` returns when it listens, `stop` when everything is stored.
 
     Parameters
     ----------
     configuration : Configuration
-        The whole configuration. Port 0 takes a free port, see `port`.
+        The node's configuration. Port 0 takes a free port, see `port`.
     clock : Clock, optional
         Gives the time; the clock of the system by default.
-    analyse_study, examine_study, explain_study : str, optional
+    analyse_study, examine_study, report_refusal : str, optional
         The functions that the worker processes run, as "module:function".
     make_worker : callable, optional
         Makes a worker from the name of a function and a memory limit in MB, or None.
@@ -57,18 +58,19 @@ class Node:
         clock: Clock | None = None,
         analyse_study: str = "node.analyse.study:analyse_files",
         examine_study: str = "node.settle.examine_headers:examine_headers",
-        explain_study: str = "node.analyse.refusal_report:write_refusal_report",
+        report_refusal: str = "node.analyse.refusal_report:write_refusal_report",
         make_worker: Callable[[str, int | None], Worker] = WorkerProcess,
         sweep_s: float = _SWEEP_S,
     ) -> None:
+        configure_libraries()
         self.configuration = configuration
         self._clock = clock or SystemClock()
         self._resources = resources = open_resources(configuration, self._clock)
         self.instance_store, self.store = resources.instance_store, resources.store
         self._sweep_s = sweep_s
-        self._ledger = ledger(resources)
-        self._listener = listener(resources, self._ledger)
-        # The timers run in real time, whatever time the sweeps are given.
+        self._ledger = make_ledger(resources)
+        self._listener = make_listener(resources, self._ledger)
+        # The timers run in real time, even if the sweeps are given another clock.
         self._schedule = Schedule(SystemClock(), resources.log)
         self._early_work = EarlyWork() if configuration.assembly.start_early else None
         self._workers = Workers(
@@ -76,9 +78,9 @@ class Node:
             make_worker,
             analyse_study=analyse_study,
             examine_study=examine_study,
-            explain_study=explain_study,
+            report_refusal=report_refusal,
         )
-        self._couriers = tuple(courier(resources, there) for there in configuration.destinations)
+        self._couriers = tuple(make_courier(resources, there) for there in configuration.destinations)
         self._web: WebServer | None = None
 
     @property
@@ -102,15 +104,17 @@ class Node:
         plan_sweeps(
             self._schedule,
             resources,
-            assembler=assembler(resources, self._listener.traffic, self._workers, self._early_work),
-            analysts=analysts(resources, self._workers, self._early_work),
-            explainer=explainer(resources, self._workers),
+            settler=make_settler(resources, self._listener.associations, self._workers, self._early_work),
+            analysts=make_analysts(resources, self._workers, self._early_work),
+            refusal_reporter=make_refusal_reporter(resources, self._workers),
             couriers=self._couriers,
             every_s=self._sweep_s,
         )
         self._schedule.start()
         try:
-            self._web = status_page(resources, self._listener, self._schedule, self._workers, self._couriers)
+            self._web = make_status_page(
+                resources, self._listener, self._schedule, self._workers, self._couriers
+            )
             self._listener.start()
         except PermanentError:
             self.stop()

@@ -5,16 +5,16 @@ from node.deliver.commitment_reports import CommitmentReports
 from node.receive.ledger import Ledger
 from node.receive.listener import Listener
 
-__all__ = ["ledger", "listener"]
+__all__ = ["make_ledger", "make_listener"]
 
 
-def ledger(resources: Resources) -> Ledger:
+def make_ledger(resources: Resources) -> Ledger:
     """Make the ledger, which records arrivals."""
     patience = resources.configuration.assembly.patience
     return Ledger(resources.store, resources.instance_store, resources.clock, patience, resources.log)
 
 
-def listener(resources: Resources, records: Ledger) -> Listener:
+def make_listener(resources: Resources, records: Ledger) -> Listener:
     """Make the listener, which serves senders."""
     settings = resources.configuration
     commitments = CommitmentReports(

@@ -24,17 +24,17 @@ class Resources:
     Attributes
     ----------
     configuration : Configuration
-        All of it.
+        The node's configuration.
     clock : Clock
         Gives the time to all stations.
     log : Log
-        Holds no patient data.
+        The log, shared by all stations.
     lock : file
         Reserves the storage directory for this process.
     instance_store, store, audit : InstanceStore, Store, AuditTrail
         See `node.ports`.
     tally : Tally
-        Counts for the metrics.
+        Counters of the metrics.
     owner : str
         Identifies this node in its leases.
     stopping : Event
@@ -67,7 +67,7 @@ class Resources:
 
 
 def open_resources(configuration: Configuration, clock: Clock) -> Resources:
-    """Reserve the storage directory, and open what lies in it.
+    """Reserve the storage directory and the database, and open both.
 
     Raises
     ------

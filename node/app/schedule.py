@@ -1,4 +1,4 @@
-"""The timers of the sweeps, with APScheduler. They hold no state: a missed run loses nothing."""
+"""The timers of the sweeps, with APScheduler; they hold no state, so a missed run loses nothing."""
 
 import threading
 import time
@@ -48,7 +48,7 @@ class Schedule:
     clock : Clock
         Gives the time of the next run.
     log : Log
-        Gets the faults of sweeps.
+        Logs the faults of sweeps.
     """
 
     def __init__(self, clock: Clock, log: Log) -> None:
@@ -74,7 +74,7 @@ class Schedule:
         )
 
     def soon(self, name: str) -> None:
-        """Run a sweep now instead of at its next time; one that is running finds the new work by itself."""
+        """Run a sweep now instead of at its next time; a sweep already running will pick up the new work."""
         if self._scheduler.running and self._scheduler.get_job(name) is not None:
             self._scheduler.modify_job(name, next_run_time=self._clock.now())
 
@@ -103,7 +103,7 @@ class Schedule:
             self._scheduler.shutdown(wait=True)
 
     def _watch_clock(self) -> None:
-        """Wake every sweep when the clock was set back, which the monotonic clock shows."""
+        """Compare wall clock and monotonic clock, and wake all sweeps if the wall clock was set back."""
         ahead = self._ahead()
         while not self._stopping.wait(_LOOK_S):
             before, ahead = ahead, self._ahead()

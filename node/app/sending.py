@@ -12,16 +12,16 @@ from node.deliver.carriers.cstore import CStoreCarrier
 from node.deliver.carriers.stow import StowCarrier
 from node.deliver.commitment_reports import CommitmentReports
 from node.deliver.courier import Courier
+from node.dicom.association import Peer
 from node.dicom.commitment import request_commitment
-from node.dicom.dimse import Peer
 from node.dicom.tls import client_arguments
 from node.domain.audit import Party
 from node.domain.records import Result
 
-__all__ = ["carrier_to", "courier"]
+__all__ = ["carrier_to", "make_courier"]
 
 
-def courier(resources: Resources, destination: Destination) -> Courier:
+def make_courier(resources: Resources, destination: Destination) -> Courier:
     """Make the courier of a destination."""
     calling, settings = resources.configuration.node.ae_title, resources.configuration.delivery
     peer = Peer(

@@ -14,17 +14,17 @@ from node.show.node_status import StatusReader
 if TYPE_CHECKING:
     from node.show.web import WebServer
 
-__all__ = ["status_page"]
+__all__ = ["make_status_page"]
 
 
-def status_page(
+def make_status_page(
     resources: Resources,
     listener: Listener,
     schedule: Schedule,
     workers: Workers,
     couriers: Iterable[Courier],
 ) -> "WebServer | None":
-    """Make the server of the status page, which takes its address; None if there is to be none.
+    """Create the status page's server and bind its address; None if `[web] port` is 0.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def status_page(
     settings = resources.configuration.web
     if not settings.port:
         return None
-    # Imported here, because a node without the page does without it.
+    # Imported here, because it is not needed when the page is off.
     from node.show.web import WebServer
 
     status_reader = StatusReader(

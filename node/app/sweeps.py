@@ -9,7 +9,7 @@ from node.analyse.refusal_sweep import RefusalReporter
 from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.deliver.courier import Courier
-from node.settle.assembler import Assembler
+from node.settle.settler import StudySettler
 from node.store.retention import purge
 
 __all__ = ["plan_sweeps"]
@@ -22,9 +22,9 @@ def plan_sweeps(
     schedule: Schedule,
     resources: Resources,
     *,
-    assembler: Assembler,
+    settler: StudySettler,
     analysts: Sequence[Analyst],
-    explainer: RefusalReporter,
+    refusal_reporter: RefusalReporter,
     couriers: Sequence[Courier],
     every_s: float,
 ) -> None:
@@ -32,10 +32,10 @@ def plan_sweeps(
     analyses = {f"analyse-{number}": analyst for number, analyst in enumerate(analysts)}
     deliveries = {f"deliver-{courier.name}": courier for courier in couriers}
     wake = partial(_then_wake, schedule)
-    schedule.every(every_s, "assemble", wake(assembler.sweep, analyses))
+    schedule.every(every_s, "assemble", wake(settler.sweep, analyses))
     for name, analyst in analyses.items():
         schedule.every(every_s, name, wake(analyst.sweep, (*deliveries, "explain")))
-    schedule.every(every_s, "explain", wake(explainer.sweep, deliveries))
+    schedule.every(every_s, "explain", wake(refusal_reporter.sweep, deliveries))
     for name, courier in deliveries.items():
         schedule.every(every_s, name, courier.sweep)
     schedule.every(_CLOSING_SWEEP_S, "close", partial(_close, resources))

@@ -1,4 +1,4 @@
-"""The worker processes: whatever happens to one of them, the node goes on."""
+"""The worker processes; if one of them fails, the node continues."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from analysis.domain.reason import Reason
 from node.analyse.analyst import Analysis
 from node.app.resources import Resources
 from node.config import Configuration
-from node.domain.assembly import Examination
+from node.domain.completeness import Examination
 from node.domain.results import Lineage, Outcome
 from node.ports import Worker
 from node.tally import WorkerActivity
@@ -24,10 +24,10 @@ class Workers:
     Parameters
     ----------
     resources : Resources
-        Holds the configuration with their number and limits.
+        Supplies the configuration, with the number of processes and their limits.
     make_worker : callable
         Makes a worker from the name of a function and a memory limit in MB, or None.
-    analyse_study, examine_study, explain_study : str
+    analyse_study, examine_study, report_refusal : str
         The functions that they run, as "module:function".
 
     Attributes
@@ -43,13 +43,13 @@ class Workers:
         *,
         analyse_study: str,
         examine_study: str,
-        explain_study: str,
+        report_refusal: str,
     ) -> None:
         engine = resources.configuration.engine
         self._limit_s = engine.time_limit_s
         self._examiner = make_worker(examine_study, None)
         # Started by its first call, which most sites never make.
-        self._writer = make_worker(explain_study, engine.memory_limit_mb)
+        self._writer = make_worker(report_refusal, engine.memory_limit_mb)
         self._analysts = [make_worker(analyse_study, engine.memory_limit_mb) for _ in range(engine.processes)]
         self._all = (*self._analysts, self._examiner, self._writer)
         self.activities = tuple(
@@ -57,12 +57,12 @@ class Workers:
         )
 
     def start(self) -> None:
-        """Start the processes that every study needs; they take seconds to import the science."""
+        """Start the processes that every study needs; they take seconds to import `analysis`."""
         for worker in (*self._analysts, self._examiner):
             worker.start()
 
     def interrupt(self) -> None:
-        """End running calls, and take no further ones."""
+        """End running calls, and accept no more calls."""
         for worker in self._all:
             worker.interrupt()
 
@@ -76,7 +76,7 @@ class Workers:
         examination: Examination = self._examiner.call(paths, time_limit_s=_EXAMINATION_LIMIT_S)
         return examination
 
-    def explain(
+    def report_refusal(
         self,
         paths: Sequence[Path],
         configuration: Configuration,

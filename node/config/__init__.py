@@ -11,10 +11,10 @@ from node.config.tables.delivery import DeliverySettings
 from node.config.tables.destinations import Destination
 from node.config.tables.engine import EngineSettings
 from node.config.tables.log import LogSettings
-from node.config.tables.models import ModelSettings
-from node.config.tables.node import ListenerSettings
+from node.config.tables.models import NO_MODEL, ModelSettings
+from node.config.tables.node import NodeSettings
 from node.config.tables.report import ReportSettings
-from node.config.tables.segmentation import BackEndPlace
+from node.config.tables.segmentation import BackendSettings
 from node.config.tables.sources import Network, Source
 from node.config.tables.storage import StorageSettings
 from node.config.tables.store import StoreSettings
@@ -22,17 +22,18 @@ from node.config.tables.tls import TlsSettings
 from node.config.tables.web import WebSettings
 
 __all__ = [
+    "NO_MODEL",
     "AssemblySettings",
     "AuditSettings",
-    "BackEndPlace",
+    "BackendSettings",
     "Configuration",
     "DeliverySettings",
     "Destination",
     "EngineSettings",
-    "ListenerSettings",
     "LogSettings",
     "ModelSettings",
     "Network",
+    "NodeSettings",
     "ReportSettings",
     "Source",
     "StorageSettings",

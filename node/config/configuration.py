@@ -11,9 +11,9 @@ from node.config.tables.destinations import Destination
 from node.config.tables.engine import EngineSettings
 from node.config.tables.log import LogSettings
 from node.config.tables.models import ModelSettings
-from node.config.tables.node import ListenerSettings
+from node.config.tables.node import NodeSettings
 from node.config.tables.report import ReportSettings
-from node.config.tables.segmentation import BackEndPlace
+from node.config.tables.segmentation import BackendSettings
 from node.config.tables.sources import Source
 from node.config.tables.storage import StorageSettings
 from node.config.tables.store import StoreSettings
@@ -26,14 +26,14 @@ __all__ = ["Configuration", "default"]
 class Configuration:
     """A valid configuration; its tables are documented at their classes, and for users in config.toml."""
 
-    node: ListenerSettings = field(default_factory=ListenerSettings)
+    node: NodeSettings = field(default_factory=NodeSettings)
     sources: tuple[Source, ...] = (Source(),)
     destinations: tuple[Destination, ...] = (Destination(),)
     storage: StorageSettings = field(default_factory=StorageSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     assembly: AssemblySettings = field(default_factory=AssemblySettings)
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
-    segmentation: BackEndPlace = field(default_factory=BackEndPlace)
+    segmentation: BackendSettings = field(default_factory=BackendSettings)
     models: ModelSettings = field(default_factory=ModelSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)

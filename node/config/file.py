@@ -14,7 +14,7 @@ from node.config.tables.destinations import destination
 from node.config.tables.engine import engine
 from node.config.tables.log import log
 from node.config.tables.models import models
-from node.config.tables.node import listener
+from node.config.tables.node import node
 from node.config.tables.report import report
 from node.config.tables.segmentation import segmentation
 from node.config.tables.sources import source
@@ -48,7 +48,7 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
     document = TomlDocument(text, name, folder)
     segmentation_settings, place = document.table("segmentation").read(segmentation)
     configuration = Configuration(
-        node=document.table("node").read(listener),
+        node=document.table("node").read(node),
         sources=tuple(table.read(source) for table in document.tables("sources")),
         destinations=tuple(table.read(destination) for table in document.tables("destinations")),
         storage=document.table("storage").read(storage),

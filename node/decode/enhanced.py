@@ -11,13 +11,13 @@ A.71 Legacy Converted Enhanced MR Image IOD.
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from pydicom import Dataset
-from pydicom.sequence import Sequence as Items
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
-from node.decode.header_values import value, values
+from node.decode.header_values import items, numbers, text, value, values
 
-__all__ = ["MULTI_FRAME_CLASSES", "frame_headers", "stacks"]
+__all__ = ["MULTI_FRAME_CLASSES", "frame_headers", "frames_between", "stacks"]
 
 MULTI_FRAME_CLASSES = frozenset({EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage})
 
@@ -30,8 +30,14 @@ _COMMON = (
     "BodyPartExamined", "SeriesDescription", "ProtocolName", "MRAcquisitionType", "MagneticFieldStrength",
     "Rows", "Columns", "ContrastBolusAgentSequence", "EchoPulseSequence", "EchoPlanarPulseSequence",
     "PulseSequenceName", "SpectrallySelectedSuppression", "ComplexImageComponent", "AcquisitionContrast",
+    "PatientPosition", "PixelPresentation", "AcquisitionDateTime", "AcquisitionDate", "SeriesDate",
+    "StudyDate", "DeviceSerialNumber",
 )  # fmt: skip
 """Attributes that an object states once for all its frames."""
+
+_PARALLEL = 1e-3
+_NEXT = 1.5
+"""Frames within this many spacings of the end of a stack continue it."""
 
 _UNSPECIFIC = {"", "UNKNOWN", "MIXED", "NONE"}
 
@@ -49,10 +55,10 @@ def frame_headers(header: Dataset) -> tuple[Dataset, ...]:
     tuple of Dataset
         One per frame, in the order of the frames; empty if the object does not describe each frame.
     """
-    per_frame = _items(header, "PerFrameFunctionalGroupsSequence")
+    per_frame = items(header, "PerFrameFunctionalGroupsSequence")
     if not 0 < len(per_frame) <= _MOST_FRAMES or value(header, "NumberOfFrames") != len(per_frame):
         return ()
-    shared = _items(header, "SharedFunctionalGroupsSequence")[:1]
+    shared = items(header, "SharedFunctionalGroupsSequence")[:1]
     common = Dataset()
     for keyword in _COMMON:
         if keyword in header:
@@ -81,6 +87,55 @@ def stacks(frames: Sequence[Dataset]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(indices) for indices in found.values())
 
 
+def frames_between(frames: Sequence[Dataset], stack: Sequence[int]) -> tuple[int, ...]:
+    """Return the frames that were acquired otherwise and lie where slices of a stack are missing.
+
+    A stack of one echo beside one of another echo is whole, because both have a frame at each place. If one
+    frame in two, or one in the middle, was acquired otherwise, the rest is not a stack.
+
+    Parameters
+    ----------
+    frames : sequence of Dataset
+        All frames of a series.
+    stack : sequence of int
+        Indices of the frames of one stack, from `stacks`.
+
+    Returns
+    -------
+    tuple of int
+        Indices of frames of other stacks.
+    """
+    places = [numbers(frame, "ImagePositionPatient", 3) for frame in frames]
+    orientation = numbers(frames[stack[0]], "ImageOrientationPatient", 6)
+    own = [place for index in stack if (place := places[index]) is not None]
+    if orientation is None or len(own) < 2:
+        return ()
+    normal = np.cross(orientation[:3], orientation[3:])
+    depths = np.sort(np.array(own) @ normal)
+    gap = float(np.median(np.diff(depths)))
+
+    def lies_between(index: int) -> bool:
+        place, cosines = places[index], numbers(frames[index], "ImageOrientationPatient", 6)
+        if place is None or cosines is None or np.abs(np.subtract(cosines, orientation)).max() > _PARALLEL:
+            return False
+        depth = float(np.dot(place, normal))
+        across = np.subtract(place, own[0]) - (depth - float(np.dot(own[0], normal))) * normal
+        near = depths[0] - _NEXT * gap < depth < depths[-1] + _NEXT * gap
+        return bool(near and np.abs(across).max() < gap and np.abs(depths - depth).min() > gap / 4)
+
+    own_frames = set(stack)
+    first = frames[stack[0]]
+    return tuple(
+        index
+        for index, frame in enumerate(frames)
+        if index not in own_frames and _may_be_one_stack(frame, first) and lies_between(index)
+    )
+
+
+def _may_be_one_stack(frame: Dataset, other: Dataset) -> bool:
+    return len({text(frame, "StackID"), text(other, "StackID")} - {""}) < 2
+
+
 def _conditions(frame: Dataset) -> tuple[str, ...]:
     """Return the values that the frames of a stack share and by which stacks differ."""
     stack = value(frame, "StackID") or [round(float(x), 2) for x in values(frame, "ImageOrientationPatient")]
@@ -99,12 +154,14 @@ def _classic_header(common: Dataset, groups: Dataset) -> Dataset:
     frame.ScanningSequence = list(_scanning_sequence(frame))
     frame.ScanOptions = list(_scan_options(frame))
     frame.ContrastBolusAgent = _agent(frame)
+    if "ContrastBolusAgentSequence" in frame:  # it stands for the object, the agent for this frame
+        del frame.ContrastBolusAgentSequence
     for classic, enhanced in _RENAMED:
         if classic not in frame and (found := values(frame, enhanced)):
             setattr(frame, classic, found[0])
     if value(frame, "InversionRecovery") == "NO" and "InversionTime" in frame:
         del frame.InversionTime
-    if regions := _items(frame, "AnatomicRegionSequence"):
+    if regions := items(frame, "AnatomicRegionSequence"):
         frame.BodyPartExamined = value(frame, "BodyPartExamined") or str(
             value(regions[0], "CodeMeaning") or ""
         )
@@ -121,9 +178,14 @@ _RENAMED = (
 
 
 def _copy_macros(frame: Dataset, groups: Dataset) -> None:
-    """Copy the attributes of every functional group macro; each holds one item (PS3.3 C.7.6.16.2)."""
+    """Copy the attributes of every functional group macro; each holds one item (PS3.3 C.7.6.16.2).
+
+    The Real World Value Mapping alone may hold several, and a classic image has it as the same sequence.
+    """
     for element in groups:
-        if element.VR == "SQ" and element.value:
+        if element.keyword == "RealWorldValueMappingSequence":
+            frame[element.tag] = element
+        elif element.VR == "SQ" and element.value:
             frame.update(element.value[0])
 
 
@@ -164,16 +226,11 @@ def _scan_options(frame: Dataset) -> Iterator[str]:
 def _agent(frame: Dataset) -> str:
     """Return the contrast agent that was present when the frame was acquired; empty if there was none."""
     usage = [
-        value(item, "ContrastBolusAgentAdministered") for item in _items(frame, "ContrastBolusUsageSequence")
+        value(item, "ContrastBolusAgentAdministered") for item in items(frame, "ContrastBolusUsageSequence")
     ]
     if not usage and (administered := value(frame, "ContrastBolusAgentAdministered")) is not None:
         usage = [administered]
-    agents = _items(frame, "ContrastBolusAgentSequence")
+    agents = items(frame, "ContrastBolusAgentSequence")
     if not agents or (usage and set(usage) == {"NO"}):
         return str(value(frame, "ContrastBolusAgent") or "")
     return str(value(agents[0], "CodeMeaning") or "contrast agent")
-
-
-def _items(header: Dataset, keyword: str) -> list[Dataset]:
-    items = value(header, keyword)
-    return list(items) if isinstance(items, Items) else []

@@ -9,7 +9,8 @@ from pydicom.errors import InvalidDicomError
 
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
-from node.decode.enhanced import MULTI_FRAME_CLASSES, frame_headers, stacks
+from analysis.identify import identify
+from node.decode.enhanced import MULTI_FRAME_CLASSES, frame_headers, frames_between, stacks
 from node.decode.facts import facts_of
 from node.decode.series import SeriesHeaders, UnreadableFile
 
@@ -80,9 +81,13 @@ def _by_stack(
     if classic:
         paths, headers = zip(*classic, strict=True)
         yield SeriesHeaders(study_uid, series_uid, facts_of(headers), paths, headers, headers)
-    for stack in stacks([frame for _, frame, _, _ in slices]):
+    every = [frame for _, frame, _, _ in slices]
+    for stack in stacks(every):
         paths, headers, objects, numbers = zip(*(slices[index] for index in stack), strict=True)
-        yield SeriesHeaders(study_uid, series_uid, facts_of(headers), paths, headers, objects, numbers)
+        facts = facts_of(headers)
+        torn = frames_between(every, stack) if identify(facts).usable else ()
+        between = tuple(slices[index][3] for index in torn)
+        yield SeriesHeaders(study_uid, series_uid, facts, paths, headers, objects, numbers, between)
 
 
 def _read_header(path: Path) -> Dataset:

@@ -1,27 +1,78 @@
 """Read values of a header that may be damaged; a value that cannot be read counts as missing."""
 
+import struct
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-from pydicom import Dataset, config
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as Items
+from pydicom.tag import BaseTag
 
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 
-__all__ = ["number", "numbers", "required", "text", "value", "values", "words"]
+__all__ = [
+    "acquired_on",
+    "is_given",
+    "items",
+    "number",
+    "numbers",
+    "required",
+    "text",
+    "value",
+    "values",
+    "words",
+]
 
-# Damaged values are handled here one by one; the warnings of pydicom about them would quote patient data.
-config.settings.reading_validation_mode = config.IGNORE
+
+_DAMAGED = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, TypeError),
+    *(ValueError, struct.error),
+)
+"""What pydicom raises for values that are not what their VR says."""
 
 
-def value(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - a header may hold anything
-    """Return the value of an attribute as pydicom reads it; None if it is missing or damaged."""
+_TEXT = {"CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI"}
+
+
+def value(header: Dataset, keyword: str | BaseTag) -> Any:  # noqa: ANN401 - a header may hold anything
+    """Return the value of an attribute, or the element of a tag, as pydicom reads it.
+
+    None if it is missing or damaged.
+    """
     # pydicom decodes a value on first access, so a damaged one fails only here.
     try:
-        return header.get(keyword)
-    except (TypeError, ValueError):
+        return None if _is_no_text(header, keyword) else header.get(keyword)
+    except _DAMAGED:
         return None
+
+
+def _is_no_text(header: Dataset, keyword: str | BaseTag) -> bool:
+    """Tell whether a number that is written as text holds other bytes, which pydicom would read as binary."""
+    if keyword not in header:
+        return False
+    encoded = header.get_item(keyword).value
+    return isinstance(encoded, bytes) and dictionary_VR(keyword) in {"DS", "IS"} and not encoded.isascii()
+
+
+def is_given(header: Dataset, keyword: str) -> bool:
+    """Tell whether an attribute has a value, be it damaged or not."""
+    if keyword not in header:
+        return False
+    encoded = header.get_item(keyword).value
+    if isinstance(encoded, bytes):
+        # Zeros pad a text, while they are a value of a binary number.
+        return bool(encoded.strip(b"\0 ") if dictionary_VR(keyword) in _TEXT else encoded)
+    return encoded is not None and encoded not in ("", [])
+
+
+def items(header: Dataset, keyword: str) -> list[Dataset]:
+    """Return the items of a sequence; none if it is missing or damaged."""
+    found = value(header, keyword)
+    return list(found) if isinstance(found, Items) else []
 
 
 def values(header: Dataset, keyword: str) -> list[Any]:
@@ -35,7 +86,10 @@ def values(header: Dataset, keyword: str) -> list[Any]:
 def text(header: Dataset, keyword: str) -> str:
     """Return a value as text with single spaces; empty if there is none."""
     found = value(header, keyword)
-    return "" if found is None else " ".join(str(found).split())
+    try:
+        return "" if found is None else " ".join(str(found).split())
+    except _DAMAGED:  # a name is decoded only here
+        return ""
 
 
 def words(header: Dataset, keyword: str) -> tuple[str, ...]:
@@ -47,7 +101,7 @@ def numbers(header: Dataset, keyword: str, count: int) -> list[float] | None:
     """Return the values of an attribute if they are `count` finite numbers, otherwise None."""
     try:
         found = [float(item) for item in values(header, keyword)]
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     return found if len(found) == count and np.isfinite(found).all() else None
 
@@ -70,3 +124,18 @@ def required(header: Dataset, keyword: str, count: int) -> list[float]:
     if found is None:
         raise RefusedError(Reason("place_unknown", keyword=keyword))
     return found
+
+
+_DAYS = ("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionDate", "SeriesDate", "StudyDate")
+"""Where the day of an image stands, the closest to its acquisition first."""
+
+
+def acquired_on(header: Dataset) -> date | None:
+    """Return the day on which an image was acquired, or else that of its series or study; None if unknown."""
+    for keyword in _DAYS:
+        digits = text(header, keyword).replace(".", "").replace("-", "")[:8]
+        try:
+            return datetime.strptime(digits, "%Y%m%d").date()  # noqa: DTZ007 - a day has no time zone
+        except ValueError:
+            continue
+    return None

@@ -1,5 +1,6 @@
 """The headers of a series, and files that cannot be read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from pydicom import Dataset
 from analysis.domain.acquisition import AcquisitionFacts
 from analysis.domain.reason import Reason
 
-__all__ = ["SeriesHeaders", "UnreadableFile"]
+__all__ = ["SeriesHeaders", "UnreadableFile", "faults_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,24 @@ class UnreadableFile:
     path: Path
     reason: Reason
 
-    @property
-    def reason_with_name(self) -> Reason:
-        """The name of the file and the reason."""
-        return Reason("of_file", file=self.path.name, reason=self.reason)
+
+def faults_of(files: Iterable[UnreadableFile]) -> tuple[Reason, ...]:
+    """Return why files cannot be read, with the name of the first of those with one reason and their number.
+
+    Examples
+    --------
+    >>> faults_of(UnreadableFile(Path(name), Reason("no_dicom")) for name in ("a.txt", "b.txt", "c.txt"))
+    ('a.txt and 2 more: not a DICOM file',)
+    """
+    names: dict[Reason, list[str]] = {}
+    for file in files:
+        names.setdefault(file.reason, []).append(file.path.name)
+    return tuple(
+        Reason("of_file", file=first, reason=reason)
+        if not others
+        else Reason("of_files", file=first, more=len(others), reason=reason)
+        for reason, (first, *others) in names.items()
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +56,7 @@ class SeriesHeaders:
     study_uid, series_uid : str
         Study and Series Instance UID.
     facts : AcquisitionFacts
-        How the series was acquired.
+        How the series was acquired; see `node.decode.facts.facts_of`.
     paths : tuple of Path
         The file of each slice, in the order of SOP Instance UIDs.
     headers : tuple of Dataset
@@ -51,6 +66,8 @@ class SeriesHeaders:
         The object that each slice is part of, without pixel data; for classic images the same as `headers`.
     frames : tuple of int
         Frame number of each slice in its object, from 1; empty for classic images.
+    frames_between : tuple of int
+        Numbers of frames that were acquired otherwise and lie where frames of this stack are missing.
     """
 
     study_uid: str
@@ -60,6 +77,7 @@ class SeriesHeaders:
     headers: tuple[Dataset, ...]
     objects: tuple[Dataset, ...]
     frames: tuple[int, ...] = ()
+    frames_between: tuple[int, ...] = ()
 
     @property
     def description(self) -> Reason:

@@ -18,10 +18,12 @@ from pydicom.uid import (
 
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
+from node.decode.agreement import check_agreement, check_kinds
 from node.decode.enhanced import MULTI_FRAME_CLASSES
 from node.decode.geometry import Stack, stack_slices
 from node.decode.header_values import number, required, text
 from node.decode.series import SeriesHeaders
+from node.decode.stored_values import check_meaning
 from node.domain.records import MR_IMAGE_CLASSES
 
 __all__ = ["check_stack"]
@@ -50,17 +52,23 @@ say so, and it is often missing."""
 def check_stack(series: SeriesHeaders) -> Stack:
     """Return the stack that a series forms, after checking that it is one complete, lossless MR stack.
 
+    Its slices must agree with each other, and their pixels must stand for the signal.
+
     Raises
     ------
     RefusedError
         If it is not, with the reason.
     """
     _refuse_other_than_lossless_mr(series)
+    check_agreement(series)
+    check_meaning(series)
     orientations = [required(header, "ImageOrientationPatient", 6) for header in series.headers]
     positions = [required(header, "ImagePositionPatient", 3) for header in series.headers]
     _refuse_invalid_pixel_spacing(series)
     stack = stack_slices(orientations, positions)
-    _refuse_omitted_slices(series.headers[0], stack.spacing_mm)
+    for header in series.headers:
+        _refuse_omitted_slices(header, stack.spacing_mm)
+    check_kinds(series)
     return stack
 
 
@@ -76,7 +84,7 @@ def _refuse_omitted_slices(header: Dataset, spacing_mm: float) -> None:
     """Refuse an even stack whose slices are much further apart than the scanner declares.
 
     A stack looks like this if the sender alternates between two associations image by image, and one of them
-    is lost before it has brought any.
+    is lost before it has sent any.
 
     References
     ----------

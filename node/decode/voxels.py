@@ -9,7 +9,6 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
-from pydicom.pixels.processing import apply_rescale
 from pydicom.pixels.utils import pixel_array
 
 from analysis.domain.acquisition import AcquisitionFacts
@@ -17,9 +16,10 @@ from analysis.domain.findings import SeriesInput
 from analysis.domain.reason import Reason
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
-from node.decode.header_values import number, required, text
+from node.decode.header_values import acquired_on, required, text
 from node.decode.series import SeriesHeaders
 from node.decode.stack import check_stack
+from node.decode.stored_values import has_overlay_bits, signal
 
 __all__ = ["decode"]
 
@@ -58,12 +58,20 @@ def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
         axes=np.stack([stack.normal, cosines[3:], cosines[:3]]),
     )
     volume = Volume(voxels, grid)
-    frame_of_reference = text(headers[0], "FrameOfReferenceUID")
+    frame_of_reference = max(text(header, "FrameOfReferenceUID") for header in headers)
     frames = tuple(series.frames[index] for index in stack.order) if series.frames else ()
     digest = _digest(series.facts, headers, frames, volume, frame_of_reference)
     objects = tuple(series.objects[index] for index in stack.order)
     return (
-        SeriesInput(series.series_uid, series.facts, volume, digest, frame_of_reference, frames),
+        SeriesInput(
+            series.series_uid,
+            series.facts,
+            volume,
+            digest,
+            frame_of_reference,
+            frames,
+            min((day for header in headers if (day := acquired_on(header))), default=None),
+        ),
         objects,
     )
 
@@ -80,16 +88,20 @@ def _voxels(series: SeriesHeaders, order: Sequence[int]) -> npt.NDArray[np.float
 
 
 def _slice(dataset: Dataset, frame: int | None, header: Dataset) -> npt.NDArray[np.float32]:
+    index = None if frame is None else frame - 1
     try:
-        stored = pixel_array(dataset, index=None if frame is None else frame - 1)
+        stored = pixel_array(dataset, index=index)
+        # A codec gives no more bits than are stored, so only plain pixels may hold something beside them.
+        packed = dataset.file_meta.TransferSyntaxUID.is_compressed or has_overlay_bits(dataset)
+        raw = stored if packed else pixel_array(dataset, index=index, correct_unused_bits=False)
     except (AttributeError, EOFError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise RefusedError(Reason("pixels_damaged", kind=type(error).__name__)) from error
     if stored.ndim != 2:
         raise RefusedError(Reason("not_one_grey_image"))
-    for keyword in ("RescaleSlope", "RescaleIntercept"):
-        if text(header, keyword) and number(header, keyword) is None:
-            raise RefusedError(Reason("values_unknown", keyword=keyword))
-    return apply_rescale(stored, header).astype(np.float32)
+    if not np.array_equal(stored, raw):
+        # Values that need more bits than there are said to be would turn from bright to dark.
+        raise RefusedError(Reason("values_unknown", keyword="BitsStored"))
+    return signal(stored, header, dataset)
 
 
 def _digest(

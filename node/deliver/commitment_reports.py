@@ -1,4 +1,4 @@
-"""Record what an archive reports about storage commitment, over whichever association the report comes."""
+"""Record what an archive reports about storage commitment, over the same association or its own."""
 
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ class CommitmentReports:
     owner : str
         Identifies this node in its leases.
     log : Log
-        One line for each report.
+        Logs one line per report.
     """
 
     def __init__(

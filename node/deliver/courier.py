@@ -9,8 +9,8 @@ from pydicom.uid import generate_uid
 
 from node.config import DeliverySettings, Destination
 from node.deliver.carriers import Carrier
-from node.domain.backoff import Backoff
-from node.domain.delivery import Breaker, DeliveryResponse, DeliveryState, Disposition, state_after
+from node.domain.backoff import Backoff, Breaker
+from node.domain.delivery import DeliveryResponse, DeliveryState, Disposition, state_after
 from node.domain.records import Delivery, DeliveryBatch, Result
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.log import Log
@@ -28,7 +28,7 @@ class Commit(Protocol):
     """Requests storage commitment of a destination."""
 
     def __call__(self, transaction_uid: str, results: Sequence[Result]) -> None:
-        """Send the request; the report may come later, over another association.
+        """Send the request; the report may be sent later, over another association.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class Courier:
     stopping : Event
         Set when the node stops; nothing is begun after that.
     log : Log
-        One line for each study sent and each failure.
+        Logs one line per study sent and per failure.
     """
 
     def __init__(

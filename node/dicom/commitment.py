@@ -1,4 +1,4 @@
-"""Storage commitment: the archive's word that it keeps what it took.
+"""Storage commitment: an archive takes responsibility for keeping what it has stored.
 
 References
 ----------
@@ -12,8 +12,9 @@ from pydicom import Dataset
 from pynetdicom import build_context, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from node.dicom.dimse import Peer, associated
+from node.dicom.association import Peer, associated
 from node.domain.delivery import CommitmentReport
+from node.domain.dimse_status import PROCESSING_FAILURE, SUCCESS
 from node.domain.identifiers import is_uid
 from node.domain.records import Result
 from node.errors import TransientError
@@ -25,36 +26,35 @@ COMMITMENT_CONTEXTS = (build_context(StorageCommitmentPushModel),)
 _REQUEST = 1
 _LINGER_S = 1.0
 """Some archives report over the same association, at once; most open one of their own, later."""
-_PROCESSING_FAILURE = 0x0110
 
 
 def request_commitment(
     peer: Peer, transaction_uid: str, results: Sequence[Result], take: Callable[[CommitmentReport], None]
 ) -> None:
-    """Ask an archive to commit itself to results that it took.
+    """Request storage commitment for results that an archive has accepted.
 
     Parameters
     ----------
     peer : Peer
         The archive.
     transaction_uid : str
-        Names the request; its report, over whichever association, names it too.
+        Identifies the request; its report repeats this, whichever association it is sent over.
     results : sequence of Result
-        What it took.
+        The results.
     take : callable
-        Gets the report if it comes over the same association.
+        Called with the report, if it is sent over the same association.
 
     Raises
     ------
     TransientError
-        If it cannot be asked, or says no.
+        If the archive cannot be reached, or refuses.
     """
     reported = threading.Event()
 
     def report(event: evt.Event) -> tuple[int, None]:
         take(report_of(event.event_information))
         reported.set()
-        return 0x0000, None
+        return SUCCESS, None
 
     with associated(
         peer,
@@ -71,23 +71,23 @@ def request_commitment(
             StorageCommitmentPushModelInstance,
         )
         code = status.get("Status")
-        if code != 0x0000:
+        if code != SUCCESS:
             said = "gave no answer" if code is None else f"answered 0x{code:04X}"
             raise TransientError(f"it {said} to a request for storage commitment")
         reported.wait(_LINGER_S)
 
 
-def report_of(told: Dataset) -> CommitmentReport:
-    """Read what an N-EVENT-REPORT tells; items without a UID are passed over."""
+def report_of(information: Dataset) -> CommitmentReport:
+    """Read the dataset of an N-EVENT-REPORT; items without a UID are skipped."""
     committed = {
-        str(item.get("ReferencedSOPInstanceUID")) for item in told.get("ReferencedSOPSequence") or ()
+        str(item.get("ReferencedSOPInstanceUID")) for item in information.get("ReferencedSOPSequence") or ()
     }
     failed = {
-        str(item.get("ReferencedSOPInstanceUID")): int(item.get("FailureReason") or _PROCESSING_FAILURE)
-        for item in told.get("FailedSOPSequence") or ()
+        str(item.get("ReferencedSOPInstanceUID")): int(item.get("FailureReason") or PROCESSING_FAILURE)
+        for item in information.get("FailedSOPSequence") or ()
     }
     return CommitmentReport(
-        str(told.get("TransactionUID") or ""),
+        str(information.get("TransactionUID") or ""),
         frozenset(uid for uid in committed if is_uid(uid)),
         {uid: reason for uid, reason in failed.items() if is_uid(uid)},
     )

@@ -1,4 +1,4 @@
-"""Questions to a peer by C-FIND: how many images has it of a series, and which of our objects."""
+"""Queries of a peer by C-FIND: how many images it has of each series, and which instances."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -8,31 +8,32 @@ from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
-from node.dicom.dimse import Peer, associated
+from node.dicom.association import Peer, associated
+from node.domain.dimse_status import PENDING, PENDING_WITHOUT_OPTIONAL_KEYS, SUCCESS
 from node.errors import TransientError
 
 __all__ = ["QUERY_CONTEXTS", "count_images", "find_instances"]
 
 QUERY_CONTEXTS = (build_context(StudyRootQueryRetrieveInformationModelFind),)
 
-_PENDING = {0xFF00, 0xFF01}
+_PENDING = {PENDING, PENDING_WITHOUT_OPTIONAL_KEYS}
 _MOST_ANSWERS = 10_000
-"""A study has some twenty series; a peer that never ends its answer must not fill memory."""
+"""A study has some twenty series. Without a limit, a peer that never stops answering would fill memory."""
 
 
 def count_images(peer: Peer, study_uid: str) -> dict[str, int]:
-    """Ask for the number of images of each series of a study.
+    """Query the number of images of each series of a study.
 
     Returns
     -------
     dict of str to int
-        NumberOfSeriesRelatedInstances by Series Instance UID; series whose number it does not tell are left
-        out.
+        NumberOfSeriesRelatedInstances by Series Instance UID, without the series for which the peer returns
+        none.
 
     Raises
     ------
     TransientError
-        If it cannot be asked, or breaks off.
+        If the peer cannot be queried, or breaks off.
 
     References
     ----------
@@ -49,7 +50,7 @@ def count_images(peer: Peer, study_uid: str) -> dict[str, int]:
 
 
 def find_instances(peer: Peer, study_uid: str, series_uids: Iterable[str]) -> set[str]:
-    """Ask which instances of some series of a study a peer has.
+    """Query which instances of some series of a study a peer has.
 
     Returns
     -------
@@ -59,7 +60,7 @@ def find_instances(peer: Peer, study_uid: str, series_uids: Iterable[str]) -> se
     Raises
     ------
     TransientError
-        If it cannot be asked, or breaks off.
+        If the peer cannot be queried, or breaks off.
     """
     found = set()
     with _asking(peer) as association:
@@ -83,7 +84,7 @@ def _find(association: Association, level: str, asked: dict[str, Any]) -> Iterat
     answers = association.send_c_find(identifier, StudyRootQueryRetrieveInformationModelFind)
     for number, (status, answer) in enumerate(answers):
         code = status.get("Status")
-        if code == 0x0000:
+        if code == SUCCESS:
             return
         if code not in _PENDING or number >= _MOST_ANSWERS:
             raise TransientError(

@@ -1,4 +1,4 @@
-"""TLS for both directions, as BCP 195 wants it: version 1.2 or 1.3, forward secrecy, nobody unproven.
+"""TLS in both directions, as BCP 195 requires: 1.2 or 1.3, forward secrecy, both sides authenticated.
 
 References
 ----------
@@ -22,14 +22,14 @@ _WRONG_NAME = 62
 
 
 class _Context(ssl.SSLContext):
-    """A context that follows its files, so that neither a renewed nor a lost certificate needs a restart."""
+    """A context that reads its files again when they change: a renewed certificate needs no restart."""
 
     _files: tuple[Path, ...] = ()
     _seen: tuple[tuple[int, int], ...] = ()
     _latest: ssl.SSLContext | None = None
 
     def follow(self, files: tuple[Path, ...], make: Callable[[], ssl.SSLContext]) -> None:
-        """Use what `make` returns from the next change of the files on."""
+        """Use what `make` returns, from the next change of the files on."""
         self._files, self._make, self._seen = files, make, tuple(map(_version_of, files))
 
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:  # noqa: ANN401 - passed on
@@ -45,7 +45,7 @@ class _Context(ssl.SSLContext):
             if seen != self._seen:
                 self._latest, self._seen = self._make(), seen
         except (OSError, ConfigurationError):
-            # Half written or gone: what is at hand holds until its own end, and then nobody is let in.
+            # Half written or gone: the context at hand is used until its certificates expire.
             return self._latest
         return self._latest
 
@@ -56,9 +56,9 @@ def _version_of(file: Path) -> tuple[int, int]:
 
 
 def server_context(settings: TlsSettings) -> ssl.SSLContext | None:
-    """Return what the listener needs, or None for plain DICOM.
+    """Return the context of the listener, or None for plain DICOM.
 
-    A sender must show a certificate that `ca` vouches for.
+    A sender must show a certificate that `ca` verifies.
 
     Raises
     ------
@@ -71,12 +71,12 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext | None:
 
 
 def audit_arguments(settings: AuditSettings, host: str) -> tuple[ssl.SSLContext, str]:
-    """Return what the audit trail needs for its repository; see `client_arguments`."""
+    """Return context and name for the audit repository; see `client_arguments`."""
     return _client(settings.tls, host, "audit.tls")
 
 
 def client_arguments(destination: Destination) -> tuple[ssl.SSLContext, str] | None:
-    """Return what a courier needs, a context and the name to expect, or None for plain DICOM.
+    """Return a context and the name to expect, for a destination; None for plain DICOM.
 
     Raises
     ------
@@ -89,14 +89,14 @@ def client_arguments(destination: Destination) -> tuple[ssl.SSLContext, str] | N
 
 
 def source_arguments(source: Source) -> tuple[ssl.SSLContext, str] | None:
-    """Return what whoever asks a source needs; see `client_arguments`."""
+    """Return context and name for questions to a source; see `client_arguments`."""
     if source.tls.ca is None:
         return None
     return _client(source.tls, source.host, f"sources.tls of {source.ae_title}")
 
 
 def reason_of(error: OSError) -> str:
-    """Tell why a handshake failed, in OpenSSL's words and without a name from any certificate."""
+    """Return why a handshake failed, in OpenSSL's words and without any name of a certificate."""
     if isinstance(error, ssl.SSLCertVerificationError) and error.verify_code != _WRONG_NAME:
         return f"certificate verify failed: {error.verify_message.lower()}"
     if isinstance(error, ssl.SSLError) and error.reason:
@@ -111,19 +111,19 @@ def _client(settings: TlsSettings, host: str, where: str) -> tuple[ssl.SSLContex
 def _context(settings: TlsSettings, protocol: int, where: str) -> ssl.SSLContext:
     files = (settings.certificate, settings.key, settings.ca, settings.crl)
     context = _Context(protocol)
-    _furnish(context, settings, where)
+    _configure(context, settings, where)
     context.follow(
         tuple(file for file in files if file is not None),
-        lambda: _furnish(ssl.SSLContext(protocol), settings, where),
+        lambda: _configure(ssl.SSLContext(protocol), settings, where),
     )
     return context
 
 
-def _furnish(context: ssl.SSLContext, settings: TlsSettings, where: str) -> ssl.SSLContext:
+def _configure(context: ssl.SSLContext, settings: TlsSettings, where: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
     context.set_ciphers(_CIPHERS)
-    # So that `ca` may hold the very certificates that are let in, and not their whole authority.
+    # So that `ca` may hold the accepted certificates themselves, and not the authority that signed them.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     _load(lambda: context.load_verify_locations(settings.ca), f"{where}: ca holds no certificates")
     if settings.certificate is not None:
@@ -140,7 +140,7 @@ def _furnish(context: ssl.SSLContext, settings: TlsSettings, where: str) -> ssl.
 
 
 def _refuse_revoked(context: ssl.SSLContext, crl: Path) -> None:
-    """Refuse whoever the list names; `OSError` if the file holds no list."""
+    """Refuse the certificates of a revocation list; `OSError` if the file holds no list."""
     context.load_verify_locations(crl)
     if not context.cert_store_stats()["crl"]:
         raise ssl.SSLError("it holds no revocation list")

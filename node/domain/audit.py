@@ -24,7 +24,7 @@ __all__ = [
     "StudyMoved",
     "application_started",
     "application_stopped",
-    "intruder",
+    "rejected_peer",
     "studies_transferred",
     "syslog_line",
     "to_xml",
@@ -177,7 +177,7 @@ def _both(sender: Party, receiver: Party) -> tuple[Party, Party]:
     )
 
 
-def intruder(ae_title: str, host: str, reason: str, at: datetime) -> AuditMessage:
+def rejected_peer(ae_title: str, host: str, reason: str, at: datetime) -> AuditMessage:
     """Report that a peer was rejected; PS3.15 A.5.3.11.
 
     Parameters

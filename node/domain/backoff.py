@@ -1,11 +1,11 @@
-"""How long to wait after failed attempts."""
+"""How long to wait after failed attempts, and whether a peer that could not be reached may be tried."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Self
 
-__all__ = ["Backoff"]
+__all__ = ["Backoff", "Breaker"]
 
 _MAXIMUM_DOUBLINGS = 20
 _JITTER = 0.25
@@ -52,3 +52,31 @@ class Backoff:
         doublings = min(failures - 1, _MAXIMUM_DOUBLINGS)
         doubled: timedelta = self.first * 2**doublings
         return min(self.longest, doubled) * (1 - _JITTER * self.random.random())
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Circuit breaker: whether a destination may be tried.
+
+    After a failed connection nothing is tried until `open_until`, so that the other results in the outbox do
+    not fail one by one. Then one association tests the destination.
+
+    Attributes
+    ----------
+    failures : int
+        Connections that failed in a row.
+    open_until : datetime or None
+        No attempt before this moment.
+    """
+
+    failures: int = 0
+    open_until: datetime | None = None
+
+    def allows(self, now: datetime) -> bool:
+        """Tell whether the destination may be tried now."""
+        return self.open_until is None or now >= self.open_until
+
+    def after_failure(self, now: datetime, backoff: Backoff) -> "Breaker":
+        """Return the breaker after a connection failed."""
+        failures = self.failures + 1
+        return Breaker(failures, now + backoff.pause(failures))

@@ -2,16 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from node.domain.backoff import Backoff
+from node.domain.dimse_status import (
+    ATTRIBUTE_LIST_ERROR,
+    ATTRIBUTE_VALUE_OUT_OF_RANGE,
+    DATASET_DOES_NOT_MATCH,
+    DUPLICATE_INSTANCE,
+    INVALID_INSTANCE,
+    NO_SUCH_INSTANCE,
+    NOT_AUTHORISED,
+    OPTIONAL_ATTRIBUTES_NOT_SUPPORTED,
+    OUT_OF_RESOURCES,
+    SOP_CLASS_NOT_SUPPORTED,
+    SUCCESS,
+)
 from node.domain.study import StudyEvent
 
 __all__ = [
     "OPEN_DELIVERY_STATES",
-    "Breaker",
     "CommitmentReport",
     "DeliveryEnd",
     "DeliveryResponse",
@@ -98,18 +108,18 @@ class CommitmentReport:
 
 
 _SINGLE: dict[int, Disposition] = {
-    0x0000: Disposition.ACCEPTED,
-    0x0001: Disposition.ACCEPTED,  # "requested optional attributes are not supported"
-    0x0107: Disposition.ACCEPTED,  # attribute list warning
-    0x0111: Disposition.ACCEPTED,  # duplicate instance: an earlier attempt, thought lost, had arrived
-    0x0116: Disposition.ACCEPTED,  # attribute value out of range, a warning
-    0x0122: Disposition.NOT_ACCEPTED,  # SOP class not supported
-    0x0117: Disposition.GIVE_UP,  # invalid SOP instance
-    0x0124: Disposition.GIVE_UP,  # not authorised
+    SUCCESS: Disposition.ACCEPTED,
+    OPTIONAL_ATTRIBUTES_NOT_SUPPORTED: Disposition.ACCEPTED,
+    ATTRIBUTE_LIST_ERROR: Disposition.ACCEPTED,
+    DUPLICATE_INSTANCE: Disposition.ACCEPTED,  # an earlier attempt, thought lost, had arrived
+    ATTRIBUTE_VALUE_OUT_OF_RANGE: Disposition.ACCEPTED,
+    SOP_CLASS_NOT_SUPPORTED: Disposition.NOT_ACCEPTED,
+    INVALID_INSTANCE: Disposition.GIVE_UP,
+    NOT_AUTHORISED: Disposition.GIVE_UP,
 }
 _BY_HIGH_BYTE: dict[int, Disposition] = {
-    0xA7: Disposition.RETRY,  # out of resources
-    0xA9: Disposition.GIVE_UP,  # dataset does not match SOP class
+    OUT_OF_RESOURCES >> 8: Disposition.RETRY,
+    DATASET_DOES_NOT_MATCH >> 8: Disposition.GIVE_UP,
     0xB0: Disposition.ACCEPTED,  # warnings: elements coerced or discarded, or a mismatch tolerated
 }
 
@@ -131,9 +141,6 @@ def judge_status(status: int) -> Disposition:
     return _BY_HIGH_BYTE.get(status >> 8, Disposition.RETRY_A_FEW_TIMES)
 
 
-_CLASS_NOT_COMMITTED = 0x0122
-
-
 def judge_commitment(sop_uid: str, report: CommitmentReport) -> DeliveryResponse:
     """Return what an archive reports of one object; an object that the report does not name is sent again.
 
@@ -142,9 +149,9 @@ def judge_commitment(sop_uid: str, report: CommitmentReport) -> DeliveryResponse
     DICOM PS3.3 C.14.1.1, Failure Reason.
     """
     if sop_uid in report.committed:
-        return DeliveryResponse(Disposition.ACCEPTED, 0x0000, "")
-    reason = report.failed.get(sop_uid, 0x0112)
-    if reason == _CLASS_NOT_COMMITTED:  # it keeps the object without committing itself to it
+        return DeliveryResponse(Disposition.ACCEPTED, SUCCESS, "")
+    reason = report.failed.get(sop_uid, NO_SUCH_INSTANCE)
+    if reason == SOP_CLASS_NOT_SUPPORTED:  # it keeps the object without committing itself to it
         return DeliveryResponse(Disposition.ACCEPTED, reason, "it commits itself to no object of this kind")
     return DeliveryResponse(
         Disposition.RETRY_A_FEW_TIMES, reason, f"it did not commit itself to it (0x{reason:04X})"
@@ -205,31 +212,3 @@ def how_deliveries_ended(ends: Sequence[DeliveryEnd]) -> tuple[StudyEvent, str]:
         words = f"{refused} of {len(ends)} deliveries were of a kind the destination does not take"
         return StudyEvent.DELIVERY_ENDED, words
     return StudyEvent.DELIVERY_ENDED, ""
-
-
-@dataclass(frozen=True, slots=True)
-class Breaker:
-    """Circuit breaker: whether a destination may be tried.
-
-    After a failed connection nothing is tried until `open_until`, so that the other results in the outbox do
-    not fail one by one. Then one association tests the destination.
-
-    Attributes
-    ----------
-    failures : int
-        Connections that failed in a row.
-    open_until : datetime or None
-        No attempt before this moment.
-    """
-
-    failures: int = 0
-    open_until: datetime | None = None
-
-    def allows(self, now: datetime) -> bool:
-        """Tell whether the destination may be tried now."""
-        return self.open_until is None or now >= self.open_until
-
-    def after_failure(self, now: datetime, backoff: Backoff) -> "Breaker":
-        """Return the breaker after a connection failed."""
-        failures = self.failures + 1
-        return Breaker(failures, now + backoff.pause(failures))

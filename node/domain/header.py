@@ -10,6 +10,7 @@ from hashlib import sha256
 from struct import Struct
 
 from node.domain.identifiers import clean_uid
+from node.domain.person import UNKNOWN_PERSON, Person
 
 __all__ = ["HEADER_BYTES", "InstanceIdentity", "UnreadableHeaderError", "read_identity"]
 
@@ -20,8 +21,9 @@ _UNDEFINED = 0xFFFFFFFF
 
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 _PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
+_BIRTH_DATE, _SEX = 0x00100030, 0x00100040
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
-_WANTED = {_SOP_CLASS, _SOP_INSTANCE, _PATIENT_ID, _ISSUER, _STUDY, _SERIES}
+_WANTED = {_SOP_CLASS, _SOP_INSTANCE, _PATIENT_ID, _ISSUER, _BIRTH_DATE, _SEX, _STUDY, _SERIES}
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 
@@ -47,6 +49,8 @@ class InstanceIdentity:
         and not to be traced back to the patient. Empty if there is no PatientID.
     patient_id : str
         PatientID, for the audit trail only; characters outside ASCII are replaced.
+    person : Person
+        What else it says of its patient.
     """
 
     sop_class_uid: str
@@ -55,6 +59,7 @@ class InstanceIdentity:
     series_uid: str
     patient_key: str
     patient_id: str = ""
+    person: Person = UNKNOWN_PERSON
 
 
 def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> InstanceIdentity:
@@ -93,6 +98,7 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Inst
         series_uid=_uid(values, _SERIES, "SeriesInstanceUID"),
         patient_key=sha256(b"\\".join((patient_id, issuer))).hexdigest() if patient_id else "",
         patient_id=patient_id.decode("ascii", errors="replace"),
+        person=Person.of(*(values.get(tag, b"").decode("ascii", "replace") for tag in (_BIRTH_DATE, _SEX))),
     )
 
 
@@ -155,7 +161,7 @@ class _Walk:
             return tag, position + 12, self._unpack(self._long, position + 8)
         return tag, position + 8, self._unpack(self._short, position + 6)
 
-    def _nested(self, position: int, explicit: bool) -> bool:  # noqa: FBT001 - passed on as it came
+    def _nested(self, position: int, explicit: bool) -> bool:  # noqa: FBT001 - passed on unchanged
         """Tell whether the items of the sequence at a position are encoded with explicit VR."""
         # PS3.5 6.2.2 note 2: the items of a sequence with VR UN are implicit, even in an explicit dataset.
         return explicit and bytes(self._data[position + 4 : position + 6]) != b"UN"

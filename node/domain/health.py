@@ -3,24 +3,33 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from node.domain.delivery import Breaker
-from node.domain.status import Condition, DestinationStatus, Disk, OutboxFigures, SetAside, Station, SweepRun
+from node.domain.backoff import Breaker
+from node.domain.status import (
+    Condition,
+    DestinationStatus,
+    Disk,
+    FailedStudies,
+    OutboxFigures,
+    Station,
+    SweepRun,
+)
 
 __all__ = [
-    "WAIT_FOR_A_PERSON",
+    "WAIT_FOR_OPERATOR",
     "abandoned",
     "ago",
     "judge_database",
     "judge_destination",
     "judge_disk",
+    "judge_failed_studies",
     "judge_listener",
-    "judge_set_aside",
+    "judge_model",
     "judge_timers",
     "judge_workers",
 ]
 
-WAIT_FOR_A_PERSON = timedelta(days=7)
-"""How long a study that was set aside counts; after that, the site is taken to have decided to leave it."""
+WAIT_FOR_OPERATOR = timedelta(days=7)
+"""How long a failed study counts; after that, the site is taken to have decided to leave it."""
 _LATE = timedelta(minutes=1)
 _LONG_WAIT = timedelta(hours=1)
 _WATERMARKS_LEFT = 2
@@ -96,12 +105,12 @@ def judge_timers(runs: Sequence[SweepRun], now: datetime) -> Station:
     )
 
 
-def judge_set_aside(found: SetAside, now: datetime) -> Station:
-    """Judge whether studies wait for a person; the node works on, but not on these.
+def judge_failed_studies(found: FailedStudies, now: datetime) -> Station:
+    """Judge whether failed studies wait for an operator; the node continues with all others.
 
     Examples
     --------
-    >>> judge_set_aside(SetAside(), datetime(2030, 1, 1)).words
+    >>> judge_failed_studies(FailedStudies(), datetime(2030, 1, 1)).words
     'No study waits for a person.'
     """
     if not found.count:
@@ -111,6 +120,23 @@ def judge_set_aside(found: SetAside, now: datetime) -> Station:
     if found.count == 1:
         words = f"1 study has waited for a person for {last}."
     return Station("Set aside", Condition.CONCERN, words)
+
+
+def judge_model(name: str, version: str, *, simulated: bool) -> Station:
+    """Say what predicts; `name` is empty where nothing does, which the site has chosen.
+
+    Examples
+    --------
+    >>> judge_model("", "", simulated=False).words
+    'No model is configured: results are measurements and outlines only.'
+    """
+    if not name:
+        words = "No model is configured: results are measurements and outlines only."
+    elif simulated:
+        words = f"{name} {version}, trained on simulated patients: its answers are not for clinical use."
+    else:
+        words = f"{name} {version}."
+    return Station("Prediction", Condition.WELL, words)
 
 
 def judge_database(fault: str) -> Station:

@@ -21,6 +21,7 @@ __all__ = [
     "AssociationRecord",
     "Delivery",
     "DeliveryBatch",
+    "DueRefusalReport",
     "HistoryEntry",
     "Instance",
     "NewResult",
@@ -29,7 +30,6 @@ __all__ = [
     "StagedFile",
     "Study",
     "StudyLease",
-    "Unexplained",
     "mr_images",
 ]
 
@@ -132,8 +132,8 @@ class Arrival:
     calling_ae, host : str
         AE title and address of the sender.
     association : str
-        Key of the association that it came over, so that a series whose association is lost is known, even
-        after a crash; empty if it came over none.
+        Key of the association over which it was received, so that a series whose association was lost is
+        known, even after a crash; empty if there was none.
     """
 
     instance: Instance
@@ -144,16 +144,16 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class AssociationRecord:
-    """The series that one association brought.
+    """The series that were received over one association.
 
     Attributes
     ----------
     association : str
         Its key; see `Arrival`.
     began_at : datetime
-        When its first instance came.
+        When its first instance was received.
     series : frozenset of (str, str)
-        Study and Series Instance UIDs of everything that it brought, duplicates included.
+        Study and Series Instance UIDs of everything received over it, duplicates included.
     """
 
     association: str
@@ -174,7 +174,7 @@ class Study:
     reason : str
         Why it is in this state, in words, without patient data.
     changed_at, first_arrival, last_arrival : datetime
-        When it entered this state; when its first and its latest instance came.
+        When it entered this state; when its first and its latest instance were received.
     revision : int
         Counts the instances that may change a result; a result belongs to one revision.
     deadline : datetime or None
@@ -201,7 +201,7 @@ class Study:
 
 
 @dataclass(frozen=True, slots=True)
-class Unexplained:
+class DueRefusalReport:
     """A refusal of which a report is still to be sent, and the reasons for it."""
 
     study: Study

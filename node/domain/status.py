@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 
-from node.domain.delivery import OPEN_DELIVERY_STATES, Breaker, DeliveryState
+from node.domain.backoff import Breaker
+from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import QuarantineEntry, Study
 from node.domain.study import StudyState
 
@@ -14,10 +15,10 @@ __all__ = [
     "Condition",
     "DestinationStatus",
     "Disk",
+    "FailedStudies",
     "NodeStatus",
     "OutboxFigures",
     "Queue",
-    "SetAside",
     "Station",
     "StoreFigures",
     "SweepRun",
@@ -101,8 +102,8 @@ class OutboxFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
-    """The number of studies that were set aside and wait for a person, and the latest of them."""
+class FailedStudies:
+    """The number of failed studies that wait for an operator, and the latest of them."""
 
     count: int = 0
     latest: Sequence[Study] = ()
@@ -110,7 +111,7 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class StoreFigures:
-    """Figures of the whole store, read at one moment.
+    """Figures of the store, read at one moment.
 
     Attributes
     ----------
@@ -126,10 +127,10 @@ class StoreFigures:
         Number of objects ever put into quarantine, by reason.
     latest : sequence of Study
         The studies that changed last, the latest first.
-    put_aside : sequence of QuarantineEntry
+    latest_quarantined : sequence of QuarantineEntry
         The latest entries in quarantine, the latest first.
-    set_aside : SetAside
-        The studies that wait for a person.
+    failed_studies : FailedStudies
+        The failed studies that wait for an operator.
     """
 
     studies: Mapping[StudyState, int] = field(default_factory=dict)
@@ -138,8 +139,8 @@ class StoreFigures:
     instances: int = 0
     quarantined: Mapping[str, int] = field(default_factory=dict)
     latest: Sequence[Study] = ()
-    put_aside: Sequence[QuarantineEntry] = ()
-    set_aside: SetAside = field(default_factory=SetAside)
+    latest_quarantined: Sequence[QuarantineEntry] = ()
+    failed_studies: FailedStudies = field(default_factory=FailedStudies)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from dicom_templates.origin.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_templates.result_kinds import STORAGE_CLASSES
 from node.dicom.commitment import COMMITMENT_CONTEXTS
-from node.dicom.dimse import contexts_for, storage_contexts
+from node.dicom.contexts import contexts_for, storage_contexts
+from node.dicom.libraries import configure_libraries
 from node.dicom.query import QUERY_CONTEXTS
 
 __all__ = ["STATEMENT", "tables", "with_tables"]
@@ -101,4 +102,5 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
+    configure_libraries()
     STATEMENT.write_text(with_tables(STATEMENT.read_text(encoding="utf-8")), encoding="utf-8")

@@ -7,10 +7,10 @@ is held because its patient is not certain can only be corrected by such other c
 from dataclasses import replace
 from datetime import datetime
 
-from node.domain.assembly import Patience, identity_fault
+from node.domain.completeness import Patience, identity_fault
 from node.domain.records import CONFLICT, Arrival, Instance, QuarantineEntry, mr_images
 from node.domain.study import StudyState
-from node.ports import InstanceStore, Orders
+from node.ports import InstanceStore, OperatorCommands
 
 __all__ = ["apply_corrections"]
 
@@ -18,7 +18,7 @@ _REPLACED = "a corrected image took its place, as an operator asked"
 
 
 def apply_corrections(
-    store: Orders, instance_store: InstanceStore, study_uid: str, now: datetime, patience: Patience
+    store: OperatorCommands, instance_store: InstanceStore, study_uid: str, now: datetime, patience: Patience
 ) -> int:
     """Replace the images of a study that is held for its identity by quarantined ones with another identity.
 
@@ -32,17 +32,22 @@ def apply_corrections(
     """
     study = store.study(study_uid)
     stored = {image.sop_uid: image for image in store.instances(study_uid)}
-    keys = {image.patient_key for image in mr_images(stored.values())}
-    if study is None or study.state is not StudyState.FAILED or not keys or not identity_fault(keys):
+    if study is None or study.state is not StudyState.FAILED:
+        return 0
+    images = mr_images(stored.values())
+    persons = {image.sop_uid: instance_store.person(image) for image in images}
+    if not images or not identity_fault({image.patient_key for image in images}, set(persons.values())):
         return 0
     count = 0
     for entry in store.quarantined(stored, CONFLICT):
         corrected = instance_store.read_quarantined(entry.name)
         old = stored[entry.sop_uid]
-        if corrected is None or corrected[1].patient_key == old.patient_key:
+        if corrected is None:
             continue
-        staged, image = corrected
-        _set_aside(store, instance_store, old, entry, now)
+        staged, image, person = corrected
+        if (image.patient_key, person) == (old.patient_key, persons.get(entry.sop_uid, person)):
+            continue
+        _quarantine(store, instance_store, old, entry, now)
         arrival = Arrival(image, entry.calling_ae, entry.host)
         with instance_store.committing([(staged, image)]):
             store.record_arrivals([arrival], now, patience)
@@ -50,9 +55,13 @@ def apply_corrections(
     return count
 
 
-def _set_aside(
-    store: Orders, instance_store: InstanceStore, old: Instance, entry: QuarantineEntry, now: datetime
+def _quarantine(
+    store: OperatorCommands,
+    instance_store: InstanceStore,
+    old: Instance,
+    entry: QuarantineEntry,
+    now: datetime,
 ) -> None:
-    name = instance_store.withdraw(old)
-    store.withdraw_arrivals([old.sop_uid])
+    name = instance_store.quarantine_stored(old)
+    store.delete_arrivals([old.sop_uid])
     store.record_quarantine(replace(entry, name=name, reason=_REPLACED, at=now))

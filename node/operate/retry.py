@@ -7,14 +7,14 @@ from node.domain.records import NewResult
 from node.domain.study import TRANSITIONS, StudyEvent
 from node.errors import PermanentError
 from node.operate.corrections import apply_corrections
-from node.ports import Orders
+from node.ports import OperatorCommands
 from node.show.why import words_of
 from node.store import open_instance_store
 
 __all__ = ["restart_study", "retry_study"]
 
 
-def retry_study(store: Orders, configuration: Configuration, study_uid: str, now: datetime) -> str:
+def retry_study(store: OperatorCommands, configuration: Configuration, study_uid: str, now: datetime) -> str:
     """Do the first of these that applies to a study, and return a sentence that says what was done.
 
     1. Replace images of unclear identity by the corrected ones that were sent since.
@@ -35,7 +35,7 @@ def retry_study(store: Orders, configuration: Configuration, study_uid: str, now
     return restart_study(store, study_uid, now)
 
 
-def restart_study(store: Orders, study_uid: str, now: datetime) -> str:
+def restart_study(store: OperatorCommands, study_uid: str, now: datetime) -> str:
     """Deliver or analyse a finished study again, and return a sentence that says which.
 
     Where deliveries failed, the existing results are sent again. Any other finished study is examined and
@@ -61,7 +61,7 @@ def restart_study(store: Orders, study_uid: str, now: datetime) -> str:
     return "It will be examined and analysed again."
 
 
-def _redirect(store: Orders, configuration: Configuration, study_uid: str, now: datetime) -> bool:
+def _redirect(store: OperatorCommands, configuration: Configuration, study_uid: str, now: datetime) -> bool:
     study = store.study(study_uid)
     if study is None:
         return False

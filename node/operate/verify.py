@@ -21,7 +21,7 @@ from dicom_templates.read_back.citation import Citation, presentation_of, read_c
 from dicom_templates.read_back.comparison import differences
 from node.analyse.findings import SOFTWARE, analyse_series
 from node.analyse.result_files import latest_moment
-from node.config import Configuration
+from node.config import NO_MODEL, Configuration
 from node.decode import SeriesHeaders, decode, files_below, scan
 from node.domain.records import MR_IMAGE_CLASSES, mr_images
 from node.errors import PermanentError
@@ -174,10 +174,14 @@ def _compare(subject: str, cited: str, here: str) -> ReportCheck:
 def _model(citation: Citation, configuration: Configuration) -> ReportCheck:
     from analysis.prediction.bundle import digest_of
 
+    bundle = configuration.models.bundle
     if not citation.model:
-        return ReportCheck("model", CheckOutcome.EQUAL, ("none was used",))
+        # Whatever is configured here, the result is recomputed as it was made: without a model.
+        return ReportCheck("model", CheckOutcome.EQUAL, ("none was used: measurements and outlines only",))
+    if bundle is None:
+        return _compare("model", citation.model, NO_MODEL)
     try:
-        return _compare("model", citation.model, digest_of(configuration.models.bundle_folder))
+        return _compare("model", citation.model, digest_of(bundle))
     except ModelRejectedError as error:
         return ReportCheck("model", CheckOutcome.DIFFERENT, (str(error),))
 
@@ -206,7 +210,7 @@ def _result(
     """Analyse the inputs again and compare the new report with this one."""
     from dicom_templates.result_set import build
 
-    bundle = configuration.models.bundle_folder if report.citation.model else None
+    bundle = configuration.models.bundle if report.citation.model else None
     found, sources = analyse_series(
         series, configuration.analysis, configuration.segmentation, bundle, report_progress
     )

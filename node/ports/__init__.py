@@ -1,4 +1,4 @@
-"""What the rooms of the node ask of each other and of the world, as protocols.
+"""What the packages of the node require of each other and of the outside, as protocols.
 
 A consumer names the smallest port that it needs. The classes behind `Store` and `InstanceStore` are named in
 `node.store` only, which opens them for the composition root and for commands that run without a node.
@@ -10,12 +10,12 @@ from node.ports.stations import (
     AnalysisQueue,
     Arrivals,
     AssociationRecords,
-    ExplanationQueue,
     Outbox,
+    RefusalReportQueue,
     SettlingQueue,
     StudyReader,
 )
-from node.ports.store import Figures, Orders, Recovery, Retention, Store
+from node.ports.store import Figures, OperatorCommands, Recovery, Retention, Store
 
 __all__ = [
     "AnalysisQueue",
@@ -23,15 +23,15 @@ __all__ = [
     "AssociationRecords",
     "Audit",
     "Clock",
-    "ExplanationQueue",
     "Figures",
     "FileRecovery",
     "FileRemoval",
     "InstanceStore",
     "OpenAssociations",
-    "Orders",
+    "OperatorCommands",
     "Outbox",
     "Recovery",
+    "RefusalReportQueue",
     "Retention",
     "SettlingQueue",
     "StagingArea",

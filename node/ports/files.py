@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from node.domain.person import Person
 from node.domain.records import Instance, StagedFile
 
 __all__ = ["FileRecovery", "FileRemoval", "InstanceStore", "StagingArea", "StagingFile", "StoredFiles"]
@@ -93,6 +94,10 @@ class StoredFiles(Protocol):
         """Return the file of an instance."""
         ...
 
+    def person(self, instance: Instance) -> Person:
+        """Return what a stored instance says about its patient; nothing if its file cannot be read."""
+        ...
+
     def result_folder(self, study_uid: str) -> Path:
         """Return the folder of a study's results, which may not exist yet."""
         ...
@@ -128,10 +133,13 @@ class FileRecovery(StagingArea, StoredFiles, Protocol):
 class InstanceStore(FileRecovery, FileRemoval, Protocol):
     """All that is done with files."""
 
-    def read_quarantined(self, name: str) -> tuple[StagedFile, Instance] | None:
-        """Return a file in quarantine and the instance that it holds; None if it is no whole instance."""
+    def read_quarantined(self, name: str) -> tuple[StagedFile, Instance, Person] | None:
+        """Return a file in quarantine, the instance that it holds and what that says about its patient.
+
+        None if it is not a complete instance.
+        """
         ...
 
-    def withdraw(self, instance: Instance) -> str:
+    def quarantine_stored(self, instance: Instance) -> str:
         """Move the file of a stored instance to quarantine, under a name of its own, and return that name."""
         ...

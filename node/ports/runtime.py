@@ -20,7 +20,7 @@ class OpenAssociations(Protocol):
     """Knows which studies are being received at this moment."""
 
     def is_open(self, study_uid: str) -> bool:
-        """Tell whether an association that brought instances of this study is still open."""
+        """Tell whether an association over which instances of this study were received is still open."""
         ...
 
 
@@ -33,13 +33,13 @@ class Audit(Protocol):
 
 
 class Worker(Protocol):
-    """Runs one function in another process, and survives whatever that function does."""
+    """Runs one function in another process, and survives any failure of that function."""
 
     def start(self) -> None:
         """Start the process, so that the first call need not wait for it."""
         ...
 
-    def call(self, *arguments: object, time_limit_s: float) -> Any:  # noqa: ANN401 - whatever the function gives
+    def call(self, *arguments: object, time_limit_s: float) -> Any:  # noqa: ANN401 - any return value of the function
         """Call the function and return its result.
 
         Raises

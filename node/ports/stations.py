@@ -9,7 +9,7 @@ from typing import Protocol
 
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
     Arrival,
@@ -17,6 +17,7 @@ from node.domain.records import (
     AssociationRecord,
     Delivery,
     DeliveryBatch,
+    DueRefusalReport,
     HistoryEntry,
     Instance,
     NewResult,
@@ -24,7 +25,6 @@ from node.domain.records import (
     Result,
     Study,
     StudyLease,
-    Unexplained,
 )
 from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
@@ -33,8 +33,8 @@ __all__ = [
     "AnalysisQueue",
     "Arrivals",
     "AssociationRecords",
-    "ExplanationQueue",
     "Outbox",
+    "RefusalReportQueue",
     "SettlingQueue",
     "StudyReader",
     "StudySteps",
@@ -45,7 +45,7 @@ class StudyReader(Protocol):
     """Reads what is known of one study."""
 
     def study(self, study_uid: str) -> Study | None:
-        """Return a study, or None if nothing of it ever came."""
+        """Return a study, or None if nothing of it was ever received."""
         ...
 
     def instances(self, study_uid: str) -> tuple[Instance, ...]:
@@ -53,7 +53,7 @@ class StudyReader(Protocol):
         ...
 
     def senders(self, study_uid: str) -> frozenset[tuple[str, str]]:
-        """Return the calling AE titles and addresses that a study came from."""
+        """Return the calling AE titles and addresses that sent a study."""
         ...
 
     def history(self, study_uid: str) -> tuple[HistoryEntry, ...]:
@@ -78,7 +78,7 @@ class StudyReader(Protocol):
 
 
 class Arrivals(Protocol):
-    """Takes in what was received."""
+    """Records what was received."""
 
     def record_arrivals(
         self,
@@ -92,7 +92,7 @@ class Arrivals(Protocol):
         Parameters
         ----------
         arrivals : sequence of Arrival
-            The group. Its files may still be on their way to disk; those of every earlier group are there.
+            The group. Its files may not be on disk yet; those of every earlier group are.
         now : datetime
             Time of arrival.
         patience : Patience
@@ -108,8 +108,8 @@ class Arrivals(Protocol):
         """
         ...
 
-    def withdraw_arrivals(self, sop_uids: Iterable[str]) -> None:
-        """Remove the rows of instances whose files did not reach the disk; no sender was told of success."""
+    def delete_arrivals(self, sop_uids: Iterable[str]) -> None:
+        """Delete the rows of instances whose files did not reach the disk; no sender was told of success."""
         ...
 
     def record_quarantine(self, entry: QuarantineEntry) -> None:
@@ -118,13 +118,13 @@ class Arrivals(Protocol):
 
 
 class AssociationRecords(Protocol):
-    """Knows how the associations ended that brought a study."""
+    """Records how each association that carried a study ended."""
 
     def end_association(self, record: AssociationRecord, now: datetime, *, orderly: bool) -> None:
         """Record how an association ended.
 
-        A series that was cut off before this association began, and that it brought again in an orderly way,
-        counts as whole. Studies that were judged without that series are examined again.
+        A series that was cut off before this association began, and that this association sent again and
+        then released, counts as complete. Studies that were judged without that series are examined again.
         """
         ...
 
@@ -145,7 +145,7 @@ class StudySteps(StudyReader, Protocol):
         reason: str = "",
         deadline: datetime | None = None,
         attempts: int = 0,
-        unexplained: Sequence[Reason] = (),
+        reasons_to_report: Sequence[Reason] = (),
     ) -> Study | None:
         """Apply an event to a study, unless the study changed since it was read.
 
@@ -163,7 +163,7 @@ class StudySteps(StudyReader, Protocol):
             When the node looks at the study again.
         attempts : int
             Failed attempts so far.
-        unexplained : sequence of Reason
+        reasons_to_report : sequence of Reason
             Why the study is refused, if a report of that is to be sent.
 
         Returns
@@ -182,7 +182,7 @@ class SettlingQueue(StudySteps, AssociationRecords, Protocol):
         ...
 
     def coming_studies(self, quiet_since: datetime) -> tuple[Study, ...]:
-        """Return the studies that are being received, but of which nothing came since a moment."""
+        """Return the studies that are being received, but of which nothing was received since a moment."""
         ...
 
 
@@ -223,7 +223,7 @@ class AnalysisQueue(StudyReader, Protocol):
         Raises
         ------
         LeaseLostError
-            If the lease is another's now, or more images came.
+            If another worker holds the lease, or more images arrived.
         """
         ...
 
@@ -233,36 +233,36 @@ class AnalysisQueue(StudyReader, Protocol):
         reasons: Sequence[str],
         now: datetime,
         *,
-        unexplained: Sequence[Reason] = (),
+        reasons_to_report: Sequence[Reason] = (),
     ) -> None:
-        """Record why a study is refused, and, with `unexplained`, that a report of that is to be sent.
+        """Record why a study is refused, and, with `reasons_to_report`, that a report of that is to be sent.
 
         Raises
         ------
         LeaseLostError
-            If the lease is another's now, or more images came.
+            If another worker holds the lease, or more images arrived.
         """
         ...
 
     def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:
-        """Record a failed attempt; without `retry_at` the study is set aside for a person.
+        """Record a failed attempt; without `retry_at` the study waits for an operator.
 
         Raises
         ------
         LeaseLostError
-            If the lease is another's now, or more images came.
+            If another worker holds the lease, or more images arrived.
         """
         ...
 
 
-class ExplanationQueue(StudyReader, Protocol):
+class RefusalReportQueue(StudyReader, Protocol):
     """Refusals of which a report is still to be sent."""
 
-    def due_explanations(self, now: datetime) -> tuple[Unexplained, ...]:
+    def due_refusal_reports(self, now: datetime) -> tuple[DueRefusalReport, ...]:
         """Return the refusals whose report is due, the longest overdue first."""
         ...
 
-    def record_explanation(
+    def record_refusal_report(
         self,
         study: Study,
         results: Sequence[NewResult],
@@ -277,8 +277,8 @@ class ExplanationQueue(StudyReader, Protocol):
         """
         ...
 
-    def put_off_explanation(self, study: Study, until: datetime, *, attempts: int) -> None:
-        """Record how often explaining a refusal failed, and when it is tried again.
+    def put_off_refusal_report(self, study: Study, until: datetime, *, attempts: int) -> None:
+        """Record how often reporting a refusal failed, and when it is tried again.
 
         Nothing happens if the study has changed since it was read.
         """
@@ -343,7 +343,7 @@ class Outbox(Protocol):
         Raises
         ------
         LeaseLostError
-            If the lease is another's now, or something newer replaced the object.
+            If another worker holds the lease, or something newer replaced the object.
         """
         ...
 

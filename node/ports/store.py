@@ -12,19 +12,19 @@ from node.domain.records import (
     NewResult,
     Study,
 )
-from node.domain.status import SetAside, StoreFigures
+from node.domain.status import FailedStudies, StoreFigures
 from node.domain.study import StudyState
 from node.ports.stations import (
     AnalysisQueue,
     Arrivals,
-    ExplanationQueue,
     Outbox,
+    RefusalReportQueue,
     SettlingQueue,
     StudyReader,
     StudySteps,
 )
 
-__all__ = ["Figures", "Orders", "Recovery", "Retention", "Store"]
+__all__ = ["Figures", "OperatorCommands", "Recovery", "Retention", "Store"]
 
 
 class Figures(StudyReader, Protocol):
@@ -34,8 +34,8 @@ class Figures(StudyReader, Protocol):
         """Return the studies that changed last, the latest first."""
         ...
 
-    def set_aside(self, since: datetime, limit: int) -> SetAside:
-        """Return the studies that were set aside since a moment and still wait for a person.
+    def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
+        """Return the studies that failed since a moment and still wait for an operator.
 
         Parameters
         ----------
@@ -46,17 +46,17 @@ class Figures(StudyReader, Protocol):
         """
         ...
 
-    def figures(self, studies: int, put_aside: int, since: datetime) -> StoreFigures:
+    def figures(self, studies: int, latest: int, since: datetime) -> StoreFigures:
         """Count everything at one moment.
 
         Parameters
         ----------
         studies : int
             How many of the latest studies are returned.
-        put_aside : int
-            How many of the latest entries in quarantine, and of the latest studies set aside, are returned.
+        latest : int
+            How many of the latest entries in quarantine, and of the latest failed studies, are returned.
         since : datetime
-            Studies that were set aside earlier are not counted.
+            Studies that failed earlier are not counted as failed.
 
         Raises
         ------
@@ -92,8 +92,8 @@ class Retention(Protocol):
         ...
 
 
-class Orders(StudySteps, Arrivals, Protocol):
-    """What an operator may order."""
+class OperatorCommands(StudySteps, Arrivals, Protocol):
+    """What an operator can have done."""
 
     def resend(self, study: Study, now: datetime) -> bool:
         """Queue failed deliveries of the current results again; False if there are none."""
@@ -102,40 +102,40 @@ class Orders(StudySteps, Arrivals, Protocol):
     def redirect(
         self, study: Study, results: Sequence[NewResult], known: Collection[str], now: datetime
     ) -> bool:
-        """Send to the present destinations what waits for, or failed at, destinations that no longer exist.
+        """Send deliveries of removed destinations to the configured ones instead.
 
         Parameters
         ----------
         study : Study
             Whose results they are.
         results : sequence of NewResult
-            The current ones, with their present destinations.
+            The current ones, with their configured destinations.
         known : collection of str
-            Names of all present destinations.
+            Names of all configured destinations.
         now : datetime
             The time.
 
         Returns
         -------
         bool
-            False if there was nothing of the kind.
+            False if no delivery was redirected.
         """
         ...
 
     def forgive_cut_off(self, study_uid: str) -> None:
-        """Treat the series of a study that were cut off as whole."""
+        """Treat the series of a study that were cut off as complete."""
         ...
 
 
 class Recovery(Arrivals, Protocol):
-    """What a node asks when it starts or stops; only while no other node works with the store."""
+    """What a node calls when it starts or stops, while no other node uses the store."""
 
     def all_instances(self) -> Iterator[Instance]:
         """Iterate over every stored instance."""
         ...
 
     def last_group(self) -> tuple[Instance, ...]:
-        """Return the instances that were recorded last, together: their files may not be whole on disk."""
+        """Return the instances that were recorded last, together: their files may be incomplete on disk."""
         ...
 
     def cut_off_associations(self, now: datetime) -> int:
@@ -155,7 +155,15 @@ class Recovery(Arrivals, Protocol):
 
 
 class Store(
-    SettlingQueue, AnalysisQueue, ExplanationQueue, Outbox, Figures, Retention, Orders, Recovery, Protocol
+    SettlingQueue,
+    AnalysisQueue,
+    RefusalReportQueue,
+    Outbox,
+    Figures,
+    Retention,
+    OperatorCommands,
+    Recovery,
+    Protocol,
 ):
     """All that is done with rows, and the connection to them."""
 

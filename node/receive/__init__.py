@@ -1,1 +1,1 @@
-"""Receive: from the bytes of a sender to durable rows and an honest answer."""
+"""Receive: accepts associations, stores received objects and answers each once it is durable."""

@@ -1,4 +1,4 @@
-"""The ledger at the door: many associations hand in instances, and share one sync and one transaction."""
+"""Instances of many associations become durable in groups, which share one sync and one transaction."""
 
 import queue
 import threading
@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.records import CONFLICT, Arrival, ArrivalOutcome, QuarantineEntry, StagedFile
 from node.errors import TransientError
 from node.log import Log, raised_at
@@ -21,19 +21,19 @@ _GROUP = 64
 @dataclass(slots=True, eq=False)
 class _Entry:
     prepare: Callable[[], tuple[StagedFile, Arrival]]
-    settle: Callable[[ArrivalOutcome | Exception], None]
+    report: Callable[[ArrivalOutcome | Exception], None]
     staged: StagedFile = field(init=False)
     arrival: Arrival = field(init=False)
-    """Both of them once it is prepared."""
+    """Both are set when the entry has been prepared."""
     outcome: ArrivalOutcome | Exception | None = None
 
 
 class Ledger:
-    """Makes instances durable in groups.
+    """Makes instances durable in groups, in its own thread.
 
-    An instance costs a sync of its file, of its folder and of the database. While one group is made durable,
-    in a thread of its own, the next gathers. So several associations share the waits, reading goes on
-    meanwhile, and no sender is told "stored" too early.
+    An instance needs a sync of its file, of its folder and of the database. While one group is made durable,
+    the next one is collected. So several associations share each sync, reading continues meanwhile, and no
+    sender is told "stored" too early.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class Ledger:
     clock : Clock
         For the times of arrival.
     patience : Patience
-        How long studies are waited for.
+        Determines the deadlines of studies.
     log : Log
-        Gets a line when somebody cannot be told.
+        Logs one line when an outcome cannot be reported.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Ledger:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is being made durable, and take nothing more."""
+        """Finish the group that is being made durable, and accept nothing more."""
         with self._lock:
             self._stopped = True
             self._waiting.put(None)
@@ -71,26 +71,26 @@ class Ledger:
 
     @property
     def is_running(self) -> bool:
-        """Whether it makes anything durable."""
+        """Whether its thread runs."""
         return self._thread.is_alive()
 
     def hand_in(
         self,
         prepare: Callable[[], tuple[StagedFile, Arrival]],
-        settle: Callable[[ArrivalOutcome | Exception], None],
+        report: Callable[[ArrivalOutcome | Exception], None],
     ) -> None:
         """Have an instance made durable; both callables run in the ledger's thread.
 
         Parameters
         ----------
         prepare : callable
-            Gives its file, the ledger's from then on, and what it is. What it raises is the outcome, and
-            concerns no other instance.
-        settle : callable
-            Gets what became of it, once it is on disk and in the store, or known not to be; or what disk or
-            database raised, and then nothing was promised.
+            Returns its file, which belongs to the ledger from then on, and its arrival. An error that it
+            raises is its outcome, and affects no other instance.
+        report : callable
+            Called with the outcome once the instance is on disk and in the store, or known not to be; or
+            with the error of the disk or database, after which the instance counts as not stored.
         """
-        entry = _Entry(prepare, settle)
+        entry = _Entry(prepare, report)
         with self._lock:
             if not self._stopped:
                 self._waiting.put(entry)
@@ -101,7 +101,7 @@ class Ledger:
     def enter(self, staged: StagedFile, arrival: Arrival) -> ArrivalOutcome:
         """Make an instance durable, and wait for it.
 
-        Whatever disk or database raise is raised here, and then nothing was promised.
+        Errors of the disk and database are raised here; the instance then counts as not stored.
         """
         future: Future[ArrivalOutcome | Exception] = Future()
         self.hand_in(lambda: (staged, arrival), future.set_result)
@@ -112,7 +112,7 @@ class Ledger:
 
     def _run(self) -> None:
         while (group := self._gather()) is not None:
-            self._settle([entry for entry in group if self._prepare(entry)])
+            self._conclude([entry for entry in group if self._prepare(entry)])
             while group:
                 self._tell(group.pop(0))
 
@@ -122,7 +122,7 @@ class Ledger:
             if self._stopped:
                 self._instance_store.discard(entry.staged)
                 raise TransientError("the node is stopping")  # noqa: TRY301 - handled as any other fault
-        except Exception as error:  # noqa: BLE001 - handed to who waits for it, not swallowed
+        except Exception as error:  # noqa: BLE001 - it is the outcome, and is handed on
             entry.outcome = error
             return False
         return True
@@ -130,28 +130,28 @@ class Ledger:
     def _tell(self, entry: _Entry) -> None:
         assert entry.outcome is not None  # noqa: S101 - for the type checker; see `_run`
         try:
-            entry.settle(entry.outcome)
-        except Exception as error:  # noqa: BLE001 - without this thread nothing is ever stored again
+            entry.report(entry.outcome)
+        except Exception as error:  # noqa: BLE001 - if this thread ended, nothing would be stored any more
             self._log.error("settling_failed", error=type(error).__name__, where=raised_at(error))
 
     def _gather(self) -> list[_Entry] | None:
-        """Take those that have waited longest, at least one; None at the end."""
+        """Return the entries that have waited longest, at least one; None when the ledger stops."""
         group: list[_Entry] = []
         with suppress(queue.Empty):
             while len(group) < _GROUP:
                 entry = self._waiting.get(block=not group)
                 if entry is None:
-                    self._waiting.put(None)  # once more, for the end
+                    self._waiting.put(None)  # for the next call, which is the last
                     return group or None
                 group.append(entry)
         return group
 
-    def _settle(self, group: Sequence[_Entry]) -> None:
+    def _conclude(self, group: Sequence[_Entry]) -> None:
         if not group:
             return
         try:
             outcomes: Sequence[ArrivalOutcome | Exception] = self._commit(group)
-        except Exception as error:  # noqa: BLE001 - handed to those who wait for it, not swallowed
+        except Exception as error:  # noqa: BLE001 - it is their outcome, and is handed on
             for entry in group:
                 self._instance_store.discard(entry.staged)
             outcomes = [error] * len(group)
@@ -160,21 +160,21 @@ class Ledger:
 
     def _commit(self, group: Sequence[_Entry]) -> tuple[ArrivalOutcome, ...]:
         if self._in_doubt:
-            self._store.withdraw_arrivals(self._in_doubt)
+            self._store.delete_arrivals(self._in_doubt)
             self._in_doubt = []
         outcomes = self._make_durable(group)
         for entry, outcome in zip(group, outcomes, strict=True):
             if outcome is ArrivalOutcome.DUPLICATE:
                 self._instance_store.discard(entry.staged)
             elif outcome is ArrivalOutcome.CONFLICT:
-                self._put_aside(entry)
+                self._quarantine(entry)
         return outcomes
 
     def _make_durable(self, group: Sequence[_Entry]) -> tuple[ArrivalOutcome, ...]:
-        """Sync files, names and rows, all at once; on return everything survives a power cut.
+        """Sync files, names and rows in parallel; on return everything survives a power cut.
 
-        Should the power fail before, any of them may be there without the others: `reconcile` holds the files
-        of the last group against their digests.
+        If the power fails before, any of them may exist without the others: `reconcile` compares the files
+        of the last group with their digests.
         """
         sop_uids: list[str] = []
         with ExitStack() as syncs:
@@ -186,7 +186,7 @@ class Ledger:
                     if outcome is ArrivalOutcome.STORED
                 ]
                 sop_uids.extend(instance.sop_uid for _, instance in new)
-                # Its end waits for the syncs, after the rows are committed: the two go on side by side.
+                # Closed after the rows are committed, so that files and rows are synced at the same time.
                 syncs.enter_context(self._instance_store.committing(new))
 
             arrivals = [entry.arrival for entry in group]
@@ -194,13 +194,13 @@ class Ledger:
                 outcomes = self._store.record_arrivals(arrivals, self._clock.now(), self._patience, place)
                 syncs.close()
             except BaseException:
-                # The rows may be there or not: a database can fail after it wrote. Before anything else is
-                # entered they are taken back, so that no sender is told of a duplicate without a file.
+                # The rows may be there or not: a database can fail after it has written. They are deleted
+                # before the next group, so that no sender is told of a duplicate that has no file.
                 self._in_doubt = sop_uids
                 raise
         return outcomes
 
-    def _put_aside(self, entry: _Entry) -> None:
+    def _quarantine(self, entry: _Entry) -> None:
         name = self._instance_store.quarantine(entry.staged)
         arrival = entry.arrival
         self._store.record_quarantine(

@@ -1,13 +1,13 @@
-"""P-DATA-TF and the two messages of C-STORE, by the byte.
+"""The encoding of P-DATA-TF PDUs and of the two messages of C-STORE.
 
-Every fragment of every image passes here. pynetdicom makes objects and datasets of each PDU, request and
-answer, which costs an image more than its way to disk; the tests hold this to what it would have made.
+Every fragment of every image is read here. pynetdicom makes objects and datasets of each PDU, request and
+response, which takes longer than writing the image to disk. Tests compare these bytes with pynetdicom's.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
-from struct import error as StructError  # noqa: N812 - an exception, whatever its name
+from struct import error as StructError  # noqa: N812 - an exception despite its name
 
 from node.domain.identifiers import UID_LENGTH
 
@@ -17,49 +17,50 @@ __all__ = [
     "PDU_HEADER",
     "P_DATA_TF",
     "MalformedMessageError",
+    "OtherCommand",
     "StoreRequest",
     "fragments",
     "padded_uid",
-    "read_store_request",
-    "store_answer",
+    "read_command",
+    "store_response",
 ]
 
 P_DATA_TF = 0x04
-"""Type of the PDU."""
+"""PDU type of P-DATA-TF."""
 COMMAND, LAST = 0x01, 0x02
-"""Bits of the message control header: a fragment of the command, not of the dataset; the last of its kind."""
+"""Bits of the message control header. COMMAND: part of the command, not the dataset. LAST: last fragment."""
 
 PDU_HEADER = Struct(">BxL")
-"""Type of a PDU, and length of what follows."""
+"""PDU type, and length of the rest of the PDU."""
 _ITEM = Struct(">LBB")
-"""Length of a presentation data value without these four bytes, its context, its control header."""
+"""Header of a presentation data value: item length, presentation context, message control header."""
 _COUNTED = 2
-"""Bytes of the item's header that its length counts."""
+"""Header bytes included in the item length."""
 _ELEMENT = Struct("<HHL")
 """Tag and length of an element of a command set, which is in implicit VR little endian."""
 _SHORT = Struct("<H")
-_CLASS, _FIELD, _MESSAGE, _ANSWERED, _DATASET, _STATUS, _INSTANCE = (
+_SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _RESPONDED_TO, _DATASET_TYPE, _STATUS, _SOP_INSTANCE = (
     0x0002, 0x0100, 0x0110, 0x0120, 0x0800, 0x0900, 0x1000,
 )  # fmt: skip
-"""Elements of group 0000."""
+"""Elements of group 0000, PS3.7 E.1."""
 _C_STORE_RQ, _C_STORE_RSP = 0x0001, 0x8001
 _NO_DATASET = 0x0101
 
 
 class MalformedMessageError(ValueError):
-    """The bytes are no message that the Standard knows; the text holds no value of it."""
+    """The peer violated the protocol; the text of the error quotes none of its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreRequest:
-    """What a C-STORE-RQ says of the dataset that follows it.
+    """What a C-STORE-RQ says about the dataset that follows it.
 
     Attributes
     ----------
     message_id : int
-        Names the request in its answer.
+        Its response repeats this.
     sop_class_uid, sop_instance_uid : str
-        As they came, without padding; perhaps no UIDs.
+        As received, without padding; not checked to be valid UIDs.
     """
 
     message_id: int
@@ -67,13 +68,26 @@ class StoreRequest:
     sop_instance_uid: str
 
 
+@dataclass(frozen=True, slots=True)
+class OtherCommand:
+    """A command other than C-STORE-RQ.
+
+    Attributes
+    ----------
+    has_dataset : bool
+        Whether a dataset follows it.
+    """
+
+    has_dataset: bool
+
+
 def fragments(content: memoryview) -> Iterator[tuple[int, int, memoryview]]:
-    """Part what follows the header of a P-DATA-TF PDU into (context, control header, fragment).
+    """Split what follows the header of a P-DATA-TF PDU into (context, message control header, fragment).
 
     Raises
     ------
     MalformedMessageError
-        If an item is cut off, or claims more than there is.
+        If an item is cut off, or its length exceeds the PDU.
 
     References
     ----------
@@ -87,33 +101,35 @@ def fragments(content: memoryview) -> Iterator[tuple[int, int, memoryview]]:
             raise MalformedMessageError("a presentation data value is cut off") from None
         end = start + _ITEM.size - _COUNTED + length
         if length < _COUNTED or end > len(content):
-            raise MalformedMessageError("the length of a presentation data value lies")
+            raise MalformedMessageError("the length of a presentation data value is wrong")
         yield context, control, content[start + _ITEM.size : end]
         start = end
 
 
-def read_store_request(command: bytes | bytearray) -> StoreRequest | None:
-    """Read a command set; None where it is another than C-STORE-RQ.
+def read_command(command: bytes | bytearray) -> StoreRequest | OtherCommand:
+    """Read a command set.
 
     Raises
     ------
     MalformedMessageError
-        If it is damaged, or a C-STORE-RQ without what it must have.
+        If it is damaged, or lacks a required element.
 
     References
     ----------
     DICOM PS3.7 9.3.1.1, C-STORE-RQ; 6.3.1, Command Set Structure.
     """
     values = dict(_elements(command))
-    if _short(values, _FIELD) != _C_STORE_RQ:
-        return None
-    if _short(values, _DATASET) == _NO_DATASET:
+    field = _short(values, _COMMAND_FIELD)
+    has_dataset = _short(values, _DATASET_TYPE) != _NO_DATASET
+    if field != _C_STORE_RQ:
+        return OtherCommand(has_dataset)
+    if not has_dataset:
         raise MalformedMessageError("a C-STORE request has no dataset")
-    return StoreRequest(_short(values, _MESSAGE), _uid(values, _CLASS), _uid(values, _INSTANCE))
+    return StoreRequest(_short(values, _MESSAGE_ID), _uid(values, _SOP_CLASS), _uid(values, _SOP_INSTANCE))
 
 
 def _elements(command: bytes | bytearray) -> Iterator[tuple[int, bytes]]:
-    """Part a command set into its elements of group 0000, each with its raw value."""
+    """Split a command set into its elements of group 0000, each with its raw value."""
     start = 0
     while start < len(command):
         try:
@@ -122,7 +138,7 @@ def _elements(command: bytes | bytearray) -> Iterator[tuple[int, bytes]]:
             raise MalformedMessageError("a command ends in the middle of an element") from None
         start += _ELEMENT.size
         if start + length > len(command):
-            raise MalformedMessageError("an element of a command claims more than there is")
+            raise MalformedMessageError("an element of a command is longer than the command")
         if group == 0:
             yield element, bytes(command[start : start + length])
         start += length
@@ -142,7 +158,7 @@ def _uid(values: dict[int, bytes], element: int) -> str:
     return value.decode("ascii", errors="replace")
 
 
-def store_answer(context: int, request: StoreRequest, status: int) -> bytes:
+def store_response(context: int, request: StoreRequest, status: int) -> bytes:
     """Return the PDU of a C-STORE-RSP.
 
     References
@@ -152,12 +168,12 @@ def store_answer(context: int, request: StoreRequest, status: int) -> bytes:
     elements = b"".join(
         _ELEMENT.pack(0x0000, element, len(value)) + value
         for element, value in (
-            (_CLASS, padded_uid(request.sop_class_uid)),
-            (_FIELD, _SHORT.pack(_C_STORE_RSP)),
-            (_ANSWERED, _SHORT.pack(request.message_id)),
-            (_DATASET, _SHORT.pack(_NO_DATASET)),
+            (_SOP_CLASS, padded_uid(request.sop_class_uid)),
+            (_COMMAND_FIELD, _SHORT.pack(_C_STORE_RSP)),
+            (_RESPONDED_TO, _SHORT.pack(request.message_id)),
+            (_DATASET_TYPE, _SHORT.pack(_NO_DATASET)),
             (_STATUS, _SHORT.pack(status)),
-            (_INSTANCE, padded_uid(request.sop_instance_uid)),
+            (_SOP_INSTANCE, padded_uid(request.sop_instance_uid)),
         )
     )
     command = _ELEMENT.pack(0x0000, 0x0000, 4) + len(elements).to_bytes(4, "little") + elements
@@ -166,7 +182,7 @@ def store_answer(context: int, request: StoreRequest, status: int) -> bytes:
 
 
 def padded_uid(uid: str) -> bytes:
-    r"""Encode a UID; what none can be is cut or replaced, since such an object is turned away in any case.
+    r"""Encode a UID; invalid text is cut to length, because its object is refused anyway.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How much a sender may bring: decided with the time given, so that tests need not wait an hour."""
+"""How much a sender may send; the time is a parameter, so that tests need not wait an hour."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a sender may still bring; it fills again steadily, up to the whole of an hour.
+    """What a sender may still send: a token bucket, whose capacity is also refilled in one hour.
 
     Attributes
     ----------
     per_hour : float
-        How much an hour gives, in any unit.
+        Capacity, and refill per hour, in any unit.
     left : float
-        How much is left.
+        How much was left at `at_s`.
     at_s : float
-        When that was, on a clock that only goes on.
+        Seconds on a monotonic clock.
     """
 
     per_hour: float
@@ -27,11 +27,11 @@ class Allowance:
 
     @classmethod
     def full(cls, per_hour: float, now_s: float) -> "Allowance":
-        """Return the allowance of one who has brought nothing yet."""
+        """Return the allowance of a sender that has sent nothing yet."""
         return cls(per_hour, per_hour, now_s)
 
     def after(self, amount: float, now_s: float) -> "Allowance | None":
-        """Return what is left after so much more, or None if it is more than is left.
+        """Return what is left after an amount is sent, or None if the amount is more than is left.
 
         Examples
         --------
@@ -45,17 +45,17 @@ class Allowance:
 
 
 def is_too_slow(size: int, seconds: float, *, grace_s: float, bytes_per_s: float) -> bool:
-    """Tell whether an object comes so slowly that its sender only holds the line.
+    """Tell whether an object arrives so slowly that its sender only holds the connection open.
 
     Parameters
     ----------
     size : int
-        Bytes of it that came so far.
+        Bytes received of it.
     seconds : float
-        Since its first byte.
+        Time since its first byte.
     grace_s : float
-        Nobody is too slow before this.
+        No object is too slow before this time.
     bytes_per_s : float
-        The slowest that is borne, on average.
+        The slowest average rate that is accepted.
     """
     return seconds > grace_s and size < bytes_per_s * seconds

@@ -1,7 +1,6 @@
 """The demonstration: a simulated study is sent to a node, which reports to a small PACS, all on loopback."""
 
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,13 +19,14 @@ from node.config import (
     AssemblySettings,
     Configuration,
     Destination,
-    ListenerSettings,
+    NodeSettings,
     Source,
     StorageSettings,
     WebSettings,
 )
 from node.decode import files_below
-from node.dicom.dimse import send_at_once, storage_contexts
+from node.dicom.contexts import storage_contexts
+from node.dicom.pynetdicom_internals import CallingEntity
 from node.domain.study import FINISHED_STATES, StudyState
 from node.errors import PermanentError
 from node.science.sample import write_sample
@@ -59,7 +59,7 @@ class Demonstration:
 
 
 def run_demo(out: Path, *, report_progress: Callable[[str], None] = lambda _step: None) -> Demonstration:
-    """Send a simulated study through a node and collect what comes back.
+    """Send a simulated study through a node and collect the results.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def run_demo(out: Path, *, report_progress: Callable[[str], None] = lambda _step
 def _configuration(directory: Path, pacs_port: int) -> Configuration:
     return replace(
         Configuration(),
-        node=ListenerSettings(port=0),
+        node=NodeSettings(port=0),
         sources=(Source("*", ip_network("127.0.0.0/8")),),
         destinations=(Destination(name="demo", ae_title=_PACS, host="127.0.0.1", port=pacs_port),),
         storage=StorageSettings(directory=directory, watermark_mb=0),
@@ -122,10 +122,9 @@ def _pacs(folder: Path) -> Iterator[int]:
 
 
 def _send(images: Sequence[Path], port: int) -> None:
-    entity = AE(ae_title="DEMO")
+    entity = CallingEntity(ae_title="DEMO")
     entity.requested_contexts = [build_context(MRImageStorage)]
-    handlers: list[Any] = [(evt.EVT_CONN_OPEN, lambda event: send_at_once(_socket(event)))]
-    association = entity.associate("127.0.0.1", port, ae_title="OSTEONODE", evt_handlers=handlers)
+    association = entity.associate("127.0.0.1", port, ae_title="OSTEONODE")
     if not association.is_established:
         raise PermanentError("the node did not accept an association")
     try:
@@ -135,11 +134,6 @@ def _send(images: Sequence[Path], port: int) -> None:
                 raise PermanentError(f"the node answered {status.get('Status')} to an image")
     finally:
         association.release()
-
-
-def _socket(event: evt.Event) -> socket.socket:
-    connection: socket.socket = event.assoc.dul.socket.socket
-    return connection
 
 
 def _wait(node: Node, study_uid: str, report_progress: Callable[[str], None]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from analysis.settings import AnalysisSettings
 from analysis.tasks import Spread, in_turn
 from node.analyse.findings import SOFTWARE, measure_study
 from node.analyse.segmenters import fingerprint
-from node.config import BackEndPlace
+from node.config import BackendSettings
 
 if TYPE_CHECKING:
     from analysis.cohort.measure import MeasuredCohort
@@ -20,7 +20,7 @@ __all__ = ["measure_table"]
 def measure_table(
     table: Path,
     settings: AnalysisSettings,
-    place: BackEndPlace,
+    place: BackendSettings,
     *,
     cache: Path | None = None,
     spread: Spread = in_turn,
@@ -34,7 +34,7 @@ def measure_table(
         CSV with `patient_id, study, bmd_mg_cm3`; see `analysis.cohort.cohort_table`.
     settings : AnalysisSettings
         Everything that affects the values.
-    place : BackEndPlace
+    place : BackendSettings
         Where the segmentation back end is.
     cache : Path, optional
         Folder for the measurements of finished studies; by default `measured` in the folder of the table.

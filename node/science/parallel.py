@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from analysis.errors import AnalysisError
 from analysis.tasks import Spread, in_turn
 from node.analyse.findings import SOFTWARE
+from node.dicom.libraries import configure_libraries
 from node.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def in_processes(count: int) -> Iterator[Spread]:
         yield in_turn
         return
     # Spawned, because ITK and OpenMP do not work after a fork.
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=configure_libraries) as pool:
 
         def spread(
             function: Callable[[_Task], _Result], tasks: Sequence[_Task]
@@ -195,4 +196,5 @@ _TO_DO = "start workers, with a nanny that brings them back, and run again: what
 
 
 def _call(function: Callable[[Any], Any], task: object) -> object:
+    configure_libraries()  # a worker of Dask is started by others
     return function(task)

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.domain.assembly import Examination
+from node.domain.completeness import Examination
 from node.domain.results import Lineage, Outcome
 
 __all__ = ["EarlyAnalysis", "EarlyWork"]
@@ -43,7 +43,7 @@ class EarlyAnalysis:
 
 
 class EarlyWork:
-    """The early work of the assembler and the analysts, shared between their threads."""
+    """The early work of the settler and the analysts, shared between their threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.domain.acquisition import Contrast
-from analysis.domain.reason import Reason
+from analysis.domain.reason import Reason, told_once
 from analysis.errors import RefusedError
 from analysis.identify import identify
 from node.decode import SeriesHeaders, check_stack, scan
-from node.domain.assembly import Candidate, Examination
+from node.domain.completeness import Candidate, Examination
 
 __all__ = ["examine_headers"]
 
@@ -34,11 +34,12 @@ def examine_headers(paths: Sequence[Path]) -> Examination:
         if identification.usable:
             candidates.append(_candidate(headers, identification.contrast, len(objects[headers.series_uid])))
         else:
-            others.append(f"{headers.description}: {identification.reasons[-1]}")
+            reason = identification.reasons[-1]
+            others.append(Reason("of_series", series=headers.description, reason=reason))
     return Examination(
         tuple(candidates),
         tuple(Reason("unreadable_file", reason=file.reason) for file in unreadable),
-        tuple(dict.fromkeys(others)),
+        told_once(others),
     )
 
 

@@ -4,12 +4,11 @@ from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from node.config import Source
-from node.dicom.dimse import Peer
+from node.dicom.association import Peer
 from node.dicom.query import count_images
 from node.dicom.tls import source_arguments
-from node.domain.assembly import Count
-from node.domain.backoff import Backoff
-from node.domain.delivery import Breaker
+from node.domain.backoff import Backoff, Breaker
+from node.domain.completeness import Count
 from node.domain.identifiers import address_of
 from node.errors import TransientError
 from node.log import Log
@@ -34,12 +33,12 @@ class SourceCounts:
     clock : Clock
         See `node.ports`.
     log : Log
-        One line for each source that did not answer.
+        Logs one line per source that did not answer.
 
     Raises
     ------
     ConfigurationError
-        If the files for TLS to a source are missing or are not what they should be.
+        If the files for TLS to a source are missing or invalid.
     """
 
     def __init__(self, sources: Iterable[Source], *, calling: str, clock: Clock, log: Log) -> None:
@@ -55,7 +54,7 @@ class SourceCounts:
         Parameters
         ----------
         senders : collection of (str, str)
-            AE titles and addresses that the study came from.
+            AE titles and addresses that sent the study.
         study_uid : str
             Study Instance UID.
         """

@@ -1,36 +1,47 @@
 """Read the status of the whole node, from the store and from its running parts."""
 
+import json
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from prometheus_client import Metric
 
 from node.config import Configuration, Destination
-from node.domain.delivery import Breaker
+from node.domain.backoff import Breaker
 from node.domain.health import (
-    WAIT_FOR_A_PERSON,
+    WAIT_FOR_OPERATOR,
     abandoned,
     judge_database,
     judge_destination,
     judge_disk,
+    judge_failed_studies,
     judge_listener,
-    judge_set_aside,
+    judge_model,
     judge_timers,
     judge_workers,
 )
 from node.domain.records import HistoryEntry
-from node.domain.status import DestinationStatus, Disk, NodeStatus, OutboxFigures, StoreFigures, SweepRun
+from node.domain.status import (
+    DestinationStatus,
+    Disk,
+    NodeStatus,
+    OutboxFigures,
+    Station,
+    StoreFigures,
+    SweepRun,
+)
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.ports import Clock, Figures
 from node.show.why import explain
 from node.tally import Counts, Tally, WorkerActivity
 
-__all__ = ["LATEST_STUDIES", "ListenerState", "StatusReader", "StudyView"]
+__all__ = ["LATEST_STUDIES", "ListenerState", "StatusReader", "StudyView", "card_of"]
 
 LATEST_STUDIES = 50
 _LATEST_QUARANTINED = 8
@@ -123,6 +134,7 @@ class StatusReader:
         self._breakers = breakers
         self._tally = tally
         self._started_at = clock.now()
+        self._model = _model(configuration.models.bundle)
         self._lock = threading.Lock()
         self._latest: NodeStatus | None = None
 
@@ -162,7 +174,7 @@ class StatusReader:
         settings = self.configuration
         try:
             figures, fault = (
-                self._store.figures(LATEST_STUDIES, _LATEST_QUARANTINED, now - WAIT_FOR_A_PERSON),
+                self._store.figures(LATEST_STUDIES, _LATEST_QUARANTINED, now - WAIT_FOR_OPERATOR),
                 "",
             )
         except TransientError as error:
@@ -189,7 +201,8 @@ class StatusReader:
                 judge_database(fault),
                 judge_workers(len(self._activities), busy, figures.oldest.get(StudyState.READY), now),
                 judge_timers(runs, now),
-                judge_set_aside(figures.set_aside, now),
+                self._model,
+                judge_failed_studies(figures.failed_studies, now),
             ),
             destinations=self._destinations(figures.outboxes, now),
             figures=figures,
@@ -218,6 +231,23 @@ class StatusReader:
     ) -> DestinationStatus:
         breaker = self._breakers.get(name, Breaker)()
         return DestinationStatus(name, address, *judge_destination(outbox, breaker, now), outbox, breaker)
+
+
+def card_of(bundle: Path) -> dict[str, object]:
+    """Read the card of a model, as loading the model itself is slow; empty if it cannot be read."""
+    try:
+        card = json.loads((bundle / "card.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
+
+
+def _model(bundle: Path | None) -> Station:
+    if bundle is None:
+        return judge_model("", "", simulated=False)
+    card = card_of(bundle)
+    simulated = bool(card.get("simulated", False))
+    return judge_model(str(card.get("name", "?")), str(card.get("version", "?")), simulated=simulated)
 
 
 def _address(destination: Destination) -> str:

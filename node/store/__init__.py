@@ -1,9 +1,10 @@
-"""Store: rows and files together; the only room that knows the database.
+"""Store: rows and files together; the only package that knows the database.
 
-Other rooms see it as the ports `Store` and `InstanceStore` of `node.ports`, or parts of them.
+Other packages see it as the ports `Store` and `InstanceStore` of `node.ports`, or parts of them.
 """
 
-from node.store.location import lock_storage, store_url
+from node.store.claim import lock_storage
+from node.store.location import store_url
 from node.store.migration import Upgrade, upgrade
 from node.store.opening import open_database, open_instance_store
 from node.store.schema import is_there

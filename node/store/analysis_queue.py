@@ -13,7 +13,15 @@ from node.domain.records import NewResult, StudyLease
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.rows import study_of
-from node.store.steps import count_open, for_update, held, move, put_delivery, put_results, withdraw
+from node.store.steps import (
+    apply_event,
+    count_open,
+    for_update,
+    leased_study,
+    put_delivery,
+    put_results,
+    supersede_deliveries,
+)
 
 __all__ = ["SqlAnalysisQueue"]
 
@@ -49,7 +57,7 @@ class SqlAnalysisQueue:
             study = study_of(row)
             expired = study.state is StudyState.ANALYSING
             attempts = study.attempts + expired
-            move(connection, study, StudyEvent.LEASED, now, attempts=attempts)
+            apply_event(connection, study, StudyEvent.LEASED, now, attempts=attempts)
             connection.execute(
                 update(t.studies)
                 .where(t.studies.c.study_uid == study.study_uid)
@@ -69,15 +77,15 @@ class SqlAnalysisQueue:
     ) -> None:
         """See `node.ports.AnalysisQueue`."""
         with t.writing(self._engine) as connection:
-            study = held(connection, lease)
-            study = move(connection, study, StudyEvent.REPORTED, now)
+            study = leased_study(connection, lease)
+            study = apply_event(connection, study, StudyEvent.REPORTED, now)
             connection.execute(
                 update(t.studies)
                 .where(t.studies.c.study_uid == study.study_uid)
                 .values(summary=json.dumps(dict(summary)))
             )
             uids = [result.sop_uid for result in results]
-            withdraw(connection, study.study_uid, "a newer result replaced it", now, but=uids)
+            supersede_deliveries(connection, study.study_uid, "a newer result replaced it", now, but=uids)
             put_results(connection, study, results, now, key=key, replaced=replaced)
             for result in results:
                 for destination in result.destinations:
@@ -85,7 +93,7 @@ class SqlAnalysisQueue:
             still_open = count_open(connection, study.study_uid)
             event = StudyEvent.DELIVERY_BEGAN if still_open else StudyEvent.DELIVERY_ENDED
             reason = "" if still_open else "every destination has these results already"
-            move(connection, study, event, now, reason=reason)
+            apply_event(connection, study, event, now, reason=reason)
 
     def record_refusal(
         self,
@@ -93,18 +101,22 @@ class SqlAnalysisQueue:
         reasons: Sequence[str],
         now: datetime,
         *,
-        unexplained: Sequence[Reason] = (),
+        reasons_to_report: Sequence[Reason] = (),
     ) -> None:
         """See `node.ports.AnalysisQueue`."""
         with t.writing(self._engine) as connection:
-            study = held(connection, lease)
+            study = leased_study(connection, lease)
             # Results of an earlier revision stay queued: they are true of the images that were there then.
             words = "; ".join(reasons)
-            move(connection, study, StudyEvent.REFUSED, now, reason=words, unexplained=unexplained)
+            apply_event(
+                connection, study, StudyEvent.REFUSED, now, reason=words, reasons_to_report=reasons_to_report
+            )
 
     def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:
         """See `node.ports.AnalysisQueue`."""
         with t.writing(self._engine) as connection:
-            study = held(connection, lease)
+            study = leased_study(connection, lease)
             event = StudyEvent.GAVE_UP if retry_at is None else StudyEvent.BROKE
-            move(connection, study, event, now, reason=reason, deadline=retry_at, attempts=lease.attempt)
+            apply_event(
+                connection, study, event, now, reason=reason, deadline=retry_at, attempts=lease.attempt
+            )

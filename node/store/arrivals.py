@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.records import Arrival, ArrivalOutcome, QuarantineEntry
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
@@ -21,7 +21,7 @@ __all__ = ["SqlArrivals"]
 _THESE = t.instances.c.sop_uid.in_(bindparam("these", expanding=True))
 _DIGEST = select(t.instances.c.sha256).where(t.instances.c.sop_uid == bindparam("sop_uid"))
 _LAST_GROUP = select(func.max(t.instances.c.arrival_group))
-_WITHDRAW = delete(t.instances).where(_THESE)
+_DELETE = delete(t.instances).where(_THESE)
 _Key = tuple[str, str, str]
 """Association, series and study: the primary key of the table of associations."""
 _MOST_KEYS = 4096
@@ -72,7 +72,7 @@ class SqlArrivals:
         with t.writing(self._engine) as connection:
             if self._group is None:
                 self._group = connection.execute(_LAST_GROUP).scalar() or 0
-            # Raised even if this transaction fails: what it may have left behind is withdrawn.
+            # Incremented even if the transaction fails, because its rows may be there until they are deleted.
             self._group += 1
             outcomes = tuple(self._enter(connection, arrival, now, self._group) for arrival in arrivals)
             new = [
@@ -101,7 +101,7 @@ class SqlArrivals:
         return ArrivalOutcome.DUPLICATE if there == instance.sha256 else ArrivalOutcome.CONFLICT
 
     def _record_associations(self, connection: Connection, arrivals: Iterable[Arrival]) -> set[_Key]:
-        """Record which associations brought new instances; return the keys, known ones too."""
+        """Record over which associations new instances were received; return the keys, known ones too."""
         keys = {
             (arrival.association, arrival.instance.series_uid, arrival.instance.study_uid)
             for arrival in arrivals
@@ -136,13 +136,13 @@ class SqlArrivals:
             )
             return
         reopen(connection, study, now, f"more images came while it was {study.state}")
-        # The wait for a missing sequence starts again: what came late may belong to another pair.
+        # The wait for a missing sequence starts again: what arrives late may belong to another pair.
         connection.execute(_MORE_CAME, came | {"deadline": quiet_at, "wait_until": now + patience.wait})
 
-    def withdraw_arrivals(self, sop_uids: Iterable[str]) -> None:
+    def delete_arrivals(self, sop_uids: Iterable[str]) -> None:
         """See `node.ports.Arrivals`."""
         with t.writing(self._engine) as connection:
-            connection.execute(_WITHDRAW, {"these": list(sop_uids)})
+            connection.execute(_DELETE, {"these": list(sop_uids)})
 
     def record_quarantine(self, entry: QuarantineEntry) -> None:
         """See `node.ports.Arrivals`."""

@@ -1,4 +1,4 @@
-"""Which associations brought which series, and which of them were cut off."""
+"""Which series were received over which association, and which of them were cut off."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, and_, delete, select, update
 from node.domain.records import AssociationRecord
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
-from node.store.steps import find, move, reopen
+from node.store.steps import apply_event, find, reopen
 
 __all__ = ["SqlAssociationRecords"]
 
@@ -53,7 +53,7 @@ class SqlAssociationRecords:
             return frozenset(connection.execute(lost).scalars())
 
     def forgive_cut_off(self, study_uid: str) -> None:
-        """See `node.ports.Orders`."""
+        """See `node.ports.OperatorCommands`."""
         with t.writing(self._engine) as connection:
             connection.execute(
                 delete(t.transfers).where(
@@ -63,7 +63,7 @@ class SqlAssociationRecords:
 
 
 def _made_whole(connection: Connection, record: AssociationRecord) -> Iterable[str]:
-    """Delete the loss of series that an association brought again; return their studies."""
+    """Delete the cut-off records of series that this association sent again; return their studies."""
     # An association that was open at the same time as the lost one proves nothing: the sender may have split
     # the series between them.
     earlier = t.transfers.c.cut_off_at < record.began_at
@@ -76,14 +76,14 @@ def _made_whole(connection: Connection, record: AssociationRecord) -> Iterable[s
 
 
 def _reexamine(connection: Connection, study_uid: str, now: datetime) -> None:
-    """Examine a study again that was judged, and perhaps reported, without a series that is whole now."""
+    """Examine a study again that was judged, and perhaps reported, without a series that is now complete."""
     study = find(connection, study_uid)
     if study is None or study.state in {StudyState.RECEIVING, StudyState.SETTLED}:
         return
     if study.state in {StudyState.WAITING_FOR_PAIR, StudyState.REFUSED}:
-        move(connection, study, StudyEvent.MADE_WHOLE, now, reason=_SENT_AGAIN, deadline=now)
+        apply_event(connection, study, StudyEvent.MADE_WHOLE, now, reason=_SENT_AGAIN, deadline=now)
         return
-    # No new instance came, but more of them count now: a new revision, as if the images had just arrived.
+    # No new instance arrived, but more of them count now: a new revision, as if they had just arrived.
     reopen(connection, study, now, _SENT_AGAIN)
     connection.execute(
         update(t.studies).where(t.studies.c.study_uid == study_uid).values(revision=t.studies.c.revision + 1)

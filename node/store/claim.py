@@ -1,19 +1,44 @@
-"""Reserves a database for one node: a second would mistake the first one's work for that of a dead node."""
+"""Reserves a storage directory and a database for one node.
+
+A second node would take the work of the first for that of a node that has died.
+"""
 
 import fcntl
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from node.errors import PermanentError
 
-__all__ = ["claim"]
+__all__ = ["claim", "lock_storage"]
 
 _OURS = 0x4F5354454F4E4F44
 """Key of the advisory lock: "OSTEONOD" in ASCII."""
 _TAKEN = "another node is already working with the database of [store] url, from another storage directory"
+
+
+def lock_storage(directory: Path) -> IO[str]:
+    """Reserve the storage directory for this process; the system frees it when the process ends.
+
+    Raises
+    ------
+    PermanentError
+        If another node has it, or it cannot be written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("w")
+    except OSError as error:
+        raise PermanentError(f"[storage] directory {directory} cannot be used ({error.strerror})") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise PermanentError(f"another node is already working in {directory}") from None
+    return lock
 
 
 def claim(engine: Engine) -> Callable[[], None]:

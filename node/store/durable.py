@@ -40,7 +40,7 @@ def write_all(descriptor: int, parts: Sequence[bytes | bytearray | memoryview]) 
 
 @contextmanager
 def reporting_full_disk() -> Iterator[None]:
-    """Raise `StorageFullError` where the system reports that there is no room."""
+    """Raise `StorageFullError` if the system reports that the disk is full."""
     try:
         yield
     except OSError as error:

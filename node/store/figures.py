@@ -1,4 +1,4 @@
-"""Lists and counts over the whole store, for operators, the status page and the metrics."""
+"""Lists and counts over all rows, for operators, the status page and the metrics."""
 
 from collections import defaultdict
 from datetime import datetime
@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import QuarantineEntry, Study
-from node.domain.status import UNFINISHED_STATES, OutboxFigures, SetAside, StoreFigures
+from node.domain.status import UNFINISHED_STATES, FailedStudies, OutboxFigures, StoreFigures
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.store import tables as t
@@ -26,7 +26,7 @@ _LATEST = select(t.studies).order_by(t.studies.c.changed_at.desc(), t.studies.c.
 _DELIVERIES = select(t.deliveries.c.destination, t.deliveries.c.state, func.count()).group_by(
     t.deliveries.c.destination, t.deliveries.c.state
 )
-# By the time at which its study entered its state: the row of the delivery changes with every attempt.
+# Age is taken from the study's `changed_at`, because each attempt changes that of the delivery.
 _WAITING = (
     select(
         t.deliveries.c.destination,
@@ -38,9 +38,9 @@ _WAITING = (
 )
 _INSTANCES = select(func.count()).select_from(t.instances)
 _QUARANTINED = select(t.quarantine.c.reason, func.count()).group_by(t.quarantine.c.reason)
-# A study whose images were removed on an operator's order waits for nobody.
+# A study whose images were removed by an operator needs no action.
 _HOLDS_IMAGES = select(t.instances.c.sop_uid).where(t.instances.c.study_uid == t.studies.c.study_uid).exists()
-_PUT_ASIDE = select(t.quarantine).order_by(t.quarantine.c.at.desc())
+_LATEST_QUARANTINED = select(t.quarantine).order_by(t.quarantine.c.at.desc())
 
 
 class SqlFigures:
@@ -60,12 +60,12 @@ class SqlFigures:
         with t.reading(self._engine) as connection:
             return _latest(connection, limit)
 
-    def set_aside(self, since: datetime, limit: int) -> SetAside:
+    def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
         """See `node.ports.Figures`."""
         with t.reading(self._engine) as connection:
-            return _set_aside(connection, since, limit)
+            return _failed_studies(connection, since, limit)
 
-    def figures(self, studies: int, put_aside: int, since: datetime) -> StoreFigures:
+    def figures(self, studies: int, latest: int, since: datetime) -> StoreFigures:
         """See `node.ports.Figures`; one transaction that only reads."""
         try:
             with t.reading(self._engine) as connection:
@@ -76,8 +76,8 @@ class SqlFigures:
                     instances=connection.execute(_INSTANCES).scalar_one(),
                     quarantined={row.reason: row[1] for row in connection.execute(_QUARANTINED)},
                     latest=_latest(connection, studies),
-                    put_aside=_put_aside(connection, put_aside),
-                    set_aside=_set_aside(connection, since, put_aside),
+                    latest_quarantined=_latest_quarantined(connection, latest),
+                    failed_studies=_failed_studies(connection, since, latest),
                 )
         except DBAPIError as error:
             # Only the kind of the fault: the driver's message may quote the URL.
@@ -92,16 +92,16 @@ def _by_state(connection: Connection) -> dict[StudyState, int]:
     return {StudyState(state): count for state, count in connection.execute(_STUDIES)}
 
 
-def _put_aside(connection: Connection, limit: int) -> tuple[QuarantineEntry, ...]:
-    return tuple(quarantine_of(row) for row in connection.execute(_PUT_ASIDE.limit(limit)))
+def _latest_quarantined(connection: Connection, limit: int) -> tuple[QuarantineEntry, ...]:
+    return tuple(quarantine_of(row) for row in connection.execute(_LATEST_QUARANTINED.limit(limit)))
 
 
-def _set_aside(connection: Connection, since: datetime, limit: int) -> SetAside:
+def _failed_studies(connection: Connection, since: datetime, limit: int) -> FailedStudies:
     waits = _LATEST.where(
         t.studies.c.state == StudyState.FAILED, t.studies.c.changed_at > since, _HOLDS_IMAGES
     )
     count = select(func.count()).select_from(waits.order_by(None).subquery())
-    return SetAside(
+    return FailedStudies(
         connection.execute(count).scalar_one(),
         tuple(study_of(row) for row in connection.execute(waits.limit(limit))),
     )

@@ -1,4 +1,4 @@
-"""The files of instances and results: written once, never decoded, durable before any sender is told so."""
+"""The files of instances and results: written once, never decoded, durable before the response."""
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,10 +9,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from node.domain.identifiers import folder_name
+from node.domain.person import UNKNOWN_PERSON, Person
 from node.domain.records import Instance, StagedFile
 from node.errors import StorageFullError
 from node.store.durable import move_into, sync, sync_folder
-from node.store.staging import DiskStagingFile, read_instance
+from node.store.staging import DiskStagingFile, read_instance, read_person
 
 __all__ = ["DiskInstanceStore"]
 
@@ -58,7 +59,7 @@ class DiskInstanceStore:
     def committing(self, files: Sequence[tuple[StagedFile, Instance]]) -> Iterator[None]:
         """See `node.ports.StagingArea`.
 
-        Files, the folders that hold their names, and whatever the block does are synced at the same time: a
+        Files, the folders that hold their names, and what the block writes are synced at the same time: a
         journaling file system serves them all with one flush, where one after the other would each wait for
         a flush of its own.
         """
@@ -130,7 +131,7 @@ class DiskInstanceStore:
             self.path(instance).unlink(missing_ok=True)
         study = self._study_folder(study_uid)
         for folder in (*study.glob("*"), study):
-            with suppress(OSError):  # not empty: another instance has just come
+            with suppress(OSError):  # not empty: another instance has just arrived
                 folder.rmdir()
         results = self.result_folder(study_uid)
         if results.exists():
@@ -145,14 +146,23 @@ class DiskInstanceStore:
             path.unlink(missing_ok=True)
         return len(old)
 
-    def read_quarantined(self, name: str) -> tuple[StagedFile, Instance] | None:
+    def read_quarantined(self, name: str) -> tuple[StagedFile, Instance, Person] | None:
         """See `node.ports.InstanceStore`."""
+        path = self._quarantined / name
         try:
-            return read_instance(self._quarantined / name)
+            staged, instance = read_instance(path)
+            return staged, instance, read_person(path, instance.transfer_syntax_uid)
         except (OSError, ValueError):
             return None
 
-    def withdraw(self, instance: Instance) -> str:
+    def person(self, instance: Instance) -> Person:
+        """See `node.ports.StoredFiles`."""
+        try:
+            return read_person(self.path(instance), instance.transfer_syntax_uid)
+        except (OSError, ValueError):
+            return UNKNOWN_PERSON
+
+    def quarantine_stored(self, instance: Instance) -> str:
         """See `node.ports.InstanceStore`."""
         path = self._new_incoming()
         self.path(instance).replace(path)

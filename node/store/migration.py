@@ -62,7 +62,7 @@ def upgrade(url: str) -> Upgrade:
     Raises
     ------
     PermanentError
-        If there is no such database, or its tables are not ours or of a later version.
+        If there is no such database, or its tables are of another program or a later version.
     """
     engine = t.open_engine(url)
     try:

@@ -18,10 +18,10 @@ from node.store import tables as t
 from node.store.rows import delivery_of, result_of
 from node.store.steps import (
     DELIVERIES,
+    apply_event,
     count_open,
     find,
     for_update,
-    move,
     put_delivery,
 )
 
@@ -156,7 +156,7 @@ class SqlOutbox:
                 update(t.deliveries)
                 .where(t.deliveries.c.lease_token == batch.token)
                 .values(
-                    # What the destination accepted stays accepted, whatever failed afterwards.
+                    # What the destination accepted stays accepted, even if something failed afterwards.
                     state=case((t.deliveries.c.state == taken, taken), else_=DeliveryState.WAITING),
                     reason=reason, not_before=not_before,
                     lease_token=None, lease_until=None,
@@ -180,7 +180,7 @@ class SqlOutbox:
             )
             ends = [DeliveryEnd(DeliveryState(row.state), row.destination, row.reason) for row in rows]
             event, reason = how_deliveries_ended(ends)
-            return move(connection, study, event, now, reason=reason).state
+            return apply_event(connection, study, event, now, reason=reason).state
 
     def finish_all_deliveries(self, now: datetime) -> int:
         """See `node.ports.Outbox`."""
@@ -198,7 +198,7 @@ class SqlOutbox:
         return sum(self.finish_deliveries(study_uid, now) is not None for study_uid in study_uids)
 
     def resend(self, study: Study, now: datetime) -> bool:
-        """See `node.ports.Orders`."""
+        """See `node.ports.OperatorCommands`."""
         current = select(t.results.c.sop_uid).where(
             t.results.c.study_uid == study.study_uid, t.results.c.current
         )
@@ -220,13 +220,13 @@ class SqlOutbox:
             found = find(connection, study.study_uid)
             if not changed.rowcount or found is None:
                 return False
-            move(connection, found, StudyEvent.RESENT, now, reason="an operator asked for it")
+            apply_event(connection, found, StudyEvent.RESENT, now, reason="an operator asked for it")
             return True
 
     def redirect(
         self, study: Study, results: Sequence[NewResult], known: Collection[str], now: datetime
     ) -> bool:
-        """See `node.ports.Orders`."""
+        """See `node.ports.OperatorCommands`."""
         row = t.deliveries.c
         stranded = (
             update(t.deliveries)
@@ -245,7 +245,7 @@ class SqlOutbox:
                 for destination in result.destinations:
                     put_delivery(connection, found, result, destination, now)
             if (found.state, StudyEvent.RESENT) in TRANSITIONS:
-                move(connection, found, StudyEvent.RESENT, now, reason="an operator asked for it")
+                apply_event(connection, found, StudyEvent.RESENT, now, reason="an operator asked for it")
             return True
 
 

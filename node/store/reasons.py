@@ -51,7 +51,7 @@ def _written(value: object) -> object:
     return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else value
 
 
-def _read(written: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+def _read(written: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(written, list):
         return tuple(_read(one) for one in written)
     if not isinstance(written, dict):

@@ -10,7 +10,7 @@ from node.domain.header import UnreadableHeaderError
 from node.domain.records import Arrival, ArrivalOutcome, Instance, QuarantineEntry, StagedFile
 from node.log import Log
 from node.ports import Clock, FileRecovery, Recovery
-from node.store.staging import certified, read_instance
+from node.store.staging import read_certified, read_instance
 
 __all__ = ["Reconciliation", "reconcile"]
 
@@ -27,10 +27,10 @@ class Reconciliation:
         Temporary files, and files truncated by a power cut, that were removed. No sender was told that one of
         them is stored.
     adopted : int
-        Files without a row: those that prove to be whole are recorded as if they had just been received, the
+        Files without a row: those that are complete are recorded as if they had just been received, the
         others go to quarantine.
     missing : int
-        Rows whose file is gone. A crash cannot cause that: somebody removed the file, and the log says so.
+        Rows whose file is gone. A crash cannot cause that: the file was removed, and the log says so.
     freed : int
         Studies and deliveries that the last process had leased, or had just finished.
     """
@@ -48,7 +48,7 @@ def reconcile(
     clock: Clock,
     log: Log,
 ) -> Reconciliation:
-    """Repair what a sudden end left; call it before anything else works with this storage.
+    """Repair the state after a crash; call it before anything else uses this storage.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def reconcile(
     clock : Clock
         Gives the time of what is recorded.
     log : Log
-        Gets a line for each missing file, and one for all repairs.
+        Logs one line per missing file, and one for all repairs.
     """
     half_written = files.clear_incoming() + _check_last_group(rows, files)
     freed = rows.release_leases(clock.now()) + rows.finish_all_deliveries(clock.now())
@@ -81,19 +81,19 @@ def reconcile(
 def _check_last_group(rows: Recovery, files: FileRecovery) -> int:
     """Compare the files of the last group with its rows; return how many did not reach the disk.
 
-    Their senders are told of success only after files and rows are synced, so a file that is not whole was
+    Their senders are told of success only after files and rows are synced, so a file that is incomplete was
     promised to none of them.
     """
     lost = [instance for instance in rows.last_group() if not _is_whole(files.path(instance), instance)]
     for instance in lost:
         files.path(instance).unlink(missing_ok=True)
-    rows.withdraw_arrivals([instance.sop_uid for instance in lost])
+    rows.delete_arrivals([instance.sop_uid for instance in lost])
     return len(lost)
 
 
 def _is_whole(path: Path, instance: Instance) -> bool:
     try:
-        found = certified(path)
+        found = read_certified(path)
     except (OSError, ValueError):
         return False
     return found is not None and found.sha256 == instance.sha256

@@ -9,7 +9,7 @@ from node.ports import FileRemoval, Retention
 __all__ = ["purge"]
 
 _DONE = FINISHED_STATES - {StudyState.FAILED}
-"""A study that was set aside waits for a person: its images may be needed, or its results never arrived."""
+"""A failed study waits for an operator: its images may be needed, or its results were not delivered."""
 
 
 def purge(rows: Retention, files: FileRemoval, before: datetime, *, failed: bool = False) -> int:
@@ -25,7 +25,7 @@ def purge(rows: Retention, files: FileRemoval, before: datetime, *, failed: bool
     before : datetime
         The moment.
     failed : bool, optional
-        Whether studies that were set aside for a person are removed too.
+        Whether failed studies, which wait for an operator, are removed too.
 
     Returns
     -------

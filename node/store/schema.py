@@ -47,12 +47,12 @@ def prepare(engine: Engine) -> None:
 
 
 def found_version(engine: Engine) -> int | None:
-    """Return the version of the tables: None if there are none of ours, 0 if they do not say.
+    """Return the version of the tables: None if there are none of this program, 0 if they state none.
 
     Raises
     ------
     PermanentError
-        If the database cannot be reached, or is no database.
+        If the database cannot be reached, or is not a database.
     """
     with _reporting_faults():
         there = set(inspect(engine).get_table_names())
@@ -65,12 +65,12 @@ def found_version(engine: Engine) -> int | None:
 
 
 def is_there(url: str) -> bool:
-    """Tell whether a database holds tables of ours, without creating any.
+    """Tell whether a database holds tables of this program, without creating any.
 
     Raises
     ------
     PermanentError
-        If the database cannot be reached, or is no database.
+        If the database cannot be reached, or is not a database.
     """
     engine = t.open_engine(url)
     try:

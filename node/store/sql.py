@@ -5,9 +5,9 @@ from node.store.analysis_queue import SqlAnalysisQueue
 from node.store.arrivals import SqlArrivals
 from node.store.associations import SqlAssociationRecords
 from node.store.claim import claim
-from node.store.explanations import SqlExplanations
 from node.store.figures import SqlFigures
 from node.store.outbox import SqlOutbox
+from node.store.refusal_reports import SqlRefusalReports
 from node.store.schema import prepare
 from node.store.studies import SqlStudies
 from node.store.upkeep import SqlUpkeep
@@ -20,7 +20,7 @@ class SqlStore(
     SqlStudies,
     SqlAssociationRecords,
     SqlAnalysisQueue,
-    SqlExplanations,
+    SqlRefusalReports,
     SqlOutbox,
     SqlFigures,
     SqlUpkeep,

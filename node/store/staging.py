@@ -9,11 +9,12 @@ from typing import BinaryIO
 
 from pydicom.filereader import read_file_meta_info
 
-from node.domain.header import HEADER_BYTES, read_identity
+from node.domain.header import HEADER_BYTES, UnreadableHeaderError, read_identity
+from node.domain.person import Person
 from node.domain.records import Instance, StagedFile
 from node.store.durable import reporting_full_disk, write_all
 
-__all__ = ["CHECK_BYTES", "DiskStagingFile", "certified", "read_head", "read_instance"]
+__all__ = ["CHECK_BYTES", "DiskStagingFile", "read_certified", "read_head", "read_instance", "read_person"]
 
 CHECK_BYTES = 16 * 1024 * 1024
 """How much of one object is written before the watermark is checked again."""
@@ -24,6 +25,7 @@ _GROUP_LENGTH = Struct("<HH2sHI")
 """The element (0002,0000), whose value is the length of the rest of the file meta information."""
 _MOST_IN_MEMORY = 1024 * 1024
 """Bytes of one object that are kept in memory before its file is opened; an MR slice has half of that."""
+_USUAL_HEADER_BYTES = 64 * 1024
 _NONE = -1
 
 
@@ -31,7 +33,7 @@ class DiskStagingFile:
     """A Part 10 file that grows while its object is received; the `StagingFile` port.
 
     Once the dataset is complete, its SHA-256 and size are written to the preamble, which DICOM leaves to the
-    application. So a file proves by itself that it is whole (see `certified`), whatever became of the
+    application. So a file itself proves that it is complete (see `read_certified`), whatever became of the
     database.
 
     An object of ordinary size is written with one system call when it is complete, because with each call the
@@ -124,7 +126,7 @@ def read_head(path: Path, most: int) -> bytes:
     Raises
     ------
     ValueError
-        If it is no Part 10 file.
+        If it is not a Part 10 file.
     """
     with path.open("rb") as file:
         _skip_header(file)
@@ -139,10 +141,10 @@ def read_instance(path: Path) -> tuple[StagedFile, Instance]:
     OSError
         If it cannot be read.
     ValueError
-        If it is not the whole Part 10 file that its preamble certifies, or names no instance
+        If it is not the complete Part 10 file that its preamble certifies, or names no instance
         (`UnreadableHeaderError`).
     """
-    staged = certified(path)
+    staged = read_certified(path)
     if staged is None:
         raise ValueError("the file is not whole")
     transfer_syntax = str(read_file_meta_info(path).TransferSyntaxUID)
@@ -150,7 +152,24 @@ def read_instance(path: Path) -> tuple[StagedFile, Instance]:
     return staged, Instance.of(identity, transfer_syntax, size=staged.size, sha256=staged.sha256)
 
 
-def certified(path: Path) -> StagedFile | None:
+def read_person(path: Path, transfer_syntax_uid: str) -> Person:
+    """Read what the instance in a file says about its patient.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is not a Part 10 file, or names no instance (`UnreadableHeaderError`).
+    """
+    try:
+        # Nearly every header contains all that is needed, so the pixels need not be read.
+        return read_identity(read_head(path, _USUAL_HEADER_BYTES), transfer_syntax_uid).person
+    except UnreadableHeaderError:
+        return read_identity(read_head(path, HEADER_BYTES), transfer_syntax_uid).person
+
+
+def read_certified(path: Path) -> StagedFile | None:
     """Return the size and digest of a file's dataset; None if its preamble certifies another or none.
 
     Raises
@@ -158,7 +177,7 @@ def certified(path: Path) -> StagedFile | None:
     OSError
         If it cannot be read.
     ValueError
-        If it is no Part 10 file.
+        If it is not a Part 10 file.
     """
     hasher = sha256()
     size = 0

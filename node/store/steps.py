@@ -1,7 +1,7 @@
 """Steps that several methods of the store take inside their transactions.
 
-Every change of a study's state goes through `move`, which looks it up in `node.domain.study.TRANSITIONS` and
-writes the history.
+Every change of a study's state goes through `apply_event`, which looks it up in
+`node.domain.study.TRANSITIONS` and writes the history.
 """
 
 import json
@@ -24,15 +24,15 @@ from node.store.rows import study_of
 
 __all__ = [
     "DELIVERIES",
+    "apply_event",
     "count_open",
     "find",
     "for_update",
-    "held",
-    "move",
+    "leased_study",
     "put_delivery",
     "put_results",
     "reopen",
-    "withdraw",
+    "supersede_deliveries",
 ]
 
 DELIVERIES = select(
@@ -65,7 +65,7 @@ def find(connection: Connection, study_uid: str) -> Study | None:
     return None if row is None else study_of(row)
 
 
-def held(connection: Connection, lease: StudyLease) -> Study:
+def leased_study(connection: Connection, lease: StudyLease) -> Study:
     """Return the study of a lease.
 
     Raises
@@ -82,7 +82,7 @@ def held(connection: Connection, lease: StudyLease) -> Study:
     return study
 
 
-def move(
+def apply_event(
     connection: Connection,
     study: Study,
     event: StudyEvent,
@@ -91,15 +91,15 @@ def move(
     reason: str = "",
     deadline: datetime | None = None,
     attempts: int = 0,
-    unexplained: Sequence[Reason] = (),
+    reasons_to_report: Sequence[Reason] = (),
 ) -> Study:
     """Apply an event to a study and add it to the history; this ends any lease.
 
-    With `unexplained`, a report of the refusal becomes due; any other event cancels one that is due.
+    With `reasons_to_report`, a report of the refusal becomes due; any other event cancels one that is due.
     """
     values = {"state": next_state(study.state, event), "reason": reason}
-    told = {"unexplained": text_of(unexplained)} if unexplained else {"unexplained": None}
-    due = now if unexplained else deadline
+    told = {"unexplained": text_of(reasons_to_report)} if reasons_to_report else {"unexplained": None}
+    due = now if reasons_to_report else deadline
     changed = {"changed_at": now, "deadline": due, "attempts": attempts}
     unleased = {"lease_token": None, "lease_owner": None, "lease_until": None}
     connection.execute(
@@ -118,8 +118,8 @@ def move(
 def reopen(connection: Connection, study: Study, now: datetime, reason: str) -> Study:
     """Return a study to receiving; results that are not sent yet are superseded."""
     if study.state is StudyState.DELIVERING:
-        withdraw(connection, study.study_uid, "more images came before it was sent", now)
-    return move(connection, study, StudyEvent.ARRIVED, now, reason=reason, deadline=now)
+        supersede_deliveries(connection, study.study_uid, "more images came before it was sent", now)
+    return apply_event(connection, study, StudyEvent.ARRIVED, now, reason=reason, deadline=now)
 
 
 def put_results(
@@ -179,7 +179,7 @@ def put_delivery(
         connection.execute(update(t.deliveries).where(t.deliveries.c.id == there.id).values(fresh))
 
 
-def withdraw(
+def supersede_deliveries(
     connection: Connection, study_uid: str, reason: str, now: datetime, *, but: Collection[str] = ()
 ) -> None:
     """Supersede open deliveries of a study, except those of some results by UID."""

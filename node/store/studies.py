@@ -10,7 +10,7 @@ from node.domain.records import HistoryEntry, Instance, Study
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.rows import history_of, instance_of, study_of
-from node.store.steps import find, move
+from node.store.steps import apply_event, find
 
 __all__ = ["SqlStudies"]
 
@@ -19,7 +19,7 @@ _SET_BACK = timedelta(minutes=1)
 
 
 class SqlStudies:
-    """The `SettlingQueue` port, except for what came over which association.
+    """The `SettlingQueue` port, except for the records of associations.
 
     Parameters
     ----------
@@ -69,16 +69,16 @@ class SqlStudies:
         reason: str = "",
         deadline: datetime | None = None,
         attempts: int = 0,
-        unexplained: Sequence[Reason] = (),
+        reasons_to_report: Sequence[Reason] = (),
     ) -> Study | None:
         """See `node.ports.SettlingQueue`."""
         with t.writing(self._engine) as connection:
             current = find(connection, study.study_uid)
             if current is None or (current.state, current.revision) != (study.state, study.revision):
                 return None
-            move(
+            apply_event(
                 connection, current, event, now,
-                reason=reason, deadline=deadline, attempts=attempts, unexplained=unexplained,
+                reason=reason, deadline=deadline, attempts=attempts, reasons_to_report=reasons_to_report,
             )  # fmt: skip
             return find(connection, study.study_uid)
 

@@ -194,7 +194,7 @@ def open_engine(url: str) -> Engine:
     Raises
     ------
     PermanentError
-        If it is no URL of a database, or the driver is not installed.
+        If it is not the URL of a database, or the driver is not installed.
     """
     try:
         # Pinged before use, so that a database server that was restarted costs no study an attempt.
@@ -208,7 +208,7 @@ def open_engine(url: str) -> Engine:
 
         @event.listens_for(engine, "connect")
         def insist(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
-            # The same guarantee as FULL below, whatever the server's own configuration says.
+            # The same guarantee as FULL below, independent of the server's configuration.
             connection.execute("SET SESSION synchronous_commit TO on")
             connection.commit()
 

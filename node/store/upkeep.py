@@ -10,7 +10,7 @@ from node.domain.records import Instance, Study
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.rows import instance_of, study_of
-from node.store.steps import find, move
+from node.store.steps import apply_event, find
 
 __all__ = ["SqlUpkeep"]
 
@@ -83,7 +83,7 @@ class SqlUpkeep:
         with t.writing(self._engine) as connection:
             studies = [study_of(row) for row in connection.execute(leased)]
             for study in studies:
-                move(
+                apply_event(
                     connection, study, StudyEvent.BROKE, now,
                     reason="the node stopped meanwhile", deadline=now, attempts=study.attempts,
                 )  # fmt: skip

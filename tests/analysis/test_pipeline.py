@@ -1,9 +1,13 @@
 """The refusals of the pipeline; the measured values are tested with the modules that calculate them."""
 
+from dataclasses import replace
+from datetime import date
+
 import pytest
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
 from analysis.domain.findings import Findings, Refusal, SeriesInput
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CsfSample, Grade, Segmentation
 from analysis.identify import identify
 from analysis.pipeline import analyse
@@ -35,6 +39,39 @@ def outcome_of(facts: AcquisitionFacts, *, levels_certain: bool) -> Findings | R
     )
 
 
+@pytest.mark.parametrize(
+    ("day", "frame", "told"),
+    [
+        (5, "1.1", []),
+        (6, "1.1", ["next_day"]),
+        (4, "1.1", ["next_day"]),
+        (15, "1.1", ["days_apart"]),
+        (None, "", []),
+        (5, "1.2", ["other_frame_of_reference"]),
+        (15, "1.2", ["days_apart", "other_frame_of_reference"]),
+    ],
+)
+def test_another_day_or_frame_of_reference_is_told(day: int | None, frame: str, told: list[str]) -> None:
+    where = grid()
+    labels = labels_on(where)
+    found = segmentation_of(labels, where, csf=CsfSample(csf_on(where), 1.0))
+    volume = textured(labels, where)
+    t2 = replace(SILENT, repetition_time_ms=3500, echo_time_ms=100, series_description="t2_tse_sag")
+    outcome = analyse(
+        [
+            SeriesInput("1", SILENT, volume, "0", "1.1", acquired=date(2026, 1, 5)),
+            SeriesInput("2", t2, volume, "0", frame, acquired=None if day is None else date(2026, 1, day)),
+        ],
+        model=None,
+        settings=AnalysisSettings(FeatureSettings(filters=("Original",))),
+        software="test",
+        segmenter=lambda _source, _contrast: found,
+        remarks=(Reason("several_names"),),
+    )
+    assert isinstance(outcome, Findings)
+    assert [one.code for one in outcome.remarks] == ["several_names", *told]
+
+
 def test_a_header_that_does_not_tell_the_region_leaves_it_unknown() -> None:
     for description in ("t1_tse_sag", "sag t1", ""):
         answer = identify(AcquisitionFacts(series_description=description, orientation=SILENT.orientation))
@@ -43,7 +80,7 @@ def test_a_header_that_does_not_tell_the_region_leaves_it_unknown() -> None:
 
 @pytest.mark.parametrize("described", ["", "lumbar "])
 @pytest.mark.parametrize("levels_certain", [True, False])
-def test_a_silent_header_needs_certain_levels_to_be_believed_lumbar(
+def test_uncertain_levels_are_refused_whatever_the_header_says(
     described: str, *, levels_certain: bool
 ) -> None:
     facts = AcquisitionFacts(
@@ -51,11 +88,12 @@ def test_a_silent_header_needs_certain_levels_to_be_believed_lumbar(
         | {"series_description": described + SILENT.series_description}
     )
     outcome = outcome_of(facts, levels_certain=levels_certain)
-    if described or levels_certain:
-        assert isinstance(outcome, Findings)
-    else:
-        assert isinstance(outcome, Refusal)
-        assert "nothing tells that this is the lumbar spine" in outcome.series[0].reasons[0]
+    assert isinstance(outcome, Findings) is levels_certain
+    if isinstance(outcome, Refusal):
+        (series,) = outcome.series
+        *region, decisive = series.reasons
+        assert "it is uncertain which of its bodies are L1 to L5" in decisive
+        assert [one.code for one in region] == ([] if described else ["region_not_told"])
 
 
 @pytest.mark.parametrize(

@@ -4,21 +4,26 @@ Run ``uv run python -m tests.benchmarks.bench_receive``. Each round makes new fi
 receiver in turn with the same sender, over one association and over four. This node answers after the object
 is synced to disk and in its database; the other two answer before anything is synced. Only the ratios within
 a round mean anything, so the table gives the median ratio of all rounds. No test asserts a time.
+
+With ``--against CHECKOUT`` this node is compared with the node of another checkout, which has an environment
+of its own in ``.venv``: their rates, and the processor time that each of them needs for an object.
 """
 
 import argparse
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from random import Random
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.table import Table
@@ -52,22 +57,26 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Who is measured, and where it listens."""
+    """A program that is measured, and where it listens; `pid` is 0 where no processor time is asked for."""
 
     name: str
     ae_title: str
     port: int
+    pid: int = 0
 
 
 @contextmanager
-def running(command: Sequence[str | Path], folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a server on loopback, without Nagle's delay."""
+def running(
+    command: Sequence[str | Path], folder: Path, place: Path | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a server on loopback, without Nagle's delay; `place` is its working directory."""
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
+            cwd=place,
             env=os.environ | {"TCP_NODELAY": "1", "LD_PRELOAD": str(build_loopback_shim(folder))},
         )
     try:
@@ -78,27 +87,41 @@ def running(command: Sequence[str | Path], folder: Path) -> Iterator["subprocess
 
 
 @contextmanager
-def receivers(folder: Path) -> Iterator[tuple[Receiver, ...]]:
-    """Start all three."""
-    places = {name: folder / name for name in ("ours", "orthanc", "storescp")}
-    for place in places.values():
-        place.mkdir()
-    with ExitStack() as stack:
-        ours, theirs = free_port(), free_port()
-        command: list[str | Path] = [sys.executable, "-c", NODE, places["ours"], str(ours)]
-        process = stack.enter_context(running(command, places["ours"]))
+def node_of(checkout: Path, name: str, folder: Path) -> Iterator[Receiver]:
+    """Run the node of a checkout."""
+    python = checkout / ".venv" / "bin" / "python"
+    port = free_port()
+    command: list[str | Path] = [
+        python if python.exists() else sys.executable, "-c", NODE, folder / "storage", str(port)
+    ]  # fmt: skip
+    folder.mkdir()
+    with running(command, folder, checkout) as process:
         assert process.stdout is not None
-        assert any(line.strip() == b"up" for line in process.stdout)
+        assert any(line.strip() == b"up" for line in process.stdout), (folder / "server.log").read_text()
+        yield Receiver(name, "OSTEONODE", port, process.pid)
+
+
+@contextmanager
+def receivers(folder: Path, against: Path | None) -> Iterator[tuple[Receiver, ...]]:
+    """Start this node, and what it is compared with."""
+    with ExitStack() as stack:
+        ours = stack.enter_context(node_of(Path(__file__).parents[2], "ours", folder / "ours"))
+        if against is not None:
+            yield ours, stack.enter_context(node_of(against.resolve(), "other", folder / "other"))
+            return
+        places = {name: folder / name for name in ("orthanc", "storescp")}
+        for place in places.values():
+            place.mkdir()
         orthanc = stack.enter_context(Orthanc(places["orthanc"], {}))
-        storescp = program("storescp", "dcmtk")
+        storescp, port = program("storescp", "dcmtk"), free_port()
         # --fork: without it the second association waits for the end of the first.
         stack.enter_context(
-            running([storescp, "--fork", "-od", places["storescp"], str(theirs)], places["storescp"])
+            running([storescp, "--fork", "-od", places["storescp"], str(port)], places["storescp"])
         )
         yield (
-            Receiver("ours", "OSTEONODE", ours),
+            ours,
             Receiver("Orthanc", "ORTHANC", orthanc.dicom_port),
-            Receiver("storescp", "STORESCP", theirs),
+            Receiver("storescp", "STORESCP", port),
         )
 
 
@@ -136,26 +159,47 @@ def send(sender: str, receiver: Receiver, folders: Sequence[Path]) -> float:
     return seconds
 
 
-def measure(chosen: argparse.Namespace, folder: Path) -> dict[tuple[str, int, str], list[float]]:
-    """Return objects per second for each (sender, associations, receiver), one figure a round."""
-    rates: dict[tuple[str, int, str], list[float]] = {}
+def processor_seconds(receiver: Receiver) -> float:
+    """Return the processor time that a receiver has used, with all its threads."""
+    if not receiver.pid:
+        return 0.0
+    fields = Path(f"/proc/{receiver.pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+Cell: TypeAlias = tuple[str, int, str]
+"""Sender, associations, receiver."""
+
+
+def measure(
+    chosen: argparse.Namespace, folder: Path
+) -> tuple[dict[Cell, list[float]], dict[Cell, list[float]]]:
+    """Return objects per second and processor time in ms per object, of each cell one figure a round."""
+    rates: dict[Cell, list[float]] = defaultdict(list)
+    costs: dict[Cell, list[float]] = defaultdict(list)
     studies = count(int(perf_counter()))
-    with receivers(folder) as all_three:
-        for turn in range(chosen.rounds):
-            for sender in chosen.senders:
-                for associations in chosen.associations:
-                    with TemporaryDirectory(dir=folder) as place:
-                        folders = [Path(place, str(number)) for number in range(associations)]
-                        for one in folders:
-                            one.mkdir()
-                            write_files(one, chosen.size, chosen.number // associations, next(studies))
-                        # Whoever comes first finds colder files: each is first in one of three rounds.
-                        for receiver in (*all_three[turn % 3 :], *all_three[: turn % 3]):
-                            seconds = send(sender, receiver, folders)
-                            sent = chosen.number // associations * associations
-                            key = sender, associations, receiver.name
-                            rates.setdefault(key, []).append(sent / seconds)
-    return rates
+    with receivers(folder, chosen.against) as compared:
+        for turn, sender, associations in product(range(chosen.rounds), chosen.senders, chosen.associations):
+            with TemporaryDirectory(dir=folder) as place:
+                folders = [Path(place, str(number)) for number in range(associations)]
+                for one in folders:
+                    one.mkdir()
+                    write_files(one, chosen.size, chosen.number // associations, next(studies))
+                sent = chosen.number // associations * associations
+                # The first one finds colder files, so the order changes from round to round.
+                at = turn % len(compared)
+                for receiver in (*compared[at:], *compared[:at]):
+                    before_s = processor_seconds(receiver)
+                    seconds = send(sender, receiver, folders)
+                    cell = sender, associations, receiver.name
+                    rates[cell].append(sent / seconds)
+                    costs[cell].append(1000 * (processor_seconds(receiver) - before_s) / sent)
+    return rates, costs
+
+
+def ratio(one: Sequence[float], other: Sequence[float]) -> str:
+    """Return the median of the ratios within a round."""
+    return f"{median(a / b for a, b in zip(one, other, strict=True)):.3f}"
 
 
 def main() -> None:
@@ -166,26 +210,23 @@ def main() -> None:
     options.add_argument("--size", type=int, default=320, help="rows and columns of a slice")
     options.add_argument("--senders", nargs="+", default=["dcmsend", "storescu"])
     options.add_argument("--associations", nargs="+", type=int, default=[1, 4])
+    options.add_argument("--against", type=Path, help="another checkout, instead of Orthanc and storescp")
     chosen = options.parse_args()
     with TemporaryDirectory() as folder:
-        rates = measure(chosen, Path(folder))
+        rates, costs = measure(chosen, Path(folder))
+    names = ["Orthanc", "storescp"] if chosen.against is None else ["other"]
     table = Table(
-        "sender", "associations", "ours /s", "Orthanc /s", "storescp /s", "ours / Orthanc", "ours / storescp"
-    )
-    for sender in chosen.senders:
-        for associations in chosen.associations:
-            ours, orthanc, storescp = (
-                rates[sender, associations, name] for name in ("ours", "Orthanc", "storescp")
-            )
-            table.add_row(
-                sender,
-                str(associations),
-                *(f"{median(one):.0f}" for one in (ours, orthanc, storescp)),
-                *(
-                    f"{median(a / b for a, b in zip(ours, other, strict=True)):.2f}"
-                    for other in (orthanc, storescp)
-                ),
-            )
+        "sender", "associations", "ours /s", *(f"{name} /s" for name in names),
+        *(f"ours / {name}" for name in names),
+        *(() if chosen.against is None else ("ours, ms of processor", "other", "ours / other")),
+    )  # fmt: skip
+    for sender, associations in product(chosen.senders, chosen.associations):
+        ours, *others = (rates[sender, associations, name] for name in ("ours", *names))
+        figures = [f"{median(one):.0f}" for one in (ours, *others)] + [ratio(ours, other) for other in others]
+        if chosen.against is not None:
+            mine, theirs = (costs[sender, associations, name] for name in ("ours", "other"))
+            figures += [f"{median(mine):.2f}", f"{median(theirs):.2f}", ratio(mine, theirs)]
+        table.add_row(sender, str(associations), *figures)
     Console().print(table)
 
 

@@ -57,6 +57,41 @@ def compressed_with_loss(series: Series) -> Series:
     return series
 
 
+def agent_in_all_but_the_first(series: Series) -> Series:
+    for dataset in series[1:]:
+        dataset.ContrastBolusAgent = "Gadobutrol"
+    return series
+
+
+def two_echoes(series: Series) -> Series:
+    for dataset in series[1::2]:
+        dataset.EchoTime = "90"
+    return series
+
+
+def one_derived(series: Series) -> Series:
+    series[4].ImageType = ["DERIVED", "SECONDARY", "OTHER"]
+    return series
+
+
+def inverted(series: Series) -> Series:
+    for dataset in series:
+        dataset.PhotometricInterpretation = "MONOCHROME1"
+    return series
+
+
+def slope_that_overflows(series: Series) -> Series:
+    for dataset in series:
+        dataset.RescaleSlope, dataset.RescaleIntercept = "1e38", "0"
+    return series
+
+
+def of_two_birth_dates(series: Series) -> Series:
+    for number, dataset in enumerate(series):
+        dataset.PatientBirthDate = "19400229" if number % 2 else "19850101"
+    return series
+
+
 REASONS: dict[Change, str] = {
     missing_slice: "a slice is missing",
     two_at_one_place: "two slices lie at one place",
@@ -64,6 +99,12 @@ REASONS: dict[Change, str] = {
     of_the_head: "not the lumbar spine",
     a_ct: "CT",
     compressed_with_loss: "with loss",
+    agent_in_all_but_the_first: "its header names a contrast agent",
+    two_echoes: "do not agree about EchoTime",
+    one_derived: "do not agree about ImageType",
+    inverted: "dark and bright are exchanged",
+    slope_that_overflows: "no usable RescaleSlope",
+    of_two_birth_dates: "birth date",
 }
 
 

@@ -20,7 +20,7 @@ from analysis.errors import RefusedError
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
 from node.config import Configuration
-from node.domain.assembly import Candidate, Examination
+from node.domain.completeness import Candidate, Examination
 from node.domain.results import Lineage, Outcome, ResultFile
 from node.errors import PermanentError, StorageFullError, TransientError
 

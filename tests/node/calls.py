@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydicom import config
+
 from analysis.domain.reason import quoted
 from analysis.errors import ModelRejectedError, RefusedError
 
@@ -47,8 +49,13 @@ def voxels_of(paths: Sequence[Path]) -> object:
 def outline(executable: str) -> object:
     """Segment the scene of the segmenter tests with a program."""
     from analysis.settings import SegmentationSettings
-    from node.config import BackEndPlace
+    from node.config import BackendSettings
     from tests.node.analyse import test_segmenters
 
-    place = BackEndPlace(executable=executable, time_limit_s=600.0)
+    place = BackendSettings(executable=executable, time_limit_s=600.0)
     return test_segmenters.outline(SegmentationSettings(backend="totalspineseg"), place)
+
+
+def reading_validation_mode(_task: object = None) -> int:
+    """Return how pydicom judges what it reads."""
+    return int(config.settings.reading_validation_mode)

@@ -19,21 +19,25 @@ from sqlalchemy import Connection, Engine
 
 import dicom_templates.result_set  # noqa: F401 - takes seconds, which no forked node should need
 import node.analyse.refusal_report
+import node.receive.connection
+import node.store.arrivals
+import node.store.associations
+import node.store.outbox
+import node.store.sql
 import node.store.staging
 import node.store.steps
 import node.store.tables
 from node.config import AssemblySettings, ReportSettings
 from node.domain.records import Study
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
-from node.receive.line import Line
 from node.store.sql import SqlStore
 from node.store.staging import DiskStagingFile
 from tests.node import analyses
 from tests.node.nodes import Pacs, quick, quick_node
 
-_AT_THE_START = ("withdraw_arrivals", "cut_off_associations", "release_leases")
+_AT_THE_START = ("delete_arrivals", "cut_off_associations", "release_leases")
 _TRANSACTIONS = (
-    "record_arrivals", "advance", "lease_study", "record_results", "record_refusal", "record_explanation",
+    "record_arrivals", "advance", "lease_study", "record_results", "record_refusal", "record_refusal_report",
     "record_broken",
     "lease_deliveries", "record_delivery", "return_deliveries", "finish_deliveries", "end_association",
     *_AT_THE_START,
@@ -97,13 +101,13 @@ class Fuse:
         self._around(DiskStagingFile, "finish", after="file staged")
         self._around(Path, "replace", after="file renamed")
         self._around(os, "fsync", before="before a sync", after="after a sync")
-        self._around(Line, "answer", before="answering")
+        self._around(node.receive.connection.Connection, "answer", before="answering")
         self._around(analyses, "by_study", after="analysed")
         self._around(node.analyse.refusal_report, "write_refusal_report", after="explained")
         for name in _TRANSACTIONS:
             self._around(SqlStore, name, before=f"{name} asked", after=f"{name} committed", doing=name)
         self._wire_commits()
-        self._wire_moves()
+        self._wire_steps()
 
     def _around(self, place: Any, name: str, *, before: str = "", after: str = "", doing: str = "") -> None:
         original = getattr(place, name)
@@ -128,19 +132,20 @@ class Fuse:
 
         node.store.tables.writing = writing_and_crossing
 
-    def _wire_moves(self) -> None:
-        move: Callable[..., Study] = node.store.steps.move
+    def _wire_steps(self) -> None:
+        apply_event: Callable[..., Study] = node.store.steps.apply_event
 
-        def move_and_cross(
+        def apply_and_cross(
             connection: Connection, study: Study, event: StudyEvent, *rest: Any, **more: Any
         ) -> Study:
-            moved = move(connection, study, event, *rest, **more)
+            moved = apply_event(connection, study, event, *rest, **more)
             self.cross(f"{study.state}: {event}")
             return moved
 
-        # Wherever it was imported by name: a module that was left out would have edges that no node reaches.
-        for module in [one for one in sys.modules.values() if getattr(one, "move", None) is move]:
-            module.move = move_and_cross  # type: ignore[attr-defined]
+        # In each module of the store that has it by name.
+        for name, module in list(sys.modules.items()):
+            if name.startswith("node.store.") and getattr(module, "apply_event", None) is apply_event:
+                module.apply_event = apply_and_cross  # type: ignore[attr-defined]
 
 
 def _say(words: str) -> None:

@@ -25,13 +25,13 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
-from node.analyse.worker import WorkerProcess
 from node.app import Node
 from node.clock import SystemClock
 from node.config import AssemblySettings, Configuration, DeliverySettings, Destination, WebSettings, default
 from node.domain.records import QuarantineEntry
 from node.domain.study import StudyState
 from node.ports import Clock, Figures
+from node.worker_process import WorkerProcess
 from tests.node.analyses import CLASSES
 
 STUDY = "1.2.826.0.1.1"
@@ -242,7 +242,7 @@ def quick_node(
         configuration,
         analyse_study=f"tests.node.analyses:{analyse}",
         examine_study=f"tests.node.analyses:{examine}",
-        explain_study=explain,
+        report_refusal=explain,
         make_worker=WorkerProcess if processes else InThread,
         sweep_s=0.05,
         clock=clock,
@@ -291,7 +291,7 @@ def is_running(pid: int) -> bool:
 
 def in_quarantine(store: Figures) -> Sequence[QuarantineEntry]:
     """Return all that was ever put into quarantine, the latest first."""
-    return store.figures(0, 10**6, datetime.max.replace(tzinfo=UTC)).put_aside
+    return store.figures(0, 10**6, datetime.max.replace(tzinfo=UTC)).latest_quarantined
 
 
 def state_of(node: Node, study: str = STUDY) -> StudyState | None:

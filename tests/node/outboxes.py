@@ -17,8 +17,8 @@ from node.app import carrier_to
 from node.config import DeliverySettings, Destination
 from node.deliver.commitment_reports import CommitmentReports
 from node.deliver.courier import Courier
+from node.dicom.association import Peer
 from node.dicom.commitment import request_commitment
-from node.dicom.dimse import Peer
 from node.domain.delivery import DeliveryState
 from node.domain.records import Delivery, NewResult
 from node.domain.study import StudyEvent, StudyState

@@ -26,7 +26,7 @@ from node.domain.audit import (
     Party,
     StudyMoved,
     application_started,
-    intruder,
+    rejected_peer,
     studies_transferred,
     syslog_line,
     to_xml,
@@ -47,7 +47,7 @@ MESSAGES = (
     application_started("OSTEONODE", AT),
     transfer_begins(RECEIVER, SENDER, MOVED, AT),
     studies_transferred(SENDER, RECEIVER, MOVED, AT, EventOutcome.SUCCESS),
-    intruder("OSTEONODE", "10.9.9.9", "TLS: certificate verify failed", AT),
+    rejected_peer("OSTEONODE", "10.9.9.9", "TLS: certificate verify failed", AT),
 )
 
 

@@ -67,7 +67,7 @@ def test_a_fault_of_a_sweep_is_told_without_its_message(written: StringIO) -> No
 
     guarded("assemble", broken, get_log())()
     assert "ValueError" in written.getvalue()
-    assert "test_observe.py" in written.getvalue()
+    assert "test_log.py" in written.getvalue()
     assert CANARY not in written.getvalue()
 
 

@@ -8,20 +8,20 @@ from pathlib import Path
 from analysis.errors import ModelRejectedError
 from analysis.segment import Segmenter, embedded
 from analysis.settings import EMBEDDED, MASKS, ONNX, SegmentationSettings
-from node.config import BackEndPlace
+from node.config import BackendSettings
 from node.errors import NodeError, PermanentError
 
 __all__ = ["BackEndState", "back_end_state", "fingerprint", "segmenter_for"]
 
 
-def segmenter_for(settings: SegmentationSettings, place: BackEndPlace) -> Segmenter:
+def segmenter_for(settings: SegmentationSettings, place: BackendSettings) -> Segmenter:
     """Return the segmenter that is configured.
 
     Parameters
     ----------
     settings : SegmentationSettings
         Names the back end, and says what the labels in its masks mean.
-    place : BackEndPlace
+    place : BackendSettings
         Where to find the back end.
 
     Raises
@@ -57,7 +57,7 @@ def _onnx(model: Path) -> Segmenter:
     return lambda source, _contrast: segment_with_onnx(loaded, source.volume)
 
 
-def fingerprint(settings: SegmentationSettings, place: BackEndPlace) -> str:
+def fingerprint(settings: SegmentationSettings, place: BackendSettings) -> str:
     """Return a text that identifies the configured back end: it changes if the back end is another version.
 
     Settings are not part of it.
@@ -109,7 +109,7 @@ class BackEndState:
     message: str
 
 
-def back_end_state(settings: SegmentationSettings, place: BackEndPlace) -> BackEndState:
+def back_end_state(settings: SegmentationSettings, place: BackendSettings) -> BackEndState:
     """Check whether the configured back end can run, without running it on an image."""
     try:
         return _checked(settings, place)
@@ -117,7 +117,7 @@ def back_end_state(settings: SegmentationSettings, place: BackEndPlace) -> BackE
         return BackEndState(ready=False, message=str(error))
 
 
-def _checked(settings: SegmentationSettings, place: BackEndPlace) -> BackEndState:
+def _checked(settings: SegmentationSettings, place: BackendSettings) -> BackEndState:
     if settings.backend == MASKS:
         from node.analyse.segmenters.mask_folder import masks_in
 

@@ -78,7 +78,7 @@ def masks_in(folder: Path) -> tuple[Path, ...]:
 
 
 def _mask_of(series_uid: str, folder: Path) -> Path:
-    # The UID comes from a header that the sender wrote, and becomes part of a file name.
+    # The UID is from a header, which the sender controls, and becomes part of a file name.
     if not is_uid(series_uid):
         raise RefusedError(Reason("mask_uid"))
     names = {f"{series_uid}{suffix}" for suffix in _NIFTI}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from node.config.checks import between
 from node.config.table import Table
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 
 __all__ = ["AssemblySettings", "assembly"]
 

@@ -6,24 +6,25 @@ from pathlib import Path
 import analysis
 from node.config.table import Table
 
-__all__ = ["DEMONSTRATION_MODEL", "ModelSettings", "models"]
+__all__ = ["DEMONSTRATION_MODEL", "NO_MODEL", "ModelSettings", "models"]
 
 DEMONSTRATION_MODEL = Path(analysis.__file__).parent / "models" / "demonstration"
 """Bundle that is shipped; it was trained on simulated patients only."""
 
+NO_MODEL = "none"
+"""Value of the key for a node that measures and does not predict. A folder of this name is "./none"."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """[models]: the bundle of the prediction model; None means the shipped demonstration bundle."""
+    """[models]: the bundle of the prediction model; None means that nothing is predicted, only measured."""
 
-    bundle: Path | None = None
-
-    @property
-    def bundle_folder(self) -> Path:
-        """Folder of the bundle that predicts."""
-        return self.bundle or DEMONSTRATION_MODEL
+    bundle: Path | None = DEMONSTRATION_MODEL
 
 
 def models(table: Table) -> ModelSettings:
     """Read the table."""
-    return table.settings(ModelSettings)
+    written = table.take("bundle", "")
+    if written == NO_MODEL:
+        return ModelSettings(None)
+    return ModelSettings(table.folder / written if written else DEMONSTRATION_MODEL)

@@ -7,11 +7,11 @@ from node.config.checks import AETitle, Host, between
 from node.config.table import Table
 from node.config.tables.tls import TlsSettings, files
 
-__all__ = ["ListenerSettings", "listener"]
+__all__ = ["NodeSettings", "node"]
 
 
 @dataclass(frozen=True, slots=True)
-class ListenerSettings:
+class NodeSettings:
     """[node]: where the node listens, and limits for its senders."""
 
     ae_title: AETitle = "OSTEONODE"
@@ -26,9 +26,9 @@ class ListenerSettings:
     tls: TlsSettings = field(default_factory=TlsSettings)
 
 
-def listener(table: Table) -> ListenerSettings:
+def node(table: Table) -> NodeSettings:
     """Read the table."""
-    return table.settings(ListenerSettings, tls=table.table("tls").read(_tls))
+    return table.settings(NodeSettings, tls=table.table("tls").read(_tls))
 
 
 def _tls(table: Table) -> TlsSettings:

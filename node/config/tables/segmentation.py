@@ -9,14 +9,14 @@ from analysis.settings import BACKENDS, MASKS, ONNX, SegmentationSettings
 from node.config.checks import between, one_of
 from node.config.table import Table
 
-__all__ = ["BackEndPlace", "segmentation"]
+__all__ = ["BackendSettings", "segmentation"]
 
 _CANAL = "canal"
 """Name of the spinal canal among the labels of a mask."""
 
 
 @dataclass(frozen=True, slots=True)
-class BackEndPlace:
+class BackendSettings:
     """[segmentation]: where a back end is; the keys that affect its results are in `AnalysisSettings`.
 
     Attributes
@@ -37,7 +37,7 @@ class BackEndPlace:
     time_limit_s: Annotated[float, between(1, 86400)] = 240.0
 
 
-def segmentation(table: Table) -> tuple[SegmentationSettings, BackEndPlace]:
+def segmentation(table: Table) -> tuple[SegmentationSettings, BackendSettings]:
     """Read the table; the keys that affect results and the location of the back end are separate values."""
     fallback = SegmentationSettings()
     settings = SegmentationSettings(
@@ -49,7 +49,7 @@ def segmentation(table: Table) -> tuple[SegmentationSettings, BackEndPlace]:
     executable = table.take("executable", "")
     # A name without a slash is looked up on the PATH.
     place = table.settings(
-        BackEndPlace, executable=str(table.folder / executable) if "/" in executable else executable
+        BackendSettings, executable=str(table.folder / executable) if "/" in executable else executable
     )
     for backend, key, found in ((MASKS, "masks", place.masks), (ONNX, "model", place.model)):
         if settings.backend == backend and found is None:

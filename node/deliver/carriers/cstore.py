@@ -8,7 +8,8 @@ from pydicom import Dataset
 from pynetdicom.association import Association
 
 from node.deliver.carriers.result_file import read_result
-from node.dicom.dimse import Peer, associated, contexts_for
+from node.dicom.association import Peer, associated
+from node.dicom.contexts import contexts_for
 from node.dicom.query import find_instances
 from node.domain.delivery import DeliveryResponse, Disposition, judge_status
 from node.domain.records import Result

@@ -21,6 +21,7 @@ from node.config import Destination
 from node.deliver.carriers.result_file import read_result
 from node.dicom.tls import client_arguments
 from node.domain.delivery import DeliveryResponse, Disposition, judge_status
+from node.domain.dimse_status import PROCESSING_FAILURE
 from node.domain.records import Result
 from node.errors import TransientError
 
@@ -152,7 +153,7 @@ def _store(client: DICOMwebClient, dataset: Dataset) -> DeliveryResponse:
         response = _store_response(error.response)
     failed = response.get("FailedSOPSequence") or ()
     if failed:
-        status = int(failed[0].get("FailureReason", 0x0110))
+        status = int(failed[0].get("FailureReason", PROCESSING_FAILURE))
         return DeliveryResponse(judge_status(status), status, f"it answered 0x{status:04X}")
     stored = response.get("ReferencedSOPSequence") or ()
     warning = next((int(item.WarningReason) for item in stored if item.get("WarningReason")), 0)

@@ -45,7 +45,12 @@ def model(configuration: Configuration) -> Iterator[CheckResult]:
     from analysis.errors import ModelRejectedError
     from analysis.prediction.bundle import load
 
-    bundle = configuration.models.bundle_folder
+    bundle = configuration.models.bundle
+    if bundle is None:
+        yield CheckResult(
+            Severity.GOOD, "model none", "nothing is predicted; results are measurements and outlines only"
+        )
+        return
     subject = f"model {bundle.name}"
     try:
         identity = load(bundle, configuration.analysis.features).identity

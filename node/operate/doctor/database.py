@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from node.clock import SystemClock
 from node.config import Configuration
-from node.domain.health import WAIT_FOR_A_PERSON
+from node.domain.health import WAIT_FOR_OPERATOR
 from node.errors import PermanentError
 from node.operate.doctor.result import CheckResult, Severity
 from node.store import is_there, open_database, store_url
@@ -28,7 +28,7 @@ def database(configuration: Configuration) -> Iterator[CheckResult]:
         )
         return
     try:
-        waiting = store.set_aside(SystemClock().now() - WAIT_FOR_A_PERSON, _NAMED)
+        waiting = store.failed_studies(SystemClock().now() - WAIT_FOR_OPERATOR, _NAMED)
     finally:
         store.close()
     if not waiting.count:

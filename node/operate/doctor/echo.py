@@ -49,19 +49,18 @@ def echo(
 ) -> Echo:
     """Open an association for C-ECHO and these SOP classes, and time a few echoes."""
     # Imported here so that `osteonode --help` need not load pynetdicom.
-    from pynetdicom import AE, build_context, evt
+    from pynetdicom import build_context
     from pynetdicom.sop_class import Verification
 
-    from node.dicom.dimse import send_at_once
+    from node.dicom.pynetdicom_internals import CallingEntity
 
-    ae = AE(calling)
+    ae = CallingEntity(calling)
     ae.acse_timeout = ae.dimse_timeout = ae.connection_timeout = PATIENCE_S
     association = ae.associate(
         host,
         port,
         [build_context(uid) for uid in (Verification, *classes)],
         called,
-        evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: send_at_once(event.assoc.dul.socket.socket))],
         tls_args=tls,
     )
     if not association.is_established:

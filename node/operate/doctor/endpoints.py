@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 
-from node.config import Configuration, ListenerSettings, WebSettings
+from node.config import Configuration, NodeSettings, WebSettings
 from node.dicom.tls import server_context
 from node.domain.identifiers import is_loopback
 from node.errors import ConfigurationError
@@ -75,7 +75,7 @@ def web(configuration: Configuration) -> Iterator[CheckResult]:
 
 def _address(
     subject: str,
-    where: ListenerSettings | WebSettings,
+    where: NodeSettings | WebSettings,
     answers: Callable[[], bool],
     already: str,
     remedy: str,

@@ -3,7 +3,6 @@
 Figures from the store persist over a restart; the others start at zero with the process.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -13,20 +12,27 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 import analysis
-from node.config import Configuration
+from node.config import NO_MODEL, Configuration
 from node.domain.delivery import DeliveryState
+from node.domain.dimse_status import (
+    CANNOT_UNDERSTAND,
+    CONFLICTING_INSTANCE,
+    DATASET_DOES_NOT_MATCH,
+    OUT_OF_RESOURCES,
+    SUCCESS,
+)
 from node.domain.status import UNFINISHED_STATES, NodeStatus
-from node.show.node_status import StatusReader
+from node.show.node_status import StatusReader, card_of
 from node.tally import Counts
 
 __all__ = ["Exposition"]
 
 _ANSWERS = {
-    0x0000: "stored",
-    0xA700: "out of resources",
-    0xA900: "does not match its request",
-    0xC000: "cannot be understood",
-    0xC111: "other bytes under a known UID",
+    SUCCESS: "stored",
+    OUT_OF_RESOURCES: "out of resources",
+    DATASET_DOES_NOT_MATCH: "does not match its request",
+    CANNOT_UNDERSTAND: "cannot be understood",
+    CONFLICTING_INSTANCE: "other bytes under a known UID",
 }
 """Labels of the DIMSE statuses; a fixed set, since no text from a sender may become a label."""
 _EMBEDDED_SEGMENTER = Path(analysis.__file__).parent / "models" / "segmenter"
@@ -98,7 +104,7 @@ def _of_the_store(status: NodeStatus) -> Iterator[Metric]:
             oldest.add_metric([queue.state], age)
     yield studies
     yield oldest
-    yield _gauge("studies_set_aside", "Studies that wait for a person.", figures.set_aside.count)
+    yield _gauge("studies_set_aside", "Studies that wait for a person.", figures.failed_studies.count)
     yield _gauge("instances_stored", "Objects that are kept now.", figures.instances)
     quarantined = CounterMetricFamily(
         "osteonode_instances_quarantined", "Objects that were put aside, ever, by reason.", labels=["reason"]
@@ -136,7 +142,9 @@ def _of_the_process(counts: Counts) -> Iterator[Metric]:
         answers.add_metric([label], count)
     yield answers
     yield CounterMetricFamily(
-        "osteonode_strangers", "Connections and associations turned away since the start.", counts.strangers
+        "osteonode_strangers",
+        "Connections and associations turned away since the start.",
+        counts.rejected_peers,
     )
 
 
@@ -154,8 +162,9 @@ def _labelled(name: str, words: str, *labels: str) -> GaugeMetricFamily:
 def _build(configuration: Configuration) -> dict[str, str]:
     """Return the versions of the software and its models, read from the cards, as loading a model is slow."""
     segmenter = configuration.analysis.segmentation.backend
-    embedded = _card(_EMBEDDED_SEGMENTER) if segmenter == "embedded" else {}
-    card = _card(configuration.models.bundle_folder)
+    embedded = card_of(_EMBEDDED_SEGMENTER) if segmenter == "embedded" else {}
+    bundle = configuration.models.bundle
+    card = {"name": NO_MODEL, "version": ""} if bundle is None else card_of(bundle)
     return {
         "version": version("osteonode"),
         "model": str(card.get("name", "?")),
@@ -163,11 +172,3 @@ def _build(configuration: Configuration) -> dict[str, str]:
         "segmenter": segmenter,
         "segmenter_version": str(embedded.get("version", "")),
     }
-
-
-def _card(bundle: Path) -> dict[str, object]:
-    try:
-        card = json.loads((bundle / "card.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return card if isinstance(card, dict) else {}

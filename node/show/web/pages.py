@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from node.config import WebSettings
-from node.domain.health import WAIT_FOR_A_PERSON, ago
+from node.domain.health import WAIT_FOR_OPERATOR, ago
 from node.domain.identifiers import is_uid
 from node.domain.status import UNFINISHED_STATES
 from node.errors import TransientError
@@ -43,11 +43,11 @@ def application(settings: WebSettings, status_reader: StatusReader, log: Log) ->
     status_reader : StatusReader
         Gives the status of the node.
     log : Log
-        One line for each error in a page, with its type and place.
+        Logs one line per error in a page, with its type and place.
     """
     pages = _Pages(status_reader)
 
-    # Starlette runs functions that are no coroutines in threads, so a slow database blocks no other request.
+    # Starlette runs functions that are not coroutines in threads, so a slow database blocks no other request.
     routes: tuple[tuple[str, Callable[[Request], Response | Awaitable[Response]]], ...] = (
         ("/", pages.overview),
         ("/studies/{study_uid}", pages.study),
@@ -90,7 +90,7 @@ class _Pages:
             "meaning": MEANING,
             "most": LATEST_STUDIES,
             "unfinished": UNFINISHED_STATES,
-            "remembered": WAIT_FOR_A_PERSON,
+            "remembered": WAIT_FOR_OPERATOR,
         }
 
     def overview(self, _request: Request) -> Response:

@@ -32,7 +32,7 @@ class WebServer:
     status_reader : StatusReader
         Gives the status of the node.
     log : Log
-        One line for each error in a page, with its type and place.
+        Logs one line per error in a page, with its type and place.
 
     Raises
     ------

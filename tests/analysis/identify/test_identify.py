@@ -204,6 +204,93 @@ def test_a_knee_is_refused_by_its_field_of_view() -> None:
     assert "160 mm" in answer.reasons[-1]
 
 
+@pytest.mark.parametrize("width_mm", [120.0, 150.0, 180.0, 200.0])
+@pytest.mark.parametrize("pixels", [256, 320])
+def test_a_wide_slab_that_is_called_lumbar_is_believed(width_mm: float, pixels: int) -> None:
+    slab = {
+        "acquisition_type": "3D",
+        "rows": pixels,
+        "columns": pixels,
+        "pixel_spacing_mm": (1.0, 1.0),
+        "slices": round(width_mm),
+        "slice_spacing_mm": 1.0,
+    }
+    t2 = {"repetition_time_ms": 1500.0, "echo_time_ms": 130.0, **slab}
+    for told in (
+        {"body_part": "LSPINE"},
+        {"body_part": "SPINE LUMBAR"},
+        {"body_part": "", "protocol_name": "LWS"},
+    ):
+        answer = identify(_lumbar(**t2, **told))
+        assert answer.usable, answer.reasons
+        assert answer.lumbar is True
+
+
+def test_what_nothing_calls_lumbar_is_judged_by_its_width() -> None:
+    def answer(acquisition_type: str, width_mm: float, length_mm: float) -> Identification:
+        size = {"rows": round(length_mm), "columns": round(length_mm), "pixel_spacing_mm": (1.0, 1.0)}
+        stack = {"slices": 30, "slice_spacing_mm": width_mm / 30, "acquisition_type": acquisition_type}
+        return _t1(body_part="", **size, **stack)
+
+    assert answer("3D", 180.0, 300.0).lumbar is None
+    for wide in (answer("3D", 180.0, 256.0), answer("3D", 300.0, 400.0), answer("2D", 180.0, 300.0)):
+        assert not wide.usable
+        assert "nothing calls it lumbar" in wide.reasons[-1]
+    assert not _t1(body_part="HEAD", acquisition_type="3D", slices=180, slice_spacing_mm=1.0).usable
+
+
+def test_a_reason_for_each_real_series_is_one_that_is_true_of_it() -> None:
+    calculated = {"map", "mapping", "combined", "phase", "projection", "difference"}
+    for row, facts in LABELLED:
+        reason = identify(facts).reasons[-1]
+        what = getattr(reason.values.get("what"), "code", reason.code)
+        if facts.image_type[:1] == ("ORIGINAL",) and what in calculated:
+            assert reason.code == "image_type_marks", (row["series_description"], reason)
+        if "EP" in facts.scanning_sequence and facts.image_type[:1] == ("ORIGINAL",):
+            assert what in {"echo_planar", "echo_planar_kind", "diffusion", "perfusion"}, reason
+        if reason.code.startswith("gradient_echo"):
+            assert "SE" not in facts.scanning_sequence, reason
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ({"series_description": "Ax DWI TENSOR R2", "scanning_sequence": ("EP", "SE")}, "diffusion"),
+        ({"series_description": "TENSOR", "image_type": ("ORIGINAL", "PRIMARY")}, "diffusion"),
+        ({"series_description": "gre_field_mapping", "scanning_sequence": ("GR",)}, "gradient_echo"),
+        (
+            {"series_description": "field mapping", "scanning_sequence": (), "sequence_name": "*fm2d2r"},
+            "gradient_echo_name",
+        ),
+        ({"series_description": "T2 mapping sag"}, "mapping"),
+        ({"series_description": "T2 map sag"}, "map"),
+        ({"series_description": "T2 SPACE sag MPR"}, "reformatted_kind"),
+        ({"series_description": "T2 sag MIP"}, "projection"),
+        ({"series_description": "T1 SUB"}, "difference"),
+        ({"series_description": "MR myelo sag"}, "fluid_only"),
+        ({"image_type": ("ORIGINAL", "PRIMARY", "P", "FFE"), "scanning_sequence": ("GR",)}, "phase"),
+        ({"image_type": ("DERIVED", "SECONDARY", "ADC")}, "map"),
+        ({"image_type": ("DERIVED", "PRIMARY", "DIFFUSION", "TRACEW")}, "combined"),
+        ({"image_type": ("ORIGINAL", "PRIMARY", "M", "MOSAIC"), "scanning_sequence": ("EP",)}, "echo_planar"),
+        ({"image_type": ("ORIGINAL", "PRIMARY", "M", "MOSAIC")}, "tiled"),
+        ({"series_description": "T2W/FE-EPI", "scanning_sequence": ("GR",)}, "echo_planar_kind"),
+        ({"image_type": ("DERIVED", "SECONDARY", "OTHER")}, "made_from_others"),
+    ],
+)
+def test_the_stated_reason_is_the_true_one(told: dict[str, object], code: str) -> None:
+    reason = identify(_lumbar(repetition_time_ms=3000.0, echo_time_ms=100.0, **told)).reasons[-1]
+    assert code in {reason.code, getattr(reason.values.get("what"), "code", "")}, reason
+
+
+@pytest.mark.parametrize(
+    "described",
+    ["T1 sag Myelom", "T1 sag myelopathy", "T1 diffuse lesions", "T1 sag perforation", "T1 sag post trauma",
+     "T1 sag fluid collection"],
+)  # fmt: skip
+def test_a_finding_in_the_description_is_no_kind_of_image(described: str) -> None:
+    assert _t1(series_description=described).usable
+
+
 def test_axial_slices_are_refused_and_the_plane_is_the_last_reason() -> None:
     answer = _t1(orientation=AXIAL)
     assert not answer.usable

@@ -288,6 +288,21 @@ def test_a_patient_who_moved_is_found_again_by_the_images(
     assert common.residual_mm < 2.0
 
 
+def test_the_same_images_are_registered_the_same_way_again(
+    simulated: tuple[SimulatedSeries, SimulatedSeries],
+) -> None:
+    first, second = simulated
+    volume, bodies = moved(second.volume, true_segmentation(second), turned(5.0, about=0), (3.0, 8.0, 12.0))
+    one, again = (
+        align(first.volume, true_segmentation(first), volume, bodies, one_frame=False) for _ in range(2)
+    )
+    assert one is not None
+    assert again is not None
+    np.testing.assert_array_equal(one.alignment.rotation, again.alignment.rotation)
+    np.testing.assert_array_equal(one.alignment.shift_mm, again.alignment.shift_mm)
+    assert one.pairs == again.pairs
+
+
 def test_names_wrong_by_a_level_are_not_explained_by_a_patient_who_moved(
     simulated: tuple[SimulatedSeries, SimulatedSeries],
 ) -> None:

@@ -148,6 +148,49 @@ REASONS: dict[str, Callable[[SeriesFindings], SeriesFindings]] = {
 }
 
 
+def _narrowed(model: Model, target: Target, sequence: str, **training: object) -> Model:
+    """Return the model with another training range for one of its classifiers."""
+    classifiers: dict[tuple[Target, str], Classifier] = dict(model.classifiers)
+    one = classifiers[target, sequence]
+    classifiers[target, sequence] = replace(one, training=replace(one.training, **training))  # type: ignore[arg-type]  # fields of many types
+    return replace(model, classifiers=classifiers)
+
+
+@pytest.mark.parametrize("narrow", list(Target))
+@pytest.mark.parametrize(
+    ("training", "reason"),
+    [
+        ({"distance_limit": 1e-6}, "features lie farther"),
+        ({"echo_time_ms": (90.0, 95.0)}, "TE"),
+        ({"repetition_time_ms": (90.0, 95.0)}, "TR"),
+        ({"field_strength_t": (7.0, 7.0)}, "field strength"),
+    ],
+)
+def test_a_series_outside_the_range_for_one_target_answers_none(
+    narrow: Target, training: dict[str, object], reason: str
+) -> None:
+    narrowed = _narrowed(DECIDED, narrow, "T1", **training)
+    alone = answer(study()[:1], narrowed)
+    assert list(alone) == list(Target)
+    for one in alone.values():
+        assert one.verdict is Verdict.INDETERMINATE
+        assert one.probability is None
+        assert sum(reason in words for words in one.reasons) == 1, one.reasons
+    # With both, the target that prefers T1 is answered from T2, whatever classifier of T1 was narrowed.
+    both = answer(study(), narrowed)
+    assert both[Target.OSTEOPOROSIS].sequence == "T2"
+    assert both[Target.ABNORMAL_DENSITY].sequence == "T2"
+
+
+def test_of_several_distances_the_farthest_beyond_its_limit_is_told_once() -> None:
+    narrowed = _narrowed(DECIDED, Target.OSTEOPOROSIS, "T1", distance_limit=1e-3)
+    narrowed = _narrowed(narrowed, Target.ABNORMAL_DENSITY, "T1", distance_limit=1e-6)
+    for one in answer(study()[:1], narrowed).values():
+        (far,) = (reason for reason in one.reasons if "farther" in reason)
+        assert isinstance(far, Reason)
+        assert far.values["limit"] == 1e-6
+
+
 @pytest.mark.parametrize("reason", REASONS)
 def test_it_abstains_and_says_why(reason: str) -> None:
     for one in answer(tuple(REASONS[reason](found) for found in study())).values():

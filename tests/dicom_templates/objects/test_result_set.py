@@ -1,6 +1,7 @@
 """Properties of every result set."""
 
 import io
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -29,6 +30,7 @@ from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import Level
 from dicom_templates.options import Predecessor
 from dicom_templates.origin.provenance import MANUFACTURER, MODEL_NAME
+from dicom_templates.pictures.html_report import report_html
 from dicom_templates.read_back.citation import read_citation
 from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.result_set import ResultSet, build, build_refusal
@@ -388,7 +390,31 @@ def test_without_a_model_the_measurements_are_reported(case: Case) -> None:
     bare = replace(case.findings, model=None, predictions=())
     objects = by_name(build(bare, case.sources, case.options))
     assert len(groups(objects["sr"])) == 11
-    assert any("No model is installed" in line for line in texts_of(objects["text"]))
+    for name in ("sr", "text"):
+        assert "Measurements and outlines only" in texts_of(objects[name])[0]
+    for name in ("sr", "text", "summary"):
+        assert "measurements only" in objects[name].SeriesDescription
+    for dataset in objects.values():
+        told = " ".join([*texts_of(dataset), str(dataset.SeriesDescription)])
+        assert not re.search(
+            r"SIMULATED|likely|indeterminate|probability|this model|Risk", told, re.IGNORECASE
+        )
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_without_a_model_page_picture_and_pdf_say_so(case: Case, language: str) -> None:
+    bare = replace(case.findings, model=None, predictions=())
+    options = replace(case.options, language=language, kinds=frozenset(ResultKind))
+    made = build(bare, case.sources, options)
+    sentence = made.report.texts("no_model")
+    assert sentence in report_html(made.report, made.pictures)
+    assert made.report.sections[0].lines[0] == sentence
+    assert made.report.title == made.report.texts("title_measurements")
+    assert made.report.texts("title") not in report_html(made.report, made.pictures)
+    for one in made.objects:
+        told = str(one.dataset.SeriesDescription)
+        assert (made.report.texts("measurements_only_short") in told) is (one.kind is not ResultKind.SEG)
+        assert made.report.texts("simulated_tag") not in told
 
 
 def test_one_series_alone_is_enough(case: Case) -> None:

@@ -167,6 +167,21 @@ def test_a_german_report_holds_no_english_sentence() -> None:
             assert english_in(iter(told)) == [], one.kind
 
 
+def test_what_concerns_the_whole_study_stands_in_every_object_and_makes_another_result() -> None:
+    case = make_case(slices=4, size=64, language="de")
+    remarks = (Reason("several_names"), Reason("days_apart", days=10), Reason("other_frame_of_reference"))
+    findings = replace(case.findings, remarks=remarks)
+    report = compose(findings, language="de")
+    assert report.caveats[1] == "Untersuchung: zwischen den Aufnahmen von T1 und T2 liegen 10 Tage"
+    assert english_in(words_of(report)) == []
+    plain = build(case.findings, case.sources, case.options).objects
+    told = build(findings, case.sources, case.options).objects
+    for before, after in zip(plain, told, strict=True):
+        assert before.dataset.SOPInstanceUID != after.dataset.SOPInstanceUID
+        if after.kind in {ResultKind.SR, ResultKind.TEXT}:
+            assert any("liegen 10 Tage" in line for line in texts_of(after.dataset)), after.kind
+
+
 def test_the_same_report_in_english_is_full_of_english_sentences() -> None:
     # This shows that the two tests above can fail.
     case = make_case(slices=4, size=64)

@@ -9,9 +9,10 @@ import pytest
 
 import dicom_templates
 from analysis.domain.acquisition import Contrast
-from analysis.domain.reason import quoted
+from analysis.domain.findings import Refusal
+from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import Level
-from dicom_templates.words.compose import compose
+from dicom_templates.words.compose import compose, compose_refusal
 from dicom_templates.words.sections import caveat_lines
 from dicom_templates.words.sentences import SENTENCES
 from dicom_templates.words.texts import LANGUAGES, Texts
@@ -27,6 +28,22 @@ def test_every_sentence_exists_in_every_language_with_the_same_placeholders(key:
     assert set(SENTENCES[key]) == set(LANGUAGES)
     assert all(SENTENCES[key].values())
     assert len({frozenset(placeholders(sentence)) for sentence in SENTENCES[key].values()}) == 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_equal_series_that_were_not_analysed_are_told_once_with_their_number(language: str) -> None:
+    findings = make_case(slices=4, size=64).findings
+    (aside,) = findings.set_aside
+    other = replace(aside, reasons=(Reason("gradient_echo"),))
+    many = tuple(replace(one, series_uid=f"1.{number}") for number in range(21) for one in (aside, other))
+    refusal = Refusal((Reason("no_whole_series"),), many)
+    for report in (
+        compose(replace(findings, set_aside=many), language=language),
+        compose_refusal(refusal, "OsteoNode 1", language=language),
+    ):
+        lines = [line for section in report.sections for line in section.lines if "21 ×" in line]
+        assert len(lines) == 2
+        assert lines[0] != lines[1]
 
 
 def test_every_sentence_is_said_somewhere() -> None:

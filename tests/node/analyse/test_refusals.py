@@ -166,7 +166,7 @@ def test_an_explanation_that_breaks_every_time_is_given_up(tmp_path: Path, writt
         settings = refused_and_not_explained(tmp_path, pacs, written, attempts=1)
         with quick_node(settings, analyse="by_study") as node:
             assert "is still to be written" not in explain(node.store, REFUSED)
-            assert not node.store.due_explanations(LATER)
+            assert not node.store.due_refusal_reports(LATER)
             assert state_of(node, REFUSED) is StudyState.REFUSED
         assert not pacs.received
 
@@ -200,16 +200,16 @@ def test_what_is_explained_too_late_explains_nothing(tmp_path: Path, written: St
         settings = refused_and_not_explained(tmp_path, pacs, written)
         store = open_store(settings)
         now = SystemClock().now()
-        (unexplained,) = store.due_explanations(LATER)
-        study = unexplained.study
+        (due,) = store.due_refusal_reports(LATER)
+        study = due.study
         retried = store.advance(study, StudyEvent.RETRIED, now, deadline=now)
         assert retried is not None
         store.advance(retried, StudyEvent.REFUSED, now, reason="another")
         result = NewResult(ResultKind.TEXT, "1.2", EnhancedSRStorage, "a.dcm", ("pacs",), "1.3")
-        store.record_explanation(study, [result], now, key="key", replaced=())
-        store.put_off_explanation(study, now, attempts=1)
+        store.record_refusal_report(study, [result], now, key="key", replaced=())
+        store.put_off_refusal_report(study, now, attempts=1)
         assert not store.results(REFUSED)
-        assert not store.due_explanations(LATER)
+        assert not store.due_refusal_reports(LATER)
         store.close()
 
 

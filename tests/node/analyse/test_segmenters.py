@@ -31,7 +31,7 @@ from dicom_templates.codes.concepts import FINDING_SITE_OF
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
 from node.analyse.segmenters import back_end_state, fingerprint, segmenter_for
 from node.analyse.study import analyse_files
-from node.config import BackEndPlace, Configuration, default, parse
+from node.config import BackendSettings, Configuration, default, parse
 from node.errors import ConfigurationError, PermanentError, TransientError
 from tests.analysis.spine_scene import LUMBAR, dice, spine_scene
 from tests.node.nodes import is_running, wait_until
@@ -60,7 +60,7 @@ def nifti_labels(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def outline(
-    settings: SegmentationSettings, place: BackEndPlace, *, contrast: Contrast = Contrast.T1
+    settings: SegmentationSettings, place: BackendSettings, *, contrast: Contrast = Contrast.T1
 ) -> Segmentation:
     return segmenter_for(settings, place)(SOURCE, contrast)
 
@@ -125,7 +125,7 @@ def by_code(labels: npt.NDArray[np.uint8]) -> dict[Code, npt.NDArray[np.bool_]]:
 def test_a_nifti_mask_is_found_by_the_series_uid(tmp_path: Path) -> None:
     write(tmp_path / f"{SERIES}.nii.gz", nifti_labels(SCENE.labels()), GRID)
     write(tmp_path / "1.2.3.44.nii.gz", np.zeros(GRID.shape, np.uint8), GRID)
-    found = outline(MASKS, BackEndPlace(masks=tmp_path))
+    found = outline(MASKS, BackendSettings(masks=tmp_path))
     assert np.array_equal(found.labels, SCENE.bodies)
     assert found.csf is not None
     assert found.method.startswith("mask (NIfTI) ")
@@ -133,14 +133,14 @@ def test_a_nifti_mask_is_found_by_the_series_uid(tmp_path: Path) -> None:
 
 def test_a_series_without_a_mask_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="no mask of this series"):
-        outline(MASKS, BackEndPlace(masks=tmp_path))
+        outline(MASKS, BackendSettings(masks=tmp_path))
 
 
 def test_two_masks_of_one_series_are_one_too_many(tmp_path: Path) -> None:
     for name in (f"{SERIES}.nii.gz", f"{SERIES}.nii"):
         write(tmp_path / name, SCENE.bodies, GRID)
     with pytest.raises(RefusedError, match="2 masks"):
-        outline(MASKS, BackEndPlace(masks=tmp_path))
+        outline(MASKS, BackendSettings(masks=tmp_path))
 
 
 def test_labels_that_nobody_named_are_refused(tmp_path: Path) -> None:
@@ -148,12 +148,12 @@ def test_labels_that_nobody_named_are_refused(tmp_path: Path) -> None:
     labels[0, 0, 0] = 77
     write(tmp_path / f"{SERIES}.nii.gz", labels, GRID)
     with pytest.raises(RefusedError, match="77"):
-        outline(MASKS, BackEndPlace(masks=tmp_path))
+        outline(MASKS, BackendSettings(masks=tmp_path))
 
 
 def test_a_mask_folder_that_is_gone_stops_the_work_for_a_person_to_look(tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="cannot be read"):
-        outline(MASKS, BackEndPlace(masks=tmp_path / "none"))
+        outline(MASKS, BackendSettings(masks=tmp_path / "none"))
 
 
 def test_a_series_uid_never_reaches_a_path(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_series_uid_never_reaches_a_path(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     hostile = replace(SOURCE, series_uid="../x")
     with pytest.raises(RefusedError, match="no UID"):
-        segmenter_for(MASKS, BackEndPlace(masks=tmp_path / "masks"))(hostile, Contrast.T1)
+        segmenter_for(MASKS, BackendSettings(masks=tmp_path / "masks"))(hostile, Contrast.T1)
 
 
 def test_a_seg_is_found_by_the_series_it_refers_to_and_read_by_its_codes(
@@ -169,7 +169,7 @@ def test_a_seg_is_found_by_the_series_it_refers_to_and_read_by_its_codes(
 ) -> None:
     (tmp_path / "deep").mkdir()
     write_seg(tmp_path / "deep" / "any.dcm", images, by_code(SCENE.labels()))
-    found = outline(MASKS, BackEndPlace(masks=tmp_path))
+    found = outline(MASKS, BackendSettings(masks=tmp_path))
     # The file leaves out the empty outer slices, but the labels that are read include them.
     assert np.array_equal(found.labels, SCENE.bodies)
     assert found.csf is not None
@@ -183,7 +183,7 @@ def test_our_own_seg_may_be_a_mask(tmp_path: Path, images: list[Path]) -> None:
     first = analysed(tmp_path / "first", images, MASKS, tmp_path)
     (tmp_path / "again").mkdir()
     first["seg"].save_as(tmp_path / "again" / "seg.dcm")
-    found = outline(MASKS, BackEndPlace(masks=tmp_path / "again"))
+    found = outline(MASKS, BackendSettings(masks=tmp_path / "again"))
     assert np.array_equal(found.labels, SCENE.bodies)
 
 
@@ -205,7 +205,7 @@ def test_a_seg_that_does_not_fit_is_refused(
         segments[code] = SCENE.sacrum
     write_seg(tmp_path / "seg.dcm", images, segments, **change)
     with pytest.raises(RefusedError, match=words):
-        outline(MASKS, BackEndPlace(masks=tmp_path))
+        outline(MASKS, BackendSettings(masks=tmp_path))
 
 
 def test_overlapping_vertebrae_in_a_seg_are_refused(tmp_path: Path, images: list[Path]) -> None:
@@ -213,7 +213,7 @@ def test_overlapping_vertebrae_in_a_seg_are_refused(tmp_path: Path, images: list
     segments[codes.SCT.L2Vertebra] = segments[codes.SCT.L2Vertebra] | segments[codes.SCT.L3Vertebra]
     write_seg(tmp_path / "seg.dcm", images, segments)
     with pytest.raises(RefusedError, match="overlap"):
-        outline(MASKS, BackEndPlace(masks=tmp_path))
+        outline(MASKS, BackendSettings(masks=tmp_path))
 
 
 def test_a_damaged_seg_is_nobodys_mask(tmp_path: Path, images: list[Path]) -> None:
@@ -221,7 +221,7 @@ def test_a_damaged_seg_is_nobodys_mask(tmp_path: Path, images: list[Path]) -> No
     content = (tmp_path / "seg.dcm").read_bytes()
     (tmp_path / "seg.dcm").write_bytes(content[: len(content) // 2])
     with pytest.raises(RefusedError):
-        outline(MASKS, BackEndPlace(masks=tmp_path))
+        outline(MASKS, BackendSettings(masks=tmp_path))
 
 
 # --- What identifies a result ----------------------------------------------------------------------------
@@ -230,7 +230,7 @@ def test_a_damaged_seg_is_nobodys_mask(tmp_path: Path, images: list[Path]) -> No
 def configured(settings: SegmentationSettings, masks: Path) -> Configuration:
     standard = default()
     analysis = replace(standard.analysis, segmentation=settings)
-    return replace(standard, analysis=analysis, segmentation=BackEndPlace(masks=masks))
+    return replace(standard, analysis=analysis, segmentation=BackendSettings(masks=masks))
 
 
 def analysed(
@@ -274,7 +274,7 @@ def test_settings_of_the_back_end_are_in_the_digest_and_its_place_is_not() -> No
 
 
 def test_a_cohort_is_measured_again_when_a_mask_changes(tmp_path: Path) -> None:
-    place = BackEndPlace(masks=tmp_path)
+    place = BackendSettings(masks=tmp_path)
     write(tmp_path / f"{SERIES}.nii.gz", SCENE.bodies, GRID)
     before = fingerprint(MASKS, place)
     write(tmp_path / f"{SERIES}.nii.gz", SCENE.vertebrae, GRID)
@@ -339,14 +339,14 @@ assert "--ml" in arguments and Path(arguments[arguments.index("-i") + 1]).is_fil
 shutil.copy(Path({masks!r}) / f"{{task}}.nii.gz", out)
 """
 
-StandIn = Callable[..., BackEndPlace]
+StandIn = Callable[..., BackendSettings]
 
 
 @pytest.fixture
 def stand_in(tmp_path: Path) -> StandIn:
     """Return a function that writes an executable which behaves like a program and returns given masks."""
 
-    def write_program(body: str, masks: dict[str, npt.NDArray[np.uint8]]) -> BackEndPlace:
+    def write_program(body: str, masks: dict[str, npt.NDArray[np.uint8]]) -> BackendSettings:
         folder = tmp_path / "masks"
         folder.mkdir(exist_ok=True)
         for name, labels in masks.items():
@@ -358,7 +358,7 @@ def stand_in(tmp_path: Path) -> StandIn:
         )  # fmt: skip
         path.write_text(text)
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        return BackEndPlace(executable=str(path), time_limit_s=60.0)
+        return BackendSettings(executable=str(path), time_limit_s=60.0)
 
     return write_program
 
@@ -436,7 +436,7 @@ def test_a_mask_without_canal_from_a_program_withholds_the_score(stand_in: Stand
 def test_a_program_that_is_not_installed_says_what_to_do() -> None:
     settings = SegmentationSettings(backend="spineps")
     with pytest.raises(PermanentError, match="install it"):
-        outline(settings, BackEndPlace(executable="/nowhere/spineps"))
+        outline(settings, BackendSettings(executable="/nowhere/spineps"))
 
 
 def test_a_program_that_fails_may_be_tried_again_and_its_last_words_are_told(stand_in: StandIn) -> None:
@@ -505,7 +505,7 @@ def test_what_a_program_leaves_behind_is_ended_with_it(stand_in: StandIn, tmp_pa
 
 NODE = """
 import sys
-from node.analyse.worker import WorkerProcess
+from node.worker_process import WorkerProcess
 if __name__ == "__main__":
     worker = WorkerProcess("tests.node.calls:outline")
     worker.start()
@@ -556,10 +556,10 @@ def test_the_version_is_that_of_the_distribution_beside_the_program(
 
 def test_a_back_end_that_cannot_work_says_why(tmp_path: Path) -> None:
     for settings, place, words in (
-        (MASKS, BackEndPlace(masks=tmp_path), "0 files"),
-        (MASKS, BackEndPlace(masks=tmp_path / "none"), "cannot be read"),
-        (SegmentationSettings(backend="onnx"), BackEndPlace(model=tmp_path / "x.onnx"), "cannot be read"),
-        (SegmentationSettings(backend="spineps"), BackEndPlace(executable="/no/spineps"), "not found at"),
+        (MASKS, BackendSettings(masks=tmp_path), "0 files"),
+        (MASKS, BackendSettings(masks=tmp_path / "none"), "cannot be read"),
+        (SegmentationSettings(backend="onnx"), BackendSettings(model=tmp_path / "x.onnx"), "cannot be read"),
+        (SegmentationSettings(backend="spineps"), BackendSettings(executable="/no/spineps"), "not found at"),
     ):
         state = back_end_state(settings, place)
         assert not state.ready
@@ -567,4 +567,4 @@ def test_a_back_end_that_cannot_work_says_why(tmp_path: Path) -> None:
 
 
 def test_the_embedded_segmenter_is_ready() -> None:
-    assert back_end_state(SegmentationSettings(), BackEndPlace()).ready
+    assert back_end_state(SegmentationSettings(), BackendSettings()).ready

@@ -98,7 +98,7 @@ def test_no_canary_is_in_any_log_answer_page_or_row(
         for dataset in images(texts):
             assert plant(dataset, TEXTS) > 500
             assert send(node.port, dataset) == [0]
-        # What is put aside is shown too: the same under other bytes, and one without a study.
+        # What is quarantined is shown too: the same under other bytes, and one without a study.
         dataset.Rows = 9
         assert send(node.port, dataset) == [0xC111]
         del dataset.StudyInstanceUID

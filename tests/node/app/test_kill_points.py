@@ -23,7 +23,7 @@ from node.domain.study import StudyState
 from node.operate.database import open_store
 from node.ports import Store
 from node.store.instance_store import DiskInstanceStore
-from node.store.staging import certified
+from node.store.staging import read_certified
 from tests.dicom_templates.cases import texts_of
 from tests.node.analyses import CLASSES, STOPS, UNWANTED
 from tests.node.fuses import EDGES, RARE
@@ -123,7 +123,7 @@ def judge(store: Store, pacs: Pacs, study: str) -> StudyState:
     # A study that was refused for a while because its association was lost was explained then.
     only_explained = {result.kind for result in current} <= {ResultKind.TEXT}
     if found.state is StudyState.REFUSED:
-        judge_explanation(store, pacs, study)
+        judge_refusal_report(store, pacs, study)
     if found.state is StudyState.REFUSED and "was cut off" in found.reason:
         # The node was killed after the last answer and before the end of the association: only the sender
         # knows whether that was all of the series.
@@ -144,7 +144,7 @@ def judge(store: Store, pacs: Pacs, study: str) -> StudyState:
     return found.state
 
 
-def judge_explanation(store: Store, pacs: Pacs, study: str) -> None:
+def judge_refusal_report(store: Store, pacs: Pacs, study: str) -> None:
     """Check that the archive has one report for each time that a study was refused."""
     (current,) = [result for result in store.results(study) if result.current]
     assert current.kind is ResultKind.TEXT
@@ -251,7 +251,7 @@ def kill_everywhere(
         fork_server.close()
         pacs.stop()
     files = DiskInstanceStore(storage)
-    assert all(certified(files.path(instance)) for instance in stored.values())
+    assert all(read_certified(files.path(instance)) for instance in stored.values())
     ends = Counter(judge(store, pacs, study) for sender in senders for study in sender.studies)
     store.close()
     return Account(fork_server.reached, fork_server.killed, len(acknowledged), dict(ends))
@@ -265,7 +265,7 @@ def states_in(store: Store) -> set[StudyState]:
 def left_to_do(store: Store) -> bool:
     """Tell whether a refusal is still to be reported, or such a report to be sent."""
     whenever = datetime.max.replace(tzinfo=UTC)
-    if store.due_explanations(whenever):
+    if store.due_refusal_reports(whenever):
         return True
     return any(box.waiting for box in store.figures(0, 0, whenever).outboxes.values())
 

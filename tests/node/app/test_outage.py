@@ -55,7 +55,7 @@ def test_an_association_that_is_released_while_the_database_is_held_was_not_cut_
     with quick_node(quick(tmp_path)) as node:
         association = open_association(node.port, *images)
         assert [association.send_c_store(image).Status for image in images] == [0, 0, 0]
-        (served,) = node._listener.traffic._open
+        (served,) = node._listener.associations._open
         with held_database(node):
             association.release()
             wait_until(lambda: not served.is_alive())

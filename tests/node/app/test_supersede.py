@@ -89,7 +89,7 @@ def test_a_report_that_never_left_the_node_is_named_by_none(tmp_path: Path, stud
     assert not any(predecessors(dataset) for dataset in pacs.received)
 
 
-def test_what_waits_in_the_outbox_is_withdrawn_when_more_images_come(tmp_path: Path, study: str) -> None:
+def test_what_waits_in_the_outbox_is_superseded_when_more_images_come(tmp_path: Path, study: str) -> None:
     pacs = Pacs(port=free_port())
     with quick_node(quick(tmp_path, pacs.destination)) as node:
         send(node.port, slice_of(1, study=study))

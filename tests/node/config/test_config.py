@@ -13,6 +13,7 @@ from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
 from dicom_templates.result_kinds import ResultKind, SrClass
 from node.config import Configuration, default, load, parse, tables
+from node.config.tables.models import DEMONSTRATION_MODEL
 from node.errors import ConfigurationError
 
 SHIPPED = Path(__file__).resolve().parents[3] / "config.toml"
@@ -145,6 +146,16 @@ def test_paths_are_meant_from_the_folder_of_the_file(tmp_path: Path) -> None:
     configuration = load(tmp_path / "config.toml")
     assert configuration.storage.directory == tmp_path / "spool"
     assert configuration.models.bundle == tmp_path / "mine"
+
+
+def test_the_bundle_is_the_shipped_one_a_folder_or_none(tmp_path: Path) -> None:
+    def bundle(written: str) -> Path | None:
+        (tmp_path / "config.toml").write_text(f'[models]\nbundle = "{written}"\n')
+        return load(tmp_path / "config.toml").models.bundle
+
+    assert bundle("") == default().models.bundle == DEMONSTRATION_MODEL
+    assert bundle("none") is None
+    assert bundle("./none") == tmp_path / "none"
 
 
 def test_an_empty_name_is_a_fault_that_says_of_what() -> None:

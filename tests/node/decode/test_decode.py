@@ -1,6 +1,7 @@
 """Reading files: complete series are decoded correctly, and any other is refused with its reason."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,13 @@ from analysis.domain.acquisition import AcquisitionFacts
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
+from node.analyse.study import analyse_files, analyse_studies
+from node.config import default
 from node.decode import check_stack, decode, files_below, scan
+from node.domain.completeness import decide
+from node.settle.examine_headers import examine_headers
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
 AXES = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """A sagittal stack: slices go to the right, rows downwards, columns backwards."""
@@ -162,6 +169,37 @@ def test_a_truncated_object_is_refused(write: Callable[..., list[Path]]) -> None
     paths = write()
     paths[3].write_bytes(paths[3].read_bytes()[:-100])
     assert "damaged or truncated" in refusal_of(paths)
+
+
+def test_files_with_one_fault_are_told_once_with_their_number(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (tmp_path / name).write_text("Dear colleague")
+    (outcome,) = analyse_studies([tmp_path], default(), tmp_path / "out")
+    assert outcome.outcome.refusals == ("a.txt and 2 more: not a DICOM file",)
+    told = analyse_files(sorted(tmp_path.iterdir()), default(), tmp_path / "out")
+    assert told.refusals == ("3 × not a DICOM file",)
+
+
+def test_equal_series_are_refused_once_with_their_number(
+    tmp_path: Path, write: Callable[..., list[Path]]
+) -> None:
+    """As of an Enhanced series of many objects, each a stack of its own."""
+    whole = write(lambda _number, dataset: setattr(dataset, "ScanningSequence", "GR"))
+    for number in range(20):
+        for path in whole:
+            image = dcmread(path)
+            image.SeriesInstanceUID = f"1.2.3.9.{number}"
+            image.SOPInstanceUID = f"{image.SOPInstanceUID}.{number}"
+            image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+            image.save_as(tmp_path / f"{number}_{path.name}", enforce_file_format=True)
+    paths = sorted(tmp_path.glob("*.dcm"))
+    first, told = analyse_files(paths, default(), tmp_path / "out").refusals
+    assert "no whole sagittal T1 or T2" in first
+    assert told.startswith("21 × MR, 6 instances: its scanning sequence (GR)")
+    (other,) = examine_headers(paths).others
+    assert other == told
+    decision = decide(examine_headers(paths), NOW, NOW)
+    assert decision.reason.count("GR") == 1
 
 
 def test_an_object_truncated_within_its_header_is_told_as_unreadable(

@@ -13,7 +13,8 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_templates.result_kinds import ResultKind
 from node.config import DeliverySettings, Destination
-from node.dicom.dimse import Peer, associated, contexts_for
+from node.dicom.association import Peer, associated
+from node.dicom.contexts import contexts_for
 from node.domain.delivery import DeliveryState
 from node.domain.study import StudyState
 from node.show.why import explain

@@ -1,11 +1,12 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.domain.backoff import Backoff
+from node.domain.backoff import Backoff, Breaker
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST, LONGEST = timedelta(seconds=5), timedelta(minutes=15)
 
 
@@ -44,3 +45,28 @@ def test_attempts_that_failed_together_do_not_return_together() -> None:
 
 def test_two_backoffs_of_the_same_lengths_are_equal() -> None:
     assert Backoff(FIRST, LONGEST) == Backoff.of_seconds(5, 900)
+
+
+class NoJitter(Random):
+    """Draws 0 only, so that a pause has its full length."""
+
+    def random(self) -> float:  # noqa: D102 - see `Random`
+        return 0.0
+
+
+BACKOFF = Backoff(FIRST, LONGEST, NoJitter())
+
+
+def test_a_breaker_that_opened_lets_one_attempt_through_when_its_time_is_over() -> None:
+    breaker = Breaker().after_failure(NOW, BACKOFF)
+    assert Breaker().allows(NOW)
+    assert not breaker.allows(NOW + FIRST / 2)
+    assert breaker.allows(NOW + FIRST)
+
+
+def test_each_failure_opens_the_breaker_for_longer() -> None:
+    once = Breaker().after_failure(NOW, BACKOFF)
+    twice = once.after_failure(NOW, BACKOFF)
+    assert once.open_until is not None
+    assert twice.open_until is not None
+    assert twice.open_until > once.open_until

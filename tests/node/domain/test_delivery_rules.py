@@ -1,13 +1,8 @@
-from datetime import UTC, datetime, timedelta
-from random import Random
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.domain.backoff import Backoff
 from node.domain.delivery import (
-    Breaker,
     DeliveryEnd,
     DeliveryState,
     Disposition,
@@ -15,9 +10,6 @@ from node.domain.delivery import (
     judge_status,
 )
 from node.domain.study import StudyEvent
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-FIRST, LONGEST = timedelta(seconds=5), timedelta(minutes=15)
 
 
 @pytest.mark.parametrize(
@@ -44,31 +36,6 @@ def test_a_status_of_the_standard_means_what_the_standard_says(status: int, disp
 def test_every_status_has_a_meaning_and_only_success_and_warnings_are_accepted(status: int) -> None:
     accepted = judge_status(status) is Disposition.ACCEPTED
     assert accepted == (status in {0x0000, 0x0001, 0x0107, 0x0111, 0x0116} or status >> 8 == 0xB0)
-
-
-class NoJitter(Random):
-    """Draws 0 only, so that a pause has its full length."""
-
-    def random(self) -> float:  # noqa: D102 - see `Random`
-        return 0.0
-
-
-BACKOFF = Backoff(FIRST, LONGEST, NoJitter())
-
-
-def test_a_breaker_that_opened_lets_one_attempt_through_when_its_time_is_over() -> None:
-    breaker = Breaker().after_failure(NOW, BACKOFF)
-    assert Breaker().allows(NOW)
-    assert not breaker.allows(NOW + FIRST / 2)
-    assert breaker.allows(NOW + FIRST)
-
-
-def test_each_failure_opens_the_breaker_for_longer() -> None:
-    once = Breaker().after_failure(NOW, BACKOFF)
-    twice = once.after_failure(NOW, BACKOFF)
-    assert once.open_until is not None
-    assert twice.open_until is not None
-    assert twice.open_until > once.open_until
 
 
 SENT = DeliveryEnd(DeliveryState.SENT, "pacs", "")

@@ -16,6 +16,7 @@ from pydicom.uid import (
 )
 
 from node.domain.header import UnreadableHeaderError, read_identity
+from node.domain.person import Person
 from tests.node.nodes import encode
 
 SYNTAXES = [
@@ -44,6 +45,7 @@ def whole(depth: int = 2) -> Dataset:
     dataset.SeriesInstanceUID = "1.2.33"
     dataset.PatientName = "A^B"
     dataset.PatientID = "17"
+    dataset.PatientBirthDate, dataset.PatientSex = "19400229", "M"
     dataset.SpecificCharacterSet = "ISO_IR 100"
     dataset.add_new(0x00090010, "LO", "SOMEBODY")
     dataset.add_new(0x00091001, "UN", b"\xfe\xff\x00\xe0" * 9)
@@ -56,6 +58,7 @@ def whole(depth: int = 2) -> Dataset:
 @pytest.mark.parametrize("depth", [0, 1, 5])
 def test_the_identity_is_read_in_every_encoding_and_past_every_nesting(syntax: str, depth: int) -> None:
     identity = read_identity(encode(whole(depth), syntax), syntax)
+    assert identity.person == Person("19400229", "M")
     assert identity.sop_class_uid == MRImageStorage
     assert (identity.sop_instance_uid, identity.study_uid, identity.series_uid) == (
         "1.2.3.4",

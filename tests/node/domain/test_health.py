@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.domain.delivery import Breaker, DeliveryState
+from node.domain.backoff import Breaker
+from node.domain.delivery import DeliveryState
 from node.domain.health import (
     abandoned,
     ago,
     judge_database,
     judge_destination,
     judge_disk,
+    judge_failed_studies,
     judge_listener,
-    judge_set_aside,
     judge_timers,
     judge_workers,
 )
@@ -22,9 +23,9 @@ from node.domain.records import Study
 from node.domain.status import (
     Condition,
     Disk,
+    FailedStudies,
     NodeStatus,
     OutboxFigures,
-    SetAside,
     Station,
     StoreFigures,
     SweepRun,
@@ -68,10 +69,10 @@ def test_studies_that_wait_for_a_person_need_a_look_and_turn_no_image_away() -> 
         at = NOW - hours * HOUR
         return Study("1.2", StudyState.FAILED, "it died", at, at, at, 1, None, at, 3)
 
-    one = judge_set_aside(SetAside(1, [study(2)]), NOW)
+    one = judge_failed_studies(FailedStudies(1, [study(2)]), NOW)
     assert (one.condition, one.turns_away) == (Condition.CONCERN, False)
     assert one.words == "1 study has waited for a person for 2 h."
-    many = judge_set_aside(SetAside(9, [study(2), study(5)]), NOW)
+    many = judge_failed_studies(FailedStudies(9, [study(2), study(5)]), NOW)
     assert many.words == "9 studies wait for a person, the last of them for 2 h."
 
 

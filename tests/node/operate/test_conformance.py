@@ -48,7 +48,7 @@ def test_contexts_are_made_only_where_the_statement_looks() -> None:
     }
     # The demonstration is not part of the node; `doctor` proposes the contexts that `deliver` uses.
     assert makers - {"science/demo.py", "operate/doctor/echo.py"} == {
-        "dicom/dimse.py",
+        "dicom/contexts.py",
         "dicom/query.py",
         "dicom/commitment.py",
     }

@@ -69,6 +69,49 @@ def test_a_study_whose_patient_is_not_certain_is_held_and_goes_on_once_it_is_cor
         assert len(list((tmp_path / "quarantine").iterdir())) == len(wrong), "replaced images are kept"
 
 
+MAN = {"PatientBirthDate": "19400229", "PatientSex": "M"}
+OTHERS = [
+    pytest.param({"PatientBirthDate": "19850101"}, "more than one birth date", id="birth date"),
+    pytest.param({"PatientSex": "F"}, "more than one sex", id="sex"),
+    pytest.param(
+        {"PatientBirthDate": "19850101", "PatientSex": "F"},
+        "more than one birth date and more than one sex",
+        id="both",
+    ),
+]
+
+
+def of_person(number: int, told: dict[str, str]) -> Dataset:
+    image = slice_of(number)
+    for keyword, value in told.items():
+        setattr(image, keyword, value)
+    return image
+
+
+@pytest.mark.parametrize(("other", "reason"), OTHERS)
+def test_a_study_of_two_persons_under_one_patient_id_is_held_until_it_is_corrected(
+    tmp_path: Path, other: dict[str, str], reason: str
+) -> None:
+    with running_pacs() as pacs, quick_node(quick(tmp_path, pacs.destination)) as node:
+        send(node.port, of_person(0, MAN), of_person(1, {}), of_person(2, MAN | other))
+        wait_until(lambda: state_of(node) is StudyState.FAILED)
+        told = explain(node.store, STUDY)
+        assert f"{reason} for one patient: a person must decide" in told
+        assert "1940" not in told
+        assert not pacs.received
+
+        assert send(node.port, of_person(2, MAN)) == [CONFLICTING]
+        assert "corrected image" in order(node)
+        wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+        assert len(node.store.instances(STUDY)) == 3
+
+
+def test_a_missing_birth_date_and_another_name_hold_nothing(tmp_path: Path) -> None:
+    with running_pacs() as pacs, quick_node(quick(tmp_path, pacs.destination)) as node:
+        send(node.port, of_person(0, MAN), of_person(1, {"PatientName": "ANOTHER^NAME"}))
+        wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+
+
 def test_an_image_that_belongs_to_another_study_goes_there(tmp_path: Path) -> None:
     """An image of patient B was stored in the study of patient A by mistake."""
     with running_pacs() as pacs, quick_node(quick(tmp_path, pacs.destination)) as node:

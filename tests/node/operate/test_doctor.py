@@ -13,7 +13,7 @@ from pynetdicom import evt
 
 from analysis.settings import SegmentationSettings
 from dicom_templates.result_kinds import SrClass
-from node.config import Configuration, Source
+from node.config import Configuration, ModelSettings, Source
 from node.operate.doctor import (
     CHECKS,
     CheckResult,
@@ -165,6 +165,13 @@ def test_a_model_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     configuration = quick(tmp_path)
     models = replace(configuration.models, bundle=tmp_path / "none")
     assert worst_of(list(model(replace(configuration, models=models))), "model").severity is Severity.FAULT
+
+
+def test_to_have_no_model_is_good_if_it_is_configured_so(tmp_path: Path) -> None:
+    configuration = quick(tmp_path)
+    (told,) = model(replace(configuration, models=ModelSettings(None)))
+    assert told.severity is Severity.GOOD
+    assert "measurements and outlines only" in told.message
 
 
 def test_a_segmenter_that_is_not_installed_is_a_fault(tmp_path: Path) -> None:

@@ -21,9 +21,10 @@ from dicom_templates.result_set import build
 from node.analyse.findings import SOFTWARE
 from node.analyse.result_files import latest_moment
 from node.cli import application
-from node.config import Configuration, StorageSettings, default
+from node.config import Configuration, ModelSettings, StorageSettings, default
+from node.config.tables.models import DEMONSTRATION_MODEL
 from node.decode import SeriesHeaders, decode, scan
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.records import Arrival, Instance
 from node.errors import PermanentError
 from node.operate import verify as room
@@ -47,12 +48,12 @@ def science(
     """Replace the analysis, which takes a minute: same findings for any pixels, but real inputs."""
     decoded = {one.series_uid: decode(one) for one in series}
     findings = make_case(slices=7, size=64).findings
-    assert bundle is not None
     assert findings.model is not None
     found = replace(
         findings,
+        predictions=() if bundle is None else findings.predictions,
         series=tuple(replace(one, source=decoded[one.source.series_uid][0]) for one in findings.series),
-        model=replace(findings.model, digest=digest_of(bundle)),
+        model=None if bundle is None else replace(findings.model, digest=digest_of(bundle)),
         configuration_digest=settings.digest(),
         software=SOFTWARE,
     )
@@ -86,11 +87,12 @@ def report(images: Path, tmp_path: Path) -> Path:
     return write_report(images, tmp_path / "sr.dcm")
 
 
-def write_report(images: Path, path: Path, **options: object) -> Path:
+def write_report(
+    images: Path, path: Path, bundle: Path | None = DEMONSTRATION_MODEL, /, **options: object
+) -> Path:
     series, _ = scan(sorted(images.iterdir()))
-    configuration = default()
-    settings, place = configuration.analysis, configuration.segmentation
-    findings, sources = science(series, settings, place, configuration.models.bundle_folder)
+    settings, place = default().analysis, default().segmentation
+    findings, sources = science(series, settings, place, bundle)
     created = latest_moment(header for headers in sources.values() for header in headers)
     made = build(findings, sources, ReportOptions(created, **options))  # type: ignore[arg-type]
     dcmwrite(path, made.objects[0].dataset, enforce_file_format=True)
@@ -246,6 +248,27 @@ def test_another_configuration_is_told(images: Path, report: Path) -> None:
 def test_another_or_damaged_model_is_told(images: Path, report: Path, tmp_path: Path) -> None:
     other = replace(default(), models=replace(default().models, bundle=tmp_path / "no model"))
     assert outcomes(verify(report, other, [images]))["model"] is CheckOutcome.DIFFERENT
+
+
+@pytest.mark.parametrize("models", [ModelSettings(None), default().models], ids=["none", "some"])
+def test_a_report_without_a_model_is_made_again_without_one(
+    images: Path, tmp_path: Path, models: ModelSettings
+) -> None:
+    report = write_report(images, tmp_path / "measured.dcm", None)
+    checks = verify(report, replace(default(), models=models), [images])
+    assert set(outcomes(checks).values()) == {CheckOutcome.EQUAL}, checks
+    (model,) = (check for check in checks if check.subject == "model")
+    assert "measurements and outlines only" in model.details[0]
+
+
+def test_a_report_with_a_model_differs_where_there_is_none(images: Path, report: Path) -> None:
+    (model,) = (
+        check
+        for check in verify(report, replace(default(), models=ModelSettings(None)), [images])
+        if check.subject == "model"
+    )
+    assert model.outcome is CheckOutcome.DIFFERENT
+    assert model.details[0].endswith("here it is none")
 
 
 def test_without_images_the_rest_is_compared_and_that_is_said(report: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ class Target:
         return [json.loads(line) for line in (self.directory / "log").read_text().splitlines()]
 
     def quarantine(self) -> tuple[QuarantineEntry, ...]:
-        """Return all that it put aside."""
+        """Return all that it quarantined."""
         store = SqlStore(f"sqlite:///{self.directory / 'var' / 'osteonode.db'}")
         try:
             return tuple(in_quarantine(store))

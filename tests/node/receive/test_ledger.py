@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from node.clock import SystemClock
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.records import Arrival, ArrivalOutcome, Instance, StagedFile
 from node.errors import StorageFullError, TransientError
 from node.log import get_log
-from node.receive.incoming import file_header
 from node.receive.ledger import Ledger
+from node.receive.received_object import file_header
 from node.store.instance_store import DiskInstanceStore
 from node.store.sql import SqlStore
 from tests.node.nodes import wait_until
@@ -30,6 +30,8 @@ class Shaky(SqlStore):
     groups = 0
     breaks_after_writing = False
     slow: threading.Event | None = None
+    waiting = threading.Event()
+    """Set while a slow group waits."""
 
     def record_arrivals(
         self,
@@ -40,6 +42,7 @@ class Shaky(SqlStore):
     ) -> tuple[ArrivalOutcome, ...]:
         """Record, slowly or without an answer."""
         if self.slow is not None:
+            self.waiting.set()
             self.slow.wait(10)
         self.groups += 1
         outcomes = super().record_arrivals(arrivals, now, patience, place)
@@ -86,10 +89,13 @@ def test_those_that_wait_together_share_one_transaction(door: Door) -> None:
         threading.Thread(target=lambda entry=entry: told.append(door.ledger.enter(*entry)))
         for entry in entries
     ]
-    for thread in threads:
+    door.rows.waiting.clear()
+    threads[0].start()
+    # One is being written, slowly; the others gather meanwhile.
+    assert door.rows.waiting.wait(180)
+    for thread in threads[1:]:
         thread.start()
-    while door.ledger._waiting.qsize() < 8:  # one is being written, slowly; the others have gathered
-        threading.Event().wait(0.01)
+    wait_until(lambda: door.ledger._waiting.qsize() == 8)
     door.rows.slow.set()
     for thread in threads:
         thread.join()

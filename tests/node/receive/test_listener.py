@@ -30,7 +30,7 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from node.app import Node
 from node.config import Source
-from node.dicom.dimse import storage_contexts
+from node.dicom.contexts import storage_contexts
 from tests.node.nodes import encode, in_quarantine, quick, quick_node, send, slice_of, wait_until
 from tests.node.wire import request_association, store_pdu, wire_to
 from tests.peers import program, run

@@ -20,7 +20,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from node.domain.records import Instance
 from node.operate.database import open_store
 from node.store.instance_store import DiskInstanceStore
-from node.store.staging import certified
+from node.store.staging import read_certified
 from tests.node.nodes import encode, quick, slice_of
 
 _MEGABYTE = 1024 * 1024
@@ -158,7 +158,7 @@ def test_a_multi_frame_object_of_500_mb_costs_no_memory(watched: Watched) -> Non
     assert instance.size == len(header) + length
     assert watched.peak_mb() - before < 40
     file = DiskInstanceStore(watched.directory).path(instance)
-    assert certified(file) is not None
+    assert read_certified(file) is not None
 
 
 @pytest.mark.slow

@@ -25,9 +25,9 @@ from pynetdicom.sop_class import Verification
 
 from node.app import Node
 from node.config import AuditSettings, LogSettings, Source
+from node.dicom import pynetdicom_internals
 from node.log import configure
-from node.receive import reactor
-from node.receive.line import Line
+from node.receive.connection import Connection
 from node.receive.quota import Allowance, is_too_slow
 from tests.node.nodes import quick, quick_node, send, slice_of, wait_until
 from tests.node.wire import (
@@ -385,15 +385,15 @@ def test_connections_that_break_while_their_objects_are_kept_leave_nothing_and_a
     tmp_path: Path, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A descriptor that is still watched is soon another's, which would never be read."""
-    pumped = 0
-    pump = Line._pump
+    turns = 0
+    read = Connection._read_in_turn
 
-    def count(line: Line) -> None:
-        nonlocal pumped
-        pumped += 1
-        pump(line)
+    def count(connection: Connection) -> None:
+        nonlocal turns
+        turns += 1
+        read(connection)
 
-    monkeypatch.setattr(Line, "_pump", count)
+    monkeypatch.setattr(Connection, "_read_in_turn", count)
     with quick_node(quick(tmp_path)) as node:
         reader = node._listener._reader
         with stuck_database(node):
@@ -403,7 +403,7 @@ def test_connections_that_break_while_their_objects_are_kept_leave_nothing_and_a
                     wire.send(store_pdu(study, number))
                     reset(wire)
             time.sleep(1)
-            assert pumped < 200, "who waits for an answer is asked for more, again and again"
+            assert turns < 200, "a connection that waits for an answer is read again and again"
         wait_until(lambda: len(node.store.instances(study)) == 7)
         wait_until(lambda: not reader._watched)
         assert send(node.port, slice_of(8, study=study)) == [0]
@@ -422,7 +422,7 @@ def test_what_is_in_doubt_when_its_association_ends_counts_as_cut_off_and_is_aud
             time.sleep(1)
         wait_until(lambda: node.store.cut_off_series(study))
         listener = node._listener
-        wait_until(lambda: not listener.traffic._open and not listener._receipts._open)
+        wait_until(lambda: not listener.associations._open and not listener._receipts._open)
         wait_until(lambda: study in trail.read_text())
 
 
@@ -487,7 +487,7 @@ def test_nothing_that_carries_data_waits_for_a_tick(
 ) -> None:
     """Timers and orders to stop are looked at now and then; all else has a bell."""
     tick_s = 3 * PATIENCE_S
-    monkeypatch.setattr(reactor, "_TICK_S", tick_s)
+    monkeypatch.setattr(pynetdicom_internals, "_TICK_S", tick_s)
     with quick_node(quick(tmp_path)) as node, wire_to(node.port, seconds=PATIENCE_S) as wire:
         began = time.monotonic()
         request_association(wire)

@@ -12,7 +12,7 @@ from pydicom import Dataset
 from node.app import Node
 from node.clock import SystemClock
 from node.config import AssemblySettings, Configuration, Source, TlsSettings, parse
-from node.dicom.dimse import Peer
+from node.dicom.association import Peer
 from node.dicom.query import count_images, find_instances
 from node.dicom.tls import source_arguments
 from node.domain.study import StudyState

@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from node.app import Node
-from node.config import AssemblySettings, Configuration, WebSettings, parse
+from node.config import AssemblySettings, Configuration, ModelSettings, WebSettings, parse
 from node.domain.records import QuarantineEntry
 from node.domain.status import Condition, StoreFigures
 from node.domain.study import StudyState
@@ -99,6 +99,7 @@ def test_the_page_tells_of_a_study_what_why_tells(shown: Node, study: str) -> No
     assert f'href="/studies/{refused}"' in page.text
     assert "only two usable vertebrae; levels are uncertain" in page.text
     assert "The node is well." in page.text
+    assert "trained on simulated patients" in page.text
     why = ask(web_port(shown), f"/studies/{refused}")
     assert explain(shown.store, refused) in why.text
     assert "found ready" in why.text
@@ -205,7 +206,7 @@ def test_a_database_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: py
         monkeypatch.undo()
 
 
-def test_a_study_that_was_set_aside_is_pointed_at_until_somebody_deals_with_it(tmp_path: Path) -> None:
+def test_a_study_that_was_set_aside_is_pointed_at_until_an_operator_acts(tmp_path: Path) -> None:
     clock = MovedClock()
     configuration = with_page(quick(tmp_path))
     with quick_node(configuration, analyse="by_study", clock=clock) as node:
@@ -289,6 +290,16 @@ def test_what_the_store_counts_goes_on_after_a_restart(tmp_path: Path) -> None:
 def test_the_build_is_named_with_its_models(shown: Node) -> None:
     (info,) = [name for name in metrics(web_port(shown)) if name.startswith("osteonode_build_info")]
     assert "model=OsteoNode demonstration model_version=1 segmenter=embedded segmenter_version=0." in info
+
+
+def test_a_node_without_a_model_says_so(tmp_path: Path) -> None:
+    base = replace(with_page(quick(tmp_path)), models=ModelSettings(None))
+    with quick_node(base):
+        page = ask(base.web.port, "/").text
+        (info,) = [name for name in metrics(base.web.port) if name.startswith("osteonode_build_info")]
+    assert "No model is configured: results are measurements and outlines only." in page
+    assert "simulated" not in page
+    assert "model=none model_version= " in info
 
 
 def test_a_port_in_use_is_told_and_nothing_is_left_running(tmp_path: Path) -> None:
@@ -391,10 +402,10 @@ def test_a_database_that_hangs_holds_up_nobody_who_needs_none(
     asked, answers = threading.Event(), threading.Event()
     figures = shown.store.figures
 
-    def slow(studies: int, put_aside: int, since: datetime) -> StoreFigures:
+    def slow(studies: int, latest: int, since: datetime) -> StoreFigures:
         asked.set()
         answers.wait(60)
-        return figures(studies, put_aside, since)
+        return figures(studies, latest, since)
 
     monkeypatch.setattr(shown.store, "figures", slow)
     time.sleep(1.1)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from node.domain.records import Instance, StagedFile
 from node.errors import StorageFullError
-from node.receive.incoming import file_header
+from node.receive.received_object import file_header
 from node.store.instance_store import DiskInstanceStore
-from node.store.staging import certified, read_head
+from node.store.staging import read_certified, read_head
 
 
 def instance(number: int = 1, study: str = "1.1") -> Instance:
@@ -51,11 +51,11 @@ def test_a_file_tells_its_dataset_from_its_header(store: DiskInstanceStore) -> N
 
 def test_a_whole_file_proves_it_and_any_other_does_not(store: DiskInstanceStore) -> None:
     staged = stage(store, b"ab", b"cd")
-    assert certified(staged.path) == staged
+    assert read_certified(staged.path) == staged
     whole = staged.path.read_bytes()
     for damaged in (whole[:-1], whole + b"e", whole[:-1] + b"x", b"\0" * 128 + whole[128:]):
         staged.path.write_bytes(damaged)
-        assert certified(staged.path) is None
+        assert read_certified(staged.path) is None
 
 
 def test_a_discarded_file_is_gone(store: DiskInstanceStore) -> None:
@@ -140,7 +140,7 @@ def test_every_byte_of_an_object_is_there_however_large_and_in_however_many_part
             growing.write(memoryview(part))
         assert growing.head(2**21) == dataset[: 2**21]
         staged = growing.finish()
-        assert certified(staged.path) == staged
+        assert read_certified(staged.path) == staged
         assert read_head(staged.path, len(dataset) + 1) == dataset
         assert (staged.size, staged.sha256) == (len(dataset), sha256(dataset).hexdigest())
 

@@ -13,7 +13,7 @@ from node.app import Node
 from node.config import DeliverySettings
 from node.domain.study import StudyState
 from node.store.retention import purge
-from node.store.staging import certified
+from node.store.staging import read_certified
 from tests.node.analyses import CLASSES
 from tests.node.disks import small_disk
 from tests.node.nodes import (
@@ -77,7 +77,7 @@ def test_a_node_removes_by_itself_what_is_older_than_its_policy_and_nothing_youn
         assert node.instance_store.path(instance).exists()
 
 
-def test_what_was_set_aside_for_a_person_is_removed_only_by_one(tmp_path: Path) -> None:
+def test_what_was_set_aside_is_removed_only_by_an_operator(tmp_path: Path) -> None:
     once = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=1, timeout_s=3.0)
     with (
         running_pacs(status=lambda _number: 0xC000) as pacs,
@@ -128,7 +128,7 @@ def test_what_comes_while_a_study_is_removed_waits_and_stays(tmp_path: Path) -> 
         sender.join(30)
         assert statuses == [0]
         (instance,) = node.store.instances(STUDY)
-        assert certified(node.instance_store.path(instance)) is not None
+        assert read_certified(node.instance_store.path(instance)) is not None
 
 
 def test_old_quarantine_is_removed_and_its_record_stays(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def assert_whole(node: Node, acknowledged: set[str]) -> None:
     stored = {instance.sop_uid: instance for instance in node.store.instances(STUDY)}
     assert set(stored) == acknowledged
     for instance in stored.values():
-        staged = certified(node.instance_store.path(instance))
+        staged = read_certified(node.instance_store.path(instance))
         assert staged is not None
         assert staged.sha256 == instance.sha256
     assert not list((node.configuration.storage.directory / "incoming").iterdir())

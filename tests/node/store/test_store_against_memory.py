@@ -195,14 +195,14 @@ class StoreAgainstMemory(RuleBasedStateMachine):
             )
         elif end in {"refuse", "explain"}:
             store.record_refusal(
-                lease, [NO_BODY], self.now, unexplained=[NO_BODY] if end == "explain" else ()
+                lease, [NO_BODY], self.now, reasons_to_report=[NO_BODY] if end == "explain" else ()
             )
         else:
             store.record_broken(lease, "no", self.now, self.now if end == "break" else None)
 
     @rule(how=st.sampled_from(["report", "nothing", "later"]))
     def explain(self, how: str) -> None:
-        for due in sorted(self.store.due_explanations(self.now), key=lambda one: one.study.study_uid):
+        for due in sorted(self.store.due_refusal_reports(self.now), key=lambda one: one.study.study_uid):
             study = due.study
             report = replace(
                 results_of(study.study_uid, study.revision)[0], sop_uid=f"2.25.9.{study.study_uid}"
@@ -210,9 +210,9 @@ class StoreAgainstMemory(RuleBasedStateMachine):
             results = [report] if how == "report" else []
             until = self.now + LEASE
             if how == "later":
-                self.both(lambda s: s.put_off_explanation(study, until, attempts=1))  # noqa: B023 - called at once
+                self.both(lambda s: s.put_off_refusal_report(study, until, attempts=1))  # noqa: B023 - called at once
             else:
-                self.both(lambda s: s.record_explanation(study, results, self.now, key="refusal"))  # noqa: B023 - called at once
+                self.both(lambda s: s.record_refusal_report(study, results, self.now, key="refusal"))  # noqa: B023 - called at once
 
     @rule(
         target=batches,
@@ -338,7 +338,7 @@ class StoreAgainstMemory(RuleBasedStateMachine):
         # Of two that are due at the same moment, either may be the first.
         self.both(lambda store: {study.study_uid for study in store.due_studies(self.now)})
         self.both(lambda store: {study.study_uid for study in store.coming_studies(self.now)})
-        self.both(lambda store: {due.study.study_uid for due in store.due_explanations(self.now)})
+        self.both(lambda store: {due.study.study_uid for due in store.due_refusal_reports(self.now)})
         self.both(lambda store: {one.study_uid for one in store.unchanged_since(StudyState, self.now)})
 
     @invariant()

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.records import (
     Arrival,
     ArrivalOutcome,
@@ -89,7 +89,7 @@ class MemoryArrivals:
                 study_uid, last_arrival=now, deadline=quiet_at, wait_until=wait_until, revision=revision
             )
 
-    def withdraw_arrivals(self, sop_uids: Iterable[str]) -> None:
+    def delete_arrivals(self, sop_uids: Iterable[str]) -> None:
         with self._tables.transaction():
             for sop_uid in sop_uids:
                 self._tables.instances.pop(sop_uid, None)
@@ -124,7 +124,7 @@ class MemoryArrivals:
         if study is None or study.state in {StudyState.RECEIVING, StudyState.SETTLED}:
             return
         if study.state in {StudyState.WAITING_FOR_PAIR, StudyState.REFUSED}:
-            t.move(study, StudyEvent.MADE_WHOLE, now, reason=_SENT_AGAIN, deadline=now)
+            t.apply_event(study, StudyEvent.MADE_WHOLE, now, reason=_SENT_AGAIN, deadline=now)
             return
         t.reopen(study, now, _SENT_AGAIN)
         t.change_study(study_uid, revision=study.revision + 1)

@@ -152,7 +152,7 @@ class MemoryOutbox:
                 if t.results[row.sop_uid].result.current
             ]
             event, reason = how_deliveries_ended(ends)
-            return t.move(study, event, now, reason=reason).state
+            return t.apply_event(study, event, now, reason=reason).state
 
     def finish_all_deliveries(self, now: datetime) -> int:
         return sum(
@@ -176,7 +176,7 @@ class MemoryOutbox:
             found = t.study(study.study_uid)
             if not again or found is None:
                 return False
-            t.move(found, StudyEvent.RESENT, now, reason=_BY_AN_OPERATOR)
+            t.apply_event(found, StudyEvent.RESENT, now, reason=_BY_AN_OPERATOR)
             return True
 
     def redirect(
@@ -198,7 +198,7 @@ class MemoryOutbox:
                 t.change_delivery(row, state=DeliveryState.SUPERSEDED, reason=gone, token="")
             t.put_deliveries(found, results, now)
             if (found.state, StudyEvent.RESENT) in TRANSITIONS:
-                t.move(found, StudyEvent.RESENT, now, reason=_BY_AN_OPERATOR)
+                t.apply_event(found, StudyEvent.RESENT, now, reason=_BY_AN_OPERATOR)
             return True
 
 

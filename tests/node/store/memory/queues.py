@@ -1,4 +1,4 @@
-"""Analyses and explanations in memory."""
+"""Analyses and reports of refusals in memory."""
 
 # ruff: noqa: D102 - `node.ports` describes each method
 from collections.abc import Collection, Mapping, Sequence
@@ -9,10 +9,10 @@ from uuid import uuid4
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.records import (
+    DueRefusalReport,
     NewResult,
     Study,
     StudyLease,
-    Unexplained,
 )
 from node.domain.study import StudyEvent, StudyState
 from node.errors import LeaseLostError
@@ -22,7 +22,7 @@ __all__ = ["MemoryQueues"]
 
 
 class MemoryQueues:
-    """The ports `AnalysisQueue` and `ExplanationQueue`, except for reading one study."""
+    """The ports `AnalysisQueue` and `RefusalReportQueue`, except for reading one study."""
 
     _tables: Tables
 
@@ -40,7 +40,7 @@ class MemoryQueues:
                 return None
             study = min(free, key=lambda row: row.study.changed_at).study
             attempts = study.attempts + (study.state is StudyState.ANALYSING)
-            moved = t.move(study, StudyEvent.LEASED, now, attempts=attempts)
+            moved = t.apply_event(study, StudyEvent.LEASED, now, attempts=attempts)
             token = f"{owner}-{uuid4().hex}"
             t.studies[study.study_uid] = StudyRow(moved, (), token, until)
             return StudyLease(study.study_uid, study.revision, attempts + 1, token)
@@ -63,15 +63,15 @@ class MemoryQueues:
     ) -> None:
         t = self._tables
         with t.transaction():
-            study = t.move(self._held(lease), StudyEvent.REPORTED, now)
+            study = t.apply_event(self._held(lease), StudyEvent.REPORTED, now)
             t.change_study(study.study_uid, summary=dict(summary))
             t.supersede(study.study_uid, "a newer result replaced it", but=[one.sop_uid for one in results])
             t.put_results(study, results, now, key=key, replaced=replaced)
             if t.has_open_deliveries(study.study_uid):
-                t.move(study, StudyEvent.DELIVERY_BEGAN, now)
+                t.apply_event(study, StudyEvent.DELIVERY_BEGAN, now)
                 return
             reason = "every destination has these results already"
-            t.move(study, StudyEvent.DELIVERY_ENDED, now, reason=reason)
+            t.apply_event(study, StudyEvent.DELIVERY_ENDED, now, reason=reason)
 
     def record_refusal(
         self,
@@ -79,33 +79,33 @@ class MemoryQueues:
         reasons: Sequence[str],
         now: datetime,
         *,
-        unexplained: Sequence[Reason] = (),
+        reasons_to_report: Sequence[Reason] = (),
     ) -> None:
         with self._tables.transaction():
-            self._tables.move(
+            self._tables.apply_event(
                 self._held(lease), StudyEvent.REFUSED, now,
-                reason="; ".join(reasons), unexplained=unexplained,
+                reason="; ".join(reasons), reasons_to_report=reasons_to_report,
             )  # fmt: skip
 
     def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:
         event = StudyEvent.GAVE_UP if retry_at is None else StudyEvent.BROKE
         with self._tables.transaction():
-            self._tables.move(
+            self._tables.apply_event(
                 self._held(lease), event, now,
                 reason=reason, deadline=retry_at, attempts=lease.attempt,
             )  # fmt: skip
 
-    def due_explanations(self, now: datetime) -> tuple[Unexplained, ...]:
+    def due_refusal_reports(self, now: datetime) -> tuple[DueRefusalReport, ...]:
         with self._tables.lock:
             due = [
-                Unexplained(row.study, row.unexplained)
+                DueRefusalReport(row.study, row.reasons_to_report)
                 for row in self._tables.studies.values()
-                if row.study.state is StudyState.REFUSED and row.unexplained
+                if row.study.state is StudyState.REFUSED and row.reasons_to_report
                 if row.study.deadline is not None and row.study.deadline <= now
             ]
         return tuple(sorted(due, key=lambda one: one.study.deadline or now))
 
-    def record_explanation(
+    def record_refusal_report(
         self,
         study: Study,
         results: Sequence[NewResult],
@@ -123,9 +123,11 @@ class MemoryQueues:
                 t.supersede(study.study_uid, "a newer explanation replaced it", but=uids)
                 t.put_results(study, results, now, key=key, replaced=replaced)
             row = t.studies[study.study_uid]
-            t.studies[study.study_uid] = replace(row, study=replace(row.study, deadline=None), unexplained=())
+            t.studies[study.study_uid] = replace(
+                row, study=replace(row.study, deadline=None), reasons_to_report=()
+            )
 
-    def put_off_explanation(self, study: Study, until: datetime, *, attempts: int) -> None:
+    def put_off_refusal_report(self, study: Study, until: datetime, *, attempts: int) -> None:
         with self._tables.transaction():
             if self._is_unchanged(study):
                 self._tables.change_study(study.study_uid, deadline=until, attempts=attempts)

@@ -69,14 +69,14 @@ class MemoryStudies:
         reason: str = "",
         deadline: datetime | None = None,
         attempts: int = 0,
-        unexplained: Sequence[Reason] = (),
+        reasons_to_report: Sequence[Reason] = (),
     ) -> Study | None:
         t = self._tables
         with t.transaction():
             current = t.study(study.study_uid)
             if current is None or (current.state, current.revision) != (study.state, study.revision):
                 return None
-            return t.move(
+            return t.apply_event(
                 current, event, now,
-                reason=reason, deadline=deadline, attempts=attempts, unexplained=unexplained,
+                reason=reason, deadline=deadline, attempts=attempts, reasons_to_report=reasons_to_report,
             )  # fmt: skip

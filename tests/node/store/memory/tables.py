@@ -42,7 +42,7 @@ class StudyRow:
     """A study, its lease, and why it was refused if a report of that is due."""
 
     study: Study
-    unexplained: tuple[Reason, ...] = ()
+    reasons_to_report: tuple[Reason, ...] = ()
     token: str = ""
     lease_until: datetime | None = None
 
@@ -135,7 +135,7 @@ class Tables:
             rows = sorted(self.instances.items())
         return tuple(row.instance for _, row in rows if row.instance.study_uid == study_uid)
 
-    def move(
+    def apply_event(
         self,
         study: Study,
         event: StudyEvent,
@@ -144,7 +144,7 @@ class Tables:
         reason: str = "",
         deadline: datetime | None = None,
         attempts: int = 0,
-        unexplained: Sequence[Reason] = (),
+        reasons_to_report: Sequence[Reason] = (),
     ) -> Study:
         """Apply an event to a study and add it to the history; this ends any lease."""
         moved = replace(
@@ -152,10 +152,10 @@ class Tables:
             state=next_state(study.state, event),
             reason=reason,
             changed_at=now,
-            deadline=now if unexplained else deadline,
+            deadline=now if reasons_to_report else deadline,
             attempts=attempts,
         )
-        self.studies[study.study_uid] = StudyRow(moved, tuple(unexplained))
+        self.studies[study.study_uid] = StudyRow(moved, tuple(reasons_to_report))
         self.add_step(moved, event, now)
         return moved
 
@@ -173,7 +173,7 @@ class Tables:
         """Return a study to receiving; results that are not sent yet are superseded."""
         if study.state is StudyState.DELIVERING:
             self.supersede(study.study_uid, "more images came before it was sent")
-        self.move(study, StudyEvent.ARRIVED, now, reason=reason, deadline=now)
+        self.apply_event(study, StudyEvent.ARRIVED, now, reason=reason, deadline=now)
 
     def put_results(
         self,

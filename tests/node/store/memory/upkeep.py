@@ -10,7 +10,7 @@ from node.domain.records import (
     Instance,
     Study,
 )
-from node.domain.status import UNFINISHED_STATES, OutboxFigures, SetAside, StoreFigures
+from node.domain.status import UNFINISHED_STATES, FailedStudies, OutboxFigures, StoreFigures
 from node.domain.study import StudyEvent, StudyState
 from tests.node.store.memory.tables import Tables
 
@@ -26,7 +26,7 @@ class MemoryUpkeep:
         latest = sorted(self._tables.all_studies(), key=lambda one: one.study_uid)
         return tuple(sorted(latest, key=lambda one: one.changed_at, reverse=True)[:limit])
 
-    def set_aside(self, since: datetime, limit: int) -> SetAside:
+    def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
         waiting = [
             one
             for one in self.studies(len(self._tables.studies))
@@ -34,9 +34,9 @@ class MemoryUpkeep:
             and one.changed_at > since
             and self._tables.instances_of(one.study_uid)
         ]
-        return SetAside(len(waiting), tuple(waiting[:limit]))
+        return FailedStudies(len(waiting), tuple(waiting[:limit]))
 
-    def figures(self, studies: int, put_aside: int, since: datetime) -> StoreFigures:
+    def figures(self, studies: int, latest: int, since: datetime) -> StoreFigures:
         with self._tables.lock:
             every = self._tables.all_studies()
             oldest: dict[StudyState, datetime] = {}
@@ -51,8 +51,8 @@ class MemoryUpkeep:
                 instances=len(self._tables.instances),
                 quarantined=Counter(entry.reason for entry in entries),
                 latest=self.studies(studies),
-                put_aside=tuple(entries[:put_aside]),
-                set_aside=self.set_aside(since, put_aside),
+                latest_quarantined=tuple(entries[:latest]),
+                failed_studies=self.failed_studies(since, latest),
             )
 
     def _outboxes(self) -> dict[str, OutboxFigures]:
@@ -106,7 +106,7 @@ class MemoryUpkeep:
         with t.transaction():
             analysing = [one for one in self._tables.all_studies() if one.state is StudyState.ANALYSING]
             for one in analysing:
-                t.move(one, StudyEvent.BROKE, now, reason=reason, deadline=now, attempts=one.attempts)
+                t.apply_event(one, StudyEvent.BROKE, now, reason=reason, deadline=now, attempts=one.attempts)
             sending = [row for row in self._tables.deliveries.values() if row.state is DeliveryState.SENDING]
             for row in sending:
                 t.change_delivery(

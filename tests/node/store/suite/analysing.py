@@ -1,4 +1,4 @@
-"""Laws of analyses and of the explanations of refusals."""
+"""Laws of analyses and of the reports of refusals."""
 
 # ruff: noqa: D102 - a test's name is its sentence
 import threading
@@ -31,7 +31,7 @@ __all__ = ["AnalysingLaws"]
 
 
 class AnalysingLaws:
-    """Laws of the ports `AnalysisQueue` and `ExplanationQueue`."""
+    """Laws of the ports `AnalysisQueue` and `RefusalReportQueue`."""
 
     def test_a_lease_that_expired_goes_to_another_and_counts_an_attempt(self, store: Store) -> None:
         ready(store)
@@ -88,28 +88,28 @@ class AnalysingLaws:
     def test_a_refusal_is_due_to_be_explained_until_its_report_is_queued(self, store: Store) -> None:
         reason = Reason("few_above_sacrum", count=2)
         study = refused(store, reason)
-        (due,) = store.due_explanations(START)
+        (due,) = store.due_refusal_reports(START)
         assert (due.study, due.reasons) == (study, (reason,))
-        store.put_off_explanation(study, START + LEASE, attempts=1)
-        assert not store.due_explanations(START)
+        store.put_off_refusal_report(study, START + LEASE, attempts=1)
+        assert not store.due_refusal_reports(START)
         assert the_study(store).attempts == 1
         report = NewResult(ResultKind.TEXT, "2.25.7", "1.2.4", "t.dcm", ("a",), "2.25.6")
-        store.record_explanation(study, [report], START, key="refusal", replaced=[PREDECESSOR])
-        assert not store.due_explanations(START + LEASE)
+        store.record_refusal_report(study, [report], START, key="refusal", replaced=[PREDECESSOR])
+        assert not store.due_refusal_reports(START + LEASE)
         assert the_study(store).state is StudyState.REFUSED
         assert [one.result.sop_uid for one in batch_for(store, "a").deliveries] == ["2.25.7"]
         assert store.lineage("1.1").key == "refusal"
 
     def test_a_refusal_that_cannot_be_explained_is_done_with(self, store: Store) -> None:
-        store.record_explanation(refused(store, Reason("no_body")), (), START)
-        assert not store.due_explanations(START + LEASE)
+        store.record_refusal_report(refused(store, Reason("no_body")), (), START)
+        assert not store.due_refusal_reports(START + LEASE)
         assert not store.results("1.1")
 
     def test_a_refusal_of_another_revision_is_not_explained(self, store: Store) -> None:
         study = refused(store, Reason("no_body"))
         store.record_arrivals([arrival("1.1", 2)], START, PATIENCE)
-        store.put_off_explanation(study, START + LEASE, attempts=1)
-        store.record_explanation(study, results_of("1.1", 1), START)
+        store.put_off_refusal_report(study, START + LEASE, attempts=1)
+        store.record_refusal_report(study, results_of("1.1", 1), START)
         assert the_study(store).attempts == 0
         assert not store.results("1.1")
-        assert not store.due_explanations(START + LEASE)
+        assert not store.due_refusal_reports(START + LEASE)

@@ -44,7 +44,7 @@ class DeliveringLaws:
             (destination, one.sop_uid) for destination in DESTINATIONS for one in results
         }
 
-    def test_a_result_that_replaces_another_withdraws_what_was_not_sent(self, store: Store) -> None:
+    def test_a_result_that_replaces_another_supersedes_what_was_not_sent(self, store: Store) -> None:
         ready(store)
         lease = store.lease_study("a", START, START + LEASE)
         assert lease is not None

@@ -75,12 +75,12 @@ class ReceivingLaws:
         assert (study.deadline, study.wait_until) == (later + PATIENCE.quiet, later + PATIENCE.wait)
         assert study.reason == "more images came while it was ready"
 
-    def test_what_was_recorded_last_may_not_be_on_disk_and_can_be_withdrawn(self, store: Store) -> None:
+    def test_what_was_recorded_last_may_not_be_on_disk_and_can_be_deleted(self, store: Store) -> None:
         store.record_arrivals([arrival("1.1", 1), arrival("1.2", 2)], START, PATIENCE)
         store.record_arrivals([arrival("1.1", 3)], START, PATIENCE)
         (last,) = store.last_group()
         assert last.sop_uid == "1.1.1.3"
-        store.withdraw_arrivals([last.sop_uid])
+        store.delete_arrivals([last.sop_uid])
         assert {instance.sop_uid for instance in store.all_instances()} == {"1.1.1.1", "1.2.1.2"}
 
     def test_groups_are_counted_on_after_the_store_is_opened_again(
@@ -98,7 +98,7 @@ class ReceivingLaws:
         for one in (later, entry, replace(entry, name="z.dcm", reason="it is damaged")):
             store.record_quarantine(one)
         assert store.quarantined(["1.2", "1.3"], CONFLICT) == (later,)
-        assert store.figures(0, 9, START).put_aside[0] == later
+        assert store.figures(0, 9, START).latest_quarantined[0] == later
 
     def lose(self, store: Store, number: int = 1) -> None:
         """Record an image whose association is then lost."""

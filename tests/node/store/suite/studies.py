@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import ResultKind
-from node.domain.assembly import Patience
+from node.domain.completeness import Patience
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
     Arrival,
@@ -118,7 +118,7 @@ def reported(store: Store, now: datetime = START) -> list[NewResult]:
 def refused(store: Store, reason: Reason) -> Study:
     """Bring a study to the point at which the report of its refusal is due."""
     ready(store)
-    store.record_refusal(lease(store), [reason], START, unexplained=[reason])
+    store.record_refusal(lease(store), [reason], START, reasons_to_report=[reason])
     return the_study(store)
 
 

@@ -12,7 +12,7 @@ from node.domain.records import (
     NewResult,
     QuarantineEntry,
 )
-from node.domain.status import OutboxFigures, SetAside
+from node.domain.status import FailedStudies, OutboxFigures
 from node.domain.study import FINISHED_STATES, StudyEvent, StudyState
 from node.ports import Store
 from tests.node.store.suite.studies import (
@@ -61,26 +61,26 @@ class UpkeepLaws:
         assert figures.outboxes["other"] == OutboxFigures({DeliveryState.SENT: 2}, None)
         assert (figures.instances, figures.quarantined) == (3, {"it is damaged": 2})
         assert [study.study_uid for study in figures.latest] == ["1.1", "1.2"]
-        assert [entry.reason for entry in figures.put_aside] == ["it is damaged"]
+        assert [entry.reason for entry in figures.latest_quarantined] == ["it is damaged"]
 
-    def test_a_study_that_was_set_aside_waits_until_a_person_deals_with_it(self, store: Store) -> None:
+    def test_a_study_that_was_set_aside_waits_until_an_operator_acts(self, store: Store) -> None:
         later = START + timedelta(hours=1)
         for study in ("1.1", "1.2", "1.3", "1.4"):
             ready(store, study)
             lease = store.lease_study("a", START, START + LEASE)
             assert lease is not None
             store.record_broken(lease, "the worker died", later, None)
-        assert store.set_aside(START, 3).count == 4
-        assert len(store.set_aside(START, 3).latest) == 3
-        assert store.set_aside(later, 3) == SetAside()
+        assert store.failed_studies(START, 3).count == 4
+        assert len(store.failed_studies(START, 3).latest) == 3
+        assert store.failed_studies(later, 3) == FailedStudies()
         first, second = (store.study(f"1.{number}") for number in (1, 2))
         assert first is not None
         assert second is not None
         store.advance(first, StudyEvent.RETRIED, later, deadline=later)
         assert store.forget_originals(second, lambda _images: None)
         store.record_arrivals([arrival("1.3", 2)], later, PATIENCE)
-        assert [study.study_uid for study in store.set_aside(START, 3).latest] == ["1.4"]
-        assert store.figures(0, 1, START).set_aside == store.set_aside(START, 1)
+        assert [study.study_uid for study in store.failed_studies(START, 3).latest] == ["1.4"]
+        assert store.figures(0, 1, START).failed_studies == store.failed_studies(START, 1)
 
     def test_a_study_is_kept_while_something_is_to_be_done_with_it(self, store: Store) -> None:
         reported(store)

@@ -13,16 +13,17 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import create_file_meta
 from pynetdicom.pdu import P_DATA_TF
 
-from node.receive.incoming import file_header
 from node.receive.pdata import (
     COMMAND,
     LAST,
     MalformedMessageError,
+    OtherCommand,
     StoreRequest,
     fragments,
-    read_store_request,
-    store_answer,
+    read_command,
+    store_response,
 )
+from node.receive.received_object import file_header
 
 _WORDS = st.integers(0, 0xFFFF)
 _UIDS = st.lists(st.integers(0, 10**9), min_size=1, max_size=6).map(
@@ -44,7 +45,7 @@ def test_the_answer_to_a_c_store_is_that_of_pynetdicom(
     (fragment,) = message.encode_msg(1, 16384)
     pdu = P_DATA_TF()
     pdu.from_primitive(fragment)
-    assert pdu.encode() == store_answer(1, StoreRequest(message_id, sop_class, sop_instance), status)
+    assert pdu.encode() == store_response(1, StoreRequest(message_id, sop_class, sop_instance), status)
 
 
 @given(sop_class=_UIDS, sop_instance=_UIDS, message_id=_WORDS, longest=st.integers(8, 300), data=st.binary())
@@ -67,7 +68,7 @@ def test_a_c_store_request_of_pynetdicom_is_read_whole(
             assert context == 3
             came[bool(control & COMMAND)] += bytes(fragment)
     assert control == LAST or not data
-    assert read_store_request(came[True]) == StoreRequest(message_id, sop_class, sop_instance)
+    assert read_command(came[True]) == StoreRequest(message_id, sop_class, sop_instance)
     assert came[False] == data
 
 
@@ -76,7 +77,7 @@ def test_what_is_no_message_is_told_and_breaks_nothing(content: bytes) -> None:
     with suppress(MalformedMessageError):
         assert sum(6 + len(fragment) for *_, fragment in fragments(memoryview(content))) == len(content)
     with suppress(MalformedMessageError):
-        assert read_store_request(content) is None
+        assert isinstance(read_command(content), OtherCommand)
 
 
 @given(sop_class=_UIDS, sop_instance=_UIDS, transfer_syntax=_UIDS)
@@ -95,4 +96,4 @@ def test_the_header_of_a_file_is_that_of_pydicom(
 def test_what_is_no_uid_makes_neither_longer_than_their_fields() -> None:
     assert len(file_header("1.2", "\N{SNOWMAN}" * 70000, "1.2")) == len(file_header("1.2", "1" * 64, "1.2"))
     long, longest = (StoreRequest(1, "1.2", "9" * digits) for digits in (64, 70000))
-    assert len(store_answer(1, longest, 0)) == len(store_answer(1, long, 0))
+    assert len(store_response(1, longest, 0)) == len(store_response(1, long, 0))

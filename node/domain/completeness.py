@@ -1,11 +1,12 @@
-"""Decides what to do with a study that has fallen quiet, from its headers and from how its series came."""
+"""Decides what to do with a study that receives no more images, by its headers and how it arrived."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from analysis.domain.acquisition import Contrast
-from analysis.domain.reason import Reason
+from analysis.domain.reason import Reason, told_once
+from node.domain.person import Person, contradictions
 from node.domain.study import StudyEvent
 
 __all__ = [
@@ -18,12 +19,12 @@ __all__ = [
     "decide",
     "identity_fault",
     "refused",
-    "weigh",
+    "with_arrival_evidence",
 ]
 
 PAIR = frozenset({Contrast.T1, Contrast.T2})
 """The contrasts of a complete study."""
-_BY_A_PERSON = "a person must decide"
+_BY_OPERATOR = "a person must decide"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ class Candidate:
     images : int
         Number of its images that are stored.
     faults : tuple of Reason
-        Why it cannot be analysed: a slice is missing, or two have one position. Empty for a whole series.
+        Why it cannot be analysed: a slice is missing, or two have one position. Empty for a complete series.
     signs : tuple of str
-        Evidence that it is whole.
+        Evidence that it is complete.
     """
 
     series_uid: str
@@ -87,7 +88,7 @@ class Examination:
 
     @property
     def whole(self) -> frozenset[Contrast]:
-        """The contrasts that have a whole series."""
+        """The contrasts that have a complete series."""
         return frozenset(one.contrast for one in self.candidates if not one.faults)
 
     @property
@@ -98,11 +99,11 @@ class Examination:
             for one in self.candidates
             for fault in one.faults
         )
-        return tuple(dict.fromkeys((*self.unreadable, *faults)))
+        return told_once((*self.unreadable, *faults))
 
     @property
     def signs(self) -> tuple[str, ...]:
-        """Evidence that the whole series are whole."""
+        """Evidence that the complete series are complete."""
         return tuple(
             f"{one.contrast}: {', '.join(one.signs)}"
             for one in self.candidates
@@ -153,22 +154,29 @@ def refused(reasons: tuple[Reason, ...]) -> Decision:
     return Decision(StudyEvent.REFUSED, "; ".join(reasons), refusals=reasons)
 
 
-def identity_fault(patient_keys: Collection[str]) -> str:
+def identity_fault(patient_keys: Collection[str], persons: Collection[Person] = ()) -> str:
     """Tell why the patient of a study is not certain; empty if all images name the same one.
 
     Parameters
     ----------
     patient_keys : collection of str
         Of its images; see `node.domain.records.Instance`.
+    persons : collection of Person
+        What its images say about their patient beside the Patient ID.
     """
     if "" not in patient_keys:
-        return "" if len(set(patient_keys)) == 1 else f"its images name more than one patient: {_BY_A_PERSON}"
+        if len(set(patient_keys)) > 1:
+            return f"its images name more than one patient: {_BY_OPERATOR}"
+        told = " and more than one ".join(contradictions(persons))
+        return f"its images name more than one {told} for one patient: {_BY_OPERATOR}" if told else ""
     if len(set(patient_keys)) == 1:
-        return f"its images have no PatientID: {_BY_A_PERSON}"
-    return f"some of its images have no PatientID: {_BY_A_PERSON}"
+        return f"its images have no PatientID: {_BY_OPERATOR}"
+    return f"some of its images have no PatientID: {_BY_OPERATOR}"
 
 
-def weigh(examination: Examination, cut_off: Collection[str], counts: Collection[Count]) -> Examination:
+def with_arrival_evidence(
+    examination: Examination, cut_off: Collection[str], counts: Collection[Count]
+) -> Examination:
     """Add to an examination how the series arrived, and how many images their sources have.
 
     Parameters
@@ -181,11 +189,11 @@ def weigh(examination: Examination, cut_off: Collection[str], counts: Collection
         Of the sources that could be asked.
     """
     return replace(
-        examination, candidates=tuple(_weighed(one, cut_off, counts) for one in examination.candidates)
+        examination, candidates=tuple(_with_evidence(one, cut_off, counts) for one in examination.candidates)
     )
 
 
-def _weighed(candidate: Candidate, cut_off: Collection[str], counts: Collection[Count]) -> Candidate:
+def _with_evidence(candidate: Candidate, cut_off: Collection[str], counts: Collection[Count]) -> Candidate:
     faults, signs = list(candidate.faults), list(candidate.signs)
     uid, here = candidate.series_uid, candidate.images
     told = {count.source: count.images[uid] for count in counts if uid in count.images}
@@ -204,8 +212,8 @@ def _weighed(candidate: Candidate, cut_off: Collection[str], counts: Collection[
 def decide(examination: Examination, now: datetime, wait_until: datetime) -> Decision:
     """Decide what happens to a study.
 
-    A broken series may merely be late, so it is waited for as long as a missing sequence is. After that a
-    study without a whole series is refused; one with a whole series is analysed without the broken one.
+    An incomplete series may merely be late, so it is waited for as long as a missing sequence is. After that
+    a study without a complete series is refused; otherwise it is analysed without the incomplete one.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The sweep that decides about studies that receive no more images.
 
-The rules are in `node.domain.assembly`; the assembler collects what they need and records what they decide.
+The rules are in `node.domain.completeness`; the settler collects what they need and records what they decide.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -11,8 +11,17 @@ from threading import Event
 from pydicom.uid import UID
 
 from analysis.errors import RefusedError
-from node.domain.assembly import PAIR, Count, Decision, Examination, decide, identity_fault, refused, weigh
 from node.domain.backoff import Backoff
+from node.domain.completeness import (
+    PAIR,
+    Count,
+    Decision,
+    Examination,
+    decide,
+    identity_fault,
+    refused,
+    with_arrival_evidence,
+)
 from node.domain.records import Instance, Study, mr_images
 from node.domain.study import StudyEvent, StudyState
 from node.errors import PermanentError, TransientError
@@ -20,18 +29,18 @@ from node.log import Log
 from node.ports import Clock, OpenAssociations, SettlingQueue, StoredFiles
 from node.settle.early_work import EarlyWork
 
-__all__ = ["Assembler"]
+__all__ = ["StudySettler"]
 
 _RETRY = (timedelta(seconds=1), timedelta(minutes=1))
 _SENT_AGAIN = "a series that was cut off was sent again while it was judged"
 
 
-class Assembler:
+class StudySettler:
     """Decides, for each study whose images stopped coming, whether it is complete and what happens next.
 
     Parameters
     ----------
-    store, instance_store, traffic, clock : SettlingQueue, StoredFiles, OpenAssociations, Clock
+    store, instance_store, associations, clock : SettlingQueue, StoredFiles, OpenAssociations, Clock
         See `node.ports`.
     examine : callable
         Examines the headers of MR instances, given their paths, and returns an `Examination`. It runs in a
@@ -51,7 +60,7 @@ class Assembler:
     stopping : Event
         Set when the node stops; a failure after that is not recorded but left to the next start.
     log : Log
-        One line for each decision.
+        Logs one line per decision.
     """
 
     def __init__(
@@ -59,7 +68,7 @@ class Assembler:
         *,
         store: SettlingQueue,
         instance_store: StoredFiles,
-        traffic: OpenAssociations,
+        associations: OpenAssociations,
         clock: Clock,
         examine: Callable[[Sequence[Path]], Examination],
         count: Callable[[Collection[tuple[str, str]], str], Sequence[Count]],
@@ -72,7 +81,7 @@ class Assembler:
     ) -> None:
         self._store = store
         self._instance_store = instance_store
-        self._traffic = traffic
+        self._associations = associations
         self._clock = clock
         self._examine = examine
         self._count = count
@@ -88,8 +97,8 @@ class Assembler:
         """Decide about every study whose deadline has passed; return how many can be analysed now."""
         ready = 0 if self._early_work is None else self._request_early_analyses(self._early_work)
         for study in self._store.due_studies(self._clock.now()):
-            # DICOM has no end-of-study signal; any open association may still bring a slice.
-            if study.state is not StudyState.SETTLED and self._traffic.is_open(study.study_uid):
+            # DICOM has no end-of-study signal; a slice may still arrive over any open association.
+            if study.state is not StudyState.SETTLED and self._associations.is_open(study.study_uid):
                 continue
             moved = self._settle(study)
             ready += moved is not None and moved.state is StudyState.READY
@@ -100,7 +109,7 @@ class Assembler:
         requested = 0
         for study in self._store.coming_studies(self._clock.now() - self._grace):
             study_uid, revision = study.study_uid, study.revision
-            if early_work.was_examined(study_uid, revision) or self._traffic.is_open(study_uid):
+            if early_work.was_examined(study_uid, revision) or self._associations.is_open(study_uid):
                 continue
             examination = self._examine_early(study_uid)
             early_work.note_examination(study_uid, revision, examination)
@@ -111,7 +120,7 @@ class Assembler:
 
     def _examine_early(self, study_uid: str) -> Examination | None:
         images = self._images(study_uid)
-        if not images or identity_fault({image.patient_key for image in images}):
+        if not images or self._identity_fault(images):
             return None
         try:
             return self._examine([self._instance_store.path(image) for image in images])
@@ -119,7 +128,12 @@ class Assembler:
             return None  # logged and counted as an attempt once the study has settled
 
     def _is_whole_pair(self, study_uid: str, examination: Examination) -> bool:
-        return weigh(examination, self._store.cut_off_series(study_uid), ()).whole == PAIR
+        return with_arrival_evidence(examination, self._store.cut_off_series(study_uid), ()).whole == PAIR
+
+    def _identity_fault(self, images: Sequence[Instance]) -> str:
+        keys = {image.patient_key for image in images}
+        # The files need not be read to see that there are two patients.
+        return identity_fault(keys) or identity_fault(keys, set(map(self._instance_store.person, images)))
 
     def _images(self, study_uid: str) -> list[Instance]:
         return mr_images(self._store.instances(study_uid))
@@ -143,7 +157,7 @@ class Assembler:
             reason=decision.reason,
             deadline=decision.deadline,
             attempts=attempts,
-            unexplained=decision.refusals if self._reports_refusals else (),
+            reasons_to_report=decision.refusals if self._reports_refusals else (),
         )
         if moved is not None:
             self._log.info(
@@ -174,7 +188,7 @@ class Assembler:
         images = mr_images(instances)
         if not images:
             return Decision(StudyEvent.FOUND_NOTHING, _no_mr_images(instances))
-        if fault := identity_fault({image.patient_key for image in images}):
+        if fault := self._identity_fault(images):
             return Decision(StudyEvent.GAVE_UP, fault)
         try:
             examination = self._examination(study, images)
@@ -182,18 +196,20 @@ class Assembler:
             return refused(error.reasons)
         except (TransientError, PermanentError) as error:
             return self._after_failure(study, f"the examination of its headers failed: {error}")
-        weighed = self._weigh(study.study_uid, examination, cut_off)
-        return decide(weighed, self._clock.now(), study.wait_until)
+        examined = self._with_arrival_evidence(study.study_uid, examination, cut_off)
+        return decide(examined, self._clock.now(), study.wait_until)
 
     def _examination(self, study: Study, images: Sequence[Instance]) -> Examination:
         """Examine the headers, unless that was done early with the same images."""
         early = self._early_work and self._early_work.examination(study.study_uid, study.revision)
         return early or self._examine([self._instance_store.path(image) for image in images])
 
-    def _weigh(self, study_uid: str, examination: Examination, cut_off: Collection[str]) -> Examination:
+    def _with_arrival_evidence(
+        self, study_uid: str, examination: Examination, cut_off: Collection[str]
+    ) -> Examination:
         """Add how the series arrived; the sources are asked only if there is a series to analyse."""
         counts = self._count(self._store.senders(study_uid), study_uid) if examination.candidates else ()
-        return weigh(examination, cut_off, counts)
+        return with_arrival_evidence(examination, cut_off, counts)
 
     def _after_failure(self, study: Study, reason: str) -> Decision:
         attempts = study.attempts + 1

@@ -1,4 +1,7 @@
-"""A worker process, for work that may hang, crash or run out of memory."""
+"""A worker process, for work that may hang, crash or run out of memory.
+
+The stations `settle` and `analyse` have their work on studies done in such processes; see `node.app.workers`.
+"""
 
 import errno
 import fcntl
@@ -97,7 +100,7 @@ class WorkerProcess:
             self._process.close()
             self._process = None
 
-    def call(self, *arguments: object, time_limit_s: float) -> Any:  # noqa: ANN401 - whatever the function gives
+    def call(self, *arguments: object, time_limit_s: float) -> Any:  # noqa: ANN401 - any return value of the function
         """Call the function in the process.
 
         Raises
@@ -109,10 +112,10 @@ class WorkerProcess:
         WorkerLostError
             If the process died, ran out of memory or did not answer in time; the next call starts a new one.
         TransientError
-            If the function raised it, with its message; or if the function raised an error that is not ours,
+            If the function raised it, with its message; or if the function raised an error of a library,
             with its type and place only, as its message may quote a dataset.
         PermanentError
-            If the function raised any other error of ours, with its message.
+            If the function raised any other error of this program, with its message.
         """
         self.start()
         assert self._connection is not None  # noqa: S101 - `start` made it
@@ -159,6 +162,10 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> No
     if memory_limit_mb is not None:
         limit = memory_limit_mb * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    # Late: the node that starts this process must not pay for it.
+    from node.dicom.libraries import configure_libraries
+
+    configure_libraries()
     module, _, function_name = name.partition(":")
     function = getattr(import_module(module), function_name)
     connection.send(("imported", None))
@@ -188,7 +195,7 @@ def _error_of(kind: str, value: Any) -> AnalysisError | NodeError:  # noqa: ANN4
 
 
 def _reply_of(function: Callable[..., Any], arguments: Sequence[object]) -> tuple[str, object]:
-    """Call the function; return "done" and its value, or a kind of failure and what is told of it."""
+    """Call the function; return "done" and its value, or the kind of failure and its details."""
     try:
         return "done", function(*arguments)
     except RefusedError as error:

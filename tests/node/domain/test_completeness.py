@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.reason import Reason, quoted
-from node.domain.assembly import Candidate, Count, Examination, decide, weigh
+from node.domain.completeness import Candidate, Count, Examination, decide, with_arrival_evidence
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,21 +74,21 @@ PAIR = Examination((candidate(Contrast.T1), candidate(Contrast.T2)))
 
 
 def test_a_series_that_was_cut_off_is_not_whole_however_even_it_is() -> None:
-    weighed = weigh(PAIR, {"1.T1"}, ())
-    assert weighed.whole == {Contrast.T2}
-    assert decide(weighed, NOW, LATER).event is StudyEvent.FOUND_HALF
-    assert "T1 series: the association that brought it was cut off" in decide(weighed, NOW, LATER).reason
+    examined = with_arrival_evidence(PAIR, {"1.T1"}, ())
+    assert examined.whole == {Contrast.T2}
+    assert decide(examined, NOW, LATER).event is StudyEvent.FOUND_HALF
+    assert "T1 series: the association that brought it was cut off" in decide(examined, NOW, LATER).reason
 
 
 def test_a_source_that_has_more_images_overrules_an_even_stack() -> None:
-    weighed = weigh(PAIR, (), [Count("PACS", {"1.T1": 15, "1.T2": 17})])
-    assert weighed.whole == {Contrast.T1}
-    assert "T2 series: PACS has 17 images, 15 are here" in weighed.broken
+    examined = with_arrival_evidence(PAIR, (), [Count("PACS", {"1.T1": 15, "1.T2": 17})])
+    assert examined.whole == {Contrast.T1}
+    assert "T2 series: PACS has 17 images, 15 are here" in examined.broken
 
 
 def test_a_source_that_counts_the_same_speaks_for_a_series_that_was_cut_off() -> None:
-    weighed = weigh(PAIR, {"1.T1", "1.T2"}, [Count("PACS", {"1.T1": 15, "1.T2": 15})])
-    decision = decide(weighed, NOW, LATER)
+    examined = with_arrival_evidence(PAIR, {"1.T1", "1.T2"}, [Count("PACS", {"1.T1": 15, "1.T2": 15})])
+    decision = decide(examined, NOW, LATER)
     assert decision.event is StudyEvent.FOUND_READY
     assert "T1: PACS counts 15 images too" in decision.reason
 
@@ -97,6 +97,6 @@ def test_a_source_that_counts_the_same_speaks_for_a_series_that_was_cut_off() ->
 def test_what_is_known_of_the_way_never_makes_a_broken_series_whole(
     examination: Examination, cut_off: frozenset[str], images: int
 ) -> None:
-    weighed = weigh(examination, cut_off, [Count("PACS", {"1.1": images})])
-    for before, after in zip(examination.candidates, weighed.candidates, strict=True):
+    examined = with_arrival_evidence(examination, cut_off, [Count("PACS", {"1.1": images})])
+    for before, after in zip(examination.candidates, examined.candidates, strict=True):
         assert set(before.faults) <= set(after.faults)

@@ -1,4 +1,7 @@
-"""Who may come in, and how much each may bring: the lists and quotas of [[sources]]."""
+"""Admission control: which associations are accepted, and how much each source may send; see [[sources]].
+
+Addresses in no network of a source are rejected earlier, by `node.receive.server.Server.verify_request`.
+"""
 
 import threading
 import time
@@ -8,23 +11,24 @@ from weakref import WeakKeyDictionary
 
 from pynetdicom.association import Association
 
-from node.config import ListenerSettings, Source
+from node.config import NodeSettings, Source
+from node.dicom.pynetdicom_internals import allow_accept
 from node.domain.identifiers import address_of
 from node.receive.quota import Allowance
 
-__all__ = ["Gate", "Rejection"]
+__all__ = ["AdmissionControl", "Rejection"]
 
 _MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why an association is turned away.
+    """Why an association is rejected.
 
     Attributes
     ----------
     result, source, diagnostic : int
-        Of the A-ASSOCIATE-RJ, PS3.8 9.3.4.
+        Values of the A-ASSOCIATE-RJ, PS3.8 9.3.4.
     reason : str
         In words.
     """
@@ -47,22 +51,22 @@ class _Account:
     size: Allowance
 
 
-class Gate:
-    """The doorkeeper of the listener.
+class AdmissionControl:
+    """Admits associations, and charges the quotas of their sources; thread-safe.
 
     Parameters
     ----------
-    settings : ListenerSettings
-        Our AE title, and how many associations there may be.
+    settings : NodeSettings
+        Supplies our AE title and `max_associations`.
     sources : iterable of Source
-        Who may send; the first that fits counts.
+        The peers that may send; the first one that matches an association is its source.
     tick : callable, optional
-        Seconds on a clock that only goes on.
+        Returns seconds on a monotonic clock.
     """
 
     def __init__(
         self,
-        settings: ListenerSettings,
+        settings: NodeSettings,
         sources: Iterable[Source],
         tick: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -81,16 +85,16 @@ class Gate:
         ]
 
     def admit(self, association: Association, called: str, calling: str, host: str) -> Rejection | None:
-        """Let an association in, or tell why not.
+        """Let pynetdicom accept an association, or return why it is rejected.
 
         Parameters
         ----------
         association : Association
-            Which; it is counted for as long as it lives.
+            An association that was requested; it counts as open until it ends.
         called, calling : str
-            The AE titles it gives, without padding.
+            The AE titles of the request, without padding.
         host : str
-            Its address.
+            The address of the peer.
         """
         if called != self._settings.ae_title:
             return _WRONG_CALLED
@@ -104,28 +108,28 @@ class Gate:
             if open_now.count(number) >= self._sources[number].max_associations:
                 return _TOO_MANY_OF_SOURCE
             self._admitted[association] = number
-            association.is_rejected = False
+            allow_accept(association)
         return None
 
     @property
     def open_associations(self) -> int:
-        """How many that were let in are still here."""
+        """How many admitted associations are open."""
         with self._lock:
             return len(self._open_now())
 
     def _open_now(self) -> list[int]:
         """Return the sources of the open associations; the lock is held."""
-        return [theirs for other, theirs in self._admitted.items() if _is_open(other)]
+        return [number for association, number in self._admitted.items() if _is_open(association)]
 
     def charge(self, association: Association, size: int) -> str | None:
-        """Take one object off the allowance of its source; return what is used up, or None.
+        """Charge one object to the quotas of its source; return which quota is used up, or None.
 
         Parameters
         ----------
         association : Association
-            An admitted one.
+            An admitted association.
         size : int
-            Of the object, in bytes.
+            Size of the object in bytes.
         """
         now = self._tick()
         with self._lock:

@@ -6,21 +6,22 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, select, update
 
 from dicom_templates.options import Predecessor
-from node.domain.records import NewResult, Study, Unexplained
+from node.domain.records import DueRefusalReport, NewResult, Study
 from node.domain.study import StudyState
 from node.store import tables as t
 from node.store.reasons import reasons_of
 from node.store.rows import study_of
-from node.store.steps import find, put_delivery, put_results, withdraw
+from node.store.steps import find, put_delivery, put_results, supersede_deliveries
 
-__all__ = ["SqlExplanations"]
+__all__ = ["SqlRefusalReports"]
 
 
-class SqlExplanations:
-    """The `ExplanationQueue` port, except for reading one study.
+class SqlRefusalReports:
+    """The `RefusalReportQueue` port, except for reading one study.
 
-    A refusal and the note that it is to be explained are written in one transaction; so are an explanation in
-    the outbox and the removal of that note. Wherever the node ends, the explanation is due or is queued.
+    A refusal and the note that a report of it is due are written in one transaction; so are the report in the
+    outbox and the removal of that note. So after a crash at any point the report is either still due or
+    already queued.
 
     Parameters
     ----------
@@ -31,8 +32,8 @@ class SqlExplanations:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def due_explanations(self, now: datetime) -> tuple[Unexplained, ...]:
-        """See `node.ports.ExplanationQueue`."""
+    def due_refusal_reports(self, now: datetime) -> tuple[DueRefusalReport, ...]:
+        """See `node.ports.RefusalReportQueue`."""
         due = (
             select(t.studies)
             .where(
@@ -44,9 +45,9 @@ class SqlExplanations:
         )
         with t.reading(self._engine) as connection:
             rows = connection.execute(due).all()
-        return tuple(Unexplained(study_of(row), reasons_of(row.unexplained)) for row in rows)
+        return tuple(DueRefusalReport(study_of(row), reasons_of(row.unexplained)) for row in rows)
 
-    def record_explanation(
+    def record_refusal_report(
         self,
         study: Study,
         results: Sequence[NewResult],
@@ -55,13 +56,15 @@ class SqlExplanations:
         key: str = "",
         replaced: Sequence[Predecessor] = (),
     ) -> None:
-        """See `node.ports.ExplanationQueue`."""
+        """See `node.ports.RefusalReportQueue`."""
         with t.writing(self._engine) as connection:
             if not _is_unchanged(connection, study):
                 return
             if results:
                 uids = [result.sop_uid for result in results]
-                withdraw(connection, study.study_uid, "a newer explanation replaced it", now, but=uids)
+                supersede_deliveries(
+                    connection, study.study_uid, "a newer explanation replaced it", now, but=uids
+                )
                 put_results(connection, study, results, now, key=key, replaced=replaced)
             for result in results:
                 for destination in result.destinations:
@@ -72,8 +75,8 @@ class SqlExplanations:
                 .values(unexplained=None, deadline=None)
             )
 
-    def put_off_explanation(self, study: Study, until: datetime, *, attempts: int) -> None:
-        """See `node.ports.ExplanationQueue`."""
+    def put_off_refusal_report(self, study: Study, until: datetime, *, attempts: int) -> None:
+        """See `node.ports.RefusalReportQueue`."""
         with t.writing(self._engine) as connection:
             if _is_unchanged(connection, study):
                 connection.execute(

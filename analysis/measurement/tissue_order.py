@@ -1,0 +1,239 @@
+"""Whether the pixels of a series show the contrast that its header tells.
+
+A header can be wrong, and fat suppression is not always written in it. Every contrast has its own order of
+fluid, marrow and fat: on T1 fat is brighter than marrow and the fluid is dark; on T2 fluid and fat are bright;
+where fat is suppressed (also by inversion: STIR, TIRM) the fluid outshines fat and marrow by far. All tissues are
+sampled on lines through the bodies to the skin of the back, at the same height, so that the shading of the coil
+along the spine does not count. The lines need nothing but outlined bodies, so every segmenter will do.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from analysis.domain.acquisition import Contrast
+from analysis.domain.reason import Reason
+from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, Level, Segmentation
+from analysis.domain.volume import Volume
+from analysis.errors import RefusedError
+
+__all__ = ["TissueOrder", "doubts_about_contrast", "tissue_order"]
+
+Floats = npt.NDArray[np.float64]
+
+_SAMPLED = (Level.L1, Level.L2, Level.L3, Level.L4)
+"""Behind L5 the epidural fat is thick, so its canal is no sample of the fluid."""
+
+_ASIDE_MM = (-4.0, 0.0, 4.0)
+_ALONG_MM = np.arange(-7.0, 8.0, 2.0)
+_BEHIND_MM = np.arange(-25.0, 130.0)
+"""Positions of a line's samples behind the posterior wall of the body."""
+_INWARD_MM = np.arange(0.0, 40.0, 0.5)
+"""Positions behind the centre of a body at which its posterior wall is sought."""
+
+_MARROW_MM = (-25.0, -6.0)
+_CANAL_MM = (5.0, 12.0)
+_BACK_MM = 22.0
+"""From here on a line has left the canal."""
+_FEWEST_BACK = 12
+"""Samples behind the canal without which nothing is said about fat."""
+_FAT_WIDTH = 5
+
+_T1_FLUID, _T2_FLUID = 0.75, 1.0
+"""Signal of fluid relative to marrow: up to the first on T1, from the second on T2, in between unclear. Real T1
+slices (502) have up to 0.63, real T2 (50) from 1.18."""
+_SUPPRESSED, _T2_FAT = 0.26, 0.34
+"""Signal of fat (`TissueOrder.fat`) relative to fluid: up to the first fat is suppressed, from the second not."""
+_T1_WITHOUT_FAT, _T1_FAT = 1.0, 2.0
+"""The same on T1, where fat is at least twice as bright as fluid."""
+
+
+@dataclass(frozen=True, slots=True)
+class TissueOrder:
+    """Signals relative to each other; None where a tissue was not seen.
+
+    Attributes
+    ----------
+    fluid : float or None
+        Signal behind the bodies L1 to L4, in the canal, relative to the marrow at the same height.
+    reference : float or None
+        The same for the sample of fluid behind L3 (`Segmentation.csf`).
+    fat : float or None
+        Geometric mean of the signals of marrow and of the brightest layer behind the canal, relative to the
+        fluid of the canal. Both lose their signal where fat is suppressed.
+    """
+
+    fluid: float | None
+    reference: float | None
+    fat: float | None
+
+
+def tissue_order(volume: Volume, segmentation: Segmentation) -> TissueOrder:
+    """Compare marrow, fluid and fat.
+
+    Parameters
+    ----------
+    volume : Volume
+        The series.
+    segmentation : Segmentation
+        Its bodies, on the same grid.
+    """
+    centres = _centres(segmentation)
+    fluids, fats, marrow_at = [], [], {}
+    for level in _SAMPLED:
+        if level not in centres:
+            continue
+        line = _line(volume, segmentation, level, centres)
+        marrow, canal = (_median(line, *part) for part in (_MARROW_MM, _CANAL_MM))
+        if not (marrow > 0.0 and canal > 0.0):
+            continue
+        marrow_at[level] = marrow
+        fluids.append(canal / marrow)
+        fats.append(float(np.sqrt(marrow * _brightest(line[_BEHIND_MM >= _BACK_MM]))) / canal)
+    return TissueOrder(
+        fluid=_typical(fluids),
+        reference=_reference(volume, segmentation, marrow_at.get(Level.L3)),
+        fat=_typical(fats),
+    )
+
+
+def doubts_about_contrast(order: TissueOrder, contrast: Contrast) -> tuple[Reason, ...]:
+    """Compare the order of the tissues with the contrast that the header tells.
+
+    Parameters
+    ----------
+    order : TissueOrder
+        What the pixels show.
+    contrast : Contrast
+        T1 or T2.
+
+    Returns
+    -------
+    tuple of Reason
+        Empty if the pixels show that contrast; otherwise why that is unclear.
+
+    Raises
+    ------
+    RefusedError
+        If the pixels show another contrast.
+    """
+    findings = tuple(_findings(order, contrast))
+    against = [why for contradicts, why in findings if contradicts]
+    if against:
+        raise RefusedError(Reason("contrast_contradicted", contrast=contrast.value, why=against[0]))
+    return tuple(Reason("contrast_unclear", contrast=contrast.value, why=why) for _, why in findings[:1])
+
+
+def _findings(order: TissueOrder, contrast: Contrast) -> Iterator[tuple[bool, Reason]]:
+    """Yield what speaks against the contrast, and whether it contradicts it."""
+    yield from _about_fluid(order, contrast)
+    if order.fat is not None:
+        contradicted, enough = (
+            (_T1_WITHOUT_FAT, _T1_FAT) if contrast is Contrast.T1 else (_SUPPRESSED, _T2_FAT)
+        )
+        if order.fat < enough:
+            yield order.fat <= contradicted, Reason("fat_dark", ratio=order.fat)
+
+
+def _about_fluid(order: TissueOrder, contrast: Contrast) -> Iterator[tuple[bool, Reason]]:
+    seen = [ratio for ratio in (order.fluid, order.reference) if ratio is not None]
+    if not seen:
+        yield False, Reason("fluid_not_seen")
+    elif contrast is Contrast.T1 and max(seen) > _T1_FLUID:
+        # One sample may have missed the fluid, so a contradiction needs both.
+        yield min(seen) >= _T2_FLUID, Reason("fluid_bright", ratio=max(seen))
+    elif contrast is Contrast.T2 and min(seen) < _T2_FLUID:
+        yield max(seen) <= _T1_FLUID, Reason("fluid_dark", ratio=min(seen))
+
+
+def _centres(segmentation: Segmentation) -> dict[Level, Floats]:
+    boxes = ndimage.find_objects(segmentation.labels)
+    centres = {}
+    for level in CRANIAL_TO_CAUDAL:
+        box = boxes[level - 1] if level <= len(boxes) else None
+        if box is not None:
+            inside = np.argwhere(segmentation.labels[box] == level).mean(axis=0)
+            centres[level] = segmentation.grid.to_mm(inside + [one.start for one in box])
+    return centres
+
+
+def _frame(level: Level, centres: dict[Level, Floats]) -> tuple[Floats, Floats]:
+    """Return the unit vectors up the spine and to the back, both in the sagittal plane."""
+    row = [one for one in CRANIAL_TO_CAUDAL if one in centres]
+    at = row.index(level)
+    up = centres[row[max(0, at - 1)]] - centres[row[min(len(row) - 1, at + 1)]]
+    length = float(np.hypot(up[1], up[2]))
+    down, back = (up[1] / length, up[2] / length) if length > 0.0 and up[2] > 0.0 else (0.0, 1.0)
+    return np.array([0.0, down, back]), np.array([0.0, back, -down])
+
+
+def _line(volume: Volume, segmentation: Segmentation, level: Level, centres: dict[Level, Floats]) -> Floats:
+    """Return the typical signal at `_BEHIND_MM` on lines through the middle of a body; NaN out of view."""
+    up, back = _frame(level, centres)
+    starts = [
+        centres[level] + np.array([aside, 0.0, 0.0]) + along * up
+        for aside in _ASIDE_MM
+        for along in _ALONG_MM
+    ]
+    lines = []
+    for start in starts:
+        inside = _inside(segmentation, level, start + _INWARD_MM[:, None] * back)
+        if inside.any():
+            wall = _INWARD_MM[np.flatnonzero(inside)[-1]]
+            lines.append(_signal(volume, start + (wall + _BEHIND_MM)[:, None] * back))
+    return _typical_line(lines)
+
+
+def _inside(segmentation: Segmentation, level: Level, positions_mm: Floats) -> npt.NDArray[np.bool_]:
+    """Tell which positions lie in a body."""
+    at = np.rint(segmentation.grid.to_index(positions_mm)).astype(np.intp)
+    seen = ((at >= 0) & (at < segmentation.labels.shape)).all(axis=1)
+    inside = np.zeros(len(at), dtype=np.bool_)
+    inside[seen] = segmentation.labels[tuple(at[seen].T)] == level
+    return inside
+
+
+def _signal(volume: Volume, positions_mm: Floats) -> Floats:
+    """Return the interpolated signal, NaN out of view; slices are as thick as their distance."""
+    at = volume.grid.to_index(positions_mm)
+    seen = ((at >= -0.5) & (at <= np.asarray(volume.voxels.shape) - 0.5)).all(axis=1)
+    values = ndimage.map_coordinates(volume.voxels, at.T, output=np.float64, order=1, mode="nearest")
+    return np.where(seen, values, np.nan)
+
+
+def _typical_line(lines: list[Floats]) -> Floats:
+    if not lines:
+        return np.full(_BEHIND_MM.shape, np.nan)
+    stack = np.array(lines)
+    seen = np.isfinite(stack).any(axis=0)
+    typical = np.full(_BEHIND_MM.shape, np.nan)
+    typical[seen] = np.nanmedian(stack[:, seen], axis=0)
+    return typical
+
+
+def _median(line: Floats, first_mm: float, last_mm: float) -> float:
+    part = line[(first_mm <= _BEHIND_MM) & (last_mm >= _BEHIND_MM)]
+    return float(np.median(part[np.isfinite(part)])) if np.isfinite(part).any() else float("nan")
+
+
+def _brightest(behind: Floats) -> float:
+    """Return the signal of the brightest layer; thin bright lines (skin, vessels) do not count."""
+    seen = behind[np.isfinite(behind)]
+    if len(seen) < _FEWEST_BACK:
+        return float("nan")
+    return float(ndimage.median_filter(seen, _FAT_WIDTH).max())
+
+
+def _reference(volume: Volume, segmentation: Segmentation, marrow: float | None) -> float | None:
+    sample = segmentation.csf
+    if marrow is None or sample is None or not sample.mask.any():
+        return None
+    return float(np.median(volume.voxels[sample.mask])) / marrow
+
+
+def _typical(values: list[float]) -> float | None:
+    seen = [value for value in values if np.isfinite(value)]
+    return float(np.median(seen)) if seen else None

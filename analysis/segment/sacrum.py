@@ -1,0 +1,166 @@
+"""Signs in the image that the names of the levels may be wrong, beyond what the bodies alone show."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from analysis.segment.instances import FoundBodies, FoundBody
+from analysis.segment.locate import rewindow
+from analysis.segment.network import BODY, CANAL, SACRUM, Network
+
+__all__ = ["looks_mirrored", "looks_transitional"]
+
+Floats = npt.NDArray[np.float32]
+Point = npt.NDArray[np.float64]
+Spacing = tuple[float, float, float]
+
+_MIRRORED = 2.0
+"""Sacrum in the mirror image relative to the image; at most 1.4 in real patients, below 0.1 in most."""
+_NO_SACRUM = 100.0
+"""Sum of probabilities, in pixels of the network's grid, that is no sacrum yet."""
+_SQUARE = 0.95
+"""Volume of S1 relative to the bodies above it; 19 of 20 patients have less."""
+_WELL_FORMED_MM = 6.0
+"""Thickness of the disc below S1; 3 mm in the median patient, less than this in 19 of 20."""
+
+_STEP_MM = 0.5
+_REACH_MM = 45.0
+_STRIP_MM = np.arange(-5.0, 5.1, 1.0)
+"""Positions across the strip."""
+_SEARCH_MM = (-2.0, 8.0)
+"""Where the disc must begin, from the lower end of the mask of S1."""
+_TURNS_DEG = (0.0, 10.0, 20.0, 30.0)
+"""The sacrum turns to the back below S1, by how much is not known."""
+
+
+def looks_mirrored(network: Network, slices: Floats, probabilities: Floats) -> bool:
+    """Tell whether the network finds more of the sacrum when front and back of the images are exchanged.
+
+    With a wrong orientation in the header the network still finds bodies, but names them wrongly.
+
+    Parameters
+    ----------
+    network : Network
+        The network that made the probabilities.
+    slices : ndarray of float32, shape (slabs, rows, columns)
+        The images.
+    probabilities : ndarray of float32, shape (slabs, classes, rows, columns)
+        What the network made of them.
+    """
+    spine = probabilities[:, [BODY, SACRUM, CANAL]].sum(axis=(1, 2, 3))
+    middle = int(np.argmax(spine))
+    turned = network.probabilities(rewindow(slices)[middle : middle + 1, :, ::-1])
+    found, expected = (float(one[SACRUM].sum()) for one in (turned[0], probabilities[middle]))
+    return found > _MIRRORED * expected + _NO_SACRUM
+
+
+def looks_transitional(
+    signal: Floats, found: FoundBodies, chain: Sequence[FoundBody], spacing_mm: Spacing
+) -> bool:
+    """Tell whether S1 may be a lumbarised vertebra, or the body above it a sacralised one.
+
+    Such a vertebra is square, as large as the one above, and has a well-formed disc below it.
+
+    Parameters
+    ----------
+    signal : ndarray of float32, shape (slabs, rows, columns)
+        The images.
+    found : FoundBodies
+        What was found in them.
+    chain : sequence of FoundBody
+        The bodies from S1 upwards, at least two.
+    spacing_mm : tuple of float
+        Distance between slabs, rows and columns; equal for rows and columns.
+
+    References
+    ----------
+    O'Driscoll et al., Skeletal Radiol 1996;25:225-230. Tokgoz et al., Korean J Radiol 2014;15:258-266.
+    """
+    sacrum = chain[0]
+    if sacrum.volume_mm3 < _SQUARE * float(np.median([body.volume_mm3 for body in chain[1:4]])):
+        return False
+    mask = found.instances == sacrum.number
+    slab = int(np.argmax(mask.sum(axis=(1, 2))))
+    pixel_mm = spacing_mm[1]
+    centres = [one.centre_mm[1:] / pixel_mm for one in chain]
+    # The median over all levels, because a single body or disc may be diseased.
+    marrow = np.median([_at(signal[slab], centre) for centre in centres])
+    disc = np.median([_darkest_between(signal[slab], *pair) for pair in pairwise(centres)])
+    limit = float(marrow + disc) / 2
+    way = (centres[0], centres[1])
+    return _disc_below_mm(signal[slab], mask[slab], way, pixel_mm, limit) >= _WELL_FORMED_MM
+
+
+def _at(signal: Floats, centre: Point) -> float:
+    """Return the median signal around the centre of a body."""
+    row, column = (round(float(one)) for one in centre)
+    around = signal[max(0, row - 4) : row + 5, max(0, column - 4) : column + 5]
+    return float(np.median(around))
+
+
+def _darkest_between(signal: Floats, lower: Point, upper: Point) -> float:
+    """Return the signal of the disc between two bodies, at the tenth percentile of the way between them."""
+    return float(np.percentile(ndimage.map_coordinates(signal, np.linspace(upper, lower, 60).T, order=1), 10))
+
+
+def _disc_below_mm(
+    signal: Floats,
+    sacrum: npt.NDArray[np.bool_],
+    way: tuple[Point, Point],
+    pixel_mm: float,
+    limit: float,
+) -> float:
+    """Measure the disc between S1 and S2.
+
+    The signal is averaged over a strip that runs from the centre of S1 down the sacrum.
+
+    Parameters
+    ----------
+    signal : ndarray of float32, shape (rows, columns)
+        The slice through the middle of S1.
+    sacrum : ndarray of bool, shape (rows, columns)
+        The mask of S1 on this slice.
+    way : pair of ndarray of shape (2,)
+        Centres (row, column) of S1 and of the body above it, in pixels.
+    pixel_mm : float
+        Size of a pixel.
+    limit : float
+        The disc is darker than this.
+
+    Returns
+    -------
+    float
+        Thickness in mm, the least over the directions that the sacrum may take; 0 without a disc.
+    """
+    start, above = way
+    angle = np.arctan2(start[1] - above[1], start[0] - above[0])
+    thicknesses = []
+    for turn in np.radians(_TURNS_DEG):
+        points = _strip(start, angle + turn, pixel_mm)
+        profile = ndimage.map_coordinates(signal, points, order=1, mode="nearest").mean(axis=1)
+        inside = ndimage.map_coordinates(sacrum.astype(np.float32), points, order=1).mean(axis=1) > 0.5
+        thicknesses.append(_STEP_MM * _first_run(profile < limit, np.flatnonzero(inside)))
+    return min(thicknesses)
+
+
+def _strip(start: Point, angle: float, pixel_mm: float) -> npt.NDArray[np.float64]:
+    """Return the points (row, column) of a strip from `start` on, shape (2, along, across), in pixels."""
+    along, across = np.meshgrid(np.arange(0.0, _REACH_MM, _STEP_MM), _STRIP_MM, indexing="ij")
+    rows = along * np.cos(angle) - across * np.sin(angle)
+    columns = along * np.sin(angle) + across * np.cos(angle)
+    return np.stack([start[0] + rows / pixel_mm, start[1] + columns / pixel_mm])
+
+
+def _first_run(dark: npt.NDArray[np.bool_], inside: npt.NDArray[np.int64]) -> int:
+    """Return the number of steps of the first dark stretch that begins near the end of the mask."""
+    if not len(inside):
+        return 0
+    first, last = (max(0, int(inside[-1]) + round(edge / _STEP_MM)) for edge in _SEARCH_MM)
+    starts = np.flatnonzero(dark[first:last])
+    if not len(starts):
+        return 0
+    stretch = dark[first + int(starts[0]) :]
+    return len(stretch) if stretch.all() else int(np.argmin(stretch))

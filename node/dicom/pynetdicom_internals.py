@@ -1,0 +1,383 @@
+"""The only module that uses undocumented parts of pynetdicom.
+
+pynetdicom gives every association two threads, one of its upper layer (the "DUL") for the network and one for
+the messages. Both sleep for a millisecond when they find nothing to do, which adds about 3 ms to every
+C-STORE, and idle associations keep the interpreter busy. Here the queues between the two threads wake the
+thread that waits for them, and an error that a peer causes ends its association only. Written for
+pynetdicom 3.0.4; to be checked with every release of it.
+"""
+
+import os
+import queue
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from pynetdicom import AE, evt
+from pynetdicom._handlers import (
+    standard_dimse_recv_handler,
+    standard_dimse_sent_handler,
+    standard_pdu_recv_handler,
+    standard_pdu_sent_handler,
+)
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.service_class import StorageServiceClass
+from pynetdicom.sop_class import uid_to_service_class
+from pynetdicom.transport import (
+    AddressInformation,
+    AssociationSocket,
+    RequestHandler,
+    ThreadedAssociationServer,
+)
+
+__all__ = [
+    "AcceptorSocket",
+    "AssociationServer",
+    "CallingEntity",
+    "UpperLayer",
+    "allow_accept",
+    "block_accept",
+    "register_server",
+    "reject",
+    "switch_nagle_off",
+]
+
+_TICK_S = 0.05
+"""Interval at which timers and requests to stop are checked; data does not wait for it."""
+_READY_FOR_DATA = "Sta6"
+_CONNECTION_CLOSED, _INVALID_PDU = "Evt17", "Evt19"
+"""PS3.8 table 9-10: association established and ready for data transfer; transport connection closed;
+unrecognised or invalid PDU received."""
+_EVENT_LOGS = (
+    (evt.EVT_DIMSE_RECV, standard_dimse_recv_handler),
+    (evt.EVT_DIMSE_SENT, standard_dimse_sent_handler),
+    (evt.EVT_PDU_RECV, standard_pdu_recv_handler),
+    (evt.EVT_PDU_SENT, standard_pdu_sent_handler),
+)
+"""Handlers that format every message for a log that is switched off."""
+
+
+# The calling side
+
+
+class CallingEntity(AE):  # type: ignore[misc]  # pynetdicom has no types
+    """An application entity whose connections are always closed, and have Nagle's algorithm off."""
+
+    def _create_socket(
+        self,
+        association: Association,
+        address: AddressInformation,
+        tls_args: tuple[ssl.SSLContext, str] | None,
+    ) -> AssociationSocket:
+        _unbind_event_logs(association)
+        created = _CallingSocket(association, address=address)
+        created.tls_args = tls_args
+        switch_nagle_off(created.socket)
+        return created
+
+
+def switch_nagle_off(connection: socket.socket) -> None:
+    """Send each packet at once.
+
+    DIMSE is one small message for each object. With Nagle's algorithm a message waits up to 40 ms for others
+    to share its packet.
+    """
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _unbind_event_logs(association: Association) -> None:
+    for event, handler in _EVENT_LOGS:
+        association.unbind(event, handler)
+
+
+def _close(connection: socket.socket | None) -> None:
+    """Close a connection, established or not.
+
+    pynetdicom shuts it down first, and does not close it if that fails, as it does for a connection that was
+    never established: each attempt at a PACS that is down would leave a descriptor to the garbage collector.
+    """
+    if connection is not None:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
+
+
+class _CallingSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has no types
+    def _shutdown_socket(self) -> None:
+        _close(self.socket)
+
+
+# The accepting side: what our code calls
+
+
+class UpperLayer:
+    """The upper layer of one accepted association, which belongs to its two threads.
+
+    Any thread may call these methods: they read single attributes, or write to queues that are made for it.
+
+    Parameters
+    ----------
+    association : Association
+        An acceptor.
+    """
+
+    def __init__(self, association: Association) -> None:
+        self._association = association
+        self._storage_syntaxes: dict[int, str] = {}
+
+    @property
+    def is_ready_for_data(self) -> bool:
+        """Whether the association is established and neither side has begun to end it (PS3.8 9.2, Sta6)."""
+        return bool(self._association.dul.state_machine.current_state == _READY_FOR_DATA)
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether the A-ASSOCIATE-RQ of the peer has been received."""
+        return self._association.requestor.primitive is not None
+
+    @property
+    def unserved_messages(self) -> int:
+        """Number of complete messages, other than C-STORE requests, that are not served yet."""
+        return len(self._association.dimse.msg_queue.queue)
+
+    def storage_syntax(self, context: int) -> str | None:
+        """Return the transfer syntax of a presentation context; None if it is not accepted for storage."""
+        known = self._storage_syntaxes.get(context)
+        if known is not None:
+            return known
+        accepted = self._association._accepted_cx.get(context)
+        if accepted is None or uid_to_service_class(accepted.abstract_syntax) is not StorageServiceClass:
+            return None
+        return self._storage_syntaxes.setdefault(context, str(accepted.transfer_syntax[0]))
+
+    def take_fragment(self, context: int, control: int, content: memoryview) -> None:
+        """Pass on a fragment of a message that pynetdicom serves."""
+        primitive = P_DATA()
+        primitive.presentation_data_value_list = [[context, bytes([control]) + content]]
+        self._association.dimse.receive_primitive(primitive)
+
+    def restart_idle_timer(self) -> None:
+        """Restart it when the peer has sent something, or has been kept waiting until now."""
+        self._association.dul._idle_timer.restart()
+
+    def note_closed(self) -> None:
+        """Notify the state machine that the connection is closed."""
+        self._association.dul.event_queue.put(_CONNECTION_CLOSED)
+
+    def note_invalid_pdu(self) -> None:
+        """Notify the state machine that the peer sent an invalid PDU; it aborts the association."""
+        self._association.dul.event_queue.put(_INVALID_PDU)
+
+    def end(self) -> None:
+        """End both threads of the association, as pynetdicom does after its own errors."""
+        self._association.is_aborted, self._association.is_established = True, False
+        self._association._kill = True
+        self._association.dul.kill_dul()
+
+
+def block_accept(association: Association) -> None:
+    """Keep pynetdicom from accepting an association that was requested, until `allow_accept`."""
+    association.is_rejected = True
+
+
+def allow_accept(association: Association) -> None:
+    """Let pynetdicom accept an association."""
+    association.is_rejected = False
+
+
+def reject(association: Association, result: int, source: int, diagnostic: int) -> None:
+    """Send an A-ASSOCIATE-RJ with these values of PS3.8 9.3.4."""
+    association.acse.send_reject(result, source, diagnostic)
+
+
+def register_server(entity: AE, server: ThreadedAssociationServer) -> None:
+    """Let `entity.shutdown` stop a server that `make_server` made."""
+    entity._servers.append(server)
+
+
+# The accepting side: what pynetdicom calls
+
+
+class _WakingQueue(queue.Queue[Any]):
+    """A queue that calls a function after each `put`."""
+
+    def __init__(self, wake: Callable[[], object]) -> None:
+        super().__init__()
+        self._wake = wake
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ANN401, FBT001, FBT002 - as the queue has it
+        super().put(item, block, timeout)
+        self._wake()
+
+
+class _MessageQueue(_WakingQueue):
+    """Messages for an association's thread, which polls for one without waiting, and is made to wait here.
+
+    Parameters
+    ----------
+    event : Event
+        Set for each message, and for everything else that the thread checks when there is none.
+    """
+
+    def __init__(self, event: threading.Event) -> None:
+        super().__init__(event.set)
+        self._event = event
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 - as the queue has it
+        if not block:
+            self._event.wait(_TICK_S)
+            self._event.clear()
+        return super().get(block, timeout)
+
+
+class AcceptorSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has no types
+    """pynetdicom's socket of an accepted association; subclasses decide which component reads it.
+
+    pynetdicom's thread of the upper layer reads `ready`, then calls `recv` for the six bytes of a header and
+    for the rest of the PDU. Here `ready` blocks until there is data or something to send.
+
+    Parameters
+    ----------
+    association : Association
+        An acceptor that has not started.
+    connection : socket
+        As it was accepted.
+    """
+
+    def __init__(self, association: Association, connection: socket.socket) -> None:
+        self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        super().__init__(association, client_socket=connection)
+
+    def __del__(self) -> None:
+        os.close(self._wakeup)
+
+    def wake(self) -> None:
+        """End a `wait`, because there is something to send or to check."""
+        os.eventfd_write(self._wakeup, 1)
+
+    @property
+    def ready(self) -> bool:
+        """Wait up to `_TICK_S` for data for pynetdicom; return whether there is any."""
+        connection = self.socket
+        if connection is None or not self._is_connected:
+            return False
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+            return True
+        try:
+            return self.wait(connection)
+        except (OSError, ValueError):  # closed by another thread
+            self.event_queue.put(_CONNECTION_CLOSED)
+            return False
+
+    def wait(self, connection: socket.socket | None = None) -> bool:
+        """Wait up to `_TICK_S` for `wake` or for data of a connection; return whether there is data."""
+        poll = select.poll()
+        poll.register(self._wakeup, select.POLLIN)
+        if connection is not None:
+            poll.register(connection, select.POLLIN)
+        # Events that are queued already, such as that of the connection, are processed first.
+        patience_s = 0 if self.event_queue.queue else _TICK_S
+        happened = {descriptor for descriptor, _ in poll.poll(patience_s * 1000)}
+        if self._wakeup in happened:
+            os.eventfd_read(self._wakeup)
+        return bool(happened - {self._wakeup})
+
+    def shut_down(self) -> None:
+        """Close the connection; called by the thread that finds that the association has ended."""
+        _close(self.socket)
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the peer waits for our response and so does not count as idle."""
+        return False
+
+    def note_invalid_pdu(self) -> None:
+        """Handle a protocol violation by the peer; the state machine aborts the association afterwards."""
+
+    def cut_off(self, error: Exception) -> None:
+        """End the association after an error in one of its threads."""
+        raise NotImplementedError
+
+    def _shutdown_socket(self) -> None:
+        self.shut_down()
+
+
+class AssociationServer(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom has no types
+    """pynetdicom's server, with a thread for each connection; subclasses make its sockets."""
+
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed on unchanged
+        super().__init__(*arguments, request_handler=_RequestHandler, **options)
+        for event, handler in _EVENT_LOGS:
+            self.unbind(event, handler)
+
+    def connect(self, association: Association, connection: socket.socket) -> AcceptorSocket:
+        """Return the socket of an association that has not started."""
+        raise NotImplementedError
+
+
+class _RequestHandler(RequestHandler):  # type: ignore[misc]  # pynetdicom has no types
+    server: AssociationServer
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        _unbind_event_logs(association)
+        association.dul.socket = None
+        association.dul.event_queue.get_nowait()  # "connected"; the new socket says so again
+        acceptor = self.server.connect(association, self.request)
+        association.set_socket(acceptor)
+        _wake_by_events(association, acceptor)
+        _contain_faults(association, acceptor)
+        has_been_idle = association.dul.idle_timer_expired
+        association.dul.idle_timer_expired = lambda: not acceptor.is_answering and has_been_idle()
+        return association
+
+
+def _wake_by_events(association: Association, acceptor: AcceptorSocket) -> None:
+    """Make the two threads of an association wait for events instead of polling every millisecond."""
+
+    def wake_the_upper_layer() -> None:
+        if threading.current_thread() is not association.dul:
+            acceptor.wake()
+
+    event = threading.Event()
+    association.dul.to_provider_queue = _WakingQueue(wake_the_upper_layer)
+    association.dul.to_user_queue = _WakingQueue(event.set)
+    association.dimse.msg_queue = _MessageQueue(event)
+    association.dul._run_loop_delay = 0  # `ready` waits instead
+
+
+def _contain_faults(association: Association, acceptor: AcceptorSocket) -> None:
+    """Make any exception in an association's two threads end that association only."""
+    machine = association.dul.state_machine
+    act, run, serve = machine.do_action, association.run, association._serve_request
+
+    def act_or_cut_off(event: str) -> None:
+        if event == _INVALID_PDU and not association.is_aborted:
+            association.is_aborted = True
+            acceptor.note_invalid_pdu()
+        try:
+            act(event)
+        except Exception as error:  # noqa: BLE001 - pynetdicom raises any error of its parsers
+            acceptor.cut_off(error)
+
+    def run_or_cut_off() -> None:
+        try:
+            run()
+        except Exception as error:  # noqa: BLE001 - as above
+            acceptor.cut_off(error)
+
+    def serve_if_complete(message: Any, context: int) -> None:  # noqa: ANN401 - one of pynetdicom's many classes
+        # pynetdicom does not respond to a request that lacks a required element.
+        if not message.is_valid_request:
+            raise ValueError("a request lacks what it must have, or is none")
+        serve(message, context)
+
+    machine.do_action, association.run = act_or_cut_off, run_or_cut_off
+    association._serve_request = serve_if_complete

@@ -1,0 +1,159 @@
+"""The dataset of one C-STORE request while it is received."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from struct import Struct
+
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID
+from pynetdicom.dsutils import create_file_meta
+
+from node.domain.dimse_status import OUT_OF_RESOURCES
+from node.domain.header import InstanceIdentity, UnreadableHeaderError, read_identity
+from node.domain.records import StagedFile
+from node.errors import InstanceRejectedError
+from node.ports import StagingFile
+from node.receive.pdata import StoreRequest, padded_uid
+
+__all__ = ["ReceivedObject", "file_header"]
+
+_GROUP_LENGTH, _INSTANCE_UID = (0x0002, 0x0000), (0x0002, 0x0003)
+_SHORT = Struct("<HH2sH")
+"""Tag, VR and length of an element with a short length."""
+
+
+class ReceivedObject:
+    """The dataset of one C-STORE request, written to a staged file while it is received.
+
+    The sender cannot be answered in the middle of a message. So `write` does not raise: the first error is
+    kept, the rest of the dataset is skipped, and `check` raises the error.
+
+    pynetdicom can write datasets to disk too (`STORE_RECV_CHUNKED_DATASET`), but to the system's temporary
+    folder, which may be on another file system, so that the file could not be renamed into our storage; and a
+    full disk there ends the association without an answer.
+
+    Parameters
+    ----------
+    open_file : callable
+        Opens a staging file, given the Part 10 file meta information; may raise `StorageFullError`.
+    limit_bytes : int
+        Maximum size of the dataset.
+    request : StoreRequest
+        The command of the request.
+    transfer_syntax_uid : str
+        Its encoding.
+
+    Attributes
+    ----------
+    identity : InstanceIdentity or None
+        Its UIDs, if its first fragment contains them.
+    size : int
+        Bytes of the dataset received so far.
+    """
+
+    def __init__(
+        self,
+        open_file: Callable[[bytes], StagingFile],
+        limit_bytes: int,
+        request: StoreRequest,
+        transfer_syntax_uid: str,
+    ) -> None:
+        self.request = request
+        self.transfer_syntax_uid = transfer_syntax_uid
+        self.identity: InstanceIdentity | None = None
+        self._open_file = open_file
+        self._limit_bytes = limit_bytes
+        self.size = 0
+        self._staging: StagingFile | None = None
+        self._fault: Exception | None = None
+
+    def write(self, fragment: memoryview) -> None:
+        """Write the next fragment; its memory may be reused afterwards."""
+        self.size += len(fragment)
+        if self._fault is not None:
+            return
+        try:
+            if self.size > self._limit_bytes:
+                raise InstanceRejectedError(OUT_OF_RESOURCES, "larger than [node] max_instance_mb")  # noqa: TRY301 - kept like all others
+            if self._staging is None:
+                self.identity = _identity_in(fragment, self.transfer_syntax_uid)
+            self._file.write(fragment)
+        except Exception as error:  # noqa: BLE001 - kept for `check`, which raises it when the sender can be answered
+            self._fault = error
+            # Closed at once, because an incomplete object would keep a full disk full.
+            self.close()
+
+    def check(self) -> None:
+        """Raise the error of an earlier `write`, if there was one."""
+        if self._fault is not None:
+            raise self._fault
+
+    def head(self, most: int) -> bytes:
+        """Return the first bytes of the dataset."""
+        return self._file.head(most)
+
+    def finish(self) -> StagedFile:
+        """Return the complete file, for the caller to commit or to discard.
+
+        Raises
+        ------
+        Exception
+            The error of an earlier `write`, or of the disk now.
+        """
+        self.check()
+        staging, self._staging = self._file, None
+        return staging.finish()
+
+    def close(self) -> None:
+        """Discard the file, unless `finish` has returned it."""
+        if self._staging is not None:
+            self._staging.discard()
+            self._staging = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    @property
+    def _file(self) -> StagingFile:
+        if self._staging is None:
+            said = self.request
+            header = file_header(said.sop_class_uid, said.sop_instance_uid, self.transfer_syntax_uid)
+            self._staging = self._open_file(header)
+        return self._staging
+
+
+def _identity_in(fragment: memoryview, transfer_syntax_uid: str) -> InstanceIdentity | None:
+    try:
+        return read_identity(fragment, transfer_syntax_uid)
+    except UnreadableHeaderError:
+        return None
+
+
+def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str) -> bytes:
+    """Return the file meta information of a Part 10 file, which follows its preamble and "DICM".
+
+    References
+    ----------
+    DICOM PS3.10 7.1, DICOM File Meta Information.
+    """
+    before, after = _around_instance_uid(sop_class_uid, transfer_syntax)
+    value = padded_uid(sop_instance_uid)
+    element = _SHORT.pack(*_INSTANCE_UID, b"UI", len(value)) + value
+    length = len(before) + len(element) + len(after)
+    return _SHORT.pack(*_GROUP_LENGTH, b"UL", 4) + length.to_bytes(4, "little") + before + element + after
+
+
+@lru_cache(maxsize=64)
+def _around_instance_uid(sop_class_uid: str, transfer_syntax: str) -> tuple[bytes, bytes]:
+    """Encode what precedes and follows the SOP Instance UID, which is the same for a series.
+
+    Without the cache this would take longer than any other step of receiving an image.
+    """
+    meta = create_file_meta(
+        sop_class_uid=UID(sop_class_uid), sop_instance_uid=UID(""), transfer_syntax=UID(transfer_syntax)
+    )
+    buffer = DicomBytesIO()
+    write_file_meta_info(buffer, meta, enforce_standard=False)
+    before, after = buffer.getvalue().split(_SHORT.pack(*_INSTANCE_UID, b"UI", 0), maxsplit=1)
+    return before[_SHORT.size + 4 :], after

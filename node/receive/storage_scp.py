@@ -1,0 +1,229 @@
+"""The storage service: what happens to an object between its last fragment and its answer.
+
+`StorageScp.store` makes a `_Storing` of each object. Its methods stand in the order in which they run:
+`begin` in the reader's thread, `prepare` and `report_outcome` in the ledger's, which makes objects durable
+in groups.
+"""
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from pynetdicom.association import Association
+
+from node.audit import AssociationAudit
+from node.config import NodeSettings
+from node.domain.audit import Party
+from node.domain.dimse_status import (
+    CANNOT_UNDERSTAND,
+    CONFLICTING_INSTANCE,
+    DATASET_DOES_NOT_MATCH,
+    OUT_OF_RESOURCES,
+    SUCCESS,
+)
+from node.domain.header import HEADER_BYTES, InstanceIdentity, UnreadableHeaderError, read_identity
+from node.domain.identifiers import clean_ae_title, is_uid
+from node.domain.records import CONFLICT, Arrival, ArrivalOutcome, Instance, QuarantineEntry, StagedFile
+from node.errors import InstanceRejectedError, StorageFullError
+from node.log import Log
+from node.ports import Clock, InstanceStore, Store
+from node.receive.admission import AdmissionControl
+from node.receive.associations import AssociationRegister
+from node.receive.ledger import Ledger
+from node.receive.pdata import StoreRequest
+from node.receive.received_object import ReceivedObject
+from node.tally import Tally
+
+__all__ = ["StorageScp"]
+
+_MEGABYTE = 1024 * 1024
+
+
+class StorageScp:
+    """Stores objects, and answers each once it is durable, or known not to be.
+
+    Parameters
+    ----------
+    settings : NodeSettings
+        Supplies `max_instance_mb`.
+    admission : AdmissionControl
+        Charges each object to its source's quota.
+    associations : AssociationRegister
+        Records which series each association sends.
+    receipts : AssociationAudit
+        Audits what was received.
+    store, instance_store, ledger : Store, InstanceStore, Ledger
+        Where rows and bytes go.
+    clock : Clock
+        For quarantine entries.
+    tally : Tally
+        Counts the answers.
+    log : Log
+        Logs one line per object that was not stored.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        *,
+        admission: AdmissionControl,
+        associations: AssociationRegister,
+        receipts: AssociationAudit,
+        store: Store,
+        instance_store: InstanceStore,
+        ledger: Ledger,
+        clock: Clock,
+        tally: Tally,
+        log: Log,
+    ) -> None:
+        self.admission = admission
+        self.associations = associations
+        self.receipts = receipts
+        self.ledger = ledger
+        self._limit_bytes = settings.max_instance_mb * _MEGABYTE
+        self._store = store
+        self._instance_store = instance_store
+        self._clock = clock
+        self._tally = tally
+        self._log = log
+
+    def begin(self, request: StoreRequest, transfer_syntax_uid: str) -> ReceivedObject:
+        """Return the object that the dataset of a request is written to."""
+        return ReceivedObject(self._instance_store.stage, self._limit_bytes, request, transfer_syntax_uid)
+
+    def store(
+        self, association: Association, received: ReceivedObject, answer: Callable[[int], None]
+    ) -> None:
+        """Take a complete object; `answer` gets the status, now or later, from any thread."""
+        _Storing(self, association, received, answer).begin()
+
+    def quarantine(self, received: ReceivedObject, error: InstanceRejectedError, sender: Party) -> NoReturn:
+        """Put an object into quarantine, and raise the reason."""
+        name = self._instance_store.quarantine(received.finish())
+        requested = received.request.sop_instance_uid
+        sop_uid = requested if is_uid(requested) else ""
+        self._store.record_quarantine(
+            QuarantineEntry(name, sop_uid, error.reason, sender.ae_title, sender.host, self._clock.now())
+        )
+        raise error
+
+    def status_of(self, outcome: ArrivalOutcome | Exception, sender: Party) -> int:
+        """Return the status that the sender of an object gets; count it, and log a failure."""
+        status = self._judge(outcome, sender)
+        self._tally.note_answer(status)
+        return status
+
+    def _judge(self, outcome: ArrivalOutcome | Exception, sender: Party) -> int:
+        if outcome is ArrivalOutcome.CONFLICT:
+            outcome = InstanceRejectedError(CONFLICTING_INSTANCE, CONFLICT)
+        if isinstance(outcome, InstanceRejectedError):
+            who = {"ae_title": sender.ae_title, "host": sender.host}
+            self._log.warning("instance_rejected", reason=outcome.reason, **who)
+            return outcome.status
+        if isinstance(outcome, StorageFullError):
+            self._log.error("storage_full", reason=str(outcome), ae_title=sender.ae_title)
+            return OUT_OF_RESOURCES
+        if isinstance(outcome, Exception):
+            self._log.error("instance_not_stored", error=type(outcome).__name__, ae_title=sender.ae_title)
+            return OUT_OF_RESOURCES
+        return SUCCESS
+
+
+class _Storing:
+    """One C-STORE operation, from its complete dataset to its response.
+
+    Parameters
+    ----------
+    scp : StorageScp
+        Holds what all operations share.
+    association : Association
+        The association over which it was received.
+    received : ReceivedObject
+        The dataset.
+    answer : callable
+        Gets the status, once.
+    """
+
+    def __init__(
+        self,
+        scp: StorageScp,
+        association: Association,
+        received: ReceivedObject,
+        answer: Callable[[int], None],
+    ) -> None:
+        self._scp = scp
+        self._association = association
+        self._received = received
+        self._answer = answer
+        requestor = association.requestor
+        self._sender = Party(clean_ae_title(requestor.ae_title), requestor.address, is_requestor=True)
+        self._refusal: InstanceRejectedError | None = None
+        self._identity: InstanceIdentity
+        self._staged: StagedFile
+        self._arrival: Arrival | None = None
+
+    def begin(self) -> None:
+        """Check the object and hand it to the ledger; if that fails, answer at once."""
+        try:
+            self._received.check()
+            self._charge()
+            try:
+                self._identity = _identify(self._received)
+            except InstanceRejectedError as error:
+                self._refusal = error
+            else:
+                self._finish()
+            self._scp.ledger.hand_in(self.prepare, self.report_outcome)
+        except Exception as error:  # noqa: BLE001 - whatever failed, success was not reported, so the sender may retry
+            self._answer(self._scp.status_of(error, self._sender))
+
+    def _charge(self) -> None:
+        spent = self._scp.admission.charge(self._association, self._received.size)
+        if spent:
+            self._received.close()
+            raise InstanceRejectedError(OUT_OF_RESOURCES, spent)
+
+    def _finish(self) -> None:
+        """Write the rest of the file, and record the object's series for its association."""
+        self._staged = staged = self._received.finish()
+        syntax = self._received.transfer_syntax_uid
+        instance = Instance.of(self._identity, syntax, size=staged.size, sha256=staged.sha256)
+        token = self._scp.associations.note(self._association, instance.study_uid, instance.series_uid)
+        self._arrival = Arrival(instance, self._sender.ae_title, self._sender.host, token)
+
+    def prepare(self) -> tuple[StagedFile, Arrival]:
+        """Return what is to be made durable; a refused object is put into quarantine instead."""
+        if self._refusal is not None:
+            self._scp.quarantine(self._received, self._refusal, self._sender)
+        assert self._arrival is not None  # noqa: S101 - for the type checker; see `begin`
+        return self._staged, self._arrival
+
+    def report_outcome(self, outcome: ArrivalOutcome | Exception) -> None:
+        """Record the outcome for the audit and the association, and answer."""
+        try:
+            if outcome is ArrivalOutcome.STORED or outcome is ArrivalOutcome.DUPLICATE:
+                self._scp.receipts.note(self._association, self._sender, self._identity)
+            if self._arrival is not None:
+                self._scp.associations.concluded(self._association)
+        finally:
+            self._answer(self._scp.status_of(outcome, self._sender))
+
+
+def _identify(received: ReceivedObject) -> InstanceIdentity:
+    """Read the UIDs of an object, and compare them with its request.
+
+    Raises
+    ------
+    InstanceRejectedError
+        If they cannot be read, or differ from those of its request.
+    """
+    syntax, request = received.transfer_syntax_uid, received.request
+    try:
+        # From its first fragment, or from more of it if the first is not enough.
+        identity = received.identity or read_identity(received.head(HEADER_BYTES), syntax)
+    except UnreadableHeaderError as error:
+        raise InstanceRejectedError(CANNOT_UNDERSTAND, str(error)) from error
+    named = (request.sop_class_uid, request.sop_instance_uid)
+    if named != (identity.sop_class_uid, identity.sop_instance_uid):
+        reason = "the request names another object than the dataset"
+        raise InstanceRejectedError(DATASET_DOES_NOT_MATCH, reason)
+    return identity
