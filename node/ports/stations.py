@@ -34,6 +34,7 @@ __all__ = [
     "Arrivals",
     "AssociationRecords",
     "Outbox",
+    "Reception",
     "RefusalReportQueue",
     "SettlingQueue",
     "StudyReader",
@@ -131,6 +132,10 @@ class AssociationRecords(Protocol):
     def cut_off_series(self, study_uid: str) -> frozenset[str]:
         """Return the series of a study whose association was lost and that were not sent again."""
         ...
+
+
+class Reception(Arrivals, AssociationRecords, Protocol):
+    """What the listener needs: it stores instances, and follows the associations that bring them."""
 
 
 class StudySteps(StudyReader, Protocol):

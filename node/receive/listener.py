@@ -26,7 +26,7 @@ from node.domain.delivery import CommitmentReport
 from node.domain.dimse_status import PROCESSING_FAILURE, SUCCESS
 from node.domain.identifiers import clean_ae_title
 from node.log import Log
-from node.ports import Audit, Clock, InstanceStore, Store
+from node.ports import Audit, Clock, Reception, StagingArea
 from node.receive.admission import AdmissionControl, Rejection
 from node.receive.associations import AssociationRegister
 from node.receive.ledger import Ledger
@@ -52,7 +52,7 @@ class Listener:
         Address, titles, limits.
     sources : iterable of Source
         The peers that may send.
-    store, instance_store, ledger : Store, InstanceStore, Ledger
+    store, instance_store, ledger : Reception, StagingArea, Ledger
         Where rows and bytes go.
     clock : Clock
         For quarantine entries.
@@ -76,8 +76,8 @@ class Listener:
         settings: NodeSettings,
         sources: Iterable[Source],
         *,
-        store: Store,
-        instance_store: InstanceStore,
+        store: Reception,
+        instance_store: StagingArea,
         ledger: Ledger,
         clock: Clock,
         audit: Audit,

@@ -25,7 +25,7 @@ from node.domain.identifiers import clean_ae_title, is_uid
 from node.domain.records import CONFLICT, Arrival, ArrivalOutcome, Instance, QuarantineEntry, StagedFile
 from node.errors import InstanceRejectedError, StorageFullError
 from node.log import Log
-from node.ports import Clock, InstanceStore, Store
+from node.ports import Arrivals, Clock, StagingArea
 from node.receive.admission import AdmissionControl
 from node.receive.associations import AssociationRegister
 from node.receive.ledger import Ledger
@@ -51,7 +51,7 @@ class StorageScp:
         Records which series each association sends.
     receipts : AssociationAudit
         Audits what was received.
-    store, instance_store, ledger : Store, InstanceStore, Ledger
+    store, instance_store, ledger : Arrivals, StagingArea, Ledger
         Where rows and bytes go.
     clock : Clock
         For quarantine entries.
@@ -68,8 +68,8 @@ class StorageScp:
         admission: AdmissionControl,
         associations: AssociationRegister,
         receipts: AssociationAudit,
-        store: Store,
-        instance_store: InstanceStore,
+        store: Arrivals,
+        instance_store: StagingArea,
         ledger: Ledger,
         clock: Clock,
         tally: Tally,
