@@ -42,10 +42,10 @@ GRID = SCENE.volume.grid
 SERIES = "1.2.3.4"
 FRAME = "1.2.3.5"
 FACTS = AcquisitionFacts(
-    repetition_time_ms=600,
-    echo_time_ms=10,
+    repetition_time_ms=3500,
+    echo_time_ms=100,
     scanning_sequence=("SE",),
-    series_description="t1_tse_sag lumbar",
+    series_description="t2_tse_sag lumbar",
     body_part="LSPINE",
     modality="MR",
 )
@@ -67,7 +67,7 @@ def outline(
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Write the scene as a T1 series of MR images, and return the files."""
+    """Write the scene as a T2 series of MR images, and return the files."""
     folder = tmp_path_factory.mktemp("images")
     identity = ImageIdentity(
         patient_id="1", patient_name="A^B", study_uid="1.2.3", series_uid=SERIES,
