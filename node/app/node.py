@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
+from node.analyse.worker_process import WorkerProcess
 from node.app.analysing import make_analysts, make_refusal_reporter, make_settler
 from node.app.receiving import make_ledger, make_listener
 from node.app.resources import open_resources
@@ -18,7 +19,6 @@ from node.errors import PermanentError
 from node.ports import Clock, Worker
 from node.settle.early_work import EarlyWork
 from node.store.reconcile import reconcile
-from node.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
     from node.show.web import WebServer

@@ -25,13 +25,13 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
+from node.analyse.worker_process import WorkerProcess
 from node.app import Node
 from node.clock import SystemClock
 from node.config import AssemblySettings, Configuration, DeliverySettings, Destination, WebSettings, default
 from node.domain.records import QuarantineEntry
 from node.domain.study import StudyState
 from node.ports import Clock, Figures
-from node.worker_process import WorkerProcess
 from tests.node.analyses import CLASSES
 
 STUDY = "1.2.826.0.1.1"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from pydicom import config
 
+from node.analyse.worker_process import WorkerProcess
 from node.science.parallel import in_processes
-from node.worker_process import WorkerProcess
 from tests.node.calls import reading_validation_mode
 from tests.node.process_state import differences, process_state
 

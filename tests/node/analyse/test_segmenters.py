@@ -505,7 +505,7 @@ def test_what_a_program_leaves_behind_is_ended_with_it(stand_in: StandIn, tmp_pa
 
 NODE = """
 import sys
-from node.worker_process import WorkerProcess
+from node.analyse.worker_process import WorkerProcess
 if __name__ == "__main__":
     worker = WorkerProcess("tests.node.calls:outline")
     worker.start()

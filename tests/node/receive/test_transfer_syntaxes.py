@@ -24,9 +24,9 @@ from pydicom.uid import (
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
+from node.analyse.worker_process import WorkerProcess
 from node.app import Node
 from node.decode import check_stack, scan
-from node.worker_process import WorkerProcess
 from tests.node.decode.test_decode import AXES, FACTS
 from tests.node.nodes import quick, quick_node
 from tests.peers import StoreScp, build_loopback_shim, program, run

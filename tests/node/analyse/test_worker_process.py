@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from analysis.errors import RefusedError
+from node.analyse.worker_process import WorkerProcess
 from node.errors import PermanentError, TransientError, WorkerLostError
-from node.worker_process import WorkerProcess
 from tests.node.nodes import is_running, wait_until
 from tests.peers import REPOSITORY
 
@@ -87,7 +87,7 @@ def test_a_process_killed_in_mid_call_is_told_and_replaced(worker: WorkerProcess
 
 CALL = """
 import sys
-from node.worker_process import WorkerProcess
+from node.analyse.worker_process import WorkerProcess
 if __name__ == "__main__":
     worker = WorkerProcess("tests.node.calls:call")
     print(worker.call("pid", time_limit_s=300), flush=True)
