@@ -3,7 +3,7 @@
 Run ``uv run python -m tests.benchmarks.bench_contrast``; with all real images it takes half an hour. Every
 series is segmented with the embedded network and then said to be T1 and to be T2. "caught" is a refusal,
 "unclear" a warning with which every prediction abstains. "no bodies" stands for fewer than two lumbar
-bodies. Whether they are usable is not asked, because "backspine" has one slice of each patient, and "spider" a
+bodies. Whether they are usable is not asked, because "backspine" has one slice of each patient, "spider" a
 few thin ones. Fat-suppressed and TIRM series of "chu" and "spider" are made from real T2
 (tests/fat_suppression.py), not acquired. Inverted series are those shown as negatives.
 
