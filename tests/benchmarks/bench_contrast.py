@@ -2,8 +2,9 @@
 
 Run ``uv run python -m tests.benchmarks.bench_contrast``; with all real images it takes half an hour. Every
 series is segmented with the embedded network and then said to be T1 and to be T2. "caught" is a refusal,
-"unclear" a warning with which every prediction abstains. "not segmented" is refused anyway, because fewer
-than two usable bodies were found. Fat-suppressed and TIRM series of "chu" and "spider" are made from real T2
+"unclear" a warning with which every prediction abstains. "no bodies" stands for fewer than two lumbar
+bodies. Whether they are usable is not asked, because "backspine" has one slice of each patient, "spider" a
+few thin ones. Fat-suppressed and TIRM series of "chu" and "spider" are made from real T2
 (tests/fat_suppression.py), not acquired. Inverted series are those shown as negatives.
 
 The limits of `analysis.measurement.tissue_order` were chosen with these images at hand, so the figures do not
@@ -40,7 +41,7 @@ NAMED_T1_BUT_T2 = frozenset({"T1_0267_S8", "T1_0401_S8", "T1_0408_S8"})
 """Slices of BackSpine, a set of T1, that are T2: bright fluid, seen by eye."""
 INVERSION_MS = {0.3: 150.0, 1.5: 190.0, 3.0: 220.0}
 """TI near the null of fat at each field strength."""
-MINIMUM_USABLE = 2
+_FEWEST_BODIES = 2
 _SLAB = 15
 """Slices around the middle that are kept of a volume."""
 
@@ -68,13 +69,13 @@ def main() -> None:
     for one in seen:
         for told in (Contrast.T1, Contrast.T2):
             answer = _answer(one.order, told)
-            if (told.value == one.truth) == (answer == "caught") or answer == "unclear":
-                console.print(f"{one.source} {one.name}, {one.truth} called {told}: {answer} {one.order}")
+            if (told.value == one.truth) != (answer == "passed"):
+                console.print(f"{one.source} {one.name}, {one.truth} called {told}: {answer}; {one.order}")
 
 
 def _answers(seen: list[Seen]) -> Table:
     table = Table(
-        "source", "truth", "called", "series", "passed", "unclear", "caught", "not segmented",
+        "source", "truth", "called", "series", "passed", "unclear", "caught", "no bodies",
         title="A true header should pass, any other be caught",
     )  # fmt: skip
     for (source, truth), group in groupby(
@@ -83,7 +84,7 @@ def _answers(seen: list[Seen]) -> Table:
         own = list(group)
         for told in (Contrast.T1, Contrast.T2):
             counts = Counter(_answer(one.order, told) for one in own)
-            row = [str(counts[name]) for name in ("passed", "unclear", "caught", "not segmented")]
+            row = [str(counts[name]) for name in ("passed", "unclear", "caught", "no bodies")]
             table.add_row(source, truth, told.value, str(len(own)), *row)
     return table
 
@@ -104,7 +105,7 @@ def _measures(seen: list[Seen]) -> Table:
 
 def _answer(order: TissueOrder | None, told: Contrast) -> str:
     if order is None:
-        return "not segmented"
+        return "no bodies"
     try:
         return "unclear" if doubts_about_contrast(order, told) else "passed"
     except RefusedError:
@@ -127,7 +128,7 @@ def _segmented(volume: Volume) -> Segmentation | None:
         found = segment(volume)
     except RefusedError:
         return None
-    return found if len(found.usable_lumbar) >= MINIMUM_USABLE else None
+    return found if sum(region.level.lumbar for region in found.regions) >= _FEWEST_BODIES else None
 
 
 def _simulated(patients: int) -> Iterator[Seen]:
