@@ -26,6 +26,7 @@ from typing import Protocol
 from pynetdicom.association import Association
 
 from node.config import NodeSettings
+from node.dicom.contexts import is_storage
 from node.dicom.pynetdicom_internals import AcceptorSocket, UpperLayer
 from node.log import Log, raised_at
 from node.receive.data_transfer import (
@@ -101,7 +102,7 @@ class Connection(AcceptorSocket):
         self._receiver = receiver
         self._reader = reader
         self._log = log
-        self._upper_layer = upper_layer = UpperLayer(association)
+        self._upper_layer = upper_layer = UpperLayer(association, is_storage)
         self._limits = ConnectionLimits(settings, lambda: upper_layer.unserved_messages)
         # A peer that does not read its responses is cut off like one that sends nothing. While the reader's
         # thread reads, sending does not block: the responses are so short that they fit into any peer's

@@ -128,8 +128,7 @@ class DiskInstanceStore:
 
     def remove_study(self, study_uid: str, instances: Iterable[Instance]) -> None:
         """See `node.ports.FileRemoval`."""
-        for instance in instances:
-            self.path(instance).unlink(missing_ok=True)
+        self.remove_instances(instances)
         study = self._study_folder(study_uid)
         for folder in (*study.glob("*"), study):
             with suppress(OSError):  # not empty: another instance has just arrived
@@ -139,6 +138,11 @@ class DiskInstanceStore:
             shutil.rmtree(results)
         for folder in (self._instances, self.results):
             sync_folder(folder)
+
+    def remove_instances(self, instances: Iterable[Instance]) -> None:
+        """See `node.ports.FileRemoval`."""
+        for instance in instances:
+            self.path(instance).unlink(missing_ok=True)
 
     def clear_quarantine(self, before: datetime) -> int:
         """See `node.ports.FileRemoval`."""
