@@ -31,6 +31,9 @@ __all__ = ["MINIMUM_VOXELS", "Prepared", "aggregate", "extract", "prepare"]
 MINIMUM_VOXELS = 100
 """A body with fewer voxels than this after erosion is left out: its texture means nothing."""
 
+_ZERO_BY_DEFINITION = "firstorder_Mean"
+"""Of a filtered image: diffusion conserves the signal of a body, so that its mean is nothing but rounding."""
+
 
 class Prepared(NamedTuple):
     """What pyradiomics reads: images by name, and the labelled mask, all on one grid.
@@ -66,7 +69,8 @@ def extract(
     -------
     dict of Level to dict of str to float
         Features by the name of the image (`Prepared`) and pyradiomics' names of class and feature, from
-        cranial to caudal. Bodies that are not usable, or too small after erosion, are missing.
+        cranial to caudal. Bodies that are not usable, or too small after erosion, are missing, and so is the
+        mean of filtered images, which is always zero.
 
     Raises
     ------
@@ -80,7 +84,10 @@ def extract(
         failed = [name for name, value in values.items() if not isfinite(value)]
         if failed:
             raise AnalysisError(f"pyradiomics could not calculate {', '.join(failed)} of {Level(label).name}")
-    return {Level(label): values for label, values in calculated.items()}
+    return {
+        Level(label): {name: value for name, value in values.items() if _tells_something(name)}
+        for label, values in calculated.items()
+    }
 
 
 def aggregate(per_level: Mapping[Level, Mapping[str, float]]) -> dict[str, float]:
@@ -149,6 +156,11 @@ def prepare(volume: Volume, segmentation: Segmentation, settings: FeatureSetting
             for sigma_mm, image in zip(settings.log_sigma_mm, filtered, strict=True)
         }
     return Prepared(images, to_image(inner, target))
+
+
+def _tells_something(feature: str) -> bool:
+    image, _, name = feature.partition("_")
+    return image == "original" or name != _ZERO_BY_DEFINITION
 
 
 def _log_name(sigma_mm: float) -> str:
