@@ -19,8 +19,6 @@ _RANGE_MARGIN = 0.1
 """Fraction by which TR, TE and field strength may lie outside the training range: scanners adjust and round
 them, and a change of a tenth does not change the weighting."""
 
-_EVEN = 0.5
-
 _DISTURBED = frozenset({"contrast_unclear", "height_loss", "signal_void"})
 """Codes of concerns that change the signal of the marrow for reasons other than its density."""
 
@@ -87,28 +85,32 @@ def _judge(
 ) -> Prediction:
     score = float(raw_scores(classifier.estimator, _values(found, classifier))[0])
     probability = classifier.calibration.probability(score)
-    open_reason = _why_open(probability, classifier)
+    interval = classifier.calibration.interval(score)
+    open_reason = _why_open(probability, interval, classifier)
     if open_reason is not None:
         abstained = _abstain(classifier, (*remarks, open_reason), preferred, sequence=classifier.sequence)
         return replace(abstained, features=classifier.features)
-    likely = probability >= classifier.decision_threshold
+    above = probability >= classifier.decision_threshold
     return Prediction(
         target=classifier.target,
         sequence=classifier.sequence,
         preferred=preferred,
-        verdict=Verdict.LIKELY if likely else Verdict.UNLIKELY,
+        verdict=Verdict.ABOVE if above else Verdict.BELOW,
         probability=probability,
-        interval=classifier.calibration.interval(score),
+        interval=interval,
         decision_threshold=classifier.decision_threshold,
-        reasons=(*remarks, *_explained(probability, classifier, likely=likely)),
+        reasons=remarks,
         features=classifier.features,
     )
 
 
-def _why_open(probability: float, classifier: Classifier) -> Reason | None:
+def _why_open(probability: float, interval: Range, classifier: Classifier) -> Reason | None:
     """Return why a probability does not decide the answer, or None if it does."""
     may_be_present, may_be_absent = classifier.conformal.answers(probability)
     confidence, threshold = classifier.conformal.confidence, classifier.decision_threshold
+    low, high = interval
+    if low < threshold <= high:
+        return Reason("threshold_in_interval", low=low, high=high, estimate=probability, threshold=threshold)
     if may_be_present and may_be_absent:
         code = "both_answers"
     elif may_be_present == may_be_absent:
@@ -118,14 +120,6 @@ def _why_open(probability: float, classifier: Classifier) -> Reason | None:
     else:
         return None
     return Reason(code, confidence=confidence, estimate=probability, threshold=threshold)
-
-
-def _explained(probability: float, classifier: Classifier, *, likely: bool) -> Iterator[Reason]:
-    """Explain an answer that seems to contradict its probability, as it may for rare or common targets."""
-    if likely == (probability >= _EVEN):
-        return
-    code = "estimate_high" if likely else "estimate_low"
-    yield Reason(code, share=1 - classifier.conformal.confidence, target=classifier.target)
 
 
 def _abstain(

@@ -66,11 +66,11 @@ def test_the_preference_is_the_settings_and_not_the_codes() -> None:
         assert answers[target].preferred is preferred
 
 
-def test_weak_bone_is_likely_and_strong_bone_unlikely() -> None:
+def test_weak_bone_is_above_the_threshold_and_strong_bone_below() -> None:
     strong = int(np.argsort(TABLE.bmd_mg_cm3)[-4])
     weak, firm = answer(study()), answer(study(strong))
-    assert weak[Target.ABNORMAL_DENSITY].verdict is Verdict.LIKELY
-    assert firm[Target.ABNORMAL_DENSITY].verdict is Verdict.UNLIKELY
+    assert weak[Target.ABNORMAL_DENSITY].verdict is Verdict.ABOVE
+    assert firm[Target.ABNORMAL_DENSITY].verdict is Verdict.BELOW
 
 
 def test_the_interval_holds_the_probability_and_stays_inside_0_and_1() -> None:
@@ -249,21 +249,6 @@ def test_an_answer_that_its_decision_threshold_contradicts_is_indeterminate() ->
     ).values():
         assert one.verdict is Verdict.INDETERMINATE
         assert "disagree" in one.reasons[-1]
-
-
-def test_likely_at_a_low_probability_is_explained() -> None:
-    """A rare target can be likely at a probability below one half."""
-    strong = study(int(np.argsort(TABLE.bmd_mg_cm3)[-4]))
-    rare = answer(strong, with_conformal(quick_model(), present=1.0, absent=-1.0, threshold=0.0))
-    for one in rare.values():
-        assert one.verdict is Verdict.LIKELY
-        assert one.probability is not None
-        assert one.probability < 0.5
-        assert "of training patients without" in one.reasons[-1]
-    common = answer(study(), with_conformal(quick_model(), present=-1.0, absent=1.0, threshold=1.0))
-    one = common[Target.ABNORMAL_DENSITY]
-    assert one.verdict is Verdict.UNLIKELY
-    assert "of training patients with abnormal bone density have an estimate as low" in one.reasons[-1]
 
 
 def test_an_open_answer_is_not_asked_again_of_the_other_sequence() -> None:
