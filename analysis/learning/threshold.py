@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from analysis.statistics.roc import youden_threshold
 
-__all__ = ["RuleName", "ThresholdRule"]
+__all__ = ["RuleName", "ThresholdRule", "rule_of"]
 
 
 class RuleName(StrEnum):
@@ -63,6 +63,33 @@ class ThresholdRule:
             RuleName.YOUDEN: "The decision threshold is Youden's, on held-out probabilities.",
             RuleName.FIXED: f"The decision threshold of {self.value:g} was fixed before training.",
         }[self.name]
+
+
+def rule_of(written: str) -> ThresholdRule:
+    """Read a rule: "sensitivity:0.8", "youden" or "fixed:0.3".
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, with what was written.
+    """
+    name, separator, value = written.partition(":")
+    # No number belongs to youden, and one to each other rule.
+    number = _share(value) if separator else ThresholdRule().value
+    if name not in set(RuleName) or number is None or (name == RuleName.YOUDEN) == bool(separator):
+        raise ValueError(
+            f'"{written}" is no rule of a threshold such as sensitivity:0.8, youden or fixed:0.3'
+        )
+    return ThresholdRule(RuleName(name), number)
+
+
+def _share(written: str) -> float | None:
+    """Return a number between 0 and 1, or None if it is none."""
+    try:
+        number = float(written)
+    except ValueError:
+        return None
+    return number if 0 < number < 1 else None
 
 
 def _threshold_with_sensitivity(

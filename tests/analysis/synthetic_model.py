@@ -8,7 +8,7 @@ from analysis.prediction.model import Model
 from tests.analysis.synthetic_cohort import synthetic_table
 
 QUICK = TrainingSettings(
-    kinds=("LR",), learning=LearningSettings(feature_counts=(5,), folds=3, refits=20), folds=3
+    kinds=("LR",), learning=LearningSettings(feature_counts=(5,), folds=3, refits=6), folds=3
 )
 
 
