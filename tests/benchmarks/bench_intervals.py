@@ -23,6 +23,7 @@ def main() -> None:
     options.add_argument("--patients", type=int, nargs="+", default=[100, 160, 200])
     options.add_argument("--natures", nargs="+", default=list(COHORTS))
     options.add_argument("--kinds", nargs="+", default=list(KINDS))
+    options.add_argument("--first-seed", type=int, default=0)
     options.add_argument("--refits", type=int, default=100)
     chosen = options.parse_args()
     table = Table("kind", "nature", "n", "held, all", "worst cohort", "held, answered", "answered", "width")
@@ -33,7 +34,7 @@ def main() -> None:
             for patients in chosen.patients:
                 found = [
                     coverage(COHORTS[nature], kind, patients=patients, seed=seed, refits=chosen.refits)
-                    for seed in range(chosen.cohorts)
+                    for seed in range(chosen.first_seed, chosen.first_seed + chosen.cohorts)
                 ]
                 row = (kind, nature, str(patients), *_cells(found))
                 console.print(" ".join(row))
@@ -44,7 +45,7 @@ def main() -> None:
 
 def _cells(found: list[Coverage]) -> tuple[str, ...]:
     # Where no patient of a cohort is answered, the share of answers that hold is unknown.
-    mean = {name: float(np.nanmean([getattr(one, name) for one in found])) for name in Coverage.__slots__}
+    mean = {name: _known_mean([getattr(one, name) for one in found]) for name in Coverage.__slots__}
     worst = min(one.held for one in found)
     return (
         f"{mean['held']:.1%}",
@@ -53,6 +54,11 @@ def _cells(found: list[Coverage]) -> tuple[str, ...]:
         f"{mean['answered']:.0%}",
         f"{mean['width']:.2f}",
     )
+
+
+def _known_mean(values: list[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,10 @@ def test_intervals_of_new_patients_hold_the_truth(kind: str) -> None:
 @pytest.mark.parametrize("nature", ["few", "latent"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_intervals_of_every_kind_hold_nine_of_ten_truths(kind: str, nature: str) -> None:
-    found = [coverage(COHORTS[nature], kind, patients=160, seed=seed, refits=100) for seed in range(6)]
+    # Seeds that played no part in choosing the constants of the method.
+    found = [
+        coverage(COHORTS[nature], kind, patients=150, seed=seed, refits=100) for seed in range(1000, 1006)
+    ]
     assert np.mean([one.held for one in found]) >= 0.9
 
 
