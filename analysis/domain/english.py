@@ -196,8 +196,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "both_answers": "both answers remain possible at {confidence:.0%} confidence (estimate {estimate:.0%}, decision threshold {threshold:.0%})",
         "neither_answer": "neither answer fits the training patients at {confidence:.0%} confidence (estimate {estimate:.0%}, decision threshold {threshold:.0%})",
         "answers_disagree": "the decision threshold and the answer at {confidence:.0%} confidence disagree (estimate {estimate:.0%}, decision threshold {threshold:.0%})",
-        "estimate_high": "at most about {share:.0%} of training patients without {target} have an estimate as high as this",
-        "estimate_low": "at most about {share:.0%} of training patients with {target} have an estimate as low as this",
+        "threshold_in_interval": "the 95 % interval of the estimate ({low:.0%} to {high:.0%}) holds the decision threshold (estimate {estimate:.0%}, decision threshold {threshold:.0%})",
         # --- Why a study gives nothing --------------------------------------------------------------
         "too_few_bodies": "only {usable} usable lumbar vertebral bodies were found, and {minimum} are needed ({why})",
         "levels_not_told": "it is uncertain which of its bodies are L1 to L5, so neither a score nor an answer could be given ({why})",

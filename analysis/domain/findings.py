@@ -14,6 +14,7 @@ from analysis.domain.volume import Volume
 
 __all__ = [
     "Agreement",
+    "AnswerFigures",
     "BoneQuality",
     "Findings",
     "LevelMeasurements",
@@ -37,10 +38,14 @@ class Target(StrEnum):
 
 
 class Verdict(StrEnum):
-    """The answer to a target, from the conformal set at the model's confidence level."""
+    """The answer to a target: on which side of the decision threshold its probability lies.
 
-    LIKELY = "likely"
-    UNLIKELY = "unlikely"
+    It is indeterminate where the interval of the probability holds the threshold, or where the conformal set
+    does not hold that answer alone, and whenever the model abstains.
+    """
+
+    ABOVE = "above the decision threshold"
+    BELOW = "below the decision threshold"
     INDETERMINATE = "indeterminate"
 
 
@@ -235,6 +240,33 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerFigures:
+    """How right the answers of a classifier were, for patients that it had not seen.
+
+    Patients whose answer stayed indeterminate are left out, so these figures are those of the answers that a
+    report gives.
+
+    Attributes
+    ----------
+    patients, present : int
+        Number of patients, and of those with the target.
+    answered : int
+        Number of patients with an answer; the others stayed indeterminate.
+    values : dict of str to float
+        "sensitivity", "specificity", "PPV" and "NPV" of the answers, "answered" (their share) and "AUC" (of
+        all patients). A figure without any patient to count is left out.
+    intervals : dict of str to tuple of two float
+        95 % intervals by the same names.
+    """
+
+    patients: int
+    present: int
+    answered: int
+    values: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer for one target.
 
@@ -251,13 +283,15 @@ class Prediction:
     probability : float or None
         Calibrated probability of the target, 0 to 1; None when the model abstains.
     interval : tuple of two float, or None
-        95 % interval of the probability.
+        95 % interval of the probability; None when the model abstains.
     decision_threshold : float
         Probability from which the target is called present.
     reasons : tuple of Reason
         Why the model abstains, or what the reader must know ("T2 was missing, T1 was used").
     features : tuple of str
         Keys of `SeriesFindings.patient_features` that the answer is based on; the report lists only these.
+    answers : AnswerFigures or None
+        How right the answers of this classifier were in cross-validation; None if that is not known.
     """
 
     target: Target
@@ -269,6 +303,7 @@ class Prediction:
     decision_threshold: float
     reasons: tuple[Reason, ...] = ()
     features: tuple[str, ...] = ()
+    answers: AnswerFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)

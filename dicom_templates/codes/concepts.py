@@ -132,8 +132,8 @@ TARGET_OF: dict[Target, Code] = {
 }
 """Concept name of the verdict on each target."""
 VERDICT_OF: dict[Verdict, Code] = {
-    Verdict.LIKELY: _own("LIKELY", "Likely"),
-    Verdict.UNLIKELY: _own("UNLIKELY", "Unlikely"),
+    Verdict.ABOVE: _own("LIKELY", "Likely"),
+    Verdict.BELOW: _own("UNLIKELY", "Unlikely"),
     Verdict.INDETERMINATE: codes.SCT.Indeterminate,
 }
 PROBABILITY_OF: dict[Target, Code] = {

@@ -67,9 +67,9 @@ _PAGE = """<!DOCTYPE html>
 <title>{{ report.title }}</title>
 <style>
 :root { color-scheme: light dark; --ink: #14181f; --quiet: #566273; --rule: #d8dde4; --card: #f5f7f9;
-  --page: #fff;   --likely: #a86200; --unlikely: #0b6fa8; --indeterminate: #566273; }
+  --page: #fff;   --above: #a86200; --below: #0b6fa8; --indeterminate: #566273; }
 @media (prefers-color-scheme: dark) { :root { --ink: #ecf0f5; --quiet: #a4aebc; --rule: #343c48;
-  --card: #171c23;  --page: #0d1015; --likely: #e69f00; --unlikely: #56b4e9; --indeterminate: #b0b7c3; } }
+  --card: #171c23;  --page: #0d1015; --above: #e69f00; --below: #56b4e9; --indeterminate: #b0b7c3; } }
 body { margin: 0 auto; max-width: 64rem; padding: 0 1.25rem 3rem; background: var(--page); color: var(--ink);
   font: 1rem/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
 .warning { margin: 0 -1.25rem; padding: .7rem 1.25rem; background: #f0e442; color: #000; font-weight: 700;
@@ -81,16 +81,16 @@ h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 .answers { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
 .answer { background: var(--card); border-left: .35rem solid var(--indeterminate); border-radius: .4rem;
   padding: .9rem 1.1rem; }
-.answer.likely { border-color: var(--likely); } .answer.unlikely { border-color: var(--unlikely); }
+.answer.above { border-color: var(--above); } .answer.below { border-color: var(--below); }
 .answer h3 { margin: 0; font-size: 1.05rem; } .answer p { margin: .2rem 0; }
 .verdict { font-weight: 700; text-transform: uppercase; color: var(--indeterminate); }
-.likely .verdict { color: var(--likely); } .unlikely .verdict { color: var(--unlikely); }
+.above .verdict { color: var(--above); } .below .verdict { color: var(--below); }
 .value { font-size: 1.9rem; font-weight: 700; }
 img { display: block; width: 100%; height: auto; border-radius: .4rem; margin-top: 1.25rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--rule); }
 th { color: var(--quiet); font-weight: 400; }
-tr.excluded td { color: var(--likely); }
+tr.excluded td { color: var(--above); }
 ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 @media print { .warning { border: 2px solid #000; } .answer { break-inside: avoid; } }
 </style>
@@ -107,7 +107,7 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 {% if report.answers %}
 <div class="answers">
 {% for answer in report.answers %}
-<section class="answer {{ answer.verdict.value }}">
+<section class="answer {{ answer.verdict.name | lower }}">
 <h3>{{ answer.name }}: <span class="verdict">{{ answer.verdict_text }}</span></h3>
 <p class="quiet">{{ answer.definition }}</p>
 {% if answer.value %}

@@ -12,8 +12,8 @@ from dicom_templates.words.study_report import StudyReport, TargetAnswer
 __all__ = ["draw_cards"]
 
 _VERDICT_COLOUR: dict[Verdict, Colour] = {
-    Verdict.LIKELY: (230, 159, 0),
-    Verdict.UNLIKELY: (86, 180, 233),
+    Verdict.ABOVE: (230, 159, 0),
+    Verdict.BELOW: (86, 180, 233),
     Verdict.INDETERMINATE: (176, 183, 195),
 }
 
@@ -97,9 +97,9 @@ def _chip(canvas: Canvas, answer: TargetAnswer, corner: Point, *, beside: float)
     canvas.box((left, top), (width, 26), fill=colour, radius=13)
     x, y = left + 17, top + 13
     ink = (0, 0, 0)
-    if answer.verdict is Verdict.LIKELY:
+    if answer.verdict is Verdict.ABOVE:
         canvas.polygon([(x - 6, y + 5), (x + 6, y + 5), (x, y - 6)], fill=ink)
-    elif answer.verdict is Verdict.UNLIKELY:
+    elif answer.verdict is Verdict.BELOW:
         canvas.dot((x, y), radius=5, fill=ink)
     else:
         canvas.text((x, y), "?", size=15, colour=ink, bold=True, anchor="mm")

@@ -148,7 +148,7 @@ def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> TargetA
         name=texts(target_key(prediction.target)),
         definition=texts("definition", threshold=texts.number(threshold, 0)) if threshold else "",
         verdict=prediction.verdict,
-        verdict_text=texts(prediction.verdict.value),
+        verdict_text=texts(prediction.verdict.name.lower()),
         basis=_basis(prediction, texts),
         value=texts.percent(prediction.probability) if told and prediction.probability is not None else "",
         interval=texts("interval", low=texts.percent(limits[0]), high=texts.percent(limits[1]))

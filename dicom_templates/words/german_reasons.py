@@ -210,8 +210,7 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "both_answers": "beide Antworten bleiben bei {confidence:.0%} Konfidenz möglich (Schätzung {estimate:.0%}, Entscheidungsschwelle {threshold:.0%})",
         "neither_answer": "keine Antwort passt bei {confidence:.0%} Konfidenz zu den Trainingspatienten (Schätzung {estimate:.0%}, Entscheidungsschwelle {threshold:.0%})",
         "answers_disagree": "Entscheidungsschwelle und Antwort bei {confidence:.0%} Konfidenz widersprechen sich (Schätzung {estimate:.0%}, Entscheidungsschwelle {threshold:.0%})",
-        "estimate_high": "höchstens etwa {share:.0%} der Trainingspatienten ohne {target} haben eine so hohe Schätzung",
-        "estimate_low": "höchstens etwa {share:.0%} der Trainingspatienten mit {target} haben eine so niedrige Schätzung",
+        "threshold_in_interval": "das 95-%-Intervall der Schätzung ({low:.0%} bis {high:.0%}) enthält die Entscheidungsschwelle (Schätzung {estimate:.0%}, Entscheidungsschwelle {threshold:.0%})",
         # --- Why a study gives nothing --------------------------------------------------------------
         "too_few_bodies": "nur {usable} verwendbare Lendenwirbelkörper wurden gefunden, nötig sind {minimum} ({why})",
         "levels_not_told": "unsicher ist, welche ihrer Wirbelkörper L1 bis L5 sind, daher wären weder ein Wert noch eine Antwort möglich ({why})",

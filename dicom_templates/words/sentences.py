@@ -50,12 +50,12 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "abnormal_density": {"en": "Abnormal bone density", "de": "Verminderte Knochendichte"},
         "osteoporosis_short": {"en": "OP", "de": "OP"},
         "abnormal_density_short": {"en": "low BMD", "de": "niedrige BMD"},
-        "likely_short": {"en": "likely", "de": "wahrsch."},
-        "unlikely_short": {"en": "unlikely", "de": "unwahrsch."},
+        "above_short": {"en": "likely", "de": "wahrsch."},
+        "below_short": {"en": "unlikely", "de": "unwahrsch."},
         "indeterminate_short": {"en": "indeterminate", "de": "unbestimmt"},
         # --- Answers ------------------------------------------------------------------------------
-        "likely": {"en": "likely", "de": "wahrscheinlich"},
-        "unlikely": {"en": "unlikely", "de": "unwahrscheinlich"},
+        "above": {"en": "likely", "de": "wahrscheinlich"},
+        "below": {"en": "unlikely", "de": "unwahrscheinlich"},
         "indeterminate": {"en": "indeterminate", "de": "unbestimmt"},
         "definition": {
             "en": "trabecular bone density below {threshold} mg/cm³ (QCT)",

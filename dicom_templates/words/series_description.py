@@ -53,5 +53,5 @@ def _category(report: StudyReport) -> str:
 
 
 def _short(answer: TargetAnswer, report: StudyReport) -> str:
-    target, verdict = f"{target_key(answer.target)}_short", f"{answer.verdict.value}_short"
+    target, verdict = f"{target_key(answer.target)}_short", f"{answer.verdict.name.lower()}_short"
     return f"{report.texts(target)} {report.texts(verdict)}"

@@ -197,7 +197,7 @@ def test_series_descriptions_are_never_cut(language: str, verdict: Verdict) -> N
     undecided = replace(
         case.findings, predictions=tuple(replace(one, verdict=verdict) for one in case.findings.predictions)
     )
-    last_words = ("(OsteoNode)", SENTENCES[f"{verdict.value}_short"][language])
+    last_words = ("(OsteoNode)", SENTENCES[f"{verdict.name.lower()}_short"][language])
     for one in build(
         undecided, case.sources, replace(case.options, kinds=frozenset({ResultKind.SR, ResultKind.SEG}))
     ).objects:
