@@ -168,6 +168,7 @@ def _record(evaluation: Evaluation, software: str) -> dict[str, Any]:
         "feature_counts": list(settings.learning.feature_counts),
         "inner_folds": settings.learning.folds,
         "minimum_icc": settings.learning.minimum_icc,
+        "threshold_rule": settings.learning.threshold_rule.sentence(),
         "seed": settings.learning.seed,
         "features_digest": evaluation.features_digest,
         "independent_splits": False,

@@ -4,51 +4,31 @@ Callers that hold patients out (`train`, `evaluate`) pass only the other patient
 and `learn`, so nothing here sees a patient on which the result is evaluated.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.model_selection import StratifiedKFold
-from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
+from analysis.learning.candidates import KINDS, Candidate, build, candidates
 from analysis.learning.selection import select_features
+from analysis.learning.threshold import ThresholdRule
 from analysis.prediction.model import Estimator, raw_scores
 from analysis.statistics.calibration import Calibration, fit_calibration
-from analysis.statistics.roc import area, youden_threshold
+from analysis.statistics.roc import area
 
-__all__ = ["KINDS", "Learned", "LearningSettings", "TrainingSet", "learn", "prepare_training_set"]
-
-KINDS = ("KNN", "SVM", "LDA", "LR", "SGD", "GNB")
-"""The six models of the paper, by the names of its abstract."""
-
-_SEARCH: dict[str, tuple[Callable[..., Estimator], dict[str, tuple[float | str, ...]]]] = {
-    # Brute force, so that the bundle holds arrays and no search tree.
-    "KNN": (
-        lambda **chosen: KNeighborsClassifier(algorithm="brute", weights="distance", **chosen),
-        {"n_neighbors": (7, 15, 25)},
-    ),
-    "SVM": (lambda **chosen: SVC(kernel="rbf", **chosen), {"C": (0.1, 1.0, 10.0)}),
-    # Shrinkage by Ledoit-Wolf or a strong one: features correlate, and the sample covariance may be singular.
-    "LDA": (
-        lambda **chosen: LinearDiscriminantAnalysis(solver="lsqr", **chosen),
-        {"shrinkage": ("auto", 0.5, 0.9)},
-    ),
-    "LR": (lambda **chosen: LogisticRegression(max_iter=5000, **chosen), {"C": (0.01, 0.1, 1.0)}),
-    # A fixed number of passes instead of a stopping rule gives the same result on every machine.
-    "SGD": (
-        lambda **chosen: SGDClassifier(loss="log_loss", average=True, max_iter=200, tol=None, **chosen),
-        {"alpha": (1e-3, 1e-2, 1e-1)},
-    ),
-    "GNB": (GaussianNB, {"var_smoothing": (1e-9, 1e-1, 1.0)}),
-}
+__all__ = [
+    "KINDS",
+    "Learned",
+    "LearningSettings",
+    "TrainingSet",
+    "learn",
+    "learn_one",
+    "prepare_training_set",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +44,10 @@ class LearningSettings:
     minimum_icc : float
         Features with a lower ICC after a small change of the masks are left out, if the table has repeats
         (0.75 is "good" according to Koo and Li, J Chiropr Med 2016;15:155-163).
+    refits : int
+        Number of refits for the interval of the probability, and again for the spread of the threshold.
+    threshold_rule : ThresholdRule
+        How the decision threshold is found.
     seed : int
         Seed of every random choice.
     """
@@ -71,6 +55,8 @@ class LearningSettings:
     feature_counts: tuple[int, ...] = (5, 10, 20)
     folds: int = 5
     minimum_icc: float = 0.75
+    refits: int = 100
+    threshold_rule: ThresholdRule = field(default_factory=ThresholdRule)
     seed: int = 0
 
 
@@ -122,8 +108,10 @@ class Learned:
         The estimator, fitted on all training patients.
     calibration : Calibration
         Fitted on held-out scores of the inner folds.
+    held_out : ndarray of shape (patients,)
+        Calibrated probability of every training patient, by the fold that had not seen the patient.
     threshold : float
-        Youden's threshold on the same held-out probabilities.
+        The decision threshold by the rule of the settings, on those probabilities.
     inner_area : float
         Mean held-out AUC of the best candidate; optimistic, because it is the best of many.
     """
@@ -133,6 +121,7 @@ class Learned:
     columns: npt.NDArray[np.intp]
     estimator: Estimator
     calibration: Calibration
+    held_out: npt.NDArray[np.float64]
     threshold: float
     inner_area: float
 
@@ -146,6 +135,7 @@ def prepare_training_set(
     present: npt.NDArray[np.bool_],
     settings: LearningSettings,
     repeated: npt.NDArray[np.float64] | None = None,
+    patients: npt.NDArray[np.intp] | None = None,
 ) -> TrainingSet:
     """Select features on the training patients, and again inside every inner fold.
 
@@ -159,12 +149,17 @@ def prepare_training_set(
         Folds, numbers of features and minimum ICC.
     repeated : ndarray of shape (patients, features), optional
         The features after a small change of the masks; rows of NaN for patients without a repeat.
+    patients : ndarray of int, shape (patients,), optional
+        Number of the patient of each row, if patients occur several times, as in a bootstrap sample. All rows
+        of a patient come into the same inner fold.
     """
     most = max(settings.feature_counts)
     again = np.full_like(values, np.nan) if repeated is None else repeated
     splitter = StratifiedKFold(settings.folds, shuffle=True, random_state=settings.seed)
+    if patients is not None:
+        splitter = StratifiedGroupKFold(settings.folds, shuffle=True, random_state=settings.seed)
     folds = []
-    for inside, outside in splitter.split(values, present):
+    for inside, outside in splitter.split(values, present, patients):
         ranked = select_features(values[inside], present[inside], most, again[inside], settings.minimum_icc)
         centre, scale = values[inside][:, ranked].mean(axis=0), values[inside][:, ranked].std(axis=0)
         train, held_out = ((values[rows][:, ranked] - centre) / scale for rows in (inside, outside))
@@ -185,67 +180,65 @@ def learn(training_set: TrainingSet, kinds: Sequence[str], settings: LearningSet
     settings : LearningSettings
         The same as for `prepare_training_set`.
     """
-    tried = [
-        _try(training_set, candidate, settings) for candidate in _candidates(training_set, kinds, settings)
-    ]
+    tried = [_try(training_set, one, settings) for one in candidates(kinds, _counts(training_set, settings))]
     if not tried:
         raise ValueError("no kind of model to choose from")
     # Rounded, so that rounding errors do not decide, and the earlier, simpler candidate wins a tie.
-    best = max(tried, key=lambda trial: round(trial.area, 9))
-    columns = training_set.ranked[: best.candidate.count]
-    classify = _build(best.candidate, settings.seed)
-    estimator = Pipeline([("scale", StandardScaler()), ("classify", classify)])
-    calibration = fit_calibration(best.scores, training_set.present)
-    return Learned(
-        kind=best.candidate.kind,
-        parameters=best.candidate.parameters,
-        columns=columns,
-        estimator=estimator.fit(training_set.values[:, columns], training_set.present),
-        calibration=calibration,
-        threshold=youden_threshold(training_set.present, calibration.probabilities(best.scores)),
-        inner_area=best.area,
-    )
+    return _fit(training_set, max(tried, key=lambda trial: round(trial.area, 9)), settings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """One combination of the search: kind, hyper-parameters and number of features."""
+def learn_one(training_set: TrainingSet, candidate: Candidate, settings: LearningSettings) -> Learned:
+    """Fit and calibrate one candidate, without any choice.
 
-    kind: str
-    parameters: dict[str, float | str]
-    count: int
+    Parameters
+    ----------
+    training_set : TrainingSet
+        The training patients.
+    candidate : Candidate
+        Kind, hyper-parameters and number of features; the number is reduced if there are not as many.
+    settings : LearningSettings
+        The same as for `prepare_training_set`.
+    """
+    most = _counts(training_set, settings)[-1]
+    reduced = Candidate(candidate.kind, candidate.parameters, min(candidate.count, most))
+    return _fit(training_set, _try(training_set, reduced, settings), settings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Trial:
     """The scores of a candidate on the held-out patients of the inner folds, and its mean AUC."""
 
-    candidate: _Candidate
+    candidate: Candidate
     scores: npt.NDArray[np.float64]
     area: float
 
 
-def _candidates(
-    training_set: TrainingSet, kinds: Sequence[str], settings: LearningSettings
-) -> Iterator[_Candidate]:
+def _counts(training_set: TrainingSet, settings: LearningSettings) -> list[int]:
     fewest = min([training_set.ranked.size, *(fold.train.shape[1] for fold in training_set.folds)])
-    counts = sorted({min(count, fewest) for count in settings.feature_counts})
-    for kind in kinds:
-        grid = _SEARCH[kind][1]
-        for chosen, count in product(product(*grid.values()), counts):
-            yield _Candidate(kind, dict(zip(grid, chosen, strict=True)), count)
+    return sorted({min(count, fewest) for count in settings.feature_counts})
 
 
-def _try(training_set: TrainingSet, candidate: _Candidate, settings: LearningSettings) -> _Trial:
+def _try(training_set: TrainingSet, candidate: Candidate, settings: LearningSettings) -> _Trial:
     scores = np.empty(training_set.present.size)
     for fold in training_set.folds:
-        fitted = _build(candidate, settings.seed).fit(fold.train[:, : candidate.count], fold.train_present)
+        fitted = build(candidate, settings.seed).fit(fold.train[:, : candidate.count], fold.train_present)
         scores[fold.rows] = raw_scores(fitted, fold.held_out[:, : candidate.count])
     areas = [area(training_set.present[fold.rows], scores[fold.rows]) for fold in training_set.folds]
     return _Trial(candidate, scores, float(np.mean(areas)))
 
 
-def _build(candidate: _Candidate, seed: int) -> Estimator:
-    make = _SEARCH[candidate.kind][0]
-    chance = {"random_state": seed} if candidate.kind == "SGD" else {}
-    return make(**candidate.parameters, **chance)
+def _fit(training_set: TrainingSet, best: _Trial, settings: LearningSettings) -> Learned:
+    columns = training_set.ranked[: best.candidate.count]
+    estimator = Pipeline([("scale", StandardScaler()), ("classify", build(best.candidate, settings.seed))])
+    calibration = fit_calibration(best.scores, training_set.present)
+    held_out = calibration.probabilities(best.scores)
+    return Learned(
+        kind=best.candidate.kind,
+        parameters=best.candidate.parameters,
+        columns=columns,
+        estimator=estimator.fit(training_set.values[:, columns], training_set.present),
+        calibration=calibration,
+        held_out=held_out,
+        threshold=settings.threshold_rule.threshold(training_set.present, held_out),
+        inner_area=best.area,
+    )

@@ -8,7 +8,10 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 from sklearn.model_selection import StratifiedKFold
 
+from analysis.domain.findings import AnswerFigures
 from analysis.learning.learn import LearningSettings, learn, prepare_training_set
+from analysis.learning.refits import error_band, remoteness
+from analysis.prediction.decision import why_open
 from analysis.prediction.model import Performance
 from analysis.statistics.conformal import ConformalLimits, conformal_limits
 from analysis.statistics.resampling import bootstrap_weights, percentile_interval
@@ -27,15 +30,23 @@ class Judged:
     ----------
     probabilities : ndarray of shape (patients,)
         Calibrated probabilities.
-    called : ndarray of bool, shape (patients,)
-        Whether the target was called present, by the threshold of that classifier.
+    thresholds : ndarray of shape (patients,)
+        The decision threshold of that classifier.
+    limits : ndarray of shape (patients, 2)
+        The 95 % interval of the probability.
     fold : ndarray of int, shape (patients,)
         The outer fold in which the patient was held out.
     """
 
     probabilities: npt.NDArray[np.float64]
-    called: npt.NDArray[np.bool_]
+    thresholds: npt.NDArray[np.float64]
+    limits: npt.NDArray[np.float64]
     fold: npt.NDArray[np.intp]
+
+    @property
+    def called(self) -> npt.NDArray[np.bool_]:
+        """Whether the target was called present, with the answer taken where it would stay open, too."""
+        return self.probabilities >= self.thresholds
 
 
 def judge(
@@ -47,7 +58,7 @@ def judge(
     learning: LearningSettings,
     folds: int,
 ) -> Judged:
-    """Hold every patient out once, and learn from the others, including tuning and calibration.
+    """Hold every patient out once, and learn from the others, including tuning, calibration and interval.
 
     Parameters
     ----------
@@ -63,15 +74,22 @@ def judge(
         Number of outer folds.
     """
     judged = Judged(
-        np.empty(present.size), np.empty(present.size, dtype=np.bool_), np.empty(present.size, dtype=np.intp)
+        probabilities=np.empty(present.size),
+        thresholds=np.empty(present.size),
+        limits=np.empty((present.size, 2)),
+        fold=np.empty(present.size, dtype=np.intp),
     )
     splitter = StratifiedKFold(folds, shuffle=True, random_state=learning.seed)
     for number, (inside, outside) in enumerate(splitter.split(values, present)):
         training_set = prepare_training_set(values[inside], present[inside], learning, repeated[inside])
         learned = learn(training_set, kinds, learning)
         judged.probabilities[outside] = learned.probabilities(values[outside])
-        judged.called[outside] = judged.probabilities[outside] >= learned.threshold
+        judged.thresholds[outside] = learned.threshold
         judged.fold[outside] = number
+        band = error_band(values[inside], repeated[inside], present[inside], learned, learning)
+        remote = remoteness(values[inside][:, learned.columns], values[outside][:, learned.columns])
+        for row, probability, away in zip(outside, judged.probabilities[outside], remote, strict=True):
+            judged.limits[row] = band.interval(float(probability), float(away))
     return judged
 
 
@@ -100,10 +118,47 @@ def performance_of(judged: Judged, present: npt.NDArray[np.bool_], confidence: f
     values = {"AUC": area(present, judged.probabilities), "Brier": float(squares.mean())}
     intervals = {"AUC": area_interval(present, judged.probabilities), "Brier": percentile_interval(drawn)}
     for name, hits in shares.items():
-        values[name] = float(hits.mean())
-        low, high = binomtest(int(hits.sum()), hits.size).proportion_ci(method="wilson")
-        intervals[name] = float(low), float(high)
-    return Performance(int(present.size), int(present.sum()), values, intervals)
+        values[name], intervals[name] = _share(hits)
+    answers = _answers_of(judged, present, confidence, values["AUC"], intervals["AUC"])
+    return Performance(int(present.size), int(present.sum()), values, intervals, answers)
+
+
+def _answers_of(
+    judged: Judged,
+    present: npt.NDArray[np.bool_],
+    confidence: float,
+    auc: float,
+    auc_interval: tuple[float, float],
+) -> AnswerFigures:
+    """Return the figures of the answers that the same rule as at run time gives."""
+    answered = np.zeros(present.size, dtype=np.bool_)
+    for row in range(present.size):
+        conformal = _limits_without(judged, present, int(judged.fold[row]), confidence)
+        low, high = judged.limits[row].tolist()
+        probability, threshold = float(judged.probabilities[row]), float(judged.thresholds[row])
+        answered[row] = why_open(probability, (low, high), threshold, conformal) is None
+    right, called = judged.called == present, judged.called
+    shares = {
+        "sensitivity": right[answered & present],
+        "specificity": right[answered & ~present],
+        "PPV": right[answered & called],
+        "NPV": right[answered & ~called],
+        "answered": answered,
+    }
+    told = {name: _share(hits) for name, hits in shares.items() if hits.size}
+    return AnswerFigures(
+        patients=int(present.size),
+        present=int(present.sum()),
+        answered=int(answered.sum()),
+        values={name: value for name, (value, _) in told.items()} | {"AUC": auc},
+        intervals={name: interval for name, (_, interval) in told.items()} | {"AUC": auc_interval},
+    )
+
+
+def _share(hits: npt.NDArray[np.bool_]) -> tuple[float, tuple[float, float]]:
+    """Return a share and its interval by Wilson's method."""
+    low, high = binomtest(int(hits.sum()), hits.size).proportion_ci(method="wilson")
+    return float(hits.mean()), (float(low), float(high))
 
 
 def _conformal_outcome(

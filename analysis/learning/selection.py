@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from analysis.statistics.agreement import intraclass_correlation
 
-__all__ = ["select_features"]
+__all__ = ["repeatable", "select_features"]
 
 
 def select_features(
@@ -39,14 +39,7 @@ def select_features(
     ----------
     Ding C, Peng H. J Bioinform Comput Biol 2005;3:185-205, the quotient form with the F statistic (FCQ).
     """
-    usable = values.std(axis=0) > 1e-9 * (1e-9 + np.abs(values).mean(axis=0))
-    twice = np.isfinite(repeated).all(axis=1)
-    if twice.sum() > 1:
-        pairs = np.stack([values[twice], repeated[twice]], axis=1)
-        usable &= intraclass_correlation(pairs) >= minimum_icc
-    columns = np.flatnonzero(usable)
-    if not columns.size:
-        raise ValueError("no feature varies between patients and repeats well enough")
+    columns = repeatable(values, repeated, minimum_icc)
     standard = (values[:, columns] - values[:, columns].mean(axis=0)) / values[:, columns].std(axis=0)
     relevance = _f_statistic(standard, present)
     redundancy = np.zeros(columns.size)
@@ -57,6 +50,24 @@ def select_features(
         chosen.append(int(np.argmax(merit)))
         redundancy += np.abs(standard.T @ standard[:, chosen[-1]]) / present.size
     return columns[chosen]
+
+
+def repeatable(
+    values: npt.NDArray[np.float64], repeated: npt.NDArray[np.float64], minimum_icc: float
+) -> npt.NDArray[np.intp]:
+    """Return the columns that vary between patients and repeat well; the target plays no part.
+
+    Parameters are those of `select_features`.
+    """
+    usable = values.std(axis=0) > 1e-9 * (1e-9 + np.abs(values).mean(axis=0))
+    twice = np.isfinite(repeated).all(axis=1)
+    if twice.sum() > 1:
+        pairs = np.stack([values[twice], repeated[twice]], axis=1)
+        usable &= intraclass_correlation(pairs) >= minimum_icc
+    columns = np.flatnonzero(usable)
+    if not columns.size:
+        raise ValueError("no feature varies between patients and repeats well enough")
+    return columns
 
 
 def _f_statistic(

@@ -13,6 +13,7 @@ from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
 from analysis.learning.learn import KINDS, Learned, LearningSettings, learn, prepare_training_set
 from analysis.learning.nested import judge, performance_of
+from analysis.learning.refits import error_band, threshold_spread
 from analysis.prediction.model import Classifier, Model, Probe, Range, TrainingRange, raw_scores
 from analysis.statistics.conformal import conformal_limits
 
@@ -135,7 +136,10 @@ def _classifier(
         features=tuple(sequence.names[column] for column in learned.columns),
         estimator=learned.estimator,
         calibration=learned.calibration,
+        band=error_band(values, repeated, present, learned, settings.learning),
         decision_threshold=learned.threshold,
+        threshold_rule=settings.learning.threshold_rule.sentence(),
+        threshold_spread=threshold_spread(values, repeated, present, learned, settings.learning),
         conformal=conformal_limits(judged.probabilities, present, settings.confidence),
         training=_training_range(learned, sequence, values[:, learned.columns]),
         performance=performance_of(judged, present, settings.confidence),
@@ -221,12 +225,15 @@ def _remarks(table: FeatureTable, settings: TrainingSettings) -> tuple[str, ...]
         if repeats
         else "How well the features repeat was not measured."
     )
+    interval = (
+        f"The 95 % interval of a probability is learned from {settings.learning.refits} refits of selection, "
+        "fit and calibration on simulated targets of known probability."
+    )
     return (
         chosen,
         "KNN and SVM keep selected features of training patients, without identifiers, inside model.skops.",
         steady,
-        "The interval of a probability tells how well the calibration curve is known (Wald, 95 %).",
-        "It does not hold what another training cohort would have changed in the classifier.",
-        "The decision threshold is Youden's, on held-out probabilities.",
+        interval,
+        "A patient whose interval holds the decision threshold gets no answer.",
         "The model was judged on its own cohort only; another scanner, protocol or population may differ.",
     )

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from analysis.domain.findings import ModelIdentity, Target
+from analysis.domain.findings import AnswerFigures, ModelIdentity, Target
 from analysis.prediction.model import Classifier, Estimator, Model, Performance, Probe, Range, TrainingRange
 from analysis.statistics.calibration import Calibration
 from analysis.statistics.conformal import ConformalLimits
+from analysis.statistics.error_band import ErrorBand
 
 __all__ = ["CARD_FORMAT", "card_of", "estimator_key", "markdown_of", "model_of"]
 
-CARD_FORMAT = 1
+CARD_FORMAT = 2
 
 
 def estimator_key(target: Target, sequence: str) -> str:
@@ -56,7 +57,9 @@ def model_of(card: Mapping[str, Any], estimators: Mapping[str, Estimator], diges
         If the card is incomplete or has values of the wrong type.
     """
     if card["format"] != CARD_FORMAT:
-        raise ValueError(f"card format {card['format']}, this program reads {CARD_FORMAT}")
+        raise ValueError(
+            f"format {card['format']}, and this program reads {CARD_FORMAT}: train the model again"
+        )
     thresholds = {Target(name): float(bmd) for name, bmd in card["thresholds_mg_cm3"].items()}
     identity = ModelIdentity(
         name=card["name"],
@@ -98,22 +101,21 @@ def markdown_of(model: Model) -> str:
 
 def _classifier_lines(classifier: Classifier) -> list[str]:
     performance, training = classifier.performance, classifier.training
+    low, high = classifier.threshold_spread
     chosen = ", ".join(f"{name} = {value}" for name, value in classifier.parameters.items())
-    lines = [
+    return [
         f"### {estimator_key(classifier.target, classifier.sequence)}",
         "",
         f"{classifier.kind} ({chosen}) on {len(classifier.features)} features.",
         f"{performance.patients} patients, {performance.present} with the target.",
         "",
-        "| measure | value |",
-        "|---|---|",
-    ]
-    for name, value in performance.values.items():
-        low, high = performance.intervals[name]
-        lines.append(f"| {name} | {value:.3f} ({low:.3f} to {high:.3f}) |")
-    lines += [
+        *_table(performance.values, performance.intervals),
         "",
-        f"Called present from a probability of {classifier.decision_threshold:.2f}.",
+        *_answer_lines(performance.answers),
+        "",
+        f"Decision threshold: a probability of {classifier.decision_threshold:.2f}.",
+        f"Over refits on bootstrap samples of the patients it lies from {low:.2f} to {high:.2f} (95 %).",
+        classifier.threshold_rule,
         f"Conformal sets hold the truth in {classifier.conformal.confidence:.0%} of patients.",
         f"Knows TR {_range(training.repetition_time_ms)} ms, TE {_range(training.echo_time_ms)} ms,",
         f"field strength {_range(training.field_strength_t)} T; abstains beyond.",
@@ -121,7 +123,26 @@ def _classifier_lines(classifier: Classifier) -> list[str]:
         f"Features: {', '.join(classifier.features)}.",
         "",
     ]
-    return lines
+
+
+def _answer_lines(answers: AnswerFigures) -> list[str]:
+    """Return the figures of the answers that are given, without those that stay indeterminate."""
+    still_open = answers.patients - answers.answered
+    return [
+        f"Of {answers.patients} patients {answers.answered} got an answer, and {still_open} stayed",
+        'indeterminate. For the answers that were given ("answered" and the AUC are of all patients):',
+        "",
+        *_table(answers.values, answers.intervals),
+    ]
+
+
+def _table(values: Mapping[str, float], intervals: Mapping[str, Range]) -> list[str]:
+    rows = ((name, value, *intervals[name]) for name, value in values.items())
+    return [
+        "| measure | value |",
+        "|---|---|",
+        *(f"| {name} | {value:.3f} ({low:.3f} to {high:.3f}) |" for name, value, low, high in rows),
+    ]
 
 
 def _range(limits: Range | None) -> str:
@@ -140,7 +161,10 @@ def _classifier_card(classifier: Classifier) -> dict[str, Any]:
         "parameters": classifier.parameters,
         "features": list(classifier.features),
         "calibration": asdict(classifier.calibration),
+        "band": asdict(classifier.band),
         "decision_threshold": classifier.decision_threshold,
+        "threshold_rule": classifier.threshold_rule,
+        "threshold_spread": classifier.threshold_spread,
         "conformal": asdict(classifier.conformal),
         "training": {
             "repetition_time_ms": training.repetition_time_ms,
@@ -157,7 +181,7 @@ def _classifier_card(classifier: Classifier) -> dict[str, Any]:
 
 def _classifier_of(part: Mapping[str, Any], estimators: Mapping[str, Estimator]) -> Classifier:
     target, training, performance = Target(part["target"]), part["training"], part["performance"]
-    slope_intercept = part["calibration"]
+    low, high = part["threshold_spread"]
     return Classifier(
         target=target,
         sequence=part["sequence"],
@@ -165,10 +189,11 @@ def _classifier_of(part: Mapping[str, Any], estimators: Mapping[str, Estimator])
         parameters=dict(part["parameters"]),
         features=tuple(part["features"]),
         estimator=estimators[estimator_key(target, part["sequence"])],
-        calibration=Calibration(
-            slope_intercept["slope"], slope_intercept["intercept"], tuple(slope_intercept["covariance"])
-        ),
+        calibration=Calibration(**part["calibration"]),
+        band=_band(part["band"]),
         decision_threshold=float(part["decision_threshold"]),
+        threshold_rule=str(part["threshold_rule"]),
+        threshold_spread=(float(low), float(high)),
         conformal=ConformalLimits(**part["conformal"]),
         training=TrainingRange(
             repetition_time_ms=_limits(training["repetition_time_ms"]),
@@ -182,10 +207,35 @@ def _classifier_of(part: Mapping[str, Any], estimators: Mapping[str, Estimator])
             patients=performance["patients"],
             present=performance["present"],
             values=dict(performance["values"]),
-            intervals={name: (low, high) for name, (low, high) in performance["intervals"].items()},
+            intervals=_intervals(performance["intervals"]),
+            answers=_answers(performance["answers"]),
         ),
         probe=Probe(tuple(part["probe"]["values"]), float(part["probe"]["score"])),
     )
+
+
+def _answers(stored: Mapping[str, Any]) -> AnswerFigures:
+    return AnswerFigures(
+        patients=stored["patients"],
+        present=stored["present"],
+        answered=stored["answered"],
+        values=dict(stored["values"]),
+        intervals=_intervals(stored["intervals"]),
+    )
+
+
+def _band(stored: Mapping[str, Sequence[float]]) -> ErrorBand:
+    (offset, slope), (low, high) = stored["shift"], stored["reach"]
+    constant, by_square, by_remoteness = stored["variance"]
+    return ErrorBand(
+        (float(offset), float(slope)),
+        (float(constant), float(by_square), float(by_remoteness)),
+        (float(low), float(high)),
+    )
+
+
+def _intervals(stored: Mapping[str, Sequence[float]]) -> dict[str, Range]:
+    return {name: (low, high) for name, (low, high) in stored.items()}
 
 
 def _limits(stored: Sequence[float] | None) -> Range | None:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.domain.findings import ModelIdentity, Target
+from analysis.domain.findings import AnswerFigures, ModelIdentity, Target
 from analysis.statistics.calibration import Calibration
 from analysis.statistics.conformal import ConformalLimits
+from analysis.statistics.error_band import ErrorBand
 
 __all__ = ["Classifier", "Estimator", "Model", "Performance", "Probe", "Range", "TrainingRange", "raw_scores"]
 
@@ -29,15 +30,19 @@ class Performance:
         Number of patients, and of those with the target.
     values : dict of str to float
         "AUC", "sensitivity", "specificity", "accuracy", "Brier", and for the conformal sets "coverage" (the
-        set holds the truth) and "decided" (the set holds exactly one answer).
+        set holds the truth) and "decided" (the set holds exactly one answer). These judge every patient, also
+        those whose answer would stay indeterminate.
     intervals : dict of str to tuple of two float
         95 % intervals by the same names.
+    answers : AnswerFigures
+        The figures of the answers that are given.
     """
 
     patients: int
     present: int
     values: dict[str, float]
     intervals: dict[str, Range]
+    answers: AnswerFigures
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +84,10 @@ class TrainingRange:
         away = standardised - self.centre
         return np.asarray(np.sqrt(np.einsum("ni,ij,nj->n", away, self.precision, away)))
 
+    def remoteness(self, standardised: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return squared distances divided by the number of features; about 1 for a usual patient."""
+        return self.distances(standardised) ** 2 / self.centre.size
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -116,8 +125,14 @@ class Classifier:
         A scaler ("scale") and the classifier; it is not used outside `analysis`.
     calibration : Calibration
         From its score to a probability.
+    band : ErrorBand
+        From its probability to the 95 % interval.
     decision_threshold : float
         Probability from which the target is called present.
+    threshold_rule : str
+        The rule that the threshold follows, as a sentence.
+    threshold_spread : tuple of two float
+        2.5th and 97.5th percentile of the threshold over refits on bootstrap samples.
     conformal : ConformalLimits
         Limits of the conformal sets.
     training : TrainingRange
@@ -135,7 +150,10 @@ class Classifier:
     features: tuple[str, ...]
     estimator: Estimator
     calibration: Calibration
+    band: ErrorBand
     decision_threshold: float
+    threshold_rule: str
+    threshold_spread: Range
     conformal: ConformalLimits
     training: TrainingRange
     performance: Performance

@@ -10,6 +10,7 @@ from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
 from analysis.domain.reason import Reason
 from analysis.measurement.vbq import MINIMUM_CSF_QUALITY
+from analysis.prediction.decision import why_open
 from analysis.prediction.model import Classifier, Model, Range, raw_scores
 from analysis.settings import AnalysisSettings
 
@@ -83,43 +84,38 @@ def _answer(
 def _judge(
     found: SeriesFindings, classifier: Classifier, remarks: tuple[Reason, ...], preferred: Contrast
 ) -> Prediction:
-    score = float(raw_scores(classifier.estimator, _values(found, classifier))[0])
-    probability = classifier.calibration.probability(score)
-    interval = classifier.calibration.interval(score)
-    open_reason = _why_open(probability, interval, classifier)
+    values, threshold = _values(found, classifier), classifier.decision_threshold
+    probability = classifier.calibration.probability(float(raw_scores(classifier.estimator, values)[0]))
+    remoteness = classifier.training.remoteness(classifier.estimator["scale"].transform(values))
+    interval = classifier.band.interval(probability, float(remoteness[0]))
+    open_reason = _open_reason(probability, interval, classifier)
     if open_reason is not None:
         abstained = _abstain(classifier, (*remarks, open_reason), preferred, sequence=classifier.sequence)
         return replace(abstained, features=classifier.features)
-    above = probability >= classifier.decision_threshold
     return Prediction(
         target=classifier.target,
         sequence=classifier.sequence,
         preferred=preferred,
-        verdict=Verdict.ABOVE if above else Verdict.BELOW,
+        verdict=Verdict.ABOVE if probability >= threshold else Verdict.BELOW,
         probability=probability,
         interval=interval,
-        decision_threshold=classifier.decision_threshold,
+        decision_threshold=threshold,
         reasons=remarks,
         features=classifier.features,
+        answers=classifier.performance.answers,
     )
 
 
-def _why_open(probability: float, interval: Range, classifier: Classifier) -> Reason | None:
-    """Return why a probability does not decide the answer, or None if it does."""
-    may_be_present, may_be_absent = classifier.conformal.answers(probability)
-    confidence, threshold = classifier.conformal.confidence, classifier.decision_threshold
-    low, high = interval
-    if low < threshold <= high:
-        return Reason("threshold_in_interval", low=low, high=high, estimate=probability, threshold=threshold)
-    if may_be_present and may_be_absent:
-        code = "both_answers"
-    elif may_be_present == may_be_absent:
-        code = "neither_answer"
-    elif may_be_present != (probability >= threshold):
-        code = "answers_disagree"
-    else:
+def _open_reason(probability: float, interval: Range, classifier: Classifier) -> Reason | None:
+    """Return the reason why a probability does not decide the answer, or None if it does."""
+    threshold, conformal = classifier.decision_threshold, classifier.conformal
+    code = why_open(probability, interval, threshold, conformal)
+    if code is None:
         return None
-    return Reason(code, confidence=confidence, estimate=probability, threshold=threshold)
+    if code == "threshold_in_interval":
+        low, high = interval
+        return Reason("threshold_in_interval", low=low, high=high, estimate=probability, threshold=threshold)
+    return Reason(code, confidence=conformal.confidence, estimate=probability, threshold=threshold)
 
 
 def _abstain(
@@ -134,6 +130,7 @@ def _abstain(
         interval=None,
         decision_threshold=classifier.decision_threshold,
         reasons=reasons,
+        answers=classifier.performance.answers,
     )
 
 

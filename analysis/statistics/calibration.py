@@ -1,14 +1,13 @@
-"""Calibration: from a classifier's score to a probability with its confidence interval."""
+"""Calibration: from a classifier's score to a probability."""
 
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import exp, log
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["Calibration", "fit_calibration"]
 
-_NORMAL_95 = 1.959963984540054
 _NEWTON_STEPS = 100
 _CONVERGED = 1e-10
 
@@ -21,13 +20,10 @@ class Calibration:
     ----------
     slope, intercept : float
         The probability is 1 / (1 + exp(-(slope · score + intercept))).
-    covariance : tuple of three float
-        Var(slope), Cov(slope, intercept), Var(intercept), from the inverse Fisher information.
     """
 
     slope: float
     intercept: float
-    covariance: tuple[float, float, float]
 
     def probability(self, score: float) -> float:
         """Return the calibrated probability for one score."""
@@ -36,18 +32,6 @@ class Calibration:
     def probabilities(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the calibrated probabilities for scores of shape (n,)."""
         return np.asarray(1.0 / (1.0 + np.exp(-np.clip(self.slope * scores + self.intercept, -700, 700))))
-
-    def interval(self, score: float) -> tuple[float, float]:
-        """Return the 95 % confidence interval of the probability for one score.
-
-        It is the Wald interval of the linear predictor, transformed by the logistic function. It covers the
-        uncertainty of the curve from the calibration patients, but not that of the classifier itself, which
-        another training cohort would change.
-        """
-        slope, mixed, intercept = self.covariance
-        spread = sqrt(max(0.0, slope * score**2 + 2 * mixed * score + intercept))
-        centre = self.slope * score + self.intercept
-        return _logistic(centre - _NORMAL_95 * spread), _logistic(centre + _NORMAL_95 * spread)
 
 
 def fit_calibration(scores: npt.NDArray[np.float64], present: npt.NDArray[np.bool_]) -> Calibration:
@@ -81,7 +65,7 @@ def fit_calibration(scores: npt.NDArray[np.float64], present: npt.NDArray[np.boo
         if curve.slope > 0:
             return curve
     rate = float(goals.mean())
-    return Calibration(0.0, log(rate / (1 - rate)), (0.0, 0.0, 1 / (present.size * rate * (1 - rate))))
+    return Calibration(0.0, log(rate / (1 - rate)))
 
 
 def _newton(scores: npt.NDArray[np.float64], goals: npt.NDArray[np.float64]) -> Calibration:
@@ -100,11 +84,8 @@ def _newton(scores: npt.NDArray[np.float64], goals: npt.NDArray[np.float64]) -> 
         if np.abs(step).max() < _CONVERGED:
             break
     back = np.array([[1 / scale, 0.0], [-centre / scale, 1.0]])
-    covariance = back @ np.linalg.inv(_information(design, weights)) @ back.T
     slope, intercept = (float(weight) for weight in back @ weights)
-    return Calibration(
-        slope, intercept, (float(covariance[0, 0]), float(covariance[0, 1]), float(covariance[1, 1]))
-    )
+    return Calibration(slope, intercept)
 
 
 def _information(

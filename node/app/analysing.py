@@ -11,20 +11,29 @@ from node.settle.early_work import EarlyWork
 from node.settle.settler import StudySettler
 from node.settle.source_counts import SourceCounts
 
-__all__ = ["make_analysts", "make_refusal_reporter", "make_settler"]
+__all__ = ["make_analysts", "make_refusal_reporter", "make_settler", "make_source_counts"]
 
 _EARLY_AFTER = 0.1
 """Part of the quiet time after which a study is analysed early."""
 
 
+def make_source_counts(resources: Resources) -> SourceCounts:
+    """Make what asks the sources how many images they have."""
+    settings = resources.configuration
+    return SourceCounts(
+        settings.sources, calling=settings.node.ae_title, clock=resources.clock, log=resources.log
+    )
+
+
 def make_settler(
-    resources: Resources, associations: OpenAssociations, workers: Workers, early_work: EarlyWork | None
+    resources: Resources,
+    associations: OpenAssociations,
+    source_counts: SourceCounts,
+    workers: Workers,
+    early_work: EarlyWork | None,
 ) -> StudySettler:
     """Make the station that decides when a study is complete."""
     settings = resources.configuration
-    source_counts = SourceCounts(
-        settings.sources, calling=settings.node.ae_title, clock=resources.clock, log=resources.log
-    )
     return StudySettler(
         store=resources.store,
         instance_store=resources.instance_store,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from node.analyse.worker_process import WorkerProcess
-from node.app.analysing import make_analysts, make_refusal_reporter, make_settler
+from node.app.analysing import make_analysts, make_refusal_reporter, make_settler, make_source_counts
 from node.app.receiving import make_ledger, make_listener
 from node.app.resources import open_resources
 from node.app.schedule import Schedule
@@ -81,6 +81,7 @@ class Node:
             report_refusal=report_refusal,
         )
         self._couriers = tuple(make_courier(resources, there) for there in configuration.destinations)
+        self._source_counts = make_source_counts(resources)
         self._web: WebServer | None = None
 
     @property
@@ -104,7 +105,13 @@ class Node:
         plan_sweeps(
             self._schedule,
             resources,
-            settler=make_settler(resources, self._listener.associations, self._workers, self._early_work),
+            settler=make_settler(
+                resources,
+                self._listener.associations,
+                self._source_counts,
+                self._workers,
+                self._early_work,
+            ),
             analysts=make_analysts(resources, self._workers, self._early_work),
             refusal_reporter=make_refusal_reporter(resources, self._workers),
             couriers=self._couriers,
@@ -113,7 +120,12 @@ class Node:
         self._schedule.start()
         try:
             self._web = make_status_page(
-                resources, self._listener, self._schedule, self._workers, self._couriers
+                resources,
+                self._listener,
+                schedule=self._schedule,
+                workers=self._workers,
+                source_counts=self._source_counts,
+                couriers=self._couriers,
             )
             self._listener.start()
         except PermanentError:

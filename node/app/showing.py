@@ -9,6 +9,7 @@ from node.app.schedule import Schedule
 from node.app.workers import Workers
 from node.deliver.courier import Courier
 from node.receive.listener import Listener
+from node.settle.source_counts import SourceCounts
 from node.show.node_status import StatusReader
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ __all__ = ["make_status_page"]
 def make_status_page(
     resources: Resources,
     listener: Listener,
+    *,
     schedule: Schedule,
     workers: Workers,
+    source_counts: SourceCounts,
     couriers: Iterable[Courier],
 ) -> "WebServer | None":
     """Create the status page's server and bind its address; None if `[web] port` is 0.
@@ -44,6 +47,7 @@ def make_status_page(
         listener=listener,
         runs=schedule.runs,
         activities=workers.activities,
+        asked=source_counts.breakers,
         breakers={courier.name: partial(getattr, courier, "breaker") for courier in couriers},
         tally=resources.tally,
     )

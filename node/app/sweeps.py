@@ -10,7 +10,7 @@ from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.deliver.courier import Courier
 from node.settle.settler import StudySettler
-from node.store.retention import purge
+from node.store.retention import drop_unused, purge
 
 __all__ = ["plan_sweeps"]
 
@@ -64,4 +64,5 @@ def _close(resources: Resources) -> None:
 
 def _purge(resources: Resources) -> None:
     age = timedelta(days=resources.configuration.storage.retention_days)
+    drop_unused(resources.store, resources.instance_store)
     purge(resources.store, resources.instance_store, resources.clock.now() - age)

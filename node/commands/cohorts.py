@@ -17,6 +17,7 @@ from node.commands.terminal import (
 
 if TYPE_CHECKING:
     from analysis.cohort.measure import MeasuredCohort
+    from analysis.learning.learn import LearningSettings
     from analysis.tasks import Spread
     from node.config import Configuration
 
@@ -32,6 +33,13 @@ CohortArgument = Annotated[
 ]
 WorkersOption = Annotated[
     int, typer.Option(min=1, help="Number of processes on this machine that share the work.")
+]
+ThresholdOption = Annotated[
+    str,
+    typer.Option(
+        help="Rule of the decision threshold, chosen before training: sensitivity:0.8 (finds at least this "
+        "share of the patients with the target), youden, or fixed:0.3 (this probability)."
+    ),
 ]
 DaskOption = Annotated[
     str,
@@ -70,6 +78,7 @@ def train(
     version: Annotated[
         str, typer.Option(help="Version of the model, which every report made with it cites.")
     ] = "1",
+    threshold: ThresholdOption = "sensitivity:0.8",
     workers: WorkersOption = 2,
     dask: DaskOption = "",
     config: ConfigOption = None,
@@ -83,12 +92,13 @@ def train(
     from analysis.prediction.bundle import save
     from node.science.parallel import in_parallel
 
+    settings = TrainingSettings(name=name, version=version, learning=_learning(threshold))
     configuration = load_configuration(config)
     with exit_on_error():
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
             measured = _measure(cohort, configuration, spread)
         with show_steps() as step:
-            model = train_model(measured.table, TrainingSettings(name=name, version=version), step)
+            model = train_model(measured.table, settings, step)
         digest = save(model, out)
     console.print(f"Model bundle {digest[:12]} in {out.resolve()}; read {out / 'card.md'} before you use it.")
 
@@ -97,6 +107,7 @@ def evaluate(
     cohort: CohortArgument,
     *,
     out: Annotated[Path, typer.Option(help="Folder for the report. It is created if it does not exist.")],
+    threshold: ThresholdOption = "sensitivity:0.8",
     workers: WorkersOption = 2,
     dask: DaskOption = "",
     config: ConfigOption = None,
@@ -111,14 +122,32 @@ def evaluate(
     from node.analyse.findings import SOFTWARE
     from node.science.parallel import in_parallel
 
+    settings = EvaluationSettings(learning=_learning(threshold))
     configuration = load_configuration(config)
     with exit_on_error():
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
             measured = _measure(cohort, configuration, spread)
             with progress_bar("splitting, learning, judging") as advance:
-                evaluation = evaluate_cohort(measured.table, EvaluationSettings(), spread, advance)
+                evaluation = evaluate_cohort(measured.table, settings, spread, advance)
         written = write_report(evaluation, out, SOFTWARE)
     console.print(f"Report: {written[0].resolve()}")
+
+
+def _learning(threshold: str) -> "LearningSettings":
+    """Return the settings of learning with a rule of the decision threshold.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the rule cannot be read.
+    """
+    from analysis.learning.learn import LearningSettings
+    from analysis.learning.threshold import rule_of
+
+    try:
+        return LearningSettings(threshold_rule=rule_of(threshold))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--threshold") from error
 
 
 def _measure(cohort: Path, configuration: "Configuration", spread: "Spread") -> "MeasuredCohort":

@@ -8,6 +8,8 @@ __all__ = ["AETitle", "Host", "ae_title", "between", "host", "named", "one_of"]
 
 _AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
 
+_HOST = re.compile(rb"[A-Za-z0-9._:%-]+")
+
 
 def between(low: float, high: float) -> Callable[[float], str | None]:
     """Return a check that a number lies between `low` and `high`, both included."""
@@ -29,7 +31,20 @@ def named(what: str) -> Callable[[str], str | None]:
     return lambda value: None if value and not value.isspace() else f"must name {what}"
 
 
-host = named("a host")
+def host(value: str) -> str | None:
+    """Check a host name or address; whether it exists is found out when it is called.
+
+    Examples
+    --------
+    >>> host("pacs.hospital.example"), host("fe80::1"), host("pacs..example")
+    (None, None, 'must name a host')
+    """
+    try:
+        # As the resolver encodes it: no empty part, none longer than 63 bytes.
+        encoded = value.encode("idna")
+    except UnicodeError:
+        encoded = b""
+    return None if _HOST.fullmatch(encoded) else "must name a host"
 
 
 AETitle = Annotated[str, ae_title]

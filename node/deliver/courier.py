@@ -133,7 +133,7 @@ class Courier:
     def _postpone(self, batch: DeliveryBatch, reason: str) -> None:
         """Return the unfinished deliveries to the outbox, and open the breaker."""
         now = self._clock.now()
-        self._breaker = self._breaker.after_failure(now, self._backoff)
+        self._breaker = self._breaker.after_failure(now, self._backoff, reason)
         again = self._breaker.open_until or now
         self._outbox.return_deliveries(batch, reason, again)
         self._log.warning(

@@ -66,19 +66,24 @@ def associated(
     Raises
     ------
     TransientError
-        If the peer cannot be reached or rejects the association.
+        If its name cannot be resolved, it cannot be reached, or it rejects the association.
     """
     ae = CallingEntity(peer.calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = peer.timeout_s
-    association = ae.associate(
-        peer.host,
-        peer.port,
-        list(contexts),
-        peer.ae_title,
-        ext_neg=list(roles) or None,
-        evt_handlers=list(handlers),
-        tls_args=peer.tls,
-    )
+    try:
+        association = ae.associate(
+            peer.host,
+            peer.port,
+            list(contexts),
+            peer.ae_title,
+            ext_neg=list(roles) or None,
+            evt_handlers=list(handlers),
+            tls_args=peer.tls,
+        )
+    except (OSError, UnicodeError) as error:
+        # pynetdicom resolves the name before it connects. A name that the resolver cannot even encode is a
+        # `UnicodeError`.
+        raise TransientError("its host name cannot be resolved") from error
     try:
         if not association.is_established and not _nothing_accepted(association):
             raise TransientError(_why_not(association))

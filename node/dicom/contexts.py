@@ -1,6 +1,7 @@
 """Presentation contexts: what this node accepts, and what it proposes."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from pydicom.uid import (
@@ -24,7 +25,7 @@ from pynetdicom import AllStoragePresentationContexts, build_context
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
-__all__ = ["contexts_for", "storage_contexts"]
+__all__ = ["contexts_answering", "contexts_for", "is_storage", "storage_contexts"]
 
 _PREFERRED = (
     # Uncompressed; then lossless; then lossy. A lossy image is stored too: the refusal of the analysis says
@@ -43,6 +44,7 @@ _PREFERRED = (
     JPEGExtended12Bit,
     JPEGBaseline8Bit,
 )
+_OTHER_SYNTAXES = tuple(UID(syntax) for syntax in AllTransferSyntaxes if syntax not in _PREFERRED)
 
 
 class _SharedContexts(list[PresentationContext]):
@@ -56,19 +58,64 @@ class _SharedContexts(list[PresentationContext]):
         return self
 
 
+@cache
 def storage_contexts() -> list[PresentationContext]:
-    """Return what the node accepts: C-ECHO, reports of storage commitment, and all storage in every syntax.
+    """Return what the node always accepts: C-ECHO, reports of storage commitment, and all standard storage.
 
     A router that sends a whole study stops at the first object that is rejected, so every SOP class is
-    accepted, and the study's state later says what could not be used.
+    accepted in every syntax, and the study's state later says what could not be used.
     """
-    others = [UID(syntax) for syntax in AllTransferSyntaxes if syntax not in _PREFERRED]
-    syntaxes = [*_PREFERRED, *others]
-    storage = [build_context(context.abstract_syntax, syntaxes) for context in AllStoragePresentationContexts]
+    storage = [_stored(context.abstract_syntax) for context in AllStoragePresentationContexts]
     # Archives report on storage commitment over an association of their own, in which they are the SCP.
     commitment = build_context(StorageCommitmentPushModel, list(_PREFERRED[:2]))
     commitment.scu_role = commitment.scp_role = True
     return _SharedContexts([build_context(Verification, list(_PREFERRED[:2])), commitment, *storage])
+
+
+def contexts_answering(proposed: Iterable[str]) -> list[PresentationContext]:
+    """Return what the node accepts of a peer that proposes these SOP classes.
+
+    Parameters
+    ----------
+    proposed : iterable of str
+        The abstract syntaxes of its presentation contexts.
+
+    Returns
+    -------
+    list of PresentationContext
+        `storage_contexts`, and one for each further class that stores objects.
+    """
+    always = storage_contexts()
+    known = {context.abstract_syntax for context in always}
+    further = [uid for uid in dict.fromkeys(proposed) if uid not in known and is_storage(uid)]
+    return _SharedContexts([*always, *map(_stored, further)]) if further else always
+
+
+def is_storage(uid: str) -> bool:
+    """Tell whether a SOP class stores objects.
+
+    So do the standard storage classes, retired ones among them. A class that is private, or newer than the
+    tables of pydicom, is taken for one as well: nothing else can be done with it.
+
+    References
+    ----------
+    DICOM PS3.4 B.5, Standard SOP Classes; B.3.1.4, standard extended, specialized and private SOP classes.
+
+    Examples
+    --------
+    >>> is_storage("1.2.840.10008.5.1.4.1.1.5"), is_storage("1.3.46.670589.11.0.0.12.1")
+    (True, True)
+    >>> is_storage("1.2.840.10008.1.1"), is_storage("1.2.840.10008.1.20.1")
+    (False, False)
+    """
+    known = UID(uid)
+    if known.name == uid:
+        return True
+    return known.type == "SOP Class" and "Storage" in known.name and "Commitment" not in known.name
+
+
+def _stored(uid: str | None) -> PresentationContext:
+    return build_context(uid, [*_PREFERRED, *_OTHER_SYNTAXES])
 
 
 def contexts_for(classes: Iterable[str]) -> list[PresentationContext]:

@@ -26,8 +26,6 @@ from pynetdicom._handlers import (
 )
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.service_class import StorageServiceClass
-from pynetdicom.sop_class import uid_to_service_class
 from pynetdicom.transport import (
     AddressInformation,
     AssociationSocket,
@@ -124,10 +122,13 @@ class UpperLayer:
     ----------
     association : Association
         An acceptor.
+    is_storage : callable
+        Tells of a SOP class whether it stores objects.
     """
 
-    def __init__(self, association: Association) -> None:
+    def __init__(self, association: Association, is_storage: Callable[[str], bool]) -> None:
         self._association = association
+        self._is_storage = is_storage
         self._storage_syntaxes: dict[int, str] = {}
 
     @property
@@ -151,7 +152,7 @@ class UpperLayer:
         if known is not None:
             return known
         accepted = self._association._accepted_cx.get(context)
-        if accepted is None or uid_to_service_class(accepted.abstract_syntax) is not StorageServiceClass:
+        if accepted is None or not self._is_storage(accepted.abstract_syntax):
             return None
         return self._storage_syntaxes.setdefault(context, str(accepted.transfer_syntax[0]))
 

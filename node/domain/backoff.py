@@ -56,7 +56,7 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """Circuit breaker: whether a destination may be tried.
+    """Circuit breaker: whether a peer, such as a destination, may be tried.
 
     After a failed connection nothing is tried until `open_until`, so that the other results in the outbox do
     not fail one by one. Then one association tests the destination.
@@ -67,16 +67,19 @@ class Breaker:
         Connections that failed in a row.
     open_until : datetime or None
         No attempt before this moment.
+    reason : str
+        Why the last connection failed; empty if it did not.
     """
 
     failures: int = 0
     open_until: datetime | None = None
+    reason: str = ""
 
     def allows(self, now: datetime) -> bool:
         """Tell whether the destination may be tried now."""
         return self.open_until is None or now >= self.open_until
 
-    def after_failure(self, now: datetime, backoff: Backoff) -> "Breaker":
+    def after_failure(self, now: datetime, backoff: Backoff, reason: str) -> "Breaker":
         """Return the breaker after a connection failed."""
         failures = self.failures + 1
-        return Breaker(failures, now + backoff.pause(failures))
+        return Breaker(failures, now + backoff.pause(failures), reason)

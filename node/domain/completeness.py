@@ -1,7 +1,7 @@
 """Decides what to do with a study that receives no more images, by its headers and how it arrived."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from analysis.domain.acquisition import Contrast
@@ -58,7 +58,7 @@ class Candidate:
     faults : tuple of Reason
         Why it cannot be analysed: a slice is missing, or two have one position. Empty for a complete series.
     signs : tuple of str
-        Evidence that it is complete.
+        Evidence that it is complete, and which sources gave none.
     """
 
     series_uid: str
@@ -103,7 +103,7 @@ class Examination:
 
     @property
     def signs(self) -> tuple[str, ...]:
-        """Evidence that the complete series are complete."""
+        """Evidence that the complete series are complete, and which sources gave none."""
         return tuple(
             f"{one.contrast}: {', '.join(one.signs)}"
             for one in self.candidates
@@ -121,10 +121,13 @@ class Count:
         AE title.
     images : dict of str to int
         NumberOfSeriesRelatedInstances by Series Instance UID.
+    fault : str
+        Why it gave no answer; empty if it gave one.
     """
 
     source: str
-    images: Mapping[str, int]
+    images: Mapping[str, int] = field(default_factory=dict)
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,7 @@ def with_arrival_evidence(
     cut_off : collection of str
         Series Instance UIDs of series whose association was lost and that were not sent again.
     counts : collection of Count
-        Of the sources that could be asked.
+        Of the sources that are asked.
     """
     return replace(
         examination, candidates=tuple(_with_evidence(one, cut_off, counts) for one in examination.candidates)
@@ -203,6 +206,7 @@ def _with_evidence(candidate: Candidate, cut_off: Collection[str], counts: Colle
         if images > here
     ]
     signs += [f"{source} counts {images} images too" for source, images in told.items() if images == here]
+    signs += [f"{count.source} was not asked: {count.fault}" for count in counts if count.fault]
     # The count of the source is better evidence than how its association ended.
     if uid in cut_off and here not in told.values():
         faults.append(Reason("cut_off"))

@@ -8,9 +8,11 @@ import zlib
 from dataclasses import dataclass
 from hashlib import sha256
 from struct import Struct
+from struct import error as StructError  # noqa: N812 - an exception despite its name
+from typing import NamedTuple
 
 from node.domain.identifiers import clean_uid
-from node.domain.person import UNKNOWN_PERSON, Person
+from node.domain.person import Person
 
 __all__ = ["HEADER_BYTES", "InstanceIdentity", "UnreadableHeaderError", "read_identity"]
 
@@ -25,11 +27,23 @@ _BIRTH_DATE, _SEX = 0x00100030, 0x00100040
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
 _WANTED = {_SOP_CLASS, _SOP_INSTANCE, _PATIENT_ID, _ISSUER, _BIRTH_DATE, _SEX, _STUDY, _SERIES}
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_ITEM_GROUP = 0xFFFE
 _LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 
 _IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 _EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+
+
+class _Layouts(NamedTuple):
+    """Encoding of an element: group, element, VR and short length together, and a length of four bytes."""
+
+    explicit: Struct
+    length: Struct
+
+
+_LITTLE = _Layouts(Struct("<HH2sH"), Struct("<I"))
+_BIG = _Layouts(Struct(">HH2sH"), Struct(">I"))
 
 
 class UnreadableHeaderError(ValueError):
@@ -49,8 +63,8 @@ class InstanceIdentity:
         and not to be traced back to the patient. Empty if there is no PatientID.
     patient_id : str
         PatientID, for the audit trail only; characters outside ASCII are replaced.
-    person : Person
-        What else it says of its patient.
+    birth_date, sex : str
+        As they stand in the header; see `person`.
     """
 
     sop_class_uid: str
@@ -59,7 +73,13 @@ class InstanceIdentity:
     series_uid: str
     patient_key: str
     patient_id: str = ""
-    person: Person = UNKNOWN_PERSON
+    birth_date: str = ""
+    sex: str = ""
+
+    @property
+    def person(self) -> Person:
+        """What it says of its patient beside the Patient ID; receiving does not need it."""
+        return Person.of(self.birth_date, self.sex)
 
 
 def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> InstanceIdentity:
@@ -90,15 +110,16 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Inst
         explicit=transfer_syntax_uid != _IMPLICIT_LITTLE,
         little=transfer_syntax_uid != _EXPLICIT_BIG,
     ).collect()
-    patient_id, issuer = (values.get(tag, b"").strip(b"\0 ") for tag in (_PATIENT_ID, _ISSUER))
+    patient_id, issuer = values.get(_PATIENT_ID, b"").strip(b"\0 "), values.get(_ISSUER, b"").strip(b"\0 ")
     return InstanceIdentity(
         sop_class_uid=_uid(values, _SOP_CLASS, "SOPClassUID"),
         sop_instance_uid=_uid(values, _SOP_INSTANCE, "SOPInstanceUID"),
         study_uid=_uid(values, _STUDY, "StudyInstanceUID"),
         series_uid=_uid(values, _SERIES, "SeriesInstanceUID"),
         patient_key=sha256(b"\\".join((patient_id, issuer))).hexdigest() if patient_id else "",
-        patient_id=patient_id.decode("ascii", errors="replace"),
-        person=Person.of(*(values.get(tag, b"").decode("ascii", "replace") for tag in (_BIRTH_DATE, _SEX))),
+        patient_id=patient_id.decode("ascii", "replace"),
+        birth_date=values.get(_BIRTH_DATE, b"").decode("ascii", "replace"),
+        sex=values.get(_SEX, b"").decode("ascii", "replace"),
     )
 
 
@@ -126,56 +147,45 @@ class _Walk:
     def __init__(self, data: memoryview, *, explicit: bool, little: bool) -> None:
         self._data = data
         self._explicit = explicit
-        order = "<" if little else ">"
-        self._tag = Struct(order + "HH")
-        self._short = Struct(order + "H")
-        self._long = Struct(order + "I")
+        self._layouts = _LITTLE if little else _BIG
 
     def collect(self) -> dict[int, bytes]:
         """Return the raw values of the wanted elements that are present."""
         values: dict[int, bytes] = {}
-        position = 0
-        while position < len(self._data):
-            tag, start, length = self._element(position, explicit=self._explicit)
+        data, explicit = self._data, self._explicit
+        position, end = 0, len(data)
+        while position < end:
+            tag, start, length = self._element(position, explicit=explicit)
             if tag > _SERIES:
                 break
             if length == _UNDEFINED:
-                position = self._after_sequence(
-                    start, _DEPTH, explicit=self._nested(position, self._explicit)
-                )
+                position = self._after_sequence(start, _DEPTH, explicit=self._nested(position, explicit))
                 continue
             position = self._end(start, length)
             if tag in _WANTED:
-                values[tag] = bytes(self._data[start:position])
+                values[tag] = bytes(data[start:position])
         return values
 
     def _element(self, position: int, *, explicit: bool) -> tuple[int, int, int]:
         """Return tag, start of the value and length of the element at a position."""
-        tag = self._tag_at(position)
-        if not explicit or tag >> 16 == 0xFFFE:
-            return tag, position + 8, self._unpack(self._long, position + 4)
-        vr = bytes(self._data[position + 4 : position + 6])
-        if not (vr.isalpha() and vr.isupper()):
-            raise UnreadableHeaderError("it is not encoded as its transfer syntax says")
-        if vr in _LONG_VRS:
-            return tag, position + 12, self._unpack(self._long, position + 8)
-        return tag, position + 8, self._unpack(self._short, position + 6)
+        layouts = self._layouts
+        try:
+            group, element, vr, length = layouts.explicit.unpack_from(self._data, position)
+            if not explicit or group == _ITEM_GROUP:
+                (length,) = layouts.length.unpack_from(self._data, position + 4)
+            elif vr in _LONG_VRS:
+                (length,) = layouts.length.unpack_from(self._data, position + 8)
+                return group << 16 | element, position + 12, length
+            elif not (vr.isalpha() and vr.isupper()):
+                raise UnreadableHeaderError("it is not encoded as its transfer syntax says")
+        except StructError:
+            raise UnreadableHeaderError("it ends in the middle of an element") from None
+        return group << 16 | element, position + 8, length
 
     def _nested(self, position: int, explicit: bool) -> bool:  # noqa: FBT001 - passed on unchanged
         """Tell whether the items of the sequence at a position are encoded with explicit VR."""
         # PS3.5 6.2.2 note 2: the items of a sequence with VR UN are implicit, even in an explicit dataset.
         return explicit and bytes(self._data[position + 4 : position + 6]) != b"UN"
-
-    def _tag_at(self, position: int) -> int:
-        if position + 8 > len(self._data):
-            raise UnreadableHeaderError("it ends in the middle of an element")
-        group, element = self._tag.unpack_from(self._data, position)
-        return int(group) << 16 | int(element)
-
-    def _unpack(self, layout: Struct, position: int) -> int:
-        if position + layout.size > len(self._data):
-            raise UnreadableHeaderError("it ends in the middle of an element")
-        return int(layout.unpack_from(self._data, position)[0])
 
     def _end(self, start: int, length: int) -> int:
         if start + length > len(self._data):

@@ -1,6 +1,6 @@
 """Judges the condition of each part of the node, and puts it in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from node.domain.backoff import Breaker
@@ -24,6 +24,7 @@ __all__ = [
     "judge_failed_studies",
     "judge_listener",
     "judge_model",
+    "judge_sources",
     "judge_timers",
     "judge_workers",
 ]
@@ -146,6 +147,24 @@ def judge_database(fault: str) -> Station:
     return Station("Database", Condition.WELL, "It answers.")
 
 
+def judge_sources(breakers: Mapping[str, Breaker]) -> Station:
+    """Judge whether the sources that are asked for their counts of images answer; by AE title.
+
+    Without these counts a series is judged by its geometry and by how its association ended.
+
+    Examples
+    --------
+    >>> judge_sources({"SCANNER": Breaker()}).words
+    'Every source that is asked for its counts answers.'
+    """
+    faults = [
+        f"{source} gives no counts: {there.reason}" for source, there in breakers.items() if there.failures
+    ]
+    if not faults:
+        return Station("Sources", Condition.WELL, "Every source that is asked for its counts answers.")
+    return Station("Sources", Condition.CONCERN, f"{'; '.join(faults)}.")
+
+
 def judge_destination(outbox: OutboxFigures, breaker: Breaker, now: datetime) -> tuple[Condition, str]:
     """Judge a destination by whether it can be reached, and by how long results wait for it."""
     waiting = _objects(outbox.waiting)
@@ -153,7 +172,7 @@ def judge_destination(outbox: OutboxFigures, breaker: Breaker, now: datetime) ->
         waiting += f", the oldest for {ago(now - outbox.oldest)}"
     if breaker.failures:
         tries = "try" if breaker.failures == 1 else f"{breaker.failures} tries"
-        words = f"The last {tries} failed. {waiting}; nothing is lost."
+        words = f"The last {tries} failed: {breaker.reason}. {waiting}; nothing is lost."
         if breaker.open_until is not None and breaker.open_until > now:
             words += f" Tried again in {ago(breaker.open_until - now)}."
         return Condition.CONCERN, words

@@ -194,6 +194,8 @@ class NodeStatus:
         Free disk and watermark.
     sweeps : tuple of SweepRun
         The timers.
+    asked : mapping of str to Breaker
+        The sources that are asked for their counts, by AE title.
     associations : int
         Open ones.
     workers, busy : int
@@ -209,6 +211,7 @@ class NodeStatus:
     figures: StoreFigures
     disk: Disk
     sweeps: tuple[SweepRun, ...] = ()
+    asked: Mapping[str, Breaker] = field(default_factory=dict)
     associations: int = 0
     workers: int = 0
     busy: int = 0

@@ -110,6 +110,10 @@ class FileRemoval(Protocol):
         """Remove these instances of a study and all its results; other files of the study stay."""
         ...
 
+    def remove_instances(self, instances: Iterable[Instance]) -> None:
+        """Remove the files of these instances."""
+        ...
+
     def clear_quarantine(self, before: datetime) -> int:
         """Remove files that have been in quarantine since before a moment; return how many."""
         ...

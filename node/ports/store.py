@@ -91,6 +91,20 @@ class Retention(Protocol):
         """
         ...
 
+    def forget_unused(
+        self, states: Iterable[StudyState], remove: Callable[[Sequence[Instance]], None]
+    ) -> int:
+        """Remove what is no MR image of studies in these states; return how many objects were removed.
+
+        Parameters
+        ----------
+        states : iterable of StudyState
+            States in which nothing more is done with a study.
+        remove : callable
+            As for `forget_originals`.
+        """
+        ...
+
 
 class OperatorCommands(StudySteps, Arrivals, Protocol):
     """What an operator can have done."""

@@ -26,6 +26,7 @@ from typing import Protocol
 from pynetdicom.association import Association
 
 from node.config import NodeSettings
+from node.dicom.contexts import is_storage
 from node.dicom.pynetdicom_internals import AcceptorSocket, UpperLayer
 from node.log import Log, raised_at
 from node.receive.data_transfer import (
@@ -101,7 +102,7 @@ class Connection(AcceptorSocket):
         self._receiver = receiver
         self._reader = reader
         self._log = log
-        self._upper_layer = upper_layer = UpperLayer(association)
+        self._upper_layer = upper_layer = UpperLayer(association, is_storage)
         self._limits = ConnectionLimits(settings, lambda: upper_layer.unserved_messages)
         # A peer that does not read its responses is cut off like one that sends nothing. While the reader's
         # thread reads, sending does not block: the responses are so short that they fit into any peer's
@@ -140,15 +141,14 @@ class Connection(AcceptorSocket):
         OSError
             If a limit is exceeded; pynetdicom ends the association then.
         """
-        if self._transfer.has_unread:
-            return bytearray(self._transfer.take_unread())
+        read_ahead = self._transfer.take_unread(nr_bytes)
         requested = self._upper_layer.is_requested
         try:
-            if nr_bytes == PDU_HEADER.size:
-                self._limits.begin_pdu(requested=requested, within_message=self._transfer.is_within_message)
-            else:
+            if nr_bytes != PDU_HEADER.size:
                 self._limits.expect(nr_bytes, requested=requested)
-            return self._read_all(nr_bytes)
+            elif not read_ahead:
+                self._limits.begin_pdu(requested=requested, within_message=self._transfer.is_within_message)
+            return bytearray(read_ahead) + self._read_all(nr_bytes - len(read_ahead))
         except LimitExceededError as error:
             self._tell(str(error))
             raise
@@ -229,12 +229,16 @@ class Connection(AcceptorSocket):
         self._look_for_read_ahead()
 
     def _read_once(self) -> None:
-        count = self.socket.recv_into(self._transfer.next_buffer())
-        if count == 0:
-            raise ConnectionError("the peer closed the connection")
-        for event in self._transfer.received(count):
+        transfer = self._transfer
+        count = 0
+        if not transfer.has_read_ahead:
+            count = self.socket.recv_into(transfer.next_buffer())
+            if count == 0:
+                raise ConnectionError("the peer closed the connection")
+        events = transfer.received(count)
+        for event in events:
             self._act_on(event)
-        if not self._transfer.is_within_pdu:
+        if events or not transfer.is_within_pdu:
             self._upper_layer.restart_idle_timer()
 
     def _act_on(self, event: Event) -> None:
@@ -267,8 +271,9 @@ class Connection(AcceptorSocket):
             )
 
     def _look_for_read_ahead(self) -> None:
-        """Schedule another read if TLS holds decrypted bytes: epoll does not report those."""
-        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+        """Schedule another read if bytes wait here or in TLS: epoll does not report those."""
+        in_tls = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
+        if in_tls or self._transfer.has_read_ahead:
             self._reader.read_soon(self)
 
     # In the ledger's thread, or in the reader's if an object is refused at once

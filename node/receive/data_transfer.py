@@ -46,6 +46,10 @@ __all__ = [
 
 _LONGEST_OTHER = 1024 * 1024
 """Maximum bytes of a command, and of a complete message other than C-STORE."""
+_READ_AHEAD = 16 * 1024
+"""Bytes that are asked for at the beginning of a PDU, so that a command and the header of the PDU after it
+come with one system call. The rest of a longer PDU is read to its end and, for the same reason, one header
+further, so that at most this many bytes are ever moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ class OtherFragment:
 
 @dataclass(frozen=True, slots=True)
 class OtherPdu:
-    """The header of a PDU other than P-DATA-TF has been read; see `DataTransfer.take_unread`."""
+    """A PDU other than P-DATA-TF has begun; see `DataTransfer.take_unread`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,8 @@ Event: TypeAlias = StoreRequested | DatasetFragment | OtherFragment | OtherPdu |
 class DataTransfer:
     """Turns the bytes of one association into events, while it is in the state for data transfer.
 
-    Read into `next_buffer`, then call `received` with the number of bytes read. Not thread-safe.
+    Read into `next_buffer`, then call `received` with the number of bytes read. Bytes that follow an object
+    wait until that is answered (`has_read_ahead`). Not thread-safe.
 
     Parameters
     ----------
@@ -163,10 +168,10 @@ class DataTransfer:
         self._command = bytearray()
         self._other_bytes = 0
         self._unread = b""
-        self._header = bytearray(PDU_HEADER.size)
-        self._content = bytearray()
-        self._part = memoryview(self._header)
-        self._filled = 0
+        self._buffer = memoryview(bytearray(_READ_AHEAD))
+        self._start = self._end = 0  # of what has been read and not processed
+        self._pdu_bytes = 0  # of the PDU at `_start`, with its header; 0 if that has not been read
+        self._has_read_ahead = False
 
     # Which component reads
 
@@ -197,20 +202,25 @@ class DataTransfer:
 
     @property
     def has_unread(self) -> bool:
-        """Whether a PDU header has been read that is for pynetdicom."""
+        """Whether bytes have been read that are for pynetdicom, from the beginning of a PDU."""
         return bool(self._unread)
 
-    def take_unread(self) -> bytes:
-        """Return that header, which pynetdicom is to read before the bytes still in the connection."""
-        unread, self._unread = self._unread, b""
-        return unread
+    def take_unread(self, most: int) -> bytes:
+        """Return the first of these bytes; pynetdicom reads them before those still in the connection."""
+        taken, self._unread = self._unread[:most], self._unread[most:]
+        return taken
 
     # What is received
 
     @property
     def is_within_pdu(self) -> bool:
         """Whether a PDU has been read in part."""
-        return bool(self._filled) or self._part.obj is not self._header
+        return self._start < self._end
+
+    @property
+    def has_read_ahead(self) -> bool:
+        """Whether `received` must be called again because an object has been answered meanwhile."""
+        return self._has_read_ahead and self.reading is Reading.DATA_TRANSFER
 
     @property
     def is_within_message(self) -> bool:
@@ -218,52 +228,71 @@ class DataTransfer:
         return self.message is not Message.NONE
 
     def next_buffer(self) -> memoryview:
-        """Return the memory to read into, never empty: the rest of a header or of a PDU."""
-        return self._part[self._filled :]
+        """Return the memory to read into, never empty; what it held before is used no more."""
+        start, end = self._start, self._end
+        most = self._pdu_bytes + PDU_HEADER.size if self._pdu_bytes else _READ_AHEAD
+        if start or most > len(self._buffer):
+            unprocessed = self._buffer[start:end]
+            if most > len(self._buffer):
+                self._buffer = memoryview(bytearray(most))
+            self._start, self._end = 0, end - start
+            self._buffer[: self._end] = unprocessed
+        return self._buffer[self._end : most]
 
     def received(self, count: int) -> Sequence[Event]:
-        """Process this number of bytes in `next_buffer`; return the events that they complete, in order."""
-        begins = not self.is_within_pdu
-        self._filled += count
+        """Process this number of bytes in `next_buffer`; return the events that they complete, in order.
+
+        With 0, process what has been read ahead.
+        """
+        self._end += count
+        events: list[Event] = []
         try:
-            if begins:
-                self._limits.begin_pdu(requested=True, within_message=self.is_within_message)
-            if self._filled < len(self._part):
-                return ()
-            return self._take_header() if self._part.obj is self._header else self._take_content()
+            while self.reading is Reading.DATA_TRANSFER:
+                content = self._next_content(events)
+                if content is None:
+                    break
+                self._take_content(content, events)
         except LimitExceededError as error:
             self.step(Step.ENDED)
-            return (LimitExceeded(error),)
+            events.append(LimitExceeded(error))
+        self._has_read_ahead = self.is_answering and self.is_within_pdu
+        return events
 
-    def _take_header(self) -> Sequence[Event]:
-        kind, length = PDU_HEADER.unpack(self._header)
-        if kind != P_DATA_TF:
-            self._unread = bytes(self._header)
-            self._expect_header()
-            self.step(Step.HANDED_BACK)
-            return (OtherPdu(),)
-        self._limits.expect(length, requested=True)
-        if len(self._content) < length:
-            self._content = bytearray(length)
-        self._part, self._filled = memoryview(self._content)[:length], 0
-        return () if length else self._take_content()
+    def _next_content(self, events: list[Event]) -> memoryview | None:
+        """Return what follows the header of the next P-DATA-TF PDU, once it has been read completely."""
+        start = self._start
+        available = self._end - start
+        if not self._pdu_bytes:
+            if available < PDU_HEADER.size:
+                return None
+            kind, length = PDU_HEADER.unpack_from(self._buffer, start)
+            self._limits.begin_pdu(requested=True, within_message=self.is_within_message)
+            if kind != P_DATA_TF:
+                self._leave(Step.HANDED_BACK)
+                events.append(OtherPdu())
+                return None
+            self._limits.expect(length, requested=True)
+            self._pdu_bytes = PDU_HEADER.size + length
+        if available < self._pdu_bytes:
+            return None
+        self._start, self._pdu_bytes = start + self._pdu_bytes, 0
+        return self._buffer[start + PDU_HEADER.size : self._start]
 
-    def _expect_header(self) -> None:
-        self._part, self._filled = memoryview(self._header), 0
-
-    def _take_content(self) -> Sequence[Event]:
-        content = self._part
-        self._expect_header()
-        events: list[Event] = []
+    def _take_content(self, content: memoryview, events: list[Event]) -> None:
         try:
             for context, control, fragment in fragments(content):
                 event = self._take_fragment(context, control, fragment)
                 if event is not None:
                     events.append(event)
         except MalformedMessageError as error:
-            self.step(Step.ENDED)
+            self._leave(Step.ENDED)
             events.append(Malformed(str(error)))
-        return events
+
+    def _leave(self, step: Step) -> None:
+        """Leave the PDUs that have been read and not processed to pynetdicom."""
+        self._unread = bytes(self._buffer[self._start : self._end])
+        self._start = self._end = 0
+        self.step(step)
 
     def _take_fragment(self, context: int, control: int, fragment: memoryview) -> Event | None:
         if control & COMMAND:

@@ -18,7 +18,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from node.audit import AssociationAudit
 from node.config import NodeSettings, Source
 from node.dicom.commitment import report_of
-from node.dicom.contexts import storage_contexts
+from node.dicom.contexts import contexts_answering, storage_contexts
 from node.dicom.pynetdicom_internals import block_accept, register_server, reject
 from node.dicom.tls import server_context
 from node.domain.audit import Party, rejected_peer
@@ -206,6 +206,8 @@ class Listener:
         calling = request.calling_ae_title.strip()
         rejection = self._admission.admit(event.assoc, request.called_ae_title.strip(), calling, host)
         if rejection is None:
+            proposed = [str(one.abstract_syntax) for one in request.presentation_context_definition_list]
+            event.assoc.acceptor.supported_contexts = contexts_answering(proposed)
             self._log.info("association_requested", **_peer_of(event))
         return rejection
 

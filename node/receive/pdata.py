@@ -6,6 +6,7 @@ response, which takes longer than writing the image to disk. Tests compare these
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - an exception despite its name
 
@@ -39,6 +40,8 @@ _COUNTED = 2
 _ELEMENT = Struct("<HHL")
 """Tag and length of an element of a command set, which is in implicit VR little endian."""
 _SHORT = Struct("<H")
+_RESPONSE = Struct("<" + 4 * "HHLH" + "HHL")
+"""Four elements with a short value, and the tag and length of one more."""
 _SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _RESPONDED_TO, _DATASET_TYPE, _STATUS, _SOP_INSTANCE = (
     0x0002, 0x0100, 0x0110, 0x0120, 0x0800, 0x0900, 0x1000,
 )  # fmt: skip
@@ -118,7 +121,7 @@ def read_command(command: bytes | bytearray) -> StoreRequest | OtherCommand:
     ----------
     DICOM PS3.7 9.3.1.1, C-STORE-RQ; 6.3.1, Command Set Structure.
     """
-    values = dict(_elements(command))
+    values = _elements(command)
     field = _short(values, _COMMAND_FIELD)
     has_dataset = _short(values, _DATASET_TYPE) != _NO_DATASET
     if field != _C_STORE_RQ:
@@ -128,20 +131,23 @@ def read_command(command: bytes | bytearray) -> StoreRequest | OtherCommand:
     return StoreRequest(_short(values, _MESSAGE_ID), _uid(values, _SOP_CLASS), _uid(values, _SOP_INSTANCE))
 
 
-def _elements(command: bytes | bytearray) -> Iterator[tuple[int, bytes]]:
+def _elements(command: bytes | bytearray) -> dict[int, bytes]:
     """Split a command set into its elements of group 0000, each with its raw value."""
-    start = 0
-    while start < len(command):
+    values = {}
+    start, whole = 0, len(command)
+    while start < whole:
         try:
             group, element, length = _ELEMENT.unpack_from(command, start)
         except StructError:
             raise MalformedMessageError("a command ends in the middle of an element") from None
         start += _ELEMENT.size
-        if start + length > len(command):
+        end = start + length
+        if end > whole:
             raise MalformedMessageError("an element of a command is longer than the command")
         if group == 0:
-            yield element, bytes(command[start : start + length])
-        start += length
+            values[element] = bytes(command[start:end])
+        start = end
+    return values
 
 
 def _short(values: dict[int, bytes], element: int) -> int:
@@ -165,20 +171,25 @@ def store_response(context: int, request: StoreRequest, status: int) -> bytes:
     ----------
     DICOM PS3.7 9.3.1.2, C-STORE-RSP; E.1, Command Dictionary.
     """
-    elements = b"".join(
-        _ELEMENT.pack(0x0000, element, len(value)) + value
-        for element, value in (
-            (_SOP_CLASS, padded_uid(request.sop_class_uid)),
-            (_COMMAND_FIELD, _SHORT.pack(_C_STORE_RSP)),
-            (_RESPONDED_TO, _SHORT.pack(request.message_id)),
-            (_DATASET_TYPE, _SHORT.pack(_NO_DATASET)),
-            (_STATUS, _SHORT.pack(status)),
-            (_SOP_INSTANCE, padded_uid(request.sop_instance_uid)),
-        )
+    uid = padded_uid(request.sop_instance_uid)
+    elements = _sop_class_element(request.sop_class_uid) + _RESPONSE.pack(
+        *(0x0000, _COMMAND_FIELD, _SHORT.size, _C_STORE_RSP),
+        *(0x0000, _RESPONDED_TO, _SHORT.size, request.message_id),
+        *(0x0000, _DATASET_TYPE, _SHORT.size, _NO_DATASET),
+        *(0x0000, _STATUS, _SHORT.size, status),
+        *(0x0000, _SOP_INSTANCE, len(uid)),
     )
-    command = _ELEMENT.pack(0x0000, 0x0000, 4) + len(elements).to_bytes(4, "little") + elements
+    length = len(elements) + len(uid)
+    command = _ELEMENT.pack(0x0000, 0x0000, 4) + length.to_bytes(4, "little") + elements + uid
     item = _ITEM.pack(_COUNTED + len(command), context, COMMAND | LAST) + command
     return PDU_HEADER.pack(P_DATA_TF, len(item)) + item
+
+
+@lru_cache(maxsize=64)
+def _sop_class_element(uid: str) -> bytes:
+    """Encode the element of the SOP class, which is the same for all images of a series."""
+    value = padded_uid(uid)
+    return _ELEMENT.pack(0x0000, _SOP_CLASS, len(value)) + value
 
 
 def padded_uid(uid: str) -> bytes:

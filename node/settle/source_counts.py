@@ -1,6 +1,6 @@
 """Ask the sources of a study by C-FIND how many images each of its series has."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 
 from node.config import Source
@@ -48,8 +48,12 @@ class SourceCounts:
         self._breakers = dict.fromkeys((source.ae_title for source in self._peers), Breaker())
         self._backoff = Backoff(*_PAUSES)
 
+    def breakers(self) -> Mapping[str, Breaker]:
+        """Return a breaker for each AE title that is asked: closed if it answered the last time."""
+        return dict(self._breakers)
+
     def of_study(self, senders: Collection[tuple[str, str]], study_uid: str) -> tuple[Count, ...]:
-        """Return the counts of those senders that can be asked and answer.
+        """Return the counts of those senders that can be asked, or why they gave none.
 
         Parameters
         ----------
@@ -59,19 +63,19 @@ class SourceCounts:
             Study Instance UID.
         """
         asked = [source for source in self._peers if any(_is(source, *sender) for sender in senders)]
-        counts = (self._ask(source, study_uid) for source in asked)
-        return tuple(count for count in counts if count is not None)
+        return tuple(self._ask(source, study_uid) for source in asked)
 
-    def _ask(self, source: Source, study_uid: str) -> Count | None:
+    def _ask(self, source: Source, study_uid: str) -> Count:
         breaker = self._breakers[source.ae_title]
         if not breaker.allows(now := self._clock.now()):
-            return None
+            return Count(source.ae_title, fault=breaker.reason)
         try:
             images = count_images(self._peers[source], study_uid)
         except TransientError as error:
-            self._breakers[source.ae_title] = breaker.after_failure(now, self._backoff)
-            self._log.warning("source_not_asked", ae_title=source.ae_title, reason=str(error))
-            return None
+            reason = str(error)
+            self._breakers[source.ae_title] = breaker.after_failure(now, self._backoff, reason)
+            self._log.warning("source_not_asked", ae_title=source.ae_title, reason=reason)
+            return Count(source.ae_title, fault=reason)
         self._breakers[source.ae_title] = Breaker()
         return Count(source.ae_title, images)
 

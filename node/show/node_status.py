@@ -22,6 +22,7 @@ from node.domain.health import (
     judge_failed_studies,
     judge_listener,
     judge_model,
+    judge_sources,
     judge_timers,
     judge_workers,
 )
@@ -107,6 +108,8 @@ class StatusReader:
         Returns the latest run of each sweep.
     activities : sequence of WorkerActivity
         One for each worker process that analyses.
+    asked : callable
+        Returns the breakers of the sources that are asked for their counts, by AE title.
     breakers : mapping of str to callable
         By name of the destination; each returns the breaker.
     tally : Tally
@@ -122,6 +125,7 @@ class StatusReader:
         listener: ListenerState,
         runs: Callable[[], Sequence[SweepRun]],
         activities: Sequence[WorkerActivity],
+        asked: Callable[[], Mapping[str, Breaker]],
         breakers: Mapping[str, Callable[[], Breaker]],
         tally: Tally,
     ) -> None:
@@ -131,6 +135,7 @@ class StatusReader:
         self._listener = listener
         self._runs = runs
         self._activities = activities
+        self._asked = asked
         self._breakers = breakers
         self._tally = tally
         self._started_at = clock.now()
@@ -186,6 +191,7 @@ class StatusReader:
         since = [activity.busy_since for activity in self._activities]
         busy = [moment for moment in since if moment is not None]
         associations = self._listener.open_associations
+        asked = self._asked()
         return NodeStatus(
             at=now,
             started_at=self._started_at,
@@ -203,11 +209,13 @@ class StatusReader:
                 judge_timers(runs, now),
                 self._model,
                 judge_failed_studies(figures.failed_studies, now),
+                *((judge_sources(asked),) if asked else ()),
             ),
             destinations=self._destinations(figures.outboxes, now),
             figures=figures,
             disk=disk,
             sweeps=runs,
+            asked=asked,
             associations=associations,
             workers=len(self._activities),
             busy=len(busy),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -104,7 +105,7 @@ class DiskInstanceStore:
 
     def path(self, instance: Instance) -> Path:
         """See `node.ports.StoredFiles`."""
-        folder = self._study_folder(instance.study_uid) / folder_name(instance.series_uid)
+        folder = _series_folder(self._instances, instance.study_uid, instance.series_uid)
         return folder / f"{folder_name(instance.sop_uid)}{_SUFFIX}"
 
     def _study_folder(self, study_uid: str) -> Path:
@@ -127,8 +128,7 @@ class DiskInstanceStore:
 
     def remove_study(self, study_uid: str, instances: Iterable[Instance]) -> None:
         """See `node.ports.FileRemoval`."""
-        for instance in instances:
-            self.path(instance).unlink(missing_ok=True)
+        self.remove_instances(instances)
         study = self._study_folder(study_uid)
         for folder in (*study.glob("*"), study):
             with suppress(OSError):  # not empty: another instance has just arrived
@@ -138,6 +138,11 @@ class DiskInstanceStore:
             shutil.rmtree(results)
         for folder in (self._instances, self.results):
             sync_folder(folder)
+
+    def remove_instances(self, instances: Iterable[Instance]) -> None:
+        """See `node.ports.FileRemoval`."""
+        for instance in instances:
+            self.path(instance).unlink(missing_ok=True)
 
     def clear_quarantine(self, before: datetime) -> int:
         """See `node.ports.FileRemoval`."""
@@ -167,6 +172,12 @@ class DiskInstanceStore:
         path = self._new_incoming()
         self.path(instance).replace(path)
         return self.quarantine(StagedFile(path, instance.size, instance.sha256))
+
+
+@lru_cache(maxsize=256)
+def _series_folder(instances: Path, study_uid: str, series_uid: str) -> Path:
+    """Return the folder of a series, which is the same for all of its images."""
+    return instances / folder_name(study_uid) / folder_name(series_uid)
 
 
 def _sync_each(paths: Iterable[Path]) -> None:

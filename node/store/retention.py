@@ -1,4 +1,4 @@
-"""Removes the files of studies that are finished and older than the retention time."""
+"""Removes the files of studies older than the retention time, and objects that nothing reads."""
 
 from datetime import datetime
 from functools import partial
@@ -6,7 +6,7 @@ from functools import partial
 from node.domain.study import FINISHED_STATES, StudyState
 from node.ports import FileRemoval, Retention
 
-__all__ = ["purge"]
+__all__ = ["drop_unused", "purge"]
 
 _DONE = FINISHED_STATES - {StudyState.FAILED}
 """A failed study waits for an operator: its images may be needed, or its results were not delivered."""
@@ -38,3 +38,22 @@ def purge(rows: Retention, files: FileRemoval, before: datetime, *, failed: bool
         count += rows.forget_originals(study, partial(files.remove_study, study.study_uid))
     files.clear_quarantine(before)
     return count
+
+
+def drop_unused(rows: Retention, files: FileRemoval) -> int:
+    """Remove the objects of finished studies that are no MR images: nothing reads them.
+
+    They were acknowledged because a router stops at the first object that is rejected, and are kept until
+    their study is finished only because its state is told from all that it holds.
+
+    Parameters
+    ----------
+    rows, files : Retention, FileRemoval
+        See `node.ports`.
+
+    Returns
+    -------
+    int
+        How many objects were removed.
+    """
+    return rows.forget_unused(_DONE, files.remove_instances)

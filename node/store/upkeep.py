@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Engine, delete, func, select, update
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
-from node.domain.records import Instance, Study
+from node.domain.records import MR_IMAGE_CLASSES, Instance, Study
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.rows import instance_of, study_of
@@ -64,6 +64,23 @@ class SqlUpkeep:
             remove([instance_of(row) for row in rows])
             connection.execute(delete(t.instances).where(of_study))
         return True
+
+    def forget_unused(
+        self, states: Iterable[StudyState], remove: Callable[[Sequence[Instance]], None]
+    ) -> int:
+        """See `node.ports.Retention`."""
+        unused = select(t.instances).where(
+            t.instances.c.sop_class_uid.not_in(MR_IMAGE_CLASSES),
+            t.instances.c.study_uid.in_(
+                select(t.studies.c.study_uid).where(t.studies.c.state.in_(list(states)))
+            ),
+        )
+        with t.writing(self._engine) as connection:
+            instances = [instance_of(row) for row in connection.execute(unused)]
+            remove(instances)
+            for one in instances:
+                connection.execute(delete(t.instances).where(t.instances.c.sop_uid == one.sop_uid))
+        return len(instances)
 
     def all_instances(self) -> Iterator[Instance]:
         """See `node.ports.Recovery`."""

@@ -7,7 +7,9 @@ from analysis.learning.train import TrainingSettings, train
 from analysis.prediction.model import Model
 from tests.analysis.synthetic_cohort import synthetic_table
 
-QUICK = TrainingSettings(kinds=("LR",), learning=LearningSettings(feature_counts=(5,), folds=3), folds=3)
+QUICK = TrainingSettings(
+    kinds=("LR",), learning=LearningSettings(feature_counts=(5,), folds=3, refits=6), folds=3
+)
 
 
 @cache

@@ -72,6 +72,9 @@ _TEXTS = (
     "StationName",
 )
 
+UNRESOLVABLE = ("no.such.host.invalid", "a..b", f"{'x' * 64}.invalid", "256.256.256.256")
+"""Host names that no resolver knows; the second and the third cannot even be encoded."""
+
 
 def hostile_dataset(random: Random, study: str, syntax: UID) -> tuple[bytes, bytes]:
     """Make an encoded dataset that is wrong somewhere, and the SOP Instance UID its request names."""

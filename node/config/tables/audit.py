@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
+from node.config.checks import host
 from node.config.table import Table
 from node.config.tables.tls import TlsSettings, called
 
@@ -15,7 +17,10 @@ _SYSLOG_FORMS = '"udp://host:514", "tls://host:6514", "unix:/dev/log"'
 
 
 def _syslog(value: str) -> str | None:
-    return None if not value or _SYSLOG.fullmatch(value) else f"must be one of {_SYSLOG_FORMS}"
+    if not value or (value.startswith("unix:") and _SYSLOG.fullmatch(value)):
+        return None
+    is_address = _SYSLOG.fullmatch(value) and host(urlsplit(value).hostname or "") is None
+    return None if is_address else f"must be one of {_SYSLOG_FORMS}"
 
 
 @dataclass(frozen=True, slots=True)

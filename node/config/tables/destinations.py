@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
 from node.config.checks import ae_title, between, host, one_of
@@ -78,4 +79,14 @@ def _name(value: str) -> str | None:
 def _web_address(value: str) -> str | None:
     if PASSWORD_IN_URL.search(value):
         return "holds a password; name it in authorization"
-    return None if not value or _WEB_ADDRESS.fullmatch(value) else "must be an http:// or https:// address"
+    if not value:
+        return None
+    is_address = _WEB_ADDRESS.fullmatch(value) and _names_host(value)
+    return None if is_address else "must be an http:// or https:// address"
+
+
+def _names_host(url: str) -> bool:
+    try:
+        return host(urlsplit(url).hostname or "") is None
+    except ValueError:  # brackets of an IPv6 address that do not match
+        return False

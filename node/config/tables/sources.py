@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
-from node.config.checks import ae_title, between
+from node.config.checks import ae_title, between, host
 from node.config.table import Table
 from node.config.tables.tls import TlsSettings, called_where_named
 
@@ -12,6 +12,10 @@ __all__ = ["Network", "Source", "source"]
 
 Network = IPv4Network | IPv6Network
 _limit = between(1, 2**40)
+
+
+def _host_or_none(value: str) -> str | None:
+    return host(value) if value else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Source:
     max_instances_per_hour: Annotated[int, _limit] = 100_000
     max_mb_per_hour: Annotated[int, _limit] = 100_000
     ask: bool = False
-    host: str = ""
+    host: Annotated[str, _host_or_none] = ""
     port: Annotated[int, between(1, 65535)] = 104
     tls: TlsSettings = field(default_factory=TlsSettings)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from ssl import SSLContext
 from typing import TYPE_CHECKING
 
+from node.errors import TransientError
+
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
@@ -52,26 +54,18 @@ def echo(
     from pynetdicom import build_context
     from pynetdicom.sop_class import Verification
 
-    from node.dicom.pynetdicom_internals import CallingEntity
+    from node.dicom.association import Peer, associated
 
-    ae = CallingEntity(calling)
-    ae.acse_timeout = ae.dimse_timeout = ae.connection_timeout = PATIENCE_S
-    association = ae.associate(
-        host,
-        port,
-        [build_context(uid) for uid in (Verification, *classes)],
-        called,
-        tls_args=tls,
-    )
-    if not association.is_established:
-        reason = "rejects the association" if association.is_rejected else "cannot be reached"
-        return Echo(reached=False, reason=reason)
-    accepted = {context.abstract_syntax for context in association.accepted_contexts}
-    rejected = tuple(uid for uid in classes if uid not in accepted)
-    times = [_time_one(association) for _ in range(_ECHOES)] if Verification in accepted else []
+    peer = Peer(called, host, port, calling, PATIENCE_S, tls)
+    try:
+        with associated(peer, [build_context(uid) for uid in (Verification, *classes)]) as association:
+            accepted = {context.abstract_syntax for context in association.accepted_contexts}
+            times = [_time_one(association) for _ in range(_ECHOES)] if Verification in accepted else []
+    except TransientError as error:
+        return Echo(reached=False, reason=str(error))
     if None in times:
         return Echo(reached=False, reason="takes C-ECHO and does not answer it")
-    association.release()
+    rejected = tuple(uid for uid in classes if uid not in accepted)
     return Echo(reached=True, rejected=rejected, seconds=min(filter(None, times), default=0.0))
 
 

@@ -73,6 +73,7 @@ class _NodeCollector(Collector):
         yield from _of_the_node(status)
         yield from _of_the_store(status)
         yield from _of_destinations(status)
+        yield _peers_that_failed(status)
         yield from _of_the_process(self._status_reader.counts())
         yield self._status_reader.analysis_seconds()
 
@@ -129,6 +130,20 @@ def _of_destinations(status: NodeStatus) -> Iterator[Metric]:
         oldest.add_metric([there.name], 0.0 if waits is None else (status.at - waits).total_seconds())
         failures.add_metric([there.name], there.breaker.failures)
     yield from (deliveries, oldest, failures)
+
+
+def _peers_that_failed(status: NodeStatus) -> Metric:
+    faults = _labelled(
+        "peer_fault", "1 for each peer whose last connection failed.", "peer", "kind", "reason"
+    )
+    peers = [
+        *((there.name, "destination", there.breaker) for there in status.destinations),
+        *((name, "source", breaker) for name, breaker in status.asked.items()),
+    ]
+    for name, kind, breaker in peers:
+        if breaker.failures:
+            faults.add_metric([name, kind, breaker.reason], 1)
+    return faults
 
 
 def _of_the_process(counts: Counts) -> Iterator[Metric]:

@@ -2,6 +2,17 @@ import numpy as np
 import pytest
 
 from analysis.learning.nested import Judged, performance_of
+from analysis.prediction.model import Performance
+
+
+def judged(present: np.ndarray, probabilities: np.ndarray, half_width: float = 0.0) -> Judged:
+    sides = np.array([-half_width, half_width])
+    return Judged(
+        probabilities=probabilities,
+        thresholds=np.full(present.size, 0.5),
+        limits=probabilities[:, None] + sides,
+        fold=np.arange(present.size) % 2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -18,12 +29,44 @@ def test_the_interval_of_a_sensitivity_is_that_of_newcombe(
 ) -> None:
     """Newcombe 1998, table I, method 3."""
     present = np.arange(2 * total) < total
-    judged = Judged(
-        probabilities=np.where(present, 0.6, 0.4),
-        called=np.arange(2 * total) < hits,
-        fold=np.arange(2 * total) % 2,
-    )
-    performance = performance_of(judged, present, confidence=0.8)
+    probabilities = np.where(np.arange(2 * total) < hits, 0.6, 0.4)
+    performance = performance_of(judged(present, probabilities), present, confidence=0.8)
     assert performance.values["sensitivity"] == hits / total
     assert performance.intervals["sensitivity"] == pytest.approx(interval, abs=5e-5)
     assert performance.intervals["specificity"][1] == 1.0
+
+
+def cohort(half_width: float) -> Performance:
+    rng = np.random.default_rng(0)
+    present = rng.random(400) < 0.4
+    probabilities = np.clip(rng.normal(np.where(present, 0.62, 0.35), 0.15), 0.01, 0.99)
+    return performance_of(judged(present, probabilities, half_width), present, confidence=0.8)
+
+
+def test_figures_of_the_answers_leave_out_who_stays_open() -> None:
+    """Every answer whose interval holds the threshold is open; the others are counted one by one."""
+    rng = np.random.default_rng(0)
+    present = rng.random(400) < 0.4
+    probabilities = np.clip(rng.normal(np.where(present, 0.62, 0.35), 0.15), 0.01, 0.99)
+    answers = cohort(0.2).answers
+    clear = np.abs(probabilities - 0.5) > 0.2
+    # Where the interval is clear of the threshold, the conformal sets of so good a classifier are, too.
+    assert answers.answered == clear.sum()
+    above, below = clear & (probabilities > 0.5), clear & (probabilities < 0.5)
+    assert answers.values["PPV"] == pytest.approx(present[above].mean())
+    assert answers.values["NPV"] == pytest.approx((~present[below]).mean())
+    assert answers.values["sensitivity"] == pytest.approx((present & above).sum() / (present & clear).sum())
+    assert answers.values["answered"] == pytest.approx(clear.mean())
+    assert answers.intervals.keys() == answers.values.keys()
+
+
+def test_wider_intervals_leave_more_patients_open() -> None:
+    counts = [cohort(half_width).answers.answered for half_width in (0.0, 0.1, 0.2, 0.3)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[-1]
+
+
+def test_where_nobody_gets_an_answer_no_figure_of_answers_is_told() -> None:
+    answers = cohort(1.0).answers
+    assert answers.answered == 0
+    assert set(answers.values) == {"answered", "AUC"}

@@ -41,6 +41,9 @@ def test_a_bundle_comes_back_as_it_was_saved(bundle: Path) -> None:
         original = model.classifiers[key]
         assert classifier.calibration == original.calibration
         assert classifier.conformal == original.conformal
+        assert classifier.band == original.band
+        assert classifier.threshold_rule == original.threshold_rule
+        assert classifier.threshold_spread == original.threshold_spread
         assert classifier.performance == original.performance
         assert classifier.features == original.features
         np.testing.assert_array_equal(classifier.training.precision, original.training.precision)
@@ -115,6 +118,26 @@ def test_a_card_that_lacks_something_is_refused(bundle: Path, change: str) -> No
     sign(bundle)
     with pytest.raises(ModelRejectedError, match="card"):
         load(bundle, FeatureSettings())
+
+
+def test_a_bundle_of_an_earlier_format_is_refused_and_says_what_to_do(bundle: Path) -> None:
+    card = json.loads((bundle / "card.json").read_text())
+    (bundle / "card.json").write_text(json.dumps({**card, "format": 1}))
+    sign(bundle)
+    with pytest.raises(
+        ModelRejectedError, match=r"format 1, and this program reads 2: train the model again"
+    ):
+        load(bundle, FeatureSettings())
+
+
+def test_the_card_tells_the_answers_given_and_the_spread_of_the_threshold(bundle: Path) -> None:
+    card = (bundle / "card.md").read_text()
+    for one in quick_model().classifiers.values():
+        answers, (low, high) = one.performance.answers, one.threshold_spread
+        still_open = answers.patients - answers.answered
+        assert f"{answers.answered} got an answer, and {still_open} stayed" in card
+        assert f"it lies from {low:.2f} to {high:.2f}" in card
+        assert one.threshold_rule in card
 
 
 def test_a_card_that_is_no_json_is_refused(bundle: Path) -> None:

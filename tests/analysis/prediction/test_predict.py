@@ -14,6 +14,7 @@ from analysis.prediction.model import Classifier, Model
 from analysis.prediction.predict import predict
 from analysis.settings import AnalysisSettings, FeatureSettings
 from analysis.statistics.conformal import ConformalLimits
+from analysis.statistics.error_band import ErrorBand
 from tests.analysis.synthetic_cohort import findings_of, synthetic_table, with_facts, with_segmentation
 from tests.analysis.synthetic_model import quick_model
 
@@ -28,12 +29,16 @@ def study(row: int = ROW) -> tuple[SeriesFindings, SeriesFindings]:
     )
 
 
+NARROW = ErrorBand((0.0, 0.0), (1e-6, 0.0, 0.0), (-1.0, 1.0))
+"""Intervals that hold a threshold nearly never."""
+
+
 def with_conformal(model: Model, present: float, absent: float, threshold: float = 0.5) -> Model:
     limits = ConformalLimits(0.8, present, absent)
     return replace(
         model,
         classifiers={
-            key: replace(one, conformal=limits, decision_threshold=threshold)
+            key: replace(one, conformal=limits, decision_threshold=threshold, band=NARROW)
             for key, one in model.classifiers.items()
         },
     )
@@ -249,6 +254,32 @@ def test_an_answer_that_its_decision_threshold_contradicts_is_indeterminate() ->
     ).values():
         assert one.verdict is Verdict.INDETERMINATE
         assert "disagree" in one.reasons[-1]
+
+
+def test_an_interval_that_holds_the_threshold_leaves_the_answer_open() -> None:
+    wide = ErrorBand((0.0, 0.0), (9.0, 0.0, 0.0), (-2.0, 2.0))
+    unsure = {key: replace(one, band=wide) for key, one in DECIDED.classifiers.items()}
+    for one in answer(study(), replace(DECIDED, classifiers=unsure)).values():
+        assert one.verdict is Verdict.INDETERMINATE
+        assert one.probability is None
+        assert "holds the decision threshold" in one.reasons[-1]
+
+
+def test_no_answer_lies_on_the_other_side_of_the_threshold_than_its_probability_and_interval() -> None:
+    for model in (DECIDED, quick_model()):
+        for row in range(len(TABLE.patient_ids)):
+            for one in predict(study(row), model, AnalysisSettings()):
+                if one.probability is None or one.interval is None:
+                    continue
+                above = one.verdict is Verdict.ABOVE
+                assert above == (one.probability >= one.decision_threshold)
+                assert above == (one.interval[0] >= one.decision_threshold)
+                assert above == (one.interval[1] >= one.decision_threshold)
+
+
+def test_every_answer_comes_with_the_figures_of_answers() -> None:
+    for target, one in answer(study()).items():
+        assert one.answers == quick_model().classifiers[target, one.sequence].performance.answers
 
 
 def test_an_open_answer_is_not_asked_again_of_the_other_sequence() -> None:

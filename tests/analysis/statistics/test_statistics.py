@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from analysis.statistics.agreement import intraclass_correlation
 from analysis.statistics.calibration import fit_calibration
 from analysis.statistics.conformal import conformal_limits
+from analysis.statistics.error_band import ErrorBand, fit_error_band
 from analysis.statistics.resampling import (
     bootstrap_weights,
     corrected_resampled_t,
@@ -202,14 +203,25 @@ def test_calibrated_probabilities_sum_to_the_patients_that_have_the_target() -> 
     )
 
 
-def test_the_interval_of_a_probability_is_as_sure_as_it_says() -> None:
-    rng, held = np.random.default_rng(0), 0
-    for _ in range(400):
-        scores = rng.normal(size=150)
-        present = rng.random(150) < 1 / (1 + np.exp(-(1.2 * scores - 0.5)))
-        low, high = fit_calibration(scores, present).interval(1.0)
-        held += low < 1 / (1 + np.exp(-0.7)) < high
-    assert 0.92 < held / 400 < 0.98
+def test_an_error_band_holds_the_errors_that_it_learned_from_and_grows_with_remoteness() -> None:
+    rng = np.random.default_rng(0)
+    estimates, remote = rng.normal(size=20_000), rng.gamma(4, 0.25, 20_000)
+    truths = 0.3 + 1.2 * estimates + np.sqrt(0.1 + 0.4 * remote) * rng.normal(size=20_000)
+    band = fit_error_band(estimates, remote, truths, np.ones(20_000))
+    assert band.shift == pytest.approx((0.3, 0.2), abs=0.02)
+    assert band.variance == pytest.approx((0.1, 0.0, 0.4), abs=0.05)
+    assert band.reach == pytest.approx((-1.96, 1.96), abs=0.05)
+    for where in (0.2, 1.0, 3.0):
+        rate = 1 / (1 + np.exp(-(0.3 + 1.2 * 0.5 + np.sqrt(0.1 + 0.4 * where) * rng.normal(size=4000))))
+        low, high = band.interval(1 / (1 + np.exp(-0.5)), where)
+        assert np.mean((low < rate) & (rate < high)) == pytest.approx(0.95, abs=0.015)
+
+
+def test_an_interval_holds_its_estimate_and_stays_finite() -> None:
+    for band in (ErrorBand((5.0, 0.0), (0.1, 0.0, 0.0), (-1.0, 1.0)), ErrorBand((0, 0), (9, 9, 9), (-3, 3))):
+        for probability in (0.0, 1e-12, 0.3, 1.0):
+            low, high = band.interval(probability, 1e6)
+            assert 0 <= low <= probability <= high <= 1
 
 
 def test_separated_scores_and_useless_ones_stay_finite() -> None:
@@ -220,8 +232,6 @@ def test_separated_scores_and_useless_ones_stay_finite() -> None:
         flat = fit_calibration(useless, present)
         assert flat.slope == 0.0
         assert flat.probability(123.0) == pytest.approx(15 / 40, abs=0.02)
-        low, high = flat.interval(123.0)
-        assert low < 15 / 40 < high
 
 
 def test_far_scores_do_not_overflow() -> None:

@@ -212,3 +212,20 @@ def test_values_of_the_wrong_shape_are_faults_with_a_line(document: dict[str, An
     found = outcome("\n".join([*scalars, *tables]))
     if isinstance(found, ConfigurationError):
         assert all(re.match(r"config.toml:\d+: ", fault) for fault in found.faults if "missing" not in fault)
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'x' * 64}.example", "two words", "a\\u0000b", "pacs/../x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[node]\nhost = "{}"\n',
+        '[[sources]]\nae_title = "A"\nnetwork = "127.0.0.1"\nask = true\nhost = "{}"\n',
+        '[[destinations]]\nname = "a"\nae_title = "A"\nport = 1\nhost = "{}"\n',
+        '[[destinations]]\nname = "a"\nstow_url = "https://{}/dicom-web"\n',
+        '[audit]\nsyslog = "udp://{}:514"\n',
+    ],
+)
+def test_what_cannot_be_the_name_of_a_host_is_told_where_it_stands(host: str, text: str) -> None:
+    if host == "pacs/../x" and "stow_url" in text:
+        return  # a path after the host
+    assert any("must name a host" in fault or "must be " in fault for fault in faults(text.format(host)))

@@ -14,11 +14,15 @@ from pydicom.uid import Comprehensive3DSRStorage
 from dicom_templates.result_kinds import ResultKind
 from node.config import DeliverySettings, Destination
 from node.dicom.association import Peer, associated
+from node.dicom.commitment import request_commitment
 from node.dicom.contexts import contexts_for
+from node.dicom.query import count_images, find_instances
 from node.domain.delivery import DeliveryState
 from node.domain.study import StudyState
+from node.errors import TransientError
 from node.show.why import explain
 from tests.node.analyses import CLASSES
+from tests.node.hostile import UNRESOLVABLE
 from tests.node.nodes import Pacs, running_pacs
 from tests.node.outboxes import MINUTE, outbox
 from tests.peers import CtnStorage, free_port
@@ -79,6 +83,29 @@ def test_a_pacs_that_comes_back_after_a_day_gets_every_result_once(tmp_path: Pat
     pacs.stop()
     assert sorted(pacs.uids) == sorted(set(pacs.uids))
     assert len(pacs.uids) == len(CLASSES)
+
+
+@pytest.mark.parametrize("host", UNRESOLVABLE)
+def test_a_pacs_whose_name_does_not_resolve_is_down(tmp_path: Path, host: str) -> None:
+    with outbox(tmp_path, replace(at(104), host=host)) as post:
+        post.courier.sweep()
+        assert set(post.states) == {DeliveryState.WAITING}
+        reason = "its host name cannot be resolved"
+        assert {delivery.reason for delivery in post.deliveries} == {reason}
+        assert post.courier.breaker.reason == reason
+
+
+@pytest.mark.parametrize("host", UNRESOLVABLE)
+def test_every_call_of_a_peer_whose_name_does_not_resolve_says_so(host: str) -> None:
+    peer = Peer("PACS", host, 104, "OSTEONODE", 5.0)
+    calls = (
+        lambda: count_images(peer, "1.2"),
+        lambda: find_instances(peer, "1.2", ["1.3"]),
+        lambda: request_commitment(peer, "1.2", [], lambda _report: None),
+    )
+    for call in calls:
+        with pytest.raises(TransientError, match="its host name cannot be resolved"):
+            call()
 
 
 def test_a_pacs_that_takes_the_connection_and_says_nothing_is_left_when_its_time_is_over(

@@ -58,15 +58,15 @@ BACKOFF = Backoff(FIRST, LONGEST, NoJitter())
 
 
 def test_a_breaker_that_opened_lets_one_attempt_through_when_its_time_is_over() -> None:
-    breaker = Breaker().after_failure(NOW, BACKOFF)
+    breaker = Breaker().after_failure(NOW, BACKOFF, "")
     assert Breaker().allows(NOW)
     assert not breaker.allows(NOW + FIRST / 2)
     assert breaker.allows(NOW + FIRST)
 
 
 def test_each_failure_opens_the_breaker_for_longer() -> None:
-    once = Breaker().after_failure(NOW, BACKOFF)
-    twice = once.after_failure(NOW, BACKOFF)
+    once = Breaker().after_failure(NOW, BACKOFF, "")
+    twice = once.after_failure(NOW, BACKOFF, "")
     assert once.open_until is not None
     assert twice.open_until is not None
     assert twice.open_until > once.open_until

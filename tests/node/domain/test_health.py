@@ -105,9 +105,9 @@ def test_a_destination_is_judged_by_its_last_try_and_by_how_long_something_waits
         Condition.WELL,
         "1 object waits, the oldest for 1 s.",
     )
-    down = judge_destination(waiting, Breaker(3, NOW + 40 * SECOND), NOW)
+    down = judge_destination(waiting, Breaker(3, NOW + 40 * SECOND, "it cannot be reached"), NOW)
     assert down[0] is Condition.CONCERN
-    assert down[1].startswith("The last 3 tries failed.")
+    assert down[1].startswith("The last 3 tries failed: it cannot be reached.")
     assert down[1].endswith("nothing is lost. Tried again in 40 s.")
     assert (
         judge_destination(OutboxFigures(waiting.counts, NOW - 2 * HOUR), Breaker(), NOW)[0]

@@ -24,6 +24,7 @@ from node.operate.doctor import (
     run_checks,
     segmenter,
 )
+from tests.node.hostile import UNRESOLVABLE
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs
 from tests.peers import free_port
 
@@ -71,6 +72,15 @@ def test_every_finding_that_is_not_good_says_how_to_mend_it(tmp_path: Path) -> N
     assert {finding.subject.split()[0] for finding in findings if finding.severity is Severity.FAULT} >= {
         "storage", "sources", "destination",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("host", UNRESOLVABLE)
+def test_a_name_that_does_not_resolve_is_told_for_sources_and_destinations(tmp_path: Path, host: str) -> None:
+    lost = replace(Pacs(port=free_port()).destination, host=host)
+    asked = Source("SCANNER", ip_network("127.0.0.0/8"), ask=True, host=host)
+    findings = look(replace(quick(tmp_path, lost), sources=(asked,)))
+    for subject in ("source SCANNER", "destination"):
+        assert worst_of(findings, subject).message == "its host name cannot be resolved"
 
 
 def test_a_pacs_that_takes_only_some_kinds_is_a_warning_that_names_the_others(tmp_path: Path) -> None:

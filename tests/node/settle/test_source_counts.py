@@ -5,13 +5,14 @@ from dataclasses import replace
 from io import StringIO
 from ipaddress import ip_network
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from pydicom import Dataset
 
 from node.app import Node
 from node.clock import SystemClock
-from node.config import AssemblySettings, Configuration, Source, TlsSettings, parse
+from node.config import AssemblySettings, Configuration, Source, TlsSettings, WebSettings, parse
 from node.dicom.association import Peer
 from node.dicom.query import count_images, find_instances
 from node.dicom.tls import source_arguments
@@ -23,6 +24,7 @@ from node.settle.source_counts import SourceCounts
 from node.show.why import explain
 from tests.certificates import Authority, Credentials
 from tests.node.analyses import CLASSES
+from tests.node.hostile import UNRESOLVABLE
 from tests.node.nodes import quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
 from tests.peers import Orthanc, free_port
 
@@ -97,12 +99,12 @@ def test_a_source_that_speaks_tls_is_asked_over_tls_and_no_impostor_is_believed(
         with quick_node(asking(base, orthanc.dicom_port, stranger), examine="examine_by_series") as node:
             send(node.port, *images, calling="ORTHANC")
             wait_until(lambda: state_of(node) is StudyState.DELIVERED)
-            assert "ORTHANC" not in explain(node.store, STUDY)
+            assert why(node, "ORTHANC was not asked: it cannot be reached")()
         (finding,) = sources(asking(base, orthanc.dicom_port, ours.settings))
         assert finding.message == "answers, and can be asked how many images a series has"
         for wrong in (stranger, TlsSettings()):
             (finding,) = sources(asking(base, orthanc.dicom_port, wrong))
-            assert (finding.severity, finding.message) == (Severity.WARNING, "cannot be reached")
+            assert (finding.severity, finding.message) == (Severity.WARNING, "it cannot be reached")
     assert "source_not_asked" in written.getvalue()
 
 
@@ -125,11 +127,11 @@ def test_a_source_with_a_revoked_certificate_is_not_believed(tmp_path: Path, wri
         with pytest.raises(TransientError, match="cannot be reached"):
             count_images(peer, STUDY)
         (finding,) = sources(configuration)
-        assert (finding.severity, finding.message) == (Severity.WARNING, "cannot be reached")
+        assert (finding.severity, finding.message) == (Severity.WARNING, "it cannot be reached")
         with quick_node(configuration, examine="examine_by_series") as node:
             send(node.port, *images, calling="ORTHANC")
             wait_until(lambda: state_of(node) is StudyState.DELIVERED)
-            assert "ORTHANC" not in explain(node.store, STUDY)
+            assert why(node, "ORTHANC was not asked: it cannot be reached")()
     assert "source_not_asked" in written.getvalue()
 
 
@@ -175,3 +177,30 @@ def test_a_peer_that_takes_no_c_find_is_told_apart() -> None:
 def test_whom_to_ask_must_be_told() -> None:
     with pytest.raises(ConfigurationError, match="ask needs the source's one AE title and its host"):
         parse('[[sources]]\nae_title = "*"\nnetwork = "127.0.0.0/8"\nask = true\n')
+
+
+@pytest.mark.parametrize("host", UNRESOLVABLE)
+def test_a_source_whose_name_does_not_resolve_is_an_outage_that_is_told(tmp_path: Path, host: str) -> None:
+    """Every study is judged without its counts, and `why`, page and metrics say so."""
+    with running_pacs() as pacs:
+        configuration = asking(quick(tmp_path, pacs.destination, assembly=PATIENT), 104)
+        first, others = configuration.sources
+        configuration = replace(
+            configuration,
+            sources=(replace(first, host=host), others),
+            web=WebSettings(port=free_port()),
+        )
+        with quick_node(configuration, examine="examine_by_series") as node:
+            send(node.port, *a_pair(5), calling="ORTHANC")
+            wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+            assert why(node, "ORTHANC was not asked: its host name cannot be resolved")()
+            page, metrics = (shown(configuration, path) for path in ("/", "/metrics"))
+    assert "ORTHANC gives no counts: its host name cannot be resolved" in page
+    assert 'osteonode_peer_fault{kind="source",peer="ORTHANC",reason="its host name cannot be resolved"}' in (
+        metrics
+    )
+
+
+def shown(configuration: Configuration, path: str) -> str:
+    with urlopen(f"http://127.0.0.1:{configuration.web.port}{path}") as answer:
+        return str(answer.read().decode())

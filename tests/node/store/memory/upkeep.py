@@ -89,6 +89,22 @@ class MemoryUpkeep:
                 del self._tables.instances[one.sop_uid]
             return True
 
+    def forget_unused(
+        self, states: Iterable[StudyState], remove: Callable[[Sequence[Instance]], None]
+    ) -> int:
+        wanted = set(states)
+        with self._tables.transaction():
+            unused = [
+                row.instance
+                for row in self._tables.instances.values()
+                if not row.instance.is_mr_image
+                and self._tables.studies[row.instance.study_uid].study.state in wanted
+            ]
+            remove(unused)
+            for one in unused:
+                del self._tables.instances[one.sop_uid]
+            return len(unused)
+
     def all_instances(self) -> Iterator[Instance]:
         with self._tables.lock:
             rows = sorted(self._tables.instances.items())
