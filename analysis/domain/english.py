@@ -171,7 +171,6 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "fluid_not_found": "no cerebrospinal fluid was found behind L3",
         "fluid_not_good": "the sample of cerebrospinal fluid behind L3 is not good enough to divide by",
         "fluid_without_signal": "the cerebrospinal fluid behind L3 has no signal",
-        "few_slices_to_filter": "the series has fewer than {minimum} slices, too few to filter",
         "no_usable_body": "no lumbar vertebral body is usable",
         "bodies_without_signal": "the vertebral bodies have no signal",
         # --- Answers (analysis.prediction.predict) -------------------------------------------------------------
@@ -194,10 +193,10 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "from_to": "{low:g} to {high:g}",
         "features_missing": "{sequence}: {missing} of the {count} features could not be taken",
         "features_far": "{sequence}: features lie farther from the training patients ({distance:.1f}) than 99 % of those ({limit:.1f})",
-        "both_answers": "both answers remain possible at {confidence:.0%} confidence (estimate {estimate:.0%}, decision threshold {threshold:.0%})",
+        "both_answers": "the estimate of {estimate:.0%} is too near the decision threshold of {threshold:.0%}: both answers remain possible at {confidence:.0%} confidence",
         "neither_answer": "neither answer fits the training patients at {confidence:.0%} confidence (estimate {estimate:.0%}, decision threshold {threshold:.0%})",
-        "answers_disagree": "the decision threshold and the answer at {confidence:.0%} confidence disagree (estimate {estimate:.0%}, decision threshold {threshold:.0%})",
-        "threshold_in_interval": "the 95 % interval of the estimate ({low:.0%} to {high:.0%}) holds the decision threshold (estimate {estimate:.0%}, decision threshold {threshold:.0%})",
+        "answers_disagree": "the decision threshold of {threshold:.0%} and the answer at {confidence:.0%} confidence disagree (estimate {estimate:.0%})",
+        "threshold_in_interval": "the estimate of {estimate:.0%} (95 % interval {low:.0%} to {high:.0%}) is not clearly on one side of the decision threshold of {threshold:.0%}",
         # --- Why a study gives nothing --------------------------------------------------------------
         "too_few_bodies": "only {usable} usable lumbar vertebral bodies were found, and {minimum} are needed ({why})",
         "levels_not_told": "it is uncertain which of its bodies are L1 to L5, so neither a score nor an answer could be given ({why})",

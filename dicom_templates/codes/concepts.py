@@ -19,15 +19,22 @@ from analysis.domain.segmentation import Level
 __all__ = [
     "ABOUT",
     "ABSTENTION",
+    "ANSWERED",
+    "ANSWERS",
+    "ANSWERS_ABOUT",
     "CONFIGURATION_DIGEST",
     "ECHO_TIME",
+    "FIGURE_OF",
     "FINDING_SITE_OF",
     "INPUT_DIGEST",
     "INTENDED_USE",
     "INVERSION_TIME",
     "MODEL_COHORT",
     "MODEL_DIGEST",
+    "PATIENTS",
+    "PATIENT_COUNT",
     "PLANE_OF",
+    "PRESENT",
     "PRIVATE_SCHEME",
     "PROBABILITY_LOWER_OF",
     "PROBABILITY_OF",
@@ -37,6 +44,7 @@ __all__ = [
     "REPETITION_TIME",
     "SIGNAL_OF",
     "TARGET_OF",
+    "THRESHOLD_OF",
     "USED_FOR_RESULT",
     "VBQ_OF",
     "VERDICT_OF",
@@ -82,6 +90,8 @@ def private_scheme() -> Dataset:
 
 RATIO = Code("{ratio}", "UCUM", "ratio")
 """A signal over another signal; OHIF prints the unit's code, so it reads "2.71 {ratio}"."""
+
+PATIENT_COUNT = Code("{patients}", "UCUM", "patients")
 
 # --- Anatomy --------------------------------------------------------------------------------------
 
@@ -132,8 +142,8 @@ TARGET_OF: dict[Target, Code] = {
 }
 """Concept name of the verdict on each target."""
 VERDICT_OF: dict[Verdict, Code] = {
-    Verdict.ABOVE: _own("LIKELY", "Likely"),
-    Verdict.BELOW: _own("UNLIKELY", "Unlikely"),
+    Verdict.ABOVE: _own("P_ABOVE_THRESH", "Probability above the decision threshold"),
+    Verdict.BELOW: _own("P_BELOW_THRESH", "Probability below the decision threshold"),
     Verdict.INDETERMINATE: codes.SCT.Indeterminate,
 }
 PROBABILITY_OF: dict[Target, Code] = {
@@ -150,7 +160,25 @@ PROBABILITY_UPPER_OF: dict[Target, Code] = {
     Target.OSTEOPOROSIS: _own("P_OSTEO_HIGH", "Probability of osteoporosis, 95 % interval to"),
     Target.ABNORMAL_DENSITY: _own("P_ABN_BMD_HIGH", "Probability of abnormal density, 95 % interval to"),
 }
-ABSTENTION = _own("ABSTENTION", "Why no probability is given")
+THRESHOLD_OF: dict[Target, Code] = {
+    Target.OSTEOPOROSIS: _own("T_OSTEOPOROSIS", "Decision threshold of probability of osteoporosis"),
+    Target.ABNORMAL_DENSITY: _own("T_ABNORMAL_BMD", "Decision threshold of probability of abnormal density"),
+}
+"""The probability that the verdict compares with."""
+ABSTENTION = _own("ABSTENTION", "Why no answer is given")
+ANSWERS = _own("ANSWERS", "How right the answers of the model were in cross-validation")
+"""Holds the figures of one target, which it names as its concept modifier."""
+ANSWERS_ABOUT = _own("ANSWERS_ABOUT", "Answers about")
+PATIENTS = _own("N_PATIENTS", "Number of patients")
+PRESENT = _own("N_PRESENT", "Number of patients with the target")
+ANSWERED = _own("N_ANSWERED", "Number of patients with an answer")
+FIGURE_OF: dict[str, Code] = {
+    "PPV": _own("PPV", "Positive predictive value of the answers given"),
+    "NPV": _own("NPV", "Negative predictive value of the answers given"),
+    "sensitivity": _own("SENSITIVITY", "Sensitivity of the answers given"),
+    "specificity": _own("SPECIFICITY", "Specificity of the answers given"),
+}
+"""By the name of the figure in `AnswerFigures`, in the order in which they are told."""
 
 # --- What is measured -----------------------------------------------------------------------------
 

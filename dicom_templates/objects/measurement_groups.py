@@ -44,6 +44,7 @@ from dicom_templates.objects.segmentation import SegmentNumbers
 from dicom_templates.origin.provenance import Provenance
 from dicom_templates.origin.source_series import SourceSeries
 from dicom_templates.words.levels import level_names
+from dicom_templates.words.study_report import target_key
 from dicom_templates.words.texts import Texts
 
 __all__ = ["level_groups", "study_group"]
@@ -91,8 +92,15 @@ def study_group(
             for one in findings.predictions
         ],
     )
-    reasons = [reason for one in findings.predictions for reason in texts.reasons(one.reasons)]
-    group[0].ContentSequence.extend(text(concepts.ABSTENTION, reason) for reason in dict.fromkeys(reasons))
+    remarks = [
+        (
+            concepts.ABSTENTION if one.verdict is Verdict.INDETERMINATE else codes.DCM.Comment,
+            f"{texts(target_key(one.target))}: {texts.listed(one.reasons)}",
+        )
+        for one in findings.predictions
+        if one.reasons
+    ]
+    group[0].ContentSequence.extend(text(name, words) for name, words in remarks)
     # Without a shape in every group OHIF 3.11 to 3.14 shows nothing at all (its issue 3390).
     group[0].ContentSequence.append(
         shape(
@@ -107,12 +115,18 @@ def study_group(
 
 
 def _probability(prediction: Prediction, model: ModelIdentity | None) -> list[Measurement]:
-    """Write the numbers of one prediction; none when it abstains, because they would only be a guess."""
+    """Write the numbers of one prediction, with the threshold that its verdict names.
+
+    There are none when it abstains, because they would only be a guess.
+    """
     if prediction.verdict is Verdict.INDETERMINATE or prediction.probability is None:
         return []
     algorithm = _algorithm(model.name, model.version) if model is not None else None
     target = prediction.target
-    values = [(concepts.PROBABILITY_OF[target], prediction.probability)]
+    values = [
+        (concepts.PROBABILITY_OF[target], prediction.probability),
+        (concepts.THRESHOLD_OF[target], prediction.decision_threshold),
+    ]
     if prediction.interval is not None:
         values += [
             (concepts.PROBABILITY_LOWER_OF[target], prediction.interval[0]),

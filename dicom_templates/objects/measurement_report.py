@@ -11,7 +11,7 @@ from highdicom.sr import ContainerContentItem, ContentItem, ContentSequence
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from analysis.domain.findings import Findings, SeriesFindings
+from analysis.domain.findings import AnswerFigures, Findings, SeriesFindings, Target
 from dicom_templates.codes import concepts
 from dicom_templates.objects.content_items import (
     CONTEXT,
@@ -137,4 +137,28 @@ def _evaluations(findings: Findings, report: StudyReport) -> ContentItem:
         value = f"{found.source.series_uid} {found.source.digest}"
         items.append(text(concepts.INPUT_DIGEST, value))
     items += [text(codes.DCM.Comment, line) for line in report.caveats]
+    items += [
+        _answer_figures(one.target, one.answers) for one in findings.predictions if one.answers is not None
+    ]
     return container(concepts.QUALITATIVE_EVALUATIONS, items)
+
+
+def _answer_figures(target: Target, figures: AnswerFigures) -> ContentItem:
+    """Write how right the answers about one target were, also where this answer stays indeterminate."""
+    counts = (
+        (concepts.PATIENTS, figures.patients),
+        (concepts.PRESENT, figures.present),
+        (concepts.ANSWERED, figures.answered),
+    )
+    return container(
+        concepts.ANSWERS,
+        [
+            code(concepts.ANSWERS_ABOUT, concepts.TARGET_OF[target], MODIFIER),
+            *(number(name, count, concepts.PATIENT_COUNT) for name, count in counts),
+            *(
+                number(name, 100.0 * figures.values[key], codes.UCUM.Percent)
+                for key, name in concepts.FIGURE_OF.items()
+                if key in figures.values
+            ),
+        ],
+    )

@@ -83,8 +83,8 @@ h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
   padding: .9rem 1.1rem; }
 .answer.above { border-color: var(--above); } .answer.below { border-color: var(--below); }
 .answer h3 { margin: 0; font-size: 1.05rem; } .answer p { margin: .2rem 0; }
-.verdict { font-weight: 700; text-transform: uppercase; color: var(--indeterminate); }
-.above .verdict { color: var(--above); } .below .verdict { color: var(--below); }
+.verdict { font-weight: 700; padding: .1rem .6rem; border-radius: 1rem; background: #8c94a0; color: #000; }
+.above .verdict { background: #ffc43d; color: #000; } .below .verdict { background: #005c96; color: #fff; }
 .value { font-size: 1.9rem; font-weight: 700; }
 img { display: block; width: 100%; height: auto; border-radius: .4rem; margin-top: 1.25rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
@@ -108,17 +108,21 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 <div class="answers">
 {% for answer in report.answers %}
 <section class="answer {{ answer.verdict.name | lower }}">
-<h3>{{ answer.name }}: <span class="verdict">{{ answer.verdict_text }}</span></h3>
+<h3>{{ answer.name }}</h3>
 <p class="quiet">{{ answer.definition }}</p>
 {% if answer.value %}
-<p><span class="value">{{ answer.value }}</span> {{ answer.interval }}</p>
-<p class="quiet">{{ texts("threshold", value=texts.percent(answer.threshold)) }}</p>
+<p><span class="value">{{ answer.value }}</span> {{ texts("probability_word") }},
+<span class="verdict">{{ answer.verdict_text }}</span></p>
+<p>{{ answer.interval }}</p>
 {% else %}
-<p>{{ texts("no_number") }}</p>
+<p><span class="verdict">{{ answer.verdict_text }}</span>, {{ texts("no_number") }}</p>
 {% endif %}
 {% for reason in answer.reasons %}
 <p>{{ reason }}</p>
 {% endfor %}
+{% if answer.figures %}
+<p class="quiet">{{ answer.figures }}</p>
+{% endif %}
 <p class="quiet">{{ answer.basis }}</p>
 </section>
 {% endfor %}

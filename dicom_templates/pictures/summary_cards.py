@@ -12,9 +12,15 @@ from dicom_templates.words.study_report import StudyReport, TargetAnswer
 __all__ = ["draw_cards"]
 
 _VERDICT_COLOUR: dict[Verdict, Colour] = {
-    Verdict.ABOVE: (230, 159, 0),
-    Verdict.BELOW: (86, 180, 233),
-    Verdict.INDETERMINATE: (176, 183, 195),
+    Verdict.ABOVE: (255, 196, 61),
+    Verdict.BELOW: (0, 92, 150),
+    Verdict.INDETERMINATE: (140, 148, 160),
+}
+"""Bright, dark and between, so that they can be told apart without any colour."""
+_VERDICT_INK: dict[Verdict, Colour] = {
+    Verdict.ABOVE: (0, 0, 0),
+    Verdict.BELOW: (255, 255, 255),
+    Verdict.INDETERMINATE: (0, 0, 0),
 }
 
 _CARD_LEFT = 604.0
@@ -50,61 +56,69 @@ def draw_cards(canvas: Canvas, report: StudyReport, top: float) -> None:
 
 
 def _answer(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: float) -> float:
-    height = 162.0
+    height = 167.0
     left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
-    name = canvas.width_of(answer.name, size=16, bold=True)
-    chip = _chip(canvas, answer, (_RIGHT - 14, top + 8), beside=name)
-    size = canvas.fitting_size(answer.name, size=16, width=width - chip - 6, bold=True)
-    canvas.text((left, top + 27), answer.name, size=size, colour=BRIGHT, bold=True)
-    size = canvas.fitting_size(answer.definition, size=12, width=width)
-    canvas.text((left, top + 49), answer.definition, size=size, colour=QUIET)
+    canvas.text((left, top + 23), answer.name, size=16, colour=BRIGHT, bold=True)
+    words = " · ".join(part for part in (answer.definition_brief, answer.basis) if part)
+    size = canvas.fitting_size(words, size=12, width=width)
+    canvas.text((left, top + 41), words, size=size, colour=QUIET)
     if answer.value:
-        canvas.text((left, top + 84), answer.value, size=30, colour=BRIGHT, bold=True)
-        after = left + canvas.width_of(answer.value, size=30, bold=True) + 14
-        canvas.text((after, top + 84), answer.interval, size=_BODY_TEXT, colour=QUIET)
-        _risk_scale(canvas, report, answer, top + 100)
-        below = top + 147
+        _probability(canvas, report, answer, top)
     else:
-        below = 6 + _reasons(canvas, answer.reasons or (report.texts("no_number"),), (left, top + 71), width)
-    size = canvas.fitting_size(answer.basis, size=_BODY_TEXT, width=width)
-    canvas.text((left, below), answer.basis, size=size, colour=QUIET)
+        _badge(canvas, answer, (left, top + 54), width)
+        _reasons(canvas, answer.reasons or (report.texts("no_number"),), (left, top + 98), width)
+    for size in (11.5, 11.0, 10.5):
+        if len(canvas.wrap(answer.figures_brief, size=size, width=width)) <= 2:
+            break
+    canvas.paragraph(
+        (left, top + 147), answer.figures_brief, size=size, colour=QUIET, width=width, most_lines=2
+    )
     return top + height
 
 
-def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) -> float:
+def _probability(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: float) -> None:
+    """Draw the probability, the badge that compares it with the threshold, and both on a scale.
+
+    The badge is beside the word "probability": alone it could be taken for a bone density above or below.
+    """
+    left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
+    canvas.text((left, top + 77), answer.value, size=28, colour=BRIGHT, bold=True)
+    after = left + canvas.width_of(answer.value, size=28, bold=True) + 8
+    words = report.texts("probability_word")
+    canvas.text((after, top + 77), words, size=11.5, colour=BRIGHT)
+    after += canvas.width_of(words, size=11.5) + 8
+    _badge(canvas, answer, (after, top + 57), left + width - after)
+    canvas.text((left, top + 95), answer.interval, size=12, colour=QUIET)
+    _risk_scale(canvas, report, answer, top + 103)
+
+
+def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) -> None:
     """Write why there is no number, as large as the space allows; the text report has all of it."""
-    words, room = "; ".join(reasons), 84.0
+    words, room = "; ".join(reasons), 50.0
     for size in (13.0, 12.0, 11.5):
         most = int(room / (1.4 * size))
         if len(canvas.wrap(words, size=size, width=width)) <= most:
             break
-    return canvas.paragraph(at, words, size=size, colour=BRIGHT, width=width, most_lines=most)
+    canvas.paragraph(at, words, size=size, colour=BRIGHT, width=width, most_lines=most)
 
 
-def _chip(canvas: Canvas, answer: TargetAnswer, corner: Point, *, beside: float) -> float:
-    """Draw the verdict, with a symbol that says the same as its colour, and return its width.
-
-    Letters are smaller where they would leave less than `beside` units for the name of the target.
-    """
-    words = answer.verdict_text.upper()
-    colour = _VERDICT_COLOUR[answer.verdict]
-    for size in (13.0, 11.0):
-        width = canvas.width_of(words, size=size, bold=True) + 40
-        if beside + width <= _CARD_WIDTH - 38:
-            break
-    left, top = corner[0] - width, corner[1]
-    canvas.box((left, top), (width, 26), fill=colour, radius=13)
+def _badge(canvas: Canvas, answer: TargetAnswer, corner: Point, width: float) -> None:
+    """Draw the verdict, with a symbol that says the same as its colour."""
+    colour, ink = _VERDICT_COLOUR[answer.verdict], _VERDICT_INK[answer.verdict]
+    size = canvas.fitting_size(answer.badge, size=13.0, width=width - 38, bold=True)
+    left, top = corner
+    canvas.box(
+        (left, top), (canvas.width_of(answer.badge, size=size, bold=True) + 38, 26), fill=colour, radius=13
+    )
     x, y = left + 17, top + 13
-    ink = (0, 0, 0)
     if answer.verdict is Verdict.ABOVE:
         canvas.polygon([(x - 6, y + 5), (x + 6, y + 5), (x, y - 6)], fill=ink)
     elif answer.verdict is Verdict.BELOW:
-        canvas.dot((x, y), radius=5, fill=ink)
+        canvas.polygon([(x - 6, y - 5), (x + 6, y - 5), (x, y + 6)], fill=ink)
     else:
         canvas.text((x, y), "?", size=15, colour=ink, bold=True, anchor="mm")
-    canvas.text((left + 29, y), words, size=size, colour=ink, bold=True, anchor="lm")
-    return width
+    canvas.text((left + 28, y), answer.badge, size=size, colour=ink, bold=True, anchor="lm")
 
 
 def _risk_scale(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: float) -> None:
@@ -117,7 +131,7 @@ def _risk_scale(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: 
     canvas.box((left, top), (width, 8), fill=RULE, radius=4)
     if answer.limits is not None:
         low, high = answer.limits
-        canvas.box((at(low), top), (max(at(high) - at(low), 3.0), 8), fill=colour, radius=4)
+        canvas.box((at(low), top), (max(at(high) - at(low), 3.0), 8), fill=QUIET, radius=4)
     threshold = at(answer.threshold)
     canvas.line([(threshold, top - 5), (threshold, top + 13)], colour=BRIGHT, width=1.5)
     if answer.probability is not None:
@@ -128,7 +142,7 @@ def _risk_scale(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: 
     words = report.texts("threshold", value=report.texts.percent(answer.threshold))
     half = canvas.width_of(words, size=11.5) / 2
     centre = min(max(threshold, left + 40 + half), left + width - 48 - half)
-    canvas.text((centre, top + 26), words, size=11.5, colour=QUIET, anchor="ms")
+    canvas.text((centre, top + 26), words, size=11.5, colour=BRIGHT, anchor="ms")
 
 
 def _no_model(canvas: Canvas, report: StudyReport, top: float) -> float:
@@ -148,7 +162,7 @@ def _no_model(canvas: Canvas, report: StudyReport, top: float) -> float:
 
 
 def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
-    height = 222.0
+    height = 208.0
     left = _CARD_LEFT + 16
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
     canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=BRIGHT, bold=True)
@@ -184,7 +198,7 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: fl
         return left + (min(max(value, low), high) - low) / (high - low) * (right - left)
 
     for row, decade in enumerate(T1_VBQ_BY_DECADE):
-        y = top + 10 + row * 16
+        y = top + 10 + row * 14
         start, mean, sd = decade.first_year, decade.mean, decade.sd
         own = report.age_years is not None and start <= report.age_years < (start + 10)
         colour = BRIGHT if own else QUIET
@@ -195,10 +209,10 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: fl
     _vbq_axis(canvas, at, y + 12)
     if score is not None:
         x = at(score)
-        canvas.line([(x, top - 4), (x, top + 84)], colour=BODY, width=2.0)
+        canvas.line([(x, top - 4), (x, top + 76)], colour=BODY, width=2.0)
     left = _CARD_LEFT + 16
     canvas.paragraph(
-        (left, top + 117),
+        (left, top + 106),
         report.texts("vbq_scale"),
         size=11.5,
         colour=QUIET,

@@ -12,6 +12,7 @@ from analysis.domain.findings import (
 )
 from analysis.domain.published import BEST_SEQUENCE
 from analysis.domain.segmentation import Level
+from dicom_templates.words.answer_figures import figures_sentence
 from dicom_templates.words.levels import level_names, level_range
 from dicom_templates.words.sections import (
     about_lines,
@@ -143,12 +144,16 @@ def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> TargetA
     threshold = findings.model.thresholds_mg_cm3.get(prediction.target) if findings.model else None
     told = prediction.probability is not None and prediction.verdict is not Verdict.INDETERMINATE
     limits = prediction.interval if told else None
+    verdict = prediction.verdict.name.lower()
+    decision_threshold = texts.percent(prediction.decision_threshold)
     return TargetAnswer(
         target=prediction.target,
         name=texts(target_key(prediction.target)),
         definition=texts("definition", threshold=texts.number(threshold, 0)) if threshold else "",
+        definition_brief=texts("definition_brief", threshold=texts.number(threshold, 0)) if threshold else "",
         verdict=prediction.verdict,
-        verdict_text=texts(prediction.verdict.name.lower()),
+        verdict_text=texts(verdict, threshold=decision_threshold),
+        badge=texts(f"{verdict}_badge", threshold=decision_threshold),
         basis=_basis(prediction, texts),
         value=texts.percent(prediction.probability) if told and prediction.probability is not None else "",
         interval=texts("interval", low=texts.percent(limits[0]), high=texts.percent(limits[1]))
@@ -157,6 +162,8 @@ def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> TargetA
         probability=prediction.probability if told else None,
         limits=limits,
         threshold=prediction.decision_threshold,
+        figures=figures_sentence(prediction, texts),
+        figures_brief=figures_sentence(prediction, texts, brief=True),
         reasons=texts.reasons(prediction.reasons),
     )
 
@@ -167,7 +174,7 @@ def _basis(prediction: Prediction, texts: Texts) -> str:
     preferred = prediction.preferred.value
     if prediction.sequence == preferred:
         published = prediction.preferred is BEST_SEQUENCE[prediction.target]
-        return texts("basis_preferred" if published else "basis_chosen", sequence=prediction.sequence)
+        return texts("basis" if published else "basis_chosen", sequence=prediction.sequence)
     if preferred in prediction.sequence:
         return texts("basis", sequence=prediction.sequence)
     return texts("basis_other", sequence=prediction.sequence, preferred=preferred)

@@ -185,7 +185,6 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "fluid_not_found": "hinter L3 wurde kein Liquor gefunden",
         "fluid_not_good": "die Liquorprobe hinter L3 ist als Bezug nicht gut genug",
         "fluid_without_signal": "der Liquor hinter L3 hat kein Signal",
-        "few_slices_to_filter": "die Serie hat weniger als {minimum} Schichten, zu wenige zum Filtern",
         "no_usable_body": "kein Lendenwirbelkörper ist verwendbar",
         "bodies_without_signal": "die Wirbelkörper haben kein Signal",
         # --- Answers (analysis.prediction.predict) -------------------------------------------------------------
@@ -208,10 +207,10 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "from_to": "{low:g} bis {high:g}",
         "features_missing": "{sequence}: {missing} der {count} Merkmale waren nicht zu bestimmen",
         "features_far": "{sequence}: die Merkmale liegen weiter von den Trainingspatienten entfernt ({distance:.1f}) als bei 99 % von ihnen ({limit:.1f})",
-        "both_answers": "beide Antworten bleiben bei {confidence:.0%} Konfidenz möglich (Schätzung {estimate:.0%}, Entscheidungsschwelle {threshold:.0%})",
+        "both_answers": "die Schätzung von {estimate:.0%} liegt zu nahe an der Entscheidungsschwelle von {threshold:.0%}: beide Antworten bleiben bei {confidence:.0%} Konfidenz möglich",
         "neither_answer": "keine Antwort passt bei {confidence:.0%} Konfidenz zu den Trainingspatienten (Schätzung {estimate:.0%}, Entscheidungsschwelle {threshold:.0%})",
-        "answers_disagree": "Entscheidungsschwelle und Antwort bei {confidence:.0%} Konfidenz widersprechen sich (Schätzung {estimate:.0%}, Entscheidungsschwelle {threshold:.0%})",
-        "threshold_in_interval": "das 95-%-Intervall der Schätzung ({low:.0%} bis {high:.0%}) enthält die Entscheidungsschwelle (Schätzung {estimate:.0%}, Entscheidungsschwelle {threshold:.0%})",
+        "answers_disagree": "die Entscheidungsschwelle von {threshold:.0%} und die Antwort bei {confidence:.0%} Konfidenz widersprechen sich (Schätzung {estimate:.0%})",
+        "threshold_in_interval": "die Schätzung von {estimate:.0%} (95-%-Intervall {low:.0%} bis {high:.0%}) liegt nicht eindeutig auf einer Seite der Entscheidungsschwelle von {threshold:.0%}",
         # --- Why a study gives nothing --------------------------------------------------------------
         "too_few_bodies": "nur {usable} verwendbare Lendenwirbelkörper wurden gefunden, nötig sind {minimum} ({why})",
         "levels_not_told": "unsicher ist, welche ihrer Wirbelkörper L1 bis L5 sind, daher wären weder ein Wert noch eine Antwort möglich ({why})",

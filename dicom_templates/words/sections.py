@@ -40,21 +40,19 @@ def result_lines(
     answers: tuple[TargetAnswer, ...], bone_quality: tuple[BoneQualityLine, ...], texts: Texts
 ) -> tuple[str, ...]:
     """Write the answers, the bone quality scores and the disclaimer."""
-    lines = [_answer_sentence(answer, texts) for answer in answers] or [texts("no_model")]
+    lines = [line for answer in answers for line in _answer_lines(answer, texts)] or [texts("no_model")]
     lines += [_with_concerns(line.sentence, line.concerns) for line in bone_quality]
     return (*lines, texts("not_for_short"))
 
 
-def _answer_sentence(answer: TargetAnswer, texts: Texts) -> str:
-    head = f"{answer.name}: {answer.verdict_text.upper()}"
-    if answer.value:
-        told = [texts("probability", value=answer.value), answer.interval]
-        told.append(texts("threshold", value=texts.percent(answer.threshold)))
-    else:
-        told = [texts("no_number")]
-    told += [answer.definition, answer.basis]
-    sentence = f"{head}; {', '.join(part for part in told if part)}."
-    return _with_concerns(sentence, answer.reasons)
+def _answer_lines(answer: TargetAnswer, texts: Texts) -> Iterator[str]:
+    """Write the answer, and below it how right such answers were."""
+    told = texts("probability", value=answer.value) if answer.value else texts("no_number")
+    head = f"{told}, {answer.verdict_text}" if answer.value else f"{answer.verdict_text}, {told}"
+    parts = (head, answer.interval, answer.definition, answer.basis)
+    yield _with_concerns(f"{answer.name}: {'; '.join(part for part in parts if part)}.", answer.reasons)
+    if answer.figures:
+        yield f"{answer.name}: {answer.figures}"
 
 
 def _with_concerns(sentence: str, concerns: tuple[str, ...]) -> str:
@@ -221,6 +219,8 @@ def about_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
             texts("cohort", cohort=model.cohort),
             texts("intended_use", use=model.intended_use),
         ]
+    if any(one.interval is not None for one in findings.predictions):
+        lines.append(texts("interval_means"))
     lines.append(texts("software", software=findings.software))
     if model is not None:
         lines.append(texts("digest_model", digest=model.digest))

@@ -20,7 +20,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "SIMULATED-DATA MODEL - NOT FOR CLINICAL USE",
             "de": "MODELL AUS SIMULIERTEN DATEN - NICHT FÜR DIE KLINIK",
         },
-        "simulated_tag": {"en": "SIMULATED", "de": "SIMULIERT"},
+        "simulated_tag": {"en": "SIMULATED MODEL", "de": "SIM-MODELL"},
         # --- Titles -------------------------------------------------------------------------------
         "title": {
             "en": "Bone density risk from lumbar spine MRI",
@@ -41,35 +41,83 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "images": {"en": "Images used and their quality", "de": "Verwendete Bilder und ihre Qualität"},
         "about": {"en": "About this result", "de": "Über dieses Ergebnis"},
         "series_report": {"en": "Report", "de": "Bericht"},
-        "series_values": {"en": "Values", "de": "Messwerte"},
+        "series_values": {"en": "Values", "de": "Werte"},
         "series_picture": {"en": "Picture", "de": "Bild"},
         "series_document": {"en": "PDF", "de": "PDF"},
         "series_outlines": {"en": "Outlines", "de": "Konturen"},
         "series_refused": {"en": "no result, see reason", "de": "kein Ergebnis, siehe Grund"},
         "osteoporosis": {"en": "Osteoporosis", "de": "Osteoporose"},
         "abnormal_density": {"en": "Abnormal bone density", "de": "Verminderte Knochendichte"},
-        "osteoporosis_short": {"en": "OP", "de": "OP"},
+        "osteoporosis_short": {"en": "OP", "de": "Osteoporose"},
         "abnormal_density_short": {"en": "low BMD", "de": "niedrige BMD"},
-        "above_short": {"en": "likely", "de": "wahrsch."},
-        "below_short": {"en": "unlikely", "de": "unwahrsch."},
-        "indeterminate_short": {"en": "indeterminate", "de": "unbestimmt"},
+        "above_short": {"en": "{target} > {threshold}", "de": "{target} > {threshold}"},
+        "below_short": {"en": "{target} < {threshold}", "de": "{target} < {threshold}"},
+        "indeterminate_short": {"en": "{target} undecided", "de": "{target} offen"},
+        "risk_short": {"en": "risk of {answers}", "de": "Risiko {answers}"},
         # --- Answers ------------------------------------------------------------------------------
-        "above": {"en": "likely", "de": "wahrscheinlich"},
-        "below": {"en": "unlikely", "de": "unwahrscheinlich"},
-        "indeterminate": {"en": "indeterminate", "de": "unbestimmt"},
+        # Always beside the probability, so that nobody takes it for the bone density.
+        "above": {
+            "en": "ABOVE the decision threshold of {threshold}",
+            "de": "ÜBER der Entscheidungsschwelle von {threshold}",
+        },
+        "below": {
+            "en": "BELOW the decision threshold of {threshold}",
+            "de": "UNTER der Entscheidungsschwelle von {threshold}",
+        },
+        "indeterminate": {"en": "INDETERMINATE", "de": "UNBESTIMMT"},
+        "above_badge": {"en": "ABOVE threshold {threshold}", "de": "ÜBER Schwelle {threshold}"},
+        "below_badge": {"en": "BELOW threshold {threshold}", "de": "UNTER Schwelle {threshold}"},
+        "indeterminate_badge": {"en": "INDETERMINATE", "de": "UNBESTIMMT"},
+        "probability_word": {"en": "probability", "de": "Wahrscheinlichkeit"},
+        "answered": {
+            "en": "In cross-validation {answered} of {patients} patients ({present} with the target) got an "
+            "answer, {open} stayed indeterminate. Of the answers given: {figures}.",
+            "de": "In der Kreuzvalidierung bekamen {answered} von {patients} Patienten ({present} betroffen) "
+            "eine Antwort, {open} blieben unbestimmt. Von den gegebenen Antworten: {figures}.",
+        },
+        "answered_brief": {
+            "en": "Cross-validation, answers given: {figures}; {open} of {patients} indeterminate.",
+            "de": "Kreuzvalidierung, gegebene Antworten: {figures}; {open} von {patients} unbestimmt.",
+        },
+        "answered_none": {
+            "en": "In cross-validation on {patients} patients none got an answer.",
+            "de": "In der Kreuzvalidierung an {patients} Patienten bekam keiner eine Antwort.",
+        },
+        "figure_interval": {"en": "{value} ({low} to {high})", "de": "{value} ({low} bis {high})"},
+        "ppv": {
+            "en": "of those above the threshold {value} had it (PPV)",
+            "de": "von denen über der Schwelle waren {value} betroffen (PPW)",
+        },
+        "npv": {
+            "en": "of those below {value} did not (NPV)",
+            "de": "von denen darunter waren {value} nicht betroffen (NPW)",
+        },
+        "sensitivity": {"en": "sensitivity {value}", "de": "Sensitivität {value}"},
+        "specificity": {"en": "specificity {value}", "de": "Spezifität {value}"},
+        "ppv_brief": {"en": "PPV {value}", "de": "PPW {value}"},
+        "npv_brief": {"en": "NPV {value}", "de": "NPW {value}"},
+        "sensitivity_brief": {"en": "sens. {value}", "de": "Sens. {value}"},
+        "specificity_brief": {"en": "spec. {value}", "de": "Spez. {value}"},
+        "interval_means": {
+            "en": "The 95 % interval tells how far the probability would move if the model had been trained "
+            "on other patients of the same kind. It says nothing about patients of another kind.",
+            "de": "Das 95-%-Intervall sagt, wie weit sich die Wahrscheinlichkeit verschieben würde, wenn das "
+            "Modell an anderen Patienten derselben Art trainiert worden wäre. Über Patienten anderer Art "
+            "sagt es nichts.",
+        },
         "definition": {
             "en": "trabecular bone density below {threshold} mg/cm³ (QCT)",
             "de": "trabekuläre Knochendichte unter {threshold} mg/cm³ (QCT)",
         },
+        "definition_brief": {
+            "en": "bone density below {threshold} mg/cm³ (QCT)",
+            "de": "Knochendichte unter {threshold} mg/cm³ (QCT)",
+        },
         "probability": {"en": "probability {value}", "de": "Wahrscheinlichkeit {value}"},
         "interval": {"en": "95 % interval {low} to {high}", "de": "95-%-Intervall {low} bis {high}"},
         "threshold": {"en": "decision threshold {value}", "de": "Entscheidungsschwelle {value}"},
-        "no_number": {"en": "no probability is given", "de": "es wird keine Wahrscheinlichkeit angegeben"},
+        "no_number": {"en": "no answer is given", "de": "es wird keine Antwort gegeben"},
         "basis": {"en": "from {sequence}", "de": "aus {sequence}"},
-        "basis_preferred": {
-            "en": "from {sequence}, the sequence that suits this target best",
-            "de": "aus {sequence}, der hier am besten geeigneten Sequenz",
-        },
         "basis_chosen": {
             "en": "from {sequence}, as this site has chosen",
             "de": "aus {sequence}, wie hier eingestellt",

@@ -30,7 +30,7 @@ def series_description(report: StudyReport, kind: ResultKind, contrast: str = ""
     Returns
     -------
     str
-        At most 64 characters: "SIMULATED - Report: OP unlikely, low BMD likely".
+        At most 64 characters: "SIMULATED MODEL Report: risk of OP < 40%, low BMD > 50%".
     """
     texts = report.texts
     if kind is ResultKind.SEG:
@@ -38,7 +38,7 @@ def series_description(report: StudyReport, kind: ResultKind, contrast: str = ""
     else:
         told = f"{texts(_KEY_OF[kind])}: {_category(report)}"
     if report.warning:
-        told = texts("simulated_tag") + " - " + told
+        told = texts("simulated_tag") + " " + told
     # Viewers show some 25 characters, so the name of this program comes last, and only where it fits.
     signed = f"{told} (OsteoNode)"
     return signed if len(signed) <= _LONGEST else told[:_LONGEST]
@@ -49,9 +49,14 @@ def _category(report: StudyReport) -> str:
         return report.texts("series_refused")
     if report.measurements_only:
         return report.texts("measurements_only_short")
-    return ", ".join(_short(answer, report) for answer in report.answers)
+    # "Risk of", because "low BMD < 50%" alone could be taken for the density.
+    return report.texts("risk_short", answers=", ".join(_short(answer, report) for answer in report.answers))
 
 
 def _short(answer: TargetAnswer, report: StudyReport) -> str:
-    target, verdict = f"{target_key(answer.target)}_short", f"{answer.verdict.name.lower()}_short"
-    return f"{report.texts(target)} {report.texts(verdict)}"
+    return report.texts(
+        f"{answer.verdict.name.lower()}_short",
+        target=report.texts(f"{target_key(answer.target)}_short"),
+        # Without the space before "%", for which there is no room.
+        threshold=report.texts.percent(answer.threshold).replace(" %", "%"),
+    )

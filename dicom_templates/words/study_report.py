@@ -44,12 +44,15 @@ class TargetAnswer:
     ----------
     target : Target
         What was predicted.
-    name, definition : str
+    name, definition, definition_brief : str
         The target, and the bone density that defines it; no definition without a threshold of the model.
     verdict : Verdict
         The answer.
     verdict_text : str
-        The answer in words.
+        The answer in words, with the threshold: "ABOVE the decision threshold of 34 %". It is said of the
+        probability, and always beside it.
+    badge : str
+        The same in fewer words, for a badge beside the probability.
     basis : str
         Which sequence it comes from, and why from that one; empty if from none.
     value, interval : str
@@ -59,7 +62,9 @@ class TargetAnswer:
     limits : tuple of two float, or None
         The interval as numbers, for the scale.
     threshold : float
-        Probability that parts likely from unlikely.
+        Probability that the answer compares with.
+    figures, figures_brief : str
+        How right such answers were in cross-validation, with and without intervals; empty if that is unknown.
     reasons : tuple of str
         Why no number is given, or the caveats of the number.
     """
@@ -67,14 +72,18 @@ class TargetAnswer:
     target: Target
     name: str
     definition: str
+    definition_brief: str
     verdict: Verdict
     verdict_text: str
+    badge: str
     basis: str
     value: str
     interval: str
     probability: float | None
     limits: tuple[float, float] | None
     threshold: float
+    figures: str
+    figures_brief: str
     reasons: tuple[str, ...]
 
 

@@ -18,6 +18,7 @@ from node.domain.results import Lineage, Outcome
 
 if TYPE_CHECKING:
     from dicom_templates.words.study_report import StudyReport, TargetAnswer
+    from dicom_templates.words.texts import Texts
 
 __all__ = ["StudyOutcome", "analyse_files", "analyse_studies"]
 
@@ -155,7 +156,7 @@ def _study_uid(sources: Mapping[str, Sequence[Dataset]]) -> str:
 
 
 def _summary(report: "StudyReport") -> dict[str, str]:
-    lines = {answer.name: _in_one_line(answer) for answer in report.answers}
+    lines = {answer.name: _in_one_line(answer, report.texts) for answer in report.answers}
     if report.measurements_only:
         lines["prediction"] = "none: measurements and outlines only"
     for line in report.bone_quality:
@@ -166,10 +167,11 @@ def _summary(report: "StudyReport") -> dict[str, str]:
     return lines
 
 
-def _in_one_line(answer: "TargetAnswer") -> str:
+def _in_one_line(answer: "TargetAnswer", texts: "Texts") -> str:
     if not answer.value:
         return f"{answer.verdict_text}: {'; '.join(answer.reasons)}"
-    return f"{answer.value} ({answer.interval}), {answer.verdict_text}"
+    interval = f" ({answer.interval})" if answer.interval else ""
+    return f"{texts('probability', value=answer.value)}{interval}, {answer.verdict_text}"
 
 
 def _all_reasons(refusal: Refusal) -> tuple[Reason, ...]:

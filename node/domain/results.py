@@ -73,7 +73,8 @@ class Outcome:
         Why nothing is reported, without patient data; empty for a report.
     summary : dict of str to str
         One line per answer, for log and status page, without patient data
-        ("Osteoporosis": "12 % (95 % interval 4 % to 22 %), unlikely").
+        ("Osteoporosis": "probability 12 % (95 % interval 4 % to 22 %), BELOW the decision threshold of
+        34 %").
     key : str
         Digest of what decided the content of the results, except what they replace; empty for a refusal.
     replaced : tuple of Predecessor

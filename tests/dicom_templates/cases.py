@@ -10,6 +10,7 @@ from pydicom.uid import MRImageStorage
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
 from analysis.domain.findings import (
+    AnswerFigures,
     BoneQuality,
     Findings,
     LevelMeasurements,
@@ -36,7 +37,11 @@ FACTS = {
     Contrast.T1: AcquisitionFacts(repetition_time_ms=550.0, echo_time_ms=10.0, field_strength_t=1.5),
     Contrast.T2: AcquisitionFacts(repetition_time_ms=3500.0, echo_time_ms=102.0, field_strength_t=1.5),
 }
-FEATURES = ("original_glcm_Contrast", "log-sigma-2-0-mm-3D_firstorder_Mean", "original_firstorder_Median")
+FEATURES = (
+    "original_glcm_Contrast",
+    "log-2D-in-body-2-0-mm_firstorder_Variance",
+    "original_firstorder_Median",
+)
 LUMBAR = (Level.L1, Level.L2, Level.L3, Level.L4, Level.L5)
 
 
@@ -187,6 +192,20 @@ MODEL = ModelIdentity(
     simulated=True,
     thresholds_mg_cm3={Target.OSTEOPOROSIS: 80.0, Target.ABNORMAL_DENSITY: 120.0},
 )
+ANSWERS = AnswerFigures(
+    patients=160,
+    present=48,
+    answered=96,
+    values={"sensitivity": 0.84, "specificity": 0.81, "PPV": 0.62, "NPV": 0.93, "answered": 0.6, "AUC": 0.82},
+    intervals={
+        "sensitivity": (0.7, 0.93),
+        "specificity": (0.72, 0.88),
+        "PPV": (0.5, 0.73),
+        "NPV": (0.86, 0.97),
+        "answered": (0.52, 0.67),
+        "AUC": (0.74, 0.88),
+    },
+)
 PREDICTIONS = (
     Prediction(
         Target.OSTEOPOROSIS,
@@ -198,6 +217,7 @@ PREDICTIONS = (
         0.4,
         (),
         (f"{FEATURES[0]}_mean",),
+        ANSWERS,
     ),
     Prediction(
         Target.ABNORMAL_DENSITY,
@@ -209,6 +229,7 @@ PREDICTIONS = (
         0.5,
         (),
         (f"{FEATURES[1]}_sd",),
+        ANSWERS,
     ),
 )
 

@@ -185,8 +185,8 @@ def test_results_name_this_software_as_their_maker(results: dict[str, Dataset]) 
 def test_every_series_says_its_category_in_the_list_of_series(results: dict[str, Dataset]) -> None:
     for name in ("sr", "text", "summary"):
         description = results[name].SeriesDescription
-        assert "OP unlikely" in description
-        assert "low BMD likely" in description
+        assert "risk of OP < 40%" in description
+        assert "low BMD > 50%" in description
     assert all(len(one.SeriesDescription) <= 64 for one in results.values())
 
 
@@ -197,7 +197,8 @@ def test_series_descriptions_are_never_cut(language: str, verdict: Verdict) -> N
     undecided = replace(
         case.findings, predictions=tuple(replace(one, verdict=verdict) for one in case.findings.predictions)
     )
-    last_words = ("(OsteoNode)", SENTENCES[f"{verdict.name.lower()}_short"][language])
+    last_of_all = SENTENCES[f"{verdict.name.lower()}_short"][language].format(target="", threshold="50%")
+    last_words = ("(OsteoNode)", last_of_all)
     for one in build(
         undecided, case.sources, replace(case.options, kinds=frozenset({ResultKind.SR, ResultKind.SEG}))
     ).objects:
@@ -209,7 +210,7 @@ def test_a_simulated_model_is_named_as_such_first_of_all(results: dict[str, Data
     for name in ("sr", "text"):
         assert "SIMULATED" in texts_of(results[name])[0]
         assert "NOT FOR CLINICAL USE" in texts_of(results[name])[0]
-    assert all(one.SeriesDescription.startswith("SIMULATED") for one in results.values())
+    assert all(one.SeriesDescription.startswith("SIMULATED MODEL") for one in results.values())
 
 
 def test_a_real_model_is_not_called_simulated(case: Case) -> None:
@@ -262,7 +263,7 @@ def test_only_the_radiomics_behind_the_answer_of_a_sequence_are_listed(results: 
     }
     assert "Contrast of GLCM" in listed["L3 T1"]
     assert "Contrast of GLCM" not in listed["L3 T2"]
-    assert "firstorder Mean (log-sigma-2-0-mm-3D)" in listed["L3 T2"]
+    assert "firstorder Variance (log-2D-in-body-2-0-mm)" in listed["L3 T2"]
 
 
 def test_an_abstention_gives_reasons_and_no_number(case: Case) -> None:
@@ -279,8 +280,8 @@ def test_an_abstention_gives_reasons_and_no_number(case: Case) -> None:
         if item.ValueType == "NUM"
     ]
     assert not [name for name in names if "osteoporosis" in name]
-    assert "TR lies outside the training range" in texts_of(objects["sr"])
-    answers = [line for line in texts_of(objects["text"]) if line.startswith("Osteoporosis:")]
+    assert "Osteoporosis: TR lies outside the training range" in texts_of(objects["sr"])
+    answers = [line for line in texts_of(objects["text"]) if line.startswith("Osteoporosis: INDETERMINATE")]
     assert len(answers) == 1
     assert "INDETERMINATE" in answers[0]
     assert "TR lies outside the training range" in answers[0]

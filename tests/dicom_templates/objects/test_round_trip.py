@@ -152,6 +152,7 @@ def expected_of_study(findings: Findings) -> dict[tuple[str, str], object]:
     for one in findings.predictions:
         if one.probability is not None and one.interval is not None:
             expected[concepts.PROBABILITY_OF[one.target].value, ""] = close(100 * one.probability)
+            expected[concepts.THRESHOLD_OF[one.target].value, ""] = close(100 * one.decision_threshold)
             expected[concepts.PROBABILITY_LOWER_OF[one.target].value, ""] = close(100 * one.interval[0])
             expected[concepts.PROBABILITY_UPPER_OF[one.target].value, ""] = close(100 * one.interval[1])
     return expected

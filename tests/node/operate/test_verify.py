@@ -212,7 +212,7 @@ def an_identifier(document: Dataset) -> None:
     ("tamper", "said"),
     [
         (a_probability, "Probability of osteoporosis > NumericValue: 61 instead of 12.5"),
-        (a_verdict, "Osteoporosis > CodeMeaning: Likely instead of Unlikely"),
+        (a_verdict, "Osteoporosis > CodeMeaning: Likely instead of Probability"),
         (an_outline, "Outline > GraphicData"),
         (a_level, "ContentSequence holds"),
         (a_patient, "PatientName differs"),

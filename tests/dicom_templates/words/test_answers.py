@@ -1,0 +1,163 @@
+"""What a reader is told of an answer: number, threshold and word agree, in every view and language."""
+
+import re
+from dataclasses import replace
+from unittest.mock import patch
+
+import pytest
+from pydicom import Dataset
+
+from analysis.domain.findings import AnswerFigures, Prediction, Verdict
+from analysis.domain.reason import Reason
+from dicom_templates.codes import concepts
+from dicom_templates.pictures.canvas import Canvas
+from dicom_templates.pictures.html_report import report_html
+from dicom_templates.result_kinds import ResultKind
+from dicom_templates.result_set import ResultSet, build
+from dicom_templates.words.answer_figures import figures_sentence
+from dicom_templates.words.texts import Texts
+from tests.dicom_templates.cases import ANSWERS, PREDICTIONS, items, make_case, texts_of
+
+HIGH_BUT_BELOW = replace(
+    PREDICTIONS[0], verdict=Verdict.BELOW, probability=0.62, interval=(0.5, 0.7), decision_threshold=0.75
+)
+LOW_BUT_ABOVE = replace(
+    PREDICTIONS[1], verdict=Verdict.ABOVE, probability=0.38, interval=(0.35, 0.5), decision_threshold=0.34
+)
+OPEN = replace(
+    PREDICTIONS[1],
+    verdict=Verdict.INDETERMINATE,
+    probability=None,
+    interval=None,
+    decision_threshold=0.34,
+    reasons=(Reason("threshold_in_interval", low=0.22, high=0.61, estimate=0.38, threshold=0.34),),
+)
+SIDE_WORDS = {
+    "en": {Verdict.ABOVE: "ABOVE", Verdict.BELOW: "BELOW"},
+    "de": {Verdict.ABOVE: "ÜBER", Verdict.BELOW: "UNTER"},
+}
+BARE_JUDGEMENT = re.compile(r"\b(un)?likely\b|wahrscheinlich(?!keit)", re.IGNORECASE)
+"""Words that say yes or no without a threshold."""
+
+
+def views(language: str, *predictions: Prediction) -> dict[str, str]:
+    """Make a report and return all words of the answers in each view."""
+    case = make_case(slices=4, size=64, language=language)
+    findings = replace(case.findings, predictions=predictions)
+    options = replace(case.options, kinds=frozenset(ResultKind) - {ResultKind.PDF})
+    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as drawn:
+        made = build(findings, case.sources, options)
+    objects = named(made)
+    page = re.sub(
+        r"<style>.*?</style>|<img[^>]*>", " ", report_html(made.report, made.pictures), flags=re.DOTALL
+    )
+    told = {
+        "picture": " ".join(str(call.args[2]) for call in drawn.call_args_list),
+        "page": re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", page)),
+        "text": " ".join(texts_of(objects["text"])),
+        "SR": " ".join([*texts_of(objects["sr"]), *meanings(objects["sr"])]),
+        "list of series": " ".join(str(one.SeriesDescription) for one in objects.values()),
+    }
+    return {name: re.sub(r"\s+", " ", words) for name, words in told.items()}
+
+
+def named(made: ResultSet) -> dict[str, Dataset]:
+    return {one.name: one.dataset for one in made.objects}
+
+
+def meanings(document: Dataset) -> list[str]:
+    return [str(one.ConceptCodeSequence[0].CodeMeaning) for one in items(document) if one.ValueType == "CODE"]
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("prediction", [HIGH_BUT_BELOW, LOW_BUT_ABOVE])
+def test_number_side_and_threshold_stand_together(language: str, prediction: Prediction) -> None:
+    texts = Texts(language)
+    value, threshold = (
+        texts.percent(prediction.probability or 0.0),
+        texts.percent(prediction.decision_threshold),
+    )
+    side = SIDE_WORDS[language][prediction.verdict]
+    told = views(language, prediction)
+    for view in ("picture", "page", "text"):
+        pattern = rf"{value}.{{0,40}}{texts('probability_word')}|{texts('probability_word')} {value}"
+        assert re.search(pattern, told[view]), view
+        assert re.search(rf"{side} .{{0,30}}{threshold}", told[view]), view
+    sign = ">" if prediction.verdict is Verdict.ABOVE else "<"
+    assert f"{sign} {threshold.replace(' ', '')}" in told["list of series"]
+    assert concepts.VERDICT_OF[prediction.verdict].meaning in told["SR"]
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("predictions", [(HIGH_BUT_BELOW, LOW_BUT_ABOVE), (HIGH_BUT_BELOW, OPEN)])
+def test_no_view_says_yes_or_no_without_the_threshold(
+    language: str, predictions: tuple[Prediction, ...]
+) -> None:
+    for view, words in views(language, *predictions).items():
+        assert not BARE_JUDGEMENT.search(words), view
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_an_open_answer_says_why_and_names_no_number_as_its_probability(language: str) -> None:
+    told = views(language, OPEN)
+    reason = Texts(language).reason(OPEN.reasons[0])
+    for view in ("picture", "page", "text", "SR"):
+        assert reason.replace("\u00a0", " ") in told[view].replace("\u00a0", " "), view
+        assert not re.search(
+            rf"{Texts(language)('probability_word')} 38|38 % {Texts(language)('probability_word')}",
+            told[view],
+        ), view
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("prediction", [LOW_BUT_ABOVE, OPEN])
+def test_the_figures_of_the_answers_given_stand_on_every_view(language: str, prediction: Prediction) -> None:
+    told = views(language, prediction)
+    for view in ("picture", "page", "text"):
+        for figure in ("62 %", "93 %", "84 %", "81 %", "64"):
+            assert figure in told[view].replace("\u00a0", " "), (view, figure)
+
+
+@pytest.mark.parametrize("prediction", [LOW_BUT_ABOVE, OPEN])
+def test_the_measurement_report_holds_the_figures_as_numbers_of_their_target(prediction: Prediction) -> None:
+    case = make_case(slices=4, size=64)
+    findings = replace(case.findings, predictions=(prediction,))
+    made = build(findings, case.sources, replace(case.options, kinds=frozenset({ResultKind.SR})))
+    (held,) = (
+        one
+        for one in items(named(made)["sr"])
+        if one.ConceptNameCodeSequence[0].CodeValue == concepts.ANSWERS.value
+    )
+    about = held.ContentSequence[0].ConceptCodeSequence[0]
+    assert about.CodeValue == concepts.TARGET_OF[prediction.target].value
+    read = {
+        one.ConceptNameCodeSequence[0].CodeValue: float(one.MeasuredValueSequence[0].NumericValue)
+        for one in held.ContentSequence
+        if one.ValueType == "NUM"
+    }
+    assert read == pytest.approx(
+        {
+            "N_PATIENTS": 160,
+            "N_PRESENT": 48,
+            "N_ANSWERED": 96,
+            "PPV": 62,
+            "NPV": 93,
+            "SENSITIVITY": 84,
+            "SPECIFICITY": 81,
+        }
+    )
+
+
+def sentence(figures: AnswerFigures | None, *, brief: bool = False) -> str:
+    return figures_sentence(replace(PREDICTIONS[0], answers=figures), Texts("en"), brief=brief)
+
+
+def test_figures_that_nobody_could_count_are_left_out() -> None:
+    only_negative = replace(
+        ANSWERS, values={"NPV": 0.93, "specificity": 1.0}, intervals={"NPV": (0.86, 0.97)}
+    )
+    told = sentence(only_negative)
+    assert "PPV" not in told
+    assert "of those below 93 % (86 % to 97 %) did not (NPV), specificity > 99 %" in told
+    assert sentence(replace(ANSWERS, answered=0, values={}, intervals={})).endswith("none got an answer.")
+    assert sentence(None) == ""
