@@ -99,11 +99,13 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "sensitivity_brief": {"en": "sens. {value}", "de": "Sens. {value}"},
         "specificity_brief": {"en": "spec. {value}", "de": "Spez. {value}"},
         "interval_means": {
-            "en": "The 95 % interval tells how far the probability would move if the model had been trained "
-            "on other patients of the same kind. It says nothing about patients of another kind.",
-            "de": "Das 95-%-Intervall sagt, wie weit sich die Wahrscheinlichkeit verschieben würde, wenn das "
-            "Modell an anderen Patienten derselben Art trainiert worden wäre. Über Patienten anderer Art "
-            "sagt es nichts.",
+            "en": "The 95 % interval was learned on patients with simulated targets, whose true probability is "
+            "known. For others of the same kind it held the true one nine times of ten, and less often "
+            "where the relation is not linear. For patients of another kind it says nothing.",
+            "de": "Das 95-%-Intervall wurde an Patienten mit simulierten Zielgrößen gelernt, deren wahre "
+            "Wahrscheinlichkeit bekannt ist. Bei anderen derselben Art enthielt es die wahre neunmal von "
+            "zehn, und seltener, wo der Zusammenhang nicht linear ist. Über Patienten anderer Art sagt es "
+            "nichts.",
         },
         "definition": {
             "en": "trabecular bone density below {threshold} mg/cm³ (QCT)",
