@@ -12,6 +12,7 @@ from analysis.domain.segmentation import Level
 __all__ = [
     "BACKENDS",
     "EMBEDDED",
+    "FILTERS",
     "MASKS",
     "ONNX",
     "PROGRAMS",
@@ -27,6 +28,14 @@ PROGRAMS = ("totalspineseg", "spineps", "totalsegmentator")
 BACKENDS = (EMBEDDED, MASKS, ONNX, *PROGRAMS)
 """All segmentation back ends."""
 
+FILTERS = ("Original", "LoG")
+"""Images whose texture is measured. A wavelet transform is not among them: its filters cannot be limited to a
+body, and between slices 3 to 6 mm apart they mean nothing."""
+
+_CALCULATION = 2
+"""Part of every digest; raised whenever the same settings give other features, so that no model meets
+features that it was not trained with. 1: the filters read all tissue around the bodies; 2: bodies only."""
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureSettings:
@@ -35,7 +44,7 @@ class FeatureSettings:
     Attributes
     ----------
     filters : tuple of str
-        Among "Original", "LoG", "Wavelet".
+        Among `FILTERS`. "LoG" is the Laplacian of Gaussian within slice and body.
     log_sigma_mm : tuple of float
         Standard deviations of the Laplacian of Gaussian, in mm.
     bin_count : int
@@ -62,8 +71,14 @@ class FeatureSettings:
     pixel_spacing_mm: float = 1.0
     erosion_mm: float = 1.5
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for an unknown filter, which would otherwise be left out silently."""
+        unknown = set(self.filters) - set(FILTERS)
+        if unknown:
+            raise ValueError(f"no such filter: {', '.join(sorted(unknown))}")
+
     def digest(self) -> str:
-        """SHA-256 (hex) of all settings; a model bundle is bound to it."""
+        """SHA-256 (hex) of all settings and the calculation; a model bundle is bound to it."""
         return _digest(asdict(self))
 
 
@@ -120,4 +135,5 @@ class AnalysisSettings:
 
 
 def _digest(settings: dict[str, object]) -> str:
-    return sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    told = settings | {"calculation": _CALCULATION}
+    return sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

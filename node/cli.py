@@ -1,5 +1,6 @@
 """The command line, `osteonode`."""
 
+import os
 from collections.abc import Callable
 from functools import wraps
 
@@ -26,8 +27,12 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 """The commands by group, in the order of the help."""
 
 
-def _with_libraries(command: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command so that the settings of libraries are made before it does anything.
+_FOR_OTHERS = 0o077
+"""Rights that only the user of the process gets on what it creates: nearly all of it is patient data."""
+
+
+def _prepared(command: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command so that the settings of the process and of libraries are made before it does anything.
 
     Not before its options are read: `--help` must not pay for importing the libraries.
     """
@@ -36,6 +41,7 @@ def _with_libraries(command: Callable[..., None]) -> Callable[..., None]:
     def run(*arguments: object, **options: object) -> None:
         from node.dicom.libraries import configure_libraries
 
+        os.umask(_FOR_OTHERS)
         configure_libraries()
         command(*arguments, **options)
 
@@ -44,7 +50,7 @@ def _with_libraries(command: Callable[..., None]) -> Callable[..., None]:
 
 for group, commands in COMMANDS.items():
     for command in commands:
-        application.command(rich_help_panel=group)(_with_libraries(command))
+        application.command(rich_help_panel=group)(_prepared(command))
 
 
 def main() -> None:

@@ -171,7 +171,6 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "fluid_not_found": "no cerebrospinal fluid was found behind L3",
         "fluid_not_good": "the sample of cerebrospinal fluid behind L3 is not good enough to divide by",
         "fluid_without_signal": "the cerebrospinal fluid behind L3 has no signal",
-        "few_slices_to_filter": "the series has fewer than {minimum} slices, too few to filter",
         "no_usable_body": "no lumbar vertebral body is usable",
         "bodies_without_signal": "the vertebral bodies have no signal",
         # --- Answers (analysis.prediction.predict) -------------------------------------------------------------

@@ -231,6 +231,7 @@ def _remarks(table: FeatureTable, settings: TrainingSettings) -> tuple[str, ...]
     )
     return (
         chosen,
+        "Features are of the pixels of the bodies alone; their filters stay within slice and body.",
         "KNN and SVM keep selected features of training patients, without identifiers, inside model.skops.",
         steady,
         interval,

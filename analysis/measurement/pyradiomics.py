@@ -1,8 +1,9 @@
 """The only module that calls pyradiomics: its own extractor, and a faster one for several regions.
 
 `extractor` builds pyradiomics' extractor, and ``extractor(settings).execute(image, mask, label)`` defines the
-values of a region. `calculate` returns the same values for all labels of a mask, but filters every image
-once, only around the regions and in a second thread, and bins every region once per image.
+values of a region in an image. `calculate` returns the same values for all labels of a mask and several
+images, but bins every region only once per image. pyradiomics' own filters are not used: they read what is
+outside the regions.
 
 References
 ----------
@@ -10,12 +11,10 @@ van Griethuysen et al., Cancer Res 2017;77:e104-e107.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 import SimpleITK
 from scipy import ndimage
@@ -32,9 +31,6 @@ _Plain: TypeAlias = Any
 _TEXTURE = ("firstorder", "glcm", "glrlm", "glszm", "gldm", "ngtdm")
 """Feature classes that depend on the filtered image; "shape" does not."""
 
-_REACH_OF_LOG = 16
-"""Distance, in sigmas, beyond which a voxel no longer changes ITK's recursive filter in float32."""
-
 
 class _Region(NamedTuple):
     """A label, its bounding box in the whole image, and the label image within that box."""
@@ -44,28 +40,21 @@ class _Region(NamedTuple):
     mask: SimpleITK.Image
 
 
-class _Filtered(NamedTuple):
-    """A filtered image, its name, and the index of its first voxel in the whole image."""
-
-    voxels: npt.NDArray[Any]
-    name: str
-    first: tuple[int, ...]
-
-
 def extractor(settings: FeatureSettings) -> _Plain:
-    """Build pyradiomics' extractor with all feature classes and the configured filters.
+    """Build pyradiomics' extractor with all feature classes, for images as they are.
 
-    Its own pre-processing is off; `analysis.measurement.radiomics.prepare` replaces it.
+    Its own pre-processing and filters are off; `analysis.measurement.radiomics.prepare` replaces it.
 
     Parameters
     ----------
     settings : FeatureSettings
-        Filters and binning.
+        Binning, and texture in plane or in space.
 
     Returns
     -------
     radiomics.featureextractor.RadiomicsFeatureExtractor
-        For ``execute(image, mask, label)`` with an image and a mask from `prepare`.
+        For ``execute(image, mask, label)`` with an image and the mask from `prepare`; it calls every image
+        "original".
     """
     from radiomics.featureextractor import RadiomicsFeatureExtractor
 
@@ -81,78 +70,48 @@ def extractor(settings: FeatureSettings) -> _Plain:
         additionalInfo=False,
     )
     built.disableAllImageTypes()
-    for name in settings.filters:
-        custom = {"sigma": list(settings.log_sigma_mm)} if name == "LoG" else {}
-        built.enableImageTypeByName(name, customArgs=custom)
+    built.enableImageTypeByName("Original")
     built.disableAllFeatures()
     for name in ("shape", *_TEXTURE):
         built.enableFeatureClassByName(name)
     return built
 
 
-def calculate(plain: _Plain, image: SimpleITK.Image, mask: SimpleITK.Image) -> dict[int, dict[str, float]]:
-    """Calculate the values of ``plain.execute(image, mask, label)`` for every label of the mask.
+def calculate(
+    plain: _Plain, images: Mapping[str, SimpleITK.Image], mask: SimpleITK.Image
+) -> dict[int, dict[str, float]]:
+    """Calculate the values of ``plain.execute(image, mask, label)`` for every image and label of the mask.
 
     Parameters
     ----------
     plain : radiomics.featureextractor.RadiomicsFeatureExtractor
         The result of `extractor`.
-    image, mask : SimpleITK.Image
-        Image and labels on one grid.
+    images : mapping of str to SimpleITK.Image
+        Images by name, on the grid of the mask.
+    mask : SimpleITK.Image
+        Labels.
 
     Returns
     -------
     dict of int to dict of str to float
-        Values by name for each label; a feature that failed is NaN, as in pyradiomics.
+        For each label, values by name, which begins with that of the image. The shape is that of the mask,
+        and is named "original". A feature that failed is NaN, as in pyradiomics.
     """
-    labels, spacing = to_array(mask), image.GetSpacing()
+    labels, spacing = to_array(mask), mask.GetSpacing()
     regions = [
         _Region(label, box, _small(labels[box], spacing))
         for label, box in enumerate(ndimage.find_objects(labels), start=1)
         if box is not None
     ]
-    if not regions:
-        return {}
-    values: dict[int, dict[str, float]] = {region.label: {} for region in regions}
-    around = _around([region.box for region in regions])
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        # SimpleITK releases the GIL while it filters. Regions are cut out of arrays, because cutting with
-        # SimpleITK would wait for its threads, which are busy filtering.
-        filtering = [beside.submit(job) for job in _filters(plain, image, mask, around)]
+    values = {
+        region.label: _features(plain, ("shape",), region.mask, region, "original") for region in regions
+    }
+    for name, image in images.items():
+        voxels = to_array(image)
         for region in regions:
-            body = _small(to_array(image)[region.box], spacing)
-            values[region.label] |= _features(plain, ("shape",), body, region, "original")
-        for job in filtering:
-            for filtered in job.result():
-                for region in regions:
-                    body = _small(filtered.voxels[_moved(region.box, filtered.first)], spacing)
-                    values[region.label] |= _features(plain, _TEXTURE, body, region, filtered.name)
+            body = _small(voxels[region.box], spacing)
+            values[region.label] |= _features(plain, _TEXTURE, body, region, name)
     return values
-
-
-def _filters(
-    plain: _Plain, image: SimpleITK.Image, mask: SimpleITK.Image, around: _Box
-) -> Iterator[Callable[[], list[_Filtered]]]:
-    """Yield one job per filter and sigma; the results keep pyradiomics' order."""
-    from radiomics import imageoperations
-
-    def job(
-        name: str, part: SimpleITK.Image, first: tuple[int, ...], **custom: object
-    ) -> Callable[[], list[_Filtered]]:
-        make = getattr(imageoperations, f"get{name}Image")
-        return lambda: [
-            _Filtered(to_array(filtered), named, first)
-            for filtered, named, _ in make(part, mask, **plain.settings | custom)
-        ]
-
-    for name, custom in plain.enabledImagetypes.items():
-        if name != "LoG":
-            yield job(name, image, (0, 0, 0), **custom)
-            continue
-        for sigma_mm in custom["sigma"]:
-            window = _widened(around, image, _REACH_OF_LOG * sigma_mm)
-            part = image[tuple(reversed(window))]
-            yield job(name, part, tuple(along.start for along in window), sigma=[sigma_mm])
 
 
 def _features(
@@ -198,27 +157,6 @@ def _sharing(feature_class: _Plain) -> _Plain:
 
     Sharing.__module__ = feature_class.__module__  # pyradiomics names its logger by it
     return Sharing
-
-
-def _around(boxes: Sequence[_Box]) -> _Box:
-    """Return the smallest box that holds all boxes."""
-    return tuple(
-        slice(min(part.start for part in along), max(part.stop for part in along))
-        for along in zip(*boxes, strict=True)
-    )
-
-
-def _widened(box: _Box, image: SimpleITK.Image, margin_mm: float) -> _Box:
-    """Add a margin to a box, clipped to the image."""
-    margins = (int(np.ceil(margin_mm / spacing)) for spacing in reversed(image.GetSpacing()))
-    return tuple(
-        slice(max(part.start - margin, 0), min(part.stop + margin, size))
-        for part, margin, size in zip(box, margins, reversed(image.GetSize()), strict=True)
-    )
-
-
-def _moved(box: _Box, first: tuple[int, ...]) -> _Box:
-    return tuple(slice(part.start - by, part.stop - by) for part, by in zip(box, first, strict=True))
 
 
 def _small(voxels: npt.NDArray[Any], spacing: tuple[float, ...]) -> SimpleITK.Image:

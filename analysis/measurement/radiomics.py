@@ -1,13 +1,15 @@
-"""Radiomic features of the vertebral bodies.
+"""Radiomic features of the vertebral bodies, and of nothing else.
 
-`prepare` makes the image and the labelled mask, and `analysis.measurement.pyradiomics` calculates. A failed
-feature, which pyradiomics logs and stores as NaN, is an error here.
+`prepare` makes the images and the labelled mask, and `analysis.measurement.pyradiomics` calculates. Every
+image is made of pixels within the bodies alone (docs/decisions/0012-radiomics-of-bone-only.md); only the
+reference, by which all signals are divided, may lie elsewhere. A failed feature, which pyradiomics logs and
+stores as NaN, is an error here.
 """
 
 from collections.abc import Mapping
 from math import isfinite
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +20,35 @@ from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.errors import AnalysisError, RefusedError
 from analysis.itk import to_image
+from analysis.measurement.log_filter import laplacians_of_gaussian
 from analysis.measurement.pyradiomics import calculate, extractor
-from analysis.measurement.resample import in_plane_grid, labels_on, signal_on
+from analysis.measurement.resample import continued, in_plane_grid, labels_on, signal_on
 from analysis.measurement.vbq import csf_reference
 from analysis.settings import FeatureSettings
 
-__all__ = ["MINIMUM_VOXELS", "aggregate", "extract", "prepare"]
+__all__ = ["MINIMUM_VOXELS", "Prepared", "aggregate", "extract", "prepare"]
 
 MINIMUM_VOXELS = 100
 """A body with fewer voxels than this after erosion is left out: its texture means nothing."""
 
-_SMALLEST_EXTENT = 4  # ITK's recursive Gaussian needs four samples along every axis
+_ZERO_BY_DEFINITION = "firstorder_Mean"
+"""Of a filtered image: diffusion conserves the signal of a body, so that its mean is nothing but rounding."""
+
+
+class Prepared(NamedTuple):
+    """What pyradiomics reads: images by name, and the labelled mask, all on one grid.
+
+    Attributes
+    ----------
+    images : dict of str to SimpleITK.Image
+        "original" is the signal as a percentage of the reference; "log-2D-in-body-2-0-mm" is its
+        Laplacian of Gaussian with a standard deviation of 2.0 mm, within slice and body.
+    mask : SimpleITK.Image
+        `Level` values of the eroded usable lumbar bodies.
+    """
+
+    images: dict[str, Any]
+    mask: Any
 
 
 def extract(
@@ -48,13 +68,14 @@ def extract(
     Returns
     -------
     dict of Level to dict of str to float
-        Features by pyradiomics' names, from cranial to caudal. Bodies that are not usable, or too small
-        after erosion, are missing.
+        Features by the name of the image (`Prepared`) and pyradiomics' names of class and feature, from
+        cranial to caudal. Bodies that are not usable, or too small after erosion, are missing, and so is the
+        mean of filtered images, which is always zero.
 
     Raises
     ------
     RefusedError
-        If the reference signal is missing, or the stack is too small for the filters.
+        If the reference signal is missing.
     AnalysisError
         If pyradiomics could not calculate a feature.
     """
@@ -63,7 +84,10 @@ def extract(
         failed = [name for name, value in values.items() if not isfinite(value)]
         if failed:
             raise AnalysisError(f"pyradiomics could not calculate {', '.join(failed)} of {Level(label).name}")
-    return {Level(label): values for label, values in calculated.items()}
+    return {
+        Level(label): {name: value for name, value in values.items() if _tells_something(name)}
+        for label, values in calculated.items()
+    }
 
 
 def aggregate(per_level: Mapping[Level, Mapping[str, float]]) -> dict[str, float]:
@@ -98,8 +122,8 @@ def aggregate(per_level: Mapping[Level, Mapping[str, float]]) -> dict[str, float
     return summary
 
 
-def prepare(volume: Volume, segmentation: Segmentation, settings: FeatureSettings) -> tuple[Any, Any]:
-    """Make the image and the mask that pyradiomics reads: normalised, resampled, eroded.
+def prepare(volume: Volume, segmentation: Segmentation, settings: FeatureSettings) -> Prepared:
+    """Make the images and the mask that pyradiomics reads: normalised, resampled, eroded, filtered.
 
     Parameters
     ----------
@@ -108,25 +132,39 @@ def prepare(volume: Volume, segmentation: Segmentation, settings: FeatureSetting
 
     Returns
     -------
-    image : SimpleITK.Image
-        Signal as a percentage of the reference, resampled in plane by a cubic B-spline.
-    mask : SimpleITK.Image
-        `Level` values of the eroded usable lumbar bodies, on the same grid.
+    Prepared
+        Resampled in plane by a cubic B-spline that the pixels of the bodies alone determine, and filtered
+        within the eroded bodies, so that cortex and endplate do not enter the filter either.
 
     Raises
     ------
     RefusedError
-        If the reference signal is missing, or the stack is too small for the filters.
+        If the reference signal is missing.
     """
-    if "LoG" in settings.filters and min(volume.grid.shape) < _SMALLEST_EXTENT:
-        raise RefusedError(Reason("few_slices_to_filter", minimum=_SMALLEST_EXTENT))
     bodies = np.zeros_like(segmentation.labels)
     for region in segmentation.usable_lumbar:
         bodies[segmentation.labels == region.level] = region.level
     percent = volume.voxels * np.float32(100.0 / _reference(volume, segmentation, bodies, settings))
     target = in_plane_grid(volume.grid, settings.pixel_spacing_mm)
     inner = _erode(labels_on(target, bodies, volume.grid), settings)
-    return to_image(signal_on(target, percent, volume.grid), target), to_image(inner, target)
+    signal = signal_on(target, continued(percent, bodies > 0, volume.grid), volume.grid)
+    images = {"original": to_image(signal, target)} if "Original" in settings.filters else {}
+    if "LoG" in settings.filters:
+        filtered = laplacians_of_gaussian(signal, inner, settings.log_sigma_mm, settings.pixel_spacing_mm)
+        images |= {
+            _log_name(sigma_mm): to_image(image, target)
+            for sigma_mm, image in zip(settings.log_sigma_mm, filtered, strict=True)
+        }
+    return Prepared(images, to_image(inner, target))
+
+
+def _tells_something(feature: str) -> bool:
+    image, _, name = feature.partition("_")
+    return image == "original" or name != _ZERO_BY_DEFINITION
+
+
+def _log_name(sigma_mm: float) -> str:
+    return f"log-2D-in-body-{sigma_mm}-mm".replace(".", "-")
 
 
 def _reference(

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from analysis.domain.volume import Grid
 
-__all__ = ["in_plane_grid", "labels_on", "signal_on"]
+__all__ = ["continued", "in_plane_grid", "labels_on", "signal_on"]
 
 
 def in_plane_grid(grid: Grid, pixel_mm: float) -> Grid:
@@ -36,6 +36,37 @@ def in_plane_grid(grid: Grid, pixel_mm: float) -> Grid:
     half_mm = np.array([(count - 1) / 2 * step for count, step in zip(shape, spacing_mm, strict=True)])
     left, back, up = (centre_mm - half_mm @ grid.axes).tolist()
     return Grid(shape, spacing_mm, (left, back, up), grid.axes)
+
+
+def continued(
+    voxels: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_], grid: Grid
+) -> npt.NDArray[np.float32]:
+    """Replace what is outside a mask by the nearest value of the mask in the same slice.
+
+    A spline runs through all pixels of a slice; of a signal continued in this way it depends on those of the
+    mask alone.
+
+    Parameters
+    ----------
+    voxels : ndarray of float32, shape (slices, rows, columns)
+        The signal.
+    inside : ndarray of bool, same shape
+        The mask.
+    grid : Grid
+        Their grid.
+
+    Returns
+    -------
+    ndarray of float32
+        A copy; 0 in slices without mask.
+    """
+    out = np.zeros_like(voxels)
+    for index in np.flatnonzero(inside.any(axis=(1, 2))):
+        nearest = ndimage.distance_transform_edt(
+            ~inside[index], sampling=grid.spacing_mm[1:], return_distances=False, return_indices=True
+        )
+        out[index] = voxels[index][tuple(nearest)]
+    return out
 
 
 def signal_on(target: Grid, voxels: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:

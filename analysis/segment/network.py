@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from analysis.errors import ModelRejectedError
+from analysis.segment.runtime import open_session
 
 __all__ = [
     "BACKGROUND",
@@ -32,7 +33,6 @@ BACKGROUND, BODY, SACRUM, DISC, CANAL, POSTERIOR = range(6)
 _FOLDER = Path(__file__).parent.parent / "models" / "segmenter"
 _MULTIPLE = 32
 _BATCH = 4
-_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +49,7 @@ class Network:
         SHA-256 (hex) of its weights.
     """
 
-    session: onnxruntime.InferenceSession
+    session: Any
     name: str
     digest: str
 
@@ -105,8 +105,5 @@ def load_network(folder: Path) -> Network:
         raise ModelRejectedError(f"the segmenter in {folder.name} cannot be read: {fault}") from fault
     if sha256(content).hexdigest() != expected:
         raise ModelRejectedError(f"the weights of {name} are not those that its card describes")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _THREADS
-    options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = open_session(content)
     return Network(session, name, expected)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Grid, Volume
@@ -17,13 +17,13 @@ from analysis.segment.external_mask import CANAL, SACRUM, ExternalMask, adopt
 from analysis.segment.onnx_card import BODY, OnnxCard, read_card
 from analysis.segment.onnx_card import CANAL as CANAL_CLASS
 from analysis.segment.onnx_card import SACRUM as SACRUM_CLASS
+from analysis.segment.runtime import open_session
 from analysis.segment.sagittal import SagittalView, weights
 
 __all__ = ["OnnxModel", "load_onnx", "segment_with_onnx"]
 
 Floats = npt.NDArray[np.float32]
 
-_THREADS = 2
 _CHANNELS = {BODY: network.BODY, SACRUM_CLASS: network.SACRUM, CANAL_CLASS: network.CANAL}
 """Class of the embedded network for each class of a card; from there on both are handled alike."""
 
@@ -32,7 +32,7 @@ _CHANNELS = {BODY: network.BODY, SACRUM_CLASS: network.SACRUM, CANAL_CLASS: netw
 class OnnxModel:
     """A loaded model and its card."""
 
-    session: onnxruntime.InferenceSession
+    session: Any
     card: OnnxCard
 
     @property
@@ -50,11 +50,8 @@ def load_onnx(model: Path) -> OnnxModel:
         If the file does not match the card, or has another input.
     """
     card, content = read_card(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _THREADS
-    options.inter_op_num_threads = 1
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = open_session(content)
     except Exception as error:  # onnxruntime's errors have no public base class
         raise ModelRejectedError(
             f"{model.name} cannot be loaded by onnxruntime ({type(error).__name__})"

@@ -127,8 +127,8 @@ def radiomic_code(feature: str) -> Code:
     --------
     >>> radiomic_code("original_glcm_Contrast").meaning
     'Contrast of GLCM'
-    >>> radiomic_code("log-sigma-2-0-mm-3D_glcm_Contrast").meaning
-    'Contrast of GLCM (log-sigma-2-0-mm-3D)'
+    >>> radiomic_code("log-2D-in-body-2-0-mm_glcm_Contrast").meaning
+    'Contrast of GLCM (log-2D-in-body-2-0-mm)'
     """
     image, _, name = feature.partition("_")
     known = IBSI_OF.get(name)
@@ -136,10 +136,12 @@ def radiomic_code(feature: str) -> Code:
         return known
     readable = known.meaning if known is not None else _spell(name)
     # An IBSI code means the feature of the unfiltered image; of a filtered image it is another quantity.
+    filtered = f" ({image})"
     return Code(
         "RF_" + sha256(feature.encode()).hexdigest()[:12].upper(),
         PRIVATE_SCHEME,
-        f"{readable} ({image})"[:_LONGEST_MEANING],
+        # The image stays whole: without its width, the features of two filters would read alike.
+        readable[: _LONGEST_MEANING - len(filtered)] + filtered,
     )
 
 

@@ -185,7 +185,6 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "fluid_not_found": "hinter L3 wurde kein Liquor gefunden",
         "fluid_not_good": "die Liquorprobe hinter L3 ist als Bezug nicht gut genug",
         "fluid_without_signal": "der Liquor hinter L3 hat kein Signal",
-        "few_slices_to_filter": "die Serie hat weniger als {minimum} Schichten, zu wenige zum Filtern",
         "no_usable_body": "kein Lendenwirbelkörper ist verwendbar",
         "bodies_without_signal": "die Wirbelkörper haben kein Signal",
         # --- Answers (analysis.prediction.predict) -------------------------------------------------------------

@@ -106,7 +106,7 @@ class DiskStagingFile:
         try:
             with reporting_full_disk():
                 if self._descriptor == _NONE:
-                    self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                    self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                     parts = (preamble, _MAGIC, self._header, self._kept, *parts)
                     self._kept = bytearray()
                 write_all(self._descriptor, parts)

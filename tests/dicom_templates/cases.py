@@ -37,7 +37,11 @@ FACTS = {
     Contrast.T1: AcquisitionFacts(repetition_time_ms=550.0, echo_time_ms=10.0, field_strength_t=1.5),
     Contrast.T2: AcquisitionFacts(repetition_time_ms=3500.0, echo_time_ms=102.0, field_strength_t=1.5),
 }
-FEATURES = ("original_glcm_Contrast", "log-sigma-2-0-mm-3D_firstorder_Mean", "original_firstorder_Median")
+FEATURES = (
+    "original_glcm_Contrast",
+    "log-2D-in-body-2-0-mm_firstorder_Variance",
+    "original_firstorder_Median",
+)
 LUMBAR = (Level.L1, Level.L2, Level.L3, Level.L4, Level.L5)
 
 

@@ -10,6 +10,7 @@ from pydicom import dcmread
 
 from node.science.demo import SEED
 from tests.peers import REPOSITORY
+from tests.tracing import foreign_calls, traced
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +31,11 @@ def osteonode(*words: str | Path | int) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def open_to_others(folder: Path) -> list[Path]:
+    """Return what other users of the machine can read or enter."""
+    return [path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o077]
+
+
 def python(script: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
@@ -38,9 +44,13 @@ def python(script: str) -> str:
 
 
 def test_the_demonstration_shows_the_result_and_writes_it(tmp_path: Path) -> None:
-    done = osteonode("demo", "--out", tmp_path / "demo")
+    """Nothing leaves the machine meanwhile, and all that is written is in its folder, for its user only."""
+    done = traced(tmp_path / "traced", "demo", "--out", tmp_path / "demo")
 
     assert done.returncode == 0, done.stdout + done.stderr
+    assert not done.foreign
+    assert not done.strays
+    assert not open_to_others(tmp_path / "demo")
     assert {path.name for path in (tmp_path / "demo").iterdir()} == EXPECTED
     for words in ("Osteoporosis", "Abnormal bone density", "VBQ T1", "levels T1"):
         assert words in done.stdout
@@ -53,8 +63,13 @@ def test_the_demonstration_shows_the_result_and_writes_it(tmp_path: Path) -> Non
 def test_the_offline_command_writes_what_the_node_sent_byte_for_byte(tmp_path: Path) -> None:
     assert osteonode("demo", "--out", tmp_path / "demo").returncode == 0
     assert osteonode("sample", "--out", tmp_path / "sample", "--seed", SEED).returncode == 0
-    done = osteonode("analyse", tmp_path / "sample" / "studies", "--out", tmp_path / "offline", "--json")
+    analyse = ("analyse", tmp_path / "sample" / "studies", "--out", tmp_path / "offline", "--json")
+    done = traced(tmp_path / "traced", *analyse)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert not done.foreign
+    assert not done.strays
+    for folder in ("sample", "offline"):
+        assert not open_to_others(tmp_path / folder)
 
     (study,) = json.loads(done.stdout)
     assert {result["kind"] for result in study["results"]} == {"sr", "seg", "text", "summary"}
@@ -66,6 +81,26 @@ def test_the_offline_command_writes_what_the_node_sent_byte_for_byte(tmp_path: P
             assert dcmread(sent) == dcmread(offline), name
         else:
             assert sent.read_bytes() == offline.read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("address", "is_foreign"),
+    [
+        ('AF_INET, sin_port=htons(53), sin_addr=inet_addr("10.0.0.2")', True),
+        ('AF_INET6, inet_pton(AF_INET6, "2001:db8::1", &x)', True),
+        ('AF_UNIX, sun_path="/run/systemd/resolve/io.systemd.Resolve"', True),
+        ('AF_UNIX, sun_path="/var/run/nscd/socket"', False),
+        ('AF_INET, sin_port=htons(4242), sin_addr=inet_addr("127.0.0.1")', False),
+        ('AF_INET6, inet_pton(AF_INET6, "::1", &x)', False),
+    ],
+)
+@pytest.mark.parametrize(
+    "call", ["connect(3, {{sa_family={}}}, 16) = 0", "sendto(3, 0, 0, 0, {{sa_family={}}}) = 0"]
+)
+def test_a_call_of_another_machine_or_of_a_resolver_is_seen(
+    call: str, address: str, *, is_foreign: bool
+) -> None:
+    assert bool(foreign_calls(f"7 {call.format(address)}")) is is_foreign
 
 
 def test_a_refusal_exits_with_3_and_says_why(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
-from analysis.settings import AnalysisSettings, FeatureSettings
+from analysis.settings import FILTERS, AnalysisSettings, FeatureSettings
 from node.config.checks import between, one_of
 from node.config.table import Table
 
@@ -27,7 +27,7 @@ def analysis(table: Table) -> AnalysisSettings:
 def _features(table: Table) -> FeatureSettings:
     fallback = FeatureSettings()
     return FeatureSettings(
-        filters=table.words("filters", fallback.filters, ("Original", "LoG", "Wavelet")),
+        filters=table.words("filters", fallback.filters, FILTERS),
         log_sigma_mm=table.numbers("log_sigma_mm", fallback.log_sigma_mm),
         bin_count=table.take("bin_count", fallback.bin_count, check=between(2, 1024)),
         reference=table.take("reference", fallback.reference, check=one_of("csf", "body")),

@@ -18,6 +18,8 @@ __all__ = ["clock", "storage"]
 _SLOW_SYNC_S = 0.05
 _CLOCK_TOLERANCE_S = 60.0
 _MEGABYTE = 1024 * 1024
+_FOR_OTHERS = 0o077
+"""Rights of the group and of all others."""
 _ROOM = {
     Condition.WELL: (Severity.GOOD, ""),
     Condition.CONCERN: (Severity.WARNING, "Free some disk, or shorten [storage] retention_days."),
@@ -56,6 +58,21 @@ def storage(configuration: Configuration) -> Iterator[CheckResult]:
         )  # fmt: skip
     else:
         yield CheckResult(Severity.GOOD, subject, f"a sync to disk takes {seconds * 1000:.1f} ms")
+    if directory.stat().st_mode & _FOR_OTHERS and _holds_open_files(directory):
+        yield CheckResult(
+            Severity.FAULT, subject, "other users of this machine can read images and results",
+            f"Run `chmod -R go-rwx {directory}`.",
+        )  # fmt: skip
+
+
+def _holds_open_files(directory: Path) -> bool:
+    """Tell whether another user can read something below a directory; ends at the first that is found."""
+    for folder, _, files in os.walk(directory):
+        if not Path(folder).stat().st_mode & _FOR_OTHERS:
+            continue  # nobody else gets below it
+        if any(Path(folder, name).stat().st_mode & _FOR_OTHERS for name in files):
+            return True
+    return False
 
 
 def _time_a_sync(directory: Path) -> float:

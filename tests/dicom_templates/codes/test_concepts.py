@@ -48,8 +48,8 @@ def test_a_level_that_is_not_certain_is_only_a_vertebra() -> None:
     [
         ("original_glcm_Contrast", "IBSI"),
         ("original_firstorder_Mean", concepts.PRIVATE_SCHEME),
-        ("log-sigma-2-0-mm-3D_glcm_Contrast", concepts.PRIVATE_SCHEME),
-        ("wavelet-LLH_gldm_DependenceEntropy", concepts.PRIVATE_SCHEME),
+        ("log-2D-in-body-2-0-mm_glcm_Contrast", concepts.PRIVATE_SCHEME),
+        ("log-2D-in-body-4-0-mm_gldm_DependenceEntropy", concepts.PRIVATE_SCHEME),
     ],
 )
 def test_only_features_of_the_image_itself_carry_the_codes_of_the_ibsi(feature: str, scheme: str) -> None:
@@ -58,6 +58,9 @@ def test_only_features_of_the_image_itself_carry_the_codes_of_the_ibsi(feature: 
 
 def test_different_features_have_different_codes() -> None:
     names = [
-        f"{image}_{name}" for image in ("original", "log-sigma-2-0-mm-3D", "wavelet-LLH") for name in IBSI_OF
+        f"{image}_{name}"
+        for image in ("original", "log-2D-in-body-2-0-mm", "log-2D-in-body-4-0-mm")
+        for name in IBSI_OF
     ]
     assert len({radiomic_code(name).value for name in names}) == len(names)
+    assert len({radiomic_code(name).meaning for name in names}) == len(names)

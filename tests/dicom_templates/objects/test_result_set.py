@@ -263,7 +263,7 @@ def test_only_the_radiomics_behind_the_answer_of_a_sequence_are_listed(results: 
     }
     assert "Contrast of GLCM" in listed["L3 T1"]
     assert "Contrast of GLCM" not in listed["L3 T2"]
-    assert "firstorder Mean (log-sigma-2-0-mm-3D)" in listed["L3 T2"]
+    assert "firstorder Variance (log-2D-in-body-2-0-mm)" in listed["L3 T2"]
 
 
 def test_an_abstention_gives_reasons_and_no_number(case: Case) -> None:

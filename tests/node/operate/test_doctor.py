@@ -103,7 +103,7 @@ def test_a_pacs_that_does_not_know_its_title_is_a_fault(tmp_path: Path) -> None:
         wrong = replace(pacs.destination, ae_title="OTHER")
         finding = worst_of(look(quick(tmp_path, wrong)), "destination pacs")
     assert finding.severity is Severity.FAULT
-    assert "rejects" in finding.message
+    assert "it rejected the association" in finding.message
 
 
 def test_a_pacs_that_stalls_small_packets_is_named(tmp_path: Path) -> None:
