@@ -26,7 +26,7 @@ from dicom_templates.pictures.palette import (
 )
 from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler
 from dicom_templates.words.levels import level_names
-from dicom_templates.words.sections import acquisition, qualities
+from dicom_templates.words.sections import acquisition, checks, qualities
 from dicom_templates.words.texts import Texts
 
 __all__ = ["draw_overlay"]
@@ -123,7 +123,7 @@ def _heading(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
     canvas.text((_EDGE, 40), contrast, size=24, colour=BRIGHT, bold=True)
     facts = acquisition(found.source.facts, texts)
     canvas.text((_EDGE + 52, 30), facts, size=14, colour=BRIGHT)
-    told = texts("picture_quality", **qualities(found, texts))
+    told = texts("picture_quality", **checks(found, texts))
     canvas.text((_EDGE + 52, 50), told, size=_TEXT, colour=QUIET)
     grade = qualities(found, texts)["grade"]
     method = texts("outlines_by", method=found.segmentation.method) + f", {grade}"

@@ -162,7 +162,9 @@ def _no_model(canvas: Canvas, report: StudyReport, top: float) -> float:
 
 
 def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
-    height = 208.0
+    score = next((one.score for one in report.bone_quality if one.contrast is Contrast.T1), None)
+    # A reference without a value beside it would be taken for one.
+    height = 208.0 if score is not None else 70.0
     left = _CARD_LEFT + 16
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
     canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=BRIGHT, bold=True)
@@ -179,17 +181,16 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
             canvas.text((x + 24, top + 54), value, size=20, colour=BRIGHT, bold=True)
             x += 50
         x += 60
-    score = next((one.score for one in report.bone_quality if one.contrast is Contrast.T1), None)
     if score is not None:
         words = report.texts("this_patient")
         canvas.text((_RIGHT - 16, top + 54), words, size=12, colour=BODY, anchor="rs")
         bar = _RIGHT - 24 - canvas.width_of(words, size=12)
         canvas.line([(bar, top + 43), (bar, top + 56)], colour=BODY, width=2.0)
-    _vbq_scale(canvas, report, score, top + 66)
+        _vbq_scale(canvas, report, score, top + 66)
     return top + height
 
 
-def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: float) -> None:
+def _vbq_scale(canvas: Canvas, report: StudyReport, score: float, top: float) -> None:
     """Draw the T1 reference by decade of age, and the score of this patient across it."""
     left, right = _CARD_LEFT + 74, _RIGHT - 18
     low, high = 1.0, 5.0
@@ -207,18 +208,24 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float | None, top: fl
         canvas.line([(at(mean - sd), y), (at(mean + sd), y)], colour=colour, width=3.0 if own else 2.0)
         canvas.dot((at(mean), y), radius=4.0, fill=colour)
     _vbq_axis(canvas, at, y + 12)
-    if score is not None:
-        x = at(score)
-        canvas.line([(x, top - 4), (x, top + 76)], colour=BODY, width=2.0)
+    canvas.line([(at(score), top - 4), (at(score), top + 76)], colour=BODY, width=2.0)
     left = _CARD_LEFT + 16
     canvas.paragraph(
         (left, top + 106),
-        report.texts("vbq_scale"),
+        _about_scale(report),
         size=11.5,
         colour=QUIET,
         width=_CARD_WIDTH - 32,
         most_lines=3,
     )
+
+
+def _about_scale(report: StudyReport) -> str:
+    """Write what the scale shows, and that it shows nothing for an age beyond the published ones."""
+    age, words = report.age_years, report.texts("vbq_scale")
+    if age is None or any(one.first_year <= age < one.first_year + 10 for one in T1_VBQ_BY_DECADE):
+        return words
+    return " ".join([words, report.texts("vbq_no_decade", age=str(age))])
 
 
 def _vbq_axis(canvas: Canvas, at: Callable[[float], float], y: float) -> None:

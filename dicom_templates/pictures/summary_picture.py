@@ -96,9 +96,22 @@ def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, extent: Point)
     width, height = extent
     name = shown.caption.contrast.value
     canvas.text((left + 12, top + 30), name, size=19, colour=BRIGHT, bold=True)
-    canvas.text((left + 46, top + 20), shown.caption.acquisition, size=_BODY_TEXT, colour=BRIGHT)
-    size = canvas.fitting_size(shown.caption.quality, size=12, width=width - 56)
-    canvas.text((left + 46, top + 37), shown.caption.quality, size=size, colour=QUIET)
+    words, room = shown.caption.quality, width - 52
+    two_lines = canvas.width_of(words, size=11.5) > room
+    canvas.text(
+        (left + 46, top + (15 if two_lines else 20)),
+        shown.caption.acquisition,
+        size=_BODY_TEXT,
+        colour=BRIGHT,
+    )
+    canvas.paragraph(
+        (left + 46, top + (28 if two_lines else 37)),
+        words,
+        size=10.5 if two_lines else 11.5,
+        colour=QUIET,
+        width=room,
+        most_lines=2,
+    )
     points = np.concatenate([one.points for one in shown.outlines]) if shown.outlines else None
     view = SliceView.fit(shown.pixels.shape, shown.spacing_mm, points, (left, top + 46), (width, height - 46))
     canvas.picture(view.corner, view.size, view.grey(shown.pixels))

@@ -36,7 +36,7 @@ def figures_sentence(prediction: Prediction, texts: Texts, *, brief: bool = Fals
     still_open = str(figures.patients - figures.answered)
     if brief:
         return texts("answered_brief", patients=patients, open=still_open, figures=told)
-    return texts(
+    sentence = texts(
         "answered",
         patients=patients,
         present=str(figures.present),
@@ -44,6 +44,17 @@ def figures_sentence(prediction: Prediction, texts: Texts, *, brief: bool = Fals
         open=still_open,
         figures=told,
     )
+    if "AUC" not in figures.values:
+        return sentence
+    return " ".join([sentence, texts("all_patients", auc=_area(figures, texts))])
+
+
+def _area(figures: AnswerFigures, texts: Texts) -> str:
+    value = texts.number(figures.values["AUC"], 2)
+    if "AUC" not in figures.intervals:
+        return value
+    low, high = (texts.number(limit, 2) for limit in figures.intervals["AUC"])
+    return texts("figure_interval", value=value, low=low, high=high)
 
 
 def _figure(name: str, figures: AnswerFigures, texts: Texts, *, brief: bool) -> str:

@@ -18,9 +18,9 @@ from dicom_templates.words.sections import (
     about_lines,
     acquisition,
     caveat_lines,
+    checks,
     finding_lines,
     image_lines,
-    qualities,
     remark_lines,
     result_lines,
     set_aside_lines,
@@ -200,7 +200,7 @@ def _caption(found: SeriesFindings, texts: Texts) -> SeriesCaption:
     return SeriesCaption(
         contrast=found.identification.contrast,
         acquisition=acquisition(found.source.facts, texts),
-        quality=texts("picture_quality", **qualities(found, texts)),
+        quality=texts("picture_quality", **checks(found, texts)),
     )
 
 

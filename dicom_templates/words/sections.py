@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
-from analysis.domain.findings import Agreement, Findings, SeriesFindings, SeriesRefusal
+from analysis.domain.findings import Agreement, Findings, SeriesFindings, SeriesRefusal, Verdict
 from analysis.domain.published import BEST_SEQUENCE, T1_VBQ_BY_DECADE
+from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Grade, Level
 from dicom_templates.words.levels import level_names
 from dicom_templates.words.study_report import (
@@ -20,6 +21,7 @@ __all__ = [
     "about_lines",
     "acquisition",
     "caveat_lines",
+    "checks",
     "finding_lines",
     "image_lines",
     "qualities",
@@ -33,6 +35,13 @@ _GRADE_KEY = {
     Grade.SOUND: "grade_sound",
     Grade.DOUBTFUL: "grade_doubtful",
     Grade.UNUSABLE: "grade_unusable",
+}
+
+
+_CHECK_KEY = {
+    Grade.SOUND: "check_passed",
+    Grade.DOUBTFUL: "check_doubtful",
+    Grade.UNUSABLE: "check_failed",
 }
 
 
@@ -137,15 +146,19 @@ def image_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
 
 
 def _why_these_sequences(findings: Findings, texts: Texts) -> Iterator[str]:
-    """Cite the published choice of sequences, or name that of the site; nothing without a prediction."""
-    if not findings.predictions:
+    """Cite the published choice of sequences, or name that of the site; nothing without an answer from it."""
+    given = [
+        one
+        for one in findings.predictions
+        if one.verdict is not Verdict.INDETERMINATE and one.sequence == one.preferred.value
+    ]
+    if not given:
         return
-    if all(one.preferred is BEST_SEQUENCE[one.target] for one in findings.predictions):
+    if all(one.preferred is BEST_SEQUENCE[one.target] for one in given):
         yield texts("why_sequence")
         return
     choices = (
-        texts("choice", sequence=one.preferred.value, target=texts(target_key(one.target)))
-        for one in findings.predictions
+        texts("choice", sequence=one.preferred.value, target=texts(target_key(one.target))) for one in given
     )
     yield texts("why_chosen", choices=", ".join(choices))
 
@@ -207,6 +220,22 @@ def qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
         "confidence": texts.percent(found.segmentation.level_confidence),
         "csf": texts.percent(found.bone_quality.csf_quality),
     }
+
+
+def checks(found: SeriesFindings, texts: Texts) -> dict[str, str]:
+    """Write in words how good outlines, level names and CSF are; percents of them mislead."""
+    fluid = [one for one in found.bone_quality.concerns if _code_of(one).startswith("fluid")]
+    failed = fluid and found.bone_quality.score is None
+    return {
+        "outlines": texts(_CHECK_KEY[found.judgement.grade]),
+        "names": texts("check_passed" if found.segmentation.levels_certain else "check_doubtful"),
+        "fluid": texts("check_failed" if failed else "check_doubtful" if fluid else "check_passed"),
+    }
+
+
+def _code_of(reason: str) -> str:
+    """Return the code of a reason; empty for words that another program wrote."""
+    return reason.code if isinstance(reason, Reason) else ""
 
 
 def about_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:

@@ -84,6 +84,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "de": "In der Kreuzvalidierung an {patients} Patienten bekam keiner eine Antwort.",
         },
         "figure_interval": {"en": "{value} ({low} to {high})", "de": "{value} ({low} bis {high})"},
+        "all_patients": {
+            "en": "AUC of all patients {auc}. Judged on its own cohort only.",
+            "de": "AUC aller Patienten {auc}. Nur an der eigenen Kohorte geprüft.",
+        },
         "ppv": {
             "en": "of those above the threshold {value} had it (PPV)",
             "de": "von denen über der Schwelle waren {value} betroffen (PPW)",
@@ -99,11 +103,13 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "sensitivity_brief": {"en": "sens. {value}", "de": "Sens. {value}"},
         "specificity_brief": {"en": "spec. {value}", "de": "Spez. {value}"},
         "interval_means": {
-            "en": "The 95 % interval tells how far the probability would move if the model had been trained "
-            "on other patients of the same kind. It says nothing about patients of another kind.",
-            "de": "Das 95-%-Intervall sagt, wie weit sich die Wahrscheinlichkeit verschieben würde, wenn das "
-            "Modell an anderen Patienten derselben Art trainiert worden wäre. Über Patienten anderer Art "
-            "sagt es nichts.",
+            "en": "The 95 % interval was learned on patients with simulated targets, whose true probability "
+            "is known. For others of the same kind it held the true one nine times of ten, and less often "
+            "where the relation is not linear. For patients of another kind it says nothing.",
+            "de": "Das 95-%-Intervall wurde an Patienten mit simulierten Zielgrößen gelernt, deren wahre "
+            "Wahrscheinlichkeit bekannt ist. Bei anderen derselben Art enthielt es die wahre neunmal von "
+            "zehn, und seltener, wo der Zusammenhang nicht linear ist. Über Patienten anderer Art sagt es "
+            "nichts.",
         },
         "definition": {
             "en": "trabecular bone density below {threshold} mg/cm³ (QCT)",
@@ -162,12 +168,12 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "vbq_none": {"en": "not available", "de": "nicht verfügbar"},
         "vbq_reference_t1": {
-            "en": "T1 in 107 patients scanned twice, mean ± SD by age: {values}. They are patients, not a "
-            "normal population; TR 400 to 850 ms, TE 8 to 20 ms (Normative data and reproducibility "
-            "for VBQ in serial lumbar spine MRI).",
-            "de": "T1 bei 107 zweimal untersuchten Patienten, Mittelwert ± SD nach Alter: {values}. Es sind "
-            "Patienten, keine Normalbevölkerung; TR 400 bis 850 ms, TE 8 bis 20 ms (Normative data "
-            "and reproducibility for VBQ in serial lumbar spine MRI).",
+            "en": "T1 in 107 patients scanned twice, mean ± 1 SD by age: {values}. They are patients with "
+            "lumbar complaints, not a normal population; TR 400 to 850 ms, TE 8 to 20 ms (Normative data and "
+            "reproducibility for VBQ in serial lumbar spine MRI).",
+            "de": "T1 bei 107 zweimal untersuchten Patienten, Mittelwert ± 1 SD nach Alter: {values}. Es "
+            "sind Patienten mit LWS-Beschwerden, keine Normalbevölkerung; TR 400 bis 850 ms, TE 8 bis 20 ms "
+            "(Normative data and reproducibility for VBQ in serial lumbar spine MRI).",
         },
         "vbq_reference_t2": {
             "en": "T2: in one study (Huang 2025, doi 10.1177/21925682251339995) the mean was 0.60 in "
@@ -188,12 +194,13 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "Veröffentlichte Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
         },
         "vbq_scale": {
-            "en": "T1 mean ± SD by decade of age, 107 patients, TR 400-850 ms. No cut-off is applied: the "
-            "value differs with field strength and from scan to scan (ICC 0.749).",
-            "de": "T1, Mittelwert ± SD je Lebensjahrzehnt, 107 Patienten, TR 400-850 ms. Kein Grenzwert: "
-            "Der Wert wechselt mit der Feldstärke und von Aufnahme zu Aufnahme (ICC 0,749).",
+            "en": "T1, mean ± 1 SD by decade of age, 107 patients with lumbar complaints. No cut-off: it "
+            "differs with field strength and from scan to scan (ICC 0.749).",
+            "de": "T1, Mittelwert ± 1 SD je Lebensjahrzehnt, 107 Patienten mit LWS-Beschwerden. Kein "
+            "Grenzwert: Feldstärke und Wiederholung ändern den Wert (ICC 0,749).",
         },
-        "this_patient": {"en": "this patient", "de": "dieser Patient"},
+        "vbq_no_decade": {"en": "No values for age {age}.", "de": "Keine Werte für das Alter {age}."},
+        "this_patient": {"en": "this patient", "de": "aktueller Wert"},
         # --- Levels -------------------------------------------------------------------------------
         "level_measured": {
             "en": "{level} ({contrast}): volume {volume} ml, median signal {signal}, VBQ {vbq}",
@@ -212,14 +219,14 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "de": "im Bild nicht gefunden",
         },
         "no_reason": {"en": "the outline is not good enough", "de": "die Kontur ist nicht gut genug"},
-        "level_names": {"en": "Level", "de": "Höhe"},
+        "level_names": {"en": "Level", "de": "Wirbel"},
         "volume": {"en": "Volume", "de": "Volumen"},
         "signal": {"en": "Median signal", "de": "Medianes Signal"},
         "excluded": {"en": "excluded", "de": "ausgeschlossen"},
         "uncertain_levels": {
             "en": "The names of the levels in {contrast} are not certain ({reason}); bodies are numbered "
             "from cranial to caudal instead.",
-            "de": "Die Höhenbezeichnungen in {contrast} sind nicht sicher ({reason}); die Wirbelkörper "
+            "de": "Die Bezeichnungen der Wirbel in {contrast} sind nicht sicher ({reason}); die Wirbelkörper "
             "sind stattdessen von kranial nach kaudal nummeriert.",
         },
         "numbered_body": {"en": "body {number}", "de": "Körper {number}"},
@@ -231,7 +238,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "series_quality": {
             "en": "{contrast}: outlines by {method}, {grade}; quality {quality}, level names {confidence}, "
             "CSF {csf}",
-            "de": "{contrast}: Konturen durch {method}, {grade}; Qualität {quality}, Höhenbezeichnung "
+            "de": "{contrast}: Konturen durch {method}, {grade}; Qualität {quality}, Wirbelbezeichnung "
             "{confidence}, Liquor {csf}",
         },
         "grade_sound": {"en": "sound", "de": "brauchbar"},
@@ -252,9 +259,12 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "Mittelpunkte liegen {residual} mm auseinander.",
         },
         "picture_quality": {
-            "en": "outlines {quality}, levels {confidence}, CSF {csf}",
-            "de": "Konturen {quality}, Höhen {confidence}, Liquor {csf}",
+            "en": "outlines {outlines}, levels {names}, CSF {fluid}",
+            "de": "Konturen {outlines}, Wirbelnamen {names}, Liquor {fluid}",
         },
+        "check_passed": {"en": "good", "de": "gut"},
+        "check_doubtful": {"en": "doubtful", "de": "zweifelhaft"},
+        "check_failed": {"en": "not usable", "de": "unbrauchbar"},
         "outlines_by": {"en": "outlines by {method}", "de": "Konturen durch {method}"},
         "outline": {"en": "Quality", "de": "Qualität"},
         "fluid": {"en": "CSF", "de": "Liquor"},
@@ -273,7 +283,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "and {count} more, in the text report",
             "de": "und {count} weitere, im Textbericht",
         },
-        "none_excluded": {"en": "nothing was excluded", "de": "nichts wurde ausgeschlossen"},
+        "none_excluded": {
+            "en": "All bodies found were used, without caveats.",
+            "de": "Alle gefundenen Wirbelkörper wurden ohne Vorbehalt verwendet.",
+        },
         # --- About --------------------------------------------------------------------------------
         "model": {"en": "Model: {name} {version}", "de": "Modell: {name} {version}"},
         "cohort": {"en": "Trained on: {cohort}", "de": "Trainiert mit: „{cohort}“"},
@@ -281,13 +294,12 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "not_for": {
             "en": "This is no diagnosis and replaces neither DXA nor QCT. It was made by software without a "
             "human reader and has not been verified. It has no approval as a medical device.",
-            "de": "Dies ist keine Diagnose und ersetzt weder DXA noch QCT. Das Ergebnis wurde ohne "
-            "menschlichen Befunder von Software erstellt und nicht geprüft. Es besteht keine Zulassung "
-            "als Medizinprodukt.",
+            "de": "Dies ist keine Diagnose und ersetzt weder DXA noch QCT. Das Ergebnis wurde von Software "
+            "erstellt und nicht ärztlich geprüft. Es besteht keine Zulassung als Medizinprodukt.",
         },
         "not_for_short": {
             "en": "No diagnosis. Replaces neither DXA nor QCT. Not verified by a human reader.",
-            "de": "Keine Diagnose. Ersetzt weder DXA noch QCT. Nicht durch einen Menschen geprüft.",
+            "de": "Keine Diagnose. Ersetzt weder DXA noch QCT. Nicht ärztlich geprüft.",
         },
         "software": {"en": "Made by {software}", "de": "Erstellt von {software}"},
         "digest_model": {"en": "SHA-256 of the model: {digest}", "de": "SHA-256 des Modells: {digest}"},

@@ -133,7 +133,7 @@ def no_type_error(shown: Shown) -> Iterator[None]:
 def test_the_list_of_series_tells_the_answer(shown: Shown) -> None:
     shown.keep("list")
     for kind in ("Values", "Report", "Picture"):
-        assert re.search(rf"SIMULATED - {kind}: OP \w+, low BMD \w+", shown.words())
+        assert re.search(rf"SIMULATED MODEL {kind}: risk of OP [^,]+, low BMD \S+", shown.words())
 
 
 def test_the_measurement_report_shows_five_outlines_with_their_values(shown: Shown) -> None:

@@ -286,7 +286,7 @@ def test_an_abstention_gives_reasons_and_no_number(case: Case) -> None:
     assert "INDETERMINATE" in answers[0]
     assert "TR lies outside the training range" in answers[0]
     assert "probability 12" not in answers[0]
-    assert "OP indeterminate" in objects["sr"].SeriesDescription
+    assert "OP undecided" in objects["sr"].SeriesDescription
 
 
 def test_uncertain_levels_are_numbered_and_never_named(case: Case) -> None:

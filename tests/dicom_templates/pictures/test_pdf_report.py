@@ -88,4 +88,4 @@ def test_the_object_holds_the_document_and_only_who_asks_for_it_gets_it() -> Non
     assert dataset.EncapsulatedDocument[: dataset.EncapsulatedDocumentLength].startswith(b"%PDF-")
     assert len(dataset.EncapsulatedDocument) % 2 == 0
     assert len(dataset.SourceInstanceSequence) == 8
-    assert dataset.SeriesDescription.startswith("SIMULATED - PDF")
+    assert dataset.SeriesDescription.startswith("SIMULATED MODEL PDF")

@@ -176,3 +176,26 @@ def test_the_page_stands_alone_and_says_the_same() -> None:
 def test_words_of_strangers_cannot_become_markup() -> None:
     refused = replace(make_case().findings.set_aside[0], reasons=(quoted("<script>alert(1)</script>"),))
     assert "<script>alert" not in report_html(*shown(set_aside=(refused,)))
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_reference_is_drawn_only_beside_a_value(language: str) -> None:
+    findings = make_case(slices=4, size=64).findings
+    bare = tuple(
+        replace(one, bone_quality=replace(one.bone_quality, score=None, concerns=(Reason("fluid_scarce"),)))
+        for one in findings.series
+    )
+    for series, drawn in ((findings.series, True), (bare, False)):
+        with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+            draw_summary(*shown(language, series=series))
+        assert any(call.args[2] == "60-69" for call in written.call_args_list) is drawn
+
+
+def test_an_age_beyond_the_reference_is_told() -> None:
+    findings = make_case(slices=4, size=64).findings
+    for age, told in ((69, False), (71, True), (None, False)):
+        report = compose(findings, language="en", age_years=age)
+        with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+            draw_summary(report, sagittal_pictures(findings, report))
+        words = " ".join(str(call.args[2]) for call in written.call_args_list)
+        assert ("No values for age" in words) is told
