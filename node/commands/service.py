@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -55,12 +56,11 @@ def _end_within(seconds: float) -> None:
     from node.log import get_log
 
     def end() -> None:
+        time.sleep(seconds)
         get_log().warning("stopped_before_all_was_finished", seconds=seconds)
         os._exit(0)
 
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=end, name="stop limit", daemon=True).start()
 
 
 def demo(
