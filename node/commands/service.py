@@ -1,5 +1,6 @@
 """Commands that run the node, try it out, check it and upgrade its database."""
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -40,7 +41,26 @@ def serve(config: ConfigOption = None) -> None:
     try:
         stop.wait()
     finally:
+        _end_within(configuration.node.stop_s)
         node.stop()
+
+
+def _end_within(seconds: float) -> None:
+    """End this process in any case after this time.
+
+    A sweep that waits for a peer or a disk would keep it longer. Nothing is lost: all that is unfinished is
+    in the store, as after a power cut. The locks of storage and database are kept to the end, so that no
+    second node can start meanwhile.
+    """
+    from node.log import get_log
+
+    def end() -> None:
+        get_log().warning("stopped_before_all_was_finished", seconds=seconds)
+        os._exit(0)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def demo(

@@ -13,6 +13,7 @@ import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -47,6 +48,8 @@ __all__ = [
 
 _TICK_S = 0.05
 """Interval at which timers and requests to stop are checked; data does not wait for it."""
+_ABORT_S = 1.0
+"""Time for an abort to be sent, and for the peer to close its connection after it."""
 _READY_FOR_DATA = "Sta6"
 _CONNECTION_CLOSED, _INVALID_PDU = "Evt17", "Evt19"
 """PS3.8 table 9-10: association established and ready for data transfer; transport connection closed;
@@ -176,9 +179,20 @@ class UpperLayer:
 
     def end(self) -> None:
         """End both threads of the association, as pynetdicom does after its own errors."""
-        self._association.is_aborted, self._association.is_established = True, False
-        self._association._kill = True
-        self._association.dul.kill_dul()
+        _end(self._association)
+
+
+def _end(association: Association) -> None:
+    association.is_aborted, association.is_established = True, False
+    association._kill = True
+    association.dul.kill_dul()
+
+
+def _cut_off(association: Association) -> None:
+    _end(association)
+    connection = association.dul.socket
+    if connection is not None:
+        connection._shutdown_socket()
 
 
 def block_accept(association: Association) -> None:
@@ -318,6 +332,30 @@ class AssociationServer(ThreadedAssociationServer):  # type: ignore[misc]  # pyn
         for event, handler in _EVENT_LOGS:
             self.unbind(event, handler)
 
+    def stop(self, within_s: float) -> int:
+        """Close the address, then end all associations; return how many have not ended within this time.
+
+        The address is closed first: of associations that are accepted while others are aborted, none would
+        be noticed. A peer that does not close its connection after the abort is cut off.
+        """
+        self.shutdown()
+        deadline = time.monotonic() + within_s
+        cut_from = time.monotonic() + min(_ABORT_S, within_s / 2)
+        while (still := self._requested()) and time.monotonic() < deadline:
+            for association in still:
+                association.abort(block=False)  # once for each, however often it is called
+                if time.monotonic() > cut_from:
+                    _cut_off(association)
+            time.sleep(_TICK_S)
+        return len(still)
+
+    def _requested(self) -> list[Association]:
+        """Return the associations that have been requested and have not ended.
+
+        The thread of a connection whose peer has requested none waits for that, and holds nothing.
+        """
+        return [one for one in self.active_associations if one.requestor.primitive is not None]
+
     def connect(self, association: Association, connection: socket.socket) -> AcceptorSocket:
         """Return the socket of an association that has not started."""
         raise NotImplementedError
@@ -328,6 +366,7 @@ class _RequestHandler(RequestHandler):  # type: ignore[misc]  # pynetdicom has n
 
     def _create_association(self) -> Association:
         association = super()._create_association()
+        association.dul.daemon = True  # as the other thread is: neither may keep a process that stops
         _unbind_event_logs(association)
         association.dul.socket = None
         association.dul.event_queue.get_nowait()  # "connected"; the new socket says so again

@@ -179,9 +179,11 @@ class Listener:
 
     def stop(self) -> None:
         """Accept no more associations, and abort those that are open; their senders will try again."""
-        if self._server is None or self._thread is None:
+        if self._server is None or self._thread is None or not self._thread.is_alive():
             return
-        self._ae.shutdown()
+        left = self._server.stop(self._settings.stop_s / 2)
+        if left:
+            self._log.warning("associations_left", count=left)
         self._thread.join()
         self._reader.stop()
 

@@ -23,6 +23,7 @@ class NodeSettings:
     greeting_timeout_s: Annotated[float, between(0.1, 600)] = 10.0
     slowest_kb_per_s: Annotated[float, between(0, 2**20)] = 1.0
     max_instance_mb: Annotated[int, between(1, 4096)] = 2048
+    stop_s: Annotated[float, between(1, 600)] = 10.0
     tls: TlsSettings = field(default_factory=TlsSettings)
 
 

@@ -262,7 +262,8 @@ def test_an_interval_that_holds_the_threshold_leaves_the_answer_open() -> None:
     for one in answer(study(), replace(DECIDED, classifiers=unsure)).values():
         assert one.verdict is Verdict.INDETERMINATE
         assert one.probability is None
-        assert "holds the decision threshold" in one.reasons[-1]
+        assert isinstance(one.reasons[-1], Reason)
+        assert one.reasons[-1].code == "threshold_in_interval"
 
 
 def test_no_answer_lies_on_the_other_side_of_the_threshold_than_its_probability_and_interval() -> None:
