@@ -123,12 +123,14 @@ UNIT_OF: dict[str, Code] = {
 
 _LONGEST_MEANING = 64
 _SHORTER = (
-    ("Gray Level", "GL"),
-    ("Non Uniformity", "NU"),
-    ("Normalized", "norm."),
-    ("Dependence", "Dep."),
-    ("Emphasis", "Emph."),
-    ("Variance", "Var."),
+    ("gr[ae]y level", "GL"),
+    ("non ?uniformity", "NU"),
+    ("normalized", "norm."),
+    ("dependence", "dep."),
+    ("emphasis", "emph."),
+    ("variance", "var."),
+    ("information correlation", "inf. corr."),
+    ("difference", "diff."),
 )
 """Words that are shortened, in this order, until a meaning is short enough to be whole."""
 
@@ -164,7 +166,7 @@ def radiomic_code(feature: str) -> Code:
     for word, shorter in _SHORTER:
         if len(readable) + len(filtered) <= _LONGEST_MEANING:
             break
-        readable = readable.replace(word, shorter)
+        readable = re.sub(word, shorter, readable, flags=re.IGNORECASE)
     return Code(
         "RF_" + sha256(feature.encode()).hexdigest()[:12].upper(),
         PRIVATE_SCHEME,
