@@ -48,6 +48,8 @@ __all__ = [
 
 _TICK_S = 0.05
 """Interval at which timers and requests to stop are checked; data does not wait for it."""
+_LOOK_S = 0.05
+"""Interval at which a server that stops looks for associations that have not ended."""
 _ABORT_S = 1.0
 """Time for an abort to be sent, and for the peer to close its connection after it."""
 _READY_FOR_DATA = "Sta6"
@@ -346,7 +348,7 @@ class AssociationServer(ThreadedAssociationServer):  # type: ignore[misc]  # pyn
                 association.abort(block=False)  # once for each, however often it is called
                 if time.monotonic() > cut_from:
                     _cut_off(association)
-            time.sleep(_TICK_S)
+            time.sleep(_LOOK_S)
         return len(still)
 
     def _requested(self) -> list[Association]:
