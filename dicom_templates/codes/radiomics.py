@@ -131,6 +131,8 @@ _SHORTER = (
     ("variance", "var."),
     ("information correlation", "inf. corr."),
     ("difference", "diff."),
+    ("percentile", "perc."),
+    ("size zone", "zone"),
 )
 """Words that are shortened, in this order, until a meaning is short enough to be whole."""
 
