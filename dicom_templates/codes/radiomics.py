@@ -196,7 +196,8 @@ def radiomic_unit(feature: str) -> Code:
     ('mm', '1')
     """
     _, _, name = feature.partition("_")
-    return UNIT_OF.get(name, codes.UCUM.NoUnits)
+    unit: Code = UNIT_OF.get(name, codes.UCUM.NoUnits)
+    return unit
 
 
 def _spell(name: str) -> str:
