@@ -53,6 +53,7 @@ class SqlArrivals:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._kept = t.KeptConnection(engine)
         self._new_instance = t.Prepared(engine, t.insert_if_new(engine, t.instances))
         self._new_association = t.Prepared(engine, t.insert_if_new(engine, t.transfers))
         self._more_of_the_same = t.Prepared(engine, _MORE_OF_THE_SAME)
@@ -69,7 +70,7 @@ class SqlArrivals:
     ) -> tuple[ArrivalOutcome, ...]:
         """See `node.ports.Arrivals`."""
         recorded: set[_Key] = set()
-        with t.writing(self._engine) as connection:
+        with self._kept.writing() as connection:
             if self._group is None:
                 self._group = connection.execute(_LAST_GROUP).scalar() or 0
             # Incremented even if the transaction fails, because its rows may be there until they are deleted.

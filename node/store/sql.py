@@ -53,6 +53,7 @@ class SqlStore(
 
     def close(self) -> None:
         """See `node.ports.Store`."""
+        self._kept.close()
         self._engine.dispose()
         self._release()
 

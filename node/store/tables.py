@@ -1,5 +1,6 @@
 """The tables of the store, and connections to the database that holds them."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from sqlalchemy.exc import ArgumentError
 from node.errors import PermanentError
 
 __all__ = [
+    "KeptConnection",
     "Prepared",
     "deliveries",
     "history",
@@ -275,6 +277,46 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that holds the write lock."""
     with engine.begin() as connection:
         yield connection
+
+
+class KeptConnection:
+    """Write transactions of one thread that never rests, over a connection that stays open where it can.
+
+    Taking a connection from the pool and giving it back costs as much as the statements of an image. A
+    connection to a file cannot be lost meanwhile, and keeps the pages it has read; one to a server can, and
+    is taken from the pool each time, which tests it first.
+
+    Parameters
+    ----------
+    engine : Engine
+        The database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._is_file = engine.dialect.name == "sqlite"
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a transaction that holds the write lock."""
+        if not self._is_file:
+            with writing(self._engine) as connection:
+                yield connection
+            return
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            with self._connection.begin():
+                yield self._connection
+
+    def close(self) -> None:
+        """Give the connection back."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 @contextmanager
