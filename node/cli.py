@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable
 from functools import wraps
+from typing import Annotated
 
 import typer
 
 from node.commands.cohorts import evaluate, sample, train
 from node.commands.files import analyse, verify
-from node.commands.service import demo, doctor, serve, upgrade
+from node.commands.service import demo, doctor, init, serve, upgrade
 from node.commands.studies import purge, retry, studies, why
 
 __all__ = ["COMMANDS", "application", "main"]
@@ -19,7 +20,7 @@ application = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals may hold patient data
 )
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "The node": (serve, demo, doctor, upgrade),
+    "The node": (init, serve, demo, doctor, upgrade),
     "Its studies": (studies, why, retry, purge),
     "DICOM files": (analyse, verify),
     "Cohorts": (sample, train, evaluate),
@@ -46,6 +47,24 @@ def _prepared(command: Callable[..., None]) -> Callable[..., None]:
         command(*arguments, **options)
 
     return run
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer gives the value of the option
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"OsteoNode {version('osteonode')}")
+        raise typer.Exit
+
+
+@application.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that belong to no command; `--version` acts when it is read."""
 
 
 for group, commands in COMMANDS.items():

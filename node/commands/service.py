@@ -18,7 +18,21 @@ from node.commands.terminal import (
     show_summary,
 )
 
-__all__ = ["demo", "doctor", "serve", "upgrade"]
+__all__ = ["demo", "doctor", "init", "serve", "upgrade"]
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of the node. It is created if it does not exist.")],
+) -> None:
+    """Write a commented config.toml with every default to a folder. Nothing is asked or overwritten."""
+    from node.config import write_shipped
+
+    with exit_on_error():
+        file = write_shipped(folder)
+    console.print(f"Written: {file}", markup=False, soft_wrap=True)
+    console.print("Name your senders in [[sources]] and your PACS in [[destinations]]. Then:")
+    for command in ("doctor", "serve"):
+        console.print(f"  osteonode {command} --config {file}", markup=False, soft_wrap=True)
 
 
 def serve(config: ConfigOption = None) -> None:

@@ -5,6 +5,7 @@
 
 from node.config.configuration import Configuration, default
 from node.config.file import load, parse
+from node.config.shipped import write_shipped
 from node.config.tables.assembly import AssemblySettings
 from node.config.tables.audit import AuditSettings
 from node.config.tables.delivery import DeliverySettings
@@ -43,4 +44,5 @@ __all__ = [
     "default",
     "load",
     "parse",
+    "write_shipped",
 ]

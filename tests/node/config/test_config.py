@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
 from dicom_templates.result_kinds import ResultKind, SrClass
-from node.config import Configuration, default, load, parse, tables
+from node.config import Configuration, default, load, parse, tables, write_shipped
 from node.config.tables.models import DEMONSTRATION_MODEL
 from node.errors import ConfigurationError
 
@@ -229,3 +229,16 @@ def test_what_cannot_be_the_name_of_a_host_is_told_where_it_stands(host: str, te
     if host == "pacs/../x" and "stow_url" in text:
         return  # a path after the host
     assert any("must name a host" in fault or "must be " in fault for fault in faults(text.format(host)))
+
+
+def test_a_new_node_starts_from_the_shipped_file(tmp_path: Path) -> None:
+    """The file has the words of the one in the repository, is loaded without a fault, and is never replaced."""
+    file = write_shipped(tmp_path / "new" / "node")
+    assert file.read_text() == SHIPPED.read_text()
+    assert load(file).storage.directory == tmp_path / "new" / "node" / "var"
+    file.write_text("[node]\n")
+    with pytest.raises(ConfigurationError, match="exists already"):
+        write_shipped(file.parent)
+    assert file.read_text() == "[node]\n"
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        write_shipped(file / "below")
