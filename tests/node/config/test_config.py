@@ -232,7 +232,7 @@ def test_what_cannot_be_the_name_of_a_host_is_told_where_it_stands(host: str, te
 
 
 def test_a_new_node_starts_from_the_shipped_file(tmp_path: Path) -> None:
-    """The file has the words of the one in the repository, is loaded without a fault, and is never replaced."""
+    """The file has the words of the one in the repository, loads without a fault, and is never replaced."""
     file = write_shipped(tmp_path / "new" / "node")
     assert file.read_text() == SHIPPED.read_text()
     assert load(file).storage.directory == tmp_path / "new" / "node" / "var"
