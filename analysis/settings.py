@@ -32,9 +32,10 @@ FILTERS = ("Original", "LoG")
 """Images whose texture is measured. A wavelet transform is not among them: its filters cannot be limited to a
 body, and between slices 3 to 6 mm apart they mean nothing."""
 
-_CALCULATION = 2
+_CALCULATION = 3
 """Part of every digest; raised whenever the same settings give other features, so that no model meets
-features that it was not trained with. 1: the filters read all tissue around the bodies; 2: bodies only."""
+features that it was not trained with. 1: the filters read all tissue around the bodies; 2: bodies only,
+by diffusion; 3: bodies only, continued by their nearest value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,9 @@ __all__ = ["MINIMUM_VOXELS", "Prepared", "aggregate", "extract", "prepare"]
 MINIMUM_VOXELS = 100
 """A body with fewer voxels than this after erosion is left out: its texture means nothing."""
 
-_ZERO_BY_DEFINITION = "firstorder_Mean"
-"""Of a filtered image: diffusion conserves the signal of a body, so that its mean is nothing but rounding."""
+_NEARLY_ZERO = "firstorder_Mean"
+"""Of a filtered image: a Laplacian takes from one pixel what it gives to its neighbours, and the mean of a
+body is what is left over at its border."""
 
 
 class Prepared(NamedTuple):
@@ -160,7 +161,7 @@ def prepare(volume: Volume, segmentation: Segmentation, settings: FeatureSetting
 
 def _tells_something(feature: str) -> bool:
     image, _, name = feature.partition("_")
-    return image == "original" or name != _ZERO_BY_DEFINITION
+    return image == "original" or name != _NEARLY_ZERO
 
 
 def _log_name(sigma_mm: float) -> str:

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from analysis.domain.volume import Grid
 
-__all__ = ["continued", "in_plane_grid", "labels_on", "signal_on"]
+__all__ = ["continued", "in_plane_grid", "labels_on", "nearest_inside", "signal_on"]
 
 
 def in_plane_grid(grid: Grid, pixel_mm: float) -> Grid:
@@ -62,11 +62,26 @@ def continued(
     """
     out = np.zeros_like(voxels)
     for index in np.flatnonzero(inside.any(axis=(1, 2))):
-        nearest = ndimage.distance_transform_edt(
-            ~inside[index], sampling=grid.spacing_mm[1:], return_distances=False, return_indices=True
-        )
-        out[index] = voxels[index][tuple(nearest)]
+        out[index] = voxels[index][nearest_inside(inside[index], grid.spacing_mm[1:])]
     return out
+
+
+def nearest_inside(
+    mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, ...] = (1.0, 1.0)
+) -> tuple[npt.NDArray[np.int32], ...]:
+    """Return, as an index of a slice, the nearest pixel of its mask for every pixel.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (rows, columns)
+        With at least one pixel.
+    spacing_mm : tuple of float
+        Distance between rows and between columns; only their ratio matters.
+    """
+    nearest = ndimage.distance_transform_edt(
+        ~mask, sampling=spacing_mm, return_distances=False, return_indices=True
+    )
+    return tuple(nearest)
 
 
 def signal_on(target: Grid, voxels: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:

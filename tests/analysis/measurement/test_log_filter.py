@@ -27,16 +27,13 @@ def noise(shape: tuple[int, ...], seed: int = 0) -> npt.NDArray[np.float32]:
 
 def test_far_from_any_border_it_is_the_laplacian_of_gaussian() -> None:
     signal = noise((1, 120, 120))
-    signal -= signal.mean()
     everywhere = np.ones(signal.shape, dtype=np.uint8)
     for sigma, ours in zip(
         SIGMAS_MM, laplacians_of_gaussian(signal, everywhere, SIGMAS_MM, 1.0), strict=True
     ):
-        theirs = sigma**2 * ndimage.gaussian_laplace(signal[0], sigma, truncate=8.0)
+        theirs = sigma**2 * ndimage.gaussian_laplace(signal[0].astype(np.float64), sigma)
         middle = (slice(35, 85), slice(35, 85))
-        # The discrete Gaussian and the sampled one differ by the width of a pixel.
-        assert np.corrcoef(ours[0][middle].ravel(), theirs[middle].ravel())[0, 1] > 0.998
-        assert ours[0][middle].std() == pytest.approx(theirs[middle].std(), rel=0.06)
+        np.testing.assert_allclose(ours[0][middle], theirs[middle], atol=1e-4)
 
 
 def test_the_width_is_in_mm() -> None:
@@ -64,13 +61,12 @@ def test_texture_is_as_strong_at_the_border_as_inside() -> None:
         assert 0.7 < rim.std() / core.std() < 1.6
 
 
-def test_a_bright_spot_is_negative_and_its_body_conserves_the_signal() -> None:
+def test_a_bright_spot_is_negative() -> None:
     labels = ellipses()
     signal = np.full(labels.shape, 50.0, dtype=np.float32)
     signal[1, 18:23, 28:33] += 20.0
     for filtered in laplacians_of_gaussian(signal, labels, SIGMAS_MM, 1.0):
         assert filtered[1, 20, 30] == filtered.min() < -1.0
-        assert abs(filtered[labels == 1].sum()) < 1e-2
 
 
 def test_what_is_outside_a_body_or_in_another_slice_or_body_is_not_read() -> None:
