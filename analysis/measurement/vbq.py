@@ -41,8 +41,9 @@ SCORED_LEVELS = (Level.L1, Level.L2, Level.L3, Level.L4)
 """The bodies of the published score."""
 
 _TOLD, _WITHHELD = 0.15, 0.35
-"""Logarithm of `shading_of_ratio` from which shading is told, and from which there is no score: it would be
-30 % too low, or 42 % too high. Without a coil, 95 % of simulated T1 have -0.04 to 0.06, of T2 -0.10 to 0.15."""
+"""Logarithm of `shading_of_ratio` from which shading is told, and from which there is no score (it would
+be 30 % too low, or 42 % too high). With an even coil, 95 % of simulated T1 have -0.04 to 0.06, of T2 -0.10 to
+0.15."""
 _DARKEST_CSF = 1e-3  # of the brightest voxel; below this the fluid has no signal to divide by
 
 

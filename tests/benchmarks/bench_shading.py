@@ -1,6 +1,6 @@
 """How well the shading of the coil is estimated, and what it does to VBQ.
 
-Run ``uv run python -m tests.benchmarks.bench_shading``; it takes a quarter of an hour. All figures are percent of the
+Run ``uv run python -m tests.benchmarks.bench_shading``; it takes 15 minutes. All figures are percent of the
 score (100 times the natural logarithm). Simulated patients are imaged with their coil and with an even one,
 whose score is the truth, and then shaded by known fields. "left" is what remains between the estimate and the
 true change. Real images have no truth: as they are, the table shows the estimate alone. With a field added,
