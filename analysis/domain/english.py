@@ -172,6 +172,10 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "fluid_not_found": "no cerebrospinal fluid was found behind L3",
         "fluid_not_good": "the sample of cerebrospinal fluid behind L3 is not good enough to divide by",
         "fluid_without_signal": "the cerebrospinal fluid behind L3 has no signal",
+        "shading": "the uneven sensitivity of the coil alone changes VBQ by about {change:+.0f} %, as the signal "
+        "within the bodies shows",
+        "shading_strong": "the uneven sensitivity of the coil would change VBQ by about {change:+.0f} %, too much "
+        "for a value",
         "no_usable_body": "no lumbar vertebral body is usable",
         "bodies_without_signal": "the vertebral bodies have no signal",
         # --- Answers (analysis.prediction.predict) -------------------------------------------------------------
@@ -180,6 +184,8 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "used_instead": "{sequence} was used instead",
         "series_not_plain": "the {sequence} series is not a plain sagittal one of the lumbar spine",
         "reference_invalid": "{sequence}: the cerebrospinal fluid, which signals refer to, was not valid",
+        "reference_shaded": "{sequence}: the uneven sensitivity of the coil is too strong to compare the bodies "
+        "with the cerebrospinal fluid",
         "few_usable_bodies": "{sequence}: {usable} usable lumbar vertebral bodies, and {minimum} are needed",
         "levels_uncertain": "{sequence}: the vertebral levels are uncertain",
         "body_disturbed": "{sequence}, {level}: {concern}",

@@ -186,6 +186,10 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "fluid_not_found": "hinter L3 wurde kein Liquor gefunden",
         "fluid_not_good": "die Liquorprobe hinter L3 ist als Bezug nicht gut genug",
         "fluid_without_signal": "der Liquor hinter L3 hat kein Signal",
+        "shading": "die ungleichmäßige Empfindlichkeit der Spule allein verändert den VBQ um etwa "
+        "{change:+.0f} %, wie das Signal innerhalb der Wirbelkörper zeigt",
+        "shading_strong": "die ungleichmäßige Empfindlichkeit der Spule würde den VBQ um etwa {change:+.0f} % "
+        "verändern, zu viel für einen Wert",
         "no_usable_body": "kein Lendenwirbelkörper ist verwendbar",
         "bodies_without_signal": "die Wirbelkörper haben kein Signal",
         # --- Answers (analysis.prediction.predict) -------------------------------------------------------------
@@ -194,6 +198,8 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "used_instead": "stattdessen wurde {sequence} verwendet",
         "series_not_plain": "die {sequence}-Serie ist keine einfache sagittale der Lendenwirbelsäule",
         "reference_invalid": "{sequence}: der Liquor als Bezug der Signale war ungültig",
+        "reference_shaded": "{sequence}: die Empfindlichkeit der Spule ist zu ungleichmäßig, um die Wirbelkörper "
+        "mit dem Liquor zu vergleichen",
         "few_usable_bodies": "{sequence}: {usable} verwendbare Lendenwirbelkörper, nötig sind {minimum}",
         "levels_uncertain": "{sequence}: die Höhen der Wirbel sind unsicher",
         "body_disturbed": "{sequence}, {level}: {concern}",
