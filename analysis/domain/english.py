@@ -172,9 +172,9 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "fluid_not_found": "no cerebrospinal fluid was found behind L3",
         "fluid_not_good": "the sample of cerebrospinal fluid behind L3 is not good enough to divide by",
         "fluid_without_signal": "the cerebrospinal fluid behind L3 has no signal",
-        "shading": "the uneven sensitivity of the coil alone changes VBQ by about {change:+.0f} %, as the signal "
+        "shading": "the uneven sensitivity of the coil may change VBQ by up to about {change:+.0f} %, as the signal "
         "within the bodies shows",
-        "shading_strong": "the uneven sensitivity of the coil would change VBQ by about {change:+.0f} %, too much "
+        "shading_strong": "the uneven sensitivity of the coil may change VBQ by up to about {change:+.0f} %, too much "
         "for a value",
         "no_usable_body": "no lumbar vertebral body is usable",
         "bodies_without_signal": "the vertebral bodies have no signal",

@@ -2,8 +2,9 @@
 
 The sensitivity of a coil under the back falls towards the front, and the bodies lie in front of the fluid
 that their signal is divided by. The marrow of one body is the same tissue in front and behind, so the slope
-of its signal is that of the coil, and it is continued to the fluid, a few centimetres behind. Along the spine
-the bodies are compared with each other. Figures: docs/decisions/0016-shading-is-told.md.
+of its signal is taken for that of the coil, and it is continued to the fluid, a few centimetres behind. Along
+the spine the bodies are compared with each other. Where the slope ends behind the body, as on T2 with
+saturated signal in front, the estimate is too large. Figures: docs/decisions/0016-shading-is-told.md.
 """
 
 import numpy as np

@@ -186,9 +186,9 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "fluid_not_found": "hinter L3 wurde kein Liquor gefunden",
         "fluid_not_good": "die Liquorprobe hinter L3 ist als Bezug nicht gut genug",
         "fluid_without_signal": "der Liquor hinter L3 hat kein Signal",
-        "shading": "die ungleichmäßige Empfindlichkeit der Spule allein verändert den VBQ um etwa "
-        "{change:+.0f} %, wie das Signal innerhalb der Wirbelkörper zeigt",
-        "shading_strong": "die ungleichmäßige Empfindlichkeit der Spule würde den VBQ um etwa {change:+.0f} % "
+        "shading": "die ungleichmäßige Empfindlichkeit der Spule kann den VBQ um bis zu etwa {change:+.0f} % "
+        "verändern, wie das Signal innerhalb der Wirbelkörper zeigt",
+        "shading_strong": "die ungleichmäßige Empfindlichkeit der Spule kann den VBQ um bis zu etwa {change:+.0f} % "
         "verändern, zu viel für einen Wert",
         "no_usable_body": "kein Lendenwirbelkörper ist verwendbar",
         "bodies_without_signal": "die Wirbelkörper haben kein Signal",

@@ -187,14 +187,20 @@ def chu() -> Iterator[tuple[str, str, Volume]]:
 
 def spider(every: int) -> Iterator[tuple[str, str, Volume]]:
     """Yield source, name and the middle slices of every n-th patient."""
-    folder = shared_data("spider_t2space", "images")
+    for name, _, volume in spider_labelled(every):
+        yield "spider", name, volume
+
+
+def spider_labelled(every: int) -> Iterator[tuple[str, list[Path], Volume]]:
+    """Yield name, files of the labels and the middle slices of every n-th patient."""
+    images, labels = (shared_data("spider_t2space", kind) for kind in ("images", "labels"))
     slices = sorted(tuple(map(int, name.split("_"))) for name in _names("spider_t2space"))
     patients = [(number, list(group)) for number, group in groupby(slices, key=lambda one: one[0])]
     for number, group in patients[::every]:
         middle = len(group) // 2
-        kept = group[max(0, middle - 3) : middle + 3]
-        paths = [folder / f"{patient}_{index}.jpg" for patient, index in kept]
-        yield "spider", str(number), _stack(paths, (0.9, 0.55, 0.55))
+        kept = [f"{patient}_{index}" for patient, index in group[max(0, middle - 3) : middle + 3]]
+        volume = _stack([images / f"{one}.jpg" for one in kept], (0.9, 0.55, 0.55))
+        yield str(number), [labels / f"{one}.png" for one in kept], volume
 
 
 def _names(source: str) -> list[str]:

@@ -5,6 +5,10 @@ score (100 times the natural logarithm). Simulated patients are imaged with thei
 whose score is the truth, and then shaded by known fields. "left" is what remains between the estimate and the
 true change. Real images have no truth: as they are, the table shows the estimate alone. With a field added,
 "done" is what the field did to the score, and "left" compares it with the difference of the two estimates.
+
+With ``--behind`` it prints instead what the marrow behind the fluid says: on T2 of SPIDER, whose manual
+outlines hold the spinous processes, the signal at the fluid is interpolated between them and the hindmost
+third of the bodies.
 """
 
 import argparse
@@ -15,10 +19,12 @@ from time import process_time
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
+from scipy import ndimage
 
-from analysis.domain.segmentation import Segmentation
+from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.errors import RefusedError
 from analysis.measurement.midsagittal import mid_body
@@ -26,7 +32,11 @@ from analysis.measurement.shading import BORDER_MM, shading_of_ratio
 from analysis.measurement.vbq import SCORED_LEVELS
 from analysis.phantom import SCANNERS, SimulatedPatient, cohort, draw_anatomy, simulate
 from analysis.segment import segment
-from tests.benchmarks.bench_contrast import backspine, chu, spider
+from tests.benchmarks.bench_contrast import backspine, chu, spider, spider_labelled
+
+_VERTEBRA, _CANAL = 1, 3
+_MARGIN_MM, _BELOW_MM = 2.0, 14.0
+_FEWEST_VOXELS = 60
 
 Floats = npt.NDArray[np.float64]
 Field = Callable[[Floats, Floats], Floats]
@@ -60,10 +70,18 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--patients", type=int, default=16, help="simulated patients")
     options.add_argument("--every", type=int, default=9, help="take every n-th real image")
+    options.add_argument("--behind", action="store_true", help="compare with the marrow behind the fluid")
     chosen = options.parse_args()
+    if chosen.behind:
+        _compare_with_marrow_behind()
+    else:
+        _compare_with_known_fields(chosen.patients, chosen.every)
+
+
+def _compare_with_known_fields(patients: int, every: int) -> None:
     done, left = defaultdict(list), defaultdict(list)
     seconds = []
-    for source, volume, even in (*_simulated(chosen.patients), *_real(chosen.every)):
+    for source, volume, even in (*_simulated(patients), *_real(every)):
         found = _segmented(volume)
         if found is None:
             continue
@@ -86,6 +104,60 @@ def main() -> None:
     console = Console(width=140)
     console.print(_table(done, left))
     console.print(f"{1000 * np.median(seconds):.0f} ms for each series (median)")
+
+
+def _compare_with_marrow_behind() -> None:
+    estimates, interpolated = [], []
+    for name, paths, volume in spider_labelled(2):
+        found = _segmented(volume)
+        estimate = None if found is None else _estimate(volume, found)
+        if found is None or estimate is None:
+            continue
+        truth = np.stack([np.asarray(Image.open(path)) for path in paths])
+        by_level = (_by_marrow_behind(volume, found, truth, level) for level in SCORED_LEVELS)
+        changes = [one for one in by_level if one is not None]
+        if not changes:
+            continue
+        estimates.append(estimate)
+        interpolated.append(float(np.median(changes)))
+        Console().print(f"{name}: estimate {100 * estimate:+.0f}, interpolated {100 * interpolated[-1]:+.0f}")
+    beyond = [one - other for one, other in zip(estimates, interpolated, strict=True)]
+    for what, values in (("estimate", estimates), ("interpolated", interpolated), ("difference", beyond)):
+        Console().print(f"{what}: {_spread(values)} ({len(values)} series)")
+
+
+def _by_marrow_behind(
+    volume: Volume, found: Segmentation, truth: npt.NDArray[np.uint8], level: Level
+) -> float | None:
+    """Return the logarithm of the body's field over that at the fluid, from marrow on both sides of it."""
+    body = mid_body(found, level, border_mm=BORDER_MM) & (volume.voxels > 0)
+    behind = _spinous_process(truth, body, volume.grid.spacing_mm[1]) & (volume.voxels > 0)
+    if min(body.sum(), behind.sum()) < _FEWEST_VOXELS:
+        return None
+    back = [volume.grid.to_mm(np.argwhere(one))[:, 1] for one in (body, behind)]
+    signal = [np.log(volume.voxels[one]) for one in (body, behind)]
+    hind = back[0] > np.quantile(back[0], 2 / 3)
+    fluid = volume.grid.to_mm(np.argwhere(_fluid(found)))[:, 1].mean()
+    places = [back[0][hind].mean(), np.median(back[1])]
+    heights = [float(np.median(signal[0][hind])), float(np.median(signal[1]))]
+    return float(np.median(signal[0]) - np.interp(fluid, places, heights))
+
+
+def _spinous_process(
+    truth: npt.NDArray[np.uint8], body: npt.NDArray[np.bool_], pixel_mm: float
+) -> npt.NDArray[np.bool_]:
+    """Return the vertebral voxels behind the canal beside a body and a little below it, without border."""
+    process = np.zeros_like(body)
+    rows = np.flatnonzero(body.any(axis=(0, 2)))
+    if not len(rows):
+        return process
+    beside = slice(rows[0], rows[-1] + round(_BELOW_MM / pixel_mm))
+    for number in np.flatnonzero(body.any(axis=(1, 2))):
+        inside = ndimage.distance_transform_edt(truth[number] == _VERTEBRA, sampling=pixel_mm) >= _MARGIN_MM
+        behind = np.cumsum((truth[number] == _CANAL)[:, ::-1], axis=1)[:, ::-1] == 0
+        behind &= (truth[number] == _CANAL).any(axis=1)[:, None]
+        process[number, beside] = (inside & behind)[beside]
+    return process
 
 
 def _table(done: dict[tuple[str, str], list[float]], left: dict[tuple[str, str], list[float]]) -> Table:

@@ -66,7 +66,7 @@ def test_spots_at_the_back_of_two_bodies_are_no_shading() -> None:
 @pytest.mark.parametrize(
     ("back", "told", "scored"),
     [(0.0, [], True), (0.2, [], True), (0.8, ["shading"], True), (-0.8, ["shading"], True),
-     (2.0, ["shading_strong"], False)],
+     (1.6, ["shading"], True), (2.6, ["shading_strong"], False), (-2.6, ["shading_strong"], False)],
 )  # fmt: skip
 def test_shading_is_told_and_strong_shading_leaves_no_value(
     back: float, told: list[str], *, scored: bool
@@ -84,8 +84,8 @@ def test_the_change_is_told_with_its_sign() -> None:
     volume, found = boxes()
     (low,) = score(shaded(volume, back=0.8), found).concerns
     (high,) = score(shaded(volume, back=-0.8), found).concerns
-    assert "by about -2" in low
-    assert "by about +" in high
+    assert "by up to about -2" in low
+    assert "by up to about +" in high
     assert isinstance(low, Reason)
 
 
