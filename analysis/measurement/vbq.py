@@ -42,8 +42,8 @@ SCORED_LEVELS = (Level.L1, Level.L2, Level.L3, Level.L4)
 
 _TOLD, _WITHHELD = 0.15, 0.65
 """Logarithm of `shading_of_ratio` from which shading is told, and from which there is no score. With an even
-coil, 95 % of simulated T1 have -0.04 to 0.06, of T2 -0.10 to 0.15. Real T2 whose marrow is outlined in front
-of the fluid and behind it have estimates up to 0.32 too far from 0. From 0.65 a score is wrong by more than a
+coil, 95 % of simulated T1 have -0.04 to 0.06, of T2 -0.10 to 0.15. On real T2 whose marrow is outlined in
+front of the fluid and behind it, the estimate is up to 0.36 too far from 0. From 0.65 the score is wrong by a
 quarter all the same."""
 _DARKEST_CSF = 1e-3  # of the brightest voxel; below this the fluid has no signal to divide by
 
