@@ -54,7 +54,7 @@ class AcquisitionFacts:
         ContrastBolusAgent.
     field_strength_t : float or None
         MagneticFieldStrength, in tesla.
-    vendor, model, body_part, series_description, protocol_name, sequence_name : str
+    vendor, model, body_part, study_description, series_description, protocol_name, sequence_name : str
         As in the header.
     orientation : tuple of six float, or None
         ImageOrientationPatient: row cosines, then column cosines.
@@ -86,6 +86,7 @@ class AcquisitionFacts:
     vendor: str = ""
     model: str = ""
     body_part: str = ""
+    study_description: str = ""
     series_description: str = ""
     protocol_name: str = ""
     sequence_name: str = ""

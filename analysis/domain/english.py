@@ -68,6 +68,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "elsewhere_described": "its description says “{spelling}”, which is not the lumbar spine",
         "lumbar_body_part": "its body part is “{spelling}”, the lumbar spine",
         "elsewhere_body_part": "its body part is “{spelling}”, which is not the lumbar spine",
+        "lumbar_study": "only its study is described as “{spelling}”, the lumbar spine",
         "no_head_for_certain": "{told}, but the stack is too narrow and too long for one, so nothing is certain",
         "body_part_not_told": "its header does not tell which part of the body it shows",
         "view_too_short": "its field of view of {length_mm:.0f} mm is too short for a lumbar spine",
@@ -171,6 +172,10 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "fluid_not_found": "no cerebrospinal fluid was found behind L3",
         "fluid_not_good": "the sample of cerebrospinal fluid behind L3 is not good enough to divide by",
         "fluid_without_signal": "the cerebrospinal fluid behind L3 has no signal",
+        "shading": "the uneven sensitivity of the coil may change VBQ by up to about {change:+.0f} %, as the signal "
+        "within the bodies shows",
+        "shading_strong": "the uneven sensitivity of the coil may change VBQ by up to about {change:+.0f} %, too much "
+        "for a value",
         "no_usable_body": "no lumbar vertebral body is usable",
         "bodies_without_signal": "the vertebral bodies have no signal",
         # --- Answers (analysis.prediction.predict) -------------------------------------------------------------
@@ -179,6 +184,8 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "used_instead": "{sequence} was used instead",
         "series_not_plain": "the {sequence} series is not a plain sagittal one of the lumbar spine",
         "reference_invalid": "{sequence}: the cerebrospinal fluid, which signals refer to, was not valid",
+        "reference_shaded": "{sequence}: the uneven sensitivity of the coil is too strong to compare the bodies "
+        "with the cerebrospinal fluid",
         "few_usable_bodies": "{sequence}: {usable} usable lumbar vertebral bodies, and {minimum} are needed",
         "levels_uncertain": "{sequence}: the vertebral levels are uncertain",
         "body_disturbed": "{sequence}, {level}: {concern}",
@@ -201,7 +208,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "too_few_bodies": "only {usable} usable lumbar vertebral bodies were found, and {minimum} are needed ({why})",
         "levels_not_told": "it is uncertain which of its bodies are L1 to L5, so neither a score nor an answer could be given ({why})",
         "levels_confidence": "the confidence of the names is {confidence:.0%}",
-        "region_not_told": "nothing tells that this is the lumbar spine: its header does not, and its levels are uncertain",
+        "region_not_told": "neither the description of the series nor its body part says that this is the lumbar spine, and its levels are uncertain",
         "no_series": "no sagittal T1 or T2 series of the lumbar spine was found",
         "no_whole_series": "no whole sagittal T1 or T2 series of the lumbar spine was found",
         "nothing_measured": "the series that were found could not be measured",

@@ -7,7 +7,13 @@ from types import MappingProxyType
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
 
-__all__ = ["BEST_SEQUENCE", "T1_VBQ_BY_DECADE", "DecadeReference"]
+__all__ = [
+    "BEST_SEQUENCE",
+    "SCAN_RESCAN_ICC",
+    "T1_VBQ_BY_DECADE",
+    "T1_VBQ_BY_FIELD",
+    "DecadeReference",
+]
 
 BEST_SEQUENCE: Mapping[Target, Contrast] = MappingProxyType(
     {Target.OSTEOPOROSIS: Contrast.T1, Target.ABNORMAL_DENSITY: Contrast.T2}
@@ -45,4 +51,10 @@ T1_VBQ_BY_DECADE = (
 )
 """T1 without contrast agent, TR 400 to 850 ms, TE 8 to 20 ms: first scans of the 107 patients of
 "Normative data and reproducibility for vertebral bone quality score in serial lumbar spine magnetic resonance
-imaging". They are patients, not a normal population. The ICC of their two scans is 0.749."""
+imaging". They are patients, not a normal population."""
+
+SCAN_RESCAN_ICC = 0.749
+"""Agreement of T1-VBQ between the two scans of those patients."""
+
+T1_VBQ_BY_FIELD: Mapping[float, float] = MappingProxyType({1.5: 2.77, 3.0: 2.20})
+"""Mean T1-VBQ by field strength in tesla (doi 10.1186/s13018-023-04268-5)."""

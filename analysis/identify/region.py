@@ -60,7 +60,8 @@ def shows_lumbar_spine(given: Clues, orientation: Plane) -> LumbarAnswer:
     """Tell whether the series shows the lumbar spine.
 
     BodyPartExamined is wrong in about one study of seven. The series description is therefore read first,
-    then the protocol name, then the body part. The width of the stack says little, because a lumbar spine may
+    then the protocol name, then the body part. The description of the study may be that of several regions,
+    so it only keeps the width from deciding. The width of the stack says little, because a lumbar spine may
     lie in the middle of a slab as wide as a head; it is asked only where the header calls nothing lumbar. A
     field of view that is too short for the spine contradicts any body part.
 
@@ -86,18 +87,17 @@ def shows_lumbar_spine(given: Clues, orientation: Plane) -> LumbarAnswer:
 
 
 def _by_body_part(facts: AcquisitionFacts, *, sagittal: bool) -> LumbarAnswer:
-    """Answer from the body part, and from the extent of sagittal slices where it does not say lumbar."""
+    """Answer from the body part; where it names no region, from the study and the extent of the slices."""
     body_part = normalise(facts.body_part)
-    told = _told(body_part, "body_part")
-    if told is not None and told.lumbar:
+    if told := _told(body_part, "body_part"):
+        if find(Word.HEAD, [body_part]) and not told.lumbar and sagittal and _no_head(facts):
+            return LumbarAnswer(lumbar=None, reason=Reason("no_head_for_certain", told=told.reason))
         return told
+    if spelling := find(Word.LUMBAR, [normalise(facts.study_description)]):
+        return LumbarAnswer(lumbar=None, reason=Reason("lumbar_study", spelling=spelling))
     if sagittal and (too_wide := _too_wide(facts)):
         return LumbarAnswer(lumbar=False, reason=too_wide)
-    if told is None:
-        return LumbarAnswer(lumbar=None, reason=Reason("body_part_not_told"))
-    if find(Word.HEAD, [body_part]) and sagittal and _no_head(facts):
-        return LumbarAnswer(lumbar=None, reason=Reason("no_head_for_certain", told=told.reason))
-    return told
+    return LumbarAnswer(lumbar=None, reason=Reason("body_part_not_told"))
 
 
 def field_of_view_mm(facts: AcquisitionFacts) -> float:
@@ -130,7 +130,7 @@ def _too_short(facts: AcquisitionFacts) -> Reason | None:
 
 
 def _too_wide(facts: AcquisitionFacts) -> Reason | None:
-    """Return why sagittal slices that nobody calls lumbar show another part, by their extent; else None."""
+    """Return why sagittal slices that nothing calls lumbar show another part, by their extent; else None."""
     length, width = field_of_view_mm(facts), coverage_mm(facts)
     if width > _HEAD_COVERAGE_MM and 0 < length < _HEAD_LENGTH_MM:
         return Reason("size_of_a_head", width_mm=width, length_mm=length)

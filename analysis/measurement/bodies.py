@@ -11,7 +11,7 @@ from analysis.domain.findings import BoneQuality, LevelMeasurements, Outline
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.measurement.midsagittal import mid_slice
-from analysis.measurement.vbq import level_scores
+from analysis.measurement.vbq import level_scores, too_shaded
 
 __all__ = ["measure_bodies", "outline"]
 
@@ -46,7 +46,8 @@ def measure_bodies(
         From L1 to L5, including bodies that are not usable for features.
     """
     middle = mid_slice(segmentation)
-    scores = level_scores(volume, segmentation, bone_quality.csf_signal)
+    fluid = None if too_shaded(bone_quality.concerns) else bone_quality.csf_signal
+    scores = level_scores(volume, segmentation, fluid)
     found = []
     lumbar = (region for region in segmentation.regions if region.level.lumbar)
     for region in sorted(lumbar, key=lambda one: one.level):

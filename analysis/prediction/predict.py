@@ -9,7 +9,7 @@ import numpy as np
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
 from analysis.domain.reason import Reason
-from analysis.measurement.vbq import MINIMUM_CSF_QUALITY
+from analysis.measurement.vbq import MINIMUM_CSF_QUALITY, too_shaded
 from analysis.prediction.decision import why_open
 from analysis.prediction.model import Classifier, Model, Range, raw_scores
 from analysis.settings import AnalysisSettings
@@ -166,6 +166,8 @@ def objections_to_series(
     yield from _about_spine(found, sequence, settings)
     if not _has_reference(found, settings):
         yield Reason("reference_invalid", sequence=sequence)
+    if settings.features.reference == "csf" and too_shaded(found.bone_quality.concerns):
+        yield Reason("reference_shaded", sequence=sequence)
 
 
 def _has_reference(found: SeriesFindings, settings: AnalysisSettings) -> bool:

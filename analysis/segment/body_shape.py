@@ -46,7 +46,7 @@ _SPARE_MM = 2.0
 _MIDDLE_MM = 10.0
 _EVIDENCE = 0.002
 """Weight of the network's log odds in 1 mm³ relative to the prior of breadth and centre."""
-_STEEPNESS = 1.5
+_STEEPNESS = 0.5
 """Log odds subtracted for every mm outside the shape."""
 _STRANGENESS = 1.5
 """Log odds subtracted for every SD beyond `_USUAL` by which a signal differs from the middle of the body."""

@@ -21,7 +21,12 @@ _CLIPPED_SHARE = 0.1
 
 
 def sample_csf(
-    canal: Floats, labels: npt.NDArray[np.uint8], signal: Floats, spacing_mm: tuple[float, float, float]
+    canal: Floats,
+    labels: npt.NDArray[np.uint8],
+    signal: Floats,
+    spacing_mm: tuple[float, float, float],
+    *,
+    brightest: float | None = None,
 ) -> CsfSample | None:
     """Sample the fluid in the middle of the canal behind L3.
 
@@ -38,6 +43,8 @@ def sample_csf(
         The image.
     spacing_mm : tuple of float
         Distance between slices, rows and columns.
+    brightest : float, optional
+        Largest value of the image, if `signal` is a part of it.
 
     Returns
     -------
@@ -60,7 +67,8 @@ def sample_csf(
     volume_mm3 = float(pure.sum()) * float(np.prod(spacing_mm))
     quality = min(1.0, volume_mm3 / _FULL_SAMPLE_MM3) * float(canal[pure].mean())
     faults = _faults(values, signal[pure], signal[body], volume_mm3)
-    if float(np.mean(signal[pure] >= signal.max())) > _CLIPPED_SHARE:
+    brightest = float(signal.max()) if brightest is None else brightest
+    if float(np.mean(signal[pure] >= brightest)) > _CLIPPED_SHARE:
         faults.append((0.4, Reason("fluid_clipped")))
     for factor, _ in faults:
         quality *= factor

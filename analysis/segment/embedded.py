@@ -14,17 +14,21 @@ from analysis.segment.csf import sample_csf
 from analysis.segment.instances import FoundBody, find_bodies
 from analysis.segment.levels import Naming, doubted, name_levels
 from analysis.segment.locate import rewindow, spine_columns
+from analysis.segment.marrow_edge import inward_shifts, moved
 from analysis.segment.network import BACKGROUND, CANAL, Network, embedded_network
 from analysis.segment.quality import Shape, expected_overlap, measure_shape
 from analysis.segment.regions import regions_of, upwards
 from analysis.segment.sacrum import looks_mirrored, looks_transitional
-from analysis.segment.sagittal import SagittalView
+from analysis.segment.sagittal import NETWORK_MM, SagittalView, Window
 
 __all__ = ["interpret", "on_input", "segment", "segment_with"]
 
 Floats = npt.NDArray[np.float32]
 
 _BORDER_MM = 3.0
+
+_CANAL_MM = 60.0
+"""The canal ends less than this behind the hindmost part of any body."""
 
 _PADDING = 0.005
 """Signal relative to the brightest below which a whole column of slices shows nothing."""
@@ -93,11 +97,15 @@ def interpret(
     """
     anatomy = _anatomy(probabilities, view)
     naming = doubted(anatomy.naming, Reason("mirrored")) if mirrored else anatomy.naming
-    labels = _native_labels(anatomy, view)
-    regions = regions_of(labels, anatomy.bodies, anatomy.shapes, view.signal, view.grid)
-    csf = sample_csf(view.to_native(probabilities[:, CANAL]), labels, view.signal, view.grid.spacing_mm)
+    # Fine volumes have a hundred million voxels, a quarter of them near the spine.
+    window = view.window(_near_spine(anatomy.owner))
+    labels, signal = _native_labels(anatomy, view, window), view.signal[window]
+    regions = regions_of(labels, anatomy.bodies, anatomy.shapes, signal, view.part(window))
+    canal = view.to_native(probabilities[:, CANAL], window)
+    sample = sample_csf(canal, labels, signal, view.grid.spacing_mm, brightest=float(view.signal.max()))
+    csf = None if sample is None else replace(sample, mask=view.whole(sample.mask, window))
     return Segmentation(
-        labels=view.to_input(labels).astype(np.uint8),
+        labels=view.to_input(view.whole(labels, window)),
         grid=grid,
         regions=regions,
         level_confidence=naming.confidence,
@@ -154,9 +162,11 @@ def _anatomy(probabilities: Floats, view: SagittalView) -> _Anatomy:
         if level is not Level.S1
     }
     bone = restrain(seen.bone, owner, solids, view.slices, spacing)
+    offsets = inward_shifts(bone, owner, view.sample, spacing[1])
+    bone, believed = moved(bone, offsets), moved(seen.bone, offsets)
     instances = np.where(bone > 0.5, owner, 0).astype(np.int32)
     shapes = {
-        level: _shape(instances, body.number, seen.bone, upwards(level, bodies), spacing)
+        level: _shape(instances, body.number, believed, upwards(level, bodies), spacing)
         for level, body in bodies.items()
         if (instances == body.number).any()
     }
@@ -191,11 +201,26 @@ def _owners(
     return np.asarray(owner, dtype=np.int32)
 
 
-def _native_labels(anatomy: _Anatomy, view: SagittalView) -> npt.NDArray[np.uint8]:
+def _near_spine(owner: npt.NDArray[np.int32]) -> Window:
+    """Return the box of slabs, rows and columns around all bodies and the canal behind them."""
+    found = ndimage.find_objects((owner > 0).view(np.uint8))
+    if not found:
+        return slice(0, 1), slice(0, owner.shape[1]), slice(0, owner.shape[2])
+    slabs, rows, columns = found[0]
+    margin = round(_BORDER_MM / NETWORK_MM)
+    return (
+        slice(slabs.start - 1, slabs.stop + 1),
+        slice(rows.start - margin, rows.stop + margin),
+        slice(columns.start - margin, columns.stop + round(_CANAL_MM / NETWORK_MM)),
+    )
+
+
+def _native_labels(anatomy: _Anatomy, view: SagittalView, window: Window) -> npt.NDArray[np.uint8]:
     """Label the native voxels where the interpolated probability of bone exceeds 0.5, by the nearest body."""
     names = np.zeros(int(anatomy.owner.max()) + 1, np.uint8)
     for level, body in anatomy.bodies.items():
         names[body.number] = level
     return np.asarray(
-        np.where(view.to_native(anatomy.bone) > 0.5, view.nearest(names[anatomy.owner]), 0), dtype=np.uint8
+        np.where(view.to_native(anatomy.bone, window) > 0.5, view.nearest(names[anatomy.owner], window), 0),
+        dtype=np.uint8,
     )

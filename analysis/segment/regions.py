@@ -52,14 +52,16 @@ def regions_of(
     typical = float(np.median(signal[labels > 0])) if labels.any() else 0.0
     crowded = crowding({level: body.centre_mm for level, body in bodies.items()})
     regions = []
+    boxes = ndimage.find_objects(labels, max_label=max(Level))
     for level in CRANIAL_TO_CAUDAL:
-        own = labels == level
-        if not own.any():
+        box = boxes[level - 1]
+        if box is None:
             continue
-        assessment = assess(level, bodies[level], shapes, signal[filled(own)], typical)
+        own = labels[box] == level
+        assessment = assess(level, bodies[level], shapes, signal[box][filled(own)], typical)
         if crowded is not None:
             assessment = assessment.lowered(crowded)
-        centre = grid.to_mm(np.argwhere(own).mean(axis=0))
+        centre = grid.to_mm(np.argwhere(own).mean(axis=0) + [one.start for one in box])
         regions.append(
             Region(
                 level=level,

@@ -5,14 +5,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from analysis.domain.reason import Reason
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 
-__all__ = ["NETWORK_MM", "SagittalView", "weights"]
+__all__ = ["NETWORK_MM", "SagittalView", "Window", "weights"]
 
 Floats = npt.NDArray[np.float32]
+
+Window = tuple[slice, slice, slice]
+"""A box of native voxels: slices, rows and columns, with start and stop."""
 
 NETWORK_MM = 1.0
 """Pixel size that the network was trained on."""
@@ -66,26 +70,73 @@ class SagittalView:
         grid = _turned_grid(volume.grid, order, flipped)
         _check(grid, signal)
         slab = max(1, round(_SLAB_MM / grid.spacing_mm[0])) if grid.spacing_mm[0] < _SLAB_MM / 1.5 else 1
-        slices = _resampled(_slabs(signal, slab), grid)
+        slices = _in_plane(signal, grid, slab)
+        slices -= min(0.0, float(slices.min()))
         return cls(
             slices, (grid.spacing_mm[0] * slab, NETWORK_MM, NETWORK_MM), grid, signal, order, flipped, slab
         )
 
-    def to_native(self, maps: Floats) -> Floats:
-        """Interpolate maps of shape (slabs, rows, columns) to the voxels of `grid`."""
+    @property
+    def everything(self) -> Window:
+        """The window that holds all voxels of `grid`."""
         slices, rows, columns = self.grid.shape
-        between = _linear(len(maps), slices, self.slab)
-        down = weights(maps.shape[1], NETWORK_MM, rows, self.grid.spacing_mm[1])
-        across = weights(maps.shape[2], NETWORK_MM, columns, self.grid.spacing_mm[2])
-        fine = np.stack([down @ one @ across.T for one in maps])
-        return np.asarray(np.tensordot(between, fine, axes=1), dtype=np.float32)
+        return slice(0, slices), slice(0, rows), slice(0, columns)
+
+    def window(self, box: Window) -> Window:
+        """Return the native voxels that a box of slabs, rows and columns of `slices` covers."""
+        steps = (self.slab, *(NETWORK_MM / step for step in self.grid.spacing_mm[1:]))
+        slices, rows, columns = (
+            slice(max(0, int(one.start * step)), min(length, int(np.ceil(one.stop * step))))
+            for one, step, length in zip(box, steps, self.grid.shape, strict=True)
+        )
+        return slices, rows, columns
+
+    def part(self, window: Window) -> Grid:
+        """Return the geometry of a window."""
+        first = self.grid.to_mm([one.start for one in window])
+        shape = (
+            window[0].stop - window[0].start,
+            window[1].stop - window[1].start,
+            window[2].stop - window[2].start,
+        )
+        origin = (float(first[0]), float(first[1]), float(first[2]))
+        return Grid(shape, self.grid.spacing_mm, origin, self.grid.axes)
+
+    def whole(self, array: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:
+        """Return an array on `grid` with the values of a window, and 0 outside it."""
+        whole = np.zeros(self.grid.shape, array.dtype)
+        whole[window] = array
+        return whole
+
+    def to_native(self, maps: Floats, window: Window | None = None) -> Floats:
+        """Interpolate maps of shape (slabs, rows, columns) to the voxels of `grid` or of a window."""
+        within = window or self.everything
+        slices, rows, columns = self.grid.shape
+        between = _linear(len(maps), slices, self.slab)[within[0]]
+        down = weights(maps.shape[1], NETWORK_MM, rows, self.grid.spacing_mm[1])[within[1]]
+        across = weights(maps.shape[2], NETWORK_MM, columns, self.grid.spacing_mm[2])[within[2]]
+        fine = np.empty((len(between), len(down), len(across)), np.float32)
+        for number, shares in enumerate(between):
+            near = np.flatnonzero(shares)
+            fine[number] = down @ np.tensordot(shares[near], maps[near], axes=1) @ across.T
+        return fine
 
     def to_slabs(self, maps: Floats) -> Floats:
         """Resample maps on the voxels of `grid` to the slabs and pixels of the network."""
-        return _in_plane(_slabs(maps, self.slab), self.grid)
+        return _in_plane(maps, self.grid, self.slab)
 
-    def nearest(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Resample labels of shape (slabs, rows, columns) to the voxels of `grid` by nearest neighbour."""
+    def sample(self, slab: int, rows_mm: Floats, columns_mm: Floats) -> Floats:
+        """Interpolate the signal of a slab at points, in mm from the corner of the image."""
+        _, rows, columns = self.grid.spacing_mm
+        points = np.stack([rows_mm / rows - 0.5, columns_mm / columns - 0.5])
+        slices = self.signal[slab * self.slab : (slab + 1) * self.slab]
+        return np.asarray(
+            np.mean([ndimage.map_coordinates(one, points, order=1, mode="nearest") for one in slices], axis=0)
+        )
+
+    def nearest(self, labels: npt.NDArray[np.uint8], window: Window | None = None) -> npt.NDArray[np.uint8]:
+        """Resample labels of shape (slabs, rows, columns) like `to_native`, but by nearest neighbour."""
+        within = window or self.everything
         slices = np.minimum(np.arange(self.grid.shape[0]) // self.slab, len(labels) - 1)
         rows, columns = (
             np.minimum(
@@ -93,7 +144,7 @@ class SagittalView:
             )
             for axis, length, step in zip((1, 2), self.grid.shape[1:], self.grid.spacing_mm[1:], strict=True)
         )
-        return np.asarray(labels[np.ix_(slices, rows, columns)])
+        return np.asarray(labels[np.ix_(slices[within[0]], rows[within[1]], columns[within[2]])])
 
     def from_input(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Reorder an array on the voxels of the input to `grid`; the inverse of `to_input`."""
@@ -121,8 +172,8 @@ def _orientation(grid: Grid) -> tuple[tuple[int, int, int], tuple[bool, bool, bo
 def _turn(
     array: npt.NDArray[Any], order: tuple[int, int, int], flipped: tuple[bool, bool, bool]
 ) -> npt.NDArray[Any]:
-    turned = np.transpose(array, order)
-    return np.ascontiguousarray(np.flip(turned, _flipped_axes(flipped)))
+    # A view: a copy of a fine volume would be larger than all that is derived from it.
+    return np.flip(np.transpose(array, order), _flipped_axes(flipped))
 
 
 def _flipped_axes(flipped: tuple[bool, bool, bool]) -> tuple[int, ...]:
@@ -159,28 +210,16 @@ def _check(grid: Grid, signal: Floats) -> None:
         raise RefusedError(*reasons)
 
 
-def _slabs(signal: Floats, slab: int) -> Floats:
-    if slab == 1:
-        return signal
-    starts = np.arange(0, len(signal), slab)
-    sums = np.add.reduceat(signal, starts, axis=0)
-    counts = np.diff(np.append(starts, len(signal)))
-    return np.asarray(sums / counts[:, None, None], dtype=np.float32)
-
-
-def _resampled(signal: Floats, grid: Grid) -> Floats:
-    slices = _in_plane(signal, grid)
-    return np.asarray(slices - min(0.0, float(slices.min())), dtype=np.float32)
-
-
-def _in_plane(signal: Floats, grid: Grid) -> Floats:
-    """Resample slices of the pixels of `grid` to those of the network."""
+def _in_plane(signal: Floats, grid: Grid, slab: int) -> Floats:
+    """Average slices of the pixels of `grid` to slabs, and resample these to the pixels of the network."""
     _, rows, columns = grid.shape
     height = round(rows * grid.spacing_mm[1] / NETWORK_MM)
     width = round(columns * grid.spacing_mm[2] / NETWORK_MM)
     down = weights(rows, grid.spacing_mm[1], height, NETWORK_MM)
     across = weights(columns, grid.spacing_mm[2], width, NETWORK_MM)
-    return np.stack([down @ one @ across.T for one in signal])
+    # Slab by slab, because a copy of the whole volume is larger than everything else together.
+    slabs = (signal[start : start + slab].mean(axis=0) for start in range(0, len(signal), slab))
+    return np.stack([np.asarray(down @ one @ across.T, dtype=np.float32) for one in slabs])
 
 
 def weights(inputs: int, input_mm: float, outputs: int, output_mm: float) -> Floats:

@@ -199,11 +199,16 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
 
 
 def _remarks(report: StudyReport) -> list[str]:
-    """List the caveats of answers, and why scores are missing: the last concern is the decisive one."""
+    """List the caveats of answers and scores; why a score is missing, its last concern tells."""
     answers = [f"{one.name}: {'; '.join(one.reasons)}" for one in report.answers if one.value and one.reasons]
     scores = [
         f"{line.sentence} ({line.concerns[-1]})" if line.concerns else line.sentence
         for line in report.bone_quality
         if line.score is None
     ]
-    return [*answers, *scores]
+    doubtful = [
+        f"VBQ {line.contrast.value}: {'; '.join(line.concerns)}"
+        for line in report.bone_quality
+        if line.score is not None and line.concerns
+    ]
+    return [*answers, *scores, *doubtful]

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import (
     Findings,
     LevelMeasurements,
@@ -10,7 +11,7 @@ from analysis.domain.findings import (
     SeriesFindings,
     Verdict,
 )
-from analysis.domain.published import BEST_SEQUENCE
+from analysis.domain.published import BEST_SEQUENCE, SCAN_RESCAN_ICC, T1_VBQ_BY_FIELD
 from analysis.domain.segmentation import Level
 from dicom_templates.words.answer_figures import figures_sentence
 from dicom_templates.words.levels import level_names, level_range
@@ -37,6 +38,9 @@ from dicom_templates.words.study_report import (
 from dicom_templates.words.texts import Texts
 
 __all__ = ["compose", "compose_refusal"]
+
+_SAME_FIELD_T = 0.15
+"""Scanners "of 3 T" have fields such as 2.89 T."""
 
 
 def compose(
@@ -193,7 +197,27 @@ def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:
             value=texts.number(quality.score, 2),
             levels=level_range(quality.levels, names),
         )
+        sentence = f"{sentence}; {_vbq_context(found, texts)}"
     return BoneQualityLine(contrast, quality.score, sentence, texts.reasons(quality.concerns))
+
+
+def _vbq_context(found: SeriesFindings, texts: Texts) -> str:
+    """Write the published mean at the field strength of a series, and how well a score repeats."""
+    if found.identification.contrast is not Contrast.T1:
+        return texts("vbq_no_mean")
+    field = found.source.facts.field_strength_t
+    if field is None:
+        mean = texts("vbq_field_unknown")
+    else:
+        near = next((one for one in T1_VBQ_BY_FIELD if abs(one - field) <= _SAME_FIELD_T), None)
+        told = texts.number(field, 1)
+        mean = (
+            texts("vbq_no_mean_at", field=told)
+            if near is None
+            else texts("vbq_mean_at", field=told, mean=texts.number(T1_VBQ_BY_FIELD[near], 2))
+        )
+    repeatability = texts("vbq_repeatability", icc=texts.number(SCAN_RESCAN_ICC, 3))
+    return f"{mean}; {repeatability}"
 
 
 def _caption(found: SeriesFindings, texts: Texts) -> SeriesCaption:

@@ -82,6 +82,7 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "elsewhere_described": "die Beschreibung sagt „{spelling}“, und das ist nicht die Lendenwirbelsäule",
         "lumbar_body_part": "die Körperregion ist „{spelling}“, die Lendenwirbelsäule",
         "elsewhere_body_part": "die Körperregion ist „{spelling}“, und das ist nicht die Lendenwirbelsäule",
+        "lumbar_study": "nur die Studienbeschreibung nennt „{spelling}“, die Lendenwirbelsäule",
         "no_head_for_certain": "{told}, aber der Stapel ist dafür zu schmal und zu lang; daher ist nichts sicher",
         "body_part_not_told": "die Kopfdaten sagen nicht, welche Körperregion zu sehen ist",
         "view_too_short": "das Bildfeld von {length_mm:.0f} mm ist zu kurz für eine Lendenwirbelsäule",
@@ -185,6 +186,10 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "fluid_not_found": "hinter L3 wurde kein Liquor gefunden",
         "fluid_not_good": "die Liquorprobe hinter L3 ist als Bezug nicht gut genug",
         "fluid_without_signal": "der Liquor hinter L3 hat kein Signal",
+        "shading": "die ungleichmäßige Empfindlichkeit der Spule kann den VBQ um bis zu etwa {change:+.0f} % "
+        "verändern, wie das Signal innerhalb der Wirbelkörper zeigt",
+        "shading_strong": "die ungleichmäßige Empfindlichkeit der Spule kann den VBQ um bis zu etwa {change:+.0f} % "
+        "verändern, zu viel für einen Wert",
         "no_usable_body": "kein Lendenwirbelkörper ist verwendbar",
         "bodies_without_signal": "die Wirbelkörper haben kein Signal",
         # --- Answers (analysis.prediction.predict) -------------------------------------------------------------
@@ -193,6 +198,8 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "used_instead": "stattdessen wurde {sequence} verwendet",
         "series_not_plain": "die {sequence}-Serie ist keine einfache sagittale der Lendenwirbelsäule",
         "reference_invalid": "{sequence}: der Liquor als Bezug der Signale war ungültig",
+        "reference_shaded": "{sequence}: die Empfindlichkeit der Spule ist zu ungleichmäßig, um die Wirbelkörper "
+        "mit dem Liquor zu vergleichen",
         "few_usable_bodies": "{sequence}: {usable} verwendbare Lendenwirbelkörper, nötig sind {minimum}",
         "levels_uncertain": "{sequence}: die Höhen der Wirbel sind unsicher",
         "body_disturbed": "{sequence}, {level}: {concern}",
@@ -215,7 +222,7 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "too_few_bodies": "nur {usable} verwendbare Lendenwirbelkörper wurden gefunden, nötig sind {minimum} ({why})",
         "levels_not_told": "unsicher ist, welche ihrer Wirbelkörper L1 bis L5 sind, daher wären weder ein Wert noch eine Antwort möglich ({why})",
         "levels_confidence": "die Sicherheit der Höhenbezeichnung ist {confidence:.0%}",
-        "region_not_told": "nichts sagt, dass dies die Lendenwirbelsäule ist: weder die Kopfdaten noch sichere Höhen",
+        "region_not_told": "dass dies die Lendenwirbelsäule ist, sagen weder Serienbeschreibung noch Körperregion, und die Höhen sind unsicher",
         "no_series": "keine sagittale T1- oder T2-Serie der Lendenwirbelsäule wurde gefunden",
         "no_whole_series": "keine vollständige sagittale T1- oder T2-Serie der Lendenwirbelsäule wurde gefunden",
         "nothing_measured": "die gefundenen Serien ließen sich nicht messen",

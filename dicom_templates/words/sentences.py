@@ -162,6 +162,23 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "VBQ {contrast}: {value} (from {levels}; median marrow signal / CSF signal at L3)",
             "de": "VBQ {contrast}: {value} (aus {levels}; medianes Marksignal / Liquorsignal auf Höhe L3)",
         },
+        "vbq_mean_at": {
+            "en": "published mean at {field} T: {mean}",
+            "de": "publizierter Mittelwert bei {field} T: {mean}",
+        },
+        "vbq_no_mean_at": {
+            "en": "no published reference at {field} T",
+            "de": "keine publizierte Referenz bei {field} T",
+        },
+        "vbq_field_unknown": {
+            "en": "field strength unknown, so no published mean to compare with",
+            "de": "Feldstärke unbekannt, daher kein publizierter Mittelwert zum Vergleich",
+        },
+        "vbq_no_mean": {
+            "en": "no published reference by field strength",
+            "de": "keine publizierte Referenz nach Feldstärke",
+        },
+        "vbq_repeatability": {"en": "scan-rescan ICC {icc}", "de": "Wiederholung: ICC {icc}"},
         "vbq_missing": {
             "en": "VBQ {contrast}: not available",
             "de": "VBQ {contrast}: nicht verfügbar",

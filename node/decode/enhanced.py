@@ -27,8 +27,9 @@ _MOST_FRAMES = 10_000
 _COMMON = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
     "PatientID", "IssuerOfPatientID", "Modality", "ImageType", "Manufacturer", "ManufacturerModelName",
-    "BodyPartExamined", "SeriesDescription", "ProtocolName", "MRAcquisitionType", "MagneticFieldStrength",
-    "Rows", "Columns", "ContrastBolusAgentSequence", "EchoPulseSequence", "EchoPlanarPulseSequence",
+    "BodyPartExamined", "StudyDescription", "SeriesDescription", "ProtocolName", "MRAcquisitionType",
+    "MagneticFieldStrength", "Rows", "Columns", "ContrastBolusAgentSequence", "EchoPulseSequence",
+    "EchoPlanarPulseSequence",
     "PulseSequenceName", "SpectrallySelectedSuppression", "ComplexImageComponent", "AcquisitionContrast",
     "PatientPosition", "PixelPresentation", "AcquisitionDateTime", "AcquisitionDate", "SeriesDate",
     "StudyDate", "DeviceSerialNumber",

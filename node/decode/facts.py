@@ -13,8 +13,8 @@ from node.decode.header_values import items, number, numbers, text, words
 __all__ = ["facts_by_slice", "facts_of"]
 
 _TEXTS = (
-    *("modality", "acquisition_type", "vendor", "model", "body_part", "series_description"),
-    *("protocol_name", "sequence_name"),
+    *("modality", "acquisition_type", "vendor", "model", "body_part", "study_description"),
+    *("series_description", "protocol_name", "sequence_name"),
 )
 """Facts of the whole series: an image without one says nothing against the others."""
 
@@ -78,6 +78,7 @@ def _of_slice(header: Dataset, slices: int) -> AcquisitionFacts:
         vendor=text(header, "Manufacturer"),
         model=text(header, "ManufacturerModelName"),
         body_part=text(header, "BodyPartExamined"),
+        study_description=text(header, "StudyDescription"),
         series_description=text(header, "SeriesDescription"),
         protocol_name=text(header, "ProtocolName"),
         sequence_name=text(header, "SequenceName"),

@@ -151,14 +151,20 @@ def _protocols(scanner: Scanner) -> Iterator[tuple[str, Protocol]]:
 
 
 def _backspine(every: int) -> Iterator[Seen]:
+    for truth, name, volume in backspine(every):
+        yield from _look("backspine", truth, name, volume)
+
+
+def backspine(every: int) -> Iterator[tuple[str, str, Volume]]:
+    """Yield true contrast, name and image of every n-th slice, and of all that are named wrongly."""
     folder = shared_data("backspine", "images")
     for name in sorted({*_names("backspine")[::every], *NAMED_T1_BUT_T2}):
         truth = "T2" if name in NAMED_T1_BUT_T2 else "T1"
-        yield from _look("backspine", truth, name, _stack([folder / f"{name}.jpg"], (4.0, 0.57, 0.57)))
+        yield truth, name, _stack([folder / f"{name}.jpg"], (4.0, 0.57, 0.57))
 
 
 def _real_t2(every: int) -> Iterator[Seen]:
-    for source, name, volume in (*_chu(), *_spider(every)):
+    for source, name, volume in (*chu(), *spider(every)):
         yield from _look(source, "T2", name, volume)
         found = _segmented(volume)
         if found is not None:
@@ -168,7 +174,8 @@ def _real_t2(every: int) -> Iterator[Seen]:
                 )
 
 
-def _chu() -> Iterator[tuple[str, str, Volume]]:
+def chu() -> Iterator[tuple[str, str, Volume]]:
+    """Yield source, name and the middle slices of every patient."""
     for number in (*range(1, 9), 16):
         whole = chu_case(number).volume
         first = (len(whole.voxels) - _SLAB) // 2
@@ -178,15 +185,22 @@ def _chu() -> Iterator[tuple[str, str, Volume]]:
         yield "chu", f"case{number:02d}", Volume(whole.voxels[first : first + _SLAB].copy(), kept)
 
 
-def _spider(every: int) -> Iterator[tuple[str, str, Volume]]:
-    folder = shared_data("spider_t2space", "images")
+def spider(every: int) -> Iterator[tuple[str, str, Volume]]:
+    """Yield source, name and the middle slices of every n-th patient."""
+    for name, _, volume in spider_labelled(every):
+        yield "spider", name, volume
+
+
+def spider_labelled(every: int) -> Iterator[tuple[str, list[Path], Volume]]:
+    """Yield name, files of the labels and the middle slices of every n-th patient."""
+    images, labels = (shared_data("spider_t2space", kind) for kind in ("images", "labels"))
     slices = sorted(tuple(map(int, name.split("_"))) for name in _names("spider_t2space"))
     patients = [(number, list(group)) for number, group in groupby(slices, key=lambda one: one[0])]
     for number, group in patients[::every]:
         middle = len(group) // 2
-        kept = group[max(0, middle - 3) : middle + 3]
-        paths = [folder / f"{patient}_{index}.jpg" for patient, index in kept]
-        yield "spider", str(number), _stack(paths, (0.9, 0.55, 0.55))
+        kept = [f"{patient}_{index}" for patient, index in group[max(0, middle - 3) : middle + 3]]
+        volume = _stack([images / f"{one}.jpg" for one in kept], (0.9, 0.55, 0.55))
+        yield str(number), [labels / f"{one}.png" for one in kept], volume
 
 
 def _names(source: str) -> list[str]:

@@ -30,6 +30,8 @@ CORES = 2
 SECONDS, MEGABYTES = 5.0, 1500.0
 """Limits for 20 slices of 512 × 512 on two cores."""
 
+USUAL_SLICES = 20
+
 STAGES = {
     "reorienting and resampling the volume": "of",
     "finding the spine's columns": "spine_columns",
@@ -87,7 +89,15 @@ def _write(path: Path, slices: int, matrix: int) -> None:
     from analysis.phantom import SCANNERS, cohort, simulate
 
     (patient,), scanner = cohort(1, seed=2026), SCANNERS[0]
-    pixels = replace(scanner.t2, slices=slices, matrix=matrix)
+    # More slices are thinner ones: no patient is as wide as 60 slices of an ordinary protocol.
+    thinner = min(1.0, USUAL_SLICES / slices)
+    pixels = replace(
+        scanner.t2,
+        slices=slices,
+        matrix=matrix,
+        thickness_mm=scanner.t2.thickness_mm * thinner,
+        spacing_mm=scanner.t2.spacing_mm * thinner,
+    )
     volume = simulate(patient, scanner, pixels, np.random.default_rng(1)).volume
     grid = volume.grid
     np.savez(path, voxels=volume.voxels, spacing_mm=grid.spacing_mm, origin_mm=grid.origin_mm, axes=grid.axes)

@@ -236,7 +236,28 @@ def test_what_nothing_calls_lumbar_is_judged_by_its_width() -> None:
     for wide in (answer("3D", 180.0, 256.0), answer("3D", 300.0, 400.0), answer("2D", 180.0, 300.0)):
         assert not wide.usable
         assert "nothing calls it lumbar" in wide.reasons[-1]
-    assert not _t1(body_part="HEAD", acquisition_type="3D", slices=180, slice_spacing_mm=1.0).usable
+    head = _t1(body_part="HEAD", acquisition_type="3D", slices=180, slice_spacing_mm=1.0)
+    assert not head.usable
+    assert "“head”, which is not the lumbar spine" in head.reasons[-1]
+
+
+@pytest.mark.parametrize("acquisition_type", ["2D", "3D"])
+@pytest.mark.parametrize(("width_mm", "length_mm"), [(180.0, 256.0), (200.0, 300.0), (280.0, 400.0)])
+def test_the_description_of_the_study_keeps_the_width_from_deciding(
+    acquisition_type: str, width_mm: float, length_mm: float
+) -> None:
+    size = {"rows": round(length_mm), "columns": round(length_mm), "pixel_spacing_mm": (1.0, 1.0)}
+    stack = {"slices": 30, "slice_spacing_mm": width_mm / 30, "acquisition_type": acquisition_type}
+    for body_part in ("", "SPINE"):
+        answer = _t1(body_part=body_part, study_description="MRI LUMBAR SPINE W/O", **size, **stack)
+        assert answer.usable, answer.reasons
+        # It may describe several regions, so that the image decides.
+        assert answer.lumbar is None
+        assert answer.reasons[1] == "only its study is described as “lumbar”, the lumbar spine"
+    elsewhere = _t1(body_part="BRAIN", study_description="MRI LUMBAR SPINE W/O", **size, **stack)
+    assert not elsewhere.usable
+    assert "“brain”, which is not the lumbar spine" in elsewhere.reasons[-1]
+    assert not _t1(body_part="", study_description="MRI HEAD", series_description="T1 head", **size).usable
 
 
 def test_a_reason_for_each_real_series_is_one_that_is_true_of_it() -> None:

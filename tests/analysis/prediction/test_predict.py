@@ -11,7 +11,7 @@ from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
 from analysis.domain.reason import Reason
 from analysis.prediction.model import Classifier, Model
-from analysis.prediction.predict import predict
+from analysis.prediction.predict import objections_to_series, predict
 from analysis.settings import AnalysisSettings, FeatureSettings
 from analysis.statistics.conformal import ConformalLimits
 from analysis.statistics.error_band import ErrorBand
@@ -233,6 +233,19 @@ def test_without_the_csf_a_model_of_body_referenced_features_still_answers() -> 
         for found in study()
     )
     assert all(one.probability is not None for one in predict(series, DECIDED, by_body))
+
+
+def test_strong_shading_leaves_no_answer_that_refers_to_the_csf() -> None:
+    def told(code: str, settings: AnalysisSettings) -> set[str]:
+        found = study()[0]
+        quality = replace(found.bone_quality, concerns=(Reason(code, change=-35.0),))
+        shaded = replace(found, bone_quality=quality)
+        return {one.code for one in objections_to_series(shaded, "T1", settings)}
+
+    by_body = AnalysisSettings(features=FeatureSettings(reference="body"))
+    assert told("shading_strong", AnalysisSettings()) == {"reference_shaded"}
+    assert told("shading", AnalysisSettings()) == set()
+    assert told("shading_strong", by_body) == set()
 
 
 def test_both_answers_in_the_set_are_indeterminate() -> None:

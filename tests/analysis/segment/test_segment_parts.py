@@ -1,5 +1,7 @@
 """The steps of the segmenter, each on shapes with a known result."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 from analysis.segment.csf import sample_csf
+from analysis.segment.embedded import interpret
 from analysis.segment.instances import FoundBody, find_bodies
 from analysis.segment.levels import name_levels
 from analysis.segment.network import BACKGROUND, BODY, CANAL, SACRUM
@@ -69,6 +72,40 @@ def test_resampling_there_and_back_moves_nothing() -> None:
     view = SagittalView.of(sagittal_volume(np.stack([blob] * 5), (4.0, 0.6, 0.6)))
     back = view.to_native(view.slices)
     assert np.abs(back[2] / back[2].max() - blob).max() < 0.03
+
+
+def test_a_window_holds_the_same_values_at_the_same_positions() -> None:
+    volume = sagittal_volume(np.random.default_rng(4).random((24, 120, 110)), (1.3, 0.7, 0.8))
+    view = SagittalView.of(volume)
+    window = view.window((slice(2, 9), slice(-3, 50), slice(20, 200)))
+    whole = view.to_native(view.slices)
+    assert view.to_native(view.slices, window) == pytest.approx(whole[window], abs=1e-5)
+    labels = np.random.default_rng(5).integers(0, 7, view.slices.shape).astype(np.uint8)
+    part = view.nearest(labels, window)
+    assert np.array_equal(part, view.nearest(labels)[window])
+    assert np.array_equal(view.whole(part, window)[window], part)
+    assert view.whole(part, window).sum() == part.sum()
+    first = [one.start for one in window]
+    assert view.part(window).to_mm((0, 0, 0)) == pytest.approx(view.grid.to_mm(first))
+
+
+def test_what_a_fine_volume_is_made_of_is_not_copied_at_full_size() -> None:
+    probabilities = blocks(6, slabs=20)
+    _, _, height, width = probabilities.shape
+    shape = (20, 4 * height, 4 * (width + 160))
+    wide = np.zeros((20, 6, height, width + 160), np.float32)
+    wide[:, BACKGROUND], wide[..., :width] = 1.0, probabilities
+    rows, columns = (np.arange(length) // 4 for length in shape[1:])
+    signal = (40.0 + 60.0 * wide[:, BODY][:, rows][:, :, columns]).astype(np.float32)
+    volume = sagittal_volume(signal[::-1, :, ::-1], (4.0, 0.25, 0.25))
+    turned = Grid(shape, volume.grid.spacing_mm, volume.grid.origin_mm, SAGITTAL * [[-1], [1], [-1]])
+    tracemalloc.start()
+    view = SagittalView.of(Volume(volume.voxels, turned))
+    found = interpret(wide, view, turned, "blocks")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [region.level for region in found.regions][-2:] == [Level.L5, Level.S1]
+    assert peak < 2.0 * volume.voxels.nbytes
 
 
 @pytest.mark.parametrize(

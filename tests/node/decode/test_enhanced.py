@@ -313,3 +313,36 @@ def test_all_objects_of_a_series_are_counted_whichever_stack_is_read(
     echoes = enhanced_mr(classic(PD), uid=f"{UID}.1"), enhanced_mr(classic(T2, seed=2), uid=f"{UID}.2")
     (candidate,) = examine_headers(stored(*echoes)).candidates
     assert (candidate.contrast, candidate.images) == (Contrast.T2, 2)
+
+
+@pytest.mark.parametrize(
+    ("description", "told"),
+    [("sag lumbar", "several stacks that could be analysed"), ("sag lumbar perfusion", "perfusion")],
+)
+def test_objects_that_are_refused_for_one_reason_are_told_in_one_line(
+    stored: Callable[..., list[Path]], tmp_path: Path, description: str, told: str
+) -> None:
+    def at_time(number: int) -> Frames:
+        return lambda _, groups: setattr(groups.FrameContentSequence[0], "TemporalPositionIndex", number)
+
+    images = classic(facts(3500, 100, description))[:3]
+    paths = stored(*(enhanced_mr(images, uid=f"{UID}.{one}", change=at_time(one)) for one in range(1, 22)))
+    assert len(scan(paths)[0]) == 21
+    outcome = analyse_files(paths, default(), tmp_path / "out")
+    assert len(outcome.refusals) == 2
+    assert "21 × " in outcome.refusals[1]
+    assert told in outcome.refusals[1]
+    examined = examine_headers(paths)
+    assert len(examined.others) == (told == "perfusion")
+    assert all(line.startswith("21 × ") for line in examined.others)
+
+
+def test_the_description_of_the_study_is_read(stored: Callable[..., list[Path]]) -> None:
+    images = classic(facts(600, 10, "sag"))
+    for image in images:
+        image.StudyDescription = "MR lumbar spine"
+    whole, parts = enhanced_mr(images, uid=UID), images
+    for objects in ([whole], parts):
+        answer = identify(only(stored(*objects)).facts)
+        assert answer.lumbar is None
+        assert "its study is described as “lumbar”" in answer.reasons[1]

@@ -1,0 +1,74 @@
+"""What stands beside a VBQ: the published mean at its field strength, its repeatability, and its concerns."""
+
+from dataclasses import replace
+from unittest.mock import patch
+
+import pytest
+
+from analysis.domain.acquisition import Contrast
+from analysis.domain.findings import SeriesFindings
+from analysis.domain.reason import Reason
+from dicom_templates.pictures.canvas import Canvas
+from dicom_templates.result_kinds import ResultKind
+from dicom_templates.result_set import ResultSet, build
+from tests.dicom_templates.cases import make_case
+
+
+def line_of(
+    contrast: Contrast, field_t: float | None, language: str = "en", concern: Reason | None = None
+) -> tuple[str, str]:
+    """Return the sentence about the VBQ of a series, and all words of the summary picture."""
+    case = make_case(slices=4, size=64, language=language)
+
+    def changed(found: SeriesFindings) -> SeriesFindings:
+        if found.identification.contrast is not contrast:
+            return found
+        facts = replace(found.source.facts, field_strength_t=field_t)
+        concerns = () if concern is None else (concern,)
+        return replace(
+            found,
+            source=replace(found.source, facts=facts),
+            bone_quality=replace(found.bone_quality, concerns=concerns),
+        )
+
+    findings = replace(case.findings, series=tuple(map(changed, case.findings.series)))
+    options = replace(case.options, kinds=frozenset({ResultKind.SUMMARY}))
+    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as drawn:
+        made: ResultSet = build(findings, case.sources, options)
+    (line,) = [one for one in made.report.bone_quality if one.contrast is contrast]
+    return line.sentence, " ".join(str(call.args[2]) for call in drawn.call_args_list)
+
+
+@pytest.mark.parametrize(
+    ("field_t", "told"),
+    [
+        (1.5, "published mean at 1.5 T: 2.77; scan-rescan ICC 0.749"),
+        (1.494, "published mean at 1.5 T: 2.77; scan-rescan ICC 0.749"),
+        (3.0, "published mean at 3.0 T: 2.20; scan-rescan ICC 0.749"),
+        (2.89, "published mean at 2.9 T: 2.20; scan-rescan ICC 0.749"),
+        (0.3, "no published reference at 0.3 T; scan-rescan ICC 0.749"),
+        (7.0, "no published reference at 7.0 T; scan-rescan ICC 0.749"),
+        (None, "field strength unknown, so no published mean to compare with; scan-rescan ICC 0.749"),
+    ],
+)
+def test_t1_is_compared_at_its_own_field_strength(field_t: float | None, told: str) -> None:
+    sentence, _ = line_of(Contrast.T1, field_t)
+    assert sentence.endswith(f"; {told}")
+
+
+def test_t2_has_no_such_reference_and_no_figure_of_t1() -> None:
+    sentence, _ = line_of(Contrast.T2, 1.5)
+    assert sentence.endswith("no published reference by field strength")
+    assert "2.77" not in sentence
+    assert "0.749" not in sentence
+
+
+def test_german_has_its_own_words_and_commas() -> None:
+    sentence, _ = line_of(Contrast.T1, 3.0, "de")
+    assert sentence.endswith("publizierter Mittelwert bei 3,0 T: 2,20; Wiederholung: ICC 0,749")
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_shading_stands_on_the_picture_that_shows_the_value(language: str) -> None:
+    _, picture = line_of(Contrast.T1, 1.5, language, Reason("shading", change=-21.6))
+    assert "-22 %" in picture.replace("\u2212", "-").replace("\u00a0", " ")
