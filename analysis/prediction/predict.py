@@ -21,7 +21,18 @@ them, and a change of a tenth does not change the weighting."""
 
 _EVEN = 0.5
 
-_DISTURBED = frozenset({"contrast_unclear", "height_loss", "signal_void"})
+_DISTURBED = frozenset(
+    {
+        "body_brighter",
+        "body_darker",
+        "contrast_unclear",
+        "focal_bright",
+        "focal_dark",
+        "focal_elsewhere",
+        "height_loss",
+        "signal_void",
+    }
+)
 """Codes of concerns that change the signal of the marrow for reasons other than its density."""
 
 
