@@ -1,0 +1,92 @@
+"""Signal unlike ordinary marrow is found and told; shading, a vein and plain marrow are not."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from analysis.domain.reason import Reason
+from analysis.domain.segmentation import Level, Segmentation
+from analysis.domain.volume import Volume
+from analysis.measurement.focal import focal_reasons, focal_regions, left_out, unlike_neighbours
+from tests.analysis.synthetic_bodies import example
+from tests.focal_lesions import LESIONS, painted
+
+
+def scene(seed: int = 0) -> tuple[Volume, Segmentation]:
+    return example(seed)
+
+
+def shaded(volume: Volume, field: npt.NDArray[np.float64]) -> Volume:
+    return Volume((volume.voxels * field).astype(np.float32), volume.grid)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_plain_marrow_is_not_told(seed: int) -> None:
+    assert focal_reasons(*scene(seed)) == {}
+
+
+def test_a_smooth_shading_is_not_told() -> None:
+    volume, segmentation = scene()
+    _, rows, columns = np.indices(volume.voxels.shape)
+    along, across = rows / volume.voxels.shape[1], columns / volume.voxels.shape[2]
+    field = np.exp(-0.8 * along + 0.6 * across)
+    assert focal_reasons(shaded(volume, field), segmentation) == {}
+
+
+@pytest.mark.parametrize("contrast", ["T1", "T2"])
+@pytest.mark.parametrize("kind", [name for name in LESIONS if "faint" not in name and "8 mm" not in name])
+def test_a_lesion_is_told_of_its_body_alone(kind: str, contrast: str) -> None:
+    volume, segmentation = scene()
+    changed = painted(volume, segmentation.labels, Level.L3, (kind, contrast), np.random.default_rng(1))
+    assert set(focal_reasons(changed, segmentation)) == {Level.L3}
+
+
+def test_the_side_and_the_place_are_told() -> None:
+    volume, segmentation = scene()
+    rows = np.argwhere(segmentation.labels == Level.L2)[:, 1]
+    voxels = volume.voxels.copy()
+    low = (np.indices(voxels.shape)[1] > np.quantile(rows, 0.65)) & (segmentation.labels == Level.L2)
+    voxels[low] *= 0.5
+    (region,) = focal_regions(Volume(voxels, volume.grid), segmentation)
+    assert (region.level, region.bright, region.place) == (Level.L2, False, "place_lower_endplate")
+    assert region.change == pytest.approx(-0.5, abs=0.08)
+    assert 2.0 < region.volume_ml < 12.0
+
+
+def test_the_entry_of_the_basivertebral_vein_is_not_told() -> None:
+    volume, segmentation = scene()
+    body = np.argwhere(segmentation.labels == Level.L3)
+    middle, back = body.mean(axis=0), body[:, 2].max()
+    slices, rows, columns = np.indices(volume.voxels.shape)
+    vein = (np.abs(slices - middle[0]) < 1.5) & (np.abs(rows - middle[1]) < 3) & (columns > back - 8)
+    voxels = np.where(vein & (segmentation.labels == Level.L3), 1.8 * volume.voxels, volume.voxels)
+    assert focal_reasons(Volume(voxels.astype(np.float32), volume.grid), segmentation) == {}
+
+
+def test_a_body_left_out_is_unusable_and_says_why() -> None:
+    _, segmentation = scene()
+    why = Reason("body_darker", percent=50.0)
+    after = left_out(segmentation, {Level.L3: (why,)})
+    region = after.region(Level.L3)
+    assert region is not None
+    assert not region.usable
+    assert region.concerns == (why,)
+    assert region.quality < 0.5
+    assert [one.level for one in after.usable_lumbar] == [Level.L1, Level.L2, Level.L4, Level.L5]
+
+
+@pytest.mark.parametrize("odd", [Level.L1, Level.L3, Level.L5])
+@pytest.mark.parametrize(("change", "code"), [(0.7, "body_brighter"), (-0.7, "body_darker")])
+def test_a_whole_body_is_compared_with_the_line_of_the_others(odd: Level, change: float, code: str) -> None:
+    typical = {
+        level: (35.0 * level, 5.0 + 0.1 * level + (change if level is odd else 0.0))
+        for level in Level
+        if level.lumbar
+    }
+    ((level, (reason,)),) = unlike_neighbours(typical)
+    assert (level, reason.code) == (odd, code)
+
+
+def test_a_bent_shading_is_no_odd_body() -> None:
+    typical = {level: (35.0 * level, 5.0 - 0.08 * (level - 3.0) ** 2) for level in Level if level.lumbar}
+    assert list(unlike_neighbours(typical)) == []
