@@ -31,6 +31,10 @@ class DecadeReference:
     mean: float
     sd: float
 
+    def holds(self, age_years: float) -> bool:
+        """Tell whether an age lies in the decade."""
+        return self.first_year <= age_years < self.first_year + 10
+
 
 T1_VBQ_BY_DECADE = (
     DecadeReference(20, 2.39, 0.74),

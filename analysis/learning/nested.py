@@ -104,7 +104,8 @@ def performance_of(judged: Judged, present: npt.NDArray[np.bool_], confidence: f
     (Wilson).
     """
     right = judged.called == present
-    held, single = _conformal_outcome(judged, present, confidence)
+    conformal = _limits_by_fold(judged, present, confidence)
+    held, single = _conformal_outcome(judged, present, conformal)
     shares = {
         "sensitivity": right[present],
         "specificity": right[~present],
@@ -119,24 +120,25 @@ def performance_of(judged: Judged, present: npt.NDArray[np.bool_], confidence: f
     intervals = {"AUC": area_interval(present, judged.probabilities), "Brier": percentile_interval(drawn)}
     for name, hits in shares.items():
         values[name], intervals[name] = _share(hits)
-    answers = _answers_of(judged, present, confidence, values["AUC"], intervals["AUC"])
+    answers = _answers_of(judged, present, conformal, values["AUC"], intervals["AUC"])
     return Performance(int(present.size), int(present.sum()), values, intervals, answers)
 
 
 def _answers_of(
     judged: Judged,
     present: npt.NDArray[np.bool_],
-    confidence: float,
+    conformal: dict[int, ConformalLimits],
     auc: float,
     auc_interval: tuple[float, float],
 ) -> AnswerFigures:
     """Return the figures of the answers that the same rule as at run time gives."""
     answered = np.zeros(present.size, dtype=np.bool_)
     for row in range(present.size):
-        conformal = _limits_without(judged, present, int(judged.fold[row]), confidence)
         low, high = judged.limits[row].tolist()
         probability, threshold = float(judged.probabilities[row]), float(judged.thresholds[row])
-        answered[row] = why_open(probability, (low, high), threshold, conformal) is None
+        answered[row] = (
+            why_open(probability, (low, high), threshold, conformal[int(judged.fold[row])]) is None
+        )
     right, called = judged.called == present, judged.called
     shares = {
         "sensitivity": right[answered & present],
@@ -162,24 +164,23 @@ def _share(hits: npt.NDArray[np.bool_]) -> tuple[float, tuple[float, float]]:
 
 
 def _conformal_outcome(
-    judged: Judged, present: npt.NDArray[np.bool_], confidence: float
+    judged: Judged, present: npt.NDArray[np.bool_], conformal: dict[int, ConformalLimits]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Tell whether each patient's conformal set holds the truth, and whether it holds exactly one answer.
-
-    The limits come from the patients of the other folds.
-    """
+    """Tell whether each patient's conformal set holds the truth, and whether it holds exactly one answer."""
     held, single = np.empty(present.size, dtype=np.bool_), np.empty(present.size, dtype=np.bool_)
     for row, (fold, probability) in enumerate(zip(judged.fold, judged.probabilities, strict=True)):
-        may_be_present, may_be_absent = _limits_without(judged, present, int(fold), confidence).answers(
-            float(probability)
-        )
+        may_be_present, may_be_absent = conformal[int(fold)].answers(float(probability))
         held[row] = may_be_present if present[row] else may_be_absent
         single[row] = may_be_present != may_be_absent
     return held, single
 
 
-def _limits_without(
-    judged: Judged, present: npt.NDArray[np.bool_], fold: int, confidence: float
-) -> ConformalLimits:
-    others = judged.fold != fold
-    return conformal_limits(judged.probabilities[others], present[others], confidence)
+def _limits_by_fold(
+    judged: Judged, present: npt.NDArray[np.bool_], confidence: float
+) -> dict[int, ConformalLimits]:
+    """Return the conformal limits for the patients of each fold, from those of the others."""
+    others = {int(fold): judged.fold != fold for fold in np.unique(judged.fold)}
+    return {
+        fold: conformal_limits(judged.probabilities[rows], present[rows], confidence)
+        for fold, rows in others.items()
+    }

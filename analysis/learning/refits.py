@@ -26,6 +26,7 @@ from analysis.learning.learn import Learned, LearningSettings, learn_one, prepar
 from analysis.learning.selection import repeatable
 from analysis.prediction.model import Range
 from analysis.statistics.error_band import ErrorBand, fit_error_band, log_odds
+from analysis.statistics.logistic import logistic_of_all
 from analysis.statistics.resampling import percentile_interval
 from analysis.statistics.roc import area
 
@@ -68,9 +69,7 @@ def error_band(
     settings : LearningSettings
         Settings of the training, with the number of refits.
     """
-    usable = values[:, repeatable(values, repeated, settings.minimum_icc)]
-    candidate = Candidate(learned.kind, learned.parameters, learned.columns.size)
-    own = replace(settings, feature_counts=(candidate.count,))
+    usable, candidate, own = _recipe(values, repeated, learned, settings)
     reference = _Reference(usable, present)
     reached = reference.area(present)
     estimates, remote, truths, weights = [], [], [], []
@@ -95,10 +94,7 @@ def threshold_spread(
 
     Parameters are those of `error_band`.
     """
-    columns = repeatable(values, repeated, settings.minimum_icc)
-    usable = values[:, columns]
-    candidate = Candidate(learned.kind, learned.parameters, learned.columns.size)
-    own = replace(settings, feature_counts=(candidate.count,))
+    usable, candidate, own = _recipe(values, repeated, learned, settings)
     rng = np.random.default_rng(settings.seed)
     classes = np.flatnonzero(present), np.flatnonzero(~present)
     thresholds = []
@@ -107,6 +103,15 @@ def threshold_spread(
         sample = prepare_training_set(usable[drawn], present[drawn], own, patients=drawn)
         thresholds.append(learn_one(sample, candidate, own).threshold)
     return percentile_interval(np.array(thresholds))
+
+
+def _recipe(
+    values: Floats, repeated: Floats, learned: Learned, settings: LearningSettings
+) -> tuple[Floats, Candidate, LearningSettings]:
+    """Return what every refit takes from the classifier: usable features, candidate and settings."""
+    candidate = Candidate(learned.kind, learned.parameters, learned.columns.size)
+    usable = values[:, repeatable(values, repeated, settings.minimum_icc)]
+    return usable, candidate, replace(settings, feature_counts=(candidate.count,))
 
 
 def remoteness(training: Floats, others: Floats) -> Floats:
@@ -191,12 +196,10 @@ def _simulated_targets(
     low, high = (multiple * nothing_missed for multiple in _STRENGTHS)
     for strength in np.linspace(low, high, settings.refits):
         shape = strength * reference.direction(rng)
-        truth = shape + brentq(lambda by, shape=shape: _rates(shape + by).mean() - prevalence, -40.0, 40.0)
-        simulated = rng.random(truth.size) < _rates(truth)
+        truth = shape + brentq(
+            lambda by, shape=shape: logistic_of_all(shape + by).mean() - prevalence, -40.0, 40.0
+        )
+        simulated = rng.random(truth.size) < logistic_of_all(truth)
         while min(int(simulated.sum()), int((~simulated).sum())) < settings.folds:
-            simulated = rng.random(truth.size) < _rates(truth)
+            simulated = rng.random(truth.size) < logistic_of_all(truth)
         yield truth, simulated
-
-
-def _rates(linear: Floats) -> Floats:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(linear, -700, 700))))

@@ -1,10 +1,12 @@
 """Calibration: from a classifier's score to a probability."""
 
 from dataclasses import dataclass
-from math import exp, log
+from math import log
 
 import numpy as np
 import numpy.typing as npt
+
+from analysis.statistics.logistic import logistic, logistic_of_all
 
 __all__ = ["Calibration", "fit_calibration"]
 
@@ -27,11 +29,11 @@ class Calibration:
 
     def probability(self, score: float) -> float:
         """Return the calibrated probability for one score."""
-        return _logistic(self.slope * score + self.intercept)
+        return logistic(self.slope * score + self.intercept)
 
     def probabilities(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the calibrated probabilities for scores of shape (n,)."""
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(self.slope * scores + self.intercept, -700, 700))))
+        return logistic_of_all(self.slope * scores + self.intercept)
 
 
 def fit_calibration(scores: npt.NDArray[np.float64], present: npt.NDArray[np.bool_]) -> Calibration:
@@ -102,9 +104,3 @@ def _rates(linear: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _loss(linear: npt.NDArray[np.float64], goals: npt.NDArray[np.float64]) -> float:
     return float(np.sum(np.logaddexp(0.0, linear) - goals * linear))
-
-
-def _logistic(linear: float) -> float:
-    if linear >= 0:
-        return 1.0 / (1.0 + exp(-linear))
-    return exp(linear) / (1.0 + exp(linear))

@@ -1,11 +1,13 @@
 """How far a true probability may lie from an estimated one, learned where the truth is known."""
 
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import log, sqrt
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
+
+from analysis.statistics.logistic import logistic
 
 __all__ = ["ErrorBand", "fit_error_band", "log_odds"]
 
@@ -49,7 +51,7 @@ class ErrorBand:
         constant, by_square, by_remoteness = self.variance
         spread = sqrt(constant + by_square * estimate**2 + by_remoteness * max(remoteness, 0.0))
         centre = estimate + self.shift[0] + self.shift[1] * estimate
-        low, high = (_logistic(centre + reach * spread) for reach in self.reach)
+        low, high = (logistic(centre + reach * spread) for reach in self.reach)
         return min(low, probability), max(high, probability)
 
 
@@ -92,9 +94,3 @@ def log_odds(probabilities: Floats) -> Floats:
     return np.asarray(
         np.log(np.maximum(probabilities, _FLOOR)) - np.log(np.maximum(1 - probabilities, _FLOOR))
     )
-
-
-def _logistic(linear: float) -> float:
-    if linear >= 0:
-        return 1.0 / (1.0 + exp(-linear))
-    return exp(linear) / (1.0 + exp(linear))

@@ -8,7 +8,7 @@ from pydicom.sr.coding import Code
 
 from dicom_templates.codes.concepts import PRIVATE_SCHEME
 
-__all__ = ["IBSI_OF", "radiomic_code"]
+__all__ = ["IBSI_OF", "UNIT_OF", "radiomic_code", "radiomic_unit"]
 
 IBSI_OF: dict[str, Code] = {
     "shape_MeshVolume": codes.IBSI.VolumeOfMesh,
@@ -106,7 +106,35 @@ Minor and least axis length have another one (pyradiomics divides the covariance
 Statistics of the signal itself (mean, variance, skewness) have no code in PS3.16, which lists only those of
 its histogram."""
 
+UNIT_OF: dict[str, Code] = {
+    "shape_VoxelVolume": codes.UCUM.CubicMillimeter,
+    "shape_MeshVolume": codes.UCUM.CubicMillimeter,
+    "shape_SurfaceArea": codes.UCUM.SquareMillimeter,
+    "shape_SurfaceVolumeRatio": Code("/mm", "UCUM", "/mm"),
+    "shape_Maximum3DDiameter": codes.UCUM.Millimeter,
+    "shape_Maximum2DDiameterSlice": codes.UCUM.Millimeter,
+    "shape_Maximum2DDiameterColumn": codes.UCUM.Millimeter,
+    "shape_Maximum2DDiameterRow": codes.UCUM.Millimeter,
+    "shape_MajorAxisLength": codes.UCUM.Millimeter,
+    "shape_MinorAxisLength": codes.UCUM.Millimeter,
+    "shape_LeastAxisLength": codes.UCUM.Millimeter,
+}
+"""Units of the features that have one: those of shape. Signals are normalised before, so they have none."""
+
 _LONGEST_MEANING = 64
+_SHORTER = (
+    ("gr[ae]y level", "GL"),
+    ("non ?uniformity", "NU"),
+    ("normalized", "norm."),
+    ("dependence", "dep."),
+    ("emphasis", "emph."),
+    ("variance", "var."),
+    ("information correlation", "inf. corr."),
+    ("difference", "diff."),
+    ("percentile", "perc."),
+    ("size zone", "zone"),
+)
+"""Words that are shortened, in this order, until a meaning is short enough to be whole."""
 
 
 def radiomic_code(feature: str) -> Code:
@@ -137,6 +165,10 @@ def radiomic_code(feature: str) -> Code:
     readable = known.meaning if known is not None else _spell(name)
     # An IBSI code means the feature of the unfiltered image; of a filtered image it is another quantity.
     filtered = f" ({image})"
+    for word, shorter in _SHORTER:
+        if len(readable) + len(filtered) <= _LONGEST_MEANING:
+            break
+        readable = re.sub(word, shorter, readable, flags=re.IGNORECASE)
     return Code(
         "RF_" + sha256(feature.encode()).hexdigest()[:12].upper(),
         PRIVATE_SCHEME,
@@ -145,6 +177,29 @@ def radiomic_code(feature: str) -> Code:
     )
 
 
+def radiomic_unit(feature: str) -> Code:
+    """Return the unit of a radiomic feature.
+
+    Parameters
+    ----------
+    feature : str
+        Name by pyradiomics, as in `LevelMeasurements.features`.
+
+    Returns
+    -------
+    Code
+        From UCUM; "no units" for all but features of shape.
+
+    Examples
+    --------
+    >>> radiomic_unit("original_shape_LeastAxisLength").value, radiomic_unit("original_glcm_Contrast").value
+    ('mm', '1')
+    """
+    _, _, name = feature.partition("_")
+    unit: Code = UNIT_OF.get(name, codes.UCUM.NoUnits)
+    return unit
+
+
 def _spell(name: str) -> str:
     family, _, feature = name.partition("_")
-    return " ".join([family, *re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+[A-Z]?", feature)])
+    return " ".join([family, *re.findall(r"\dD|\d+|[A-Z]?[a-z]+|[A-Z]+(?![a-z])", feature)])

@@ -35,9 +35,10 @@ from analysis.domain.findings import (
 )
 from analysis.domain.segmentation import Level
 from dicom_templates.codes import concepts
-from dicom_templates.codes.radiomics import radiomic_code
+from dicom_templates.codes.radiomics import radiomic_code, radiomic_unit
 from dicom_templates.objects.content_items import (
     shape,
+    significant,
     text,
 )
 from dicom_templates.objects.segmentation import SegmentNumbers
@@ -133,7 +134,9 @@ def _probability(prediction: Prediction, model: ModelIdentity | None) -> list[Me
             (concepts.PROBABILITY_UPPER_OF[target], prediction.interval[1]),
         ]
     return [
-        Measurement(name=name, value=_PERCENT * value, unit=codes.UCUM.Percent, algorithm_id=algorithm)
+        Measurement(
+            name=name, value=significant(_PERCENT * value), unit=codes.UCUM.Percent, algorithm_id=algorithm
+        )
         for name, value in values
     ]
 
@@ -144,7 +147,7 @@ def _vbq(found: SeriesFindings, findings: Findings) -> list[Measurement]:
     return [
         Measurement(
             name=concepts.VBQ_OF[found.identification.contrast],
-            value=found.bone_quality.score,
+            value=significant(found.bone_quality.score),
             unit=concepts.RATIO,
             algorithm_id=_software(findings),
         )
@@ -240,12 +243,17 @@ def _level_values(
     algorithm = _software(findings)
     contrast = found.identification.contrast
     values = [
-        Measurement(codes.SCT.Volume, measured.volume_ml, codes.UCUM.CubicCentimeter, algorithm_id=algorithm)
+        Measurement(
+            codes.SCT.Volume,
+            significant(measured.volume_ml),
+            codes.UCUM.CubicCentimeter,
+            algorithm_id=algorithm,
+        )
     ]
     values += [
         Measurement(
             concepts.SIGNAL_OF[contrast],
-            value,
+            significant(value),
             codes.UCUM.ArbitraryUnit,
             derivation=derivation,
             algorithm_id=algorithm,
@@ -258,10 +266,17 @@ def _level_values(
     ]
     if measured.vbq is not None:
         values.append(
-            Measurement(concepts.VBQ_OF[contrast], measured.vbq, concepts.RATIO, algorithm_id=algorithm)
+            Measurement(
+                concepts.VBQ_OF[contrast], significant(measured.vbq), concepts.RATIO, algorithm_id=algorithm
+            )
         )
     values += [
-        Measurement(radiomic_code(name), measured.features[name], codes.UCUM.NoUnits, algorithm_id=algorithm)
+        Measurement(
+            radiomic_code(name),
+            significant(measured.features[name]),
+            radiomic_unit(name),
+            algorithm_id=algorithm,
+        )
         for name in _radiomics_used(findings, found)
         if name in measured.features
     ]

@@ -22,6 +22,7 @@ from dicom_templates.objects.content_items import (
     image,
     language_item,
     number,
+    significant,
     text,
     uid_reference,
 )
@@ -156,7 +157,7 @@ def _answer_figures(target: Target, figures: AnswerFigures) -> ContentItem:
             code(concepts.ANSWERS_ABOUT, concepts.TARGET_OF[target], MODIFIER),
             *(number(name, count, concepts.PATIENT_COUNT) for name, count in counts),
             *(
-                number(name, 100.0 * figures.values[key], codes.UCUM.Percent)
+                number(name, significant(100.0 * figures.values[key]), codes.UCUM.Percent)
                 for key, name in concepts.FIGURE_OF.items()
                 if key in figures.values
             ),

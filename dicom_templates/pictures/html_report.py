@@ -83,7 +83,8 @@ h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
   padding: .9rem 1.1rem; }
 .answer.above { border-color: var(--above); } .answer.below { border-color: var(--below); }
 .answer h3 { margin: 0; font-size: 1.05rem; } .answer p { margin: .2rem 0; }
-.verdict { font-weight: 700; padding: .1rem .6rem; border-radius: 1rem; background: #8c94a0; color: #000; }
+.verdict { display: inline-block; font-weight: 700; padding: .1rem .6rem; border-radius: 1rem;
+  background: #8c94a0; color: #000; }
 .above .verdict { background: #ffc43d; color: #000; } .below .verdict { background: #005c96; color: #fff; }
 .value { font-size: 1.9rem; font-weight: 700; }
 img { display: block; width: 100%; height: auto; border-radius: .4rem; margin-top: 1.25rem; }

@@ -201,7 +201,7 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float, top: float) ->
     for row, decade in enumerate(T1_VBQ_BY_DECADE):
         y = top + 10 + row * 14
         start, mean, sd = decade.first_year, decade.mean, decade.sd
-        own = report.age_years is not None and start <= report.age_years < (start + 10)
+        own = report.age_years is not None and decade.holds(report.age_years)
         colour = BRIGHT if own else QUIET
         words = f"{start}-{start + 9}"
         canvas.text((left - 12, y), words, size=12, colour=colour, bold=own, anchor="rm")
@@ -223,7 +223,7 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float, top: float) ->
 def _about_scale(report: StudyReport) -> str:
     """Write what the scale shows, and that it shows nothing for an age beyond the published ones."""
     age, words = report.age_years, report.texts("vbq_scale")
-    if age is None or any(one.first_year <= age < one.first_year + 10 for one in T1_VBQ_BY_DECADE):
+    if age is None or any(one.holds(age) for one in T1_VBQ_BY_DECADE):
         return words
     return " ".join([words, report.texts("vbq_no_decade", age=str(age))])
 

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable
 from typing import Annotated
+from urllib.parse import urlsplit
 
-__all__ = ["AETitle", "Host", "ae_title", "between", "host", "named", "one_of"]
+__all__ = ["AETitle", "Host", "ae_title", "between", "host", "named", "names_host", "one_of"]
 
 _AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
 
@@ -45,6 +46,14 @@ def host(value: str) -> str | None:
     except UnicodeError:
         encoded = b""
     return None if _HOST.fullmatch(encoded) else "must name a host"
+
+
+def names_host(url: str) -> bool:
+    """Tell whether a URL has a host that `host` accepts."""
+    try:
+        return host(urlsplit(url).hostname or "") is None
+    except ValueError:  # brackets of an IPv6 address that do not match
+        return False
 
 
 AETitle = Annotated[str, ae_title]

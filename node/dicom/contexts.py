@@ -85,10 +85,14 @@ def contexts_answering(proposed: Iterable[str]) -> list[PresentationContext]:
     list of PresentationContext
         `storage_contexts`, and one for each further class that stores objects.
     """
-    always = storage_contexts()
-    known = {context.abstract_syntax for context in always}
+    always, known = storage_contexts(), _always_accepted()
     further = [uid for uid in dict.fromkeys(proposed) if uid not in known and is_storage(uid)]
     return _SharedContexts([*always, *map(_stored, further)]) if further else always
+
+
+@cache
+def _always_accepted() -> frozenset[str]:
+    return frozenset(str(context.abstract_syntax) for context in storage_contexts())
 
 
 def is_storage(uid: str) -> bool:

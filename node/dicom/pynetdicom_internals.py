@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from socketserver import BaseServer
 from typing import Any
 
 from pynetdicom import AE, evt
@@ -41,7 +42,6 @@ __all__ = [
     "UpperLayer",
     "allow_accept",
     "block_accept",
-    "register_server",
     "reject",
     "switch_nagle_off",
 ]
@@ -212,11 +212,6 @@ def reject(association: Association, result: int, source: int, diagnostic: int) 
     association.acse.send_reject(result, source, diagnostic)
 
 
-def register_server(entity: AE, server: ThreadedAssociationServer) -> None:
-    """Let `entity.shutdown` stop a server that `make_server` made."""
-    entity._servers.append(server)
-
-
 # The accepting side: what pynetdicom calls
 
 
@@ -340,7 +335,8 @@ class AssociationServer(ThreadedAssociationServer):  # type: ignore[misc]  # pyn
         The address is closed first: of associations that are accepted while others are aborted, none would
         be noticed. A peer that does not close its connection after the abort is cut off.
         """
-        self.shutdown()
+        BaseServer.shutdown(self)  # pynetdicom's own looks for the server in a list of its entity
+        self.server_close()
         deadline = time.monotonic() + within_s
         cut_from = time.monotonic() + min(_ABORT_S, within_s / 2)
         while (still := self._requested()) and time.monotonic() < deadline:

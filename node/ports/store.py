@@ -92,7 +92,7 @@ class Retention(Protocol):
         ...
 
     def forget_unused(
-        self, states: Iterable[StudyState], remove: Callable[[Sequence[Instance]], None]
+        self, states: Iterable[StudyState], remove: Callable[[Sequence[Instance]], None], most: int
     ) -> int:
         """Remove what is no MR image of studies in these states; return how many objects were removed.
 
@@ -102,6 +102,8 @@ class Retention(Protocol):
             States in which nothing more is done with a study.
         remove : callable
             As for `forget_originals`.
+        most : int
+            No more objects at once: images that arrive meanwhile wait for the transaction.
         """
         ...
 

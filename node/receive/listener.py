@@ -19,7 +19,7 @@ from node.audit import AssociationAudit
 from node.config import NodeSettings, Source
 from node.dicom.commitment import report_of
 from node.dicom.contexts import contexts_answering, storage_contexts
-from node.dicom.pynetdicom_internals import block_accept, register_server, reject
+from node.dicom.pynetdicom_internals import block_accept, reject
 from node.dicom.tls import server_context
 from node.domain.audit import Party, rejected_peer
 from node.domain.delivery import CommitmentReport
@@ -172,14 +172,13 @@ class Listener:
             on_rejected=self._report_rejected,
             log=self._log,
         )
-        register_server(self._ae, self._server)
         self._reader.start()
         self._thread = threading.Thread(target=self._server.serve_forever, name="listener", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Accept no more associations, and abort those that are open; their senders will try again."""
-        if self._server is None or self._thread is None or not self._thread.is_alive():
+        if self._server is None or self._thread is None:
             return
         left = self._server.stop(self._settings.stop_s / 2)
         if left:

@@ -8,6 +8,8 @@ from node.ports import FileRemoval, Retention
 
 __all__ = ["drop_unused", "purge"]
 
+_AT_ONCE = 200
+"""Objects that are removed in one transaction, for which images that arrive meanwhile wait."""
 _DONE = FINISHED_STATES - {StudyState.FAILED}
 """A failed study waits for an operator: its images may be needed, or its results were not delivered."""
 
@@ -56,4 +58,7 @@ def drop_unused(rows: Retention, files: FileRemoval) -> int:
     int
         How many objects were removed.
     """
-    return rows.forget_unused(_DONE, files.remove_instances)
+    count = 0
+    while removed := rows.forget_unused(_DONE, files.remove_instances, _AT_ONCE):
+        count += removed
+    return count

@@ -66,20 +66,21 @@ class SqlUpkeep:
         return True
 
     def forget_unused(
-        self, states: Iterable[StudyState], remove: Callable[[Sequence[Instance]], None]
+        self, states: Iterable[StudyState], remove: Callable[[Sequence[Instance]], None], most: int
     ) -> int:
         """See `node.ports.Retention`."""
-        unused = select(t.instances).where(
-            t.instances.c.sop_class_uid.not_in(MR_IMAGE_CLASSES),
-            t.instances.c.study_uid.in_(
-                select(t.studies.c.study_uid).where(t.studies.c.state.in_(list(states)))
-            ),
+        studies = select(t.studies.c.study_uid).where(t.studies.c.state.in_(list(states)))
+        unused = (
+            select(t.instances)
+            .where(t.instances.c.sop_class_uid.not_in(MR_IMAGE_CLASSES), t.instances.c.study_uid.in_(studies))
+            .order_by(t.instances.c.sop_uid)
+            .limit(most)
         )
         with t.writing(self._engine) as connection:
             instances = [instance_of(row) for row in connection.execute(unused)]
             remove(instances)
-            for one in instances:
-                connection.execute(delete(t.instances).where(t.instances.c.sop_uid == one.sop_uid))
+            removed = [one.sop_uid for one in instances]
+            connection.execute(delete(t.instances).where(t.instances.c.sop_uid.in_(removed)))
         return len(instances)
 
     def all_instances(self) -> Iterator[Instance]:

@@ -4,9 +4,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
-from node.config.checks import host
+from node.config.checks import names_host
 from node.config.table import Table
 from node.config.tables.tls import TlsSettings, called
 
@@ -17,9 +16,9 @@ _SYSLOG_FORMS = '"udp://host:514", "tls://host:6514", "unix:/dev/log"'
 
 
 def _syslog(value: str) -> str | None:
-    if not value or (value.startswith("unix:") and _SYSLOG.fullmatch(value)):
+    if not value:
         return None
-    is_address = _SYSLOG.fullmatch(value) and host(urlsplit(value).hostname or "") is None
+    is_address = _SYSLOG.fullmatch(value) and (value.startswith("unix:") or names_host(value))
     return None if is_address else f"must be one of {_SYSLOG_FORMS}"
 
 

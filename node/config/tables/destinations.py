@@ -2,10 +2,9 @@
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
-from node.config.checks import ae_title, between, host, one_of
+from node.config.checks import ae_title, between, host, names_host, one_of
 from node.config.secret import PASSWORD_IN_URL, secret
 from node.config.table import Table
 from node.config.tables.tls import TlsSettings, called_where_named
@@ -81,12 +80,5 @@ def _web_address(value: str) -> str | None:
         return "holds a password; name it in authorization"
     if not value:
         return None
-    is_address = _WEB_ADDRESS.fullmatch(value) and _names_host(value)
+    is_address = _WEB_ADDRESS.fullmatch(value) and names_host(value)
     return None if is_address else "must be an http:// or https:// address"
-
-
-def _names_host(url: str) -> bool:
-    try:
-        return host(urlsplit(url).hostname or "") is None
-    except ValueError:  # brackets of an IPv6 address that do not match
-        return False

@@ -11,6 +11,7 @@ from node.domain.identifiers import is_loopback
 from node.errors import ConfigurationError
 from node.operate.doctor.echo import PATIENCE_S, echo
 from node.operate.doctor.result import CheckResult, Severity, unusable_tls
+from node.operate.doctor.rights import is_open_to_others
 
 __all__ = ["listener", "tls", "web"]
 
@@ -46,7 +47,7 @@ def tls(configuration: Configuration) -> Iterator[CheckResult]:
     except ConfigurationError as error:
         yield unusable_tls("tls", error)
         return
-    if settings.key is not None and settings.key.stat().st_mode & 0o077:
+    if settings.key is not None and is_open_to_others(settings.key):
         yield CheckResult(
             Severity.WARNING, "tls", "other users can read the private key",
             f"Run `chmod 600 {settings.key}`.",

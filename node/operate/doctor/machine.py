@@ -12,14 +12,13 @@ from node.config import Configuration
 from node.domain.health import judge_disk
 from node.domain.status import Condition, Disk
 from node.operate.doctor.result import CheckResult, Severity
+from node.operate.doctor.rights import is_open_to_others
 
 __all__ = ["clock", "storage"]
 
 _SLOW_SYNC_S = 0.05
 _CLOCK_TOLERANCE_S = 60.0
 _MEGABYTE = 1024 * 1024
-_FOR_OTHERS = 0o077
-"""Rights of the group and of all others."""
 _ROOM = {
     Condition.WELL: (Severity.GOOD, ""),
     Condition.CONCERN: (Severity.WARNING, "Free some disk, or shorten [storage] retention_days."),
@@ -58,7 +57,7 @@ def storage(configuration: Configuration) -> Iterator[CheckResult]:
         )  # fmt: skip
     else:
         yield CheckResult(Severity.GOOD, subject, f"a sync to disk takes {seconds * 1000:.1f} ms")
-    if directory.stat().st_mode & _FOR_OTHERS and _holds_open_files(directory):
+    if is_open_to_others(directory) and _holds_open_files(directory):
         yield CheckResult(
             Severity.FAULT, subject, "other users of this machine can read images and results",
             f"Run `chmod -R go-rwx {directory}`.",
@@ -68,9 +67,9 @@ def storage(configuration: Configuration) -> Iterator[CheckResult]:
 def _holds_open_files(directory: Path) -> bool:
     """Tell whether another user can read something below a directory; ends at the first that is found."""
     for folder, _, files in os.walk(directory):
-        if not Path(folder).stat().st_mode & _FOR_OTHERS:
+        if not is_open_to_others(Path(folder)):
             continue  # nobody else gets below it
-        if any(Path(folder, name).stat().st_mode & _FOR_OTHERS for name in files):
+        if any(is_open_to_others(Path(folder, name)) for name in files):
             return True
     return False
 

@@ -7,7 +7,7 @@ from pydicom.sr.coding import Code
 from analysis.domain.findings import Target, Verdict
 from analysis.domain.segmentation import Level
 from dicom_templates.codes import concepts
-from dicom_templates.codes.radiomics import IBSI_OF, radiomic_code
+from dicom_templates.codes.radiomics import IBSI_OF, UNIT_OF, radiomic_code, radiomic_unit
 
 
 def all_codes() -> list[Code]:
@@ -64,3 +64,37 @@ def test_different_features_have_different_codes() -> None:
     ]
     assert len({radiomic_code(name).value for name in names}) == len(names)
     assert len({radiomic_code(name).meaning for name in names}) == len(names)
+
+
+NAMES = [
+    *IBSI_OF,
+    *UNIT_OF,
+    "firstorder_10Percentile",
+    "firstorder_90Percentile",
+    "gldm_SmallDependenceLowGrayLevelEmphasis",
+    "gldm_LargeDependenceLowGrayLevelEmphasis",
+    "glszm_GrayLevelNonUniformityNormalized",
+    "glszm_SizeZoneNonUniformityNormalized",
+    "glszm_LargeAreaHighGrayLevelEmphasis",
+]
+
+
+def test_meanings_of_features_are_whole_and_different() -> None:
+    meanings = [
+        radiomic_code(f"{image}_{name}").meaning
+        for image in ("original", "log-2D-in-body-2-0-mm", "log-2D-in-body-10-0-mm")
+        for name in dict.fromkeys(NAMES)
+    ]
+    assert len(set(meanings)) == len(meanings)
+    whole = {word for meaning in meanings if "(log" not in meaning for word in meaning.lower().split()}
+    for meaning in meanings:
+        assert len(meaning) <= 64
+        last = meaning.partition(" (log")[0].split()[-1].lower()
+        assert last in whole or last.endswith((".", "gl", "nu")), meaning
+    assert radiomic_code("original_firstorder_10Percentile").meaning.startswith("firstorder 10 Percentile")
+
+
+def test_lengths_areas_and_volumes_have_their_units() -> None:
+    expected = {"LeastAxisLength": "mm", "SurfaceArea": "mm2", "MeshVolume": "mm3", "Sphericity": "1"}
+    for name, unit in expected.items():
+        assert radiomic_unit(f"original_shape_{name}").value == unit

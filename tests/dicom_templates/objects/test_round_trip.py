@@ -139,8 +139,8 @@ def mismatches(where: str, read: Mapping[Any, object], expected: Mapping[Any, ob
 
 
 def close(value: float) -> object:
-    """Return an approximation of a value, within the precision of a decimal string of 16 characters."""
-    return pytest.approx(value, rel=1e-9, abs=1e-12)
+    """Return an approximation of a value, within six significant digits."""
+    return pytest.approx(value, rel=6e-6, abs=1e-12)
 
 
 def expected_of_study(findings: Findings) -> dict[tuple[str, str], object]:

@@ -311,9 +311,9 @@ class StoreAgainstMemory(RuleBasedStateMachine):
         if study is not None and study.state is not StudyState.RECEIVING:
             assert self.both(lambda store: store.forget_originals(study, lambda _instances: None))
 
-    @rule(states=st.sets(st.sampled_from(StudyState)))
-    def forget_what_is_not_used(self, states: set[StudyState]) -> None:
-        self.both(lambda store: store.forget_unused(states, lambda _instances: None))
+    @rule(states=st.sets(st.sampled_from(StudyState)), most=st.integers(1, 5))
+    def forget_what_is_not_used(self, states: set[StudyState], most: int) -> None:
+        self.both(lambda store: store.forget_unused(states, lambda _instances: None, most))
 
     @rule()
     def restart(self) -> None:

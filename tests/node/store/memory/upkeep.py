@@ -90,16 +90,16 @@ class MemoryUpkeep:
             return True
 
     def forget_unused(
-        self, states: Iterable[StudyState], remove: Callable[[Sequence[Instance]], None]
+        self, states: Iterable[StudyState], remove: Callable[[Sequence[Instance]], None], most: int
     ) -> int:
         wanted = set(states)
         with self._tables.transaction():
             unused = [
                 row.instance
-                for row in self._tables.instances.values()
+                for _, row in sorted(self._tables.instances.items())
                 if not row.instance.is_mr_image
                 and self._tables.studies[row.instance.study_uid].study.state in wanted
-            ]
+            ][:most]
             remove(unused)
             for one in unused:
                 del self._tables.instances[one.sop_uid]
