@@ -74,23 +74,24 @@ def painted(
     rng : Generator
         Draws the side of a band and the place of a round lesion.
     """
-    (kind, contrast), body = lesion, labels == level
-    painting = LESIONS[kind]
-    spacing = np.array(volume.grid.spacing_mm)
-    at = np.argwhere(body) * spacing
-    middle, upper = at.mean(axis=0), bool(rng.random() < 0.5)
+    kind, contrast = lesion
+    painting, spacing = LESIONS[kind], np.array(volume.grid.spacing_mm)
+    box = ndimage.find_objects((labels == level).astype(np.uint8))[0]
+    body = labels[box] == level
     place = np.moveaxis(np.indices(body.shape), 0, -1) * spacing
+    upper = bool(rng.random() < 0.5)
     if painting.band:
         inside = body & _band(body, upper=upper, share=painting.band)
     else:
-        centre = middle + rng.uniform(-1.0, 1.0, 3) * (3.0, 6.0, 6.0)
+        centre = place[body].mean(axis=0) + rng.uniform(-1.0, 1.0, 3) * (3.0, 6.0, 6.0)
         centre[2] -= 3.0  # of the vein's entry
         inside = body & (np.linalg.norm(place - centre, axis=-1) < painting.diameter_mm / 2)
     soft = ndimage.gaussian_filter(inside.astype(np.float64), 0.5 / spacing) * body
     if painting.band:
         soft = np.where(inside, np.maximum(soft, 0.9), soft)
-    factor = 1.0 + (painting.factors[contrast] - 1.0) * soft
-    return Volume((volume.voxels * factor).astype(np.float32), volume.grid)
+    voxels = volume.voxels.copy()
+    voxels[box] *= 1.0 + (painting.factors[contrast] - 1.0) * soft
+    return Volume(voxels, volume.grid)
 
 
 def _band(body: Mask, *, upper: bool, share: float) -> Mask:

@@ -43,6 +43,11 @@ _MOST_ALIKE = 0.4
 """Share of the marrow of a body that counts as usual."""
 _LEAST_MM = 5.0
 """Least diameter of the disc with the area of a region on one slice."""
+_STRIP_MM = 4.0
+"""Least width."""
+_WALL = 0.3
+"""Share of half the depth beside the front and back walls where dark regions are not looked for: an outline
+that passes outside a waist has the dark wall inside."""
 _LEAST_SHARE = 0.04
 _LARGE_SHARE = 0.06
 """Share of a slice from which one slice is enough, if slices are thick."""
@@ -208,11 +213,9 @@ def _regions(marrow: dict[Level, Marrow], grid: Grid) -> Iterator[FocalRegion]:
     spread = float(np.median([_spread(rest[marrow[level].inside]) for level, rest in rests.items()]))
     for level, one in marrow.items():
         for sign in (1, -1):
-            limits = (max(limit[sign], _SPREADS * spread) for limit in (_LEAST_CHANGE, _CORE_CHANGE))
-            large = [
-                _region(level, one, part, rests[level], grid)
-                for part in _large_parts(one, sign * rests[level], *limits, grid=grid)
-            ]
+            least, core = (max(limit[sign], _SPREADS * spread) for limit in (_LEAST_CHANGE, _CORE_CHANGE))
+            parts = _large_parts(one, rests[level], sign, least=least, core=core, grid=grid)
+            large = [_region(level, one, part, rests[level], grid) for part in parts]
             if large:
                 yield max(large, key=lambda region: region.volume_ml)
 
@@ -245,18 +248,37 @@ def _spread(values: Floats) -> float:
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 
-def _large_parts(one: Marrow, beyond: Floats, least: float, core: float, *, grid: Grid) -> Iterator[Mask]:
-    """Yield the connected parts that depart by `least`, reach `core` and are large enough."""
+def _large_parts(
+    one: Marrow, rest: Floats, sign: int, *, least: float, core: float, grid: Grid
+) -> Iterator[Mask]:
+    """Yield the connected, compact parts that depart by `least`, reach `core` and are large enough."""
+    beyond = sign * np.where(one.inside, rest, -sign * np.inf)
+    marked = (beyond > least) & ~_ordinary(one, sign)
+    parts, count = ndimage.label(_without_strips(marked, grid))
+    for number in range(1, count + 1):
+        part = parts == number
+        if _large(one, part, grid) and np.quantile(beyond[part], _CORE) >= core:
+            yield part
+
+
+def _ordinary(one: Marrow, sign: int) -> Mask:
+    """Mask where ordinary marrow of a normal body looks brighter or darker too."""
     vein = (
         (np.abs(one.height) < _VEIN_HEIGHT)
         & (one.depth > 1.0 - 2.0 * _VEIN_DEPTH)
         & (one.aside_mm < _VEIN_MM)
     )
-    parts, count = ndimage.label(~vein & (np.where(one.inside, beyond, -np.inf) > least))
-    for number in range(1, count + 1):
-        part = parts == number
-        if _large(one, part, grid) and np.quantile(beyond[part], _CORE) >= core:
-            yield part
+    return vein if sign > 0 else vein | (np.abs(one.depth) > 1.0 - _WALL)
+
+
+def _without_strips(marked: Mask, grid: Grid) -> Mask:
+    """Keep what a disc of `_STRIP_MM` covers on its slice: strips along the border are its partial volume."""
+    kept = np.zeros_like(marked)
+    for number in np.flatnonzero(marked.any(axis=(1, 2))):
+        within = ndimage.distance_transform_edt(np.pad(marked[number], 1), sampling=grid.spacing_mm[1:])
+        away = ndimage.distance_transform_edt(within < _STRIP_MM / 2, sampling=grid.spacing_mm[1:])
+        kept[number] = marked[number] & (away[1:-1, 1:-1] < _STRIP_MM / 2)
+    return kept
 
 
 def _large(one: Marrow, part: Mask, grid: Grid) -> bool:
