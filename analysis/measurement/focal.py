@@ -32,6 +32,9 @@ _VEIN_HEIGHT, _VEIN_DEPTH, _VEIN_MM = 0.36, 0.40, 9.0
 """The entry of the basivertebral vein: share of the half height around the middle, share of the depth from
 the posterior wall, and distance from the middle of the width."""
 
+_STEEPEST = np.array([0.15, 0.30])
+"""Steepest shading that is taken off: natural logarithm per half the height and half the depth. What is
+steeper is no shading of a coil, but a change that most bodies have at the same endplate."""
 _LEAST_CHANGE = {1: 0.22, -1: 0.30}
 """Least departure (natural logarithm of the signal), bright and dark."""
 _CORE_CHANGE = {1: 0.28, -1: 0.36}
@@ -209,6 +212,7 @@ def _regions(marrow: dict[Level, Marrow], grid: Grid) -> Iterator[FocalRegion]:
     if not marrow:
         return
     slopes = np.median([_slopes(one) for one in marrow.values()], axis=0)
+    slopes = np.clip(slopes, -_STEEPEST, _STEEPEST)
     rests = {level: _rest(one, slopes) for level, one in marrow.items()}
     spread = float(np.median([_spread(rest[marrow[level].inside]) for level, rest in rests.items()]))
     for level, one in marrow.items():

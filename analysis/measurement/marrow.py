@@ -95,7 +95,7 @@ def _marrow_in(
     if inside.sum() < _FEWEST_PIXELS:
         return None
     signal = volume.voxels[wide].astype(np.float64)
-    sigma = (0.0, _SMOOTHING_MM / spacing[1], _SMOOTHING_MM / spacing[2])
+    sigma = tuple(_SMOOTHING_MM / apart for apart in spacing)
     weight = ndimage.gaussian_filter(own.astype(np.float64), sigma)
     smooth = ndimage.gaussian_filter(np.where(own, signal, 0.0), sigma) / np.maximum(weight, 1e-6)
     floor = 0.02 * max(float(np.median(smooth[inside])), 1e-6)
