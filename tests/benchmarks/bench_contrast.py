@@ -154,7 +154,7 @@ def _backspine(every: int) -> Iterator[Seen]:
     folder = shared_data("backspine", "images")
     for name in sorted({*_names("backspine")[::every], *NAMED_T1_BUT_T2}):
         truth = "T2" if name in NAMED_T1_BUT_T2 else "T1"
-        yield from _look("backspine", truth, name, _stack([folder / f"{name}.jpg"], (4.0, 0.57, 0.57)))
+        yield from _look("backspine", truth, name, stacked([folder / f"{name}.jpg"], (4.0, 0.57, 0.57)))
 
 
 def _real_t2(every: int) -> Iterator[Seen]:
@@ -186,7 +186,7 @@ def _spider(every: int) -> Iterator[tuple[str, str, Volume]]:
         middle = len(group) // 2
         kept = group[max(0, middle - 3) : middle + 3]
         paths = [folder / f"{patient}_{index}.jpg" for patient, index in kept]
-        yield "spider", str(number), _stack(paths, (0.9, 0.55, 0.55))
+        yield "spider", str(number), stacked(paths, (0.9, 0.55, 0.55))
 
 
 def _names(source: str) -> list[str]:
@@ -194,7 +194,8 @@ def _names(source: str) -> list[str]:
         return [row["name"] for row in csv.DictReader(index) if row["set"] == source]
 
 
-def _stack(paths: list[Path], spacing_mm: tuple[float, float, float]) -> Volume:
+def stacked(paths: list[Path], spacing_mm: tuple[float, float, float]) -> Volume:
+    """Read sagittal slices, one picture each."""
     grey = np.stack([np.asarray(Image.open(path).convert("L"), dtype=np.float32) for path in paths])
     shape = (grey.shape[0], grey.shape[1], grey.shape[2])
     return Volume(grey, Grid(shape, spacing_mm, (0.0, 0.0, 0.0), SAGITTAL_AXES))

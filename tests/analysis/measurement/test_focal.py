@@ -3,12 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import ndimage
 
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.measurement.focal import focal_reasons, focal_regions, left_out, unlike_neighbours
-from tests.analysis.synthetic_bodies import example
+from tests.analysis.synthetic_bodies import example, grid, labels_on, segmentation_of, textured
 from tests.focal_lesions import LESIONS, painted
 
 
@@ -29,8 +30,50 @@ def test_a_smooth_shading_is_not_told() -> None:
     volume, segmentation = scene()
     _, rows, columns = np.indices(volume.voxels.shape)
     along, across = rows / volume.voxels.shape[1], columns / volume.voxels.shape[2]
-    field = np.exp(-0.8 * along + 0.6 * across)
+    field = np.exp(-2.0 * along + 2.0 * across)
     assert focal_reasons(shaded(volume, field), segmentation) == {}
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_noise_is_not_told(share: float) -> None:
+    volume, segmentation = scene()
+    noise = np.random.default_rng(3).normal(0.0, share * 280.0, volume.voxels.shape)
+    noisy = Volume(np.abs(volume.voxels + noise).astype(np.float32), volume.grid)
+    assert focal_reasons(noisy, segmentation) == {}
+
+
+@pytest.mark.parametrize("columns", [slice(16, 22), slice(42, 48)])
+def test_an_outline_with_the_dark_wall_inside_is_no_region(columns: slice) -> None:
+    volume, segmentation = scene()
+    voxels = volume.voxels.copy()
+    voxels[:, :, columns] *= 0.3
+    assert focal_reasons(Volume(voxels, volume.grid), segmentation) == {}
+
+
+def test_a_strip_is_no_region() -> None:
+    where = grid((11, 290, 164), (4.4, 0.55, 0.55))
+    labels = labels_on(where)
+    voxels = textured(labels, where).voxels.copy()
+    rows, columns = np.argwhere(labels == Level.L3)[:, 1:].T
+    strip = slice(int(rows.mean()) + 9, int(rows.mean()) + 11)
+    voxels[:, strip, columns.min() : columns.max() + 1] *= 2.2
+    assert focal_reasons(Volume(voxels, where), segmentation_of(labels, where)) == {}
+
+
+def test_marrow_that_is_patchy_everywhere_is_not_told() -> None:
+    volume, segmentation = scene()
+    patches = ndimage.gaussian_filter(np.random.default_rng(5).normal(size=volume.voxels.shape), (0, 3, 3))
+    assert focal_reasons(shaded(volume, np.exp(0.18 * patches / patches.std())), segmentation) == {}
+
+
+def test_the_same_endplate_of_most_bodies_is_told_and_not_taken_for_shading() -> None:
+    volume, segmentation = scene()
+    voxels = volume.voxels.copy()
+    changed = {Level.L1, Level.L2, Level.L4}
+    for level in changed:
+        top = int(np.argwhere(segmentation.labels == level)[:, 1].min())
+        voxels[:, top : top + 9] *= np.where(segmentation.labels[:, top : top + 9] == level, 1.8, 1.0)
+    assert set(focal_reasons(Volume(voxels, volume.grid), segmentation)) == changed
 
 
 @pytest.mark.parametrize("contrast", ["T1", "T2"])
