@@ -26,12 +26,23 @@ def test_plain_marrow_is_not_told(seed: int) -> None:
     assert focal_reasons(*scene(seed)) == {}
 
 
+def coil(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Return a shading by a factor of 7 along the spine and across it."""
+    _, rows, columns = np.indices(shape)
+    return np.exp(2.0 * (columns / shape[2] - rows / shape[1]))
+
+
 def test_a_smooth_shading_is_not_told() -> None:
     volume, segmentation = scene()
-    _, rows, columns = np.indices(volume.voxels.shape)
-    along, across = rows / volume.voxels.shape[1], columns / volume.voxels.shape[2]
-    field = np.exp(-2.0 * along + 2.0 * across)
-    assert focal_reasons(shaded(volume, field), segmentation) == {}
+    assert focal_reasons(shaded(volume, coil(volume.voxels.shape)), segmentation) == {}
+
+
+@pytest.mark.parametrize("kind", ["Modic I", "Modic II", "haemangioma 18 mm"])
+def test_a_smooth_shading_hides_no_lesion(kind: str) -> None:
+    volume, segmentation = scene()
+    changed = painted(volume, segmentation.labels, Level.L3, (kind, "T1"), np.random.default_rng(1))
+    told = focal_reasons(shaded(changed, coil(volume.voxels.shape)), segmentation)
+    assert set(told) == {Level.L3}
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3])
