@@ -11,6 +11,7 @@ from analysis.domain.segmentation import Segmentation
 from analysis.errors import RefusedError
 from analysis.identify import choose, describe_series
 from analysis.measurement.bodies import measure_bodies
+from analysis.measurement.focal import focal_reasons, left_out
 from analysis.measurement.midsagittal import mid_slice
 from analysis.measurement.radiomics import aggregate, extract
 from analysis.measurement.tissue_order import doubts_about_contrast, tissue_order
@@ -81,6 +82,7 @@ def analyse(
         except RefusedError as error:
             refused.append(_refusal(source, identification, error))
     outlined, agreement = _reconcile(outlined, report_progress)
+    outlined = _without_focal(outlined)
     for one in outlined:
         try:
             found.append(_measure_series(one, settings, report_progress))
@@ -141,6 +143,26 @@ def _reconcile(
         first.segmentation, second.segmentation, aligned, names=contrasts
     )
     return [replace(first, segmentation=one), replace(second, segmentation=other)], agreement
+
+
+def _without_focal(outlined: list[_Outlined]) -> list[_Outlined]:
+    """Leave out the bodies with signal unlike ordinary marrow, also if only the other image shows it.
+
+    A change of the marrow may stand out on T1 and hardly on T2, but it changes the signal of both.
+    """
+    reasons = [focal_reasons(one.source.volume, one.segmentation) for one in outlined]
+    same_names = len(outlined) == 2 and all(one.segmentation.levels_certain for one in outlined)
+    found = []
+    for number, one in enumerate(outlined):
+        against = dict(reasons[number])
+        if same_names:
+            other = outlined[1 - number].identification.contrast.value
+            for level, told in reasons[1 - number].items():
+                against.setdefault(
+                    level, tuple(Reason("focal_elsewhere", sequence=other, concern=why) for why in told)
+                )
+        found.append(replace(one, segmentation=left_out(one.segmentation, against)))
+    return found
 
 
 def _different_occasions(sources: Sequence[SeriesInput]) -> tuple[Reason, ...]:

@@ -20,7 +20,18 @@ _RANGE_MARGIN = 0.1
 """Fraction by which TR, TE and field strength may lie outside the training range: scanners adjust and round
 them, and a change of a tenth does not change the weighting."""
 
-_DISTURBED = frozenset({"contrast_unclear", "height_loss", "signal_void"})
+_DISTURBED = frozenset(
+    {
+        "body_brighter",
+        "body_darker",
+        "contrast_unclear",
+        "focal_bright",
+        "focal_dark",
+        "focal_elsewhere",
+        "height_loss",
+        "signal_void",
+    }
+)
 """Codes of concerns that change the signal of the marrow for reasons other than its density."""
 
 

@@ -9,7 +9,7 @@ import pytest
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
 from analysis.domain.findings import Findings, Refusal, SeriesInput
 from analysis.domain.reason import Reason
-from analysis.domain.segmentation import CsfSample, Grade, Segmentation
+from analysis.domain.segmentation import CsfSample, Grade, Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.identify import identify
 from analysis.pipeline import analyse
@@ -174,3 +174,46 @@ def test_an_unclear_contrast_is_told_and_lets_the_prediction_abstain() -> None:
     assert concern in series.judgement.reasons
     objections = list(objections_to_series(series, "T1", AnalysisSettings()))
     assert "series_disturbed" in [one.code for one in objections]
+
+
+def with_focal_signal(levels: dict[str, tuple[Level, ...]]) -> Findings | Refusal:
+    """Analyse T1 and T2 of boxes, with the upper third of these bodies doubled in brightness."""
+    where = grid()
+    labels = labels_on(where)
+    series = []
+    for facts, changed, fluid in ((T1_FACTS, "T1", 100.0), (T2_FACTS, "T2", 600.0)):
+        voxels = np.where(csf_on(where), fluid, textured(labels, where).voxels)
+        for level in levels.get(changed, ()):
+            top = int(np.argwhere(labels == level)[:, 1].min())
+            voxels[:, top : top + 9] *= np.where(labels[:, top : top + 9] == level, 2.0, 1.0)
+        series.append(SeriesInput(changed, facts, Volume(voxels.astype(np.float32), where), "0", "1.1"))
+    found = segmentation_of(labels, where, csf=CsfSample(csf_on(where), 1.0))
+    return analyse(
+        series,
+        model=None,
+        settings=AnalysisSettings(FeatureSettings(filters=("Original",))),
+        software="test",
+        segmenter=lambda _source, _contrast: found,
+    )
+
+
+def test_a_body_with_focal_signal_on_one_image_enters_no_score_of_either() -> None:
+    outcome = with_focal_signal({"T1": (Level.L3,)})
+    assert isinstance(outcome, Findings)
+    codes = {}
+    for series in outcome.series:
+        assert series.bone_quality.levels == (Level.L1, Level.L2, Level.L4)
+        measured = [one.level for one in series.measurements if one.features]
+        assert measured == [Level.L1, Level.L2, Level.L4, Level.L5]
+        region = series.segmentation.region(Level.L3)
+        assert region is not None
+        codes[series.identification.contrast.value] = [one.code for one in region.concerns]
+    assert codes == {"T1": ["focal_bright"], "T2": ["focal_elsewhere"]}
+
+
+def test_with_too_few_ordinary_bodies_the_series_is_refused_and_says_why() -> None:
+    outcome = with_focal_signal({"T1": (Level.L1, Level.L2, Level.L4)})
+    assert isinstance(outcome, Refusal)
+    for series in outcome.series:
+        assert [one.code for one in series.reasons] == ["too_few_bodies"]
+        assert "signal unlike ordinary marrow at the upper endplate" in str(series.reasons[0])

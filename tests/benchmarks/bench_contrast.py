@@ -160,7 +160,7 @@ def backspine(every: int) -> Iterator[tuple[str, str, Volume]]:
     folder = shared_data("backspine", "images")
     for name in sorted({*_names("backspine")[::every], *NAMED_T1_BUT_T2}):
         truth = "T2" if name in NAMED_T1_BUT_T2 else "T1"
-        yield truth, name, _stack([folder / f"{name}.jpg"], (4.0, 0.57, 0.57))
+        yield truth, name, stacked([folder / f"{name}.jpg"], (4.0, 0.57, 0.57))
 
 
 def _real_t2(every: int) -> Iterator[Seen]:
@@ -199,7 +199,7 @@ def spider_labelled(every: int) -> Iterator[tuple[str, list[Path], Volume]]:
     for number, group in patients[::every]:
         middle = len(group) // 2
         kept = [f"{patient}_{index}" for patient, index in group[max(0, middle - 3) : middle + 3]]
-        volume = _stack([images / f"{one}.jpg" for one in kept], (0.9, 0.55, 0.55))
+        volume = stacked([images / f"{one}.jpg" for one in kept], (0.9, 0.55, 0.55))
         yield str(number), [labels / f"{one}.png" for one in kept], volume
 
 
@@ -208,7 +208,8 @@ def _names(source: str) -> list[str]:
         return [row["name"] for row in csv.DictReader(index) if row["set"] == source]
 
 
-def _stack(paths: list[Path], spacing_mm: tuple[float, float, float]) -> Volume:
+def stacked(paths: list[Path], spacing_mm: tuple[float, float, float]) -> Volume:
+    """Read sagittal slices, one picture each."""
     grey = np.stack([np.asarray(Image.open(path).convert("L"), dtype=np.float32) for path in paths])
     shape = (grey.shape[0], grey.shape[1], grey.shape[2])
     return Volume(grey, Grid(shape, spacing_mm, (0.0, 0.0, 0.0), SAGITTAL_AXES))
