@@ -20,8 +20,8 @@ _SMOOTHING_MM = 1.2
 _FULL_SLICE = 0.7
 """Area of a slice of a body, relative to its largest, from which it shows no more than marrow."""
 _SIDE_MM, _WIDE_MM = 3.0, 20.0
-"""Distance from the first and last slice of a body within which slices may cut its waist. If these two are not
-that far apart, they do not show its sides."""
+"""Distance from the first and last slice of a body within which slices may cut its waist. If these two are
+not that far apart, they do not show its sides."""
 _FEWEST_PIXELS = 60
 
 
