@@ -19,6 +19,9 @@ _BORDER_MM = 2.5
 _SMOOTHING_MM = 1.2
 _FULL_SLICE = 0.7
 """Area of a slice of a body, relative to its largest, from which it shows no more than marrow."""
+_SIDE_MM, _WIDE_MM = 3.0, 20.0
+"""Distance from the first and last slice of a body within which slices may cut its waist. If these two are
+not that far apart, they do not show its sides."""
 _FEWEST_PIXELS = 60
 
 
@@ -87,7 +90,7 @@ def _marrow_in(
     )
     own = labels[wide] == level
     areas = own.sum(axis=(1, 2))
-    whole = areas >= _FULL_SLICE * areas.max()
+    whole = (areas >= _FULL_SLICE * areas.max()) & ~_at_the_side(areas, spacing[0])
     inside = np.zeros_like(own)
     for number in np.flatnonzero(whole):
         away = ndimage.distance_transform_edt(np.pad(own[number], 1), sampling=spacing[1:])
@@ -117,6 +120,14 @@ def _marrow_in(
         aside_mm=np.abs(numbers[:, :1, :1] - middle) * spacing[0],
         middle_mm=float((np.mean(rows[own]) + wide[1].start) * spacing[1]),
     )
+
+
+def _at_the_side(areas: npt.NDArray[np.intp], apart_mm: float) -> Mask:
+    """Mask the slices so close to the sides of a body that they may cut its waist."""
+    first, last = np.flatnonzero(areas)[[0, -1]]
+    numbers = np.arange(len(areas))
+    beside_mm = np.minimum(numbers - first, last - numbers) * apart_mm
+    return np.asarray((beside_mm < _SIDE_MM) & ((last - first) * apart_mm > _WIDE_MM))
 
 
 def _from_edge_to_edge(position: Floats, own: Mask) -> Floats:

@@ -64,7 +64,7 @@ def main() -> None:
         left_out = _left_out(case)
         longest[key] = max(longest.get(key, 0.0), time.perf_counter() - start)
         count = counts.setdefault(key, [0, 0, 0, 0])
-        count[0] += len(case.segmentation.regions)
+        count[0] += len(case.segmentation.usable_lumbar)
         count[1] += len(left_out)
         count[2] += len(set(left_out) & case.lesions)
         count[3] += len(case.segmentation.usable_lumbar) - len(left_out) < 3
@@ -96,13 +96,13 @@ def _sensitivity(found: dict[tuple[str, str, str], list[int]]) -> Table:
 
 def _left_out(case: Case) -> dict[Level, tuple[str, ...]]:
     reasons = focal_reasons(case.volume, case.segmentation)
-    shown = {one.level for one in case.segmentation.regions}
+    shown = {one.level for one in case.segmentation.usable_lumbar}
     return {level: tuple(map(str, why)) for level, why in reasons.items() if level in shown}
 
 
 def _painted(case: Case, other_than: set[Level]) -> Iterator[tuple[str, int]]:
     """Yield whether each lesion was found in its body, one body after the other."""
-    free = [one.level for one in case.segmentation.regions if one.level not in other_than]
+    free = [one.level for one in case.segmentation.usable_lumbar if one.level not in other_than]
     rng = np.random.default_rng(5)
     for turn, kind in enumerate(LESIONS):
         if case.contrast in LESIONS[kind].factors and free:
@@ -134,12 +134,7 @@ def _spider(every: int) -> Iterator[Case]:
     for patient, group in patients[::every]:
         paths = [folder / f"{patient}_{number}.jpg" for _, number in group]
         volume = stacked(paths, (0.9, 0.55, 0.55))
-        yield Case("spider", "T2", str(patient), volume, _lumbar(segment(volume)))
-
-
-def _lumbar(found: Segmentation) -> Segmentation:
-    """Keep the bodies that a report would use."""
-    return replace(found, regions=found.usable_lumbar)
+        yield Case("spider", "T2", str(patient), volume, segment(volume))
 
 
 def _backspine(every: int) -> Iterator[Case]:

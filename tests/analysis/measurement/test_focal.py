@@ -29,7 +29,7 @@ def test_plain_marrow_is_not_told(seed: int) -> None:
 def coil(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
     """Return a shading by a factor of 7 along the spine and across it."""
     _, rows, columns = np.indices(shape)
-    return np.exp(2.0 * (columns / shape[2] - rows / shape[1]))
+    return np.asarray(np.exp(2.0 * (columns / shape[2] - rows / shape[1])))
 
 
 def test_a_smooth_shading_is_not_told() -> None:
@@ -58,6 +58,16 @@ def test_an_outline_with_the_dark_wall_inside_is_no_region(columns: slice) -> No
     volume, segmentation = scene()
     voxels = volume.voxels.copy()
     voxels[:, :, columns] *= 0.3
+    assert focal_reasons(Volume(voxels, volume.grid), segmentation) == {}
+
+
+@pytest.mark.parametrize("end", [0, -1])
+def test_a_slice_that_cuts_the_waist_is_not_looked_at(end: int) -> None:
+    volume, segmentation = scene()
+    body = np.argwhere(segmentation.labels == Level.L3)
+    number, row = sorted(set(body[:, 0].tolist()))[end], int(body[:, 1].mean())
+    voxels = volume.voxels.copy()
+    voxels[number, row - 5 : row + 6, 22:42] *= 0.5
     assert focal_reasons(Volume(voxels, volume.grid), segmentation) == {}
 
 
