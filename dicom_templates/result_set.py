@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.uid import UID, EnhancedSRStorage
 
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
-from dicom_templates.objects.common_modules import ObjectIdentity, finish
+from dicom_templates.objects.common_modules import ObjectIdentity, check_source, finish
 from dicom_templates.objects.encapsulated_pdf import pdf_object
 from dicom_templates.objects.measurement_report import measurement_content
 from dicom_templates.objects.segmentation import SegmentNumbers, segmentation_object
@@ -19,7 +19,7 @@ from dicom_templates.objects.text_report import text_content
 from dicom_templates.options import ReportOptions
 from dicom_templates.origin.patient_study import age_in_years
 from dicom_templates.origin.provenance import Provenance, provenance_of, refusal_provenance
-from dicom_templates.origin.source_series import ImageReference, SourceSeries, source_series
+from dicom_templates.origin.source_series import ImageReference, SourceSeries, check_images, source_series
 from dicom_templates.pictures.mid_sagittal import SagittalPicture, sagittal_pictures
 from dicom_templates.pictures.pdf_report import draw_pdf
 from dicom_templates.pictures.summary_picture import draw_summary
@@ -28,7 +28,7 @@ from dicom_templates.words.compose import compose, compose_refusal
 from dicom_templates.words.series_description import series_description
 from dicom_templates.words.study_report import StudyReport
 
-__all__ = ["ResultObject", "ResultSet", "build", "build_refusal"]
+__all__ = ["ResultObject", "ResultSet", "build", "build_refusal", "check_sources"]
 
 _SR_NAME = {SrClass.COMPREHENSIVE: "sr", SrClass.COMPREHENSIVE_3D: "sr_3d"}
 _SERIES_NUMBER = {
@@ -132,6 +132,29 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
     return ResultSet(tuple(wanted), report, pictures)
 
 
+def check_sources(headers: Sequence[Dataset], frames: Sequence[int] = ()) -> None:
+    """Read from the headers of one series everything that a result set takes over from them.
+
+    A header that cannot be copied then costs its series, and not the results of the other one.
+
+    Parameters
+    ----------
+    headers : sequence of Dataset
+        Of the images of the series, without pixel data.
+    frames : sequence of int
+        Frame number of each header, if they are of multi-frame objects.
+
+    Raises
+    ------
+    Exception
+        Whatever `build` would raise because of them.
+    """
+    check_images(headers, frames)
+    check_source(headers[0])
+    _study_date(headers[0])
+    age_in_years(headers[0])
+
+
 def build_refusal(refusal: Refusal, source: Dataset, options: ReportOptions, *, software: str) -> ResultSet:
     """Write the text report that tells the archive why a study has no result.
 
@@ -223,8 +246,9 @@ class _Writer:
 
 
 def _study_date(header: Dataset) -> date | None:
-    told = str(header.get("StudyDate") or "").strip()
-    if len(told) != 8 or not told.isdigit():
+    # With dots, as before the year 1993 (ACR-NEMA 2.0).
+    told = str(header.get("StudyDate") or "").strip().replace(".", "")
+    if len(told) != 8 or not (told.isascii() and told.isdigit()):
         return None
     try:
         return date(int(told[:4]), int(told[4:6]), int(told[6:]))

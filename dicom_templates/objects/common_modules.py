@@ -6,8 +6,9 @@ DICOM PS3.3 C.7.5.1 General Equipment, C.7.5.2 Enhanced General Equipment, C.12.
 """
 
 from dataclasses import dataclass
+from io import BytesIO
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
@@ -25,6 +26,7 @@ from dicom_templates.origin.provenance import (
 
 __all__ = [
     "ObjectIdentity",
+    "check_source",
     "finish",
     "workstation_object",
 ]
@@ -103,15 +105,32 @@ def finish(
     """
     _add_equipment(result, provenance, options)
     _add_dates(result, options)
-    _add_scanner(result, source)
     result.CodingSchemeIdentificationSequence = [private_scheme()]
-    # In this order: our text is fitted to the character set of the source, whose own bytes must not change.
-    fit_to_charset(result, source)
-    copy_patient_and_study(source, result, series_keywords=("BodyPartExamined",) if image else ())
+    _copy_source(result, source, image=image)
     if result.SOPClassUID == SecondaryCaptureImageStorage and not result.get("BodyPartExamined"):
         # Required, possibly empty, where the body part may be one of a pair (PS3.3 C.7.3.1).
         result.Laterality = ""
     result.file_meta = _file_meta(result)
+
+
+def check_source(source: Dataset) -> None:
+    """Copy from the header of a source image what every result takes over from it, and write it.
+
+    Raises
+    ------
+    Exception
+        Whatever making a result of this header would raise.
+    """
+    trial = Dataset()
+    _copy_source(trial, source, image=True)
+    dcmwrite(BytesIO(), trial, implicit_vr=False, little_endian=True)
+
+
+def _copy_source(result: Dataset, source: Dataset, *, image: bool) -> None:
+    _add_scanner(result, source)
+    # In this order: our text is fitted to the character set of the source, whose own bytes must not change.
+    fit_to_charset(result, source)
+    copy_patient_and_study(source, result, series_keywords=("BodyPartExamined",) if image else ())
 
 
 def _add_equipment(result: Dataset, provenance: Provenance, options: ReportOptions) -> None:

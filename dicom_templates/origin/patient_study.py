@@ -255,8 +255,11 @@ def age_in_years(source: Dataset) -> int | None:
     >>> header.PatientAge = "061Y"
     >>> age_in_years(header)
     61
+    >>> header.PatientAge = "²³Y"
+    >>> age_in_years(header)
     """
     told = str(source.get("PatientAge") or "").strip()
-    if not told.endswith("Y") or not told[:-1].isdigit():
+    # Other digits than those of ASCII are not all read by `int`.
+    if not told.endswith("Y") or not (told.isascii() and told[:-1].isdigit()):
         return None
     return int(told[:-1])
