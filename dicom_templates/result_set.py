@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.uid import UID, EnhancedSRStorage
 
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
-from dicom_templates.objects.common_modules import ObjectIdentity, check_source, finish
+from dicom_templates.objects.common_modules import ObjectIdentity, finish
 from dicom_templates.objects.encapsulated_pdf import pdf_object
 from dicom_templates.objects.measurement_report import measurement_content
 from dicom_templates.objects.segmentation import SegmentNumbers, segmentation_object
@@ -19,7 +19,7 @@ from dicom_templates.objects.text_report import text_content
 from dicom_templates.options import ReportOptions
 from dicom_templates.origin.patient_study import age_in_years
 from dicom_templates.origin.provenance import Provenance, provenance_of, refusal_provenance
-from dicom_templates.origin.source_series import ImageReference, SourceSeries, check_images, source_series
+from dicom_templates.origin.source_series import ImageReference, SourceSeries, source_series
 from dicom_templates.pictures.mid_sagittal import SagittalPicture, sagittal_pictures
 from dicom_templates.pictures.pdf_report import draw_pdf
 from dicom_templates.pictures.summary_picture import draw_summary
@@ -28,7 +28,7 @@ from dicom_templates.words.compose import compose, compose_refusal
 from dicom_templates.words.series_description import series_description
 from dicom_templates.words.study_report import StudyReport
 
-__all__ = ["ResultObject", "ResultSet", "build", "build_refusal", "check_sources"]
+__all__ = ["ResultObject", "ResultSet", "build", "build_refusal"]
 
 _SR_NAME = {SrClass.COMPREHENSIVE: "sr", SrClass.COMPREHENSIVE_3D: "sr_3d"}
 _SERIES_NUMBER = {
@@ -130,29 +130,6 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
     if ResultKind.PDF in options.kinds:
         wanted.append(writer.pdf(pictures, [one for source in matched.values() for one in source.images]))
     return ResultSet(tuple(wanted), report, pictures)
-
-
-def check_sources(headers: Sequence[Dataset], frames: Sequence[int] = ()) -> None:
-    """Read from the headers of one series everything that a result set takes over from them.
-
-    A header that cannot be copied then costs its series, and not the results of the other one.
-
-    Parameters
-    ----------
-    headers : sequence of Dataset
-        Of the images of the series, without pixel data.
-    frames : sequence of int
-        Frame number of each header, if they are of multi-frame objects.
-
-    Raises
-    ------
-    Exception
-        Whatever `build` would raise because of them.
-    """
-    check_images(headers, frames)
-    check_source(headers[0])
-    _study_date(headers[0])
-    age_in_years(headers[0])
 
 
 def build_refusal(refusal: Refusal, source: Dataset, options: ReportOptions, *, software: str) -> ResultSet:

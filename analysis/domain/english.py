@@ -207,6 +207,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "nothing_measured": "the series that were found could not be measured",
         "no_results": "the analysis made no results",
         "several_patients": "the study holds images of different patients; a person must look",
+        "several_issuers": "the images of the study bear one Patient ID but do not name one issuer of it, so they may be of different patients; a person must look",
         "several_birth_dates": "the study holds images with different birth dates of the patient; a person must look",
         "several_sexes": "the study holds images with different sexes of the patient; a person must look",
         "several_names": "its images do not spell the name of the patient in one way",

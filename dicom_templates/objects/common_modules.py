@@ -6,9 +6,8 @@ DICOM PS3.3 C.7.5.1 General Equipment, C.7.5.2 Enhanced General Equipment, C.12.
 """
 
 from dataclasses import dataclass
-from io import BytesIO
 
-from pydicom import Dataset, dcmwrite
+from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
@@ -26,7 +25,7 @@ from dicom_templates.origin.provenance import (
 
 __all__ = [
     "ObjectIdentity",
-    "check_source",
+    "copy_source",
     "finish",
     "workstation_object",
 ]
@@ -106,27 +105,25 @@ def finish(
     _add_equipment(result, provenance, options)
     _add_dates(result, options)
     result.CodingSchemeIdentificationSequence = [private_scheme()]
-    _copy_source(result, source, image=image)
+    copy_source(result, source, image=image)
     if result.SOPClassUID == SecondaryCaptureImageStorage and not result.get("BodyPartExamined"):
         # Required, possibly empty, where the body part may be one of a pair (PS3.3 C.7.3.1).
         result.Laterality = ""
     result.file_meta = _file_meta(result)
 
 
-def check_source(source: Dataset) -> None:
-    """Copy from the header of a source image what every result takes over from it, and write it.
+def copy_source(result: Dataset, source: Dataset, *, image: bool) -> None:
+    """Copy into a result, in place, what it has from its source: patient, study and scanner.
 
-    Raises
-    ------
-    Exception
-        Whatever making a result of this header would raise.
+    Parameters
+    ----------
+    result : Dataset
+        With its own text, which is fitted to the character set of the source.
+    source : Dataset
+        Header of one source image.
+    image : bool
+        Whether it is an image, whose series names a body part.
     """
-    trial = Dataset()
-    _copy_source(trial, source, image=True)
-    dcmwrite(BytesIO(), trial, implicit_vr=False, little_endian=True)
-
-
-def _copy_source(result: Dataset, source: Dataset, *, image: bool) -> None:
     _add_scanner(result, source)
     # In this order: our text is fitted to the character set of the source, whose own bytes must not change.
     fit_to_charset(result, source)

@@ -221,6 +221,7 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "nothing_measured": "die gefundenen Serien ließen sich nicht messen",
         "no_results": "die Analyse ergab keine Ergebnisse",
         "several_patients": "die Untersuchung enthält Bilder verschiedener Patienten; das muss ein Mensch klären",
+        "several_issuers": "die Bilder der Untersuchung tragen eine Patienten-ID, nennen aber nicht einen Aussteller davon, könnten also von verschiedenen Patienten sein; das muss ein Mensch klären",
         "several_birth_dates": "die Untersuchung enthält Bilder mit verschiedenen Geburtsdaten des Patienten; das muss ein Mensch klären",
         "several_sexes": "die Untersuchung enthält Bilder mit verschiedenem Geschlecht des Patienten; das muss ein Mensch klären",
         "several_names": "der Name des Patienten ist in den Bildern nicht einheitlich geschrieben",

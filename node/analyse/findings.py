@@ -91,8 +91,10 @@ def identity_reasons(series: Sequence[SeriesHeaders]) -> tuple[Reason, ...]:
     dates, as many anonymised ones are, is none of several patients.
     """
     images = [image for one in series for image in one.objects]
-    if len({(text(image, "PatientID"), text(image, "IssuerOfPatientID")) for image in images}) > 1:
+    if len({text(image, "PatientID") for image in images}) > 1:
         return (Reason("several_patients"),)
+    if len({text(image, "IssuerOfPatientID") for image in images}) > 1:
+        return (Reason("several_issuers"),)
     told = contradictions(
         {Person.of(text(image, "PatientBirthDate"), text(image, "PatientSex")) for image in images}
     )
@@ -147,7 +149,7 @@ def _decode(series: SeriesHeaders) -> tuple[SeriesInput, Sequence[Dataset]]:
     RefusedError
         With the reason.
     """
-    from dicom_templates.result_set import check_sources
+    from dicom_templates.objects.source_check import check_sources
 
     series_input, headers = decode(series)
     with damage_refused("instance_damaged"):

@@ -55,7 +55,7 @@ def write_refusal_report(
         return Outcome((), reasons, {})
     refusal = Refusal(reasons)
     source = _readable(series)
-    options = report_options(configuration, (header for one in series for header in one.headers))
+    options = report_options(configuration, (header for one in series for header in one.objects))
     key = refusal_provenance(refusal, SOFTWARE, series[0].study_uid, options).key
     replaced = lineage.predecessors(key)
     made = build_refusal(refusal, source, replace(options, predecessors=replaced), software=SOFTWARE)
@@ -64,7 +64,7 @@ def write_refusal_report(
 
 def _readable(series: Sequence[SeriesHeaders]) -> Dataset:
     """Return the first header whose patient and study the report can take over; the first if none is so."""
-    from dicom_templates.objects.common_modules import check_source
+    from dicom_templates.objects.source_check import check_source
 
     for one in series:
         with suppress(RefusedError), damage_refused("instance_damaged"):

@@ -47,7 +47,7 @@ class Workers:
     ) -> None:
         engine = resources.configuration.engine
         self._limit_s = engine.time_limit_s
-        self._examiner = make_worker(examine_study, None)
+        self._examiner = make_worker(examine_study, engine.memory_limit_mb)
         # Started by its first call, which most sites never make.
         self._writer = make_worker(report_refusal, engine.memory_limit_mb)
         self._analysts = [make_worker(analyse_study, engine.memory_limit_mb) for _ in range(engine.processes)]

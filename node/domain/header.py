@@ -1,8 +1,8 @@
 """Reads the identity of an object from its encoded dataset, without decoding the rest.
 
 The bytes are untrusted, so this walk looks at tags and lengths only. It never allocates what a length claims,
-never follows a nesting deeper than `_DEPTH`, and ends at the Series Instance UID or after `HEADER_BYTES`. If it
-has not found all UIDs and the Patient ID by then, the dataset may be out of order, and it goes on for a while.
+never follows a nesting deeper than `_DEPTH`, and ends at the Series Instance UID or after `HEADER_BYTES`. If
+it has not found all UIDs and the Patient ID by then, the dataset may be out of order: it goes on for a while.
 """
 
 import zlib

@@ -174,7 +174,7 @@ def test_two_patients_in_one_study_are_held_for_a_person(node: Node, study: str)
         slice_of(2, study=study, patient_id="B"),
     )
     reached(node, study, StudyState.FAILED)
-    assert "more than one patient" in node.store.study(study).reason  # type: ignore[union-attr]
+    assert "do not all bear one Patient ID" in node.store.study(study).reason  # type: ignore[union-attr]
 
 
 def test_a_refusal_keeps_its_reasons(node: Node, study: str) -> None:
