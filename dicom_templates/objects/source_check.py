@@ -9,7 +9,7 @@ from io import BytesIO
 from pydicom import Dataset, dcmwrite
 
 from dicom_templates.objects.common_modules import copy_source
-from dicom_templates.origin.patient_study import age_in_years
+from dicom_templates.origin.patient_study import age_in_years, patient_digest
 from dicom_templates.origin.source_series import check_images
 
 __all__ = ["check_source", "check_sources"]
@@ -47,3 +47,4 @@ def check_source(source: Dataset) -> None:
     dcmwrite(BytesIO(), trial, implicit_vr=False, little_endian=True)
     str(source.get("StudyDate"))
     age_in_years(source)
+    patient_digest(source)

@@ -47,6 +47,7 @@ def write_refusal_report(
     Outcome
         The text report; none if the images name several patients, as it could be filed under the wrong one.
     """
+    from dicom_templates.origin.patient_study import patient_digest
     from dicom_templates.origin.provenance import refusal_provenance
     from dicom_templates.result_set import build_refusal
 
@@ -56,7 +57,8 @@ def write_refusal_report(
     refusal = Refusal(reasons)
     source = _readable(series)
     options = report_options(configuration, (header for one in series for header in one.objects))
-    key = refusal_provenance(refusal, SOFTWARE, series[0].study_uid, options).key
+    patient = patient_digest(source)
+    key = refusal_provenance(refusal, SOFTWARE, series[0].study_uid, options, patient=patient).key
     replaced = lineage.predecessors(key)
     made = build_refusal(refusal, source, replace(options, predecessors=replaced), software=SOFTWARE)
     return Outcome(write_results(made, out), reasons, {}, key, replaced)

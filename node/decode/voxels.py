@@ -27,7 +27,7 @@ from node.decode.stored_values import has_overlay_bits, signal
 
 __all__ = ["decode"]
 
-_SECONDS, _SECONDS_PER_SLICE = 30.0, 2.0
+_SECONDS, _SECONDS_PER_SLICE = 10.0, 2.0
 """Processor time in which a decoder must be done, tens of times what the largest slices need."""
 
 

@@ -85,7 +85,7 @@ def test_other_bytes_under_a_known_uid_are_put_aside_and_the_first_stand(node: N
     (answer,) = send(node.port, first)
     (conflict,) = send(node.port, second)
     assert answer == 0
-    assert conflict == 0xC111
+    assert conflict == 0xB111
     (instance,) = node.store.instances(study)
     entry = in_quarantine(node.store)[0]
     assert entry.sop_uid == instance.sop_uid
