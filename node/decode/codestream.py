@@ -11,6 +11,7 @@ DICOM PS3.5 Annex G, RLE.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - an exception despite its name
 
@@ -185,8 +186,9 @@ def _jpeg_2000_size(frame: bytes) -> FrameSize | None:
 def _rle_size(frame: bytes) -> FrameSize | None:
     """Read the number of segments, which is that of the bytes of one pixel; RLE tells no rows and columns."""
     count, *offsets = _RLE_HEADER.unpack_from(frame)
-    used = offsets[:count]
-    in_order = all(before < after for before, after in zip(used, [*used[1:], len(frame)], strict=True))
-    if not 0 < count <= len(offsets) or used[0] < _RLE_HEADER.size or not in_order:
+    if not 0 < count <= len(offsets):
+        return None
+    used = [*offsets[:count], len(frame)]
+    if used[0] < _RLE_HEADER.size or any(after <= before for before, after in pairwise(used)):
         return None
     return FrameSize(None, None, 1, 8 * count)

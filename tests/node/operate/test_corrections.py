@@ -35,7 +35,9 @@ def order(node: Node, study: str = STUDY) -> str:
 HELD = [
     pytest.param(("", "", ""), "its images have no PatientID", id="none has one"),
     pytest.param(("A", "", "A"), "some of its images have no PatientID", id="one has none"),
-    pytest.param(("A", "B", "A"), "its images do not all bear one Patient ID", id="two patients"),
+    pytest.param(
+        ("A", "B", "A"), "its images do not all bear one Patient ID of one issuer", id="two patients"
+    ),
     pytest.param((" ", "\0", ""), "its images have no PatientID", id="padding is no identity"),
 ]
 
