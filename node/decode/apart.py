@@ -6,6 +6,7 @@ more than its own series; it starts at once, which a worker process, spawned wit
 """
 
 import ctypes
+import faulthandler
 import os
 import resource
 import signal
@@ -115,6 +116,7 @@ def _restrict(cpu_limit_s: float) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime + cpu_limit_s) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    faulthandler.disable()  # it keeps a standard error of its own
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)

@@ -4,10 +4,13 @@ import os
 from pathlib import Path
 from typing import TypeAlias
 
-from pydicom import Dataset, FileDataset, dcmread
+from pydicom import Dataset, FileDataset, config, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
+from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import VR
 
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
@@ -23,6 +26,7 @@ _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID
 _FIRST_GROUPS = {b"\x02\x00", b"\x08\x00", b"\x00\x08"}
 """Group of the first element of an object without preamble: file meta information or the dataset itself."""
 _META_LENGTH_AT, _META_AT = 140, 144
+_VRS = {str(vr) for vr in VR}
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -86,12 +90,39 @@ def _is_cut_off(path: Path) -> bool:
 
 def _read(path: Path, *, stop_before_pixels: bool) -> FileDataset:
     try:
-        return dcmread(path, stop_before_pixels=stop_before_pixels)
+        found = dcmread(path, stop_before_pixels=stop_before_pixels)
     except InvalidDicomError:
         with path.open("rb") as file:
             if file.read(2) not in _FIRST_GROUPS:
                 raise RefusedError(Reason("no_dicom")) from None
-    return _without_preamble(path, stop_before_pixels=stop_before_pixels)
+        return _without_preamble(path, stop_before_pixels=stop_before_pixels)
+    if not found.original_encoding[0] and any(_has_no_vr(found, tag) for tag in found.keys()):  # noqa: SIM118 - elements
+        return _with_unknown_vrs(path, stop_before_pixels=stop_before_pixels)
+    return found
+
+
+def _has_no_vr(dataset: Dataset, tag: BaseTag) -> bool:
+    element = dataset.get_item(tag)
+    return isinstance(element, RawDataElement) and element.VR not in _VRS
+
+
+def _with_unknown_vrs(path: Path, *, stop_before_pixels: bool) -> FileDataset:
+    """Read a file with elements of explicit VR whose VR does not exist, such as the "??" of some writers.
+
+    Their length has two bytes, as that of most VRs; pydicom would take them for elements of implicit VR, and
+    lose all that follows. Their true VR is that of the dictionary.
+    """
+    switches = config.assume_implicit_vr_switch
+    config.assume_implicit_vr_switch = False
+    try:
+        found = dcmread(path, stop_before_pixels=stop_before_pixels)
+    finally:
+        config.assume_implicit_vr_switch = switches
+    for tag in list(found.keys()):
+        if _has_no_vr(found, tag):
+            raw = found.get_item(tag)
+            found[tag] = RawDataElement(*raw)._replace(VR=None)  # type: ignore[misc]  # a raw element
+    return found
 
 
 def _without_preamble(path: Path, *, stop_before_pixels: bool) -> FileDataset:

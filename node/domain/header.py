@@ -40,6 +40,8 @@ _MOST_BEHIND = 2000
 """Elements that are looked at behind the Series Instance UID."""
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _ITEM_GROUP = 0xFFFE
+_UNKNOWN_VR = b"??"
+"""What DCMTK writes for a VR that it does not know, with a length of two bytes."""
 _LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 
 _IMPLICIT_LITTLE = "1.2.840.10008.1.2"
@@ -204,7 +206,7 @@ class _Walk:
             elif vr in _LONG_VRS:
                 (length,) = layouts.length.unpack_from(self._data, position + 8)
                 return group << 16 | element, position + 12, length
-            elif not (vr.isalpha() and vr.isupper()):
+            elif not (vr == _UNKNOWN_VR or (vr.isalpha() and vr.isupper())):
                 raise UnreadableHeaderError("it is not encoded as its transfer syntax says")
         except StructError:
             raise CutOffHeaderError("it ends in the middle of an element") from None

@@ -20,6 +20,7 @@ from tests.node.decode.test_damaged_instances import DAMAGED, HEALTHY, Study, ou
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 HUGE = 65535
+HUGE_IMAGE = pack(">6I", HUGE, HUGE, 0, 0, HUGE, HUGE)
 
 
 @pytest.fixture(scope="module")
