@@ -15,7 +15,7 @@ from tests.node.analyse.test_identity import images
 
 
 def at(*parts: int) -> datetime:
-    return datetime(*parts)  # type: ignore[arg-type,misc]  # noqa: DTZ001 - local to the site
+    return datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 - local to the site
 
 
 DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "InstanceCreationDate")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
@@ -45,7 +46,7 @@ def compress(syntax: str) -> Change:
 
 def encode_as(syntax: str) -> Change:
     def change(one: Dataset) -> None:
-        one.file_meta.TransferSyntaxUID = syntax
+        one.file_meta.TransferSyntaxUID = UID(syntax)
         if syntax == ExplicitVRBigEndian:
             one.PixelData = np.frombuffer(one.PixelData, "<u2").astype(">u2").tobytes()
 
@@ -53,7 +54,19 @@ def encode_as(syntax: str) -> Change:
 
 
 def put(**values: object) -> Change:
-    return lambda one: [setattr(one, keyword, value) for keyword, value in values.items()]
+    def change(one: Dataset) -> None:
+        for keyword, value in values.items():
+            setattr(one, keyword, value)
+
+    return change
+
+
+def both(*changes: Change) -> Change:
+    def change(one: Dataset) -> None:
+        for each in changes:
+            each(one)
+
+    return change
 
 
 def in_utf_8(one: Dataset) -> None:
@@ -87,12 +100,12 @@ OTHER_PATIENT: dict[str, Change] = {
     "issuer": put(IssuerOfPatientID="HOSPITAL"),
     "name": put(PatientName="Meier^Jörg"),
     "birth date": put(PatientBirthDate="19400229"),
-    "ID, and compressed": lambda one: (put(PatientID="2")(one), compress(RLELossless)(one)),
+    "ID, and compressed": both(put(PatientID="2"), compress(RLELossless)),
 }
 OTHER: dict[str, Change] = {
     "pixel": one_pixel,
     "compressed pixel": compressed_pixel,
-    "pixel and patient": lambda one: (put(PatientID="2")(one), one_pixel(one)),
+    "pixel and patient": both(put(PatientID="2"), one_pixel),
     "place": put(ImagePositionPatient=["0", "1", "2"]),
     "spacing": put(PixelSpacing=["0.9", "0.7"]),
     "series": put(SeriesInstanceUID="1.2.9"),

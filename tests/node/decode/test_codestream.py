@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 from pydicom import FileDataset, dcmread
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from analysis.errors import RefusedError
@@ -97,7 +98,7 @@ def test_a_frame_that_contradicts_its_header_reaches_no_decoder(
 ) -> None:
     _, syntax, change, claimed = lie
     honest, *others = study.others[syntax]
-    own, lying = voxels.pixel_array, spoil(honest, tmp_path / "lying.dcm", change)
+    own, lying = pixel_array, spoil(honest, tmp_path / "lying.dcm", change)
 
     def decoder(dataset: FileDataset, **options: object) -> object:
         return aborting() if Path(str(dataset.filename)) == lying else own(dataset, **options)  # type: ignore[arg-type]
@@ -113,7 +114,7 @@ def test_a_decoder_that_aborts_costs_its_series_and_writes_nothing(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    own = voxels.pixel_array
+    own = pixel_array
 
     def decoder(dataset: FileDataset, **options: object) -> object:
         is_compressed = dataset.file_meta.TransferSyntaxUID.is_compressed

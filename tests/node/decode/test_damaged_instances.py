@@ -67,7 +67,7 @@ def images(series: str) -> list[Dataset]:
 def encoded(path: Path, syntax: UID) -> None:
     """Encode a file anew."""
     if syntax in GDCM:
-        import gdcm  # not earlier: loaded before Python's zlib, it brings down the process
+        import gdcm  # type: ignore[import-untyped]  # not earlier: loaded before Python's zlib, it brings down the process
 
         reader = gdcm.ImageReader()
         reader.SetFileName(str(path))
