@@ -115,7 +115,7 @@ def _restrict(cpu_limit_s: float) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime + cpu_limit_s) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # SIGXCPU, then SIGKILL
     faulthandler.disable()  # it keeps a standard error of its own
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):

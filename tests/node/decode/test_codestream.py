@@ -14,6 +14,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from analysis.errors import RefusedError
+from node.decode import apart as apart_module
 from node.decode import decode, scan, voxels
 from node.decode.apart import LostError, apart
 from tests.node.decode.test_damaged_instances import DAMAGED, HEALTHY, Study, outcome
@@ -134,6 +135,7 @@ def test_a_decoder_that_does_not_end_is_ended(study: Study, monkeypatch: pytest.
             pass
 
     monkeypatch.setattr(voxels, "pixel_array", endless)
+    monkeypatch.setattr(apart_module, "_WALL_PER_CPU", 1000.0)  # what ends it is the processor time
     monkeypatch.setattr(voxels, "_SECONDS", 0.1)
     monkeypatch.setattr(voxels, "_SECONDS_PER_SLICE", 0.1)
     measured, reasons = outcome(study.others[RLELossless])
