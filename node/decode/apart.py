@@ -10,6 +10,7 @@ import faulthandler
 import os
 import resource
 import signal
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Pipe
@@ -50,7 +51,10 @@ def apart(function: Callable[[], Any], *, cpu_limit_s: float) -> Any:  # noqa: A
         If the process ended without an answer, or did not answer in time.
     """
     ours, theirs = Pipe(duplex=False)
-    child = os.fork()
+    with warnings.catch_warnings():
+        # Python 3.12 warns of other threads; what the child does needs none of them, and it has a time limit.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         _serve(theirs, function, cpu_limit_s)
     theirs.close()

@@ -1,7 +1,7 @@
 """Instances whose SOP Instance UID is kept already with other bytes: the same again, corrected, or another.
 
 To tell which, both are read and perhaps decoded. That takes time and may crash a decoder, so it happens in a
-worker process and in a thread of its own: no other instance waits for it (docs/decisions/0014).
+worker process and in a thread of its own: no other instance waits for it (docs/decisions/0018).
 """
 
 import queue
