@@ -4,6 +4,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -135,6 +136,22 @@ def test_what_cannot_be_compared_is_another(door: Door, series: str) -> None:
     assert door.kept(1) == b"one"
     assert len(door.rows.quarantined(["1.2.1"], CONFLICT)) == 1
     assert door.outcome(2, b"new") is ArrivalOutcome.STORED
+
+
+def test_a_file_left_in_another_series_is_not_compared_with_itself(door: Door) -> None:
+    """As after a crash: its UID is kept elsewhere, and the file lies under its final name already."""
+    door.compare = lambda _kept, _arrived: Sameness.SAME
+    assert door.outcome(1, b"one") is ArrivalOutcome.STORED
+    (kept,) = door.rows.instances("1.1")
+    stray = replace(kept, series_uid="1.3", sha256="f" * 64)
+    path = door.files.path(stray)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"two")
+    arrival = Arrival(stray, "", "")
+    assert door.ledger.enter(StagedFile(path, 3, stray.sha256), arrival) is ArrivalOutcome.CONFLICT
+    (entry,) = door.rows.quarantined(["1.2.1"], CONFLICT)
+    assert (door.folder / "quarantine" / entry.name).read_bytes() == b"two"
+    assert door.kept(1) == b"one"
 
 
 def test_a_full_disk_is_told_and_the_thread_goes_on(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
