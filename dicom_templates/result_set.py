@@ -17,7 +17,7 @@ from dicom_templates.objects.sr_document import evidence, sr_document
 from dicom_templates.objects.summary_image import summary_object
 from dicom_templates.objects.text_report import text_content
 from dicom_templates.options import ReportOptions
-from dicom_templates.origin.patient_study import age_in_years
+from dicom_templates.origin.patient_study import age_in_years, patient_digest
 from dicom_templates.origin.provenance import Provenance, provenance_of, refusal_provenance
 from dicom_templates.origin.source_series import ImageReference, SourceSeries, source_series
 from dicom_templates.pictures.mid_sagittal import SagittalPicture, sagittal_pictures
@@ -102,7 +102,9 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
         for found in findings.series
     }
     header = matched[findings.series[0].source.series_uid].header
-    provenance = provenance_of(findings, str(header.StudyInstanceUID), options)
+    provenance = provenance_of(
+        findings, str(header.StudyInstanceUID), options, patient=patient_digest(header)
+    )
     report = compose(
         findings, language=options.language, study_date=_study_date(header), age_years=age_in_years(header)
     )
@@ -151,7 +153,9 @@ def build_refusal(refusal: Refusal, source: Dataset, options: ReportOptions, *, 
     ResultSet
         The text report alone.
     """
-    provenance = refusal_provenance(refusal, software, str(source.StudyInstanceUID), options)
+    provenance = refusal_provenance(
+        refusal, software, str(source.StudyInstanceUID), options, patient=patient_digest(source)
+    )
     report = compose_refusal(refusal, software, language=options.language, study_date=_study_date(source))
     writer = _Writer(source, provenance, options, report)
     return ResultSet((writer.text_report(evidence((), [source])),), report, ())
@@ -223,8 +227,9 @@ class _Writer:
 
 
 def _study_date(header: Dataset) -> date | None:
-    told = str(header.get("StudyDate") or "").strip()
-    if len(told) != 8 or not told.isdigit():
+    # With dots, as before the year 1993 (ACR-NEMA 2.0).
+    told = str(header.get("StudyDate") or "").strip().replace(".", "")
+    if len(told) != 8 or not (told.isascii() and told.isdigit()):
         return None
     try:
         return date(int(told[:4]), int(told[4:6]), int(told[6:]))

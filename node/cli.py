@@ -1,8 +1,10 @@
 """The command line, `osteonode`."""
 
 import os
+import sys
 from collections.abc import Callable
 from functools import wraps
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -74,4 +76,8 @@ for group, commands in COMMANDS.items():
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character must not turn work that is done into a fault.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     application()

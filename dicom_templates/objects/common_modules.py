@@ -25,6 +25,7 @@ from dicom_templates.origin.provenance import (
 
 __all__ = [
     "ObjectIdentity",
+    "copy_source",
     "finish",
     "workstation_object",
 ]
@@ -103,15 +104,30 @@ def finish(
     """
     _add_equipment(result, provenance, options)
     _add_dates(result, options)
-    _add_scanner(result, source)
     result.CodingSchemeIdentificationSequence = [private_scheme()]
-    # In this order: our text is fitted to the character set of the source, whose own bytes must not change.
-    fit_to_charset(result, source)
-    copy_patient_and_study(source, result, series_keywords=("BodyPartExamined",) if image else ())
+    copy_source(result, source, image=image)
     if result.SOPClassUID == SecondaryCaptureImageStorage and not result.get("BodyPartExamined"):
         # Required, possibly empty, where the body part may be one of a pair (PS3.3 C.7.3.1).
         result.Laterality = ""
     result.file_meta = _file_meta(result)
+
+
+def copy_source(result: Dataset, source: Dataset, *, image: bool) -> None:
+    """Copy into a result, in place, what it has from its source: patient, study and scanner.
+
+    Parameters
+    ----------
+    result : Dataset
+        With its own text, which is fitted to the character set of the source.
+    source : Dataset
+        Header of one source image.
+    image : bool
+        Whether it is an image, whose series names a body part.
+    """
+    _add_scanner(result, source)
+    # In this order: our text is fitted to the character set of the source, whose own bytes must not change.
+    fit_to_charset(result, source)
+    copy_patient_and_study(source, result, series_keywords=("BodyPartExamined",) if image else ())
 
 
 def _add_equipment(result: Dataset, provenance: Provenance, options: ReportOptions) -> None:

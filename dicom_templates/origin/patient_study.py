@@ -10,6 +10,7 @@ DICOM PS3.3 C.7.1.1 Patient, C.7.2.1 General Study, C.7.2.2 Patient Study, C.12.
 
 from collections.abc import Iterable
 from copy import deepcopy
+from hashlib import sha256
 
 from pydicom import DataElement, Dataset
 from pydicom.charset import convert_encodings
@@ -18,7 +19,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.tag import BaseTag, Tag
 
-__all__ = ["age_in_years", "copy_patient_and_study", "fit_to_charset", "nameless_header"]
+__all__ = ["age_in_years", "copy_patient_and_study", "fit_to_charset", "nameless_header", "patient_digest"]
 
 _REQUIRED = (
     "PatientName",
@@ -73,6 +74,8 @@ _OPTIONAL = (
     "ClinicalTrialTimePointID",
 )
 """Type 3 and conditional: present where the source has them."""
+
+_IDENTITY = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex")
 
 _TEXT_VRS = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _ASCII_CHARSETS = {"", "ISO_IR 6", "ISO 2022 IR 6"}
@@ -235,6 +238,12 @@ def _encodable(text: str, encoding: str) -> bool:
     return True
 
 
+def patient_digest(source: Dataset) -> str:
+    """Return a digest of who the patient is, however that is encoded; it cannot be traced back."""
+    told = (" ".join(str(source.get(keyword) or "").split()) for keyword in _IDENTITY)
+    return sha256("\0".join(told).encode("utf-8", "replace")).hexdigest()
+
+
 def age_in_years(source: Dataset) -> int | None:
     """Read PatientAge, in whole years.
 
@@ -255,8 +264,11 @@ def age_in_years(source: Dataset) -> int | None:
     >>> header.PatientAge = "061Y"
     >>> age_in_years(header)
     61
+    >>> header.PatientAge = "²³Y"
+    >>> age_in_years(header)
     """
     told = str(source.get("PatientAge") or "").strip()
-    if not told.endswith("Y") or not told[:-1].isdigit():
+    # Other digits than those of ASCII are not all read by `int`.
+    if not told.endswith("Y") or not (told.isascii() and told[:-1].isdigit()):
         return None
     return int(told[:-1])

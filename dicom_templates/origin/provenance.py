@@ -83,7 +83,9 @@ class Provenance:
         return derive_uid("tracking", self.study_uid, series_uid, structure)
 
 
-def provenance_of(findings: Findings, study_uid: str, options: ReportOptions) -> Provenance:
+def provenance_of(
+    findings: Findings, study_uid: str, options: ReportOptions, *, patient: str = ""
+) -> Provenance:
     """Collect maker and inputs of findings.
 
     Parameters
@@ -94,6 +96,9 @@ def provenance_of(findings: Findings, study_uid: str, options: ReportOptions) ->
         Study Instance UID of the source.
     options : ReportOptions
         A report in another language is another document.
+    patient : str
+        See `dicom_templates.origin.patient_study.patient_digest`: a report under a corrected identity is
+        another document, too.
 
     Returns
     -------
@@ -113,18 +118,20 @@ def provenance_of(findings: Findings, study_uid: str, options: ReportOptions) ->
         software=findings.software,
         station=options.station,
         study_uid=study_uid,
-        key=_key(study_uid, options, decisive),
+        key=_key(study_uid, options, (patient, *decisive)),
     )
 
 
-def refusal_provenance(refusal: Refusal, software: str, study_uid: str, options: ReportOptions) -> Provenance:
+def refusal_provenance(
+    refusal: Refusal, software: str, study_uid: str, options: ReportOptions, *, patient: str = ""
+) -> Provenance:
     """Collect maker and inputs of a refusal, as `provenance_of` does for findings."""
     series = tuple((one.series_uid, one.reasons) for one in refusal.series)
     return Provenance(
         software=software,
         station=options.station,
         study_uid=study_uid,
-        key=_key(study_uid, options, ("refused", refusal.reasons, series, software)),
+        key=_key(study_uid, options, ("refused", patient, refusal.reasons, series, software)),
     )
 
 

@@ -11,7 +11,7 @@ from pydicom import Dataset
 from analysis.domain.findings import SeriesFindings
 from dicom_templates.origin.uids import derive_uid
 
-__all__ = ["ImageReference", "SourceSeries", "instance_item", "source_series"]
+__all__ = ["ImageReference", "SourceSeries", "check_images", "instance_item", "source_series"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,17 @@ def source_series(found: SeriesFindings, headers: Sequence[Dataset]) -> SourceSe
     )
 
 
+def check_images(headers: Sequence[Dataset], frames: Sequence[int]) -> None:
+    """Read from the headers of a series what `source_series` reads.
+
+    Raises
+    ------
+    Exception
+        Whatever `source_series` would raise.
+    """
+    _candidates(headers, frames)
+
+
 def instance_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     """Write a reference to an object as an item of a sequence (PS3.3 table 10-11)."""
     item = Dataset()
@@ -139,7 +150,7 @@ def _candidates(headers: Sequence[Dataset], numbers: Sequence[int]) -> list[_Sou
 
 
 def _numbered_frame(header: Dataset, number: int) -> _SourceFrame:
-    shared = header.SharedFunctionalGroupsSequence[0]
+    shared = next(iter(header.get("SharedFunctionalGroupsSequence") or ()), Dataset())
     groups = header.PerFrameFunctionalGroupsSequence[number - 1]
     return _frame(
         header,

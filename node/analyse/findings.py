@@ -15,6 +15,7 @@ from analysis.identify import identify
 from analysis.settings import AnalysisSettings
 from node.config import BackendSettings
 from node.decode import SeriesHeaders, decode, faults_of, files_below, scan
+from node.decode.damage import damage_refused
 from node.decode.header_values import text
 from node.domain.person import Person, contradictions
 
@@ -90,8 +91,10 @@ def identity_reasons(series: Sequence[SeriesHeaders]) -> tuple[Reason, ...]:
     dates, as many anonymised ones are, is none of several patients.
     """
     images = [image for one in series for image in one.objects]
-    if len({(text(image, "PatientID"), text(image, "IssuerOfPatientID")) for image in images}) > 1:
+    if len({text(image, "PatientID") for image in images}) > 1:
         return (Reason("several_patients"),)
+    if len({text(image, "IssuerOfPatientID") for image in images}) > 1:
+        return (Reason("several_issuers"),)
     told = contradictions(
         {Person.of(text(image, "PatientBirthDate"), text(image, "PatientSex")) for image in images}
     )
@@ -129,13 +132,29 @@ def _decode_candidates(
             continue
         report_progress(f"decoding the {identification.contrast} series")
         try:
-            series_input, headers = decode(one)
+            series_input, headers = _decode(one)
         except RefusedError as error:
             not_used.append(SeriesRefusal(one.series_uid, one.description, error.reasons))
         else:
             decoded.append(series_input)
             sources[one.series_uid] = headers
     return decoded, sources, not_used
+
+
+def _decode(series: SeriesHeaders) -> tuple[SeriesInput, Sequence[Dataset]]:
+    """Decode a series, and refuse it if results could not take over what its headers say.
+
+    Raises
+    ------
+    RefusedError
+        With the reason.
+    """
+    from dicom_templates.objects.source_check import check_sources
+
+    series_input, headers = decode(series)
+    with damage_refused("instance_damaged"):
+        check_sources(headers, series_input.frames)
+    return series_input, headers
 
 
 def measure_study(folder: Path, settings: AnalysisSettings, place: BackendSettings) -> Findings | Refusal:

@@ -1,15 +1,20 @@
 """Write the text report of a refusal from the files of the refused study; runs in a worker process."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from pydicom import Dataset
+
 from analysis.domain.findings import Refusal
 from analysis.domain.reason import Reason
+from analysis.errors import RefusedError
 from node.analyse.findings import SOFTWARE, identity_reasons
 from node.analyse.result_files import report_options, write_results
 from node.config import Configuration
-from node.decode import scan
+from node.decode import SeriesHeaders, scan
+from node.decode.damage import damage_refused
 from node.domain.results import Lineage, Outcome
 
 __all__ = ["write_refusal_report"]
@@ -42,6 +47,7 @@ def write_refusal_report(
     Outcome
         The text report; none if the images name several patients, as it could be filed under the wrong one.
     """
+    from dicom_templates.origin.patient_study import patient_digest
     from dicom_templates.origin.provenance import refusal_provenance
     from dicom_templates.result_set import build_refusal
 
@@ -49,9 +55,21 @@ def write_refusal_report(
     if not series or identity_reasons(series):
         return Outcome((), reasons, {})
     refusal = Refusal(reasons)
-    source = series[0].headers[0]
-    options = report_options(configuration, (header for one in series for header in one.headers))
-    key = refusal_provenance(refusal, SOFTWARE, series[0].study_uid, options).key
+    source = _readable(series)
+    options = report_options(configuration, (header for one in series for header in one.objects))
+    patient = patient_digest(source)
+    key = refusal_provenance(refusal, SOFTWARE, series[0].study_uid, options, patient=patient).key
     replaced = lineage.predecessors(key)
     made = build_refusal(refusal, source, replace(options, predecessors=replaced), software=SOFTWARE)
     return Outcome(write_results(made, out), reasons, {}, key, replaced)
+
+
+def _readable(series: Sequence[SeriesHeaders]) -> Dataset:
+    """Return the first header whose patient and study the report can take over; the first if none is so."""
+    from dicom_templates.objects.source_check import check_source
+
+    for one in series:
+        with suppress(RefusedError), damage_refused("instance_damaged"):
+            check_source(one.headers[0])
+            return one.headers[0]
+    return series[0].headers[0]

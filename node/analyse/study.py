@@ -134,13 +134,15 @@ def _write(
 ) -> Outcome:
     from PIL import Image
 
+    from dicom_templates.origin.patient_study import patient_digest
     from dicom_templates.origin.provenance import provenance_of
     from dicom_templates.pictures.html_report import report_html
     from dicom_templates.pictures.overlay import draw_overlay
     from dicom_templates.result_set import build
 
     options = report_options(configuration, (header for headers in sources.values() for header in headers))
-    key = provenance_of(findings, _study_uid(sources), options).key
+    patient = patient_digest(sources[findings.series[0].source.series_uid][0])
+    key = provenance_of(findings, _study_uid(sources), options, patient=patient).key
     replaced = lineage.predecessors(key)
     made = build(findings, sources, replace(options, predecessors=replaced))
     files = write_results(made, out)

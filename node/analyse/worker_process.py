@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -100,8 +101,22 @@ class WorkerProcess:
             self._process.close()
             self._process = None
 
-    def call(self, *arguments: object, time_limit_s: float) -> Any:  # noqa: ANN401 - any return value of the function
+    def call(
+        self,
+        *arguments: object,
+        time_limit_s: float,
+        report_progress: Callable[[str], None] | None = None,
+    ) -> Any:  # noqa: ANN401 - any return value of the function
         """Call the function in the process.
+
+        Parameters
+        ----------
+        *arguments : object
+            Of the function.
+        time_limit_s : float
+            Limit for the call; for each of its steps if it reports them.
+        report_progress : callable, optional
+            Told each step that the function reports to its parameter of the same name, in words.
 
         Raises
         ------
@@ -123,8 +138,11 @@ class WorkerProcess:
             if not self._imported:
                 self._receive(_START_LIMIT_S, late="its process did not start within")
                 self._imported = True
-            self._connection.send(arguments)
+            self._connection.send((arguments, report_progress is not None))
             kind, value = self._receive(time_limit_s, late="it took longer than")
+            while kind == "step" and report_progress is not None:
+                report_progress(value)
+                kind, value = self._receive(time_limit_s, late="it took longer than")
         except (EOFError, OSError) as error:
             raise WorkerLostError(self._why_it_died()) from error
         if kind == "done":
@@ -159,6 +177,8 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> No
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
     warnings.simplefilter("ignore")  # libraries print them to standard error, and they may quote a dataset
+    # A crash is told and its input kept; a dump of memory would be patient data in a place of its own.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory_limit_mb is not None:
         limit = memory_limit_mb * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -171,10 +191,15 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> No
     connection.send(("imported", None))
     while True:
         try:
-            arguments = connection.recv()
+            arguments, reports = connection.recv()
         except EOFError:
             return
-        connection.send(_reply_of(function, arguments))
+        told = partial(function, report_progress=partial(_tell, connection)) if reports else function
+        connection.send(_reply_of(told, arguments))
+
+
+def _tell(connection: Connection, step: str) -> None:
+    connection.send(("step", step))
 
 
 def _error_of(kind: str, value: Any) -> AnalysisError | NodeError:  # noqa: ANN401 - its type depends on the kind

@@ -68,8 +68,6 @@ class Node:
         self._resources = resources = open_resources(configuration, self._clock)
         self.instance_store, self.store = resources.instance_store, resources.store
         self._sweep_s = sweep_s
-        self._ledger = make_ledger(resources)
-        self._listener = make_listener(resources, self._ledger)
         # The timers run in real time, even if the sweeps are given another clock.
         self._schedule = Schedule(SystemClock(), resources.log)
         self._early_work = EarlyWork() if configuration.assembly.start_early else None
@@ -79,7 +77,10 @@ class Node:
             analyse_study=analyse_study,
             examine_study=examine_study,
             report_refusal=report_refusal,
+            compare_instances="node.decode.sameness:compare_instances",
         )
+        self._ledger = make_ledger(resources, self._workers)
+        self._listener = make_listener(resources, self._ledger)
         self._couriers = tuple(make_courier(resources, there) for there in configuration.destinations)
         self._source_counts = make_source_counts(resources)
         self._web: WebServer | None = None

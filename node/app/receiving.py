@@ -1,17 +1,21 @@
 """Makes the station that receives instances and records them."""
 
 from node.app.resources import Resources
+from node.app.workers import Workers
 from node.deliver.commitment_reports import CommitmentReports
+from node.receive.disputes import Disputes
 from node.receive.ledger import Ledger
 from node.receive.listener import Listener
 
 __all__ = ["make_ledger", "make_listener"]
 
 
-def make_ledger(resources: Resources) -> Ledger:
+def make_ledger(resources: Resources, workers: Workers) -> Ledger:
     """Make the ledger, which records arrivals."""
     patience = resources.configuration.assembly.patience
-    return Ledger(resources.store, resources.instance_store, resources.clock, patience, resources.log)
+    stores = (resources.store, resources.instance_store)
+    disputes = Disputes(workers.compare, *stores, resources.clock, resources.log)
+    return Ledger(*stores, resources.clock, patience, resources.log, disputes=disputes)
 
 
 def make_listener(resources: Resources, records: Ledger) -> Listener:

@@ -9,6 +9,7 @@ from node.analyse.analyst import Analysis
 from node.app.resources import Resources
 from node.config import Configuration
 from node.domain.completeness import Examination
+from node.domain.records import Sameness
 from node.domain.results import Lineage, Outcome
 from node.ports import Worker
 from node.tally import WorkerActivity
@@ -19,7 +20,7 @@ _EXAMINATION_LIMIT_S = 120.0
 
 
 class Workers:
-    """One process that examines, one that reports refusals, and as many as configured that analyse.
+    """One process that examines, one that reports refusals, one that compares, and those that analyse.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ class Workers:
         Supplies the configuration, with the number of processes and their limits.
     make_worker : callable
         Makes a worker from the name of a function and a memory limit in MB, or None.
-    analyse_study, examine_study, report_refusal : str
+    analyse_study, examine_study, report_refusal, compare_instances : str
         The functions that they run, as "module:function".
 
     Attributes
@@ -44,14 +45,17 @@ class Workers:
         analyse_study: str,
         examine_study: str,
         report_refusal: str,
+        compare_instances: str,
     ) -> None:
         engine = resources.configuration.engine
         self._limit_s = engine.time_limit_s
-        self._examiner = make_worker(examine_study, None)
+        self._examiner = make_worker(examine_study, engine.memory_limit_mb)
         # Started by its first call, which most sites never make.
         self._writer = make_worker(report_refusal, engine.memory_limit_mb)
+        # Compares instances that are sent again in other bytes; started by its first call, too.
+        self._comparer = make_worker(compare_instances, engine.memory_limit_mb)
         self._analysts = [make_worker(analyse_study, engine.memory_limit_mb) for _ in range(engine.processes)]
-        self._all = (*self._analysts, self._examiner, self._writer)
+        self._all = (*self._analysts, self._examiner, self._writer, self._comparer)
         self.activities = tuple(
             WorkerActivity(resources.clock, resources.tally, monotonic) for _ in self._analysts
         )
@@ -75,6 +79,11 @@ class Workers:
         """Examine the headers of a study."""
         examination: Examination = self._examiner.call(paths, time_limit_s=_EXAMINATION_LIMIT_S)
         return examination
+
+    def compare(self, kept: Path, arrived: Path) -> Sameness:
+        """Compare an instance with the one that is kept under its UID."""
+        found: Sameness = self._comparer.call(kept, arrived, time_limit_s=_EXAMINATION_LIMIT_S)
+        return found
 
     def report_refusal(
         self,

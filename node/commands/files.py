@@ -1,6 +1,5 @@
 """Commands that work on DICOM files instead of a node's studies."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,14 +15,16 @@ from node.commands.terminal import (
     error_console,
     exit_on_error,
     load_configuration,
+    print_json,
     show_steps,
     show_summary,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from node.analyse.study import StudyOutcome
+    from node.config import Configuration
     from node.operate.verify import ReportCheck
 
 __all__ = ["analyse", "verify"]
@@ -46,17 +47,15 @@ def analyse(
     2  wrong usage or configuration
     3  all studies were refused
     """
-    from node.analyse.study import analyse_studies
-
     configuration = load_configuration(config)
-    try:
-        with show_steps(quiet=as_json) as step, exit_on_error():
-            studies = analyse_studies(paths, configuration, out, report_progress=step)
-    except FileNotFoundError as error:
-        error_console.print(f"[red]{error}")
-        raise typer.Exit(EXIT_USAGE) from None
+    for path in paths:
+        if not path.exists():
+            error_console.print(f"{path} does not exist", style="red", markup=False)
+            raise typer.Exit(EXIT_USAGE)
+    with show_steps(quiet=as_json) as step, exit_on_error():
+        studies = _analysed(paths, configuration, out, step)
     if as_json:
-        console.print_json(json.dumps([_outcome_as_json(study) for study in studies]))
+        print_json([_outcome_as_json(study) for study in studies])
     for study in () if as_json else studies:
         if study.outcome.refusals:
             _show_refusal(study)
@@ -65,6 +64,23 @@ def analyse(
             console.print(f"Results: {study.outcome.results[0].path.parent.resolve()}")
     if all(study.outcome.refusals for study in studies):
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _analysed(
+    paths: "Sequence[Path]", configuration: "Configuration", out: Path, step: "Callable[[str], None]"
+) -> "tuple[StudyOutcome, ...]":
+    """Analyse in a worker process, with the limits of the node."""
+    from node.analyse.worker_process import WorkerProcess
+
+    limits = configuration.engine
+    worker = WorkerProcess("node.analyse.study:analyse_studies", limits.memory_limit_mb)
+    try:
+        studies: tuple[StudyOutcome, ...] = worker.call(
+            paths, configuration, out, time_limit_s=limits.time_limit_s, report_progress=step
+        )
+    finally:
+        worker.stop()
+    return studies
 
 
 def verify(
@@ -104,7 +120,7 @@ def verify(
         error_console.print(f"[red]{error}")
         raise typer.Exit(EXIT_USAGE) from None
     if as_json:
-        console.print_json(json.dumps([_check_as_json(check) for check in checks]))
+        print_json([_check_as_json(check) for check in checks])
     else:
         _show_checks(checks)
     outcomes = {check.outcome for check in checks}

@@ -1,6 +1,5 @@
 """Commands that list, explain, retry and purge the studies of a node."""
 
-import json
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from node.commands.terminal import ConfigOption, console, exit_on_error, load_configuration
+from node.commands.terminal import ConfigOption, console, exit_on_error, load_configuration, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +40,7 @@ def studies(
             for study in store.studies(limit)
         ]
     if as_json:
-        console.print_json(json.dumps(rows))
+        print_json(rows)
         return
     table = Table("Study", "State", "Since", "Reason")
     for row in rows:

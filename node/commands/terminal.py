@@ -1,5 +1,6 @@
 """What all commands share: the configuration option, exit statuses, progress, tables and error messages."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ __all__ = [
     "error_console",
     "exit_on_error",
     "load_configuration",
+    "print_json",
     "progress_bar",
     "show_steps",
     "show_summary",
@@ -112,6 +114,11 @@ def progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(name)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON, with escapes where the terminal or file cannot hold every character."""
+    console.print_json(json.dumps(value), ensure_ascii=console.encoding.lower() != "utf-8")
 
 
 def show_summary(title: str, summary: Mapping[str, str]) -> None:

@@ -2,16 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom import Dataset
 
-from analysis.domain.reason import Reason
+from analysis.domain.reason import Reason, told_once
 from analysis.errors import RefusedError
 from analysis.identify import identify
+from node.decode.damage import damage_refused
 from node.decode.enhanced import MULTI_FRAME_CLASSES, frame_headers, frames_between, stacks
-from node.decode.facts import facts_of
+from node.decode.facts import facts_by_slice, facts_of
+from node.decode.reading import SeriesKey, read_header, series_of
 from node.decode.series import SeriesHeaders, UnreadableFile
 
 __all__ = ["files_below", "scan"]
@@ -46,63 +48,76 @@ def scan(paths: Iterable[Path]) -> tuple[tuple[SeriesHeaders, ...], tuple[Unread
     series : tuple of SeriesHeaders
         Sorted by Study and then Series Instance UID; a series of multi-frame objects has one entry per stack.
     unreadable : tuple of UnreadableFile
-        The files that are not complete DICOM objects.
+        The files that cannot be read, but for those of which the series is known and other files of it can:
+        they are faults of their series.
     """
-    by_series: dict[tuple[str, str], dict[str, tuple[Path, Dataset]]] = defaultdict(dict)
-    unreadable: list[UnreadableFile] = []
+    by_series: dict[SeriesKey, dict[str, _Instance]] = defaultdict(dict)
+    unreadable: list[tuple[UnreadableFile, SeriesKey | None]] = []
     for path in paths:
         if path.name == "DICOMDIR":  # the index of a storage medium
             continue
         try:
-            header = _read_header(path)
+            instance = _read(path)
         except RefusedError as error:
-            unreadable.append(UnreadableFile(path, error.reasons[0]))
+            unreadable.append((UnreadableFile(path, error.reasons[0]), series_of(path)))
         else:
-            key = (str(header.StudyInstanceUID), str(header.SeriesInstanceUID))
-            by_series[key].setdefault(str(header.SOPInstanceUID), (path, header))
+            by_series[instance.key].setdefault(str(instance.header.SOPInstanceUID), instance)
     series: list[SeriesHeaders] = []
-    for (study_uid, series_uid), instances in sorted(by_series.items()):
+    lost = [file for file, key in unreadable if key not in by_series]
+    for key, instances in sorted(by_series.items()):
         found = [instances[uid] for uid in sorted(instances)]
-        series += _by_stack(study_uid, series_uid, found)
-    return tuple(series), tuple(unreadable)
+        faults = told_once(file.reason for file, of in unreadable if of == key)
+        try:
+            with damage_refused("dicom_damaged"):
+                series += _by_stack(key, found, faults)
+        except RefusedError as error:
+            lost += [UnreadableFile(one.path, error.reasons[0]) for one in found]
+    return tuple(series), tuple(lost)
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    path: Path
+    header: Dataset
+    frames: tuple[Dataset, ...]
+    """Headers of the frames of a multi-frame object."""
+
+    @property
+    def key(self) -> SeriesKey:
+        return str(self.header.StudyInstanceUID), str(self.header.SeriesInstanceUID)
 
 
 def _by_stack(
-    study_uid: str, series_uid: str, instances: Sequence[tuple[Path, Dataset]]
+    key: SeriesKey, instances: Sequence[_Instance], faults: tuple[Reason, ...]
 ) -> Iterator[SeriesHeaders]:
     """Yield the classic images of a series together, and the frames of its multi-frame objects by stack."""
-    slices: list[tuple[Path, Dataset, Dataset, int]] = []
-    classic: list[tuple[Path, Dataset]] = []
-    for path, header in instances:
-        frames = frame_headers(header) if header.SOPClassUID in MULTI_FRAME_CLASSES else ()
-        slices += [(path, frame, header, number) for number, frame in enumerate(frames, start=1)]
-        if not frames:
-            classic.append((path, header))
-    if classic:
+    slices = [
+        (one.path, frame, one.header, number)
+        for one in instances
+        for number, frame in enumerate(one.frames, start=1)
+    ]
+    if classic := [(one.path, one.header) for one in instances if not one.frames]:
         paths, headers = zip(*classic, strict=True)
-        yield SeriesHeaders(study_uid, series_uid, facts_of(headers), paths, headers, headers)
+        yield SeriesHeaders(*key, facts_of(headers), paths, headers, headers, faults=faults)
     every = [frame for _, frame, _, _ in slices]
     for stack in stacks(every):
         paths, headers, objects, numbers = zip(*(slices[index] for index in stack), strict=True)
         facts = facts_of(headers)
         torn = frames_between(every, stack) if identify(facts).usable else ()
         between = tuple(slices[index][3] for index in torn)
-        yield SeriesHeaders(study_uid, series_uid, facts, paths, headers, objects, numbers, between)
+        yield SeriesHeaders(*key, facts, paths, headers, objects, numbers, between, faults)
 
 
-def _read_header(path: Path) -> Dataset:
-    try:
-        header = dcmread(path, stop_before_pixels=True)
-    except InvalidDicomError:
-        raise RefusedError(Reason("no_dicom")) from None
-    except (AttributeError, EOFError, KeyError, NotImplementedError, OSError, TypeError, ValueError) as error:
-        # What pydicom raises on damaged bytes; its message may quote them, so only the type is reported.
-        raise RefusedError(Reason("dicom_damaged", kind=type(error).__name__)) from error
-    missing = [
-        keyword
-        for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-        if not header.get(keyword)
-    ]
-    if missing:
-        raise RefusedError(Reason("dicom_incomplete", missing=", ".join(missing)))
-    return header
+def _read(path: Path) -> _Instance:
+    """Read one instance so far that a fault in what identifies it shows here, and not later in its series.
+
+    Raises
+    ------
+    RefusedError
+        If it cannot be read, with the reason.
+    """
+    with damage_refused("dicom_damaged"):
+        header = read_header(path)
+        frames = frame_headers(header) if header.SOPClassUID in MULTI_FRAME_CLASSES else ()
+        facts_by_slice(frames or [header])
+    return _Instance(path, header, frames)

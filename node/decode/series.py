@@ -68,6 +68,8 @@ class SeriesHeaders:
         Frame number of each slice in its object, from 1; empty for classic images.
     frames_between : tuple of int
         Numbers of frames that were acquired otherwise and lie where frames of this stack are missing.
+    faults : tuple of Reason
+        Why files of this series cannot be read; nothing is measured on a series without all of its images.
     """
 
     study_uid: str
@@ -78,6 +80,7 @@ class SeriesHeaders:
     objects: tuple[Dataset, ...]
     frames: tuple[int, ...] = ()
     frames_between: tuple[int, ...] = ()
+    faults: tuple[Reason, ...] = ()
 
     @property
     def description(self) -> Reason:

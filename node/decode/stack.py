@@ -19,6 +19,7 @@ from pydicom.uid import (
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from node.decode.agreement import check_agreement, check_kinds
+from node.decode.damage import damage_refused
 from node.decode.enhanced import MULTI_FRAME_CLASSES
 from node.decode.geometry import Stack, stack_slices
 from node.decode.header_values import number, required, text
@@ -57,8 +58,15 @@ def check_stack(series: SeriesHeaders) -> Stack:
     Raises
     ------
     RefusedError
-        If it is not, with the reason.
+        If it is not, or an image of it cannot be read, with the reason.
     """
+    with damage_refused("instance_damaged"):
+        return _checked(series)
+
+
+def _checked(series: SeriesHeaders) -> Stack:
+    if series.faults:
+        raise RefusedError(*series.faults)
     _refuse_other_than_lossless_mr(series)
     check_agreement(series)
     check_meaning(series)

@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.pixels.utils import pixel_array
 
 from analysis.domain.acquisition import AcquisitionFacts
@@ -16,12 +16,19 @@ from analysis.domain.findings import SeriesInput
 from analysis.domain.reason import Reason
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
+from node.decode.apart import LostError, apart
+from node.decode.codestream import check_frame
+from node.decode.damage import damage_refused
 from node.decode.header_values import acquired_on, required, text
+from node.decode.reading import read_object
 from node.decode.series import SeriesHeaders
 from node.decode.stack import check_stack
 from node.decode.stored_values import has_overlay_bits, signal
 
 __all__ = ["decode"]
+
+_SECONDS, _SECONDS_PER_SLICE = 10.0, 2.0
+"""Processor time in which a decoder must be done, tens of times what the largest slices need."""
 
 
 def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
@@ -44,6 +51,11 @@ def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
     RefusedError
         If the series is not MR, not an even stack or lossy, or its pixel data are damaged.
     """
+    with damage_refused("instance_damaged"):
+        return _decode(series)
+
+
+def _decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
     stack = check_stack(series)
     headers = tuple(series.headers[index] for index in stack.order)
     voxels = _voxels(series, stack.order)
@@ -77,10 +89,23 @@ def decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
 
 
 def _voxels(series: SeriesHeaders, order: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Decode the slices in the given order; each object is read once for all its neighbouring frames."""
+    """Decode the slices in the given order, in a process apart if that needs a decoder."""
+    if not any(image.file_meta.TransferSyntaxUID.is_compressed for image in series.objects):
+        return _stacked(series, order)
+    limit_s = _SECONDS + _SECONDS_PER_SLICE * len(order)
+    try:
+        voxels: npt.NDArray[np.float32] = apart(lambda: _stacked(series, order), cpu_limit_s=limit_s)
+    except LostError as error:
+        raise RefusedError(Reason("decoder_lost", how=str(error))) from None
+    return voxels
+
+
+def _stacked(series: SeriesHeaders, order: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Decode the slices; each object is read once for all its neighbouring frames."""
     slices = []
     for path, indices in groupby(order, key=series.paths.__getitem__):
-        dataset = dcmread(path)
+        with damage_refused("dicom_damaged"):
+            dataset = read_object(path)
         for index in indices:
             frame = series.frames[index] if series.frames else None
             slices.append(_slice(dataset, frame, series.headers[index]))
@@ -89,13 +114,12 @@ def _voxels(series: SeriesHeaders, order: Sequence[int]) -> npt.NDArray[np.float
 
 def _slice(dataset: Dataset, frame: int | None, header: Dataset) -> npt.NDArray[np.float32]:
     index = None if frame is None else frame - 1
-    try:
+    with damage_refused("pixels_damaged"):
+        check_frame(dataset, index or 0)
         stored = pixel_array(dataset, index=index)
         # A codec gives no more bits than are stored, so only plain pixels may hold something beside them.
         packed = dataset.file_meta.TransferSyntaxUID.is_compressed or has_overlay_bits(dataset)
         raw = stored if packed else pixel_array(dataset, index=index, correct_unused_bits=False)
-    except (AttributeError, EOFError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise RefusedError(Reason("pixels_damaged", kind=type(error).__name__)) from error
     if stored.ndim != 2:
         raise RefusedError(Reason("not_one_grey_image"))
     if not np.array_equal(stored, raw):

@@ -169,7 +169,7 @@ def identity_fault(patient_keys: Collection[str], persons: Collection[Person] = 
     """
     if "" not in patient_keys:
         if len(set(patient_keys)) > 1:
-            return f"its images name more than one patient: {_BY_OPERATOR}"
+            return f"its images do not all bear one Patient ID of one issuer: {_BY_OPERATOR}"
         told = " and more than one ".join(contradictions(persons))
         return f"its images name more than one {told} for one patient: {_BY_OPERATOR}" if told else ""
     if len(set(patient_keys)) == 1:

@@ -47,9 +47,9 @@ OUT_OF_RESOURCES = 0xA700
 DATASET_DOES_NOT_MATCH = 0xA900
 """The dataset is not what its request says."""
 CANNOT_UNDERSTAND = 0xC000
-CONFLICTING_INSTANCE = 0xC111
-"""This node's own: other bytes are stored under the SOP Instance UID. In the range of "cannot understand", so
-that the sender's operator is told and the sender does not repeat it without end."""
+CONFLICTING_INSTANCE = 0xB111
+"""This node's own: another image is stored under the SOP Instance UID. In the range of warnings, so that the
+sender's operator is told, and the sender goes on with the rest of the study."""
 
 # Of C-FIND
 

@@ -1,12 +1,15 @@
 """Reads the identity of an object from its encoded dataset, without decoding the rest.
 
 The bytes are untrusted, so this walk looks at tags and lengths only. It never allocates what a length claims,
-never follows a nesting deeper than `_DEPTH`, and ends at the Series Instance UID or after `HEADER_BYTES`.
+never follows a nesting deeper than `_DEPTH`, and ends at the Series Instance UID or after `HEADER_BYTES`. If
+it has not found all UIDs and the Patient ID by then, the dataset may be out of order: it goes on for a while.
 """
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - an exception despite its name
 from typing import NamedTuple
@@ -14,7 +17,13 @@ from typing import NamedTuple
 from node.domain.identifiers import clean_uid
 from node.domain.person import Person
 
-__all__ = ["HEADER_BYTES", "InstanceIdentity", "UnreadableHeaderError", "read_identity"]
+__all__ = [
+    "HEADER_BYTES",
+    "CutOffHeaderError",
+    "InstanceIdentity",
+    "UnreadableHeaderError",
+    "read_identity",
+]
 
 HEADER_BYTES = 4 * 1024 * 1024
 """Private groups before group 0020 can be large, but no genuine header is larger than this."""
@@ -26,8 +35,13 @@ _PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
 _BIRTH_DATE, _SEX = 0x00100030, 0x00100040
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
 _WANTED = {_SOP_CLASS, _SOP_INSTANCE, _PATIENT_ID, _ISSUER, _BIRTH_DATE, _SEX, _STUDY, _SERIES}
+_ENOUGH = {_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES, _PATIENT_ID}
+_MOST_BEHIND = 2000
+"""Elements that are looked at behind the Series Instance UID."""
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _ITEM_GROUP = 0xFFFE
+_UNKNOWN_VR = b"??"
+"""What DCMTK writes for a VR that it does not know, with a length of two bytes."""
 _LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 
 _IMPLICIT_LITTLE = "1.2.840.10008.1.2"
@@ -48,6 +62,10 @@ _BIG = _Layouts(Struct(">HH2sH"), Struct(">I"))
 
 class UnreadableHeaderError(ValueError):
     """The identity cannot be read from these bytes; the message quotes none of them."""
+
+
+class CutOffHeaderError(UnreadableHeaderError):
+    """The bytes end within an element before the Series Instance UID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,23 +166,35 @@ class _Walk:
         self._data = data
         self._explicit = explicit
         self._layouts = _LITTLE if little else _BIG
+        self._is_past_series = False
 
     def collect(self) -> dict[int, bytes]:
         """Return the raw values of the wanted elements that are present."""
         values: dict[int, bytes] = {}
+        try:
+            for _ in islice(self._walk(values), _MOST_BEHIND):
+                if values.keys() >= _ENOUGH:
+                    break
+        except UnreadableHeaderError:
+            if not self._is_past_series:
+                raise
+        return values
+
+    def _walk(self, values: dict[int, bytes]) -> Iterator[None]:
+        """Collect values, and stop after each element behind the Series Instance UID."""
         data, explicit = self._data, self._explicit
         position, end = 0, len(data)
         while position < end:
             tag, start, length = self._element(position, explicit=explicit)
             if tag > _SERIES:
-                break
+                self._is_past_series = True
+                yield
             if length == _UNDEFINED:
                 position = self._after_sequence(start, _DEPTH, explicit=self._nested(position, explicit))
                 continue
             position = self._end(start, length)
             if tag in _WANTED:
                 values[tag] = bytes(data[start:position])
-        return values
 
     def _element(self, position: int, *, explicit: bool) -> tuple[int, int, int]:
         """Return tag, start of the value and length of the element at a position."""
@@ -176,10 +206,10 @@ class _Walk:
             elif vr in _LONG_VRS:
                 (length,) = layouts.length.unpack_from(self._data, position + 8)
                 return group << 16 | element, position + 12, length
-            elif not (vr.isalpha() and vr.isupper()):
+            elif not (vr == _UNKNOWN_VR or (vr.isalpha() and vr.isupper())):
                 raise UnreadableHeaderError("it is not encoded as its transfer syntax says")
         except StructError:
-            raise UnreadableHeaderError("it ends in the middle of an element") from None
+            raise CutOffHeaderError("it ends in the middle of an element") from None
         return group << 16 | element, position + 8, length
 
     def _nested(self, position: int, explicit: bool) -> bool:  # noqa: FBT001 - passed on unchanged
@@ -189,7 +219,7 @@ class _Walk:
 
     def _end(self, start: int, length: int) -> int:
         if start + length > len(self._data):
-            raise UnreadableHeaderError("an element claims more bytes than there are")
+            raise CutOffHeaderError("an element claims more bytes than there are")
         return start + length
 
     def _after_sequence(self, position: int, depth: int, *, explicit: bool) -> int:

@@ -4,12 +4,22 @@ import re
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-__all__ = ["UID_LENGTH", "address_of", "clean_ae_title", "clean_uid", "folder_name", "is_loopback", "is_uid"]
+__all__ = [
+    "UID_LENGTH",
+    "address_of",
+    "clean_ae_title",
+    "clean_uid",
+    "folder_name",
+    "is_loopback",
+    "is_uid",
+    "plain_ae_title",
+]
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 UID_LENGTH = 64
 """Length of the longest valid UID in characters, PS3.5 9.1."""
 _FOLDER_NAME_LENGTH = 32
+_UNKNOWN, _BACKSLASH, _DELETE = ord("?"), ord("\\"), 0x7F
 _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 
 
@@ -80,6 +90,23 @@ def clean_ae_title(text: str) -> str:
     """
     stripped = text.strip(" ")
     return stripped if _AE_TITLE.fullmatch(stripped) else "?"
+
+
+def plain_ae_title(encoded: bytes) -> bytes:
+    r"""Make an AE title of a request one that can be compared: padding becomes spaces, what is no text "?".
+
+    Titles of other bytes are thus judged, and rejected, as any other title is.
+
+    Examples
+    --------
+    >>> plain_ae_title(b"MR1".ljust(16, b"\0")), plain_ae_title("MÜ\\1".encode("latin-1").ljust(16))
+    (b'MR1             ', b'M??1            ')
+    >>> plain_ae_title(b" " * 16)
+    b'?               '
+    """
+    text = encoded.rstrip(b"\0 ")
+    plain = bytes(byte if ord(" ") <= byte < _DELETE and byte != _BACKSLASH else _UNKNOWN for byte in text)
+    return (plain or bytes((_UNKNOWN,))).ljust(len(encoded))
 
 
 def folder_name(uid: str) -> str:

@@ -15,6 +15,7 @@ from node.domain.study import StudyEvent, StudyState
 
 __all__ = [
     "CONFLICT",
+    "IDENTITY_REPLACED",
     "MR_IMAGE_CLASSES",
     "Arrival",
     "ArrivalOutcome",
@@ -27,6 +28,7 @@ __all__ = [
     "NewResult",
     "QuarantineEntry",
     "Result",
+    "Sameness",
     "StagedFile",
     "Study",
     "StudyLease",
@@ -41,15 +43,29 @@ MR_IMAGE_CLASSES = frozenset(
 CONFLICT = "an instance with this UID and other bytes is already stored"
 """Reason in quarantine of an instance whose outcome is `ArrivalOutcome.CONFLICT`."""
 
+IDENTITY_REPLACED = "it came again under another identity of its patient, which counts from then on"
+"""Reason in quarantine of an instance that was stored until the same came with a corrected patient."""
+
+
+class Sameness(StrEnum):
+    """What an instance is to the one that is kept under its UID with other bytes."""
+
+    SAME = "same"
+    """Identity, geometry and pixels are equal, whatever else differs."""
+    OTHER_PATIENT = "other patient"
+    """Only the identity of the patient differs, as after a merge or a correction."""
+    OTHER = "other"
+    """Another image under the same UID."""
+
 
 class ArrivalOutcome(StrEnum):
     """What became of a received instance."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
-    """The same bytes were stored already; nothing changes."""
+    """The same was stored already, perhaps in other bytes; nothing changes."""
     CONFLICT = "conflict"
-    """Other bytes were stored under this UID already; the new ones go to quarantine."""
+    """Other content was stored under this UID already; the new one goes to quarantine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""Images of unclear identity are replaced by corrected ones, when an operator asks for it.
+"""Images of unclear identity are replaced by corrected ones with other pixels, when an operator asks for it.
 
-The node keeps the first content that arrives under a SOP Instance UID and quarantines any other. A study that
-is held because its patient is not certain can only be corrected by such other content.
+The same image under a corrected identity takes its place by itself (`node.receive.disputes`). Another image
+under a kept SOP Instance UID is quarantined, and takes the place of the first only in a study that is held
+because its patient is not certain, and only if a person asks for it.
 """
 
 from dataclasses import replace

@@ -218,7 +218,9 @@ def _result(
         return ReportCheck("result", CheckOutcome.DIFFERENT, ("these inputs give no report", *found.reasons))
     report_progress("comparing the result")
     created = latest_moment(header for headers in sources.values() for header in headers)
-    (again,) = build(found, sources, replace(report.presentation, created=created)).objects
+    # Without a date in the images, the report has that of their arrival, which copies of them do not tell.
+    presentation = replace(report.presentation, created=created or report.presentation.created)
+    (again,) = build(found, sources, presentation).objects
     different = differences(report.document, _as_read(again.dataset))
     if different and all("UID" in line for line in different):
         different = (_WHOLE_STUDY, *different)

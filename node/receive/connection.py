@@ -28,6 +28,7 @@ from pynetdicom.association import Association
 from node.config import NodeSettings
 from node.dicom.contexts import is_storage
 from node.dicom.pynetdicom_internals import AcceptorSocket, UpperLayer
+from node.domain.identifiers import plain_ae_title
 from node.log import Log, raised_at
 from node.receive.data_transfer import (
     DatasetFragment,
@@ -48,6 +49,9 @@ __all__ = ["Connection", "ObjectReceiver"]
 
 _READS_IN_A_ROW = 32
 """Reads of one connection in a row, before the other connections are read."""
+_ASSOCIATE_RQ = 0x01
+_TITLES = (slice(4, 20), slice(20, 36))
+"""Where the called and the calling AE title stand in a request, behind its header (PS3.8 9.3.2)."""
 _BROKE_RULES = "it broke the rules of the protocol"
 
 
@@ -113,6 +117,7 @@ class Connection(AcceptorSocket):
         self._lock = threading.RLock()
         self._transfer = DataTransfer(self._limits, upper_layer.storage_syntax)
         self._context = 0
+        self._first_pdu = 0
         self._received: ReceivedObject | None = None
 
     # In the upper layer's thread
@@ -148,13 +153,26 @@ class Connection(AcceptorSocket):
                 self._limits.expect(nr_bytes, requested=requested)
             elif not read_ahead:
                 self._limits.begin_pdu(requested=requested, within_message=self._transfer.is_within_message)
-            return bytearray(read_ahead) + self._read_all(nr_bytes - len(read_ahead))
+            content = bytearray(read_ahead) + self._read_all(nr_bytes - len(read_ahead))
+            return content if requested else self._with_plain_titles(content)
         except LimitExceededError as error:
             self._tell(str(error))
             raise
         except TimeoutError:
             self._tell("it stopped in the middle of a PDU")
             raise
+
+    def _with_plain_titles(self, content: bytearray) -> bytearray:
+        """Return a PDU before the association is requested, with AE titles that pynetdicom can read.
+
+        It would abort a request with other bytes in a title; we judge each by our own rules.
+        """
+        if len(content) == PDU_HEADER.size:
+            self._first_pdu = content[0]
+        elif self._first_pdu == _ASSOCIATE_RQ and len(content) >= _TITLES[-1].stop:
+            for title in _TITLES:
+                content[title] = plain_ae_title(bytes(content[title]))
+        return content
 
     def send(self, bytestream: bytes) -> None:
         """Send a PDU."""

@@ -12,6 +12,7 @@ from node.domain.records import CONFLICT, Arrival, ArrivalOutcome, QuarantineEnt
 from node.errors import TransientError
 from node.log import Log, raised_at
 from node.ports import Arrivals, Clock, StagingArea
+from node.receive.disputes import Dispute, Disputes
 
 __all__ = ["Ledger"]
 
@@ -45,12 +46,22 @@ class Ledger:
         Determines the deadlines of studies.
     log : Log
         Logs one line when an outcome cannot be reported.
+    disputes : Disputes, optional
+        Decides about instances that are kept with other bytes already; without it, all of them are conflicts.
     """
 
     def __init__(
-        self, store: Arrivals, instance_store: StagingArea, clock: Clock, patience: Patience, log: Log
+        self,
+        store: Arrivals,
+        instance_store: StagingArea,
+        clock: Clock,
+        patience: Patience,
+        log: Log,
+        *,
+        disputes: Disputes | None = None,
     ) -> None:
         self._log = log
+        self._disputes = disputes
         self._store = store
         self._instance_store = instance_store
         self._clock = clock
@@ -68,6 +79,8 @@ class Ledger:
             self._stopped = True
             self._waiting.put(None)
         self._thread.join()
+        if self._disputes is not None:
+            self._disputes.stop()
 
     @property
     def is_running(self) -> bool:
@@ -114,7 +127,11 @@ class Ledger:
         while (group := self._gather()) is not None:
             self._conclude([entry for entry in group if self._prepare(entry)])
             while group:
-                self._tell(group.pop(0))
+                entry = group.pop(0)
+                if self._disputes is not None and entry.outcome is ArrivalOutcome.CONFLICT:
+                    self._disputes.hand_in(Dispute(entry.staged, entry.arrival, entry.report), self.hand_in)
+                else:
+                    self._tell(entry)
 
     def _prepare(self, entry: _Entry) -> bool:
         try:
@@ -166,7 +183,7 @@ class Ledger:
         for entry, outcome in zip(group, outcomes, strict=True):
             if outcome is ArrivalOutcome.DUPLICATE:
                 self._instance_store.discard(entry.staged)
-            elif outcome is ArrivalOutcome.CONFLICT:
+            elif outcome is ArrivalOutcome.CONFLICT and self._disputes is None:
                 self._quarantine(entry)
         return outcomes
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
-from node.domain.records import CONFLICT, Delivery, HistoryEntry, Study
+from node.domain.records import CONFLICT, IDENTITY_REPLACED, Delivery, HistoryEntry, Study
 from node.domain.study import StudyEvent, StudyState
 from node.ports import StudyReader
 
@@ -57,6 +57,9 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
         _sentence("Why it counts as complete", _judged(store.history(study_uid), study.revision)),
         f"{count} {'image is' if count == 1 else 'images are'} here.",
         _corrected(len(store.quarantined((image.sop_uid for image in images), CONFLICT))),
+        _under_another_identity(
+            len(store.quarantined((image.sop_uid for image in images), IDENTITY_REPLACED))
+        ),
         f"The first came at {time_of(study.first_arrival)}, the last at {time_of(study.last_arrival)}.",
         f"It is in this state since {time_of(study.changed_at)}.",
         _sentence("Tried without success", f"{study.attempts} times" if study.attempts else ""),
@@ -85,6 +88,15 @@ def _corrected(count: int) -> str:
     if not count:
         return ""
     return f"{count} of them came again with other bytes; the first stand, and the others are in quarantine."
+
+
+def _under_another_identity(count: int) -> str:
+    if not count:
+        return ""
+    return (
+        f"{count} of them came again under another identity of the patient, which counts now; results under "
+        "the earlier one are superseded, and the images under it are in quarantine."
+    )
 
 
 def time_of(moment: datetime) -> str:

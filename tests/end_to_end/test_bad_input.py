@@ -1,16 +1,23 @@
 """Bad input is refused with its reason, by `osteonode analyse` and by a node, which continues to work."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import CTImageStorage, generate_uid
+from pydicom.uid import CTImageStorage, RLELossless, generate_uid
 
 from node.analyse.study import analyse_studies
 from node.config import default
 from node.decode import files_below
 from tests.end_to_end.conftest import ServedNode, StoreScp, wait_for
+from tests.node.decode.damaged_instances import damaged
+from tests.peers import REPOSITORY
 
 Series = list[Dataset]
 Change = Callable[[Series], Series]
@@ -144,6 +151,66 @@ def test_a_truncated_object_is_refused_with_its_reason(
     first.write_bytes(first.read_bytes()[:-1000])
     (study,) = analyse_studies([folder], default(), tmp_path / "out")
     assert "truncated" in " ".join(study.outcome.refusals)
+
+
+ASCII_TERMINAL = {
+    "LC_ALL": "C",
+    "PYTHONUTF8": "0",
+    "PYTHONCOERCECLOCALE": "0",
+    "PYTHONIOENCODING": "ascii:strict",
+}
+
+
+def analyse(folder: Path, *words: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run the command in a terminal that shows ASCII only."""
+    return subprocess.run(
+        [sys.executable, "-m", "node", "analyse", str(folder), *map(str, words)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        env=os.environ | ASCII_TERMINAL,
+    )
+
+
+@pytest.mark.slow
+def test_the_command_measures_the_healthy_series_whatever_the_others_hold(
+    sample_study: Path, tmp_path: Path
+) -> None:
+    """Dozens of series, each with an instance damaged in another way, are refused beside one whole T1."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    whole = files_below(sample_study.glob("studies/*/t1_sag"))
+    for path in whole:
+        (folder / path.name).write_bytes(path.read_bytes())
+    (study_uid,) = {dcmread(path).StudyInstanceUID for path in whole}
+    slices = [dcmread(path) for path in files_below(sample_study.glob("studies/*/t2_sag"))[:4]]
+    for seed in range(36):
+        series = generate_uid()
+        for number, dataset in enumerate(deepcopy(slices)):
+            dataset.SeriesInstanceUID = series
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            if seed % 2:
+                dataset.compress(RLELossless, generate_instance_uid=False)
+            path = folder / f"{seed}_{number}.dcm"
+            if number == 1:
+                path.write_bytes(damaged(dataset, seed))
+            else:
+                dataset.save_as(path, enforce_file_format=True)
+    done = analyse(folder, "--out", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    told = {study["study_uid"]: study for study in json.loads(done.stdout)}
+    assert "levels T1" in told[study_uid]["summary"]
+
+
+def test_a_terminal_that_cannot_show_a_character_is_no_fault(
+    write_changed: Callable[[Change], Path], tmp_path: Path
+) -> None:
+    done = analyse(write_changed(of_the_head), "--out", tmp_path / "out")
+    assert done.returncode == 3, done.stderr
+    assert "its description says ?" in done.stderr
 
 
 @pytest.mark.slow

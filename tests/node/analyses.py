@@ -90,10 +90,10 @@ def examine_by_study(paths: Sequence[Path]) -> Examination:
 def report(
     paths: Sequence[Path], _configuration: object, out: Path, lineage: Lineage = NO_LINEAGE
 ) -> Outcome:
-    """Write one object of each kind, with UIDs that depend on inputs and lineage as the real ones do."""
+    """Write one object of each kind; UIDs depend on inputs, patient and lineage as the real ones do."""
     inputs = sorted(str(dcmread(path).SOPInstanceUID) for path in paths)
     first = dcmread(paths[0])
-    key = sha256("".join(inputs).encode()).hexdigest()
+    key = sha256("".join([*inputs, str(first.get("PatientID"))]).encode()).hexdigest()
     replaced = lineage.predecessors(key)
     digest = sha256(repr((key, replaced)).encode()).hexdigest()
     out.mkdir(parents=True)

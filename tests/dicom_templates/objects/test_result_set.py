@@ -158,6 +158,28 @@ def test_whatever_decides_the_content_changes_every_uid(
         assert dataset.SeriesInstanceUID != results[name].SeriesInstanceUID
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value", "is_another"),
+    [
+        ("PatientID", "corrected", True),
+        ("IssuerOfPatientID", "HOSPITAL", True),
+        ("PatientName", "Corrected^Name", True),
+        ("PatientBirthDate", "19400229", True),
+        ("PatientComments", "no identity", False),
+    ],
+)
+def test_results_under_a_corrected_identity_are_other_objects(
+    case: Case, results: dict[str, Dataset], keyword: str, value: str, *, is_another: bool
+) -> None:
+    sources = deepcopy(case.sources)
+    for header in (header for headers in sources.values() for header in headers):
+        setattr(header, keyword, value)
+    made = {one.name: one.dataset for one in build(case.findings, sources, case.options).objects}
+    uids = [(made[name].SOPInstanceUID, results[name].SOPInstanceUID) for name in made]
+    assert uids
+    assert all((one != other) is is_another for one, other in uids)
+
+
 def test_results_belong_to_the_patient_and_study_of_their_source(
     case: Case, results: dict[str, Dataset]
 ) -> None:

@@ -69,7 +69,7 @@ def write(tmp_path: Path) -> Write:
         ({"PatientSex": "F"}, ("different sexes",)),
         ({"PatientBirthDate": "19850101", "PatientSex": "F"}, ("different birth dates", "different sexes")),
         ({"PatientID": "2", "PatientSex": "F"}, ("different patients",)),
-        ({"IssuerOfPatientID": "ELSEWHERE"}, ("different patients",)),
+        ({"IssuerOfPatientID": "ELSEWHERE"}, ("do not name one issuer of it",)),
     ],
 )
 def test_a_study_of_two_persons_is_refused_and_not_reported(

@@ -100,7 +100,7 @@ def test_no_canary_is_in_any_log_answer_page_or_row(
             assert send(node.port, dataset) == [0]
         # What is quarantined is shown too: the same under other bytes, and one without a study.
         dataset.Rows = 9
-        assert send(node.port, dataset) == [0xC111]
+        assert send(node.port, dataset) == [0xB111]
         del dataset.StudyInstanceUID
         assert send(node.port, dataset) == [0xC000]
         for dataset in images(numbers):

@@ -85,7 +85,7 @@ def test_other_bytes_under_a_known_uid_are_put_aside_and_the_first_stand(node: N
     (answer,) = send(node.port, first)
     (conflict,) = send(node.port, second)
     assert answer == 0
-    assert conflict == 0xC111
+    assert conflict == 0xB111
     (instance,) = node.store.instances(study)
     entry = in_quarantine(node.store)[0]
     assert entry.sop_uid == instance.sop_uid
@@ -174,7 +174,7 @@ def test_two_patients_in_one_study_are_held_for_a_person(node: Node, study: str)
         slice_of(2, study=study, patient_id="B"),
     )
     reached(node, study, StudyState.FAILED)
-    assert "more than one patient" in node.store.study(study).reason  # type: ignore[union-attr]
+    assert "do not all bear one Patient ID" in node.store.study(study).reason  # type: ignore[union-attr]
 
 
 def test_a_refusal_keeps_its_reasons(node: Node, study: str) -> None:

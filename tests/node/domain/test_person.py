@@ -44,4 +44,4 @@ def test_two_persons_differ_in_birth_date_or_sex(
 
 def test_two_patient_ids_are_told_before_anything_else() -> None:
     fault = identity_fault({"a", "b"}, {Person.of("1940", ""), Person.of("1985", "")})
-    assert fault == "its images name more than one patient: a person must decide"
+    assert fault == "its images do not all bear one Patient ID of one issuer: a person must decide"

@@ -1,4 +1,4 @@
-"""A study whose patient is not certain is held until an operator corrects it."""
+"""A study whose patient is not certain is held until it is corrected, by its source or by an operator."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tests.node.nodes import (
     wait_until,
 )
 
-CONFLICTING = 0xC111
+CONFLICTING = 0xB111
 
 
 def images(*patient_ids: str) -> list[Dataset]:
@@ -35,7 +35,9 @@ def order(node: Node, study: str = STUDY) -> str:
 HELD = [
     pytest.param(("", "", ""), "its images have no PatientID", id="none has one"),
     pytest.param(("A", "", "A"), "some of its images have no PatientID", id="one has none"),
-    pytest.param(("A", "B", "A"), "its images name more than one patient", id="two patients"),
+    pytest.param(
+        ("A", "B", "A"), "its images do not all bear one Patient ID of one issuer", id="two patients"
+    ),
     pytest.param((" ", "\0", ""), "its images have no PatientID", id="padding is no identity"),
 ]
 
@@ -58,10 +60,8 @@ def test_a_study_whose_patient_is_not_certain_is_held_and_goes_on_once_it_is_cor
 
         wrong = [number for number, patient_id in enumerate(patient_ids) if patient_id != "A"]
         corrected = [slice_of(number, patient_id="A") for number in wrong]
-        assert send(node.port, *corrected) == [CONFLICTING] * len(wrong)
-        assert state_of(node) is StudyState.FAILED, "only an operator may replace images"
-        assert f"{len(wrong)} of them came again with other bytes" in explain(node.store, STUDY)
-        assert f"{len(wrong)} corrected images" in order(node)
+        assert send(node.port, *corrected) == [0] * len(wrong)
+        assert f"{len(wrong)} of them came again under another identity" in explain(node.store, STUDY)
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
         assert len(pacs.received) == len(CLASSES)
         assert {dataset.PatientID for dataset in pacs.received} == {"A"}
@@ -100,8 +100,7 @@ def test_a_study_of_two_persons_under_one_patient_id_is_held_until_it_is_correct
         assert "1940" not in told
         assert not pacs.received
 
-        assert send(node.port, of_person(2, MAN)) == [CONFLICTING]
-        assert "corrected image" in order(node)
+        assert send(node.port, of_person(2, MAN)) == [0]
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
         assert len(node.store.instances(STUDY)) == 3
 
@@ -129,12 +128,33 @@ def test_an_image_that_belongs_to_another_study_goes_there(tmp_path: Path) -> No
         assert len(node.store.instances(STUDY)) == 2
 
 
-def test_other_bytes_are_never_put_in_place_of_a_study_that_is_not_held(tmp_path: Path) -> None:
+def with_other_pixels(patient_id: str) -> list[Dataset]:
+    """Return images that are neither the same as those of `images` nor of the same patient."""
+    made = images(patient_id, patient_id)
+    for one in made:
+        one.PixelData = b"\x07" + one.PixelData[1:]
+    return made
+
+
+def test_other_pixels_are_never_put_in_place_of_a_study_that_is_not_held(tmp_path: Path) -> None:
     with quick_node(quick(tmp_path)) as node:
         send(node.port, *images("A", "A"))
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
         before = node.store.instances(STUDY)
-        assert send(node.port, *images("B", "B")) == [CONFLICTING] * 2
+        assert send(node.port, *with_other_pixels("B")) == [CONFLICTING] * 2
         order(node)
         wait_until(lambda: len(node.store.history(STUDY)) > 8)
         assert node.store.instances(STUDY) == before
+
+
+def test_an_operator_puts_other_pixels_of_a_certain_patient_in_place_of_a_study_that_is_held(
+    tmp_path: Path,
+) -> None:
+    with quick_node(quick(tmp_path)) as node:
+        send(node.port, *images("", ""))
+        wait_until(lambda: state_of(node) is StudyState.FAILED)
+        assert send(node.port, *with_other_pixels("A")) == [CONFLICTING] * 2
+        assert state_of(node) is StudyState.FAILED, "only an operator may replace pixels"
+        assert "2 of them came again with other bytes" in explain(node.store, STUDY)
+        assert "2 corrected images" in order(node)
+        wait_until(lambda: state_of(node) is StudyState.DELIVERED)

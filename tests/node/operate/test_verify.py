@@ -19,7 +19,7 @@ from dicom_templates.options import Predecessor, ReportOptions
 from dicom_templates.result_kinds import SrClass
 from dicom_templates.result_set import build
 from node.analyse.findings import SOFTWARE
-from node.analyse.result_files import latest_moment
+from node.analyse.result_files import moment_of_results
 from node.cli import application
 from node.config import Configuration, ModelSettings, StorageSettings, default
 from node.config.tables.models import DEMONSTRATION_MODEL
@@ -93,7 +93,7 @@ def write_report(
     series, _ = scan(sorted(images.iterdir()))
     settings, place = default().analysis, default().segmentation
     findings, sources = science(series, settings, place, bundle)
-    created = latest_moment(header for headers in sources.values() for header in headers)
+    created = moment_of_results(header for headers in sources.values() for header in headers)
     made = build(findings, sources, ReportOptions(created, **options))  # type: ignore[arg-type]
     dcmwrite(path, made.objects[0].dataset, enforce_file_format=True)
     return path

@@ -32,7 +32,7 @@ from node.app import Node
 from node.config import Source
 from node.dicom.contexts import storage_contexts
 from tests.node.nodes import encode, in_quarantine, quick, quick_node, send, slice_of, wait_until
-from tests.node.wire import request_association, store_pdu, wire_to
+from tests.node.wire import ASSOCIATE_AC, associate, request_association, store_pdu, wire_to
 from tests.peers import program, run
 
 
@@ -267,3 +267,37 @@ def test_dcmtk_sends_and_is_answered(open_node: Node, study: str, tmp_path: Path
         slice_of(number, study=study).save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
     run([storescu, "-aec", "OSTEONODE", "127.0.0.1", str(open_node.port), "--scan-directories", tmp_path])
     assert len(open_node.store.instances(study)) == 3
+
+
+REJECTED = 3
+
+
+@pytest.mark.parametrize(
+    ("called", "calling", "diagnostic"),
+    [
+        (b"OSTEONODE\0\0\0\0\0\0\0", b"SENDER\0\0\0\0\0\0\0\0\0\0", None),
+        (b"  OSTEONODE     ", b" SENDER\0        ", None),
+        ("OSTEONÖDE".encode("latin-1"), b"SENDER", 7),
+        ("OSTEONÖDE".encode(), b"SENDER", 7),
+        (b" " * 16, b"SENDER", 7),
+        (b"\0" * 16, b"SENDER", 7),
+        (b"OSTEO\0NODE", b"SENDER", 7),
+        (b"OSTEO\\NODE", b"SENDER", 7),
+        (b"OSTEONODE", "SÉNDER".encode("latin-1"), 3),
+        (b"OSTEONODE", "SÉNDER".encode(), 3),
+        (b"OSTEONODE", b" " * 16, 3),
+        (b"OSTEONODE", b"\x1b[2J", 3),
+        (b"OSTEONODE", b"SENDER\\", 3),
+    ],
+)
+def test_titles_of_any_bytes_are_judged_and_answered(
+    tmp_path: Path, called: bytes, calling: bytes, diagnostic: int | None
+) -> None:
+    request = bytearray(associate())
+    request[10:26], request[26:42] = called.ljust(16), calling.ljust(16)
+    sources = (Source(ae_title="SENDER"),)
+    with quick_node(replace(quick(tmp_path), sources=sources)) as node, wire_to(node.port) as wire:
+        wire.send(bytes(request))
+        kind, content = wire.receive()
+    assert kind == (ASSOCIATE_AC if diagnostic is None else REJECTED)
+    assert diagnostic is None or content[-1] == diagnostic
