@@ -56,7 +56,8 @@ def analyse(
     software : str
         Name and version of this program, for the report.
     set_aside : tuple of SeriesRefusal
-        Series that were refused before (not MR, a missing slice); the result lists them.
+        Series that were refused before (not MR, a missing slice). A refusal lists them all, findings only
+        those that tell why a sequence is missing.
     segmenter : Segmenter
         Outlines the bodies; the embedded network by default.
     report_progress : callable
@@ -94,7 +95,7 @@ def analyse(
         report_progress("predicting")
     return Findings(
         series=tuple(found),
-        set_aside=tuple(refused),
+        set_aside=_why_missing(refused, found),
         predictions=() if model is None else predict(tuple(found), model, settings),
         model=None if model is None else model.identity,
         configuration_digest=settings.digest(),
@@ -212,7 +213,20 @@ def _refuse_too_few_levels(segmentation: Segmentation, minimum: int) -> None:
 
 
 def _refusal(source: SeriesInput, identification: Identification, error: RefusedError) -> SeriesRefusal:
-    return SeriesRefusal(source.series_uid, describe_series(source, identification), error.reasons)
+    description = describe_series(source, identification)
+    return SeriesRefusal(source.series_uid, description, error.reasons, identification.contrast)
+
+
+def _why_missing(
+    refused: Sequence[SeriesRefusal], found: Sequence[SeriesFindings]
+) -> tuple[SeriesRefusal, ...]:
+    """Return the series that tell why a sequence is missing.
+
+    All others change nothing of what is measured or said. If they were listed, each of them that comes late
+    would replace the report by one that differs in this line only.
+    """
+    analysed = {one.identification.contrast for one in found}
+    return tuple(one for one in refused if one.contrast is not None and one.contrast not in analysed)
 
 
 def _refuse_unknown_levels(identification: Identification, segmentation: Segmentation) -> None:

@@ -1,7 +1,7 @@
 """What a site may choose about its reports."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
 
@@ -16,12 +16,15 @@ class Predecessor:
     ----------
     sop_class_uid, sop_instance_uid, series_uid, study_uid : str
         Of the earlier document.
+    number : int
+        Number of its result set among those of its study, from 1.
     """
 
     sop_class_uid: str
     sop_instance_uid: str
     series_uid: str
     study_uid: str
+    number: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class ReportOptions:
         Documents that this result set replaces; each new document names those of its own storage class.
     kinds : frozenset of ResultKind
         Which are written; the content of one does not depend on the others.
+    earlier : int
+        Number of earlier result sets of the study, where no predecessor tells it.
     """
 
     created: datetime
@@ -55,13 +60,24 @@ class ReportOptions:
     station: str = "OSTEONODE"
     predecessors: tuple[Predecessor, ...] = ()
     kinds: frozenset[ResultKind] = frozenset(USUAL_KINDS)
+    earlier: int = 0
+
+    @property
+    def number(self) -> int:
+        """Number of this result set among those of its study, from 1."""
+        return 1 + max((one.number for one in self.predecessors), default=self.earlier)
 
     @property
     def date(self) -> str:
-        """`created` as a DICOM DA."""
-        return self.created.strftime("%Y%m%d")
+        """Date of the objects as a DICOM DA."""
+        return self._moment.strftime("%Y%m%d")
 
     @property
     def time(self) -> str:
-        """`created` as a DICOM TM."""
-        return self.created.strftime("%H%M%S")
+        """Time of the objects as a DICOM TM."""
+        return self._moment.strftime("%H%M%S")
+
+    @property
+    def _moment(self) -> datetime:
+        """`created`, and a second more for each earlier set, so that sets of one study differ in time."""
+        return self.created + timedelta(seconds=self.number - 1)

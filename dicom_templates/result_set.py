@@ -184,11 +184,12 @@ class _Writer:
     ) -> tuple[ResultObject, SegmentNumbers]:
         contrast = found.identification.contrast.value
         name = f"seg_{contrast.lower()}"
+        number = self.options.number
         identity = ObjectIdentity(
-            uid=self.provenance.uid("seg", contrast, "instance"),
-            series_uid=self.provenance.uid("seg", contrast, "series"),
+            uid=self._uid("seg", contrast, "instance"),
+            series_uid=self._uid("seg", contrast, "series"),
             series_number=_SERIES_NUMBER[name],
-            description=series_description(self.report, ResultKind.SEG, contrast),
+            description=series_description(self.report, ResultKind.SEG, contrast, number=number),
         )
         dataset, numbers = segmentation_object(found, source, self.provenance, identity)
         return self._finished(ResultKind.SEG, name, dataset, image=True), numbers
@@ -215,13 +216,20 @@ class _Writer:
 
     def _identity(self, kind: ResultKind, name: str, *replaced: str) -> ObjectIdentity:
         return ObjectIdentity(
-            uid=self.provenance.uid(name, "instance", *replaced),
-            series_uid=self.provenance.uid(name, "series", *replaced),
+            uid=self._uid(name, "instance", *replaced),
+            series_uid=self._uid(name, "series", *replaced),
             series_number=_SERIES_NUMBER[name],
-            description=series_description(self.report, kind),
+            description=series_description(self.report, kind, number=self.options.number),
         )
 
+    def _uid(self, *parts: str) -> str:
+        """Derive a UID, which depends on the number of the set because description and time do."""
+        number = self.options.number
+        return self.provenance.uid(*parts, *((str(number),) if number > 1 else ()))
+
     def _finished(self, kind: ResultKind, name: str, dataset: Dataset, *, image: bool) -> ResultObject:
+        # Kept there, because `verify` must know it, and a description may be cut.
+        dataset.InstanceNumber = self.options.number
         finish(dataset, self.header, self.provenance, self.options, image=image)
         return ResultObject(kind, name, dataset)
 

@@ -203,11 +203,14 @@ class SeriesRefusal:
         What kind of series it is, without patient data ("sagittal T1, 15 slices").
     reasons : tuple of Reason
         Why it was not analysed.
+    contrast : Contrast or None
+        T1 or T2 if its header alone would allow to analyse it; None for a series of another kind.
     """
 
     series_uid: str
     description: Reason
     reasons: tuple[Reason, ...]
+    contrast: Contrast | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +343,8 @@ class Findings:
     series : tuple of SeriesFindings
         Analysed series, T1 before T2, at most one each.
     set_aside : tuple of SeriesRefusal
-        All other series, with reasons.
+        The series that would have been analysed as a sequence that is missing in `series`, with reasons.
+        Series that change nothing, such as localisers, are not in it (docs/decisions/0019).
     predictions : tuple of Prediction
         One per target; empty without a model.
     model : ModelIdentity or None

@@ -95,10 +95,11 @@ def _pixel_mm(one: SeriesInput) -> float:
 
 def _refusal(found: _Candidate, best: dict[Contrast, _Candidate]) -> SeriesRefusal:
     one, identification = found
-    reasons = identification.reasons
+    reasons, contrast = identification.reasons, None
     if identification.usable:
-        reasons = (*reasons, _why_another(found, best[identification.contrast]))
-    return SeriesRefusal(one.series_uid, describe_series(one, identification), reasons)
+        contrast = identification.contrast
+        reasons = (*reasons, _why_another(found, best[contrast]))
+    return SeriesRefusal(one.series_uid, describe_series(one, identification), reasons, contrast)
 
 
 def _why_another(found: _Candidate, winner: _Candidate) -> Reason:

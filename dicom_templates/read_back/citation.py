@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
@@ -86,14 +86,17 @@ def presentation_of(document: Dataset) -> ReportOptions:
         If it has no date, or is in a language that this version has no sentences in.
     """
     date_and_time = f"{document.ContentDate}{document.ContentTime}"[:14]
+    made = datetime.strptime(date_and_time, "%Y%m%d%H%M%S")  # noqa: DTZ007 - local time of the site
+    earlier = int(document.get("InstanceNumber") or 1) - 1
     return ReportOptions(
-        created=datetime.strptime(date_and_time, "%Y%m%d%H%M%S"),  # noqa: DTZ007 - local time of the site
+        created=made - timedelta(seconds=earlier),
         language=_language(document),
         sr_classes=tuple(one for one in SrClass if one.storage == document.SOPClassUID),
         institution=str(document.get("InstitutionName") or ""),
         station=str(document.get("StationName") or ""),
-        predecessors=tuple(_predecessors(document)),
+        predecessors=tuple(_predecessors(document, earlier)),
         kinds=frozenset({ResultKind.SR}),
+        earlier=earlier,
     )
 
 
@@ -107,7 +110,7 @@ def _language(document: Dataset) -> str:
     raise ValueError("it names no language that this version writes")
 
 
-def _predecessors(document: Dataset) -> Iterator[Predecessor]:
+def _predecessors(document: Dataset, number: int) -> Iterator[Predecessor]:
     for study in document.get("PredecessorDocumentsSequence", ()):
         for series in study.ReferencedSeriesSequence:
             for one in series.ReferencedSOPSequence:
@@ -116,6 +119,7 @@ def _predecessors(document: Dataset) -> Iterator[Predecessor]:
                     str(one.ReferencedSOPInstanceUID),
                     str(series.SeriesInstanceUID),
                     str(study.StudyInstanceUID),
+                    number,
                 )
 
 

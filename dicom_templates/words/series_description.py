@@ -15,7 +15,7 @@ _KEY_OF = {
 }
 
 
-def series_description(report: StudyReport, kind: ResultKind, contrast: str = "") -> str:
+def series_description(report: StudyReport, kind: ResultKind, contrast: str = "", *, number: int = 1) -> str:
     """Write the SeriesDescription of a result object, with the answers in it.
 
     Parameters
@@ -26,6 +26,8 @@ def series_description(report: StudyReport, kind: ResultKind, contrast: str = ""
         Its kind.
     contrast : str
         T1 or T2, of a SEG.
+    number : int
+        Number of the result set. From 2 it is told near the beginning, where every viewer shows it.
 
     Returns
     -------
@@ -33,10 +35,11 @@ def series_description(report: StudyReport, kind: ResultKind, contrast: str = ""
         At most 64 characters: "SIMULATED MODEL Report: risk of OP < 40%, low BMD > 50%".
     """
     texts = report.texts
+    count = f" ({number})" if number > 1 else ""
     if kind is ResultKind.SEG:
-        told = texts("series_outlines") + " " + contrast
+        told = f"{texts('series_outlines')}{count} {contrast}"
     else:
-        told = f"{texts(_KEY_OF[kind])}: {_category(report)}"
+        told = f"{texts(_KEY_OF[kind])}{count}: {_category(report)}"
     if report.warning:
         told = texts("simulated_tag") + " " + told
     # Viewers show some 25 characters, so the name of this program comes last, and only where it fits.

@@ -81,7 +81,10 @@ def analyse_series(
         report_progress=report_progress,
         remarks=name_remarks(sources),
     )
-    return found, sources
+    if isinstance(found, Refusal):
+        return found, sources
+    # Without those that were not chosen, so that the date of the results does not depend on them either.
+    return found, {one.source.series_uid: sources[one.source.series_uid] for one in found.series}
 
 
 def identity_reasons(series: Sequence[SeriesHeaders]) -> tuple[Reason, ...]:
@@ -128,13 +131,16 @@ def _decode_candidates(
             not_used.append(SeriesRefusal(one.series_uid, one.description, identification.reasons))
             continue
         if usable[one.series_uid] > 1:
-            not_used.append(SeriesRefusal(one.series_uid, one.description, (Reason("several_stacks"),)))
+            several = (Reason("several_stacks"),)
+            not_used.append(SeriesRefusal(one.series_uid, one.description, several, identification.contrast))
             continue
         report_progress(f"decoding the {identification.contrast} series")
         try:
             series_input, headers = _decode(one)
         except RefusedError as error:
-            not_used.append(SeriesRefusal(one.series_uid, one.description, error.reasons))
+            not_used.append(
+                SeriesRefusal(one.series_uid, one.description, error.reasons, identification.contrast)
+            )
         else:
             decoded.append(series_input)
             sources[one.series_uid] = headers

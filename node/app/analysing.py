@@ -15,6 +15,9 @@ __all__ = ["make_analysts", "make_refusal_reporter", "make_settler", "make_sourc
 
 _EARLY_AFTER = 0.1
 """Part of the quiet time after which a study is analysed early."""
+_GONE_ON_AFTER = 6
+"""Times the quiet time after which a study does not wait for an association that sends other studies. What
+comes later all the same re-opens the study."""
 
 
 def make_source_counts(resources: Resources) -> SourceCounts:
@@ -44,6 +47,7 @@ def make_settler(
         count=source_counts.of_study,
         early_work=early_work,
         grace=timedelta(seconds=settings.assembly.quiet_s * _EARLY_AFTER),
+        gone_on=timedelta(seconds=settings.assembly.quiet_s * _GONE_ON_AFTER),
         attempts=settings.engine.attempts,
         stopping=resources.stopping,
         log=resources.log,

@@ -3,6 +3,7 @@
 The bytes are untrusted, so this walk looks at tags and lengths only. It never allocates what a length claims,
 never follows a nesting deeper than `_DEPTH`, and ends at the Series Instance UID or after `HEADER_BYTES`. If
 it has not found all UIDs and the Patient ID by then, the dataset may be out of order: it goes on for a while.
+All elements that it looks at are counted, nested ones too: a few kilobytes can inflate to half a million.
 """
 
 import zlib
@@ -21,6 +22,7 @@ __all__ = [
     "HEADER_BYTES",
     "CutOffHeaderError",
     "InstanceIdentity",
+    "TooManyElementsError",
     "UnreadableHeaderError",
     "read_identity",
 ]
@@ -38,6 +40,8 @@ _WANTED = {_SOP_CLASS, _SOP_INSTANCE, _PATIENT_ID, _ISSUER, _BIRTH_DATE, _SEX, _
 _ENOUGH = {_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES, _PATIENT_ID}
 _MOST_BEHIND = 2000
 """Elements that are looked at behind the Series Instance UID."""
+_MOST_ELEMENTS = 20_000
+"""Elements that are looked at in all; a genuine header has some hundreds before its Series Instance UID."""
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _ITEM_GROUP = 0xFFFE
 _UNKNOWN_VR = b"??"
@@ -66,6 +70,10 @@ class UnreadableHeaderError(ValueError):
 
 class CutOffHeaderError(UnreadableHeaderError):
     """The bytes end within an element before the Series Instance UID."""
+
+
+class TooManyElementsError(UnreadableHeaderError):
+    """There are more elements than any genuine header has; more bytes of it would not change that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,7 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Inst
     ------
     UnreadableHeaderError
         If it is damaged before its Series Instance UID, or one of the four UIDs is missing or invalid.
+        `TooManyElementsError` if too many elements precede it.
 
     References
     ----------
@@ -167,6 +176,7 @@ class _Walk:
         self._explicit = explicit
         self._layouts = _LITTLE if little else _BIG
         self._is_past_series = False
+        self._left = _MOST_ELEMENTS
 
     def collect(self) -> dict[int, bytes]:
         """Return the raw values of the wanted elements that are present."""
@@ -199,6 +209,11 @@ class _Walk:
     def _element(self, position: int, *, explicit: bool) -> tuple[int, int, int]:
         """Return tag, start of the value and length of the element at a position."""
         layouts = self._layouts
+        self._left -= 1
+        if self._left < 0:
+            raise TooManyElementsError(
+                f"it has more than {_MOST_ELEMENTS} elements before its SeriesInstanceUID"
+            )
         try:
             group, element, vr, length = layouts.explicit.unpack_from(self._data, position)
             if not explicit or group == _ITEM_GROUP:

@@ -17,6 +17,7 @@ __all__ = [
     "CONFLICT",
     "IDENTITY_REPLACED",
     "MR_IMAGE_CLASSES",
+    "RESULTS_STAND",
     "Arrival",
     "ArrivalOutcome",
     "AssociationRecord",
@@ -45,6 +46,9 @@ CONFLICT = "an instance with this UID and other bytes is already stored"
 
 IDENTITY_REPLACED = "it came again under another identity of its patient, which counts from then on"
 """Reason in quarantine of an instance that was stored until the same came with a corrected patient."""
+
+RESULTS_STAND = "nothing that is measured or said of the patient changed, so the earlier ones stand"
+"""Reason in the history of an analysis that gave the result set which the study had already."""
 
 
 class Sameness(StrEnum):

@@ -1,6 +1,6 @@
 """What a running node lends its stations: time, worker processes, open associations, the audit trail."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from node.domain.audit import AuditMessage
@@ -19,8 +19,11 @@ class Clock(Protocol):
 class OpenAssociations(Protocol):
     """Knows which studies are being received at this moment."""
 
-    def is_open(self, study_uid: str) -> bool:
-        """Tell whether an association over which instances of this study were received is still open."""
+    def is_open(self, study_uid: str, gone_on: timedelta) -> bool:
+        """Tell whether an association over which instances of this study were received is still open.
+
+        One that has sent none of them for `gone_on`, but other studies since, counts as ended for it.
+        """
         ...
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from node.domain.records import AssociationRecord
@@ -16,10 +16,19 @@ class _Open:
     token: str
     began_at: datetime
     series: set[tuple[str, str]] = field(default_factory=set)
+    last_sent: dict[str, datetime] = field(default_factory=dict)
+    """When the latest instance of each study came; the study of the latest instance of all is the last."""
     orderly: bool | None = None
     """How it ended; None while it is open."""
     pending: int = 0
     """Number of instances that were received completely and are not in the store yet."""
+
+    def may_send(self, study_uid: str, now: datetime, gone_on: timedelta) -> bool:
+        """Tell whether more of a study may come; see `node.ports.OpenAssociations`."""
+        came = self.last_sent.get(study_uid)
+        if came is None:
+            return False
+        return next(reversed(self.last_sent)) == study_uid or now - came < gone_on
 
 
 class AssociationRegister:
@@ -54,6 +63,8 @@ class AssociationRegister:
             if there is None:
                 there = self._open[association] = _Open(uuid4().hex, self._clock.now())
             there.series.add((study_uid, series_uid))
+            there.last_sent.pop(study_uid, None)
+            there.last_sent[study_uid] = self._clock.now()
             there.pending += 1
             return there.token
 
@@ -82,13 +93,14 @@ class AssociationRegister:
         with self._lock:
             self._open.pop(association, None)
 
-    def is_open(self, study_uid: str) -> bool:
+    def is_open(self, study_uid: str, gone_on: timedelta) -> bool:
         """See `node.ports.OpenAssociations`."""
+        now = self._clock.now()
         with self._lock:
             senders = [
                 association
                 for association, there in self._open.items()
-                if any(study_uid == study for study, _ in there.series)
+                if there.may_send(study_uid, now, gone_on)
             ]
             with_pending = {association for association in senders if self._open[association].pending}
         dead = [one for one in senders if not (one.is_alive() or one in with_pending)]

@@ -10,7 +10,7 @@ from pydicom.uid import UID
 from pynetdicom.dsutils import create_file_meta
 
 from node.domain.dimse_status import OUT_OF_RESOURCES
-from node.domain.header import InstanceIdentity, UnreadableHeaderError, read_identity
+from node.domain.header import InstanceIdentity, TooManyElementsError, UnreadableHeaderError, read_identity
 from node.domain.records import StagedFile
 from node.errors import InstanceRejectedError
 from node.ports import StagingFile
@@ -50,6 +50,8 @@ class ReceivedObject:
         Its UIDs, if its first fragment contains them.
     size : int
         Bytes of the dataset received so far.
+    unreadable : UnreadableHeaderError or None
+        Why its first fragment does not contain them, if the rest cannot change that.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class ReceivedObject:
         self.request = request
         self.transfer_syntax_uid = transfer_syntax_uid
         self.identity: InstanceIdentity | None = None
+        self.unreadable: UnreadableHeaderError | None = None
         self._open_file = open_file
         self._limit_bytes = limit_bytes
         self.size = 0
@@ -77,7 +80,7 @@ class ReceivedObject:
             if self.size > self._limit_bytes:
                 raise InstanceRejectedError(OUT_OF_RESOURCES, "larger than [node] max_instance_mb")  # noqa: TRY301 - kept like all others
             if self._staging is None:
-                self.identity = _identity_in(fragment, self.transfer_syntax_uid)
+                self._read_identity(fragment)
             self._file.write(fragment)
         except Exception as error:  # noqa: BLE001 - kept for `check`, which raises it when the sender can be answered
             self._fault = error
@@ -114,6 +117,14 @@ class ReceivedObject:
     def __del__(self) -> None:
         self.close()
 
+    def _read_identity(self, fragment: memoryview) -> None:
+        try:
+            self.identity = read_identity(fragment, self.transfer_syntax_uid)
+        except TooManyElementsError as error:
+            self.unreadable = error
+        except UnreadableHeaderError:
+            return  # it may be in the fragments that follow
+
     @property
     def _file(self) -> StagingFile:
         if self._staging is None:
@@ -121,13 +132,6 @@ class ReceivedObject:
             header = file_header(said.sop_class_uid, said.sop_instance_uid, self.transfer_syntax_uid)
             self._staging = self._open_file(header)
         return self._staging
-
-
-def _identity_in(fragment: memoryview, transfer_syntax_uid: str) -> InstanceIdentity | None:
-    try:
-        return read_identity(fragment, transfer_syntax_uid)
-    except UnreadableHeaderError:
-        return None
 
 
 def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str) -> bytes:

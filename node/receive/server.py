@@ -26,6 +26,10 @@ __all__ = ["Server"]
 _SPARE_PLACES = 16
 """Extra connections, beyond `max_associations`, that may be open without having requested an association."""
 
+_BACKLOG = 128
+"""Connections that the system holds until they are accepted. With the usual 5, some senders of a burst wait a
+second, because the system drops their first packet."""
+
 
 @dataclass(slots=True, eq=False)
 class _PendingConnection:
@@ -68,6 +72,8 @@ class Server(AssociationServer):
     options : dict
         Keyword arguments that pynetdicom's `make_server` passes.
     """
+
+    request_queue_size = _BACKLOG
 
     def __init__(
         self,

@@ -218,6 +218,8 @@ def _identify(received: ReceivedObject) -> InstanceIdentity:
     """
     syntax, request = received.transfer_syntax_uid, received.request
     try:
+        if received.unreadable is not None:
+            raise received.unreadable
         # From its first fragment, or from more of it if the first is not enough.
         identity = received.identity or read_identity(received.head(HEADER_BYTES), syntax)
     except UnreadableHeaderError as error:

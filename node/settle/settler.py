@@ -55,6 +55,9 @@ class StudySettler:
     grace : timedelta
         How long a study must be silent before early work on it begins. A sender that opens an association for
         each image is between two of them most of the time, and must not start an analysis after each.
+    gone_on : timedelta
+        How long an open association may send other studies only until it no longer holds back a study. A
+        router may keep one open for days.
     attempts : int
         Number of failed examinations after which a study is set aside.
     stopping : Event
@@ -75,6 +78,7 @@ class StudySettler:
         reports_refusals: bool,
         early_work: EarlyWork | None,
         grace: timedelta,
+        gone_on: timedelta,
         attempts: int,
         stopping: Event,
         log: Log,
@@ -88,6 +92,7 @@ class StudySettler:
         self._reports_refusals = reports_refusals
         self._early_work = early_work
         self._grace = grace
+        self._gone_on = gone_on
         self._attempts = attempts
         self._stopping = stopping
         self._log = log
@@ -98,18 +103,21 @@ class StudySettler:
         ready = 0 if self._early_work is None else self._request_early_analyses(self._early_work)
         for study in self._store.due_studies(self._clock.now()):
             # DICOM has no end-of-study signal; a slice may still arrive over any open association.
-            if study.state is not StudyState.SETTLED and self._associations.is_open(study.study_uid):
+            if study.state is not StudyState.SETTLED and self._is_coming(study.study_uid):
                 continue
             moved = self._settle(study)
             ready += moved is not None and moved.state is StudyState.READY
         return ready
+
+    def _is_coming(self, study_uid: str) -> bool:
+        return self._associations.is_open(study_uid, self._gone_on)
 
     def _request_early_analyses(self, early_work: EarlyWork) -> int:
         """Request the analysis of studies that look complete although their quiet time is not over."""
         requested = 0
         for study in self._store.coming_studies(self._clock.now() - self._grace):
             study_uid, revision = study.study_uid, study.revision
-            if early_work.was_examined(study_uid, revision) or self._associations.is_open(study_uid):
+            if early_work.was_examined(study_uid, revision) or self._is_coming(study_uid):
                 continue
             examination = self._examine_early(study_uid)
             early_work.note_examination(study_uid, revision, examination)

@@ -55,6 +55,7 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
         f"Study {study_uid} is {words_of(study.state)}: {MEANING[study.state]}.",
         _sentence("The reason", study.reason),
         _sentence("Why it counts as complete", _judged(store.history(study_uid), study.revision)),
+        _sentence("Its results", _unchanged(store.history(study_uid), study.revision)),
         f"{count} {'image is' if count == 1 else 'images are'} here.",
         _corrected(len(store.quarantined((image.sop_uid for image in images), CONFLICT))),
         _under_another_identity(
@@ -82,6 +83,14 @@ def _judged(history: Sequence[HistoryEntry], revision: int) -> str:
         step.reason for step in history if step.event is StudyEvent.FOUND_READY and step.revision == revision
     ]
     return found[-1] if found else ""
+
+
+def _unchanged(history: Sequence[HistoryEntry], revision: int) -> str:
+    """Return whether the analysis of the present revision changed nothing, in words; empty otherwise."""
+    told = [
+        step.reason for step in history if step.event is StudyEvent.REPORTED and step.revision == revision
+    ]
+    return told[-1] if told else ""
 
 
 def _corrected(count: int) -> str:

@@ -9,13 +9,14 @@ from sqlalchemy import Engine, and_, or_, select, update
 
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
-from node.domain.records import NewResult, StudyLease
+from node.domain.records import RESULTS_STAND, NewResult, StudyLease
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.rows import study_of
 from node.store.steps import (
     apply_event,
     count_open,
+    current_key,
     for_update,
     leased_study,
     put_delivery,
@@ -78,7 +79,9 @@ class SqlAnalysisQueue:
         """See `node.ports.AnalysisQueue`."""
         with t.writing(self._engine) as connection:
             study = leased_study(connection, lease)
-            study = apply_event(connection, study, StudyEvent.REPORTED, now)
+            is_known = key != "" and key == current_key(connection, study.study_uid)
+            told = RESULTS_STAND if is_known else ""
+            study = apply_event(connection, study, StudyEvent.REPORTED, now, reason=told)
             connection.execute(
                 update(t.studies)
                 .where(t.studies.c.study_uid == study.study_uid)

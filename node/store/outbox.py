@@ -62,12 +62,13 @@ class SqlOutbox:
             on_its_way = connection.execute(current.where(queued)).first() is not None
         if not rows:
             return Lineage()
+        replaced = tuple(Predecessor(**one) for one in json.loads(rows[0].replaced))
+        number = 1 + max((one.number for one in replaced), default=0)
         documents = tuple(
-            Predecessor(row.sop_class_uid, row.sop_uid, row.series_uid, row.study_uid)
+            Predecessor(row.sop_class_uid, row.sop_uid, row.series_uid, row.study_uid, number)
             for row in rows
             if ResultKind(row.kind) in DOCUMENT_KINDS
         )
-        replaced = tuple(Predecessor(**one) for one in json.loads(rows[0].replaced))
         return Lineage(rows[0].set_key, replaced, documents if on_its_way else ())
 
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:

@@ -122,6 +122,12 @@ def reopen(connection: Connection, study: Study, now: datetime, reason: str) -> 
     return apply_event(connection, study, StudyEvent.ARRIVED, now, reason=reason, deadline=now)
 
 
+def current_key(connection: Connection, study_uid: str) -> str:
+    """Return the key of the current result set of a study; empty if there is none."""
+    current = select(t.results.c.set_key).where(t.results.c.study_uid == study_uid, t.results.c.current)
+    return connection.execute(current.limit(1)).scalar() or ""
+
+
 def put_results(
     connection: Connection,
     study: Study,

@@ -15,9 +15,11 @@ from node.analyse.study import _write
 from node.app import Node
 from node.config import default
 from node.domain.delivery import DeliveryState
+from node.domain.records import RESULTS_STAND
 from node.domain.results import Lineage
 from node.domain.study import StudyState
 from node.operate.retry import restart_study
+from node.show.why import explain
 from tests.dicom_templates.cases import make_case
 from tests.node.analyses import CLASSES
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, wait_until
@@ -162,6 +164,32 @@ def test_an_analysis_that_is_repeated_changes_no_uid_and_sends_nothing(
     reported(node, study, 2)
     assert current(node, study) == uids
     assert len(received(pacs, study)) == count
+
+
+def test_late_series_that_are_not_used_make_no_new_set_and_why_says_so(tmp_path: Path, study: str) -> None:
+    """The normal order of a scanner: T1 and T2, a localiser, an axial T2; it gave three sets of objects."""
+    with (
+        running_pacs() as pacs,
+        quick_node(
+            quick(tmp_path, pacs.destination), analyse="report_of_pair", examine="examine_by_series"
+        ) as node,
+    ):
+        send(
+            node.port, *(slice_of(number, study=study, series=series) for series in "12" for number in (1, 2))
+        )
+        reported(node, study, 4)
+        first, made = current(node, study), list(pacs.received)
+        assert "the earlier ones stand" not in explain(node.store, study)
+        for revision, series in ((5, "7"), (6, "8")):
+            send(node.port, slice_of(1, study=study, series=series))
+            reported(node, study, revision)
+            assert f"Its results: {RESULTS_STAND}." in explain(node.store, study)
+        assert current(node, study) == first
+        assert len(pacs.received) == len(made) == len(CLASSES)
+        send(node.port, slice_of(3, study=study, series="1"))
+        reported(node, study, 7)
+        assert "the earlier ones stand" not in explain(node.store, study)
+        assert len(pacs.received) == 2 * len(CLASSES)
 
 
 def test_a_result_that_lost_its_place_is_made_anew_and_names_the_one_that_had_it() -> None:

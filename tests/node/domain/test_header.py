@@ -1,3 +1,4 @@
+import time
 import zlib
 from io import BytesIO
 
@@ -15,7 +16,7 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
-from node.domain.header import UnreadableHeaderError, read_identity
+from node.domain.header import TooManyElementsError, UnreadableHeaderError, read_identity
 from node.domain.person import Person
 from tests.node.nodes import encode
 
@@ -125,6 +126,35 @@ def test_a_deflated_bomb_is_inflated_only_in_part() -> None:
     bomb.write(compressor.flush())
     with pytest.raises(UnreadableHeaderError):
         read_identity(bomb.getvalue(), DeflatedExplicitVRLittleEndian)
+
+
+def empty_elements(count: int, *, nested: bool = False) -> bytes:
+    """Encode many empty elements that precede every UID, if `nested` in an item of undefined length."""
+    elements = b"\x08\0\x08\0CS\0\0" * count
+    if not nested:
+        return elements
+    sequence = b"\x08\0\x06\0SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\0\xe0\xff\xff\xff\xff"
+    return sequence + elements + b"\xfe\xff\x0d\xe0\0\0\0\0" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+@pytest.mark.parametrize("nested", [False, True], ids=["top level", "nested"])
+def test_too_many_elements_before_the_uids_are_refused_before_they_cost_much(
+    syntax: str, *, nested: bool
+) -> None:
+    deflated = syntax == DeflatedExplicitVRLittleEndian
+
+    def encoded(count: int) -> bytes:
+        data = empty_elements(count, nested=nested) + encode(whole(), ExplicitVRLittleEndian)
+        compressor = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+        return compressor.compress(data) + compressor.flush() if deflated else data
+
+    assert read_identity(encoded(15_000), syntax).study_uid == "1.2.3"
+    hostile = encoded(500_000)
+    started = time.process_time()
+    with pytest.raises(TooManyElementsError, match="more than 20000 elements before its SeriesInstanceUID"):
+        read_identity(hostile, syntax)
+    assert time.process_time() - started < 0.3, "all of them take more than a second"
 
 
 @given(st.binary(max_size=400), st.sampled_from(SYNTAXES))

@@ -1,6 +1,8 @@
 """The door: what is let in, what is answered, and what a hostile sender can and cannot do."""
 
 import socket
+import struct
+import zlib
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -15,6 +17,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import (
     UID,
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     EncapsulatedPDFStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -31,6 +34,8 @@ from pynetdicom.pdu_primitives import P_DATA
 from node.app import Node
 from node.config import Source
 from node.dicom.contexts import storage_contexts
+from node.domain.header import InstanceIdentity, read_identity
+from node.receive import received_object, storage_scp
 from tests.node.nodes import encode, in_quarantine, quick, quick_node, send, slice_of, wait_until
 from tests.node.wire import ASSOCIATE_AC, associate, request_association, store_pdu, wire_to
 from tests.peers import program, run
@@ -151,10 +156,12 @@ def test_a_study_is_not_settled_while_its_sender_is_still_connected(open_node: N
     wait_until(lambda: len(open_node.store.history(study)) > 1)
 
 
-def raw_store(node: Node, payload: bytes, *, instance: str = "1.2.3") -> int:
+def raw_store(
+    node: Node, payload: bytes, *, instance: str = "1.2.3", syntax: str = ImplicitVRLittleEndian
+) -> int:
     """Send any bytes as the dataset of a C-STORE."""
     ae = AE("SENDER")
-    ae.add_requested_context(MRImageStorage, ImplicitVRLittleEndian)
+    ae.add_requested_context(MRImageStorage, syntax)
     association = ae.associate("127.0.0.1", node.port, ae_title="OSTEONODE")
     request = C_STORE()
     request.MessageID = 1
@@ -177,6 +184,37 @@ def test_a_dataset_that_is_no_dataset_is_put_aside_and_explained(open_node: Node
     assert len(entries) == before + 1
     assert entries[0].reason
     assert (open_node.configuration.storage.directory / "quarantine" / entries[0].name).exists()
+
+
+def test_too_many_elements_are_read_once_and_refused_with_the_reason(
+    open_node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+
+    def counted(data: bytes | memoryview, syntax: str) -> InstanceIdentity:
+        reads.append(syntax)
+        return read_identity(data, syntax)
+
+    for module in (received_object, storage_scp):
+        monkeypatch.setattr(module, "read_identity", counted)
+    before = len(in_quarantine(open_node.store))
+    compressor = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    hostile = compressor.compress(b"\x08\0\x08\0CS\0\0" * 500_000) + compressor.flush()
+    assert len(hostile) < 6000
+    assert raw_store(open_node, hostile, syntax=DeflatedExplicitVRLittleEndian) == 0xC000
+    assert len(reads) == 1
+    entries = in_quarantine(open_node.store)
+    assert len(entries) == before + 1
+    assert any("more than 20000 elements" in entry.reason for entry in entries)
+
+
+def test_a_burst_of_connections_waits_in_the_queue_of_the_system(open_node: Node) -> None:
+    server = open_node._listener._server
+    assert server is not None
+    told = server.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    # Of a socket that listens, Linux gives the length of its queue as tcpi_sacked.
+    (length,) = struct.unpack_from("=I", told, 8 + 5 * 4)
+    assert length >= 128
 
 
 def test_a_request_that_names_another_object_is_refused(open_node: Node, study: str) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,6 +174,36 @@ def test_a_study_is_not_judged_while_an_association_is_open(node: Node, study: s
     association.send_c_store(images[2])
     association.release()
     reached(node, study, StudyState.DELIVERED)
+
+
+def test_a_study_does_not_wait_for_ever_for_an_association_that_sends_other_studies(
+    tmp_path: Path, study: str
+) -> None:
+    """A router may keep one association open for days."""
+    clock = MovedClock()
+    configuration = quick(tmp_path, assembly=AssemblySettings(quiet_s=5, max_wait_s=600))
+    with quick_node(configuration, clock=clock) as node:
+        association = open_association(node.port, *a_series(study))
+        for image in a_series(study):
+            association.send_c_store(image)
+        clock.move(seconds=60)
+        time.sleep(0.3)  # several sweeps
+        assert state_of(node, study) is StudyState.RECEIVING, "nothing else came since"
+        other = f"{study}.5"
+        association.send_c_store(slice_of(1, study=other))
+        reached(node, study, StudyState.DELIVERED)
+        clock.move(seconds=20)
+        time.sleep(0.3)
+        assert state_of(node, other) is StudyState.RECEIVING
+        association.send_c_store(slice_of(2, study=f"{study}.6"))
+        time.sleep(0.3)
+        assert state_of(node, other) is StudyState.RECEIVING, "it may be sent in turns with the next"
+        # What comes later all the same is not lost.
+        association.send_c_store(slice_of(9, study=study))
+        assert state_of(node, study) is StudyState.RECEIVING
+        association.release()
+        clock.move(seconds=6)
+        reached(node, study, StudyState.DELIVERED)
 
 
 def test_a_series_that_was_coming_as_the_node_was_killed_waits_for_the_rest(tmp_path: Path) -> None:

@@ -47,8 +47,11 @@ class MemoryOutbox:
             tried = {row.sop_uid for row in t.deliveries.values() if row.tried}
         if not current:
             return Lineage()
+        number = 1 + max((one.number for one in current[0].replaced), default=0)
         documents = tuple(
-            Predecessor(row.result.sop_class_uid, row.result.sop_uid, row.result.series_uid, study_uid)
+            Predecessor(
+                row.result.sop_class_uid, row.result.sop_uid, row.result.series_uid, study_uid, number
+            )
             for row in current
             if row.result.kind in DOCUMENT_KINDS
         )

@@ -9,6 +9,7 @@ from uuid import uuid4
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.records import (
+    RESULTS_STAND,
     DueRefusalReport,
     NewResult,
     Study,
@@ -63,7 +64,14 @@ class MemoryQueues:
     ) -> None:
         t = self._tables
         with t.transaction():
-            study = t.apply_event(self._held(lease), StudyEvent.REPORTED, now)
+            held = self._held(lease)
+            here = {
+                row.key
+                for row in t.results.values()
+                if row.result.study_uid == held.study_uid and row.result.current
+            }
+            told = RESULTS_STAND if key != "" and key in here else ""
+            study = t.apply_event(held, StudyEvent.REPORTED, now, reason=told)
             t.change_study(study.study_uid, summary=dict(summary))
             t.supersede(study.study_uid, "a newer result replaced it", but=[one.sop_uid for one in results])
             t.put_results(study, results, now, key=key, replaced=replaced)

@@ -7,6 +7,7 @@ import pytest
 
 from dicom_templates.options import Predecessor
 from node.domain.delivery import DeliveryState
+from node.domain.records import RESULTS_STAND
 from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
 from node.errors import LeaseLostError
@@ -85,9 +86,11 @@ class DeliveringLaws:
         assert store.finish_deliveries("1.1", START) is StudyState.DELIVERED
         store.advance(the_study(store), StudyEvent.RETRIED, START, deadline=START)
         store.advance(the_study(store), StudyEvent.FOUND_READY, START, deadline=START)
-        store.record_results(lease(store), results, {}, START)
+        store.record_results(lease(store), results, {}, START, key="key")
         assert the_study(store).state is StudyState.DELIVERED
         assert the_study(store).reason == "every destination has these results already"
+        told = [step.reason for step in store.history("1.1") if step.event is StudyEvent.REPORTED]
+        assert told == ["", RESULTS_STAND]
         assert len(store.results("1.1")) == len(results)
 
     def test_a_study_is_set_aside_if_a_destination_accepts_none_of_its_results(self, store: Store) -> None:
