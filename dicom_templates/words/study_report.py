@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target, Verdict
 from dicom_templates.words.texts import Texts
+from dicom_templates.words.whom import Whom
 
 __all__ = [
     "BoneQualityLine",
@@ -167,6 +168,8 @@ class StudyReport:
         Must be shown before anything else; empty when there is none.
     study_date : str
         In the format of the language; empty if unknown.
+    whom : Whom or None
+        The patient, for the pages that are printed; None if the report is of nobody.
     age_years : int or None
         Of the patient, to mark the decade of age in the VBQ reference.
     answers : tuple of TargetAnswer
@@ -192,6 +195,7 @@ class StudyReport:
     title: str
     warning: str
     study_date: str
+    whom: Whom | None
     age_years: int | None
     answers: tuple[TargetAnswer, ...]
     bone_quality: tuple[BoneQualityLine, ...]
