@@ -50,6 +50,7 @@ def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str
         # No letter that could be markup is left in these two.
         foot=_css_string(foot),
         page=_page_of(report),
+        sign=_SIGN,
         picture=picture,
         language=language,
     )
@@ -92,6 +93,9 @@ def _png(picture: npt.NDArray[np.uint8]) -> bytes:
     Image.fromarray(picture).save(stream, format="PNG")
     return stream.getvalue()
 
+
+_SIGN = {"ABOVE": "▲", "BELOW": "▼", "INDETERMINATE": "?"}
+"""The symbols of the badges on the summary picture."""
 
 _PAGE = """<!DOCTYPE html>
 <html lang="{{ language }}">
@@ -150,6 +154,9 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 <p>{% if report.study_date %}{{ texts("study_of", date=report.study_date) }} &middot; {% endif %}
 {{ report.software }}</p>
 </header>
+{% if report.holds %}
+<p><strong>{{ report.holds }}</strong></p>
+{% endif %}
 {% if report.answers %}
 <div class="answers">
 {% for answer in report.answers %}
@@ -158,10 +165,11 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 <p class="quiet">{{ answer.definition }}</p>
 {% if answer.value %}
 <p><span class="value">{{ answer.value }}</span> {{ texts("probability_word") }},
-<span class="verdict">{{ answer.verdict_text }}</span></p>
+<span class="verdict">{{ sign[answer.verdict.name] }} {{ answer.verdict_text }}</span></p>
 <p>{{ answer.interval }}</p>
 {% else %}
-<p><span class="verdict">{{ answer.verdict_text }}</span>, {{ texts("no_number") }}</p>
+<p><span class="verdict">{{ sign[answer.verdict.name] }} {{ answer.verdict_text }}</span>,
+{{ texts("no_number") }}</p>
 {% endif %}
 {% for reason in answer.reasons %}
 <p>{{ reason }}</p>
@@ -187,7 +195,8 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 <th>{{ texts("signal") }}</th><th>VBQ</th><th></th></tr></thead>
 <tbody>
 {% for row in report.levels %}
-<tr{% if not row.usable %} class="excluded"{% endif %}><td>{{ row.name }}</td><td>{{ row.contrast }}</td>
+<tr{% if not row.usable %} class="excluded"{% endif %}><td>{{ row.name }}</td>
+<td>{{ texts.weighting(row.contrast) }}</td>
 <td>{{ row.volume }}</td><td>{{ row.signal }}</td><td>{{ row.vbq }}</td>
 <td>{% if not row.usable %}{{ texts("excluded") }}: {% endif %}{{ row.concerns | join("; ") }}</td></tr>
 {% endfor %}

@@ -83,6 +83,7 @@ def compose(
         texts=texts,
         title=texts("title" if answers else "title_measurements"),
         warning=texts("simulated") if simulated else "",
+        holds=texts("simulated_holds") if simulated and answers else "",
         study_date=date_in_words(study_date, language),
         whom=whom,
         age_years=age_years,
@@ -91,7 +92,9 @@ def compose(
         levels=levels,
         caveats=caveats,
         sections=(
-            Section("result", texts("result"), result_lines(answers, bone_quality, texts)),
+            Section(
+                "result", texts("result"), result_lines(answers, bone_quality, texts, simulated=simulated)
+            ),
             Section("findings", texts("levels"), finding_lines(findings, levels, caveats, texts)),
             Section("images", texts("images"), image_lines(findings, texts)),
             Section("about", texts("about"), about_lines(findings, texts)),
@@ -145,6 +148,7 @@ def compose_refusal(
         texts=texts,
         title=texts("refusal_title"),
         warning="",
+        holds="",
         study_date=date_in_words(study_date, language),
         whom=whom,
         age_years=None,

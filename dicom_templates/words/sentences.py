@@ -12,13 +12,20 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         # --- First line of everything -------------------------------------------------------------
         "simulated": {
-            "en": "NOT FOR CLINICAL USE: these probabilities come from a model trained on SIMULATED data.",
+            "en": "NOT FOR CLINICAL USE: these probabilities come from a model trained on SIMULATED "
+            "patients.",
             "de": "NICHT FÜR DIE KLINIK: Diese Wahrscheinlichkeiten stammen von einem Modell, "
-            "das mit SIMULIERTEN Daten trainiert wurde.",
+            "das an SIMULIERTEN Patienten trainiert wurde.",
+        },
+        "simulated_holds": {
+            "en": "For real patients: outlines and VBQ are measured in these images and hold; the "
+            "probabilities do not.",
+            "de": "Für echte Patienten: Konturen und VBQ sind in diesen Bildern gemessen und gelten; die "
+            "Wahrscheinlichkeiten gelten nicht.",
         },
         "simulated_short": {
-            "en": "SIMULATED-DATA MODEL - NOT FOR CLINICAL USE",
-            "de": "MODELL AUS SIMULIERTEN DATEN - NICHT FÜR DIE KLINIK",
+            "en": "MODEL TRAINED ON SIMULATED PATIENTS - NOT FOR CLINICAL USE",
+            "de": "MODELL AN SIMULIERTEN PATIENTEN TRAINIERT - NICHT FÜR DIE KLINIK",
         },
         "simulated_tag": {"en": "SIMULATED MODEL", "de": "SIM-MODELL"},
         # --- Titles -------------------------------------------------------------------------------
@@ -134,20 +141,21 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "why_sequence": {
             "en": "Why these sequences: in Front Endocrinol 2026;17:1823826 (160 patients, QCT reference) "
-            "radiomics of T1 told osteoporosis apart best, and those of T2 abnormal bone density. The "
-            "figures of that study are not those of this model.",
-            "de": "Warum diese Sequenzen: In Front Endocrinol 2026;17:1823826 (160 Patienten, Referenz QCT) "
-            "erkannte die Radiomik von T1 Osteoporose am besten, die von T2 verminderte Knochendichte. Die "
-            "Zahlen jener Studie sind nicht die dieses Modells.",
+            "radiomics of T1w images told osteoporosis apart best, and those of T2w images abnormal bone "
+            "density. The figures of that study are not those of this model.",
+            "de": "Warum diese Sequenzen: In Front Endocrinol 2026;17:1823826 (160 Patienten, Referenz "
+            "QCT) erkannte die Radiomik von T1w-Bildern Osteoporose am besten, die von T2w-Bildern "
+            "verminderte Knochendichte. Die Zahlen jener Studie sind nicht die dieses Modells.",
         },
         "why_chosen": {
-            "en": "Why these sequences: this site has chosen {choices}. In Front Endocrinol 2026;17:1823826 "
-            "(160 patients, QCT reference) radiomics of T1 told osteoporosis apart best, and those of T2 "
-            "abnormal bone density. The figures of that study are not those of this model.",
+            "en": "Why these sequences: this site has chosen {choices}. In Front Endocrinol "
+            "2026;17:1823826 (160 patients, QCT reference) radiomics of T1w images told osteoporosis apart "
+            "best, and those of T2w images abnormal bone density. The figures of that study are not those "
+            "of this model.",
             "de": "Warum diese Sequenzen: Hier ist {choices} eingestellt. In Front Endocrinol "
-            "2026;17:1823826 (160 Patienten, Referenz QCT) erkannte die Radiomik von T1 Osteoporose am "
-            "besten, die von T2 verminderte Knochendichte. Die Zahlen jener Studie sind nicht die "
-            "dieses Modells.",
+            "2026;17:1823826 (160 Patienten, Referenz QCT) erkannte die Radiomik von T1w-Bildern "
+            "Osteoporose am besten, die von T2w-Bildern verminderte Knochendichte. Die Zahlen jener Studie "
+            "sind nicht die dieses Modells.",
         },
         "choice": {"en": "{sequence} for {target}", "de": "{sequence} für {target}"},
         "no_model": {
@@ -185,35 +193,35 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "vbq_none": {"en": "not available", "de": "nicht verfügbar"},
         "vbq_reference_t1": {
-            "en": "T1 in 107 patients scanned twice, mean ± 1 SD by age: {values}. They are patients with "
-            "lumbar complaints, not a normal population; TR 400 to 850 ms, TE 8 to 20 ms (Normative data and "
-            "reproducibility for VBQ in serial lumbar spine MRI).",
-            "de": "T1 bei 107 zweimal untersuchten Patienten, Mittelwert ± 1 SD nach Alter: {values}. Es "
-            "sind Patienten mit LWS-Beschwerden, keine Normalbevölkerung; TR 400 bis 850 ms, TE 8 bis 20 ms "
+            "en": "T1w images of 107 patients scanned twice, mean ± 1 SD by age: {values}. They are "
+            "patients with lumbar complaints, not a normal population; TR 400 to 850 ms, TE 8 to 20 ms "
             "(Normative data and reproducibility for VBQ in serial lumbar spine MRI).",
+            "de": "T1w-Bilder von 107 zweimal untersuchten Personen, Mittelwert ± 1 SD nach Alter: "
+            "{values}. Es sind Patienten mit LWS-Beschwerden, keine Normalbevölkerung; TR 400 bis 850 ms, "
+            "TE 8 bis 20 ms (Normative data and reproducibility for VBQ in serial lumbar spine MRI).",
         },
         "vbq_reference_t2": {
-            "en": "T2: in one study (Huang 2025, doi 10.1177/21925682251339995) the mean was 0.60 in "
+            "en": "T2w: in one study (Huang 2025, doi 10.1177/21925682251339995) the mean was 0.60 in "
             "patients with a fracture and 0.55 in controls matched to them. This is no normal range, "
             "and there is none by age.",
-            "de": "T2: In einer Studie (Huang 2025, doi 10.1177/21925682251339995) war der Mittelwert 0,60 "
+            "de": "T2w: In einer Studie (Huang 2025, doi 10.1177/21925682251339995) war der Mittelwert 0,60 "
             "bei Patienten mit Fraktur und 0,55 bei dazu ausgewählten Kontrollen. Das ist kein "
             "Normbereich, und nach Alter gibt es keinen.",
         },
         "vbq_caution": {
             "en": "A higher VBQ means more fat in the marrow. It depends on protocol and field strength "
-            "(mean on T1 2.77 at 1.5 T and 2.20 at 3 T, doi 10.1186/s13018-023-04268-5), and a second "
-            "scan gives another value (scan-rescan ICC 0.749). Published cut-offs run from 2.7 to "
+            "(mean in T1w images 2.77 at 1.5 T and 2.20 at 3 T, doi 10.1186/s13018-023-04268-5), and a "
+            "second scan gives another value (scan-rescan ICC 0.749). Published cut-offs run from 2.7 to "
             "3.9, so none is applied.",
             "de": "Ein höherer VBQ bedeutet mehr Fett im Mark. Er hängt von Protokoll und Feldstärke ab "
-            "(Mittelwert auf T1 2,77 bei 1,5 T und 2,20 bei 3 T, doi 10.1186/s13018-023-04268-5), und "
-            "eine zweite Aufnahme ergibt einen anderen Wert (Wiederholung: ICC 0,749). "
-            "Veröffentlichte Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
+            "(Mittelwert in T1w-Bildern 2,77 bei 1,5 T und 2,20 bei 3 T, doi 10.1186/s13018-023-04268-5), "
+            "und eine zweite Aufnahme ergibt einen anderen Wert (Wiederholung: ICC 0,749). Veröffentlichte "
+            "Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
         },
         "vbq_scale": {
-            "en": "T1, mean ± 1 SD by decade of age, 107 patients with lumbar complaints. No cut-off: it "
+            "en": "T1w, mean ± 1 SD by decade of age, 107 patients with lumbar complaints. No cut-off: it "
             "differs with field strength and from scan to scan (ICC 0.749).",
-            "de": "T1, Mittelwert ± 1 SD je Lebensjahrzehnt, 107 Patienten mit LWS-Beschwerden. Kein "
+            "de": "T1w, Mittelwert ± 1 SD je Lebensjahrzehnt, 107 Patienten mit LWS-Beschwerden. Kein "
             "Grenzwert: Feldstärke und Wiederholung ändern den Wert (ICC 0,749).",
         },
         "vbq_no_decade": {"en": "No values for age {age}.", "de": "Keine Werte für das Alter {age}."},
@@ -262,16 +270,16 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "grade_doubtful": {"en": "usable with caveats", "de": "mit Vorbehalt brauchbar"},
         "grade_unusable": {"en": "not usable", "de": "unbrauchbar"},
         "agreement": {
-            "en": "T1 and T2 show {bodies} bodies in common: their outlines overlap by {overlap}, their "
+            "en": "T1w and T2w show {bodies} bodies in common: their outlines overlap by {overlap}, their "
             "centres lie {residual} mm apart.",
-            "de": "T1 und T2 zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen zu {overlap}, "
-            "die Mittelpunkte liegen {residual} mm auseinander.",
+            "de": "T1w und T2w zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen zu "
+            "{overlap}, die Mittelpunkte liegen {residual} mm auseinander.",
         },
         "agreement_registered": {
-            "en": "T1 and T2 did not fit by their headers and were registered rigidly. They show {bodies} "
+            "en": "T1w and T2w did not fit by their headers and were registered rigidly. They show {bodies} "
             "bodies in common: their outlines overlap by {overlap}, their centres lie {residual} mm apart "
             "after that.",
-            "de": "T1 und T2 passten nach ihren Kopfdaten nicht zusammen und wurden starr registriert. Sie "
+            "de": "T1w und T2w passten nach ihren Kopfdaten nicht zusammen und wurden starr registriert. Sie "
             "zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen danach zu {overlap}, die "
             "Mittelpunkte liegen {residual} mm auseinander.",
         },
@@ -285,7 +293,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "outlines_by": {"en": "outlines by {method}", "de": "Konturen durch {method}"},
         "outline": {"en": "Quality", "de": "Qualität"},
         "fluid": {"en": "CSF", "de": "Liquor"},
-        "overlap": {"en": "T1/T2 overlap", "de": "T1/T2-Überl."},
+        "overlap": {"en": "T1w/T2w overlap", "de": "T1w/T2w-Überl."},
         "remarks": {"en": "Remarks", "de": "Bemerkungen"},
         "study_remark": {"en": "Study: {reason}", "de": "Untersuchung: {reason}"},
         "series_concern": {"en": "{contrast}: {reason}", "de": "{contrast}: {reason}"},
@@ -339,6 +347,8 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "page": {"en": "page {number} of {count}", "de": "Seite {number} von {count}"},
         "study_of": {"en": "Study of {date}", "de": "Untersuchung vom {date}"},
+        "slice_right": {"en": "R {distance} mm", "de": "R {distance} mm"},
+        "slice_left": {"en": "L {distance} mm", "de": "L {distance} mm"},
         "mid_sagittal": {"en": "mid-sagittal", "de": "mediansagittal"},
         "no_series": {"en": "no {contrast} series analysed", "de": "keine {contrast}-Serie analysiert"},
     }

@@ -34,7 +34,7 @@ def series_description(report: StudyReport, kind: ResultKind, contrast: str = ""
     """
     texts = report.texts
     if kind is ResultKind.SEG:
-        told = texts("series_outlines") + " " + contrast
+        told = texts("series_outlines") + " " + texts.weighting(contrast)
     else:
         told = f"{texts(_KEY_OF[kind])}: {_category(report)}"
     if report.warning:

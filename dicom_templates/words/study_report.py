@@ -166,6 +166,8 @@ class StudyReport:
         Heads every view of the report.
     warning : str
         Must be shown before anything else; empty when there is none.
+    holds : str
+        Which parts hold for real patients where the model was trained on others; empty for another model.
     study_date : str
         In the format of the language; empty if unknown.
     whom : Whom or None
@@ -194,6 +196,7 @@ class StudyReport:
     texts: Texts
     title: str
     warning: str
+    holds: str
     study_date: str
     whom: Whom | None
     age_years: int | None
