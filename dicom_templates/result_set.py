@@ -1,6 +1,7 @@
 """The result set of one study: measurement report, segmentations, text report, summary image, PDF."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date
 
@@ -247,10 +248,13 @@ class _Writer:
 
 
 def _whom(header: Dataset, language: str) -> Whom:
-    def told(keyword: str) -> str:
-        return " ".join(str(header.get(keyword) or "").split())
+    # Of a copy: a name that was once decoded may no longer be written as the bytes that came.
+    apart = deepcopy(header)
 
-    born = date_in_words(_date_of(header, "PatientBirthDate"), language)
+    def told(keyword: str) -> str:
+        return " ".join(str(apart.get(keyword) or "").split())
+
+    born = date_in_words(_date_of(apart, "PatientBirthDate"), language)
     return Whom(
         name=told("PatientName"),
         patient_id=told("PatientID"),

@@ -79,16 +79,17 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "answered": {
             "en": "In cross-validation {answered} of {patients} patients ({present} with the target) got an "
             "answer, {open} stayed indeterminate. Of the answers given: {figures}.",
-            "de": "In der Kreuzvalidierung bekamen {answered} von {patients} Patienten ({present} betroffen) "
-            "eine Antwort, {open} blieben unbestimmt. Von den gegebenen Antworten: {figures}.",
+            "de": "In der Kreuzvalidierung war bei {answered} von {patients} Patienten ({present} "
+            "betroffen) eine Aussage möglich, {open} blieben unbestimmt. Von den getroffenen "
+            "Aussagen: {figures}.",
         },
         "answered_brief": {
             "en": "Cross-validation, answers given: {figures}; {open} of {patients} indeterminate.",
-            "de": "Kreuzvalidierung, gegebene Antworten: {figures}; {open} von {patients} unbestimmt.",
+            "de": "Kreuzvalidierung, getroffene Aussagen: {figures}; {open} von {patients} unbestimmt.",
         },
         "answered_none": {
             "en": "In cross-validation on {patients} patients none got an answer.",
-            "de": "In der Kreuzvalidierung an {patients} Patienten bekam keiner eine Antwort.",
+            "de": "In der Kreuzvalidierung an {patients} Patienten war keine Aussage möglich.",
         },
         "figure_interval": {"en": "{value} ({low} to {high})", "de": "{value} ({low} bis {high})"},
         "all_patients": {
@@ -110,13 +111,14 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "sensitivity_brief": {"en": "sens. {value}", "de": "Sens. {value}"},
         "specificity_brief": {"en": "spec. {value}", "de": "Spez. {value}"},
         "interval_means": {
-            "en": "The 95 % interval was learned on patients with simulated targets, whose true probability "
-            "is known. For others of the same kind it held the true one nine times of ten, and less often "
-            "where the relation is not linear. For patients of another kind it says nothing.",
+            "en": "The 95 % interval was learned on patients with simulated targets, whose true "
+            "probability is known. For others of the same kind it held the true one in nine "
+            "cases of ten, and less often where the relation is not linear. For patients of "
+            "another kind it says nothing.",
             "de": "Das 95-%-Intervall wurde an Patienten mit simulierten Zielgrößen gelernt, deren wahre "
-            "Wahrscheinlichkeit bekannt ist. Bei anderen derselben Art enthielt es die wahre neunmal von "
-            "zehn, und seltener, wo der Zusammenhang nicht linear ist. Über Patienten anderer Art sagt es "
-            "nichts.",
+            "Wahrscheinlichkeit bekannt ist. Bei anderen Patienten derselben Art enthielt es "
+            "die wahre Wahrscheinlichkeit in neun von zehn Fällen, seltener bei nicht linearem "
+            "Zusammenhang. Für andere Patientengruppen sagt es nichts aus.",
         },
         "definition": {
             "en": "trabecular bone density below {threshold} mg/cm³ (QCT)",
@@ -129,7 +131,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "probability": {"en": "probability {value}", "de": "Wahrscheinlichkeit {value}"},
         "interval": {"en": "95 % interval {low} to {high}", "de": "95-%-Intervall {low} bis {high}"},
         "threshold": {"en": "decision threshold {value}", "de": "Entscheidungsschwelle {value}"},
-        "no_number": {"en": "no answer is given", "de": "es wird keine Antwort gegeben"},
+        "no_number": {"en": "no answer is given", "de": "es wird keine Aussage getroffen"},
         "basis": {"en": "from {sequence}", "de": "aus {sequence}"},
         "basis_chosen": {
             "en": "from {sequence}, as this site has chosen",
@@ -168,7 +170,8 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         # --- VBQ ----------------------------------------------------------------------------------
         "vbq_value": {
             "en": "VBQ {contrast}: {value} (from {levels}; median marrow signal / CSF signal at L3)",
-            "de": "VBQ {contrast}: {value} (aus {levels}; medianes Marksignal / Liquorsignal auf Höhe L3)",
+            "de": "VBQ {contrast}: {value} (aus {levels}; medianes Signal von Knochenmark / Liquor auf "
+            "Höhe L3)",
         },
         "vbq_mean_at": {
             "en": "published mean at {field} T: {mean}",
@@ -186,7 +189,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "no published reference by field strength",
             "de": "keine publizierte Referenz nach Feldstärke",
         },
-        "vbq_repeatability": {"en": "scan-rescan ICC {icc}", "de": "Wiederholung: ICC {icc}"},
+        "vbq_repeatability": {"en": "scan-rescan ICC {icc}", "de": "Wiederholbarkeit: ICC {icc}"},
         "vbq_missing": {
             "en": "VBQ {contrast}: not available",
             "de": "VBQ {contrast}: nicht verfügbar",
@@ -213,10 +216,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "(mean in T1w images 2.77 at 1.5 T and 2.20 at 3 T, doi 10.1186/s13018-023-04268-5), and a "
             "second scan gives another value (scan-rescan ICC 0.749). Published cut-offs run from 2.7 to "
             "3.9, so none is applied.",
-            "de": "Ein höherer VBQ bedeutet mehr Fett im Mark. Er hängt von Protokoll und Feldstärke ab "
-            "(Mittelwert in T1w-Bildern 2,77 bei 1,5 T und 2,20 bei 3 T, doi 10.1186/s13018-023-04268-5), "
-            "und eine zweite Aufnahme ergibt einen anderen Wert (Wiederholung: ICC 0,749). Veröffentlichte "
-            "Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
+            "de": "Ein höherer VBQ bedeutet mehr Fett im Knochenmark. Er hängt von Protokoll und Feldstärke "
+            "ab (Mittelwert in T1w-Bildern 2,77 bei 1,5 T und 2,20 bei 3 T, doi 10.1186/s13018-023-04268-5), "
+            "und eine zweite Aufnahme ergibt einen anderen Wert (Wiederholbarkeit: ICC 0,749). "
+            "Veröffentlichte Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
         },
         "vbq_scale": {
             "en": "T1w, mean ± 1 SD by decade of age, 107 patients with lumbar complaints. No cut-off: it "
@@ -232,12 +235,12 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "de": "{level} ({contrast}): Volumen {volume} ml, medianes Signal {signal}, VBQ {vbq}",
         },
         "level_excluded": {
-            "en": "{level} ({contrast}) is excluded: {reason}",
-            "de": "{level} ({contrast}) ist ausgeschlossen: {reason}",
+            "en": "{level} ({contrast}) was not used: {reason}",
+            "de": "{level} ({contrast}) wurde nicht verwendet: {reason}",
         },
         "level_concern": {
-            "en": "{level} ({contrast}) is used with a caveat: {reason}",
-            "de": "{level} ({contrast}) wird mit Vorbehalt verwendet: {reason}",
+            "en": "{level} ({contrast}) was used with a caveat: {reason}",
+            "de": "{level} ({contrast}) wurde mit Vorbehalt verwendet: {reason}",
         },
         "level_not_found": {
             "en": "not found in the image",
@@ -247,14 +250,14 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "level_names": {"en": "Level", "de": "Wirbel"},
         "volume": {"en": "Volume", "de": "Volumen"},
         "signal": {"en": "Median signal", "de": "Medianes Signal"},
-        "excluded": {"en": "excluded", "de": "ausgeschlossen"},
+        "excluded": {"en": "not used", "de": "nicht verwendet"},
         "uncertain_levels": {
             "en": "The names of the levels in {contrast} are not certain ({reason}); bodies are numbered "
             "from cranial to caudal instead.",
             "de": "Die Bezeichnungen der Wirbel in {contrast} sind nicht sicher ({reason}); die Wirbelkörper "
             "sind stattdessen von kranial nach kaudal nummeriert.",
         },
-        "numbered_body": {"en": "body {number}", "de": "Körper {number}"},
+        "numbered_body": {"en": "body {number}", "de": "WK {number}"},
         # --- Images -------------------------------------------------------------------------------
         "series_used": {
             "en": "{contrast}: {plane}, {slices} slices, {facts}; chosen because {reason}",
@@ -266,9 +269,9 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "de": "{contrast}: Konturen durch {method}, {grade}; Qualität {quality}, Wirbelbezeichnung "
             "{confidence}, Liquor {csf}",
         },
-        "grade_sound": {"en": "sound", "de": "brauchbar"},
-        "grade_doubtful": {"en": "usable with caveats", "de": "mit Vorbehalt brauchbar"},
-        "grade_unusable": {"en": "not usable", "de": "unbrauchbar"},
+        "grade_sound": {"en": "sound", "de": "verwertbar"},
+        "grade_doubtful": {"en": "usable with caveats", "de": "mit Vorbehalt verwertbar"},
+        "grade_unusable": {"en": "not usable", "de": "nicht verwertbar"},
         "agreement": {
             "en": "T1w and T2w show {bodies} bodies in common: their outlines overlap by {overlap}, their "
             "centres lie {residual} mm apart.",
@@ -279,7 +282,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "T1w and T2w did not fit by their headers and were registered rigidly. They show {bodies} "
             "bodies in common: their outlines overlap by {overlap}, their centres lie {residual} mm apart "
             "after that.",
-            "de": "T1w und T2w passten nach ihren Kopfdaten nicht zusammen und wurden starr registriert. Sie "
+            "de": "T1w und T2w passten laut Header nicht zusammen und wurden starr registriert. Sie "
             "zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen danach zu {overlap}, die "
             "Mittelpunkte liegen {residual} mm auseinander.",
         },
@@ -288,9 +291,9 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "de": "Konturen {outlines}, Wirbelnamen {names}, Liquor {fluid}",
         },
         "check_passed": {"en": "good", "de": "gut"},
-        "check_doubtful": {"en": "doubtful", "de": "zweifelhaft"},
-        "check_failed": {"en": "not usable", "de": "unbrauchbar"},
-        "outlines_by": {"en": "outlines by {method}", "de": "Konturen durch {method}"},
+        "check_doubtful": {"en": "doubtful", "de": "fraglich"},
+        "check_failed": {"en": "not usable", "de": "nicht verwertbar"},
+        "outlines_by": {"en": "outlines by {method}", "de": "Konturierung durch {method}"},
         "outline": {"en": "Quality", "de": "Qualität"},
         "fluid": {"en": "CSF", "de": "Liquor"},
         "overlap": {"en": "T1w/T2w overlap", "de": "T1w/T2w-Überl."},

@@ -107,7 +107,7 @@ def test_numbers_and_words_inside_a_reason_follow_the_language() -> None:
     height = Reason("height_loss", percent=30.6, grade=2)
     reason = Reason("body_disturbed", sequence="T1", level="L2", concern=height)
     assert reason == "T1, L2: fracture-like height loss of 31 % (Genant grade 2)"
-    assert Texts("de").reason(reason) == "T1w, L2: frakturartiger Höhenverlust von 31 % (Genant-Grad 2)"
+    assert Texts("de").reason(reason) == "T1w, L2: frakturartige Höhenminderung von 31 % (Genant-Grad 2)"
     axial = Reason("plane_by_orientation", plane=Plane.CORONAL)
     assert Texts("de").reason(axial) == "die Schichten liegen nach ihrer Ausrichtung koronal"
     answers = Reason("both_answers", confidence=0.8, estimate=0.125, threshold=0.4)
@@ -142,7 +142,7 @@ def test_a_german_refusal_holds_no_english_sentence() -> None:
     told = "\n".join(words_of(report))
     assert english_in(words_of(report)) == []
     assert "keine sagittale T1w- oder T2w-Serie der Lendenwirbelsäule wurde gefunden" in told
-    assert "Körper 1: berührt den Bildrand; das Kreuzbein wurde nicht gefunden" in told
+    assert "Wirbelkörper 1: berührt den Bildrand; das Kreuzbein wurde nicht gefunden" in told
     assert "gelesen wird nur MR" in told
 
 
@@ -163,7 +163,7 @@ def test_a_german_report_holds_no_english_sentence() -> None:
         if one.kind in {ResultKind.SR, ResultKind.TEXT}:
             told = texts_of(one.dataset)
             assert any("berührt den Bildrand" in line for line in told), one.kind
-            assert any("die Höhen der Wirbel sind unsicher" in line for line in told), one.kind
+            assert any("die Wirbelzuordnung ist unsicher" in line for line in told), one.kind
             assert english_in(iter(told)) == [], one.kind
 
 

@@ -89,8 +89,8 @@ def test_what_holds_for_both_sequences_is_said_once_and_the_gravest_first() -> N
         findings.series[0], segmentation=replace(findings.series[0].segmentation, regions=regions)
     )
     assert caveat_lines((first, findings.series[1]), Texts("en")) == (
-        "L4 (T1w) is excluded: metal",
-        "L2 (T1w, T2w) is used with a caveat: touches the edge of the image",
+        "L4 (T1w) was not used: metal",
+        "L2 (T1w, T2w) was used with a caveat: touches the edge of the image",
     )
 
 
