@@ -1,6 +1,7 @@
 """The result set of one study: measurement report, segmentations, text report, summary image, PDF."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date
 
@@ -24,9 +25,10 @@ from dicom_templates.pictures.mid_sagittal import SagittalPicture, sagittal_pict
 from dicom_templates.pictures.pdf_report import draw_pdf
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.result_kinds import ResultKind, SrClass
-from dicom_templates.words.compose import compose, compose_refusal
+from dicom_templates.words.compose import compose, compose_refusal, date_in_words
 from dicom_templates.words.series_description import series_description
 from dicom_templates.words.study_report import StudyReport
+from dicom_templates.words.whom import Whom
 
 __all__ = ["ResultObject", "ResultSet", "build", "build_refusal"]
 
@@ -106,10 +108,19 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
         findings, str(header.StudyInstanceUID), options, patient=patient_digest(header)
     )
     report = compose(
-        findings, language=options.language, study_date=_study_date(header), age_years=age_in_years(header)
+        findings,
+        language=options.language,
+        study_date=_date_of(header, "StudyDate"),
+        whom=_whom(header, options.language),
+        age_years=age_in_years(header),
     )
     pictures = sagittal_pictures(findings, report)
-    writer = _Writer(header, provenance, options, report)
+    annotated = any(
+        str(image.get("BurnedInAnnotation") or "").strip() == "YES"
+        for found in findings.series
+        for image in sources[found.source.series_uid]
+    )
+    writer = _Writer(header, provenance, options, report, annotated)
     # Always made, because the measurement report refers to their segments.
     segs = {
         found.source.series_uid: writer.segmentation(found, matched[found.source.series_uid])
@@ -156,7 +167,13 @@ def build_refusal(refusal: Refusal, source: Dataset, options: ReportOptions, *, 
     provenance = refusal_provenance(
         refusal, software, str(source.StudyInstanceUID), options, patient=patient_digest(source)
     )
-    report = compose_refusal(refusal, software, language=options.language, study_date=_study_date(source))
+    report = compose_refusal(
+        refusal,
+        software,
+        language=options.language,
+        study_date=_date_of(source, "StudyDate"),
+        whom=_whom(source, options.language),
+    )
     writer = _Writer(source, provenance, options, report)
     return ResultSet((writer.text_report(evidence((), [source])),), report, ())
 
@@ -169,6 +186,8 @@ class _Writer:
     provenance: Provenance
     options: ReportOptions
     report: StudyReport
+    annotated: bool = False
+    """Whether the source images may have the patient's name in their pixels, so pictures have it, too."""
 
     def measurement_report(
         self, sr_class: SrClass, content: ContentItem, listed: Sequence[Dataset]
@@ -196,12 +215,14 @@ class _Writer:
 
     def summary(self, pictures: Sequence[SagittalPicture]) -> ResultObject:
         identity = self._identity(ResultKind.SUMMARY, "summary")
-        dataset = summary_object(draw_summary(self.report, pictures), self.options, identity)
+        picture = draw_summary(self.report, pictures)
+        dataset = summary_object(picture, self.options, identity, annotated=self.annotated)
         return self._finished(ResultKind.SUMMARY, "summary", dataset, image=True)
 
     def pdf(self, pictures: Sequence[SagittalPicture], images: Sequence[ImageReference]) -> ResultObject:
         identity = self._identity(ResultKind.PDF, "pdf")
-        dataset = pdf_object(draw_pdf(self.report, pictures), self.report, images, identity)
+        document = draw_pdf(self.report, pictures)
+        dataset = pdf_object(document, self.report, images, identity, annotated=self.annotated)
         return self._finished(ResultKind.PDF, "pdf", dataset, image=False)
 
     def _document(
@@ -234,9 +255,26 @@ class _Writer:
         return ResultObject(kind, name, dataset)
 
 
-def _study_date(header: Dataset) -> date | None:
+def _whom(header: Dataset, language: str) -> Whom:
+    # Of a copy: a name that was once decoded may no longer be written as the bytes that came.
+    apart = deepcopy(header)
+
+    def told(keyword: str) -> str:
+        return " ".join(str(apart.get(keyword) or "").split())
+
+    born = date_in_words(_date_of(apart, "PatientBirthDate"), language)
+    return Whom(
+        name=told("PatientName"),
+        patient_id=told("PatientID"),
+        issuer=told("IssuerOfPatientID"),
+        birth_date=born or told("PatientBirthDate"),
+        accession_number=told("AccessionNumber"),
+    )
+
+
+def _date_of(header: Dataset, keyword: str) -> date | None:
     # With dots, as before the year 1993 (ACR-NEMA 2.0).
-    told = str(header.get("StudyDate") or "").strip().replace(".", "")
+    told = str(header.get(keyword) or "").strip().replace(".", "")
     if len(told) != 8 or not (told.isascii() and told.isdigit()):
         return None
     try:

@@ -79,8 +79,6 @@ def workstation_object(sop_class_uid: UID, modality: str, identity: ObjectIdenti
     made.InstanceNumber = 1
     made.Modality = modality
     made.ConversionType = "WSD"
-    # De-identification must look at the content itself.
-    made.BurnedInAnnotation = "YES"
     return made
 
 

@@ -20,7 +20,12 @@ __all__ = ["pdf_object"]
 
 
 def pdf_object(
-    document: bytes, report: StudyReport, images: Sequence[ImageReference], identity: ObjectIdentity
+    document: bytes,
+    report: StudyReport,
+    images: Sequence[ImageReference],
+    identity: ObjectIdentity,
+    *,
+    annotated: bool,
 ) -> Dataset:
     """Wrap a PDF into a DICOM object.
 
@@ -34,12 +39,17 @@ def pdf_object(
         The slices that were analysed.
     identity : ObjectIdentity
         Its UIDs, series number and description.
+    annotated : bool
+        Whether the source images are said to have annotation in their pixels.
 
     Returns
     -------
     Dataset
     """
     wrapped = workstation_object(EncapsulatedPDFStorage, "DOC", identity)
+    # As PS3.3 C.24.2 defines it: whether the document identifies the patient.
+    identified = report.whom is not None and report.whom.identified
+    wrapped.BurnedInAnnotation = "YES" if identified or annotated else "NO"
     wrapped.AcquisitionDateTime = ""
     wrapped.DocumentTitle = report.title
     wrapped.ConceptNameCodeSequence = [code_item(codes.LN.DiagnosticImagingReport)]

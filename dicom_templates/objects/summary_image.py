@@ -17,7 +17,7 @@ __all__ = ["summary_object"]
 
 
 def summary_object(
-    picture: npt.NDArray[np.uint8], options: ReportOptions, identity: ObjectIdentity
+    picture: npt.NDArray[np.uint8], options: ReportOptions, identity: ObjectIdentity, *, annotated: bool
 ) -> Dataset:
     """Write the summary picture as a Secondary Capture.
 
@@ -29,6 +29,8 @@ def summary_object(
         Date and time.
     identity : ObjectIdentity
         Its UIDs, series number and description.
+    annotated : bool
+        Whether the source images are said to have annotation in their pixels.
 
     Returns
     -------
@@ -38,6 +40,8 @@ def summary_object(
     image.DateOfSecondaryCapture = options.date
     image.TimeOfSecondaryCapture = options.time
     image.ImageType = ["DERIVED", "SECONDARY"]
+    # As PS3.3 C.7.6.1 defines it: whether the pixels identify the patient. Our own words do not.
+    image.BurnedInAnnotation = "YES" if annotated else "NO"
     # A collage has no single orientation.
     image.PatientOrientation = ""
     image.SamplesPerPixel = 3

@@ -240,7 +240,9 @@ def _encodable(text: str, encoding: str) -> bool:
 
 def patient_digest(source: Dataset) -> str:
     """Return a digest of who the patient is, however that is encoded; it cannot be traced back."""
-    told = (" ".join(str(source.get(keyword) or "").split()) for keyword in _IDENTITY)
+    # Of a copy: a name that was once decoded may no longer be written as the bytes that came.
+    apart = deepcopy(source)
+    told = (" ".join(str(apart.get(keyword) or "").split()) for keyword in _IDENTITY)
     return sha256("\0".join(told).encode("utf-8", "replace")).hexdigest()
 
 

@@ -11,6 +11,7 @@ from dicom_templates.pictures.mid_sagittal import SagittalPicture
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.study_report import StudyReport
 from dicom_templates.words.texts import LANGUAGES
+from dicom_templates.words.whom import named
 
 __all__ = ["report_html"]
 
@@ -28,7 +29,8 @@ def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str
     Returns
     -------
     str
-        The page, with the summary picture inside. It loads nothing, runs no script and holds no patient data.
+        The page, with the summary picture inside. It loads nothing and runs no script. It names the patient,
+        as far as the report does, also on every page when it is printed.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -37,7 +39,40 @@ def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str
     if pictures:
         picture = base64.b64encode(_png(draw_summary(report, pictures))).decode("ascii")
     language = LANGUAGES[report.texts.language][0]
-    return template.render(report=report, texts=report.texts, picture=picture, language=language)
+    whom = named(report.whom, report.texts) if report.whom is not None else ()
+    foot = " · ".join(
+        [*(value for _, value in whom[:3]), *([report.study_date] if report.study_date else [])]
+    )
+    return template.render(
+        report=report,
+        texts=report.texts,
+        whom=whom,
+        # No letter that could be markup is left in these two.
+        foot=_css_string(foot),
+        page=_page_of(report),
+        sign=_SIGN,
+        picture=picture,
+        language=language,
+    )
+
+
+def _css_string(words: str) -> str:
+    r"""Write words as a string of CSS in which no letter can end it: all but letters and digits as numbers.
+
+    Examples
+    --------
+    >>> _css_string('a"b')
+    '"a\\22 b"'
+    """
+    told = "".join(one if one.isalnum() and one.isascii() else f"\\{ord(one):x} " for one in words)
+    return f'"{told}"'
+
+
+def _page_of(report: StudyReport) -> str:
+    """Write "page 1 of 2" as CSS, whose counters fill the numbers."""
+    before, between, after = report.texts("page", number="\0", count="\0").split("\0")
+    parts = (_css_string(before), "counter(page)", _css_string(between), "counter(pages)", _css_string(after))
+    return " ".join(parts)
 
 
 def _png(picture: npt.NDArray[np.uint8]) -> bytes:
@@ -58,6 +93,9 @@ def _png(picture: npt.NDArray[np.uint8]) -> bytes:
     Image.fromarray(picture).save(stream, format="PNG")
     return stream.getvalue()
 
+
+_SIGN = {"ABOVE": "▲", "BELOW": "▼", "INDETERMINATE": "?"}
+"""The symbols of the badges on the summary picture."""
 
 _PAGE = """<!DOCTYPE html>
 <html lang="{{ language }}">
@@ -93,6 +131,10 @@ th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px soli
 th { color: var(--quiet); font-weight: 400; }
 tr.excluded td { color: var(--above); }
 ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
+.whom { display: flex; flex-wrap: wrap; gap: .1rem 1.5rem; margin: .4rem 0; }
+.whom dt { color: var(--quiet); display: inline; } .whom dd { display: inline; margin: 0; font-weight: 700; }
+@page { margin: 14mm 12mm 16mm; @bottom-left { content: {{ foot | safe }}; font: 8pt sans-serif; }
+  @bottom-right { content: {{ page | safe }}; font: 8pt sans-serif; } }
 @media print { .warning { border: 2px solid #000; } .answer { break-inside: avoid; } }
 </style>
 </head>
@@ -102,9 +144,19 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 {% endif %}
 <header>
 <h1>{{ report.title }}</h1>
+{% if whom %}
+<dl class="whom">
+{% for label, value in whom %}
+<div><dt>{{ label }}:</dt> <dd>{{ value }}</dd></div>
+{% endfor %}
+</dl>
+{% endif %}
 <p>{% if report.study_date %}{{ texts("study_of", date=report.study_date) }} &middot; {% endif %}
 {{ report.software }}</p>
 </header>
+{% if report.holds %}
+<p><strong>{{ report.holds }}</strong></p>
+{% endif %}
 {% if report.answers %}
 <div class="answers">
 {% for answer in report.answers %}
@@ -113,10 +165,11 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 <p class="quiet">{{ answer.definition }}</p>
 {% if answer.value %}
 <p><span class="value">{{ answer.value }}</span> {{ texts("probability_word") }},
-<span class="verdict">{{ answer.verdict_text }}</span></p>
+<span class="verdict">{{ sign[answer.verdict.name] }} {{ answer.verdict_text }}</span></p>
 <p>{{ answer.interval }}</p>
 {% else %}
-<p><span class="verdict">{{ answer.verdict_text }}</span>, {{ texts("no_number") }}</p>
+<p><span class="verdict">{{ sign[answer.verdict.name] }} {{ answer.verdict_text }}</span>,
+{{ texts("no_number") }}</p>
 {% endif %}
 {% for reason in answer.reasons %}
 <p>{{ reason }}</p>
@@ -142,7 +195,8 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 <th>{{ texts("signal") }}</th><th>VBQ</th><th></th></tr></thead>
 <tbody>
 {% for row in report.levels %}
-<tr{% if not row.usable %} class="excluded"{% endif %}><td>{{ row.name }}</td><td>{{ row.contrast }}</td>
+<tr{% if not row.usable %} class="excluded"{% endif %}><td>{{ row.name }}</td>
+<td>{{ texts.weighting(row.contrast) }}</td>
 <td>{{ row.volume }}</td><td>{{ row.signal }}</td><td>{{ row.vbq }}</td>
 <td>{% if not row.usable %}{{ texts("excluded") }}: {% endif %}{{ row.concerns | join("; ") }}</td></tr>
 {% endfor %}

@@ -24,7 +24,7 @@ from dicom_templates.pictures.palette import (
     QUIET,
     RULE,
 )
-from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler
+from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler, draw_sides
 from dicom_templates.words.levels import level_names
 from dicom_templates.words.sections import acquisition, checks, qualities
 from dicom_templates.words.texts import Texts
@@ -120,11 +120,11 @@ def draw_overlay(found: SeriesFindings, texts: Texts) -> npt.NDArray[np.uint8]:
 
 def _heading(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
     contrast = found.identification.contrast.value
-    canvas.text((_EDGE, 40), contrast, size=24, colour=BRIGHT, bold=True)
+    canvas.text((_EDGE, 40), texts.weighting(contrast), size=24, colour=BRIGHT, bold=True)
     facts = acquisition(found.source.facts, texts)
-    canvas.text((_EDGE + 52, 30), facts, size=14, colour=BRIGHT)
+    canvas.text((_EDGE + 64, 30), facts, size=14, colour=BRIGHT)
     told = texts("picture_quality", **checks(found, texts))
-    canvas.text((_EDGE + 52, 50), told, size=_TEXT, colour=QUIET)
+    canvas.text((_EDGE + 64, 50), told, size=_TEXT, colour=QUIET)
     grade = qualities(found, texts)["grade"]
     method = texts("outlines_by", method=found.segmentation.method) + f", {grade}"
     canvas.text((_WIDTH - _EDGE, 30), method, size=14, colour=BRIGHT, anchor="rs")
@@ -193,6 +193,7 @@ def _middle(canvas: Canvas, series: _Series, texts: Texts) -> None:
         place = right + canvas.width_of(words, size=_TEXT, bold=True) + 24
         draw_label(canvas, words, (place, middle), FLUID)
     draw_ruler(canvas, view)
+    draw_sides(canvas, view)
 
 
 # --- All slices -----------------------------------------------------------------------------------
@@ -204,7 +205,6 @@ def _sheet(canvas: Canvas, series: _Series, texts: Texts) -> None:
     count = found.source.volume.grid.shape[0]
     height = _TABLE_TOP - 22.0 - _TOP
     columns, tile = _tiling(count, _proportions(series), (_SHEET_WIDTH, height))
-    apart_mm = found.source.volume.grid.spacing_mm[0]
     for number in range(count):
         row, column = divmod(number, columns)
         corner = (_SHEET_LEFT + column * (tile[0] + _TILE_GAP), _TOP + row * (tile[1] + _TILE_GAP))
@@ -213,11 +213,22 @@ def _sheet(canvas: Canvas, series: _Series, texts: Texts) -> None:
         pixels = series.pixels(number)
         view = SliceView.fit(pixels.shape, series.spacing_mm, series.reach(), corner, tile)
         _draw_slice(canvas, series, number, view, width=1.0)
-        away_mm = (number - found.mid_slice) * apart_mm
-        words = f"{number + 1}  {away_mm:+.0f} mm" if away_mm else f"{number + 1}  {texts('mid_sagittal')}"
+        words = f"{number + 1}  {_place(found, number, texts)}"
         size = canvas.fitting_size(words, size=11, width=tile[0] - 8)
         canvas.box((corner[0], corner[1]), (canvas.width_of(words, size=size) + 8, 16), fill=BACKGROUND)
         canvas.text((corner[0] + 4, corner[1] + 12), words, size=size, colour=BRIGHT)
+        draw_sides(canvas, view, size=10.0)
+
+
+def _place(found: SeriesFindings, number: int, texts: Texts) -> str:
+    """Write on which side of the mid-sagittal slice a slice lies, and how far from it."""
+    grid = found.source.volume.grid
+    away_mm = (number - found.mid_slice) * grid.spacing_mm[0]
+    if not away_mm:
+        return texts("mid_sagittal")
+    # In LPS, x grows to the left of the patient.
+    key = "slice_left" if away_mm * grid.axes[0][0] > 0 else "slice_right"
+    return texts(key, distance=texts.number(abs(away_mm), 0))
 
 
 def _proportions(series: _Series) -> float:

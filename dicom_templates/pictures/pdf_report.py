@@ -5,6 +5,7 @@ matplotlib writes words as text, so that they can be searched and copied.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from dicom_templates.pictures.canvas import Canvas, Point, font_file
 from dicom_templates.pictures.mid_sagittal import SagittalPicture
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.study_report import StudyReport
+from dicom_templates.words.whom import named, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +23,7 @@ __all__ = ["draw_pdf"]
 _WIDTH, _HEIGHT = 595.0, 842.0
 """A4 in points."""
 _MARGIN = 40.0
-_FOOT = 52.0
+_FOOT = 54.0
 _TEXT_WIDTH = _WIDTH - 2 * _MARGIN
 _TEXT = 8.5
 _HEADING = 11.0
@@ -44,7 +46,7 @@ def draw_pdf(report: StudyReport, pictures: Sequence[SagittalPicture]) -> bytes:
     Returns
     -------
     bytes
-        Equal for equal reports. It holds no patient data; the DICOM object around it does.
+        Equal for equal reports. Every page names the patient, as far as the report does, and its number.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_pdf import PdfPages
@@ -88,6 +90,13 @@ class _Pages:
         self._lines(
             " · ".join(part for part in (dated, report.software) if part), _Style(_TEXT, colour=_QUIET)
         )
+        if report.whom is not None:
+            self._y += 3
+            told = (
+                f"{label}: {_printed(value, report)}" for label, value in named(report.whom, report.texts)
+            )
+            # A line never ends within one of them.
+            self._lines(" · ".join(one.replace(" ", "\u00a0") for one in told), _Style(9.5, bold=True))
         self._y += 6
         if pictures:
             self._picture(pictures)
@@ -101,6 +110,10 @@ class _Pages:
             foot = self._report.texts("page", number=str(number), count=str(count))
             y = _HEIGHT - 30
             self._put(figure, (_MARGIN, y), self._report.texts("not_for_short"), _Style(7.5, colour=_QUIET))
+            # Pages get parted, so each says whose it is.
+            words = _in_short(self._report)
+            size = _RULER.fitting_size(words, size=7.5, width=_TEXT_WIDTH, bold=True)
+            self._put(figure, (_MARGIN, y + 11), words, _Style(size, bold=True, colour=_QUIET))
             self._put(figure, (_WIDTH - _MARGIN, y), foot, _Style(7.5, colour=_QUIET), align="right")
         return self._figures
 
@@ -181,3 +194,23 @@ class _Pages:
             horizontalalignment=align,
             verticalalignment="baseline",
         )
+
+
+def _in_short(report: StudyReport) -> str:
+    """Write patient and date of the study in one line."""
+    if report.whom is None:
+        return ""
+    told = [_printed(value, report) for _, value in named(report.whom, report.texts)[:3]]
+    return " · ".join([*told, *([report.study_date] if report.study_date else [])])
+
+
+def _printed(words: str, report: StudyReport) -> str:
+    """Return words of the header as the fonts of the page can print them."""
+    return printable(words, report.texts, lambda letter: ord(letter) in _letters())
+
+
+@cache
+def _letters() -> frozenset[int]:
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(str(font_file(bold=True))).get_charmap())

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from dicom_templates.pictures.canvas import Canvas, Colour, Point
 from dicom_templates.pictures.palette import BACKGROUND, BRIGHT
 
-__all__ = ["SliceView", "draw_label", "draw_ruler"]
+__all__ = ["SliceView", "draw_label", "draw_ruler", "draw_sides"]
 
 _WINDOW_PERCENTILES = (1.0, 99.5)
 _MARGIN = 1.22
@@ -123,3 +123,12 @@ def draw_ruler(canvas: Canvas, view: SliceView) -> None:
     for x in (right - length, right):
         canvas.line([(x, y - 4), (x, y)], colour=BRIGHT, width=1.5)
     canvas.text((right - length / 2, y - 7), "5 cm", size=11.5, colour=BRIGHT, anchor="ms")
+
+
+def draw_sides(canvas: Canvas, view: SliceView, *, size: float = 13.0) -> None:
+    """Mark front and back of a sagittal slice with the letters of DICOM, A and P; the face is on the left."""
+    (left, top), (width, height) = view.corner, view.size
+    middle, half = top + height / 2, 0.75 * size
+    for letter, x in (("A", left + half + 2), ("P", left + width - half - 2)):
+        canvas.box((x - half, middle - half), (2 * half, 2 * half), fill=BACKGROUND, radius=3)
+        canvas.text((x, middle), letter, size=size, colour=BRIGHT, bold=True, anchor="mm")

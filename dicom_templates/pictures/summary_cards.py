@@ -9,19 +9,20 @@ from dicom_templates.pictures.canvas import Canvas, Colour, Point
 from dicom_templates.pictures.palette import BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE
 from dicom_templates.words.study_report import StudyReport, TargetAnswer
 
-__all__ = ["draw_cards"]
+__all__ = ["VERDICT_COLOUR", "VERDICT_INK", "draw_cards"]
 
-_VERDICT_COLOUR: dict[Verdict, Colour] = {
+VERDICT_COLOUR: dict[Verdict, Colour] = {
     Verdict.ABOVE: (255, 196, 61),
     Verdict.BELOW: (0, 92, 150),
     Verdict.INDETERMINATE: (140, 148, 160),
 }
 """Bright, dark and between, so that they can be told apart without any colour."""
-_VERDICT_INK: dict[Verdict, Colour] = {
+VERDICT_INK: dict[Verdict, Colour] = {
     Verdict.ABOVE: (0, 0, 0),
     Verdict.BELOW: (255, 255, 255),
     Verdict.INDETERMINATE: (0, 0, 0),
 }
+"""Of the words on them."""
 
 _CARD_LEFT = 604.0
 _RIGHT = 1000.0
@@ -105,7 +106,7 @@ def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) 
 
 def _badge(canvas: Canvas, answer: TargetAnswer, corner: Point, width: float) -> None:
     """Draw the verdict, with a symbol that says the same as its colour."""
-    colour, ink = _VERDICT_COLOUR[answer.verdict], _VERDICT_INK[answer.verdict]
+    colour, ink = VERDICT_COLOUR[answer.verdict], VERDICT_INK[answer.verdict]
     size = canvas.fitting_size(answer.badge, size=13.0, width=width - 38, bold=True)
     left, top = corner
     canvas.box(
@@ -123,7 +124,7 @@ def _badge(canvas: Canvas, answer: TargetAnswer, corner: Point, width: float) ->
 
 def _risk_scale(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: float) -> None:
     left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
-    colour = _VERDICT_COLOUR[answer.verdict]
+    colour = VERDICT_COLOUR[answer.verdict]
 
     def at(fraction: float) -> float:
         return left + fraction * width
@@ -170,17 +171,17 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
     canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=BRIGHT, bold=True)
     x = left
     for line in report.bone_quality:
-        canvas.text((x, top + 54), line.contrast.value, size=13, colour=QUIET)
+        canvas.text((x, top + 54), report.texts.weighting(line.contrast.value), size=13, colour=QUIET)
         if line.score is None:
             # The reason is among the caveats below the images.
             words = report.texts("vbq_none")
-            canvas.text((x + 24, top + 54), words, size=13, colour=EXCLUDED)
+            canvas.text((x + 32, top + 54), words, size=13, colour=EXCLUDED)
             x += canvas.width_of(words, size=13)
         else:
             value = report.texts.number(line.score, 2)
-            canvas.text((x + 24, top + 54), value, size=20, colour=BRIGHT, bold=True)
+            canvas.text((x + 32, top + 54), value, size=20, colour=BRIGHT, bold=True)
             x += 50
-        x += 60
+        x += 68
     if score is not None:
         words = report.texts("this_patient")
         canvas.text((_RIGHT - 16, top + 54), words, size=12, colour=BODY, anchor="rs")
@@ -253,7 +254,7 @@ def _about(canvas: Canvas, report: StudyReport, top: float) -> None:
         if words
     ]
     y = top + 10
-    for size in (12.0, 11.5, 11.0):
+    for size in (12.0, 11.5, 11.0, 10.5):
         lines = sum(len(canvas.wrap(words, size=size, width=_CARD_WIDTH)) for words, _ in told)
         if y + 1.4 * size * (lines - 1) <= _LAST_LINE:
             break

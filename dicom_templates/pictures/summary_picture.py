@@ -12,9 +12,10 @@ from analysis.domain.acquisition import Contrast
 from dicom_templates.pictures.canvas import Canvas, Point
 from dicom_templates.pictures.mid_sagittal import NamedOutline, SagittalPicture
 from dicom_templates.pictures.palette import BACKGROUND, BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE, WARNING
-from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler
+from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler, draw_sides
 from dicom_templates.pictures.summary_cards import draw_cards
 from dicom_templates.words.study_report import LevelRow, StudyReport
+from dicom_templates.words.texts import Texts
 
 __all__ = ["draw_summary"]
 
@@ -63,12 +64,17 @@ def _warning(canvas: Canvas, report: StudyReport) -> float:
 
 
 def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
-    canvas.text((_LEFT, top + 33), report.title, size=20, colour=BRIGHT, bold=True)
+    base = top + (26 if report.holds else 33)
+    canvas.text((_LEFT, base), report.title, size=20, colour=BRIGHT, bold=True)
     made = report.software
     if report.study_date:
         made = f"{report.texts('study_of', date=report.study_date)} · {made}"
-    canvas.text((_RIGHT, top + 33), made, size=_BODY_TEXT, colour=QUIET, anchor="rs")
-    return top + 48.0
+    canvas.text((_RIGHT, base), made, size=_BODY_TEXT, colour=QUIET, anchor="rs")
+    if not report.holds:
+        return top + 48.0
+    size = canvas.fitting_size(report.holds, size=_BODY_TEXT, width=_RIGHT - _LEFT)
+    canvas.text((_LEFT, top + 44), report.holds, size=size, colour=BRIGHT)
+    return top + 52.0
 
 
 # --- Images ---------------------------------------------------------------------------------------
@@ -94,18 +100,18 @@ def _images(canvas: Canvas, report: StudyReport, pictures: Sequence[SagittalPict
 def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, extent: Point) -> None:
     left, top = corner
     width, height = extent
-    name = shown.caption.contrast.value
+    name = Texts.weighting(shown.caption.contrast.value)
     canvas.text((left + 12, top + 30), name, size=19, colour=BRIGHT, bold=True)
-    words, room = shown.caption.quality, width - 52
+    words, room = shown.caption.quality, width - 66
     two_lines = canvas.width_of(words, size=11.5) > room
     canvas.text(
-        (left + 46, top + (15 if two_lines else 20)),
+        (left + 60, top + (15 if two_lines else 20)),
         shown.caption.acquisition,
         size=_BODY_TEXT,
         colour=BRIGHT,
     )
     canvas.paragraph(
-        (left + 46, top + (28 if two_lines else 37)),
+        (left + 60, top + (28 if two_lines else 37)),
         words,
         size=10.5 if two_lines else 11.5,
         colour=QUIET,
@@ -118,6 +124,7 @@ def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, extent: Point)
     for outline in shown.outlines:
         _outline(canvas, outline, view.to_canvas)
     draw_ruler(canvas, view)
+    draw_sides(canvas, view)
 
 
 def _outline(
@@ -143,7 +150,7 @@ def _levels(canvas: Canvas, report: StudyReport, top: float) -> None:
     heads = (
         report.texts("level_names"),
         f"{report.texts('volume')} ml",
-        *(f"VBQ {one}" for one in contrasts),
+        *(f"VBQ {report.texts.weighting(one)}" for one in contrasts),
     )
     for x, head in zip(columns, heads, strict=False):
         canvas.text((x, top + 10), head, size=12, colour=QUIET)
@@ -207,7 +214,7 @@ def _remarks(report: StudyReport) -> list[str]:
         if line.score is None
     ]
     doubtful = [
-        f"VBQ {line.contrast.value}: {'; '.join(line.concerns)}"
+        f"VBQ {report.texts.weighting(line.contrast.value)}: {'; '.join(line.concerns)}"
         for line in report.bone_quality
         if line.score is not None and line.concerns
     ]

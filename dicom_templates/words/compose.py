@@ -36,15 +36,21 @@ from dicom_templates.words.study_report import (
     target_key,
 )
 from dicom_templates.words.texts import Texts
+from dicom_templates.words.whom import Whom
 
-__all__ = ["compose", "compose_refusal"]
+__all__ = ["compose", "compose_refusal", "date_in_words"]
 
 _SAME_FIELD_T = 0.15
 """Scanners "of 3 T" have fields such as 2.89 T."""
 
 
 def compose(
-    findings: Findings, *, language: str, study_date: date | None = None, age_years: int | None = None
+    findings: Findings,
+    *,
+    language: str,
+    study_date: date | None = None,
+    whom: Whom | None = None,
+    age_years: int | None = None,
 ) -> StudyReport:
     """Compose the report of findings.
 
@@ -56,6 +62,8 @@ def compose(
         "en" or "de".
     study_date : date or None
         Date of the study, for the heading.
+    whom : Whom or None
+        The patient, for the pages that are printed.
     age_years : int or None
         Of the patient, to mark the decade of age in the VBQ reference.
 
@@ -75,14 +83,18 @@ def compose(
         texts=texts,
         title=texts("title" if answers else "title_measurements"),
         warning=texts("simulated") if simulated else "",
-        study_date=_date(study_date, language),
+        holds=texts("simulated_holds") if simulated and answers else "",
+        study_date=date_in_words(study_date, language),
+        whom=whom,
         age_years=age_years,
         answers=answers,
         bone_quality=bone_quality,
         levels=levels,
         caveats=caveats,
         sections=(
-            Section("result", texts("result"), result_lines(answers, bone_quality, texts)),
+            Section(
+                "result", texts("result"), result_lines(answers, bone_quality, texts, simulated=simulated)
+            ),
             Section("findings", texts("levels"), finding_lines(findings, levels, caveats, texts)),
             Section("images", texts("images"), image_lines(findings, texts)),
             Section("about", texts("about"), about_lines(findings, texts)),
@@ -96,7 +108,12 @@ def compose(
 
 
 def compose_refusal(
-    refusal: Refusal, software: str, *, language: str, study_date: date | None = None
+    refusal: Refusal,
+    software: str,
+    *,
+    language: str,
+    study_date: date | None = None,
+    whom: Whom | None = None,
 ) -> StudyReport:
     """Compose the report that explains why a study has no result.
 
@@ -110,6 +127,8 @@ def compose_refusal(
         "en" or "de".
     study_date : date or None
         Date of the study, for the heading.
+    whom : Whom or None
+        The patient, for the pages that are printed.
 
     Returns
     -------
@@ -129,7 +148,9 @@ def compose_refusal(
         texts=texts,
         title=texts("refusal_title"),
         warning="",
-        study_date=_date(study_date, language),
+        holds="",
+        study_date=date_in_words(study_date, language),
+        whom=whom,
         age_years=None,
         answers=(),
         bone_quality=(),
@@ -248,7 +269,8 @@ def _level_row(
     )
 
 
-def _date(day: date | None, language: str) -> str:
+def date_in_words(day: date | None, language: str) -> str:
+    """Write a date as the language does; nothing for none."""
     if day is None:
         return ""
     return day.strftime("%d.%m.%Y") if language == "de" else day.isoformat()

@@ -46,12 +46,17 @@ _CHECK_KEY = {
 
 
 def result_lines(
-    answers: tuple[TargetAnswer, ...], bone_quality: tuple[BoneQualityLine, ...], texts: Texts
+    answers: tuple[TargetAnswer, ...],
+    bone_quality: tuple[BoneQualityLine, ...],
+    texts: Texts,
+    *,
+    simulated: bool,
 ) -> tuple[str, ...]:
-    """Write the answers, the bone quality scores and the disclaimer."""
+    """Write what holds with a model of simulated patients, the answers, the scores and the disclaimer."""
     lines = [line for answer in answers for line in _answer_lines(answer, texts)] or [texts("no_model")]
     lines += [_with_concerns(line.sentence, line.concerns) for line in bone_quality]
-    return (*lines, texts("not_for_short"))
+    holds = (texts("simulated_holds"),) if simulated and answers else ()
+    return (*holds, *lines, texts("not_for_short"))
 
 
 def _answer_lines(answer: TargetAnswer, texts: Texts) -> Iterator[str]:

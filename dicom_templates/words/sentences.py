@@ -12,13 +12,20 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         # --- First line of everything -------------------------------------------------------------
         "simulated": {
-            "en": "NOT FOR CLINICAL USE: these probabilities come from a model trained on SIMULATED data.",
+            "en": "NOT FOR CLINICAL USE: these probabilities come from a model trained on SIMULATED "
+            "patients.",
             "de": "NICHT FÜR DIE KLINIK: Diese Wahrscheinlichkeiten stammen von einem Modell, "
-            "das mit SIMULIERTEN Daten trainiert wurde.",
+            "das an SIMULIERTEN Patienten trainiert wurde.",
+        },
+        "simulated_holds": {
+            "en": "For real patients: outlines and VBQ are measured in these images and hold; the "
+            "probabilities do not.",
+            "de": "Für echte Patienten: Konturen und VBQ sind in diesen Bildern gemessen und gelten; die "
+            "Wahrscheinlichkeiten gelten nicht.",
         },
         "simulated_short": {
-            "en": "SIMULATED-DATA MODEL - NOT FOR CLINICAL USE",
-            "de": "MODELL AUS SIMULIERTEN DATEN - NICHT FÜR DIE KLINIK",
+            "en": "MODEL TRAINED ON SIMULATED PATIENTS - NOT FOR CLINICAL USE",
+            "de": "MODELL AN SIMULIERTEN PATIENTEN TRAINIERT - NICHT FÜR DIE KLINIK",
         },
         "simulated_tag": {"en": "SIMULATED MODEL", "de": "SIM-MODELL"},
         # --- Titles -------------------------------------------------------------------------------
@@ -72,16 +79,17 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "answered": {
             "en": "In cross-validation {answered} of {patients} patients ({present} with the target) got an "
             "answer, {open} stayed indeterminate. Of the answers given: {figures}.",
-            "de": "In der Kreuzvalidierung bekamen {answered} von {patients} Patienten ({present} betroffen) "
-            "eine Antwort, {open} blieben unbestimmt. Von den gegebenen Antworten: {figures}.",
+            "de": "In der Kreuzvalidierung war bei {answered} von {patients} Patienten ({present} "
+            "betroffen) eine Aussage möglich, {open} blieben unbestimmt. Von den getroffenen "
+            "Aussagen: {figures}.",
         },
         "answered_brief": {
             "en": "Cross-validation, answers given: {figures}; {open} of {patients} indeterminate.",
-            "de": "Kreuzvalidierung, gegebene Antworten: {figures}; {open} von {patients} unbestimmt.",
+            "de": "Kreuzvalidierung, getroffene Aussagen: {figures}; {open} von {patients} unbestimmt.",
         },
         "answered_none": {
             "en": "In cross-validation on {patients} patients none got an answer.",
-            "de": "In der Kreuzvalidierung an {patients} Patienten bekam keiner eine Antwort.",
+            "de": "In der Kreuzvalidierung an {patients} Patienten war keine Aussage möglich.",
         },
         "figure_interval": {"en": "{value} ({low} to {high})", "de": "{value} ({low} bis {high})"},
         "all_patients": {
@@ -103,13 +111,14 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "sensitivity_brief": {"en": "sens. {value}", "de": "Sens. {value}"},
         "specificity_brief": {"en": "spec. {value}", "de": "Spez. {value}"},
         "interval_means": {
-            "en": "The 95 % interval was learned on patients with simulated targets, whose true probability "
-            "is known. For others of the same kind it held the true one nine times of ten, and less often "
-            "where the relation is not linear. For patients of another kind it says nothing.",
+            "en": "The 95 % interval was learned on patients with simulated targets, whose true "
+            "probability is known. For others of the same kind it held the true one in nine "
+            "cases of ten, and less often where the relation is not linear. For patients of "
+            "another kind it says nothing.",
             "de": "Das 95-%-Intervall wurde an Patienten mit simulierten Zielgrößen gelernt, deren wahre "
-            "Wahrscheinlichkeit bekannt ist. Bei anderen derselben Art enthielt es die wahre neunmal von "
-            "zehn, und seltener, wo der Zusammenhang nicht linear ist. Über Patienten anderer Art sagt es "
-            "nichts.",
+            "Wahrscheinlichkeit bekannt ist. Bei anderen Patienten derselben Art enthielt es "
+            "die wahre Wahrscheinlichkeit in neun von zehn Fällen, seltener bei nicht linearem "
+            "Zusammenhang. Für andere Patientengruppen sagt es nichts aus.",
         },
         "definition": {
             "en": "trabecular bone density below {threshold} mg/cm³ (QCT)",
@@ -122,7 +131,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "probability": {"en": "probability {value}", "de": "Wahrscheinlichkeit {value}"},
         "interval": {"en": "95 % interval {low} to {high}", "de": "95-%-Intervall {low} bis {high}"},
         "threshold": {"en": "decision threshold {value}", "de": "Entscheidungsschwelle {value}"},
-        "no_number": {"en": "no answer is given", "de": "es wird keine Antwort gegeben"},
+        "no_number": {"en": "no answer is given", "de": "es wird keine Aussage getroffen"},
         "basis": {"en": "from {sequence}", "de": "aus {sequence}"},
         "basis_chosen": {
             "en": "from {sequence}, as this site has chosen",
@@ -134,20 +143,21 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "why_sequence": {
             "en": "Why these sequences: in Front Endocrinol 2026;17:1823826 (160 patients, QCT reference) "
-            "radiomics of T1 told osteoporosis apart best, and those of T2 abnormal bone density. The "
-            "figures of that study are not those of this model.",
-            "de": "Warum diese Sequenzen: In Front Endocrinol 2026;17:1823826 (160 Patienten, Referenz QCT) "
-            "erkannte die Radiomik von T1 Osteoporose am besten, die von T2 verminderte Knochendichte. Die "
-            "Zahlen jener Studie sind nicht die dieses Modells.",
+            "radiomics of T1w images told osteoporosis apart best, and those of T2w images abnormal bone "
+            "density. The figures of that study are not those of this model.",
+            "de": "Warum diese Sequenzen: In Front Endocrinol 2026;17:1823826 (160 Patienten, Referenz "
+            "QCT) erkannte die Radiomik von T1w-Bildern Osteoporose am besten, die von T2w-Bildern "
+            "verminderte Knochendichte. Die Zahlen jener Studie sind nicht die dieses Modells.",
         },
         "why_chosen": {
-            "en": "Why these sequences: this site has chosen {choices}. In Front Endocrinol 2026;17:1823826 "
-            "(160 patients, QCT reference) radiomics of T1 told osteoporosis apart best, and those of T2 "
-            "abnormal bone density. The figures of that study are not those of this model.",
+            "en": "Why these sequences: this site has chosen {choices}. In Front Endocrinol "
+            "2026;17:1823826 (160 patients, QCT reference) radiomics of T1w images told osteoporosis apart "
+            "best, and those of T2w images abnormal bone density. The figures of that study are not those "
+            "of this model.",
             "de": "Warum diese Sequenzen: Hier ist {choices} eingestellt. In Front Endocrinol "
-            "2026;17:1823826 (160 Patienten, Referenz QCT) erkannte die Radiomik von T1 Osteoporose am "
-            "besten, die von T2 verminderte Knochendichte. Die Zahlen jener Studie sind nicht die "
-            "dieses Modells.",
+            "2026;17:1823826 (160 Patienten, Referenz QCT) erkannte die Radiomik von T1w-Bildern "
+            "Osteoporose am besten, die von T2w-Bildern verminderte Knochendichte. Die Zahlen jener Studie "
+            "sind nicht die dieses Modells.",
         },
         "choice": {"en": "{sequence} for {target}", "de": "{sequence} für {target}"},
         "no_model": {
@@ -160,7 +170,8 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         # --- VBQ ----------------------------------------------------------------------------------
         "vbq_value": {
             "en": "VBQ {contrast}: {value} (from {levels}; median marrow signal / CSF signal at L3)",
-            "de": "VBQ {contrast}: {value} (aus {levels}; medianes Marksignal / Liquorsignal auf Höhe L3)",
+            "de": "VBQ {contrast}: {value} (aus {levels}; medianes Signal von Knochenmark / Liquor auf "
+            "Höhe L3)",
         },
         "vbq_mean_at": {
             "en": "published mean at {field} T: {mean}",
@@ -178,42 +189,42 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "no published reference by field strength",
             "de": "keine publizierte Referenz nach Feldstärke",
         },
-        "vbq_repeatability": {"en": "scan-rescan ICC {icc}", "de": "Wiederholung: ICC {icc}"},
+        "vbq_repeatability": {"en": "scan-rescan ICC {icc}", "de": "Wiederholbarkeit: ICC {icc}"},
         "vbq_missing": {
             "en": "VBQ {contrast}: not available",
             "de": "VBQ {contrast}: nicht verfügbar",
         },
         "vbq_none": {"en": "not available", "de": "nicht verfügbar"},
         "vbq_reference_t1": {
-            "en": "T1 in 107 patients scanned twice, mean ± 1 SD by age: {values}. They are patients with "
-            "lumbar complaints, not a normal population; TR 400 to 850 ms, TE 8 to 20 ms (Normative data and "
-            "reproducibility for VBQ in serial lumbar spine MRI).",
-            "de": "T1 bei 107 zweimal untersuchten Patienten, Mittelwert ± 1 SD nach Alter: {values}. Es "
-            "sind Patienten mit LWS-Beschwerden, keine Normalbevölkerung; TR 400 bis 850 ms, TE 8 bis 20 ms "
+            "en": "T1w images of 107 patients scanned twice, mean ± 1 SD by age: {values}. They are "
+            "patients with lumbar complaints, not a normal population; TR 400 to 850 ms, TE 8 to 20 ms "
             "(Normative data and reproducibility for VBQ in serial lumbar spine MRI).",
+            "de": "T1w-Bilder von 107 zweimal untersuchten Personen, Mittelwert ± 1 SD nach Alter: "
+            "{values}. Es sind Patienten mit LWS-Beschwerden, keine Normalbevölkerung; TR 400 bis 850 ms, "
+            "TE 8 bis 20 ms (Normative data and reproducibility for VBQ in serial lumbar spine MRI).",
         },
         "vbq_reference_t2": {
-            "en": "T2: in one study (Huang 2025, doi 10.1177/21925682251339995) the mean was 0.60 in "
+            "en": "T2w: in one study (Huang 2025, doi 10.1177/21925682251339995) the mean was 0.60 in "
             "patients with a fracture and 0.55 in controls matched to them. This is no normal range, "
             "and there is none by age.",
-            "de": "T2: In einer Studie (Huang 2025, doi 10.1177/21925682251339995) war der Mittelwert 0,60 "
+            "de": "T2w: In einer Studie (Huang 2025, doi 10.1177/21925682251339995) war der Mittelwert 0,60 "
             "bei Patienten mit Fraktur und 0,55 bei dazu ausgewählten Kontrollen. Das ist kein "
             "Normbereich, und nach Alter gibt es keinen.",
         },
         "vbq_caution": {
             "en": "A higher VBQ means more fat in the marrow. It depends on protocol and field strength "
-            "(mean on T1 2.77 at 1.5 T and 2.20 at 3 T, doi 10.1186/s13018-023-04268-5), and a second "
-            "scan gives another value (scan-rescan ICC 0.749). Published cut-offs run from 2.7 to "
+            "(mean in T1w images 2.77 at 1.5 T and 2.20 at 3 T, doi 10.1186/s13018-023-04268-5), and a "
+            "second scan gives another value (scan-rescan ICC 0.749). Published cut-offs run from 2.7 to "
             "3.9, so none is applied.",
-            "de": "Ein höherer VBQ bedeutet mehr Fett im Mark. Er hängt von Protokoll und Feldstärke ab "
-            "(Mittelwert auf T1 2,77 bei 1,5 T und 2,20 bei 3 T, doi 10.1186/s13018-023-04268-5), und "
-            "eine zweite Aufnahme ergibt einen anderen Wert (Wiederholung: ICC 0,749). "
+            "de": "Ein höherer VBQ bedeutet mehr Fett im Knochenmark. Er hängt von Protokoll und Feldstärke "
+            "ab (Mittelwert in T1w-Bildern 2,77 bei 1,5 T und 2,20 bei 3 T, doi 10.1186/s13018-023-04268-5), "
+            "und eine zweite Aufnahme ergibt einen anderen Wert (Wiederholbarkeit: ICC 0,749). "
             "Veröffentlichte Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
         },
         "vbq_scale": {
-            "en": "T1, mean ± 1 SD by decade of age, 107 patients with lumbar complaints. No cut-off: it "
+            "en": "T1w, mean ± 1 SD by decade of age, 107 patients with lumbar complaints. No cut-off: it "
             "differs with field strength and from scan to scan (ICC 0.749).",
-            "de": "T1, Mittelwert ± 1 SD je Lebensjahrzehnt, 107 Patienten mit LWS-Beschwerden. Kein "
+            "de": "T1w, Mittelwert ± 1 SD je Lebensjahrzehnt, 107 Patienten mit LWS-Beschwerden. Kein "
             "Grenzwert: Feldstärke und Wiederholung ändern den Wert (ICC 0,749).",
         },
         "vbq_no_decade": {"en": "No values for age {age}.", "de": "Keine Werte für das Alter {age}."},
@@ -224,12 +235,12 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "de": "{level} ({contrast}): Volumen {volume} ml, medianes Signal {signal}, VBQ {vbq}",
         },
         "level_excluded": {
-            "en": "{level} ({contrast}) is excluded: {reason}",
-            "de": "{level} ({contrast}) ist ausgeschlossen: {reason}",
+            "en": "{level} ({contrast}) was not used: {reason}",
+            "de": "{level} ({contrast}) wurde nicht verwendet: {reason}",
         },
         "level_concern": {
-            "en": "{level} ({contrast}) is used with a caveat: {reason}",
-            "de": "{level} ({contrast}) wird mit Vorbehalt verwendet: {reason}",
+            "en": "{level} ({contrast}) was used with a caveat: {reason}",
+            "de": "{level} ({contrast}) wurde mit Vorbehalt verwendet: {reason}",
         },
         "level_not_found": {
             "en": "not found in the image",
@@ -239,14 +250,14 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "level_names": {"en": "Level", "de": "Wirbel"},
         "volume": {"en": "Volume", "de": "Volumen"},
         "signal": {"en": "Median signal", "de": "Medianes Signal"},
-        "excluded": {"en": "excluded", "de": "ausgeschlossen"},
+        "excluded": {"en": "not used", "de": "nicht verwendet"},
         "uncertain_levels": {
             "en": "The names of the levels in {contrast} are not certain ({reason}); bodies are numbered "
             "from cranial to caudal instead.",
             "de": "Die Bezeichnungen der Wirbel in {contrast} sind nicht sicher ({reason}); die Wirbelkörper "
             "sind stattdessen von kranial nach kaudal nummeriert.",
         },
-        "numbered_body": {"en": "body {number}", "de": "Körper {number}"},
+        "numbered_body": {"en": "body {number}", "de": "WK {number}"},
         # --- Images -------------------------------------------------------------------------------
         "series_used": {
             "en": "{contrast}: {plane}, {slices} slices, {facts}; chosen because {reason}",
@@ -258,20 +269,20 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "de": "{contrast}: Konturen durch {method}, {grade}; Qualität {quality}, Wirbelbezeichnung "
             "{confidence}, Liquor {csf}",
         },
-        "grade_sound": {"en": "sound", "de": "brauchbar"},
-        "grade_doubtful": {"en": "usable with caveats", "de": "mit Vorbehalt brauchbar"},
-        "grade_unusable": {"en": "not usable", "de": "unbrauchbar"},
+        "grade_sound": {"en": "sound", "de": "verwertbar"},
+        "grade_doubtful": {"en": "usable with caveats", "de": "mit Vorbehalt verwertbar"},
+        "grade_unusable": {"en": "not usable", "de": "nicht verwertbar"},
         "agreement": {
-            "en": "T1 and T2 show {bodies} bodies in common: their outlines overlap by {overlap}, their "
+            "en": "T1w and T2w show {bodies} bodies in common: their outlines overlap by {overlap}, their "
             "centres lie {residual} mm apart.",
-            "de": "T1 und T2 zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen zu {overlap}, "
-            "die Mittelpunkte liegen {residual} mm auseinander.",
+            "de": "T1w und T2w zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen zu "
+            "{overlap}, die Mittelpunkte liegen {residual} mm auseinander.",
         },
         "agreement_registered": {
-            "en": "T1 and T2 did not fit by their headers and were registered rigidly. They show {bodies} "
+            "en": "T1w and T2w did not fit by their headers and were registered rigidly. They show {bodies} "
             "bodies in common: their outlines overlap by {overlap}, their centres lie {residual} mm apart "
             "after that.",
-            "de": "T1 und T2 passten nach ihren Kopfdaten nicht zusammen und wurden starr registriert. Sie "
+            "de": "T1w und T2w passten laut Header nicht zusammen und wurden starr registriert. Sie "
             "zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen danach zu {overlap}, die "
             "Mittelpunkte liegen {residual} mm auseinander.",
         },
@@ -280,12 +291,12 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "de": "Konturen {outlines}, Wirbelnamen {names}, Liquor {fluid}",
         },
         "check_passed": {"en": "good", "de": "gut"},
-        "check_doubtful": {"en": "doubtful", "de": "zweifelhaft"},
-        "check_failed": {"en": "not usable", "de": "unbrauchbar"},
-        "outlines_by": {"en": "outlines by {method}", "de": "Konturen durch {method}"},
+        "check_doubtful": {"en": "doubtful", "de": "fraglich"},
+        "check_failed": {"en": "not usable", "de": "nicht verwertbar"},
+        "outlines_by": {"en": "outlines by {method}", "de": "Konturierung durch {method}"},
         "outline": {"en": "Quality", "de": "Qualität"},
         "fluid": {"en": "CSF", "de": "Liquor"},
-        "overlap": {"en": "T1/T2 overlap", "de": "T1/T2-Überl."},
+        "overlap": {"en": "T1w/T2w overlap", "de": "T1w/T2w-Überl."},
         "remarks": {"en": "Remarks", "de": "Bemerkungen"},
         "study_remark": {"en": "Study: {reason}", "de": "Untersuchung: {reason}"},
         "series_concern": {"en": "{contrast}: {reason}", "de": "{contrast}: {reason}"},
@@ -328,8 +339,19 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "SHA-256 of the {contrast} input: {digest}",
             "de": "SHA-256 der {contrast}-Eingabe: {digest}",
         },
+        "whom_name": {"en": "Patient", "de": "Name"},
+        "whom_id": {"en": "Patient ID", "de": "Patienten-ID"},
+        "whom_born": {"en": "Date of birth", "de": "Geburtsdatum"},
+        "whom_accession": {"en": "Accession number", "de": "Auftragsnummer (Accession Number)"},
+        "whom_missing": {"en": "not given", "de": "nicht angegeben"},
+        "whom_letters": {
+            "en": "in letters that this page cannot print",
+            "de": "in einer Schrift, die hier nicht druckbar ist",
+        },
         "page": {"en": "page {number} of {count}", "de": "Seite {number} von {count}"},
         "study_of": {"en": "Study of {date}", "de": "Untersuchung vom {date}"},
+        "slice_right": {"en": "R {distance} mm", "de": "R {distance} mm"},
+        "slice_left": {"en": "L {distance} mm", "de": "L {distance} mm"},
         "mid_sagittal": {"en": "mid-sagittal", "de": "mediansagittal"},
         "no_series": {"en": "no {contrast} series analysed", "de": "keine {contrast}-Serie analysiert"},
     }

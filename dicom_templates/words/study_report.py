@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target, Verdict
 from dicom_templates.words.texts import Texts
+from dicom_templates.words.whom import Whom
 
 __all__ = [
     "BoneQualityLine",
@@ -165,8 +166,12 @@ class StudyReport:
         Heads every view of the report.
     warning : str
         Must be shown before anything else; empty when there is none.
+    holds : str
+        Which parts hold for real patients where the model was trained on others; empty for another model.
     study_date : str
         In the format of the language; empty if unknown.
+    whom : Whom or None
+        The patient, for the pages that are printed; None if the report is of nobody.
     age_years : int or None
         Of the patient, to mark the decade of age in the VBQ reference.
     answers : tuple of TargetAnswer
@@ -191,7 +196,9 @@ class StudyReport:
     texts: Texts
     title: str
     warning: str
+    holds: str
     study_date: str
+    whom: Whom | None
     age_years: int | None
     answers: tuple[TargetAnswer, ...]
     bone_quality: tuple[BoneQualityLine, ...]

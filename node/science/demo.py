@@ -35,8 +35,8 @@ __all__ = ["SEED", "Demonstration", "run_demo"]
 
 _PACS = "DEMOPACS"
 _LIMIT_S = 300.0
-SEED = 12
-"""Seed of the simulated patient: a woman of 62 with 84 mg/cm³, close to the threshold of osteoporosis."""
+SEED = 1
+"""Seed of the simulated patient: a woman of 68 with 56 mg/cm³, below both thresholds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ def test_the_summary_image_opens(shown: Shown) -> None:
 
 
 def test_the_segmentation_loads_over_its_images(shown: Shown) -> None:
-    shown.open("Outlines T1")
+    shown.open("Outlines T1w")
     shown.page.get_by_role("button", name="Yes").click()
     # The segments are listed in a panel that is collapsed at first.
     shown.page.locator("[data-cy^='panelSegmentation'][data-cy$='-btn']").first.click()

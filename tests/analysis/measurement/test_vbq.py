@@ -84,7 +84,7 @@ def test_two_levels_are_too_few() -> None:
         (None, "no cerebrospinal fluid"),
         (CsfSample(np.zeros(grid().shape, dtype=np.bool_), 1.0), "no cerebrospinal fluid"),
         (CsfSample(csf_on(grid()), 0.49, (quoted("narrow canal"),)), "narrow canal"),
-        (CsfSample(csf_on(grid()), float("nan")), "behind L3"),
+        (CsfSample(csf_on(grid()), float("nan")), "not good enough"),
     ],
 )
 def test_without_a_good_csf_there_is_no_score_but_a_reason(csf: CsfSample | None, concern: str) -> None:

@@ -153,7 +153,7 @@ def test_a_refusal_passes_as_well(tmp_path: Path) -> None:
     path = tmp_path / "refusal.dcm"
     report.dataset.save_as(path, enforce_file_format=True)
     gates.no_dciodvfy_errors(path)
-    assert "no sagittal T1 or T2 series" in gates.dsrdump_text(path)
+    assert "no sagittal T1w or T2w series" in gates.dsrdump_text(path)
 
 
 @pytest.mark.slow

@@ -346,7 +346,7 @@ def test_a_body_that_was_not_usable_is_reported_as_not_used(case: Case) -> None:
     }
     assert used["L4 T1"] == "No"
     assert used["L3 T1"] == "Yes"
-    assert "L4 (T1) is excluded: metal" in texts_of(objects["text"])
+    assert "L4 (T1w) was not used: metal" in texts_of(objects["text"])
 
 
 def test_the_segmentation_holds_every_voxel_and_every_slice(case: Case, results: dict[str, Dataset]) -> None:

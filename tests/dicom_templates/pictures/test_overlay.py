@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 from typing import TypeVar
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import pytest
 from analysis.domain.findings import SeriesFindings
 from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import Level, Segmentation
+from dicom_templates.pictures.canvas import Canvas
 from dicom_templates.pictures.overlay import draw_overlay
 from dicom_templates.pictures.palette import BACKGROUND, BODY, EXCLUDED, FLUID, NEXT_BODY
 from dicom_templates.pictures.slice_view import SliceView
@@ -163,3 +165,28 @@ def test_what_lies_side_by_side_differs_for_every_kind_of_colour_vision(kind: st
     for one, other in beside:
         assert np.linalg.norm(_seen_by(one, kind) - _seen_by(other, kind)) > 0.25, (kind, one, other)
     assert all(one != other for one, other in pairwise((BODY, NEXT_BODY, FLUID, EXCLUDED)))
+
+
+def words_on(found: SeriesFindings, language: str = "en") -> list[str]:
+    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as drawn:
+        draw_overlay(found, Texts(language))
+    return [str(call.args[2]) for call in drawn.call_args_list]
+
+
+@pytest.mark.parametrize("from_left", [False, True])
+def test_every_slice_says_on_which_side_it_lies_and_where_front_and_back_are(from_left: bool) -> None:  # noqa: FBT001
+    found = a_series(slices=7)
+    grid = found.source.volume.grid
+    if from_left:
+        axes = grid.axes * [[-1.0], [1.0], [1.0]]
+        volume = replace(found.source.volume, grid=replace(grid, axes=axes))
+        found = replace(found, source=replace(found.source, volume=volume))
+    told = words_on(found)
+    right, left = ("L", "R") if from_left else ("R", "L")
+    for number, place in enumerate(
+        (f"{right} 13 mm", f"{right} 9 mm", f"{right} 4 mm", "mid-sagittal", f"{left} 4 mm", f"{left} 9 mm"),
+        start=1,
+    ):
+        assert f"{number}  {place}" in told
+    # On the large picture and on each of the seven small ones.
+    assert told.count("A") == told.count("P") == 8

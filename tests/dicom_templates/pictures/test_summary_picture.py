@@ -5,6 +5,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from itertools import combinations
 from unittest.mock import patch
 
 import numpy as np
@@ -18,6 +19,7 @@ from analysis.domain.reason import Reason, quoted
 from dicom_templates.pictures.canvas import Canvas
 from dicom_templates.pictures.html_report import report_html
 from dicom_templates.pictures.mid_sagittal import SagittalPicture, mid_sagittal, sagittal_pictures
+from dicom_templates.pictures.summary_cards import VERDICT_COLOUR, VERDICT_INK
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.compose import compose
 from dicom_templates.words.study_report import SeriesCaption, StudyReport
@@ -102,7 +104,7 @@ def test_what_must_be_known_with_an_answer_stands_beside_it() -> None:
     with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
         draw_summary(*shown(predictions=(fallback,)))
     told = " ".join(str(call.args[2]) for call in written.call_args_list)
-    assert "Abnormal bone density: T2 was missing" in told
+    assert "Abnormal bone density: T2w was missing" in told
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
@@ -199,3 +201,48 @@ def test_an_age_beyond_the_reference_is_told() -> None:
             draw_summary(report, sagittal_pictures(findings, report))
         words = " ".join(str(call.args[2]) for call in written.call_args_list)
         assert ("No values for age" in words) is told
+
+
+def luminance(colour: tuple[int, int, int]) -> float:
+    """Return the relative luminance of WCAG 2."""
+    linear = [one / 3294.6 if one <= 10 else ((one / 255 + 0.055) / 1.055) ** 2.4 for one in colour]
+    return float(np.dot((0.2126, 0.7152, 0.0722), linear))
+
+
+def contrast(first: tuple[int, int, int], second: tuple[int, int, int]) -> float:
+    dark, bright = sorted((luminance(first), luminance(second)))
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_badges_differ_in_luminance_in_word_and_in_sign() -> None:
+    for one, other in combinations(Verdict, 2):
+        assert contrast(VERDICT_COLOUR[one], VERDICT_COLOUR[other]) > 1.8, (one, other)
+        assert VERDICT_COLOUR[one] != VERDICT_COLOUR[other]
+    for one in Verdict:
+        assert contrast(VERDICT_COLOUR[one], VERDICT_INK[one]) > 4.5, one
+        findings = make_case(slices=4, size=64).findings
+        changed = tuple(replace(given, verdict=one) for given in findings.predictions)
+        page = report_html(*shown(predictions=changed))
+        sign = {Verdict.ABOVE: "▲ ABOVE", Verdict.BELOW: "▼ BELOW", Verdict.INDETERMINATE: "? INDETERMINATE"}
+        assert page.count(f'<span class="verdict">{sign[one]}') == 2
+        assert "#{:02x}{:02x}{:02x}".format(*VERDICT_COLOUR[one]) in page
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_first_page_says_what_holds_for_real_patients_with_a_model_of_simulated_ones(
+    language: str,
+) -> None:
+    model = make_case().findings.model
+    assert model is not None
+    words = Texts(language)("simulated_holds")
+    assert "VBQ" in words
+    for simulated in (True, False):
+        with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+            report, pictures = shown(language, model=replace(model, simulated=simulated))
+            draw_summary(report, pictures)
+        drawn = " ".join(str(call.args[2]) for call in written.call_args_list)
+        page = report_html(report, pictures)
+        assert (words in drawn) is simulated
+        assert (words in page[: page.index("<img")]) is simulated
+        assert (report.sections[0].lines[0] == words) is simulated
+    assert shown(language, model=None, predictions=())[0].holds == ""

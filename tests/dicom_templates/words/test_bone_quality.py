@@ -65,7 +65,7 @@ def test_t2_has_no_such_reference_and_no_figure_of_t1() -> None:
 
 def test_german_has_its_own_words_and_commas() -> None:
     sentence, _ = line_of(Contrast.T1, 3.0, "de")
-    assert sentence.endswith("publizierter Mittelwert bei 3,0 T: 2,20; Wiederholung: ICC 0,749")
+    assert sentence.endswith("publizierter Mittelwert bei 3,0 T: 2,20; Wiederholbarkeit: ICC 0,749")
 
 
 @pytest.mark.parametrize("language", ["en", "de"])

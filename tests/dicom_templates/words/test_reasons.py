@@ -107,7 +107,7 @@ def test_numbers_and_words_inside_a_reason_follow_the_language() -> None:
     height = Reason("height_loss", percent=30.6, grade=2)
     reason = Reason("body_disturbed", sequence="T1", level="L2", concern=height)
     assert reason == "T1, L2: fracture-like height loss of 31 % (Genant grade 2)"
-    assert Texts("de").reason(reason) == "T1, L2: frakturartiger Höhenverlust von 31 % (Genant-Grad 2)"
+    assert Texts("de").reason(reason) == "T1w, L2: frakturartige Höhenminderung von 31 % (Genant-Grad 2)"
     axial = Reason("plane_by_orientation", plane=Plane.CORONAL)
     assert Texts("de").reason(axial) == "die Schichten liegen nach ihrer Ausrichtung koronal"
     answers = Reason("both_answers", confidence=0.8, estimate=0.125, threshold=0.4)
@@ -141,8 +141,8 @@ def test_a_german_refusal_holds_no_english_sentence() -> None:
     report = compose_refusal(Refusal((Reason("no_series"), few), series), "OsteoNode 0.1.0", language="de")
     told = "\n".join(words_of(report))
     assert english_in(words_of(report)) == []
-    assert "keine sagittale T1- oder T2-Serie der Lendenwirbelsäule wurde gefunden" in told
-    assert "Körper 1: berührt den Bildrand; das Kreuzbein wurde nicht gefunden" in told
+    assert "keine sagittale T1w- oder T2w-Serie der Lendenwirbelsäule wurde gefunden" in told
+    assert "Wirbelkörper 1: berührt den Bildrand; das Kreuzbein wurde nicht gefunden" in told
     assert "gelesen wird nur MR" in told
 
 
@@ -163,7 +163,7 @@ def test_a_german_report_holds_no_english_sentence() -> None:
         if one.kind in {ResultKind.SR, ResultKind.TEXT}:
             told = texts_of(one.dataset)
             assert any("berührt den Bildrand" in line for line in told), one.kind
-            assert any("die Höhen der Wirbel sind unsicher" in line for line in told), one.kind
+            assert any("die Wirbelzuordnung ist unsicher" in line for line in told), one.kind
             assert english_in(iter(told)) == [], one.kind
 
 
@@ -172,7 +172,7 @@ def test_what_concerns_the_whole_study_stands_in_every_object_and_makes_another_
     remarks = (Reason("several_names"), Reason("days_apart", days=10), Reason("other_frame_of_reference"))
     findings = replace(case.findings, remarks=remarks)
     report = compose(findings, language="de")
-    assert report.caveats[1] == "Untersuchung: zwischen den Aufnahmen von T1 und T2 liegen 10 Tage"
+    assert report.caveats[1] == "Untersuchung: zwischen den Aufnahmen von T1w und T2w liegen 10 Tage"
     assert english_in(words_of(report)) == []
     plain = build(case.findings, case.sources, case.options).objects
     told = build(findings, case.sources, case.options).objects

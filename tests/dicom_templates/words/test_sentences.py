@@ -4,14 +4,20 @@ import re
 import string
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 import dicom_templates
 from analysis.domain.acquisition import Contrast
-from analysis.domain.findings import Refusal
+from analysis.domain.findings import Agreement, Refusal, Verdict
 from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import Level
+from dicom_templates.pictures.canvas import Canvas
+from dicom_templates.pictures.html_report import report_html
+from dicom_templates.pictures.overlay import draw_overlay
+from dicom_templates.result_kinds import ResultKind
+from dicom_templates.result_set import build
 from dicom_templates.words.compose import compose, compose_refusal
 from dicom_templates.words.sections import caveat_lines
 from dicom_templates.words.sentences import SENTENCES
@@ -83,8 +89,8 @@ def test_what_holds_for_both_sequences_is_said_once_and_the_gravest_first() -> N
         findings.series[0], segmentation=replace(findings.series[0].segmentation, regions=regions)
     )
     assert caveat_lines((first, findings.series[1]), Texts("en")) == (
-        "L4 (T1) is excluded: metal",
-        "L2 (T1, T2) is used with a caveat: touches the edge of the image",
+        "L4 (T1w) was not used: metal",
+        "L2 (T1w, T2w) was used with a caveat: touches the edge of the image",
     )
 
 
@@ -100,13 +106,56 @@ def _basis(sequence: str, preferred: Contrast) -> tuple[str, list[str]]:
 
 def test_the_sequence_that_a_site_chose_is_told_as_its_choice() -> None:
     basis, (why,) = _basis("T2", Contrast.T2)
-    assert basis == "from T2, as this site has chosen"
-    assert "this site has chosen T2 for Osteoporosis, T2 for Abnormal bone density" in why
+    assert basis == "from T2w, as this site has chosen"
+    assert "this site has chosen T2w for Osteoporosis, T2w for Abnormal bone density" in why
     basis, (why,) = _basis("T1", Contrast.T2)
-    assert basis == "from T1, because T2 was not used"
+    assert basis == "from T1w, because T2w was not used"
 
 
 def test_the_sequence_that_is_published_is_told_without_praise() -> None:
     basis, (why,) = _basis("T1", Contrast.T1)
-    assert basis == "from T1"
+    assert basis == "from T1w"
     assert "chosen" not in why
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_weighting_is_never_written_like_a_vertebra(language: str) -> None:
+    case = make_case(slices=4, size=64, language=language)
+    first, second = case.findings.predictions
+    open_ = replace(
+        first,
+        verdict=Verdict.INDETERMINATE,
+        probability=None,
+        interval=None,
+        reasons=(
+            Reason("body_disturbed", sequence="T1", level="L2", concern=Reason("names_taken", other="T2")),
+            Reason("another_analysed", contrast=Contrast.T1, merit=Reason("merit_view")),
+        ),
+    )
+    findings = replace(
+        case.findings,
+        predictions=(open_, second),
+        agreement=Agreement(5, registered=True, residual_mm=1.2, overlap=0.9, same_names=True),
+        remarks=(Reason("days_apart", days=9), Reason("other_frame_of_reference")),
+    )
+    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as drawn:
+        made = build(findings, case.sources, replace(case.options, kinds=frozenset(ResultKind)))
+        for found in findings.series:
+            draw_overlay(found, made.report.texts)
+    page = re.sub(r"data:image[^\"]*", "", report_html(made.report, made.pictures))
+    words = {
+        "report": " | ".join(line for section in made.report.sections for line in section.lines),
+        "pictures": " | ".join(str(call.args[2]) for call in drawn.call_args_list),
+        "page": re.sub(r"<[^>]*>", " | ", page.partition("<body>")[2]),
+        "series": " | ".join(str(one.dataset.SeriesDescription) for one in made.objects),
+    }
+    for view, told in words.items():
+        # "T1-weighted" says what it is, "digest-T1" is what the fixture calls a checksum.
+        bare = re.findall(r"(?<!digest-)\bT[12]\b(?!-weighted|-gewichtet)[^|]{,30}", told)
+        assert bare == [], view
+        assert "T1w" in told, view
+
+
+def test_a_thoracic_vertebra_keeps_its_name() -> None:
+    told = Texts("en").reason(Reason("body_disturbed", sequence="T1", level="T1", concern=quoted("T1 here")))
+    assert told == "T1w, T1: T1 here"

@@ -194,7 +194,7 @@ def test_equal_series_are_refused_once_with_their_number(
             image.save_as(tmp_path / f"{number}_{path.name}", enforce_file_format=True)
     paths = sorted(tmp_path.glob("*.dcm"))
     first, told = analyse_files(paths, default(), tmp_path / "out").refusals
-    assert "no whole sagittal T1 or T2" in first
+    assert "no whole sagittal T1w or T2w" in first
     assert told.startswith("21 × MR, 6 instances: its scanning sequence (GR)")
     (other,) = examine_headers(paths).others
     assert other == told
