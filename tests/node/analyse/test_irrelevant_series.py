@@ -117,7 +117,7 @@ def test_a_series_that_tells_why_a_sequence_is_missing_is_told_and_makes_a_new_s
     damaged = analysed(folder, settings)
     assert damaged.key != alone.key
     assert b"Not analysed" not in before["text.dcm"]
-    assert b"Not analysed: sagittal T1" in contents(damaged)["text.dcm"]
+    assert b"Not analysed: MR, 10 instances - a slice is missing" in contents(damaged)["text.dcm"]
 
 
 def test_the_newest_set_can_be_told_without_predecessors(tmp_path: Path, settings: Configuration) -> None:
