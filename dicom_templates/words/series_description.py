@@ -37,7 +37,7 @@ def series_description(report: StudyReport, kind: ResultKind, contrast: str = ""
     texts = report.texts
     count = f" ({number})" if number > 1 else ""
     if kind is ResultKind.SEG:
-        told = f"{texts('series_outlines')}{count} {texts.weighting(contrast)}"
+        told = texts("series_outlines") + f"{count} {texts.weighting(contrast)}"
     else:
         told = f"{texts(_KEY_OF[kind])}{count}: {_category(report)}"
     if report.warning:

@@ -61,7 +61,7 @@ def texts(item: Dataset) -> list[str]:
     ("study", "series", "reason"),
     [
         # Refused by the examination of its headers, and by the analysis.
-        ("1.2.826.0.7.1", "3", "T1 series: a slice is missing"),
+        ("1.2.826.0.7.1", "3", "T1w series: a slice is missing"),
         (f"1.2.826.0.7.{REFUSES}", "1", "only two usable vertebrae"),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_german_site_is_told_in_german_and_its_operator_as_ever(tmp_path: Path
     with node_and_pacs(tmp_path, refusals=True, language="de") as (node, pacs):
         send(node.port, *(slice_of(number, study=study, series="3") for number in range(3)))
         wait_until(lambda: pacs.received)
-        gap = "T1-Serie: zwischen 4,0 und 12,5 mm fehlt eine Schicht; der Schichtabstand ist 4,0 mm"
+        gap = "T1w-Serie: zwischen 4,0 und 12,5 mm fehlt eine Schicht; der Schichtabstand ist 4,0 mm"
         assert gap in texts(pacs.received[0])
         assert "T1 series: a slice is missing between 4.0 and 12.5 mm" in explain(node.store, study)
 
