@@ -223,7 +223,7 @@ def test_a_fracture_in_a_body_that_was_left_out_does_not_stop_it_but_is_told() -
     left_out = replace(first, usable=False, concerns=(HEIGHT_LOSS,))
     one = answer((with_segmentation(t1, regions=(left_out, *others)), t2))[Target.OSTEOPOROSIS]
     assert one.probability is not None
-    assert one.reasons == ("T1, L1, which was left out: fracture-like height loss of 31 % (Genant grade 2)",)
+    assert one.reasons == ("T1, L1, which was not used: fracture-like height loss of 31 % (Genant grade 2)",)
 
 
 def test_without_the_csf_a_model_of_body_referenced_features_still_answers() -> None:
