@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level, Segmentation
@@ -167,8 +167,8 @@ def unlike_neighbours(
 ) -> Iterator[tuple[Level, tuple[Reason, ...]]]:
     """Yield the bodies whose whole signal departs from what the others let expect.
 
-    The others are followed by a line along the spine that a single odd one among them does not turn (medians
-    of the slopes between pairs, after Theil and Sen), so a smooth shading is not taken for a change.
+    The others are followed by a line along the spine that a single odd one among them does not turn (the
+    slope of Theil and Sen), so a smooth shading is not taken for a change.
 
     Parameters
     ----------
@@ -185,19 +185,14 @@ def unlike_neighbours(
         if len(others) < _FEWEST_OTHERS:
             continue
         places, values = others.T
-        first, second = np.triu_indices(len(places), 1)
-        slope = float(np.median((values[second] - values[first]) / (places[second] - places[first])))
+        slope = float(stats.theilslopes(values, places).slope)
         expected = float(np.median(values - slope * places)) + slope * at
         # A body counts only if it departs from the nearest ones too, in the same direction: a shading that
         # is bent departs from the line at its ends, where the neighbour departs with it.
         nearest = values[np.argsort(np.abs(places - at))[:2]]
-        apart = (
-            min(value - expected, *(value - nearest))
-            if value > expected
-            else max(value - expected, *(value - nearest))
-        )
-        if abs(apart) > _UNLIKE and np.sign(apart) == np.sign(value - expected):
-            code = "body_brighter" if apart > 0 else "body_darker"
+        departures = np.sign(value - expected) * (value - np.array([expected, *nearest]))
+        if departures.min() > _UNLIKE:
+            code = "body_brighter" if value > expected else "body_darker"
             yield level, (Reason(code, percent=100 * abs(float(np.expm1(value - expected)))),)
 
 
