@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, Level, Segmentation
 from analysis.domain.volume import Volume
+from analysis.measurement.depth import depth_in_slice
 
 __all__ = ["Marrow", "marrow_of"]
 
@@ -93,8 +94,7 @@ def _marrow_in(
     whole = (areas >= _FULL_SLICE * areas.max()) & ~_at_the_side(areas, spacing[0])
     inside = np.zeros_like(own)
     for number in np.flatnonzero(whole):
-        away = ndimage.distance_transform_edt(np.pad(own[number], 1), sampling=spacing[1:])
-        inside[number] = away[1:-1, 1:-1] > _BORDER_MM
+        inside[number] = depth_in_slice(own[number], spacing[1:]) > _BORDER_MM
     if inside.sum() < _FEWEST_PIXELS:
         return None
     signal = volume.voxels[wide].astype(np.float64)

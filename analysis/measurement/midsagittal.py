@@ -5,6 +5,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from analysis.domain.segmentation import Level, Segmentation
+from analysis.measurement.depth import depth_in_slice
 
 __all__ = ["mid_body", "mid_slice"]
 
@@ -73,8 +74,7 @@ def mid_body(segmentation: Segmentation, level: Level, *, border_mm: float) -> n
     from_centre_mm = np.abs(slices - (slices * area).sum() / area.sum()) * slice_mm
     # The slice nearest to the centre is always included, even if slices are thicker than the slab.
     for index in slices[(from_centre_mm <= _SLAB_HALF_MM) | (from_centre_mm == from_centre_mm.min())]:
-        part = np.pad(body[index][box[1:]], 1)
-        # The distance is to the centre of the first pixel outside, half a pixel beyond the border.
-        depth = ndimage.distance_transform_edt(part, sampling=pixel_mm) - min(pixel_mm) / 2
-        inside[index][box[1:]] = (depth >= border_mm)[1:-1, 1:-1] & part[1:-1, 1:-1]
+        part = body[index][box[1:]]
+        depth = depth_in_slice(part, tuple(pixel_mm)) - min(pixel_mm) / 2
+        inside[index][box[1:]] = (depth >= border_mm) & part
     return inside

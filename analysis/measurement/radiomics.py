@@ -20,6 +20,7 @@ from analysis.domain.segmentation import Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.errors import AnalysisError, RefusedError
 from analysis.itk import to_image
+from analysis.measurement.depth import depth_in_slice
 from analysis.measurement.log_filter import laplacians_of_gaussian
 from analysis.measurement.pyradiomics import calculate, extractor
 from analysis.measurement.resample import continued, in_plane_grid, labels_on, signal_on
@@ -188,14 +189,13 @@ def _reference(
 def _erode(labels: npt.NDArray[np.uint8], settings: FeatureSettings) -> npt.NDArray[np.uint8]:
     """Keep the voxels whose centre is at least `erosion_mm` inside the border of their body, in plane."""
     inner = np.zeros_like(labels)
-    # Distances are to the centre of the first voxel outside, half a voxel beyond the border.
+    # Depths are to the centre of the first voxel outside, half a voxel beyond the border.
     reach = settings.erosion_mm / settings.pixel_spacing_mm + 0.5
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
-        body = np.pad(labels[box] == label, ((0, 0), (1, 1), (1, 1)))
-        depth = np.stack([ndimage.distance_transform_edt(part) for part in body])
-        kept = (body & (depth >= reach))[:, 1:-1, 1:-1]
+        body = labels[box] == label
+        kept = body & (np.stack([depth_in_slice(part) for part in body]) >= reach)
         if kept.sum() >= MINIMUM_VOXELS:
             inner[box][kept] = label
     return inner
