@@ -13,8 +13,8 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         # Words of other programs.
         "quoted": "{words}",
         # --- What a series is (analysis.identify) ---------------------------------------------------
-        "series": "{plane} {kind}, {slices} slices",
-        "series_of_unknown_plane": "{kind}, {slices} slices",
+        "series": "{plane} {contrast}, {slices} slices",
+        "series_of_unknown_plane": "{contrast}, {slices} slices",
         "unknown_kind": "series of unknown kind",
         "description_says": "its description says “{spelling}”",
         "description_says_several": "its description says {spellings} at once",
@@ -58,7 +58,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "fluid_inverted": "inversion at {inversion_ms:g} ms takes the signal of CSF away (FLAIR)",
         "timing": "TR {repetition_ms:.0f} ms and TE {echo_ms:.0f} ms",
         "timing_with_inversion": "an inversion pulse with TR {repetition_ms:.0f} ms and TE {echo_ms:.0f} ms",
-        "weighted_by_timing": "{timing} make it {contrast}-weighted",
+        "weighted_by_timing": "{timing} make it {contrast}",
         "timing_in_between": "{timing} lie between the weightings",
         "timing_contradicted": "its timing and its description disagree",
         "weighting_not_told": "neither its timing nor its description tells T1w from T2w",
@@ -170,8 +170,8 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "by_itself": "{told}; by itself: {doubts}",
         "fluid_elsewhere": "the cerebrospinal fluid was taken behind {level} instead of L3",
         # --- Contrast of the pixels (analysis.measurement.tissue_order) -------------------------------------
-        "contrast_contradicted": "its pixels are not those of a {contrast}-weighted image, as which its header describes it: {why}",
-        "contrast_unclear": "it is unclear whether its pixels are {contrast}-weighted, as its header says: {why}",
+        "contrast_contradicted": "its pixels are not those of a {contrast} image, as which its header describes it: {why}",
+        "contrast_unclear": "it is unclear whether its pixels are {contrast}, as its header says: {why}",
         "fluid_bright": "the cerebrospinal fluid has {ratio:.1f} times the signal of the marrow",
         "fluid_dark": "the cerebrospinal fluid has only {ratio:.1f} times the signal of the marrow",
         "fat_dark": "fat has only {ratio:.2f} times the signal of the cerebrospinal fluid, as if it were suppressed",

@@ -200,7 +200,7 @@ class SeriesRefusal:
     series_uid : str
         Series Instance UID.
     description : Reason
-        What kind of series it is, without patient data ("sagittal T1, 15 slices").
+        What kind of series it is, without patient data ("sagittal T1w, 15 slices").
     reasons : tuple of Reason
         Why it was not analysed.
     contrast : Contrast or None

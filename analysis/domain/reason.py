@@ -1,14 +1,19 @@
 """Reasons as codes with values, for which every language has a sentence."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from string import Formatter
 from typing import Any, Self, TypeAlias
 
 from analysis.domain.english import ENGLISH
 
-__all__ = ["Reason", "Value", "in_words", "quoted", "told_once"]
+__all__ = ["Reason", "Value", "in_words", "quoted", "told_once", "weighting"]
+
+_SEQUENCE = re.compile(r"\bT[12]\b")
+_WEIGHTINGS = frozenset({"contrast", "sequence", "first", "second", "other"})
+"""Placeholders of sequences; a level may be called T1, too."""
 
 Value: TypeAlias = "str | float | Enum | tuple[Reason, ...]"
 """What fills a placeholder: a word that is not translated, a quantity, an enumeration member, or reasons."""
@@ -62,6 +67,17 @@ def quoted(words: str) -> Reason:
     return Reason("quoted", words=words)
 
 
+def weighting(sequences: str) -> str:
+    """Write the weighting of sequences so that T1 is not taken for a vertebra.
+
+    Examples
+    --------
+    >>> weighting("T1"), weighting("T1, T2")
+    ('T1w', 'T1w, T2w')
+    """
+    return _SEQUENCE.sub(r"\g<0>w", sequences)
+
+
 def told_once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     """Put equal reasons together, with their number, in the order in which each came first.
 
@@ -106,11 +122,20 @@ def _filled(
 
 
 class _Places(Formatter):
-    """Fills the placeholders of a sentence with values, and with reasons in the same language."""
+    """Fills the placeholders of a sentence with values, and with reasons in the same language.
+
+    The log, the database and every report write the weighting of a sequence alike.
+    """
 
     def __init__(self, sentences: Mapping[str, str], number: Callable[[str], str]) -> None:
         self._sentences = sentences
         self._number = number
+
+    def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        value = super().get_value(key, args, kwargs)
+        if key in _WEIGHTINGS and _SEQUENCE.search(value):
+            return weighting(value)
+        return value
 
     def format_field(self, value: Any, format_spec: str) -> str:  # noqa: ANN401 - as the base class has it
         if isinstance(value, tuple):

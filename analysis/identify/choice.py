@@ -111,10 +111,10 @@ def _why_another(found: _Candidate, winner: _Candidate) -> Reason:
 
 
 def describe_series(source: SeriesInput, identification: Identification) -> Reason:
-    """Describe a series for a report ("sagittal T1, 15 slices"), without patient data."""
+    """Describe a series for a report ("sagittal T1w, 15 slices"), without patient data."""
     unsure = identification.contrast is Contrast.UNSURE
-    kind = Reason("unknown_kind") if unsure else identification.contrast
+    contrast = Reason("unknown_kind") if unsure else identification.contrast
     slices = source.volume.grid.shape[0]
     if identification.plane is Plane.UNKNOWN:
-        return Reason("series_of_unknown_plane", kind=kind, slices=slices)
-    return Reason("series", plane=identification.plane, kind=kind, slices=slices)
+        return Reason("series_of_unknown_plane", contrast=contrast, slices=slices)
+    return Reason("series", plane=identification.plane, contrast=contrast, slices=slices)

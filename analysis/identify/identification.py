@@ -30,7 +30,7 @@ def identify(facts: AcquisitionFacts) -> Identification:
     >>> found.contrast, found.plane, found.lumbar
     (<Contrast.T1: 'T1'>, <Plane.SAGITTAL: 'sagittal'>, True)
     >>> found.reasons[-1]
-    'TR 520 ms and TE 11 ms make it T1-weighted'
+    'TR 520 ms and TE 11 ms make it T1w'
     """
     given = clues(facts)
     contrast, score, why_contrast = weighting(given)

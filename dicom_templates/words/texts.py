@@ -1,12 +1,10 @@
 """Writes the sentences of our reports and of the science, and numbers, in one language."""
 
-import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from analysis.domain.acquisition import Contrast
 from analysis.domain.english import ENGLISH
-from analysis.domain.reason import Reason, Value, in_words
+from analysis.domain.reason import in_words, weighting
 from dicom_templates.words.german_reasons import GERMAN
 from dicom_templates.words.sentences import SENTENCES
 
@@ -18,11 +16,8 @@ LANGUAGES: Mapping[str, tuple[str, str]] = MappingProxyType({"en": ("en", "Engli
 REASONS: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "de": GERMAN})
 """Sentence of each reason of the science, by language and code."""
 
-_SEQUENCE = re.compile(r"\bT[12]\b")
 _WEIGHTINGS = frozenset({"contrast", "sequence", "preferred", "first", "second", "other", "contrasts"})
 """Placeholders that stand for a weighting; a level may be called T1, too."""
-_SAY_SO = frozenset({"weighted_by_timing", "contrast_contradicted", "contrast_unclear"})
-"""Reasons in which "-weighted" follows."""
 
 
 class Texts:
@@ -44,6 +39,8 @@ class Texts:
     'Wahrscheinlichkeit 12 %'
     """
 
+    weighting = staticmethod(weighting)
+
     def __init__(self, language: str) -> None:
         if language not in LANGUAGES:
             raise ValueError(f"no sentences in {language!r}; choose one of {', '.join(LANGUAGES)}")
@@ -51,21 +48,8 @@ class Texts:
 
     def __call__(self, key: str, **values: str) -> str:
         """Return a sentence with its placeholders filled, and weightings written as such."""
-        told = {
-            name: self.weighting(value) if name in _WEIGHTINGS else value for name, value in values.items()
-        }
+        told = {name: weighting(value) if name in _WEIGHTINGS else value for name, value in values.items()}
         return SENTENCES[key][self.language].format(**told)
-
-    @staticmethod
-    def weighting(sequences: str) -> str:
-        """Write the weighting of sequences so that T1 is not taken for a vertebra.
-
-        Examples
-        --------
-        >>> Texts.weighting("T1"), Texts.weighting("T1, T2")
-        ('T1w', 'T1w, T2w')
-        """
-        return _SEQUENCE.sub(r"\g<0>w", sequences)
 
     def reason(self, reason: str) -> str:
         """Write a reason of the science; a text that is not a `Reason` is returned unchanged.
@@ -76,8 +60,7 @@ class Texts:
         >>> Texts("de").reason(Reason("slices_at_one_place", depth_mm=7.5))
         'zwei Schichten liegen an derselben Stelle (7,5 mm)'
         """
-        told = _with_weightings(reason) if isinstance(reason, Reason) else reason
-        return in_words(told, REASONS[self.language], self._number)
+        return in_words(reason, REASONS[self.language], self._number)
 
     def reasons(self, reasons: Iterable[str]) -> tuple[str, ...]:
         """Write each reason."""
@@ -107,21 +90,3 @@ class Texts:
         if fraction > 0.99:
             return "> 99 %"
         return f"{100 * fraction:.0f} %"
-
-
-def _with_weightings(reason: Reason) -> Reason:
-    """Write the weightings in a reason, and in the reasons inside it, as such."""
-    values = {name: _weighted(value, name, reason.code) for name, value in reason.values.items()}
-    return Reason(reason.code, **values)
-
-
-def _weighted(value: Value, name: str, code: str) -> Value:
-    if isinstance(value, tuple):
-        return tuple(_with_weightings(one) for one in value)
-    if isinstance(value, Reason):
-        return _with_weightings(value)
-    if code in _SAY_SO or not isinstance(value, str):
-        return value
-    if isinstance(value, Contrast):
-        return f"{value}w" if value in {Contrast.T1, Contrast.T2} else value
-    return Texts.weighting(value) if name in _WEIGHTINGS else value

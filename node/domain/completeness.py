@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from analysis.domain.acquisition import Contrast
-from analysis.domain.reason import Reason, told_once
+from analysis.domain.reason import Reason, told_once, weighting
 from node.domain.person import Person, contradictions
 from node.domain.study import StudyEvent
 
@@ -105,7 +105,7 @@ class Examination:
     def signs(self) -> tuple[str, ...]:
         """Evidence that the complete series are complete, and which sources gave none."""
         return tuple(
-            f"{one.contrast}: {', '.join(one.signs)}"
+            f"{weighting(one.contrast)}: {', '.join(one.signs)}"
             for one in self.candidates
             if one.signs and not one.faults
         )
@@ -230,11 +230,11 @@ def decide(examination: Examination, now: datetime, wait_until: datetime) -> Dec
     """
     signs = f" ({'; '.join(examination.signs)})" if examination.signs else ""
     if examination.whole == PAIR:
-        return Decision(StudyEvent.FOUND_READY, f"T1 and T2 are there{signs}", now)
+        return Decision(StudyEvent.FOUND_READY, f"T1w and T2w are there{signs}", now)
     if not examination.whole and not examination.broken:
         reasons = examination.others or ("it holds no MR images",)
         return Decision(StudyEvent.FOUND_NOTHING, "; ".join(reasons))
-    missing = tuple(f"{contrast} is not there" for contrast in sorted(PAIR - examination.whole))
+    missing = tuple(f"{weighting(contrast)} is not there" for contrast in sorted(PAIR - examination.whole))
     why = "; ".join((*(missing if examination.whole else ()), *examination.broken))
     if now < wait_until:
         return Decision(StudyEvent.FOUND_HALF, why, wait_until)

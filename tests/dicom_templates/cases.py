@@ -236,7 +236,7 @@ PREDICTIONS = (
 
 SET_ASIDE = SeriesRefusal(
     "1.2.3.4",
-    Reason("series", plane=Plane.AXIAL, kind=Contrast.T2, slices=30),
+    Reason("series", plane=Plane.AXIAL, contrast=Contrast.T2, slices=30),
     (Reason("plane_by_orientation", plane=Plane.AXIAL),),
 )
 

@@ -315,7 +315,7 @@ def test_what_a_model_would_abstain_from_none_learns_from(tmp_path: Path) -> Non
     measured = measure_cohort(rows, analyse_unclearly, AnalysisSettings(), tmp_path / "c", software="1")
     assert measured.table.patient_ids == ("P0", "P1")
     assert measured.table.sequences["T2"].available.tolist() == [True, False]
-    assert [one.reasons for one in measured.in_part] == [("T2: the vertebral levels are uncertain",)]
+    assert [one.reasons for one in measured.in_part] == [("T2w: the vertebral levels are uncertain",)]
     assert [(one.line, len(one.reasons)) for one in measured.refused] == [(4, 2)]
 
 

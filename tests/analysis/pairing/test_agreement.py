@@ -131,7 +131,7 @@ def test_a_series_that_is_unsure_is_confirmed_by_a_sure_one() -> None:
     assert one.levels_certain
     assert one.level_confidence == second.level_confidence
     assert one.concerns == (
-        "the names of the levels are confirmed by T2; by itself: the sacrum is not certain",
+        "the names of the levels are confirmed by T2w; by itself: the sacrum is not certain",
     )
 
 
@@ -146,7 +146,7 @@ def test_an_unsure_series_takes_the_names_over_also_where_the_other_does_not_rea
     assert one.levels_certain
     assert np.array_equal(one.labels, truth.labels)
     assert [region.level for region in one.regions] == [region.level for region in truth.regions]
-    assert "taken from T2" in one.concerns[0]
+    assert "taken from T2w" in one.concerns[0]
     assert one.csf is not None
     assert one.csf.quality < 1.0
     assert "behind L2 instead of L3" in one.csf.concerns[0]
@@ -171,7 +171,7 @@ def test_two_sure_series_that_differ_by_a_level_both_become_uncertain() -> None:
     for settled in (one, other):
         assert not settled.levels_certain
         assert settled.level_confidence < 0.6
-        assert settled.concerns[-1] == "T1 and T2 disagree about the levels"
+        assert settled.concerns[-1] == "T1w and T2w disagree about the levels"
 
 
 def test_an_outline_that_the_other_series_contradicts_loses_quality() -> None:
@@ -182,7 +182,7 @@ def test_an_outline_that_the_other_series_contradicts_loses_quality() -> None:
     lower[lower == Level.L2] = 0
     second = replace(second, labels=labels)
     one, other, _ = reconcile_levels(first, second, in_common(first, second))
-    for settled, name in ((one, "T2"), (other, "T1")):
+    for settled, name in ((one, "T2w"), (other, "T1w")):
         region = settled.region(Level.L2)
         assert region is not None
         assert region.quality < 0.8

@@ -88,7 +88,7 @@ def test_the_interval_holds_the_probability_and_stays_inside_0_and_1() -> None:
 def test_a_missing_sequence_is_replaced_and_named() -> None:
     only_t1 = answer(study()[:1])[Target.ABNORMAL_DENSITY]
     assert only_t1.sequence == "T1"
-    assert only_t1.reasons == ("T2 was missing", "T1 was used instead")
+    assert only_t1.reasons == ("T2w was missing", "T1w was used instead")
     assert only_t1.probability is not None
 
 
@@ -96,7 +96,7 @@ def test_a_sequence_that_bears_no_answer_is_replaced_and_its_fault_named() -> No
     t1, t2 = study()
     unclear = answer((with_segmentation(t1, levels_certain=False), t2))[Target.OSTEOPOROSIS]
     assert unclear.sequence == "T2"
-    assert unclear.reasons == ("T1: the vertebral levels are uncertain", "T2 was used instead")
+    assert unclear.reasons == ("T1w: the vertebral levels are uncertain", "T2w was used instead")
 
 
 def _fewer_levels(found: SeriesFindings) -> SeriesFindings:
@@ -223,7 +223,7 @@ def test_a_fracture_in_a_body_that_was_left_out_does_not_stop_it_but_is_told() -
     left_out = replace(first, usable=False, concerns=(HEIGHT_LOSS,))
     one = answer((with_segmentation(t1, regions=(left_out, *others)), t2))[Target.OSTEOPOROSIS]
     assert one.probability is not None
-    assert one.reasons == ("T1, L1, which was not used: fracture-like height loss of 31 % (Genant grade 2)",)
+    assert one.reasons == ("T1w, L1, which was not used: fracture-like height loss of 31 % (Genant grade 2)",)
 
 
 def test_without_the_csf_a_model_of_body_referenced_features_still_answers() -> None:
@@ -309,7 +309,7 @@ def test_a_model_of_one_sequence_says_what_it_does_not_know() -> None:
     only_t1 = {key: one for key, one in DECIDED.classifiers.items() if key[1] == "T1"}
     one = answer(study(), replace(DECIDED, classifiers=only_t1))[Target.ABNORMAL_DENSITY]
     assert one.sequence == "T1"
-    assert one.reasons[0] == "the model was not trained on T2"
+    assert one.reasons[0] == "the model was not trained on T2w"
 
 
 def test_an_answer_takes_less_than_a_fifth_of_a_second() -> None:

@@ -106,7 +106,7 @@ def test_every_sentence_is_said_somewhere() -> None:
 def test_numbers_and_words_inside_a_reason_follow_the_language() -> None:
     height = Reason("height_loss", percent=30.6, grade=2)
     reason = Reason("body_disturbed", sequence="T1", level="L2", concern=height)
-    assert reason == "T1, L2: fracture-like height loss of 31 % (Genant grade 2)"
+    assert reason == "T1w, L2: fracture-like height loss of 31 % (Genant grade 2)"
     assert Texts("de").reason(reason) == "T1w, L2: frakturartige Höhenminderung von 31 % (Genant-Grad 2)"
     axial = Reason("plane_by_orientation", plane=Plane.CORONAL)
     assert Texts("de").reason(axial) == "die Schichten liegen nach ihrer Ausrichtung koronal"

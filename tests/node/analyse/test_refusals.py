@@ -93,7 +93,7 @@ def test_a_german_site_is_told_in_german_and_its_operator_as_ever(tmp_path: Path
         wait_until(lambda: pacs.received)
         gap = "T1w-Serie: zwischen 4,0 und 12,5 mm fehlt eine Schicht; der Schichtabstand ist 4,0 mm"
         assert gap in texts(pacs.received[0])
-        assert "T1 series: a slice is missing between 4.0 and 12.5 mm" in explain(node.store, study)
+        assert "T1w series: a slice is missing between 4.0 and 12.5 mm" in explain(node.store, study)
 
 
 def test_the_same_refusal_is_sent_once(tmp_path: Path) -> None:

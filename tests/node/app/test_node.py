@@ -104,7 +104,7 @@ def test_t1_and_t2_over_separate_associations_are_reported_together(tmp_path: Pa
         reached(node, study, StudyState.WAITING_FOR_PAIR)
         waiting = node.store.study(study)
         assert waiting is not None
-        assert "T2 is not there" in waiting.reason
+        assert "T2w is not there" in waiting.reason
         assert waiting.deadline == waiting.wait_until, "the end of the wait is a row, not a timer"
         send(node.port, *t2)
         reached(node, study, StudyState.DELIVERED)

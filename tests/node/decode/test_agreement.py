@@ -187,7 +187,7 @@ def test_the_issues_own_cases(write: Write) -> None:
     assert agent == (
         (
             "its images are of different kinds: for those with the numbers 1, TR 600 ms and TE 9 ms make it "
-            "T1-weighted; for the others, its header names a contrast agent"
+            "T1w; for the others, its header names a contrast agent"
         ),
     )
     (echoes,) = refusal_of(write(on({1, 3, 5}, EchoTime="90")))

@@ -67,7 +67,7 @@ def test_a_whole_pair_does_not_wait_for_a_broken_third() -> None:
 def test_a_broken_series_alone_is_refused_with_its_reason() -> None:
     decision = decide(Examination((candidate(Contrast.T1, 9, MISSING),)), LATER, LATER)
     assert decision.event is StudyEvent.REFUSED
-    assert decision.reason == "T1 series: a slice is missing"
+    assert decision.reason == "T1w series: a slice is missing"
 
 
 PAIR = Examination((candidate(Contrast.T1), candidate(Contrast.T2)))
@@ -77,20 +77,20 @@ def test_a_series_that_was_cut_off_is_not_whole_however_even_it_is() -> None:
     examined = with_arrival_evidence(PAIR, {"1.T1"}, ())
     assert examined.whole == {Contrast.T2}
     assert decide(examined, NOW, LATER).event is StudyEvent.FOUND_HALF
-    assert "T1 series: the association that brought it was cut off" in decide(examined, NOW, LATER).reason
+    assert "T1w series: the association that brought it was cut off" in decide(examined, NOW, LATER).reason
 
 
 def test_a_source_that_has_more_images_overrules_an_even_stack() -> None:
     examined = with_arrival_evidence(PAIR, (), [Count("PACS", {"1.T1": 15, "1.T2": 17})])
     assert examined.whole == {Contrast.T1}
-    assert "T2 series: PACS has 17 images, 15 are here" in examined.broken
+    assert "T2w series: PACS has 17 images, 15 are here" in examined.broken
 
 
 def test_a_source_that_counts_the_same_speaks_for_a_series_that_was_cut_off() -> None:
     examined = with_arrival_evidence(PAIR, {"1.T1", "1.T2"}, [Count("PACS", {"1.T1": 15, "1.T2": 15})])
     decision = decide(examined, NOW, LATER)
     assert decision.event is StudyEvent.FOUND_READY
-    assert "T1: PACS counts 15 images too" in decision.reason
+    assert "T1w: PACS counts 15 images too" in decision.reason
 
 
 @given(examinations, st.frozensets(st.sampled_from(["1.1", "1.2"])), st.integers(0, 20))

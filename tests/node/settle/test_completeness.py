@@ -116,7 +116,7 @@ def test_another_series_of_the_study_is_reported_without_the_lost_one(
     send(node.port, *a_series(study, "1"))
     send_and_lose(node, a_series(study, "2"), Association.abort)
     reached(node, study, StudyState.DELIVERED)
-    assert f"waited long enough: T2 is not there; T2 series: {CUT_OFF}" in explain(node.store, study)
+    assert f"waited long enough: T2w is not there; T2w series: {CUT_OFF}" in explain(node.store, study)
     assert sent_of(pacs, study)
 
 
@@ -151,7 +151,7 @@ def test_a_lost_series_that_is_sent_again_after_the_report_supersedes_it(node: N
     reached(node, study, StudyState.DELIVERED)
     send(node.port, *a_series(study, "2"))
     wait_until(lambda: not node.store.cut_off_series(study))
-    wait_until(lambda: "T1 and T2 are there" in explain(node.store, study), seconds=10)
+    wait_until(lambda: "T1w and T2w are there" in explain(node.store, study), seconds=10)
 
 
 def test_an_operator_may_say_that_a_lost_series_is_whole(node: Node, study: str) -> None:
@@ -251,7 +251,7 @@ def test_t1_and_t2_that_come_minutes_apart_are_reported_together(tmp_path: Path,
         clock.move(seconds=6)
         reached(node, study, StudyState.WAITING_FOR_PAIR)
         clock.move(minutes=9)
-        assert "T2 is not there" in explain(node.store, study)
+        assert "T2w is not there" in explain(node.store, study)
         send(node.port, *a_series(study, "2"))
         clock.move(seconds=6)
         reached(node, study, StudyState.DELIVERED)
@@ -271,4 +271,4 @@ def test_a_pair_that_never_comes_is_waited_for_no_longer_than_configured(tmp_pat
     clock.move(minutes=10)
     with quick_node(configuration, examine="examine_by_series", clock=clock) as node:
         reached(node, study, StudyState.DELIVERED)
-        assert "waited long enough: T2 is not there" in explain(node.store, study)
+        assert "waited long enough: T2w is not there" in explain(node.store, study)

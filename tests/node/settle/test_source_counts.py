@@ -68,10 +68,10 @@ def test_slices_that_are_missing_at_the_end_of_a_series_are_waited_for(tmp_path:
         with quick_node(configuration, examine="examine_by_series") as node:
             send(node.port, *images[:-1], calling="ORTHANC")
             wait_until(lambda: state_of(node) is StudyState.WAITING_FOR_PAIR)
-            assert why(node, "T2 series: ORTHANC has 5 images, 4 are here")()
+            assert why(node, "T2w series: ORTHANC has 5 images, 4 are here")()
             send(node.port, images[-1], calling="ORTHANC")
             wait_until(lambda: state_of(node) is StudyState.DELIVERED)
-            assert why(node, "T1: ORTHANC counts 5 images too; T2: ORTHANC counts 5 images too")()
+            assert why(node, "T1w: ORTHANC counts 5 images too; T2w: ORTHANC counts 5 images too")()
         assert len(pacs.received) == len(CLASSES)
         peer = Peer("ORTHANC", "127.0.0.1", orthanc.dicom_port, "OSTEONODE", 5.0)
         assert find_instances(peer, STUDY, [f"{STUDY}.1"]) == {image.SOPInstanceUID for image in images[:5]}
@@ -94,7 +94,7 @@ def test_a_source_that_speaks_tls_is_asked_over_tls_and_no_impostor_is_believed(
         with quick_node(asking(base, orthanc.dicom_port, ours.settings), examine="examine_by_series") as node:
             send(node.port, *images[:-1], calling="ORTHANC")
             wait_until(lambda: state_of(node) is StudyState.WAITING_FOR_PAIR)
-            assert why(node, "T2 series: ORTHANC has 5 images, 4 are here")()
+            assert why(node, "T2w series: ORTHANC has 5 images, 4 are here")()
         base = quick(tmp_path / "suspicious", assembly=PATIENT)
         with quick_node(asking(base, orthanc.dicom_port, stranger), examine="examine_by_series") as node:
             send(node.port, *images, calling="ORTHANC")
