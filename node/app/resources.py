@@ -77,7 +77,7 @@ def open_resources(configuration: Configuration, clock: Clock) -> Resources:
     log = get_log()
     directory = configuration.storage.directory
     with ExitStack() as undo:
-        lock = undo.enter_context(lock_storage(directory))
+        lock = undo.enter_context(lock_storage(directory, configuration.node.address))
         store = undo.enter_context(closing(open_database(configuration)))
         store.claim()
         undo.pop_all()

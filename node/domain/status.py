@@ -90,10 +90,13 @@ class OutboxFigures:
         Number of objects in each state.
     oldest : datetime or None
         Since when the first study waits that has something to be delivered; None if none has.
+    latest : datetime or None
+        When the latest object was taken; None if none was.
     """
 
     counts: Mapping[DeliveryState, int] = field(default_factory=dict)
     oldest: datetime | None = None
+    latest: datetime | None = None
 
     @property
     def waiting(self) -> int:

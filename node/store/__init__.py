@@ -3,7 +3,7 @@
 Other packages see it as the ports `Store` and `InstanceStore` of `node.ports`, or parts of them.
 """
 
-from node.store.claim import lock_storage
+from node.store.claim import address_of_running_node, lock_storage
 from node.store.location import store_url
 from node.store.migration import Upgrade, upgrade
 from node.store.opening import open_database, open_instance_store
@@ -11,6 +11,7 @@ from node.store.schema import is_there
 
 __all__ = [
     "Upgrade",
+    "address_of_running_node",
     "is_there",
     "lock_storage",
     "open_database",

@@ -13,15 +13,22 @@ from sqlalchemy.exc import OperationalError
 
 from node.errors import PermanentError
 
-__all__ = ["claim", "lock_storage"]
+__all__ = ["address_of_running_node", "claim", "lock_storage"]
 
 _OURS = 0x4F5354454F4E4F44
 """Key of the advisory lock: "OSTEONOD" in ASCII."""
 _TAKEN = "another node is already working with the database of [store] url, from another storage directory"
 
 
-def lock_storage(directory: Path) -> IO[str]:
+def lock_storage(directory: Path, address: str = "") -> IO[str]:
     """Reserve the storage directory for this process; the system frees it when the process ends.
+
+    Parameters
+    ----------
+    directory : Path
+        Made if it does not exist.
+    address : str
+        Where this process listens for DICOM, which `address_of_running_node` tells others.
 
     Raises
     ------
@@ -30,7 +37,8 @@ def lock_storage(directory: Path) -> IO[str]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / "lock").open("w")
+        # Not emptied before it is ours: until then it tells the address of another node.
+        lock = (directory / "lock").open("a")
     except OSError as error:
         raise PermanentError(f"[storage] directory {directory} cannot be used ({error.strerror})") from error
     try:
@@ -38,7 +46,24 @@ def lock_storage(directory: Path) -> IO[str]:
     except BlockingIOError:
         lock.close()
         raise PermanentError(f"another node is already working in {directory}") from None
+    lock.truncate(0)
+    lock.write(address)
+    lock.flush()
     return lock
+
+
+def address_of_running_node(directory: Path) -> str | None:
+    """Return where the node that works in a storage directory listens; None if no node works there."""
+    try:
+        lock = (directory / "lock").open()
+    except OSError:
+        return None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return lock.read()
+    return None
 
 
 def claim(engine: Engine) -> Callable[[], None]:

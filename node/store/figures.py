@@ -26,6 +26,14 @@ _LATEST = select(t.studies).order_by(t.studies.c.changed_at.desc(), t.studies.c.
 _DELIVERIES = select(t.deliveries.c.destination, t.deliveries.c.state, func.count()).group_by(
     t.deliveries.c.destination, t.deliveries.c.state
 )
+_SENT = (
+    select(
+        t.deliveries.c.destination,
+        func.max(t.deliveries.c.changed_at, type_=t.deliveries.c.changed_at.type),
+    )
+    .where(t.deliveries.c.state == DeliveryState.SENT)
+    .group_by(t.deliveries.c.destination)
+)
 # Age is taken from the study's `changed_at`, because each attempt changes that of the delivery.
 _WAITING = (
     select(
@@ -112,4 +120,7 @@ def _outboxes(connection: Connection) -> dict[str, OutboxFigures]:
     for destination, state, count in connection.execute(_DELIVERIES):
         counts[destination][DeliveryState(state)] = count
     oldest = {row.destination: row[1] for row in connection.execute(_WAITING)}
-    return {name: OutboxFigures(theirs, oldest.get(name)) for name, theirs in counts.items()}
+    latest = {row.destination: row[1] for row in connection.execute(_SENT)}
+    return {
+        name: OutboxFigures(theirs, oldest.get(name), latest.get(name)) for name, theirs in counts.items()
+    }

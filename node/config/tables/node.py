@@ -26,6 +26,11 @@ class NodeSettings:
     stop_s: Annotated[float, between(1, 600)] = 10.0
     tls: TlsSettings = field(default_factory=TlsSettings)
 
+    @property
+    def address(self) -> str:
+        """Host and port in one word."""
+        return f"{self.host}:{self.port}"
+
 
 def node(table: Table) -> NodeSettings:
     """Read the table."""

@@ -4,6 +4,7 @@
 """
 
 from node.operate.doctor.analysis import codecs, model, segmenter
+from node.operate.doctor.certificates import certificates
 from node.operate.doctor.checks import CHECKS, run_checks
 from node.operate.doctor.database import database
 from node.operate.doctor.endpoints import listener, tls, web
@@ -16,6 +17,7 @@ __all__ = [
     "Check",
     "CheckResult",
     "Severity",
+    "certificates",
     "clock",
     "codecs",
     "database",

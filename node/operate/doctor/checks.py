@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from node.config import Configuration
 from node.operate.doctor.analysis import codecs, model, segmenter
+from node.operate.doctor.certificates import certificates
 from node.operate.doctor.database import database
 from node.operate.doctor.endpoints import listener, tls, web
 from node.operate.doctor.machine import clock, storage
@@ -17,6 +18,7 @@ CHECKS: tuple[Check, ...] = (
     listener,
     web,
     tls,
+    certificates,
     sources,
     destinations,
     codecs,

@@ -1,5 +1,6 @@
 """Checks of the addresses at which the node listens: for DICOM, its TLS, and the status page."""
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,9 +10,10 @@ from node.config import Configuration, NodeSettings, WebSettings
 from node.dicom.tls import server_context
 from node.domain.identifiers import is_loopback
 from node.errors import ConfigurationError
-from node.operate.doctor.echo import PATIENCE_S, echo
+from node.operate.doctor.echo import PATIENCE_S
 from node.operate.doctor.result import CheckResult, Severity, unusable_tls
 from node.operate.doctor.rights import is_open_to_others
+from node.store import address_of_running_node
 
 __all__ = ["listener", "tls", "web"]
 
@@ -21,13 +23,12 @@ def listener(configuration: Configuration) -> Iterator[CheckResult]:
     settings = configuration.node
     subject = f"listener {settings.ae_title} on {settings.host}:{settings.port}"
 
-    def answers() -> bool:
-        # With TLS, the node would require a client certificate signed by its `ca`, which may not exist here.
-        plain = settings.tls.ca is None
-        return plain and echo(settings.host, settings.port, settings.ae_title, settings.ae_title, ()).reached
+    def is_ours() -> bool:
+        # Not asked by DICOM: the node accepts only its sources, and with TLS only their certificates.
+        return address_of_running_node(configuration.storage.directory) == settings.address
 
     yield _address(
-        subject, settings, answers, "a node with this AE title answers there already",
+        subject, settings, is_ours, "the running node of this configuration listens there",
         "Another program may have the port; change [node] port, or host to an address of this machine.",
     )  # fmt: skip
 
@@ -89,7 +90,8 @@ def _address(
     except OSError as error:
         if answers():
             return CheckResult(Severity.GOOD, subject, already)
-        reason = error.strerror or type(error).__name__
+        # Not its `strerror`, to which `create_server` adds the address.
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
         return CheckResult(Severity.FAULT, subject, f"cannot be listened on: {reason}", remedy)
 
 

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 import analysis
 from node.config import NO_MODEL, Configuration
+from node.dicom.certificates import endings
 from node.domain.delivery import DeliveryState
 from node.domain.dimse_status import (
     CANNOT_UNDERSTAND,
@@ -74,6 +75,7 @@ class _NodeCollector(Collector):
         yield from _of_the_store(status)
         yield from _of_destinations(status)
         yield _peers_that_failed(status)
+        yield _certificates(self._status_reader.configuration)
         yield from _of_the_process(self._status_reader.counts())
         yield self._status_reader.analysis_seconds()
 
@@ -122,14 +124,19 @@ def _of_destinations(status: NodeStatus) -> Iterator[Metric]:
     oldest = _labelled(
         "oldest_undelivered_seconds", "How long the first study waits for a destination.", "destination"
     )
+    latest = _labelled(
+        "last_delivery_seconds", "When a destination took the latest object, in Unix time.", "destination"
+    )
     failures = _labelled("connection_failures", "Connections lost in a row.", "destination")
     for there in status.destinations:
         for state in DeliveryState:
             deliveries.add_metric([there.name, state], there.outbox.counts.get(state, 0))
         waits = there.outbox.oldest
         oldest.add_metric([there.name], 0.0 if waits is None else (status.at - waits).total_seconds())
+        if there.outbox.latest is not None:
+            latest.add_metric([there.name], there.outbox.latest.timestamp())
         failures.add_metric([there.name], there.breaker.failures)
-    yield from (deliveries, oldest, failures)
+    yield from (deliveries, oldest, latest, failures)
 
 
 def _peers_that_failed(status: NodeStatus) -> Metric:
@@ -144,6 +151,13 @@ def _peers_that_failed(status: NodeStatus) -> Metric:
         if breaker.failures:
             faults.add_metric([name, kind, breaker.reason], 1)
     return faults
+
+
+def _certificates(configuration: Configuration) -> Metric:
+    ends = _labelled("certificate_end_seconds", "When a file that TLS needs ends, in Unix time.", "of")
+    for ending in endings(configuration):
+        ends.add_metric([ending.of], ending.at.timestamp())
+    return ends
 
 
 def _of_the_process(counts: Counts) -> Iterator[Metric]:

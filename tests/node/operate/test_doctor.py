@@ -3,6 +3,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,20 @@ from pynetdicom import evt
 
 from analysis.settings import SegmentationSettings
 from dicom_templates.result_kinds import SrClass
+from node.clock import SystemClock
 from node.config import Configuration, ModelSettings, Source
 from node.operate.doctor import (
     CHECKS,
     CheckResult,
     Severity,
+    certificates,
     database,
     listener,
     model,
     run_checks,
     segmenter,
 )
+from tests.certificates import Authority
 from tests.node.hostile import UNRESOLVABLE
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs
 from tests.peers import free_port
@@ -155,8 +159,63 @@ def test_an_address_of_either_kind_is_free_until_a_node_has_it(tmp_path: Path, h
         (finding,) = listener(configuration)
     assert (finding.severity, finding.message) == (
         Severity.GOOD,
-        "a node with this AE title answers there already",
+        "the running node of this configuration listens there",
     )
+
+
+def test_a_running_node_is_known_whoever_may_send_to_it(tmp_path: Path) -> None:
+    files = Authority(tmp_path / "keys").issue("node")
+    base = quick(tmp_path / "storage", sources=(Source("SCANNER", ip_network("10.0.0.0/8")),))
+    guarded = replace(base, node=replace(base.node, port=free_port(), tls=files.settings))
+    with quick_node(guarded):
+        (running,) = listener(guarded)
+        elsewhere = replace(guarded, storage=replace(guarded.storage, directory=tmp_path / "other"))
+        (taken,) = listener(elsewhere)
+    assert running.message == "the running node of this configuration listens there"
+    assert (taken.severity, taken.message) == (
+        Severity.FAULT,
+        "cannot be listened on: Address already in use",
+    )
+    with socket.create_server((guarded.node.host, guarded.node.port)):
+        (stopped,) = listener(guarded)
+    assert stopped.severity is Severity.FAULT, "the address of a node that has ended says nothing"
+
+
+@pytest.mark.parametrize(
+    ("later", "severity", "words"),
+    [
+        (41, Severity.FAULT, "ended on"),
+        (35, Severity.FAULT, "in 4 days"),
+        (20, Severity.WARNING, "in 19 days"),
+        (1, Severity.GOOD, "is valid until"),
+    ],
+)
+def test_a_certificate_that_ends_soon_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: int, severity: Severity, words: str
+) -> None:
+    files = Authority(tmp_path).issue("node", days=40).settings
+    now = SystemClock().now() + timedelta(days=later)
+    monkeypatch.setattr(SystemClock, "now", lambda _self: now)
+    destination = replace(Pacs(port=1).destination, tls=files)
+    base = quick(tmp_path, destination)
+    found = {one.subject: one for one in certificates(replace(base, node=replace(base.node, tls=files)))}
+    assert set(found) == {
+        f"{key} of {section}"
+        for key in ("certificate", "ca")
+        for section in ("node.tls", f"destinations.tls ({destination.name})")
+    }
+    for section in ("node.tls", f"destinations.tls ({destination.name})"):
+        told = found[f"certificate of {section}"]
+        assert (told.severity, words in told.message) == (severity, True), told
+        assert bool(told.remedy) is (severity is not Severity.GOOD)
+
+
+def test_a_revocation_list_that_is_overdue_is_told(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    files = replace(authority.issue("node").settings, crl=authority.revocation_list(hours=0.5))
+    base = quick(tmp_path)
+    found = {one.subject: one for one in certificates(replace(base, node=replace(base.node, tls=files)))}
+    assert found["crl of node.tls"].message.startswith("ended on")
 
 
 def test_a_clock_that_went_back_is_a_fault(tmp_path: Path) -> None:

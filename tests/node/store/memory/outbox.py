@@ -130,7 +130,7 @@ class MemoryOutbox:
                 raise LeaseLostError("another took this delivery over")
             self._tables.change_delivery(
                 row, state=state, status=status, reason=reason, attempts=_attempts_after(row, state),
-                not_before=not_before or now, token="", lease_until=None,
+                not_before=not_before or now, token="", lease_until=None, recorded_at=now,
             )  # fmt: skip
 
     def return_deliveries(self, batch: DeliveryBatch, reason: str, not_before: datetime) -> None:

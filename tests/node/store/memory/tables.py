@@ -73,6 +73,7 @@ class DeliveryRow:
     token: str = ""
     lease_until: datetime | None = None
     transaction_uid: str | None = None
+    recorded_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:

@@ -58,12 +58,16 @@ class MemoryUpkeep:
     def _outboxes(self) -> dict[str, OutboxFigures]:
         counts: dict[str, Counter[DeliveryState]] = defaultdict(Counter)
         since: dict[str, list[datetime]] = defaultdict(list)
+        sent: dict[str, list[datetime]] = defaultdict(list)
         for row in self._tables.deliveries.values():
             counts[row.destination][row.state] += 1
             if row.is_open:
                 since[row.destination].append(self._tables.studies[row.study_uid].study.changed_at)
+            if row.state is DeliveryState.SENT and row.recorded_at is not None:
+                sent[row.destination].append(row.recorded_at)
         return {
-            name: OutboxFigures(theirs, min(since[name], default=None)) for name, theirs in counts.items()
+            name: OutboxFigures(theirs, min(since[name], default=None), max(sent[name], default=None))
+            for name, theirs in counts.items()
         }
 
     def unchanged_since(self, states: Iterable[StudyState], moment: datetime) -> tuple[Study, ...]:

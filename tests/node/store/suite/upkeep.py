@@ -50,15 +50,16 @@ class UpkeepLaws:
         store.record_results(lease, results, {}, later)
         batch = store.lease_deliveries("other", "a", later, later + LEASE)
         assert batch is not None
-        for delivery in batch.deliveries:
-            store.record_delivery(batch, delivery, DeliveryState.SENT, status=0, reason="", now=later)
+        last = later + timedelta(minutes=1)
+        for delivery, at in zip(batch.deliveries, (last, later), strict=True):
+            store.record_delivery(batch, delivery, DeliveryState.SENT, status=0, reason="", now=at)
         for name in ("one", "two"):
             store.record_quarantine(QuarantineEntry(name, "1.9", "it is damaged", "MR", "127.0.0.1", later))
         figures = store.figures(2, 1, START)
         assert figures.studies == {StudyState.DELIVERING: 1, StudyState.READY: 2}
         assert figures.oldest == {StudyState.DELIVERING: later, StudyState.READY: later}
         assert figures.outboxes["pacs"] == OutboxFigures({DeliveryState.WAITING: 2}, later)
-        assert figures.outboxes["other"] == OutboxFigures({DeliveryState.SENT: 2}, None)
+        assert figures.outboxes["other"] == OutboxFigures({DeliveryState.SENT: 2}, None, last)
         assert (figures.instances, figures.quarantined) == (3, {"it is damaged": 2})
         assert [study.study_uid for study in figures.latest] == ["1.1", "1.2"]
         assert [entry.reason for entry in figures.latest_quarantined] == ["it is damaged"]
