@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.commands.choice import one_study, opened_store
 from node.commands.terminal import (
     EXIT_DIFFERENT,
     EXIT_IN_PART,
@@ -85,7 +86,13 @@ def _analysed(
 
 def verify(
     report: Annotated[
-        Path, typer.Argument(help="File with a measurement report (SR, TID 1500) made by OsteoNode.")
+        str,
+        typer.Argument(
+            help="File with a measurement report (SR, TID 1500) made by OsteoNode; or a study of the node "
+            "whose current report is meant: Study Instance UID, the beginning of one, accession number or "
+            "Patient ID.",
+            show_default=False,
+        ),
     ],
     inputs: Annotated[
         list[Path] | None,
@@ -106,7 +113,7 @@ def verify(
     0  everything is equal
     1  a fault
     2  wrong usage or configuration
-    4  nothing differs, but not everything could be checked
+    4  nothing differs, but not everything could be checked; or no study, or more than one, has this name
     5  something differs
     """
     from node.operate.verify import CheckOutcome
@@ -115,7 +122,8 @@ def verify(
     configuration = load_configuration(config)
     try:
         with show_steps(quiet=as_json) as step, exit_on_error():
-            checks = verify_report(report, configuration, inputs or (), report_progress=step)
+            file = _file_of(report, configuration, as_json=as_json)
+            checks = verify_report(file, configuration, inputs or (), report_progress=step)
     except FileNotFoundError as error:
         error_console.print(f"[red]{error}")
         raise typer.Exit(EXIT_USAGE) from None
@@ -128,6 +136,19 @@ def verify(
         raise typer.Exit(EXIT_DIFFERENT)
     if CheckOutcome.NOT_CHECKED in outcomes:
         raise typer.Exit(EXIT_IN_PART)
+
+
+def _file_of(report: str, configuration: "Configuration", *, as_json: bool) -> Path:
+    """Return the file that is named; or else the current report of the study that is."""
+    path = Path(report)
+    if path.exists() or len(path.parts) > 1 or path.suffix == ".dcm":
+        return path
+    from node.operate.verify import stored_report
+    from node.store import open_instance_store
+
+    with opened_store(configuration) as store:
+        study = one_study(store, configuration, report, as_json=as_json)
+        return stored_report(store, open_instance_store(configuration), study.study_uid)
 
 
 def _show_checks(checks: "Sequence[ReportCheck]") -> None:

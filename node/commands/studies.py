@@ -1,25 +1,15 @@
 """Commands that list, explain, retry and purge the studies of a node."""
 
-from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from node.commands.terminal import ConfigOption, console, exit_on_error, load_configuration, print_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from node.ports import Store
+from node.commands.choice import StudyArgument, one_study, opened_store
+from node.commands.terminal import ConfigOption, console, load_configuration, print_json
 
 __all__ = ["purge", "retry", "studies", "why"]
-
-StudyArgument = Annotated[
-    str, typer.Argument(help="Study Instance UID, as `osteonode studies` prints it.", show_default=False)
-]
 
 
 def studies(
@@ -29,7 +19,7 @@ def studies(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array instead of a table.")] = False,
 ) -> None:
     """List the studies that arrived, each with its state and the reason for it, latest first."""
-    with _open_store(config) as store:
+    with opened_store(load_configuration(config)) as store:
         rows = [
             {
                 "study_uid": study.study_uid,
@@ -49,12 +39,21 @@ def studies(
 
 
 def why(study: StudyArgument, config: ConfigOption = None) -> None:
-    """Explain in one paragraph why a study has no result."""
+    """Explain in one paragraph why a study has no result.
+
+    Exit status:
+    0  explained
+    1  a fault
+    2  wrong usage or configuration
+    4  no study, or more than one, has this name
+    """
     from node.show.why import explain
 
-    with _open_store(config) as store:
-        names = [there.name for there in load_configuration(config).destinations]
-        console.print(explain(store, study, names), markup=False)
+    configuration = load_configuration(config)
+    with opened_store(configuration) as store:
+        named = one_study(store, configuration, study)
+        names = [there.name for there in configuration.destinations]
+        console.print(explain(store, named.study_uid, names), markup=False)
 
 
 def retry(study: StudyArgument, config: ConfigOption = None) -> None:
@@ -63,12 +62,20 @@ def retry(study: StudyArgument, config: ConfigOption = None) -> None:
     A study that is held because its patient is uncertain gets the corrected images that were sent since.
 
     Results that wait for a destination that is no longer configured are sent to the configured ones.
+
+    Exit status:
+    0  done
+    1  it cannot be retried, or a fault
+    2  wrong usage or configuration
+    4  no study, or more than one, has this name
     """
     from node.clock import SystemClock
     from node.operate.retry import retry_study
 
-    with _open_store(config) as store:
-        console.print(retry_study(store, load_configuration(config), study, SystemClock().now()))
+    configuration = load_configuration(config)
+    with opened_store(configuration) as store:
+        named = one_study(store, configuration, study)
+        console.print(retry_study(store, configuration, named.study_uid, SystemClock().now()))
 
 
 def purge(
@@ -85,19 +92,8 @@ def purge(
     from node.clock import SystemClock
     from node.operate.purge import purge_studies
 
-    with _open_store(config) as store:
+    configuration = load_configuration(config)
+    with opened_store(configuration) as store:
         age = timedelta(days=days)
-        count = purge_studies(store, load_configuration(config), SystemClock().now(), age, failed=failed)
+        count = purge_studies(store, configuration, SystemClock().now(), age, failed=failed)
     console.print(f"Removed the images and results of {count} studies.")
-
-
-@contextmanager
-def _open_store(config: Path | None) -> "Iterator[Store]":
-    from node.operate.database import open_store
-
-    with exit_on_error():
-        store = open_store(load_configuration(config))
-        try:
-            yield store
-        finally:
-            store.close()

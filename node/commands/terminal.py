@@ -26,6 +26,7 @@ __all__ = [
     "EXIT_DIFFERENT",
     "EXIT_FAULT",
     "EXIT_IN_PART",
+    "EXIT_NOT_FOUND",
     "EXIT_REFUSED",
     "EXIT_USAGE",
     "ConfigOption",
@@ -41,6 +42,7 @@ __all__ = [
 
 EXIT_FAULT, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
 EXIT_IN_PART, EXIT_DIFFERENT = 4, 5  # the same as for warnings and faults of `osteonode doctor`
+EXIT_NOT_FOUND = 4
 
 console = Console()
 error_console = Console(stderr=True, soft_wrap=True)  # not wrapped, so that a script can read it by line

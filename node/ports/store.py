@@ -11,6 +11,7 @@ from node.domain.records import (
     Instance,
     NewResult,
     Study,
+    StudyQuery,
 )
 from node.domain.status import FailedStudies, StoreFigures
 from node.domain.study import StudyState
@@ -30,8 +31,23 @@ __all__ = ["Figures", "OperatorCommands", "Recovery", "Retention", "Store"]
 class Figures(StudyReader, Protocol):
     """Lists and counts, for operators, the status page and the metrics."""
 
-    def studies(self, limit: int) -> tuple[Study, ...]:
-        """Return the studies that changed last, the latest first."""
+    def studies(self, limit: int, query: StudyQuery = ...) -> tuple[Study, ...]:
+        """Return the studies that changed last, the latest first.
+
+        Parameters
+        ----------
+        limit : int
+            How many are returned.
+        query : StudyQuery, optional
+            Which of them; by default all.
+        """
+        ...
+
+    def one_of_each(self) -> tuple[Instance, ...]:
+        """Return one stored instance of each study and patient.
+
+        A study of which nothing is stored any more has none.
+        """
         ...
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
