@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from node.domain.records import Study
     from node.ports import Figures, Store
 
-__all__ = ["StudyArgument", "one_study", "opened_store"]
+__all__ = ["StudyArgument", "candidate", "one_study", "opened_store"]
 
 _SHOWN = 20
 _UNKNOWN = (
@@ -33,11 +33,11 @@ StudyArgument = Annotated[
 
 
 @contextmanager
-def opened_store(configuration: "Configuration") -> "Iterator[Store]":
+def opened_store(configuration: "Configuration", *, as_json: bool = False) -> "Iterator[Store]":
     """Open the store of a node for a command; an error that OsteoNode raises on purpose ends the command."""
     from node.operate.database import open_store
 
-    with exit_on_error():
+    with exit_on_error(as_json=as_json):
         store = open_store(configuration)
         try:
             yield store
@@ -61,7 +61,7 @@ def one_study(
     )
     if as_json:
         error = "ambiguous" if found else "unknown"
-        print_json({"error": error, "message": message, "candidates": [_candidate(one) for one in found]})
+        print_json({"error": error, "message": message, "candidates": [candidate(one) for one in found]})
     else:
         _show(message, found)
     raise typer.Exit(EXIT_NOT_FOUND)
@@ -70,12 +70,13 @@ def one_study(
 def _show(message: str, found: "Sequence[Study]") -> None:
     error_console.print(message, markup=False)
     for study in found[:_SHOWN]:
-        error_console.print("  " + "  ".join(_candidate(study).values()), markup=False, highlight=False)
+        error_console.print("  " + "  ".join(candidate(study).values()), markup=False, highlight=False)
     if len(found) > _SHOWN:
         error_console.print(f"  and {len(found) - _SHOWN} more", markup=False)
 
 
-def _candidate(study: "Study") -> dict[str, str]:
+def candidate(study: "Study") -> dict[str, str]:
+    """Return what tells one study from another: UID, state, and the day on which its last image came."""
     return {
         "study_uid": study.study_uid,
         "state": study.state.value,

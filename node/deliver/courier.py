@@ -41,7 +41,8 @@ class Commit(Protocol):
 class Courier:
     """Sends the results in the outbox of one destination, and confirms that the destination has them.
 
-    While the destination cannot be reached, its breaker is open and nothing is sent.
+    While the destination cannot be reached, its breaker is open and nothing is sent, but for what an operator
+    asked for since: that is tried once.
 
     Parameters
     ----------
@@ -105,10 +106,12 @@ class Courier:
 
     def _process_due(self, state: DeliveryState, work: Callable[[DeliveryBatch], None]) -> int:
         count = 0
-        while not self._stopping.is_set() and self._breaker.allows(now := self._clock.now()):
+        while not self._stopping.is_set():
+            now = self._clock.now()
             batch = self._outbox.lease_deliveries(
-                self._destination.name, self._owner, now, now + _LEASE, state=state
-            )
+                self._destination.name, self._owner, now, now + _LEASE,
+                state=state, only_ordered=not self._breaker.allows(now),
+            )  # fmt: skip
             if batch is None:
                 break
             self._try(batch, work)

@@ -121,6 +121,10 @@ class FileRemoval(Protocol):
         """Remove the files of these instances."""
         ...
 
+    def count_quarantine(self, before: datetime) -> int:
+        """Return how many files `clear_quarantine` would remove."""
+        ...
+
     def clear_quarantine(self, before: datetime) -> int:
         """Remove files that have been in quarantine since before a moment; return how many."""
         ...

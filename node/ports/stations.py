@@ -301,6 +301,7 @@ class Outbox(Protocol):
         until: datetime,
         *,
         state: DeliveryState = DeliveryState.WAITING,
+        only_ordered: bool = False,
     ) -> DeliveryBatch | None:
         """Lease all due deliveries of one study to one destination.
 
@@ -314,6 +315,8 @@ class Outbox(Protocol):
             Begin and end of the lease.
         state : DeliveryState
             `WAITING` for what is to be sent, `UNCONFIRMED` for what is to be confirmed.
+        only_ordered : bool
+            Whether only what waits because an operator asked for it is leased.
 
         Returns
         -------
@@ -353,7 +356,10 @@ class Outbox(Protocol):
         ...
 
     def return_deliveries(self, batch: DeliveryBatch, reason: str, not_before: datetime) -> None:
-        """Return the rest of a batch to the queue, because the destination could not be reached."""
+        """Return the rest of a batch to the queue, because the destination could not be reached.
+
+        Whatever else an operator ordered for this destination waits with it: one attempt has answered all.
+        """
         ...
 
     def finish_deliveries(self, study_uid: str, now: datetime) -> StudyState | None:

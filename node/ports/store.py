@@ -128,7 +128,34 @@ class OperatorCommands(StudySteps, Arrivals, Protocol):
     """What an operator can have done."""
 
     def resend(self, study: Study, now: datetime) -> bool:
-        """Queue failed deliveries of the current results again; False if there are none."""
+        """Queue failed deliveries of the current results again, and hasten those that wait.
+
+        Returns
+        -------
+        bool
+            False if there are none, or if the state of the study does not permit it.
+        """
+        ...
+
+    def send_again(self, study: Study, results: Sequence[NewResult], now: datetime) -> bool:
+        """Queue current results for their destinations, whether those have them already or not.
+
+        What is being sent at this moment is left to itself.
+
+        Parameters
+        ----------
+        study : Study
+            As it was read.
+        results : sequence of NewResult
+            Current results, with the destinations to which each is sent.
+        now : datetime
+            The time.
+
+        Returns
+        -------
+        bool
+            False if the study has changed since, or if nothing is to be queued.
+        """
         ...
 
     def redirect(

@@ -146,10 +146,17 @@ class DiskInstanceStore:
 
     def clear_quarantine(self, before: datetime) -> int:
         """See `node.ports.FileRemoval`."""
-        old = [path for path in self._quarantined.iterdir() if path.stat().st_mtime < before.timestamp()]
+        old = self._old_quarantine(before)
         for path in old:
             path.unlink(missing_ok=True)
         return len(old)
+
+    def count_quarantine(self, before: datetime) -> int:
+        """See `node.ports.FileRemoval`."""
+        return len(self._old_quarantine(before))
+
+    def _old_quarantine(self, before: datetime) -> list[Path]:
+        return [path for path in self._quarantined.iterdir() if path.stat().st_mtime < before.timestamp()]
 
     def read_quarantined(self, name: str) -> tuple[StagedFile, Instance, Person] | None:
         """See `node.ports.InstanceStore`."""

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, upda
 
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
-from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.delivery import OPEN_DELIVERY_STATES, ORDERED, DeliveryState
 from node.domain.records import NewResult, Study, StudyLease
-from node.domain.study import StudyEvent, StudyState, next_state
+from node.domain.study import TRANSITIONS, StudyEvent, StudyState, next_state
 from node.errors import LeaseLostError
 from node.store import tables as t
 from node.store.reasons import text_of
@@ -31,8 +31,10 @@ __all__ = [
     "leased_study",
     "put_delivery",
     "put_results",
+    "record_order",
     "reopen",
     "supersede_deliveries",
+    "takes_order",
 ]
 
 DELIVERIES = select(
@@ -120,6 +122,20 @@ def reopen(connection: Connection, study: Study, now: datetime, reason: str) -> 
     if study.state is StudyState.DELIVERING:
         supersede_deliveries(connection, study.study_uid, "more images came before it was sent", now)
     return apply_event(connection, study, StudyEvent.ARRIVED, now, reason=reason, deadline=now)
+
+
+def takes_order(study: Study) -> bool:
+    """Tell whether an operator can have results of a study sent again in its state."""
+    # Any event would cancel the report of a refusal that is still to be written.
+    is_explanation_due = study.state is StudyState.REFUSED and study.deadline is not None
+    return (study.state, StudyEvent.RESENT) in TRANSITIONS and not is_explanation_due
+
+
+def record_order(connection: Connection, study: Study, now: datetime) -> None:
+    """Record that an operator asked to send results of a study again."""
+    # Why a study was refused is still true of it, and is what an operator asks for.
+    reason = study.reason if study.state is StudyState.REFUSED else ORDERED
+    apply_event(connection, study, StudyEvent.RESENT, now, reason=reason)
 
 
 def current_key(connection: Connection, study_uid: str) -> str:

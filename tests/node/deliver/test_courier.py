@@ -20,11 +20,12 @@ from node.dicom.query import count_images, find_instances
 from node.domain.delivery import DeliveryState
 from node.domain.study import StudyState
 from node.errors import TransientError
+from node.operate.retry import restart_study
 from node.show.why import explain
 from tests.node.analyses import CLASSES
 from tests.node.hostile import UNRESOLVABLE
 from tests.node.nodes import Pacs, running_pacs
-from tests.node.outboxes import MINUTE, outbox
+from tests.node.outboxes import MINUTE, STUDY, outbox
 from tests.peers import CtnStorage, free_port
 
 
@@ -82,6 +83,27 @@ def test_a_pacs_that_comes_back_after_a_day_gets_every_result_once(tmp_path: Pat
         assert post.state is StudyState.DELIVERED
     pacs.stop()
     assert sorted(pacs.uids) == sorted(set(pacs.uids))
+    assert len(pacs.uids) == len(CLASSES)
+
+
+def test_what_an_operator_asks_for_is_tried_at_once_and_once_only(tmp_path: Path) -> None:
+    pacs = Pacs(port=free_port())
+    with outbox(tmp_path, at(pacs.port)) as post:
+        post.courier.sweep()
+        failures = post.courier.breaker.failures
+        assert failures == 1
+        post.courier.sweep()
+        assert post.courier.breaker.failures == failures, "its back-off is not over"
+        for number in (1, 2):
+            assert "outbox" in restart_study(post.store, STUDY, post.clock.now()).words
+            post.courier.sweep()
+            post.courier.sweep()
+            assert post.courier.breaker.failures == failures + number
+        pacs.start()
+        restart_study(post.store, STUDY, post.clock.now())
+        post.courier.sweep()
+        assert post.state is StudyState.DELIVERED
+    pacs.stop()
     assert len(pacs.uids) == len(CLASSES)
 
 
