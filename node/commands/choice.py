@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.commands.answers import candidate
 from node.commands.terminal import EXIT_NOT_FOUND, error_console, exit_on_error, print_json
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from node.domain.records import Study
     from node.ports import Figures, Store
 
-__all__ = ["StudyArgument", "candidate", "one_study", "opened_store"]
+__all__ = ["StudyArgument", "one_study", "opened_store"]
 
 _SHOWN = 20
 _UNKNOWN = (
@@ -73,12 +74,3 @@ def _show(message: str, found: "Sequence[Study]") -> None:
         error_console.print("  " + "  ".join(candidate(study).values()), markup=False, highlight=False)
     if len(found) > _SHOWN:
         error_console.print(f"  and {len(found) - _SHOWN} more", markup=False)
-
-
-def candidate(study: "Study") -> dict[str, str]:
-    """Return what tells one study from another: UID, state, and the day on which its last image came."""
-    return {
-        "study_uid": study.study_uid,
-        "state": study.state.value,
-        "day": study.last_arrival.date().isoformat(),
-    }

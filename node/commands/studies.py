@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.commands.choice import StudyArgument, candidate, one_study, opened_store
+from node.commands import answers
+from node.commands.choice import StudyArgument, one_study, opened_store
 from node.commands.terminal import (
     EXIT_IN_PART,
     EXIT_USAGE,
@@ -70,7 +71,7 @@ def studies(
     with opened_store(load_configuration(config), as_json=as_json) as store:
         found = store.studies(limit, query)
     if as_json:
-        print_json([_as_json(one) for one in found])
+        print_json([answers.study(one) for one in found])
         return
     rows = [(one.study_uid, one.state.value, _moment(one.changed_at), one.reason) for one in found]
     show_rows(("Study", "State", "Since", "Reason"), rows)
@@ -113,21 +114,10 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
         if not as_json:
             console.print(words, markup=False)
             return
-        told = {"meaning": MEANING[named.state], "images": len(store.instances(named.study_uid))}
-        deliveries = [
-            {
-                "destination": one.destination,
-                "kind": one.result.kind.value,
-                "sop_instance_uid": one.result.sop_uid,
-                "current": one.result.current,
-                "state": one.state.value,
-                "attempts": one.attempts,
-                "status": one.status,
-                "reason": one.reason,
-            }
-            for one in store.deliveries(named.study_uid)
-        ]
-    print_json(_as_json(named) | told | {"deliveries": deliveries, "explanation": words})
+        images = len(store.instances(named.study_uid))
+        deliveries = [answers.delivery(one) for one in store.deliveries(named.study_uid)]
+    more = {"meaning": MEANING[named.state], "images": images, "deliveries": deliveries}
+    print_json(answers.study(named) | more | {"explanation": words})
 
 
 def retry(
@@ -163,12 +153,12 @@ def retry(
     now = SystemClock().now()
     with opened_store(configuration, as_json=as_json) as store:
         if failed:
-            answers = list(retry_failed(store, configuration, now))
+            tried = list(retry_failed(store, configuration, now))
         else:
             named = one_study(store, configuration, study, as_json=as_json)
-            answers = [(named, retry_study(store, configuration, named.study_uid, now))]
-    done = [(one, answer) for one, answer in answers if isinstance(answer, Done)]
-    left = [(one, str(answer)) for one, answer in answers if not isinstance(answer, Done)]
+            tried = [(named, retry_study(store, configuration, named.study_uid, now))]
+    done = [(one, answer) for one, answer in tried if isinstance(answer, Done)]
+    left = [(one, str(answer)) for one, answer in tried if not isinstance(answer, Done)]
     if as_json:
         retried = [_retried(one, answer.action.value, answer.words) for one, answer in done]
         print_json([*retried, *(_retried(one, None, words) for one, words in left)])
@@ -246,7 +236,7 @@ def purge(
     with opened_store(configuration, as_json=as_json) as store:
         plan = plan_purge(store, configuration, now, age, failed=failed)
         count = 0 if dry_run else purge_studies(store, configuration, now, age, failed=failed)
-    candidates = [candidate(one) for one in plan.studies]
+    candidates = [answers.candidate(one) for one in plan.studies]
     if as_json:
         about = {"dry_run": dry_run, "removed": count, "quarantined": plan.quarantined}
         print_json(about | {"studies": candidates})
@@ -258,19 +248,6 @@ def purge(
         )
     else:
         console.print(f"Removed the images and results of {count} studies.")
-
-
-def _as_json(study: "Study") -> dict[str, object]:
-    return {
-        "study_uid": study.study_uid,
-        "state": study.state.value,
-        "changed_at": _moment(study.changed_at),
-        "first_arrival": _moment(study.first_arrival),
-        "last_arrival": _moment(study.last_arrival),
-        "next_look_at": study.deadline and _moment(study.deadline),
-        "attempts": study.attempts,
-        "reason": study.reason,
-    }
 
 
 def _moment(moment: datetime) -> str:

@@ -18,6 +18,7 @@ from node.dicom.commitment import request_commitment
 from node.dicom.contexts import contexts_for
 from node.dicom.query import count_images, find_instances
 from node.domain.delivery import DeliveryState
+from node.domain.records import NewResult
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.operate.retry import restart_study
@@ -26,6 +27,7 @@ from tests.node.analyses import CLASSES
 from tests.node.hostile import UNRESOLVABLE
 from tests.node.nodes import Pacs, running_pacs
 from tests.node.outboxes import MINUTE, STUDY, outbox
+from tests.node.store.suite.studies import lease, ready
 from tests.peers import CtnStorage, free_port
 
 
@@ -92,8 +94,11 @@ def test_what_an_operator_asks_for_is_tried_at_once_and_once_only(tmp_path: Path
         post.courier.sweep()
         failures = post.courier.breaker.failures
         assert failures == 1
+        ready(post.store, "1.2", post.clock.now())
+        more = [NewResult(ResultKind.SR, "1.2.8", "1.2.840", "none.dcm", ("pacs",))]
+        post.store.record_results(lease(post.store, post.clock.now()), more, {}, post.clock.now())
         post.courier.sweep()
-        assert post.courier.breaker.failures == failures, "its back-off is not over"
+        assert post.courier.breaker.failures == failures, "its back-off is not over, and nobody asked"
         for number in (1, 2):
             assert "outbox" in restart_study(post.store, STUDY, post.clock.now()).words
             post.courier.sweep()

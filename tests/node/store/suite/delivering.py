@@ -237,7 +237,7 @@ class DeliveringLaws:
         batch = store.lease_deliveries("b", "c", START, later, state=DeliveryState.UNCONFIRMED)
         assert batch is not None
         store.return_deliveries(batch, "it took it", later)
-        assert store.lease_deliveries("a", "c", START, later, only_ordered=True) is None
+        assert store.lease_deliveries("a", "c", later, later + LEASE, only_ordered=True) is None
         assert store.resend(the_study(store), START)
         asked = store.lease_deliveries("a", "c", START, later, only_ordered=True)
         assert asked is not None
