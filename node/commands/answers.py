@@ -38,6 +38,7 @@ def study(one: "Study") -> dict[str, object]:
         "next_look_at": None if one.deadline is None else _moment(one.deadline),
         "attempts": one.attempts,
         "reason": one.reason,
+        "reasons": reasons(one.reasons),
     }
 
 

@@ -206,6 +206,8 @@ class Study:
         Failed attempts of this revision.
     summary : dict of str to str
         Summary of the latest report; see `node.domain.results.Outcome`.
+    reasons : tuple of Reason
+        What `reason` is made of, where that has codes; else empty.
     """
 
     study_uid: str
@@ -219,6 +221,7 @@ class Study:
     wait_until: datetime
     attempts: int
     summary: dict[str, str] = field(default_factory=dict)
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,7 @@ class StudySteps(StudyReader, Protocol):
         reason: str = "",
         deadline: datetime | None = None,
         attempts: int = 0,
+        reasons: Sequence[Reason] = (),
         reasons_to_report: Sequence[Reason] = (),
     ) -> Study | None:
         """Apply an event to a study, unless the study changed since it was read.
@@ -168,6 +169,8 @@ class StudySteps(StudyReader, Protocol):
             When the node looks at the study again.
         attempts : int
             Failed attempts so far.
+        reasons : sequence of Reason
+            What the reason is made of, where that has codes.
         reasons_to_report : sequence of Reason
             Why the study is refused, if a report of that is to be sent.
 

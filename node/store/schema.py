@@ -12,7 +12,7 @@ from node.store import tables as t
 
 __all__ = ["VERSION", "found_version", "is_there", "prepare", "record_version"]
 
-VERSION = 3
+VERSION = 4
 """Raised with every change to `node.store.tables`, which also needs a step in `node.store.migration`."""
 
 _schema = Table(

@@ -93,6 +93,7 @@ def apply_event(
     reason: str = "",
     deadline: datetime | None = None,
     attempts: int = 0,
+    reasons: Sequence[Reason] = (),
     reasons_to_report: Sequence[Reason] = (),
 ) -> Study:
     """Apply an event to a study and add it to the history; this ends any lease.
@@ -100,6 +101,7 @@ def apply_event(
     With `reasons_to_report`, a report of the refusal becomes due; any other event cancels one that is due.
     """
     values = {"state": next_state(study.state, event), "reason": reason}
+    coded = {"reasons": text_of(reasons) if reasons else None}
     told = {"unexplained": text_of(reasons_to_report)} if reasons_to_report else {"unexplained": None}
     due = now if reasons_to_report else deadline
     changed = {"changed_at": now, "deadline": due, "attempts": attempts}
@@ -107,7 +109,7 @@ def apply_event(
     connection.execute(
         update(t.studies)
         .where(t.studies.c.study_uid == study.study_uid)
-        .values(values | changed | told | unleased)
+        .values(values | coded | changed | told | unleased)
     )
     step = {"study_uid": study.study_uid, "revision": study.revision, "event": event, "at": now}
     connection.execute(insert(t.history).values(values | step))
@@ -134,8 +136,9 @@ def takes_order(study: Study) -> bool:
 def record_order(connection: Connection, study: Study, now: datetime) -> None:
     """Record that an operator asked to send results of a study again."""
     # Why a study was refused is still true of it, and is what an operator asks for.
-    reason = study.reason if study.state is StudyState.REFUSED else ORDERED
-    apply_event(connection, study, StudyEvent.RESENT, now, reason=reason)
+    stays = study.state is StudyState.REFUSED
+    reason, reasons = (study.reason, study.reasons) if stays else (ORDERED, ())
+    apply_event(connection, study, StudyEvent.RESENT, now, reason=reason, reasons=reasons)
 
 
 def current_key(connection: Connection, study_uid: str) -> str:

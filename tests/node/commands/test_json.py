@@ -19,7 +19,7 @@ from node.domain.results import Outcome, ResultFile
 from node.domain.study import StudyEvent, StudyState
 from node.operate.verify import CheckOutcome, ReportCheck
 from tests.node.commands.test_help import COMMAND
-from tests.node.storages import Storage
+from tests.node.storages import START, Storage
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((DOCS / "schema").glob("*.json"))}
@@ -98,6 +98,19 @@ def test_studies_and_why(mixed: Storage) -> None:
     assert {one["destination"] for one in told["deliveries"]} == {"pacs", "archive"}
     assert told["explanation"].startswith(f"Study {STUDY} is delivered")
     assert answer(mixed.run("studies", "--json", "--state", "ready"), "studies") == []
+
+
+def test_the_reasons_of_a_refused_study_have_codes(storage: Storage) -> None:
+    storage.take(STUDY)
+    storage.move(STUDY, StudyEvent.FELL_QUIET)
+    found = storage.store.study(STUDY)
+    assert found is not None
+    reason = Reason("slice_missing", from_mm=4.0, to_mm=12.5, spacing_mm=4.0)
+    storage.store.advance(found, StudyEvent.REFUSED, START, reason=str(reason), reasons=[reason])
+    (listed,) = answer(storage.run("studies", "--json"), "studies")
+    assert [one["code"] for one in listed["reasons"]] == ["slice_missing"]
+    assert listed["reasons"][0]["values"] == {"from_mm": 4.0, "to_mm": 12.5, "spacing_mm": 4.0}
+    assert answer(storage.run("why", STUDY, "--json"), "why")["reasons"] == listed["reasons"]
 
 
 def test_retry_and_resend(mixed: Storage) -> None:

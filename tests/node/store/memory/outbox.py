@@ -212,8 +212,9 @@ class MemoryOutbox:
             return bool(count)
 
     def _record_order(self, study: Study, now: datetime) -> None:
-        reason = study.reason if study.state is StudyState.REFUSED else ORDERED
-        self._tables.apply_event(study, StudyEvent.RESENT, now, reason=reason)
+        stays = study.state is StudyState.REFUSED
+        reason, reasons = (study.reason, study.reasons) if stays else (ORDERED, ())
+        self._tables.apply_event(study, StudyEvent.RESENT, now, reason=reason, reasons=reasons)
 
     def redirect(
         self, study: Study, results: Sequence[NewResult], known: Collection[str], now: datetime

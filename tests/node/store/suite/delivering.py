@@ -220,7 +220,8 @@ class DeliveringLaws:
         store.record_refusal_report(due, [report], START)
         end_all(store, batch_for(store, "a"), DeliveryState.SENT)
         assert store.send_again(the_study(store), [report], START)
-        assert (the_study(store).state, the_study(store).reason) == (StudyState.REFUSED, str(reason))
+        again = the_study(store)
+        assert (again.state, again.reason, again.reasons) == (StudyState.REFUSED, str(reason), (reason,))
         assert len(batch_for(store, "a").deliveries) == 1
 
     def test_a_study_without_results_in_its_state_is_not_sent_again(self, store: Store) -> None:
