@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from typer.testing import Result
 
-from analysis.domain.acquisition import Contrast
+from analysis.domain.acquisition import Plane
 from analysis.domain.reason import Reason
 from dicom_templates.result_kinds import ResultKind
 from node.analyse.study import StudyOutcome
@@ -161,12 +161,12 @@ def test_reasons_are_codes_with_values() -> None:
         "code": "few_above_sacrum", "values": {"count": 2}, "text": str(REASONS[0]),
     }  # fmt: skip
     assert told["reasons"][1]["values"]["reason"]["values"]["reason"]["code"] == "no_body"
-    assert answers.reasons([_with_contrast()])[0]["values"] == {"contrast": "T1"}
+    assert answers.reasons([_with_plane()])[0]["values"] == {"plane": "AXIAL"}
 
 
-def _with_contrast() -> Reason:
+def _with_plane() -> Reason:
     reason = Reason("no_body")
-    reason.values = {"contrast": Contrast.T1}
+    reason.values = {"plane": Plane.AXIAL}
     return reason
 
 

@@ -1,11 +1,13 @@
 """A destination that is down, slow or rejects objects costs time, but no result."""
 
+import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,18 @@ def test_what_an_operator_asks_for_is_tried_at_once_and_once_only(tmp_path: Path
         assert post.state is StudyState.DELIVERED
     pacs.stop()
     assert len(pacs.uids) == len(CLASSES)
+
+
+def test_the_log_has_a_line_for_what_each_association_took(tmp_path: Path, written: StringIO) -> None:
+    def status(number: int) -> int:
+        return 0xA900 if number == 1 else 0
+
+    with running_pacs(status=status) as pacs, outbox(tmp_path, at(pacs.port)) as post:
+        post.courier.sweep()
+    lines = map(json.loads, written.getvalue().splitlines())
+    (told,) = [line for line in lines if line["event"] == "results_sent"]
+    assert (told["study"], told["destination"]) == (STUDY, "pacs")
+    assert (told["kept"], told["refused"], told["seconds"]) == (len(CLASSES) - 1, 1, 0.0)
 
 
 @pytest.mark.parametrize("host", UNRESOLVABLE)
