@@ -12,7 +12,7 @@ import typer
 from node.commands.cohorts import evaluate, sample, train
 from node.commands.files import analyse, verify
 from node.commands.service import demo, doctor, init, serve, upgrade
-from node.commands.studies import purge, retry, studies, why
+from node.commands.studies import purge, resend, retry, studies, why
 
 __all__ = ["COMMANDS", "application", "main"]
 
@@ -23,7 +23,7 @@ application = typer.Typer(
 )
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "The node": (init, serve, demo, doctor, upgrade),
-    "Its studies": (studies, why, retry, purge),
+    "Its studies": (studies, why, retry, resend, purge),
     "DICOM files": (analyse, verify),
     "Cohorts": (sample, train, evaluate),
 }

@@ -41,6 +41,19 @@ class Postgres:
             server.execute(f"CREATE DATABASE {name}")
         return f"postgresql+psycopg://{_USER}@/{name}?host={self.folder}"
 
+    def let_in_with_password(self, user: str, password: str) -> None:
+        """Create a user who needs a password, unless there is one."""
+        import psycopg
+
+        with psycopg.connect(host=str(self.folder), user=_USER, dbname="postgres", autocommit=True) as server:
+            if server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [user]).fetchone():
+                return
+            server.execute(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
+            rules = self.folder / "data" / "pg_hba.conf"
+            rules.write_text(f"local all {user} scram-sha-256\n{rules.read_text()}")
+            server.execute("SELECT pg_reload_conf()")
+        _wait_until_asked(self.folder, user)
+
 
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
@@ -106,3 +119,17 @@ def _wait_until_up(folder: Path, seconds: float = 60) -> None:
             time.sleep(0.1)
         else:
             return
+
+
+def _wait_until_asked(folder: Path, user: str, seconds: float = 60) -> None:
+    """Wait until the server has read its rules again, and asks this user for a password."""
+    import psycopg
+
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        try:
+            psycopg.connect(host=str(folder), user=user, dbname="postgres").close()
+        except psycopg.OperationalError:
+            return
+        time.sleep(0.1)
+    raise TimeoutError("the server still asks for no password")

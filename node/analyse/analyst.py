@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Protocol
@@ -137,6 +137,7 @@ class Analyst:
     def _analyse_early(self, study_uid: str, revision: int) -> EarlyAnalysis | None:
         if not self._is_at(study_uid, revision):
             return None
+        started = self._clock.now()
         lineage = self._store.lineage(study_uid)
         folder = self._instance_store.result_folder(study_uid) / uuid4().hex
         try:
@@ -149,7 +150,7 @@ class Analyst:
             self._log.info("early_analysis_discarded", study=study_uid, revision=revision)
             shutil.rmtree(folder, ignore_errors=True)
             return None
-        return EarlyAnalysis(revision, lineage, outcome, folder)
+        return EarlyAnalysis(revision, lineage, outcome, folder, self._seconds_since(started))
 
     def _is_at(self, study_uid: str, revision: int) -> bool:
         study = self._store.study(study_uid)
@@ -169,7 +170,7 @@ class Analyst:
         out = self._instance_store.result_folder(lease.study_uid) / lease.token
         early = self._early_work and self._early_work.claim(lease.study_uid, lease.revision, lineage)
         try:
-            outcome = early or self._outcome(lease.study_uid, out, lineage)
+            outcome = early.outcome if early else self._outcome(lease.study_uid, out, lineage)
         except PermanentError as error:
             self._fail(lease, f"the analysis stopped: {error}")
             return
@@ -182,7 +183,7 @@ class Analyst:
                 return
             self._record_broken(lease, str(error))
             return
-        seconds = round((self._clock.now() - started).total_seconds(), 1)
+        seconds = early.seconds if early else self._seconds_since(started)
         if outcome.refusals or not outcome.results:
             reasons = outcome.refusals or (Reason("no_results"),)
             reasons_to_report = reasons if self._configuration.report.refusals else ()
@@ -194,6 +195,9 @@ class Analyst:
             lease, results, outcome.summary, self._clock.now(), key=outcome.key, replaced=outcome.replaced
         )
         self._log.info("study_reported", study=lease.study_uid, count=len(results), seconds=seconds)
+
+    def _seconds_since(self, moment: datetime) -> float:
+        return round((self._clock.now() - moment).total_seconds(), 1)
 
     def _record_broken(self, lease: StudyLease, reason: str) -> None:
         now = self._clock.now()

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.commands import answers
+from node.commands.choice import one_study, opened_store
 from node.commands.terminal import (
     EXIT_DIFFERENT,
     EXIT_IN_PART,
     EXIT_REFUSED,
     EXIT_USAGE,
     ConfigOption,
+    JsonOption,
     console,
     error_console,
     exit_on_error,
@@ -35,9 +38,7 @@ def analyse(
     out: Annotated[Path, typer.Option(help="Folder for the results. It is created if it does not exist.")],
     config: ConfigOption = None,
     *,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the outcome of each study as JSON instead of a table.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Analyse DICOM files without a running node; the results are those that a node would send.
 
@@ -52,10 +53,10 @@ def analyse(
         if not path.exists():
             error_console.print(f"{path} does not exist", style="red", markup=False)
             raise typer.Exit(EXIT_USAGE)
-    with show_steps(quiet=as_json) as step, exit_on_error():
+    with show_steps(quiet=as_json) as step, exit_on_error(as_json=as_json):
         studies = _analysed(paths, configuration, out, step)
     if as_json:
-        print_json([_outcome_as_json(study) for study in studies])
+        print_json([answers.outcome(study) for study in studies])
     for study in () if as_json else studies:
         if study.outcome.refusals:
             _show_refusal(study)
@@ -85,7 +86,13 @@ def _analysed(
 
 def verify(
     report: Annotated[
-        Path, typer.Argument(help="File with a measurement report (SR, TID 1500) made by OsteoNode.")
+        str,
+        typer.Argument(
+            help="File with a measurement report (SR, TID 1500) made by OsteoNode; or a study of the node "
+            "whose current report is meant: Study Instance UID, the beginning of one, accession number or "
+            "Patient ID.",
+            show_default=False,
+        ),
     ],
     inputs: Annotated[
         list[Path] | None,
@@ -96,9 +103,7 @@ def verify(
     ] = None,
     config: ConfigOption = None,
     *,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the checks as JSON instead of a list.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Recompute a report from the inputs, the model and the configuration that it cites, and compare.
 
@@ -106,7 +111,7 @@ def verify(
     0  everything is equal
     1  a fault
     2  wrong usage or configuration
-    4  nothing differs, but not everything could be checked
+    4  nothing differs, but not everything could be checked; or no study, or more than one, has this name
     5  something differs
     """
     from node.operate.verify import CheckOutcome
@@ -114,13 +119,14 @@ def verify(
 
     configuration = load_configuration(config)
     try:
-        with show_steps(quiet=as_json) as step, exit_on_error():
-            checks = verify_report(report, configuration, inputs or (), report_progress=step)
+        with show_steps(quiet=as_json) as step, exit_on_error(as_json=as_json):
+            file = _file_of(report, configuration, as_json=as_json)
+            checks = verify_report(file, configuration, inputs or (), report_progress=step)
     except FileNotFoundError as error:
         error_console.print(f"[red]{error}")
         raise typer.Exit(EXIT_USAGE) from None
     if as_json:
-        print_json([_check_as_json(check) for check in checks])
+        print_json([answers.report_check(check) for check in checks])
     else:
         _show_checks(checks)
     outcomes = {check.outcome for check in checks}
@@ -128,6 +134,19 @@ def verify(
         raise typer.Exit(EXIT_DIFFERENT)
     if CheckOutcome.NOT_CHECKED in outcomes:
         raise typer.Exit(EXIT_IN_PART)
+
+
+def _file_of(report: str, configuration: "Configuration", *, as_json: bool) -> Path:
+    """Return the file that is named; or else the current report of the study that is."""
+    path = Path(report)
+    if path.exists() or len(path.parts) > 1 or path.suffix == ".dcm":
+        return path
+    from node.operate.verify import stored_report
+    from node.store import open_instance_store
+
+    with opened_store(configuration, as_json=as_json) as store:
+        study = one_study(store, configuration, report, as_json=as_json)
+        return stored_report(store, open_instance_store(configuration), study.study_uid)
 
 
 def _show_checks(checks: "Sequence[ReportCheck]") -> None:
@@ -139,23 +158,7 @@ def _show_checks(checks: "Sequence[ReportCheck]") -> None:
             console.print(f"            {detail}", markup=False, soft_wrap=True)
 
 
-def _check_as_json(check: "ReportCheck") -> dict[str, object]:
-    return {"subject": check.subject, "verdict": check.outcome, "details": check.details}
-
-
 def _show_refusal(study: "StudyOutcome") -> None:
     error_console.print(f"Refused: {study.study_uid or 'files of no study'}", style="bold red", markup=False)
     for reason in study.outcome.refusals:
         error_console.print(f"  {reason}", markup=False)
-
-
-def _outcome_as_json(study: "StudyOutcome") -> dict[str, object]:
-    return {
-        "study_uid": study.study_uid,
-        "refusals": study.outcome.refusals,
-        "summary": study.outcome.summary,
-        "results": [
-            {"kind": result.kind, "path": str(result.path), "sop_instance_uid": result.sop_instance_uid}
-            for result in study.outcome.results
-        ],
-    }

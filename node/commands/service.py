@@ -9,11 +9,14 @@ from typing import Annotated
 
 import typer
 
+from node.commands import answers
 from node.commands.terminal import (
     ConfigOption,
+    JsonOption,
     console,
     exit_on_error,
     load_configuration,
+    print_json,
     show_steps,
     show_summary,
 )
@@ -98,7 +101,7 @@ def demo(
     console.print("  " + ", ".join(file.name for file in shown.files))
 
 
-def doctor(config: ConfigOption = None) -> None:
+def doctor(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Check everything that the node needs, and say how to repair what is wrong.
 
     It checks storage, network, TLS, sources, destinations, decoders, clock, database, segmenter and model.
@@ -113,7 +116,12 @@ def doctor(config: ConfigOption = None) -> None:
 
     colours = {Severity.GOOD: "green", Severity.WARNING: "yellow", Severity.FAULT: "red"}
     worst = Severity.GOOD
-    for result in run_checks(load_configuration(config)):
+    results = run_checks(load_configuration(config))
+    if as_json:
+        found = list(results)
+        print_json([answers.check(result) for result in found])
+        raise typer.Exit(max((result.severity for result in found), default=worst))
+    for result in results:
         worst = max(worst, result.severity)
         console.print(f"{result.severity.name.lower():8}", style=colours[result.severity], end="")
         console.print(f"{result.subject}: {result.message}", markup=False)

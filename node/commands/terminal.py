@@ -1,7 +1,7 @@
 """What all commands share: the configuration option, exit statuses, progress, tables and error messages."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from node.config import Configuration
@@ -26,21 +27,27 @@ __all__ = [
     "EXIT_DIFFERENT",
     "EXIT_FAULT",
     "EXIT_IN_PART",
+    "EXIT_NOT_FOUND",
     "EXIT_REFUSED",
     "EXIT_USAGE",
     "ConfigOption",
+    "JsonOption",
     "console",
     "error_console",
     "exit_on_error",
     "load_configuration",
     "print_json",
     "progress_bar",
+    "show_rows",
     "show_steps",
     "show_summary",
 ]
 
 EXIT_FAULT, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
 EXIT_IN_PART, EXIT_DIFFERENT = 4, 5  # the same as for warnings and faults of `osteonode doctor`
+EXIT_NOT_FOUND = 4
+
+_PADDING, _LAST_COLUMN = 3, 30
 
 console = Console()
 error_console = Console(stderr=True, soft_wrap=True)  # not wrapped, so that a script can read it by line
@@ -52,6 +59,10 @@ ConfigOption = Annotated[
         help="Configuration file. Default: config.toml in the current folder if there is one, or else the "
         "built-in defaults.",
     ),
+]
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the answer as JSON, as docs/json.md describes it.")
 ]
 
 
@@ -74,8 +85,8 @@ def load_configuration(path: Path | None) -> "Configuration":
 
 
 @contextmanager
-def exit_on_error() -> Iterator[None]:
-    """Print an error that OsteoNode raises on purpose in one line, and exit with status 1.
+def exit_on_error(*, as_json: bool = False) -> Iterator[None]:
+    """Print an error that OsteoNode raises on purpose in one line or as JSON, and exit with status 1.
 
     Any other exception is a bug, and keeps its traceback.
     """
@@ -85,6 +96,8 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except (AnalysisError, NodeError) as error:
+        if as_json:
+            print_json({"error": "fault", "message": str(error)})
         error_console.print(f"Fault: {error}", style="bold red", markup=False)
         raise typer.Exit(EXIT_FAULT) from None
 
@@ -119,6 +132,30 @@ def progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
 def print_json(value: object) -> None:
     """Print a value as JSON, with escapes where the terminal or file cannot hold every character."""
     console.print_json(json.dumps(value), ensure_ascii=console.encoding.lower() != "utf-8")
+
+
+def show_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows whose first value is to be copied, so that it is whole whatever the width.
+
+    A program that reads the output gets a line for each row, with tabs between the values.
+    """
+    if not console.is_terminal:
+        lines = ["\t".join(" ".join(value.split()) for value in row) for row in (columns, *rows)]
+        _print_whole("\n".join(lines))
+        return
+    widths = [max(len(row[at]) for row in (columns, *rows)) for at in range(len(columns) - 1)]
+    if sum(widths) + _PADDING * len(columns) + _LAST_COLUMN <= console.width:
+        table = Table(*(Column(name, no_wrap=True) for name in columns[:-1]), columns[-1])
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console.print(table)
+        return
+    _print_whole("\n".join("\n  ".join(filter(None, row)) for row in rows))
+
+
+def _print_whole(text: str) -> None:
+    # Not by Rich, which replaces tabs. A terminal wraps what is too long for it, and copies it in one piece.
+    console.file.write(f"{text}\n")
 
 
 def show_summary(title: str, summary: Mapping[str, str]) -> None:

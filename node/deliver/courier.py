@@ -1,5 +1,6 @@
 """The sweep that sends results; one courier per destination, so that one that is down delays no other."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from threading import Event
@@ -41,7 +42,8 @@ class Commit(Protocol):
 class Courier:
     """Sends the results in the outbox of one destination, and confirms that the destination has them.
 
-    While the destination cannot be reached, its breaker is open and nothing is sent.
+    While the destination cannot be reached, its breaker is open and nothing is sent, but for what an operator
+    asked for since: that is tried once.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ class Courier:
     stopping : Event
         Set when the node stops; nothing is begun after that.
     log : Log
-        Logs one line per study sent and per failure.
+        Logs one line per attempt to send results of a study, per study sent and per failure.
     """
 
     def __init__(
@@ -105,10 +107,12 @@ class Courier:
 
     def _process_due(self, state: DeliveryState, work: Callable[[DeliveryBatch], None]) -> int:
         count = 0
-        while not self._stopping.is_set() and self._breaker.allows(now := self._clock.now()):
+        while not self._stopping.is_set():
+            now = self._clock.now()
             batch = self._outbox.lease_deliveries(
-                self._destination.name, self._owner, now, now + _LEASE, state=state
-            )
+                self._destination.name, self._owner, now, now + _LEASE,
+                state=state, only_ordered=not self._breaker.allows(now),
+            )  # fmt: skip
             if batch is None:
                 break
             self._try(batch, work)
@@ -147,15 +151,28 @@ class Courier:
         return self._clock.now() + self._backoff.pause(attempts)
 
     def _send_all(self, batch: DeliveryBatch) -> None:
+        began_at = self._clock.now()
+        states: Counter[DeliveryState] = Counter()
         with self._carrier.open([delivery.result for delivery in batch.deliveries]) as send:
             for delivery in batch.deliveries:
                 try:
                     answer = send(delivery.result)
                 except PermanentError as error:
                     answer = DeliveryResponse(Disposition.GIVE_UP, None, str(error))
-                self._record_answer(batch, delivery, answer)
+                states[self._record_answer(batch, delivery, answer)] += 1
+        kept = states[DeliveryState.SENT] + states[DeliveryState.UNCONFIRMED]
+        self._log.info(
+            "results_sent",
+            study=batch.study_uid,
+            destination=batch.destination,
+            kept=kept,
+            refused=states.total() - kept,
+            seconds=round((self._clock.now() - began_at).total_seconds(), 1),
+        )
 
-    def _record_answer(self, batch: DeliveryBatch, delivery: Delivery, answer: DeliveryResponse) -> None:
+    def _record_answer(
+        self, batch: DeliveryBatch, delivery: Delivery, answer: DeliveryResponse
+    ) -> DeliveryState:
         attempts = delivery.attempts + 1
         accepted = DeliveryState.UNCONFIRMED if self._destination.confirms else DeliveryState.SENT
         state = state_after(answer.disposition, attempts, self._settings.attempts, accepted=accepted)
@@ -167,6 +184,7 @@ class Courier:
             status=answer.status,
             not_before=self._next_try(attempts) if state is DeliveryState.WAITING else None,
         )
+        return state
 
     def _confirm_all(self, batch: DeliveryBatch) -> None:
         """Query the destination for what it accepted, and request storage commitment, as configured."""

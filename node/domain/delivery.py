@@ -22,6 +22,7 @@ from node.domain.study import StudyEvent
 
 __all__ = [
     "OPEN_DELIVERY_STATES",
+    "ORDERED",
     "CommitmentReport",
     "DeliveryEnd",
     "DeliveryResponse",
@@ -51,6 +52,10 @@ class DeliveryState(StrEnum):
 
 OPEN_DELIVERY_STATES = frozenset({DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.UNCONFIRMED})
 """States in which there is still something to do."""
+
+ORDERED = "an operator asked for it"
+"""Reason of what an operator had done. A delivery that waits with this reason is tried once, even to a
+destination that could not be reached a moment ago: the operator may know that it is back."""
 
 
 class Disposition(StrEnum):

@@ -33,10 +33,14 @@ _DEPTH = 16
 _UNDEFINED = 0xFFFFFFFF
 
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
+_ACCESSION_NUMBER = 0x00080050
 _PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
 _BIRTH_DATE, _SEX = 0x00100030, 0x00100040
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
-_WANTED = {_SOP_CLASS, _SOP_INSTANCE, _PATIENT_ID, _ISSUER, _BIRTH_DATE, _SEX, _STUDY, _SERIES}
+_WANTED = {
+    *(_SOP_CLASS, _SOP_INSTANCE, _ACCESSION_NUMBER, _STUDY, _SERIES),
+    *(_PATIENT_ID, _ISSUER, _BIRTH_DATE, _SEX),
+}
 _ENOUGH = {_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES, _PATIENT_ID}
 _MOST_BEHIND = 2000
 """Elements that are looked at behind the Series Instance UID."""
@@ -88,9 +92,11 @@ class InstanceIdentity:
         SHA-256 (hex) of PatientID and its issuer without padding: the same for every instance of a patient,
         and not to be traced back to the patient. Empty if there is no PatientID.
     patient_id : str
-        PatientID, for the audit trail only; characters outside ASCII are replaced.
+        PatientID, for the audit trail and to find a study; characters outside ASCII are replaced.
     birth_date, sex : str
         As they stand in the header; see `person`.
+    accession_number : str
+        AccessionNumber, by which an operator finds a study; characters outside ASCII are replaced.
     """
 
     sop_class_uid: str
@@ -101,6 +107,7 @@ class InstanceIdentity:
     patient_id: str = ""
     birth_date: str = ""
     sex: str = ""
+    accession_number: str = ""
 
     @property
     def person(self) -> Person:
@@ -147,6 +154,7 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Inst
         patient_id=patient_id.decode("ascii", "replace"),
         birth_date=values.get(_BIRTH_DATE, b"").decode("ascii", "replace"),
         sex=values.get(_SEX, b"").decode("ascii", "replace"),
+        accession_number=values.get(_ACCESSION_NUMBER, b"").strip(b"\0 ").decode("ascii", "replace"),
     )
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "StagedFile",
     "Study",
     "StudyLease",
+    "StudyQuery",
     "mr_images",
 ]
 
@@ -205,6 +206,8 @@ class Study:
         Failed attempts of this revision.
     summary : dict of str to str
         Summary of the latest report; see `node.domain.results.Outcome`.
+    reasons : tuple of Reason
+        What `reason` is made of, where that has codes; else empty.
     """
 
     study_uid: str
@@ -218,6 +221,33 @@ class Study:
     wait_until: datetime
     attempts: int
     summary: dict[str, str] = field(default_factory=dict)
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StudyQuery:
+    """Which studies an operator asks for; without values, all.
+
+    Attributes
+    ----------
+    states : frozenset of StudyState
+        Only studies in one of these states, if any is named.
+    since, until : datetime or None
+        Only studies whose last image came in this time; the end is not part of it.
+    destination : str
+        Only studies of which something is or was to be sent to the destination with this name.
+    text : str
+        Only studies whose UID or reason holds these words, in upper or lower case.
+    uid_prefix : str
+        Only studies whose UID begins with this.
+    """
+
+    states: frozenset[StudyState] = frozenset()
+    since: datetime | None = None
+    until: datetime | None = None
+    destination: str = ""
+    text: str = ""
+    uid_prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)

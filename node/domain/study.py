@@ -51,7 +51,7 @@ class StudyEvent(StrEnum):
     MADE_WHOLE = "made whole"
     """A series that had been cut off was sent again in full, so the study is examined again."""
     RETRIED = "retried"
-    """An operator asked for another examination."""
+    """An operator asked for another examination, or for the next attempt at once."""
     RESENT = "resent"
     """An operator asked to deliver the existing results again."""
 
@@ -87,6 +87,11 @@ TRANSITIONS: dict[tuple[StudyState, StudyEvent], StudyState] = {
     },
     (_S.FAILED, _E.RESENT): _S.DELIVERING,
     (_S.DELIVERED, _E.RESENT): _S.DELIVERING,
+    (_S.DELIVERING, _E.RESENT): _S.DELIVERING,
+    (_S.REFUSED, _E.RESENT): _S.REFUSED,  # the report of the refusal
+    # What waits for its next attempt after a fault is tried at once.
+    (_S.SETTLED, _E.RETRIED): _S.SETTLED,
+    (_S.READY, _E.RETRIED): _S.READY,
 }
 """Every permitted transition; anything else is a bug."""
 

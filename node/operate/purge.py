@@ -1,13 +1,32 @@
 """`osteonode purge`: the images and results of finished studies are removed before their retention ends."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from node.config import Configuration
+from node.domain.records import Study
 from node.ports import Retention
 from node.store import open_instance_store
-from node.store.retention import purge
+from node.store.retention import purge, purgeable
 
-__all__ = ["purge_studies"]
+__all__ = ["PurgePlan", "plan_purge", "purge_studies"]
+
+
+@dataclass(frozen=True, slots=True)
+class PurgePlan:
+    """What a purge would remove: the files of these studies, and so many files in quarantine."""
+
+    studies: tuple[Study, ...]
+    quarantined: int
+
+
+def plan_purge(
+    store: Retention, configuration: Configuration, now: datetime, age: timedelta, *, failed: bool = False
+) -> PurgePlan:
+    """Tell what `purge_studies` would remove, without removing it."""
+    before = now - age
+    quarantined = open_instance_store(configuration).count_quarantine(before)
+    return PurgePlan(purgeable(store, before, failed=failed), quarantined)
 
 
 def purge_studies(

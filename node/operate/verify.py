@@ -19,6 +19,7 @@ from analysis.identify import identify
 from dicom_templates.options import ReportOptions
 from dicom_templates.read_back.citation import Citation, presentation_of, read_citation
 from dicom_templates.read_back.comparison import differences
+from dicom_templates.result_kinds import ResultKind
 from node.analyse.findings import SOFTWARE, analyse_series
 from node.analyse.result_files import latest_moment
 from node.config import NO_MODEL, Configuration
@@ -26,9 +27,10 @@ from node.decode import SeriesHeaders, decode, files_below, scan
 from node.domain.records import MR_IMAGE_CLASSES, mr_images
 from node.errors import PermanentError
 from node.operate.database import open_store
+from node.ports import StoredFiles, StudyReader
 from node.store import open_instance_store
 
-__all__ = ["CheckOutcome", "ReportCheck", "verify"]
+__all__ = ["CheckOutcome", "ReportCheck", "stored_report", "verify"]
 
 Progress = Callable[[str], None]
 
@@ -63,6 +65,23 @@ class ReportCheck:
     subject: str
     outcome: CheckOutcome
     details: tuple[str, ...] = ()
+
+
+def stored_report(store: StudyReader, files: StoredFiles, study_uid: str) -> Path:
+    """Return the file with the current measurement report of a study.
+
+    Raises
+    ------
+    PermanentError
+        If the study has none, or its files were removed.
+    """
+    current = [one for one in store.results(study_uid) if one.current and one.kind is ResultKind.SR]
+    if not current:
+        raise PermanentError("the study has no measurement report")
+    path = files.results / current[0].name
+    if not path.is_file():
+        raise PermanentError("the file of its measurement report was removed")
+    return path
 
 
 def verify(

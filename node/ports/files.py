@@ -98,6 +98,13 @@ class StoredFiles(Protocol):
         """Return what a stored instance says about its patient; nothing if its file cannot be read."""
         ...
 
+    def identifiers(self, instance: Instance) -> frozenset[str]:
+        """Return the Patient ID and the accession number in a stored instance, as far as it can be read.
+
+        They are for comparing with what an operator typed, never for a log.
+        """
+        ...
+
     def result_folder(self, study_uid: str) -> Path:
         """Return the folder of a study's results, which may not exist yet."""
         ...
@@ -112,6 +119,10 @@ class FileRemoval(Protocol):
 
     def remove_instances(self, instances: Iterable[Instance]) -> None:
         """Remove the files of these instances."""
+        ...
+
+    def count_quarantine(self, before: datetime) -> int:
+        """Return how many files `clear_quarantine` would remove."""
         ...
 
     def clear_quarantine(self, before: datetime) -> int:

@@ -150,6 +150,7 @@ class StudySteps(StudyReader, Protocol):
         reason: str = "",
         deadline: datetime | None = None,
         attempts: int = 0,
+        reasons: Sequence[Reason] = (),
         reasons_to_report: Sequence[Reason] = (),
     ) -> Study | None:
         """Apply an event to a study, unless the study changed since it was read.
@@ -168,6 +169,8 @@ class StudySteps(StudyReader, Protocol):
             When the node looks at the study again.
         attempts : int
             Failed attempts so far.
+        reasons : sequence of Reason
+            What the reason is made of, where that has codes.
         reasons_to_report : sequence of Reason
             Why the study is refused, if a report of that is to be sent.
 
@@ -301,6 +304,7 @@ class Outbox(Protocol):
         until: datetime,
         *,
         state: DeliveryState = DeliveryState.WAITING,
+        only_ordered: bool = False,
     ) -> DeliveryBatch | None:
         """Lease all due deliveries of one study to one destination.
 
@@ -314,6 +318,8 @@ class Outbox(Protocol):
             Begin and end of the lease.
         state : DeliveryState
             `WAITING` for what is to be sent, `UNCONFIRMED` for what is to be confirmed.
+        only_ordered : bool
+            Whether only what waits because an operator asked for it is leased.
 
         Returns
         -------
@@ -353,7 +359,10 @@ class Outbox(Protocol):
         ...
 
     def return_deliveries(self, batch: DeliveryBatch, reason: str, not_before: datetime) -> None:
-        """Return the rest of a batch to the queue, because the destination could not be reached."""
+        """Return the rest of a batch to the queue, because the destination could not be reached.
+
+        Whatever else an operator ordered for this destination waits with it: one attempt has answered all.
+        """
         ...
 
     def finish_deliveries(self, study_uid: str, now: datetime) -> StudyState | None:

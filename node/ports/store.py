@@ -11,6 +11,7 @@ from node.domain.records import (
     Instance,
     NewResult,
     Study,
+    StudyQuery,
 )
 from node.domain.status import FailedStudies, StoreFigures
 from node.domain.study import StudyState
@@ -30,8 +31,23 @@ __all__ = ["Figures", "OperatorCommands", "Recovery", "Retention", "Store"]
 class Figures(StudyReader, Protocol):
     """Lists and counts, for operators, the status page and the metrics."""
 
-    def studies(self, limit: int) -> tuple[Study, ...]:
-        """Return the studies that changed last, the latest first."""
+    def studies(self, limit: int, query: StudyQuery = ...) -> tuple[Study, ...]:
+        """Return the studies that changed last, the latest first.
+
+        Parameters
+        ----------
+        limit : int
+            How many are returned.
+        query : StudyQuery, optional
+            Which of them; by default all.
+        """
+        ...
+
+    def one_of_each(self) -> tuple[Instance, ...]:
+        """Return one stored instance of each study and patient.
+
+        A study of which nothing is stored any more has none.
+        """
         ...
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
@@ -112,7 +128,34 @@ class OperatorCommands(StudySteps, Arrivals, Protocol):
     """What an operator can have done."""
 
     def resend(self, study: Study, now: datetime) -> bool:
-        """Queue failed deliveries of the current results again; False if there are none."""
+        """Queue failed deliveries of the current results again, and hasten those that wait.
+
+        Returns
+        -------
+        bool
+            False if there are none, or if the state of the study does not permit it.
+        """
+        ...
+
+    def send_again(self, study: Study, results: Sequence[NewResult], now: datetime) -> bool:
+        """Queue current results for their destinations, whether those have them already or not.
+
+        What is being sent at this moment is left to itself.
+
+        Parameters
+        ----------
+        study : Study
+            As it was read.
+        results : sequence of NewResult
+            Current results, with the destinations to which each is sent.
+        now : datetime
+            The time.
+
+        Returns
+        -------
+        bool
+            False if the study has changed since, or if nothing is to be queued.
+        """
         ...
 
     def redirect(

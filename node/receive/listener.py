@@ -33,11 +33,13 @@ from node.receive.ledger import Ledger
 from node.receive.server import Server
 from node.receive.socket_reader import SocketReader
 from node.receive.storage_scp import StorageScp
+from node.receive.traffic import AssociationTraffic
 from node.tally import Tally
 
 __all__ = ["Listener"]
 
 _NO_REQUEST = Rejection(1, 1, 1, "it did not begin with an association request")
+_CUT_OFF = "cut off"
 _UNSEEN_LIMIT = 2**31
 """Disables pynetdicom's own limit, which also counts connections without an association; `AdmissionControl`
 counts associations."""
@@ -103,10 +105,12 @@ class Listener:
         self._thread: threading.Thread | None = None
         self._ae = self._make_ae()
         self.associations = AssociationRegister(store, clock)
+        self._traffic = AssociationTraffic(clock, log)
         self._storage = StorageScp(
             settings,
             admission=self._admission,
             associations=self.associations,
+            traffic=self._traffic,
             receipts=self._receipts,
             store=store,
             instance_store=instance_store,
@@ -158,10 +162,10 @@ class Listener:
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._admit),
                 (evt.EVT_C_ECHO, lambda _event: SUCCESS),
-                (evt.EVT_RELEASED, lambda event: self._end(event.assoc, orderly=True)),
+                (evt.EVT_RELEASED, self._note_release),
                 (evt.EVT_N_EVENT_REPORT, self._take_report),
                 (evt.EVT_ABORTED, self._note_abort),
-                (evt.EVT_CONN_CLOSE, lambda event: self._receipts.end(event.assoc, orderly=False)),
+                (evt.EVT_CONN_CLOSE, self._note_close),
             ],
             server_class=Server,
             settings=self._settings,
@@ -210,11 +214,21 @@ class Listener:
             proposed = [str(one.abstract_syntax) for one in request.presentation_context_definition_list]
             event.assoc.acceptor.supported_contexts = contexts_answering(proposed)
             self._log.info("association_requested", **_peer_of(event))
+            self._traffic.begin(event.assoc, Party(clean_ae_title(calling), host, is_requestor=True))
         return rejection
+
+    def _note_release(self, event: evt.Event) -> None:
+        self._traffic.end(event.assoc, "released")
+        self._end(event.assoc, orderly=True)
 
     def _note_abort(self, event: evt.Event) -> None:
         self._log.warning("association_aborted", **_peer_of(event))
+        self._traffic.end(event.assoc, _CUT_OFF)
         self._end(event.assoc, orderly=False)
+
+    def _note_close(self, event: evt.Event) -> None:
+        self._traffic.end(event.assoc, _CUT_OFF)  # a release was noted before
+        self._receipts.end(event.assoc, orderly=False)
 
     def _end(self, association: threading.Thread, *, orderly: bool) -> None:
         self.associations.end(association, orderly=orderly)

@@ -31,6 +31,7 @@ from node.receive.associations import AssociationRegister
 from node.receive.ledger import Ledger
 from node.receive.pdata import StoreRequest
 from node.receive.received_object import ReceivedObject
+from node.receive.traffic import AssociationTraffic
 from node.tally import Tally
 
 __all__ = ["StorageScp"]
@@ -49,6 +50,8 @@ class StorageScp:
         Charges each object to its source's quota.
     associations : AssociationRegister
         Records which series each association sends.
+    traffic : AssociationTraffic
+        Counts what each association brings.
     receipts : AssociationAudit
         Audits what was received.
     store, instance_store, ledger : Arrivals, StagingArea, Ledger
@@ -67,6 +70,7 @@ class StorageScp:
         *,
         admission: AdmissionControl,
         associations: AssociationRegister,
+        traffic: AssociationTraffic,
         receipts: AssociationAudit,
         store: Arrivals,
         instance_store: StagingArea,
@@ -77,6 +81,7 @@ class StorageScp:
     ) -> None:
         self.admission = admission
         self.associations = associations
+        self._traffic = traffic
         self.receipts = receipts
         self.ledger = ledger
         self._limit_bytes = settings.max_instance_mb * _MEGABYTE
@@ -94,7 +99,13 @@ class StorageScp:
         self, association: Association, received: ReceivedObject, answer: Callable[[int], None]
     ) -> None:
         """Take a complete object; `answer` gets the status, now or later, from any thread."""
-        _Storing(self, association, received, answer).begin()
+        self._traffic.receive(association, received.size)
+
+        def count_and_answer(status: int) -> None:
+            self._traffic.answer(association, kept=status == SUCCESS)
+            answer(status)
+
+        _Storing(self, association, received, count_and_answer).begin()
 
     def quarantine(self, received: ReceivedObject, error: InstanceRejectedError, sender: Party) -> NoReturn:
         """Put an object into quarantine, and raise the reason."""

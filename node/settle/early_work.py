@@ -34,12 +34,15 @@ class EarlyAnalysis:
         Its result files or refusals.
     folder : Path
         Holds its result files.
+    seconds : float
+        How long it took.
     """
 
     revision: int
     lineage: Lineage
     outcome: Outcome
     folder: Path
+    seconds: float
 
 
 class EarlyWork:
@@ -101,7 +104,7 @@ class EarlyWork:
         for one in dropped:
             shutil.rmtree(one.folder, ignore_errors=True)
 
-    def claim(self, study_uid: str, revision: int, lineage: Lineage) -> Outcome | None:
+    def claim(self, study_uid: str, revision: int, lineage: Lineage) -> EarlyAnalysis | None:
         """Hand over the early analysis if it is of this revision and lineage; delete it otherwise."""
         with self._lock:
             self._requested.pop(study_uid, None)
@@ -109,7 +112,7 @@ class EarlyWork:
         if early is None:
             return None
         if (early.revision, early.lineage) == (revision, lineage) and _files_exist(early.outcome):
-            return early.outcome
+            return early
         shutil.rmtree(early.folder, ignore_errors=True)
         return None
 

@@ -165,6 +165,7 @@ class StudySettler:
             reason=decision.reason,
             deadline=decision.deadline,
             attempts=attempts,
+            reasons=decision.refusals,
             reasons_to_report=decision.refusals if self._reports_refusals else (),
         )
         if moved is not None:

@@ -112,8 +112,10 @@ class SqlAnalysisQueue:
             # Results of an earlier revision stay queued: they are true of the images that were there then.
             words = "; ".join(reasons)
             apply_event(
-                connection, study, StudyEvent.REFUSED, now, reason=words, reasons_to_report=reasons_to_report
-            )
+                connection, study, StudyEvent.REFUSED, now, reason=words,
+                reasons=[one for one in reasons if isinstance(one, Reason)],
+                reasons_to_report=reasons_to_report,
+            )  # fmt: skip
 
     def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:
         """See `node.ports.AnalysisQueue`."""

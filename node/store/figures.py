@@ -1,18 +1,19 @@
 """Lists and counts over all rows, for operators, the status page and the metrics."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
-from node.domain.records import QuarantineEntry, Study
+from node.domain.records import Instance, QuarantineEntry, Study, StudyQuery
 from node.domain.status import UNFINISHED_STATES, FailedStudies, OutboxFigures, StoreFigures
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.store import tables as t
-from node.store.rows import quarantine_of, study_of
+from node.store.rows import instance_of, quarantine_of, study_of
 
 __all__ = ["SqlFigures"]
 
@@ -48,6 +49,12 @@ _INSTANCES = select(func.count()).select_from(t.instances)
 _QUARANTINED = select(t.quarantine.c.reason, func.count()).group_by(t.quarantine.c.reason)
 # A study whose images were removed by an operator needs no action.
 _HOLDS_IMAGES = select(t.instances.c.sop_uid).where(t.instances.c.study_uid == t.studies.c.study_uid).exists()
+_ONE_OF_EACH = select(t.instances).where(
+    t.instances.c.sop_uid.in_(
+        select(func.min(t.instances.c.sop_uid)).group_by(t.instances.c.study_uid, t.instances.c.patient_key)
+    )
+)
+_ALL = StudyQuery()
 _LATEST_QUARANTINED = select(t.quarantine).order_by(t.quarantine.c.at.desc())
 
 
@@ -63,10 +70,15 @@ class SqlFigures:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def studies(self, limit: int) -> tuple[Study, ...]:
+    def studies(self, limit: int, query: StudyQuery = _ALL) -> tuple[Study, ...]:
         """See `node.ports.Figures`."""
         with t.reading(self._engine) as connection:
-            return _latest(connection, limit)
+            return _latest(connection, limit, query)
+
+    def one_of_each(self) -> tuple[Instance, ...]:
+        """See `node.ports.Figures`."""
+        with t.reading(self._engine) as connection:
+            return tuple(instance_of(row) for row in connection.execute(_ONE_OF_EACH))
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
         """See `node.ports.Figures`."""
@@ -92,8 +104,29 @@ class SqlFigures:
             raise TransientError(f"it does not answer ({type(error.orig).__name__})") from error
 
 
-def _latest(connection: Connection, limit: int) -> tuple[Study, ...]:
-    return tuple(study_of(row) for row in connection.execute(_LATEST.limit(limit)))
+def _latest(connection: Connection, limit: int, query: StudyQuery = _ALL) -> tuple[Study, ...]:
+    wanted = _LATEST.where(*_conditions(query)).limit(limit)
+    return tuple(study_of(row) for row in connection.execute(wanted))
+
+
+def _conditions(query: StudyQuery) -> Iterator[ColumnElement[bool]]:
+    row = t.studies.c
+    if query.states:
+        yield row.state.in_(list(query.states))
+    if query.since is not None:
+        yield row.last_arrival >= query.since
+    if query.until is not None:
+        yield row.last_arrival < query.until
+    if query.destination:
+        yield (
+            select(t.deliveries.c.id)
+            .where(t.deliveries.c.study_uid == row.study_uid, t.deliveries.c.destination == query.destination)
+            .exists()
+        )
+    if query.text:
+        yield or_(*(it.icontains(query.text, autoescape=True) for it in (row.study_uid, row.reason)))
+    if query.uid_prefix:
+        yield row.study_uid.startswith(query.uid_prefix, autoescape=True)
 
 
 def _by_state(connection: Connection) -> dict[StudyState, int]:

@@ -14,7 +14,7 @@ from node.domain.person import UNKNOWN_PERSON, Person
 from node.domain.records import Instance, StagedFile
 from node.errors import StorageFullError
 from node.store.durable import move_into, sync, sync_folder
-from node.store.staging import DiskStagingFile, read_instance, read_person
+from node.store.staging import DiskStagingFile, read_instance, read_stored_identity
 
 __all__ = ["DiskInstanceStore"]
 
@@ -146,26 +146,41 @@ class DiskInstanceStore:
 
     def clear_quarantine(self, before: datetime) -> int:
         """See `node.ports.FileRemoval`."""
-        old = [path for path in self._quarantined.iterdir() if path.stat().st_mtime < before.timestamp()]
+        old = self._old_quarantine(before)
         for path in old:
             path.unlink(missing_ok=True)
         return len(old)
+
+    def count_quarantine(self, before: datetime) -> int:
+        """See `node.ports.FileRemoval`."""
+        return len(self._old_quarantine(before))
+
+    def _old_quarantine(self, before: datetime) -> list[Path]:
+        return [path for path in self._quarantined.iterdir() if path.stat().st_mtime < before.timestamp()]
 
     def read_quarantined(self, name: str) -> tuple[StagedFile, Instance, Person] | None:
         """See `node.ports.InstanceStore`."""
         path = self._quarantined / name
         try:
             staged, instance = read_instance(path)
-            return staged, instance, read_person(path, instance.transfer_syntax_uid)
+            return staged, instance, read_stored_identity(path, instance.transfer_syntax_uid).person
         except (OSError, ValueError):
             return None
 
     def person(self, instance: Instance) -> Person:
         """See `node.ports.StoredFiles`."""
         try:
-            return read_person(self.path(instance), instance.transfer_syntax_uid)
+            return read_stored_identity(self.path(instance), instance.transfer_syntax_uid).person
         except (OSError, ValueError):
             return UNKNOWN_PERSON
+
+    def identifiers(self, instance: Instance) -> frozenset[str]:
+        """See `node.ports.StoredFiles`."""
+        try:
+            found = read_stored_identity(self.path(instance), instance.transfer_syntax_uid)
+        except (OSError, ValueError):
+            return frozenset()
+        return frozenset({found.patient_id, found.accession_number} - {""})
 
     def quarantine_stored(self, instance: Instance) -> str:
         """See `node.ports.InstanceStore`."""

@@ -47,9 +47,14 @@ def _remember_what_is_unexplained(operations: "Operations") -> None:
     operations.add_column("studies", Column("unexplained", Text))
 
 
+def _remember_codes_of_reasons(operations: "Operations") -> None:
+    operations.add_column("studies", Column("reasons", Text))
+
+
 STEPS: Mapping[int, Callable[["Operations"], None]] = {
     1: _find_latest_studies_fast,
     2: _remember_what_is_unexplained,
+    3: _remember_codes_of_reasons,
 }
 """The step from each version to the next; one that was released never changes: databases have taken it."""
 

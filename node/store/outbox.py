@@ -5,14 +5,20 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, case, insert, or_, select, update
 
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import DOCUMENT_KINDS, ResultKind
-from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryEnd, DeliveryState, how_deliveries_ended
+from node.domain.delivery import (
+    OPEN_DELIVERY_STATES,
+    ORDERED,
+    DeliveryEnd,
+    DeliveryState,
+    how_deliveries_ended,
+)
 from node.domain.records import Delivery, DeliveryBatch, NewResult, Result, Study
 from node.domain.results import Lineage
-from node.domain.study import TRANSITIONS, StudyEvent, StudyState
+from node.domain.study import StudyState
 from node.errors import LeaseLostError
 from node.store import tables as t
 from node.store.rows import delivery_of, result_of
@@ -23,6 +29,8 @@ from node.store.steps import (
     find,
     for_update,
     put_delivery,
+    record_order,
+    takes_order,
 )
 
 __all__ = ["SqlOutbox"]
@@ -85,6 +93,7 @@ class SqlOutbox:
         until: datetime,
         *,
         state: DeliveryState = DeliveryState.WAITING,
+        only_ordered: bool = False,
     ) -> DeliveryBatch | None:
         """See `node.ports.Outbox`."""
         row = t.deliveries.c
@@ -93,6 +102,8 @@ class SqlOutbox:
         if state is DeliveryState.WAITING:
             lost = and_(row.state == DeliveryState.SENDING, row.lease_until <= now)
             due = or_(due, and_(row.destination == destination, lost))
+        if only_ordered:
+            due = and_(due, row.reason == ORDERED)
         oldest = select(row.study_uid).where(due).order_by(row.id).limit(1)
         with t.writing(self._engine) as connection:
             study_uid = connection.execute(for_update(oldest)).scalar()
@@ -152,6 +163,11 @@ class SqlOutbox:
     def return_deliveries(self, batch: DeliveryBatch, reason: str, not_before: datetime) -> None:
         """See `node.ports.Outbox`."""
         taken = DeliveryState.UNCONFIRMED
+        ordered = and_(
+            t.deliveries.c.destination == batch.destination,
+            t.deliveries.c.state == DeliveryState.WAITING,
+            t.deliveries.c.reason == ORDERED,
+        )
         with t.writing(self._engine) as connection:
             connection.execute(
                 update(t.deliveries)
@@ -163,6 +179,9 @@ class SqlOutbox:
                     lease_token=None, lease_until=None,
                 )
             )  # fmt: skip
+            connection.execute(
+                update(t.deliveries).where(ordered).values(reason=reason, not_before=not_before)
+            )
 
     def finish_deliveries(self, study_uid: str, now: datetime) -> StudyState | None:
         """See `node.ports.Outbox`."""
@@ -200,29 +219,44 @@ class SqlOutbox:
 
     def resend(self, study: Study, now: datetime) -> bool:
         """See `node.ports.OperatorCommands`."""
+        row = t.deliveries.c
         current = select(t.results.c.sop_uid).where(
             t.results.c.study_uid == study.study_uid, t.results.c.current
         )
+        ended = update(t.deliveries).where(
+            row.sop_uid.in_(current), row.state.in_([DeliveryState.FAILED, DeliveryState.NOT_ACCEPTED])
+        )
+        waits = update(t.deliveries).where(row.study_uid == study.study_uid)
         with t.writing(self._engine) as connection:
-            changed = connection.execute(
-                update(t.deliveries)
-                .where(
-                    t.deliveries.c.sop_uid.in_(current),
-                    t.deliveries.c.state.in_([DeliveryState.FAILED, DeliveryState.NOT_ACCEPTED]),
-                )
-                .values(
-                    state=DeliveryState.WAITING,
-                    attempts=0,
-                    not_before=now,
-                    changed_at=now,
-                    transaction_uid=None,
-                )
-            )
             found = find(connection, study.study_uid)
-            if not changed.rowcount or found is None:
+            if found is None or not takes_order(found):
                 return False
-            apply_event(connection, found, StudyEvent.RESENT, now, reason="an operator asked for it")
-            return True
+            count = connection.execute(ended.values(_queued_by_order(now))).rowcount
+            if found.state is StudyState.DELIVERING:
+                waiting = waits.where(row.state == DeliveryState.WAITING)
+                count += connection.execute(waiting.values(not_before=now, reason=ORDERED)).rowcount
+                unconfirmed = waits.where(row.state == DeliveryState.UNCONFIRMED)
+                count += connection.execute(unconfirmed.values(not_before=now)).rowcount
+            if count:
+                record_order(connection, found, now)
+            return bool(count)
+
+    def send_again(self, study: Study, results: Sequence[NewResult], now: datetime) -> bool:
+        """See `node.ports.OperatorCommands`."""
+        with t.writing(self._engine) as connection:
+            found = find(connection, study.study_uid)
+            if found is None or (found.state, found.revision) != (study.state, study.revision):
+                return False
+            if not takes_order(found):
+                return False
+            count = sum(
+                _queue_again(connection, result, study.study_uid, destination, now)
+                for result in results
+                for destination in result.destinations
+            )
+            if count:
+                record_order(connection, found, now)
+            return bool(count)
 
     def redirect(
         self, study: Study, results: Sequence[NewResult], known: Collection[str], now: datetime
@@ -245,9 +279,38 @@ class SqlOutbox:
             for result in results:
                 for destination in result.destinations:
                     put_delivery(connection, found, result, destination, now)
-            if (found.state, StudyEvent.RESENT) in TRANSITIONS:
-                apply_event(connection, found, StudyEvent.RESENT, now, reason="an operator asked for it")
+            if takes_order(found):
+                record_order(connection, found, now)
             return True
+
+
+def _queued_by_order(now: datetime) -> dict[str, object]:
+    """Return the values of a delivery that an operator has queued."""
+    return {
+        "state": DeliveryState.WAITING,
+        "attempts": 0,
+        "reason": ORDERED,
+        "not_before": now,
+        "changed_at": now,
+        "transaction_uid": None,
+        "lease_token": None,
+        "lease_until": None,
+    }
+
+
+def _queue_again(
+    connection: Connection, result: NewResult, study_uid: str, destination: str, now: datetime
+) -> int:
+    """Queue a result for a destination, unless it is being sent there now; return 1 or 0."""
+    which = and_(t.deliveries.c.destination == destination, t.deliveries.c.sop_uid == result.sop_uid)
+    state = connection.execute(select(t.deliveries.c.state).where(which)).scalar()
+    if state is None:
+        named = {"destination": destination, "sop_uid": result.sop_uid, "study_uid": study_uid}
+        connection.execute(insert(t.deliveries).values(named | _queued_by_order(now) | {"tried": False}))
+        return 1
+    is_free = t.deliveries.c.state != DeliveryState.SENDING
+    again = update(t.deliveries).where(which, is_free).values(_queued_by_order(now))
+    return connection.execute(again).rowcount
 
 
 def _attempts_after(state: DeliveryState) -> ColumnElement[int]:

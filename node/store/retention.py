@@ -3,15 +3,21 @@
 from datetime import datetime
 from functools import partial
 
+from node.domain.records import Study
 from node.domain.study import FINISHED_STATES, StudyState
 from node.ports import FileRemoval, Retention
 
-__all__ = ["drop_unused", "purge"]
+__all__ = ["drop_unused", "purge", "purgeable"]
 
 _AT_ONCE = 200
 """Objects that are removed in one transaction, for which images that arrive meanwhile wait."""
 _DONE = FINISHED_STATES - {StudyState.FAILED}
 """A failed study waits for an operator: its images may be needed, or its results were not delivered."""
+
+
+def purgeable(rows: Retention, before: datetime, *, failed: bool = False) -> tuple[Study, ...]:
+    """Return the studies whose files `purge` removes."""
+    return rows.unchanged_since(FINISHED_STATES if failed else _DONE, before)
 
 
 def purge(rows: Retention, files: FileRemoval, before: datetime, *, failed: bool = False) -> int:
@@ -34,9 +40,8 @@ def purge(rows: Retention, files: FileRemoval, before: datetime, *, failed: bool
     int
         How many studies were removed.
     """
-    finished = rows.unchanged_since(FINISHED_STATES if failed else _DONE, before)
     count = 0
-    for study in finished:
+    for study in purgeable(rows, before, failed=failed):
         count += rows.forget_originals(study, partial(files.remove_study, study.study_uid))
     files.clear_quarantine(before)
     return count

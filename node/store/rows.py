@@ -11,6 +11,7 @@ from dicom_templates.result_kinds import ResultKind
 from node.domain.delivery import DeliveryState
 from node.domain.records import Arrival, Delivery, HistoryEntry, Instance, QuarantineEntry, Result, Study
 from node.domain.study import StudyEvent, StudyState
+from node.store.reasons import reasons_of
 
 __all__ = [
     "delivery_of",
@@ -56,6 +57,7 @@ def study_of(row: Row[Any]) -> Study:
         wait_until=row.wait_until,
         attempts=row.attempts,
         summary=json.loads(row.summary),
+        reasons=reasons_of(row.reasons) if row.reasons else (),
     )
 
 

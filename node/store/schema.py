@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -12,7 +13,7 @@ from node.store import tables as t
 
 __all__ = ["VERSION", "found_version", "is_there", "prepare", "record_version"]
 
-VERSION = 3
+VERSION = 4
 """Raised with every change to `node.store.tables`, which also needs a step in `node.store.migration`."""
 
 _schema = Table(
@@ -103,9 +104,37 @@ def _reporting_faults() -> Iterator[None]:
     except OperationalError as error:
         raise PermanentError(
             f"the database of [store] url cannot be opened ({type(error.orig).__name__}): "
-            "is it running, does it exist, and may this user connect to it?"
+            f"{_remedy(str(error.orig), getattr(error.orig, 'pgconn', None))}"
         ) from error
     except DBAPIError as error:
         raise PermanentError(
             f"what [store] url names is no database of ours ({type(error.orig).__name__})"
         ) from error
+
+
+class _Refused(Protocol):
+    """What psycopg keeps of a connection that was not made."""
+
+    @property
+    def needs_password(self) -> bool:
+        """Whether the server asked for a password, and none was given."""
+        ...
+
+
+def _remedy(message: str, refused: _Refused | None) -> str:
+    """Tell what to look at after a connection failed, from the driver's message, which itself is not shown.
+
+    The driver gives no code when no connection is made. A server that answers begins with FATAL, whatever
+    its language.
+    """
+    if refused is not None and refused.needs_password:
+        return "the server asks for a password, and the URL holds none"
+    if "FATAL" not in message:
+        return "it does not answer: is it running, and are host and port, or the file, right?"
+    if any(word in message.lower() for word in _OF_PASSWORDS):
+        return "the server answers, but does not accept this user with this password"
+    return "the server answers, but refuses: do this database and this user exist, and is it ready?"
+
+
+_OF_PASSWORDS = ("passwor", "authent")
+"""In messages about a wrong password, in English, German and French."""

@@ -9,12 +9,18 @@ from typing import BinaryIO
 
 from pydicom.filereader import read_file_meta_info
 
-from node.domain.header import HEADER_BYTES, UnreadableHeaderError, read_identity
-from node.domain.person import Person
+from node.domain.header import HEADER_BYTES, InstanceIdentity, UnreadableHeaderError, read_identity
 from node.domain.records import Instance, StagedFile
 from node.store.durable import reporting_full_disk, write_all
 
-__all__ = ["CHECK_BYTES", "DiskStagingFile", "read_certified", "read_head", "read_instance", "read_person"]
+__all__ = [
+    "CHECK_BYTES",
+    "DiskStagingFile",
+    "read_certified",
+    "read_head",
+    "read_instance",
+    "read_stored_identity",
+]
 
 CHECK_BYTES = 16 * 1024 * 1024
 """How much of one object is written before the watermark is checked again."""
@@ -152,8 +158,8 @@ def read_instance(path: Path) -> tuple[StagedFile, Instance]:
     return staged, Instance.of(identity, transfer_syntax, size=staged.size, sha256=staged.sha256)
 
 
-def read_person(path: Path, transfer_syntax_uid: str) -> Person:
-    """Read what the instance in a file says about its patient.
+def read_stored_identity(path: Path, transfer_syntax_uid: str) -> InstanceIdentity:
+    """Read the identity of the instance in a file.
 
     Raises
     ------
@@ -164,9 +170,9 @@ def read_person(path: Path, transfer_syntax_uid: str) -> Person:
     """
     try:
         # Nearly every header contains all that is needed, so the pixels need not be read.
-        return read_identity(read_head(path, _USUAL_HEADER_BYTES), transfer_syntax_uid).person
+        return read_identity(read_head(path, _USUAL_HEADER_BYTES), transfer_syntax_uid)
     except UnreadableHeaderError:
-        return read_identity(read_head(path, HEADER_BYTES), transfer_syntax_uid).person
+        return read_identity(read_head(path, HEADER_BYTES), transfer_syntax_uid)
 
 
 def read_certified(path: Path) -> StagedFile | None:

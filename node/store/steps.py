@@ -14,9 +14,9 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, upda
 
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
-from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.delivery import OPEN_DELIVERY_STATES, ORDERED, DeliveryState
 from node.domain.records import NewResult, Study, StudyLease
-from node.domain.study import StudyEvent, StudyState, next_state
+from node.domain.study import TRANSITIONS, StudyEvent, StudyState, next_state
 from node.errors import LeaseLostError
 from node.store import tables as t
 from node.store.reasons import text_of
@@ -31,8 +31,10 @@ __all__ = [
     "leased_study",
     "put_delivery",
     "put_results",
+    "record_order",
     "reopen",
     "supersede_deliveries",
+    "takes_order",
 ]
 
 DELIVERIES = select(
@@ -91,6 +93,7 @@ def apply_event(
     reason: str = "",
     deadline: datetime | None = None,
     attempts: int = 0,
+    reasons: Sequence[Reason] = (),
     reasons_to_report: Sequence[Reason] = (),
 ) -> Study:
     """Apply an event to a study and add it to the history; this ends any lease.
@@ -98,6 +101,7 @@ def apply_event(
     With `reasons_to_report`, a report of the refusal becomes due; any other event cancels one that is due.
     """
     values = {"state": next_state(study.state, event), "reason": reason}
+    coded = {"reasons": text_of(reasons) if reasons else None}
     told = {"unexplained": text_of(reasons_to_report)} if reasons_to_report else {"unexplained": None}
     due = now if reasons_to_report else deadline
     changed = {"changed_at": now, "deadline": due, "attempts": attempts}
@@ -105,7 +109,7 @@ def apply_event(
     connection.execute(
         update(t.studies)
         .where(t.studies.c.study_uid == study.study_uid)
-        .values(values | changed | told | unleased)
+        .values(values | coded | changed | told | unleased)
     )
     step = {"study_uid": study.study_uid, "revision": study.revision, "event": event, "at": now}
     connection.execute(insert(t.history).values(values | step))
@@ -120,6 +124,21 @@ def reopen(connection: Connection, study: Study, now: datetime, reason: str) -> 
     if study.state is StudyState.DELIVERING:
         supersede_deliveries(connection, study.study_uid, "more images came before it was sent", now)
     return apply_event(connection, study, StudyEvent.ARRIVED, now, reason=reason, deadline=now)
+
+
+def takes_order(study: Study) -> bool:
+    """Tell whether an operator can have results of a study sent again in its state."""
+    # Any event would cancel the report of a refusal that is still to be written.
+    is_explanation_due = study.state is StudyState.REFUSED and study.deadline is not None
+    return (study.state, StudyEvent.RESENT) in TRANSITIONS and not is_explanation_due
+
+
+def record_order(connection: Connection, study: Study, now: datetime) -> None:
+    """Record that an operator asked to send results of a study again."""
+    # Why a study was refused is still true of it, and is what an operator asks for.
+    stays = study.state is StudyState.REFUSED
+    reason, reasons = (study.reason, study.reasons) if stays else (ORDERED, ())
+    apply_event(connection, study, StudyEvent.RESENT, now, reason=reason, reasons=reasons)
 
 
 def current_key(connection: Connection, study_uid: str) -> str:

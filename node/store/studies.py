@@ -69,6 +69,7 @@ class SqlStudies:
         reason: str = "",
         deadline: datetime | None = None,
         attempts: int = 0,
+        reasons: Sequence[Reason] = (),
         reasons_to_report: Sequence[Reason] = (),
     ) -> Study | None:
         """See `node.ports.SettlingQueue`."""
@@ -78,7 +79,8 @@ class SqlStudies:
                 return None
             apply_event(
                 connection, current, event, now,
-                reason=reason, deadline=deadline, attempts=attempts, reasons_to_report=reasons_to_report,
+                reason=reason, deadline=deadline, attempts=attempts, reasons=reasons,
+                reasons_to_report=reasons_to_report,
             )  # fmt: skip
             return find(connection, study.study_uid)
 

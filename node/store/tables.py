@@ -114,6 +114,8 @@ studies = Table(
     Column("wait_until", _Moment, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("summary", Text, nullable=False),
+    # What the reason above is made of, as JSON, where that has codes.
+    Column("reasons", Text),
     # Reasons of a refusal, as JSON, until its report is queued; null if none is due.
     Column("unexplained", Text),
     Column("lease_token", String(64)),

@@ -1,11 +1,13 @@
 """A destination that is down, slow or rejects objects costs time, but no result."""
 
+import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -18,13 +20,16 @@ from node.dicom.commitment import request_commitment
 from node.dicom.contexts import contexts_for
 from node.dicom.query import count_images, find_instances
 from node.domain.delivery import DeliveryState
+from node.domain.records import NewResult
 from node.domain.study import StudyState
 from node.errors import TransientError
+from node.operate.retry import restart_study
 from node.show.why import explain
 from tests.node.analyses import CLASSES
 from tests.node.hostile import UNRESOLVABLE
 from tests.node.nodes import Pacs, running_pacs
-from tests.node.outboxes import MINUTE, outbox
+from tests.node.outboxes import MINUTE, STUDY, outbox
+from tests.node.store.suite.studies import lease, ready
 from tests.peers import CtnStorage, free_port
 
 
@@ -83,6 +88,42 @@ def test_a_pacs_that_comes_back_after_a_day_gets_every_result_once(tmp_path: Pat
     pacs.stop()
     assert sorted(pacs.uids) == sorted(set(pacs.uids))
     assert len(pacs.uids) == len(CLASSES)
+
+
+def test_what_an_operator_asks_for_is_tried_at_once_and_once_only(tmp_path: Path) -> None:
+    pacs = Pacs(port=free_port())
+    with outbox(tmp_path, at(pacs.port)) as post:
+        post.courier.sweep()
+        failures = post.courier.breaker.failures
+        assert failures == 1
+        ready(post.store, "1.2", post.clock.now())
+        more = [NewResult(ResultKind.SR, "1.2.8", "1.2.840", "none.dcm", ("pacs",))]
+        post.store.record_results(lease(post.store, post.clock.now()), more, {}, post.clock.now())
+        post.courier.sweep()
+        assert post.courier.breaker.failures == failures, "its back-off is not over, and nobody asked"
+        for number in (1, 2):
+            assert "outbox" in restart_study(post.store, STUDY, post.clock.now()).words
+            post.courier.sweep()
+            post.courier.sweep()
+            assert post.courier.breaker.failures == failures + number
+        pacs.start()
+        restart_study(post.store, STUDY, post.clock.now())
+        post.courier.sweep()
+        assert post.state is StudyState.DELIVERED
+    pacs.stop()
+    assert len(pacs.uids) == len(CLASSES)
+
+
+def test_the_log_has_a_line_for_what_each_association_took(tmp_path: Path, written: StringIO) -> None:
+    def status(number: int) -> int:
+        return 0xA900 if number == 1 else 0
+
+    with running_pacs(status=status) as pacs, outbox(tmp_path, at(pacs.port)) as post:
+        post.courier.sweep()
+    lines = map(json.loads, written.getvalue().splitlines())
+    (told,) = [line for line in lines if line["event"] == "results_sent"]
+    assert (told["study"], told["destination"]) == (STUDY, "pacs")
+    assert (told["kept"], told["refused"], told["seconds"]) == (len(CLASSES) - 1, 1, 0.0)
 
 
 @pytest.mark.parametrize("host", UNRESOLVABLE)

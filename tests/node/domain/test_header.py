@@ -46,6 +46,7 @@ def whole(depth: int = 2) -> Dataset:
     dataset.SeriesInstanceUID = "1.2.33"
     dataset.PatientName = "A^B"
     dataset.PatientID = "17"
+    dataset.AccessionNumber = "A 00017"
     dataset.PatientBirthDate, dataset.PatientSex = "19400229", "M"
     dataset.SpecificCharacterSet = "ISO_IR 100"
     dataset.add_new(0x00090010, "LO", "SOMEBODY")
@@ -60,6 +61,7 @@ def whole(depth: int = 2) -> Dataset:
 def test_the_identity_is_read_in_every_encoding_and_past_every_nesting(syntax: str, depth: int) -> None:
     identity = read_identity(encode(whole(depth), syntax), syntax)
     assert identity.person == Person("19400229", "M")
+    assert (identity.patient_id, identity.accession_number) == ("17", "A 00017")
     assert identity.sop_class_uid == MRImageStorage
     assert (identity.sop_instance_uid, identity.study_uid, identity.series_uid) == (
         "1.2.3.4",

@@ -29,7 +29,7 @@ def images(*patient_ids: str) -> list[Dataset]:
 
 
 def order(node: Node, study: str = STUDY) -> str:
-    return retry_study(node.store, node.configuration, study, node._clock.now())
+    return retry_study(node.store, node.configuration, study, node._clock.now()).words
 
 
 HELD = [

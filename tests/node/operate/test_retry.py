@@ -42,7 +42,7 @@ def test_a_failed_delivery_can_be_tried_again_without_a_new_analysis(tmp_path: P
         wait_until(lambda: state_of(node) is StudyState.FAILED)
         assert "0xC000" in explain(node.store, STUDY)
         broken = False
-        assert "outbox" in restart_study(node.store, STUDY, datetime.now(UTC))  # noqa: TID251 - the node runs on it too
+        assert "outbox" in restart_study(node.store, STUDY, datetime.now(UTC)).words  # noqa: TID251 - the node runs on it too
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
         assert len(pacs.uids) == len(CLASSES)
         assert [step.state for step in node.store.history(STUDY)].count(StudyState.ANALYSING) == 1
@@ -67,7 +67,7 @@ def test_what_waits_for_a_destination_that_was_renamed_is_told_and_can_be_sent(
         with quick_node(configuration) as node:
             told = explain(node.store, STUDY, ["archive"])
             assert ("No destination is called pacs any more" in told) == (attempts > 1)
-            assert "configured now" in retry_study(node.store, configuration, STUDY, datetime.now(UTC))  # noqa: TID251
+            assert "configured now" in retry_study(node.store, configuration, STUDY, datetime.now(UTC)).words  # noqa: TID251
             wait_until(lambda: state_of(node) is StudyState.DELIVERED, seconds=30)
             assert len(new.uids) == len(CLASSES)
             assert "No destination" not in explain(node.store, STUDY, ["archive"])
@@ -79,7 +79,7 @@ def test_a_refused_study_can_be_examined_again(tmp_path: Path) -> None:
         send(node.port, slice_of(1, study=refused))
         wait_until(lambda: state_of(node, refused) is StudyState.REFUSED)
     with quick_node(quick(tmp_path), analyse="report") as node:
-        assert "again" in restart_study(node.store, refused, datetime.now(UTC))  # noqa: TID251 - as above
+        assert "again" in restart_study(node.store, refused, datetime.now(UTC)).words  # noqa: TID251 - as above
         wait_until(lambda: state_of(node, refused) is StudyState.DELIVERED)
 
 

@@ -1,6 +1,8 @@
 """An early analysis begins when the association closes, and is not sent before the study has settled."""
 
+import json
 import time
+from io import StringIO
 from pathlib import Path
 
 from node.app import Node
@@ -20,6 +22,7 @@ from tests.node.nodes import (
     wait_until,
 )
 
+REPORTED = "study_reported"
 SETTLES_LATE = AssemblySettings(quiet_s=60, max_wait_s=600)
 
 
@@ -129,3 +132,16 @@ def test_a_fault_in_the_early_analysis_costs_the_study_no_attempt(tmp_path: Path
         found = node.store.study(study)
         assert found is not None
         assert (found.state, found.attempts) == (StudyState.RECEIVING, 0)
+
+
+def test_the_log_tells_how_long_an_early_analysis_took(tmp_path: Path, written: StringIO) -> None:
+    clock = MovedClock()
+    slow = f"{STUDY}.{SLOW}"
+    with quick_node(quick(tmp_path, assembly=SETTLES_LATE), analyse="by_study", clock=clock) as node:
+        send(node.port, slice_of(1, study=slow))
+        clock.move(seconds=7)
+        wait_until(lambda: early_results(node, slow))
+        clock.move(seconds=60)
+        wait_until(lambda: state_of(node, slow) is StudyState.DELIVERED)
+    (told,) = [line for line in map(json.loads, written.getvalue().splitlines()) if line["event"] == REPORTED]
+    assert 1.5 <= told["seconds"] < 60

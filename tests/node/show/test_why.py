@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from node.app import Node
 from node.domain.study import StudyState
 from node.show.why import explain
-from tests.node.analyses import REFUSES
+from tests.node.analyses import REFUSES, UNREADABLE
 from tests.node.nodes import (
     PATIENT,
     Pacs,
@@ -26,10 +27,25 @@ def test_why_tells_the_refusal_and_what_to_do(tmp_path: Path) -> None:
         send(node.port, slice_of(1, study=refused))
         wait_until(lambda: state_of(node, refused) is StudyState.REFUSED)
         answer = explain(node.store, refused)
+        assert codes(node, refused) == ["quoted", "quoted"]
     assert "is refused" in answer
     assert "only two usable vertebrae; levels are uncertain." in answer
     assert "1 image is here" in answer
     assert PATIENT not in answer
+
+
+def test_a_study_that_is_refused_for_its_headers_keeps_the_codes(tmp_path: Path) -> None:
+    refused = f"{STUDY}.{UNREADABLE}"
+    with quick_node(quick(tmp_path), examine="examine_by_study") as node:
+        send(node.port, slice_of(1, study=refused))
+        wait_until(lambda: state_of(node, refused) is StudyState.REFUSED)
+        assert codes(node, refused) == ["quoted"]
+
+
+def codes(node: Node, study: str) -> list[str]:
+    found = node.store.study(study)
+    assert found is not None
+    return [reason.code for reason in found.reasons]
 
 
 def test_why_tells_of_a_study_that_never_came(tmp_path: Path) -> None:

@@ -57,6 +57,26 @@ def test_nothing_public_of_a_class_is_outside_its_port(store: SqlStore, tmp_path
     assert public(DiskInstanceStore(tmp_path)) == public(InstanceStore)
 
 
+@pytest.mark.peers
+@pytest.mark.parametrize(
+    ("login", "host", "told"),
+    [
+        ("knocker:wrong", "", "answers, but does not accept this user with this password"),
+        ("knocker", "", "asks for a password, and the URL holds none"),
+        ("nobody", "", "answers, but refuses: do this database and this user exist"),
+        ("osteonode", "/nowhere", "it does not answer: is it running"),
+        ("osteonode:secret", "no.such.host.invalid", "it does not answer: is it running"),
+    ],
+)
+def test_a_wrong_password_is_not_called_a_server_that_is_down(
+    postgres: Postgres, login: str, host: str, told: str
+) -> None:
+    postgres.let_in_with_password("knocker", "right")
+    with pytest.raises(PermanentError, match=told) as caught:
+        SqlStore(f"postgresql+psycopg://{login}@/postgres?host={host or postgres.folder}")
+    assert not any(word in str(caught.value) for word in ("knocker", "wrong", "secret", "invalid"))
+
+
 @pytest.fixture
 def store(url: str) -> Iterator[SqlStore]:
     opened = SqlStore(url)

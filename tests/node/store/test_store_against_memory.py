@@ -218,10 +218,12 @@ class StoreAgainstMemory(RuleBasedStateMachine):
         target=batches,
         destination=st.sampled_from(DESTINATIONS),
         state=st.sampled_from([DeliveryState.WAITING, DeliveryState.UNCONFIRMED]),
+        ordered=st.booleans(),
     )
-    def lease_deliveries(self, destination: str, state: DeliveryState) -> Any:
+    def lease_deliveries(self, destination: str, state: DeliveryState, *, ordered: bool = False) -> Any:
+        until = self.now + LEASE
         found, expected = (
-            store.lease_deliveries(destination, "c", self.now, self.now + LEASE, state=state)
+            store.lease_deliveries(destination, "c", self.now, until, state=state, only_ordered=ordered)
             for store in (self.store, self.model)
         )
         return self._same_batch(found, expected)
@@ -295,6 +297,16 @@ class StoreAgainstMemory(RuleBasedStateMachine):
         if (study.state, StudyEvent.RETRIED) in TRANSITIONS:
             assert self.both(lambda s: s.advance(study, StudyEvent.RETRIED, self.now, deadline=self.now))
             self.both(lambda s: s.forgive_cut_off(uid))
+
+    @rule(uid=st.sampled_from(STUDIES), to=st.sets(st.sampled_from([*DESTINATIONS, "new"])))
+    def send_again(self, uid: str, to: set[str]) -> None:
+        study = self.store.study(uid)
+        if study is None:
+            return
+        results = [again(one, *sorted(to)) for one in self.store.results(uid) if one.current]
+        if self.both(lambda store: store.send_again(study, results, self.now)):
+            ordered = {(name, one.sop_uid) for one in results for name in to}
+            self.sent = [one for one in self.sent if one not in ordered]
 
     @rule(uid=st.sampled_from(STUDIES), gone=st.sampled_from(DESTINATIONS))
     def lose_a_destination(self, uid: str, gone: str) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import DOCUMENT_KINDS
-from node.domain.delivery import DeliveryEnd, DeliveryState, how_deliveries_ended
+from node.domain.delivery import ORDERED, DeliveryEnd, DeliveryState, how_deliveries_ended
 from node.domain.records import (
     Delivery,
     DeliveryBatch,
@@ -21,8 +21,6 @@ from node.errors import LeaseLostError
 from tests.node.store.memory.tables import DeliveryRow, Tables
 
 __all__ = ["MemoryOutbox"]
-
-_BY_AN_OPERATOR = "an operator asked for it"
 
 
 class MemoryOutbox:
@@ -74,12 +72,14 @@ class MemoryOutbox:
         until: datetime,
         *,
         state: DeliveryState = DeliveryState.WAITING,
+        only_ordered: bool = False,
     ) -> DeliveryBatch | None:
         with self._tables.transaction():
             due = [
                 row
                 for row in self._tables.deliveries.values()
                 if row.destination == destination and _is_due(row, state, now)
+                if row.reason == ORDERED or not only_ordered
             ]
             ours = [row for row in due if row.study_uid == due[0].study_uid]
             sending = {"state": DeliveryState.SENDING, "tried": True}
@@ -141,6 +141,10 @@ class MemoryOutbox:
                     self._tables.change_delivery(
                         row, state=state, reason=reason, not_before=not_before, token="", lease_until=None
                     )
+                elif (row.destination, row.state, row.reason) == (
+                    batch.destination, DeliveryState.WAITING, ORDERED,
+                ):  # fmt: skip
+                    self._tables.change_delivery(row, reason=reason, not_before=not_before)
 
     def finish_deliveries(self, study_uid: str, now: datetime) -> StudyState | None:
         t = self._tables
@@ -166,21 +170,51 @@ class MemoryOutbox:
         t = self._tables
         ended = {DeliveryState.FAILED, DeliveryState.NOT_ACCEPTED}
         with t.transaction():
-            current = {one.sop_uid for one in self.results(study.study_uid) if one.current}
-            again = [
-                row
-                for row in self._tables.deliveries.values()
-                if row.sop_uid in current and row.state in ended
-            ]
-            for row in again:
-                t.change_delivery(
-                    row, state=DeliveryState.WAITING, attempts=0, not_before=now, transaction_uid=None
-                )
             found = t.study(study.study_uid)
-            if not again or found is None:
+            if found is None or not _takes_order(found):
                 return False
-            t.apply_event(found, StudyEvent.RESENT, now, reason=_BY_AN_OPERATOR)
-            return True
+            current = {one.sop_uid for one in self.results(study.study_uid) if one.current}
+            ours = [row for row in t.deliveries.values() if row.study_uid == study.study_uid]
+            count = 0
+            for row in ours:
+                if row.state in ended and row.sop_uid in current:
+                    t.change_delivery(row, **_queued_by_order(now))
+                elif found.state is StudyState.DELIVERING and row.state is DeliveryState.WAITING:
+                    t.change_delivery(row, not_before=now, reason=ORDERED)
+                elif found.state is StudyState.DELIVERING and row.is_unconfirmed:
+                    t.change_delivery(row, not_before=now)
+                else:
+                    continue
+                count += 1
+            if count:
+                self._record_order(found, now)
+            return bool(count)
+
+    def send_again(self, study: Study, results: Sequence[NewResult], now: datetime) -> bool:
+        t = self._tables
+        with t.transaction():
+            found = t.study(study.study_uid)
+            if found is None or (found.state, found.revision) != (study.state, study.revision):
+                return False
+            if not _takes_order(found):
+                return False
+            wanted = [(one.sop_uid, name) for one in results for name in one.destinations]
+            there = {(row.sop_uid, row.destination): row for row in t.deliveries.values()}
+            sending = {key for key, row in there.items() if row.state is DeliveryState.SENDING}
+            t.put_deliveries(study, results, now)
+            count = 0
+            for row in tuple(t.deliveries.values()):
+                if (row.sop_uid, row.destination) in wanted and (row.sop_uid, row.destination) not in sending:
+                    t.change_delivery(row, **_queued_by_order(now))
+                    count += 1
+            if count:
+                self._record_order(found, now)
+            return bool(count)
+
+    def _record_order(self, study: Study, now: datetime) -> None:
+        stays = study.state is StudyState.REFUSED
+        reason, reasons = (study.reason, study.reasons) if stays else (ORDERED, ())
+        self._tables.apply_event(study, StudyEvent.RESENT, now, reason=reason, reasons=reasons)
 
     def redirect(
         self, study: Study, results: Sequence[NewResult], known: Collection[str], now: datetime
@@ -200,9 +234,19 @@ class MemoryOutbox:
                 gone = "no destination has this name any more"
                 t.change_delivery(row, state=DeliveryState.SUPERSEDED, reason=gone, token="")
             t.put_deliveries(found, results, now)
-            if (found.state, StudyEvent.RESENT) in TRANSITIONS:
-                t.apply_event(found, StudyEvent.RESENT, now, reason=_BY_AN_OPERATOR)
+            if _takes_order(found):
+                self._record_order(found, now)
             return True
+
+
+def _takes_order(study: Study) -> bool:
+    is_explanation_due = study.state is StudyState.REFUSED and study.deadline is not None
+    return (study.state, StudyEvent.RESENT) in TRANSITIONS and not is_explanation_due
+
+
+def _queued_by_order(now: datetime) -> dict[str, object]:
+    queued = {"state": DeliveryState.WAITING, "attempts": 0, "reason": ORDERED, "not_before": now}
+    return {**queued, "transaction_uid": None, "token": "", "lease_until": None}
 
 
 def _is_due(row: DeliveryRow, state: DeliveryState, now: datetime) -> bool:

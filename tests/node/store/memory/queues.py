@@ -92,7 +92,8 @@ class MemoryQueues:
         with self._tables.transaction():
             self._tables.apply_event(
                 self._held(lease), StudyEvent.REFUSED, now,
-                reason="; ".join(reasons), reasons_to_report=reasons_to_report,
+                reason="; ".join(reasons), reasons=[one for one in reasons if isinstance(one, Reason)],
+                reasons_to_report=reasons_to_report,
             )  # fmt: skip
 
     def record_broken(self, lease: StudyLease, reason: str, now: datetime, retry_at: datetime | None) -> None:

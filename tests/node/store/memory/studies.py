@@ -69,6 +69,7 @@ class MemoryStudies:
         reason: str = "",
         deadline: datetime | None = None,
         attempts: int = 0,
+        reasons: Sequence[Reason] = (),
         reasons_to_report: Sequence[Reason] = (),
     ) -> Study | None:
         t = self._tables
@@ -78,5 +79,6 @@ class MemoryStudies:
                 return None
             return t.apply_event(
                 current, event, now,
-                reason=reason, deadline=deadline, attempts=attempts, reasons_to_report=reasons_to_report,
+                reason=reason, deadline=deadline, attempts=attempts, reasons=reasons,
+                reasons_to_report=reasons_to_report,
             )  # fmt: skip

@@ -145,6 +145,7 @@ class Tables:
         reason: str = "",
         deadline: datetime | None = None,
         attempts: int = 0,
+        reasons: Sequence[Reason] = (),
         reasons_to_report: Sequence[Reason] = (),
     ) -> Study:
         """Apply an event to a study and add it to the history; this ends any lease."""
@@ -155,6 +156,7 @@ class Tables:
             changed_at=now,
             deadline=now if reasons_to_report else deadline,
             attempts=attempts,
+            reasons=tuple(reasons),
         )
         self.studies[study.study_uid] = StudyRow(moved, tuple(reasons_to_report))
         self.add_step(moved, event, now)

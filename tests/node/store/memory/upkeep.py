@@ -9,6 +9,7 @@ from node.domain.delivery import DeliveryState
 from node.domain.records import (
     Instance,
     Study,
+    StudyQuery,
 )
 from node.domain.status import UNFINISHED_STATES, FailedStudies, OutboxFigures, StoreFigures
 from node.domain.study import StudyEvent, StudyState
@@ -16,15 +17,35 @@ from tests.node.store.memory.tables import Tables
 
 __all__ = ["MemoryUpkeep"]
 
+ALL = StudyQuery()
+
 
 class MemoryUpkeep:
     """The ports `Figures`, `Retention` and `Recovery`, as far as no other class has them."""
 
     _tables: Tables
 
-    def studies(self, limit: int) -> tuple[Study, ...]:
-        latest = sorted(self._tables.all_studies(), key=lambda one: one.study_uid)
-        return tuple(sorted(latest, key=lambda one: one.changed_at, reverse=True)[:limit])
+    def studies(self, limit: int, query: StudyQuery = ALL) -> tuple[Study, ...]:
+        wanted = [one for one in self._tables.all_studies() if self._is_wanted(one, query)]
+        wanted.sort(key=lambda one: one.study_uid)
+        return tuple(sorted(wanted, key=lambda one: one.changed_at, reverse=True)[:limit])
+
+    def _is_wanted(self, study: Study, query: StudyQuery) -> bool:
+        rows = [row for row in self._tables.deliveries.values() if row.study_uid == study.study_uid]
+        return (
+            (not query.states or study.state in query.states)
+            and (query.since is None or study.last_arrival >= query.since)
+            and (query.until is None or study.last_arrival < query.until)
+            and (not query.destination or any(row.destination == query.destination for row in rows))
+            and any(query.text.lower() in words.lower() for words in (study.study_uid, study.reason))
+            and study.study_uid.startswith(query.uid_prefix)
+        )
+
+    def one_of_each(self) -> tuple[Instance, ...]:
+        with self._tables.lock:
+            rows = sorted(self._tables.instances.items(), reverse=True)
+        each = {(row.instance.study_uid, row.instance.patient_key): row.instance for _, row in rows}
+        return tuple(each.values())
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
         waiting = [

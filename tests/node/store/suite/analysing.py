@@ -11,7 +11,7 @@ from dicom_templates.result_kinds import ResultKind
 from node.domain.records import (
     NewResult,
 )
-from node.domain.study import StudyState
+from node.domain.study import StudyEvent, StudyState
 from node.errors import LeaseLostError
 from node.ports import Store
 from tests.node.store.suite.studies import (
@@ -99,6 +99,18 @@ class AnalysingLaws:
         assert the_study(store).state is StudyState.REFUSED
         assert [one.result.sop_uid for one in batch_for(store, "a").deliveries] == ["2.25.7"]
         assert store.lineage("1.1").key == "refusal"
+
+    def test_the_codes_of_a_refusal_are_kept_until_the_study_goes_on(self, store: Store) -> None:
+        study = refused(store, Reason("few_above_sacrum", count=2))
+        assert [(one.code, dict(one.values)) for one in study.reasons] == [("few_above_sacrum", {"count": 2})]
+        store.record_refusal_report(study, (), START)
+        assert the_study(store).reasons == study.reasons
+        store.advance(the_study(store), StudyEvent.RETRIED, START, deadline=START)
+        assert the_study(store).reasons == ()
+        reason = Reason("no_body")
+        store.advance(the_study(store), StudyEvent.REFUSED, START, reason=str(reason), reasons=[reason])
+        assert the_study(store).reasons == (reason,)
+        assert store.studies(9)[0].reasons[0].code == "no_body"
 
     def test_a_refusal_that_cannot_be_explained_is_done_with(self, store: Store) -> None:
         store.record_refusal_report(refused(store, Reason("no_body")), (), START)

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
-from node.domain.delivery import DeliveryState
+from node.domain.delivery import ORDERED, DeliveryState
 from node.domain.records import RESULTS_STAND
 from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
@@ -22,6 +23,7 @@ from tests.node.store.suite.studies import (
     end_all,
     lease,
     ready,
+    refused,
     reported,
     results_of,
     the_study,
@@ -185,6 +187,78 @@ class DeliveringLaws:
         assert {one.attempts for one in batch_for(store, "a").deliveries} == {0}
         assert store.lease_deliveries("b", "c", START, START + LEASE) is None
         assert not store.resend(the_study(store), START)
+
+    def test_what_was_sent_is_sent_again_on_order(self, store: Store) -> None:
+        results = reported(store)
+        for destination in DESTINATIONS:
+            end_all(store, batch_for(store, destination), DeliveryState.SENT)
+        assert store.finish_deliveries("1.1", START) is StudyState.DELIVERED
+        before = the_study(store)
+        only_b = [replace(one, destinations=("b",)) for one in results]
+        assert store.send_again(before, only_b, START)
+        assert not store.send_again(before, only_b, START), "it changed"
+        assert (the_study(store).state, the_study(store).reason) == (StudyState.DELIVERING, ORDERED)
+        assert store.lease_deliveries("a", "c", START, START + LEASE) is None
+        batch = batch_for(store, "b")
+        assert {one.reason for one in batch.deliveries} == {ORDERED}
+        assert not store.send_again(the_study(store), only_b, START), "it is being sent"
+        end_all(store, batch, DeliveryState.SENT)
+        assert store.finish_deliveries("1.1", START) is StudyState.DELIVERED
+        assert [step.event for step in store.history("1.1")].count(StudyEvent.RESENT) == 1
+
+    def test_a_destination_that_is_new_gets_the_results_on_order(self, store: Store) -> None:
+        results = reported(store)
+        assert store.send_again(the_study(store), [replace(results[0], destinations=("new",))], START)
+        assert [one.result.sop_uid for one in batch_for(store, "new").deliveries] == [results[0].sop_uid]
+        assert len(store.deliveries("1.1")) == 5
+
+    def test_the_report_of_a_refusal_is_sent_again_and_the_refusal_stays(self, store: Store) -> None:
+        reason = Reason("no_body")
+        report = replace(results_of("1.1", 1)[0], destinations=("a",))
+        due = refused(store, reason)
+        assert not store.send_again(due, [report], START), "it is still to be written"
+        store.record_refusal_report(due, [report], START)
+        end_all(store, batch_for(store, "a"), DeliveryState.SENT)
+        assert store.send_again(the_study(store), [report], START)
+        again = the_study(store)
+        assert (again.state, again.reason, again.reasons) == (StudyState.REFUSED, str(reason), (reason,))
+        assert len(batch_for(store, "a").deliveries) == 1
+
+    def test_a_study_without_results_in_its_state_is_not_sent_again(self, store: Store) -> None:
+        results = reported(store)
+        store.record_arrivals([arrival("1.1", 2)], START, PATIENCE)
+        assert not store.send_again(the_study(store), results, START)
+        assert not store.resend(the_study(store), START)
+
+    def test_what_waits_is_tried_at_once_on_order(self, store: Store) -> None:
+        reported(store)
+        store.return_deliveries(batch_for(store, "a"), "it cannot be reached", START + LEASE)
+        end_all(store, batch_for(store, "b"), DeliveryState.UNCONFIRMED, "it took it")
+        later = START + LEASE
+        batch = store.lease_deliveries("b", "c", START, later, state=DeliveryState.UNCONFIRMED)
+        assert batch is not None
+        store.return_deliveries(batch, "it took it", later)
+        assert store.lease_deliveries("a", "c", later, later + LEASE, only_ordered=True) is None
+        assert store.resend(the_study(store), START)
+        asked = store.lease_deliveries("a", "c", START, later, only_ordered=True)
+        assert asked is not None
+        assert {one.reason for one in asked.deliveries} == {ORDERED}
+        unconfirmed = store.lease_deliveries("b", "c", START, later, state=DeliveryState.UNCONFIRMED)
+        assert unconfirmed is not None
+        assert {one.reason for one in unconfirmed.deliveries} == {"it took it"}
+
+    def test_one_attempt_in_vain_answers_all_orders_for_a_destination(self, store: Store) -> None:
+        reported(store)
+        ready(store, "1.2")
+        store.record_results(lease(store), results_of("1.2", 1), {}, START)
+        for study in ("1.1", "1.2"):
+            assert store.resend(the_study(store, study), START)
+        first = store.lease_deliveries("a", "c", START, START + LEASE, only_ordered=True)
+        assert first is not None
+        store.return_deliveries(first, "it cannot be reached", START + LEASE)
+        assert store.lease_deliveries("a", "c", START, START + LEASE) is None
+        assert store.lease_deliveries("a", "c", START + LEASE, START + 2 * LEASE, only_ordered=True) is None
+        assert store.lease_deliveries("b", "c", START, START + LEASE, only_ordered=True)
 
     def test_what_waits_for_a_destination_that_is_gone_goes_to_another_on_order(self, store: Store) -> None:
         results = reported(store)

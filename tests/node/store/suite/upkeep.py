@@ -1,6 +1,7 @@
 """Laws of figures and retention."""
 
 # ruff: noqa: D102 - a test's name is its sentence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from node.domain.records import (
     Instance,
     NewResult,
     QuarantineEntry,
+    StudyQuery,
 )
 from node.domain.status import FailedStudies, OutboxFigures
 from node.domain.study import FINISHED_STATES, StudyEvent, StudyState
@@ -63,6 +65,43 @@ class UpkeepLaws:
         assert (figures.instances, figures.quarantined) == (3, {"it is damaged": 2})
         assert [study.study_uid for study in figures.latest] == ["1.1", "1.2"]
         assert [entry.reason for entry in figures.latest_quarantined] == ["it is damaged"]
+
+    def test_an_operator_sees_the_studies_that_he_asks_for(self, store: Store) -> None:
+        later = START + timedelta(days=1)
+        reported(store)
+        for study in ("1.2", "2.3"):
+            store.record_arrivals([arrival(study, 1)], later, PATIENCE)
+        store.advance(the_study(store, "1.2"), StudyEvent.FELL_QUIET, later, reason="100 % Quiet")
+
+        def found(query: StudyQuery, limit: int = 9) -> list[str]:
+            return [one.study_uid for one in store.studies(limit, query)]
+
+        assert found(StudyQuery()) == ["1.2", "2.3", "1.1"]
+        assert found(StudyQuery(), 2) == ["1.2", "2.3"]
+        assert found(StudyQuery(states=frozenset({StudyState.SETTLED, StudyState.DELIVERING}))) == [
+            "1.2",
+            "1.1",
+        ]
+        assert found(StudyQuery(since=later)) == ["1.2", "2.3"]
+        assert found(StudyQuery(until=later)) == ["1.1"]
+        assert found(StudyQuery(since=START, until=later)) == ["1.1"]
+        assert found(StudyQuery(destination="a")) == ["1.1"]
+        assert found(StudyQuery(destination="c")) == []
+        assert found(StudyQuery(text="% quiet")) == ["1.2"]
+        assert found(StudyQuery(text="0_%")) == []
+        assert found(StudyQuery(text=".3")) == ["2.3"]
+        assert found(StudyQuery(uid_prefix="1.")) == ["1.2", "1.1"]
+        assert found(StudyQuery(uid_prefix="1_")) == []
+        assert found(StudyQuery(uid_prefix="1.", since=later, text="quiet")) == ["1.2"]
+
+    def test_one_image_of_each_study_and_patient_tells_whose_it_is(self, store: Store) -> None:
+        ready(store)
+        ready(store, "1.2")
+        another = arrival("1.2", 3)
+        another = replace(another, instance=replace(another.instance, patient_key="1" * 64))
+        store.record_arrivals([arrival("1.2", 2), another], START, PATIENCE)
+        told = {(one.study_uid, one.sop_uid) for one in store.one_of_each()}
+        assert told == {("1.1", "1.1.1.1"), ("1.2", "1.2.1.1"), ("1.2", "1.2.1.3")}
 
     def test_a_study_that_was_set_aside_waits_until_an_operator_acts(self, store: Store) -> None:
         later = START + timedelta(hours=1)

@@ -1,0 +1,118 @@
+"""The answers of commands as JSON; docs/json.md describes them, and docs/schema holds their schemas.
+
+A field is never removed or given another meaning without an entry in the changelog. The words of messages
+and reasons may change; programs compare states, codes and actions.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import Enum
+from numbers import Integral, Real
+from typing import TYPE_CHECKING
+
+from analysis.domain.reason import Reason
+
+if TYPE_CHECKING:
+    from node.analyse.study import StudyOutcome
+    from node.domain.records import Delivery, Study
+    from node.operate.doctor import CheckResult
+    from node.operate.verify import ReportCheck
+
+__all__ = ["candidate", "check", "delivery", "outcome", "reasons", "report_check", "study"]
+
+
+def candidate(one: "Study") -> dict[str, str]:
+    """Return what tells one study from another: UID, state, and the day on which its last image came."""
+    day = one.last_arrival.date().isoformat()
+    return {"study_uid": one.study_uid, "state": one.state.value, "day": day}
+
+
+def study(one: "Study") -> dict[str, object]:
+    """Return a study as `studies` lists it."""
+    return {
+        "study_uid": one.study_uid,
+        "state": one.state.value,
+        "changed_at": _moment(one.changed_at),
+        "first_arrival": _moment(one.first_arrival),
+        "last_arrival": _moment(one.last_arrival),
+        "next_look_at": None if one.deadline is None else _moment(one.deadline),
+        "attempts": one.attempts,
+        "reason": one.reason,
+        "reasons": reasons(one.reasons),
+    }
+
+
+def delivery(one: "Delivery") -> dict[str, object]:
+    """Return a result on its way to a destination."""
+    return {
+        "destination": one.destination,
+        "kind": one.result.kind.value,
+        "sop_instance_uid": one.result.sop_uid,
+        "current": one.result.current,
+        "state": one.state.value,
+        "attempts": one.attempts,
+        "status": one.status,
+        "reason": one.reason,
+    }
+
+
+def report_check(one: "ReportCheck") -> dict[str, object]:
+    """Return one comparison of `verify`."""
+    return {
+        "subject": one.subject,
+        "verdict": one.outcome.value,
+        "details": list(one.details),
+        "reasons": reasons(one.details),
+    }
+
+
+def check(one: "CheckResult") -> dict[str, str]:
+    """Return one check of `doctor`."""
+    severity = one.severity.name.lower()
+    return {"subject": one.subject, "severity": severity, "message": one.message, "remedy": one.remedy}
+
+
+def outcome(one: "StudyOutcome") -> dict[str, object]:
+    """Return what `analyse` made of a study."""
+    return {
+        "study_uid": one.study_uid,
+        "refusals": list(one.outcome.refusals),
+        "reasons": reasons(one.outcome.refusals),
+        "summary": dict(one.outcome.summary),
+        "results": [
+            {"kind": it.kind.value, "path": str(it.path), "sop_instance_uid": it.sop_instance_uid}
+            for it in one.outcome.results
+        ],
+    }
+
+
+def reasons(words: Iterable[str]) -> list[dict[str, object]]:
+    """Return the reasons among words as codes with values.
+
+    Examples
+    --------
+    >>> reasons([Reason("no_files"), "words without a code"])
+    [{'code': 'no_files', 'values': {}, 'text': 'there are no files'}]
+    """
+    return [_reason(one) for one in words if isinstance(one, Reason)]
+
+
+def _reason(reason: Reason) -> dict[str, object]:
+    values = {name: _value(value) for name, value in reason.values.items()}
+    return {"code": reason.code, "values": values, "text": str(reason)}
+
+
+def _value(value: object) -> object:
+    if isinstance(value, Reason):
+        return _reason(value)
+    if isinstance(value, tuple):
+        return [_value(one) for one in value]
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
