@@ -13,7 +13,7 @@ from dicom_templates.pictures.canvas import Canvas, Point
 from dicom_templates.pictures.mid_sagittal import NamedOutline, SagittalPicture
 from dicom_templates.pictures.palette import BACKGROUND, BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE, WARNING
 from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler, draw_sides
-from dicom_templates.pictures.summary_cards import draw_cards
+from dicom_templates.pictures.summary_cards import draw_cards, draw_foot
 from dicom_templates.words.study_report import LevelRow, StudyReport
 from dicom_templates.words.texts import Texts
 
@@ -27,6 +27,8 @@ _RIGHT = 1000.0
 _IMAGE_WIDTH = 270.0
 _GAP = 16.0
 _BODY_TEXT = 12.5
+_LEVELS_HEIGHT = 174.0
+"""Of the table of levels and the caveats, with the gap above them."""
 
 
 def draw_summary(report: StudyReport, pictures: Sequence[SagittalPicture]) -> npt.NDArray[np.uint8]:
@@ -47,7 +49,8 @@ def draw_summary(report: StudyReport, pictures: Sequence[SagittalPicture]) -> np
     canvas = Canvas(_WIDTH, _HEIGHT, scale=_SCALE, background=BACKGROUND)
     top = _warning(canvas, report)
     top = _heading(canvas, report, top)
-    bottom = _images(canvas, report, pictures, top)
+    foot = draw_foot(canvas, report)
+    bottom = _images(canvas, report, pictures, top, foot - _LEVELS_HEIGHT)
     _levels(canvas, report, bottom + _GAP)
     draw_cards(canvas, report, top)
     return canvas.finish()
@@ -80,9 +83,11 @@ def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
 # --- Images ---------------------------------------------------------------------------------------
 
 
-def _images(canvas: Canvas, report: StudyReport, pictures: Sequence[SagittalPicture], top: float) -> float:
+def _images(
+    canvas: Canvas, report: StudyReport, pictures: Sequence[SagittalPicture], top: float, bottom: float
+) -> float:
     """Draw the series side by side; a single one gets the whole width."""
-    height = 584.0 - top
+    height = bottom - top
     count = max(len(pictures), 1)
     width = (2 * _IMAGE_WIDTH + _GAP - (count - 1) * _GAP) / count
     for place, shown in enumerate(pictures):

@@ -8,6 +8,7 @@ from analysis.domain.acquisition import Contrast
 from analysis.domain.english import ENGLISH
 from analysis.domain.reason import Reason, Value, in_words
 from dicom_templates.words.german_reasons import GERMAN
+from dicom_templates.words.plain_reasons import PLAIN_REASONS
 from dicom_templates.words.sentences import SENTENCES
 
 __all__ = ["LANGUAGES", "REASONS", "Texts"]
@@ -32,6 +33,8 @@ class Texts:
     ----------
     language : str
         A key of `LANGUAGES`.
+    plain : bool
+        Whether reasons are told to people, without numbers that mean nothing to them (`PLAIN_REASONS`).
 
     Raises
     ------
@@ -44,10 +47,16 @@ class Texts:
     'Wahrscheinlichkeit 12 %'
     """
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, *, plain: bool = True) -> None:
         if language not in LANGUAGES:
             raise ValueError(f"no sentences in {language!r}; choose one of {', '.join(LANGUAGES)}")
         self.language = language
+        self._reasons = {**REASONS[language], **(PLAIN_REASONS[language] if plain else {})}
+
+    @property
+    def in_full(self) -> "Texts":
+        """The sentences in the same language, with every number of a reason, for the measurement report."""
+        return Texts(self.language, plain=False)
 
     def __call__(self, key: str, **values: str) -> str:
         """Return a sentence with its placeholders filled, and weightings written as such."""
@@ -77,7 +86,7 @@ class Texts:
         'zwei Schichten liegen an derselben Stelle (7,5 mm)'
         """
         told = _with_weightings(reason) if isinstance(reason, Reason) else reason
-        return in_words(told, REASONS[self.language], self._number)
+        return in_words(told, self._reasons, self._number)
 
     def reasons(self, reasons: Iterable[str]) -> tuple[str, ...]:
         """Write each reason."""
