@@ -141,6 +141,7 @@ def _evaluations(findings: Findings, report: StudyReport) -> ContentItem:
     items += [
         text(codes.DCM.Comment, line)
         for line in (
+            *report.foremost,
             *report.caveats,
             *quality_lines(findings, report.texts.in_full),
             *figure_lines(report.answers),

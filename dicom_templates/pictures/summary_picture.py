@@ -193,21 +193,31 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
     left = _LEFT + _IMAGE_WIDTH + _GAP
     canvas.text((left, top + 10), report.texts("excluded_title"), size=12, colour=QUIET)
     canvas.line([(left, top + 17), (left + _IMAGE_WIDTH, top + 17)], colour=RULE, width=1.0)
-    caveats = (*_remarks(report), *report.caveats)
+    caveats = (*report.foremost, *_remarks(report), *report.caveats)
     if not caveats:
         canvas.text((left, top + 36), report.texts("none_excluded"), size=_BODY_TEXT, colour=BRIGHT)
     y = top + 36
+    size = _size_of(canvas, caveats)
     for number, line in enumerate(caveats):
         left_over = len(caveats) - number
         if y > top + (130 if left_over == 1 else 112):
             words = report.texts("more_excluded", count=str(left_over))
-            canvas.text((left, y), words, size=_BODY_TEXT, colour=QUIET)
+            canvas.text((left, y), words, size=size, colour=QUIET)
             break
-        room = max(1, int((top + 150 - y) // (1.4 * _BODY_TEXT)))
-        most = room if left_over == 1 else min(room, 3)
+        room = max(1, int((top + 150 - y) // (1.4 * size)))
+        most = room if left_over == 1 else min(room, 5 if number < len(report.foremost) else 3)
         y = 4 + canvas.paragraph(
-            (left, y), line, size=_BODY_TEXT, colour=BRIGHT, width=_IMAGE_WIDTH, most_lines=most
+            (left, y), line, size=size, colour=BRIGHT, width=_IMAGE_WIDTH, most_lines=most
         )
+
+
+def _size_of(canvas: Canvas, caveats: Sequence[str]) -> float:
+    """Return the largest letters with which all caveats find room, or the smallest that can be read."""
+    for size in (_BODY_TEXT, 11.5, 10.5):
+        lines = sum(len(canvas.wrap(line, size=size, width=_IMAGE_WIDTH)) for line in caveats)
+        if 1.4 * size * lines + 4 * len(caveats) <= 130:
+            break
+    return size
 
 
 def _remarks(report: StudyReport) -> list[str]:

@@ -110,7 +110,8 @@ def compose(
         answers=answers,
         bone_quality=bone_quality,
         levels=levels,
-        caveats=(*losses, *explained, *doubts),
+        foremost=(*losses, *explained),
+        caveats=doubts,
         reference=t1_reference(age_years, texts) if scored else "",
         next_step=next_step,
         sections=(
@@ -191,6 +192,7 @@ def compose_refusal(
         answers=(),
         bone_quality=(),
         levels=(),
+        foremost=(),
         caveats=(),
         reference="",
         next_step="",

@@ -236,15 +236,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "{last} Jahre.",
         },
         "vbq_beside_low_risk": {
-            "en": "VBQ T1w is high and the probability of osteoporosis below its threshold: VBQ shows fat "
-            "in the "
-            "marrow and the model the pattern of the signal; neither is a bone density, and they need not "
-            "agree.",
-            "de": "VBQ T1w ist hoch und die Wahrscheinlichkeit einer Osteoporose unter ihrer Schwelle: VBQ "
-            "zeigt "
-            "das Fett im Knochenmark, das Modell das Muster des Signals; beides ist keine Knochendichte und "
-            "muss "
-            "nicht übereinstimmen.",
+            "en": "High VBQ T1w beside a low probability: VBQ shows the fat in the marrow, the model the "
+            "pattern of its signal; neither is a bone density.",
+            "de": "Hoher VBQ T1w bei niedriger Wahrscheinlichkeit: VBQ zeigt das Fett im Knochenmark, das "
+            "Modell das Muster seines Signals; beides ist keine Knochendichte.",
         },
         "vbq_reference_t2": {
             "en": "T2w: in one study (Huang 2025, doi 10.1177/21925682251339995) the mean was 0.60 in "
@@ -302,16 +297,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "stattdessen von kranial nach kaudal nummeriert.",
         },
         "height_loss_line": {
-            "en": "Height loss, {level} ({contrast}): {percent} % less than the other bodies, Genant grade "
-            "{grade}, "
-            "as in a fracture. Measured by software in sagittal MR; neither its age nor its cause is known, "
-            "and "
-            "Scheuermann's disease or a developmental variant may look alike. To be checked in the images.",
-            "de": "Höhenminderung, {level} ({contrast}): {percent} % gegenüber den anderen Wirbelkörpern, "
-            "Genant-Grad {grade}, frakturartig. Von Software in sagittalen MR-Bildern gemessen; Alter und "
-            "Ursache "
-            "sind unbekannt, Morbus Scheuermann oder eine Formvariante können ähnlich aussehen. Bitte an den "
-            "Bildern prüfen.",
+            "en": "{level} ({contrast}): height loss of {percent} %, Genant grade {grade}, fracture-like. "
+            "Measured by software; age and cause are unknown, a variant may look alike. Please check.",
+            "de": "{level} ({contrast}): Höhenminderung von {percent} %, Genant-Grad {grade}, frakturartig. "
+            "Von Software gemessen; Alter und Ursache unbekannt, Formvariante möglich. Bitte prüfen.",
         },
         "numbered_body": {"en": "body {number}", "de": "WK {number}"},
         # --- Images -------------------------------------------------------------------------------

@@ -183,9 +183,11 @@ class StudyReport:
         One per series.
     levels : tuple of LevelRow
         Series by series, from cranial to caudal.
+    foremost : tuple of str
+        What to bear in mind before all caveats: losses of height, and an explanation of values that seem to
+        contradict each other.
     caveats : tuple of str
-        Losses of height, an explanation of values that seem to contradict each other, and what was not used
-        or is doubtful.
+        What was not used or is doubtful.
     reference : str
         The published T1-VBQ at the age of the patient, or that there is none; empty without a T1-VBQ.
     next_step : str
@@ -211,6 +213,7 @@ class StudyReport:
     answers: tuple[TargetAnswer, ...]
     bone_quality: tuple[BoneQualityLine, ...]
     levels: tuple[LevelRow, ...]
+    foremost: tuple[str, ...]
     caveats: tuple[str, ...]
     reference: str
     next_step: str

@@ -2,21 +2,18 @@
 
 import re
 from dataclasses import replace
-from unittest.mock import patch
 
 import pytest
-from pydicom import Dataset
 
 from analysis.domain.findings import AnswerFigures, Prediction, Verdict
 from analysis.domain.reason import Reason
 from dicom_templates.codes import concepts
-from dicom_templates.pictures.canvas import Canvas
-from dicom_templates.pictures.html_report import report_html
 from dicom_templates.result_kinds import ResultKind
-from dicom_templates.result_set import ResultSet, build
+from dicom_templates.result_set import build
 from dicom_templates.words.answer_figures import figures_sentence
 from dicom_templates.words.texts import Texts
-from tests.dicom_templates.cases import ANSWERS, PREDICTIONS, items, make_case, texts_of
+from tests.dicom_templates.cases import ANSWERS, PREDICTIONS, items, make_case
+from tests.dicom_templates.views import named, views_of
 
 HIGH_BUT_BELOW = replace(
     PREDICTIONS[0], verdict=Verdict.BELOW, probability=0.62, interval=(0.5, 0.7), decision_threshold=0.75
@@ -41,32 +38,9 @@ BARE_JUDGEMENT = re.compile(r"\b(un)?likely\b|wahrscheinlich(?!keit)", re.IGNORE
 
 
 def views(language: str, *predictions: Prediction) -> dict[str, str]:
-    """Make a report and return all words of the answers in each view."""
+    """Return the words of a report with these answers, view by view."""
     case = make_case(slices=4, size=64, language=language)
-    findings = replace(case.findings, predictions=predictions)
-    options = replace(case.options, kinds=frozenset(ResultKind) - {ResultKind.PDF})
-    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as drawn:
-        made = build(findings, case.sources, options)
-    objects = named(made)
-    page = re.sub(
-        r"<style>.*?</style>|<img[^>]*>", " ", report_html(made.report, made.pictures), flags=re.DOTALL
-    )
-    told = {
-        "picture": " ".join(str(call.args[2]) for call in drawn.call_args_list),
-        "page": re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", page)),
-        "text": " ".join(texts_of(objects["text"])),
-        "SR": " ".join([*texts_of(objects["sr"]), *meanings(objects["sr"])]),
-        "list of series": " ".join(str(one.SeriesDescription) for one in objects.values()),
-    }
-    return {name: re.sub(r"\s+", " ", words) for name, words in told.items()}
-
-
-def named(made: ResultSet) -> dict[str, Dataset]:
-    return {one.name: one.dataset for one in made.objects}
-
-
-def meanings(document: Dataset) -> list[str]:
-    return [str(one.ConceptCodeSequence[0].CodeMeaning) for one in items(document) if one.ValueType == "CODE"]
+    return views_of(case, replace(case.findings, predictions=predictions))
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
