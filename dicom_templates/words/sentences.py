@@ -236,10 +236,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "{last} Jahre.",
         },
         "vbq_beside_low_risk": {
-            "en": "High VBQ T1w beside a low probability: VBQ shows the fat in the marrow, the model the "
-            "pattern of its signal; neither is a bone density.",
-            "de": "Hoher VBQ T1w bei niedriger Wahrscheinlichkeit: VBQ zeigt das Fett im Knochenmark, das "
-            "Modell das Muster seines Signals; beides ist keine Knochendichte.",
+            "en": "High VBQ T1w beside a low probability: VBQ shows fat in the marrow, the model a pattern of "
+            "signal; neither is a bone density.",
+            "de": "Hoher VBQ T1w bei niedriger Wahrscheinlichkeit: VBQ zeigt Fett im Knochenmark, das Modell "
+            "ein Signalmuster; beides ist keine Knochendichte.",
         },
         "vbq_reference_t2": {
             "en": "T2w: in one study (Huang 2025, doi 10.1177/21925682251339995) the mean was 0.60 in "

@@ -228,3 +228,13 @@ def test_a_loss_of_height_has_its_own_line_with_grade_and_limits(language: str) 
     report = compose(findings, language=language)
     assert grade in report.foremost[0]
     assert not [line for line in report.caveats if "L3" in line]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_comes_first_stands_on_the_picture_to_its_last_word(language: str) -> None:
+    case = case_in(language)
+    findings = lowered(scored(case.findings, 4.4, Reason("shading", change=-21.6)), Level.L3)
+    foremost = compose(findings, language=language, age_years=62).foremost
+    assert len(foremost) == 2
+    picture = views_of(case, findings, next_step=usual_next_step(language))["picture"].replace("\u00a0", " ")
+    assert [line for line in foremost if line.replace("\u00a0", " ") not in picture] == []
