@@ -236,8 +236,8 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "{last} Jahre.",
         },
         "vbq_beside_low_risk": {
-            "en": "High VBQ T1w beside a low probability: VBQ shows fat in the marrow, the model a pattern of "
-            "signal; neither is a bone density.",
+            "en": "High VBQ T1w beside a low probability: VBQ shows fat in the marrow, the model a pattern "
+            "of signal; neither is a bone density.",
             "de": "Hoher VBQ T1w bei niedriger Wahrscheinlichkeit: VBQ zeigt Fett im Knochenmark, das Modell "
             "ein Signalmuster; beides ist keine Knochendichte.",
         },
