@@ -75,6 +75,17 @@ def test_no_sentence_stands_twice_in_the_text(language: str) -> None:
     assert len(lines) == len(set(lines))
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_does_not_repeat_its_cards_and_its_table_as_sentences(language: str) -> None:
+    case = case_in(language)
+    report = compose(case.findings, language=language)
+    repeated = [line for one in report.sections for line in one.elsewhere]
+    # Two answers with their figures, ten bodies, and what holds of a simulated model.
+    assert len(repeated) == 2 + 2 + 10 + 1
+    page = views_of(case)["page"].replace("\u00a0", " ")
+    assert [line for line in repeated if page.count(line) > (line == report.holds)] == []
+
+
 # --- What to do next ------------------------------------------------------------------------------
 
 
@@ -132,7 +143,7 @@ def test_nothing_published_stands_beside_a_score_that_is_missing(language: str) 
     bare = tuple(replace(one, bone_quality=replace(one.bone_quality, score=None)) for one in findings.series)
     words = views_of(case_in(language), replace(findings, series=bare))
     for view in PEOPLE:
-        assert not re.search(r"\b107\b|Huang|± 1 SD|2[.,]77", words[view]), view
+        assert not re.search(r"\b107\b|Huang|± 1 SD|2[.,]77|\b3[.,]9\b|ICC", words[view]), view
     beside = views_of(case_in(language), scored(findings, None))
     assert not re.search(r"\b107\b", beside["text"])
     assert "Huang" in beside["text"]
