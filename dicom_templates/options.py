@@ -51,6 +51,8 @@ class ReportOptions:
         Which are written; the content of one does not depend on the others.
     earlier : int
         Number of earlier result sets of the study, where no predecessor tells it.
+    next_step : str
+        What to do next, in the words of the site; empty for nothing.
     """
 
     created: datetime
@@ -61,6 +63,7 @@ class ReportOptions:
     predecessors: tuple[Predecessor, ...] = ()
     kinds: frozenset[ResultKind] = frozenset(USUAL_KINDS)
     earlier: int = 0
+    next_step: str = ""
 
     @property
     def number(self) -> int:

@@ -113,6 +113,7 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
         study_date=_date_of(header, "StudyDate"),
         whom=_whom(header, options.language),
         age_years=age_in_years(header),
+        next_step=options.next_step,
     )
     pictures = sagittal_pictures(findings, report)
     annotated = any(

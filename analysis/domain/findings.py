@@ -21,6 +21,7 @@ __all__ = [
     "ModelIdentity",
     "Outline",
     "Prediction",
+    "ProtocolRange",
     "Refusal",
     "SeriesFindings",
     "SeriesInput",
@@ -270,6 +271,21 @@ class AnswerFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class ProtocolRange:
+    """The acquisitions that a classifier was trained on; beyond them it abstains.
+
+    Attributes
+    ----------
+    repetition_time_ms, echo_time_ms, field_strength_t : tuple of two float, or None
+        Lowest and highest value; None if no header of the cohort had one.
+    """
+
+    repetition_time_ms: tuple[float, float] | None
+    echo_time_ms: tuple[float, float] | None
+    field_strength_t: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer for one target.
 
@@ -295,6 +311,11 @@ class Prediction:
         Keys of `SeriesFindings.patient_features` that the answer is based on; the report lists only these.
     answers : AnswerFigures or None
         How right the answers of this classifier were in cross-validation; None if that is not known.
+    by_sequence : dict of str to AnswerFigures
+        The same of every classifier of this target, by its sequence: the sequence that did best in a paper
+        need not be the one that does best in this model.
+    trained_on : ProtocolRange or None
+        What this classifier was trained on; None if that is not known.
     """
 
     target: Target
@@ -307,6 +328,8 @@ class Prediction:
     reasons: tuple[Reason, ...] = ()
     features: tuple[str, ...] = ()
     answers: AnswerFigures | None = None
+    by_sequence: dict[str, AnswerFigures] = field(default_factory=dict)
+    trained_on: ProtocolRange | None = None
 
 
 @dataclass(frozen=True, slots=True)

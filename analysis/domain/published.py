@@ -56,5 +56,7 @@ imaging". They are patients, not a normal population."""
 SCAN_RESCAN_ICC = 0.749
 """Agreement of T1-VBQ between the two scans of those patients."""
 
-T1_VBQ_BY_FIELD: Mapping[float, float] = MappingProxyType({1.5: 2.77, 3.0: 2.20})
-"""Mean T1-VBQ by field strength in tesla (doi 10.1186/s13018-023-04268-5)."""
+T1_VBQ_BY_FIELD: Mapping[float, tuple[float, float]] = MappingProxyType(
+    {1.5: (2.77, 0.49), 3.0: (2.20, 0.43)}
+)
+"""Mean and standard deviation of T1-VBQ by field strength in tesla (doi 10.1186/s13018-023-04268-5)."""

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from analysis.domain.acquisition import Contrast
-from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
+from analysis.domain.findings import Prediction, ProtocolRange, SeriesFindings, Target, Verdict
 from analysis.domain.reason import Reason
 from analysis.measurement.vbq import MINIMUM_CSF_QUALITY, too_shaded
 from analysis.prediction.decision import why_open
@@ -65,7 +65,24 @@ def predict(
         for found in series
     }
     targets = {target for target, _ in model.classifiers}
-    return tuple(_answer(target, judged, model, settings) for target in Target if target in targets)
+    answers = (_answer(target, judged, model, settings) for target in Target if target in targets)
+    return tuple(_documented(answer, model) for answer in answers)
+
+
+def _documented(answer: Prediction, model: Model) -> Prediction:
+    """Add what the card tells of the classifiers of the target, whatever the answer is."""
+    classifiers = {
+        sequence: one for (target, sequence), one in model.classifiers.items() if target is answer.target
+    }
+    used = classifiers.get(answer.sequence)
+    seen = used.training if used is not None else None
+    return replace(
+        answer,
+        by_sequence={sequence: one.performance.answers for sequence, one in classifiers.items()},
+        trained_on=None
+        if seen is None
+        else ProtocolRange(seen.repetition_time_ms, seen.echo_time_ms, seen.field_strength_t),
+    )
 
 
 _Judged: TypeAlias = tuple[SeriesFindings, tuple[Reason, ...]]
@@ -195,9 +212,14 @@ def _about_spine(found: SeriesFindings, sequence: str, settings: AnalysisSetting
         yield Reason("few_usable_bodies", sequence=sequence, usable=len(usable), minimum=minimum)
     if not found.segmentation.levels_certain:
         yield Reason("levels_uncertain", sequence=sequence)
-    for region in usable:
+    for number, region in enumerate(found.segmentation.regions, start=1):
+        if region not in usable:
+            continue
+        # A wrong name is worse than none.
+        certain = found.segmentation.levels_certain
+        level = region.level.name if certain else Reason("body_number", number=number)
         for concern in _disturbances(region.concerns):
-            yield Reason("body_disturbed", sequence=sequence, level=region.level.name, concern=concern)
+            yield Reason("body_disturbed", sequence=sequence, level=level, concern=concern)
     for concern in _disturbances(found.segmentation.concerns):
         yield Reason("series_disturbed", sequence=sequence, concern=concern)
 

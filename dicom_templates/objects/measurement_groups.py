@@ -96,7 +96,7 @@ def study_group(
     remarks = [
         (
             concepts.ABSTENTION if one.verdict is Verdict.INDETERMINATE else codes.DCM.Comment,
-            f"{texts(target_key(one.target))}: {texts.listed(one.reasons)}",
+            f"{texts(target_key(one.target))}: {texts.in_full.listed(one.reasons)}",
         )
         for one in findings.predictions
         if one.reasons

@@ -30,6 +30,7 @@ from dicom_templates.objects.measurement_groups import level_groups, study_group
 from dicom_templates.objects.segmentation import SegmentNumbers
 from dicom_templates.origin.provenance import Provenance
 from dicom_templates.origin.source_series import SourceSeries
+from dicom_templates.words.sections import figure_lines, quality_lines
 from dicom_templates.words.study_report import StudyReport
 from dicom_templates.words.texts import LANGUAGES, Texts
 
@@ -112,7 +113,7 @@ def _library_group(found: SeriesFindings, source: SourceSeries, texts: Texts) ->
     ):
         if value is not None:
             items.append(number(name, value, codes.UCUM.Millisecond, CONTEXT))
-    why = texts.reasons(found.identification.reasons)
+    why = texts.in_full.reasons(found.identification.reasons)
     items += [text(concepts.WEIGHTING_REASON, one, CONTEXT) for one in why]
     items += [image(codes.DCM.SourceImage, one) for one in source.images]
     return container(codes.DCM.ImageLibraryGroup, items)
@@ -137,7 +138,17 @@ def _evaluations(findings: Findings, report: StudyReport) -> ContentItem:
     for found in findings.series:
         value = f"{found.source.series_uid} {found.source.digest}"
         items.append(text(concepts.INPUT_DIGEST, value))
-    items += [text(codes.DCM.Comment, line) for line in report.caveats]
+    items += [
+        text(codes.DCM.Comment, line)
+        for line in (
+            *report.foremost,
+            *report.caveats,
+            *quality_lines(findings, report.texts.in_full),
+            *figure_lines(report.answers),
+        )
+    ]
+    if report.next_step:
+        items.append(text(codes.DCM.Recommendation, report.next_step))
     items += [
         _answer_figures(one.target, one.answers) for one in findings.predictions if one.answers is not None
     ]

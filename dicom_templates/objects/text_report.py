@@ -21,6 +21,7 @@ _HEADING_AND_ELEMENT: dict[str, tuple[Code, Code]] = {
     "result": (codes.LN.Impressions, codes.DCM.Impression),
     "findings": (codes.LN.Findings, codes.DCM.Finding),
     "images": (codes.LN.CurrentProcedureDescriptions, codes.DCM.ProcedureDescription),
+    "next": (codes.LN.Recommendations, codes.DCM.Recommendation),
     "about": (ABOUT, codes.DCM.Comment),
 }
 

@@ -19,7 +19,14 @@ from pydicom.dataelem import RawDataElement
 from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.tag import BaseTag, Tag
 
-__all__ = ["age_in_years", "copy_patient_and_study", "fit_to_charset", "nameless_header", "patient_digest"]
+__all__ = [
+    "age_in_years",
+    "copy_patient_and_study",
+    "fit_to_charset",
+    "in_ascii",
+    "nameless_header",
+    "patient_digest",
+]
 
 _REQUIRED = (
     "PatientName",
@@ -228,6 +235,17 @@ def _fit_text(text: str, encoding: str) -> str:
         return text
     plain = text.translate(_TRANSLITERATION)
     return plain if _encodable(plain, encoding) else plain.encode("ascii", "replace").decode("ascii")
+
+
+def in_ascii(text: str) -> str:
+    """Return a text in ASCII; it is the same for a text that was fitted to another set before.
+
+    Examples
+    --------
+    >>> in_ascii("Rückfrage") == in_ascii("Rueckfrage")
+    True
+    """
+    return _fit_text(text, "ascii")
 
 
 def _encodable(text: str, encoding: str) -> bool:

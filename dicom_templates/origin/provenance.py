@@ -13,6 +13,7 @@ from pydicom.uid import UID
 
 from analysis.domain.findings import Findings, Refusal
 from dicom_templates.options import ReportOptions
+from dicom_templates.origin.patient_study import in_ascii
 from dicom_templates.origin.uids import derive_uid
 
 __all__ = [
@@ -29,7 +30,7 @@ MANUFACTURER = "OsteoNode"
 MODEL_NAME = "OsteoNode"
 IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation", MANUFACTURER))
 IMPLEMENTATION_VERSION_NAME = "OSTEONODE"
-_CONTENT_REVISION = "4"
+_CONTENT_REVISION = "5"
 """To be raised when the same findings are written differently, so that no UID ever has two contents."""
 
 
@@ -113,6 +114,8 @@ def provenance_of(
         *(inputs, model, findings.configuration_digest, findings.software, set_aside, outlined_by),
         # Left out where there are none, so that results made before there were any keep their UIDs.
         *((findings.remarks,) if findings.remarks else ()),
+        # As a document in any character set gives it back.
+        in_ascii(options.next_step),
     )
     return Provenance(
         software=findings.software,

@@ -157,7 +157,12 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 {% if report.holds %}
 <p><strong>{{ report.holds }}</strong></p>
 {% endif %}
-{% if report.answers %}
+{% if report.measurements_only %}
+<p><strong>{{ texts("no_model") }}</strong></p>
+{% endif %}
+{% for section in report.sections %}
+<h2>{{ section.heading }}</h2>
+{% if section.key == "result" and report.answers %}
 <div class="answers">
 {% for answer in report.answers %}
 <section class="answer {{ answer.verdict.name | lower }}">
@@ -177,19 +182,19 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 {% if answer.figures %}
 <p class="quiet">{{ answer.figures }}</p>
 {% endif %}
+{% if answer.basis %}
 <p class="quiet">{{ answer.basis }}</p>
+{% endif %}
 </section>
 {% endfor %}
 </div>
 {% endif %}
-{% if report.measurements_only %}
-<p><strong>{{ texts("no_model") }}</strong></p>
-{% endif %}
-{% if picture %}
-<img src="data:image/png;base64,{{ picture }}" alt="{{ report.title }}">
-{% endif %}
-{% if report.levels %}
-<h2>{{ texts("levels") }}</h2>
+<ul>
+{% for line in section.lines if line not in section.elsewhere %}
+<li>{{ line }}</li>
+{% endfor %}
+</ul>
+{% if section.key == "findings" and report.levels %}
 <table>
 <thead><tr><th>{{ texts("level_names") }}</th><th></th><th>{{ texts("volume") }} (ml)</th>
 <th>{{ texts("signal") }}</th><th>VBQ</th><th></th></tr></thead>
@@ -198,18 +203,14 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 <tr{% if not row.usable %} class="excluded"{% endif %}><td>{{ row.name }}</td>
 <td>{{ texts.weighting(row.contrast) }}</td>
 <td>{{ row.volume }}</td><td>{{ row.signal }}</td><td>{{ row.vbq }}</td>
-<td>{% if not row.usable %}{{ texts("excluded") }}: {% endif %}{{ row.concerns | join("; ") }}</td></tr>
+<td>{% if not row.usable %}{{ texts("excluded") }}{% endif %}</td></tr>
 {% endfor %}
 </tbody>
 </table>
 {% endif %}
-{% for section in report.sections %}
-<h2>{{ section.heading }}</h2>
-<ul>
-{% for line in section.lines %}
-<li>{{ line }}</li>
-{% endfor %}
-</ul>
+{% if section.key == "findings" and picture %}
+<img src="data:image/png;base64,{{ picture }}" alt="{{ report.title }}">
+{% endif %}
 {% endfor %}
 </body>
 </html>

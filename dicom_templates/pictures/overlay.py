@@ -26,7 +26,7 @@ from dicom_templates.pictures.palette import (
 )
 from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler, draw_sides
 from dicom_templates.words.levels import level_names
-from dicom_templates.words.sections import acquisition, checks, qualities
+from dicom_templates.words.sections import acquisition, checks, named_concerns, qualities, score_concerns
 from dicom_templates.words.texts import Texts
 
 __all__ = ["draw_overlay"]
@@ -306,7 +306,7 @@ def _rows(found: SeriesFindings, texts: Texts) -> Iterator[tuple[tuple[str, ...]
         )
     csf = found.segmentation.csf
     if csf is None:
-        yield (texts("fluid"), "-", "-", "-", texts.listed(found.bone_quality.concerns) or "-"), FLUID
+        yield (texts("fluid"), "-", "-", "-", texts.listed(score_concerns(found)) or "-"), FLUID
         return
     volume = float(csf.mask.sum()) * found.segmentation.grid.voxel_ml
     yield (
@@ -315,7 +315,7 @@ def _rows(found: SeriesFindings, texts: Texts) -> Iterator[tuple[tuple[str, ...]
             texts.percent(csf.quality),
             f"{texts.number(volume, 1)} ml",
             "-",
-            texts.listed(csf.concerns) or "-",
+            texts.listed(named_concerns(found, csf.concerns)) or "-",
         ),
         FLUID,
     )

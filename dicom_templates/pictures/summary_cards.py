@@ -7,9 +7,10 @@ from analysis.domain.findings import Verdict
 from analysis.domain.published import T1_VBQ_BY_DECADE
 from dicom_templates.pictures.canvas import Canvas, Colour, Point
 from dicom_templates.pictures.palette import BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE
+from dicom_templates.words.sections import decade_of
 from dicom_templates.words.study_report import StudyReport, TargetAnswer
 
-__all__ = ["VERDICT_COLOUR", "VERDICT_INK", "draw_cards"]
+__all__ = ["VERDICT_COLOUR", "VERDICT_INK", "draw_cards", "draw_foot"]
 
 VERDICT_COLOUR: dict[Verdict, Colour] = {
     Verdict.ABOVE: (255, 196, 61),
@@ -28,7 +29,11 @@ _CARD_LEFT = 604.0
 _RIGHT = 1000.0
 _CARD_WIDTH = _RIGHT - _CARD_LEFT
 _CARD_GAP = 8.0
-_LAST_LINE = 758.0
+_LEFT = 24.0
+_LAST_LINE = 759.0
+_FOOT_LINES = 8
+_MOST_FOOT = 78.0
+"""Height of the foot that the cards leave, above which its letters become smaller."""
 _BODY_TEXT = 12.5
 
 
@@ -49,15 +54,14 @@ def draw_cards(canvas: Canvas, report: StudyReport, top: float) -> None:
         below = _answer(canvas, report, answer, below) + _CARD_GAP
     if not report.answers:
         below = _no_model(canvas, report, below) + _CARD_GAP
-    below = _bone_quality(canvas, report, below) + _CARD_GAP
-    _about(canvas, report, below)
+    _bone_quality(canvas, report, below)
 
 
 # --- Answers --------------------------------------------------------------------------------------
 
 
 def _answer(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: float) -> float:
-    height = 167.0
+    height = 181.0
     left, width = _CARD_LEFT + 16, _CARD_WIDTH - 32
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
     canvas.text((left, top + 23), answer.name, size=16, colour=BRIGHT, bold=True)
@@ -69,11 +73,11 @@ def _answer(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: floa
     else:
         _badge(canvas, answer, (left, top + 54), width)
         _reasons(canvas, answer.reasons or (report.texts("no_number"),), (left, top + 98), width)
-    for size in (11.5, 11.0, 10.5):
-        if len(canvas.wrap(answer.figures_brief, size=size, width=width)) <= 2:
+    for size in (11.0, 10.5, 10.0):
+        if len(canvas.wrap(answer.figures_brief, size=size, width=width)) <= 3:
             break
     canvas.paragraph(
-        (left, top + 147), answer.figures_brief, size=size, colour=QUIET, width=width, most_lines=2
+        (left, top + 145), answer.figures_brief, size=size, colour=QUIET, width=width, most_lines=3
     )
     return top + height
 
@@ -162,10 +166,12 @@ def _no_model(canvas: Canvas, report: StudyReport, top: float) -> float:
 # --- Bone quality ---------------------------------------------------------------------------------
 
 
-def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
+def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> None:
     score = next((one.score for one in report.bone_quality if one.contrast is Contrast.T1), None)
-    # A reference without a value beside it would be taken for one.
-    height = 208.0 if score is not None else 70.0
+    age = report.age_years
+    # A reference without a value beside it would be taken for one, and one of another age for one of this.
+    charted = score is not None and (age is None or decade_of(age) is not None)
+    height = 200.0 if charted else 112.0 if score is not None else 70.0
     left = _CARD_LEFT + 16
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
     canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=BRIGHT, bold=True)
@@ -182,13 +188,15 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> float:
             canvas.text((x + 32, top + 54), value, size=20, colour=BRIGHT, bold=True)
             x += 50
         x += 68
-    if score is not None:
+    if score is not None and not charted:
+        width, at = _CARD_WIDTH - 32, (left, top + 78)
+        canvas.paragraph(at, report.reference, size=12, colour=QUIET, width=width, most_lines=2)
+    if score is not None and charted:
         words = report.texts("this_patient")
         canvas.text((_RIGHT - 16, top + 54), words, size=12, colour=BODY, anchor="rs")
         bar = _RIGHT - 24 - canvas.width_of(words, size=12)
         canvas.line([(bar, top + 43), (bar, top + 56)], colour=BODY, width=2.0)
-        _vbq_scale(canvas, report, score, top + 66)
-    return top + height
+        _vbq_scale(canvas, report, score, top + 64)
 
 
 def _vbq_scale(canvas: Canvas, report: StudyReport, score: float, top: float) -> None:
@@ -200,7 +208,7 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float, top: float) ->
         return left + (min(max(value, low), high) - low) / (high - low) * (right - left)
 
     for row, decade in enumerate(T1_VBQ_BY_DECADE):
-        y = top + 10 + row * 14
+        y = top + 10 + row * 13
         start, mean, sd = decade.first_year, decade.mean, decade.sd
         own = report.age_years is not None and decade.holds(report.age_years)
         colour = BRIGHT if own else QUIET
@@ -208,25 +216,10 @@ def _vbq_scale(canvas: Canvas, report: StudyReport, score: float, top: float) ->
         canvas.text((left - 12, y), words, size=12, colour=colour, bold=own, anchor="rm")
         canvas.line([(at(mean - sd), y), (at(mean + sd), y)], colour=colour, width=3.0 if own else 2.0)
         canvas.dot((at(mean), y), radius=4.0, fill=colour)
-    _vbq_axis(canvas, at, y + 12)
-    canvas.line([(at(score), top - 4), (at(score), top + 76)], colour=BODY, width=2.0)
-    left = _CARD_LEFT + 16
-    canvas.paragraph(
-        (left, top + 106),
-        _about_scale(report),
-        size=11.5,
-        colour=QUIET,
-        width=_CARD_WIDTH - 32,
-        most_lines=3,
-    )
-
-
-def _about_scale(report: StudyReport) -> str:
-    """Write what the scale shows, and that it shows nothing for an age beyond the published ones."""
-    age, words = report.age_years, report.texts("vbq_scale")
-    if age is None or any(one.holds(age) for one in T1_VBQ_BY_DECADE):
-        return words
-    return " ".join([words, report.texts("vbq_no_decade", age=str(age))])
+    _vbq_axis(canvas, at, y + 11)
+    canvas.line([(at(score), top - 4), (at(score), top + 73)], colour=BODY, width=2.0)
+    words, left, width = report.texts("vbq_scale"), _CARD_LEFT + 16, _CARD_WIDTH - 32
+    canvas.paragraph((left, top + 103), words, size=10.5, colour=QUIET, width=width, most_lines=3)
 
 
 def _vbq_axis(canvas: Canvas, at: Callable[[float], float], y: float) -> None:
@@ -236,31 +229,47 @@ def _vbq_axis(canvas: Canvas, at: Callable[[float], float], y: float) -> None:
         canvas.text((at(value), y + 14), str(value), size=11.5, colour=QUIET, anchor="ms")
 
 
-# --- Disclaimer and model -------------------------------------------------------------------------
+# --- What to do next, disclaimer and model --------------------------------------------------------
 
 
-def _about(canvas: Canvas, report: StudyReport, top: float) -> None:
-    """Write the disclaimer and the sentences about the model, in smaller letters if they are long."""
+def draw_foot(canvas: Canvas, report: StudyReport) -> float:
+    """Draw what to do next, the disclaimer and the sentences about the model below everything else.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        Of the summary picture.
+    report : StudyReport
+        The report in words.
+
+    Returns
+    -------
+    float
+        Its upper edge. The letters are smaller if the sentences are long.
+    """
+    next_step = f"{report.texts('next')}: {report.next_step}" if report.next_step else ""
     told = [
         (words, colour)
         for words, colour in (
+            (next_step, BRIGHT),
             (report.texts("not_for_short"), BRIGHT),
             # Without answers there is room for it.
             (report.texts("vbq_caution") if report.measurements_only else "", QUIET),
-            (report.intended_use, QUIET),
-            (report.model, QUIET),
-            (report.cohort, QUIET),
+            (" · ".join(one for one in (report.intended_use, report.model, report.cohort) if one), QUIET),
         )
         if words
     ]
-    y = top + 10
+    width = _RIGHT - _LEFT
     for size in (12.0, 11.5, 11.0, 10.5):
-        lines = sum(len(canvas.wrap(words, size=size, width=_CARD_WIDTH)) for words, _ in told)
-        if y + 1.4 * size * (lines - 1) <= _LAST_LINE:
+        lines = sum(len(canvas.wrap(words, size=size, width=width)) for words, _ in told)
+        if 1.4 * size * lines <= _MOST_FOOT:
             break
+    lines = min(lines, _FOOT_LINES)
+    y = _LAST_LINE - 1.4 * size * (lines - 1)
+    top = y - size - 6
+    canvas.line([(_LEFT, top), (_RIGHT, top)], colour=RULE, width=1.0)
     for words, colour in told:
-        room = int((_LAST_LINE - y) // (1.4 * size)) + 1
+        room = round((_LAST_LINE - y) / (1.4 * size)) + 1
         if room > 0:
-            y = canvas.paragraph(
-                (_CARD_LEFT, y), words, size=size, colour=colour, width=_CARD_WIDTH, most_lines=room
-            )
+            y = canvas.paragraph((_LEFT, y), words, size=size, colour=colour, width=width, most_lines=room)
+    return top

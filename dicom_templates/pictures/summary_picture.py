@@ -13,7 +13,7 @@ from dicom_templates.pictures.canvas import Canvas, Point
 from dicom_templates.pictures.mid_sagittal import NamedOutline, SagittalPicture
 from dicom_templates.pictures.palette import BACKGROUND, BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE, WARNING
 from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler, draw_sides
-from dicom_templates.pictures.summary_cards import draw_cards
+from dicom_templates.pictures.summary_cards import draw_cards, draw_foot
 from dicom_templates.words.study_report import LevelRow, StudyReport
 from dicom_templates.words.texts import Texts
 
@@ -27,6 +27,8 @@ _RIGHT = 1000.0
 _IMAGE_WIDTH = 270.0
 _GAP = 16.0
 _BODY_TEXT = 12.5
+_LEVELS_HEIGHT = 174.0
+"""Of the table of levels and the caveats, with the gap above them."""
 
 
 def draw_summary(report: StudyReport, pictures: Sequence[SagittalPicture]) -> npt.NDArray[np.uint8]:
@@ -47,7 +49,8 @@ def draw_summary(report: StudyReport, pictures: Sequence[SagittalPicture]) -> np
     canvas = Canvas(_WIDTH, _HEIGHT, scale=_SCALE, background=BACKGROUND)
     top = _warning(canvas, report)
     top = _heading(canvas, report, top)
-    bottom = _images(canvas, report, pictures, top)
+    foot = draw_foot(canvas, report)
+    bottom = _images(canvas, report, pictures, top, foot - _LEVELS_HEIGHT)
     _levels(canvas, report, bottom + _GAP)
     draw_cards(canvas, report, top)
     return canvas.finish()
@@ -80,9 +83,11 @@ def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
 # --- Images ---------------------------------------------------------------------------------------
 
 
-def _images(canvas: Canvas, report: StudyReport, pictures: Sequence[SagittalPicture], top: float) -> float:
+def _images(
+    canvas: Canvas, report: StudyReport, pictures: Sequence[SagittalPicture], top: float, bottom: float
+) -> float:
     """Draw the series side by side; a single one gets the whole width."""
-    height = 584.0 - top
+    height = bottom - top
     count = max(len(pictures), 1)
     width = (2 * _IMAGE_WIDTH + _GAP - (count - 1) * _GAP) / count
     for place, shown in enumerate(pictures):
@@ -188,21 +193,31 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
     left = _LEFT + _IMAGE_WIDTH + _GAP
     canvas.text((left, top + 10), report.texts("excluded_title"), size=12, colour=QUIET)
     canvas.line([(left, top + 17), (left + _IMAGE_WIDTH, top + 17)], colour=RULE, width=1.0)
-    caveats = (*_remarks(report), *report.caveats)
+    caveats = (*report.foremost, *_remarks(report), *report.caveats)
     if not caveats:
         canvas.text((left, top + 36), report.texts("none_excluded"), size=_BODY_TEXT, colour=BRIGHT)
     y = top + 36
+    size = _size_of(canvas, caveats)
     for number, line in enumerate(caveats):
         left_over = len(caveats) - number
         if y > top + (130 if left_over == 1 else 112):
             words = report.texts("more_excluded", count=str(left_over))
-            canvas.text((left, y), words, size=_BODY_TEXT, colour=QUIET)
+            canvas.text((left, y), words, size=size, colour=QUIET)
             break
-        room = max(1, int((top + 150 - y) // (1.4 * _BODY_TEXT)))
-        most = room if left_over == 1 else min(room, 3)
+        room = max(1, int((top + 150 - y) // (1.4 * size)))
+        most = room if left_over == 1 else min(room, 5 if number < len(report.foremost) else 3)
         y = 4 + canvas.paragraph(
-            (left, y), line, size=_BODY_TEXT, colour=BRIGHT, width=_IMAGE_WIDTH, most_lines=most
+            (left, y), line, size=size, colour=BRIGHT, width=_IMAGE_WIDTH, most_lines=most
         )
+
+
+def _size_of(canvas: Canvas, caveats: Sequence[str]) -> float:
+    """Return the largest letters with which all caveats find room, or the smallest that can be read."""
+    for size in (_BODY_TEXT, 11.5, 10.5):
+        lines = sum(len(canvas.wrap(line, size=size, width=_IMAGE_WIDTH)) for line in caveats)
+        if 1.4 * size * lines + 4 * len(caveats) <= 130:
+            break
+    return size
 
 
 def _remarks(report: StudyReport) -> list[str]:

@@ -97,6 +97,9 @@ def presentation_of(document: Dataset) -> ReportOptions:
         predecessors=tuple(_predecessors(document, earlier)),
         kinds=frozenset({ResultKind.SR}),
         earlier=earlier,
+        next_step=next(
+            (told for code, told in _texts(document) if code == codes.DCM.Recommendation.value), ""
+        ),
     )
 
 
@@ -108,6 +111,11 @@ def _language(document: Dataset) -> str:
             if told in LANGUAGES:
                 return told
     raise ValueError("it names no language that this version writes")
+
+
+def _next_step(document: Dataset) -> str:
+    wanted = codes.DCM.Recommendation.value
+    return next((told for code, told in _texts(document) if code == wanted), "")
 
 
 def _predecessors(document: Dataset, number: int) -> Iterator[Predecessor]:

@@ -1,9 +1,11 @@
 """How right the answers of the model were, as a sentence."""
 
-from analysis.domain.findings import AnswerFigures, Prediction
+from collections.abc import Iterator
+
+from analysis.domain.findings import AnswerFigures, Prediction, ProtocolRange
 from dicom_templates.words.texts import Texts
 
-__all__ = ["figures_sentence"]
+__all__ = ["area_in_words", "areas_in_words", "figures_sentence"]
 
 _KEY_OF = {"PPV": "ppv", "NPV": "npv", "sensitivity": "sensitivity", "specificity": "specificity"}
 """Key of the words of each figure that is told, in this order."""
@@ -30,31 +32,83 @@ def figures_sentence(prediction: Prediction, texts: Texts, *, brief: bool = Fals
     if figures is None:
         return ""
     patients = str(figures.patients)
+    seen = tuple(_seen(prediction.trained_on, texts))
     if not figures.answered:
-        return texts("answered_none", patients=patients)
-    told = ", ".join(_figure(name, figures, texts, brief=brief) for name in _KEY_OF if name in figures.values)
-    still_open = str(figures.patients - figures.answered)
+        none = texts("answered_none", patients=patients)
+        return " ".join([none, *_all_patients(figures, texts), texts("own_cohort"), *seen])
+    counts = {
+        "patients": patients,
+        "prevalence": texts.percent(figures.present / figures.patients),
+        "answered": str(figures.answered),
+        "open": str(figures.patients - figures.answered),
+        "figures": ", ".join(
+            _figure(name, figures, texts, brief=brief) for name in _KEY_OF if name in figures.values
+        ),
+    }
     if brief:
-        return texts("answered_brief", patients=patients, open=still_open, figures=told)
-    sentence = texts(
-        "answered",
-        patients=patients,
-        present=str(figures.present),
-        answered=str(figures.answered),
-        open=still_open,
-        figures=told,
-    )
+        area = area_in_words(figures, texts)
+        told = texts("answered_brief", auc=texts("auc_brief", auc=area) if area else "", **counts)
+        return " ".join([told, *seen])
+    told = texts("answered", present=str(figures.present), **counts)
+    return " ".join([told, *_all_patients(figures, texts), texts("own_cohort"), *seen])
+
+
+def areas_in_words(prediction: Prediction, texts: Texts) -> str:
+    """Write the AUC of the model for each sequence: "T1w 0.68 (0.59 to 0.76), T2w 0.72 (0.63 to 0.80)".
+
+    Parameters
+    ----------
+    prediction : Prediction
+        The answer, with the figures of each sequence.
+    texts : Texts
+        The language.
+
+    Returns
+    -------
+    str
+        Empty if none is known.
+    """
+    told = {sequence: area_in_words(one, texts) for sequence, one in prediction.by_sequence.items()}
+    return ", ".join(f"{texts.weighting(sequence)} {area}" for sequence, area in told.items() if area)
+
+
+def area_in_words(figures: AnswerFigures, texts: Texts) -> str:
+    """Write the AUC of all patients with its interval; empty if it is unknown."""
     if "AUC" not in figures.values:
-        return sentence
-    return " ".join([sentence, texts("all_patients", auc=_area(figures, texts))])
-
-
-def _area(figures: AnswerFigures, texts: Texts) -> str:
+        return ""
     value = texts.number(figures.values["AUC"], 2)
     if "AUC" not in figures.intervals:
         return value
     low, high = (texts.number(limit, 2) for limit in figures.intervals["AUC"])
     return texts("figure_interval", value=value, low=low, high=high)
+
+
+def _all_patients(figures: AnswerFigures, texts: Texts) -> Iterator[str]:
+    area = area_in_words(figures, texts)
+    if area:
+        yield texts("all_patients", auc=area)
+
+
+def _seen(trained_on: ProtocolRange | None, texts: Texts) -> Iterator[str]:
+    """Write which acquisitions the classifier was trained on, to compare with those of the site."""
+    if trained_on is None:
+        return
+    told = [
+        f"{name}{_from_to(limits, digits, texts)} {unit}"
+        for name, limits, digits, unit in (
+            ("TR ", trained_on.repetition_time_ms, 0, "ms"),
+            ("TE ", trained_on.echo_time_ms, 0, "ms"),
+            ("", trained_on.field_strength_t, 1, "T"),
+        )
+        if limits is not None
+    ]
+    if told:
+        yield texts("trained_range", range=", ".join(told))
+
+
+def _from_to(limits: tuple[float, float], digits: int, texts: Texts) -> str:
+    low, high = (texts.number(limit, digits) for limit in limits)
+    return low if low == high else texts("from_to", low=low, high=high)
 
 
 def _figure(name: str, figures: AnswerFigures, texts: Texts, *, brief: bool) -> str:

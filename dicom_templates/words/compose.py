@@ -18,13 +18,21 @@ from dicom_templates.words.levels import level_names, level_range
 from dicom_templates.words.sections import (
     about_lines,
     acquisition,
+    answer_lines,
     caveat_lines,
     checks,
-    finding_lines,
+    contradiction,
+    figure_lines,
+    height_loss_lines,
     image_lines,
+    level_lines,
+    measured_lines,
+    opening_lines,
     remark_lines,
-    result_lines,
+    score_concerns,
     set_aside_lines,
+    t1_reference,
+    vbq_lines,
 )
 from dicom_templates.words.study_report import (
     BoneQualityLine,
@@ -38,7 +46,7 @@ from dicom_templates.words.study_report import (
 from dicom_templates.words.texts import Texts
 from dicom_templates.words.whom import Whom
 
-__all__ = ["compose", "compose_refusal", "date_in_words"]
+__all__ = ["compose", "compose_refusal", "date_in_words", "usual_next_step"]
 
 _SAME_FIELD_T = 0.15
 """Scanners "of 3 T" have fields such as 2.89 T."""
@@ -51,6 +59,7 @@ def compose(
     study_date: date | None = None,
     whom: Whom | None = None,
     age_years: int | None = None,
+    next_step: str = "",
 ) -> StudyReport:
     """Compose the report of findings.
 
@@ -66,10 +75,13 @@ def compose(
         The patient, for the pages that are printed.
     age_years : int or None
         Of the patient, to mark the decade of age in the VBQ reference.
+    next_step : str
+        What to do next, in the words of the site; empty for nothing.
 
     Returns
     -------
     StudyReport
+        In this order: what was measured, what it means, how sure it is, what to do next, what it is not.
     """
     texts = Texts(language)
     model = findings.model
@@ -77,7 +89,15 @@ def compose(
     answers = tuple(_answer(one, findings, texts) for one in findings.predictions)
     bone_quality = tuple(_bone_quality(found, texts) for found in findings.series)
     levels = tuple(row for found in findings.series for row in _level_rows(found, texts))
-    caveats = (*remark_lines(findings, texts), *caveat_lines(findings.series, texts))
+    opening = opening_lines(answers, texts, simulated=simulated)
+    losses = height_loss_lines(findings.series, texts)
+    explained = tuple(one for one in (contradiction(findings, age_years, texts),) if one)
+    doubts = (*remark_lines(findings, texts), *caveat_lines(findings.series, texts))
+    bodies, given, figures = level_lines(levels, texts), answer_lines(answers, texts), figure_lines(answers)
+    means = (
+        (texts("interval_means"),) if any(one.interval is not None for one in findings.predictions) else ()
+    )
+    scored = any(one.contrast is Contrast.T1 and one.score is not None for one in bone_quality)
     return StudyReport(
         refused=False,
         texts=texts,
@@ -90,13 +110,30 @@ def compose(
         answers=answers,
         bone_quality=bone_quality,
         levels=levels,
-        caveats=caveats,
+        foremost=(*losses, *explained),
+        caveats=doubts,
+        reference=t1_reference(age_years, texts) if scored else "",
+        next_step=next_step,
         sections=(
             Section(
-                "result", texts("result"), result_lines(answers, bone_quality, texts, simulated=simulated)
+                "findings",
+                texts("measured"),
+                (*opening, *measured_lines(bone_quality, losses), *bodies),
+                frozenset((*opening, *bodies)),
             ),
-            Section("findings", texts("levels"), finding_lines(findings, levels, caveats, texts)),
-            Section("images", texts("images"), image_lines(findings, texts)),
+            Section(
+                "result",
+                texts("meaning"),
+                (*given, *explained, *vbq_lines(findings, age_years, texts)),
+                frozenset(given),
+            ),
+            Section(
+                "images",
+                texts("sure"),
+                (*doubts, *figures, *means, *image_lines(findings, texts)),
+                frozenset(figures),
+            ),
+            *([Section("next", texts("next"), (next_step,))] if next_step else []),
             Section("about", texts("about"), about_lines(findings, texts)),
         ),
         captions=tuple(_caption(found, texts) for found in findings.series),
@@ -155,7 +192,10 @@ def compose_refusal(
         answers=(),
         bone_quality=(),
         levels=(),
+        foremost=(),
         caveats=(),
+        reference="",
+        next_step="",
         sections=tuple(sections),
         captions=(),
         model="",
@@ -194,7 +234,8 @@ def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> TargetA
 
 
 def _basis(prediction: Prediction, texts: Texts) -> str:
-    if not prediction.sequence:
+    """Write the sequence behind an answer; without an answer there is none, and it may have been missing."""
+    if not prediction.sequence or prediction.verdict is Verdict.INDETERMINATE:
         return ""
     preferred = prediction.preferred.value
     if prediction.sequence == preferred:
@@ -219,7 +260,7 @@ def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:
             levels=level_range(quality.levels, names),
         )
         sentence = f"{sentence}; {_vbq_context(found, texts)}"
-    return BoneQualityLine(contrast, quality.score, sentence, texts.reasons(quality.concerns))
+    return BoneQualityLine(contrast, quality.score, sentence, texts.reasons(score_concerns(found)))
 
 
 def _vbq_context(found: SeriesFindings, texts: Texts) -> str:
@@ -235,10 +276,18 @@ def _vbq_context(found: SeriesFindings, texts: Texts) -> str:
         mean = (
             texts("vbq_no_mean_at", field=told)
             if near is None
-            else texts("vbq_mean_at", field=told, mean=texts.number(T1_VBQ_BY_FIELD[near], 2))
+            else texts(
+                "vbq_mean_at",
+                field=told,
+                mean=_mean_and_sd(T1_VBQ_BY_FIELD[near], texts),
+            )
         )
     repeatability = texts("vbq_repeatability", icc=texts.number(SCAN_RESCAN_ICC, 3))
     return f"{mean}; {repeatability}"
+
+
+def _mean_and_sd(published: tuple[float, float], texts: Texts) -> str:
+    return " ± ".join(texts.number(one, 2) for one in published)
 
 
 def _caption(found: SeriesFindings, texts: Texts) -> SeriesCaption:
@@ -274,3 +323,8 @@ def date_in_words(day: date | None, language: str) -> str:
     if day is None:
         return ""
     return day.strftime("%d.%m.%Y") if language == "de" else day.isoformat()
+
+
+def usual_next_step(language: str) -> str:
+    """Return what to do next where a site has no text of its own: who should have DXA by ISCD 2023."""
+    return Texts(language)("next_step")

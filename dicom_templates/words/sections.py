@@ -4,10 +4,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
-from analysis.domain.findings import Agreement, Findings, SeriesFindings, SeriesRefusal, Verdict
-from analysis.domain.published import BEST_SEQUENCE, T1_VBQ_BY_DECADE
+from analysis.domain.findings import (
+    Agreement,
+    Findings,
+    SeriesFindings,
+    SeriesRefusal,
+    Target,
+    Verdict,
+)
+from analysis.domain.published import BEST_SEQUENCE, T1_VBQ_BY_DECADE, DecadeReference
 from analysis.domain.reason import Reason
-from analysis.domain.segmentation import Grade, Level
+from analysis.domain.segmentation import Grade, Level, Region
+from dicom_templates.words.answer_figures import areas_in_words
 from dicom_templates.words.levels import level_names
 from dicom_templates.words.study_report import (
     BoneQualityLine,
@@ -20,14 +28,26 @@ from dicom_templates.words.texts import Texts
 __all__ = [
     "about_lines",
     "acquisition",
+    "answer_lines",
     "caveat_lines",
     "checks",
-    "finding_lines",
+    "code_of",
+    "contradiction",
+    "decade_of",
+    "figure_lines",
+    "height_loss_lines",
     "image_lines",
+    "level_lines",
+    "measured_lines",
+    "named_concerns",
+    "opening_lines",
     "qualities",
+    "quality_lines",
     "remark_lines",
-    "result_lines",
+    "score_concerns",
     "set_aside_lines",
+    "t1_reference",
+    "vbq_lines",
 ]
 
 
@@ -45,33 +65,44 @@ _CHECK_KEY = {
 }
 
 
-def result_lines(
-    answers: tuple[TargetAnswer, ...],
-    bone_quality: tuple[BoneQualityLine, ...],
-    texts: Texts,
-    *,
-    simulated: bool,
+def opening_lines(answers: tuple[TargetAnswer, ...], texts: Texts, *, simulated: bool) -> tuple[str, ...]:
+    """Write what stands before all values: that nothing is predicted, or what holds of a simulated model."""
+    if not answers:
+        return (texts("no_model"),)
+    return (texts("simulated_holds"),) if simulated else ()
+
+
+def measured_lines(
+    bone_quality: tuple[BoneQualityLine, ...], height_losses: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Write what holds with a model of simulated patients, the answers, the scores and the disclaimer."""
-    lines = [line for answer in answers for line in _answer_lines(answer, texts)] or [texts("no_model")]
-    lines += [_with_concerns(line.sentence, line.concerns) for line in bone_quality]
-    holds = (texts("simulated_holds"),) if simulated and answers else ()
-    return (*holds, *lines, texts("not_for_short"))
+    """Write the scores and the losses of height; `level_lines` are the values of each body."""
+    scores = tuple(_with_concerns(line.sentence, line.concerns) for line in bone_quality)
+    return (*scores, *height_losses)
 
 
-def _answer_lines(answer: TargetAnswer, texts: Texts) -> Iterator[str]:
-    """Write the answer, and below it how right such answers were."""
+def answer_lines(answers: tuple[TargetAnswer, ...], texts: Texts) -> tuple[str, ...]:
+    """Write the answers."""
+    return tuple(_answer_line(answer, texts) for answer in answers)
+
+
+def figure_lines(answers: tuple[TargetAnswer, ...]) -> tuple[str, ...]:
+    """Write how right such answers were."""
+    return tuple(f"{answer.name}: {answer.figures}" for answer in answers if answer.figures)
+
+
+def _answer_line(answer: TargetAnswer, texts: Texts) -> str:
     told = texts("probability", value=answer.value) if answer.value else texts("no_number")
     head = f"{told}, {answer.verdict_text}" if answer.value else f"{answer.verdict_text}, {told}"
     parts = (head, answer.interval, answer.definition, answer.basis)
-    yield _with_concerns(f"{answer.name}: {'; '.join(part for part in parts if part)}.", answer.reasons)
-    if answer.figures:
-        yield f"{answer.name}: {answer.figures}"
+    return _with_concerns(f"{answer.name}: {'; '.join(part for part in parts if part)}.", answer.reasons)
 
 
 def _with_concerns(sentence: str, concerns: tuple[str, ...]) -> str:
     return f"{sentence} [{'; '.join(concerns)}]" if concerns else sentence
 
+
+_HEIGHT_LOSS = "height_loss"
+"""Code of the concern about a body that is lower than the others."""
 
 _CAVEATS = ("uncertain_levels", "level_excluded", "level_concern", "series_concern")
 """Sentence keys of caveats, the most serious first."""
@@ -98,11 +129,13 @@ def _caveats(found: SeriesFindings, texts: Texts) -> Iterator[tuple[str, str, st
     """Yield sentence key, level and reason of each caveat of one series."""
     segmentation = found.segmentation
     if not segmentation.levels_certain:
-        yield "uncertain_levels", "", texts.percent(segmentation.level_confidence)
+        yield "uncertain_levels", "", ""
     names = level_names(found, texts)
     for region in segmentation.regions:
-        if region.level.lumbar and (region.concerns or not region.usable):
-            reason = texts.listed(region.concerns) or texts("no_reason")
+        # A loss of height has a line of its own.
+        concerns = tuple(one for one in region.concerns if code_of(one) != _HEIGHT_LOSS)
+        if region.level.lumbar and (concerns or not region.usable):
+            reason = texts.listed(concerns or region.concerns) or texts("no_reason")
             yield "level_concern" if region.usable else "level_excluded", names[region.level], reason
     if segmentation.levels_certain:
         for level in Level:
@@ -112,11 +145,26 @@ def _caveats(found: SeriesFindings, texts: Texts) -> Iterator[tuple[str, str, st
         yield "series_concern", "", texts.reason(reason)
 
 
-def finding_lines(
-    findings: Findings, levels: tuple[LevelRow, ...], caveats: tuple[str, ...], texts: Texts
-) -> tuple[str, ...]:
-    """Write the caveats, the measurements of each level, and the published VBQ to compare them with."""
-    measured = tuple(
+def height_loss_lines(series: Iterable[SeriesFindings], texts: Texts) -> tuple[str, ...]:
+    """Write each loss of height that was seen, with its grade by Genant and with its limits."""
+    return tuple(
+        texts(
+            "height_loss_line",
+            level=level_names(found, texts)[region.level],
+            contrast=found.identification.contrast.value,
+            percent=texts.number(float(str(concern.values["percent"])), 0),
+            grade=str(concern.values["grade"]),
+        )
+        for found in series
+        for region in found.segmentation.regions
+        for concern in region.concerns
+        if region.level.lumbar and code_of(concern) == _HEIGHT_LOSS
+    )
+
+
+def level_lines(levels: tuple[LevelRow, ...], texts: Texts) -> tuple[str, ...]:
+    """Write the measurements of each level."""
+    return tuple(
         texts(
             "level_measured",
             level=row.name,
@@ -127,45 +175,84 @@ def finding_lines(
         )
         for row in levels
     )
-    return (*caveats, *measured, *_vbq_reference(findings, texts))
 
 
-def _vbq_reference(findings: Findings, texts: Texts) -> tuple[str, ...]:
+def vbq_lines(findings: Findings, age_years: int | None, texts: Texts) -> tuple[str, ...]:
+    """Write what is published of the scores that were measured; nothing without one."""
+    scored = [
+        found.identification.contrast for found in findings.series if found.bone_quality.score is not None
+    ]
+    if not scored:
+        return ()
     lines = []
-    if findings.of(Contrast.T1) is not None:
-        values = ", ".join(
-            f"{one.first_year}-{one.first_year + 9}: {texts.number(one.mean, 2)} ± {texts.number(one.sd, 2)}"
-            for one in T1_VBQ_BY_DECADE
-        )
-        lines.append(texts("vbq_reference_t1", values=values))
-    if findings.of(Contrast.T2) is not None:
+    if Contrast.T1 in scored:
+        lines.append(t1_reference(age_years, texts))
+    if Contrast.T2 in scored:
         lines.append(texts("vbq_reference_t2"))
     return (*lines, texts("vbq_caution"))
 
 
+def t1_reference(age_years: int | None, texts: Texts) -> str:
+    """Write the T1-VBQ of the decade of an age, of all decades if it is unknown, or that there is none."""
+    if age_years is not None and decade_of(age_years) is None:
+        first, last = T1_VBQ_BY_DECADE[0].first_year, T1_VBQ_BY_DECADE[-1].first_year + 9
+        return texts("vbq_no_decade", age=str(age_years), first=str(first), last=str(last))
+    told = [one for one in T1_VBQ_BY_DECADE if age_years is None or one.holds(age_years)]
+    values = ", ".join(
+        texts(
+            "vbq_decade",
+            first=str(one.first_year),
+            last=str(one.first_year + 9),
+            mean=texts.number(one.mean, 2),
+            sd=texts.number(one.sd, 2),
+        )
+        for one in told
+    )
+    return texts("vbq_reference_t1", values=values)
+
+
+def decade_of(age_years: int) -> DecadeReference | None:
+    """Return the published decade of an age; None beyond those that are published."""
+    return next((one for one in T1_VBQ_BY_DECADE if one.holds(age_years)), None)
+
+
+def contradiction(findings: Findings, age_years: int | None, texts: Texts) -> str:
+    """Explain a high T1-VBQ beside a probability of osteoporosis below its threshold; else return "".
+
+    High is more than one standard deviation above the mean of the decade of age, or of every decade if the
+    age is unknown or beyond them.
+    """
+    found = findings.of(Contrast.T1)
+    score = found.bone_quality.score if found is not None else None
+    own = decade_of(age_years) if age_years is not None else None
+    limit = max(one.mean + one.sd for one in ((own,) if own is not None else T1_VBQ_BY_DECADE))
+    low_risk = any(
+        one.target is Target.OSTEOPOROSIS and one.verdict is Verdict.BELOW for one in findings.predictions
+    )
+    return texts("vbq_beside_low_risk") if score is not None and score > limit and low_risk else ""
+
+
 def image_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
-    """Write which series were used, how good they are, and which were not and why."""
+    """Write how good the outlines are, which series were used, and which were not and why."""
     lines = [line for found in findings.series for line in _series_lines(found, texts)]
     lines += _agreement_lines(findings.agreement, texts)
     return (*lines, *set_aside_lines(findings.set_aside, texts), *_why_these_sequences(findings, texts))
 
 
 def _why_these_sequences(findings: Findings, texts: Texts) -> Iterator[str]:
-    """Cite the published choice of sequences, or name that of the site; nothing without an answer from it."""
-    given = [
-        one
-        for one in findings.predictions
-        if one.verdict is not Verdict.INDETERMINATE and one.sequence == one.preferred.value
-    ]
-    if not given:
-        return
-    if all(one.preferred is BEST_SEQUENCE[one.target] for one in given):
-        yield texts("why_sequence")
-        return
-    choices = (
-        texts("choice", sequence=one.preferred.value, target=texts(target_key(one.target))) for one in given
-    )
-    yield texts("why_chosen", choices=", ".join(choices))
+    """Say of each answer from its preferred sequence why it is that; nothing where none is given."""
+    for one in findings.predictions:
+        if one.verdict is Verdict.INDETERMINATE or one.sequence != one.preferred.value:
+            continue
+        best = BEST_SEQUENCE[one.target]
+        areas = areas_in_words(one, texts)
+        yield texts(
+            "as_published" if one.preferred is best else "as_chosen",
+            target=texts(target_key(one.target)),
+            sequence=one.sequence,
+            own=texts("own_areas", areas=areas) if areas else "",
+            **({} if one.preferred is best else {"other": best.value}),
+        )
 
 
 def set_aside_lines(series: Iterable[SeriesRefusal], texts: Texts) -> tuple[str, ...]:
@@ -182,18 +269,11 @@ def set_aside_lines(series: Iterable[SeriesRefusal], texts: Texts) -> tuple[str,
 
 
 def _agreement_lines(agreement: Agreement | None, texts: Texts) -> tuple[str, ...]:
-    """Write how well T1 and T2 agree; nothing if they could not be compared, which their concerns tell."""
+    """Write that T1 and T2 were compared; nothing if they could not be, which their concerns tell."""
     if agreement is None or agreement.overlap is None or agreement.residual_mm is None:
         return ()
-    key = "agreement_registered" if agreement.registered else "agreement"
-    return (
-        texts(
-            key,
-            bodies=str(agreement.bodies),
-            overlap=texts.percent(agreement.overlap),
-            residual=texts.number(agreement.residual_mm, 1),
-        ),
-    )
+    compared = texts("compared", bodies=str(agreement.bodies))
+    return (texts("registered"), compared) if agreement.registered else (compared,)
 
 
 def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
@@ -207,13 +287,32 @@ def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
         facts=acquisition(found.source.facts, texts),
         reason=texts.reason(reasons[-1]) if reasons else "-",
     )
-    quality = texts(
-        "series_quality",
-        contrast=contrast,
-        method=found.segmentation.method,
-        **qualities(found, texts),
-    )
-    return used, quality
+    told = _checks_with_reasons(found, texts)
+    return texts("series_checks", contrast=contrast, method=found.segmentation.method, **told), used
+
+
+def quality_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
+    """Write the numbers behind the checks, for the measurement report."""
+    lines = [
+        texts(
+            "series_quality",
+            contrast=found.identification.contrast.value,
+            method=found.segmentation.method,
+            **qualities(found, texts),
+        )
+        for found in findings.series
+    ]
+    agreement = findings.agreement
+    if agreement is not None and agreement.overlap is not None and agreement.residual_mm is not None:
+        lines.append(
+            texts(
+                "agreement",
+                bodies=str(agreement.bodies),
+                overlap=texts.percent(agreement.overlap),
+                residual=texts.number(agreement.residual_mm, 1),
+            )
+        )
+    return tuple(lines)
 
 
 def qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
@@ -229,7 +328,7 @@ def qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
 
 def checks(found: SeriesFindings, texts: Texts) -> dict[str, str]:
     """Write in words how good outlines, level names and CSF are; percents of them mislead."""
-    fluid = [one for one in found.bone_quality.concerns if _code_of(one).startswith("fluid")]
+    fluid = _about_fluid(found)
     failed = fluid and found.bone_quality.score is None
     return {
         "outlines": texts(_CHECK_KEY[found.judgement.grade]),
@@ -238,23 +337,59 @@ def checks(found: SeriesFindings, texts: Texts) -> dict[str, str]:
     }
 
 
-def _code_of(reason: str) -> str:
+def _checks_with_reasons(found: SeriesFindings, texts: Texts) -> dict[str, str]:
+    """Write the checks, each that is not passed with its reason; those of single bodies are caveats."""
+    segmentation, names = found.segmentation, level_names(found, texts)
+    bodies = (names[one.level] for one in segmentation.regions if one.level.lumbar and _doubted(one))
+    why = {
+        "outlines": ", ".join(bodies),
+        "names": "" if segmentation.levels_certain else texts.listed(segmentation.concerns[:1]),
+        "fluid": texts.listed(_about_fluid(found)),
+    }
+    return {
+        name: texts("check_why", check=told, why=why[name]) if why[name] else told
+        for name, told in checks(found, texts).items()
+    }
+
+
+def _doubted(region: Region) -> bool:
+    return bool(region.concerns) or not region.usable
+
+
+def _about_fluid(found: SeriesFindings) -> list[Reason]:
+    return [one for one in score_concerns(found) if code_of(one).startswith("fluid")]
+
+
+_NAMES_A_LEVEL = frozenset({"fluid_elsewhere", "not_measured"})
+"""Codes of concerns about a score that name a level."""
+
+
+def named_concerns(found: SeriesFindings, concerns: Iterable[Reason]) -> tuple[Reason, ...]:
+    """Return concerns without those that name a level where levels have no names."""
+    certain = found.segmentation.levels_certain
+    return tuple(one for one in concerns if certain or code_of(one) not in _NAMES_A_LEVEL)
+
+
+def score_concerns(found: SeriesFindings) -> tuple[Reason, ...]:
+    """Return the concerns about a score as they may be told."""
+    return named_concerns(found, found.bone_quality.concerns)
+
+
+def code_of(reason: str) -> str:
     """Return the code of a reason; empty for words that another program wrote."""
     return reason.code if isinstance(reason, Reason) else ""
 
 
 def about_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
-    """Write the disclaimer, the model, the software, and the SHA-256 of model, configuration and inputs."""
+    """Write the disclaimer, the model, the software, and last the digests of model, settings and inputs."""
     model = findings.model
     lines = [texts("not_for")]
     if model is not None:
         lines += [
+            texts("intended_use", use=model.intended_use),
             texts("model", name=model.name, version=model.version),
             texts("cohort", cohort=model.cohort),
-            texts("intended_use", use=model.intended_use),
         ]
-    if any(one.interval is not None for one in findings.predictions):
-        lines.append(texts("interval_means"))
     lines.append(texts("software", software=findings.software))
     if model is not None:
         lines.append(texts("digest_model", digest=model.digest))

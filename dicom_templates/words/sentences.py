@@ -44,9 +44,23 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "result": {"en": "Result", "de": "Ergebnis"},
         "why_none": {"en": "Why", "de": "Warum"},
         "bone_quality": {"en": "Vertebral bone quality (VBQ)", "de": "Vertebral Bone Quality (VBQ)"},
-        "levels": {"en": "Vertebral bodies", "de": "Wirbelkörper"},
+        "measured": {"en": "What was measured", "de": "Was gemessen wurde"},
+        "meaning": {"en": "What it means", "de": "Was das bedeutet"},
+        "sure": {"en": "How sure it is", "de": "Wie sicher das ist"},
+        "next": {"en": "What to do next", "de": "Weiteres Vorgehen"},
         "images": {"en": "Images used and their quality", "de": "Verwendete Bilder und ihre Qualität"},
-        "about": {"en": "About this result", "de": "Über dieses Ergebnis"},
+        "about": {"en": "What this is not", "de": "Was dies nicht ist"},
+        # The default; a site may have its own. Neutral: neither answer calls for or against an examination.
+        "next_step": {
+            "en": "Whether DXA is indicated is a clinical decision and does not follow from this result. "
+            "ISCD 2023: "
+            "women from 65 and men from 70 years; earlier with risk factors, after a fragility fracture, or "
+            "with a "
+            "disease or drug that causes bone loss.",
+            "de": "Ob eine DXA angezeigt ist, wird klinisch entschieden und folgt nicht aus diesem Ergebnis. "
+            "ISCD 2023: Frauen ab 65 und Männer ab 70 Jahren; früher bei Risikofaktoren, nach einer "
+            "Fragilitätsfraktur oder bei Erkrankungen oder Medikamenten, die zu Knochenverlust führen.",
+        },
         "series_report": {"en": "Report", "de": "Bericht"},
         "series_values": {"en": "Values", "de": "Werte"},
         "series_picture": {"en": "Picture", "de": "Bild"},
@@ -77,15 +91,17 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "indeterminate_badge": {"en": "INDETERMINATE", "de": "UNBESTIMMT"},
         "probability_word": {"en": "probability", "de": "Wahrscheinlichkeit"},
         "answered": {
-            "en": "In cross-validation {answered} of {patients} patients ({present} with the target) got an "
-            "answer, {open} stayed indeterminate. Of the answers given: {figures}.",
-            "de": "In der Kreuzvalidierung war bei {answered} von {patients} Patienten ({present} "
-            "betroffen) eine Aussage möglich, {open} blieben unbestimmt. Von den getroffenen "
-            "Aussagen: {figures}.",
+            "en": "In cross-validation {answered} of {patients} patients got an answer, {open} stayed "
+            "indeterminate; prevalence {prevalence} ({present}). Of the answers given: {figures}.",
+            "de": "In der Kreuzvalidierung war bei {answered} von {patients} Patienten eine Aussage möglich, "
+            "{open} blieben unbestimmt; Prävalenz {prevalence} ({present}). Von den getroffenen Aussagen: "
+            "{figures}.",
         },
         "answered_brief": {
-            "en": "Cross-validation, answers given: {figures}; {open} of {patients} indeterminate.",
-            "de": "Kreuzvalidierung, getroffene Aussagen: {figures}; {open} von {patients} unbestimmt.",
+            "en": "Own cohort only: {auc}prevalence {prevalence} of {patients}; {answered} answers "
+            "({open} open): {figures}.",
+            "de": "Nur eigene Kohorte: {auc}Prävalenz {prevalence} von {patients}; {answered} Aussagen "
+            "({open} offen): {figures}.",
         },
         "answered_none": {
             "en": "In cross-validation on {patients} patients none got an answer.",
@@ -93,9 +109,16 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "figure_interval": {"en": "{value} ({low} to {high})", "de": "{value} ({low} bis {high})"},
         "all_patients": {
-            "en": "AUC of all patients {auc}. Judged on its own cohort only.",
-            "de": "AUC aller Patienten {auc}. Nur an der eigenen Kohorte geprüft.",
+            "en": "AUC of all patients {auc}.",
+            "de": "AUC aller Patienten {auc}.",
         },
+        "auc_brief": {"en": "AUC {auc}; ", "de": "AUC {auc}; "},
+        "own_cohort": {
+            "en": "Judged on its own cohort only.",
+            "de": "Nur an der eigenen Kohorte geprüft.",
+        },
+        "trained_range": {"en": "Trained with {range}.", "de": "Trainiert mit {range}."},
+        "from_to": {"en": "{low} to {high}", "de": "{low} bis {high}"},
         "ppv": {
             "en": "of those above the threshold {value} had it (PPV)",
             "de": "von denen über der Schwelle waren {value} betroffen (PPW)",
@@ -141,25 +164,24 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "from {sequence}, because {preferred} was not used",
             "de": "aus {sequence}, weil {preferred} nicht verwendet wurde",
         },
-        "why_sequence": {
-            "en": "Why these sequences: in Front Endocrinol 2026;17:1823826 (160 patients, QCT reference) "
-            "radiomics of T1w images told osteoporosis apart best, and those of T2w images abnormal bone "
-            "density. The figures of that study are not those of this model.",
-            "de": "Warum diese Sequenzen: In Front Endocrinol 2026;17:1823826 (160 Patienten, Referenz "
-            "QCT) erkannte die Radiomik von T1w-Bildern Osteoporose am besten, die von T2w-Bildern "
-            "verminderte Knochendichte. Die Zahlen jener Studie sind nicht die dieses Modells.",
+        # The paper's finding is not the model's: both are told, and none of it without an answer.
+        "as_published": {
+            "en": "{target}: from {sequence}, as in the paper (Front Endocrinol 2026;17:1823826, 160 "
+            "patients, "
+            "QCT), where it did best{own}.",
+            "de": "{target}: aus {sequence}, wie in der Publikation (Front Endocrinol 2026;17:1823826, "
+            "160 Patienten, QCT), wo diese Sequenz am besten war{own}.",
         },
-        "why_chosen": {
-            "en": "Why these sequences: this site has chosen {choices}. In Front Endocrinol "
-            "2026;17:1823826 (160 patients, QCT reference) radiomics of T1w images told osteoporosis apart "
-            "best, and those of T2w images abnormal bone density. The figures of that study are not those "
-            "of this model.",
-            "de": "Warum diese Sequenzen: Hier ist {choices} eingestellt. In Front Endocrinol "
-            "2026;17:1823826 (160 Patienten, Referenz QCT) erkannte die Radiomik von T1w-Bildern "
-            "Osteoporose am besten, die von T2w-Bildern verminderte Knochendichte. Die Zahlen jener Studie "
-            "sind nicht die dieses Modells.",
+        "as_chosen": {
+            "en": "{target}: from {sequence}, as this site has chosen; in the paper (Front Endocrinol "
+            "2026;17:1823826, 160 patients, QCT) {other} did best{own}.",
+            "de": "{target}: aus {sequence}, wie hier eingestellt; in der Publikation (Front Endocrinol "
+            "2026;17:1823826, 160 Patienten, QCT) war {other} am besten{own}.",
         },
-        "choice": {"en": "{sequence} for {target}", "de": "{sequence} für {target}"},
+        "own_areas": {
+            "en": "; the AUC of this model itself is {areas}",
+            "de": "; die AUC dieses Modells selbst ist {areas}",
+        },
         "no_model": {
             "en": "Measurements and outlines only: no prediction model is used here, so nothing is said "
             "about osteoporosis or bone density.",
@@ -174,8 +196,8 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "Höhe L3)",
         },
         "vbq_mean_at": {
-            "en": "published mean at {field} T: {mean}",
-            "de": "publizierter Mittelwert bei {field} T: {mean}",
+            "en": "published mean ± 1 SD at {field} T: {mean}",
+            "de": "publizierter Mittelwert ± 1 SD bei {field} T: {mean}",
         },
         "vbq_no_mean_at": {
             "en": "no published reference at {field} T",
@@ -196,12 +218,28 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "vbq_none": {"en": "not available", "de": "nicht verfügbar"},
         "vbq_reference_t1": {
-            "en": "T1w images of 107 patients scanned twice, mean ± 1 SD by age: {values}. They are "
-            "patients with lumbar complaints, not a normal population; TR 400 to 850 ms, TE 8 to 20 ms "
-            "(Normative data and reproducibility for VBQ in serial lumbar spine MRI).",
-            "de": "T1w-Bilder von 107 zweimal untersuchten Personen, Mittelwert ± 1 SD nach Alter: "
-            "{values}. Es sind Patienten mit LWS-Beschwerden, keine Normalbevölkerung; TR 400 bis 850 ms, "
-            "TE 8 bis 20 ms (Normative data and reproducibility for VBQ in serial lumbar spine MRI).",
+            "en": "VBQ T1w by age, mean ± 1 SD (standard deviation): {values}. From 107 patients with lumbar "
+            "complaints, not a normal population; TR 400 to 850 ms, TE 8 to 20 ms.",
+            "de": "VBQ T1w nach Alter, Mittelwert ± 1 SD (Standardabweichung): {values}. Von 107 Patienten "
+            "mit "
+            "LWS-Beschwerden, keine Normalbevölkerung; TR 400 bis 850 ms, TE 8 bis 20 ms.",
+        },
+        "vbq_decade": {
+            "en": "{first} to {last} years {mean} ± {sd}",
+            "de": "{first} bis {last} Jahre {mean} ± {sd}",
+        },
+        "vbq_no_decade": {
+            "en": "VBQ T1w: there is no published reference for the age of {age}, only for {first} to "
+            "{last} years.",
+            "de": "VBQ T1w: Für das Alter von {age} Jahren gibt es keine publizierte Referenz, nur für "
+            "{first} bis "
+            "{last} Jahre.",
+        },
+        "vbq_beside_low_risk": {
+            "en": "High VBQ T1w beside a low probability: VBQ shows fat in the marrow, the model a pattern "
+            "of signal; neither is a bone density.",
+            "de": "Hoher VBQ T1w bei niedriger Wahrscheinlichkeit: VBQ zeigt Fett im Knochenmark, das Modell "
+            "ein Signalmuster; beides ist keine Knochendichte.",
         },
         "vbq_reference_t2": {
             "en": "T2w: in one study (Huang 2025, doi 10.1177/21925682251339995) the mean was 0.60 in "
@@ -212,22 +250,22 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "Normbereich, und nach Alter gibt es keinen.",
         },
         "vbq_caution": {
-            "en": "A higher VBQ means more fat in the marrow. It depends on protocol and field strength "
-            "(mean in T1w images 2.77 at 1.5 T and 2.20 at 3 T, doi 10.1186/s13018-023-04268-5), and a "
+            "en": "A higher VBQ means more fat in the marrow. It depends on protocol and field strength, "
+            "and a "
             "second scan gives another value (scan-rescan ICC 0.749). Published cut-offs run from 2.7 to "
-            "3.9, so none is applied.",
+            "3.9, so "
+            "none is applied.",
             "de": "Ein höherer VBQ bedeutet mehr Fett im Knochenmark. Er hängt von Protokoll und Feldstärke "
-            "ab (Mittelwert in T1w-Bildern 2,77 bei 1,5 T und 2,20 bei 3 T, doi 10.1186/s13018-023-04268-5), "
-            "und eine zweite Aufnahme ergibt einen anderen Wert (Wiederholbarkeit: ICC 0,749). "
-            "Veröffentlichte Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
+            "ab, "
+            "und eine zweite Aufnahme ergibt einen anderen Wert (Wiederholbarkeit: ICC 0,749). Publizierte "
+            "Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
         },
         "vbq_scale": {
-            "en": "T1w, mean ± 1 SD by decade of age, 107 patients with lumbar complaints. No cut-off: it "
-            "differs with field strength and from scan to scan (ICC 0.749).",
-            "de": "T1w, Mittelwert ± 1 SD je Lebensjahrzehnt, 107 Patienten mit LWS-Beschwerden. Kein "
-            "Grenzwert: Feldstärke und Wiederholung ändern den Wert (ICC 0,749).",
+            "en": "T1w, mean ± 1 SD by age, 107 patients with lumbar complaints, not a normal population. No "
+            "cut-off: it differs with field strength and from scan to scan (ICC 0.749).",
+            "de": "T1w, Mittelwert ± 1 SD nach Alter, 107 Patienten mit LWS-Beschwerden, keine "
+            "Normalbevölkerung. Kein Grenzwert: Feldstärke und Wiederholung ändern ihn (ICC 0,749).",
         },
-        "vbq_no_decade": {"en": "No values for age {age}.", "de": "Keine Werte für das Alter {age}."},
         "this_patient": {"en": "this patient", "de": "aktueller Wert"},
         # --- Levels -------------------------------------------------------------------------------
         "level_measured": {
@@ -252,10 +290,17 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "signal": {"en": "Median signal", "de": "Medianes Signal"},
         "excluded": {"en": "not used", "de": "nicht verwendet"},
         "uncertain_levels": {
-            "en": "The names of the levels in {contrast} are not certain ({reason}); bodies are numbered "
-            "from cranial to caudal instead.",
-            "de": "Die Bezeichnungen der Wirbel in {contrast} sind nicht sicher ({reason}); die Wirbelkörper "
-            "sind stattdessen von kranial nach kaudal nummeriert.",
+            "en": "The names of the levels in {contrast} are not certain; bodies are numbered from cranial "
+            "to "
+            "caudal instead.",
+            "de": "Die Bezeichnungen der Wirbel in {contrast} sind nicht sicher; die Wirbelkörper sind "
+            "stattdessen von kranial nach kaudal nummeriert.",
+        },
+        "height_loss_line": {
+            "en": "{level} ({contrast}): height loss of {percent} %, Genant grade {grade}, fracture-like. "
+            "Measured by software; age and cause are unknown, a variant may look alike. Please check.",
+            "de": "{level} ({contrast}): Höhenminderung von {percent} %, Genant-Grad {grade}, frakturartig. "
+            "Von Software gemessen; Alter und Ursache unbekannt, Formvariante möglich. Bitte prüfen.",
         },
         "numbered_body": {"en": "body {number}", "de": "WK {number}"},
         # --- Images -------------------------------------------------------------------------------
@@ -263,12 +308,19 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "{contrast}: {plane}, {slices} slices, {facts}; chosen because {reason}",
             "de": "{contrast}: {plane}, {slices} Schichten, {facts}; gewählt, weil: {reason}",
         },
+        # With percents that mean nothing to a physician: for the measurement report only.
         "series_quality": {
             "en": "{contrast}: outlines by {method}, {grade}; quality {quality}, level names {confidence}, "
             "CSF {csf}",
             "de": "{contrast}: Konturen durch {method}, {grade}; Qualität {quality}, Wirbelbezeichnung "
             "{confidence}, Liquor {csf}",
         },
+        "series_checks": {
+            "en": "{contrast}: outlines (by {method}) {outlines}, names of the levels {names}, CSF {fluid}",
+            "de": "{contrast}: Konturen (durch {method}) {outlines}, Bezeichnungen der Wirbel {names}, "
+            "Liquor {fluid}",
+        },
+        "check_why": {"en": "{check} ({why})", "de": "{check} ({why})"},
         "grade_sound": {"en": "sound", "de": "verwertbar"},
         "grade_doubtful": {"en": "usable with caveats", "de": "mit Vorbehalt verwertbar"},
         "grade_unusable": {"en": "not usable", "de": "nicht verwertbar"},
@@ -278,13 +330,13 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "de": "T1w und T2w zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen zu "
             "{overlap}, die Mittelpunkte liegen {residual} mm auseinander.",
         },
-        "agreement_registered": {
-            "en": "T1w and T2w did not fit by their headers and were registered rigidly. They show {bodies} "
-            "bodies in common: their outlines overlap by {overlap}, their centres lie {residual} mm apart "
-            "after that.",
-            "de": "T1w und T2w passten laut Header nicht zusammen und wurden starr registriert. Sie "
-            "zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen danach zu {overlap}, die "
-            "Mittelpunkte liegen {residual} mm auseinander.",
+        "compared": {
+            "en": "T1w and T2w show {bodies} bodies in common, whose outlines were compared.",
+            "de": "T1w und T2w zeigen {bodies} gemeinsame Wirbelkörper, deren Konturen verglichen wurden.",
+        },
+        "registered": {
+            "en": "T1w and T2w did not fit by their headers and were registered rigidly first.",
+            "de": "T1w und T2w passten laut Header nicht zusammen und wurden zuvor starr registriert.",
         },
         "picture_quality": {
             "en": "outlines {outlines}, levels {names}, CSF {fluid}",

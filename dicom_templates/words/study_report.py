@@ -25,16 +25,19 @@ class Section:
     Attributes
     ----------
     key : str
-        "result", "findings", "images" or "about".
+        "findings", "result", "images", "next" or "about".
     heading : str
         In the language of the report.
     lines : tuple of str
         One sentence each.
+    elsewhere : frozenset of str
+        Those of them that a page says in its heading, in the cards of the answers or in the table of levels.
     """
 
     key: str
     heading: str
     lines: tuple[str, ...]
+    elsewhere: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +183,15 @@ class StudyReport:
         One per series.
     levels : tuple of LevelRow
         Series by series, from cranial to caudal.
+    foremost : tuple of str
+        What to bear in mind before all caveats: losses of height, and an explanation of values that seem to
+        contradict each other.
     caveats : tuple of str
-        What was excluded or is doubtful.
+        What was not used or is doubtful.
+    reference : str
+        The published T1-VBQ at the age of the patient, or that there is none; empty without a T1-VBQ.
+    next_step : str
+        What to do next; empty if the site wants nothing said.
     sections : tuple of Section
         The full text.
     captions : tuple of SeriesCaption
@@ -203,7 +213,10 @@ class StudyReport:
     answers: tuple[TargetAnswer, ...]
     bone_quality: tuple[BoneQualityLine, ...]
     levels: tuple[LevelRow, ...]
+    foremost: tuple[str, ...]
     caveats: tuple[str, ...]
+    reference: str
+    next_step: str
     sections: tuple[Section, ...]
     captions: tuple[SeriesCaption, ...]
     model: str

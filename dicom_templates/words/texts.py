@@ -6,6 +6,7 @@ from types import MappingProxyType
 from analysis.domain.english import ENGLISH
 from analysis.domain.reason import in_words, weighting
 from dicom_templates.words.german_reasons import GERMAN
+from dicom_templates.words.plain_reasons import PLAIN_REASONS
 from dicom_templates.words.sentences import SENTENCES
 
 __all__ = ["LANGUAGES", "REASONS", "Texts"]
@@ -27,6 +28,8 @@ class Texts:
     ----------
     language : str
         A key of `LANGUAGES`.
+    plain : bool
+        Whether reasons are told to people, without numbers that mean nothing to them (`PLAIN_REASONS`).
 
     Raises
     ------
@@ -41,10 +44,16 @@ class Texts:
 
     weighting = staticmethod(weighting)
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, *, plain: bool = True) -> None:
         if language not in LANGUAGES:
             raise ValueError(f"no sentences in {language!r}; choose one of {', '.join(LANGUAGES)}")
         self.language = language
+        self._reasons = {**REASONS[language], **(PLAIN_REASONS[language] if plain else {})}
+
+    @property
+    def in_full(self) -> "Texts":
+        """The sentences in the same language, with every number of a reason, for the measurement report."""
+        return Texts(self.language, plain=False)
 
     def __call__(self, key: str, **values: str) -> str:
         """Return a sentence with its placeholders filled, and weightings written as such."""
@@ -60,7 +69,7 @@ class Texts:
         >>> Texts("de").reason(Reason("slices_at_one_place", depth_mm=7.5))
         'zwei Schichten liegen an derselben Stelle (7,5 mm)'
         """
-        return in_words(reason, REASONS[self.language], self._number)
+        return in_words(reason, self._reasons, self._number)
 
     def reasons(self, reasons: Iterable[str]) -> tuple[str, ...]:
         """Write each reason."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydicom import Dataset, dcmwrite
 
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind
-from node.config import Configuration
+from node.config import USUAL_NEXT_STEP, Configuration
 from node.decode.header_values import text
 from node.domain.results import ResultFile
 
@@ -35,14 +35,17 @@ def report_options(configuration: Configuration, headers: Iterable[Dataset]) -> 
         Headers of the images that the results are about; they give the date and time of the results.
     """
     from dicom_templates.options import ReportOptions
+    from dicom_templates.words.compose import usual_next_step
 
+    language, next_step = configuration.report.language, configuration.report.next_step
     wanted = {kind for destination in configuration.destinations for kind in destination.results}
     return ReportOptions(
         created=moment_of_results(headers),
-        language=configuration.report.language,
+        language=language,
         sr_classes=configuration.sr_classes,
         station=configuration.node.ae_title,
         kinds=frozenset(wanted.union(USUAL_KINDS)),
+        next_step=usual_next_step(language) if next_step == USUAL_NEXT_STEP else next_step,
     )
 
 

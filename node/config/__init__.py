@@ -14,7 +14,7 @@ from node.config.tables.engine import EngineSettings
 from node.config.tables.log import LogSettings
 from node.config.tables.models import NO_MODEL, ModelSettings
 from node.config.tables.node import NodeSettings
-from node.config.tables.report import ReportSettings
+from node.config.tables.report import USUAL_NEXT_STEP, ReportSettings
 from node.config.tables.segmentation import BackendSettings
 from node.config.tables.sources import Network, Source
 from node.config.tables.storage import StorageSettings
@@ -24,6 +24,7 @@ from node.config.tables.web import WebSettings
 
 __all__ = [
     "NO_MODEL",
+    "USUAL_NEXT_STEP",
     "AssemblySettings",
     "AuditSettings",
     "BackendSettings",

@@ -1,6 +1,6 @@
 """Findings made by hand, small but with a valid geometry, and the source headers that match them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from analysis.domain.findings import (
     ModelIdentity,
     Outline,
     Prediction,
+    ProtocolRange,
     SeriesFindings,
     SeriesInput,
     SeriesRefusal,
@@ -206,6 +207,8 @@ ANSWERS = AnswerFigures(
         "AUC": (0.74, 0.88),
     },
 )
+BY_SEQUENCE = {"T1": ANSWERS, "T2": replace(ANSWERS, values={**ANSWERS.values, "AUC": 0.85})}
+TRAINED_ON = ProtocolRange((400.0, 750.0), (8.0, 20.0), (1.5, 3.0))
 PREDICTIONS = (
     Prediction(
         Target.OSTEOPOROSIS,
@@ -218,6 +221,8 @@ PREDICTIONS = (
         (),
         (f"{FEATURES[0]}_mean",),
         ANSWERS,
+        BY_SEQUENCE,
+        TRAINED_ON,
     ),
     Prediction(
         Target.ABNORMAL_DENSITY,
@@ -230,6 +235,8 @@ PREDICTIONS = (
         (),
         (f"{FEATURES[1]}_sd",),
         ANSWERS,
+        BY_SEQUENCE,
+        TRAINED_ON,
     ),
 )
 

@@ -1,4 +1,4 @@
-"""[report] of config.toml: the language of reports, and whether refusals are reported."""
+"""[report] of config.toml: language of reports, what they say to do next, and reports of refusals."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -6,14 +6,32 @@ from typing import Annotated
 from node.config.checks import one_of
 from node.config.table import Table
 
-__all__ = ["ReportSettings", "report"]
+__all__ = ["USUAL_NEXT_STEP", "ReportSettings", "report"]
+
+USUAL_NEXT_STEP = "ISCD 2023"
+"""Stands for our own sentence, which has a translation in every language of reports."""
+
+_LONGEST = 400
+
+
+def one_line(value: str) -> str | None:
+    """Check what a report says to do next: one line, for which the summary picture has room.
+
+    Examples
+    --------
+    >>> one_line("Ask the bone clinic, phone 4711."), one_line("")
+    (None, None)
+    """
+    fits = len(value) <= _LONGEST and value.isprintable() and value == " ".join(value.split())
+    return None if fits else f"must be one line of at most {_LONGEST} characters, without doubled spaces"
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    """[report]: the language of reports, and whether a refused study gets one."""
+    """[report]: the language of reports, what they say to do next, and whether a refused study gets one."""
 
     language: Annotated[str, one_of("en", "de")] = "en"
+    next_step: Annotated[str, one_line] = USUAL_NEXT_STEP
     refusals: bool = False
 
 

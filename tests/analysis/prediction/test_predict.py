@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
 from analysis.domain.reason import Reason
+from analysis.domain.segmentation import Level
 from analysis.prediction.model import Classifier, Model
 from analysis.prediction.predict import objections_to_series, predict
 from analysis.settings import AnalysisSettings, FeatureSettings
@@ -294,6 +295,41 @@ def test_no_answer_lies_on_the_other_side_of_the_threshold_than_its_probability_
 def test_every_answer_comes_with_the_figures_of_answers() -> None:
     for target, one in answer(study()).items():
         assert one.answers == quick_model().classifiers[target, one.sequence].performance.answers
+
+
+@pytest.mark.parametrize("preferred", [Contrast.T1, Contrast.T2])
+@pytest.mark.parametrize("missing", [True, False])
+def test_every_answer_comes_with_the_card_of_its_classifier_and_the_figures_of_each_sequence(
+    *, preferred: Contrast, missing: bool
+) -> None:
+    settings = AnalysisSettings(preferred=dict.fromkeys(Target, preferred))
+    for one in predict(study()[: 1 if missing else 2], DECIDED, settings):
+        used = DECIDED.classifiers[one.target, one.sequence]
+        assert one.trained_on is not None
+        for name in ("repetition_time_ms", "echo_time_ms", "field_strength_t"):
+            assert getattr(one.trained_on, name) == getattr(used.training, name)
+        assert one.by_sequence == {
+            sequence: DECIDED.classifiers[one.target, sequence].performance.answers
+            for sequence in ("T1", "T2")
+        }
+
+
+def test_a_disturbed_body_has_a_number_where_levels_have_no_names() -> None:
+    t1, t2 = study()
+    void = Reason("signal_void")
+    for certain, name in ((True, "L1"), (False, "body ")):
+        regions = tuple(
+            replace(one, concerns=(void,)) if one.level is Level.L1 else one
+            for one in t1.segmentation.regions
+        )
+        changed = with_segmentation(t1, regions=regions, levels_certain=certain)
+        told = [
+            str(one)
+            for one in answer((changed, t2))[Target.OSTEOPOROSIS].reasons
+            if one.code == "body_disturbed"
+        ]
+        assert len(told) == 1
+        assert told[0].startswith(f"T1, {name}"), told
 
 
 def test_an_open_answer_is_not_asked_again_of_the_other_sequence() -> None:

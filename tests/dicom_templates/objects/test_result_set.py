@@ -583,16 +583,19 @@ def test_headers_in_implicit_syntax_give_the_same_patient() -> None:
         assert written(one.dataset) == written(expected[one.name])
 
 
-@pytest.mark.parametrize(("registered", "words"), [(False, "3 bodies in common"), (True, "were registered")])
-def test_the_report_tells_how_well_t1_and_t2_fit(registered: bool, words: str) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("registered", [False, True])
+def test_the_report_tells_that_t1_and_t2_were_compared_and_programs_how_well_they_fit(
+    *, registered: bool
+) -> None:
     case = make_case()
     agreement = Agreement(3, registered, residual_mm=1.25, overlap=0.914, same_names=True)
-    report = build(replace(case.findings, agreement=agreement), case.sources, case.options).report
-    (line,) = (
-        line for section in report.sections for line in section.lines if "their outlines overlap" in line
-    )
-    assert words in line
+    made = build(replace(case.findings, agreement=agreement), case.sources, case.options)
+    told = " ".join(line for section in made.report.sections for line in section.lines)
+    assert "3 bodies in common" in told
+    assert ("were registered rigidly first" in told) is registered
+    assert "91 %" not in told
+    (line,) = (line for line in texts_of(by_name(made)["sr"]) if "their outlines overlap" in line)
     assert "91 %" in line
     assert "1.2 mm" in line
     without = build(case.findings, case.sources, case.options).report
-    assert all("outlines overlap" not in line for section in without.sections for line in section.lines)
+    assert all("in common" not in line for section in without.sections for line in section.lines)

@@ -200,7 +200,12 @@ def test_an_age_beyond_the_reference_is_told() -> None:
         with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
             draw_summary(report, sagittal_pictures(findings, report))
         words = " ".join(str(call.args[2]) for call in written.call_args_list)
-        assert ("No values for age" in words) is told
+        # No decade of another age is shown instead.
+        assert ("no published reference for the age of 71" in words) is told
+        assert ("60-69" in words) is not told
+        lines = " ".join(line for section in report.sections for line in section.lines)
+        assert ("no published reference for the age of 71" in lines) is told
+        assert ("3.27 ± 0.57" in lines) is not told
 
 
 def luminance(colour: tuple[int, int, int]) -> float:

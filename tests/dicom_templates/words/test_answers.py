@@ -2,21 +2,18 @@
 
 import re
 from dataclasses import replace
-from unittest.mock import patch
 
 import pytest
-from pydicom import Dataset
 
 from analysis.domain.findings import AnswerFigures, Prediction, Verdict
 from analysis.domain.reason import Reason
 from dicom_templates.codes import concepts
-from dicom_templates.pictures.canvas import Canvas
-from dicom_templates.pictures.html_report import report_html
 from dicom_templates.result_kinds import ResultKind
-from dicom_templates.result_set import ResultSet, build
+from dicom_templates.result_set import build
 from dicom_templates.words.answer_figures import figures_sentence
 from dicom_templates.words.texts import Texts
-from tests.dicom_templates.cases import ANSWERS, PREDICTIONS, items, make_case, texts_of
+from tests.dicom_templates.cases import ANSWERS, PREDICTIONS, items, make_case
+from tests.dicom_templates.views import named, views_of
 
 HIGH_BUT_BELOW = replace(
     PREDICTIONS[0], verdict=Verdict.BELOW, probability=0.62, interval=(0.5, 0.7), decision_threshold=0.75
@@ -41,32 +38,9 @@ BARE_JUDGEMENT = re.compile(r"\b(un)?likely\b|wahrscheinlich(?!keit)", re.IGNORE
 
 
 def views(language: str, *predictions: Prediction) -> dict[str, str]:
-    """Make a report and return all words of the answers in each view."""
+    """Return the words of a report with these answers, view by view."""
     case = make_case(slices=4, size=64, language=language)
-    findings = replace(case.findings, predictions=predictions)
-    options = replace(case.options, kinds=frozenset(ResultKind) - {ResultKind.PDF})
-    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as drawn:
-        made = build(findings, case.sources, options)
-    objects = named(made)
-    page = re.sub(
-        r"<style>.*?</style>|<img[^>]*>", " ", report_html(made.report, made.pictures), flags=re.DOTALL
-    )
-    told = {
-        "picture": " ".join(str(call.args[2]) for call in drawn.call_args_list),
-        "page": re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", page)),
-        "text": " ".join(texts_of(objects["text"])),
-        "SR": " ".join([*texts_of(objects["sr"]), *meanings(objects["sr"])]),
-        "list of series": " ".join(str(one.SeriesDescription) for one in objects.values()),
-    }
-    return {name: re.sub(r"\s+", " ", words) for name, words in told.items()}
-
-
-def named(made: ResultSet) -> dict[str, Dataset]:
-    return {one.name: one.dataset for one in made.objects}
-
-
-def meanings(document: Dataset) -> list[str]:
-    return [str(one.ConceptCodeSequence[0].CodeMeaning) for one in items(document) if one.ValueType == "CODE"]
+    return views_of(case, replace(case.findings, predictions=predictions))
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
@@ -99,10 +73,15 @@ def test_no_view_says_yes_or_no_without_the_threshold(
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_an_open_answer_says_why_and_names_no_number_as_its_probability(language: str) -> None:
-    told = views(language, OPEN)
-    reason = Texts(language).reason(OPEN.reasons[0])
+    told = {view: words.replace("\u00a0", " ") for view, words in views(language, OPEN).items()}
+    # An estimate beside "no answer" contradicts it; programs find it in the measurement report.
+    full = Texts(language).in_full.reason(OPEN.reasons[0])
+    assert "38 %" in full
+    assert full in told["SR"]
+    for view in ("picture", "page", "text"):
+        assert Texts(language).reason(OPEN.reasons[0]) in told[view], view
+        assert not re.search(r"\b(38|22|61) %", told[view]), view
     for view in ("picture", "page", "text", "SR"):
-        assert reason.replace("\u00a0", " ") in told[view].replace("\u00a0", " "), view
         assert not re.search(
             rf"{Texts(language)('probability_word')} 38|38 % {Texts(language)('probability_word')}",
             told[view],
@@ -113,9 +92,18 @@ def test_an_open_answer_says_why_and_names_no_number_as_its_probability(language
 @pytest.mark.parametrize("prediction", [LOW_BUT_ABOVE, OPEN])
 def test_the_figures_of_the_answers_given_stand_on_every_view(language: str, prediction: Prediction) -> None:
     told = views(language, prediction)
-    for view in ("picture", "page", "text"):
-        for figure in ("62 %", "93 %", "84 %", "81 %", "64"):
-            assert figure in told[view].replace("\u00a0", " "), (view, figure)
+    to, own = {
+        "en": ("to", "[Oo]wn cohort only"),
+        "de": ("bis", "Nur (an der eigenen|eigene) Kohorte"),
+    }[language]
+    auc = Texts(language).number(0.82, 2)
+    # PPV, NPV, sensitivity, specificity, open answers, prevalence, AUC, TR and TE of the training.
+    wanted = ("62 %", "93 %", "84 %", "81 %", "64", "30 %", auc, f"TR 400 {to} 750 ms", f"TE 8 {to} 20 ms")
+    for view in ("picture", "page", "text", "SR"):
+        words = told[view].replace("\u00a0", " ")
+        assert [figure for figure in wanted if figure not in words] == [], view
+        assert re.search(rf"AUC[^.]{{0,20}}{auc} \(.{{4}} {to} .{{4}}\)", words), view
+        assert re.search(own, words), view
 
 
 @pytest.mark.parametrize("prediction", [LOW_BUT_ABOVE, OPEN])
@@ -159,5 +147,6 @@ def test_figures_that_nobody_could_count_are_left_out() -> None:
     told = sentence(only_negative)
     assert "PPV" not in told
     assert "of those below 93 % (86 % to 97 %) did not (NPV), specificity > 99 %" in told
-    assert sentence(replace(ANSWERS, answered=0, values={}, intervals={})).endswith("none got an answer.")
+    none = sentence(replace(ANSWERS, answered=0, values={}, intervals={}))
+    assert none.startswith("In cross-validation on 160 patients none got an answer. Judged on its own cohort")
     assert sentence(None) == ""

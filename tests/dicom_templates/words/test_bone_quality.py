@@ -42,10 +42,10 @@ def line_of(
 @pytest.mark.parametrize(
     ("field_t", "told"),
     [
-        (1.5, "published mean at 1.5 T: 2.77; scan-rescan ICC 0.749"),
-        (1.494, "published mean at 1.5 T: 2.77; scan-rescan ICC 0.749"),
-        (3.0, "published mean at 3.0 T: 2.20; scan-rescan ICC 0.749"),
-        (2.89, "published mean at 2.9 T: 2.20; scan-rescan ICC 0.749"),
+        (1.5, "published mean ± 1 SD at 1.5 T: 2.77 ± 0.49; scan-rescan ICC 0.749"),
+        (1.494, "published mean ± 1 SD at 1.5 T: 2.77 ± 0.49; scan-rescan ICC 0.749"),
+        (3.0, "published mean ± 1 SD at 3.0 T: 2.20 ± 0.43; scan-rescan ICC 0.749"),
+        (2.89, "published mean ± 1 SD at 2.9 T: 2.20 ± 0.43; scan-rescan ICC 0.749"),
         (0.3, "no published reference at 0.3 T; scan-rescan ICC 0.749"),
         (7.0, "no published reference at 7.0 T; scan-rescan ICC 0.749"),
         (None, "field strength unknown, so no published mean to compare with; scan-rescan ICC 0.749"),
@@ -65,7 +65,9 @@ def test_t2_has_no_such_reference_and_no_figure_of_t1() -> None:
 
 def test_german_has_its_own_words_and_commas() -> None:
     sentence, _ = line_of(Contrast.T1, 3.0, "de")
-    assert sentence.endswith("publizierter Mittelwert bei 3,0 T: 2,20; Wiederholbarkeit: ICC 0,749")
+    assert sentence.endswith(
+        "publizierter Mittelwert ± 1 SD bei 3,0 T: 2,20 ± 0,43; Wiederholbarkeit: ICC 0,749"
+    )
 
 
 @pytest.mark.parametrize("language", ["en", "de"])

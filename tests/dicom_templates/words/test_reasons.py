@@ -22,6 +22,7 @@ from dicom_templates.pictures.mid_sagittal import sagittal_pictures
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
 from dicom_templates.words.compose import compose, compose_refusal
+from dicom_templates.words.plain_reasons import PLAIN_REASONS
 from dicom_templates.words.study_report import StudyReport
 from dicom_templates.words.texts import LANGUAGES, REASONS, Texts
 from tests.dicom_templates.cases import MODEL, make_case, texts_of
@@ -62,8 +63,8 @@ def words_of(report: StudyReport) -> Iterator[str]:
 
 
 def english_in(lines: Iterator[str]) -> list[str]:
-    """Find English sentences, apart from quotations of the model card and the title of a paper."""
-    quotations = (MODEL.cohort, MODEL.intended_use, "Normative data and reproducibility for VBQ")
+    """Find English sentences, apart from quotations of the model card."""
+    quotations = (MODEL.cohort, MODEL.intended_use)
     own = [re.sub("|".join(map(re.escape, quotations)), "", line) for line in lines]
     return [line for line in own if ENGLISH_WORDS & set(line.lower().replace(",", " ").split())]
 
@@ -72,6 +73,39 @@ def english_in(lines: Iterator[str]) -> list[str]:
 def test_every_reason_has_a_sentence_in_every_language_with_the_same_places(code: str) -> None:
     assert all(REASONS[language][code] for language in LANGUAGES)
     assert len({tuple(places(REASONS[language][code])) for language in LANGUAGES}) == 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_plain_sentence_stands_for_a_reason_and_has_no_value_that_this_lacks(language: str) -> None:
+    plain = PLAIN_REASONS[language]
+    assert set(plain) == set(PLAIN_REASONS["en"])
+    for code, sentence in plain.items():
+        assert sentence
+        assert set(places(sentence)) < set(places(REASONS[language][code])) or not places(sentence), code
+        assert places(sentence) == places(PLAIN_REASONS["en"][code]), code
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_people_read_no_distance_overlap_or_estimate_but_programs_do(
+    language: str,
+) -> None:
+    values = {
+        "features_far": ({"sequence": "T1", "distance": 6.3, "limit": 5.8}, "6.3"),
+        "features_missing": ({"sequence": "T1", "missing": 3, "count": 9}, "9"),
+        "both_answers": ({"confidence": 0.8, "estimate": 0.35, "threshold": 0.4}, "35 %"),
+        "neither_answer": ({"confidence": 0.8, "estimate": 0.35, "threshold": 0.4}, "35 %"),
+        "answers_disagree": ({"confidence": 0.8, "estimate": 0.35, "threshold": 0.4}, "35 %"),
+        "threshold_in_interval": ({"low": 0.2, "high": 0.5, "estimate": 0.35, "threshold": 0.4}, "35 %"),
+        "outlined_differently": ({"other": "T2", "percent": 61.0}, "61 %"),
+        "levels_confidence": ({"confidence": 0.98}, "98 %"),
+    }
+    assert set(values) == set(PLAIN_REASONS[language])
+    texts = Texts(language)
+    for code, (given_values, number) in values.items():
+        reason = Reason(code, **given_values)  # type: ignore[arg-type]
+        told = number.replace(".", texts.number(0.5, 1)[1])
+        assert told in texts.in_full.reason(reason), code
+        assert told not in texts.reason(reason), code
 
 
 @pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
@@ -111,7 +145,7 @@ def test_numbers_and_words_inside_a_reason_follow_the_language() -> None:
     axial = Reason("plane_by_orientation", plane=Plane.CORONAL)
     assert Texts("de").reason(axial) == "die Schichten liegen nach ihrer Ausrichtung koronal"
     answers = Reason("both_answers", confidence=0.8, estimate=0.125, threshold=0.4)
-    assert "bei 80 % Konfidenz" in Texts("de").reason(answers)
+    assert "bei 80 % Konfidenz" in Texts("de").in_full.reason(answers)
 
 
 def test_words_that_are_not_ours_stay_as_they_are() -> None:

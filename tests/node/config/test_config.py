@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import Dataset
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
 from dicom_templates.result_kinds import ResultKind, SrClass
+from dicom_templates.words.compose import usual_next_step
+from node.analyse.result_files import report_options
 from node.config import Configuration, default, load, parse, tables, write_shipped
 from node.config.tables.models import DEMONSTRATION_MODEL
 from node.errors import ConfigurationError
@@ -242,3 +245,22 @@ def test_a_new_node_starts_from_the_shipped_file(tmp_path: Path) -> None:
     assert file.read_text() == "[node]\n"
     with pytest.raises(ConfigurationError, match="cannot be written"):
         write_shipped(file / "below")
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("written", [None, "", "Ask the bone clinic: 47 11."])
+def test_what_to_do_next_is_ours_in_the_language_of_the_report_or_the_words_of_the_site(
+    language: str, written: str | None
+) -> None:
+    key = "" if written is None else f'next_step = "{written}"\n'
+    configuration = parse(f'[report]\nlanguage = "{language}"\n{key}')
+    dated = Dataset()
+    dated.StudyDate = "20260105"
+    told = report_options(configuration, [dated]).next_step
+    assert told == (usual_next_step(language) if written is None else written)
+
+
+@pytest.mark.parametrize("written", ["two\\nlines", "doubled  space", " before", "x" * 401])
+def test_what_to_do_next_is_one_line_that_fits(written: str) -> None:
+    (fault,) = faults(f'[report]\nnext_step = "{written}"\n')
+    assert "report.next_step must be one line of at most 400 characters" in fault

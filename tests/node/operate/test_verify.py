@@ -120,12 +120,20 @@ def test_a_report_is_equal_to_what_its_images_give(images: Path, report: Path) -
     [
         {"language": "de"},
         {"station": "OTHER", "institution": "A clinic"},
+        {"next_step": "Rückfrage: Knochensprechstunde, Łódź.", "language": "de"},
         {"sr_classes": (SrClass.COMPREHENSIVE_3D, SrClass.COMPREHENSIVE)},
         {"predecessors": (Predecessor("1.2.840.10008.5.1.4.1.1.88.33", "1.2.3", "1.2.4", STUDY),)},
         # A predecessor of another class does not appear in this document.
         {"predecessors": (Predecessor("1.2.840.10008.5.1.4.1.1.88.22", "1.2.3", "1.2.4", STUDY),)},
     ],
-    ids=["language", "station", "one of two classes", "predecessor", "predecessor of the text report"],
+    ids=[
+        "language",
+        "station",
+        "next step",
+        "one of two classes",
+        "predecessor",
+        "predecessor of the text report",
+    ],
 )
 def test_how_a_report_is_written_is_read_from_itself(
     images: Path, tmp_path: Path, options: dict[str, object]

@@ -1,0 +1,45 @@
+"""All words of a report, view by view, as a reader finds them."""
+
+import re
+from dataclasses import replace
+from unittest.mock import patch
+
+from pydicom import Dataset
+
+from analysis.domain.findings import Findings
+from dicom_templates.pictures.canvas import Canvas
+from dicom_templates.pictures.html_report import report_html
+from dicom_templates.result_kinds import ResultKind
+from dicom_templates.result_set import ResultSet, build
+from tests.dicom_templates.cases import Case, items, texts_of
+
+PEOPLE = ("picture", "page", "text")
+"""The views that people read; "SR", the measurement report, is read by programs."""
+
+
+def views_of(case: Case, findings: Findings | None = None, *, next_step: str = "") -> dict[str, str]:
+    """Return the words of each view, with single spaces."""
+    options = replace(case.options, kinds=frozenset(ResultKind) - {ResultKind.PDF}, next_step=next_step)
+    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as drawn:
+        made = build(findings or case.findings, case.sources, options)
+    objects = named(made)
+    page = re.sub(
+        r"<style>.*?</style>|<img[^>]*>", " ", report_html(made.report, made.pictures), flags=re.DOTALL
+    )
+    told = {
+        "picture": " ".join(str(call.args[2]) for call in drawn.call_args_list),
+        "page": re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", page)),
+        "text": " ".join(texts_of(objects["text"])),
+        "SR": " ".join([*texts_of(objects["sr"]), *_meanings(objects["sr"])]),
+        "list of series": " ".join(str(one.SeriesDescription) for one in objects.values()),
+    }
+    return {name: re.sub(r"\s+", " ", words) for name, words in told.items()}
+
+
+def named(made: ResultSet) -> dict[str, Dataset]:
+    """Return the objects by name."""
+    return {one.name: one.dataset for one in made.objects}
+
+
+def _meanings(document: Dataset) -> list[str]:
+    return [str(one.ConceptCodeSequence[0].CodeMeaning) for one in items(document) if one.ValueType == "CODE"]
