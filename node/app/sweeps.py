@@ -10,7 +10,7 @@ from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.deliver.courier import Courier
 from node.settle.settler import StudySettler
-from node.store.retention import drop_unused, purge
+from node.store.retention import drop_unused, purge, purge_not_for_us
 
 __all__ = ["plan_sweeps"]
 
@@ -63,6 +63,9 @@ def _close(resources: Resources) -> None:
 
 
 def _purge(resources: Resources) -> None:
-    age = timedelta(days=resources.configuration.storage.retention_days)
+    settings, now = resources.configuration.storage, resources.clock.now()
     drop_unused(resources.store, resources.instance_store)
-    purge(resources.store, resources.instance_store, resources.clock.now() - age)
+    purge_not_for_us(
+        resources.store, resources.instance_store, now - timedelta(hours=settings.not_for_us_hours)
+    )
+    purge(resources.store, resources.instance_store, now - timedelta(days=settings.retention_days))

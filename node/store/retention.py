@@ -1,12 +1,13 @@
 """Removes the files of studies older than the retention time, and objects that nothing reads."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 
 from node.domain.study import FINISHED_STATES, StudyState
 from node.ports import FileRemoval, Retention
 
-__all__ = ["drop_unused", "purge"]
+__all__ = ["drop_unused", "purge", "purge_not_for_us"]
 
 _AT_ONCE = 200
 """Objects that are removed in one transaction, for which images that arrive meanwhile wait."""
@@ -34,11 +35,36 @@ def purge(rows: Retention, files: FileRemoval, before: datetime, *, failed: bool
     int
         How many studies were removed.
     """
-    finished = rows.unchanged_since(FINISHED_STATES if failed else _DONE, before)
-    count = 0
-    for study in finished:
-        count += rows.forget_originals(study, partial(files.remove_study, study.study_uid))
+    count = _forget(rows, files, FINISHED_STATES if failed else _DONE, before)
     files.clear_quarantine(before)
+    return count
+
+
+def purge_not_for_us(rows: Retention, files: FileRemoval, before: datetime) -> int:
+    """Remove the files of studies that have been not for us, and received nothing, since a moment.
+
+    Their images are of no further use here, so a site that has everything routed to the node need not keep
+    them as long as those that a result refers to.
+
+    Parameters
+    ----------
+    rows, files : Retention, FileRemoval
+        See `node.ports`.
+    before : datetime
+        The moment.
+
+    Returns
+    -------
+    int
+        How many studies were removed.
+    """
+    return _forget(rows, files, {StudyState.NOT_FOR_US}, before)
+
+
+def _forget(rows: Retention, files: FileRemoval, states: Iterable[StudyState], before: datetime) -> int:
+    count = 0
+    for study in rows.unchanged_since(states, before):
+        count += rows.forget_originals(study, partial(files.remove_study, study.study_uid))
     return count
 
 
