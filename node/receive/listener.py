@@ -86,7 +86,6 @@ class Listener:
         log: Log,
     ) -> None:
         self._settings = settings
-        self._sources = tuple(sources)
         self._ledger = ledger
         self._clock = clock
         self._audit = audit
@@ -96,7 +95,7 @@ class Listener:
         self._report = report
         self._tally = tally
         self._log = log
-        self._admission = AdmissionControl(settings, self._sources)
+        self._admission = AdmissionControl(settings, sources)
         self._tls = server_context(settings.tls)
         self._server: Server | None = None
         self._reader = SocketReader(log)
@@ -143,6 +142,10 @@ class Listener:
         """How many associations are open."""
         return self._admission.open_associations
 
+    def replace_sources(self, sources: Iterable[Source]) -> None:
+        """Let other peers send from now on; see `AdmissionControl.replace_sources`."""
+        self._admission.replace_sources(sources)
+
     def start(self) -> None:
         """Listen; on return the port is open.
 
@@ -165,7 +168,7 @@ class Listener:
             ],
             server_class=Server,
             settings=self._settings,
-            networks=[source.network for source in self._sources],
+            is_known=self._admission.knows_address,
             tls=self._tls,
             receiver=self._storage,
             reader=self._reader,
