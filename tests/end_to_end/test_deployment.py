@@ -52,7 +52,7 @@ def test_the_unit_has_no_fault_and_exposes_little(tmp_path: Path) -> None:
     assert "/opt/osteonode/bin/osteonode " in text
     (tmp_path / UNIT.name).write_text(text.replace("/opt/osteonode/bin/osteonode ", "/bin/true "))
     for words in (["verify"], ["security", "--offline=true", "--threshold=20"]):
-        command = [systemd_analyze, *words, tmp_path / UNIT.name]
+        command = [str(systemd_analyze), *words, str(tmp_path / UNIT.name)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
         assert not done.stderr
@@ -172,7 +172,7 @@ def reported(sample_study: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     images = [image for image in images if image.Modality == "MR"]
     with running_pacs() as pacs, ServedNode(folder, "PACS", pacs.port, under=under) as node:
         assert set(send(node.port, *images)) == {0}
-        wait_until(lambda: "study_sent" in node.log(), seconds=120)
+        wait_until(lambda: "study_sent" in node.log(), seconds=300)
         yield Run(node, pacs, str(images[0].StudyInstanceUID), bool(under))
 
 
