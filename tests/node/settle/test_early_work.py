@@ -1,11 +1,16 @@
 """An early analysis begins when the association closes, and is not sent before the study has settled."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from node.app import Node
-from node.config import AssemblySettings
+from node.config import AssemblySettings, default
+from node.domain.results import Lineage, Outcome
 from node.domain.study import StudyState
+from node.settle.early_work import EarlyAnalysis, EarlyWork
 from tests.node.analyses import CLASSES, FAULTS, SLOW
 from tests.node.nodes import (
     STUDY,
@@ -129,3 +134,18 @@ def test_a_fault_in_the_early_analysis_costs_the_study_no_attempt(tmp_path: Path
         found = node.store.study(study)
         assert found is not None
         assert (found.state, found.attempts) == (StudyState.RECEIVING, 0)
+
+
+@pytest.mark.parametrize("is_same", [True, False], ids=["the same", "another"])
+def test_an_early_analysis_is_used_only_under_the_configuration_that_it_was_made_with(
+    tmp_path: Path, is_same: bool
+) -> None:
+    made_with = default()
+    now = made_with if is_same else replace(made_with, destinations=())
+    folder = tmp_path / "early"
+    folder.mkdir()
+    outcome = Outcome((), (), {})
+    work = EarlyWork()
+    work.done("1.1", EarlyAnalysis(2, Lineage(), made_with, outcome, folder))
+    assert work.claim("1.1", 2, Lineage(), now) is (outcome if is_same else None)
+    assert folder.exists() == is_same
