@@ -138,7 +138,9 @@ def test_a_fault_in_the_early_analysis_costs_the_study_no_attempt(tmp_path: Path
 
 @pytest.mark.parametrize("is_same", [True, False], ids=["the same", "another"])
 def test_an_early_analysis_is_used_only_under_the_configuration_that_it_was_made_with(
-    tmp_path: Path, is_same: bool
+    tmp_path: Path,
+    *,
+    is_same: bool,
 ) -> None:
     made_with = default()
     now = made_with if is_same else replace(made_with, destinations=())
