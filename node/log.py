@@ -19,7 +19,16 @@ from structlog.typing import FilteringBoundLogger
 
 from node.config import LogSettings
 
-__all__ = ["Log", "configure", "get_log", "guarded", "quieten_libraries", "raised_at", "speak_for_libraries"]
+__all__ = [
+    "Log",
+    "configure",
+    "get_log",
+    "guarded",
+    "quieten_libraries",
+    "raised_at",
+    "set_level",
+    "speak_for_libraries",
+]
 
 Log = FilteringBoundLogger
 
@@ -50,6 +59,7 @@ _FACTS = frozenset(
         "where",
         "sweep",
         "retry_in_s",
+        "keys",
     }
 )
 """The keys that a line may hold. Before one is added, it must be clear that its values never identify a
@@ -71,10 +81,19 @@ def configure(settings: LogSettings) -> None:
             _only_plain_facts,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.upper())),
+        wrapper_class=_bound_logger(settings.level),
         logger_factory=structlog.PrintLoggerFactory(_Unfailing(sys.stderr)),  # type: ignore[arg-type]  # prints
         cache_logger_on_first_use=False,
     )
+
+
+def set_level(settings: LogSettings) -> None:
+    """Write from now on what the level in the configuration asks for; also by loggers that exist already."""
+    structlog.configure(wrapper_class=_bound_logger(settings.level))
+
+
+def _bound_logger(level: str) -> type[FilteringBoundLogger]:
+    return structlog.make_filtering_bound_logger(getattr(logging, level.upper()))
 
 
 class _Unfailing:

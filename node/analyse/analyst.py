@@ -1,7 +1,7 @@
 """The sweep that leases a ready study, has a worker process analyse it, and records the outcome."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -49,8 +49,9 @@ class Analyst:
         See `node.ports`.
     analyse : Analysis
         Usually a call of a worker process.
-    configuration : Configuration
-        The limits of the engine, the destinations, and the settings that are passed to the analysis.
+    current : callable
+        Returns the configuration: the limits of the engine, the destinations, and the settings that are
+        passed to the analysis. Each study is worked on with one of them, from the analysis to the outbox.
     owner : str
         Identifies this node in its leases.
     early_work : EarlyWork or None
@@ -68,7 +69,7 @@ class Analyst:
         instance_store: StoredFiles,
         clock: Clock,
         analyse: Analysis,
-        configuration: Configuration,
+        current: Callable[[], Configuration],
         owner: str,
         early_work: EarlyWork | None,
         stopping: Event,
@@ -78,7 +79,7 @@ class Analyst:
         self._instance_store = instance_store
         self._clock = clock
         self._analyse = analyse
-        self._configuration = configuration
+        self._current = current
         self._owner = owner
         self._early_work = early_work
         self._stopping = stopping
@@ -99,7 +100,7 @@ class Analyst:
         if self._stopping.is_set():
             return False
         now = self._clock.now()
-        limit = timedelta(seconds=self._configuration.engine.time_limit_s)
+        limit = timedelta(seconds=self._current().engine.time_limit_s)
         early = self._early_work.running() if self._early_work else ()
         lease = self._store.lease_study(self._owner, now, now + limit + _LEASE_MARGIN, but_not=early)
         if lease is None:
@@ -138,10 +139,10 @@ class Analyst:
         if not self._is_at(study_uid, revision):
             return None
         started = self._clock.now()
-        lineage = self._store.lineage(study_uid)
+        lineage, configuration = self._store.lineage(study_uid), self._current()
         folder = self._instance_store.result_folder(study_uid) / uuid4().hex
         try:
-            outcome = self._outcome(study_uid, folder, lineage)
+            outcome = self._outcome(study_uid, folder, lineage, configuration)
         except (PermanentError, TransientError) as error:
             # Tried again, and counted as an attempt, once the study has settled.
             self._log.info("early_analysis_broke", study=study_uid, reason=str(error))
@@ -150,27 +151,30 @@ class Analyst:
             self._log.info("early_analysis_discarded", study=study_uid, revision=revision)
             shutil.rmtree(folder, ignore_errors=True)
             return None
-        return EarlyAnalysis(revision, lineage, outcome, folder, self._seconds_since(started))
+        seconds = self._seconds_since(started)
+        return EarlyAnalysis(revision, lineage, configuration, outcome, folder, seconds)
 
     def _is_at(self, study_uid: str, revision: int) -> bool:
         study = self._store.study(study_uid)
         return study is not None and study.revision == revision
 
-    def _outcome(self, study_uid: str, out: Path, lineage: Lineage) -> Outcome:
+    def _outcome(self, study_uid: str, out: Path, lineage: Lineage, configuration: Configuration) -> Outcome:
         images = mr_images(self._store.instances(study_uid))
         paths = [self._instance_store.path(image) for image in images]
         try:
-            return self._analyse(paths, self._configuration, out, lineage)
+            return self._analyse(paths, configuration, out, lineage)
         except RefusedError as error:
             return Outcome(results=(), refusals=error.reasons, summary={})
 
     def _work_on(self, lease: StudyLease) -> None:
         started = self._clock.now()
-        lineage = self._store.lineage(lease.study_uid)
+        lineage, configuration = self._store.lineage(lease.study_uid), self._current()
         out = self._instance_store.result_folder(lease.study_uid) / lease.token
-        early = self._early_work and self._early_work.claim(lease.study_uid, lease.revision, lineage)
+        early = self._early_work and self._early_work.claim(
+            lease.study_uid, lease.revision, lineage, configuration
+        )
         try:
-            outcome = early.outcome if early else self._outcome(lease.study_uid, out, lineage)
+            outcome = early.outcome if early else self._outcome(lease.study_uid, out, lineage, configuration)
         except PermanentError as error:
             self._fail(lease, f"the analysis stopped: {error}")
             return
@@ -186,11 +190,11 @@ class Analyst:
         seconds = early.seconds if early else self._seconds_since(started)
         if outcome.refusals or not outcome.results:
             reasons = outcome.refusals or (Reason("no_results"),)
-            reasons_to_report = reasons if self._configuration.report.refusals else ()
+            reasons_to_report = reasons if configuration.report.refusals else ()
             self._store.record_refusal(lease, reasons, self._clock.now(), reasons_to_report=reasons_to_report)
             self._log.info("study_refused", study=lease.study_uid, reason="; ".join(reasons), seconds=seconds)
             return
-        results = outbox_rows(outcome.results, self._configuration, self._instance_store.results)
+        results = outbox_rows(outcome.results, configuration, self._instance_store.results)
         self._store.record_results(
             lease, results, outcome.summary, self._clock.now(), key=outcome.key, replaced=outcome.replaced
         )
@@ -201,7 +205,7 @@ class Analyst:
 
     def _record_broken(self, lease: StudyLease, reason: str) -> None:
         now = self._clock.now()
-        if lease.attempt >= self._configuration.engine.attempts:
+        if lease.attempt >= self._current().engine.attempts:
             self._fail(lease, f"the analysis failed {lease.attempt} times; the last time {reason}")
             return
         pause = self._backoff.pause(lease.attempt)

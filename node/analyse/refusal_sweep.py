@@ -1,6 +1,6 @@
 """The sweep that has the report of a refusal written and puts it into the outbox, if the site wants one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -47,8 +47,9 @@ class RefusalReporter:
         See `node.ports`.
     write : WriteRefusalReport
         Usually a call of a worker process.
-    configuration : Configuration
-        Its section [report] says whether refusals are reported, its destinations where to.
+    current : callable
+        Returns the configuration: its section [report] says whether refusals are reported, its destinations
+        where to. Each report is made and sent by one of them.
     stopping : Event
         Set when the node stops; refusals not reported by then are left to the next start.
     log : Log
@@ -62,7 +63,7 @@ class RefusalReporter:
         instance_store: StoredFiles,
         clock: Clock,
         write: WriteRefusalReport,
-        configuration: Configuration,
+        current: Callable[[], Configuration],
         stopping: Event,
         log: Log,
     ) -> None:
@@ -70,7 +71,7 @@ class RefusalReporter:
         self._instance_store = instance_store
         self._clock = clock
         self._write = write
-        self._configuration = configuration
+        self._current = current
         self._stopping = stopping
         self._log = log
         self._backoff = Backoff(*_RETRY)
@@ -84,12 +85,12 @@ class RefusalReporter:
 
         The refusal itself is not affected, and `osteonode why` gives its reason too.
         """
-        study = due.study
+        study, configuration = due.study, self._current()
         if self._stopping.is_set():
             return False
         try:
-            outcome = self._written(due)
-            results = outbox_rows(outcome.results, self._configuration, self._instance_store.results)
+            outcome = self._written(due, configuration)
+            results = outbox_rows(outcome.results, configuration, self._instance_store.results)
         except StorageFullError as error:
             self._wait_for_disk(study, str(error))
             return False
@@ -108,19 +109,19 @@ class RefusalReporter:
         )
         return bool(results)
 
-    def _written(self, due: DueRefusalReport) -> Outcome:
+    def _written(self, due: DueRefusalReport, configuration: Configuration) -> Outcome:
         study_uid, reasons = due.study.study_uid, due.reasons
-        if not self._configuration.report.refusals:
+        if not configuration.report.refusals:
             # Reports were enabled when the study was refused, and have been disabled since.
             return Outcome((), reasons, {})
         images = mr_images(self._store.instances(study_uid))
         paths = [self._instance_store.path(one) for one in images]
         out = self._instance_store.result_folder(study_uid) / f"refused-{self._clock.now():%Y%m%dT%H%M%S%f}"
-        return self._write(paths, self._configuration, out, reasons, self._store.lineage(study_uid))
+        return self._write(paths, configuration, out, reasons, self._store.lineage(study_uid))
 
     def _try_again(self, study: Study, reason: str) -> None:
         attempt = study.attempts + 1
-        if attempt >= self._configuration.engine.attempts:
+        if attempt >= self._current().engine.attempts:
             self._give_up(study, reason)
             return
         pause = self._backoff.pause(attempt)

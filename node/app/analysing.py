@@ -64,7 +64,7 @@ def make_analysts(
             instance_store=resources.instance_store,
             clock=resources.clock,
             analyse=analyse,
-            configuration=resources.configuration,
+            current=resources.current,
             owner=resources.owner,
             early_work=early_work,
             stopping=resources.stopping,
@@ -81,7 +81,7 @@ def make_refusal_reporter(resources: Resources, workers: Workers) -> RefusalRepo
         instance_store=resources.instance_store,
         clock=resources.clock,
         write=workers.report_refusal,
-        configuration=resources.configuration,
+        current=resources.current,
         stopping=resources.stopping,
         log=resources.log,
     )

@@ -8,14 +8,15 @@ from node.app.analysing import make_analysts, make_refusal_reporter, make_settle
 from node.app.receiving import make_ledger, make_listener
 from node.app.resources import open_resources
 from node.app.schedule import Schedule
-from node.app.sending import make_courier
+from node.app.sending import Couriers
 from node.app.showing import make_status_page
-from node.app.sweeps import plan_sweeps
+from node.app.sweeps import plan_deliveries, plan_sweeps
 from node.app.workers import Workers
 from node.clock import SystemClock
-from node.config import Configuration
+from node.config import Change, Configuration, compare
 from node.dicom.libraries import configure_libraries
 from node.errors import PermanentError
+from node.log import set_level
 from node.ports import Clock, Worker
 from node.settle.early_work import EarlyWork
 from node.store.reconcile import reconcile
@@ -63,7 +64,6 @@ class Node:
         sweep_s: float = _SWEEP_S,
     ) -> None:
         configure_libraries()
-        self.configuration = configuration
         self._clock = clock or SystemClock()
         self._resources = resources = open_resources(configuration, self._clock)
         self.instance_store, self.store = resources.instance_store, resources.store
@@ -81,9 +81,14 @@ class Node:
         )
         self._ledger = make_ledger(resources, self._workers)
         self._listener = make_listener(resources, self._ledger)
-        self._couriers = tuple(make_courier(resources, there) for there in configuration.destinations)
+        self._couriers = Couriers(resources)
         self._source_counts = make_source_counts(resources)
         self._web: WebServer | None = None
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration in force."""
+        return self._resources.configuration
 
     @property
     def port(self) -> int:
@@ -141,6 +146,40 @@ class Node:
         if self._web is not None:
             self._web.start()
         resources.log.info("node_started", ae_title=self.configuration.node.ae_title, port=self.port)
+
+    def apply(self, wanted: Configuration) -> Change:
+        """Put those parts of another configuration in force that a running node can apply.
+
+        Associations that are open, studies that are being analysed and results that are being sent are ended
+        under the earlier one.
+
+        Parameters
+        ----------
+        wanted : Configuration
+            The other configuration.
+
+        Returns
+        -------
+        Change
+            What was applied, and what needs a restart.
+
+        Raises
+        ------
+        ConfigurationError
+            If the files for TLS to a source or destination are missing or invalid; then nothing has changed.
+        """
+        change = compare(self.configuration, wanted)
+        new, planned = change.result, self._couriers.names
+        # What can fail comes first, so that either all of it is applied or nothing.
+        couriers = self._couriers.made_for(new.destinations)
+        self._source_counts.replace_sources(new.sources)
+        self._resources.current.replace(new)
+        self._listener.replace_sources(new.sources)
+        self._couriers.replace(couriers)
+        plan_deliveries(self._schedule, self._couriers, planned, every_s=self._sweep_s)
+        if "log.level" in change.applied:
+            set_level(new.log)
+        return change
 
     def stop(self) -> None:
         """Stop receiving and all stations, and close the store, where unfinished work waits."""

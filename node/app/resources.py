@@ -6,6 +6,7 @@ from threading import Event
 from typing import IO
 from uuid import uuid4
 
+from node.app.current import Current
 from node.audit import AuditTrail
 from node.config import Configuration
 from node.domain.audit import application_started, application_stopped
@@ -23,7 +24,7 @@ class Resources:
 
     Attributes
     ----------
-    configuration : Configuration
+    current : Current
         The node's configuration.
     clock : Clock
         Gives the time to all stations.
@@ -41,7 +42,7 @@ class Resources:
         When set, stations begin nothing new.
     """
 
-    configuration: Configuration
+    current: Current
     clock: Clock
     log: Log
     lock: IO[str]
@@ -51,6 +52,11 @@ class Resources:
     tally: Tally = field(default_factory=Tally)
     owner: str = field(default_factory=lambda: uuid4().hex)
     stopping: Event = field(default_factory=Event)
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration in force at this moment."""
+        return self.current()
 
     def start(self) -> None:
         """Start the audit trail."""
@@ -82,7 +88,7 @@ def open_resources(configuration: Configuration, clock: Clock) -> Resources:
         store.claim()
         undo.pop_all()
     return Resources(
-        configuration,
+        Current(configuration),
         clock,
         log,
         lock=lock,

@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
@@ -55,6 +57,7 @@ class Schedule:
         self._clock = clock
         self._log = log
         self._runs: dict[str, SweepRun] = {}
+        self._names: set[str] = set()
         self._stopping = threading.Event()
         self._watch = threading.Thread(target=self._watch_clock, name="clock watch", daemon=True)
         self._scheduler = BackgroundScheduler(
@@ -65,7 +68,8 @@ class Schedule:
         )
 
     def every(self, seconds: float, name: str, sweep: Callable[[], object]) -> None:
-        """Run a sweep at once and then at this interval, until `stop`."""
+        """Run a sweep at once and then at this interval, until `remove` or `stop`."""
+        self._names.add(name)
         self._scheduler.add_job(
             self._noted(name, seconds, guarded(name, sweep, self._log)),
             _Pause(seconds),
@@ -73,14 +77,21 @@ class Schedule:
             next_run_time=self._clock.now(),
         )
 
+    def remove(self, name: str) -> None:
+        """Start a sweep no more; a run that has begun goes on to its end."""
+        self._names.discard(name)
+        with suppress(JobLookupError):
+            self._scheduler.remove_job(name)
+
     def soon(self, name: str) -> None:
         """Run a sweep now instead of at its next time; a sweep already running will pick up the new work."""
-        if self._scheduler.running and self._scheduler.get_job(name) is not None:
-            self._scheduler.modify_job(name, next_run_time=self._clock.now())
+        if self._scheduler.running:
+            with suppress(JobLookupError):
+                self._scheduler.modify_job(name, next_run_time=self._clock.now())
 
     def runs(self) -> tuple[SweepRun, ...]:
-        """Return the latest run of each sweep that has run."""
-        return tuple(self._runs.values())
+        """Return the latest run of each sweep that has run, and was not removed."""
+        return tuple(run for run in tuple(self._runs.values()) if run.name in self._names)
 
     def _noted(self, name: str, seconds: float, run: Callable[[], bool]) -> Callable[[], None]:
         def run_and_note() -> None:

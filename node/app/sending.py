@@ -1,6 +1,6 @@
 """Makes the last station: a courier for each destination, and its carrier."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,12 +16,66 @@ from node.dicom.association import Peer
 from node.dicom.commitment import request_commitment
 from node.dicom.tls import client_arguments
 from node.domain.audit import Party
+from node.domain.backoff import Breaker
 from node.domain.records import Result
 
-__all__ = ["carrier_to", "make_courier"]
+__all__ = ["Couriers", "carrier_to"]
 
 
-def make_courier(resources: Resources, destination: Destination) -> Courier:
+class Couriers:
+    """A courier for each destination in force; another set is made first, and then takes their place.
+
+    Parameters
+    ----------
+    resources : Resources
+        What the couriers need.
+
+    Raises
+    ------
+    ConfigurationError
+        If the files for TLS to a destination are missing or invalid.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._all: Mapping[Destination, Courier] = {}
+        self.replace(self.made_for(resources.configuration.destinations))
+
+    def made_for(self, destinations: Iterable[Destination]) -> Mapping[Destination, Courier]:
+        """Return a courier for each destination: the present one, if nothing about it is different.
+
+        Raises
+        ------
+        ConfigurationError
+            As at the creation; nothing has changed then.
+        """
+        return {
+            there: self._all.get(there) or _make_courier(self._resources, there) for there in destinations
+        }
+
+    def replace(self, others: Mapping[Destination, Courier]) -> None:
+        """Let others, from `made_for`, send from now on; those that are gone end what they have begun."""
+        gone = [courier for courier in self._all.values() if courier not in others.values()]
+        self._all = others
+        for courier in gone:
+            courier.retire()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the destinations."""
+        return tuple(courier.name for courier in self._all.values())
+
+    def breakers(self) -> Mapping[str, Breaker]:
+        """Return the breaker of each destination, by name."""
+        return {courier.name: courier.breaker for courier in self._all.values()}
+
+    def sweep(self, name: str) -> int:
+        """Send what is due to a destination; nothing if it is not there any more."""
+        found = next((courier for courier in self._all.values() if courier.name == name), None)
+        return 0 if found is None else found.sweep()
+
+
+def _make_courier(resources: Resources, destination: Destination) -> Courier:
     """Make the courier of a destination."""
     calling, settings = resources.configuration.node.ae_title, resources.configuration.delivery
     peer = Peer(

@@ -1,13 +1,11 @@
 """Makes the status page, with the metrics."""
 
-from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from node.app.resources import Resources
 from node.app.schedule import Schedule
+from node.app.sending import Couriers
 from node.app.workers import Workers
-from node.deliver.courier import Courier
 from node.receive.listener import Listener
 from node.settle.source_counts import SourceCounts
 from node.show.node_status import StatusReader
@@ -25,7 +23,7 @@ def make_status_page(
     schedule: Schedule,
     workers: Workers,
     source_counts: SourceCounts,
-    couriers: Iterable[Courier],
+    couriers: Couriers,
 ) -> "WebServer | None":
     """Create the status page's server and bind its address; None if `[web] port` is 0.
 
@@ -41,14 +39,14 @@ def make_status_page(
     from node.show.web import WebServer
 
     status_reader = StatusReader(
-        resources.configuration,
+        resources.current,
         store=resources.store,
         clock=resources.clock,
         listener=listener,
         runs=schedule.runs,
         activities=workers.activities,
         asked=source_counts.breakers,
-        breakers={courier.name: partial(getattr, courier, "breaker") for courier in couriers},
+        breakers=couriers.breakers,
         tally=resources.tally,
     )
     return WebServer(settings, status_reader, resources.log)

@@ -1,6 +1,6 @@
 """The sweeps of all stations, and which stations each of them wakes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -8,11 +8,11 @@ from node.analyse.analyst import Analyst
 from node.analyse.refusal_sweep import RefusalReporter
 from node.app.resources import Resources
 from node.app.schedule import Schedule
-from node.deliver.courier import Courier
+from node.app.sending import Couriers
 from node.settle.settler import StudySettler
-from node.store.retention import drop_unused, purge
+from node.store.retention import drop_unused, purge, purge_not_for_us
 
-__all__ = ["plan_sweeps"]
+__all__ = ["plan_deliveries", "plan_sweeps"]
 
 _CLOSING_SWEEP_S = 60.0
 _RETENTION_SWEEP_S = 3600.0
@@ -25,33 +25,61 @@ def plan_sweeps(
     settler: StudySettler,
     analysts: Sequence[Analyst],
     refusal_reporter: RefusalReporter,
-    couriers: Sequence[Courier],
+    couriers: Couriers,
     every_s: float,
 ) -> None:
     """Add all sweeps to the schedule: those along the way of a study, and those that tidy up."""
     analyses = {f"analyse-{number}": analyst for number, analyst in enumerate(analysts)}
-    deliveries = {f"deliver-{courier.name}": courier for courier in couriers}
     wake = partial(_then_wake, schedule)
-    schedule.every(every_s, "assemble", wake(settler.sweep, analyses))
+    schedule.every(every_s, "assemble", wake(settler.sweep, lambda: analyses))
     for name, analyst in analyses.items():
-        schedule.every(every_s, name, wake(analyst.sweep, (*deliveries, "explain")))
-    schedule.every(every_s, "explain", wake(refusal_reporter.sweep, deliveries))
-    for name, courier in deliveries.items():
-        schedule.every(every_s, name, courier.sweep)
+        schedule.every(every_s, name, wake(analyst.sweep, lambda: (*_deliveries(couriers), "explain")))
+    schedule.every(every_s, "explain", wake(refusal_reporter.sweep, lambda: _deliveries(couriers)))
+    plan_deliveries(schedule, couriers, (), every_s=every_s)
     schedule.every(_CLOSING_SWEEP_S, "close", partial(_close, resources))
     schedule.every(_RETENTION_SWEEP_S, "retention", partial(_purge, resources))
 
 
-def _then_wake(schedule: Schedule, sweep: Callable[[], int], stations: Iterable[str]) -> Callable[[], None]:
+def plan_deliveries(
+    schedule: Schedule, couriers: Couriers, planned: Collection[str], *, every_s: float
+) -> None:
+    """Add the sweeps of the couriers to the schedule, and remove those of destinations that are gone.
+
+    Parameters
+    ----------
+    schedule, couriers : Schedule, Couriers
+        When what is done, and who does it.
+    planned : collection of str
+        Names of the destinations that have a sweep.
+    every_s : float
+        Interval of the sweeps in seconds.
+    """
+    for name in set(planned) - set(couriers.names):
+        schedule.remove(_delivery(name))
+    for name in couriers.names:
+        if name not in planned:
+            schedule.every(every_s, _delivery(name), partial(couriers.sweep, name))
+
+
+def _delivery(destination: str) -> str:
+    return f"deliver-{destination}"
+
+
+def _deliveries(couriers: Couriers) -> tuple[str, ...]:
+    return tuple(_delivery(name) for name in couriers.names)
+
+
+def _then_wake(
+    schedule: Schedule, sweep: Callable[[], int], stations: Callable[[], Iterable[str]]
+) -> Callable[[], None]:
     """Return a sweep that runs those of the next stations as soon as it has something for them.
 
     Without this a study would wait half an interval on average at each station.
     """
-    names = tuple(stations)
 
     def run() -> None:
         if sweep():
-            for name in names:
+            for name in stations():
                 schedule.soon(name)
 
     return run
@@ -63,6 +91,9 @@ def _close(resources: Resources) -> None:
 
 
 def _purge(resources: Resources) -> None:
-    age = timedelta(days=resources.configuration.storage.retention_days)
+    settings, now = resources.configuration.storage, resources.clock.now()
     drop_unused(resources.store, resources.instance_store)
-    purge(resources.store, resources.instance_store, resources.clock.now() - age)
+    purge_not_for_us(
+        resources.store, resources.instance_store, now - timedelta(hours=settings.not_for_us_hours)
+    )
+    purge(resources.store, resources.instance_store, now - timedelta(days=settings.retention_days))

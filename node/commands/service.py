@@ -4,8 +4,11 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +16,7 @@ from node.commands import answers
 from node.commands.terminal import (
     ConfigOption,
     JsonOption,
+    configuration_file,
     console,
     exit_on_error,
     load_configuration,
@@ -21,7 +25,12 @@ from node.commands.terminal import (
     show_summary,
 )
 
+if TYPE_CHECKING:
+    from node.app import Node
+
 __all__ = ["demo", "doctor", "init", "serve", "upgrade"]
+
+_LOOK_S = 0.5
 
 
 def init(
@@ -42,25 +51,66 @@ def serve(config: ConfigOption = None) -> None:
     """Run the node in the foreground, until SIGTERM or Ctrl-C.
 
     It receives images, analyses each study once it is complete, and sends the results to every destination.
+    SIGHUP reads the configuration again: senders, receivers, log level and retention change at once, and the
+    log says what needs a restart.
     """
+    # Set first, so that a reload that is asked for while the node starts is done after that.
+    signals: SimpleQueue[int] = SimpleQueue()
+    has_terminal = os.isatty(0)
+    signal.signal(signal.SIGHUP, lambda number, _: signals.put(number))
     from node.app import Node
-    from node.log import configure, speak_for_libraries
+    from node.log import configure, get_log, guarded, speak_for_libraries
 
+    file = configuration_file(config)
     configuration = load_configuration(config)
     configure(configuration.log)
     speak_for_libraries()
     with exit_on_error():
         node = Node(configuration)
-    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: signals.put(number))
     with exit_on_error():
         node.start()
+    reload = guarded("reload", partial(_reload, node, file), get_log())
     try:
-        stop.wait()
+        # SIGHUP of a terminal that was closed ends the node, as it ends any program in the foreground.
+        while _next(signals) == signal.SIGHUP and os.isatty(0) == has_terminal:
+            reload()
     finally:
         _end_within(configuration.node.stop_s)
         node.stop()
+
+
+def _next(signals: "SimpleQueue[int]") -> int:
+    """Wait for a signal.
+
+    In pieces, because Python runs a handler only between two steps of the main thread: of a signal that comes
+    just before a wait begins, it would learn only after the wait.
+    """
+    while True:
+        with suppress(Empty):
+            return signals.get(timeout=_LOOK_S)
+
+
+def _reload(node: "Node", file: Path | None) -> None:
+    """Read the configuration again, and log what came of it; a file with a fault changes nothing."""
+    from node.config import load
+    from node.errors import ConfigurationError
+    from node.log import get_log
+
+    log = get_log()
+    if file is None:
+        log.warning("configuration_not_read", reason="the node was started without a configuration file")
+        return
+    try:
+        change = node.apply(load(file))
+    except ConfigurationError as error:
+        for fault in error.faults:
+            log.error("configuration_faulty", reason=fault)  # noqa: TRY400 - the file is at fault
+        return
+    log.info("configuration_applied", keys=", ".join(change.applied) or "nothing has changed")
+    if change.restart:
+        log.warning("restart_needed", keys=", ".join(change.restart))
 
 
 def _end_within(seconds: float) -> None:

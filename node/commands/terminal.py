@@ -32,6 +32,7 @@ __all__ = [
     "EXIT_USAGE",
     "ConfigOption",
     "JsonOption",
+    "configuration_file",
     "console",
     "error_console",
     "exit_on_error",
@@ -66,6 +67,11 @@ JsonOption = Annotated[
 ]
 
 
+def configuration_file(path: Path | None) -> Path | None:
+    """Return the file that `--config` names, config.toml in the current folder, or None for the defaults."""
+    return path or (Path("config.toml") if Path("config.toml").is_file() else None)
+
+
 def load_configuration(path: Path | None) -> "Configuration":
     """Load the file that `--config` names, config.toml in the current folder, or the defaults.
 
@@ -74,7 +80,7 @@ def load_configuration(path: Path | None) -> "Configuration":
     from node import config
     from node.errors import ConfigurationError
 
-    found = path or (Path("config.toml") if Path("config.toml").is_file() else None)
+    found = configuration_file(path)
     try:
         return config.load(found) if found else config.default()
     except ConfigurationError as error:

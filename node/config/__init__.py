@@ -3,6 +3,7 @@
 `tables` has one module for each table of the file, with the name of the table; `file` reads them all.
 """
 
+from node.config.change import Change, compare
 from node.config.configuration import Configuration, default
 from node.config.file import load, parse
 from node.config.shipped import write_shipped
@@ -28,6 +29,7 @@ __all__ = [
     "AssemblySettings",
     "AuditSettings",
     "BackendSettings",
+    "Change",
     "Configuration",
     "DeliverySettings",
     "Destination",
@@ -42,6 +44,7 @@ __all__ = [
     "StoreSettings",
     "TlsSettings",
     "WebSettings",
+    "compare",
     "default",
     "load",
     "parse",

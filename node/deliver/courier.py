@@ -87,6 +87,7 @@ class Courier:
         self._owner = owner
         self._stopping = stopping
         self._log = log
+        self._retired = Event()
         self._breaker = Breaker()
         self._backoff = Backoff.of_seconds(settings.retry_first_s, settings.retry_longest_s)
 
@@ -100,14 +101,22 @@ class Courier:
         """Closed if the destination was reached the last time, open for a while if it was not."""
         return self._breaker
 
+    def retire(self) -> None:
+        """Begin nothing more, because the destination is no longer configured so; what is begun is ended."""
+        self._retired.set()
+
     def sweep(self) -> int:
         """Send and confirm all results that are due, study by study; return how many studies were tried."""
         sent = self._process_due(DeliveryState.WAITING, self._send_all)
         return sent + self._process_due(DeliveryState.UNCONFIRMED, self._confirm_all)
 
+    @property
+    def _must_end(self) -> bool:
+        return self._stopping.is_set() or self._retired.is_set()
+
     def _process_due(self, state: DeliveryState, work: Callable[[DeliveryBatch], None]) -> int:
         count = 0
-        while not self._stopping.is_set():
+        while not self._must_end:
             now = self._clock.now()
             batch = self._outbox.lease_deliveries(
                 self._destination.name, self._owner, now, now + _LEASE,

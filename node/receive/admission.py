@@ -45,8 +45,9 @@ _TOO_MANY = Rejection(2, 3, 2, "[node] max_associations are open")
 _TOO_MANY_OF_SOURCE = Rejection(2, 3, 2, "its source has max_associations open")
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Account:
+    source: Source
     instances: Allowance
     size: Allowance
 
@@ -71,18 +72,33 @@ class AdmissionControl:
         tick: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._sources = tuple(sources)
         self._tick = tick
         self._lock = threading.Lock()
-        self._admitted: WeakKeyDictionary[Association, int] = WeakKeyDictionary()
-        now = tick()
-        self._accounts = [
-            _Account(
-                Allowance.full(source.max_instances_per_hour, now),
-                Allowance.full(source.max_mb_per_hour * _MEGABYTE, now),
-            )
-            for source in self._sources
-        ]
+        self._admitted: WeakKeyDictionary[Association, _Account] = WeakKeyDictionary()
+        self._accounts: tuple[_Account, ...] = ()
+        self.replace_sources(sources)
+
+    def replace_sources(self, sources: Iterable[Source]) -> None:
+        """Admit other sources from now on; open associations end as they would have.
+
+        What a source has used of its quotas stays used, if its AE title and network are still the same.
+        """
+        now = self._tick()
+        with self._lock:
+            kept = {(one.source.ae_title, one.source.network): one for one in self._accounts}
+            accounts = []
+            for source in sources:
+                account = kept.pop((source.ae_title, source.network), None) or _new_account(source, now)
+                account.source = source
+                account.instances = account.instances.of_capacity(source.max_instances_per_hour)
+                account.size = account.size.of_capacity(source.max_mb_per_hour * _MEGABYTE)
+                accounts.append(account)
+            self._accounts = tuple(accounts)
+
+    def knows_address(self, host: str) -> bool:
+        """Tell whether an address is in the network of a source."""
+        address = address_of(host)
+        return any(address in account.source.network for account in self._accounts)
 
     def admit(self, association: Association, called: str, calling: str, host: str) -> Rejection | None:
         """Let pynetdicom accept an association, or return why it is rejected.
@@ -98,16 +114,16 @@ class AdmissionControl:
         """
         if called != self._settings.ae_title:
             return _WRONG_CALLED
-        number = self._source_of(calling, host)
-        if number is None:
-            return _UNKNOWN_CALLING
         with self._lock:
+            account = self._account_of(calling, host)
+            if account is None:
+                return _UNKNOWN_CALLING
             open_now = self._open_now()
             if len(open_now) >= self._settings.max_associations:
                 return _TOO_MANY
-            if open_now.count(number) >= self._sources[number].max_associations:
+            if open_now.count(account) >= account.source.max_associations:
                 return _TOO_MANY_OF_SOURCE
-            self._admitted[association] = number
+            self._admitted[association] = account
             allow_accept(association)
         return None
 
@@ -117,9 +133,9 @@ class AdmissionControl:
         with self._lock:
             return len(self._open_now())
 
-    def _open_now(self) -> list[int]:
-        """Return the sources of the open associations; the lock is held."""
-        return [number for association, number in self._admitted.items() if _is_open(association)]
+    def _open_now(self) -> list[_Account]:
+        """Return the accounts of the open associations; the lock is held."""
+        return [account for association, account in self._admitted.items() if _is_open(association)]
 
     def charge(self, association: Association, size: int) -> str | None:
         """Charge one object to the quotas of its source; return which quota is used up, or None.
@@ -133,7 +149,7 @@ class AdmissionControl:
         """
         now = self._tick()
         with self._lock:
-            account = self._accounts[self._admitted[association]]
+            account = self._admitted[association]
             instances = account.instances.after(1, now)
             bytes_left = account.size.after(size, now)
             if instances is None:
@@ -143,12 +159,20 @@ class AdmissionControl:
             account.instances, account.size = instances, bytes_left
         return None
 
-    def _source_of(self, calling: str, host: str) -> int | None:
+    def _account_of(self, calling: str, host: str) -> _Account | None:
         address = address_of(host)
-        for number, source in enumerate(self._sources):
-            if source.ae_title in {"*", calling} and address in source.network:
-                return number
+        for account in self._accounts:
+            if account.source.ae_title in {"*", calling} and address in account.source.network:
+                return account
         return None
+
+
+def _new_account(source: Source, now: float) -> _Account:
+    return _Account(
+        source,
+        Allowance.full(source.max_instances_per_hour, now),
+        Allowance.full(source.max_mb_per_hour * _MEGABYTE, now),
+    )
 
 
 def _is_open(association: Association) -> bool:

@@ -88,7 +88,6 @@ class Listener:
         log: Log,
     ) -> None:
         self._settings = settings
-        self._sources = tuple(sources)
         self._ledger = ledger
         self._clock = clock
         self._audit = audit
@@ -98,7 +97,7 @@ class Listener:
         self._report = report
         self._tally = tally
         self._log = log
-        self._admission = AdmissionControl(settings, self._sources)
+        self._admission = AdmissionControl(settings, sources)
         self._tls = server_context(settings.tls)
         self._server: Server | None = None
         self._reader = SocketReader(log)
@@ -147,6 +146,10 @@ class Listener:
         """How many associations are open."""
         return self._admission.open_associations
 
+    def replace_sources(self, sources: Iterable[Source]) -> None:
+        """Let other peers send from now on; see `AdmissionControl.replace_sources`."""
+        self._admission.replace_sources(sources)
+
     def start(self) -> None:
         """Listen; on return the port is open.
 
@@ -169,7 +172,7 @@ class Listener:
             ],
             server_class=Server,
             settings=self._settings,
-            networks=[source.network for source in self._sources],
+            is_known=self._admission.knows_address,
             tls=self._tls,
             receiver=self._storage,
             reader=self._reader,

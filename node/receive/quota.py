@@ -1,6 +1,6 @@
 """How much a sender may send; the time is a parameter, so that tests need not wait an hour."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["Allowance", "is_too_slow"]
 
@@ -42,6 +42,18 @@ class Allowance:
         """
         left = min(self.per_hour, self.left + self.per_hour * (now_s - self.at_s) / _HOUR_S)
         return Allowance(self.per_hour, left - amount, now_s) if amount <= left else None
+
+    def of_capacity(self, per_hour: float) -> "Allowance":
+        """Return the allowance under another limit: what has been sent stays sent.
+
+        Examples
+        --------
+        >>> Allowance.full(10, 0).after(4, 0).of_capacity(20)
+        Allowance(per_hour=20, left=16, at_s=0)
+        >>> Allowance.full(10, 0).after(4, 0).of_capacity(3)
+        Allowance(per_hour=3, left=0, at_s=0)
+        """
+        return replace(self, per_hour=per_hour, left=max(0, per_hour - (self.per_hour - self.left)))
 
 
 def is_too_slow(size: int, seconds: float, *, grace_s: float, bytes_per_s: float) -> bool:

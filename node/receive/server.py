@@ -6,17 +6,16 @@ first byte, and everything it sends is limited (`node.receive.limits`).
 
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Any
 
 from pynetdicom.association import Association
 
-from node.config import Network, NodeSettings
+from node.config import NodeSettings
 from node.dicom.pynetdicom_internals import AssociationServer, switch_nagle_off
 from node.dicom.tls import reason_of
-from node.domain.identifiers import address_of
 from node.log import Log
 from node.receive.connection import Connection, ObjectReceiver
 from node.receive.socket_reader import SocketReader
@@ -57,8 +56,8 @@ class Server(AssociationServer):
         Positional arguments that pynetdicom's `make_server` passes.
     settings : NodeSettings
         Timeouts and maximum number of associations.
-    networks : sequence of Network
-        Connections from other addresses are closed unread.
+    is_known : callable
+        Tells whether an address may connect; connections from others are closed unread.
     tls : SSLContext or None
         None for plain DICOM.
     receiver : ObjectReceiver
@@ -79,7 +78,7 @@ class Server(AssociationServer):
         self,
         *arguments: Any,  # noqa: ANN401 - passed on unchanged
         settings: NodeSettings,
-        networks: Sequence[Network],
+        is_known: Callable[[str], bool],
         tls: SSLContext | None,
         receiver: ObjectReceiver,
         reader: SocketReader,
@@ -89,7 +88,7 @@ class Server(AssociationServer):
     ) -> None:
         super().__init__(*arguments, **options)
         self._settings = settings
-        self._networks = tuple(networks)
+        self._is_known = is_known
         self._tls = tls
         self._receiver = receiver
         self._reader = reader
@@ -101,7 +100,7 @@ class Server(AssociationServer):
     def verify_request(self, request: socket.socket, client_address: tuple[Any, ...]) -> bool:
         """Reject unknown addresses before anything is read, and hosts with too many silent connections."""
         host = client_address[0]
-        if not any(address_of(host) in network for network in self._networks):
+        if not self._is_known(host):
             self._reject(host, "its address is in no network of [[sources]]")
             return False
         if not self._note_pending(host, request):

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.config import Configuration
 from node.domain.completeness import Examination
 from node.domain.results import Lineage, Outcome
 
@@ -30,6 +31,8 @@ class EarlyAnalysis:
         Revision of the study that was analysed.
     lineage : Lineage
         Earlier results of the study when the analysis ran.
+    configuration : Configuration
+        The configuration that it was made with; it says which results are made.
     outcome : Outcome
         Its result files or refusals.
     folder : Path
@@ -40,6 +43,7 @@ class EarlyAnalysis:
 
     revision: int
     lineage: Lineage
+    configuration: Configuration
     outcome: Outcome
     folder: Path
     seconds: float
@@ -104,14 +108,17 @@ class EarlyWork:
         for one in dropped:
             shutil.rmtree(one.folder, ignore_errors=True)
 
-    def claim(self, study_uid: str, revision: int, lineage: Lineage) -> EarlyAnalysis | None:
-        """Hand over the early analysis if it is of this revision and lineage; delete it otherwise."""
+    def claim(
+        self, study_uid: str, revision: int, lineage: Lineage, configuration: Configuration
+    ) -> EarlyAnalysis | None:
+        """Hand over the early analysis if revision, lineage and configuration are these; else delete it."""
         with self._lock:
             self._requested.pop(study_uid, None)
             early = self._analyses.pop(study_uid, None)
         if early is None:
             return None
-        if (early.revision, early.lineage) == (revision, lineage) and _files_exist(early.outcome):
+        made_of = early.revision, early.lineage, early.configuration
+        if made_of == (revision, lineage, configuration) and _files_exist(early.outcome):
             return early
         shutil.rmtree(early.folder, ignore_errors=True)
         return None

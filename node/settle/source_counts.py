@@ -42,15 +42,27 @@ class SourceCounts:
     """
 
     def __init__(self, sources: Iterable[Source], *, calling: str, clock: Clock, log: Log) -> None:
-        self._peers = {source: _peer(source, calling) for source in sources if source.ask}
+        self._calling = calling
         self._clock = clock
         self._log = log
-        self._breakers = dict.fromkeys((source.ae_title for source in self._peers), Breaker())
+        self._peers: Mapping[Source, Peer] = {}
+        self._breakers: dict[str, Breaker] = {}
         self._backoff = Backoff(*_PAUSES)
+        self.replace_sources(sources)
+
+    def replace_sources(self, sources: Iterable[Source]) -> None:
+        """Ask other sources from now on.
+
+        Raises
+        ------
+        ConfigurationError
+            As at the creation; then the earlier ones stay.
+        """
+        self._peers = {source: _peer(source, self._calling) for source in sources if source.ask}
 
     def breakers(self) -> Mapping[str, Breaker]:
         """Return a breaker for each AE title that is asked: closed if it answered the last time."""
-        return dict(self._breakers)
+        return {source.ae_title: self._breaker(source) for source in self._peers}
 
     def of_study(self, senders: Collection[tuple[str, str]], study_uid: str) -> tuple[Count, ...]:
         """Return the counts of those senders that can be asked, or why they gave none.
@@ -62,15 +74,19 @@ class SourceCounts:
         study_uid : str
             Study Instance UID.
         """
-        asked = [source for source in self._peers if any(_is(source, *sender) for sender in senders)]
-        return tuple(self._ask(source, study_uid) for source in asked)
+        peers = self._peers
+        asked = [source for source in peers if any(_is(source, *sender) for sender in senders)]
+        return tuple(self._ask(source, peers[source], study_uid) for source in asked)
 
-    def _ask(self, source: Source, study_uid: str) -> Count:
-        breaker = self._breakers[source.ae_title]
+    def _breaker(self, source: Source) -> Breaker:
+        return self._breakers.get(source.ae_title, Breaker())
+
+    def _ask(self, source: Source, peer: Peer, study_uid: str) -> Count:
+        breaker = self._breaker(source)
         if not breaker.allows(now := self._clock.now()):
             return Count(source.ae_title, fault=breaker.reason)
         try:
-            images = count_images(self._peers[source], study_uid)
+            images = count_images(peer, study_uid)
         except TransientError as error:
             reason = str(error)
             self._breakers[source.ae_title] = breaker.after_failure(now, self._backoff, reason)

@@ -96,8 +96,8 @@ class StatusReader:
 
     Parameters
     ----------
-    configuration : Configuration
-        The whole configuration.
+    current : callable
+        Returns the configuration in force.
     store : Figures
         Holds the studies and results.
     clock : Clock
@@ -110,15 +110,15 @@ class StatusReader:
         One for each worker process that analyses.
     asked : callable
         Returns the breakers of the sources that are asked for their counts, by AE title.
-    breakers : mapping of str to callable
-        By name of the destination; each returns the breaker.
+    breakers : callable
+        Returns the breakers of the destinations, by name.
     tally : Tally
         Counts what happens in the process.
     """
 
     def __init__(
         self,
-        configuration: Configuration,
+        current: Callable[[], Configuration],
         *,
         store: Figures,
         clock: Clock,
@@ -126,10 +126,10 @@ class StatusReader:
         runs: Callable[[], Sequence[SweepRun]],
         activities: Sequence[WorkerActivity],
         asked: Callable[[], Mapping[str, Breaker]],
-        breakers: Mapping[str, Callable[[], Breaker]],
+        breakers: Callable[[], Mapping[str, Breaker]],
         tally: Tally,
     ) -> None:
-        self.configuration = configuration
+        self._current = current
         self._store = store
         self._clock = clock
         self._listener = listener
@@ -139,9 +139,14 @@ class StatusReader:
         self._breakers = breakers
         self._tally = tally
         self._started_at = clock.now()
-        self._model = _model(configuration.models.bundle)
+        self._model = _model(self.configuration.models.bundle)
         self._lock = threading.Lock()
         self._latest: NodeStatus | None = None
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration in force."""
+        return self._current()
 
     def status(self) -> NodeStatus:
         """Return the status of the node, at most one second old."""
@@ -211,7 +216,7 @@ class StatusReader:
                 judge_failed_studies(figures.failed_studies, now),
                 *((judge_sources(asked),) if asked else ()),
             ),
-            destinations=self._destinations(figures.outboxes, now),
+            destinations=self._destinations(settings, figures.outboxes, now),
             figures=figures,
             disk=disk,
             sweeps=runs,
@@ -222,9 +227,9 @@ class StatusReader:
         )
 
     def _destinations(
-        self, outboxes: Mapping[str, OutboxFigures], now: datetime
+        self, settings: Configuration, outboxes: Mapping[str, OutboxFigures], now: datetime
     ) -> tuple[DestinationStatus, ...]:
-        known = {one.name: _address(one) for one in self.configuration.destinations}
+        known = {one.name: _address(one) for one in settings.destinations}
         gone = [name for name, box in outboxes.items() if box.waiting and name not in known]
         return (
             *(
@@ -237,7 +242,7 @@ class StatusReader:
     def _destination(
         self, name: str, address: str, outbox: OutboxFigures, now: datetime
     ) -> DestinationStatus:
-        breaker = self._breakers.get(name, Breaker)()
+        breaker = self._breakers().get(name, Breaker())
         return DestinationStatus(name, address, *judge_destination(outbox, breaker, now), outbox, breaker)
 
 

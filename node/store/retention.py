@@ -1,5 +1,6 @@
 """Removes the files of studies older than the retention time, and objects that nothing reads."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 
@@ -7,7 +8,7 @@ from node.domain.records import Study
 from node.domain.study import FINISHED_STATES, StudyState
 from node.ports import FileRemoval, Retention
 
-__all__ = ["drop_unused", "purge", "purgeable"]
+__all__ = ["drop_unused", "purge", "purge_not_for_us", "purgeable"]
 
 _AT_ONCE = 200
 """Objects that are removed in one transaction, for which images that arrive meanwhile wait."""
@@ -40,10 +41,36 @@ def purge(rows: Retention, files: FileRemoval, before: datetime, *, failed: bool
     int
         How many studies were removed.
     """
-    count = 0
-    for study in purgeable(rows, before, failed=failed):
-        count += rows.forget_originals(study, partial(files.remove_study, study.study_uid))
+    count = _forget(rows, files, purgeable(rows, before, failed=failed))
     files.clear_quarantine(before)
+    return count
+
+
+def purge_not_for_us(rows: Retention, files: FileRemoval, before: datetime) -> int:
+    """Remove the files of studies that have been not for us, and received nothing, since a moment.
+
+    Their images are of no further use here, so a site that has everything routed to the node need not keep
+    them as long as those that a result refers to.
+
+    Parameters
+    ----------
+    rows, files : Retention, FileRemoval
+        See `node.ports`.
+    before : datetime
+        The moment.
+
+    Returns
+    -------
+    int
+        How many studies were removed.
+    """
+    return _forget(rows, files, rows.unchanged_since({StudyState.NOT_FOR_US}, before))
+
+
+def _forget(rows: Retention, files: FileRemoval, studies: Iterable[Study]) -> int:
+    count = 0
+    for study in studies:
+        count += rows.forget_originals(study, partial(files.remove_study, study.study_uid))
     return count
 
 

@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(slots=True)
 class ServedNode:
-    """Runs `osteonode serve` on loopback with one destination."""
+    """Runs `osteonode serve` on loopback with one destination, as an argument of the command `under`."""
 
     directory: Path
     destination_ae: str
@@ -32,6 +32,7 @@ class ServedNode:
     port: int = field(default_factory=free_port)
     web_port: int = 0
     process: "subprocess.Popen[bytes] | None" = None
+    under: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -66,7 +67,7 @@ port = {self.web_port}
         )
         with (self.directory / "node.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "node", "serve", "--config", str(self.config)],
+                [*self.under, sys.executable, "-m", "node", "serve", "--config", str(self.config)],
                 cwd=REPOSITORY,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -21,7 +21,10 @@ _CLOCK_TOLERANCE_S = 60.0
 _MEGABYTE = 1024 * 1024
 _ROOM = {
     Condition.WELL: (Severity.GOOD, ""),
-    Condition.CONCERN: (Severity.WARNING, "Free some disk, or shorten [storage] retention_days."),
+    Condition.CONCERN: (
+        Severity.WARNING,
+        "Free some disk, or shorten [storage] retention_days and not_for_us_hours.",
+    ),
     Condition.FAULT: (
         Severity.FAULT,
         "Free some disk, or run `osteonode purge`; until then all images are rejected.",

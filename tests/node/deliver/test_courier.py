@@ -323,3 +323,10 @@ def test_verification_waits_for_a_pacs_that_is_slow_to_file(tmp_path: Path) -> N
         assert post.state is StudyState.DELIVERED
         assert len(pacs.uids) == len(CLASSES), "looked for again, not sent again"
         assert "does not find it" not in explain(post.store, "1.2.826.0.1.1")
+
+
+def test_a_courier_whose_destination_was_changed_begins_nothing_more(tmp_path: Path) -> None:
+    with running_pacs() as pacs, outbox(tmp_path, pacs.destination) as post:
+        post.courier.retire()
+        assert post.courier.sweep() == 0
+        assert not pacs.received

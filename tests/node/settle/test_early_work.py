@@ -2,12 +2,17 @@
 
 import json
 import time
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import pytest
+
 from node.app import Node
-from node.config import AssemblySettings
+from node.config import AssemblySettings, default
+from node.domain.results import Lineage, Outcome
 from node.domain.study import StudyState
+from node.settle.early_work import EarlyAnalysis, EarlyWork
 from tests.node.analyses import CLASSES, FAULTS, SLOW
 from tests.node.nodes import (
     STUDY,
@@ -145,3 +150,21 @@ def test_the_log_tells_how_long_an_early_analysis_took(tmp_path: Path, written: 
         wait_until(lambda: state_of(node, slow) is StudyState.DELIVERED)
     (told,) = [line for line in map(json.loads, written.getvalue().splitlines()) if line["event"] == REPORTED]
     assert 1.5 <= told["seconds"] < 60
+
+
+@pytest.mark.parametrize("is_same", [True, False], ids=["the same", "another"])
+def test_an_early_analysis_is_used_only_under_the_configuration_that_it_was_made_with(
+    tmp_path: Path,
+    *,
+    is_same: bool,
+) -> None:
+    made_with = default()
+    now = made_with if is_same else replace(made_with, destinations=())
+    folder = tmp_path / "early"
+    folder.mkdir()
+    outcome = Outcome((), (), {})
+    work = EarlyWork()
+    work.done("1.1", EarlyAnalysis(2, Lineage(), made_with, outcome, folder, 1.0))
+    claimed = work.claim("1.1", 2, Lineage(), now)
+    assert (claimed and claimed.outcome) is (outcome if is_same else None)
+    assert folder.exists() == is_same

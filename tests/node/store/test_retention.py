@@ -11,10 +11,11 @@ from pydicom import Dataset
 
 from node.app import Node
 from node.config import DeliverySettings
+from node.domain.status import SweepRun
 from node.domain.study import StudyState
 from node.store.retention import purge
 from node.store.staging import read_certified
-from tests.node.analyses import CLASSES
+from tests.node.analyses import CLASSES, NOT_OURS
 from tests.node.disks import small_disk
 from tests.node.nodes import (
     STUDY,
@@ -36,6 +37,18 @@ LATER = datetime(2130, 1, 1, tzinfo=UTC)
 
 def clear(node: Node, *, failed: bool = False) -> int:
     return purge(node.store, node.instance_store, LATER, failed=failed)
+
+
+def sweep_retention(node: Node) -> None:
+    """Have the node's own sweep run, and wait until it has ended."""
+
+    def runs() -> list[SweepRun]:
+        return [run for run in node._schedule.runs() if run.name == "retention" and run.ended_at is not None]
+
+    wait_until(runs)
+    before = runs()
+    node._schedule.soon("retention")
+    wait_until(lambda: runs() and runs() != before)
 
 
 def folder_of_images(node: Node) -> Path:
@@ -75,6 +88,37 @@ def test_a_node_removes_by_itself_what_is_older_than_its_policy_and_nothing_youn
         assert state_of(node) is StudyState.DELIVERED, "its history stays"
         (instance,) = node.store.instances(young)
         assert node.instance_store.path(instance).exists()
+
+
+def test_a_study_that_is_not_for_us_leaves_after_a_day_and_no_other_does(tmp_path: Path) -> None:
+    clock = MovedClock()
+    not_ours = f"{STUDY}.{NOT_OURS}"
+    with quick_node(quick(tmp_path), examine="examine_by_study", clock=clock) as node:
+        send(node.port, slice_of(1))
+        send(node.port, slice_of(1, study=not_ours))
+        wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+        wait_until(lambda: state_of(node, not_ours) is StudyState.NOT_FOR_US)
+        clock.move(hours=23)
+        sweep_retention(node)
+        assert node.store.instances(not_ours)
+        clock.move(hours=1.5)
+        sweep_retention(node)
+        assert not node.store.instances(not_ours)
+        assert state_of(node, not_ours) is StudyState.NOT_FOR_US, "its history stays"
+        assert folder_of_images(node).exists(), "the other one is kept for retention_days"
+
+
+def test_no_study_is_kept_longer_than_retention_days(tmp_path: Path) -> None:
+    clock = MovedClock()
+    not_ours = f"{STUDY}.{NOT_OURS}"
+    base = quick(tmp_path)
+    short = replace(base, storage=replace(base.storage, retention_days=0.5))
+    with quick_node(short, examine="examine_by_study", clock=clock) as node:
+        send(node.port, slice_of(1, study=not_ours))
+        wait_until(lambda: state_of(node, not_ours) is StudyState.NOT_FOR_US)
+        clock.move(hours=13)
+        sweep_retention(node)
+        assert not node.store.instances(not_ours)
 
 
 def test_what_was_set_aside_is_removed_only_by_an_operator(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from analysis.domain.reason import Reason
 from dicom_templates.result_kinds import ResultKind
 from node.domain.delivery import DeliveryState
 from node.domain.records import (
@@ -26,6 +27,7 @@ from tests.node.store.suite.studies import (
     arrival,
     batch_for,
     end_all,
+    lease,
     ready,
     reported,
     the_study,
@@ -132,6 +134,19 @@ class UpkeepLaws:
         assert store.unchanged_since(FINISHED_STATES, later) == (the_study(store),)
         assert not store.unchanged_since(FINISHED_STATES, START - SECOND)
         assert not store.unchanged_since([StudyState.FAILED], later)
+
+    def test_studies_that_are_not_for_us_are_found_by_themselves(self, store: Store) -> None:
+        later = START + timedelta(days=1)
+        ready(store)
+        store.record_refusal(lease(store), [Reason("no_results")], START, reasons_to_report=())
+        for study in ("1.2", "1.3"):
+            store.record_arrivals([arrival(study, 1)], START, PATIENCE)
+            settled = store.advance(the_study(store, study), StudyEvent.FELL_QUIET, START, deadline=START)
+            assert settled is not None
+            store.advance(settled, StudyEvent.FOUND_NOTHING, START)
+        store.record_arrivals([arrival("1.3", 2)], later, PATIENCE)
+        assert [one.study_uid for one in store.unchanged_since([StudyState.NOT_FOR_US], later)] == ["1.2"]
+        assert not store.unchanged_since([StudyState.NOT_FOR_US], START - SECOND)
 
     def test_originals_are_forgotten_and_the_history_stays(self, store: Store) -> None:
         ready(store)
