@@ -145,14 +145,14 @@ def _check_as_json(check: "ReportCheck") -> dict[str, object]:
 
 def _show_refusal(study: "StudyOutcome") -> None:
     error_console.print(f"Refused: {study.study_uid or 'files of no study'}", style="bold red", markup=False)
-    for reason in study.outcome.refusals:
+    for reason in (*study.outcome.refusals, *study.outcome.beside):
         error_console.print(f"  {reason}", markup=False)
 
 
 def _outcome_as_json(study: "StudyOutcome") -> dict[str, object]:
     return {
         "study_uid": study.study_uid,
-        "refusals": study.outcome.refusals,
+        "refusals": (*study.outcome.refusals, *study.outcome.beside) if study.outcome.refusals else (),
         "summary": study.outcome.summary,
         "results": [
             {"kind": result.kind, "path": str(result.path), "sop_instance_uid": result.sop_instance_uid}

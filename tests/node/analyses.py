@@ -121,7 +121,9 @@ def report_of_pair(
 ) -> Outcome:
     """Report series 1 and 2 only, as the real analysis reports only what it uses."""
     used = [path for path in paths if str(dcmread(path).SeriesInstanceUID)[-2:] in {".1", ".2"}]
-    return report(used, configuration, out, lineage)
+    others = {str(dcmread(path).SeriesInstanceUID)[-1:] for path in paths if path not in used}
+    beside = tuple(quoted(f"series {one} is axial") for one in sorted(others))
+    return replace(report(used, configuration, out, lineage), beside=beside)
 
 
 def explain_and_break(*_arguments: object) -> Outcome:
