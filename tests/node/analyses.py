@@ -61,6 +61,13 @@ def examine_by_series(paths: Sequence[Path]) -> Examination:
     )
 
 
+def examine_by_headers(paths: Sequence[Path]) -> Examination:
+    """Examine as the node does."""
+    from node.settle.examine_headers import examine_headers
+
+    return examine_headers(paths)
+
+
 def _break(paths: Sequence[Path], doing: str) -> None:
     """Break twice, and never again; an early examination that breaks counts as no attempt."""
     image = paths[0]
