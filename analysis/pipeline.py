@@ -93,9 +93,11 @@ def analyse(
         return Refusal(_why_nothing(choice.chosen), tuple(refused))
     if model is not None:
         report_progress("predicting")
+    telling = _why_missing(refused, found)
     return Findings(
         series=tuple(found),
-        set_aside=_why_missing(refused, found),
+        set_aside=telling,
+        not_used=tuple(one for one in refused if one not in telling),
         predictions=() if model is None else predict(tuple(found), model, settings),
         model=None if model is None else model.identity,
         configuration_digest=settings.digest(),

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -30,7 +31,25 @@ class Postgres:
     """
 
     folder: Path
+    _command: list[str | Path]
+    _account: dict[str, Any]
+    _process: "subprocess.Popen[bytes] | None" = None
     _numbers: "Iterator[int]" = field(default_factory=lambda: count(1))
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, **self._account)
+        _wait_until_up(self.folder)
+
+    def kill(self, number: signal.Signals) -> None:
+        """End it with a signal; on return its processes have ended."""
+        assert self._process is not None
+        children = [Path("/proc", name) for name in _children_of(self._process.pid)]
+        self._process.send_signal(number)
+        self._process.wait(30)
+        while any(one.exists() for one in children):
+            time.sleep(0.02)  # without their parent they end by themselves
 
     def new_database(self) -> str:
         """Create an empty database and return its URL."""
@@ -87,16 +106,18 @@ def running_postgres() -> Iterator[Postgres]:
             "-c",
             "listen_addresses=",
         ]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(command, stdout=log, stderr=log, **account)
+        server = Postgres(folder, command, account)
         try:
-            _wait_until_up(folder)
-            yield Postgres(folder)
+            server.start()
+            yield server
         finally:
-            server.terminate()
-            server.wait(30)
+            server.kill(signal.SIGTERM)
     finally:
         shutil.rmtree(folder)
+
+
+def _children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def _account(folder: Path) -> dict[str, Any]:

@@ -229,6 +229,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "several_birth_dates": "the study holds images with different birth dates of the patient; a person must look",
         "several_sexes": "the study holds images with different sexes of the patient; a person must look",
         "several_names": "its images do not spell the name of the patient in one way",
+        "identity_corrected": "the identity of the patient was corrected after an earlier report of this study, which still bears the earlier one",
         "next_day": "T1w and T2w were acquired on two successive days",
         "days_apart": "T1w and T2w were acquired {days:.0f} days apart",
         "other_frame_of_reference": "T1w and T2w have different frames of reference, so the patient may have moved or left between them",

@@ -192,6 +192,10 @@ class SeriesFindings:
         return self.segmentation.judge(self.minimum_usable_levels)
 
 
+_PREFERRED = frozenset({"another_alike", "another_analysed"})
+"""Reasons of a series for which another of its kind was chosen."""
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesRefusal:
     """A series that was not analysed, or set aside for a better one.
@@ -212,6 +216,11 @@ class SeriesRefusal:
     description: Reason
     reasons: tuple[Reason, ...]
     contrast: Contrast | None = None
+
+    @property
+    def is_decisive(self) -> bool:
+        """Whether it was to be analysed: T1 or T2, and no other of its kind was preferred."""
+        return self.contrast is not None and self.reasons[-1].code not in _PREFERRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,6 +389,8 @@ class Findings:
         Agreement of T1 and T2; None if only one of them was segmented.
     remarks : tuple of Reason
         What the reader must know of the study as a whole.
+    not_used : tuple of SeriesRefusal
+        The other series, which change nothing; for operators, and in no report.
     """
 
     series: tuple[SeriesFindings, ...]
@@ -390,6 +401,7 @@ class Findings:
     software: str
     agreement: Agreement | None = None
     remarks: tuple[Reason, ...] = ()
+    not_used: tuple[SeriesRefusal, ...] = ()
 
     def of(self, contrast: Contrast) -> SeriesFindings | None:
         """Return the analysed series of that contrast, or None."""
@@ -410,3 +422,11 @@ class Refusal:
 
     reasons: tuple[Reason, ...]
     series: tuple[SeriesRefusal, ...] = ()
+
+    @property
+    def decisive(self) -> tuple[SeriesRefusal, ...]:
+        """The series that the refusal is about; all of them if none could have been analysed.
+
+        The others, such as localisers, change nothing of it (docs/decisions/0019).
+        """
+        return tuple(one for one in self.series if one.is_decisive) or self.series

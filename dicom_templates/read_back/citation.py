@@ -7,12 +7,17 @@ from datetime import datetime, timedelta
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
+from analysis.domain.reason import Reason
 from dicom_templates.codes.concepts import CONFIGURATION_DIGEST, INPUT_DIGEST, MODEL_DIGEST
 from dicom_templates.options import Predecessor, ReportOptions
 from dicom_templates.result_kinds import ResultKind, SrClass
-from dicom_templates.words.texts import LANGUAGES
+from dicom_templates.words.texts import LANGUAGES, Texts
 
 __all__ = ["Citation", "presentation_of", "read_citation"]
+
+
+_CORRECTED = tuple(Texts(language).reason(Reason("identity_corrected")) for language in LANGUAGES)
+"""In each language; all in ASCII, so that no character set changes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +34,16 @@ class Citation:
         SHA-256 of the analysis settings.
     inputs : mapping of str to str
         Digest of each analysed series, by its Series Instance UID.
+    corrected : bool
+        Whether it says that the identity of the patient was corrected after an earlier report, which the
+        images do not tell.
     """
 
     software: str
     model: str
     configuration: str
     inputs: Mapping[str, str]
+    corrected: bool = False
 
 
 def read_citation(document: Dataset) -> Citation:
@@ -64,6 +73,7 @@ def read_citation(document: Dataset) -> Citation:
         model=next((value for code, value in texts if code == MODEL_DIGEST.value), ""),
         configuration=configuration[0],
         inputs={series_uid: digest for series_uid, _, digest in inputs},
+        corrected=any(sentence in value for sentence in _CORRECTED for _, value in texts),
     )
 
 

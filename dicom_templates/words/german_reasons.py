@@ -240,6 +240,7 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "several_birth_dates": "die Untersuchung enthält Bilder mit verschiedenen Geburtsdaten; bitte prüfen",
         "several_sexes": "die Untersuchung enthält Bilder mit verschiedenen Geschlechtsangaben; bitte prüfen",
         "several_names": "der Patientenname ist in den Bildern nicht einheitlich geschrieben",
+        "identity_corrected": "die Patientendaten wurden nach einem vorigen Bericht dieser Untersuchung berichtigt; jener nennt noch die vorigen",
         "next_day": "T1w und T2w wurden an zwei aufeinanderfolgenden Tagen aufgenommen",
         "days_apart": "zwischen den Aufnahmen von T1w und T2w liegen {days:.0f} Tage",
         "other_frame_of_reference": "T1w und T2w haben verschiedene Bezugssysteme; dazwischen kann es eine Bewegung oder Umlagerung gegeben haben",

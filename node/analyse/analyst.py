@@ -191,13 +191,15 @@ class Analyst:
         if outcome.refusals or not outcome.results:
             reasons = outcome.refusals or (Reason("no_results"),)
             reasons_to_report = reasons if configuration.report.refusals else ()
-            self._store.record_refusal(lease, reasons, self._clock.now(), reasons_to_report=reasons_to_report)
-            self._log.info("study_refused", study=lease.study_uid, reason="; ".join(reasons), seconds=seconds)
+            told = (*reasons, *outcome.beside)
+            self._store.record_refusal(lease, told, self._clock.now(), reasons_to_report=reasons_to_report)
+            self._log.info("study_refused", study=lease.study_uid, reason="; ".join(told), seconds=seconds)
             return
         results = outbox_rows(outcome.results, configuration, self._instance_store.results)
         self._store.record_results(
-            lease, results, outcome.summary, self._clock.now(), key=outcome.key, replaced=outcome.replaced
-        )
+            lease, results, outcome.summary, self._clock.now(),
+            key=outcome.key, replaced=outcome.replaced, beside=outcome.beside,
+        )  # fmt: skip
         self._log.info("study_reported", study=lease.study_uid, count=len(results), seconds=seconds)
 
     def _seconds_since(self, moment: datetime) -> float:

@@ -19,7 +19,15 @@ from node.decode.damage import damage_refused
 from node.decode.header_values import text
 from node.domain.person import Person, contradictions
 
-__all__ = ["SOFTWARE", "Progress", "analyse_series", "identity_reasons", "measure_study", "no_progress"]
+__all__ = [
+    "SOFTWARE",
+    "Progress",
+    "analyse_series",
+    "correction_remarks",
+    "identity_reasons",
+    "measure_study",
+    "no_progress",
+]
 
 SOFTWARE = f"OsteoNode {version('osteonode')}"
 
@@ -37,6 +45,8 @@ def analyse_series(
     place: BackendSettings,
     bundle: Path | None,
     report_progress: Progress = no_progress,
+    *,
+    remarks: tuple[Reason, ...] = (),
 ) -> tuple[Findings | Refusal, Mapping[str, Sequence[Dataset]]]:
     """Analyse the series of one study.
 
@@ -52,6 +62,8 @@ def analyse_series(
         Folder of the prediction model; None to measure only.
     report_progress : callable, optional
         Told each next step, in words.
+    remarks : tuple of Reason, optional
+        What the reader must know of the study, and its images do not tell.
 
     Returns
     -------
@@ -79,7 +91,7 @@ def analyse_series(
         set_aside=tuple(not_used),
         segmenter=segmenter_for(settings.segmentation, place),
         report_progress=report_progress,
-        remarks=name_remarks(sources),
+        remarks=(*remarks, *name_remarks(sources)),
     )
     if isinstance(found, Refusal):
         return found, sources
@@ -103,6 +115,11 @@ def identity_reasons(series: Sequence[SeriesHeaders]) -> tuple[Reason, ...]:
     )
     reasons = {"birth date": Reason("several_birth_dates"), "sex": Reason("several_sexes")}
     return tuple(reasons[one] for one in told)
+
+
+def correction_remarks(*, corrected: bool) -> tuple[Reason, ...]:
+    """Tell that the identity of the patient was corrected after an earlier report; see `Lineage`."""
+    return (Reason("identity_corrected"),) if corrected else ()
 
 
 def name_remarks(sources: Mapping[str, Sequence[Dataset]]) -> tuple[Reason, ...]:

@@ -10,6 +10,7 @@ from pydicom import Dataset
 from analysis.domain.findings import Refusal
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
+from analysis.identify import identify
 from node.analyse.findings import SOFTWARE, identity_reasons
 from node.analyse.result_files import report_options, write_results
 from node.config import Configuration
@@ -55,8 +56,11 @@ def write_refusal_report(
     if not series or identity_reasons(series):
         return Outcome((), reasons, {})
     refusal = Refusal(reasons)
-    source = _readable(series)
-    options = report_options(configuration, (header for one in series for header in one.objects))
+    # Without the series that the refusal is not about: if one of them comes late, neither the date of the
+    # report nor the image from which it takes the patient and the study may change.
+    about = [one for one in series if identify(one.facts).usable] or series
+    source = _readable(about)
+    options = report_options(configuration, (header for one in about for header in one.objects))
     patient = patient_digest(source)
     key = refusal_provenance(refusal, SOFTWARE, series[0].study_uid, options, patient=patient).key
     replaced = lineage.predecessors(key)

@@ -1,6 +1,6 @@
 """From the files of a study to its result files; used by the worker processes and by `osteonode analyse`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pydicom import Dataset
 
-from analysis.domain.findings import Findings, Refusal
+from analysis.domain.findings import Findings, Refusal, SeriesRefusal
 from analysis.domain.reason import Reason, told_once
-from node.analyse.findings import Progress, analyse_series, no_progress
+from node.analyse.findings import Progress, analyse_series, correction_remarks, no_progress
 from node.analyse.result_files import report_options, write_results
 from node.config import Configuration
 from node.decode import SeriesHeaders, faults_of, files_below, scan
@@ -118,9 +118,11 @@ def _analyse_study(
         configuration.segmentation,
         configuration.models.bundle,
         report_progress,
+        remarks=correction_remarks(corrected=lineage.corrected),
     )
     if isinstance(found, Refusal):
-        return _refused(_all_reasons(found))
+        others = (one for one in found.series if one not in found.decisive)
+        return _refused((*found.reasons, *_in_reasons(found.decisive)), _in_reasons(others))
     report_progress("writing the results")
     return _write(found, sources, configuration, out, lineage)
 
@@ -150,7 +152,7 @@ def _write(
         picture = draw_overlay(found, made.report.texts)
         Image.fromarray(picture).save(out / f"overlay_{found.identification.contrast.value.lower()}.png")
     (out / "report.html").write_text(report_html(made.report, made.pictures), encoding="utf-8")
-    return Outcome(files, (), _summary(made.report), key, replaced)
+    return Outcome(files, (), _summary(made.report), key, replaced, _in_reasons(findings.not_used))
 
 
 def _study_uid(sources: Mapping[str, Sequence[Dataset]]) -> str:
@@ -176,14 +178,13 @@ def _in_one_line(answer: "TargetAnswer", texts: "Texts") -> str:
     return f"{texts('probability', value=answer.value)}{interval}, {answer.verdict_text}"
 
 
-def _all_reasons(refusal: Refusal) -> tuple[Reason, ...]:
-    details = (
+def _in_reasons(series: Iterable[SeriesRefusal]) -> tuple[Reason, ...]:
+    return told_once(
         Reason("of_series", series=one.description, reason=reason)
-        for one in refusal.series
+        for one in series
         for reason in one.reasons[-1:]
     )
-    return (*refusal.reasons, *told_once(details))
 
 
-def _refused(reasons: tuple[Reason, ...]) -> Outcome:
-    return Outcome((), reasons, {})
+def _refused(reasons: tuple[Reason, ...], beside: tuple[Reason, ...] = ()) -> Outcome:
+    return Outcome((), reasons, {}, beside=beside)

@@ -74,10 +74,11 @@ def check(one: "CheckResult") -> dict[str, str]:
 
 def outcome(one: "StudyOutcome") -> dict[str, object]:
     """Return what `analyse` made of a study."""
+    refusals = (*one.outcome.refusals, *one.outcome.beside) if one.outcome.refusals else ()
     return {
         "study_uid": one.study_uid,
-        "refusals": list(one.outcome.refusals),
-        "reasons": reasons(one.outcome.refusals),
+        "refusals": list(refusals),
+        "reasons": reasons(refusals),
         "summary": dict(one.outcome.summary),
         "results": [
             {"kind": it.kind.value, "path": str(it.path), "sop_instance_uid": it.sop_instance_uid}

@@ -160,5 +160,5 @@ def _show_checks(checks: "Sequence[ReportCheck]") -> None:
 
 def _show_refusal(study: "StudyOutcome") -> None:
     error_console.print(f"Refused: {study.study_uid or 'files of no study'}", style="bold red", markup=False)
-    for reason in study.outcome.refusals:
+    for reason in (*study.outcome.refusals, *study.outcome.beside):
         error_console.print(f"  {reason}", markup=False)

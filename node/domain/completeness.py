@@ -18,12 +18,15 @@ __all__ = [
     "Patience",
     "decide",
     "identity_fault",
+    "never_fell_quiet",
     "refused",
     "with_arrival_evidence",
 ]
 
 PAIR = frozenset({Contrast.T1, Contrast.T2})
 """The contrasts of a complete study."""
+_LONG = timedelta(hours=1)
+"""No examination takes as long; a source that never falls quiet sends the same images again, or is broken."""
 _BY_OPERATOR = "a person must decide"
 
 
@@ -41,6 +44,19 @@ class Patience:
 
     quiet: timedelta
     wait: timedelta
+
+
+def never_fell_quiet(begun: datetime, latest: datetime) -> bool:
+    """Tell whether new images of a study have come for so long without a pause that an operator must know.
+
+    It is not analysed all the same: each further image would make the result one of a part of the study.
+
+    Parameters
+    ----------
+    begun, latest : datetime
+        When it began to receive, and the latest image.
+    """
+    return latest - begun >= _LONG
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ All elements that it looks at are counted, nested ones too: a few kilobytes can 
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -20,6 +20,8 @@ from node.domain.person import Person
 
 __all__ = [
     "HEADER_BYTES",
+    "USUAL_BYTES",
+    "USUAL_ELEMENTS",
     "CutOffHeaderError",
     "InstanceIdentity",
     "TooManyElementsError",
@@ -29,6 +31,10 @@ __all__ = [
 
 HEADER_BYTES = 4 * 1024 * 1024
 """Private groups before group 0020 can be large, but no genuine header is larger than this."""
+USUAL_BYTES = 64 * 1024
+"""Nearly every header names its instance within so many bytes."""
+USUAL_ELEMENTS = 1000
+"""And within so many elements, nested ones too; to look at them takes less than a millisecond."""
 _DEPTH = 16
 _UNDEFINED = 0xFFFFFFFF
 
@@ -46,6 +52,7 @@ _MOST_BEHIND = 2000
 """Elements that are looked at behind the Series Instance UID."""
 _MOST_ELEMENTS = 20_000
 """Elements that are looked at in all; a genuine header has some hundreds before its Series Instance UID."""
+_BETWEEN_PAUSES = 1000
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _ITEM_GROUP = 0xFFFE
 _UNKNOWN_VR = b"??"
@@ -115,7 +122,14 @@ class InstanceIdentity:
         return Person.of(self.birth_date, self.sex)
 
 
-def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> InstanceIdentity:
+def read_identity(
+    dataset: bytes | memoryview,
+    transfer_syntax_uid: str,
+    *,
+    most_bytes: int = HEADER_BYTES,
+    most_elements: int = _MOST_ELEMENTS,
+    pause: Callable[[], None] | None = None,
+) -> InstanceIdentity:
     """Read the identity of an encoded dataset.
 
     Parameters
@@ -124,6 +138,10 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Inst
         As received, without file meta information; its first `HEADER_BYTES` are enough.
     transfer_syntax_uid : str
         The transfer syntax in which it is encoded.
+    most_bytes, most_elements : int
+        How much is looked at, inflated and nested elements too.
+    pause : callable, optional
+        Called after each thousand of elements, so that other threads get their turn.
 
     Raises
     ------
@@ -136,13 +154,15 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Inst
     DICOM PS3.5 7, The Data Set; Annex A, Transfer Syntax Specifications.
     """
     if transfer_syntax_uid == _DEFLATED:
-        data = memoryview(_inflate(dataset))
+        data = memoryview(_inflate(dataset, most_bytes))
     else:
-        data = memoryview(dataset)[:HEADER_BYTES]
+        data = memoryview(dataset)[:most_bytes]
     values = _Walk(
         data,
         explicit=transfer_syntax_uid != _IMPLICIT_LITTLE,
         little=transfer_syntax_uid != _EXPLICIT_BIG,
+        most_elements=most_elements,
+        pause=pause,
     ).collect()
     patient_id, issuer = values.get(_PATIENT_ID, b"").strip(b"\0 "), values.get(_ISSUER, b"").strip(b"\0 ")
     return InstanceIdentity(
@@ -158,10 +178,10 @@ def read_identity(dataset: bytes | memoryview, transfer_syntax_uid: str) -> Inst
     )
 
 
-def _inflate(dataset: bytes | memoryview) -> bytes:
+def _inflate(dataset: bytes | memoryview, most_bytes: int) -> bytes:
     # Limited, because a few bytes can inflate to gigabytes.
     try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset, HEADER_BYTES)
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset, most_bytes)
     except zlib.error:
         raise UnreadableHeaderError("the deflated dataset is damaged") from None
 
@@ -179,12 +199,21 @@ def _uid(values: dict[int, bytes], tag: int, name: str) -> str:
 class _Walk:
     """One pass over the top-level elements of a dataset."""
 
-    def __init__(self, data: memoryview, *, explicit: bool, little: bool) -> None:
+    def __init__(
+        self,
+        data: memoryview,
+        *,
+        explicit: bool,
+        little: bool,
+        most_elements: int,
+        pause: Callable[[], None] | None,
+    ) -> None:
         self._data = data
         self._explicit = explicit
         self._layouts = _LITTLE if little else _BIG
         self._is_past_series = False
-        self._left = _MOST_ELEMENTS
+        self._most = self._left = most_elements
+        self._pause = pause
 
     def collect(self) -> dict[int, bytes]:
         """Return the raw values of the wanted elements that are present."""
@@ -219,9 +248,9 @@ class _Walk:
         layouts = self._layouts
         self._left -= 1
         if self._left < 0:
-            raise TooManyElementsError(
-                f"it has more than {_MOST_ELEMENTS} elements before its SeriesInstanceUID"
-            )
+            raise TooManyElementsError(f"it has more than {self._most} elements before its SeriesInstanceUID")
+        if self._pause is not None and self._left % _BETWEEN_PAUSES == 0:
+            self._pause()
         try:
             group, element, vr, length = layouts.explicit.unpack_from(self._data, position)
             if not explicit or group == _ITEM_GROUP:

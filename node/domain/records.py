@@ -35,6 +35,7 @@ __all__ = [
     "StudyLease",
     "StudyQuery",
     "mr_images",
+    "reason_of_results",
 ]
 
 MR_IMAGE_CLASSES = frozenset(
@@ -50,6 +51,28 @@ IDENTITY_REPLACED = "it came again under another identity of its patient, which 
 
 RESULTS_STAND = "nothing that is measured or said of the patient changed, so the earlier ones stand"
 """Reason in the history of an analysis that gave the result set which the study had already."""
+
+
+def reason_of_results(beside: Iterable[str], *, stand: bool) -> str:
+    """Say in the history of a study what its results do not say themselves.
+
+    Parameters
+    ----------
+    beside : iterable of str
+        The series that were received and not used, with the reasons.
+    stand : bool
+        Whether the study had these results already.
+
+    Examples
+    --------
+    >>> reason_of_results(["MR, 3 instances: not sagittal"], stand=False)
+    'made without what was received beside them: MR, 3 instances: not sagittal'
+    >>> reason_of_results([], stand=True) == RESULTS_STAND
+    True
+    """
+    others = "; ".join(beside)
+    parts = (RESULTS_STAND if stand else "", f"made without what was received beside them: {others}")
+    return "; ".join(part for part in (parts if others else parts[:1]) if part)
 
 
 class Sameness(StrEnum):

@@ -22,11 +22,14 @@ class Lineage:
         The documents that the latest set replaced.
     documents : tuple of Predecessor
         The documents of the latest set; empty if sending was never begun, so that no archive can hold them.
+    corrected : bool
+        Whether the identity of the patient was corrected after a result was made that an archive may hold.
     """
 
     key: str = ""
     replaced: tuple[Predecessor, ...] = ()
     documents: tuple[Predecessor, ...] = ()
+    corrected: bool = False
 
     def predecessors(self, key: str) -> tuple[Predecessor, ...]:
         """Return the documents that a result set with this key replaces.
@@ -70,7 +73,8 @@ class Outcome:
     results : tuple of ResultFile
         The objects to send; empty for a refusal.
     refusals : tuple of Reason
-        Why nothing is reported, without patient data; empty for a report.
+        Why nothing is reported, without patient data; empty for a report. This is what a report of the
+        refusal says.
     summary : dict of str to str
         One line per answer, for log and status page, without patient data
         ("Osteoporosis": "probability 12 % (95 % interval 4 % to 22 %), BELOW the decision threshold of
@@ -79,6 +83,8 @@ class Outcome:
         Digest of what decided the content of the results, except what they replace; empty for a refusal.
     replaced : tuple of Predecessor
         The documents that the results name as their predecessors.
+    beside : tuple of Reason
+        The series that are in neither, and why; they change nothing, and are told to operators only.
     """
 
     results: tuple[ResultFile, ...]
@@ -86,3 +92,4 @@ class Outcome:
     summary: dict[str, str]
     key: str = ""
     replaced: tuple[Predecessor, ...] = ()
+    beside: tuple[Reason, ...] = ()

@@ -20,7 +20,7 @@ from dicom_templates.options import ReportOptions
 from dicom_templates.read_back.citation import Citation, presentation_of, read_citation
 from dicom_templates.read_back.comparison import differences
 from dicom_templates.result_kinds import ResultKind
-from node.analyse.findings import SOFTWARE, analyse_series
+from node.analyse.findings import SOFTWARE, analyse_series, correction_remarks
 from node.analyse.result_files import latest_moment
 from node.config import NO_MODEL, Configuration
 from node.decode import SeriesHeaders, decode, files_below, scan
@@ -231,7 +231,12 @@ def _result(
 
     bundle = configuration.models.bundle if report.citation.model else None
     found, sources = analyse_series(
-        series, configuration.analysis, configuration.segmentation, bundle, report_progress
+        series,
+        configuration.analysis,
+        configuration.segmentation,
+        bundle,
+        report_progress,
+        remarks=correction_remarks(corrected=report.citation.corrected),
     )
     if isinstance(found, Refusal):
         return ReportCheck("result", CheckOutcome.DIFFERENT, ("these inputs give no report", *found.reasons))

@@ -212,6 +212,7 @@ class AnalysisQueue(StudyReader, Protocol):
         *,
         key: str = "",
         replaced: Sequence[Predecessor] = (),
+        beside: Sequence[str] = (),
     ) -> None:
         """Record a result set and queue its deliveries.
 
@@ -225,7 +226,7 @@ class AnalysisQueue(StudyReader, Protocol):
             See `node.domain.results.Outcome`.
         now : datetime
             When they were made.
-        key, replaced : str, sequence of Predecessor
+        key, replaced, beside : str, sequence of Predecessor, sequence of Reason
             See `node.domain.results.Outcome`.
 
         Raises

@@ -5,7 +5,7 @@ Addresses in no network of a source are rejected earlier, by `node.receive.serve
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -19,6 +19,8 @@ from node.receive.quota import Allowance
 __all__ = ["AdmissionControl", "Rejection"]
 
 _MEGABYTE = 1024 * 1024
+_PER_SECOND, _AT_ONCE = 20, 10
+"""Associations and echoes of one source at one address while others are connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class AdmissionControl:
         self._tick = tick
         self._lock = threading.Lock()
         self._admitted: WeakKeyDictionary[Association, _Account] = WeakKeyDictionary()
+        self._next_s: dict[tuple[_Account | None, str], float] = {}
         self._accounts: tuple[_Account, ...] = ()
         self.replace_sources(sources)
 
@@ -136,6 +139,36 @@ class AdmissionControl:
     def _open_now(self) -> list[_Account]:
         """Return the accounts of the open associations; the lock is held."""
         return [account for association, account in self._admitted.items() if _is_open(association)]
+
+    def pause_s(self, association: Association) -> float:
+        """Return how long an association must wait before it is accepted, or its echo is answered.
+
+        Both cost this node far more than its peer. While others are connected, each source at each address
+        may ask for so many a second, after a few at once.
+        """
+        now_s = self._tick()
+        with self._lock:
+            who = self._admitted.get(association), association.requestor.address
+            if not self._connected() - {who}:
+                return 0.0
+            self._next_s = {one: at_s for one, at_s in self._next_s.items() if at_s > now_s}
+            at_s = self._next_s[who] = self._next_s.get(who, now_s) + 1 / _PER_SECOND
+            return max(0.0, at_s - now_s - _AT_ONCE / _PER_SECOND)
+
+    def is_shared(self) -> bool:
+        """Tell whether several sources, or one at several addresses, have associations open."""
+        with self._lock:
+            return len(self._connected()) > 1
+
+    def _connected(self) -> set[tuple[_Account, str]]:
+        """Return which sources have associations open, and at which addresses; the lock is held."""
+        admitted = self._admitted.items()
+        return {(account, one.requestor.address) for one, account in admitted if _is_open(one)}
+
+    def source_of(self, association: Association) -> Hashable:
+        """Return a key for the source of an admitted association; None for any other."""
+        with self._lock:
+            return self._admitted.get(association)
 
     def charge(self, association: Association, size: int) -> str | None:
         """Charge one object to the quotas of its source; return which quota is used up, or None.

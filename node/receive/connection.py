@@ -19,7 +19,8 @@ waits there without the lock.
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Protocol
 
@@ -42,13 +43,13 @@ from node.receive.data_transfer import (
 from node.receive.limits import ConnectionLimits, LimitExceededError
 from node.receive.pdata import PDU_HEADER, StoreRequest, store_response
 from node.receive.received_object import ReceivedObject
-from node.receive.socket_reader import SocketReader
+from node.receive.socket_reader import TURN_S, SocketReader
 from node.receive.transfer_states import Reading, Step
 
 __all__ = ["Connection", "ObjectReceiver"]
 
 _READS_IN_A_ROW = 32
-"""Reads of one connection in a row, before the other connections are read."""
+"""Reads of one connection in a row, before the other connections are read; see `TURN_S`, too."""
 _ASSOCIATE_RQ = 0x01
 _TITLES = (slice(4, 20), slice(20, 36))
 """Where the called and the calling AE title stand in a request, behind its header (PS3.8 9.3.2)."""
@@ -57,6 +58,10 @@ _BROKE_RULES = "it broke the rules of the protocol"
 
 class ObjectReceiver(Protocol):
     """Takes the objects of all associations."""
+
+    def source_of(self, association: Association) -> Hashable:
+        """Return which source has opened an association."""
+        ...
 
     def begin(self, request: StoreRequest, transfer_syntax_uid: str) -> ReceivedObject:
         """Return the object that the dataset of a request is written to; called in the reader's thread."""
@@ -221,6 +226,11 @@ class Connection(AcceptorSocket):
 
     # In the reader's thread
 
+    @property
+    def source(self) -> Hashable:
+        """Whose time its reads take: the configured source, and the address."""
+        return self._receiver.source_of(self.assoc), self.assoc.requestor.address
+
     def read_available(self) -> None:
         """Read what has arrived, without waiting, as long as it is P-DATA-TF."""
         try:
@@ -234,6 +244,7 @@ class Connection(AcceptorSocket):
             self.cut_off(error)
 
     def _read_in_turn(self) -> None:
+        end_s = time.perf_counter() + TURN_S
         for _ in range(_READS_IN_A_ROW):
             if self._transfer.reading is Reading.ANSWERING:
                 # More data, or the end of the connection: handled after the response.
@@ -244,6 +255,8 @@ class Connection(AcceptorSocket):
             self._read_once()
             if self._transfer.is_answering:
                 return
+            if time.perf_counter() > end_s:
+                break
         self._look_for_read_ahead()
 
     def _read_once(self) -> None:

@@ -46,10 +46,11 @@ __all__ = [
 
 _LONGEST_OTHER = 1024 * 1024
 """Maximum bytes of a command, and of a complete message other than C-STORE."""
-_READ_AHEAD = 16 * 1024
+_READ_AHEAD = 4 * 1024
 """Bytes that are asked for at the beginning of a PDU, so that a command and the header of the PDU after it
 come with one system call. The rest of a longer PDU is read to its end and, for the same reason, one header
-further, so that at most this many bytes are ever moved."""
+further, so that at most this many bytes are ever moved. And no more PDUs than fit into it, which may be tiny,
+are processed before the other connections have their turn."""
 
 
 @dataclass(frozen=True, slots=True)

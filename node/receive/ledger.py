@@ -2,7 +2,9 @@
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -17,16 +19,33 @@ from node.receive.disputes import Dispute, Disputes
 __all__ = ["Ledger"]
 
 _GROUP = 64
+_SHARE = 2
+"""Places of each source in a group while more than one source sends: who sends one instance after the other
+waits for no more than these of every other source."""
+_COMPETING_S = 1.0
+"""How long a source counts as sending after its latest instance."""
 
 
 @dataclass(slots=True, eq=False)
 class _Entry:
     prepare: Callable[[], tuple[StagedFile, Arrival]]
     report: Callable[[ArrivalOutcome | Exception], None]
+    source: Hashable
     staged: StagedFile = field(init=False)
     arrival: Arrival = field(init=False)
     """Both are set when the entry has been prepared."""
     outcome: ArrivalOutcome | Exception | None = None
+
+
+def _fair_group(backlog: Sequence[_Entry], share: int) -> list[_Entry]:
+    """Return the entries that have waited longest, at most `share` of each source."""
+    counts: Counter[Hashable] = Counter()
+    group: list[_Entry] = []
+    for entry in backlog:
+        counts[entry.source] += 1
+        if counts[entry.source] <= share and len(group) < _GROUP:
+            group.append(entry)
+    return group
 
 
 class Ledger:
@@ -66,7 +85,10 @@ class Ledger:
         self._instance_store = instance_store
         self._clock = clock
         self._patience = patience
+        self._tick = time.monotonic
         self._in_doubt: list[str] = []
+        self._backlog: list[_Entry] = []
+        self._seen: dict[Hashable, float] = {}
         self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._stopped = False
@@ -91,6 +113,8 @@ class Ledger:
         self,
         prepare: Callable[[], tuple[StagedFile, Arrival]],
         report: Callable[[ArrivalOutcome | Exception], None],
+        *,
+        source: Hashable = None,
     ) -> None:
         """Have an instance made durable; both callables run in the ledger's thread.
 
@@ -102,8 +126,10 @@ class Ledger:
         report : callable
             Called with the outcome once the instance is on disk and in the store, or known not to be; or
             with the error of the disk or database, after which the instance counts as not stored.
+        source : hashable, optional
+            Who sent it; while several sources send, each has the same number of places in a group.
         """
-        entry = _Entry(prepare, report)
+        entry = _Entry(prepare, report, source)
         with self._lock:
             if not self._stopped:
                 self._waiting.put(entry)
@@ -153,15 +179,21 @@ class Ledger:
 
     def _gather(self) -> list[_Entry] | None:
         """Return the entries that have waited longest, at least one; None when the ledger stops."""
-        group: list[_Entry] = []
+        backlog = self._backlog
         with suppress(queue.Empty):
-            while len(group) < _GROUP:
-                entry = self._waiting.get(block=not group)
+            while True:
+                entry = self._waiting.get(block=not backlog)
                 if entry is None:
-                    self._waiting.put(None)  # for the next call, which is the last
-                    return group or None
-                group.append(entry)
-        return group
+                    self._waiting.put(None)  # for the next call, until nothing waits
+                    break
+                backlog.append(entry)
+        now_s = self._tick()
+        self._seen |= {entry.source: now_s for entry in backlog}
+        self._seen = {source: at for source, at in self._seen.items() if now_s - at < _COMPETING_S}
+        group = _fair_group(backlog, _SHARE if len(self._seen) > 1 else _GROUP)
+        taken = set(map(id, group))
+        self._backlog = [entry for entry in backlog if id(entry) not in taken]
+        return group or None
 
     def _conclude(self, group: Sequence[_Entry]) -> None:
         if not group:

@@ -10,6 +10,7 @@ The way of an image:
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 from pynetdicom import AE, evt
@@ -31,6 +32,7 @@ from node.receive.admission import AdmissionControl, Rejection
 from node.receive.associations import AssociationRegister
 from node.receive.ledger import Ledger
 from node.receive.server import Server
+from node.receive.side_work import SideWork
 from node.receive.socket_reader import SocketReader
 from node.receive.storage_scp import StorageScp
 from node.receive.traffic import AssociationTraffic
@@ -98,6 +100,7 @@ class Listener:
         self._tally = tally
         self._log = log
         self._admission = AdmissionControl(settings, sources)
+        self._side_work = SideWork(log, self._admission.is_shared)
         self._tls = server_context(settings.tls)
         self._server: Server | None = None
         self._reader = SocketReader(log)
@@ -114,6 +117,7 @@ class Listener:
             store=store,
             instance_store=instance_store,
             ledger=ledger,
+            side_work=self._side_work,
             clock=clock,
             tally=tally,
             log=log,
@@ -139,7 +143,8 @@ class Listener:
     def listening(self) -> bool:
         """Whether it accepts connections, and all its threads run."""
         accepts = self._thread is not None and self._thread.is_alive()
-        return accepts and self._reader.is_running and self._ledger.is_running
+        threads = (self._reader, self._side_work, self._ledger)
+        return accepts and all(one.is_running for one in threads)
 
     @property
     def open_associations(self) -> int:
@@ -164,7 +169,7 @@ class Listener:
             contexts=storage_contexts(),
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._admit),
-                (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+                (evt.EVT_C_ECHO, self._answer_echo),
                 (evt.EVT_RELEASED, self._note_release),
                 (evt.EVT_N_EVENT_REPORT, self._take_report),
                 (evt.EVT_ABORTED, self._note_abort),
@@ -180,6 +185,7 @@ class Listener:
             log=self._log,
         )
         self._reader.start()
+        self._side_work.start()
         self._thread = threading.Thread(target=self._server.serve_forever, name="listener", daemon=True)
         self._thread.start()
 
@@ -192,6 +198,7 @@ class Listener:
             self._log.warning("associations_left", count=left)
         self._thread.join()
         self._reader.stop()
+        self._side_work.stop()
 
     def _admit(self, event: evt.Event) -> None:
         """Reject a requested association that is not admitted."""
@@ -199,12 +206,22 @@ class Listener:
         block_accept(event.assoc)
         rejection = self._judge(event)
         if rejection is None:
+            self._pause(event)
             return
         self._log.warning("stranger_rejected", reason=rejection.reason, **_peer_of(event))
         if rejection is not _NO_REQUEST:
             self._report_rejected(event.assoc.requestor.address, rejection.reason)
             reject(event.assoc, rejection.result, rejection.source, rejection.diagnostic)
         event.assoc.kill()
+
+    def _answer_echo(self, event: evt.Event) -> int:
+        self._pause(event)
+        return SUCCESS
+
+    def _pause(self, event: evt.Event) -> None:
+        """Let an association wait in its own thread if its source asks too often."""
+        if pause_s := self._admission.pause_s(event.assoc):
+            time.sleep(pause_s)
 
     def _judge(self, event: evt.Event) -> Rejection | None:
         request = event.assoc.requestor.primitive

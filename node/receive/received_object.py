@@ -10,7 +10,14 @@ from pydicom.uid import UID
 from pynetdicom.dsutils import create_file_meta
 
 from node.domain.dimse_status import OUT_OF_RESOURCES
-from node.domain.header import InstanceIdentity, TooManyElementsError, UnreadableHeaderError, read_identity
+from node.domain.header import (
+    USUAL_BYTES,
+    USUAL_ELEMENTS,
+    InstanceIdentity,
+    TooManyElementsError,
+    UnreadableHeaderError,
+    read_identity,
+)
 from node.domain.records import StagedFile
 from node.errors import InstanceRejectedError
 from node.ports import StagingFile
@@ -47,11 +54,11 @@ class ReceivedObject:
     Attributes
     ----------
     identity : InstanceIdentity or None
-        Its UIDs, if its first fragment contains them.
+        Its UIDs, if they stand near the beginning of its first fragment.
+    is_long : bool
+        Whether they stand behind so many elements that it takes long to find them.
     size : int
         Bytes of the dataset received so far.
-    unreadable : UnreadableHeaderError or None
-        Why its first fragment does not contain them, if the rest cannot change that.
     """
 
     def __init__(
@@ -64,7 +71,7 @@ class ReceivedObject:
         self.request = request
         self.transfer_syntax_uid = transfer_syntax_uid
         self.identity: InstanceIdentity | None = None
-        self.unreadable: UnreadableHeaderError | None = None
+        self.is_long = False
         self._open_file = open_file
         self._limit_bytes = limit_bytes
         self.size = 0
@@ -118,10 +125,13 @@ class ReceivedObject:
         self.close()
 
     def _read_identity(self, fragment: memoryview) -> None:
+        # A little only: this runs in the thread that reads all connections. It may stand further behind.
         try:
-            self.identity = read_identity(fragment, self.transfer_syntax_uid)
-        except TooManyElementsError as error:
-            self.unreadable = error
+            self.identity = read_identity(
+                fragment, self.transfer_syntax_uid, most_bytes=USUAL_BYTES, most_elements=USUAL_ELEMENTS
+            )
+        except TooManyElementsError:
+            self.is_long = True
         except UnreadableHeaderError:
             return  # it may be in the fragments that follow
 

@@ -1,11 +1,11 @@
 """The storage service: what happens to an object between its last fragment and its answer.
 
 `StorageScp.store` makes a `_Storing` of each object. Its methods stand in the order in which they run:
-`begin` in the reader's thread, `prepare` and `report_outcome` in the ledger's, which makes objects durable
-in groups.
+`begin` in the reader's thread, `read_on` and `refuse` in that of `SideWork` if it is unusual, `prepare` and
+`report_outcome` in the ledger's, which makes objects durable in groups.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import NoReturn
 
 from pynetdicom.association import Association
@@ -20,7 +20,14 @@ from node.domain.dimse_status import (
     OUT_OF_RESOURCES,
     SUCCESS,
 )
-from node.domain.header import HEADER_BYTES, InstanceIdentity, UnreadableHeaderError, read_identity
+from node.domain.header import (
+    HEADER_BYTES,
+    USUAL_BYTES,
+    USUAL_ELEMENTS,
+    InstanceIdentity,
+    UnreadableHeaderError,
+    read_identity,
+)
 from node.domain.identifiers import clean_ae_title, is_uid
 from node.domain.records import CONFLICT, Arrival, ArrivalOutcome, Instance, QuarantineEntry, StagedFile
 from node.errors import InstanceRejectedError, StorageFullError
@@ -31,6 +38,7 @@ from node.receive.associations import AssociationRegister
 from node.receive.ledger import Ledger
 from node.receive.pdata import StoreRequest
 from node.receive.received_object import ReceivedObject
+from node.receive.side_work import SideWork
 from node.receive.traffic import AssociationTraffic
 from node.tally import Tally
 
@@ -56,6 +64,8 @@ class StorageScp:
         Audits what was received.
     store, instance_store, ledger : Arrivals, StagingArea, Ledger
         Where rows and bytes go.
+    side_work : SideWork
+        Reads the headers that take longer, and quarantines what is refused.
     clock : Clock
         For quarantine entries.
     tally : Tally
@@ -75,6 +85,7 @@ class StorageScp:
         store: Arrivals,
         instance_store: StagingArea,
         ledger: Ledger,
+        side_work: SideWork,
         clock: Clock,
         tally: Tally,
         log: Log,
@@ -84,12 +95,17 @@ class StorageScp:
         self._traffic = traffic
         self.receipts = receipts
         self.ledger = ledger
+        self.side_work = side_work
         self._limit_bytes = settings.max_instance_mb * _MEGABYTE
         self._store = store
         self._instance_store = instance_store
         self._clock = clock
         self._tally = tally
         self._log = log
+
+    def source_of(self, association: Association) -> Hashable:
+        """Return a key for the source that has opened an association."""
+        return self.admission.source_of(association)
 
     def begin(self, request: StoreRequest, transfer_syntax_uid: str) -> ReceivedObject:
         """Return the object that the dataset of a request is written to."""
@@ -167,6 +183,7 @@ class _Storing:
         self._answer = answer
         requestor = association.requestor
         self._sender = Party(clean_ae_title(requestor.ae_title), requestor.address, is_requestor=True)
+        self._source = scp.admission.source_of(association)
         self._refusal: InstanceRejectedError | None = None
         self._identity: InstanceIdentity
         self._staged: StagedFile
@@ -177,14 +194,30 @@ class _Storing:
         try:
             self._received.check()
             self._charge()
+            identity = self._received.identity or _usual_identity(self._received)
+        except Exception as error:  # noqa: BLE001 - whatever failed, success was not reported, so the sender may retry
+            self._answer(self._scp.status_of(error, self._sender))
+        else:
+            if identity is None:
+                self._scp.side_work.hand_in(self.read_on)
+            else:
+                self._hand_in(identity)
+
+    def read_on(self, pause: Callable[[], None]) -> None:
+        """Read the identity from a header of any length, and hand the object in."""
+        self._hand_in(None, pause)
+
+    def _hand_in(self, identity: InstanceIdentity | None, pause: Callable[[], None] | None = None) -> None:
+        try:
             try:
-                self._identity = _identify(self._received)
+                self._identity = _identify(self._received, identity, pause)
             except InstanceRejectedError as error:
                 self._refusal = error
+                self._scp.side_work.hand_in(self.refuse)
             else:
                 self._finish()
-            self._scp.ledger.hand_in(self.prepare, self.report_outcome)
-        except Exception as error:  # noqa: BLE001 - whatever failed, success was not reported, so the sender may retry
+                self._scp.ledger.hand_in(self.prepare, self.report_outcome, source=self._source)
+        except Exception as error:  # noqa: BLE001 - as in `begin`
             self._answer(self._scp.status_of(error, self._sender))
 
     def _charge(self) -> None:
@@ -201,10 +234,16 @@ class _Storing:
         token = self._scp.associations.note(self._association, instance.study_uid, instance.series_uid)
         self._arrival = Arrival(instance, self._sender.ae_title, self._sender.host, token)
 
-    def prepare(self) -> tuple[StagedFile, Arrival]:
-        """Return what is to be made durable; a refused object is put into quarantine instead."""
-        if self._refusal is not None:
+    def refuse(self, _pause: Callable[[], None]) -> None:
+        """Put a refused object into quarantine."""
+        assert self._refusal is not None  # noqa: S101 - for the type checker; see `_hand_in`
+        try:
             self._scp.quarantine(self._received, self._refusal, self._sender)
+        except Exception as error:  # noqa: BLE001 - why it is refused, or why it is in no quarantine
+            self.report_outcome(error)
+
+    def prepare(self) -> tuple[StagedFile, Arrival]:
+        """Return what is to be made durable."""
         assert self._arrival is not None  # noqa: S101 - for the type checker; see `begin`
         return self._staged, self._arrival
 
@@ -219,8 +258,25 @@ class _Storing:
             self._answer(self._scp.status_of(outcome, self._sender))
 
 
-def _identify(received: ReceivedObject) -> InstanceIdentity:
-    """Read the UIDs of an object, and compare them with its request.
+def _usual_identity(received: ReceivedObject) -> InstanceIdentity | None:
+    """Read the UIDs of an object if they stand near its beginning, though not in its first fragment."""
+    if received.is_long:
+        return None
+    try:
+        return read_identity(
+            received.head(USUAL_BYTES),
+            received.transfer_syntax_uid,
+            most_bytes=USUAL_BYTES,
+            most_elements=USUAL_ELEMENTS,
+        )
+    except UnreadableHeaderError:
+        return None
+
+
+def _identify(
+    received: ReceivedObject, identity: InstanceIdentity | None, pause: Callable[[], None] | None
+) -> InstanceIdentity:
+    """Read the UIDs of an object, unless they are known, and compare them with its request.
 
     Raises
     ------
@@ -229,10 +285,8 @@ def _identify(received: ReceivedObject) -> InstanceIdentity:
     """
     syntax, request = received.transfer_syntax_uid, received.request
     try:
-        if received.unreadable is not None:
-            raise received.unreadable
-        # From its first fragment, or from more of it if the first is not enough.
-        identity = received.identity or read_identity(received.head(HEADER_BYTES), syntax)
+        if identity is None:
+            identity = read_identity(received.head(HEADER_BYTES), syntax, pause=pause)
     except UnreadableHeaderError as error:
         raise InstanceRejectedError(CANNOT_UNDERSTAND, str(error)) from error
     named = (request.sop_class_uid, request.sop_instance_uid)

@@ -19,6 +19,7 @@ from node.domain.completeness import (
     Examination,
     decide,
     identity_fault,
+    never_fell_quiet,
     refused,
     with_arrival_evidence,
 )
@@ -97,10 +98,12 @@ class StudySettler:
         self._stopping = stopping
         self._log = log
         self._backoff = Backoff(*_RETRY)
+        self._endless: set[str] = set()
 
     def sweep(self) -> int:
         """Decide about every study whose deadline has passed; return how many can be analysed now."""
         ready = 0 if self._early_work is None else self._request_early_analyses(self._early_work)
+        self._tell_what_never_falls_quiet()
         for study in self._store.due_studies(self._clock.now()):
             # DICOM has no end-of-study signal; a slice may still arrive over any open association.
             if study.state is not StudyState.SETTLED and self._is_coming(study.study_uid):
@@ -108,6 +111,13 @@ class StudySettler:
             moved = self._settle(study)
             ready += moved is not None and moved.state is StudyState.READY
         return ready
+
+    def _tell_what_never_falls_quiet(self) -> None:
+        coming = self._store.coming_studies(self._clock.now())
+        endless = {one.study_uid for one in coming if never_fell_quiet(one.changed_at, one.last_arrival)}
+        for study_uid in endless - self._endless:
+            self._log.warning("study_never_quiet", study=study_uid)
+        self._endless = endless
 
     def _is_coming(self, study_uid: str) -> bool:
         return self._associations.is_open(study_uid, self._gone_on)

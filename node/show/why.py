@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from node.domain.completeness import never_fell_quiet
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import CONFLICT, IDENTITY_REPLACED, Delivery, HistoryEntry, Study
 from node.domain.study import StudyEvent, StudyState
@@ -65,6 +66,7 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
         f"It is in this state since {time_of(study.changed_at)}.",
         _sentence("Tried without success", f"{study.attempts} times" if study.attempts else ""),
         _when(study),
+        _never_quiet(study),
         *_delivery_sentences(deliveries),
         _stranded(deliveries, destinations),
         _ADVICE.get(study.state, ""),
@@ -123,6 +125,12 @@ def _when(study: Study) -> str:
     if study.state is StudyState.REFUSED:
         return "The report that tells the archive so is still to be written."
     return f"The node looks at it again at {time_of(study.deadline)}."
+
+
+def _never_quiet(study: Study) -> str:
+    if study.state is not StudyState.RECEIVING or not never_fell_quiet(study.changed_at, study.last_arrival):
+        return ""
+    return "New images have come all this time without a pause: ask whoever sends them whether that is meant."
 
 
 def _delivery_sentences(deliveries: Sequence[Delivery]) -> list[str]:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, and_, or_, select, update
 
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
-from node.domain.records import RESULTS_STAND, NewResult, StudyLease
+from node.domain.records import NewResult, StudyLease, reason_of_results
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.rows import study_of
@@ -75,12 +75,13 @@ class SqlAnalysisQueue:
         *,
         key: str = "",
         replaced: Sequence[Predecessor] = (),
+        beside: Sequence[str] = (),
     ) -> None:
         """See `node.ports.AnalysisQueue`."""
         with t.writing(self._engine) as connection:
             study = leased_study(connection, lease)
             is_known = key != "" and key == current_key(connection, study.study_uid)
-            told = RESULTS_STAND if is_known else ""
+            told = reason_of_results(beside, stand=is_known)
             study = apply_event(connection, study, StudyEvent.REPORTED, now, reason=told)
             connection.execute(
                 update(t.studies)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, case, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, case, func, insert, or_, select, update
 
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import DOCUMENT_KINDS, ResultKind
@@ -16,7 +16,7 @@ from node.domain.delivery import (
     DeliveryState,
     how_deliveries_ended,
 )
-from node.domain.records import Delivery, DeliveryBatch, NewResult, Result, Study
+from node.domain.records import IDENTITY_REPLACED, Delivery, DeliveryBatch, NewResult, Result, Study
 from node.domain.results import Lineage
 from node.domain.study import StudyState
 from node.errors import LeaseLostError
@@ -68,6 +68,7 @@ class SqlOutbox:
         with t.reading(self._engine) as connection:
             rows = connection.execute(current.order_by(t.results.c.sop_uid)).all()
             on_its_way = connection.execute(current.where(queued)).first() is not None
+            corrected = _corrected(connection, study_uid)
         if not rows:
             return Lineage()
         replaced = tuple(Predecessor(**one) for one in json.loads(rows[0].replaced))
@@ -77,7 +78,7 @@ class SqlOutbox:
             for row in rows
             if ResultKind(row.kind) in DOCUMENT_KINDS
         )
-        return Lineage(rows[0].set_key, replaced, documents if on_its_way else ())
+        return Lineage(rows[0].set_key, replaced, documents if on_its_way else (), corrected)
 
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:
         """See `node.ports.StudyReader`."""
@@ -343,3 +344,18 @@ def _take(
     if not deliveries:
         return None
     return DeliveryBatch(deliveries[0].destination, deliveries[0].result.study_uid, deliveries, token)
+
+
+def _corrected(connection: Connection, study_uid: str) -> bool:
+    """Tell whether an identity was corrected after a result was made of which sending was begun."""
+    first_made = (
+        select(func.min(t.results.c.created_at))
+        .join(t.deliveries, t.deliveries.c.sop_uid == t.results.c.sop_uid)
+        .where(t.results.c.study_uid == study_uid, t.deliveries.c.tried)
+    )
+    of_study = select(t.instances.c.sop_uid).where(t.instances.c.study_uid == study_uid)
+    last_corrected = select(func.max(t.quarantine.c.at)).where(
+        t.quarantine.c.reason == IDENTITY_REPLACED, t.quarantine.c.sop_uid.in_(of_study)
+    )
+    made, corrected = (connection.execute(one).scalar() for one in (first_made, last_corrected))
+    return made is not None and corrected is not None and made <= corrected

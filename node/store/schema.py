@@ -5,13 +5,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, insert, inspect, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from node.errors import PermanentError
 from node.store import tables as t
 
-__all__ = ["VERSION", "found_version", "is_there", "prepare", "record_version"]
+__all__ = ["VERSION", "check_whole", "found_version", "is_there", "prepare", "record_version"]
 
 VERSION = 4
 """Raised with every change to `node.store.tables`, which also needs a step in `node.store.migration`."""
@@ -20,6 +32,15 @@ _schema = Table(
     "schema_version",
     MetaData(),
     Column("version", Integer, primary_key=True, autoincrement=False),
+)
+
+
+_DAMAGES = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
+_DAMAGED = (
+    "the database is damaged, or its file is none: stop the node, move the file away, with those beside it "
+    "that end in -wal and -shm, and start the node. It enters the images again that lie in [storage] "
+    "directory; have the studies sent again that are to be reported: only their sender knows whether they "
+    "are whole"
 )
 
 
@@ -71,7 +92,7 @@ def is_there(url: str) -> bool:
     Raises
     ------
     PermanentError
-        If the database cannot be reached, or is not a database.
+        If the database cannot be reached, is not a database, or is damaged.
     """
     engine = t.open_engine(url)
     try:
@@ -79,9 +100,26 @@ def is_there(url: str) -> bool:
         # To open a file that does not exist would create it.
         if engine.dialect.name == "sqlite" and (not file or not Path(file).is_file()):
             return False
+        check_whole(engine)
         return found_version(engine) is not None
     finally:
         engine.dispose()
+
+
+def check_whole(engine: Engine) -> None:
+    """Look for damage in a database in a file; a server looks after its own.
+
+    Raises
+    ------
+    PermanentError
+        If there is any. It would otherwise show in the middle of the work, and only where it is.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    with _reporting_faults(), t.reading(engine) as connection:
+        found = connection.execute(text("PRAGMA quick_check(1)")).scalar()
+    if found != "ok":
+        raise PermanentError(_DAMAGED)
 
 
 def record_version(connection: Connection) -> None:
@@ -107,6 +145,8 @@ def _reporting_faults() -> Iterator[None]:
             f"{_remedy(str(error.orig), getattr(error.orig, 'pgconn', None))}"
         ) from error
     except DBAPIError as error:
+        if getattr(error.orig, "sqlite_errorname", "") in _DAMAGES:
+            raise PermanentError(_DAMAGED) from error
         raise PermanentError(
             f"what [store] url names is no database of ours ({type(error.orig).__name__})"
         ) from error

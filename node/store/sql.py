@@ -8,7 +8,7 @@ from node.store.claim import claim
 from node.store.figures import SqlFigures
 from node.store.outbox import SqlOutbox
 from node.store.refusal_reports import SqlRefusalReports
-from node.store.schema import prepare
+from node.store.schema import check_whole, prepare
 from node.store.studies import SqlStudies
 from node.store.upkeep import SqlUpkeep
 
@@ -50,6 +50,7 @@ class SqlStore(
     def claim(self) -> None:
         """See `node.ports.Store`."""
         self._release = claim(self._engine)
+        check_whole(self._engine)
 
     def close(self) -> None:
         """See `node.ports.Store`."""

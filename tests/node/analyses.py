@@ -61,6 +61,13 @@ def examine_by_series(paths: Sequence[Path]) -> Examination:
     )
 
 
+def examine_by_headers(paths: Sequence[Path]) -> Examination:
+    """Examine as the node does."""
+    from node.settle.examine_headers import examine_headers
+
+    return examine_headers(paths)
+
+
 def _break(paths: Sequence[Path], doing: str) -> None:
     """Break twice, and never again; an early examination that breaks counts as no attempt."""
     image = paths[0]
@@ -121,7 +128,9 @@ def report_of_pair(
 ) -> Outcome:
     """Report series 1 and 2 only, as the real analysis reports only what it uses."""
     used = [path for path in paths if str(dcmread(path).SeriesInstanceUID)[-2:] in {".1", ".2"}]
-    return report(used, configuration, out, lineage)
+    others = {str(dcmread(path).SeriesInstanceUID)[-1:] for path in paths if path not in used}
+    beside = tuple(quoted(f"series {one} is axial") for one in sorted(others))
+    return replace(report(used, configuration, out, lineage), beside=beside)
 
 
 def explain_and_break(*_arguments: object) -> Outcome:

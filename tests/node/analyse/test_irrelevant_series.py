@@ -17,8 +17,9 @@ from analysis.settings import FeatureSettings
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
 from dicom_templates.options import Predecessor
 from node.analyse import segmenters
+from node.analyse.refusal_report import write_refusal_report
 from node.analyse.study import analyse_files
-from node.config import Configuration, ModelSettings, default
+from node.config import Configuration, ModelSettings, ReportSettings, default
 from node.domain.results import Lineage, Outcome
 from node.operate.verify import CheckOutcome, verify
 from tests.analysis.synthetic_bodies import csf_on, grid, labels_on, segmentation_of, textured
@@ -101,9 +102,70 @@ def test_a_later_series_that_is_not_used_changes_no_byte_and_the_report_is_verif
         write_series(folder, number, facts, time="101500")
     second = analysed(folder, settings)
     assert second.key == first.key
+    assert (len(first.beside), bool(second.beside)) == (0, True)
     assert contents(second) == before
     checks = verify(report, settings, [folder])
     assert {one.outcome for one in checks} == {CheckOutcome.EQUAL}, checks
+
+
+def refused(folder: Path, settings: Configuration) -> tuple[Outcome, str, bytes]:
+    """Return a refusal, and key and bytes of its report."""
+    paths, out = sorted(folder.iterdir()), folder.with_name(f"{folder.name} refusal")
+    outcome = analyse_files(paths, settings, out)
+    assert not outcome.results
+    report = write_refusal_report(paths, settings, out, outcome.refusals, Lineage())
+    return outcome, report.key, report.results[0].path.read_bytes()
+
+
+def test_a_refusal_is_reported_anew_only_if_its_reasons_change(
+    tmp_path: Path, settings: Configuration
+) -> None:
+    folder = tmp_path / "images"
+    write_series(folder, 2, T2_FACTS, time="093500", cut=True)
+    first, key, report = refused(folder, settings)
+    assert first.beside == ()
+    # Before and behind it in every order, and later.
+    for number, facts in enumerate((LOCALISER, AXIAL_T2)):
+        write_series(folder, number * 8 + 1, facts, time="101500")
+    second = refused(folder, settings)
+    assert second[0].refusals == first.refusals
+    assert [str(one)[:4] for one in second[0].beside] == ["2 × "], "the operator is told all"
+    assert second[1:] == (key, report)
+    write_series(folder, 5, T1_FACTS, time="093000", cut=True)
+    assert refused(folder, settings)[1] != key
+
+
+def test_a_refusal_of_what_no_report_could_be_about_lists_all(
+    tmp_path: Path, settings: Configuration
+) -> None:
+    folder = tmp_path / "images"
+    write_series(folder, 2, LOCALISER, time="093500")
+    outcome, *_ = refused(folder, settings)
+    assert len(outcome.refusals) == 2
+    assert outcome.beside == ()
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", b"Study: the identity of the patient was corrected after an earlier report of this study"),
+        ("de", b"Untersuchung: die Patientendaten wurden nach einem vorigen Bericht dieser Untersuchung"),
+    ],
+)
+def test_a_report_says_that_the_identity_was_corrected_and_is_verified(
+    tmp_path: Path, settings: Configuration, language: str, sentence: bytes
+) -> None:
+    folder = tmp_path / "images"
+    write_series(folder, 2, T2_FACTS, time="093500")
+    settings = replace(settings, report=ReportSettings(language=language))
+    before = analysed(folder, settings)
+    assert sentence not in contents(before)["text.dcm"]
+    earlier = Predecessor(ComprehensiveSRStorage, "1.2.3.1", "1.2.3.2", STUDY)
+    after = analysed(folder, settings, Lineage("earlier", (), (earlier,), corrected=True))
+    assert after.key != before.key
+    assert all(sentence in contents(after)[name] for name in ("text.dcm", "sr.dcm"))
+    report = next(one.path for one in after.results if one.sop_class_uid == ComprehensiveSRStorage)
+    assert {one.outcome for one in verify(report, settings, [folder])} == {CheckOutcome.EQUAL}
 
 
 def test_a_series_that_tells_why_a_sequence_is_missing_is_told_and_makes_a_new_set(

@@ -181,12 +181,14 @@ def test_a_corrected_identity_supersedes_the_report_and_is_told(tmp_path: Path) 
     with running_pacs() as pacs, quick_node(quick(tmp_path, pacs.destination)) as node:
         assert send(node.port, *by("A")) == [0, 0, 0]
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+        assert not node.store.lineage(STUDY).corrected
         first = {one.SOPInstanceUID for one in pacs.received}
         assert send(node.port, *by("B")) == [0, 0, 0]
         wait_until(lambda: len(pacs.received) == 2 * len(first))
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
         second = pacs.received[len(first) :]
         assert {one.PatientID for one in second} == {"B"}
+        assert node.store.lineage(STUDY).corrected
         named = {item.ReferencedSOPInstanceUID for one in second for item in one.PredecessorDocumentsSequence}
         assert named
         assert named <= first

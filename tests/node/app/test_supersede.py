@@ -180,10 +180,14 @@ def test_late_series_that_are_not_used_make_no_new_set_and_why_says_so(tmp_path:
         reported(node, study, 4)
         first, made = current(node, study), list(pacs.received)
         assert "the earlier ones stand" not in explain(node.store, study)
-        for revision, series in ((5, "7"), (6, "8")):
+        for revision, series, others in (
+            (5, "7", "series 7 is axial"),
+            (6, "8", "series 7 is axial; series 8 is axial"),
+        ):
             send(node.port, slice_of(1, study=study, series=series))
             reported(node, study, revision)
-            assert f"Its results: {RESULTS_STAND}." in explain(node.store, study)
+            not_used = f"made without what was received beside them: {others}"
+            assert f"Its results: {RESULTS_STAND}; {not_used}." in explain(node.store, study)
         assert current(node, study) == first
         assert len(pacs.received) == len(made) == len(CLASSES)
         send(node.port, slice_of(3, study=study, series="1"))

@@ -64,7 +64,7 @@ def test_a_database_is_looked_at_and_none_is_made(tmp_path: Path) -> None:
     (tmp_path / "osteonode.db").write_bytes(b"no database any more" * 500)
     (broken,) = database(configuration)
     assert broken.severity is Severity.FAULT
-    assert "no database of ours" in broken.message
+    assert "the database is damaged, or its file is none" in broken.message
 
 
 def test_every_finding_that_is_not_good_says_how_to_mend_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from copy import deepcopy
@@ -10,6 +11,7 @@ from io import BytesIO
 from ipaddress import ip_network
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -34,7 +36,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from node.app import Node
 from node.config import Source
 from node.dicom.contexts import storage_contexts
-from node.domain.header import InstanceIdentity, read_identity
+from node.domain.header import USUAL_ELEMENTS, InstanceIdentity, read_identity
 from node.receive import received_object, storage_scp
 from tests.node.nodes import encode, in_quarantine, quick, quick_node, send, slice_of, wait_until
 from tests.node.wire import ASSOCIATE_AC, associate, request_association, store_pdu, wire_to
@@ -191,9 +193,9 @@ def test_too_many_elements_are_read_once_and_refused_with_the_reason(
 ) -> None:
     reads = []
 
-    def counted(data: bytes | memoryview, syntax: str) -> InstanceIdentity:
-        reads.append(syntax)
-        return read_identity(data, syntax)
+    def counted(data: bytes | memoryview, syntax: str, **effort: Any) -> InstanceIdentity:
+        reads.append((effort.get("most_elements"), threading.current_thread().name))
+        return read_identity(data, syntax, **effort)
 
     for module in (received_object, storage_scp):
         monkeypatch.setattr(module, "read_identity", counted)
@@ -202,7 +204,7 @@ def test_too_many_elements_are_read_once_and_refused_with_the_reason(
     hostile = compressor.compress(b"\x08\0\x08\0CS\0\0" * 500_000) + compressor.flush()
     assert len(hostile) < 6000
     assert raw_store(open_node, hostile, syntax=DeflatedExplicitVRLittleEndian) == 0xC000
-    assert len(reads) == 1
+    assert reads == [(USUAL_ELEMENTS, "reader"), (None, "side-work")]
     entries = in_quarantine(open_node.store)
     assert len(entries) == before + 1
     assert any("more than 20000 elements" in entry.reason for entry in entries)

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,50 @@ def test_a_study_that_was_coming_as_the_clock_was_set_back_is_not_left_waiting(
         send(node.port, *a_series(study))
         clock.move(hours=-1)
         wait_until(lambda: state_of(node, study) is StudyState.DELIVERED, seconds=60)
+
+
+def test_a_study_that_never_falls_quiet_is_told_once(tmp_path: Path, study: str, written: StringIO) -> None:
+    clock = MovedClock()
+    calm = AssemblySettings(quiet_s=5, max_wait_s=600)
+    with quick_node(quick(tmp_path, assembly=calm), clock=clock) as node:
+        association = open_association(node.port, slice_of(0, study=study))
+        for number in range(20):
+            association.send_c_store(slice_of(number, study=study))
+            if number == 13:
+                time.sleep(0.2)  # several sweeps
+                assert "study_never_quiet" not in written.getvalue()
+                assert "without a pause" not in explain(node.store, study)
+            # No sweep sees a pause, because the association stays open.
+            clock.move(minutes=4)
+        wait_until(lambda: "study_never_quiet" in written.getvalue())
+        time.sleep(0.2)
+        assert written.getvalue().count("study_never_quiet") == 1
+        assert "New images have come all this time without a pause" in explain(node.store, study)
+        association.release()
+        clock.move(seconds=6)
+        reached(node, study, StudyState.DELIVERED)
+        assert "without a pause" not in explain(node.store, study)
+
+
+def test_an_open_association_outlives_a_clock_that_is_set_by_an_hour(tmp_path: Path, study: str) -> None:
+    clock = MovedClock()
+    calm = AssemblySettings(quiet_s=5, max_wait_s=600)
+    with (
+        running_pacs() as pacs,
+        quick_node(quick(tmp_path, pacs.destination, assembly=calm), clock=clock) as node,
+    ):
+        images = a_series(study, slices=4)
+        association = open_association(node.port, *images)
+        for image, hours in zip(images, (1, -2, 1, 0), strict=True):
+            assert association.send_c_store(image).Status == 0
+            clock.move(hours=hours)
+            time.sleep(0.2)  # several sweeps
+            assert state_of(node, study) is StudyState.RECEIVING, hours
+        association.release()
+        clock.move(seconds=6)
+        reached(node, study, StudyState.DELIVERED)
+        assert {dataset.InstanceNumber for dataset in pacs.received} == {4}
+        assert len(pacs.received) == len(CLASSES)
 
 
 def test_t1_and_t2_that_come_minutes_apart_are_reported_together(tmp_path: Path, study: str) -> None:

@@ -165,7 +165,7 @@ def test_a_database_that_is_not_there_is_told_in_words_without_its_url(wrong: st
 
 def test_a_file_that_is_no_database_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "letter.db").write_text("Dear colleague, " * 100)
-    with pytest.raises(PermanentError, match="no database of ours"):
+    with pytest.raises(PermanentError, match="the database is damaged, or its file is none"):
         SqlStore(f"sqlite:///{tmp_path / 'letter.db'}")
 
 

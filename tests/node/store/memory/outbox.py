@@ -9,6 +9,7 @@ from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import DOCUMENT_KINDS
 from node.domain.delivery import ORDERED, DeliveryEnd, DeliveryState, how_deliveries_ended
 from node.domain.records import (
+    IDENTITY_REPLACED,
     Delivery,
     DeliveryBatch,
     NewResult,
@@ -54,7 +55,20 @@ class MemoryOutbox:
             if row.result.kind in DOCUMENT_KINDS
         )
         queued = any(row.result.sop_uid in tried for row in current)
-        return Lineage(current[0].key, current[0].replaced, documents if queued else ())
+        made = [
+            row.result.created_at
+            for uid, row in t.results.items()
+            if row.result.study_uid == study_uid and uid in tried
+        ]
+        corrected = [
+            one.at
+            for one in t.quarantine
+            if one.reason == IDENTITY_REPLACED
+            and one.sop_uid in t.instances
+            and t.instances[one.sop_uid].instance.study_uid == study_uid
+        ]
+        is_corrected = bool(made and corrected) and min(made) <= max(corrected)
+        return Lineage(current[0].key, current[0].replaced, documents if queued else (), is_corrected)
 
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:
         with self._tables.lock:

@@ -9,11 +9,11 @@ from uuid import uuid4
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.records import (
-    RESULTS_STAND,
     DueRefusalReport,
     NewResult,
     Study,
     StudyLease,
+    reason_of_results,
 )
 from node.domain.study import StudyEvent, StudyState
 from node.errors import LeaseLostError
@@ -61,6 +61,7 @@ class MemoryQueues:
         *,
         key: str = "",
         replaced: Sequence[Predecessor] = (),
+        beside: Sequence[str] = (),
     ) -> None:
         t = self._tables
         with t.transaction():
@@ -70,7 +71,7 @@ class MemoryQueues:
                 for row in t.results.values()
                 if row.result.study_uid == held.study_uid and row.result.current
             }
-            told = RESULTS_STAND if key != "" and key in here else ""
+            told = reason_of_results(beside, stand=key != "" and key in here)
             study = t.apply_event(held, StudyEvent.REPORTED, now, reason=told)
             t.change_study(study.study_uid, summary=dict(summary))
             t.supersede(study.study_uid, "a newer result replaced it", but=[one.sop_uid for one in results])

@@ -8,7 +8,7 @@ import pytest
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.delivery import ORDERED, DeliveryState
-from node.domain.records import RESULTS_STAND
+from node.domain.records import CONFLICT, IDENTITY_REPLACED, RESULTS_STAND, QuarantineEntry, reason_of_results
 from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
 from node.errors import LeaseLostError
@@ -80,6 +80,36 @@ class DeliveringLaws:
         batch_for(store, "a")
         document = Predecessor(report.sop_class_uid, report.sop_uid, report.series_uid, "1.1")
         assert store.lineage("1.1") == Lineage("key", (), (document,))
+
+    def test_an_identity_was_corrected_if_an_earlier_result_may_be_in_an_archive(self, store: Store) -> None:
+        reported(store)
+        sop_uid = arrival("1.1", 1).instance.sop_uid
+        entry = QuarantineEntry("a.dcm", sop_uid, IDENTITY_REPLACED, "MR", "127.0.0.1", START + LEASE)
+        store.record_quarantine(entry)
+        assert not store.lineage("1.1").corrected, "no destination has a result"
+        batch_for(store, "a")
+        assert store.lineage("1.1").corrected
+        assert store.lineage("1.2") == Lineage()
+
+    @pytest.mark.parametrize(
+        ("after", "reason", "uid"),
+        [(-1, IDENTITY_REPLACED, ""), (1, CONFLICT, ""), (1, IDENTITY_REPLACED, "1.9")],
+    )
+    def test_no_identity_was_corrected_before_the_first_result_or_elsewhere(
+        self, store: Store, after: int, reason: str, uid: str
+    ) -> None:
+        reported(store)
+        batch_for(store, "a")
+        sop_uid = uid or arrival("1.1", 1).instance.sop_uid
+        entry = QuarantineEntry("a.dcm", sop_uid, reason, "MR", "127.0.0.1", START + after * LEASE)
+        store.record_quarantine(entry)
+        assert not store.lineage("1.1").corrected
+
+    def test_what_was_not_used_beside_a_report_is_in_the_history(self, store: Store) -> None:
+        ready(store)
+        store.record_results(lease(store), results_of("1.1", 1), {}, START, key="k", beside=["MR: axial"])
+        told = [step.reason for step in store.history("1.1") if step.event is StudyEvent.REPORTED]
+        assert told == [reason_of_results(["MR: axial"], stand=False)]
 
     def test_the_same_results_made_again_are_sent_once(self, store: Store) -> None:
         results = reported(store)
