@@ -12,6 +12,7 @@ from pydicom import Dataset, dcmread, dcmwrite
 from typer.testing import CliRunner
 
 from analysis.domain.findings import Findings
+from analysis.domain.reason import Reason
 from analysis.prediction.bundle import digest_of
 from analysis.settings import AnalysisSettings
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
@@ -44,6 +45,7 @@ def science(
     _place: object,
     bundle: Path | None,
     *_progress: object,
+    remarks: tuple[Reason, ...] = (),
 ) -> tuple[Findings, dict[str, Sequence[Dataset]]]:
     """Replace the analysis, which takes a minute: same findings for any pixels, but real inputs."""
     decoded = {one.series_uid: decode(one) for one in series}
@@ -52,6 +54,7 @@ def science(
     found = replace(
         findings,
         predictions=() if bundle is None else findings.predictions,
+        remarks=(*findings.remarks, *remarks),
         series=tuple(replace(one, source=decoded[one.source.series_uid][0]) for one in findings.series),
         model=None if bundle is None else replace(findings.model, digest=digest_of(bundle)),
         configuration_digest=settings.digest(),
