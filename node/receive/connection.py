@@ -109,6 +109,7 @@ class Connection(AcceptorSocket):
     ) -> None:
         super().__init__(association, connection)
         self._receiver = receiver
+        self._source: tuple[Hashable, str] | None = None
         self._reader = reader
         self._log = log
         self._upper_layer = upper_layer = UpperLayer(association, is_storage)
@@ -229,7 +230,12 @@ class Connection(AcceptorSocket):
     @property
     def source(self) -> Hashable:
         """Whose time its reads take: the configured source, and the address."""
-        return self._receiver.source_of(self.assoc), self.assoc.requestor.address
+        if self._source is None:
+            source = self._receiver.source_of(self.assoc)
+            if source is None:  # not admitted yet
+                return None, self.assoc.requestor.address
+            self._source = source, self.assoc.requestor.address
+        return self._source
 
     def read_available(self) -> None:
         """Read what has arrived, without waiting, as long as it is P-DATA-TF."""

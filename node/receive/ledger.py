@@ -190,9 +190,12 @@ class Ledger:
         now_s = self._tick()
         self._seen |= {entry.source: now_s for entry in backlog}
         self._seen = {source: at for source, at in self._seen.items() if now_s - at < _COMPETING_S}
-        group = _fair_group(backlog, _SHARE if len(self._seen) > 1 else _GROUP)
-        taken = set(map(id, group))
-        self._backlog = [entry for entry in backlog if id(entry) not in taken]
+        if len(self._seen) > 1:
+            group = _fair_group(backlog, _SHARE)
+            taken = set(map(id, group))
+            self._backlog = [entry for entry in backlog if id(entry) not in taken]
+        else:
+            group, self._backlog = backlog[:_GROUP], backlog[_GROUP:]
         return group or None
 
     def _conclude(self, group: Sequence[_Entry]) -> None:

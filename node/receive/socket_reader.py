@@ -23,8 +23,9 @@ _REST = 3.0
 """So many times as long as a whole turn took, its source rests while others are there."""
 _COMPETING_S = 1.0
 """How long a source counts as being there after its latest turn."""
-_ONCE = select.EPOLLIN | select.EPOLLONESHOT
-"""A connection is reported once, and then not before it was read: one that rests must not wake the thread."""
+_ARMED, _RESTING = select.EPOLLIN, select.EPOLLONESHOT
+"""What epoll reports: data; or nothing, and a broken connection only once, because one that rests must not
+wake the thread again and again."""
 
 
 class Readable(Protocol):
@@ -69,9 +70,16 @@ class Shares:
         self._last: dict[Hashable, float] = {}
         self._rests_until: dict[Hashable, float] = {}
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several had a turn lately."""
+        return len(self._last) > 1
+
     def next_of(self, waiting: Iterable[Hashable], now_s: float) -> Hashable | None:
         """Return who had least time of those who wait and do not rest; of several the first."""
-        able = [one for one in waiting if self._rests_until.get(one, 0.0) <= now_s]
+        able = dict.fromkeys(waiting)
+        if self._rests_until:
+            able = dict.fromkeys(one for one in able if self._rests_until.get(one, 0.0) <= now_s)
         if not able:
             return None
         chosen = min(able, key=self._at)
@@ -80,17 +88,22 @@ class Shares:
 
     def rest_s(self, waiting: Iterable[Hashable], now_s: float) -> float:
         """Return after how many seconds the first of those who wait has rested."""
+        if not self._rests_until:
+            return 0.0
         return max(0.0, min(self._rests_until.get(one, 0.0) for one in waiting) - now_s)
 
     def charge(self, who: Hashable, began_s: float, end_s: float) -> None:
         """Note a turn."""
         took_s = end_s - began_s
         self._used[who] = self._at(who) + took_s
+        was_alone = len(self._last) == 1 and who in self._last
         self._last[who] = end_s
+        if was_alone:
+            return
         self._last = {one: at for one, at in self._last.items() if end_s - at < _COMPETING_S}
         self._used = {one: used for one, used in self._used.items() if one in self._last}
         self._rests_until = {one: at for one, at in self._rests_until.items() if at > end_s}
-        if took_s > TURN_S and len(self._last) > 1:
+        if took_s > TURN_S and self.is_shared:
             self._rests_until[who] = end_s + _REST * took_s
 
     def _at(self, who: Hashable) -> float:
@@ -120,6 +133,7 @@ class SocketReader:
         self._due: deque[Readable] = deque()
         self._ready: dict[Readable, int | None] = {}
         """With the descriptors that epoll reported."""
+        self._resting: set[int] = set()
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wakeup, select.EPOLLIN)
         self._stopped = False
@@ -148,7 +162,8 @@ class SocketReader:
     def watch(self, descriptor: int, readable: Readable) -> None:
         """Read a connection whenever it has data."""
         self._watched[descriptor] = readable
-        self._epoll.register(descriptor, _ONCE)
+        self._resting.discard(descriptor)  # of an earlier connection
+        self._epoll.register(descriptor, _ARMED)
 
     def forget(self, descriptor: int) -> None:
         """Stop watching a connection; must be called before its descriptor is closed."""
@@ -177,7 +192,10 @@ class SocketReader:
                     self._ready[readable] = descriptor
             while self._due:
                 self._ready.setdefault(self._due.popleft())
-            self._read_next()
+            # One source alone: each of its connections has a turn before epoll is asked again. Otherwise only
+            # one has, so that a source that had less time need not wait for all of them.
+            for _ in range(1 if self._shares.is_shared else len(self._ready)):
+                self._read_next()
 
     def _sources(self) -> Sequence[Hashable]:
         return [readable.source for readable in self._ready]
@@ -188,14 +206,21 @@ class SocketReader:
         sources = self._sources()
         source = self._shares.next_of(sources, began_s)
         if source is None:
+            self._report(self._ready.values(), _RESTING)
             return
         readable = list(self._ready)[sources.index(source)]
         descriptor = self._ready.pop(readable)
         self._read(readable)
-        if descriptor is not None and self._watched.get(descriptor) is readable:
-            with suppress(OSError):  # forgotten meanwhile
-                self._epoll.modify(descriptor, _ONCE)
+        self._report([descriptor], _ARMED)
         self._shares.charge(source, began_s, self._tick())
+
+    def _report(self, descriptors: Iterable[int | None], what: int) -> None:
+        """Have epoll report the data of connections, or not while they rest."""
+        for descriptor in descriptors:
+            if descriptor is not None and (descriptor in self._resting) is (what == _ARMED):
+                self._resting ^= {descriptor}
+                with suppress(OSError):  # forgotten meanwhile
+                    self._epoll.modify(descriptor, what)
 
     def _read(self, readable: Readable) -> None:
         try:

@@ -115,10 +115,10 @@ class StorageScp:
         self, association: Association, received: ReceivedObject, answer: Callable[[int], None]
     ) -> None:
         """Take a complete object; `answer` gets the status, now or later, from any thread."""
-        self._traffic.receive(association, received.size)
+        counts = self._traffic.receive(association, received.size)
 
         def count_and_answer(status: int) -> None:
-            self._traffic.answer(association, kept=status == SUCCESS)
+            self._traffic.answer(counts, kept=status == SUCCESS)
             answer(status)
 
         _Storing(self, association, received, count_and_answer).begin()

@@ -9,11 +9,13 @@ from node.domain.audit import Party
 from node.log import Log
 from node.ports import Clock
 
-__all__ = ["AssociationTraffic"]
+__all__ = ["AssociationTraffic", "Traffic"]
 
 
 @dataclass(slots=True)
-class _Traffic:
+class Traffic:
+    """The counts of one association."""
+
     peer: Party
     began_at: datetime
     kept: int = 0
@@ -24,6 +26,7 @@ class _Traffic:
     end: str = ""
     """How the association ended; empty while it is open."""
     ended_at: datetime | None = None
+    is_told: bool = False
 
 
 class AssociationTraffic:
@@ -42,31 +45,31 @@ class AssociationTraffic:
         self._log = log
         self._lock = threading.Lock()
         # Weak, so that an association whose end nobody noticed is not kept for ever.
-        self._open: WeakKeyDictionary[threading.Thread, _Traffic] = WeakKeyDictionary()
+        self._open: WeakKeyDictionary[threading.Thread, Traffic] = WeakKeyDictionary()
 
     def begin(self, association: threading.Thread, peer: Party) -> None:
         """Note that an association was admitted."""
         with self._lock:
-            self._open[association] = _Traffic(peer, self._clock.now())
+            self._open[association] = Traffic(peer, self._clock.now())
 
-    def receive(self, association: threading.Thread, size: int) -> None:
-        """Note that an object of so many bytes was received; `answer` must be called for it."""
+    def receive(self, association: threading.Thread, size: int) -> Traffic | None:
+        """Note that an object of so many bytes was received; its answer is noted by `answer`."""
         with self._lock:
             there = self._open.get(association)
             if there is not None:
                 there.pending += 1
                 there.size += size
+            return there
 
-    def answer(self, association: threading.Thread, *, kept: bool) -> None:
+    def answer(self, there: Traffic | None, *, kept: bool) -> None:
         """Note whether an object is kept: stored now, or stored before and the same."""
+        if there is None:
+            return
         with self._lock:
-            there = self._open.get(association)
-            if there is None:
-                return
             there.pending -= 1
             there.kept += kept
             there.refused += not kept
-        self._tell_if_over(association)
+        self._tell_if_over(there)
 
     def end(self, association: threading.Thread, how: str) -> None:
         """Note how an association ended; only its first end counts."""
@@ -75,14 +78,15 @@ class AssociationTraffic:
             if there is None or there.end:
                 return
             there.end, there.ended_at = how, self._clock.now()
-        self._tell_if_over(association)
+        self._tell_if_over(there)
 
-    def _tell_if_over(self, association: threading.Thread) -> None:
+    def _tell_if_over(self, there: Traffic) -> None:
+        if there.ended_at is None:
+            return
         with self._lock:
-            there = self._open.get(association)
-            if there is None or there.ended_at is None or there.pending:
+            if there.pending or there.is_told:
                 return
-            del self._open[association]
+            there.is_told = True
         self._log.info(
             "association_ended",
             ae_title=there.peer.ae_title,
