@@ -329,7 +329,7 @@ def test_a_disturbed_body_has_a_number_where_levels_have_no_names() -> None:
             if one.code == "body_disturbed"
         ]
         assert len(told) == 1
-        assert told[0].startswith(f"T1, {name}"), told
+        assert told[0].startswith(f"T1w, {name}"), told
 
 
 def test_an_open_answer_is_not_asked_again_of_the_other_sequence() -> None:
