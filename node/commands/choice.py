@@ -69,8 +69,8 @@ def one_study(
 
 
 def _show(message: str, found: "Sequence[Study]") -> None:
-    error_console.print(message, markup=False)
+    error_console.print(message)
     for study in found[:_SHOWN]:
-        error_console.print("  " + "  ".join(candidate(study).values()), markup=False, highlight=False)
+        error_console.print("  " + "  ".join(candidate(study).values()), highlight=False)
     if len(found) > _SHOWN:
-        error_console.print(f"  and {len(found) - _SHOWN} more", markup=False)
+        error_console.print(f"  and {len(found) - _SHOWN} more")

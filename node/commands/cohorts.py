@@ -164,5 +164,5 @@ def _measure(cohort: Path, configuration: "Configuration", spread: "Spread") -> 
         )
     for outcome, studies in (("not measured", measured.refused), ("in part", measured.in_part)):
         for study in studies:
-            error_console.print(f"line {study.line} {outcome}: {'; '.join(study.reasons)}", markup=False)
+            error_console.print(f"line {study.line} {outcome}: {'; '.join(study.reasons)}")
     return measured

@@ -51,7 +51,7 @@ def analyse(
     configuration = load_configuration(config)
     for path in paths:
         if not path.exists():
-            error_console.print(f"{path} does not exist", style="red", markup=False)
+            error_console.print(f"{path} does not exist", style="red")
             raise typer.Exit(EXIT_USAGE)
     with show_steps(quiet=as_json) as step, exit_on_error(as_json=as_json):
         studies = _analysed(paths, configuration, out, step)
@@ -123,7 +123,7 @@ def verify(
             file = _file_of(report, configuration, as_json=as_json)
             checks = verify_report(file, configuration, inputs or (), report_progress=step)
     except FileNotFoundError as error:
-        error_console.print(f"[red]{error}")
+        error_console.print(str(error), style="red")
         raise typer.Exit(EXIT_USAGE) from None
     if as_json:
         print_json([answers.report_check(check) for check in checks])
@@ -153,12 +153,12 @@ def _show_checks(checks: "Sequence[ReportCheck]") -> None:
     colours = {"equal": "green", "different": "red", "not checked": "yellow"}
     for check in checks:
         console.print(f"{check.outcome:12}", style=colours[check.outcome], end="")
-        console.print(check.subject, markup=False)
+        console.print(check.subject)
         for detail in check.details:
-            console.print(f"            {detail}", markup=False, soft_wrap=True)
+            console.print(f"            {detail}", soft_wrap=True)
 
 
 def _show_refusal(study: "StudyOutcome") -> None:
-    error_console.print(f"Refused: {study.study_uid or 'files of no study'}", style="bold red", markup=False)
+    error_console.print(f"Refused: {study.study_uid or 'files of no study'}", style="bold red")
     for reason in (*study.outcome.refusals, *study.outcome.beside):
-        error_console.print(f"  {reason}", markup=False)
+        error_console.print(f"  {reason}")

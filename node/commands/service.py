@@ -41,10 +41,10 @@ def init(
 
     with exit_on_error():
         file = write_shipped(folder)
-    console.print(f"Written: {file}", markup=False, soft_wrap=True)
+    console.print(f"Written: {file}", soft_wrap=True)
     console.print("Name your senders in [[sources]] and your PACS in [[destinations]]. Then:")
     for command in ("doctor", "serve"):
-        console.print(f"  osteonode {command} --config {file}", markup=False, soft_wrap=True)
+        console.print(f"  osteonode {command} --config {file}", soft_wrap=True)
 
 
 def serve(config: ConfigOption = None) -> None:
@@ -174,9 +174,9 @@ def doctor(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     for result in results:
         worst = max(worst, result.severity)
         console.print(f"{result.severity.name.lower():8}", style=colours[result.severity], end="")
-        console.print(f"{result.subject}: {result.message}", markup=False)
+        console.print(f"{result.subject}: {result.message}")
         if result.remedy:
-            console.print(f"        {result.remedy}", markup=False)
+            console.print(f"        {result.remedy}")
     raise typer.Exit(worst)
 
 
@@ -194,4 +194,4 @@ def upgrade(config: ConfigOption = None) -> None:
         return
     console.print(f"Its tables were of version {done.before} and are of version {done.after} now.")
     if done.copy is not None:
-        console.print(f"As it was before: {done.copy}", markup=False, soft_wrap=True)
+        console.print(f"As it was before: {done.copy}", soft_wrap=True)

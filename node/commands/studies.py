@@ -112,7 +112,7 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
         names = [there.name for there in configuration.destinations]
         words = explain(store, named.study_uid, names)
         if not as_json:
-            console.print(words, markup=False)
+            console.print(words)
             return
         images = len(store.instances(named.study_uid))
         deliveries = [answers.delivery(one) for one in store.deliveries(named.study_uid)]
@@ -165,7 +165,7 @@ def retry(
     elif failed:
         show_rows(("Study", "Retry"), [*((one.study_uid, it.words) for one, it in done), *_uids(left)])
     else:
-        console.print(done[0][1].words, markup=False)
+        console.print(done[0][1].words)
     if left:
         raise typer.Exit(EXIT_IN_PART)
 
@@ -210,7 +210,7 @@ def resend(
     if as_json:
         print_json({"study_uid": named.study_uid, "destinations": names})
         return
-    console.print(f"Its results are in the outbox again, for {', '.join(names)}.", markup=False)
+    console.print(f"Its results are in the outbox again, for {', '.join(names)}.")
 
 
 def purge(

@@ -50,8 +50,9 @@ EXIT_NOT_FOUND = 4
 
 _PADDING, _LAST_COLUMN = 3, 30
 
-console = Console()
-error_console = Console(stderr=True, soft_wrap=True)  # not wrapped, so that a script can read it by line
+# Without markup: reasons, paths and names of sections hold brackets, which would vanish.
+console = Console(markup=False)
+error_console = Console(stderr=True, soft_wrap=True, markup=False)  # not wrapped: scripts read it by line
 
 ConfigOption = Annotated[
     Path | None,
@@ -86,7 +87,7 @@ def load_configuration(path: Path | None) -> "Configuration":
     except ConfigurationError as error:
         error_console.print("The configuration cannot be used:", style="bold red")
         for fault in error.faults:
-            error_console.print(f"  {fault}", markup=False)
+            error_console.print(f"  {fault}")
         raise typer.Exit(EXIT_USAGE) from None
 
 
@@ -104,7 +105,7 @@ def exit_on_error(*, as_json: bool = False) -> Iterator[None]:
     except (AnalysisError, NodeError) as error:
         if as_json:
             print_json({"error": "fault", "message": str(error)})
-        error_console.print(f"Fault: {error}", style="bold red", markup=False)
+        error_console.print(f"Fault: {error}", style="bold red")
         raise typer.Exit(EXIT_FAULT) from None
 
 

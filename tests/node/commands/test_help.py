@@ -2,6 +2,7 @@
 
 import re
 from inspect import cleandoc
+from pathlib import Path
 
 import pytest
 import typer
@@ -9,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.testing import CliRunner
 
 from node.cli import COMMANDS, application
+from node.commands.terminal import console, error_console
 
 WIDE = {"COLUMNS": "400", "TERM": "dumb"}
 
@@ -68,3 +70,12 @@ def test_every_help_is_shown_whole(name: str) -> None:
 
 def test_a_help_that_says_nothing_is_noticed() -> None:
     assert not any(map(says_something, ("", "Of the model.", "How many.", "Study Instance UID.")))
+
+
+def test_brackets_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = CliRunner().invoke(application, ["init", str(tmp_path / "node")], env=WIDE)
+    assert "Name your senders in [[sources]] and your PACS in [[destinations]]." in made.stdout
+    for one in (console, error_console):
+        one.print("[storage] directory", {"note": "[not measured: L1]"})
+    told = "".join(capsys.readouterr())
+    assert told.count("[storage] directory") == told.count("[not measured: L1]") == 2
