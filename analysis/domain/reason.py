@@ -9,10 +9,10 @@ from typing import Any, Self, TypeAlias
 
 from analysis.domain.english import ENGLISH
 
-__all__ = ["Reason", "Value", "in_words", "quoted", "told_once", "weighting"]
+__all__ = ["WEIGHTINGS", "Reason", "Value", "in_words", "quoted", "told_once", "weighting"]
 
 _SEQUENCE = re.compile(r"\bT[12]\b")
-_WEIGHTINGS = frozenset({"contrast", "sequence", "first", "second", "other"})
+WEIGHTINGS = frozenset({"contrast", "sequence", "first", "second", "other"})
 """Placeholders of sequences; a level may be called T1, too."""
 
 Value: TypeAlias = "str | float | Enum | tuple[Reason, ...]"
@@ -133,7 +133,7 @@ class _Places(Formatter):
 
     def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
         value = super().get_value(key, args, kwargs)
-        if key in _WEIGHTINGS and _SEQUENCE.search(value):
+        if key in WEIGHTINGS and _SEQUENCE.search(value):
             return weighting(value)
         return value
 

@@ -18,8 +18,7 @@ PLAIN_REASONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "both_answers": "the estimate is too near the decision threshold of {threshold:.0%}",
                 "neither_answer": "the measurements resemble neither those of training patients who had it nor those of patients who did not",
                 "answers_disagree": "the estimate and the check of it disagree",
-                "threshold_in_interval": "the estimate is too uncertain to lie clearly on one side of the decision "
-                "threshold of {threshold:.0%}",
+                "threshold_in_interval": "the estimate is too uncertain to lie clearly on one side of the decision threshold of {threshold:.0%}",
                 "outlined_differently": "{other} outlines it differently",
                 "levels_confidence": "the names of its levels are doubtful",
             }
@@ -28,12 +27,10 @@ PLAIN_REASONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             {
                 "features_far": "{sequence}: das Marksignal weicht zu sehr von dem der Trainingspatienten ab",
                 "features_missing": "{sequence}: nicht alles, was das Modell braucht, war messbar",
-                "both_answers": "die Schätzung liegt zu nahe an der Entscheidungsschwelle von "
-                "{threshold:.0%}",
+                "both_answers": "die Schätzung liegt zu nahe an der Entscheidungsschwelle von {threshold:.0%}",
                 "neither_answer": "die Messwerte gleichen weder denen der betroffenen noch denen der nicht betroffenen Trainingspatienten",
                 "answers_disagree": "die Schätzung und ihre Überprüfung widersprechen sich",
-                "threshold_in_interval": "die Schätzung ist zu unsicher, um klar auf einer Seite der "
-                "Entscheidungsschwelle von {threshold:.0%} zu liegen",
+                "threshold_in_interval": "die Schätzung ist zu unsicher, um klar auf einer Seite der Entscheidungsschwelle von {threshold:.0%} zu liegen",
                 "outlined_differently": "die Kontur in {other} ist anders",
                 "levels_confidence": "die Bezeichnungen der Wirbel sind fraglich",
             }

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from analysis.domain.english import ENGLISH
-from analysis.domain.reason import in_words, weighting
+from analysis.domain.reason import WEIGHTINGS, in_words, weighting
 from dicom_templates.words.german_reasons import GERMAN
 from dicom_templates.words.plain_reasons import PLAIN_REASONS
 from dicom_templates.words.sentences import SENTENCES
@@ -17,8 +17,8 @@ LANGUAGES: Mapping[str, tuple[str, str]] = MappingProxyType({"en": ("en", "Engli
 REASONS: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "de": GERMAN})
 """Sentence of each reason of the science, by language and code."""
 
-_WEIGHTINGS = frozenset({"contrast", "sequence", "preferred", "first", "second", "other", "contrasts"})
-"""Placeholders that stand for a weighting; a level may be called T1, too."""
+_WEIGHTINGS = WEIGHTINGS | {"preferred", "contrasts"}
+"""The placeholders of sequences in our own sentences."""
 
 
 class Texts:

@@ -141,7 +141,7 @@ class Node:
             self.stop()
             at = self.configuration.node
             raise PermanentError(
-                f"the node cannot listen on {at.host}:{at.port} ({error.strerror}): see [node] host and port"
+                f"the node cannot listen on {at.address} ({error.strerror}): see [node] host and port"
             ) from error
         if self._web is not None:
             self._web.start()

@@ -349,6 +349,12 @@ class Result:
     series_uid: str = ""
     current: bool = True
 
+    def queued_for(self, destinations: tuple[str, ...]) -> NewResult:
+        """Return it as one to be sent once more, to the destinations with these names."""
+        return NewResult(
+            self.kind, self.sop_uid, self.sop_class_uid, self.name, destinations, self.series_uid
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

@@ -93,7 +93,4 @@ def _check(study: Study, current: Sequence[Result], files: StoredFiles) -> None:
 def _again(result: Result, configuration: Configuration, names: Collection[str]) -> NewResult:
     """Return a recorded result with those of some destinations that want it."""
     wanting = configuration.receivers(result.kind, result.sop_class_uid)
-    return NewResult(
-        result.kind, result.sop_uid, result.sop_class_uid, result.name,
-        tuple(name for name in wanting if name in names), result.series_uid,
-    )  # fmt: skip
+    return result.queued_for(tuple(name for name in wanting if name in names))

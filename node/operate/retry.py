@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from node.config import Configuration
 from node.domain.delivery import ORDERED
-from node.domain.records import NewResult, Study
+from node.domain.records import Study
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.errors import PermanentError
 from node.operate.corrections import apply_corrections
@@ -117,10 +117,8 @@ def _redirect(store: OperatorCommands, configuration: Configuration, study_uid: 
     if study is None:
         return False
     results = [
-        NewResult(
-            one.kind, one.sop_uid, one.sop_class_uid, one.name,
-            configuration.receivers(one.kind, one.sop_class_uid), one.series_uid,
-        )
-        for one in store.results(study_uid) if one.current
-    ]  # fmt: skip
+        one.queued_for(configuration.receivers(one.kind, one.sop_class_uid))
+        for one in store.results(study_uid)
+        if one.current
+    ]
     return store.redirect(study, results, [it.name for it in configuration.destinations], now)

@@ -21,7 +21,7 @@ __all__ = ["listener", "tls", "web"]
 def listener(configuration: Configuration) -> Iterator[CheckResult]:
     """Check that the node can listen on its address, or already does."""
     settings = configuration.node
-    subject = f"listener {settings.ae_title} on {settings.host}:{settings.port}"
+    subject = f"listener {settings.ae_title} on {settings.address}"
 
     def is_ours() -> bool:
         # Not asked by DICOM: the node accepts only its sources, and with TLS only their certificates.
