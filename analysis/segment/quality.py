@@ -44,7 +44,7 @@ _ACROSS, _BESIDE_MM = 1e3, 6.0
 """Probability this far beside an outline counts against it, but only within the same slice."""
 
 _LEAST_STEP_MM, _LEAST_STEP_WITHOUT_SACRUM_MM = 25.0, 28.0
-_LEAST_DEPTH_MM, _LEAST_HEIGHT_MM = 23.0, 15.0
+_LEAST_DEPTH_MM, _LEAST_HEIGHT_MM = 22.0, 15.0
 """Lumbar bodies of adults are 28 to 40 mm deep and 24 to 32 mm high; a collapsed one keeps its depth."""
 
 _EXPECTED = (0.82, 0.95)
