@@ -13,6 +13,7 @@ from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import ResultKind
 from node.analyse.study import _write
 from node.app import Node
+from node.clock import SystemClock
 from node.config import default
 from node.domain.delivery import DeliveryState
 from node.domain.records import RESULTS_STAND
@@ -210,7 +211,9 @@ def test_the_real_documents_name_what_they_replace_and_keep_their_uids_when_repe
     case = make_case()
 
     def write(name: str, lineage: Lineage) -> tuple[Lineage, dict[ResultKind, FileDataset]]:
-        outcome = _write(case.findings, case.sources, default(), tmp_path / name, lineage)
+        outcome = _write(
+            case.findings, case.sources, default(), tmp_path / name, lineage, now=SystemClock().now()
+        )
         datasets = {result.kind: dcmread(result.path) for result in outcome.results}
         return Lineage(outcome.key, outcome.replaced), datasets
 
