@@ -71,8 +71,8 @@ def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
     canvas.text((_LEFT, base), report.title, size=20, colour=BRIGHT, bold=True)
     dated = report.texts("study_of", date=report.study_date) if report.study_date else ""
     made = " · ".join(part for part in (dated, report.analysed) if part)
-    room = _RIGHT - _LEFT - _GAP - canvas.width_of(report.title, size=20, bold=True)
-    size = canvas.fitting_size(made, size=_BODY_TEXT, width=room)
+    beside = _RIGHT - _LEFT - _GAP - canvas.width_of(report.title, size=20, bold=True)
+    size = canvas.fitting_size(made, size=_BODY_TEXT, width=max(beside, _IMAGE_WIDTH))
     canvas.text((_RIGHT, base), made, size=size, colour=QUIET, anchor="rs")
     if not report.holds:
         return top + 48.0
