@@ -104,6 +104,8 @@ def test_the_same_refusal_is_sent_once(tmp_path: Path) -> None:
         send(node.port, slice_of(0, study=study, series="9"))
         refused = [StudyState.REFUSED] * 2
         wait_until(lambda: [step.state for step in node.store.history(study)].count(refused[0]) == 2)
+        # The second one was explained, too.
+        wait_until(lambda: (found := node.store.study(study)) is not None and found.deadline is None)
         wait_until(lambda: "1 sent" in explain(node.store, study))
         assert len(pacs.received) == 1
         (result,) = node.store.results(study)
