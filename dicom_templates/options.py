@@ -1,7 +1,7 @@
 """What a site may choose about its reports."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
 
@@ -33,9 +33,9 @@ class ReportOptions:
 
     Attributes
     ----------
-    created : datetime
-        Date and time of the results, in local time. The templates have no clock: the caller derives
-        it from the study, so that a repeated analysis gives identical objects.
+    made : datetime
+        When this result set was first made, in the local time of the images. The templates have no clock, and
+        the caller remembers it, so that a repeated analysis gives identical objects.
     language : str
         Language of all sentences: "en" or "de".
     sr_classes : tuple of SrClass
@@ -55,7 +55,7 @@ class ReportOptions:
         What to do next, in the words of the site; empty for nothing.
     """
 
-    created: datetime
+    made: datetime
     language: str = "en"
     sr_classes: tuple[SrClass, ...] = (SrClass.COMPREHENSIVE,)
     institution: str = ""
@@ -73,14 +73,9 @@ class ReportOptions:
     @property
     def date(self) -> str:
         """Date of the objects as a DICOM DA."""
-        return self._moment.strftime("%Y%m%d")
+        return self.made.strftime("%Y%m%d")
 
     @property
     def time(self) -> str:
         """Time of the objects as a DICOM TM."""
-        return self._moment.strftime("%H%M%S")
-
-    @property
-    def _moment(self) -> datetime:
-        """`created`, and a second more for each earlier set, so that sets of one study differ in time."""
-        return self.created + timedelta(seconds=self.number - 1)
+        return self.made.strftime("%H%M%S")

@@ -111,6 +111,7 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
         findings,
         language=options.language,
         study_date=_date_of(header, "StudyDate"),
+        made=options.made,
         whom=_whom(header, options.language),
         age_years=age_in_years(header),
         next_step=options.next_step,
@@ -173,6 +174,7 @@ def build_refusal(refusal: Refusal, source: Dataset, options: ReportOptions, *, 
         software,
         language=options.language,
         study_date=_date_of(source, "StudyDate"),
+        made=options.made,
         whom=_whom(source, options.language),
     )
     writer = _Writer(source, provenance, options, report)
@@ -245,7 +247,7 @@ class _Writer:
         )
 
     def _uid(self, *parts: str) -> str:
-        """Derive a UID, which depends on the number of the set because description and time do."""
+        """Derive a UID, which depends on the number of the set because the description does."""
         number = self.options.number
         return self.provenance.uid(*parts, *((str(number),) if number > 1 else ()))
 

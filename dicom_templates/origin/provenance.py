@@ -30,7 +30,7 @@ MANUFACTURER = "OsteoNode"
 MODEL_NAME = "OsteoNode"
 IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation", MANUFACTURER))
 IMPLEMENTATION_VERSION_NAME = "OSTEONODE"
-_CONTENT_REVISION = "5"
+_CONTENT_REVISION = "6"
 """To be raised when the same findings are written differently, so that no UID ever has two contents."""
 
 
@@ -139,7 +139,7 @@ def refusal_provenance(
 
 
 def _key(study_uid: str, options: ReportOptions, decisive: tuple[object, ...]) -> str:
-    """Digest all but `options.created`: the same result at another time has the same UIDs.
+    """Digest all but `options.made`: the same result at another time has the same UIDs.
 
     Predecessors and storage classes concern single documents, which add them to their own UIDs.
     """

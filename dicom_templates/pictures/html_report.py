@@ -152,7 +152,7 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 </dl>
 {% endif %}
 <p>{% if report.study_date %}{{ texts("study_of", date=report.study_date) }} &middot; {% endif %}
-{{ report.software }}</p>
+{{ report.analysed }}</p>
 </header>
 {% if report.holds %}
 <p><strong>{{ report.holds }}</strong></p>

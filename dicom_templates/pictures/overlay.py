@@ -94,7 +94,7 @@ class _Series:
         return np.sort(self.turn.points(corners, flat.shape), axis=0)
 
 
-def draw_overlay(found: SeriesFindings, texts: Texts) -> npt.NDArray[np.uint8]:
+def draw_overlay(found: SeriesFindings, texts: Texts, *, analysed: str = "") -> npt.NDArray[np.uint8]:
     """Draw the overlay of one analysed series.
 
     Parameters
@@ -103,6 +103,8 @@ def draw_overlay(found: SeriesFindings, texts: Texts) -> npt.NDArray[np.uint8]:
         The series.
     texts : Texts
         The sentences in the language of the report.
+    analysed : str
+        The sentence that says when which program analysed the study; empty for none.
 
     Returns
     -------
@@ -111,14 +113,14 @@ def draw_overlay(found: SeriesFindings, texts: Texts) -> npt.NDArray[np.uint8]:
     """
     canvas = Canvas(_WIDTH, _HEIGHT, scale=1.0, background=BACKGROUND)
     series = _Series.of(found)
-    _heading(canvas, found, texts)
+    _heading(canvas, found, texts, analysed)
     _middle(canvas, series, texts)
     _sheet(canvas, series, texts)
     _table(canvas, found, texts)
     return canvas.finish()
 
 
-def _heading(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
+def _heading(canvas: Canvas, found: SeriesFindings, texts: Texts, analysed: str) -> None:
     contrast = found.identification.contrast.value
     canvas.text((_EDGE, 40), texts.weighting(contrast), size=24, colour=BRIGHT, bold=True)
     facts = acquisition(found.source.facts, texts)
@@ -128,7 +130,8 @@ def _heading(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
     grade = qualities(found, texts)["grade"]
     method = texts("outlines_by", method=found.segmentation.method) + f", {grade}"
     canvas.text((_WIDTH - _EDGE, 30), method, size=14, colour=BRIGHT, anchor="rs")
-    canvas.text((_WIDTH - _EDGE, 50), texts("not_for_short"), size=_TEXT, colour=QUIET, anchor="rs")
+    canvas.text((_WIDTH - _EDGE, 49), texts("not_for_short"), size=_TEXT, colour=QUIET, anchor="rs")
+    canvas.text((_WIDTH - _EDGE, 67), analysed, size=_TEXT, colour=QUIET, anchor="rs")
 
 
 def _colour(region: Region) -> Colour:

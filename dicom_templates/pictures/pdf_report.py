@@ -88,7 +88,7 @@ class _Pages:
         self._lines(report.title, _Style(15, bold=True))
         dated = report.texts("study_of", date=report.study_date) if report.study_date else ""
         self._lines(
-            " · ".join(part for part in (dated, report.software) if part), _Style(_TEXT, colour=_QUIET)
+            " · ".join(part for part in (dated, report.analysed) if part), _Style(_TEXT, colour=_QUIET)
         )
         if report.whom is not None:
             self._y += 3

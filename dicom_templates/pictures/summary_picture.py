@@ -69,10 +69,11 @@ def _warning(canvas: Canvas, report: StudyReport) -> float:
 def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
     base = top + (26 if report.holds else 33)
     canvas.text((_LEFT, base), report.title, size=20, colour=BRIGHT, bold=True)
-    made = report.software
-    if report.study_date:
-        made = f"{report.texts('study_of', date=report.study_date)} · {made}"
-    canvas.text((_RIGHT, base), made, size=_BODY_TEXT, colour=QUIET, anchor="rs")
+    dated = report.texts("study_of", date=report.study_date) if report.study_date else ""
+    made = " · ".join(part for part in (dated, report.analysed) if part)
+    beside = _RIGHT - _LEFT - _GAP - canvas.width_of(report.title, size=20, bold=True)
+    size = canvas.fitting_size(made, size=_BODY_TEXT, width=max(beside, _IMAGE_WIDTH))
+    canvas.text((_RIGHT, base), made, size=size, colour=QUIET, anchor="rs")
     if not report.holds:
         return top + 48.0
     size = canvas.fitting_size(report.holds, size=_BODY_TEXT, width=_RIGHT - _LEFT)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
@@ -99,7 +99,7 @@ def presentation_of(document: Dataset) -> ReportOptions:
     made = datetime.strptime(date_and_time, "%Y%m%d%H%M%S")  # noqa: DTZ007 - local time of the site
     earlier = int(document.get("InstanceNumber") or 1) - 1
     return ReportOptions(
-        created=made - timedelta(seconds=earlier),
+        made=made,
         language=_language(document),
         sr_classes=tuple(one for one in SrClass if one.storage == document.SOPClassUID),
         institution=str(document.get("InstitutionName") or ""),

@@ -1,6 +1,6 @@
 """Composes the report of a study, or of its refusal: all words and numbers that a reader sees."""
 
-from datetime import date
+from datetime import date, datetime
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import (
@@ -57,6 +57,7 @@ def compose(
     *,
     language: str,
     study_date: date | None = None,
+    made: datetime | None = None,
     whom: Whom | None = None,
     age_years: int | None = None,
     next_step: str = "",
@@ -71,6 +72,8 @@ def compose(
         "en" or "de".
     study_date : date or None
         Date of the study, for the heading.
+    made : datetime or None
+        When this report was first made, in local time.
     whom : Whom or None
         The patient, for the pages that are printed.
     age_years : int or None
@@ -84,6 +87,7 @@ def compose(
         In this order: what was measured, what it means, how sure it is, what to do next, what it is not.
     """
     texts = Texts(language)
+    analysed = _analysed(findings.software, made, texts)
     model = findings.model
     simulated = model is not None and model.simulated
     answers = tuple(_answer(one, findings, texts) for one in findings.predictions)
@@ -134,13 +138,14 @@ def compose(
                 frozenset(figures),
             ),
             *([Section("next", texts("next"), (next_step,))] if next_step else []),
-            Section("about", texts("about"), about_lines(findings, texts)),
+            Section("about", texts("about"), about_lines(findings, analysed, texts), frozenset({analysed})),
         ),
         captions=tuple(_caption(found, texts) for found in findings.series),
         model=texts("model", name=model.name, version=model.version) if model else "",
         cohort=texts("cohort", cohort=model.cohort) if model else "",
         intended_use=texts("intended_use", use=model.intended_use) if model else "",
-        software=texts("software", software=findings.software),
+        software=findings.software,
+        analysed=analysed,
     )
 
 
@@ -150,6 +155,7 @@ def compose_refusal(
     *,
     language: str,
     study_date: date | None = None,
+    made: datetime | None = None,
     whom: Whom | None = None,
 ) -> StudyReport:
     """Compose the report that explains why a study has no result.
@@ -164,6 +170,8 @@ def compose_refusal(
         "en" or "de".
     study_date : date or None
         Date of the study, for the heading.
+    made : datetime or None
+        When this report was first made, in local time.
     whom : Whom or None
         The patient, for the pages that are printed.
 
@@ -178,8 +186,9 @@ def compose_refusal(
     sections = [Section("result", texts("why_none"), why)]
     if series:
         sections.append(Section("images", texts("images"), series))
-    made_by = texts("software", software=software)
-    sections.append(Section("about", texts("about"), (texts("not_for"), made_by)))
+    analysed = _analysed(software, made, texts)
+    about = (texts("not_for"), *([analysed] if analysed else []))
+    sections.append(Section("about", texts("about"), about, frozenset({analysed})))
     return StudyReport(
         refused=True,
         texts=texts,
@@ -201,8 +210,16 @@ def compose_refusal(
         model="",
         cohort="",
         intended_use="",
-        software=made_by,
+        software=software,
+        analysed=analysed,
     )
+
+
+def _analysed(software: str, made: datetime | None, texts: Texts) -> str:
+    if made is None:
+        return ""
+    day = date_in_words(made.date(), texts.language)
+    return texts("analysed", date=day, time=made.strftime("%H:%M"), software=software)
 
 
 def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> TargetAnswer:

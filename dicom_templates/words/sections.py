@@ -380,8 +380,8 @@ def code_of(reason: str) -> str:
     return reason.code if isinstance(reason, Reason) else ""
 
 
-def about_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
-    """Write the disclaimer, the model, the software, and last the digests of model, settings and inputs."""
+def about_lines(findings: Findings, analysed: str, texts: Texts) -> tuple[str, ...]:
+    """Write the disclaimer, the model, when it was analysed, and last the digests of model and inputs."""
     model = findings.model
     lines = [texts("not_for")]
     if model is not None:
@@ -390,7 +390,8 @@ def about_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
             texts("model", name=model.name, version=model.version),
             texts("cohort", cohort=model.cohort),
         ]
-    lines.append(texts("software", software=findings.software))
+    if analysed:
+        lines.append(analysed)
     if model is not None:
         lines.append(texts("digest_model", digest=model.digest))
     lines.append(texts("digest_configuration", digest=findings.configuration_digest))

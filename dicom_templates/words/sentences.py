@@ -381,7 +381,10 @@ SENTENCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "en": "No diagnosis. Replaces neither DXA nor QCT. Not verified by a human reader.",
             "de": "Keine Diagnose. Ersetzt weder DXA noch QCT. Nicht ärztlich geprüft.",
         },
-        "software": {"en": "Made by {software}", "de": "Erstellt von {software}"},
+        "analysed": {
+            "en": "Analysed on {date} at {time} by {software}",
+            "de": "Ausgewertet am {date} um {time} Uhr mit {software}",
+        },
         "digest_model": {"en": "SHA-256 of the model: {digest}", "de": "SHA-256 des Modells: {digest}"},
         "digest_configuration": {
             "en": "SHA-256 of the configuration: {digest}",

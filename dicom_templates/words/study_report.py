@@ -199,7 +199,9 @@ class StudyReport:
     model, cohort, intended_use : str
         Sentences about the model; empty without one.
     software : str
-        A sentence with name and version of this program.
+        Name and version of this program.
+    analysed : str
+        A sentence that says when which program analysed the study; empty if the time is unknown.
     """
 
     refused: bool
@@ -223,6 +225,7 @@ class StudyReport:
     cohort: str
     intended_use: str
     software: str
+    analysed: str
 
     @property
     def measurements_only(self) -> bool:

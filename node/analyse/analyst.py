@@ -198,7 +198,7 @@ class Analyst:
         results = outbox_rows(outcome.results, configuration, self._instance_store.results)
         self._store.record_results(
             lease, results, outcome.summary, self._clock.now(),
-            key=outcome.key, replaced=outcome.replaced, beside=outcome.beside,
+            key=outcome.key, replaced=outcome.replaced, beside=outcome.beside, made=outcome.made,
         )  # fmt: skip
         self._log.info("study_reported", study=lease.study_uid, count=len(results), seconds=seconds)
 

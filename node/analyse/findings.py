@@ -95,7 +95,7 @@ def analyse_series(
     )
     if isinstance(found, Refusal):
         return found, sources
-    # Without those that were not chosen, so that the date of the results does not depend on them either.
+    # Without those that were not chosen, so that nothing in the results depends on them.
     return found, {one.source.series_uid: sources[one.source.series_uid] for one in found.series}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from pydicom import Dataset
@@ -12,7 +13,8 @@ from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from analysis.identify import identify
 from node.analyse.findings import SOFTWARE, correction_remarks, identity_reasons
-from node.analyse.result_files import report_options, write_results
+from node.analyse.result_files import local_time, report_options, write_results
+from node.clock import SystemClock
 from node.config import Configuration
 from node.decode import SeriesHeaders, scan
 from node.decode.damage import damage_refused
@@ -27,6 +29,8 @@ def write_refusal_report(
     out: Path,
     reasons: tuple[Reason, ...],
     lineage: Lineage,
+    *,
+    now: datetime | None = None,
 ) -> Outcome:
     """Write a report that says in the archive why a study has no result.
 
@@ -42,6 +46,8 @@ def write_refusal_report(
         Why the study was refused, without patient data.
     lineage : Lineage
         The earlier results of this study, which the report names as its predecessors.
+    now : datetime, optional
+        When the report is made, if it was not made before; by default, when it is written.
 
     Returns
     -------
@@ -56,16 +62,18 @@ def write_refusal_report(
     if not series or identity_reasons(series):
         return Outcome((), reasons, {})
     refusal = Refusal((*reasons, *correction_remarks(corrected=lineage.corrected)))
-    # Without the series that the refusal is not about: if one of them comes late, neither the date of the
-    # report nor the image from which it takes the patient and the study may change.
+    # Without the series that the refusal is not about: if one of them comes late, the image from which the
+    # report takes the patient and the study may not change.
     about = [one for one in series if identify(one.facts).usable] or series
     source = _readable(about)
-    options = report_options(configuration, (header for one in about for header in one.objects))
+    now = now or SystemClock().now()
+    options = report_options(configuration, local_time(now, source))
     patient = patient_digest(source)
     key = refusal_provenance(refusal, SOFTWARE, series[0].study_uid, options, patient=patient).key
-    replaced = lineage.predecessors(key)
-    made = build_refusal(refusal, source, replace(options, predecessors=replaced), software=SOFTWARE)
-    return Outcome(write_results(made, out), reasons, {}, key, replaced)
+    replaced, first_made = lineage.predecessors(key), lineage.made_at(key, now)
+    options = replace(options, predecessors=replaced, made=local_time(first_made, source))
+    made = build_refusal(refusal, source, options, software=SOFTWARE)
+    return Outcome(write_results(made, out), reasons, {}, key, replaced, made=first_made)
 
 
 def _readable(series: Sequence[SeriesHeaders]) -> Dataset:

@@ -105,8 +105,9 @@ class RefusalReporter:
             self._give_up(study, str(error))
             return False
         self._store.record_refusal_report(
-            study, results, self._clock.now(), key=outcome.key, replaced=outcome.replaced
-        )
+            study, results, self._clock.now(),
+            key=outcome.key, replaced=outcome.replaced, made=outcome.made,
+        )  # fmt: skip
         return bool(results)
 
     def _written(self, due: DueRefusalReport, configuration: Configuration) -> Outcome:

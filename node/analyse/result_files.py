@@ -1,6 +1,5 @@
 """Write the result objects of a study to files, with the options that the site configured."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +15,10 @@ if TYPE_CHECKING:
     from dicom_templates.options import ReportOptions
     from dicom_templates.result_set import ResultSet
 
-__all__ = ["latest_moment", "moment_of_results", "report_options", "write_results"]
-
-_KINDS = ("Content", "Acquisition", "Series", "Study", "InstanceCreation")
-_FIRST_YEAR = 1000
-"""A date of a smaller year, such as 00010101, stands for none and cannot be written."""
+__all__ = ["local_time", "report_options", "write_results"]
 
 
-def report_options(configuration: Configuration, headers: Iterable[Dataset]) -> "ReportOptions":
+def report_options(configuration: Configuration, made: datetime) -> "ReportOptions":
     """Return how the result objects of a study are to be made.
 
     Parameters
@@ -31,8 +26,8 @@ def report_options(configuration: Configuration, headers: Iterable[Dataset]) -> 
     configuration : Configuration
         Its section [report], the AE title of the node, and the result kinds and SR classes that its
         destinations want.
-    headers : iterable of Dataset
-        Headers of the images that the results are about; they give the date and time of the results.
+    made : datetime
+        When the results were first made, from `local_time`.
     """
     from dicom_templates.options import ReportOptions
     from dicom_templates.words.compose import usual_next_step
@@ -40,7 +35,7 @@ def report_options(configuration: Configuration, headers: Iterable[Dataset]) -> 
     language, next_step = configuration.report.language, configuration.report.next_step
     wanted = {kind for destination in configuration.destinations for kind in destination.results}
     return ReportOptions(
-        created=moment_of_results(headers),
+        made=made,
         language=language,
         sr_classes=configuration.sr_classes,
         station=configuration.node.ae_title,
@@ -82,44 +77,15 @@ def _write(kind: ResultKind, name: str, dataset: Dataset, out: Path) -> ResultFi
     return ResultFile(kind, path, *map(str, identity))
 
 
-def moment_of_results(headers: Iterable[Dataset]) -> datetime:
-    """Return the date and time that results carry instead of the present time.
+def local_time(moment: datetime, source: Dataset) -> datetime:
+    """Return a moment as the times in an image are written, to the second and without its zone.
 
-    So the same images give the same bytes (docs/decisions/0002). If no header has a date, as in many
-    anonymised studies, it is when the latest image was written here: a date of the images is not invented.
-
-    Raises
-    ------
-    ValueError
-        If there is neither.
+    A result takes over TimezoneOffsetFromUTC, which holds for all times in it. Without one, or with one that
+    is none, times are local to the site.
     """
-    read = list(headers)
-    received = [stamp for header in read if (stamp := getattr(header, "timestamp", None)) is not None]
-    known = latest_moment(read)
-    return known or datetime.fromtimestamp(int(max(received)))  # noqa: DTZ006 - local to the site
-
-
-def latest_moment(headers: Iterable[Dataset]) -> datetime | None:
-    """Return the latest date and time in the headers; None if they have none."""
-    moments = [moment for header in headers if (moment := _moment(header)) is not None]
-    return max(moments, default=None)
-
-
-def _moment(header: Dataset) -> datetime | None:
-    told = [(text(header, f"{kind}Date"), text(header, f"{kind}Time")) for kind in _KINDS]
-    told += [(both[:8], both[8:]) for both in [text(header, "AcquisitionDateTime")]]
-    moments = (_parsed(date, time) for date, time in told)
-    days = (_parsed(date, "") for date, _ in told)
-    return next((moment for moment in (*moments, *days) if moment is not None), None)
-
-
-def _parsed(date: str, time: str) -> datetime | None:
-    # Dates had dots before the year 1993 (ACR-NEMA 2.0), times had colons.
-    day, seconds = date.replace(".", "")[:8], time.replace(":", "")
-    # Fractions are dropped and missing parts are zero: viewers show minutes.
-    digits = day + seconds.partition(".")[0][:6].ljust(6, "0")
+    told = text(source, "TimezoneOffsetFromUTC")
     try:
-        moment = datetime.strptime(digits, "%Y%m%d%H%M%S")  # noqa: DTZ007 - local to the site
+        zone = datetime.strptime(told, "%z").tzinfo
     except ValueError:
-        return None
-    return moment if moment.year >= _FIRST_YEAR else None
+        zone = None
+    return moment.astimezone(zone).replace(microsecond=0, tzinfo=None)

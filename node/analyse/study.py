@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ from pydicom import Dataset
 from analysis.domain.findings import Findings, Refusal, SeriesRefusal
 from analysis.domain.reason import Reason, told_once
 from node.analyse.findings import Progress, analyse_series, correction_remarks, no_progress
-from node.analyse.result_files import report_options, write_results
+from node.analyse.result_files import local_time, report_options, write_results
+from node.clock import SystemClock
 from node.config import Configuration
 from node.decode import SeriesHeaders, faults_of, files_below, scan
 from node.domain.results import Lineage, Outcome
@@ -45,6 +47,7 @@ def analyse_files(
     out: Path,
     lineage: Lineage = Lineage(),  # noqa: B008 - frozen
     *,
+    now: datetime | None = None,
     report_progress: Progress = no_progress,
 ) -> Outcome:
     """Analyse the files of one study.
@@ -60,6 +63,8 @@ def analyse_files(
         Folder for the result files; made only if there is a result.
     lineage : Lineage, optional
         The earlier results of this study, which new documents with another content name as predecessors.
+    now : datetime, optional
+        When results are made that were not made before; by default, when they are written.
     report_progress : callable, optional
         Told each next step, in words.
 
@@ -72,19 +77,21 @@ def analyse_files(
     series, unreadable = scan(paths)
     if not series:
         return _refused(told_once(file.reason for file in unreadable) or (Reason("no_files"),))
-    return _analyse_study(series, configuration, out, report_progress, lineage)
+    return _analyse_study(series, configuration, out, lineage, now, report_progress=report_progress)
 
 
 def analyse_studies(
     paths: Sequence[Path],
     configuration: Configuration,
     out: Path,
+    now: datetime | None = None,
     *,
     report_progress: Progress = no_progress,
 ) -> tuple[StudyOutcome, ...]:
     """Analyse all studies found at or below the paths.
 
-    The results of a single study go to `out` itself, those of several to a subfolder each.
+    The results of a single study go to `out` itself, those of several to a subfolder each. They are made
+    `now`, by default when they are written.
 
     Raises
     ------
@@ -97,7 +104,10 @@ def analyse_studies(
     outcomes = []
     for number, (uid, group) in enumerate(studies.items(), start=1):
         folder = out if len(studies) == 1 else out / f"study_{number}"
-        outcomes.append(StudyOutcome(uid, _analyse_study(group, configuration, folder, report_progress)))
+        outcome = _analyse_study(
+            group, configuration, folder, Lineage(), now, report_progress=report_progress
+        )
+        outcomes.append(StudyOutcome(uid, outcome))
     if unreadable:
         outcomes.append(StudyOutcome("", _refused(faults_of(unreadable))))
     if not outcomes:
@@ -109,8 +119,10 @@ def _analyse_study(
     series: Sequence[SeriesHeaders],
     configuration: Configuration,
     out: Path,
+    lineage: Lineage,
+    now: datetime | None,
+    *,
     report_progress: Progress,
-    lineage: Lineage = Lineage(),  # noqa: B008 - frozen
 ) -> Outcome:
     found, sources = analyse_series(
         series,
@@ -124,7 +136,7 @@ def _analyse_study(
         others = (one for one in found.series if one not in found.decisive)
         return _refused((*found.reasons, *_in_reasons(found.decisive)), _in_reasons(others))
     report_progress("writing the results")
-    return _write(found, sources, configuration, out, lineage)
+    return _write(found, sources, configuration, out, lineage, now=now or SystemClock().now())
 
 
 def _write(
@@ -133,6 +145,8 @@ def _write(
     configuration: Configuration,
     out: Path,
     lineage: Lineage,
+    *,
+    now: datetime,
 ) -> Outcome:
     from PIL import Image
 
@@ -142,21 +156,20 @@ def _write(
     from dicom_templates.pictures.overlay import draw_overlay
     from dicom_templates.result_set import build
 
-    options = report_options(configuration, (header for headers in sources.values() for header in headers))
-    patient = patient_digest(sources[findings.series[0].source.series_uid][0])
-    key = provenance_of(findings, _study_uid(sources), options, patient=patient).key
-    replaced = lineage.predecessors(key)
-    made = build(findings, sources, replace(options, predecessors=replaced))
+    source = sources[findings.series[0].source.series_uid][0]
+    options = report_options(configuration, local_time(now, source))
+    patient = patient_digest(source)
+    key = provenance_of(findings, str(source.StudyInstanceUID), options, patient=patient).key
+    replaced, first_made = lineage.predecessors(key), lineage.made_at(key, now)
+    options = replace(options, predecessors=replaced, made=local_time(first_made, source))
+    made = build(findings, sources, options)
     files = write_results(made, out)
     for found in findings.series:
-        picture = draw_overlay(found, made.report.texts)
+        picture = draw_overlay(found, made.report.texts, analysed=made.report.analysed)
         Image.fromarray(picture).save(out / f"overlay_{found.identification.contrast.value.lower()}.png")
     (out / "report.html").write_text(report_html(made.report, made.pictures), encoding="utf-8")
-    return Outcome(files, (), _summary(made.report), key, replaced, _in_reasons(findings.not_used))
-
-
-def _study_uid(sources: Mapping[str, Sequence[Dataset]]) -> str:
-    return next(str(headers[0].StudyInstanceUID) for headers in sources.values())
+    beside = _in_reasons(findings.not_used)
+    return Outcome(files, (), _summary(made.report), key, replaced, beside, first_made)
 
 
 def _summary(report: "StudyReport") -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Commands that work on DICOM files instead of a node's studies."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,15 @@ __all__ = ["analyse", "verify"]
 def analyse(
     paths: Annotated[list[Path], typer.Argument(help="DICOM files, or folders that hold them.")],
     out: Annotated[Path, typer.Option(help="Folder for the results. It is created if it does not exist.")],
+    made: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S"],
+            help="When the results were made, in local time, such as 2026-01-05T09:30:00: to make those of "
+            "an earlier run again, to the byte. Default: now.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigOption = None,
     *,
     as_json: JsonOption = False,
@@ -54,7 +64,7 @@ def analyse(
             error_console.print(f"{path} does not exist", style="red")
             raise typer.Exit(EXIT_USAGE)
     with show_steps(quiet=as_json) as step, exit_on_error(as_json=as_json):
-        studies = _analysed(paths, configuration, out, step)
+        studies = _analysed(paths, configuration, out, made and made.astimezone(), step)
     if as_json:
         print_json([answers.outcome(study) for study in studies])
     for study in () if as_json else studies:
@@ -68,7 +78,11 @@ def analyse(
 
 
 def _analysed(
-    paths: "Sequence[Path]", configuration: "Configuration", out: Path, step: "Callable[[str], None]"
+    paths: "Sequence[Path]",
+    configuration: "Configuration",
+    out: Path,
+    made: datetime | None,
+    step: "Callable[[str], None]",
 ) -> "tuple[StudyOutcome, ...]":
     """Analyse in a worker process, with the limits of the node."""
     from node.analyse.worker_process import WorkerProcess
@@ -77,7 +91,7 @@ def _analysed(
     worker = WorkerProcess("node.analyse.study:analyse_studies", limits.memory_limit_mb)
     try:
         studies: tuple[StudyOutcome, ...] = worker.call(
-            paths, configuration, out, time_limit_s=limits.time_limit_s, report_progress=step
+            paths, configuration, out, made, time_limit_s=limits.time_limit_s, report_progress=step
         )
     finally:
         worker.stop()

@@ -335,6 +335,8 @@ class Result:
 
     Attributes
     ----------
+    created_at : datetime
+        When its result set was first made; the object says the same.
     current : bool
         Whether it belongs to the latest result set of its study; at most one set is current.
     """

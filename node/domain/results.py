@@ -1,6 +1,7 @@
 """What a worker process returns for one study."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from analysis.domain.reason import Reason
@@ -8,6 +9,9 @@ from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import ResultKind
 
 __all__ = ["Lineage", "Outcome", "ResultFile"]
+
+_STEP = timedelta(seconds=1)
+"""The smallest difference between two times in result objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,15 @@ class Lineage:
         The documents of the latest set; empty if sending was never begun, so that no archive can hold them.
     corrected : bool
         Whether the identity of the patient was corrected after a result was made that an archive may hold.
+    made : datetime or None
+        When the latest set was first made; None if there is none.
     """
 
     key: str = ""
     replaced: tuple[Predecessor, ...] = ()
     documents: tuple[Predecessor, ...] = ()
     corrected: bool = False
+    made: datetime | None = None
 
     def predecessors(self, key: str) -> tuple[Predecessor, ...]:
         """Return the documents that a result set with this key replaces.
@@ -41,6 +48,25 @@ class Lineage:
         # A set without a document of some class, such as the report of a refusal, leaves the earlier one.
         classes = {one.sop_class_uid for one in self.documents}
         return (*self.documents, *(one for one in self.replaced if one.sop_class_uid not in classes))
+
+    def made_at(self, key: str, now: datetime) -> datetime:
+        """Return when a result set with this key was first made.
+
+        The same result again keeps its time. Another is made now, and after the latest one even if the clock
+        was set back, so that the times of the sets of a study tell their order.
+
+        Examples
+        --------
+        >>> noon = datetime(2026, 1, 5, 12)
+        >>> latest = Lineage("a", made=noon)
+        >>> latest.made_at("a", now=noon + timedelta(days=1)) == noon
+        True
+        >>> print(latest.made_at("b", now=noon - timedelta(hours=1)))
+        2026-01-05 12:00:01
+        """
+        if self.made is None:
+            return now
+        return self.made if key == self.key else max(now, self.made + _STEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +111,8 @@ class Outcome:
         The documents that the results name as their predecessors.
     beside : tuple of Reason
         The series that are in neither, and why; they change nothing, and are told to operators only.
+    made : datetime or None
+        When the results were first made; None if nothing was made.
     """
 
     results: tuple[ResultFile, ...]
@@ -93,3 +121,4 @@ class Outcome:
     key: str = ""
     replaced: tuple[Predecessor, ...] = ()
     beside: tuple[Reason, ...] = ()
+    made: datetime | None = None

@@ -5,7 +5,7 @@ analysis of these inputs gives the same report.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +21,6 @@ from dicom_templates.read_back.citation import Citation, presentation_of, read_c
 from dicom_templates.read_back.comparison import differences
 from dicom_templates.result_kinds import ResultKind
 from node.analyse.findings import SOFTWARE, analyse_series, correction_remarks
-from node.analyse.result_files import latest_moment
 from node.config import NO_MODEL, Configuration
 from node.decode import SeriesHeaders, decode, files_below, scan
 from node.domain.records import MR_IMAGE_CLASSES, mr_images
@@ -241,10 +240,8 @@ def _result(
     if isinstance(found, Refusal):
         return ReportCheck("result", CheckOutcome.DIFFERENT, ("these inputs give no report", *found.reasons))
     report_progress("comparing the result")
-    created = latest_moment(header for headers in sources.values() for header in headers)
-    # Without a date in the images, the report has that of their arrival, which copies of them do not tell.
-    presentation = replace(report.presentation, created=created or report.presentation.created)
-    (again,) = build(found, sources, presentation).objects
+    # With the time when the report was made, which nothing but the report tells.
+    (again,) = build(found, sources, report.presentation).objects
     different = differences(report.document, _as_read(again.dataset))
     if different and all("UID" in line for line in different):
         different = (_WHOLE_STUDY, *different)

@@ -213,6 +213,7 @@ class AnalysisQueue(StudyReader, Protocol):
         key: str = "",
         replaced: Sequence[Predecessor] = (),
         beside: Sequence[str] = (),
+        made: datetime | None = None,
     ) -> None:
         """Record a result set and queue its deliveries.
 
@@ -225,9 +226,11 @@ class AnalysisQueue(StudyReader, Protocol):
         summary : mapping of str to str
             See `node.domain.results.Outcome`.
         now : datetime
-            When they were made.
+            The present.
         key, replaced, beside : str, sequence of Predecessor, sequence of Reason
             See `node.domain.results.Outcome`.
+        made : datetime or None
+            When they were first made; None for now.
 
         Raises
         ------
@@ -279,6 +282,7 @@ class RefusalReportQueue(StudyReader, Protocol):
         *,
         key: str = "",
         replaced: Sequence[Predecessor] = (),
+        made: datetime | None = None,
     ) -> None:
         """Queue the report of a refusal, if there is one, and take the refusal off this queue.
 

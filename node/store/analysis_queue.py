@@ -76,6 +76,7 @@ class SqlAnalysisQueue:
         key: str = "",
         replaced: Sequence[Predecessor] = (),
         beside: Sequence[str] = (),
+        made: datetime | None = None,
     ) -> None:
         """See `node.ports.AnalysisQueue`."""
         with t.writing(self._engine) as connection:
@@ -90,7 +91,7 @@ class SqlAnalysisQueue:
             )
             uids = [result.sop_uid for result in results]
             supersede_deliveries(connection, study.study_uid, "a newer result replaced it", now, but=uids)
-            put_results(connection, study, results, now, key=key, replaced=replaced)
+            put_results(connection, study, results, made or now, key=key, replaced=replaced)
             for result in results:
                 for destination in result.destinations:
                     put_delivery(connection, study, result, destination, now)

@@ -78,7 +78,8 @@ class SqlOutbox:
             for row in rows
             if ResultKind(row.kind) in DOCUMENT_KINDS
         )
-        return Lineage(rows[0].set_key, replaced, documents if on_its_way else (), corrected)
+        made = max(row.created_at for row in rows)
+        return Lineage(rows[0].set_key, replaced, documents if on_its_way else (), corrected, made)
 
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:
         """See `node.ports.StudyReader`."""

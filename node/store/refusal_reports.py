@@ -55,6 +55,7 @@ class SqlRefusalReports:
         *,
         key: str = "",
         replaced: Sequence[Predecessor] = (),
+        made: datetime | None = None,
     ) -> None:
         """See `node.ports.RefusalReportQueue`."""
         with t.writing(self._engine) as connection:
@@ -65,7 +66,7 @@ class SqlRefusalReports:
                 supersede_deliveries(
                     connection, study.study_uid, "a newer explanation replaced it", now, but=uids
                 )
-                put_results(connection, study, results, now, key=key, replaced=replaced)
+                put_results(connection, study, results, made or now, key=key, replaced=replaced)
             for result in results:
                 for destination in result.destinations:
                     put_delivery(connection, study, result, destination, now)

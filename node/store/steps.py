@@ -151,7 +151,7 @@ def put_results(
     connection: Connection,
     study: Study,
     results: Sequence[NewResult],
-    now: datetime,
+    made: datetime,
     *,
     key: str,
     replaced: Sequence[Predecessor],
@@ -165,6 +165,8 @@ def put_results(
         "current": True,
         "set_key": key,
         "replaced": json.dumps([asdict(one) for one in replaced]),
+        # Written again, too: a set that came back before any archive had it is made anew, with the same UIDs.
+        "created_at": made,
     }
     for result in results:
         values = whole_set | {
@@ -177,8 +179,7 @@ def put_results(
             update(t.results).where(t.results.c.sop_uid == result.sop_uid).values(values)
         ).rowcount
         if not made_again:
-            new = {"sop_uid": result.sop_uid, "created_at": now}
-            connection.execute(insert(t.results).values(values | new))
+            connection.execute(insert(t.results).values(values | {"sop_uid": result.sop_uid}))
 
 
 def put_delivery(

@@ -149,6 +149,7 @@ results = Table(
     Column("sop_class_uid", _UID, nullable=False),
     Column("series_uid", _UID, nullable=False),
     Column("name", Text, nullable=False),
+    # When its set was first made, as the object says. A set that is made again takes it over.
     Column("created_at", _Moment, nullable=False),
     # Whether it belongs to the latest set. Key and predecessors of that set decide the UIDs of the next one.
     Column("current", Boolean, nullable=False),

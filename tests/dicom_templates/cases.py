@@ -264,7 +264,7 @@ def make_case(*, slices: int = 7, size: int = 96, language: str = "en") -> Case:
     return Case(
         findings,
         {found.source.series_uid: headers_of(found) for found in series},
-        ReportOptions(created=datetime(2026, 1, 5, 9, 30), language=language),  # noqa: DTZ001
+        ReportOptions(made=datetime(2026, 1, 5, 9, 30), language=language),  # noqa: DTZ001
     )
 
 

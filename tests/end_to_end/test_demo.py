@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,10 @@ def test_the_demonstration_shows_the_result_and_writes_it(tmp_path: Path) -> Non
 def test_the_offline_command_writes_what_the_node_sent_byte_for_byte(tmp_path: Path) -> None:
     assert osteonode("demo", "--out", tmp_path / "demo").returncode == 0
     assert osteonode("sample", "--out", tmp_path / "sample", "--seed", SEED).returncode == 0
-    analyse = ("analyse", tmp_path / "sample" / "studies", "--out", tmp_path / "offline", "--json")
+    report = dcmread(tmp_path / "demo" / "sr.dcm")
+    made = datetime.strptime(report.ContentDate + report.ContentTime, "%Y%m%d%H%M%S")  # noqa: DTZ007 - local
+    studies, out = tmp_path / "sample" / "studies", tmp_path / "offline"
+    analyse = ("analyse", studies, "--out", out, "--made", made.isoformat(), "--json")
     done = traced(tmp_path / "traced", *analyse)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.foreign

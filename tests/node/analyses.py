@@ -19,6 +19,7 @@ from analysis.domain.reason import Reason, quoted
 from analysis.errors import RefusedError
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
+from node.clock import SystemClock
 from node.config import Configuration
 from node.domain.completeness import Candidate, Examination
 from node.domain.results import Lineage, Outcome, ResultFile
@@ -120,7 +121,8 @@ def report(
         dataset.PredecessorDocumentsSequence = [named(one) for one in replaced]
         dataset.save_as(out / f"{kind}.dcm", enforce_file_format=True)
         results.append(ResultFile(kind, out / f"{kind}.dcm", sop_class, uid, dataset.SeriesInstanceUID))
-    return Outcome(tuple(results), (), {"inputs": str(len(inputs))}, key, replaced)
+    made = lineage.made_at(key, SystemClock().now())
+    return Outcome(tuple(results), (), {"inputs": str(len(inputs))}, key, replaced, made=made)
 
 
 def report_of_pair(
@@ -150,7 +152,7 @@ def write_true_results(
     from tests.dicom_templates.cases import make_case
 
     case = make_case(slices=4, size=32)
-    options = report_options(configuration, next(iter(case.sources.values())))
+    options = report_options(configuration, case.options.made)
     return Outcome(write_results(build(case.findings, case.sources, options), out), (), {}, "key")
 
 

@@ -119,16 +119,24 @@ def test_the_same_inputs_give_the_same_bytes(results: dict[str, Dataset]) -> Non
     }
 
 
-def test_time_changes_dates_and_nothing_else(case: Case, results: dict[str, Dataset]) -> None:
-    later = replace(case.options, created=datetime(2027, 2, 3, 4, 5, 6))  # noqa: DTZ001
-    for name, made in by_name(build(case.findings, case.sources, later)).items():
-        dataset, before = dcmread(io.BytesIO(written(made))), dcmread(io.BytesIO(written(results[name])))
+def test_when_it_was_made_is_on_every_object_and_page_and_changes_nothing_else(case: Case) -> None:
+    first = replace(case.options, kinds=frozenset(ResultKind))
+    later = replace(first, made=datetime(2027, 2, 3, 4, 5, 6))  # noqa: DTZ001
+    results, again = (build(case.findings, case.sources, one) for one in (first, later))
+    times = {f"{one}{part}" for one in ("Content", "InstanceCreation", "Series") for part in ("Date", "Time")}
+    # Beside the times, the sentence that says so: on what is drawn, and in the text report.
+    pixels = {"PixelData", "DateOfSecondaryCapture", "TimeOfSecondaryCapture"}
+    told = {"summary": pixels, "pdf": {"EncapsulatedDocument"}, "text": {"ContentSequence"}}
+    for old, new in zip(results.objects, again.objects, strict=True):
+        dataset, before = (dcmread(io.BytesIO(written(one.dataset))) for one in (new, old))
         changed = {element.keyword for element in dataset if element != before.get(element.tag)}
-        assert changed <= {
-            "ContentDate", "ContentTime", "InstanceCreationDate", "InstanceCreationTime",
-            "SeriesDate", "SeriesTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture",
-        }, name  # fmt: skip
-        assert dataset.ContentDate == "20270203"
+        # A compressed PDF may come out longer.
+        assert changed - {"EncapsulatedDocumentLength"} == times | told.get(new.name, set()), new.name
+        for one in times:
+            assert dataset[one].value == ("20270203" if one.endswith("Date") else "040506"), new.name
+    sentence = "Analysed on 2027-02-03 at 04:05 by OsteoNode 0.1.0"
+    assert sentence in texts_of(by_name(again)["text"])
+    assert report_html(again.report, again.pictures).count(sentence) == 1
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,11 @@ def analysed(folder: Path, settings: Configuration, lineage: Lineage | None = No
     return outcome
 
 
+def again(outcome: Outcome) -> Lineage:
+    """Return what the store tells of a set that was made and not sent."""
+    return Lineage(outcome.key, outcome.replaced, made=outcome.made)
+
+
 def contents(outcome: Outcome) -> dict[str, bytes]:
     return {one.path.name: one.path.read_bytes() for one in outcome.results}
 
@@ -100,7 +105,7 @@ def test_a_later_series_that_is_not_used_changes_no_byte_and_the_report_is_verif
     before = contents(first)
     for number, facts in enumerate(later, start=3):
         write_series(folder, number, facts, time="101500")
-    second = analysed(folder, settings)
+    second = analysed(folder, settings, again(first))
     assert second.key == first.key
     assert (len(first.beside), bool(second.beside)) == (0, True)
     assert contents(second) == before
@@ -108,13 +113,15 @@ def test_a_later_series_that_is_not_used_changes_no_byte_and_the_report_is_verif
     assert {one.outcome for one in checks} == {CheckOutcome.EQUAL}, checks
 
 
-def refused(folder: Path, settings: Configuration) -> tuple[Outcome, str, bytes]:
-    """Return a refusal, and key and bytes of its report."""
+def refused(
+    folder: Path, settings: Configuration, lineage: Lineage | None = None
+) -> tuple[Outcome, Outcome, bytes]:
+    """Return a refusal, the outcome of explaining it, and the bytes of its report."""
     paths, out = sorted(folder.iterdir()), folder.with_name(f"{folder.name} refusal")
     outcome = analyse_files(paths, settings, out)
     assert not outcome.results
-    report = write_refusal_report(paths, settings, out, outcome.refusals, Lineage())
-    return outcome, report.key, report.results[0].path.read_bytes()
+    report = write_refusal_report(paths, settings, out, outcome.refusals, lineage or Lineage())
+    return outcome, report, report.results[0].path.read_bytes()
 
 
 def test_a_refusal_is_reported_anew_only_if_its_reasons_change(
@@ -122,17 +129,17 @@ def test_a_refusal_is_reported_anew_only_if_its_reasons_change(
 ) -> None:
     folder = tmp_path / "images"
     write_series(folder, 2, T2_FACTS, time="093500", cut=True)
-    first, key, report = refused(folder, settings)
+    first, told, report = refused(folder, settings)
     assert first.beside == ()
     # Before and behind it in every order, and later.
     for number, facts in enumerate((LOCALISER, AXIAL_T2)):
         write_series(folder, number * 8 + 1, facts, time="101500")
-    second = refused(folder, settings)
+    second = refused(folder, settings, again(told))
     assert second[0].refusals == first.refusals
     assert [str(one)[:4] for one in second[0].beside] == ["2 × "], "the operator is told all"
-    assert second[1:] == (key, report)
+    assert (second[1].key, second[2]) == (told.key, report)
     write_series(folder, 5, T1_FACTS, time="093000", cut=True)
-    assert refused(folder, settings)[1] != key
+    assert refused(folder, settings)[1].key != told.key
 
 
 def test_a_refusal_of_what_no_report_could_be_about_lists_all(
@@ -197,14 +204,18 @@ def test_the_newest_set_can_be_told_without_predecessors(tmp_path: Path, setting
             if one.SOPClassUID in {ComprehensiveSRStorage, EnhancedSRStorage}
         )
         # As if another model had made a set in between.
-        lineage = Lineage(f"another {number}", outcome.replaced, documents)
+        lineage = Lineage(f"another {number}", outcome.replaced, documents, made=outcome.made)
         report = next(one.path for one in outcome.results if one.sop_class_uid == ComprehensiveSRStorage)
         assert {one.outcome for one in verify(report, settings, [folder])} == {CheckOutcome.EQUAL}
     for one, two, three in zip(*sets, strict=True):
         assert "(" not in one.SeriesDescription[:12]
         assert "(2)" in two.SeriesDescription[:12]
         assert "(3)" in three.SeriesDescription[:12]
-        for keyword in ("SeriesTime", "ContentTime", "InstanceCreationTime", "InstanceNumber"):
-            assert getattr(one, keyword) < getattr(two, keyword) < getattr(three, keyword)
+        for kind in ("Series", "Content", "InstanceCreation"):
+            first, second, third = (
+                each[f"{kind}Date"].value + each[f"{kind}Time"].value for each in (one, two, three)
+            )
+            assert first < second < third
+        assert one.InstanceNumber < two.InstanceNumber < three.InstanceNumber
         for keyword in ("SOPInstanceUID", "SeriesInstanceUID"):
             assert len({getattr(each, keyword) for each in (one, two, three)}) == 3

@@ -104,9 +104,14 @@ def test_the_same_refusal_is_sent_once(tmp_path: Path) -> None:
         send(node.port, slice_of(0, study=study, series="9"))
         refused = [StudyState.REFUSED] * 2
         wait_until(lambda: [step.state for step in node.store.history(study)].count(refused[0]) == 2)
+        # The second one was explained, too.
+        wait_until(lambda: (found := node.store.study(study)) is not None and found.deadline is None)
         wait_until(lambda: "1 sent" in explain(node.store, study))
         assert len(pacs.received) == 1
-        assert {one.kind for one in node.store.results(study)} == {ResultKind.TEXT}
+        (result,) = node.store.results(study)
+        assert result.kind is ResultKind.TEXT
+        second = [step.at for step in node.store.history(study) if step.state is refused[0]][1]
+        assert result.created_at < second, "it was made when it was first told"
 
 
 def test_nothing_is_sent_where_a_site_does_not_want_it(tmp_path: Path) -> None:

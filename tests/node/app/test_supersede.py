@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from random import Random
 
@@ -13,6 +14,7 @@ from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import ResultKind
 from node.analyse.study import _write
 from node.app import Node
+from node.clock import SystemClock
 from node.config import default
 from node.domain.delivery import DeliveryState
 from node.domain.records import RESULTS_STAND
@@ -50,6 +52,10 @@ def reported(node: Node, study: str, revision: int) -> None:
 
 def current(node: Node, study: str) -> set[str]:
     return {result.sop_uid for result in node.store.results(study) if result.current}
+
+
+def times(node: Node, study: str) -> dict[str, datetime]:
+    return {result.sop_uid: result.created_at for result in node.store.results(study)}
 
 
 def test_a_late_series_makes_new_documents_that_name_the_earlier_ones(
@@ -152,17 +158,18 @@ def test_whatever_the_order_and_however_often_there_is_one_current_result(
     assert node.store.study(study) == before
 
 
-def test_an_analysis_that_is_repeated_changes_no_uid_and_sends_nothing(
+def test_an_analysis_that_is_repeated_changes_no_uid_and_no_time_and_sends_nothing(
     node: Node, pacs: Pacs, study: str
 ) -> None:
     for revision in (1, 2):
         send(node.port, slice_of(revision, study=study))
         reported(node, study, revision)
-    count, uids = len(received(pacs, study)), current(node, study)
+    count, uids, made = len(received(pacs, study)), current(node, study), times(node, study)
     restart_study(node.store, study, node._clock.now())
     wait_until(lambda: len(node.store.history(study)) > 2 * 7 + 3)
     reported(node, study, 2)
     assert current(node, study) == uids
+    assert times(node, study) == made
     assert len(received(pacs, study)) == count
 
 
@@ -210,7 +217,9 @@ def test_the_real_documents_name_what_they_replace_and_keep_their_uids_when_repe
     case = make_case()
 
     def write(name: str, lineage: Lineage) -> tuple[Lineage, dict[ResultKind, FileDataset]]:
-        outcome = _write(case.findings, case.sources, default(), tmp_path / name, lineage)
+        outcome = _write(
+            case.findings, case.sources, default(), tmp_path / name, lineage, now=SystemClock().now()
+        )
         datasets = {result.kind: dcmread(result.path) for result in outcome.results}
         return Lineage(outcome.key, outcome.replaced), datasets
 

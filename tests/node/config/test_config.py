@@ -1,6 +1,7 @@
 import re
 import tomllib
 from dataclasses import fields, is_dataclass
+from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom import Dataset
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
@@ -254,9 +254,7 @@ def test_what_to_do_next_is_ours_in_the_language_of_the_report_or_the_words_of_t
 ) -> None:
     key = "" if written is None else f'next_step = "{written}"\n'
     configuration = parse(f'[report]\nlanguage = "{language}"\n{key}')
-    dated = Dataset()
-    dated.StudyDate = "20260105"
-    told = report_options(configuration, [dated]).next_step
+    told = report_options(configuration, datetime(2026, 1, 5)).next_step  # noqa: DTZ001
     assert told == (usual_next_step(language) if written is None else written)
 
 

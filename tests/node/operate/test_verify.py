@@ -20,7 +20,6 @@ from dicom_templates.options import Predecessor, ReportOptions
 from dicom_templates.result_kinds import SrClass
 from dicom_templates.result_set import build
 from node.analyse.findings import SOFTWARE
-from node.analyse.result_files import moment_of_results
 from node.cli import application
 from node.config import Configuration, ModelSettings, StorageSettings, default
 from node.config.tables.models import DEMONSTRATION_MODEL
@@ -36,6 +35,7 @@ from node.store.sql import SqlStore
 from tests.dicom_templates.cases import FACTS, STUDY, make_case
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
+MADE = datetime(2026, 3, 29, 2, 30, 15)  # noqa: DTZ001 - local; in many places, no clock ever showed it
 Tamper = Callable[[Dataset], None]
 
 
@@ -96,8 +96,7 @@ def write_report(
     series, _ = scan(sorted(images.iterdir()))
     settings, place = default().analysis, default().segmentation
     findings, sources = science(series, settings, place, bundle)
-    created = moment_of_results(header for headers in sources.values() for header in headers)
-    made = build(findings, sources, ReportOptions(created, **options))  # type: ignore[arg-type]
+    made = build(findings, sources, ReportOptions(MADE, **options))  # type: ignore[arg-type]
     dcmwrite(path, made.objects[0].dataset, enforce_file_format=True)
     return path
 
@@ -210,6 +209,10 @@ def a_patient(document: Dataset) -> None:
     document.PatientName = "SOMEBODY^ELSE"
 
 
+def a_time(document: Dataset) -> None:
+    document.ContentTime = "235959"
+
+
 def a_flag(document: Dataset) -> None:
     document.VerificationFlag = "VERIFIED"
 
@@ -227,6 +230,7 @@ def an_identifier(document: Dataset) -> None:
         (an_outline, "Outline > GraphicData"),
         (a_level, "ContentSequence holds"),
         (a_patient, "PatientName differs"),
+        (a_time, "InstanceCreationTime differs"),
         (a_flag, "VerificationFlag differs"),
         (an_identifier, "SOPInstanceUID differs"),
     ],

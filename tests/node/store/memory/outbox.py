@@ -68,7 +68,8 @@ class MemoryOutbox:
             and t.instances[one.sop_uid].instance.study_uid == study_uid
         ]
         is_corrected = bool(made and corrected) and min(made) <= max(corrected)
-        return Lineage(current[0].key, current[0].replaced, documents if queued else (), is_corrected)
+        latest = max(row.result.created_at for row in current)
+        return Lineage(current[0].key, current[0].replaced, documents if queued else (), is_corrected, latest)
 
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:
         with self._tables.lock:

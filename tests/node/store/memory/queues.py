@@ -62,6 +62,7 @@ class MemoryQueues:
         key: str = "",
         replaced: Sequence[Predecessor] = (),
         beside: Sequence[str] = (),
+        made: datetime | None = None,
     ) -> None:
         t = self._tables
         with t.transaction():
@@ -75,7 +76,7 @@ class MemoryQueues:
             study = t.apply_event(held, StudyEvent.REPORTED, now, reason=told)
             t.change_study(study.study_uid, summary=dict(summary))
             t.supersede(study.study_uid, "a newer result replaced it", but=[one.sop_uid for one in results])
-            t.put_results(study, results, now, key=key, replaced=replaced)
+            t.put_results(study, results, now, key=key, replaced=replaced, made=made or now)
             if t.has_open_deliveries(study.study_uid):
                 t.apply_event(study, StudyEvent.DELIVERY_BEGAN, now)
                 return
@@ -123,6 +124,7 @@ class MemoryQueues:
         *,
         key: str = "",
         replaced: Sequence[Predecessor] = (),
+        made: datetime | None = None,
     ) -> None:
         t = self._tables
         with t.transaction():
@@ -131,7 +133,7 @@ class MemoryQueues:
             if results:
                 uids = [one.sop_uid for one in results]
                 t.supersede(study.study_uid, "a newer explanation replaced it", but=uids)
-                t.put_results(study, results, now, key=key, replaced=replaced)
+                t.put_results(study, results, now, key=key, replaced=replaced, made=made or now)
             row = t.studies[study.study_uid]
             t.studies[study.study_uid] = replace(
                 row, study=replace(row.study, deadline=None), reasons_to_report=()

@@ -186,13 +186,13 @@ class Tables:
         *,
         key: str,
         replaced: Sequence[Predecessor],
+        made: datetime,
     ) -> None:
         """Record a result set as the current one, and queue its deliveries."""
         for uid, row in self.results.items():
             if row.result.study_uid == study.study_uid:
                 self.results[uid] = replace(row, result=replace(row.result, current=False))
         for new in results:
-            earlier = self.results.get(new.sop_uid)
             result = Result(
                 study.study_uid,
                 study.revision,
@@ -200,7 +200,7 @@ class Tables:
                 new.sop_uid,
                 new.sop_class_uid,
                 new.name,
-                now if earlier is None else earlier.result.created_at,
+                made,
                 new.series_uid,
             )
             self.results[new.sop_uid] = ResultRow(result, key, tuple(replaced))

@@ -94,11 +94,12 @@ class AnalysingLaws:
         assert not store.due_refusal_reports(START)
         assert the_study(store).attempts == 1
         report = NewResult(ResultKind.TEXT, "2.25.7", "1.2.4", "t.dcm", ("a",), "2.25.6")
-        store.record_refusal_report(study, [report], START, key="refusal", replaced=[PREDECESSOR])
+        made = START - LEASE
+        store.record_refusal_report(study, [report], START, key="refusal", replaced=[PREDECESSOR], made=made)
         assert not store.due_refusal_reports(START + LEASE)
         assert the_study(store).state is StudyState.REFUSED
         assert [one.result.sop_uid for one in batch_for(store, "a").deliveries] == ["2.25.7"]
-        assert store.lineage("1.1").key == "refusal"
+        assert (store.lineage("1.1").key, store.lineage("1.1").made) == ("refusal", made)
 
     def test_the_codes_of_a_refusal_are_kept_until_the_study_goes_on(self, store: Store) -> None:
         study = refused(store, Reason("few_above_sacrum", count=2))

@@ -76,10 +76,19 @@ class DeliveringLaws:
     def test_a_result_set_can_replace_only_documents_that_were_on_their_way(self, store: Store) -> None:
         assert store.lineage("1.1") == Lineage()
         (report, _) = reported(store)
-        assert store.lineage("1.1") == Lineage("key")
+        assert store.lineage("1.1") == Lineage("key", made=START)
         batch_for(store, "a")
         document = Predecessor(report.sop_class_uid, report.sop_uid, report.series_uid, "1.1")
-        assert store.lineage("1.1") == Lineage("key", (), (document,))
+        assert store.lineage("1.1") == Lineage("key", (), (document,), made=START)
+
+    def test_a_result_set_keeps_the_time_when_it_was_first_made(self, store: Store) -> None:
+        """Not that of its recording: a result may be made early, and a made one may come back."""
+        for made in (START - LEASE, START - 2 * LEASE):
+            ready(store)
+            store.record_results(lease(store), results_of("1.1", 1), {}, START, key="key", made=made)
+            assert store.lineage("1.1").made == made
+            assert {one.created_at for one in store.results("1.1")} == {made}
+            store.record_arrivals([arrival("1.1", 2)], START, PATIENCE)
 
     def test_an_identity_was_corrected_if_an_earlier_result_may_be_in_an_archive(self, store: Store) -> None:
         reported(store)
