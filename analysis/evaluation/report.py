@@ -24,7 +24,7 @@ _PAPERS_BEST = "KNN"
 
 
 def write_report(evaluation: Evaluation, folder: Path, software: str = "") -> tuple[Path, ...]:
-    """Write the report, whose files hold no patient data.
+    """Write the report, whose files hold no identifier of a patient.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
 """Commands of the offline science: simulated cohorts, and models from a hospital's own cohort."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from analysis.tasks import Spread
     from node.config import Configuration
 
-__all__ = ["evaluate", "sample", "train"]
+__all__ = ["RowKind", "evaluate", "features", "sample", "train"]
+
+
+class RowKind(StrEnum):
+    """What a row of a table of features is."""
+
+    PATIENT = "patient"
+    VERTEBRA = "vertebra"
+
 
 CohortArgument = Annotated[
     Path,
@@ -66,6 +75,40 @@ def sample(
     console.print(f"{patients} simulated patient(s): {written.table.resolve()}")
 
 
+def features(
+    cohort: CohortArgument,
+    *,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="File of the table, .csv or .parquet. A file NAME.columns.csv beside it says what its "
+            "columns mean.",
+            dir_okay=False,
+        ),
+    ],
+    row: Annotated[
+        RowKind, typer.Option(help="What a row of the table is: a patient, or a vertebra of one series.")
+    ] = RowKind.PATIENT,
+    workers: WorkersOption = 2,
+    dask: DaskOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Measure a cohort, and write its radiomics as a table for R, SPSS or another program.
+
+    The cohort needs no bmd_mg_cm3. The columns are described in docs/tables.md.
+    """
+    from node.science.feature_files import check_format, write_features
+    from node.science.parallel import in_parallel
+
+    configuration = load_configuration(config)
+    with exit_on_error():
+        check_format(out)
+        with in_parallel(workers, dask or configuration.engine.dask) as spread:
+            measured = _measure(cohort, configuration, spread, labelled=False, in_detail=True)
+        written, dictionary = write_features(measured, out, by_body=row is RowKind.VERTEBRA)
+    console.print(f"Features: {written.resolve()}\nTheir columns: {dictionary.resolve()}")
+
+
 def train(
     cohort: CohortArgument,
     *,
@@ -87,9 +130,10 @@ def train(
 
     To use the model, name the bundle in \[models] of the configuration.
     """
-    from analysis.learning.train import TrainingSettings
-    from analysis.learning.train import train as train_model
+    from analysis.evaluation.predictions import held_out_columns
+    from analysis.learning.train import TrainingSettings, train_and_judge
     from analysis.prediction.bundle import save
+    from analysis.tables import write_table
     from node.science.parallel import in_parallel
 
     settings = TrainingSettings(name=name, version=version, learning=_learning(threshold))
@@ -98,9 +142,13 @@ def train(
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
             measured = _measure(cohort, configuration, spread)
         with show_steps() as step:
-            model = train_model(measured.table, settings, step)
-        digest = save(model, out)
+            trained = train_and_judge(measured.table, settings, step)
+        digest = save(trained.model, out)
+        # Beside the bundle, which is given to others: the predictions are of identified patients.
+        predictions = out.with_name(f"{out.name}-report") / "predictions.csv"
+        write_table(predictions, held_out_columns(trained.held_out))
     console.print(f"Model bundle {digest[:12]} in {out.resolve()}; read {out / 'card.md'} before you use it.")
+    console.print(f"Predictions of held-out patients, with their identifiers: {predictions.resolve()}")
 
 
 def evaluate(
@@ -118,7 +166,9 @@ def evaluate(
     """
     from analysis.evaluation.evaluate import EvaluationSettings
     from analysis.evaluation.evaluate import evaluate as evaluate_cohort
+    from analysis.evaluation.predictions import evaluation_columns
     from analysis.evaluation.report import write_report
+    from analysis.tables import write_table
     from node.analyse.findings import SOFTWARE
     from node.science.parallel import in_parallel
 
@@ -130,7 +180,10 @@ def evaluate(
             with progress_bar("splitting, learning, judging") as advance:
                 evaluation = evaluate_cohort(measured.table, settings, spread, advance)
         written = write_report(evaluation, out, SOFTWARE)
+        predictions = out / "predictions.csv"
+        write_table(predictions, evaluation_columns(evaluation))
     console.print(f"Report: {written[0].resolve()}")
+    console.print(f"Predictions, with the identifiers of patients: {predictions.resolve()}")
 
 
 def _learning(threshold: str) -> "LearningSettings":
@@ -150,7 +203,14 @@ def _learning(threshold: str) -> "LearningSettings":
         raise typer.BadParameter(str(error), param_hint="--threshold") from error
 
 
-def _measure(cohort: Path, configuration: "Configuration", spread: "Spread") -> "MeasuredCohort":
+def _measure(
+    cohort: Path,
+    configuration: "Configuration",
+    spread: "Spread",
+    *,
+    labelled: bool = True,
+    in_detail: bool = False,
+) -> "MeasuredCohort":
     """Measure a cohort, show a progress bar, and print the studies that could not be measured in full."""
     from node.science.measure_cohort import measure_table
 
@@ -159,10 +219,14 @@ def _measure(cohort: Path, configuration: "Configuration", spread: "Spread") -> 
             cohort,
             configuration.analysis,
             configuration.segmentation,
+            labelled=labelled,
+            in_detail=in_detail,
             spread=spread,
             report_progress=advance,
         )
     for outcome, studies in (("not measured", measured.refused), ("in part", measured.in_part)):
         for study in studies:
             error_console.print(f"line {study.line} {outcome}: {'; '.join(study.reasons)}")
+    for line in measured.unlabelled:
+        error_console.print(f"line {line} not measured: no bmd_mg_cm3")
     return measured

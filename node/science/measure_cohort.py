@@ -1,6 +1,7 @@
 """The studies of a cohort are measured with the node's own pipeline, each of them once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ def measure_table(
     settings: AnalysisSettings,
     place: BackendSettings,
     *,
+    labelled: bool = True,
+    in_detail: bool = False,
     cache: Path | None = None,
     spread: Spread = in_turn,
     report_progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -36,6 +39,10 @@ def measure_table(
         Everything that affects the values.
     place : BackendSettings
         Where the segmentation back end is.
+    labelled : bool
+        Whether to leave out patients without a BMD, and to refuse a table with too few of a class.
+    in_detail : bool
+        As for `analysis.cohort.measure.measure_cohort`.
     cache : Path, optional
         Folder for the measurements of finished studies; by default `measured` in the folder of the table.
     spread : Spread
@@ -54,14 +61,18 @@ def measure_table(
 
     # Absolute, because worker processes may run in another directory.
     table = table.resolve()
-    return measure_cohort(
-        read_cohort(table, DENSITY_THRESHOLDS_MG_CM3),
+    rows = read_cohort(table, DENSITY_THRESHOLDS_MG_CM3 if labelled else {})
+    unlabelled = tuple(row.line for row in rows if labelled and row.bmd_mg_cm3 is None)
+    measured = measure_cohort(
+        [row for row in rows if row.line not in unlabelled],
         partial(measure_study, settings=settings, place=place),
         settings,
         (cache or table.parent / "measured").resolve(),
         # Other weights or masks give other segmentations, so these studies must be measured again.
         software=f"{SOFTWARE}, segmenter {fingerprint(settings.segmentation, place)}",
         repeat=partial(features_again, settings=settings.features),
+        in_detail=in_detail,
         spread=spread,
         report_progress=report_progress,
     )
+    return replace(measured, unlabelled=unlabelled)
