@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 from sklearn.model_selection import StratifiedKFold
 
 from analysis.domain.findings import AnswerFigures
@@ -14,6 +13,7 @@ from analysis.learning.refits import error_band, remoteness
 from analysis.prediction.decision import why_open
 from analysis.prediction.model import Performance
 from analysis.statistics.conformal import ConformalLimits, conformal_limits
+from analysis.statistics.proportion import share
 from analysis.statistics.resampling import bootstrap_weights, percentile_interval
 from analysis.statistics.roc import area, area_interval
 
@@ -119,7 +119,7 @@ def performance_of(judged: Judged, present: npt.NDArray[np.bool_], confidence: f
     values = {"AUC": area(present, judged.probabilities), "Brier": float(squares.mean())}
     intervals = {"AUC": area_interval(present, judged.probabilities), "Brier": percentile_interval(drawn)}
     for name, hits in shares.items():
-        values[name], intervals[name] = _share(hits)
+        values[name], intervals[name] = share(hits)
     answers = _answers_of(judged, present, conformal, values["AUC"], intervals["AUC"])
     return Performance(int(present.size), int(present.sum()), values, intervals, answers)
 
@@ -155,7 +155,7 @@ def _answers_of(
         "NPV": right[given & ~called],
         "answered": given,
     }
-    told = {name: _share(hits) for name, hits in shares.items() if hits.size}
+    told = {name: share(hits) for name, hits in shares.items() if hits.size}
     return AnswerFigures(
         patients=int(present.size),
         present=int(present.sum()),
@@ -163,12 +163,6 @@ def _answers_of(
         values={name: value for name, (value, _) in told.items()} | {"AUC": auc},
         intervals={name: interval for name, (_, interval) in told.items()} | {"AUC": auc_interval},
     )
-
-
-def _share(hits: npt.NDArray[np.bool_]) -> tuple[float, tuple[float, float]]:
-    """Return a share and its interval by Wilson's method."""
-    low, high = binomtest(int(hits.sum()), hits.size).proportion_ci(method="wilson")
-    return float(hits.mean()), (float(low), float(high))
 
 
 def _conformal_outcome(

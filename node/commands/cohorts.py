@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from analysis.tasks import Spread
     from node.config import Configuration
 
-__all__ = ["RowKind", "evaluate", "features", "sample", "train"]
+__all__ = ["Recalibration", "RowKind", "evaluate", "features", "sample", "train", "validate"]
+
+
+class Recalibration(StrEnum):
+    """What `validate --recalibrate` fits to the patients."""
+
+    INTERCEPT = "intercept"
+    SLOPE = "slope"
 
 
 class RowKind(StrEnum):
@@ -186,6 +193,56 @@ def evaluate(
     console.print(f"Predictions, with the identifiers of patients: {predictions.resolve()}")
 
 
+def validate(
+    bundle: Annotated[
+        Path, typer.Argument(help="Folder of the model bundle that is to be checked.", file_okay=False)
+    ],
+    cohort: CohortArgument,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the report. It is created if it does not exist.")],
+    recalibrate: Annotated[
+        Recalibration | None,
+        typer.Option(
+            help="Also write a bundle OUT/recalibrated whose probabilities and thresholds are fitted to "
+            "these patients: the intercept alone, or also the slope. It names the bundle that it is made of.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold: ThresholdOption = "sensitivity:0.8",
+    workers: WorkersOption = 2,
+    dask: DaskOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Check a model on patients of another hospital who have both MR and QCT.
+
+    Discrimination, calibration, decision curve, how right the answers are and why others get none: for all,
+    and by site, scanner, field strength, sex and age.
+    """
+    from analysis.evaluation.validate import local_patients
+    from analysis.evaluation.validate import validate as validate_model
+    from analysis.evaluation.validation_report import write_report
+    from analysis.learning.recalibrate import Method, recalibrated
+    from analysis.prediction.bundle import load, save
+    from node.analyse.findings import SOFTWARE
+    from node.science.parallel import in_parallel
+
+    rule = _learning(threshold).threshold_rule
+    configuration = load_configuration(config)
+    with exit_on_error():
+        model = load(bundle, configuration.analysis.features)
+        with in_parallel(workers, dask or configuration.engine.dask) as spread:
+            measured = _measure(cohort, configuration, spread, in_detail=True, minimum_per_class=0)
+        found = validate_model(measured, model, configuration.analysis.preferred)
+        written = write_report(found, out, SOFTWARE)
+        console.print(f"Report: {written[0].resolve()}")
+        console.print(f"Predictions, with the identifiers of patients: {written[-1].resolve()}")
+        if recalibrate is not None:
+            method = Method.INTERCEPT if recalibrate is Recalibration.INTERCEPT else Method.SLOPE
+            made = recalibrated(model, local_patients(found), method, rule, simulated=found.simulated)
+            digest = save(made, out / "recalibrated")
+            console.print(f"Recalibrated bundle {digest[:12]}: {(out / 'recalibrated').resolve()}")
+
+
 def _learning(threshold: str) -> "LearningSettings":
     """Return the settings of learning with a rule of the decision threshold.
 
@@ -210,6 +267,7 @@ def _measure(
     *,
     labelled: bool = True,
     in_detail: bool = False,
+    minimum_per_class: int = 10,
 ) -> "MeasuredCohort":
     """Measure a cohort, show a progress bar, and print the studies that could not be measured in full."""
     from node.science.measure_cohort import measure_table
@@ -221,6 +279,7 @@ def _measure(
             configuration.segmentation,
             labelled=labelled,
             in_detail=in_detail,
+            minimum_per_class=minimum_per_class,
             spread=spread,
             report_progress=advance,
         )

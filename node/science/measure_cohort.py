@@ -25,6 +25,7 @@ def measure_table(
     *,
     labelled: bool = True,
     in_detail: bool = False,
+    minimum_per_class: int = 10,
     cache: Path | None = None,
     spread: Spread = in_turn,
     report_progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -43,6 +44,8 @@ def measure_table(
         Whether to leave out patients without a BMD, and to refuse a table with too few of a class.
     in_detail : bool
         As for `analysis.cohort.measure.measure_cohort`.
+    minimum_per_class : int
+        Smallest number of patients with, and without, each target.
     cache : Path, optional
         Folder for the measurements of finished studies; by default `measured` in the folder of the table.
     spread : Spread
@@ -61,7 +64,7 @@ def measure_table(
 
     # Absolute, because worker processes may run in another directory.
     table = table.resolve()
-    rows = read_cohort(table, DENSITY_THRESHOLDS_MG_CM3 if labelled else {})
+    rows = read_cohort(table, DENSITY_THRESHOLDS_MG_CM3 if labelled else {}, minimum_per_class)
     unlabelled = tuple(row.line for row in rows if labelled and row.bmd_mg_cm3 is None)
     measured = measure_cohort(
         [row for row in rows if row.line not in unlabelled],

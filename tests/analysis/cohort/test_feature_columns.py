@@ -83,4 +83,4 @@ def test_a_body_has_a_row_for_each_series(measured: MeasuredCohort) -> None:
     assert (first["body_vbq"], second["body_vbq"]) == (2.5, None)
     assert (first["original_glcm_Contrast"], second["original_glcm_Contrast"]) == (7.0, None)
     assert first["vbq"] == pytest.approx(TABLE.sequences["T1"].vbq[0])
-    assert {len(cells) for cells in columns.values()} == {18}
+    assert {len(cells) for cells in columns.values()} == {14}
