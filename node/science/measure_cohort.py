@@ -11,6 +11,7 @@ from analysis.tasks import Spread, in_turn
 from node.analyse.findings import SOFTWARE, measure_study
 from node.analyse.segmenters import fingerprint
 from node.config import BackendSettings
+from node.science.same_images import refuse_repeated_patients
 
 if TYPE_CHECKING:
     from analysis.cohort.measure import MeasuredCohort
@@ -56,7 +57,7 @@ def measure_table(
     Raises
     ------
     RefusedError
-        With all faults of the table, each with its line number.
+        With all faults of the table, each with its line number; or if two rows are of one person.
     """
     from analysis.cohort.measure import measure_cohort, read_cohort
     from analysis.cohort.perturb import features_again
@@ -65,6 +66,7 @@ def measure_table(
     # Absolute, because worker processes may run in another directory.
     table = table.resolve()
     rows = read_cohort(table, DENSITY_THRESHOLDS_MG_CM3 if labelled else {}, minimum_per_class)
+    refuse_repeated_patients(rows)
     unlabelled = tuple(row.line for row in rows if labelled and row.bmd_mg_cm3 is None)
     measured = measure_cohort(
         [row for row in rows if row.line not in unlabelled],
