@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from analysis.cohort.perturb import BORDER_SD_MM
+from analysis.cohort.who import WhoWasIn
 from analysis.domain.findings import Target
 from analysis.evaluation.figures import areas_svg, curves_svg
 from analysis.evaluation.page import embedded, page
 from analysis.evaluation.paper import CITATION, KNN_TEST_AREA, UNKNOWN
 from analysis.evaluation.result import BASELINES, SOURCES, Cell, Evaluation
+from analysis.evaluation.who_page import who_record, who_section
 from analysis.statistics.weighted import MEASURES
 
 __all__ = ["html_of", "title_of", "write_report"]
@@ -21,7 +23,9 @@ __all__ = ["html_of", "title_of", "write_report"]
 _PAPERS_BEST = "KNN"
 
 
-def write_report(evaluation: Evaluation, folder: Path, software: str = "") -> tuple[Path, ...]:
+def write_report(
+    evaluation: Evaluation, folder: Path, software: str = "", who: WhoWasIn | None = None
+) -> tuple[Path, ...]:
     """Write the report, whose files hold no identifier of a patient.
 
     Parameters
@@ -32,6 +36,8 @@ def write_report(evaluation: Evaluation, folder: Path, software: str = "") -> tu
         Target folder; created if missing.
     software : str
         Name and version of this program.
+    who : WhoWasIn, optional
+        Flow and Table 1 of the cohort.
 
     Returns
     -------
@@ -40,9 +46,9 @@ def write_report(evaluation: Evaluation, folder: Path, software: str = "") -> tu
     """
     folder.mkdir(parents=True, exist_ok=True)
     written, record = folder / "evaluation.html", folder / "evaluation.json"
-    written.write_text(html_of(evaluation, software), encoding="utf-8")
+    written.write_text(html_of(evaluation, software, who), encoding="utf-8")
     record.write_text(
-        json.dumps(_record(evaluation, software), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        json.dumps(_record(evaluation, software, who), indent=1, allow_nan=False) + "\n", encoding="utf-8"
     )
     tables = {
         "table.csv": _cell_rows(evaluation),
@@ -61,7 +67,7 @@ def title_of(evaluation: Evaluation) -> str:
     return f"Evaluation on {kind}{evaluation.patients} patients, radiomics of lumbar T1 and T2 against QCT"
 
 
-def html_of(evaluation: Evaluation, software: str = "") -> str:
+def html_of(evaluation: Evaluation, software: str = "", who: WhoWasIn | None = None) -> str:
     """Return the HTML page, with embedded figures and no external resources."""
     kinds = evaluation.settings.kinds
     shown = _PAPERS_BEST if _PAPERS_BEST in kinds else kinds[0]
@@ -79,6 +85,7 @@ def html_of(evaluation: Evaluation, software: str = "") -> str:
         border_mm=BORDER_SD_MM,
         citation=CITATION,
         unknown=UNKNOWN,
+        who=who_section(who),
         software=software,
     )
 
@@ -141,7 +148,7 @@ def _repeatability_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
             yield [sequence, feature, agreement]
 
 
-def _record(evaluation: Evaluation, software: str) -> dict[str, Any]:
+def _record(evaluation: Evaluation, software: str, who: WhoWasIn | None) -> dict[str, Any]:
     settings = evaluation.settings
     header, *cells = _cell_rows(evaluation)
     test_header, *tests = _test_rows(evaluation)
@@ -149,6 +156,7 @@ def _record(evaluation: Evaluation, software: str) -> dict[str, Any]:
         "title": title_of(evaluation),
         "simulated": evaluation.simulated,
         "software": software,
+        "who_was_in": who_record(who),
         "patients": evaluation.patients,
         "incomplete": evaluation.incomplete,
         "present": {target.value: int(truth.sum()) for target, truth in evaluation.present.items()},

@@ -6,9 +6,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from analysis.cohort.who import WhoWasIn
 from analysis.evaluation.outcomes import Checked, Figure, Standing, Validation
 from analysis.evaluation.page import embedded, page
 from analysis.evaluation.validation_figures import checked_svg
+from analysis.evaluation.who_page import who_record, who_section
 from analysis.tables import Cell, write_table
 
 __all__ = ["html_of", "outcome_columns", "title_of", "write_report"]
@@ -17,7 +19,9 @@ _ANSWERS = ("answered", "sensitivity", "specificity", "PPV", "NPV")
 _GROUP_FIGURES = ("AUC", "observed / expected", "calibration in the large")
 
 
-def write_report(validation: Validation, folder: Path, software: str = "") -> tuple[Path, ...]:
+def write_report(
+    validation: Validation, folder: Path, software: str = "", who: WhoWasIn | None = None
+) -> tuple[Path, ...]:
     """Write the report, of which only predictions.csv holds identifiers of patients.
 
     Parameters
@@ -28,6 +32,8 @@ def write_report(validation: Validation, folder: Path, software: str = "") -> tu
         Target folder; created if missing.
     software : str
         Name and version of this program.
+    who : WhoWasIn, optional
+        Flow and Table 1 of the cohort.
 
     Returns
     -------
@@ -37,9 +43,9 @@ def write_report(validation: Validation, folder: Path, software: str = "") -> tu
     folder.mkdir(parents=True, exist_ok=True)
     names = ("validation.html", "validation.json", "figures.csv", "groups.csv", "predictions.csv")
     html, record, figures, groups, predictions = (folder / name for name in names)
-    html.write_text(html_of(validation, software), encoding="utf-8")
+    html.write_text(html_of(validation, software, who), encoding="utf-8")
     record.write_text(
-        json.dumps(_record(validation, software), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        json.dumps(_record(validation, software, who), indent=1, allow_nan=False) + "\n", encoding="utf-8"
     )
     write_table(figures, _columns(_figure_rows(validation)))
     write_table(groups, _columns(_group_rows(validation)))
@@ -53,7 +59,7 @@ def title_of(validation: Validation) -> str:
     return f"Validation of {validation.identity.name} on {kind}{validation.patients} patients"
 
 
-def html_of(validation: Validation, software: str = "") -> str:
+def html_of(validation: Validation, software: str = "", who: WhoWasIn | None = None) -> str:
     """Return the HTML page, with embedded figures and no external resources."""
     return page(
         "validation.html.j2",
@@ -63,6 +69,7 @@ def html_of(validation: Validation, software: str = "") -> str:
         standings=list(Standing),
         answer_names=_ANSWERS,
         group_names=_GROUP_FIGURES,
+        who=who_section(who, sample_size=False),
         software=software,
     )
 
@@ -128,12 +135,13 @@ def _columns(rows: Iterator[dict[str, Cell]]) -> dict[str, list[Cell]]:
     return {key: [row[key] for row in found] for key in (found[0] if found else {})}
 
 
-def _record(validation: Validation, software: str) -> dict[str, Any]:
+def _record(validation: Validation, software: str, who: WhoWasIn | None) -> dict[str, Any]:
     identity = validation.identity
     return {
         "title": title_of(validation),
         "simulated": validation.simulated,
         "software": software,
+        "who_was_in": who_record(who),
         "model": {"name": identity.name, "version": identity.version, "digest": identity.digest},
         "thresholds_mg_cm3": {target.value: bmd for target, bmd in identity.thresholds_mg_cm3.items()},
         "patients": validation.patients,

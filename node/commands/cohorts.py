@@ -1,5 +1,6 @@
 """Commands of the offline science: simulated cohorts, and models from a hospital's own cohort."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -137,10 +138,13 @@ def train(
 
     To use the model, name the bundle in \[models] of the configuration.
     """
+    from analysis.cohort.who import who_was_in
     from analysis.evaluation.predictions import held_out_columns
+    from analysis.evaluation.who_page import who_page, who_record
     from analysis.learning.train import TrainingSettings, train_and_judge
     from analysis.prediction.bundle import save
     from analysis.tables import write_table
+    from node.analyse.findings import SOFTWARE
     from node.science.parallel import in_parallel
 
     settings = TrainingSettings(name=name, version=version, learning=_learning(threshold))
@@ -148,12 +152,20 @@ def train(
     with exit_on_error():
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
             measured = _measure(cohort, configuration, spread)
+        who = who_was_in(measured, settings.thresholds_mg_cm3)
+        for warning in filter(None, (need.warning for need in who.needs)):
+            error_console.print(warning, style="yellow")
         with show_steps() as step:
             trained = train_and_judge(measured.table, settings, step)
         digest = save(trained.model, out)
         # Beside the bundle, which is given to others: the predictions are of identified patients.
-        predictions = out.with_name(f"{out.name}-report") / "predictions.csv"
+        report = out.with_name(f"{out.name}-report")
+        predictions = report / "predictions.csv"
         write_table(predictions, held_out_columns(trained.held_out))
+        (report / "cohort.html").write_text(
+            who_page(who, f"The patients of {name}", SOFTWARE), encoding="utf-8"
+        )
+        (report / "cohort.json").write_text(json.dumps(who_record(who), indent=1) + "\n", encoding="utf-8")
     console.print(f"Model bundle {digest[:12]} in {out.resolve()}; read {out / 'card.md'} before you use it.")
     console.print(f"Predictions of held-out patients, with their identifiers: {predictions.resolve()}")
 
@@ -171,6 +183,7 @@ def evaluate(
 
     Six kinds of model are cross-validated on T1, on T2 and on both together, for each of the two targets.
     """
+    from analysis.cohort.who import who_was_in
     from analysis.evaluation.evaluate import EvaluationSettings
     from analysis.evaluation.evaluate import evaluate as evaluate_cohort
     from analysis.evaluation.predictions import evaluation_columns
@@ -186,7 +199,8 @@ def evaluate(
             measured = _measure(cohort, configuration, spread)
             with progress_bar("splitting, learning, judging") as advance:
                 evaluation = evaluate_cohort(measured.table, settings, spread, advance)
-        written = write_report(evaluation, out, SOFTWARE)
+        who = who_was_in(measured, settings.thresholds_mg_cm3)
+        written = write_report(evaluation, out, SOFTWARE, who)
         predictions = out / "predictions.csv"
         write_table(predictions, evaluation_columns(evaluation))
     console.print(f"Report: {written[0].resolve()}")
@@ -218,6 +232,7 @@ def validate(
     Discrimination, calibration, decision curve, how right the answers are and why others get none: for all,
     and by site, scanner, field strength, sex and age.
     """
+    from analysis.cohort.who import who_was_in
     from analysis.evaluation.validate import local_patients
     from analysis.evaluation.validate import validate as validate_model
     from analysis.evaluation.validation_report import write_report
@@ -233,7 +248,8 @@ def validate(
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
             measured = _measure(cohort, configuration, spread, in_detail=True, minimum_per_class=0)
         found = validate_model(measured, model, configuration.analysis.preferred)
-        written = write_report(found, out, SOFTWARE)
+        who = who_was_in(measured, model.identity.thresholds_mg_cm3)
+        written = write_report(found, out, SOFTWARE, who)
         console.print(f"Report: {written[0].resolve()}")
         console.print(f"Predictions, with the identifiers of patients: {written[-1].resolve()}")
         if recalibrate is not None:

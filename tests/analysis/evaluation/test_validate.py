@@ -15,6 +15,7 @@ from analysis.cohort.cohort_table import CohortRow
 from analysis.cohort.feature_table import FeatureTable
 from analysis.cohort.measure import MeasuredCohort
 from analysis.cohort.record import findings_record, refusal_record, table_of
+from analysis.cohort.who import who_was_in
 from analysis.domain.findings import Findings, Refusal, Target, Verdict
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
@@ -240,9 +241,12 @@ def test_a_classifier_with_too_few_patients_is_left_out_and_none_at_all_is_refus
 
 
 def test_the_report_tells_the_story_and_names_no_patient_but_in_the_predictions(tmp_path: Path) -> None:
-    written = write_report(validation(), tmp_path, "OsteoNode 1")
+    who = who_was_in(other_hospital(), parent().identity.thresholds_mg_cm3)
+    written = write_report(validation(), tmp_path, "OsteoNode 1", who)
     assert sorted(path.name for path in written) == sorted(path.name for path in tmp_path.iterdir())
     page = (tmp_path / "validation.html").read_text()
+    assert "<td>118</td>" in page  # analysed, in the flow
+    assert "Riley" not in page
     assert "Validation of OsteoNode model on simulated data: 119 patients" in page
     assert page.count("data:image/svg+xml;base64,") == sum(bool(one.figures) for one in validation().checked)
     assert not re.search(r"<script|<link|src=\"(?!data:)|https?://(?!www\.w3\.org)", page)
@@ -252,6 +256,8 @@ def test_the_report_tells_the_story_and_names_no_patient_but_in_the_predictions(
         rows = list(csv.DictReader(file))
     assert len(rows) == 119 * 6
     record = json.loads((tmp_path / "validation.json").read_text())
+    flow = record["who_was_in"]["flow"]
+    assert (flow["rows"], flow["unlabelled"], flow["refused"], flow["analysed"]) == (120, 1, 1, 118)
     first = next(one for one in record["classifiers"] if one["figures"])
     other = next(one for one in validation().checked if one.figures)
     assert first["figures"]["AUC"]["value"] == other.figures["AUC"].value
