@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from node.commands.cohorts import evaluate, sample, train
+from node.commands.cohorts import evaluate, features, sample, train, validate
 from node.commands.files import analyse, verify
 from node.commands.service import demo, doctor, init, serve, upgrade
 from node.commands.studies import purge, resend, retry, studies, why
@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "The node": (init, serve, demo, doctor, upgrade),
     "Its studies": (studies, why, retry, resend, purge),
     "DICOM files": (analyse, verify),
-    "Cohorts": (sample, train, evaluate),
+    "Cohorts": (sample, features, train, evaluate, validate),
 }
 """The commands by group, in the order of the help."""
 

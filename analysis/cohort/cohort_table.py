@@ -36,8 +36,8 @@ class CohortRow:
         Unique identifier.
     study : Path
         Folder or file of the MR study.
-    bmd_mg_cm3 : float
-        QCT trabecular bone mineral density.
+    bmd_mg_cm3 : float or None
+        QCT trabecular bone mineral density; None for a patient without a label.
     age : float or None
         Age in years.
     sex : str or None
@@ -51,7 +51,7 @@ class CohortRow:
     line: int
     patient_id: str
     study: Path
-    bmd_mg_cm3: float
+    bmd_mg_cm3: float | None
     age: float | None = None
     sex: str | None = None
     scanner: str = ""
@@ -69,14 +69,14 @@ def read_cohort(
     path : Path
         CSV in UTF-8 with a header; paths of studies are relative to its folder.
     thresholds_mg_cm3 : mapping of Target to float
-        QCT BMD below which a target is present.
+        QCT BMD below which a target is present. Without any, the table needs no column of the BMD.
     minimum_per_class : int
         Smallest number of patients with, and without, each target.
 
     Returns
     -------
     tuple of CohortRow
-        The rows in the order of the table.
+        The rows in the order of the table. A patient whose cell of the BMD is empty has no label.
 
     Raises
     ------
@@ -84,7 +84,8 @@ def read_cohort(
         With one reason for every fault, by line number.
     """
     header, lines = _lines(path)
-    faults = list(_header_faults(header))
+    needed = REQUIRED_COLUMNS if thresholds_mg_cm3 else REQUIRED_COLUMNS[:2]
+    faults = list(_header_faults(header, needed))
     if faults:
         raise RefusedError(*map(quoted, faults))
     rows: list[CohortRow] = []
@@ -116,8 +117,8 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         raise RefusedError(quoted(f"the cohort table is not valid CSV: {error}")) from error
 
 
-def _header_faults(header: Sequence[str]) -> Iterator[str]:
-    missing = [name for name in REQUIRED_COLUMNS if name not in header]
+def _header_faults(header: Sequence[str], needed: Sequence[str]) -> Iterator[str]:
+    missing = [name for name in needed if name not in header]
     if missing:
         yield f"the cohort table lacks the columns {', '.join(missing)}"
     for name in COLUMNS:
@@ -139,16 +140,14 @@ def _row(
     study = folder / cell["study"]
     if not cell["study"] or not study.exists():
         faults.append(f"line {number}: the study is not there")
-    bmd = _number(number, "bmd_mg_cm3", cell["bmd_mg_cm3"], _BMD_RANGE, faults)
-    if not cell["bmd_mg_cm3"]:
-        faults.append(f"line {number}: no bmd_mg_cm3")
+    bmd = _number(number, "bmd_mg_cm3", cell.get("bmd_mg_cm3", ""), _BMD_RANGE, faults)
     age = _number(number, "age", cell.get("age", ""), _AGE_RANGE, faults)
     sex, simulated = cell.get("sex", "").lower(), cell.get("simulated", "").lower()
     if sex not in _SEXES:
         faults.append(f"line {number}: sex is neither F nor M nor empty")
     if simulated not in _TRUTHS:
         faults.append(f"line {number}: simulated is neither yes nor no nor empty")
-    if len(faults) > before or bmd is None:
+    if len(faults) > before:
         return None
     return CohortRow(
         line=number,
@@ -196,9 +195,10 @@ def _repetitions(rows: Sequence[CohortRow]) -> Iterator[str]:
 def _small_classes(
     rows: Sequence[CohortRow], thresholds_mg_cm3: Mapping[Target, float], minimum: int
 ) -> Iterator[str]:
+    known = [row.bmd_mg_cm3 for row in rows if row.bmd_mg_cm3 is not None]
     for target, threshold in thresholds_mg_cm3.items():
-        present = sum(row.bmd_mg_cm3 < threshold for row in rows)
-        for count, word in ((present, "below"), (len(rows) - present, "at or above")):
+        present = sum(bmd < threshold for bmd in known)
+        for count, word in ((present, "below"), (len(known) - present, "at or above")):
             if count < minimum:
                 yield (
                     f"{target.value}: {count} patients have a BMD {word} {threshold:g} mg/cm³, "

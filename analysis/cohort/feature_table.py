@@ -1,6 +1,5 @@
 """The measured cohort: the features of every patient's T1 and T2, and the reference BMD."""
 
-import csv
 import io
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -148,19 +147,3 @@ class FeatureTable:
             features_digest=str(columns["features_digest"]),
             simulated=bool(columns["simulated"]),
         )
-
-    def write_csv(self, path: Path) -> None:
-        """Write the table as CSV: one row per patient, an empty cell for an unknown value."""
-        header = ["patient_id", "bmd_mg_cm3", "age", "female"]
-        columns = [self.bmd_mg_cm3, self.age, self.female]
-        for name, sequence in self.sequences.items():
-            for column in ("vbq", "repetition_time_ms", "echo_time_ms", "field_strength_t"):
-                header.append(f"{name}_{column}")
-                columns.append(getattr(sequence, column))
-            header += [f"{name}_{feature}" for feature in sequence.names]
-            columns += list(sequence.values.T)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            for patient, row in zip(self.patient_ids, np.column_stack(columns), strict=True):
-                writer.writerow([patient, *("" if np.isnan(value) else repr(float(value)) for value in row)])

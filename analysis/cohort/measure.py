@@ -15,8 +15,17 @@ import numpy as np
 
 from analysis.cohort.cohort_table import CohortRow, read_cohort
 from analysis.cohort.feature_table import FeatureTable
-from analysis.cohort.record import Repeat, StudyRecord, findings_record, refusal_record, table_of, useful
+from analysis.cohort.record import (
+    Repeat,
+    StudyRecord,
+    detailed,
+    findings_record,
+    refusal_record,
+    table_of,
+    useful,
+)
 from analysis.domain.findings import Findings, Refusal
+from analysis.domain.reason import quoted
 from analysis.errors import AnalysisError, RefusedError
 from analysis.settings import AnalysisSettings
 from analysis.tasks import Spread, in_turn
@@ -52,16 +61,25 @@ class MeasuredCohort:
     Attributes
     ----------
     table : FeatureTable
-        The patients with at least one sequence that can be learned from.
+        The patients with a BMD and at least one sequence that can be learned from.
     refused : tuple of RefusedStudy
-        The other patients.
+        The patients without such a sequence.
     in_part : tuple of RefusedStudy
-        Patients in the table with only one usable sequence; the reasons are those for which a model abstains.
+        Patients with only one usable sequence; the reasons are those for which a model abstains.
+    rows : tuple of CohortRow
+        All patients, in the order of the cohort table.
+    records : tuple of dict
+        What was measured of each of them (`analysis.cohort.record.StudyRecord`).
+    unlabelled : tuple of int
+        Lines of the cohort table that were left out, because they have no BMD.
     """
 
     table: FeatureTable
     refused: tuple[RefusedStudy, ...]
     in_part: tuple[RefusedStudy, ...] = ()
+    rows: tuple[CohortRow, ...] = ()
+    records: tuple[StudyRecord, ...] = ()
+    unlabelled: tuple[int, ...] = ()
 
 
 def measure_cohort(
@@ -73,6 +91,7 @@ def measure_cohort(
     software: str,
     repeat: Repeat | None = None,
     repeats: int = 40,
+    in_detail: bool = False,
     spread: Spread = in_turn,
     report_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> MeasuredCohort:
@@ -94,6 +113,8 @@ def measure_cohort(
         Calculates the features of a series again from slightly changed masks.
     repeats : int
         Number of patients to repeat, evenly spread over the table.
+    in_detail : bool
+        Whether checkpoints of an earlier version, which are not `detailed`, are measured again.
     spread : Spread
         Runs the tasks; `in_turn` runs them in this process.
     report_progress : callable
@@ -102,7 +123,7 @@ def measure_cohort(
     Returns
     -------
     MeasuredCohort
-        With a row for every patient with at least one measured series.
+        With a row for every patient with a BMD and at least one measured series.
     """
     cache.mkdir(parents=True, exist_ok=True)
     again = _evenly(len(rows), repeats) if repeat else frozenset()
@@ -116,19 +137,23 @@ def measure_cohort(
     ]
     records: dict[int, StudyRecord] = {}
     for index, record in spread(
-        partial(_measured, analyse_study=analyse_study, settings=settings, cache=cache), tasks
+        partial(_measured, analyse_study=analyse_study, settings=settings, cache=cache, in_detail=in_detail),
+        tasks,
     ):
         records[index] = record
         report_progress(len(records), len(rows))
-    kept = [index for index in range(len(rows)) if useful(records[index])]
+    learned_from = [index for index in range(len(rows)) if useful(records[index])]
+    kept = [index for index in learned_from if rows[index].bmd_mg_cm3 is not None]
     told = [RefusedStudy(row.line, tuple(records[index]["reasons"])) for index, row in enumerate(rows)]
     table = table_of(
         [rows[index] for index in kept], [records[index]["sequences"] for index in kept], settings
     )
     return MeasuredCohort(
         table=table,
-        refused=tuple(told[index] for index in range(len(rows)) if index not in kept),
-        in_part=tuple(told[index] for index in kept if told[index].reasons),
+        refused=tuple(told[index] for index in range(len(rows)) if not useful(records[index])),
+        in_part=tuple(told[index] for index in learned_from if told[index].reasons),
+        rows=tuple(rows),
+        records=tuple(records[index] for index in range(len(rows))),
     )
 
 
@@ -142,16 +167,16 @@ class _Study:
 
 
 def _measured(
-    study: _Study, *, analyse_study: Analyse, settings: AnalysisSettings, cache: Path
+    study: _Study, *, analyse_study: Analyse, settings: AnalysisSettings, cache: Path, in_detail: bool
 ) -> StudyRecord:
     """Return the record of one study, from its checkpoint if there is one."""
     try:
         key = _digest(study.path, study.configuration)
     except OSError as error:
-        return {"sequences": {}, "reasons": [f"the study cannot be read: {error.strerror}"]}
+        return refusal_record(Refusal((quoted(f"the study cannot be read: {error.strerror}"),)))
     checkpoint = cache / f"{key}.json"
     stored = _stored(checkpoint)
-    if stored is not None:
+    if stored is not None and (detailed(stored) or not in_detail):
         return stored
     try:
         found = analyse_study(study.path)
@@ -159,7 +184,7 @@ def _measured(
         found = Refusal(error.reasons)
     except AnalysisError as error:
         # The cause may lie outside the study, so there is no checkpoint and the next run tries again.
-        return {"sequences": {}, "reasons": [str(error)]}
+        return refusal_record(Refusal((quoted(str(error)),)))
     if isinstance(found, Refusal):
         record = refusal_record(found)
     else:

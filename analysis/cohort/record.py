@@ -9,16 +9,21 @@ import numpy.typing as npt
 from analysis.cohort.cohort_table import CohortRow
 from analysis.cohort.feature_table import SEQUENCES, FeatureTable, SequenceTable
 from analysis.domain.acquisition import Contrast
-from analysis.domain.findings import Findings, Refusal, SeriesFindings
+from analysis.domain.findings import Findings, LevelMeasurements, Refusal, SeriesFindings
+from analysis.domain.reason import Reason, quoted
 from analysis.errors import AnalysisError, RefusedError
 from analysis.prediction.predict import objections_to_series
 from analysis.settings import AnalysisSettings
 
-__all__ = ["Repeat", "StudyRecord", "findings_record", "refusal_record", "table_of", "useful"]
+__all__ = ["Repeat", "StudyRecord", "detailed", "findings_record", "refusal_record", "table_of", "useful"]
 
 Repeat = Callable[[SeriesFindings], Mapping[str, float]]
 StudyRecord = dict[str, Any]
-"""JSON object with "sequences" by name (each "features", "repeated", "vbq" and protocol) and "reasons"."""
+"""JSON object with "sequences" by name (each "features", "repeated", "vbq" and protocol) and "reasons".
+
+A detailed record, which earlier versions did not write, has also "codes" (those of the reasons, in their
+order) and for each sequence "image_digest", "against" (the reasons for which a model abstains) and "bodies".
+"""
 
 
 def useful(record: StudyRecord) -> bool:
@@ -26,19 +31,29 @@ def useful(record: StudyRecord) -> bool:
     return any(sequence["features"] for sequence in record["sequences"].values())
 
 
+def detailed(record: StudyRecord) -> bool:
+    """Tell whether the record holds the codes of its reasons, the digests of the images and the bodies."""
+    return "codes" in record
+
+
 def refusal_record(refusal: Refusal) -> StudyRecord:
     """Return the record of a study that was refused."""
     series = [reason for one in refusal.series for reason in one.reasons]
-    return {"sequences": {}, "reasons": list(dict.fromkeys([*refusal.reasons, *series]))}
+    return _record({}, list(dict.fromkeys([*refusal.reasons, *series])))
+
+
+def _record(sequences: dict[str, Any], reasons: Sequence[Reason]) -> StudyRecord:
+    return {"sequences": sequences, "reasons": list(reasons), "codes": [reason.code for reason in reasons]}
 
 
 def findings_record(findings: Findings, repeat: Repeat | None, settings: AnalysisSettings) -> StudyRecord:
     """Return the record of a study; series for which a model would abstain have no features."""
-    sequences, reasons = {}, []
+    sequences: dict[str, Any] = {}
+    reasons: list[Reason] = []
     for name in SEQUENCES:
         found = findings.of(Contrast(name))
         if found is None:
-            reasons.append(f"no usable {name} series")
+            reasons.append(quoted(f"no usable {name} series"))
             continue
         # No model may learn from a series for which it would abstain.
         against = tuple(objections_to_series(found, name, settings))
@@ -51,8 +66,24 @@ def findings_record(findings: Findings, repeat: Repeat | None, settings: Analysi
             "repetition_time_ms": facts.repetition_time_ms,
             "echo_time_ms": facts.echo_time_ms,
             "field_strength_t": facts.field_strength_t,
+            "image_digest": found.source.digest,
+            "against": list(against),
+            "bodies": [_body(found, body) for body in found.measurements],
         }
-    return {"sequences": sequences, "reasons": reasons}
+    return _record(sequences, reasons)
+
+
+def _body(found: SeriesFindings, body: LevelMeasurements) -> dict[str, Any]:
+    return {
+        "level": body.level.name,
+        "usable": any(region.level is body.level for region in found.segmentation.usable_lumbar),
+        "volume_ml": body.volume_ml,
+        "mean_signal": body.mean_signal,
+        "median_signal": body.median_signal,
+        "sd_signal": body.sd_signal,
+        "vbq": body.vbq,
+        "features": body.features,
+    }
 
 
 def _repeated(found: SeriesFindings, repeat: Repeat | None) -> dict[str, float]:
@@ -67,10 +98,10 @@ def _repeated(found: SeriesFindings, repeat: Repeat | None) -> dict[str, float]:
 def table_of(
     rows: Sequence[CohortRow], records: Sequence[Mapping[str, Any]], settings: AnalysisSettings
 ) -> FeatureTable:
-    """Assemble a feature table from one record per row."""
+    """Assemble a feature table from one record per row, each of a patient with a BMD."""
     return FeatureTable(
         patient_ids=tuple(row.patient_id for row in rows),
-        bmd_mg_cm3=np.array([row.bmd_mg_cm3 for row in rows], dtype=np.float64),
+        bmd_mg_cm3=_column([row.bmd_mg_cm3 for row in rows]),
         age=_column([row.age for row in rows]),
         female=_column([None if row.sex is None else float(row.sex == "F") for row in rows]),
         sequences={name: _sequence([record.get(name, {}) for record in records]) for name in SEQUENCES},

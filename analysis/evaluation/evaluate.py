@@ -118,7 +118,7 @@ def evaluate(
         report_progress(len(results), len(tasks))
     cells = tuple(_cells(tasks, [results[index] for index in range(len(tasks))], present, settings))
     return Evaluation(
-        patients=int(complete.sum()),
+        patient_ids=tuple(np.array(table.patient_ids, dtype=object)[complete].tolist()),
         incomplete=int((~complete).sum()),
         present=present,
         cells=cells,
@@ -198,14 +198,16 @@ def _cells(
         weights = np.concatenate([np.ones((1, truth.size)), bootstrap_weights(truth, settings.draws, rng)])
         for source, kind in own[0][1]:
             probabilities = np.full((len(own), truth.size), np.nan)
+            all_called = np.zeros((len(own), truth.size), dtype=np.bool_)
             drawn = np.empty((len(own), len(MEASURES), len(weights)))
             for split, (task, judged) in enumerate(own):
                 chances, called = judged[source, kind]
                 probabilities[split, task.outside] = chances
+                all_called[split, task.outside] = called
                 drawn[split] = weighted_measures(
                     truth[task.outside], chances, called, weights[:, task.outside]
                 )
-            yield Cell(target, source, kind, _measures(drawn), drawn[:, 0, 0], probabilities)
+            yield Cell(target, source, kind, _measures(drawn), drawn[:, 0, 0], probabilities, all_called)
 
 
 def _measures(drawn: npt.NDArray[np.float64]) -> dict[str, Measure]:

@@ -18,7 +18,18 @@ from analysis.evaluation.result import BASELINES, SOURCES, Evaluation
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["areas_svg", "curves_svg", "net_benefit", "roc_points"]
+__all__ = [
+    "areas_svg",
+    "curves_svg",
+    "draw_calibration",
+    "draw_roc",
+    "finish_calibration",
+    "finish_roc",
+    "net_benefit",
+    "roc_points",
+    "style",
+    "svg",
+]
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
@@ -50,17 +61,17 @@ def curves_svg(evaluation: Evaluation, target: Target, kind: str) -> bytes:
         An SVG document; the same evaluation gives the same bytes.
     """
     curves = list(_curves(evaluation, target, kind))
-    with _style():
+    with style():
         figure = Figure(figsize=(11, 3.8), layout="constrained")
         roc, calibration, decision = figure.subplots(1, 3)
         for name, present, chances in curves:
-            _draw_roc(roc, name, present, chances)
-            _draw_calibration(calibration, name, present, chances)
+            draw_roc(roc, name, present, chances, _COLOURS[name])
+            draw_calibration(calibration, present, chances, _COLOURS[name])
             decision.plot(_ODDS, net_benefit(present, chances, _ODDS), color=_COLOURS[name], label=name)
-        _finish_roc(roc)
-        _finish_calibration(calibration)
+        finish_roc(roc)
+        finish_calibration(calibration)
         _finish_decision(decision, evaluation.present[target])
-        return _svg(figure)
+        return svg(figure)
 
 
 def areas_svg(evaluation: Evaluation, target: Target) -> bytes:
@@ -79,7 +90,7 @@ def areas_svg(evaluation: Evaluation, target: Target) -> bytes:
         An SVG document; the same evaluation gives the same bytes.
     """
     rows = [*evaluation.settings.kinds, *(name for name in BASELINES if evaluation.cell(target, name, "LR"))]
-    with _style():
+    with style():
         figure = Figure(figsize=(11, 0.42 * len(rows) + 0.9), layout="constrained")
         axes = figure.subplots()
         for row, name in enumerate(rows):
@@ -88,7 +99,7 @@ def areas_svg(evaluation: Evaluation, target: Target) -> bytes:
             for offset, source in zip(np.linspace(-0.22, 0.22, len(sources)), sources, strict=True):
                 _draw_area(axes, evaluation, (target, source, kind), row + (offset if sources[1:] else 0.0))
         _finish_areas(axes, rows, target)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _draw_area(axes: "Axes", evaluation: Evaluation, key: tuple[Target, str, str], height: float) -> None:
@@ -118,11 +129,13 @@ def _finish_areas(axes: "Axes", rows: Sequence[str], target: Target) -> None:
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
 
 
-def _style() -> AbstractContextManager[None]:
+def style() -> AbstractContextManager[None]:
+    """Return the style of all figures."""
     return mpl.rc_context({"svg.hashsalt": "osteonode", "font.size": 9, "font.family": "DejaVu Sans"})
 
 
-def _svg(figure: Figure) -> bytes:
+def svg(figure: Figure) -> bytes:
+    """Return a figure as SVG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
@@ -174,12 +187,14 @@ def _curves(evaluation: Evaluation, target: Target, kind: str) -> Iterator[tuple
             yield source, evaluation.present[target][seen], chances[seen]
 
 
-def _draw_roc(axes: "Axes", name: str, present: Truth, chances: Floats) -> None:
+def draw_roc(axes: "Axes", name: str, present: Truth, chances: Floats, colour: str) -> None:
+    """Draw a ROC curve."""
     false, true = roc_points(present, chances)
-    axes.plot(false, true, color=_COLOURS[name], label=name)
+    axes.plot(false, true, color=colour, label=name)
 
 
-def _draw_calibration(axes: "Axes", name: str, present: Truth, chances: Floats) -> None:
+def draw_calibration(axes: "Axes", present: Truth, chances: Floats, colour: str) -> None:
+    """Draw the share of patients with the target in groups of equal size, with Wilson's intervals."""
     # Equal numbers of patients in each bin, so that all points have the same weight.
     for part in np.array_split(np.argsort(chances, kind="stable"), _BINS):
         hits, total = int(present[part].sum()), part.size
@@ -189,7 +204,7 @@ def _draw_calibration(axes: "Axes", name: str, present: Truth, chances: Floats) 
             chances[part].mean(),
             share,
             yerr=[[max(0.0, share - low)], [max(0.0, high - share)]],
-            color=_COLOURS[name],
+            color=colour,
             marker="o",
             markersize=4,
             linewidth=0.8,
@@ -197,14 +212,16 @@ def _draw_calibration(axes: "Axes", name: str, present: Truth, chances: Floats) 
         )
 
 
-def _finish_roc(axes: "Axes") -> None:
+def finish_roc(axes: "Axes") -> None:
+    """Add the diagonal, the labels and the legend."""
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.6, linestyle=":")
     axes.set(title="ROC", xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.01))
     axes.set_aspect("equal")
     axes.legend(loc="lower right", frameon=False)
 
 
-def _finish_calibration(axes: "Axes") -> None:
+def finish_calibration(axes: "Axes") -> None:
+    """Add the diagonal and the labels."""
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.6, linestyle=":")
     axes.set(
         title="Calibration",

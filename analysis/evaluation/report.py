@@ -2,20 +2,20 @@
 
 import csv
 import json
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 
 from analysis.cohort.perturb import BORDER_SD_MM
+from analysis.cohort.who import WhoWasIn
 from analysis.domain.findings import Target
 from analysis.evaluation.figures import areas_svg, curves_svg
+from analysis.evaluation.page import embedded, page
 from analysis.evaluation.paper import CITATION, KNN_TEST_AREA, UNKNOWN
 from analysis.evaluation.result import BASELINES, SOURCES, Cell, Evaluation
+from analysis.evaluation.who_page import who_record, who_section
 from analysis.statistics.weighted import MEASURES
 
 __all__ = ["html_of", "title_of", "write_report"]
@@ -23,8 +23,10 @@ __all__ = ["html_of", "title_of", "write_report"]
 _PAPERS_BEST = "KNN"
 
 
-def write_report(evaluation: Evaluation, folder: Path, software: str = "") -> tuple[Path, ...]:
-    """Write the report, whose files hold no patient data.
+def write_report(
+    evaluation: Evaluation, folder: Path, software: str = "", who: WhoWasIn | None = None
+) -> tuple[Path, ...]:
+    """Write the report, whose files hold no identifier of a patient.
 
     Parameters
     ----------
@@ -34,6 +36,8 @@ def write_report(evaluation: Evaluation, folder: Path, software: str = "") -> tu
         Target folder; created if missing.
     software : str
         Name and version of this program.
+    who : WhoWasIn, optional
+        Flow and Table 1 of the cohort.
 
     Returns
     -------
@@ -41,10 +45,10 @@ def write_report(evaluation: Evaluation, folder: Path, software: str = "") -> tu
         evaluation.html, evaluation.json, table.csv, tests.csv, repeatability.csv.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    page, record = folder / "evaluation.html", folder / "evaluation.json"
-    page.write_text(html_of(evaluation, software), encoding="utf-8")
+    written, record = folder / "evaluation.html", folder / "evaluation.json"
+    written.write_text(html_of(evaluation, software, who), encoding="utf-8")
     record.write_text(
-        json.dumps(_record(evaluation, software), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        json.dumps(_record(evaluation, software, who), indent=1, allow_nan=False) + "\n", encoding="utf-8"
     )
     tables = {
         "table.csv": _cell_rows(evaluation),
@@ -54,7 +58,7 @@ def write_report(evaluation: Evaluation, folder: Path, software: str = "") -> tu
     for name, rows in tables.items():
         with (folder / name).open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
-    return (page, record, *(folder / name for name in tables))
+    return (written, record, *(folder / name for name in tables))
 
 
 def title_of(evaluation: Evaluation) -> str:
@@ -63,33 +67,27 @@ def title_of(evaluation: Evaluation) -> str:
     return f"Evaluation on {kind}{evaluation.patients} patients, radiomics of lumbar T1 and T2 against QCT"
 
 
-def html_of(evaluation: Evaluation, software: str = "") -> str:
+def html_of(evaluation: Evaluation, software: str = "", who: WhoWasIn | None = None) -> str:
     """Return the HTML page, with embedded figures and no external resources."""
-    source = files("analysis.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     kinds = evaluation.settings.kinds
     shown = _PAPERS_BEST if _PAPERS_BEST in kinds else kinds[0]
-    return environment.from_string(source).render(
+    return page(
+        "report.html.j2",
         title=title_of(evaluation),
         evaluation=evaluation,
         measures=MEASURES,
         tables=[(target, _rows_of(evaluation, target)) for target in evaluation.present],
-        forests={target: _embedded(areas_svg(evaluation, target)) for target in evaluation.present},
-        pictures={target: _embedded(curves_svg(evaluation, target, shown)) for target in evaluation.present},
+        forests={target: embedded(areas_svg(evaluation, target)) for target in evaluation.present},
+        pictures={target: embedded(curves_svg(evaluation, target, shown)) for target in evaluation.present},
         shown=shown,
         missing_baselines=[name for name in BASELINES if not any(c.source == name for c in evaluation.cells)],
         repeatability=[_spread(name, found.values()) for name, found in evaluation.repeatability.items()],
         border_mm=BORDER_SD_MM,
         citation=CITATION,
         unknown=UNKNOWN,
+        who=who_section(who),
         software=software,
     )
-
-
-def _embedded(picture: bytes) -> str:
-    return f"data:image/svg+xml;base64,{b64encode(picture).decode()}"
 
 
 def _rows_of(evaluation: Evaluation, target: Target) -> list[dict[str, Any]]:
@@ -150,7 +148,7 @@ def _repeatability_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
             yield [sequence, feature, agreement]
 
 
-def _record(evaluation: Evaluation, software: str) -> dict[str, Any]:
+def _record(evaluation: Evaluation, software: str, who: WhoWasIn | None) -> dict[str, Any]:
     settings = evaluation.settings
     header, *cells = _cell_rows(evaluation)
     test_header, *tests = _test_rows(evaluation)
@@ -158,6 +156,7 @@ def _record(evaluation: Evaluation, software: str) -> dict[str, Any]:
         "title": title_of(evaluation),
         "simulated": evaluation.simulated,
         "software": software,
+        "who_was_in": who_record(who),
         "patients": evaluation.patients,
         "incomplete": evaluation.incomplete,
         "present": {target.value: int(truth.sum()) for target, truth in evaluation.present.items()},

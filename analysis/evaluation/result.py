@@ -89,6 +89,8 @@ class Cell:
         AUC of every split.
     probabilities : ndarray of shape (splits, patients)
         Calibrated probabilities; NaN for the training patients of a split.
+    called : ndarray of bool, shape (splits, patients)
+        Whether the target was called present; False for the training patients of a split.
     """
 
     target: Target
@@ -97,6 +99,7 @@ class Cell:
     measures: dict[str, Measure]
     areas: Floats
     probabilities: Floats
+    called: npt.NDArray[np.bool_]
 
     def judged(self) -> Floats:
         """Return each patient's mean probability over the splits with the patient in the test set.
@@ -141,8 +144,10 @@ class Evaluation:
 
     Attributes
     ----------
-    patients, incomplete : int
-        Number of patients evaluated, and of those left out because a sequence was missing.
+    patient_ids : tuple of str
+        The patients evaluated, those with both sequences.
+    incomplete : int
+        Number of patients left out because a sequence was missing.
     present : dict of Target to ndarray of bool, shape (patients,)
         Whether each target is present.
     cells : tuple of Cell
@@ -159,7 +164,7 @@ class Evaluation:
         Whether the cohort is simulated.
     """
 
-    patients: int
+    patient_ids: tuple[str, ...]
     incomplete: int
     present: dict[Target, Truth]
     cells: tuple[Cell, ...]
@@ -168,6 +173,11 @@ class Evaluation:
     settings: EvaluationSettings
     features_digest: str
     simulated: bool
+
+    @property
+    def patients(self) -> int:
+        """Number of patients evaluated."""
+        return len(self.patient_ids)
 
     def cell(self, target: Target, source: str, kind: str) -> Cell | None:
         """Return the cell of this target, source and kind, or None."""

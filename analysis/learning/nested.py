@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 from sklearn.model_selection import StratifiedKFold
 
 from analysis.domain.findings import AnswerFigures
@@ -14,10 +13,11 @@ from analysis.learning.refits import error_band, remoteness
 from analysis.prediction.decision import why_open
 from analysis.prediction.model import Performance
 from analysis.statistics.conformal import ConformalLimits, conformal_limits
+from analysis.statistics.proportion import share
 from analysis.statistics.resampling import bootstrap_weights, percentile_interval
 from analysis.statistics.roc import area, area_interval
 
-__all__ = ["Judged", "judge", "performance_of"]
+__all__ = ["Judged", "answered", "judge", "performance_of"]
 
 _BRIER_DRAWS = 2000
 
@@ -119,9 +119,23 @@ def performance_of(judged: Judged, present: npt.NDArray[np.bool_], confidence: f
     values = {"AUC": area(present, judged.probabilities), "Brier": float(squares.mean())}
     intervals = {"AUC": area_interval(present, judged.probabilities), "Brier": percentile_interval(drawn)}
     for name, hits in shares.items():
-        values[name], intervals[name] = _share(hits)
+        values[name], intervals[name] = share(hits)
     answers = _answers_of(judged, present, conformal, values["AUC"], intervals["AUC"])
     return Performance(int(present.size), int(present.sum()), values, intervals, answers)
+
+
+def answered(judged: Judged, present: npt.NDArray[np.bool_], confidence: float) -> npt.NDArray[np.bool_]:
+    """Tell for each patient whether the rule that holds at run time gives an answer, shape (patients,)."""
+    return _given(judged, _limits_by_fold(judged, present, confidence))
+
+
+def _given(judged: Judged, conformal: dict[int, ConformalLimits]) -> npt.NDArray[np.bool_]:
+    given = np.zeros(judged.probabilities.size, dtype=np.bool_)
+    for row in range(given.size):
+        low, high = judged.limits[row].tolist()
+        probability, threshold = float(judged.probabilities[row]), float(judged.thresholds[row])
+        given[row] = why_open(probability, (low, high), threshold, conformal[int(judged.fold[row])]) is None
+    return given
 
 
 def _answers_of(
@@ -132,35 +146,23 @@ def _answers_of(
     auc_interval: tuple[float, float],
 ) -> AnswerFigures:
     """Return the figures of the answers that the same rule as at run time gives."""
-    answered = np.zeros(present.size, dtype=np.bool_)
-    for row in range(present.size):
-        low, high = judged.limits[row].tolist()
-        probability, threshold = float(judged.probabilities[row]), float(judged.thresholds[row])
-        answered[row] = (
-            why_open(probability, (low, high), threshold, conformal[int(judged.fold[row])]) is None
-        )
+    given = _given(judged, conformal)
     right, called = judged.called == present, judged.called
     shares = {
-        "sensitivity": right[answered & present],
-        "specificity": right[answered & ~present],
-        "PPV": right[answered & called],
-        "NPV": right[answered & ~called],
-        "answered": answered,
+        "sensitivity": right[given & present],
+        "specificity": right[given & ~present],
+        "PPV": right[given & called],
+        "NPV": right[given & ~called],
+        "answered": given,
     }
-    told = {name: _share(hits) for name, hits in shares.items() if hits.size}
+    told = {name: share(hits) for name, hits in shares.items() if hits.size}
     return AnswerFigures(
         patients=int(present.size),
         present=int(present.sum()),
-        answered=int(answered.sum()),
+        answered=int(given.sum()),
         values={name: value for name, (value, _) in told.items()} | {"AUC": auc},
         intervals={name: interval for name, (_, interval) in told.items()} | {"AUC": auc_interval},
     )
-
-
-def _share(hits: npt.NDArray[np.bool_]) -> tuple[float, tuple[float, float]]:
-    """Return a share and its interval by Wilson's method."""
-    low, high = binomtest(int(hits.sum()), hits.size).proportion_ci(method="wilson")
-    return float(hits.mean()), (float(low), float(high))
 
 
 def _conformal_outcome(

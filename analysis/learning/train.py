@@ -12,12 +12,19 @@ from analysis.domain.findings import ModelIdentity, Target
 from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
 from analysis.learning.learn import KINDS, Learned, LearningSettings, learn, prepare_training_set
-from analysis.learning.nested import judge, performance_of
+from analysis.learning.nested import Judged, answered, judge, performance_of
 from analysis.learning.refits import error_band, threshold_spread
 from analysis.prediction.model import Classifier, Model, Probe, Range, TrainingRange, raw_scores
 from analysis.statistics.conformal import conformal_limits
 
-__all__ = ["DENSITY_THRESHOLDS_MG_CM3", "TrainingSettings", "train"]
+__all__ = [
+    "DENSITY_THRESHOLDS_MG_CM3",
+    "HeldOut",
+    "Trained",
+    "TrainingSettings",
+    "train",
+    "train_and_judge",
+]
 
 DENSITY_THRESHOLDS_MG_CM3 = {Target.OSTEOPOROSIS: 80.0, Target.ABNORMAL_DENSITY: 120.0}
 """QCT trabecular BMD below which a target is present: ACR practice parameter for QCT, lumbar spine."""
@@ -62,11 +69,64 @@ class TrainingSettings:
     learning: LearningSettings = field(default_factory=LearningSettings)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """The predictions of nested cross-validation for one target and sequence.
+
+    Attributes
+    ----------
+    target : Target
+        The target.
+    sequence : str
+        "T1" or "T2".
+    patient_ids : tuple of str
+        The patients with this sequence, to whom all following values refer.
+    present : ndarray of bool, shape (patients,)
+        Whether the target is present.
+    judged : Judged
+        What a classifier that was trained without the patient says.
+    answered : ndarray of bool, shape (patients,)
+        Whether it gives an answer.
+    """
+
+    target: Target
+    sequence: str
+    patient_ids: tuple[str, ...]
+    present: npt.NDArray[np.bool_]
+    judged: Judged
+    answered: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A trained model, and the predictions behind the figures of its card.
+
+    Attributes
+    ----------
+    model : Model
+        With an empty digest in its identity; `analysis.prediction.bundle.save` computes the digest.
+    held_out : tuple of HeldOut
+        One for each classifier; these hold identifiers, which the model does not.
+    """
+
+    model: Model
+    held_out: tuple[HeldOut, ...]
+
+
 def train(
     table: FeatureTable,
     settings: TrainingSettings,
     report_progress: Callable[[str], None] = lambda _step: None,
 ) -> Model:
+    """Train a model, as `train_and_judge` does, and return it alone."""
+    return train_and_judge(table, settings, report_progress).model
+
+
+def train_and_judge(
+    table: FeatureTable,
+    settings: TrainingSettings,
+    report_progress: Callable[[str], None] = lambda _step: None,
+) -> Trained:
     """Train a model; the same table and settings give the same model.
 
     Parameters
@@ -80,8 +140,8 @@ def train(
 
     Returns
     -------
-    Model
-        With an empty digest in its identity; `analysis.prediction.bundle.save` computes the digest.
+    Trained
+        The model and its predictions for patients that were held out.
 
     Raises
     ------
@@ -92,12 +152,37 @@ def train(
     if faults:
         raise RefusedError(*map(quoted, faults))
     classifiers: dict[tuple[Target, str], Classifier] = {}
+    held_out: list[HeldOut] = []
     for target, threshold in settings.thresholds_mg_cm3.items():
         for name in SEQUENCES:
             report_progress(f"training {target.value} from {name}")
             present = table.bmd_mg_cm3 < threshold
-            classifiers[target, name] = _classifier(target, name, table.sequences[name], present, settings)
-    return Model(_identity(table, settings), table.features_digest, classifiers, _remarks(table, settings))
+            sequence = table.sequences[name]
+            classifiers[target, name], judged = _classifier(target, name, sequence, present, settings)
+            held_out.append(_held_out(target, name, table, present, judged, confidence=settings.confidence))
+    remarks = _remarks(table, settings)
+    model = Model(_identity(table, settings), table.features_digest, classifiers, remarks)
+    return Trained(model, tuple(held_out))
+
+
+def _held_out(
+    target: Target,
+    name: str,
+    table: FeatureTable,
+    present: npt.NDArray[np.bool_],
+    judged: Judged,
+    *,
+    confidence: float,
+) -> HeldOut:
+    rows = table.sequences[name].available
+    return HeldOut(
+        target=target,
+        sequence=name,
+        patient_ids=tuple(np.array(table.patient_ids, dtype=object)[rows].tolist()),
+        present=present[rows],
+        judged=judged,
+        answered=answered(judged, present[rows], confidence),
+    )
 
 
 def _faults(table: FeatureTable, settings: TrainingSettings) -> Iterator[str]:
@@ -119,7 +204,7 @@ def _classifier(
     sequence: SequenceTable,
     present: npt.NDArray[np.bool_],
     settings: TrainingSettings,
-) -> Classifier:
+) -> tuple[Classifier, Judged]:
     rows = sequence.available
     values, repeated, present = sequence.values[rows], sequence.repeated[rows], present[rows]
     learned = learn(
@@ -128,7 +213,7 @@ def _classifier(
     judged = judge(
         values, repeated, present, kinds=settings.kinds, learning=settings.learning, folds=settings.folds
     )
-    return Classifier(
+    classifier = Classifier(
         target=target,
         sequence=name,
         kind=learned.kind,
@@ -145,6 +230,7 @@ def _classifier(
         performance=performance_of(judged, present, settings.confidence),
         probe=_probe(learned),
     )
+    return classifier, judged
 
 
 def _training_range(

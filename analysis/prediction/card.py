@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 
 from analysis.domain.findings import AnswerFigures, ModelIdentity, Target
-from analysis.prediction.model import Classifier, Estimator, Model, Performance, Probe, Range, TrainingRange
+from analysis.prediction.model import (
+    Classifier,
+    Estimator,
+    Model,
+    Parent,
+    Performance,
+    Probe,
+    Range,
+    TrainingRange,
+)
 from analysis.statistics.calibration import Calibration
 from analysis.statistics.conformal import ConformalLimits
 from analysis.statistics.error_band import ErrorBand
@@ -25,10 +34,13 @@ def estimator_key(target: Target, sequence: str) -> str:
 def card_of(model: Model) -> dict[str, Any]:
     """Return the card as JSON values; `model_of` is the inverse."""
     identity = model.identity
+    # Without the key for a trained model, so that its bytes are those of earlier versions.
+    parent = {} if model.parent is None else {"parent": asdict(model.parent)}
     return {
         "format": CARD_FORMAT,
         "name": identity.name,
         "version": identity.version,
+        **parent,
         "cohort": identity.cohort,
         "intended_use": identity.intended_use,
         "simulated": identity.simulated,
@@ -72,7 +84,8 @@ def model_of(card: Mapping[str, Any], estimators: Mapping[str, Estimator], diges
     )
     parts = [_classifier_of(part, estimators) for part in card["classifiers"]]
     classifiers = {(part.target, part.sequence): part for part in parts}
-    return Model(identity, card["features_digest"], classifiers, tuple(card["remarks"]))
+    parent = Parent(**card["parent"]) if "parent" in card else None
+    return Model(identity, card["features_digest"], classifiers, tuple(card["remarks"]), parent)
 
 
 def markdown_of(model: Model) -> str:
@@ -86,17 +99,36 @@ def markdown_of(model: Model) -> str:
         f"- {target.value}: QCT trabecular BMD below {bmd:g} mg/cm³"
         for target, bmd in identity.thresholds_mg_cm3.items()
     ]
-    lines += [f"- Bound to the feature configuration {model.features_digest[:16]}…", ""]
-    lines += ["## How well it does", ""]
-    lines += [
-        "Nested cross-validation: every patient is judged by a classifier that was selected, tuned and",
-        "calibrated without that patient. 95 % intervals in brackets.",
-        "",
-    ]
+    lines += [f"- Bound to the feature configuration {model.features_digest[:16]}…"]
+    lines += [*_parent_lines(model), "", "## How well it does", ""]
+    lines += (
+        _RECALIBRATED
+        if model.parent is not None
+        else [
+            "Nested cross-validation: every patient is judged by a classifier that was selected, tuned and",
+            "calibrated without that patient. 95 % intervals in brackets.",
+            "",
+        ]
+    )
     for classifier in model.classifiers.values():
         lines += _classifier_lines(classifier)
     lines += ["## What else to know", "", *(f"- {remark}" for remark in model.remarks), ""]
     return "\n".join(lines)
+
+
+_RECALIBRATED = [
+    "Patients of the cohort of the recalibration, whom the parent had not seen. Each is judged by a",
+    "recalibration and a threshold that were fitted without that patient. 95 % intervals in brackets.",
+    "",
+]
+
+
+def _parent_lines(model: Model) -> list[str]:
+    if model.parent is None:
+        return []
+    parent = model.parent
+    made_of = f"{parent.name} {parent.version}, bundle {parent.digest}"
+    return [f"- Recalibrated ({parent.changed}) from {made_of}, with the estimators of that model."]
 
 
 def _classifier_lines(classifier: Classifier) -> list[str]:

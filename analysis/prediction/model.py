@@ -11,7 +11,17 @@ from analysis.statistics.calibration import Calibration
 from analysis.statistics.conformal import ConformalLimits
 from analysis.statistics.error_band import ErrorBand
 
-__all__ = ["Classifier", "Estimator", "Model", "Performance", "Probe", "Range", "TrainingRange", "raw_scores"]
+__all__ = [
+    "Classifier",
+    "Estimator",
+    "Model",
+    "Parent",
+    "Performance",
+    "Probe",
+    "Range",
+    "TrainingRange",
+    "raw_scores",
+]
 
 _PROBABILITY_FLOOR = 1e-3
 
@@ -160,6 +170,26 @@ class Classifier:
     probe: Probe
 
 
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The model of which another was made by recalibration.
+
+    Attributes
+    ----------
+    name, version : str
+        Its name and version.
+    digest : str
+        SHA-256 (hex) of its bundle.
+    changed : str
+        What was fitted again: "intercept" or "intercept and slope".
+    """
+
+    name: str
+    version: str
+    digest: str
+    changed: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
     """The content of a model bundle.
@@ -174,12 +204,15 @@ class Model:
         Classifiers by target and sequence.
     remarks : tuple of str
         Further sentences of the card.
+    parent : Parent or None
+        The model of which this one was made by recalibration; None for a model that was trained.
     """
 
     identity: ModelIdentity
     features_digest: str
     classifiers: dict[tuple[Target, str], Classifier]
     remarks: tuple[str, ...] = field(default=())
+    parent: Parent | None = None
 
 
 def raw_scores(estimator: Estimator, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """Predict the targets from the measurements of a study, or give the reasons for abstaining."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ from analysis.prediction.decision import why_open
 from analysis.prediction.model import Classifier, Model, Range, raw_scores
 from analysis.settings import AnalysisSettings
 
-__all__ = ["objections_to_series", "predict"]
+__all__ = ["ModelInput", "estimate", "objections_of_model", "objections_to_series", "open_reason", "predict"]
 
 _RANGE_MARGIN = 0.1
 """Fraction by which TR, TE and field strength may lie outside the training range: scanners adjust and round
@@ -35,6 +35,27 @@ _DISTURBED = frozenset(
 """Codes of concerns that change the signal of the marrow for reasons other than its density."""
 
 
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """What a classifier reads of one series.
+
+    Attributes
+    ----------
+    sequence : str
+        "T1" or "T2".
+    features : mapping of str to float
+        Radiomics aggregated over the usable bodies, by name.
+    repetition_time_ms, echo_time_ms, field_strength_t : float or None
+        Acquisition parameters; None if the header has no value.
+    """
+
+    sequence: str
+    features: Mapping[str, float]
+    repetition_time_ms: float | None
+    echo_time_ms: float | None
+    field_strength_t: float | None
+
+
 def predict(
     series: tuple[SeriesFindings, ...], model: Model, settings: AnalysisSettings
 ) -> tuple[Prediction, ...]:
@@ -44,7 +65,8 @@ def predict(
     a prediction, the other sequence is used and the prediction says so. An indeterminate answer from the
     preferred sequence is final: the other sequence is not tried.
 
-    Whether a series lies in the range of the training data is one judgement for all targets (`_about_range`).
+    Whether a series lies in the range of the training data is one judgement for all targets
+    (`objections_of_model`).
 
     Parameters
     ----------
@@ -103,22 +125,45 @@ def _answer(
         if classifier is not None and found is not None and not against:
             fallback = (*objections, Reason("used_instead", sequence=sequence)) if objections else ()
             remarks = (*fallback, *_left_out(found, sequence))
-            return _judge(found, classifier, remarks, preferred)
+            return _judge(_read(found), classifier, remarks, preferred)
         objections += against
     classifier = model.classifiers.get((target, preferred.value)) or model.classifiers[target, other.value]
     return _abstain(classifier, tuple(objections), preferred, sequence=preferred.value)
 
 
-def _judge(
-    found: SeriesFindings, classifier: Classifier, remarks: tuple[Reason, ...], preferred: Contrast
-) -> Prediction:
-    values, threshold = _values(found, classifier), classifier.decision_threshold
+def estimate(read: ModelInput, classifier: Classifier) -> tuple[float, Range, float]:
+    """Return the probability of a target, its 95 % interval, and how remote the patient is.
+
+    Parameters
+    ----------
+    read : ModelInput
+        A series with all features of the classifier.
+    classifier : Classifier
+        The classifier; its range is not asked here (`objections_of_model`).
+
+    Returns
+    -------
+    probability : float
+        Calibrated, 0 to 1.
+    interval : tuple of two float
+        Its 95 % interval.
+    remoteness : float
+        As `TrainingRange.remoteness`.
+    """
+    values = _values(read, classifier)
     probability = classifier.calibration.probability(float(raw_scores(classifier.estimator, values)[0]))
-    remoteness = classifier.training.remoteness(classifier.estimator["scale"].transform(values))
-    interval = classifier.band.interval(probability, float(remoteness[0]))
-    open_reason = _open_reason(probability, interval, classifier)
-    if open_reason is not None:
-        abstained = _abstain(classifier, (*remarks, open_reason), preferred, sequence=classifier.sequence)
+    away = float(classifier.training.remoteness(classifier.estimator["scale"].transform(values))[0])
+    return probability, classifier.band.interval(probability, away), away
+
+
+def _judge(
+    read: ModelInput, classifier: Classifier, remarks: tuple[Reason, ...], preferred: Contrast
+) -> Prediction:
+    threshold = classifier.decision_threshold
+    probability, interval, _ = estimate(read, classifier)
+    undecided = open_reason(probability, interval, classifier)
+    if undecided is not None:
+        abstained = _abstain(classifier, (*remarks, undecided), preferred, sequence=classifier.sequence)
         return replace(abstained, features=classifier.features)
     return Prediction(
         target=classifier.target,
@@ -134,7 +179,7 @@ def _judge(
     )
 
 
-def _open_reason(probability: float, interval: Range, classifier: Classifier) -> Reason | None:
+def open_reason(probability: float, interval: Range, classifier: Classifier) -> Reason | None:
     """Return the reason why a probability does not decide the answer, or None if it does."""
     threshold, conformal = classifier.decision_threshold, classifier.conformal
     code = why_open(probability, interval, threshold, conformal)
@@ -167,7 +212,18 @@ def _objections(found: SeriesFindings, model: Model, settings: AnalysisSettings)
     sequence = found.identification.contrast.value
     yield from objections_to_series(found, sequence, settings)
     classifiers = [one for (_, learned), one in model.classifiers.items() if learned == sequence]
-    yield from _about_range(found, classifiers, with_features=_has_reference(found, settings))
+    yield from objections_of_model(_read(found), classifiers, with_features=_has_reference(found, settings))
+
+
+def _read(found: SeriesFindings) -> ModelInput:
+    facts = found.source.facts
+    return ModelInput(
+        sequence=found.identification.contrast.value,
+        features=found.patient_features,
+        repetition_time_ms=facts.repetition_time_ms,
+        echo_time_ms=facts.echo_time_ms,
+        field_strength_t=facts.field_strength_t,
+    )
 
 
 def objections_to_series(
@@ -236,8 +292,8 @@ def _left_out(found: SeriesFindings, sequence: str) -> Iterator[Reason]:
                 yield Reason("body_left_out", sequence=sequence, level=region.level.name, concern=concern)
 
 
-def _about_range(
-    found: SeriesFindings, classifiers: Sequence[Classifier], *, with_features: bool
+def objections_of_model(
+    read: ModelInput, classifiers: Sequence[Classifier], *, with_features: bool = True
 ) -> Iterator[Reason]:
     """Yield how a series departs from what the classifiers of its sequence were trained on.
 
@@ -256,30 +312,30 @@ def _about_range(
 
     Parameters
     ----------
-    found : SeriesFindings
-        The findings of the series.
+    read : ModelInput
+        The series.
     classifiers : sequence of Classifier
         All classifiers of its sequence.
     with_features : bool
         False if the features have no valid reference, so that their distance would say nothing.
     """
-    yield from dict.fromkeys(reason for one in classifiers for reason in _about_protocol(found, one))
+    yield from dict.fromkeys(reason for one in classifiers for reason in _about_protocol(read, one))
     if not with_features:
         return
-    missing = [(sum(name not in found.patient_features for name in one.features), one) for one in classifiers]
+    missing = [(sum(name not in read.features for name in one.features), one) for one in classifiers]
     count, most = max(missing, key=lambda pair: pair[0], default=(0, None))
     if most is not None and count:
         sequence, wanted = most.sequence, len(most.features)
         yield Reason("features_missing", sequence=sequence, missing=count, count=wanted)
         return
-    yield from _about_distance(found, classifiers)
+    yield from _about_distance(read, classifiers)
 
 
-def _about_distance(found: SeriesFindings, classifiers: Sequence[Classifier]) -> Iterator[Reason]:
+def _about_distance(read: ModelInput, classifiers: Sequence[Classifier]) -> Iterator[Reason]:
     """Yield by how much the features lie too far from the training patients, for the farthest classifier."""
     far = []
     for one in classifiers:
-        standardised = one.estimator["scale"].transform(_values(found, one))
+        standardised = one.estimator["scale"].transform(_values(read, one))
         distance, limit = float(one.training.distances(standardised)[0]), one.training.distance_limit
         if not distance <= limit:
             reason = Reason("features_far", sequence=one.sequence, distance=distance, limit=limit)
@@ -288,12 +344,12 @@ def _about_distance(found: SeriesFindings, classifiers: Sequence[Classifier]) ->
         yield max(far, key=lambda pair: pair[0])[1]
 
 
-def _about_protocol(found: SeriesFindings, classifier: Classifier) -> Iterator[Reason]:
-    facts, training = found.source.facts, classifier.training
+def _about_protocol(read: ModelInput, classifier: Classifier) -> Iterator[Reason]:
+    training = classifier.training
     for code, value, limits, unit in (
-        ("repetition_time", facts.repetition_time_ms, training.repetition_time_ms, "ms"),
-        ("echo_time", facts.echo_time_ms, training.echo_time_ms, "ms"),
-        ("field_strength", facts.field_strength_t, training.field_strength_t, "T"),
+        ("repetition_time", read.repetition_time_ms, training.repetition_time_ms, "ms"),
+        ("echo_time", read.echo_time_ms, training.echo_time_ms, "ms"),
+        ("field_strength", read.field_strength_t, training.field_strength_t, "T"),
     ):
         if limits is None or _within(value, limits):
             continue  # within the range, or no header of the cohort had a value to compare with
@@ -314,7 +370,5 @@ def _range(limits: Range) -> Reason:
     return Reason("exactly", value=low) if low == high else Reason("from_to", low=low, high=high)
 
 
-def _values(
-    found: SeriesFindings, classifier: Classifier
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    return np.array([[found.patient_features[name] for name in classifier.features]], dtype=np.float64)
+def _values(read: ModelInput, classifier: Classifier) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    return np.array([[read.features[name] for name in classifier.features]], dtype=np.float64)

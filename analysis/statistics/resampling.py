@@ -9,7 +9,7 @@ from scipy.stats import t as student
 
 from analysis.statistics.roc import Comparison
 
-__all__ = ["bootstrap_weights", "corrected_resampled_t", "holm", "percentile_interval"]
+__all__ = ["bootstrap_of_all", "bootstrap_weights", "corrected_resampled_t", "holm", "percentile_interval"]
 
 
 def corrected_resampled_t(differences: npt.NDArray[np.float64], train: int, test: int) -> Comparison:
@@ -82,6 +82,11 @@ def bootstrap_weights(
             share = np.full(members.size, 1 / members.size)
             weights[:, members] = rng.multinomial(members.size, share, size=draws)
     return weights
+
+
+def bootstrap_of_all(patients: int, draws: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Draw bootstrap samples without classes, so that the prevalence varies, too; shape (draws, patients)."""
+    return rng.multinomial(patients, np.full(patients, 1 / patients), size=draws).astype(np.float64)
 
 
 def percentile_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -1,5 +1,7 @@
 """Commands of the offline science: simulated cohorts, and models from a hospital's own cohort."""
 
+import json
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +23,22 @@ if TYPE_CHECKING:
     from analysis.tasks import Spread
     from node.config import Configuration
 
-__all__ = ["evaluate", "sample", "train"]
+__all__ = ["Recalibration", "RowKind", "evaluate", "features", "sample", "train", "validate"]
+
+
+class Recalibration(StrEnum):
+    """What `validate --recalibrate` fits to the patients."""
+
+    INTERCEPT = "intercept"
+    SLOPE = "slope"
+
+
+class RowKind(StrEnum):
+    """What a row of a table of features is."""
+
+    PATIENT = "patient"
+    VERTEBRA = "vertebra"
+
 
 CohortArgument = Annotated[
     Path,
@@ -66,6 +83,40 @@ def sample(
     console.print(f"{patients} simulated patient(s): {written.table.resolve()}")
 
 
+def features(
+    cohort: CohortArgument,
+    *,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="File of the table, .csv or .parquet. A file NAME.columns.csv beside it says what its "
+            "columns mean.",
+            dir_okay=False,
+        ),
+    ],
+    row: Annotated[
+        RowKind, typer.Option(help="What a row of the table is: a patient, or a vertebra of one series.")
+    ] = RowKind.PATIENT,
+    workers: WorkersOption = 2,
+    dask: DaskOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Measure a cohort, and write its radiomics as a table for R, SPSS or another program.
+
+    The cohort needs no bmd_mg_cm3. The columns are described in docs/tables.md.
+    """
+    from node.science.feature_files import check_format, write_features
+    from node.science.parallel import in_parallel
+
+    configuration = load_configuration(config)
+    with exit_on_error():
+        check_format(out)
+        with in_parallel(workers, dask or configuration.engine.dask) as spread:
+            measured = _measure(cohort, configuration, spread, labelled=False, in_detail=True)
+        written, dictionary = write_features(measured, out, by_body=row is RowKind.VERTEBRA)
+    console.print(f"Features: {written.resolve()}\nTheir columns: {dictionary.resolve()}")
+
+
 def train(
     cohort: CohortArgument,
     *,
@@ -87,9 +138,13 @@ def train(
 
     To use the model, name the bundle in \[models] of the configuration.
     """
-    from analysis.learning.train import TrainingSettings
-    from analysis.learning.train import train as train_model
+    from analysis.cohort.who import who_was_in
+    from analysis.evaluation.predictions import held_out_columns
+    from analysis.evaluation.who_page import who_page, who_record
+    from analysis.learning.train import TrainingSettings, train_and_judge
     from analysis.prediction.bundle import save
+    from analysis.tables import write_table
+    from node.analyse.findings import SOFTWARE
     from node.science.parallel import in_parallel
 
     settings = TrainingSettings(name=name, version=version, learning=_learning(threshold))
@@ -97,10 +152,22 @@ def train(
     with exit_on_error():
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
             measured = _measure(cohort, configuration, spread)
+        who = who_was_in(measured, settings.thresholds_mg_cm3)
+        for warning in filter(None, (need.warning for need in who.needs)):
+            error_console.print(warning, style="yellow")
         with show_steps() as step:
-            model = train_model(measured.table, settings, step)
-        digest = save(model, out)
+            trained = train_and_judge(measured.table, settings, step)
+        digest = save(trained.model, out)
+        # Beside the bundle, which is given to others: the predictions are of identified patients.
+        report = out.with_name(f"{out.name}-report")
+        predictions = report / "predictions.csv"
+        write_table(predictions, held_out_columns(trained.held_out))
+        (report / "cohort.html").write_text(
+            who_page(who, f"The patients of {name}", SOFTWARE), encoding="utf-8"
+        )
+        (report / "cohort.json").write_text(json.dumps(who_record(who), indent=1) + "\n", encoding="utf-8")
     console.print(f"Model bundle {digest[:12]} in {out.resolve()}; read {out / 'card.md'} before you use it.")
+    console.print(f"Predictions of held-out patients, with their identifiers: {predictions.resolve()}")
 
 
 def evaluate(
@@ -116,9 +183,12 @@ def evaluate(
 
     Six kinds of model are cross-validated on T1, on T2 and on both together, for each of the two targets.
     """
+    from analysis.cohort.who import who_was_in
     from analysis.evaluation.evaluate import EvaluationSettings
     from analysis.evaluation.evaluate import evaluate as evaluate_cohort
+    from analysis.evaluation.predictions import evaluation_columns
     from analysis.evaluation.report import write_report
+    from analysis.tables import write_table
     from node.analyse.findings import SOFTWARE
     from node.science.parallel import in_parallel
 
@@ -129,8 +199,64 @@ def evaluate(
             measured = _measure(cohort, configuration, spread)
             with progress_bar("splitting, learning, judging") as advance:
                 evaluation = evaluate_cohort(measured.table, settings, spread, advance)
-        written = write_report(evaluation, out, SOFTWARE)
+        who = who_was_in(measured, settings.thresholds_mg_cm3)
+        written = write_report(evaluation, out, SOFTWARE, who)
+        predictions = out / "predictions.csv"
+        write_table(predictions, evaluation_columns(evaluation))
     console.print(f"Report: {written[0].resolve()}")
+    console.print(f"Predictions, with the identifiers of patients: {predictions.resolve()}")
+
+
+def validate(
+    bundle: Annotated[
+        Path, typer.Argument(help="Folder of the model bundle that is to be checked.", file_okay=False)
+    ],
+    cohort: CohortArgument,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the report. It is created if it does not exist.")],
+    recalibrate: Annotated[
+        Recalibration | None,
+        typer.Option(
+            help="Also write a bundle OUT/recalibrated whose probabilities and thresholds are fitted to "
+            "these patients: the intercept alone, or also the slope. It names the bundle that it is made of.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold: ThresholdOption = "sensitivity:0.8",
+    workers: WorkersOption = 2,
+    dask: DaskOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Check a model on patients of another hospital who have both MR and QCT.
+
+    Discrimination, calibration, decision curve, how right the answers are and why others get none: for all,
+    and by site, scanner, field strength, sex and age.
+    """
+    from analysis.cohort.who import who_was_in
+    from analysis.evaluation.validate import local_patients
+    from analysis.evaluation.validate import validate as validate_model
+    from analysis.evaluation.validation_report import write_report
+    from analysis.learning.recalibrate import Method, recalibrated
+    from analysis.prediction.bundle import load, save
+    from node.analyse.findings import SOFTWARE
+    from node.science.parallel import in_parallel
+
+    rule = _learning(threshold).threshold_rule
+    configuration = load_configuration(config)
+    with exit_on_error():
+        model = load(bundle, configuration.analysis.features)
+        with in_parallel(workers, dask or configuration.engine.dask) as spread:
+            measured = _measure(cohort, configuration, spread, in_detail=True, minimum_per_class=0)
+        found = validate_model(measured, model, configuration.analysis.preferred)
+        who = who_was_in(measured, model.identity.thresholds_mg_cm3)
+        written = write_report(found, out, SOFTWARE, who)
+        console.print(f"Report: {written[0].resolve()}")
+        console.print(f"Predictions, with the identifiers of patients: {written[-1].resolve()}")
+        if recalibrate is not None:
+            method = Method.INTERCEPT if recalibrate is Recalibration.INTERCEPT else Method.SLOPE
+            made = recalibrated(model, local_patients(found), method, rule, simulated=found.simulated)
+            digest = save(made, out / "recalibrated")
+            console.print(f"Recalibrated bundle {digest[:12]}: {(out / 'recalibrated').resolve()}")
 
 
 def _learning(threshold: str) -> "LearningSettings":
@@ -150,7 +276,15 @@ def _learning(threshold: str) -> "LearningSettings":
         raise typer.BadParameter(str(error), param_hint="--threshold") from error
 
 
-def _measure(cohort: Path, configuration: "Configuration", spread: "Spread") -> "MeasuredCohort":
+def _measure(
+    cohort: Path,
+    configuration: "Configuration",
+    spread: "Spread",
+    *,
+    labelled: bool = True,
+    in_detail: bool = False,
+    minimum_per_class: int = 10,
+) -> "MeasuredCohort":
     """Measure a cohort, show a progress bar, and print the studies that could not be measured in full."""
     from node.science.measure_cohort import measure_table
 
@@ -159,10 +293,15 @@ def _measure(cohort: Path, configuration: "Configuration", spread: "Spread") -> 
             cohort,
             configuration.analysis,
             configuration.segmentation,
+            labelled=labelled,
+            in_detail=in_detail,
+            minimum_per_class=minimum_per_class,
             spread=spread,
             report_progress=advance,
         )
     for outcome, studies in (("not measured", measured.refused), ("in part", measured.in_part)):
         for study in studies:
             error_console.print(f"line {study.line} {outcome}: {'; '.join(study.reasons)}")
+    for line in measured.unlabelled:
+        error_console.print(f"line {line} not measured: no bmd_mg_cm3")
     return measured

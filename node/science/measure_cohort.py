@@ -1,6 +1,7 @@
 """The studies of a cohort are measured with the node's own pipeline, each of them once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from analysis.tasks import Spread, in_turn
 from node.analyse.findings import SOFTWARE, measure_study
 from node.analyse.segmenters import fingerprint
 from node.config import BackendSettings
+from node.science.same_images import refuse_repeated_patients
 
 if TYPE_CHECKING:
     from analysis.cohort.measure import MeasuredCohort
@@ -22,6 +24,9 @@ def measure_table(
     settings: AnalysisSettings,
     place: BackendSettings,
     *,
+    labelled: bool = True,
+    in_detail: bool = False,
+    minimum_per_class: int = 10,
     cache: Path | None = None,
     spread: Spread = in_turn,
     report_progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -36,6 +41,12 @@ def measure_table(
         Everything that affects the values.
     place : BackendSettings
         Where the segmentation back end is.
+    labelled : bool
+        Whether to leave out patients without a BMD, and to refuse a table with too few of a class.
+    in_detail : bool
+        As for `analysis.cohort.measure.measure_cohort`.
+    minimum_per_class : int
+        Smallest number of patients with, and without, each target.
     cache : Path, optional
         Folder for the measurements of finished studies; by default `measured` in the folder of the table.
     spread : Spread
@@ -46,7 +57,7 @@ def measure_table(
     Raises
     ------
     RefusedError
-        With all faults of the table, each with its line number.
+        With all faults of the table, each with its line number; or if two rows are of one person.
     """
     from analysis.cohort.measure import measure_cohort, read_cohort
     from analysis.cohort.perturb import features_again
@@ -54,14 +65,19 @@ def measure_table(
 
     # Absolute, because worker processes may run in another directory.
     table = table.resolve()
-    return measure_cohort(
-        read_cohort(table, DENSITY_THRESHOLDS_MG_CM3),
+    rows = read_cohort(table, DENSITY_THRESHOLDS_MG_CM3 if labelled else {}, minimum_per_class)
+    refuse_repeated_patients(rows)
+    unlabelled = tuple(row.line for row in rows if labelled and row.bmd_mg_cm3 is None)
+    measured = measure_cohort(
+        [row for row in rows if row.line not in unlabelled],
         partial(measure_study, settings=settings, place=place),
         settings,
         (cache or table.parent / "measured").resolve(),
         # Other weights or masks give other segmentations, so these studies must be measured again.
         software=f"{SOFTWARE}, segmenter {fingerprint(settings.segmentation, place)}",
         repeat=partial(features_again, settings=settings.features),
+        in_detail=in_detail,
         spread=spread,
         report_progress=report_progress,
     )
+    return replace(measured, unlabelled=unlabelled)

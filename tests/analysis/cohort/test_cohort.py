@@ -85,7 +85,6 @@ def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     lines = good_lines()
     lines[0][2] = "nan"
     lines[1][2] = "strong"
-    lines[2][2] = ""
     lines[3][1] = "nowhere"
     lines[4][0] = " "
     lines[5][2] = 5000
@@ -95,7 +94,6 @@ def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     assert faults_of(write_table(tmp_path, lines)) == (
         "line 2: bmd_mg_cm3 is not finite",
         "line 3: bmd_mg_cm3 is not a number",
-        "line 4: no bmd_mg_cm3",
         "line 5: the study is not there",
         "line 6: no patient_id",
         "line 7: bmd_mg_cm3 of 5000 is not plausible (-100 to 500)",
@@ -103,6 +101,21 @@ def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         "lines 9, 10: the same patient",
         "lines 11, 12: the same study",
     )
+
+
+def test_a_patient_without_a_bmd_is_read_and_counts_in_no_class(tmp_path: Path) -> None:
+    lines = good_lines(31)
+    lines[30][2] = ""
+    assert read_cohort(write_table(tmp_path, lines), THRESHOLDS)[30].bmd_mg_cm3 is None
+    lines[0][2] = ""  # ten of each class of osteoporosis are needed, and nine are left
+    assert faults_of(write_table(tmp_path, lines)) == (
+        "osteoporosis: 9 patients have a BMD below 80 mg/cm³, and 10 are needed",
+    )
+
+
+def test_a_table_that_is_only_to_be_measured_needs_no_bmd(tmp_path: Path) -> None:
+    path = write_table(tmp_path, [line[:2] for line in good_lines(2)], REQUIRED_COLUMNS[:2])
+    assert [row.bmd_mg_cm3 for row in read_cohort(path, {})] == [None, None]
 
 
 def test_missing_and_repeated_columns_are_told_together(tmp_path: Path) -> None:
@@ -248,6 +261,29 @@ def test_checkpoints_hold_no_patient_identifier(tmp_path: Path) -> None:
     assert not any("SECRET" in path.name + path.read_text() for path in checkpoints)
 
 
+def test_checkpoints_of_an_earlier_version_serve_where_details_do_not_matter(tmp_path: Path) -> None:
+    rows, log, cache = cohort_rows(tmp_path, 2), tmp_path / "log", tmp_path / "cache"
+    analyse = partial(analyse_numbered, log=log)
+    measure_cohort(rows, analyse, AnalysisSettings(), cache, software="1")
+    for checkpoint in cache.glob("*.json"):
+        record = json.loads(checkpoint.read_text())
+        del record["codes"]
+        checkpoint.write_text(json.dumps(record))
+    measure_cohort(rows, analyse, AnalysisSettings(), cache, software="1")
+    assert len(logged(log)) == 2
+    measure_cohort(rows, analyse, AnalysisSettings(), cache, software="1", in_detail=True)
+    assert len(logged(log)) == 4
+
+
+def test_a_patient_without_a_bmd_is_measured_and_nothing_learns_from_it(tmp_path: Path) -> None:
+    first, *others = cohort_rows(tmp_path, 3)
+    rows = (replace(first, bmd_mg_cm3=None), *others)
+    measured = measure_cohort(rows, analyse_numbered, AnalysisSettings(), tmp_path / "c", software="1")
+    assert measured.table.patient_ids == ("P1", "P2")
+    assert measured.records[0]["sequences"]["T1"]["features"]
+    assert measured.refused == ()
+
+
 def backwards(function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
     """Finish the tasks in reverse order, as other processes may."""
     yield from reversed([*in_turn(function, tasks)])
@@ -352,15 +388,6 @@ def assert_equal_tables(first: FeatureTable, second: FeatureTable) -> None:
 def test_a_table_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     TABLE.save(tmp_path / "features.npz")
     assert_equal_tables(TABLE, FeatureTable.load(tmp_path / "features.npz"))
-
-
-def test_the_csv_holds_every_value_exactly(tmp_path: Path) -> None:
-    TABLE.write_csv(tmp_path / "features.csv")
-    with (tmp_path / "features.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["patient_id"] for row in rows] == list(TABLE.patient_ids)
-    name = TABLE.sequences["T2"].names[3]
-    assert [float(row[f"T2_{name}"]) for row in rows] == TABLE.sequences["T2"].values[:, 3].tolist()
 
 
 def test_a_patient_cannot_stand_in_a_table_twice() -> None:

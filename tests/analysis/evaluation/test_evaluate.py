@@ -12,6 +12,7 @@ import pytest
 from sklearn.metrics import accuracy_score, brier_score_loss, recall_score, roc_auc_score
 
 from analysis.cohort.feature_table import SEQUENCES, FeatureTable
+from analysis.cohort.who import Characteristic, Flow, Need, WhoWasIn
 from analysis.domain.findings import Target
 from analysis.errors import RefusedError
 from analysis.evaluation.evaluate import evaluate
@@ -22,6 +23,7 @@ from analysis.evaluation.result import BASELINES, SOURCES, Evaluation, Evaluatio
 from analysis.learning.learn import KINDS, LearningSettings, learn, prepare_training_set
 from analysis.learning.selection import select_features
 from analysis.statistics.roc import area
+from analysis.statistics.sample_size import needed
 from analysis.statistics.weighted import MEASURES, weighted_measures
 from analysis.tasks import in_turn
 from tests.analysis.synthetic_cohort import synthetic_table
@@ -218,6 +220,17 @@ def test_repeatability_is_told_where_it_was_measured() -> None:
     assert all(len(of_sequence) == 30 for of_sequence in found.repeatability.values())
     assert min(found.repeatability["T1"].values()) > 0.9
     assert quick_evaluation().repeatability == {}
+
+
+def test_the_page_tells_who_was_in_and_warns_of_too_few_patients() -> None:
+    need = Need(Target.OSTEOPOROSIS, 90, 13, 586, needed(586, 13 / 90))
+    table = (Characteristic("patients", ("90",)), Characteristic("scanner <A>", ("90 (100 %)",)))
+    who = WhoWasIn(Flow(100, 2, 3, 5, (("a slice is missing", 4),), 0), ("all",), table, (need,))
+    page = html_of(quick_evaluation(), who=who)
+    assert "4 × a slice is missing" in page
+    assert "13 of them with the target, and 586 candidate features; Riley" in page
+    assert "scanner &lt;A&gt;" in page
+    assert "Who was in" not in html_of(quick_evaluation())
 
 
 # Measures and curves.
