@@ -1,12 +1,14 @@
 """The cohort table that a site writes: the patients, their MR studies, and their QCT BMD."""
 
-import csv
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from statistics import median
 
+from analysis.cohort.cells import read_cells
 from analysis.domain.findings import Target
 from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
@@ -19,8 +21,15 @@ COLUMNS = (*REQUIRED_COLUMNS, "age", "sex", "scanner", "site", "simulated")
 
 _BMD_RANGE = (-100.0, 500.0)  # mg/cm³; fat has a lower CT number than water, so BMD can be negative
 _AGE_RANGE = (0.0, 120.0)
-_SEXES = {"f": "F", "female": "F", "w": "F", "woman": "F", "m": "M", "male": "M", "man": "M", "": None}
+_WOMEN = ("f", "female", "w", "woman", "weiblich", "frau", "femme", "féminin", "feminin", "mujer", "femenino")
+_MEN = ("m", "male", "man", "männlich", "maennlich", "mann", "homme", "masculin", "hombre", "masculino")
+_SEXES = {"": None} | dict.fromkeys(_WOMEN, "F") | dict.fromkeys(_MEN, "M")
 _TRUTHS = {"": False, "0": False, "no": False, "false": False, "1": True, "yes": True, "true": True}
+_UNITS = {"bmd_mg_cm3": ("mg/cm3", "mg/cm³", "mg/cc", "mg/ml"), "age": ("y", "yr", "years", "j", "jahre")}
+_OTHER_UNITS = {"bmd_mg_cm3": ("g/cm3", "g/cm³", "g/cm2", "g/cm²", "g/ml")}
+_LINES_NAMED = 8
+_FEWEST_TO_JUDGE = 5
+_LARGEST_T_SCORE, _LARGEST_G_CM3 = 8.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,8 @@ def read_cohort(
     Parameters
     ----------
     path : Path
-        CSV in UTF-8 with a header; paths of studies are relative to its folder.
+        CSV or Excel with a header (see `analysis.cohort.cells`); paths of studies are relative to its folder,
+        and may be written as Windows does.
     thresholds_mg_cm3 : mapping of Target to float
         QCT BMD below which a target is present. Without any, the table needs no column of the BMD.
     minimum_per_class : int
@@ -83,38 +93,49 @@ def read_cohort(
     RefusedError
         With one reason for every fault, by line number.
     """
-    header, lines = _lines(path)
+    cells = read_cells(path, set(COLUMNS))
     needed = REQUIRED_COLUMNS if thresholds_mg_cm3 else REQUIRED_COLUMNS[:2]
-    faults = list(_header_faults(header, needed))
-    if faults:
-        raise RefusedError(*map(quoted, faults))
-    rows: list[CohortRow] = []
-    for number, cells in lines:
-        row = _row(number, header, cells, path.parent, faults)
-        if row is not None:
-            rows.append(row)
-    faults += _repetitions(rows)
-    if not faults:  # lines with faults are not in `rows`, so the counts would be wrong
-        faults += _small_classes(rows, thresholds_mg_cm3, minimum_per_class)
-    if faults:
-        raise RefusedError(*map(quoted, faults))
-    return tuple(rows)
+    if header_faults := tuple(_header_faults(cells.header, needed)):
+        raise RefusedError(*map(quoted, header_faults))
+    faults = _Faults()
+    found = [_row(number, cells.header, line, path.parent, faults) for number, line in cells.lines]
+    rows = tuple(row for row in found if row is not None)
+    told = [*faults.in_words(), *_repetitions(rows), *_other_units(rows)]
+    if not told:  # lines with faults are not in `rows`, so the counts would be wrong
+        told += _small_classes(rows, thresholds_mg_cm3, minimum_per_class)
+    if told:
+        raise RefusedError(*map(quoted, told))
+    return rows
 
 
-def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            header = [name.strip().lower() for name in next(reader, [])]
-            return header, [
-                (reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)
-            ]
-    except OSError as error:
-        raise RefusedError(quoted(f"the cohort table cannot be read: {error.strerror}")) from error
-    except UnicodeDecodeError as error:
-        raise RefusedError(quoted("the cohort table is not UTF-8 text")) from error
-    except csv.Error as error:
-        raise RefusedError(quoted(f"the cohort table is not valid CSV: {error}")) from error
+@dataclass(slots=True)
+class _Faults:
+    """The faults of single lines: one for each kind, with its lines and its first example."""
+
+    _lines: dict[str, list[int]] = field(default_factory=dict)
+    _examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, line: int, fault: str, example: str = "") -> None:
+        self._lines.setdefault(fault, []).append(line)
+        self._examples.setdefault(fault, example and f": {example}")
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lines.values()))
+
+    def in_words(self) -> Iterator[str]:
+        for fault, lines in self._lines.items():
+            yield f"{_lines_in_words(lines)}: {fault}{self._examples[fault]}"
+
+
+def _lines_in_words(lines: Sequence[int]) -> str:
+    """Name lines, but no more than a few.
+
+    >>> _lines_in_words([3]), _lines_in_words([3, 5]), _lines_in_words(range(2, 100))
+    ('line 3', 'lines 3, 5', 'lines 2, 3, 4, 5, 6, 7, 8, 9 and 90 more')
+    """
+    named = ", ".join(map(str, lines[:_LINES_NAMED]))
+    more = len(lines) - _LINES_NAMED
+    return f"line{'s' if len(lines) > 1 else ''} {named}" + (f" and {more} more" if more > 0 else "")
 
 
 def _header_faults(header: Sequence[str], needed: Sequence[str]) -> Iterator[str]:
@@ -127,30 +148,30 @@ def _header_faults(header: Sequence[str], needed: Sequence[str]) -> Iterator[str
 
 
 def _row(
-    number: int, header: Sequence[str], cells: Sequence[str], folder: Path, faults: list[str]
+    line: int, header: Sequence[str], cells: Sequence[str], folder: Path, faults: _Faults
 ) -> CohortRow | None:
     """Read one line, or add its faults to `faults` and return None."""
     if len(cells) != len(header):
-        faults.append(f"line {number}: {len(cells)} cells under {len(header)} columns")
+        faults.add(line, f"{len(cells)} cells under {len(header)} columns")
         return None
-    cell = dict(zip(header, (value.strip() for value in cells), strict=True))
+    cell = dict(zip(header, cells, strict=True))
     before = len(faults)
     if not cell["patient_id"]:
-        faults.append(f"line {number}: no patient_id")
-    study = folder / cell["study"]
+        faults.add(line, "no patient_id")
+    study = _path(folder, cell["study"])
     if not cell["study"] or not study.exists():
-        faults.append(f"line {number}: the study is not there")
-    bmd = _number(number, "bmd_mg_cm3", cell.get("bmd_mg_cm3", ""), _BMD_RANGE, faults)
-    age = _number(number, "age", cell.get("age", ""), _AGE_RANGE, faults)
+        faults.add(line, "the study is not there")
+    bmd = _number(line, "bmd_mg_cm3", cell.get("bmd_mg_cm3", ""), _BMD_RANGE, faults)
+    age = _number(line, "age", cell.get("age", ""), _AGE_RANGE, faults)
     sex, simulated = cell.get("sex", "").lower(), cell.get("simulated", "").lower()
     if sex not in _SEXES:
-        faults.append(f"line {number}: sex is neither F nor M nor empty")
+        faults.add(line, "sex is neither F nor M nor empty")
     if simulated not in _TRUTHS:
-        faults.append(f"line {number}: simulated is neither yes nor no nor empty")
+        faults.add(line, "simulated is neither yes nor no nor empty")
     if len(faults) > before:
         return None
     return CohortRow(
-        line=number,
+        line=line,
         patient_id=cell["patient_id"],
         study=study,
         bmd_mg_cm3=bmd,
@@ -162,23 +183,44 @@ def _row(
     )
 
 
-def _number(
-    line: int, column: str, text: str, limits: tuple[float, float], faults: list[str]
-) -> float | None:
+def _path(folder: Path, written: str) -> Path:
+    """Return the path of a study; one with backslashes is read as Windows writes it, if it is not there."""
+    path = folder / written.strip('"')
+    if "\\" in written and not path.exists():
+        return folder.joinpath(*PureWindowsPath(written.strip('"')).parts)
+    return path
+
+
+def _number(line: int, column: str, text: str, limits: tuple[float, float], faults: _Faults) -> float | None:
     if not text:
         return None
     try:
-        value = float(text)
+        value = float(_plain(text, _UNITS[column]))
     except ValueError:
-        faults.append(f"line {line}: {column} is not a number")
+        other_unit = column in _OTHER_UNITS and text.lower().endswith(_OTHER_UNITS[column])
+        faults.add(line, f"{column} is in another unit" if other_unit else f"{column} is not a number")
         return None
     if not isfinite(value):
-        faults.append(f"line {line}: {column} is not finite")
+        faults.add(line, f"{column} is not finite")
     elif not limits[0] <= value <= limits[1]:
-        faults.append(f"line {line}: {column} of {value:g} is not plausible ({limits[0]:g} to {limits[1]:g})")
+        faults.add(line, f"{column} is not plausible ({limits[0]:g} to {limits[1]:g})", f"{value:g}")
     else:
         return value
     return None
+
+
+def _plain(text: str, units: Sequence[str]) -> str:
+    """Return a number as Python reads it.
+
+    >>> _plain("112,5 mg/cm³", _UNITS["bmd_mg_cm3"])
+    '112.5'
+    """
+    number = text.replace("\N{MINUS SIGN}", "-")
+    for unit in units:
+        if number.lower().endswith(unit):
+            number = number[: -len(unit)].rstrip()
+            break
+    return number.replace(",", ".") if re.fullmatch(r"[-+]?\d+,\d+", number) else number
 
 
 def _repetitions(rows: Sequence[CohortRow]) -> Iterator[str]:
@@ -189,7 +231,22 @@ def _repetitions(rows: Sequence[CohortRow]) -> Iterator[str]:
     for what, found in (("patient", patients), ("study", studies)):
         for lines in found.values():
             if len(lines) > 1:
-                yield f"lines {', '.join(map(str, lines))}: the same {what}"
+                yield f"{_lines_in_words(lines)}: the same {what}"
+
+
+def _other_units(rows: Sequence[CohortRow]) -> Iterator[str]:
+    """Tell if the values of the BMD are those of another quantity.
+
+    The largest trabecular BMD of a cohort is beyond 8 mg/cm³ even if all are osteoporotic.
+    """
+    known = [row.bmd_mg_cm3 for row in rows if row.bmd_mg_cm3 is not None]
+    if len(known) < _FEWEST_TO_JUDGE:
+        return
+    middle = f"from {min(known):g} to {max(known):g}, median {median(known):g}"
+    if min(known) > 0 and max(known) <= _LARGEST_G_CM3:
+        yield f"bmd_mg_cm3 ({middle}) looks like g/cm³ or g/cm²; it is the trabecular BMD by QCT in mg/cm³"
+    elif max(map(abs, known)) <= _LARGEST_T_SCORE:
+        yield f"bmd_mg_cm3 ({middle}) looks like T-scores; it is the trabecular BMD by QCT in mg/cm³"
 
 
 def _small_classes(

@@ -96,7 +96,7 @@ def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         "line 3: bmd_mg_cm3 is not a number",
         "line 5: the study is not there",
         "line 6: no patient_id",
-        "line 7: bmd_mg_cm3 of 5000 is not plausible (-100 to 500)",
+        "line 7: bmd_mg_cm3 is not plausible (-100 to 500): 5000",
         "line 8: 4 cells under 3 columns",
         "lines 9, 10: the same patient",
         "lines 11, 12: the same study",
@@ -130,7 +130,7 @@ def test_missing_and_repeated_columns_are_told_together(tmp_path: Path) -> None:
     ("column", "value", "fault"),
     [
         ("sex", "x", "sex is neither F nor M nor empty"),
-        ("age", "-3", "age of -3 is not plausible (0 to 120)"),
+        ("age", "-3", "age is not plausible (0 to 120): -3"),
         ("age", "old", "age is not a number"),
         ("simulated", "perhaps", "simulated is neither yes nor no nor empty"),
     ],
@@ -148,12 +148,21 @@ def test_a_class_with_too_few_patients_is_told_by_target(tmp_path: Path) -> None
     )
 
 
-def test_no_table_an_empty_one_and_one_that_is_no_text_are_refused(tmp_path: Path) -> None:
+def test_no_table_and_an_empty_one_are_refused(tmp_path: Path) -> None:
     assert "cannot be read" in faults_of(tmp_path / "nothing.csv")[0]
     (tmp_path / "empty.csv").write_text("")
     assert "lacks the columns patient_id, study, bmd_mg_cm3" in faults_of(tmp_path / "empty.csv")[0]
-    (tmp_path / "latin.csv").write_bytes(b"patient_id,study,bmd_mg_cm3\nM\xfcller,a,1\n")
-    assert "not UTF-8" in faults_of(tmp_path / "latin.csv")[0]
+    (tmp_path / "broken.xlsx").write_bytes(b"PK no workbook")
+    assert faults_of(tmp_path / "broken.xlsx") == ("the cohort table is not a valid Excel file",)
+
+
+def test_a_fault_of_many_lines_is_told_once_with_the_first_of_them(tmp_path: Path) -> None:
+    lines = [[f"P{number}", f"study{number}", 1000 + number] for number in range(30)]
+    lines[3][2] = "low"
+    assert faults_of(write_table(tmp_path, lines)) == (
+        "lines 2, 3, 4, 6, 7, 8, 9, 10 and 21 more: bmd_mg_cm3 is not plausible (-100 to 500): 1000",
+        "line 5: bmd_mg_cm3 is not a number",
+    )
 
 
 def test_faults_never_hold_a_patient_identifier(tmp_path: Path) -> None:
