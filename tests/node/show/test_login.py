@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from http.client import HTTPException
 from io import StringIO
 from ipaddress import ip_network
@@ -97,6 +98,10 @@ def trail(node: Node, kind: str) -> list[ET.Element]:
     return [one for one in found if one.find(f"EventIdentification/EventID[@csd-code='{kind}']") is not None]
 
 
+def is_in(node: Node, study: str, state: StudyState) -> bool:
+    return state_of(node, study) is state
+
+
 def who(message: ET.Element) -> tuple[str | None, str | None]:
     person = message.find("ActiveParticipant")
     assert person is not None
@@ -144,10 +149,11 @@ def test_who_is_logged_in_sees_a_study_with_pictures_series_deliveries_and_steps
 def test_no_trick_with_a_path_gets_a_file(delivered: str, anna: Browser, shown: Node) -> None:
     results = shown.instance_store.results
     (results / "summary.png").write_bytes(PICTURE)
+    (results / Path(shown.store.results(delivered)[0].name).parent / "other.png").write_bytes(PICTURE)
     for path in (
         f"/studies/{delivered}/pictures/summary.png",
         f"/studies/{delivered}/pictures/overlay_t2.png",
-        f"/studies/{delivered}/pictures/report.html.png",
+        f"/studies/{delivered}/pictures/other.png",
         f"/studies/{delivered}/pictures/..%2fsummary.png",
         f"/studies/{delivered}/pictures/../../../summary.png",
         f"/studies/{delivered}/pictures/%2e%2e%2fsummary.png",
@@ -412,7 +418,7 @@ def test_a_study_that_stopped_or_was_refused_can_be_purged_and_one_in_work_canno
     for ending, state in ((STOPS, StudyState.FAILED), (REFUSES, StudyState.REFUSED)):
         uid = f"{study}.{ending}"
         send(shown.port, slice_of(1, study=uid))
-        wait_until(lambda uid=uid, state=state: state_of(shown, uid) is state)
+        wait_until(partial(is_in, shown, uid, state))
         page = anna.get(f"/studies/{uid}").text
         assert f"/studies/{uid}/confirm/purge" in page
         assert f"/studies/{uid}/orders/retry" in page
