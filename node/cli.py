@@ -11,7 +11,7 @@ import typer
 
 from node.commands.cohorts import evaluate, features, sample, train, validate
 from node.commands.files import analyse, verify
-from node.commands.service import demo, doctor, init, serve, upgrade
+from node.commands.service import demo, doctor, init, password, serve, upgrade
 from node.commands.studies import purge, resend, retry, studies, why
 
 __all__ = ["COMMANDS", "application", "main"]
@@ -22,7 +22,7 @@ application = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals may hold patient data
 )
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "The node": (init, serve, demo, doctor, upgrade),
+    "The node": (init, serve, demo, doctor, upgrade, password),
     "Its studies": (studies, why, retry, resend, purge),
     "DICOM files": (analyse, verify),
     "Cohorts": (sample, features, train, evaluate, validate),

@@ -78,6 +78,7 @@ class Node:
             examine_study=examine_study,
             report_refusal=report_refusal,
             compare_instances="node.decode.sameness:compare_instances",
+            tell_series="node.settle.tell_series:tell_series",
         )
         self._ledger = make_ledger(resources, self._workers)
         self._listener = make_listener(resources, self._ledger)

@@ -6,12 +6,13 @@ from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.app.sending import Couriers
 from node.app.workers import Workers
+from node.dicom.tls import page_context
 from node.receive.listener import Listener
 from node.settle.source_counts import SourceCounts
 from node.show.node_status import StatusReader
 
 if TYPE_CHECKING:
-    from node.show.web import WebServer
+    from node.show.web import Guarded, WebServer
 
 __all__ = ["make_status_page"]
 
@@ -31,6 +32,8 @@ def make_status_page(
     ------
     PermanentError
         If the address cannot be listened on.
+    ConfigurationError
+        If a file for HTTPS is missing or is not what it should be.
     """
     settings = resources.configuration.web
     if not settings.port:
@@ -49,4 +52,27 @@ def make_status_page(
         breakers=couriers.breakers,
         tally=resources.tally,
     )
-    return WebServer(settings, status_reader, resources.log)
+    context = page_context(resources.configuration.node.tls) if settings.https else None
+    guarded = _for_those_who_log_in(resources, workers) if settings.has_login else None
+    return WebServer(settings, status_reader, resources.log, guarded=guarded, context=context)
+
+
+def _for_those_who_log_in(resources: Resources, workers: Workers) -> "Guarded":
+    from node.operate.orders import Operator
+    from node.show.study_details import StudyDetailsReader
+    from node.show.web import Guarded
+
+    return Guarded(
+        details=StudyDetailsReader(resources.store, resources.instance_store, workers.tell_series),
+        orders=Operator(
+            store=resources.store,
+            files=resources.instance_store,
+            current=resources.current,
+            audit=resources.audit,
+            clock=resources.clock,
+            log=resources.log,
+        ),
+        audit=resources.audit,
+        clock=resources.clock,
+        ae_title=resources.configuration.node.ae_title,
+    )

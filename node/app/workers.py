@@ -1,5 +1,6 @@
 """The worker processes; if one of them fails, the node continues."""
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
@@ -8,7 +9,7 @@ from analysis.domain.reason import Reason
 from node.analyse.analyst import Analysis
 from node.app.resources import Resources
 from node.config import Configuration
-from node.domain.completeness import Examination
+from node.domain.completeness import Examination, SeriesDecision
 from node.domain.records import Sameness
 from node.domain.results import Lineage, Outcome
 from node.ports import Worker
@@ -20,7 +21,7 @@ _EXAMINATION_LIMIT_S = 120.0
 
 
 class Workers:
-    """One process that examines, one that reports refusals, one that compares, and those that analyse.
+    """Processes that examine, report refusals, compare and tell of series, one each, and those that analyse.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ class Workers:
         Supplies the configuration, with the number of processes and their limits.
     make_worker : callable
         Makes a worker from the name of a function and a memory limit in MB, or None.
-    analyse_study, examine_study, report_refusal, compare_instances : str
+    analyse_study, examine_study, report_refusal, compare_instances, tell_series : str
         The functions that they run, as "module:function".
 
     Attributes
@@ -46,6 +47,7 @@ class Workers:
         examine_study: str,
         report_refusal: str,
         compare_instances: str,
+        tell_series: str,
     ) -> None:
         engine = resources.configuration.engine
         self._limit_s = engine.time_limit_s
@@ -54,8 +56,11 @@ class Workers:
         self._writer = make_worker(report_refusal, engine.memory_limit_mb)
         # Compares instances that are sent again in other bytes; started by its first call, too.
         self._comparer = make_worker(compare_instances, engine.memory_limit_mb)
+        # Tells the status page of series; started by its first call, so never where nobody logs in.
+        self._teller = make_worker(tell_series, engine.memory_limit_mb)
+        self._tells = threading.Lock()
         self._analysts = [make_worker(analyse_study, engine.memory_limit_mb) for _ in range(engine.processes)]
-        self._all = (*self._analysts, self._examiner, self._writer, self._comparer)
+        self._all = (*self._analysts, self._examiner, self._writer, self._comparer, self._teller)
         self.activities = tuple(
             WorkerActivity(resources.clock, resources.tally, monotonic) for _ in self._analysts
         )
@@ -84,6 +89,16 @@ class Workers:
         """Compare an instance with the one that is kept under its UID."""
         found: Sameness = self._comparer.call(kept, arrived, time_limit_s=_EXAMINATION_LIMIT_S)
         return found
+
+    def tell_series(
+        self, images: Sequence[Path], segmentations: Sequence[Path]
+    ) -> tuple[SeriesDecision, ...]:
+        """Tell what was decided of each series of a study; from any thread."""
+        with self._tells:
+            told: tuple[SeriesDecision, ...] = self._teller.call(
+                images, segmentations, time_limit_s=_EXAMINATION_LIMIT_S
+            )
+        return told
 
     def report_refusal(
         self,

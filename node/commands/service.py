@@ -14,10 +14,12 @@ import typer
 
 from node.commands import answers
 from node.commands.terminal import (
+    EXIT_USAGE,
     ConfigOption,
     JsonOption,
     configuration_file,
     console,
+    error_console,
     exit_on_error,
     load_configuration,
     print_json,
@@ -28,7 +30,7 @@ from node.commands.terminal import (
 if TYPE_CHECKING:
     from node.app import Node
 
-__all__ = ["demo", "doctor", "init", "serve", "upgrade"]
+__all__ = ["demo", "doctor", "init", "password", "serve", "upgrade"]
 
 _LOOK_S = 0.5
 
@@ -45,6 +47,31 @@ def init(
     console.print("Name your senders in [[sources]] and your PACS in [[destinations]]. Then:")
     for command in ("doctor", "serve"):
         console.print(f"  osteonode {command} --config {file}", soft_wrap=True)
+
+
+def password(
+    name: Annotated[str, typer.Argument(help="Name with which the user logs in.", show_default=False)],
+) -> None:
+    """Ask for the password of a user of the status page, and print the line for config.toml.
+
+    The line has a hash only, from which nobody can tell the password.
+
+    Exit status:
+    0  the line is printed
+    2  the name or the password cannot be used
+    """
+    from node.config import is_user_name
+    from node.config.password import SHORTEST, hash_of
+
+    if not is_user_name(name):
+        error_console.print("A name is of letters, digits and . _ @ -, at most 64.", style="red")
+        raise typer.Exit(EXIT_USAGE)
+    chosen = typer.prompt("Password", hide_input=True, confirmation_prompt="The same again", err=True)
+    if len(chosen) < SHORTEST:
+        error_console.print(f"A password has at least {SHORTEST} characters.", style="red")
+        raise typer.Exit(EXIT_USAGE)
+    # By no console, which would wrap it.
+    typer.echo(f'"{name}:{hash_of(chosen)}"')
 
 
 def serve(config: ConfigOption = None) -> None:

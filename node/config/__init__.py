@@ -21,7 +21,7 @@ from node.config.tables.sources import Network, Source
 from node.config.tables.storage import StorageSettings
 from node.config.tables.store import StoreSettings
 from node.config.tables.tls import TlsSettings
-from node.config.tables.web import WebSettings
+from node.config.tables.web import User, WebSettings, is_user_name
 
 __all__ = [
     "NO_MODEL",
@@ -43,9 +43,11 @@ __all__ = [
     "StorageSettings",
     "StoreSettings",
     "TlsSettings",
+    "User",
     "WebSettings",
     "compare",
     "default",
+    "is_user_name",
     "load",
     "parse",
     "write_shipped",

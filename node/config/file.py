@@ -75,6 +75,8 @@ def _note_contradictions(document: TomlDocument, configuration: Configuration) -
     names = [there.name for there in configuration.destinations]
     for twice in sorted({there for there in names if names.count(there) > 1}):
         document.faults.note("destinations[1]", "", f"two destinations are called {twice}")
+    if configuration.web.https and configuration.node.tls.certificate is None:
+        document.faults.note("web", "https", "web.https needs certificate, key and ca in [node.tls]")
     by_program = configuration.analysis.segmentation.backend in PROGRAMS
     if by_program and configuration.engine.time_limit_s <= 2 * configuration.segmentation.time_limit_s:
         document.faults.note(

@@ -13,7 +13,14 @@ from typing import Any
 from node.config import AuditSettings, Destination, Source, TlsSettings
 from node.errors import ConfigurationError
 
-__all__ = ["audit_arguments", "client_arguments", "reason_of", "server_context", "source_arguments"]
+__all__ = [
+    "audit_arguments",
+    "client_arguments",
+    "page_context",
+    "reason_of",
+    "server_context",
+    "source_arguments",
+]
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL"
 """For TLS 1.2, RFC 9325 section 4.2: ephemeral keys and authenticated encryption; 1.3 has no others."""
@@ -38,6 +45,13 @@ class _Context(ssl.SSLContext):
         if latest is None:
             return super().wrap_socket(*arguments, **options)
         return latest.wrap_socket(*arguments, **options)
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:  # noqa: ANN401 - passed on
+        """Begin a connection of asyncio, with the files as they are now."""
+        latest = self._newest()
+        if latest is None:
+            return super().wrap_bio(*arguments, **options)
+        return latest.wrap_bio(*arguments, **options)
 
     def _newest(self) -> ssl.SSLContext | None:
         try:
@@ -68,6 +82,18 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext | None:
     if settings.ca is None:
         return None
     return _context(settings, ssl.PROTOCOL_TLS_SERVER, "node.tls")
+
+
+def page_context(settings: TlsSettings) -> ssl.SSLContext:
+    """Return the context of the status page: the certificate of the listener, for anybody's browser.
+
+    Raises
+    ------
+    ConfigurationError
+        If a file is missing or is not what it should be.
+    """
+    alone = TlsSettings(settings.certificate, settings.key)
+    return _context(alone, ssl.PROTOCOL_TLS_SERVER, "node.tls")
 
 
 def audit_arguments(settings: AuditSettings, host: str) -> tuple[ssl.SSLContext, str]:
@@ -121,11 +147,13 @@ def _context(settings: TlsSettings, protocol: int, where: str) -> ssl.SSLContext
 
 def _configure(context: ssl.SSLContext, settings: TlsSettings, where: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED
     context.set_ciphers(_CIPHERS)
-    # So that `ca` may hold the accepted certificates themselves, and not the authority that signed them.
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    _load(lambda: context.load_verify_locations(settings.ca), f"{where}: ca holds no certificates")
+    if settings.ca is not None:
+        authorities = settings.ca
+        context.verify_mode = ssl.CERT_REQUIRED
+        # So that `ca` may hold the accepted certificates themselves, and not the authority that signed them.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        _load(lambda: context.load_verify_locations(authorities), f"{where}: ca holds no certificates")
     if settings.certificate is not None:
         certificate = settings.certificate
         _load(

@@ -18,12 +18,16 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 __all__ = [
     "AuditMessage",
+    "Client",
     "Code",
     "EventOutcome",
     "Party",
     "StudyMoved",
     "application_started",
     "application_stopped",
+    "logged_in",
+    "logged_out",
+    "ordered",
     "rejected_peer",
     "studies_transferred",
     "syslog_line",
@@ -77,6 +81,22 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True)
+class Client:
+    """A person at the status page.
+
+    Attributes
+    ----------
+    user : str
+        Name with which they logged in, or tried to.
+    host : str
+        Address from which they came.
+    """
+
+    user: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
 class StudyMoved:
     """The objects of a study that were transferred.
 
@@ -106,7 +126,7 @@ class AuditMessage:
     kind : Code or None
         Its subtype, EventTypeCode.
     action : str
-        "C" create, "R" read, "E" execute.
+        "C" create, "R" read, "U" update, "D" delete, "E" execute.
     outcome : EventOutcome
         How it ended.
     at : datetime
@@ -117,6 +137,8 @@ class AuditMessage:
         The study that was transferred.
     alert : tuple of str or None
         For a security alert, the address that it is about and what that did.
+    client : Client or None
+        The person who started the event.
     """
 
     event: Code
@@ -127,6 +149,7 @@ class AuditMessage:
     parties: tuple[Party, ...]
     study: StudyMoved | None = None
     alert: tuple[str, str] | None = None
+    client: Client | None = None
 
 
 _APPLICATION_ACTIVITY = Code("110100", "Application Activity")
@@ -138,6 +161,10 @@ _SECURITY_ALERT, _NODE_AUTHENTICATION = (
     Code("110126", "Node Authentication"),
 )
 _APPLICATION = Code("110150", "Application")
+_USER_AUTHENTICATION = Code("110114", "User Authentication")
+_LOGIN, _LOGOUT = Code("110122", "Login"), Code("110123", "Logout")
+_ACCESSED, _DELETED = Code("110103", "DICOM Instances Accessed"), Code("110105", "DICOM Study Deleted")
+_OWN_SCHEME = "99OSTEONODE"
 _DESTINATION, _SOURCE = Code("110152", "Destination Role ID"), Code("110153", "Source Role ID")
 _STUDY_UID, _NODE_ID = Code("110180", "Study Instance UID"), Code("110182", "Node ID")
 _PATIENT_NUMBER = Code("2", "Patient Number", "RFC-3881")
@@ -203,6 +230,50 @@ def rejected_peer(ae_title: str, host: str, reason: str, at: datetime) -> AuditM
     )
 
 
+def logged_in(client: Client, ae_title: str, at: datetime, outcome: EventOutcome) -> AuditMessage:
+    """Report that a person logged in at the status page, or failed to; PS3.15 A.5.3.12."""
+    return _authentication(_LOGIN, client, ae_title, at, outcome)
+
+
+def logged_out(client: Client, ae_title: str, at: datetime) -> AuditMessage:
+    """Report that a person logged out; PS3.15 A.5.3.12."""
+    return _authentication(_LOGOUT, client, ae_title, at, EventOutcome.SUCCESS)
+
+
+def _authentication(
+    kind: Code, client: Client, ae_title: str, at: datetime, outcome: EventOutcome
+) -> AuditMessage:
+    party = Party(ae_title, "", is_requestor=False)
+    return AuditMessage(_USER_AUTHENTICATION, kind, "E", outcome, at, (party,), client=client)
+
+
+def ordered(
+    order: str, client: Client, ae_title: str, study: StudyMoved, *, at: datetime, outcome: EventOutcome
+) -> AuditMessage:
+    """Report that a person gave an order for a study; PS3.15 A.5.3.6, and A.5.3.8 for its removal.
+
+    Parameters
+    ----------
+    order : str
+        In a word, such as "retry"; "purge" is a removal.
+    client : Client
+        Who gave it.
+    ae_title : str
+        AE title of this node.
+    study : StudyMoved
+        The study.
+    at : datetime
+        When.
+    outcome : EventOutcome
+        Whether it was carried out.
+    """
+    removal = order == "purge"
+    kind = None if removal else Code(order.upper(), order, _OWN_SCHEME)
+    event, action = (_DELETED, "D") if removal else (_ACCESSED, "U")
+    party = Party(ae_title, "", is_requestor=False)
+    return AuditMessage(event, kind, action, outcome, at, (party,), study, client=client)
+
+
 def to_xml(message: AuditMessage, source: str) -> bytes:
     """Write a message as XML in UTF-8, in one line.
 
@@ -224,6 +295,8 @@ def to_xml(message: AuditMessage, source: str) -> bytes:
     _code(event, "EventID", message.event)
     if message.kind is not None:
         _code(event, "EventTypeCode", message.kind)
+    if message.client is not None:
+        _client(root, message.client)
     for party in message.parties:
         _party(root, party)
     SubElement(root, "AuditSourceIdentification", AuditSourceID=_clean(source))
@@ -237,6 +310,22 @@ def to_xml(message: AuditMessage, source: str) -> bytes:
     return xml.replace(b"\n", b"", 1)
 
 
+def _client(root: Element, client: Client) -> None:
+    attributes = {"UserID": _clean(client.user), "UserIsRequestor": "true"} | _access_point(client.host)
+    SubElement(root, "ActiveParticipant", attributes)
+
+
+def _access_point(host: str) -> dict[str, str]:
+    if not host:
+        return {}
+    # Type 2 is an IP address, and 1 a name of a machine.
+    is_address = host.replace(".", "").isdigit() or ":" in host
+    return {
+        "NetworkAccessPointID": _clean(host),
+        "NetworkAccessPointTypeCode": "2" if is_address else "1",
+    }
+
+
 def _party(root: Element, party: Party) -> None:
     attributes = {
         "UserID": _clean(party.ae_title or party.host),
@@ -244,13 +333,7 @@ def _party(root: Element, party: Party) -> None:
     }
     if party.ae_title:
         attributes["AlternativeUserID"] = f"AETITLE={_clean(party.ae_title)}"
-    if party.host:
-        # Type 2 is an IP address, and 1 a name of a machine.
-        is_address = party.host.replace(".", "").isdigit() or ":" in party.host
-        attributes |= {
-            "NetworkAccessPointID": _clean(party.host),
-            "NetworkAccessPointTypeCode": "2" if is_address else "1",
-        }
+    attributes |= _access_point(party.host)
     participant = SubElement(root, "ActiveParticipant", attributes)
     if party.role is not None:
         _code(participant, "RoleIDCode", party.role)

@@ -16,6 +16,7 @@ __all__ = [
     "Decision",
     "Examination",
     "Patience",
+    "SeriesDecision",
     "decide",
     "identity_fault",
     "never_fell_quiet",
@@ -125,6 +126,28 @@ class Examination:
             for one in self.candidates
             if one.signs and not one.faults
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesDecision:
+    """What was decided of one series of a study, for an operator.
+
+    Attributes
+    ----------
+    series_uid : str
+        Series Instance UID; empty for files that cannot be read.
+    description : str
+        Modality and number of images.
+    is_used : bool
+        Whether the results are made of it.
+    words : str
+        What was decided, and why.
+    """
+
+    series_uid: str
+    description: str
+    is_used: bool
+    words: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ class StudyEvent(StrEnum):
     """An operator asked for another examination, or for the next attempt at once."""
     RESENT = "resent"
     """An operator asked to deliver the existing results again."""
+    SET_ASIDE = "set aside"
+    """An operator asked to do nothing more with it until an operator acts."""
 
 
 _S, _E = StudyState, StudyEvent
@@ -92,6 +94,17 @@ TRANSITIONS: dict[tuple[StudyState, StudyEvent], StudyState] = {
     # What waits for its next attempt after a fault is tried at once.
     (_S.SETTLED, _E.RETRIED): _S.SETTLED,
     (_S.READY, _E.RETRIED): _S.READY,
+    **{
+        (state, _E.SET_ASIDE): _S.FAILED
+        for state in (
+            _S.RECEIVING,
+            _S.SETTLED,
+            _S.WAITING_FOR_PAIR,
+            _S.READY,
+            _S.ANALYSING,
+            _S.DELIVERING,
+        )
+    },
 }
 """Every permitted transition; anything else is a bug."""
 

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 
 from node.config import Configuration
 from node.domain.records import Study
-from node.ports import Retention
-from node.store import open_instance_store
+from node.errors import PermanentError
+from node.ports import FileRemoval, Retention
+from node.store import open_instance_store, retention
 from node.store.retention import purge, purgeable
 
-__all__ = ["PurgePlan", "plan_purge", "purge_studies"]
+__all__ = ["PurgePlan", "plan_purge", "purge_studies", "purge_study"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +35,17 @@ def purge_studies(
 ) -> int:
     """Remove the images and results of studies that were finished at least `age` ago; return their number."""
     return purge(store, open_instance_store(configuration), now - age, failed=failed)
+
+
+def purge_study(store: Retention, files: FileRemoval, study_uid: str, now: datetime) -> None:
+    """Remove the images and results of one finished study, even if it was set aside.
+
+    Raises
+    ------
+    PermanentError
+        If it is not finished, or there is nothing to remove.
+    """
+    if not retention.purge_study(store, files, study_uid, now):
+        raise PermanentError(
+            "only a study that has ended, still has its images and has nothing left to be sent can be purged"
+        )

@@ -105,6 +105,10 @@ class StoredFiles(Protocol):
         """
         ...
 
+    def patient_id(self, instance: Instance) -> str:
+        """Return the Patient ID in a stored instance, for the audit trail; empty if it cannot be read."""
+        ...
+
     def result_folder(self, study_uid: str) -> Path:
         """Return the folder of a study's results, which may not exist yet."""
         ...

@@ -158,6 +158,16 @@ class OperatorCommands(StudySteps, Arrivals, Protocol):
         """
         ...
 
+    def set_aside(self, study: Study, reason: str, now: datetime) -> bool:
+        """Give a study up until an operator acts, with all that is still to be sent of it.
+
+        Returns
+        -------
+        bool
+            False if the study has changed since it was read.
+        """
+        ...
+
     def redirect(
         self, study: Study, results: Sequence[NewResult], known: Collection[str], now: datetime
     ) -> bool:

@@ -182,6 +182,13 @@ class DiskInstanceStore:
             return frozenset()
         return frozenset({found.patient_id, found.accession_number} - {""})
 
+    def patient_id(self, instance: Instance) -> str:
+        """See `node.ports.StoredFiles`."""
+        try:
+            return read_stored_identity(self.path(instance), instance.transfer_syntax_uid).patient_id
+        except (OSError, ValueError):
+            return ""
+
     def quarantine_stored(self, instance: Instance) -> str:
         """See `node.ports.InstanceStore`."""
         path = self._new_incoming()

@@ -18,7 +18,7 @@ from node.domain.delivery import (
 )
 from node.domain.records import IDENTITY_REPLACED, Delivery, DeliveryBatch, NewResult, Result, Study
 from node.domain.results import Lineage
-from node.domain.study import StudyState
+from node.domain.study import StudyEvent, StudyState
 from node.errors import LeaseLostError
 from node.store import tables as t
 from node.store.rows import delivery_of, result_of
@@ -259,6 +259,22 @@ class SqlOutbox:
             if count:
                 record_order(connection, found, now)
             return bool(count)
+
+    def set_aside(self, study: Study, reason: str, now: datetime) -> bool:
+        """See `node.ports.OperatorCommands`."""
+        row = t.deliveries.c
+        still_open = update(t.deliveries).where(
+            row.study_uid == study.study_uid, row.state.in_(list(OPEN_DELIVERY_STATES))
+        )
+        given_up = {"state": DeliveryState.FAILED, "reason": reason, "changed_at": now}
+        unleased = {"lease_token": None, "lease_until": None}
+        with t.writing(self._engine) as connection:
+            found = find(connection, study.study_uid)
+            if found is None or (found.state, found.revision) != (study.state, study.revision):
+                return False
+            connection.execute(still_open.values(given_up | unleased))
+            apply_event(connection, found, StudyEvent.SET_ASIDE, now, reason=reason)
+            return True
 
     def redirect(
         self, study: Study, results: Sequence[NewResult], known: Collection[str], now: datetime

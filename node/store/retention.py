@@ -8,7 +8,7 @@ from node.domain.records import Study
 from node.domain.study import FINISHED_STATES, StudyState
 from node.ports import FileRemoval, Retention
 
-__all__ = ["drop_unused", "purge", "purge_not_for_us", "purgeable"]
+__all__ = ["drop_unused", "purge", "purge_not_for_us", "purge_study", "purgeable"]
 
 _AT_ONCE = 200
 """Objects that are removed in one transaction, for which images that arrive meanwhile wait."""
@@ -44,6 +44,18 @@ def purge(rows: Retention, files: FileRemoval, before: datetime, *, failed: bool
     count = _forget(rows, files, purgeable(rows, before, failed=failed))
     files.clear_quarantine(before)
     return count
+
+
+def purge_study(rows: Retention, files: FileRemoval, study_uid: str, now: datetime) -> bool:
+    """Remove the files of one finished study, set aside or not; see `purge`.
+
+    Returns
+    -------
+    bool
+        False if it is not finished, holds no images, still has something to be sent, or just changed.
+    """
+    found = [study for study in purgeable(rows, now, failed=True) if study.study_uid == study_uid]
+    return bool(_forget(rows, files, found))
 
 
 def purge_not_for_us(rows: Retention, files: FileRemoval, before: datetime) -> int:

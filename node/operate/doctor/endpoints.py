@@ -2,12 +2,13 @@
 
 import os
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 from node.config import Configuration, NodeSettings, WebSettings
-from node.dicom.tls import server_context
+from node.dicom.tls import page_context, server_context
 from node.domain.identifiers import is_loopback
 from node.errors import ConfigurationError
 from node.operate.doctor.echo import PATIENCE_S
@@ -64,15 +65,30 @@ def web(configuration: Configuration) -> Iterator[CheckResult]:
         return
     subject = f"status page on {settings.host}:{settings.port}"
     yield _address(
-        subject, settings, partial(_is_alive, settings.host, settings.port),
+        subject, settings, partial(_is_alive, settings),
         "a node shows its page there already",
         "Another program may have the port; change [web] port, or set it to 0 for no page.",
     )  # fmt: skip
-    if not is_loopback(settings.host):
+    if not is_loopback(settings.host) and not settings.has_login:
         yield CheckResult(
             Severity.WARNING, subject, "everyone who can reach the address can read it",
-            "Set [web] host to 127.0.0.1, behind a reverse proxy that requires a login.",
+            "Set [web] host to 127.0.0.1, behind a reverse proxy that requires a login, or name users.",
         )  # fmt: skip
+    audit = configuration.audit
+    if settings.has_login and not audit.file and not audit.syslog:
+        yield CheckResult(
+            Severity.WARNING, subject, "no audit trail keeps who logged in and ordered what",
+            "Name a file or a syslog server in [audit].",
+        )  # fmt: skip
+    if settings.https:
+        yield from _https(configuration, subject)
+
+
+def _https(configuration: Configuration, subject: str) -> Iterator[CheckResult]:
+    try:
+        page_context(configuration.node.tls)
+    except ConfigurationError as error:
+        yield unusable_tls(subject, error)
 
 
 def _address(
@@ -95,9 +111,14 @@ def _address(
         return CheckResult(Severity.FAULT, subject, f"cannot be listened on: {reason}", remedy)
 
 
-def _is_alive(host: str, port: int) -> bool:
+def _is_alive(settings: WebSettings) -> bool:
     """Tell whether the status page of a node answers at this address."""
-    connection = HTTPConnection(host, port, timeout=PATIENCE_S)
+    connection = HTTPConnection(settings.host, settings.port, timeout=PATIENCE_S)
+    if settings.https:
+        # Whoever answers there is asked for one word only, so its certificate need not be known.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = HTTPSConnection(settings.host, settings.port, timeout=PATIENCE_S, context=context)
     try:
         connection.request("GET", "/healthz")
         return connection.getresponse().read() == b"alive\n"

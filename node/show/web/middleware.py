@@ -20,10 +20,10 @@ _PAUSE_S = 0.04
 """A response takes about 2 ms of the interpreter, so all viewers together take a twentieth of its time."""
 
 _HEADERS = {
-    # Only the style sheet and icon of this server: no scripts, frames or forms, nothing from elsewhere.
+    # Only the style sheet and pictures of this server: no scripts or frames, nothing from elsewhere.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; form-action {forms}; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -35,17 +35,19 @@ _HEADERS = {
 
 
 class _AddHeaders:
-    """Adds `_HEADERS` to every response."""
+    """Adds `_HEADERS` to every response; forms go to this server or, without a login, nowhere."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, has_forms: bool) -> None:
         self._app = app
+        forms = "'self'" if has_forms else "'none'"
+        self._headers = {name: value.format(forms=forms) for name, value in _HEADERS.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and add the headers to its response."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -69,4 +71,5 @@ def with_middleware(pages: ASGIApp, settings: WebSettings) -> ASGIApp:
     """Return the application wrapped in all middleware, which also applies to error pages."""
     names = [*_LOOPBACK, settings.host, *settings.names]
     # Any other Host header is refused: by DNS rebinding, a foreign web site could read the page.
-    return _LimitRate(_AddHeaders(TrustedHostMiddleware(pages, allowed_hosts=names, www_redirect=False)))
+    hosts = TrustedHostMiddleware(pages, allowed_hosts=names, www_redirect=False)
+    return _LimitRate(_AddHeaders(hosts, has_forms=settings.has_login))

@@ -4,6 +4,8 @@ import asyncio
 import os
 import socket
 import threading
+from ssl import SSLContext
+from typing import Any
 
 from starlette.types import ASGIApp
 from uvicorn import Config, Server
@@ -13,6 +15,7 @@ from node.config import WebSettings
 from node.errors import PermanentError
 from node.log import Log
 from node.show.node_status import StatusReader
+from node.show.web.gate import Guarded
 from node.show.web.pages import application
 
 __all__ = ["WebServer"]
@@ -33,6 +36,10 @@ class WebServer:
         Gives the status of the node.
     log : Log
         Logs one line per error in a page, with its type and place.
+    guarded : Guarded or None
+        What is for those only who log in; None where nobody does.
+    context : SSLContext or None
+        For HTTPS; None for HTTP.
 
     Raises
     ------
@@ -40,16 +47,26 @@ class WebServer:
         If the address cannot be listened on.
     """
 
-    def __init__(self, settings: WebSettings, status_reader: StatusReader, log: Log) -> None:
+    def __init__(
+        self,
+        settings: WebSettings,
+        status_reader: StatusReader,
+        log: Log,
+        *,
+        guarded: Guarded | None = None,
+        context: SSLContext | None = None,
+    ) -> None:
         self._socket = _listen(settings)
-        self._server = _server(application(settings, status_reader, log))
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="status-page", daemon=True
-        )
+        self._server = _server(application(settings, status_reader, log, guarded), context)
+        self._thread = threading.Thread(target=self._run, name="status-page", daemon=True)
 
     def start(self) -> None:
         """Start to answer requests."""
         self._thread.start()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            runner.run(self._server.serve([self._socket]))
 
     def stop(self) -> None:
         """Finish the responses in progress, and close the socket."""
@@ -72,6 +89,17 @@ def _listen(settings: WebSettings) -> socket.socket:
         ) from None
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """Ends a TLS handshake that stays silent as soon as other silent connections; the default is a minute."""
+
+    async def create_server(self, *arguments: Any, **options: Any) -> asyncio.Server:  # noqa: ANN401 - passed on
+        """See `asyncio.loop.create_server`."""
+        if options.get("ssl"):
+            options["ssl_handshake_timeout"] = _SILENCE_S
+        server: asyncio.Server = await super().create_server(*arguments, **options)
+        return server
+
+
 class _LimitedProtocol(H11Protocol):
     """Limits the number of connections and closes silent ones: descriptors are needed to receive images."""
 
@@ -85,21 +113,23 @@ class _LimitedProtocol(H11Protocol):
         self.timeout_keep_alive_task = self.loop.call_later(_SILENCE_S, self.timeout_keep_alive_handler)
 
 
-def _server(pages: ASGIApp) -> Server:
-    return Server(
-        Config(
-            pages,
-            loop="asyncio",
-            http=_LimitedProtocol,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            # Errors go to the log of the node; an access log with addresses and study UIDs is not wanted.
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=_SILENCE_S,
-            timeout_graceful_shutdown=1,
-        )
+def _server(pages: ASGIApp, context: SSLContext | None) -> Server:
+    config = Config(
+        pages,
+        loop="asyncio",
+        http=_LimitedProtocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        # Errors go to the log of the node; an access log with addresses and study UIDs is not wanted.
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_SILENCE_S,
+        timeout_graceful_shutdown=1,
     )
+    config.load()
+    # uvicorn would read the files once, and a renewed certificate would need a restart.
+    config.ssl = context
+    return Server(config)

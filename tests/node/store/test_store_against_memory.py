@@ -308,6 +308,12 @@ class StoreAgainstMemory(RuleBasedStateMachine):
             ordered = {(name, one.sop_uid) for one in results for name in to}
             self.sent = [one for one in self.sent if one not in ordered]
 
+    @rule(uid=st.sampled_from(STUDIES))
+    def set_aside(self, uid: str) -> None:
+        study = self.store.study(uid)
+        if study is not None and (study.state, StudyEvent.SET_ASIDE) in TRANSITIONS:
+            assert self.both(lambda store: store.set_aside(study, "a person said so", self.now))
+
     @rule(uid=st.sampled_from(STUDIES), gone=st.sampled_from(DESTINATIONS))
     def lose_a_destination(self, uid: str, gone: str) -> None:
         study = self.store.study(uid)

@@ -231,6 +231,24 @@ class MemoryOutbox:
         reason, reasons = (study.reason, study.reasons) if stays else (ORDERED, ())
         self._tables.apply_event(study, StudyEvent.RESENT, now, reason=reason, reasons=reasons)
 
+    def set_aside(self, study: Study, reason: str, now: datetime) -> bool:
+        t = self._tables
+        with t.transaction():
+            found = t.study(study.study_uid)
+            if found is None or (found.state, found.revision) != (study.state, study.revision):
+                return False
+            for row in tuple(t.deliveries.values()):
+                if row.study_uid == study.study_uid and row.is_open:
+                    given_up = {
+                        "state": DeliveryState.FAILED,
+                        "reason": reason,
+                        "token": "",
+                        "lease_until": None,
+                    }
+                    t.change_delivery(row, **given_up)
+            t.apply_event(found, StudyEvent.SET_ASIDE, now, reason=reason)
+            return True
+
     def redirect(
         self, study: Study, results: Sequence[NewResult], known: Collection[str], now: datetime
     ) -> bool:

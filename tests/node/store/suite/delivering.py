@@ -245,6 +245,32 @@ class DeliveringLaws:
         assert store.finish_deliveries("1.1", START) is StudyState.DELIVERED
         assert [step.event for step in store.history("1.1")].count(StudyEvent.RESENT) == 1
 
+    def test_what_is_set_aside_is_not_sent_and_what_was_being_sent_is_not_recorded(
+        self, store: Store
+    ) -> None:
+        reported(store)
+        batch = batch_for(store, "a")
+        assert store.set_aside(the_study(store), "a person said so", START)
+        assert (the_study(store).state, the_study(store).reason) == (StudyState.FAILED, "a person said so")
+        assert {one.state for one in store.deliveries("1.1")} == {DeliveryState.FAILED}
+        for destination in DESTINATIONS:
+            assert store.lease_deliveries(destination, "c", START + LEASE, START + 2 * LEASE) is None
+        with pytest.raises(LeaseLostError):
+            end_all(store, batch, DeliveryState.SENT)
+        assert store.finish_deliveries("1.1", START) is None
+        assert store.resend(the_study(store), START)
+        assert the_study(store).state is StudyState.DELIVERING
+        assert {one.state for one in store.deliveries("1.1")} == {DeliveryState.WAITING}
+
+    def test_a_study_that_has_changed_is_not_set_aside(self, store: Store) -> None:
+        reported(store)
+        before = the_study(store)
+        for destination in DESTINATIONS:
+            end_all(store, batch_for(store, destination), DeliveryState.SENT)
+        store.finish_deliveries("1.1", START)
+        assert not store.set_aside(before, "a person said so", START)
+        assert the_study(store).state is StudyState.DELIVERED
+
     def test_a_destination_that_is_new_gets_the_results_on_order(self, store: Store) -> None:
         results = reported(store)
         assert store.send_again(the_study(store), [replace(results[0], destinations=("new",))], START)
