@@ -11,7 +11,7 @@ from analysis.domain.findings import Refusal
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from analysis.identify import identify
-from node.analyse.findings import SOFTWARE, identity_reasons
+from node.analyse.findings import SOFTWARE, correction_remarks, identity_reasons
 from node.analyse.result_files import report_options, write_results
 from node.config import Configuration
 from node.decode import SeriesHeaders, scan
@@ -55,7 +55,7 @@ def write_refusal_report(
     series, _ = scan(paths)
     if not series or identity_reasons(series):
         return Outcome((), reasons, {})
-    refusal = Refusal(reasons)
+    refusal = Refusal((*reasons, *correction_remarks(corrected=lineage.corrected)))
     # Without the series that the refusal is not about: if one of them comes late, neither the date of the
     # report nor the image from which it takes the patient and the study may change.
     about = [one for one in series if identify(one.facts).usable] or series

@@ -8,18 +8,18 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.uid import EnhancedSRStorage
 
 import dicom_templates.result_set  # noqa: F401 - takes seconds, which must not count in the waits below
-from analysis.domain.reason import quoted
+from analysis.domain.reason import Reason, quoted
 from dicom_templates.result_kinds import ResultKind
 from node.analyse.refusal_report import write_refusal_report
 from node.app import Node
 from node.clock import SystemClock
 from node.config import Configuration, ReportSettings, default
 from node.domain.records import NewResult
-from node.domain.results import Lineage
+from node.domain.results import Lineage, Outcome
 from node.domain.study import StudyEvent, StudyState
 from node.operate.database import open_store
 from node.show.why import explain
@@ -221,3 +221,23 @@ def test_a_study_of_two_patients_is_explained_to_nobody(tmp_path: Path) -> None:
     outcome = write_refusal_report(paths, default(), tmp_path / "out", (quoted("two patients"),), Lineage())
     assert not outcome.results
     assert not (tmp_path / "out").exists()
+
+
+def test_a_refusal_after_a_corrected_identity_tells_of_the_correction(tmp_path: Path) -> None:
+    path = tmp_path / "image.dcm"
+    slice_of(1).save_as(path, enforce_file_format=True)
+    reasons = (Reason("no_series"),)
+    corrected, first = (
+        write_refusal_report([path], default(), tmp_path / name, reasons, Lineage(corrected=name == "after"))
+        for name in ("after", "before")
+    )
+    assert corrected.key != first.key
+    told, untold = (text_of(outcome) for outcome in (corrected, first))
+    assert "corrected after an earlier report" in told
+    assert "corrected" not in untold
+
+
+def text_of(outcome: Outcome) -> str:
+    """Return the texts of the report of a refusal."""
+    (report,) = outcome.results
+    return " ".join(str(element.value) for element in dcmread(report.path).iterall() if element.VR == "UT")

@@ -133,6 +133,47 @@ def test_a_disk_that_fails_costs_the_instance_and_no_other(tmp_path: Path, shim:
     assert len(acknowledged) == number
 
 
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """Mount a file system in memory on a folder, or skip the test where that is not allowed."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, check=False, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("needs root, and the right to mount")
+    try:
+        yield
+    finally:
+        run([program("umount", "mount"), "--lazy", folder])
+
+
+@pytest.mark.timeout(180)
+def test_a_file_system_without_room_for_another_file_refuses_until_there_is_some(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    with mounted(disk, "nr_inodes=120"):
+        folder = disk / "var"
+        with node_under(folder) as port:
+            acknowledged = send_until_refused(port, most=120)
+            # An administrator makes room; the sender tries again.
+            run([program("mount", "mount"), "-o", "remount,nr_inodes=240", disk])
+            image = slice_of(len(acknowledged) + 1)
+            assert send(port, image) == [0]
+            acknowledged.add(image.SOPInstanceUID)
+        check_all(folder, acknowledged)
+
+
+def send_until_refused(port: int, *, most: int) -> set[str]:
+    """Send images until one is refused for want of room; return the UIDs of those before it."""
+    acknowledged: set[str] = set()
+    for number in range(1, most):
+        image = slice_of(number)
+        (status,) = send(port, image)
+        if status == _FULL:
+            return acknowledged
+        assert status == 0
+        acknowledged.add(image.SOPInstanceUID)
+    pytest.fail("no image was refused")
+
+
 def check_all(folder: Path, acknowledged: set[str]) -> None:
     """Check that what was acknowledged, and nothing else, is in the store and whole on the disk."""
     store, files = open_store(quick(folder)), DiskInstanceStore(folder)
