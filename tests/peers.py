@@ -95,7 +95,7 @@ def _own_ports() -> Iterator[int]:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     first = _FIRST_PORT + worker % _PORT_RANGES * _PORTS_EACH
     ports = range(first, first + _PORTS_EACH)
-    start = randrange(_PORTS_EACH)  # noqa: S311 - two runs on one machine should differ, not more
+    start = randrange(_PORTS_EACH)
     return cycle((*ports[start:], *ports[:start]))
 
 
