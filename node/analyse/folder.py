@@ -3,41 +3,29 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Self
+from typing import Any
 
 from analysis.domain.reason import Reason
 from analysis.errors import AnalysisError
-from node.analyse.findings import Progress, no_progress
-from node.analyse.study import analyse_files
 from node.analyse.worker_process import WorkerProcess
 from node.config import Configuration, EngineSettings
-from node.decode import faults_of, files_below, scan
-from node.decode.reading import series_of
 from node.domain.results import Outcome
 from node.errors import NodeError
 
-__all__ = ["StudyFiles", "StudyOutcome", "analyse_folder", "perform", "studies_below"]
+__all__ = ["StudyOutcome", "analyse_folder"]
 
+_READ = "node.decode.files:studies_below"
+_ANALYSE = "node.analyse.study:analyse_files"
+"""Functions are named, because only the worker processes import what they need."""
 
-@dataclass(frozen=True, slots=True)
-class StudyFiles:
-    """The files of a study.
-
-    Attributes
-    ----------
-    study_uid : str
-        Study Instance UID.
-    paths : tuple of Path
-        Its instances.
-    """
-
-    study_uid: str
-    paths: tuple[Path, ...]
+Progress = Callable[[str], None]
+"""Told each next step, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +52,8 @@ def analyse_folder(
     configuration: Configuration,
     out: Path,
     *,
-    analyse: Callable[..., Outcome] = analyse_files,
-    report_progress: Progress = no_progress,
+    analyse: str = _ANALYSE,
+    report_progress: Progress = lambda _step: None,
 ) -> tuple[StudyOutcome, ...]:
     """Analyse all studies found at or below the paths, with the limits of `[engine]` for each.
 
@@ -79,8 +67,8 @@ def analyse_folder(
         See `node.analyse.study.analyse_files`.
     out : Path
         Folder for the results of a single study; those of several go to a subfolder each.
-    analyse : callable
-        What analyses the files of a study in a worker process.
+    analyse : str
+        The function, "module:function", that analyses the files of a study in a worker process.
     report_progress : callable, optional
         Told each next step of a single study, or the beginning of each of several, in words.
 
@@ -96,82 +84,55 @@ def analyse_folder(
     NodeError
         If the headers could not be read within the limits.
     """
-    with _Crew(configuration.engine) as crew:
-        found = crew.call(studies_below, files_below(paths), report_progress=report_progress)
-        studies, unreadable = found
+    engine = configuration.engine
+    with _crew(_READ, engine) as reader, _crew(analyse, engine) as analysts:
+        report_progress("reading headers")
+        studies, unreadable = reader.call(tuple(paths))
         tasks = [
-            partial(crew.call, analyse, study.paths, configuration, folder, report_progress=told)
-            for study, folder, told in zip(
+            partial(analysts.call, files, configuration, folder, report_progress=told)
+            for (_, files), folder, told in zip(
                 studies, _folders(out, len(studies)), _steps(report_progress, len(studies)), strict=True
             )
         ]
         outcomes = [
-            StudyOutcome(study.study_uid, outcome, fault)
-            for study, (outcome, fault) in zip(studies, crew.side_by_side(tasks), strict=True)
+            StudyOutcome(study_uid, outcome, fault)
+            for (study_uid, _), (outcome, fault) in zip(studies, analysts.side_by_side(tasks), strict=True)
         ]
     if unreadable or not outcomes:
         outcomes.append(StudyOutcome("", Outcome((), unreadable or (Reason("no_files"),), {})))
     return tuple(outcomes)
 
 
-def studies_below(
-    paths: Sequence[Path], *, report_progress: Progress = no_progress
-) -> tuple[tuple[StudyFiles, ...], tuple[Reason, ...]]:
-    """Tell which files belong to which study, and why files could not be read."""
-    report_progress("reading headers")
-    series, unreadable = scan(paths)
-    studies: dict[str, list[Path]] = {one.study_uid: [] for one in series}
-    of = {path: one.study_uid for one in series for path in one.paths}
-    for path in set(paths) - of.keys() - {file.path for file in unreadable}:
-        # A damaged instance of a readable series: it is a fault of this series.
-        if key := series_of(path):
-            of[path] = key[0]
-    for path in paths:
-        if path in of:
-            studies[of[path]].append(path)
-    files = tuple(StudyFiles(uid, tuple(own)) for uid, own in studies.items())
-    return files, faults_of(unreadable) if unreadable else ()
-
-
-def perform(function: Callable[..., Any], *arguments: object, report_progress: Progress) -> Any:  # noqa: ANN401 - any
-    """Call a function of this package in a worker process."""
-    return function(*arguments, report_progress=report_progress)
-
-
 class _Crew:
-    """Worker processes that do the same work side by side; the first of them starts at once.
+    """Worker processes that do the same work side by side; the first of them is started at once.
 
     Each call waits for a worker that is idle.
     """
 
-    def __init__(self, limits: EngineSettings) -> None:
+    def __init__(self, function: str, limits: EngineSettings) -> None:
+        self._function = function
         self._limits = limits
         self._idle: SimpleQueue[WorkerProcess] = SimpleQueue()
         self._workers: list[WorkerProcess] = []
-
-    def __enter__(self) -> Self:
         self._hire()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        for worker in self._workers:
-            worker.stop()
 
     def _hire(self) -> None:
-        worker = WorkerProcess(f"{__name__}:perform", self._limits.memory_limit_mb)
+        worker = WorkerProcess(self._function, self._limits.memory_limit_mb)
         self._workers.append(worker)
         worker.start()
         self._idle.put(worker)
 
-    def call(self, function: Callable[..., Any], *arguments: object, report_progress: Progress) -> Any:  # noqa: ANN401 - any
+    def stop(self) -> None:
+        """End the processes; no call may be in progress."""
+        for worker in self._workers:
+            worker.stop()
+
+    def call(self, *arguments: object, report_progress: Progress | None = None) -> Any:  # noqa: ANN401 - any
         """Call the function in a worker; see `WorkerProcess.call` for what it raises."""
         worker = self._idle.get()
         try:
             return worker.call(
-                function,
-                *arguments,
-                time_limit_s=self._limits.time_limit_s,
-                report_progress=report_progress,
+                *arguments, time_limit_s=self._limits.time_limit_s, report_progress=report_progress
             )
         finally:
             self._idle.put(worker)
@@ -190,6 +151,15 @@ class _Crew:
                     worker.interrupt()
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+@contextmanager
+def _crew(function: str, limits: EngineSettings) -> Iterator[_Crew]:
+    crew = _Crew(function, limits)
+    try:
+        yield crew
+    finally:
+        crew.stop()
 
 
 def _with_fault(call: Callable[[], Outcome]) -> tuple[Outcome, str]:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from node.analyse.folder import analyse_folder, studies_below
+from node.analyse.folder import analyse_folder
 from node.config import Configuration, default
-from tests.node.calls import by_study
+from node.decode import studies_below
 from tests.node.nodes import slice_of
+
+BY_STUDY = "tests.node.calls:by_study"
 
 
 def write(folder: Path, *studies: str) -> None:
@@ -33,7 +35,7 @@ def test_a_study_that_ends_its_process_costs_no_other_its_result(
     (images / "letter.txt").write_text("Dear colleague")
     steps: list[str] = []
     outcomes = analyse_folder(
-        [images], configuration, tmp_path / "out", analyse=by_study, report_progress=steps.append
+        [images], configuration, tmp_path / "out", analyse=BY_STUDY, report_progress=steps.append
     )
     assert [one.study_uid for one in outcomes] == ["1.1", "1.2.5", "1.2.6", "1.3", "1.4", ""]
     faults = {one.study_uid: one.fault for one in outcomes if one.fault}
@@ -51,7 +53,7 @@ def test_the_results_of_a_single_study_go_to_the_folder_itself(
     images = tmp_path / "images"
     images.mkdir()
     write(images, "1.1")
-    (outcome,) = analyse_folder([images], configuration, tmp_path / "out", analyse=by_study)
+    (outcome,) = analyse_folder([images], configuration, tmp_path / "out", analyse=BY_STUDY)
     assert outcome.outcome.summary["folder"] == "out"
 
 
@@ -59,6 +61,6 @@ def test_a_damaged_instance_of_a_readable_series_belongs_to_its_study(tmp_path: 
     write(tmp_path, "1.1", "1.2")
     damaged = tmp_path / "1.2-1.dcm"
     damaged.write_bytes(damaged.read_bytes()[:-2])
-    studies, unreadable = studies_below(sorted(tmp_path.iterdir()))
-    assert [(one.study_uid, len(one.paths)) for one in studies] == [("1.1", 3), ("1.2", 3)]
+    studies, unreadable = studies_below([tmp_path])
+    assert [(study_uid, len(files)) for study_uid, files in studies] == [("1.1", 3), ("1.2", 3)]
     assert not unreadable
