@@ -1,7 +1,8 @@
-"""Hypothesis profiles for all tests."""
+"""Hypothesis profiles for all tests, and how many of them run side by side."""
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from node.dicom.libraries import configure_libraries
@@ -16,3 +17,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 # As every entry point of the program does.
 configure_libraries()
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run one worker more than there are cores, since many tests wait; one file alone needs none."""
+    one_file = len(config.args) == 1 and ".py" in config.args[0]
+    return 0 if one_file else (os.cpu_count() or 1) + 1

@@ -7,10 +7,12 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
+from random import randrange
 from typing import Any, Self
 
 import pytest
@@ -32,6 +34,8 @@ REQUIRED = os.environ.get("OSTEONODE_REQUIRE_PEERS") == "1"
 """Set by `.ci/run`, where a missing peer is a failure instead of a skip."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+_FIRST_PORT, _PORTS_EACH, _PORT_RANGES = 10_000, 2_000, 11
 
 
 def program(name: str, package: str) -> Path:
@@ -71,10 +75,31 @@ def run(command: Sequence[str | Path], *, seconds: float = 60) -> str:
 
 
 def free_port() -> int:
-    """Return a port that is free on loopback at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that is free on loopback, and that no other test is given.
+
+    It lies below the ports that the system chooses by itself, so that one that shall stay closed does. Each
+    worker of pytest-xdist has a range of its own.
+    """
+    return next(port for port in _ports if _is_free(port))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
+def _own_ports() -> Iterator[int]:
+    """Yield the ports of this process for ever, from a place that differs from run to run."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = _FIRST_PORT + worker % _PORT_RANGES * _PORTS_EACH
+    ports = range(first, first + _PORTS_EACH)
+    start = randrange(_PORTS_EACH)
+    return cycle((*ports[start:], *ports[:start]))
+
+
+_ports = _own_ports()
 
 
 def wait_until_open(port: int, seconds: float = 30) -> None:

@@ -1,9 +1,8 @@
 """From the files of a study to its result files; used by the worker processes and by `osteonode analyse`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,30 +14,14 @@ from node.analyse.findings import Progress, analyse_series, correction_remarks, 
 from node.analyse.result_files import local_time, report_options, write_results
 from node.clock import SystemClock
 from node.config import Configuration
-from node.decode import SeriesHeaders, faults_of, files_below, scan
+from node.decode import SeriesHeaders, scan
 from node.domain.results import Lineage, Outcome
 
 if TYPE_CHECKING:
     from dicom_templates.words.study_report import StudyReport, TargetAnswer
     from dicom_templates.words.texts import Texts
 
-__all__ = ["StudyOutcome", "analyse_files", "analyse_studies"]
-
-
-@dataclass(frozen=True, slots=True)
-class StudyOutcome:
-    """The outcome of one of several studies.
-
-    Attributes
-    ----------
-    study_uid : str
-        Study Instance UID; empty for the files that could not be read.
-    outcome : Outcome
-        Result files or refusals.
-    """
-
-    study_uid: str
-    outcome: Outcome
+__all__ = ["analyse_files"]
 
 
 def analyse_files(
@@ -46,8 +29,8 @@ def analyse_files(
     configuration: Configuration,
     out: Path,
     lineage: Lineage = Lineage(),  # noqa: B008 - frozen
-    *,
     now: datetime | None = None,
+    *,
     report_progress: Progress = no_progress,
 ) -> Outcome:
     """Analyse the files of one study.
@@ -78,41 +61,6 @@ def analyse_files(
     if not series:
         return _refused(told_once(file.reason for file in unreadable) or (Reason("no_files"),))
     return _analyse_study(series, configuration, out, lineage, now, report_progress=report_progress)
-
-
-def analyse_studies(
-    paths: Sequence[Path],
-    configuration: Configuration,
-    out: Path,
-    now: datetime | None = None,
-    *,
-    report_progress: Progress = no_progress,
-) -> tuple[StudyOutcome, ...]:
-    """Analyse all studies found at or below the paths.
-
-    The results of a single study go to `out` itself, those of several to a subfolder each. They are made
-    `now`, by default when they are written.
-
-    Raises
-    ------
-    FileNotFoundError
-        If one of the paths does not exist.
-    """
-    report_progress("reading headers")
-    series, unreadable = scan(files_below(paths))
-    studies = {uid: tuple(group) for uid, group in groupby(series, key=lambda one: one.study_uid)}
-    outcomes = []
-    for number, (uid, group) in enumerate(studies.items(), start=1):
-        folder = out if len(studies) == 1 else out / f"study_{number}"
-        outcome = _analyse_study(
-            group, configuration, folder, Lineage(), now, report_progress=report_progress
-        )
-        outcomes.append(StudyOutcome(uid, outcome))
-    if unreadable:
-        outcomes.append(StudyOutcome("", _refused(faults_of(unreadable))))
-    if not outcomes:
-        outcomes.append(StudyOutcome("", _refused((Reason("no_files"),))))
-    return tuple(outcomes)
 
 
 def _analyse_study(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from analysis.domain.reason import Reason
 
 if TYPE_CHECKING:
-    from node.analyse.study import StudyOutcome
+    from node.analyse.folder import StudyOutcome
     from node.domain.records import Delivery, Study
     from node.operate.doctor import CheckResult
     from node.operate.verify import ReportCheck
@@ -77,6 +77,7 @@ def outcome(one: "StudyOutcome") -> dict[str, object]:
     refusals = (*one.outcome.refusals, *one.outcome.beside) if one.outcome.refusals else ()
     return {
         "study_uid": one.study_uid,
+        "fault": one.fault,
         "refusals": list(refusals),
         "reasons": reasons(refusals),
         "summary": dict(one.outcome.summary),

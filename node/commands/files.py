@@ -10,6 +10,7 @@ from node.commands import answers
 from node.commands.choice import one_study, opened_store
 from node.commands.terminal import (
     EXIT_DIFFERENT,
+    EXIT_FAULT,
     EXIT_IN_PART,
     EXIT_REFUSED,
     EXIT_USAGE,
@@ -25,9 +26,9 @@ from node.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from node.analyse.study import StudyOutcome
+    from node.analyse.folder import StudyOutcome
     from node.config import Configuration
     from node.operate.verify import ReportCheck
 
@@ -54,48 +55,28 @@ def analyse(
 
     Exit status:
     0  at least one study has a report
-    1  a fault
+    1  a fault, at one of the studies perhaps; the others have their results
     2  wrong usage or configuration
     3  all studies were refused
     """
+    from node.analyse.folder import analyse_folder
+
     configuration = load_configuration(config)
     for path in paths:
         if not path.exists():
             error_console.print(f"{path} does not exist", style="red")
             raise typer.Exit(EXIT_USAGE)
     with show_steps(quiet=as_json) as step, exit_on_error(as_json=as_json):
-        studies = _analysed(paths, configuration, out, made and made.astimezone(), step)
+        now = made and made.astimezone()
+        studies = analyse_folder(paths, configuration, out, now=now, report_progress=step)
     if as_json:
         print_json([answers.outcome(study) for study in studies])
-    for study in () if as_json else studies:
-        if study.outcome.refusals:
-            _show_refusal(study)
-        else:
-            show_summary(study.study_uid, study.outcome.summary)
-            console.print(f"Results: {study.outcome.results[0].path.parent.resolve()}")
+    else:
+        _show_outcomes(studies)
+    if any(study.fault for study in studies):
+        raise typer.Exit(EXIT_FAULT)
     if all(study.outcome.refusals for study in studies):
         raise typer.Exit(EXIT_REFUSED)
-
-
-def _analysed(
-    paths: "Sequence[Path]",
-    configuration: "Configuration",
-    out: Path,
-    made: datetime | None,
-    step: "Callable[[str], None]",
-) -> "tuple[StudyOutcome, ...]":
-    """Analyse in a worker process, with the limits of the node."""
-    from node.analyse.worker_process import WorkerProcess
-
-    limits = configuration.engine
-    worker = WorkerProcess("node.analyse.study:analyse_studies", limits.memory_limit_mb)
-    try:
-        studies: tuple[StudyOutcome, ...] = worker.call(
-            paths, configuration, out, made, time_limit_s=limits.time_limit_s, report_progress=step
-        )
-    finally:
-        worker.stop()
-    return studies
 
 
 def verify(
@@ -170,6 +151,17 @@ def _show_checks(checks: "Sequence[ReportCheck]") -> None:
         console.print(check.subject)
         for detail in check.details:
             console.print(f"            {detail}", soft_wrap=True)
+
+
+def _show_outcomes(studies: "Sequence[StudyOutcome]") -> None:
+    for study in studies:
+        if study.fault:
+            error_console.print(f"Fault: {study.study_uid}: {study.fault}", style="bold red")
+        elif study.outcome.refusals:
+            _show_refusal(study)
+        else:
+            show_summary(study.study_uid, study.outcome.summary)
+            console.print(f"Results: {study.outcome.results[0].path.parent.resolve()}")
 
 
 def _show_refusal(study: "StudyOutcome") -> None:

@@ -14,9 +14,9 @@ from node.decode.damage import damage_refused
 from node.decode.enhanced import MULTI_FRAME_CLASSES, frame_headers, frames_between, stacks
 from node.decode.facts import facts_by_slice, facts_of
 from node.decode.reading import SeriesKey, read_header, series_of
-from node.decode.series import SeriesHeaders, UnreadableFile
+from node.decode.series import SeriesHeaders, UnreadableFile, faults_of
 
-__all__ = ["files_below", "scan"]
+__all__ = ["files_below", "scan", "studies_below"]
 
 
 def files_below(paths: Iterable[Path]) -> tuple[Path, ...]:
@@ -33,6 +33,41 @@ def files_below(paths: Iterable[Path]) -> tuple[Path, ...]:
             raise FileNotFoundError(f"{path} does not exist")
         found.update(inner for inner in ([path] if path.is_file() else path.rglob("*")) if inner.is_file())
     return tuple(sorted(found))
+
+
+def studies_below(
+    paths: Iterable[Path],
+) -> tuple[tuple[tuple[str, tuple[Path, ...]], ...], tuple[Reason, ...]]:
+    """Tell which of the files at or below the paths belong to which study.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files, or folders that hold them.
+
+    Returns
+    -------
+    studies : tuple of (str, tuple of Path)
+        Study Instance UID, by which they are sorted, and files.
+    faults : tuple of Reason
+        Why files of no study cannot be read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one of the paths does not exist.
+    """
+    files = files_below(paths)
+    series, unreadable = scan(files)
+    study_of = {path: one.study_uid for one in series for path in one.paths}
+    for path in set(files) - study_of.keys() - {file.path for file in unreadable}:
+        # A damaged instance of a series of which others can be read: a fault of this series.
+        if key := series_of(path):
+            study_of[path] = key[0]
+    studies: dict[str, list[Path]] = {one.study_uid: [] for one in series}
+    for path in filter(study_of.__contains__, files):
+        studies[study_of[path]].append(path)
+    return tuple((uid, tuple(own)) for uid, own in studies.items()), faults_of(unreadable)
 
 
 def scan(paths: Iterable[Path]) -> tuple[tuple[SeriesHeaders, ...], tuple[UnreadableFile, ...]]:

@@ -12,7 +12,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, RLELossless, generate_uid
 
-from node.analyse.study import analyse_studies
+from node.analyse.study import analyse_files
 from node.config import default
 from node.decode import files_below
 from tests.end_to_end.conftest import ServedNode, StoreScp, wait_for
@@ -137,9 +137,9 @@ def write_changed(sample_study: Path, tmp_path: Path) -> Callable[[Change], Path
 def test_offline_it_is_refused_with_its_reason(
     change: Change, write_changed: Callable[[Change], Path], tmp_path: Path
 ) -> None:
-    (study,) = analyse_studies([write_changed(change)], default(), tmp_path / "out")
-    assert REASONS[change].lower() in " ".join(study.outcome.refusals).lower()
-    assert not study.outcome.results
+    outcome = analyse_files(files_below([write_changed(change)]), default(), tmp_path / "out")
+    assert REASONS[change].lower() in " ".join(outcome.refusals).lower()
+    assert not outcome.results
     assert not (tmp_path / "out").exists()
 
 
@@ -149,8 +149,8 @@ def test_a_truncated_object_is_refused_with_its_reason(
     folder = write_changed(unchanged)
     first = files_below([folder])[0]
     first.write_bytes(first.read_bytes()[:-1000])
-    (study,) = analyse_studies([folder], default(), tmp_path / "out")
-    assert "truncated" in " ".join(study.outcome.refusals)
+    outcome = analyse_files(files_below([folder]), default(), tmp_path / "out")
+    assert "truncated" in " ".join(outcome.refusals)
 
 
 ASCII_TERMINAL = {

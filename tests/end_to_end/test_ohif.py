@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from pydicom import Dataset, dcmread
 
-from node.analyse.study import analyse_studies
+from node.analyse.study import analyse_files
 from node.config import default
 from node.decode import files_below
 from tests.peers import Orthanc, program
@@ -95,11 +95,12 @@ class Shown:
 @pytest.fixture(scope="module")
 def shown(sample_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     work = tmp_path_factory.mktemp("ohif")
-    (study,) = analyse_studies([sample_study / "studies"], default(), work / "results")
-    assert not study.outcome.refusals
+    outcome = analyse_files(files_below([sample_study / "studies"]), default(), work / "results")
+    assert not outcome.refusals
     files = [
         path for path in files_below([sample_study / "studies", work / "results"]) if path.suffix == ".dcm"
     ]
+    study_uid = str(dcmread(outcome.results[0].path, specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
     chromium = program("chromium", "chromium")
     with (
         Orthanc(work / "orthanc", dicomweb()) as orthanc,
@@ -118,7 +119,7 @@ def shown(sample_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         opened = Shown(page, work / "results")
         page.on("pageerror", lambda error: opened.faults.append(str(error)))
         page.on("console", lambda said: opened.faults.append(said.text) if said.type == "error" else None)
-        page.goto(viewer.url(study.study_uid), wait_until="commit")
+        page.goto(viewer.url(study_uid), wait_until="commit")
         opened.wait_for(lambda: "Values:" in opened.words() and "1/3" in opened.words())
         yield opened
         browser.close()

@@ -3,13 +3,14 @@
 import ctypes
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydicom import config
 
 from analysis.domain.reason import quoted
 from analysis.errors import ModelRejectedError, RefusedError
+from node.domain.results import Outcome
 
 
 def call(what: str) -> object:  # noqa: C901 - one line for each
@@ -59,3 +60,25 @@ def outline(executable: str) -> object:
 def reading_validation_mode(_task: object = None) -> int:
     """Return how pydicom judges what it reads."""
     return int(config.settings.reading_validation_mode)
+
+
+def by_study(
+    paths: Sequence[Path],
+    _configuration: object,
+    out: Path,
+    _lineage: object,
+    _now: object,
+    *,
+    report_progress: Callable[[str], None],
+) -> Outcome:
+    """Tell where the results of a study would go; abort at the study 1.2.6, and hang at 1.2.5."""
+    from pydicom import dcmread
+
+    for step in ("one step", "another"):
+        report_progress(step)
+    (study,) = {str(dcmread(path).StudyInstanceUID) for path in paths}
+    if study == "1.2.6":
+        os.abort()
+    if study == "1.2.5":
+        time.sleep(3600)
+    return Outcome((), (), {"folder": out.name, "files": str(len(paths))})

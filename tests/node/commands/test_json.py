@@ -12,7 +12,7 @@ from typer.testing import Result
 from analysis.domain.acquisition import Plane
 from analysis.domain.reason import Reason
 from dicom_templates.result_kinds import ResultKind
-from node.analyse.study import StudyOutcome
+from node.analyse.folder import StudyOutcome
 from node.commands import answers
 from node.domain.delivery import DeliveryState
 from node.domain.results import Outcome, ResultFile
@@ -174,7 +174,8 @@ def test_the_outcome_of_an_analysis() -> None:
     files = (ResultFile(ResultKind.SR, Path("sr.dcm"), "1.2.840", "2.25.1", "2.25.2"),)
     good = StudyOutcome("1.2", Outcome(files, (), {"Osteoporosis": "12 %"}))
     bad = StudyOutcome("", Outcome((), (Reason("no_files"),), {}))
-    strict("analyse").validate([json.loads(json.dumps(answers.outcome(one))) for one in (good, bad)])
+    broken = StudyOutcome("1.3", Outcome((), (), {}), "its process was ended by SIGABRT")
+    strict("analyse").validate([json.loads(json.dumps(answers.outcome(one))) for one in (good, bad, broken)])
 
 
 def test_a_field_that_is_missing_wrong_or_not_described_is_noticed(mixed: Storage) -> None:

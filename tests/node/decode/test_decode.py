@@ -15,9 +15,9 @@ from analysis.domain.acquisition import AcquisitionFacts
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from node.analyse.study import analyse_files, analyse_studies
+from node.analyse.study import analyse_files
 from node.config import default
-from node.decode import check_stack, decode, files_below, scan
+from node.decode import check_stack, decode, files_below, scan, studies_below
 from node.domain.completeness import decide
 from node.settle.examine_headers import examine_headers
 
@@ -174,8 +174,7 @@ def test_a_truncated_object_is_refused(write: Callable[..., list[Path]]) -> None
 def test_files_with_one_fault_are_told_once_with_their_number(tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt", "c.txt"):
         (tmp_path / name).write_text("Dear colleague")
-    (outcome,) = analyse_studies([tmp_path], default(), tmp_path / "out")
-    assert outcome.outcome.refusals == ("a.txt and 2 more: not a DICOM file",)
+    assert studies_below([tmp_path]) == ((), ("a.txt and 2 more: not a DICOM file",))
     told = analyse_files(sorted(tmp_path.iterdir()), default(), tmp_path / "out")
     assert told.refusals == ("3 × not a DICOM file",)
 
