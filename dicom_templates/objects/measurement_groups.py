@@ -12,6 +12,7 @@ import numpy.typing as npt
 from highdicom.sr import (
     AlgorithmIdentification,
     ContentItem,
+    ContentSequence,
     FindingSite,
     GraphicTypeValues,
     Measurement,
@@ -24,6 +25,7 @@ from highdicom.sr import (
 )
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from analysis.domain.findings import (
     Findings,
@@ -31,12 +33,15 @@ from analysis.domain.findings import (
     ModelIdentity,
     Prediction,
     SeriesFindings,
+    Target,
     Verdict,
 )
 from analysis.domain.segmentation import Level
 from dicom_templates.codes import concepts
 from dicom_templates.codes.radiomics import radiomic_code, radiomic_unit
 from dicom_templates.objects.content_items import (
+    MODIFIER,
+    code,
     shape,
     significant,
     text,
@@ -124,21 +129,47 @@ def _probability(prediction: Prediction, model: ModelIdentity | None) -> list[Me
         return []
     algorithm = _algorithm(model.name, model.version) if model is not None else None
     target = prediction.target
-    values = [
-        (concepts.PROBABILITY_OF[target], prediction.probability),
-        (concepts.THRESHOLD_OF[target], prediction.decision_threshold),
+    value, threshold = prediction.probability, prediction.decision_threshold
+    measurements = [
+        _share_of(target, concepts.PROBABILITY_OF[target], value, algorithm, public=codes.DCM.Probability),
+        _share_of(target, concepts.THRESHOLD_OF[target], threshold, algorithm),
     ]
     if prediction.interval is not None:
-        values += [
-            (concepts.PROBABILITY_LOWER_OF[target], prediction.interval[0]),
-            (concepts.PROBABILITY_UPPER_OF[target], prediction.interval[1]),
+        measurements += [
+            _share_of(target, name[target], limit, algorithm, public=codes.DCM.Probability, derivation=side)
+            for name, limit, side in zip(
+                (concepts.PROBABILITY_LOWER_OF, concepts.PROBABILITY_UPPER_OF),
+                prediction.interval,
+                (concepts.LOWER_UNCERTAINTY, concepts.UPPER_UNCERTAINTY),
+                strict=True,
+            )
         ]
-    return [
-        Measurement(
-            name=name, value=significant(_PERCENT * value), unit=codes.UCUM.Percent, algorithm_id=algorithm
-        )
-        for name, value in values
-    ]
+    return measurements
+
+
+def _share_of(
+    target: Target,
+    name: Code,
+    share: float,
+    algorithm: AlgorithmIdentification | None,
+    *,
+    public: Code | None = None,
+    derivation: Code | None = None,
+) -> Measurement:
+    """Write a share in percent, with what it is in public codes for readers that know no private ones."""
+    measurement = Measurement(
+        name=name,
+        value=significant(_PERCENT * share),
+        unit=codes.UCUM.Percent,
+        algorithm_id=algorithm,
+        derivation=derivation,
+    )
+    modifiers = [code(codes.DCM.Finding, concepts.TARGET_OF[target], MODIFIER)]
+    if public is not None:
+        modifiers.insert(0, code(codes.DCM.EquivalentMeaningOfConceptName, public, MODIFIER))
+    (item,) = measurement
+    item.ContentSequence = ContentSequence([*modifiers, *item.get("ContentSequence", ())])
+    return measurement
 
 
 def _vbq(found: SeriesFindings, findings: Findings) -> list[Measurement]:
@@ -268,6 +299,16 @@ def _level_values(
         values.append(
             Measurement(
                 concepts.VBQ_OF[contrast], significant(measured.vbq), concepts.RATIO, algorithm_id=algorithm
+            )
+        )
+    region = found.segmentation.region(measured.level)
+    if region is not None:
+        values.append(
+            Measurement(
+                concepts.OUTLINE_QUALITY,
+                significant(_PERCENT * region.quality),
+                codes.UCUM.Percent,
+                algorithm_id=algorithm,
             )
         )
     values += [

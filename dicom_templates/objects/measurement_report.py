@@ -103,6 +103,8 @@ def _library_group(found: SeriesFindings, source: SourceSeries, texts: Texts) ->
         uid_reference(codes.DCM.FrameOfReferenceUID, source.frame_of_reference_uid, CONTEXT),
         code(concepts.WEIGHTING, concepts.SIGNAL_OF[found.identification.contrast], CONTEXT),
     ]
+    if found.identification.lumbar:
+        items.append(code(codes.DCM.TargetRegion, codes.SCT.LumbarSpine, CONTEXT))
     plane = concepts.PLANE_OF.get(found.identification.plane)
     if plane is not None:
         items.append(code(codes.DCM.ImageView, plane, CONTEXT))
@@ -149,10 +151,45 @@ def _evaluations(findings: Findings, report: StudyReport) -> ContentItem:
     ]
     if report.next_step:
         items.append(text(codes.DCM.Recommendation, report.next_step))
+    items += [_outline_checks(found) for found in findings.series]
+    if model is not None:
+        items += [_definition(target, limit) for target, limit in model.thresholds_mg_cm3.items()]
     items += [
         _answer_figures(one.target, one.answers) for one in findings.predictions if one.answers is not None
     ]
     return container(concepts.QUALITATIVE_EVALUATIONS, items)
+
+
+def _outline_checks(found: SeriesFindings) -> ContentItem:
+    """Write how good the outlines of one series are, its level names, and its sample of CSF."""
+    judgement = found.judgement
+    shares = (
+        (concepts.OUTLINE_QUALITY, judgement.quality),
+        (concepts.LEVEL_CONFIDENCE, found.segmentation.level_confidence),
+        (concepts.CSF_QUALITY, found.bone_quality.csf_quality),
+    )
+    return container(
+        concepts.OUTLINES,
+        [
+            code(concepts.WEIGHTING, concepts.SIGNAL_OF[found.identification.contrast], MODIFIER),
+            code(concepts.GRADE, concepts.GRADE_OF[judgement.grade]),
+            *(number(name, significant(100.0 * share), codes.UCUM.Percent) for name, share in shares),
+        ],
+    )
+
+
+def _definition(target: Target, limit_mg_cm3: float) -> ContentItem:
+    """Write what one target means.
+
+    It is not among the measurements, where viewers would show the limit as the density of this patient.
+    """
+    return container(
+        concepts.TARGET_DEFINITION,
+        [
+            code(codes.DCM.Finding, concepts.TARGET_OF[target], MODIFIER),
+            number(concepts.BMD_LIMIT, significant(limit_mg_cm3), codes.UCUM.MilligramsPerCubicCentimeter),
+        ],
+    )
 
 
 def _answer_figures(target: Target, figures: AnswerFigures) -> ContentItem:
@@ -165,7 +202,7 @@ def _answer_figures(target: Target, figures: AnswerFigures) -> ContentItem:
     return container(
         concepts.ANSWERS,
         [
-            code(concepts.ANSWERS_ABOUT, concepts.TARGET_OF[target], MODIFIER),
+            code(codes.DCM.Finding, concepts.TARGET_OF[target], MODIFIER),
             *(number(name, count, concepts.PATIENT_COUNT) for name, count in counts),
             *(
                 number(name, significant(100.0 * figures.values[key]), codes.UCUM.Percent)
