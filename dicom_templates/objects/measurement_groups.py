@@ -25,7 +25,6 @@ from highdicom.sr import (
 )
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 
 from analysis.domain.findings import (
     Findings,
@@ -33,29 +32,26 @@ from analysis.domain.findings import (
     ModelIdentity,
     Prediction,
     SeriesFindings,
-    Target,
     Verdict,
 )
 from analysis.domain.segmentation import Level
 from dicom_templates.codes import concepts
-from dicom_templates.codes.radiomics import radiomic_code, radiomic_unit
 from dicom_templates.objects.content_items import (
     MODIFIER,
     code,
     shape,
-    significant,
     text,
 )
 from dicom_templates.objects.segmentation import SegmentNumbers
 from dicom_templates.origin.provenance import Provenance
 from dicom_templates.origin.source_series import SourceSeries
+from dicom_templates.quantities import Quantity, level_quantities, probability_quantities, vbq_of
 from dicom_templates.words.levels import level_names
 from dicom_templates.words.study_report import target_key
 from dicom_templates.words.texts import Texts
 
 __all__ = ["level_groups", "study_group"]
 
-_PERCENT = 100.0
 _ENGLISH = Texts("en")
 """Tracking identifiers are the same in reports of every language."""
 
@@ -121,68 +117,36 @@ def study_group(
 
 
 def _probability(prediction: Prediction, model: ModelIdentity | None) -> list[Measurement]:
-    """Write the numbers of one prediction, with the threshold that its verdict names.
-
-    There are none when it abstains, because they would only be a guess.
-    """
-    if prediction.verdict is Verdict.INDETERMINATE or prediction.probability is None:
-        return []
+    """Write the numbers of one prediction, with what they are of, for readers that know no private codes."""
     algorithm = _algorithm(model.name, model.version) if model is not None else None
-    target = prediction.target
-    value, threshold = prediction.probability, prediction.decision_threshold
-    measurements = [
-        _share_of(target, concepts.PROBABILITY_OF[target], value, algorithm, public=codes.DCM.Probability),
-        _share_of(target, concepts.THRESHOLD_OF[target], threshold, algorithm),
-    ]
-    if prediction.interval is not None:
-        measurements += [
-            _share_of(target, name[target], limit, algorithm, public=codes.DCM.Probability, derivation=side)
-            for name, limit, side in zip(
-                (concepts.PROBABILITY_LOWER_OF, concepts.PROBABILITY_UPPER_OF),
-                prediction.interval,
-                (concepts.LOWER_UNCERTAINTY, concepts.UPPER_UNCERTAINTY),
-                strict=True,
-            )
-        ]
+    target = code(codes.DCM.Finding, concepts.TARGET_OF[prediction.target], MODIFIER)
+    measurements = []
+    for quantity in probability_quantities(prediction):
+        measurement = _measurement(quantity, algorithm)
+        (item,) = measurement
+        public = (
+            [code(codes.DCM.EquivalentMeaningOfConceptName, quantity.public, MODIFIER)]
+            if quantity.public is not None
+            else []
+        )
+        item.ContentSequence = ContentSequence([*public, target, *item.get("ContentSequence", ())])
+        measurements.append(measurement)
     return measurements
 
 
-def _share_of(
-    target: Target,
-    name: Code,
-    share: float,
-    algorithm: AlgorithmIdentification | None,
-    *,
-    public: Code | None = None,
-    derivation: Code | None = None,
-) -> Measurement:
-    """Write a share in percent, with what it is in public codes for readers that know no private ones."""
-    measurement = Measurement(
-        name=name,
-        value=significant(_PERCENT * share),
-        unit=codes.UCUM.Percent,
+def _measurement(quantity: Quantity, algorithm: AlgorithmIdentification | None) -> Measurement:
+    return Measurement(
+        name=quantity.concept,
+        value=quantity.value,
+        unit=quantity.unit,
+        derivation=quantity.derivation,
         algorithm_id=algorithm,
-        derivation=derivation,
     )
-    modifiers = [code(codes.DCM.Finding, concepts.TARGET_OF[target], MODIFIER)]
-    if public is not None:
-        modifiers.insert(0, code(codes.DCM.EquivalentMeaningOfConceptName, public, MODIFIER))
-    (item,) = measurement
-    item.ContentSequence = ContentSequence([*modifiers, *item.get("ContentSequence", ())])
-    return measurement
 
 
 def _vbq(found: SeriesFindings, findings: Findings) -> list[Measurement]:
-    if found.bone_quality.score is None:
-        return []
-    return [
-        Measurement(
-            name=concepts.VBQ_OF[found.identification.contrast],
-            value=significant(found.bone_quality.score),
-            unit=concepts.RATIO,
-            algorithm_id=_software(findings),
-        )
-    ]
+    score = vbq_of(found)
+    return [] if score is None else [_measurement(score, _software(findings))]
 
 
 def _centre_of_spine(found: SeriesFindings) -> npt.NDArray[np.float64]:
@@ -249,7 +213,9 @@ def level_groups(
                     concepts.structure_of(measured.level, certain=found.segmentation.levels_certain),
                 )
             ],
-            measurements=_level_values(measured, found, findings),
+            measurements=[
+                _measurement(one, _software(findings)) for one in level_quantities(measured, found, findings)
+            ],
             qualitative_evaluations=[_used(found, measured.level)],
         )
         _spell_as_standard(group[0])
@@ -266,75 +232,6 @@ def _spell_as_standard(group: Dataset) -> None:
         concept = item.ConceptNameCodeSequence[0]
         if concept.CodeValue == standard.value:
             concept.CodeMeaning = standard.meaning
-
-
-def _level_values(
-    measured: LevelMeasurements, found: SeriesFindings, findings: Findings
-) -> list[Measurement]:
-    algorithm = _software(findings)
-    contrast = found.identification.contrast
-    values = [
-        Measurement(
-            codes.SCT.Volume,
-            significant(measured.volume_ml),
-            codes.UCUM.CubicCentimeter,
-            algorithm_id=algorithm,
-        )
-    ]
-    values += [
-        Measurement(
-            concepts.SIGNAL_OF[contrast],
-            significant(value),
-            codes.UCUM.ArbitraryUnit,
-            derivation=derivation,
-            algorithm_id=algorithm,
-        )
-        for value, derivation in (
-            (measured.mean_signal, codes.SCT.Mean),
-            (measured.median_signal, codes.SCT.Median),
-            (measured.sd_signal, codes.SCT.StandardDeviation),
-        )
-    ]
-    if measured.vbq is not None:
-        values.append(
-            Measurement(
-                concepts.VBQ_OF[contrast], significant(measured.vbq), concepts.RATIO, algorithm_id=algorithm
-            )
-        )
-    region = found.segmentation.region(measured.level)
-    if region is not None:
-        values.append(
-            Measurement(
-                concepts.OUTLINE_QUALITY,
-                significant(_PERCENT * region.quality),
-                codes.UCUM.Percent,
-                algorithm_id=algorithm,
-            )
-        )
-    values += [
-        Measurement(
-            radiomic_code(name),
-            significant(measured.features[name]),
-            radiomic_unit(name),
-            algorithm_id=algorithm,
-        )
-        for name in _radiomics_used(findings, found)
-        if name in measured.features
-    ]
-    return values
-
-
-def _radiomics_used(findings: Findings, found: SeriesFindings) -> tuple[str, ...]:
-    """Name the radiomic features of which the mean or SD over the bodies entered an answer."""
-    contrast = found.identification.contrast.value
-    return tuple(
-        dict.fromkeys(
-            name.removesuffix("_mean").removesuffix("_sd")
-            for prediction in findings.predictions
-            if contrast in prediction.sequence.split("+")
-            for name in prediction.features
-        )
-    )
 
 
 def _used(found: SeriesFindings, level: Level) -> QualitativeEvaluation:

@@ -22,7 +22,6 @@ from dicom_templates.objects.content_items import (
     image,
     language_item,
     number,
-    significant,
     text,
     uid_reference,
 )
@@ -30,6 +29,7 @@ from dicom_templates.objects.measurement_groups import level_groups, study_group
 from dicom_templates.objects.segmentation import SegmentNumbers
 from dicom_templates.origin.provenance import Provenance
 from dicom_templates.origin.source_series import SourceSeries
+from dicom_templates.quantities import Quantity, answer_quantities, check_quantities, limit_of
 from dicom_templates.words.sections import figure_lines, quality_lines
 from dicom_templates.words.study_report import StudyReport
 from dicom_templates.words.texts import LANGUAGES, Texts
@@ -162,18 +162,12 @@ def _evaluations(findings: Findings, report: StudyReport) -> ContentItem:
 
 def _outline_checks(found: SeriesFindings) -> ContentItem:
     """Write how good the outlines of one series are, its level names, and its sample of CSF."""
-    judgement = found.judgement
-    shares = (
-        (concepts.OUTLINE_QUALITY, judgement.quality),
-        (concepts.LEVEL_CONFIDENCE, found.segmentation.level_confidence),
-        (concepts.CSF_QUALITY, found.bone_quality.csf_quality),
-    )
     return container(
         concepts.OUTLINES,
         [
             code(concepts.WEIGHTING, concepts.SIGNAL_OF[found.identification.contrast], MODIFIER),
-            code(concepts.GRADE, concepts.GRADE_OF[judgement.grade]),
-            *(number(name, significant(100.0 * share), codes.UCUM.Percent) for name, share in shares),
+            code(concepts.GRADE, concepts.GRADE_OF[found.judgement.grade]),
+            *map(_number, check_quantities(found)),
         ],
     )
 
@@ -187,27 +181,21 @@ def _definition(target: Target, limit_mg_cm3: float) -> ContentItem:
         concepts.TARGET_DEFINITION,
         [
             code(codes.DCM.Finding, concepts.TARGET_OF[target], MODIFIER),
-            number(concepts.BMD_LIMIT, significant(limit_mg_cm3), codes.UCUM.MilligramsPerCubicCentimeter),
+            _number(limit_of(limit_mg_cm3)),
         ],
     )
 
 
 def _answer_figures(target: Target, figures: AnswerFigures) -> ContentItem:
     """Write how right the answers about one target were, also where this answer stays indeterminate."""
-    counts = (
-        (concepts.PATIENTS, figures.patients),
-        (concepts.PRESENT, figures.present),
-        (concepts.ANSWERED, figures.answered),
-    )
     return container(
         concepts.ANSWERS,
         [
             code(codes.DCM.Finding, concepts.TARGET_OF[target], MODIFIER),
-            *(number(name, count, concepts.PATIENT_COUNT) for name, count in counts),
-            *(
-                number(name, significant(100.0 * figures.values[key]), codes.UCUM.Percent)
-                for key, name in concepts.FIGURE_OF.items()
-                if key in figures.values
-            ),
+            *map(_number, answer_quantities(figures)),
         ],
     )
+
+
+def _number(quantity: Quantity) -> ContentItem:
+    return number(quantity.concept, quantity.value, quantity.unit)

@@ -1,5 +1,6 @@
 """Commands that work on DICOM files instead of a node's studies."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,7 @@ from node.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from node.analyse.study import StudyOutcome
     from node.config import Configuration
@@ -56,7 +57,7 @@ def analyse(
     with show_steps(quiet=as_json) as step, exit_on_error(as_json=as_json):
         studies = _analysed(paths, configuration, out, step)
     if as_json:
-        print_json([answers.outcome(study) for study in studies])
+        print_json([answers.outcome(study, _findings(study)) for study in studies])
     for study in () if as_json else studies:
         if study.outcome.refusals:
             _show_refusal(study)
@@ -65,6 +66,17 @@ def analyse(
             console.print(f"Results: {study.outcome.results[0].path.parent.resolve()}")
     if all(study.outcome.refusals for study in studies):
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _findings(study: "StudyOutcome") -> "Mapping[str, object] | None":
+    """Read the findings that were written beside the results; None for a refusal."""
+    from node.analyse.study import FINDINGS_FILE
+
+    if not study.outcome.results:
+        return None
+    path = study.outcome.results[0].path.parent / FINDINGS_FILE
+    found: Mapping[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _analysed(

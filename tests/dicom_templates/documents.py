@@ -15,7 +15,7 @@ from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build, build_refusal
 from tests.dicom_templates.cases import SET_ASIDE, Case, make_case
 
-__all__ = ["Item", "content_items", "every_object"]
+__all__ = ["Item", "content_items", "every_case", "every_object"]
 
 FILTERED = "log-2D-in-body-2-0-mm"
 
@@ -35,25 +35,33 @@ class Item:
         return found
 
 
+ALL_KINDS = frozenset(ResultKind)
+
+
 @cache
-def every_object() -> tuple[tuple[str, Dataset], ...]:
-    """Build result sets that differ in all that decides which items there are."""
+def every_case() -> tuple[Case, ...]:
+    """Make findings that differ in all that decides which items there are."""
     whole = make_case(slices=4, size=32)
-    kinds = frozenset(ResultKind)
-    cases = [
-        replace(whole, options=replace(whole.options, kinds=kinds, next_step="Ask for a DXA.")),
+    return (
+        replace(whole, options=replace(whole.options, kinds=ALL_KINDS, next_step="Ask for a DXA.")),
         _with_all_radiomics(whole),
         _abstaining(whole),
         _uncertain(whole),
         replace(whole, findings=replace(whole.findings, model=None, predictions=())),
         make_case(slices=4, size=32, language="de"),
-    ]
+    )
+
+
+@cache
+def every_object() -> tuple[tuple[str, Dataset], ...]:
+    """Build the result sets of all cases and a refusal; the objects by their names."""
     few = frozenset({ResultKind.SR, ResultKind.TEXT, ResultKind.SEG})
     objects = []
-    for case in cases:
-        options = case.options if case.options.kinds == kinds else replace(case.options, kinds=few)
-        made = build(case.findings, case.sources, options)
+    for case in every_case():
+        kinds = case.options.kinds if case.options.kinds == ALL_KINDS else few
+        made = build(case.findings, case.sources, replace(case.options, kinds=kinds))
         objects += [(one.name, one.dataset) for one in made.objects]
+    whole = every_case()[0]
     refusal = Refusal((Reason("no_series"),), (SET_ASIDE,))
     header = next(iter(whole.sources.values()))[0]
     refused = build_refusal(refusal, header, whole.options, software="OsteoNode 0.1.0")

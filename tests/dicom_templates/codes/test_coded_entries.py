@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pydicom import Dataset
@@ -46,7 +47,8 @@ def written() -> set[Entry]:
 
 def in_dictionary() -> dict[tuple[str, str], set[str]]:
     found = defaultdict(set)
-    for scheme, words in PUBLIC.items():
+    dictionary: dict[str, dict[str, Any]] = PUBLIC
+    for scheme, words in dictionary.items():
         for values in words.values():
             for value, (meaning, _) in values.items():
                 found[scheme, value].add(meaning)
