@@ -7,9 +7,12 @@ from datetime import date
 
 from highdicom.sr import ContentItem
 from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import UID, EnhancedSRStorage
 
 from analysis.domain.findings import Findings, Refusal, SeriesFindings
+from dicom_templates.codes.concepts import procedure_of
 from dicom_templates.objects.common_modules import ObjectIdentity, finish
 from dicom_templates.objects.encapsulated_pdf import pdf_object
 from dicom_templates.objects.measurement_report import measurement_content
@@ -122,7 +125,7 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
         for found in findings.series
         for image in sources[found.source.series_uid]
     )
-    writer = _Writer(header, provenance, options, report, annotated)
+    writer = _Writer(header, provenance, options, report, annotated, procedure_of(findings))
     # Always made, because the measurement report refers to their segments.
     segs = {
         found.source.series_uid: writer.segmentation(found, matched[found.source.series_uid])
@@ -191,6 +194,7 @@ class _Writer:
     report: StudyReport
     annotated: bool = False
     """Whether the source images may have the patient's name in their pixels, so pictures have it, too."""
+    procedure: Code = codes.LN.MRIUnspecifiedBodyRegion
 
     def measurement_report(
         self, sr_class: SrClass, content: ContentItem, listed: Sequence[Dataset]
@@ -235,7 +239,9 @@ class _Writer:
         # A document that replaces others names them, so it needs UIDs of its own.
         names = tuple(one.sop_instance_uid for one in replaced)
         identity = self._identity(kind, name, *names)
-        dataset = sr_document(storage, content, listed, identity, predecessors=replaced)
+        dataset = sr_document(
+            storage, content, listed, identity, procedure=self.procedure, predecessors=replaced
+        )
         return self._finished(kind, name, dataset, image=False)
 
     def _identity(self, kind: ResultKind, name: str, *replaced: str) -> ObjectIdentity:

@@ -4,12 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
+from numbers import Integral, Real
 from string import Formatter
 from typing import Any, Self, TypeAlias
 
 from analysis.domain.english import ENGLISH
 
-__all__ = ["WEIGHTINGS", "Reason", "Value", "in_words", "quoted", "told_once", "weighting"]
+__all__ = ["WEIGHTINGS", "Reason", "Value", "coded", "in_words", "quoted", "told_once", "weighting"]
 
 _SEQUENCE = re.compile(r"\bT[12]\b")
 WEIGHTINGS = frozenset({"contrast", "sequence", "first", "second", "other"})
@@ -92,6 +93,34 @@ def told_once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
         reason if count == 1 else Reason("repeated", count=count, reason=reason)
         for reason, count in Counter(reasons).items()
     )
+
+
+def coded(words: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the reasons among words in the types of JSON: code, values and English sentence.
+
+    Examples
+    --------
+    >>> coded([Reason("no_files"), "words without a code"])
+    [{'code': 'no_files', 'values': {}, 'text': 'there are no files'}]
+    """
+    return [_coded(one) for one in words if isinstance(one, Reason)]
+
+
+def _coded(reason: Reason) -> dict[str, Any]:
+    values = {name: _plain(value) for name, value in reason.values.items()}
+    return {"code": reason.code, "values": values, "text": str(reason)}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Reason):
+        return _coded(value)
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value
 
 
 def in_words(reason: str, sentences: Mapping[str, str], number: Callable[[str], str] = str) -> str:

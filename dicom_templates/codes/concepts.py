@@ -1,7 +1,8 @@
 """Every coded concept of our results, in one table.
 
 Standard codes come with their meanings from the PS3.16 dictionary of pydicom. Concepts that DICOM has no code
-for are in a private scheme, 99OSTEONODE, which every document that uses it declares.
+for are in a private scheme, 99OSTEONODE, which every document that uses it declares. Where each is used is
+told in docs/content-items.md.
 
 References
 ----------
@@ -13,24 +14,31 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from analysis.domain.acquisition import Contrast, Plane
-from analysis.domain.findings import Target, Verdict
-from analysis.domain.segmentation import Level
+from analysis.domain.findings import Findings, Target, Verdict
+from analysis.domain.segmentation import Grade, Level
 
 __all__ = [
     "ABOUT",
     "ABSTENTION",
     "ANSWERED",
     "ANSWERS",
-    "ANSWERS_ABOUT",
+    "BMD_LIMIT",
     "CONFIGURATION_DIGEST",
+    "CSF_QUALITY",
     "ECHO_TIME",
     "FIGURE_OF",
     "FINDING_SITE_OF",
+    "GRADE",
+    "GRADE_OF",
     "INPUT_DIGEST",
     "INTENDED_USE",
     "INVERSION_TIME",
+    "LEVEL_CONFIDENCE",
+    "LOWER_UNCERTAINTY",
     "MODEL_COHORT",
     "MODEL_DIGEST",
+    "OUTLINES",
+    "OUTLINE_QUALITY",
     "PATIENTS",
     "PATIENT_COUNT",
     "PLANE_OF",
@@ -43,8 +51,10 @@ __all__ = [
     "RATIO",
     "REPETITION_TIME",
     "SIGNAL_OF",
+    "TARGET_DEFINITION",
     "TARGET_OF",
     "THRESHOLD_OF",
+    "UPPER_UNCERTAINTY",
     "USED_FOR_RESULT",
     "VBQ_OF",
     "VERDICT_OF",
@@ -52,6 +62,7 @@ __all__ = [
     "WEIGHTING_REASON",
     "code_item",
     "private_scheme",
+    "procedure_of",
     "structure_of",
 ]
 
@@ -92,6 +103,31 @@ RATIO = Code("{ratio}", "UCUM", "ratio")
 """A signal over another signal; OHIF prints the unit's code, so it reads "2.71 {ratio}"."""
 
 PATIENT_COUNT = Code("{patients}", "UCUM", "patients")
+
+# --- Procedure ------------------------------------------------------------------------------------
+
+_MR_LUMBAR_SPINE = Code("24968-0", "LN", "MR Lumbar spine")
+"""From LOINC itself. TID 1500 wants its Procedure Reported from CID 100, which has only MRI of any region, so
+this stands in Performed Procedure Code Sequence."""
+
+
+def procedure_of(findings: Findings) -> Code:
+    """Return the code of the procedure that was performed.
+
+    Parameters
+    ----------
+    findings : Findings
+        What is reported.
+
+    Returns
+    -------
+    Code
+        From LOINC: MR of the lumbar spine where the header of an analysed series says lumbar, else MRI of a
+        region that is not told.
+    """
+    lumbar = any(found.identification.lumbar for found in findings.series)
+    return _MR_LUMBAR_SPINE if lumbar else codes.LN.MRIUnspecifiedBodyRegion
+
 
 # --- Anatomy --------------------------------------------------------------------------------------
 
@@ -151,7 +187,11 @@ PROBABILITY_OF: dict[Target, Code] = {
     Target.ABNORMAL_DENSITY: _own("P_ABNORMAL_BMD", "Probability of abnormal bone density"),
 }
 """One concept for each target, because viewers show only the concept name: with DCM 122157 "Probability" the
-probabilities of both targets would look alike."""
+probabilities of both targets would look alike. The public code stands beside each as a modifier."""
+UPPER_UNCERTAINTY = codes.SCT.RangeOfUpperMeasurementUncertainty
+LOWER_UNCERTAINTY = codes.SCT.RangeOfLowerMeasurementUncertainty
+"""CID 225, as the derivation of the limits of an interval. As properties of the value (TID 310) they would be
+distances, and the validator of PixelMed takes every number below another for its source."""
 PROBABILITY_LOWER_OF: dict[Target, Code] = {
     Target.OSTEOPOROSIS: _own("P_OSTEO_LOW", "Probability of osteoporosis, 95 % interval from"),
     Target.ABNORMAL_DENSITY: _own("P_ABN_BMD_LOW", "Probability of abnormal density, 95 % interval from"),
@@ -165,10 +205,12 @@ THRESHOLD_OF: dict[Target, Code] = {
     Target.ABNORMAL_DENSITY: _own("T_ABNORMAL_BMD", "Decision threshold of probability of abnormal density"),
 }
 """The probability that the verdict compares with."""
+TARGET_DEFINITION = _own("TARGET_DEF", "Definition of the predicted target")
+"""Holds what one target means, which it names as its concept modifier."""
+BMD_LIMIT = _own("BMD_LIMIT", "Trabecular BMD by QCT below which the target is present")
 ABSTENTION = _own("ABSTENTION", "Why no answer is given")
 ANSWERS = _own("ANSWERS", "How right the answers of the model were in cross-validation")
 """Holds the figures of one target, which it names as its concept modifier."""
-ANSWERS_ABOUT = _own("ANSWERS_ABOUT", "Answers about")
 PATIENTS = _own("N_PATIENTS", "Number of patients")
 PRESENT = _own("N_PRESENT", "Number of patients with the target")
 ANSWERED = _own("N_ANSWERED", "Number of patients with an answer")
@@ -191,6 +233,19 @@ VBQ_OF: dict[Contrast, Code] = {
     Contrast.T2: _own("VBQ_T2", "Vertebral bone quality score (T2)"),
 }
 USED_FOR_RESULT = _own("USED", "Used for the result")
+
+OUTLINES = _own("OUTLINES", "Quality of outlines, level names and CSF of a series")
+"""Holds the checks of one series, whose weighting it names as its concept modifier."""
+GRADE = _own("OUTLINE_GRADE", "Whether the outlines as a whole can be used")
+GRADE_OF: dict[Grade, Code] = {
+    Grade.SOUND: _own("GRADE_SOUND", "Usable"),
+    Grade.DOUBTFUL: _own("GRADE_DOUBTFUL", "Usable with caveats"),
+    Grade.UNUSABLE: _own("GRADE_UNUSABLE", "Not usable"),
+}
+OUTLINE_QUALITY = _own("OUTLINE_QUALITY", "Quality of the outline")
+"""Of one body, or the mean over those of a series; 100 % is as good as an outline by hand."""
+LEVEL_CONFIDENCE = _own("LEVEL_CONF", "Confidence that the level names are right")
+CSF_QUALITY = _own("CSF_QUALITY", "Quality of the CSF sample")
 
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 """TID 1500 row 10; pydicom's dictionary has no UMLS."""

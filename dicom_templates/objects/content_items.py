@@ -34,7 +34,6 @@ __all__ = [
     "number",
     "separate_containers",
     "shape",
-    "significant",
     "text",
     "uid_reference",
 ]
@@ -60,17 +59,6 @@ def number(
 ) -> ContentItem:
     """Write a NUM item."""
     return NumContentItem(name=name, value=float(value), unit=unit, relationship_type=relationship)
-
-
-def significant(value: float) -> float:
-    """Round to six significant digits: no measurement of ours is known better.
-
-    Examples
-    --------
-    >>> significant(27.123456789), significant(0.000123456789)
-    (27.1235, 0.000123457)
-    """
-    return float(f"{value:.6g}")
 
 
 def uid_reference(name: Code, value: str, relationship: RelationshipTypeValues = CONTAINS) -> ContentItem:

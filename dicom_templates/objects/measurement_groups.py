@@ -12,6 +12,7 @@ import numpy.typing as npt
 from highdicom.sr import (
     AlgorithmIdentification,
     ContentItem,
+    ContentSequence,
     FindingSite,
     GraphicTypeValues,
     Measurement,
@@ -35,22 +36,22 @@ from analysis.domain.findings import (
 )
 from analysis.domain.segmentation import Level
 from dicom_templates.codes import concepts
-from dicom_templates.codes.radiomics import radiomic_code, radiomic_unit
 from dicom_templates.objects.content_items import (
+    MODIFIER,
+    code,
     shape,
-    significant,
     text,
 )
 from dicom_templates.objects.segmentation import SegmentNumbers
 from dicom_templates.origin.provenance import Provenance
 from dicom_templates.origin.source_series import SourceSeries
+from dicom_templates.quantities import Quantity, level_quantities, probability_quantities, vbq_of
 from dicom_templates.words.levels import level_names
 from dicom_templates.words.study_report import target_key
 from dicom_templates.words.texts import Texts
 
 __all__ = ["level_groups", "study_group"]
 
-_PERCENT = 100.0
 _ENGLISH = Texts("en")
 """Tracking identifiers are the same in reports of every language."""
 
@@ -116,42 +117,36 @@ def study_group(
 
 
 def _probability(prediction: Prediction, model: ModelIdentity | None) -> list[Measurement]:
-    """Write the numbers of one prediction, with the threshold that its verdict names.
-
-    There are none when it abstains, because they would only be a guess.
-    """
-    if prediction.verdict is Verdict.INDETERMINATE or prediction.probability is None:
-        return []
+    """Write the numbers of one prediction, with what they are of, for readers that know no private codes."""
     algorithm = _algorithm(model.name, model.version) if model is not None else None
-    target = prediction.target
-    values = [
-        (concepts.PROBABILITY_OF[target], prediction.probability),
-        (concepts.THRESHOLD_OF[target], prediction.decision_threshold),
-    ]
-    if prediction.interval is not None:
-        values += [
-            (concepts.PROBABILITY_LOWER_OF[target], prediction.interval[0]),
-            (concepts.PROBABILITY_UPPER_OF[target], prediction.interval[1]),
-        ]
-    return [
-        Measurement(
-            name=name, value=significant(_PERCENT * value), unit=codes.UCUM.Percent, algorithm_id=algorithm
+    target = code(codes.DCM.Finding, concepts.TARGET_OF[prediction.target], MODIFIER)
+    measurements = []
+    for quantity in probability_quantities(prediction):
+        measurement = _measurement(quantity, algorithm)
+        (item,) = measurement
+        public = (
+            [code(codes.DCM.EquivalentMeaningOfConceptName, quantity.public, MODIFIER)]
+            if quantity.public is not None
+            else []
         )
-        for name, value in values
-    ]
+        item.ContentSequence = ContentSequence([*public, target, *item.get("ContentSequence", ())])
+        measurements.append(measurement)
+    return measurements
+
+
+def _measurement(quantity: Quantity, algorithm: AlgorithmIdentification | None) -> Measurement:
+    return Measurement(
+        name=quantity.concept,
+        value=quantity.value,
+        unit=quantity.unit,
+        derivation=quantity.derivation,
+        algorithm_id=algorithm,
+    )
 
 
 def _vbq(found: SeriesFindings, findings: Findings) -> list[Measurement]:
-    if found.bone_quality.score is None:
-        return []
-    return [
-        Measurement(
-            name=concepts.VBQ_OF[found.identification.contrast],
-            value=significant(found.bone_quality.score),
-            unit=concepts.RATIO,
-            algorithm_id=_software(findings),
-        )
-    ]
+    score = vbq_of(found)
+    return [] if score is None else [_measurement(score, _software(findings))]
 
 
 def _centre_of_spine(found: SeriesFindings) -> npt.NDArray[np.float64]:
@@ -218,7 +213,9 @@ def level_groups(
                     concepts.structure_of(measured.level, certain=found.segmentation.levels_certain),
                 )
             ],
-            measurements=_level_values(measured, found, findings),
+            measurements=[
+                _measurement(one, _software(findings)) for one in level_quantities(measured, found, findings)
+            ],
             qualitative_evaluations=[_used(found, measured.level)],
         )
         _spell_as_standard(group[0])
@@ -235,65 +232,6 @@ def _spell_as_standard(group: Dataset) -> None:
         concept = item.ConceptNameCodeSequence[0]
         if concept.CodeValue == standard.value:
             concept.CodeMeaning = standard.meaning
-
-
-def _level_values(
-    measured: LevelMeasurements, found: SeriesFindings, findings: Findings
-) -> list[Measurement]:
-    algorithm = _software(findings)
-    contrast = found.identification.contrast
-    values = [
-        Measurement(
-            codes.SCT.Volume,
-            significant(measured.volume_ml),
-            codes.UCUM.CubicCentimeter,
-            algorithm_id=algorithm,
-        )
-    ]
-    values += [
-        Measurement(
-            concepts.SIGNAL_OF[contrast],
-            significant(value),
-            codes.UCUM.ArbitraryUnit,
-            derivation=derivation,
-            algorithm_id=algorithm,
-        )
-        for value, derivation in (
-            (measured.mean_signal, codes.SCT.Mean),
-            (measured.median_signal, codes.SCT.Median),
-            (measured.sd_signal, codes.SCT.StandardDeviation),
-        )
-    ]
-    if measured.vbq is not None:
-        values.append(
-            Measurement(
-                concepts.VBQ_OF[contrast], significant(measured.vbq), concepts.RATIO, algorithm_id=algorithm
-            )
-        )
-    values += [
-        Measurement(
-            radiomic_code(name),
-            significant(measured.features[name]),
-            radiomic_unit(name),
-            algorithm_id=algorithm,
-        )
-        for name in _radiomics_used(findings, found)
-        if name in measured.features
-    ]
-    return values
-
-
-def _radiomics_used(findings: Findings, found: SeriesFindings) -> tuple[str, ...]:
-    """Name the radiomic features of which the mean or SD over the bodies entered an answer."""
-    contrast = found.identification.contrast.value
-    return tuple(
-        dict.fromkeys(
-            name.removesuffix("_mean").removesuffix("_sd")
-            for prediction in findings.predictions
-            if contrast in prediction.sequence.split("+")
-            for name in prediction.features
-        )
-    )
 
 
 def _used(found: SeriesFindings, level: Level) -> QualitativeEvaluation:

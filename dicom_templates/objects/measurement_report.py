@@ -22,7 +22,6 @@ from dicom_templates.objects.content_items import (
     image,
     language_item,
     number,
-    significant,
     text,
     uid_reference,
 )
@@ -30,6 +29,7 @@ from dicom_templates.objects.measurement_groups import level_groups, study_group
 from dicom_templates.objects.segmentation import SegmentNumbers
 from dicom_templates.origin.provenance import Provenance
 from dicom_templates.origin.source_series import SourceSeries
+from dicom_templates.quantities import Quantity, answer_quantities, check_quantities, limit_of
 from dicom_templates.words.sections import figure_lines, quality_lines
 from dicom_templates.words.study_report import StudyReport
 from dicom_templates.words.texts import LANGUAGES, Texts
@@ -103,6 +103,8 @@ def _library_group(found: SeriesFindings, source: SourceSeries, texts: Texts) ->
         uid_reference(codes.DCM.FrameOfReferenceUID, source.frame_of_reference_uid, CONTEXT),
         code(concepts.WEIGHTING, concepts.SIGNAL_OF[found.identification.contrast], CONTEXT),
     ]
+    if found.identification.lumbar:
+        items.append(code(codes.DCM.TargetRegion, codes.SCT.LumbarSpine, CONTEXT))
     plane = concepts.PLANE_OF.get(found.identification.plane)
     if plane is not None:
         items.append(code(codes.DCM.ImageView, plane, CONTEXT))
@@ -149,28 +151,51 @@ def _evaluations(findings: Findings, report: StudyReport) -> ContentItem:
     ]
     if report.next_step:
         items.append(text(codes.DCM.Recommendation, report.next_step))
+    items += [_outline_checks(found) for found in findings.series]
+    if model is not None:
+        items += [_definition(target, limit) for target, limit in model.thresholds_mg_cm3.items()]
     items += [
         _answer_figures(one.target, one.answers) for one in findings.predictions if one.answers is not None
     ]
     return container(concepts.QUALITATIVE_EVALUATIONS, items)
 
 
+def _outline_checks(found: SeriesFindings) -> ContentItem:
+    """Write how good the outlines of one series are, its level names, and its sample of CSF."""
+    return container(
+        concepts.OUTLINES,
+        [
+            code(concepts.WEIGHTING, concepts.SIGNAL_OF[found.identification.contrast], MODIFIER),
+            code(concepts.GRADE, concepts.GRADE_OF[found.judgement.grade]),
+            *map(_number, check_quantities(found)),
+        ],
+    )
+
+
+def _definition(target: Target, limit_mg_cm3: float) -> ContentItem:
+    """Write what one target means.
+
+    It is not among the measurements, where viewers would show the limit as the density of this patient.
+    """
+    return container(
+        concepts.TARGET_DEFINITION,
+        [
+            code(codes.DCM.Finding, concepts.TARGET_OF[target], MODIFIER),
+            _number(limit_of(limit_mg_cm3)),
+        ],
+    )
+
+
 def _answer_figures(target: Target, figures: AnswerFigures) -> ContentItem:
     """Write how right the answers about one target were, also where this answer stays indeterminate."""
-    counts = (
-        (concepts.PATIENTS, figures.patients),
-        (concepts.PRESENT, figures.present),
-        (concepts.ANSWERED, figures.answered),
-    )
     return container(
         concepts.ANSWERS,
         [
-            code(concepts.ANSWERS_ABOUT, concepts.TARGET_OF[target], MODIFIER),
-            *(number(name, count, concepts.PATIENT_COUNT) for name, count in counts),
-            *(
-                number(name, significant(100.0 * figures.values[key]), codes.UCUM.Percent)
-                for key, name in concepts.FIGURE_OF.items()
-                if key in figures.values
-            ),
+            code(codes.DCM.Finding, concepts.TARGET_OF[target], MODIFIER),
+            *map(_number, answer_quantities(figures)),
         ],
     )
+
+
+def _number(quantity: Quantity) -> ContentItem:
+    return number(quantity.concept, quantity.value, quantity.unit)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from highdicom.sr import Comprehensive3DSR, ComprehensiveSR, ContentItem, EnhancedSR
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from dicom_templates.objects.common_modules import ObjectIdentity
@@ -34,6 +35,7 @@ def sr_document(
     documents: Iterable[Dataset],
     identity: ObjectIdentity,
     *,
+    procedure: Code = codes.LN.MRIUnspecifiedBodyRegion,
     predecessors: Iterable[Predecessor] = (),
 ) -> Dataset:
     """Write an SR document, complete but neither verified nor final, because no person has read it.
@@ -48,6 +50,8 @@ def sr_document(
         Headers of the objects it refers to, from `evidence`.
     identity : ObjectIdentity
         UIDs, series number and description of the document.
+    procedure : Code
+        The procedure that was performed; by default the region of the MRI is not told.
     predecessors : iterable of Predecessor
         Earlier documents of the same storage class, which this one replaces.
 
@@ -69,7 +73,7 @@ def sr_document(
         is_final=False,
         series_description=identity.description,
         previous_versions=earlier or None,
-        performed_procedure_codes=[codes.LN.MRIUnspecifiedBodyRegion],
+        performed_procedure_codes=[procedure],
     )
     return document
 

@@ -1,5 +1,6 @@
 """From the files of a study to its result files; used by the worker processes and by `osteonode analyse`."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from dicom_templates.words.study_report import StudyReport, TargetAnswer
     from dicom_templates.words.texts import Texts
 
-__all__ = ["analyse_files"]
+__all__ = ["FINDINGS_FILE", "analyse_files"]
+
+FINDINGS_FILE = "findings.json"
+"""Beside the result objects; see docs/json.md."""
 
 
 def analyse_files(
@@ -98,6 +102,7 @@ def _write(
 ) -> Outcome:
     from PIL import Image
 
+    from dicom_templates.findings_json import findings_document
     from dicom_templates.origin.patient_study import patient_digest
     from dicom_templates.origin.provenance import provenance_of
     from dicom_templates.pictures.html_report import report_html
@@ -116,6 +121,8 @@ def _write(
         picture = draw_overlay(found, made.report.texts, analysed=made.report.analysed)
         Image.fromarray(picture).save(out / f"overlay_{found.identification.contrast.value.lower()}.png")
     (out / "report.html").write_text(report_html(made.report, made.pictures), encoding="utf-8")
+    document = findings_document(findings, str(source.StudyInstanceUID))
+    (out / FINDINGS_FILE).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     beside = _in_reasons(findings.not_used)
     return Outcome(files, (), _summary(made.report), key, replaced, beside, first_made)
 

@@ -4,13 +4,11 @@ A field is never removed or given another meaning without an entry in the change
 and reasons may change; programs compare states, codes and actions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime
-from enum import Enum
-from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
-from analysis.domain.reason import Reason
+from analysis.domain.reason import coded
 
 if TYPE_CHECKING:
     from node.analyse.folder import StudyOutcome
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from node.operate.doctor import CheckResult
     from node.operate.verify import ReportCheck
 
-__all__ = ["candidate", "check", "delivery", "outcome", "reasons", "report_check", "study"]
+__all__ = ["candidate", "check", "delivery", "outcome", "report_check", "study"]
 
 
 def candidate(one: "Study") -> dict[str, str]:
@@ -38,7 +36,7 @@ def study(one: "Study") -> dict[str, object]:
         "next_look_at": None if one.deadline is None else _moment(one.deadline),
         "attempts": one.attempts,
         "reason": one.reason,
-        "reasons": reasons(one.reasons),
+        "reasons": coded(one.reasons),
     }
 
 
@@ -62,7 +60,7 @@ def report_check(one: "ReportCheck") -> dict[str, object]:
         "subject": one.subject,
         "verdict": one.outcome.value,
         "details": list(one.details),
-        "reasons": reasons(one.details),
+        "reasons": coded(one.details),
     }
 
 
@@ -72,48 +70,21 @@ def check(one: "CheckResult") -> dict[str, str]:
     return {"subject": one.subject, "severity": severity, "message": one.message, "remedy": one.remedy}
 
 
-def outcome(one: "StudyOutcome") -> dict[str, object]:
-    """Return what `analyse` made of a study."""
+def outcome(one: "StudyOutcome", findings: Mapping[str, object] | None = None) -> dict[str, object]:
+    """Return what `analyse` made of a study, with the content of its findings.json."""
     refusals = (*one.outcome.refusals, *one.outcome.beside) if one.outcome.refusals else ()
     return {
         "study_uid": one.study_uid,
         "fault": one.fault,
         "refusals": list(refusals),
-        "reasons": reasons(refusals),
+        "reasons": coded(refusals),
         "summary": dict(one.outcome.summary),
         "results": [
             {"kind": it.kind.value, "path": str(it.path), "sop_instance_uid": it.sop_instance_uid}
             for it in one.outcome.results
         ],
+        "findings": findings,
     }
-
-
-def reasons(words: Iterable[str]) -> list[dict[str, object]]:
-    """Return the reasons among words as codes with values.
-
-    Examples
-    --------
-    >>> reasons([Reason("no_files"), "words without a code"])
-    [{'code': 'no_files', 'values': {}, 'text': 'there are no files'}]
-    """
-    return [_reason(one) for one in words if isinstance(one, Reason)]
-
-
-def _reason(reason: Reason) -> dict[str, object]:
-    values = {name: _value(value) for name, value in reason.values.items()}
-    return {"code": reason.code, "values": values, "text": str(reason)}
-
-
-def _value(value: object) -> object:
-    if isinstance(value, Reason):
-        return _reason(value)
-    if isinstance(value, tuple):
-        return [_value(one) for one in value]
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, Integral):
-        return int(value)
-    return float(value) if isinstance(value, Real) else value
 
 
 def _moment(moment: datetime) -> str:

@@ -1,5 +1,6 @@
 """Commands that work on DICOM files instead of a node's studies."""
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +27,7 @@ from node.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from node.analyse.folder import StudyOutcome
     from node.config import Configuration
@@ -70,13 +71,24 @@ def analyse(
         now = made and made.astimezone()
         studies = analyse_folder(paths, configuration, out, now=now, report_progress=step)
     if as_json:
-        print_json([answers.outcome(study) for study in studies])
+        print_json([answers.outcome(study, _findings(study)) for study in studies])
     else:
         _show_outcomes(studies)
     if any(study.fault for study in studies):
         raise typer.Exit(EXIT_FAULT)
     if all(study.outcome.refusals for study in studies):
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _findings(study: "StudyOutcome") -> "Mapping[str, object] | None":
+    """Read the findings that were written beside the results; None for a refusal."""
+    from node.analyse.study import FINDINGS_FILE
+
+    if not study.outcome.results:
+        return None
+    path = study.outcome.results[0].path.parent / FINDINGS_FILE
+    found: Mapping[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def verify(

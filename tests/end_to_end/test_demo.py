@@ -11,6 +11,7 @@ from pydicom import dcmread
 
 from node.science.demo import SEED
 from tests.peers import REPOSITORY
+from tests.schemas import strict
 from tests.tracing import foreign_calls, traced
 
 pytestmark = pytest.mark.slow
@@ -77,6 +78,9 @@ def test_the_offline_command_writes_what_the_node_sent_byte_for_byte(tmp_path: P
 
     (study,) = json.loads(done.stdout)
     assert {result["kind"] for result in study["results"]} == {"sr", "seg", "text", "summary"}
+    strict("analyse").validate([study])
+    assert study["findings"] == json.loads((tmp_path / "offline" / "findings.json").read_text())
+    assert [len(series["bodies"]) for series in study["findings"]["series"]] == [5, 5]
     for name in sorted(path.name for path in (tmp_path / "demo").iterdir()):
         sent, offline = (tmp_path / folder / name for folder in ("demo", "offline"))
         if sent.suffix == ".dcm":

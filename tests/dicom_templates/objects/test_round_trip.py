@@ -153,8 +153,9 @@ def expected_of_study(findings: Findings) -> dict[tuple[str, str], object]:
         if one.probability is not None and one.interval is not None:
             expected[concepts.PROBABILITY_OF[one.target].value, ""] = close(100 * one.probability)
             expected[concepts.THRESHOLD_OF[one.target].value, ""] = close(100 * one.decision_threshold)
-            expected[concepts.PROBABILITY_LOWER_OF[one.target].value, ""] = close(100 * one.interval[0])
-            expected[concepts.PROBABILITY_UPPER_OF[one.target].value, ""] = close(100 * one.interval[1])
+            low, high = concepts.PROBABILITY_LOWER_OF[one.target], concepts.PROBABILITY_UPPER_OF[one.target]
+            expected[low.value, "371885007"] = close(100 * one.interval[0])
+            expected[high.value, "371886008"] = close(100 * one.interval[1])
     return expected
 
 
@@ -163,8 +164,11 @@ def expected_of_level(
 ) -> dict[tuple[str, str], object]:
     contrast = found.identification.contrast
     signal = concepts.SIGNAL_OF[contrast].value
+    region = found.segmentation.region(one.level)
+    assert region is not None
     expected = {
         ("118565006", ""): close(one.volume_ml),
+        (concepts.OUTLINE_QUALITY.value, ""): close(100 * region.quality),
         (signal, "373098007"): close(one.mean_signal),
         (signal, "373099004"): close(one.median_signal),
         (signal, "386136009"): close(one.sd_signal),

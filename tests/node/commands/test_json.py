@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from typer.testing import Result
 
 from analysis.domain.acquisition import Plane
-from analysis.domain.reason import Reason
+from analysis.domain.reason import Reason, coded
 from dicom_templates.result_kinds import ResultKind
 from node.analyse.folder import StudyOutcome
 from node.commands import answers
@@ -20,30 +20,9 @@ from node.domain.study import StudyEvent, StudyState
 from node.operate.verify import CheckOutcome, ReportCheck
 from tests.node.commands.test_help import COMMAND
 from tests.node.storages import START, Storage
+from tests.schemas import DOCS, SCHEMAS, parts, strict
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
-SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((DOCS / "schema").glob("*.json"))}
 STUDY, OTHER = "1.2.826.0.1.1", "1.2.826.0.1.2"
-
-
-def parts(schema: Any) -> Iterator[dict[str, Any]]:
-    """Iterate over a schema and all schemas in it."""
-    if isinstance(schema, dict):
-        yield schema
-        for value in schema.values():
-            yield from parts(value)
-    elif isinstance(schema, list):
-        for value in schema:
-            yield from parts(value)
-
-
-def strict(name: str) -> Draft202012Validator:
-    """Return the validator of a schema that also rejects fields which the schema does not describe."""
-    schema = json.loads(json.dumps(SCHEMAS[name]))
-    for part in parts(schema):
-        if isinstance(part.get("properties"), dict) and part.get("type") == "object":
-            part["additionalProperties"] = False
-    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def answer(result: Result, name: str, status: int = 0) -> Any:
@@ -70,7 +49,7 @@ def test_every_command_with_json_has_a_schema_and_a_line_in_the_document() -> No
         name for name, command in COMMAND.items() if any("--json" in one.opts for one in command.params)
     }
     assert with_json >= {"studies", "why", "retry", "resend", "purge", "verify", "doctor"}
-    assert set(SCHEMAS) == with_json | {"error"}
+    assert set(SCHEMAS) == with_json | {"error", "findings"}
     told = (DOCS / "json.md").read_text()
     for name in with_json:
         assert f"(schema/{name}.json)" in told
@@ -161,7 +140,7 @@ def test_reasons_are_codes_with_values() -> None:
         "code": "few_above_sacrum", "values": {"count": 2}, "text": str(REASONS[0]),
     }  # fmt: skip
     assert told["reasons"][1]["values"]["reason"]["values"]["reason"]["code"] == "no_body"
-    assert answers.reasons([_with_plane()])[0]["values"] == {"plane": "AXIAL"}
+    assert coded([_with_plane()])[0]["values"] == {"plane": "AXIAL"}
 
 
 def _with_plane() -> Reason:
