@@ -37,7 +37,7 @@ class ReportOptions:
         When this result set was first made, in the local time of the images. The templates have no clock, and
         the caller remembers it, so that a repeated analysis gives identical objects.
     language : str
-        Language of all sentences: "en" or "de".
+        Language of all sentences: a key of `dicom_templates.words.languages.LANGUAGES`.
     sr_classes : tuple of SrClass
         The measurement report is written once in each. Comprehensive by default, because older archives
         reject Comprehensive 3D.

@@ -28,9 +28,10 @@ from dicom_templates.pictures.mid_sagittal import SagittalPicture, sagittal_pict
 from dicom_templates.pictures.pdf_report import draw_pdf
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.result_kinds import ResultKind, SrClass
-from dicom_templates.words.compose import compose, compose_refusal, date_in_words
+from dicom_templates.words.compose import compose, compose_refusal
 from dicom_templates.words.series_description import series_description
 from dicom_templates.words.study_report import StudyReport
+from dicom_templates.words.texts import Texts
 from dicom_templates.words.whom import Whom
 
 __all__ = ["ResultObject", "ResultSet", "build", "build_refusal"]
@@ -271,7 +272,7 @@ def _whom(header: Dataset, language: str) -> Whom:
     def told(keyword: str) -> str:
         return " ".join(str(apart.get(keyword) or "").split())
 
-    born = date_in_words(_date_of(apart, "PatientBirthDate"), language)
+    born = Texts(language).day(_date_of(apart, "PatientBirthDate"))
     return Whom(
         name=told("PatientName"),
         patient_id=told("PatientID"),

@@ -1,6 +1,6 @@
 """The English sentence of every reason, by code.
 
-Every other language has the same codes with the same placeholders (`dicom_templates.words.german_reasons`).
+Every other language has the same codes with the same placeholders (`dicom_templates/words/languages`).
 """
 
 from collections.abc import Mapping

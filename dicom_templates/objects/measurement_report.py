@@ -30,9 +30,10 @@ from dicom_templates.objects.segmentation import SegmentNumbers
 from dicom_templates.origin.provenance import Provenance
 from dicom_templates.origin.source_series import SourceSeries
 from dicom_templates.quantities import Quantity, answer_quantities, check_quantities, limit_of
+from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.sections import figure_lines, quality_lines
 from dicom_templates.words.study_report import StudyReport
-from dicom_templates.words.texts import LANGUAGES, Texts
+from dicom_templates.words.texts import Texts
 
 __all__ = ["measurement_content"]
 
@@ -64,7 +65,7 @@ def measurement_content(
     ContentItem
         The root container.
     """
-    tag, meaning = LANGUAGES[report.texts.language]
+    language = LANGUAGES[report.texts.language]
     root = ContainerContentItem(name=codes.DCM.ImagingMeasurementReport, template_id="1500")
     groups: list[ContentItem] = list(study_group(findings, provenance, sources, report.texts))
     for found in findings.series:
@@ -75,7 +76,7 @@ def measurement_content(
     root.ContentSequence = ContentSequence(
         [
             *([text(codes.DCM.Comment, report.notice)] if report.notice else []),
-            language_item(tag, meaning),
+            language_item(language.tag, language.name),
             *device_observer(provenance),
             code(codes.DCM.ProcedureReported, codes.LN.MRIUnspecifiedBodyRegion, MODIFIER),
             _image_library(findings, sources, report.texts),

@@ -12,8 +12,8 @@ from pydicom.sr.coding import Code
 from dicom_templates.codes.concepts import ABOUT
 from dicom_templates.objects.content_items import container, device_observer, language_item, text
 from dicom_templates.origin.provenance import Provenance
+from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.study_report import Section, StudyReport
-from dicom_templates.words.texts import LANGUAGES
 
 __all__ = ["text_content"]
 
@@ -41,14 +41,14 @@ def text_content(report: StudyReport, provenance: Provenance) -> ContentItem:
     ContentItem
         The root container: the notice if there is one, the title, then the sections in order.
     """
-    tag, meaning = LANGUAGES[report.texts.language]
+    language = LANGUAGES[report.texts.language]
     root = ContainerContentItem(name=codes.LN.DiagnosticImagingReport, template_id="2000")
     opening = (report.notice, report.title) if report.notice else (report.title,)
     root.ContentSequence = ContentSequence(
         [
             # First, so that viewers show nothing before the warning.
             container(codes.LN.Summary, [text(codes.LN.Summary, line) for line in opening]),
-            language_item(tag, meaning),
+            language_item(language.tag, language.name),
             *device_observer(provenance),
             *(_section(section) for section in report.sections),
         ],

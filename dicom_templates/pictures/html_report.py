@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from dicom_templates.pictures.mid_sagittal import SagittalPicture
 from dicom_templates.pictures.summary_picture import draw_summary
+from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.study_report import StudyReport
-from dicom_templates.words.texts import LANGUAGES
 from dicom_templates.words.whom import named
 
 __all__ = ["report_html"]
@@ -38,7 +38,7 @@ def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str
     picture = ""
     if pictures:
         picture = base64.b64encode(_png(draw_summary(report, pictures))).decode("ascii")
-    language = LANGUAGES[report.texts.language][0]
+    language = LANGUAGES[report.texts.language].tag
     whom = named(report.whom, report.texts) if report.whom is not None else ()
     foot = " · ".join(
         [*(value for _, value in whom[:3]), *([report.study_date] if report.study_date else [])]

@@ -11,7 +11,8 @@ from analysis.domain.reason import Reason
 from dicom_templates.codes.concepts import CONFIGURATION_DIGEST, INPUT_DIGEST, MODEL_DIGEST
 from dicom_templates.options import Predecessor, ReportOptions
 from dicom_templates.result_kinds import ResultKind, SrClass
-from dicom_templates.words.texts import LANGUAGES, Texts
+from dicom_templates.words.languages import LANGUAGES
+from dicom_templates.words.texts import Texts
 
 __all__ = ["Citation", "presentation_of", "read_citation"]
 

@@ -46,7 +46,7 @@ from dicom_templates.words.study_report import (
 from dicom_templates.words.texts import Texts
 from dicom_templates.words.whom import Whom
 
-__all__ = ["compose", "compose_refusal", "date_in_words", "usual_next_step"]
+__all__ = ["compose", "compose_refusal", "usual_next_step"]
 
 _SAME_FIELD_T = 0.15
 """Scanners "of 3 T" have fields such as 2.89 T."""
@@ -69,7 +69,7 @@ def compose(
     findings : Findings
         What the analysis found.
     language : str
-        "en" or "de".
+        A key of `dicom_templates.words.languages.LANGUAGES`.
     study_date : date or None
         Date of the study, for the heading.
     made : datetime or None
@@ -108,7 +108,7 @@ def compose(
         title=texts("title" if answers else "title_measurements"),
         warning=texts("simulated") if simulated else "",
         holds=texts("simulated_holds") if simulated and answers else "",
-        study_date=date_in_words(study_date, language),
+        study_date=Texts(language).day(study_date),
         whom=whom,
         age_years=age_years,
         answers=answers,
@@ -167,7 +167,7 @@ def compose_refusal(
     software : str
         Name and version of this program.
     language : str
-        "en" or "de".
+        A key of `dicom_templates.words.languages.LANGUAGES`.
     study_date : date or None
         Date of the study, for the heading.
     made : datetime or None
@@ -195,7 +195,7 @@ def compose_refusal(
         title=texts("refusal_title"),
         warning="",
         holds="",
-        study_date=date_in_words(study_date, language),
+        study_date=Texts(language).day(study_date),
         whom=whom,
         age_years=None,
         answers=(),
@@ -218,8 +218,7 @@ def compose_refusal(
 def _analysed(software: str, made: datetime | None, texts: Texts) -> str:
     if made is None:
         return ""
-    day = date_in_words(made.date(), texts.language)
-    return texts("analysed", date=day, time=made.strftime("%H:%M"), software=software)
+    return texts("analysed", date=texts.day(made.date()), time=made.strftime("%H:%M"), software=software)
 
 
 def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> TargetAnswer:
@@ -333,13 +332,6 @@ def _level_row(
         usable=region is not None and region.usable,
         concerns=texts.reasons(region.concerns) if region is not None else (),
     )
-
-
-def date_in_words(day: date | None, language: str) -> str:
-    """Write a date as the language does; nothing for none."""
-    if day is None:
-        return ""
-    return day.strftime("%d.%m.%Y") if language == "de" else day.isoformat()
 
 
 def usual_next_step(language: str) -> str:

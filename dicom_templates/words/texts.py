@@ -1,21 +1,12 @@
 """Writes the sentences of our reports and of the science, and numbers, in one language."""
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
+from datetime import date
 
-from analysis.domain.english import ENGLISH
 from analysis.domain.reason import WEIGHTINGS, in_words, weighting
-from dicom_templates.words.german_reasons import GERMAN
-from dicom_templates.words.plain_reasons import PLAIN_REASONS
-from dicom_templates.words.sentences import SENTENCES
+from dicom_templates.words.languages import LANGUAGES
 
-__all__ = ["LANGUAGES", "REASONS", "Texts"]
-
-LANGUAGES: Mapping[str, tuple[str, str]] = MappingProxyType({"en": ("en", "English"), "de": ("de", "German")})
-"""Key of a language to its RFC 5646 code and the meaning of that code, as TID 1204 requires."""
-
-REASONS: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "de": GERMAN})
-"""Sentence of each reason of the science, by language and code."""
+__all__ = ["Texts"]
 
 _WEIGHTINGS = WEIGHTINGS | {"preferred", "contrasts"}
 """The placeholders of sequences in our own sentences."""
@@ -29,7 +20,7 @@ class Texts:
     language : str
         A key of `LANGUAGES`.
     plain : bool
-        Whether reasons are told to people, without numbers that mean nothing to them (`PLAIN_REASONS`).
+        Whether reasons are told to people (`Language.plain_reasons`).
 
     Raises
     ------
@@ -48,7 +39,8 @@ class Texts:
         if language not in LANGUAGES:
             raise ValueError(f"no sentences in {language!r}; choose one of {', '.join(LANGUAGES)}")
         self.language = language
-        self._reasons = {**REASONS[language], **(PLAIN_REASONS[language] if plain else {})}
+        self._words = LANGUAGES[language]
+        self._reasons = {**self._words.reasons, **(self._words.plain_reasons if plain else {})}
 
     @property
     def in_full(self) -> "Texts":
@@ -58,7 +50,7 @@ class Texts:
     def __call__(self, key: str, **values: str) -> str:
         """Return a sentence with its placeholders filled, and weightings written as such."""
         told = {name: weighting(value) if name in _WEIGHTINGS else value for name, value in values.items()}
-        return SENTENCES[key][self.language].format(**told)
+        return self._words.sentences[key].format(**told)
 
     def reason(self, reason: str) -> str:
         """Write a reason of the science; a text that is not a `Reason` is returned unchanged.
@@ -84,7 +76,11 @@ class Texts:
         return self._number(f"{value:.{digits}f}")
 
     def _number(self, written: str) -> str:
-        return written.replace(".", ",") if self.language == "de" else written
+        return written.replace(".", self._words.decimal_sign)
+
+    def day(self, day: date | None) -> str:
+        """Write a date as the language does; nothing for none."""
+        return "" if day is None else day.strftime(self._words.date_format)
 
     def percent(self, fraction: float) -> str:
         """Write a fraction in whole percent; never "0 %" or "100 %", which would claim certainty.

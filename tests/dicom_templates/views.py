@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import unescape
 from unittest.mock import patch
 
 from pydicom import Dataset
@@ -28,7 +29,7 @@ def views_of(case: Case, findings: Findings | None = None, *, next_step: str = "
     )
     told = {
         "picture": " ".join(str(call.args[2]) for call in drawn.call_args_list),
-        "page": re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", page)),
+        "page": re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", "", page))),
         "text": " ".join(texts_of(objects["text"])),
         "SR": " ".join([*texts_of(objects["sr"]), *_meanings(objects["sr"])]),
         "list of series": " ".join(str(one.SeriesDescription) for one in objects.values()),

@@ -30,7 +30,7 @@ def one_line(value: str) -> str | None:
 class ReportSettings:
     """[report]: the language of reports, what they say to do next, and whether a refused study gets one."""
 
-    language: Annotated[str, one_of("en", "de")] = "en"
+    language: Annotated[str, one_of("en", "de", "fr")] = "en"
     next_step: Annotated[str, one_line] = USUAL_NEXT_STEP
     refusals: bool = False
 

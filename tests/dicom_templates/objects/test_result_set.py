@@ -34,7 +34,7 @@ from dicom_templates.pictures.html_report import report_html
 from dicom_templates.read_back.citation import read_citation
 from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.result_set import ResultSet, build, build_refusal
-from dicom_templates.words.sentences import SENTENCES
+from dicom_templates.words.languages import LANGUAGES
 from tests.dicom_templates.cases import Case, items, make_case, texts_of
 
 
@@ -227,7 +227,8 @@ def test_series_descriptions_are_never_cut(language: str, verdict: Verdict) -> N
     undecided = replace(
         case.findings, predictions=tuple(replace(one, verdict=verdict) for one in case.findings.predictions)
     )
-    last_of_all = SENTENCES[f"{verdict.name.lower()}_short"][language].format(target="", threshold="50%")
+    sentence = LANGUAGES[language].sentences[f"{verdict.name.lower()}_short"]
+    last_of_all = sentence.format(target="", threshold="50%")
     last_words = ("(OsteoNode)", last_of_all)
     for one in build(
         undecided, case.sources, replace(case.options, kinds=frozenset({ResultKind.SR, ResultKind.SEG}))

@@ -14,8 +14,8 @@ from dicom_templates.read_back.citation import presentation_of
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
 from dicom_templates.words.compose import compose, usual_next_step
-from dicom_templates.words.sentences import SENTENCES
-from dicom_templates.words.texts import LANGUAGES, Texts
+from dicom_templates.words.languages import LANGUAGES
+from dicom_templates.words.texts import Texts
 from tests.dicom_templates.cases import PREDICTIONS, Case, headers_of, items, make_case
 from tests.dicom_templates.views import PEOPLE, named, views_of
 
@@ -177,12 +177,15 @@ def test_a_high_score_beside_a_low_risk_is_explained_and_nothing_else_is(
 
 
 def test_no_group_of_patients_is_called_normal() -> None:
-    for sentence in (told for one in SENTENCES.values() for told in one.values()):
+    for sentence in (told for language in LANGUAGES.values() for told in language.sentences.values()):
         about = re.sub(
-            r"not a normal population|keine Normalbevölkerung|no normal range|kein Normbereich", "", sentence
+            r"not a normal population|keine Normalbevölkerung|pas une population normale|"
+            r"no normal range|kein Normbereich|pas une plage normale",
+            "",
+            sentence,
         )
         assert not re.search(r"\bnorm(al|ativ|bereich|wert|kollektiv)", about, re.IGNORECASE), sentence
-        assert "±" not in about or "± 1 SD" in about or "{" in about, sentence
+        assert "±" not in about or re.search(r"± 1 (SD|ET)", about) or "{" in about, sentence
 
 
 # --- Checks, levels and heights -------------------------------------------------------------------
@@ -229,12 +232,13 @@ def test_a_loss_of_height_has_its_own_line_with_grade_and_limits(language: str) 
     grade, limits = {
         "en": ("L3 (T1w): height loss of 31 %", "age and cause are unknown"),
         "de": ("L3 (T1w): Höhenminderung von 31 %", "Alter und Ursache unbekannt"),
+        "fr": ("L3 (T1w) : perte de hauteur de 31 %", "âge et cause inconnus"),
     }[language]
     words = views_of(case, findings)
     for view in (*PEOPLE, "SR"):
         told = words[view].replace("\u00a0", " ")
         assert told.count(grade) == 1, view
-        assert re.search(r"Genant( |-)(grade|Grad) 2", told), view
+        assert re.search(r"Genant( |-)(grade|Grad) 2|grade 2 de Genant", told), view
         assert limits in told, view
     report = compose(findings, language=language)
     assert grade in report.foremost[0]

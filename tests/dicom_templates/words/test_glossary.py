@@ -5,14 +5,16 @@ import re
 import pytest
 
 from dicom_templates.words.glossary import GLOSSARY, faults
-from dicom_templates.words.sentences import SENTENCES
-from dicom_templates.words.texts import LANGUAGES, REASONS
+from dicom_templates.words.languages import LANGUAGES
 
 EVERY = {
-    **{f"{key} ": told for key, told in SENTENCES.items()},
     **{
-        code: {language: REASONS[language].get(code, "") for language in LANGUAGES}
-        for code in sorted(set().union(*REASONS.values()))
+        f"{key} ": {tag: language.sentences[key] for tag, language in LANGUAGES.items()}
+        for key in LANGUAGES["en"].sentences
+    },
+    **{
+        code: {tag: language.reasons.get(code, "") for tag, language in LANGUAGES.items()}
+        for code in sorted(set().union(*(language.reasons for language in LANGUAGES.values())))
     },
 }
 """Sentences and reasons by key; English has no words of its own for members of an enumeration."""
@@ -24,7 +26,13 @@ def test_every_sentence_keeps_to_the_glossary(language: str) -> None:
     assert {key: wrong for key, wrong in found.items() if wrong} == {}
 
 
-@pytest.mark.parametrize("term", GLOSSARY, ids=lambda term: term.english)
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
+def test_every_term_has_words_in_every_language(language: str) -> None:
+    assert set(LANGUAGES[language].terms) == {term.key for term in GLOSSARY}
+    assert set(LANGUAGES["en"].terms) <= {term.key for term in GLOSSARY}
+
+
+@pytest.mark.parametrize("term", GLOSSARY, ids=lambda term: term.key)
 def test_every_term_is_used(term: object) -> None:
     # A term that no sentence uses could never be found to be used wrongly.
     english = getattr(term, "english")  # noqa: B009

@@ -22,9 +22,9 @@ from dicom_templates.pictures.mid_sagittal import sagittal_pictures
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
 from dicom_templates.words.compose import compose, compose_refusal
-from dicom_templates.words.plain_reasons import PLAIN_REASONS
+from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.study_report import StudyReport
-from dicom_templates.words.texts import LANGUAGES, REASONS, Texts
+from dicom_templates.words.texts import Texts
 from tests.dicom_templates.cases import MODEL, make_case, texts_of
 
 ENUMERATIONS: tuple[type[Enum], ...] = (Contrast, Plane, Target)
@@ -71,18 +71,19 @@ def english_in(lines: Iterator[str]) -> list[str]:
 
 @pytest.mark.parametrize("code", sorted(ENGLISH))
 def test_every_reason_has_a_sentence_in_every_language_with_the_same_places(code: str) -> None:
-    assert all(REASONS[language][code] for language in LANGUAGES)
-    assert len({tuple(places(REASONS[language][code])) for language in LANGUAGES}) == 1
+    assert all(LANGUAGES[language].reasons[code] for language in LANGUAGES)
+    assert len({tuple(places(LANGUAGES[language].reasons[code])) for language in LANGUAGES}) == 1
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_plain_sentence_stands_for_a_reason_and_has_no_value_that_this_lacks(language: str) -> None:
-    plain = PLAIN_REASONS[language]
-    assert set(plain) == set(PLAIN_REASONS["en"])
+    plain = LANGUAGES[language].plain_reasons
+    assert set(plain) == set(LANGUAGES["en"].plain_reasons)
     for code, sentence in plain.items():
         assert sentence
-        assert set(places(sentence)) < set(places(REASONS[language][code])) or not places(sentence), code
-        assert places(sentence) == places(PLAIN_REASONS["en"][code]), code
+        in_full = LANGUAGES[language].reasons[code]
+        assert set(places(sentence)) < set(places(in_full)) or not places(sentence), code
+        assert places(sentence) == places(LANGUAGES["en"].plain_reasons[code]), code
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -99,7 +100,7 @@ def test_people_read_no_distance_overlap_or_estimate_but_programs_do(
         "outlined_differently": ({"other": "T2", "percent": 61.0}, "61 %"),
         "levels_confidence": ({"confidence": 0.98}, "98 %"),
     }
-    assert set(values) == set(PLAIN_REASONS[language])
+    assert set(values) == set(LANGUAGES[language].plain_reasons)
     texts = Texts(language)
     for code, (given_values, number) in values.items():
         reason = Reason(code, **given_values)  # type: ignore[arg-type]
@@ -111,7 +112,7 @@ def test_people_read_no_distance_overlap_or_estimate_but_programs_do(
 @pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
 def test_a_table_holds_nothing_but_reasons_and_the_words_of_our_enumerations(language: str) -> None:
     members = {f"{kind.__name__}.{member.name}".lower() for kind in ENUMERATIONS for member in kind}
-    assert set(REASONS[language]) == set(ENGLISH) | members
+    assert set(LANGUAGES[language].reasons) == set(ENGLISH) | members
 
 
 def test_every_reason_that_is_given_is_in_the_table_and_gets_its_values() -> None:

@@ -6,7 +6,8 @@ import pytest
 from analysis.domain.acquisition import Contrast, Plane
 from analysis.domain.findings import Target
 from analysis.domain.reason import Reason, quoted
-from dicom_templates.words.texts import LANGUAGES, Texts
+from dicom_templates.words.languages import LANGUAGES
+from dicom_templates.words.texts import Texts
 from node.store.reasons import ENUMERATIONS, reasons_of, text_of
 from tests.dicom_templates.words import test_reasons
 

@@ -1,11 +1,174 @@
-"""The sentence of every reason in German, by its code, with the placeholders of `analysis.domain.english`."""
+"""German."""
 
-from collections.abc import Mapping
 from types import MappingProxyType
+
+from dicom_templates.words.language import Language, Words
 
 __all__ = ["GERMAN"]
 
-GERMAN: Mapping[str, str] = MappingProxyType(
+_SENTENCES = MappingProxyType(
+    {
+        # --- First line of everything -------------------------------------------------------------
+        "simulated": "NICHT FÜR DIE KLINIK: Diese Wahrscheinlichkeiten stammen von einem Modell, das an SIMULIERTEN Patienten trainiert wurde.",
+        "simulated_holds": "Für echte Patienten: Konturen und VBQ sind in diesen Bildern gemessen und gelten; die Wahrscheinlichkeiten gelten nicht.",
+        "simulated_short": "MODELL AN SIMULIERTEN PATIENTEN TRAINIERT - NICHT FÜR DIE KLINIK",
+        "simulated_tag": "SIM-MODELL",
+        # --- Titles -------------------------------------------------------------------------------
+        "title": "Knochendichterisiko aus der LWS-MRT",
+        "title_measurements": "Knochenmesswerte aus der LWS-MRT",
+        "refusal_title": "Kein Knochendichteergebnis für diese Untersuchung",
+        "result": "Ergebnis",
+        "why_none": "Warum",
+        "bone_quality": "Vertebral Bone Quality (VBQ)",
+        "measured": "Was gemessen wurde",
+        "meaning": "Was das bedeutet",
+        "sure": "Wie sicher das ist",
+        "next": "Weiteres Vorgehen",
+        "images": "Verwendete Bilder und ihre Qualität",
+        "about": "Was dies nicht ist",
+        # The default; a site may have its own. Neutral: neither answer calls for or against an examination.
+        "next_step": "Ob eine DXA angezeigt ist, wird klinisch entschieden und folgt nicht aus diesem Ergebnis. ISCD 2023: Frauen ab 65 und Männer ab 70 Jahren; früher bei Risikofaktoren, nach einer Fragilitätsfraktur oder bei Erkrankungen oder Medikamenten, die zu Knochenverlust führen.",
+        "series_report": "Bericht",
+        "series_values": "Werte",
+        "series_picture": "Bild",
+        "series_document": "PDF",
+        "series_outlines": "Konturen",
+        "series_refused": "kein Ergebnis, siehe Grund",
+        "osteoporosis": "Osteoporose",
+        "abnormal_density": "Verminderte Knochendichte",
+        "osteoporosis_short": "Osteoporose",
+        "abnormal_density_short": "niedrige BMD",
+        "above_short": "{target} > {threshold}",
+        "below_short": "{target} < {threshold}",
+        "indeterminate_short": "{target} offen",
+        "risk_short": "Risiko {answers}",
+        # --- Answers ------------------------------------------------------------------------------
+        # Always beside the probability, so that nobody takes it for the bone density.
+        "above": "ÜBER der Entscheidungsschwelle von {threshold}",
+        "below": "UNTER der Entscheidungsschwelle von {threshold}",
+        "indeterminate": "UNBESTIMMT",
+        "above_badge": "ÜBER Schwelle {threshold}",
+        "below_badge": "UNTER Schwelle {threshold}",
+        "indeterminate_badge": "UNBESTIMMT",
+        "probability_word": "Wahrscheinlichkeit",
+        "answered": "In der Kreuzvalidierung war bei {answered} von {patients} Patienten eine Aussage möglich, {open} blieben unbestimmt; Prävalenz {prevalence} ({present}). Von den getroffenen Aussagen: {figures}.",
+        "answered_brief": "Nur eigene Kohorte: {auc}Prävalenz {prevalence} von {patients}; {answered} Aussagen ({open} offen): {figures}.",
+        "answered_none": "In der Kreuzvalidierung an {patients} Patienten war keine Aussage möglich.",
+        "figure_interval": "{value} ({low} bis {high})",
+        "all_patients": "AUC aller Patienten {auc}.",
+        "auc_brief": "AUC {auc}; ",
+        "own_cohort": "Nur an der eigenen Kohorte geprüft.",
+        "trained_range": "Trainiert mit {range}.",
+        "from_to": "{low} bis {high}",
+        "ppv": "von denen über der Schwelle waren {value} betroffen (PPW)",
+        "npv": "von denen darunter waren {value} nicht betroffen (NPW)",
+        "sensitivity": "Sensitivität {value}",
+        "specificity": "Spezifität {value}",
+        "ppv_brief": "PPW {value}",
+        "npv_brief": "NPW {value}",
+        "sensitivity_brief": "Sens. {value}",
+        "specificity_brief": "Spez. {value}",
+        "interval_means": "Das 95-%-Intervall wurde an Patienten mit simulierten Zielgrößen gelernt, deren wahre Wahrscheinlichkeit bekannt ist. Bei anderen Patienten derselben Art enthielt es die wahre Wahrscheinlichkeit in neun von zehn Fällen, seltener bei nicht linearem Zusammenhang. Für andere Patientengruppen sagt es nichts aus.",
+        "definition": "trabekuläre Knochendichte unter {threshold} mg/cm³ (QCT)",
+        "definition_brief": "Knochendichte unter {threshold} mg/cm³ (QCT)",
+        "probability": "Wahrscheinlichkeit {value}",
+        "interval": "95-%-Intervall {low} bis {high}",
+        "threshold": "Entscheidungsschwelle {value}",
+        "no_number": "es wird keine Aussage getroffen",
+        "basis": "aus {sequence}",
+        "basis_chosen": "aus {sequence}, wie hier eingestellt",
+        "basis_other": "aus {sequence}, weil {preferred} nicht verwendet wurde",
+        # The paper's finding is not the model's: both are told, and none of it without an answer.
+        "as_published": "{target}: aus {sequence}, wie in der Publikation (Front Endocrinol 2026;17:1823826, 160 Patienten, QCT), wo diese Sequenz am besten war{own}.",
+        "as_chosen": "{target}: aus {sequence}, wie hier eingestellt; in der Publikation (Front Endocrinol 2026;17:1823826, 160 Patienten, QCT) war {other} am besten{own}.",
+        "own_areas": "; die AUC dieses Modells selbst ist {areas}",
+        "no_model": "Nur Messwerte und Konturen: Hier wird kein Vorhersagemodell verwendet, daher wird über Osteoporose und Knochendichte nichts ausgesagt.",
+        "measurements_only_short": "ohne Vorhersage",
+        # --- VBQ ----------------------------------------------------------------------------------
+        "vbq_value": "VBQ {contrast}: {value} (aus {levels}; medianes Signal von Knochenmark / Liquor auf Höhe L3)",
+        "vbq_mean_at": "publizierter Mittelwert ± 1 SD bei {field} T: {mean}",
+        "vbq_no_mean_at": "keine publizierte Referenz bei {field} T",
+        "vbq_field_unknown": "Feldstärke unbekannt, daher kein publizierter Mittelwert zum Vergleich",
+        "vbq_no_mean": "keine publizierte Referenz nach Feldstärke",
+        "vbq_repeatability": "Wiederholbarkeit: ICC {icc}",
+        "vbq_missing": "VBQ {contrast}: nicht verfügbar",
+        "vbq_none": "nicht verfügbar",
+        "vbq_reference_t1": "VBQ T1w nach Alter, Mittelwert ± 1 SD (Standardabweichung): {values}. Von 107 Patienten mit LWS-Beschwerden, keine Normalbevölkerung; TR 400 bis 850 ms, TE 8 bis 20 ms.",
+        "vbq_decade": "{first} bis {last} Jahre {mean} ± {sd}",
+        "vbq_no_decade": "VBQ T1w: Für das Alter von {age} Jahren gibt es keine publizierte Referenz, nur für {first} bis {last} Jahre.",
+        "vbq_beside_low_risk": "Hoher VBQ T1w bei niedriger Wahrscheinlichkeit: VBQ zeigt Fett im Knochenmark, das Modell ein Signalmuster; beides ist keine Knochendichte.",
+        "vbq_reference_t2": "T2w: In einer Studie (Huang 2025, doi 10.1177/21925682251339995) war der Mittelwert 0,60 bei Patienten mit Fraktur und 0,55 bei dazu ausgewählten Kontrollen. Das ist kein Normbereich, und nach Alter gibt es keinen.",
+        "vbq_caution": "Ein höherer VBQ bedeutet mehr Fett im Knochenmark. Er hängt von Protokoll und Feldstärke ab, und eine zweite Aufnahme ergibt einen anderen Wert (Wiederholbarkeit: ICC 0,749). Publizierte Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
+        "vbq_scale": "T1w, Mittelwert ± 1 SD nach Alter, 107 Patienten mit LWS-Beschwerden, keine Normalbevölkerung. Kein Grenzwert: Feldstärke und Wiederholung ändern ihn (ICC 0,749).",
+        "this_patient": "aktueller Wert",
+        # --- Levels -------------------------------------------------------------------------------
+        "level_measured": "{level} ({contrast}): Volumen {volume} ml, medianes Signal {signal}, VBQ {vbq}",
+        "level_excluded": "{level} ({contrast}) wurde nicht verwendet: {reason}",
+        "level_concern": "{level} ({contrast}) wurde mit Vorbehalt verwendet: {reason}",
+        "level_not_found": "im Bild nicht gefunden",
+        "no_reason": "die Kontur ist nicht gut genug",
+        "level_names": "Wirbel",
+        "volume": "Volumen",
+        "signal": "Medianes Signal",
+        "excluded": "nicht verwendet",
+        "uncertain_levels": "Die Bezeichnungen der Wirbel in {contrast} sind nicht sicher; die Wirbelkörper sind stattdessen von kranial nach kaudal nummeriert.",
+        "height_loss_line": "{level} ({contrast}): Höhenminderung von {percent} %, Genant-Grad {grade}, frakturartig. Von Software gemessen; Alter und Ursache unbekannt, Formvariante möglich. Bitte prüfen.",
+        "numbered_body": "WK {number}",
+        # --- Images -------------------------------------------------------------------------------
+        "series_used": "{contrast}: {plane}, {slices} Schichten, {facts}; gewählt, weil: {reason}",
+        # With percents that mean nothing to a physician: for the measurement report only.
+        "series_quality": "{contrast}: Konturen durch {method}, {grade}; Qualität {quality}, Wirbelbezeichnung {confidence}, Liquor {csf}",
+        "series_checks": "{contrast}: Konturen (durch {method}) {outlines}, Bezeichnungen der Wirbel {names}, Liquor {fluid}",
+        "check_why": "{check} ({why})",
+        "grade_sound": "verwertbar",
+        "grade_doubtful": "mit Vorbehalt verwertbar",
+        "grade_unusable": "nicht verwertbar",
+        "agreement": "T1w und T2w zeigen {bodies} gemeinsame Wirbelkörper: Die Konturen überlappen zu {overlap}, die Mittelpunkte liegen {residual} mm auseinander.",
+        "compared": "T1w und T2w zeigen {bodies} gemeinsame Wirbelkörper, deren Konturen verglichen wurden.",
+        "registered": "T1w und T2w passten laut Header nicht zusammen und wurden zuvor starr registriert.",
+        "picture_quality": "Konturen {outlines}, Wirbelnamen {names}, Liquor {fluid}",
+        "check_passed": "gut",
+        "check_doubtful": "fraglich",
+        "check_failed": "nicht verwertbar",
+        "outlines_by": "Konturierung durch {method}",
+        "outline": "Qualität",
+        "fluid": "Liquor",
+        "overlap": "T1w/T2w-Überl.",
+        "remarks": "Bemerkungen",
+        "study_remark": "Untersuchung: {reason}",
+        "series_concern": "{contrast}: {reason}",
+        "series_set_aside": "Nicht analysiert: {description} - {reason}",
+        "sagittal": "sagittal",
+        "quality": "Qualität",
+        "excluded_title": "Zu beachten",
+        "more_excluded": "und {count} weitere, im Textbericht",
+        "none_excluded": "Alle gefundenen Wirbelkörper wurden ohne Vorbehalt verwendet.",
+        # --- About --------------------------------------------------------------------------------
+        "model": "Modell: {name} {version}",
+        "cohort": "Trainiert mit: „{cohort}“",
+        "intended_use": "Zweckbestimmung: „{use}“",
+        "not_for": "Dies ist keine Diagnose und ersetzt weder DXA noch QCT. Das Ergebnis wurde von Software erstellt und nicht ärztlich geprüft. Es besteht keine Zulassung als Medizinprodukt.",
+        "not_for_short": "Keine Diagnose. Ersetzt weder DXA noch QCT. Nicht ärztlich geprüft.",
+        "analysed": "Ausgewertet am {date} um {time} Uhr mit {software}",
+        "digest_model": "SHA-256 des Modells: {digest}",
+        "digest_configuration": "SHA-256 der Konfiguration: {digest}",
+        "digest_input": "SHA-256 der {contrast}-Eingabe: {digest}",
+        "whom_name": "Name",
+        "whom_id": "Patienten-ID",
+        "whom_born": "Geburtsdatum",
+        "whom_accession": "Auftragsnummer (Accession Number)",
+        "whom_missing": "nicht angegeben",
+        "whom_letters": "in einer Schrift, die hier nicht druckbar ist",
+        "page": "Seite {number} von {count}",
+        "study_of": "Untersuchung vom {date}",
+        "slice_right": "R {distance} mm",
+        "slice_left": "L {distance} mm",
+        "mid_sagittal": "mediansagittal",
+        "no_series": "keine {contrast}-Serie analysiert",
+    }
+)
+
+_REASONS = MappingProxyType(
     {
         # Text of other programs.
         "quoted": "{words}",
@@ -300,4 +463,52 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "slice_missing": "zwischen {from_mm:.1f} und {to_mm:.1f} mm fehlt eine Schicht; der Schichtabstand ist {spacing_mm:.1f} mm",
         "slices_uneven": "die Schichten liegen ungleichmäßig: {least_mm:.2f} bis {most_mm:.2f} mm",
     }
+)
+
+_PLAIN_REASONS = MappingProxyType(
+    {
+        "features_far": "{sequence}: das Marksignal weicht zu sehr von dem der Trainingspatienten ab",
+        "features_missing": "{sequence}: nicht alles, was das Modell braucht, war messbar",
+        "both_answers": "die Schätzung liegt zu nahe an der Entscheidungsschwelle von {threshold:.0%}",
+        "neither_answer": "die Messwerte gleichen weder denen der betroffenen noch denen der nicht betroffenen Trainingspatienten",
+        "answers_disagree": "die Schätzung und ihre Überprüfung widersprechen sich",
+        "threshold_in_interval": "die Schätzung ist zu unsicher, um klar auf einer Seite der Entscheidungsschwelle von {threshold:.0%} zu liegen",
+        "outlined_differently": "die Kontur in {other} ist anders",
+        "levels_confidence": "die Bezeichnungen der Wirbel sind fraglich",
+    }
+)
+
+_TERMS = MappingProxyType(
+    {
+        "body": Words((r"[Ww]irbelkörper", r"WK \{number\}"), (r"\bKörpers?\b(?! unbekannt)(?<!im Körper)",)),
+        "level": Words(
+            (r"Wirbelzuordnung", r"Wirbelbezeichnung", r"Bezeichnungen der Wirbel"), (r"\bHöhen\b",)
+        ),
+        "height_loss": Words((r"Höhenminderung",), (r"Höhenverlust",)),
+        "not_used": Words((r"nicht verwendet",), (r"ausgeschlossen",)),
+        "not_usable": Words((r"nicht verwertbar",), (r"unbrauchbar",)),
+        "doubtful": Words((r"fraglich",), (r"zweifelhaft",)),
+        "fluid": Words((r"[Ll]iquor",), (r"Hirnwasser", r"Liquorprobe")),
+        "marrow": Words((r"[Kk]nochenmark", r"[Mm]arksignal"), (r"\bMark\b",)),
+        "header": Words((r"\bHeader",), (r"Kopfdaten",)),
+        "timing": Words((r"Zeitparameter",), (r"Zeitablauf",)),
+        "answer": Words((r"Aussage",), (r"\bAntwort",)),
+        "localiser": Words((r"Localizer",), (r"Lokalisierer",)),
+        "reader": Words((r"ärztlich",), (r"menschliche", r"Befunder", r"\bMensch\b")),
+        "this_patient": Words((r"aktuell",), (r"[Dd]ieser Patient", r"des Patienten")),
+        "probability": Words((r"Wahrscheinlichkeit",), (r"\bunwahrsch\.", r"\bOP\b")),
+        "trained": Words((r"[Tt]rainier", r"Training")),
+        "threshold": Words((r"Entscheidungsschwelle",), (r"Schwellwert",)),
+    }
+)
+
+GERMAN = Language(
+    tag="de",
+    name="German",
+    sentences=_SENTENCES,
+    reasons=_REASONS,
+    plain_reasons=_PLAIN_REASONS,
+    terms=_TERMS,
+    decimal_sign=",",
+    date_format="%d.%m.%Y",
 )

@@ -1,0 +1,203 @@
+"""English."""
+
+from types import MappingProxyType
+
+from analysis.domain.english import ENGLISH as SCIENCE
+from dicom_templates.words.language import Language, Words
+
+__all__ = ["ENGLISH"]
+
+_SENTENCES = MappingProxyType(
+    {
+        # --- First line of everything -------------------------------------------------------------
+        "simulated": "NOT FOR CLINICAL USE: these probabilities come from a model trained on SIMULATED patients.",
+        "simulated_holds": "For real patients: outlines and VBQ are measured in these images and hold; the probabilities do not.",
+        "simulated_short": "MODEL TRAINED ON SIMULATED PATIENTS - NOT FOR CLINICAL USE",
+        "simulated_tag": "SIMULATED MODEL",
+        # --- Titles -------------------------------------------------------------------------------
+        "title": "Bone density risk from lumbar spine MRI",
+        "title_measurements": "Bone measurements from lumbar spine MRI",
+        "refusal_title": "No bone density result for this study",
+        "result": "Result",
+        "why_none": "Why",
+        "bone_quality": "Vertebral bone quality (VBQ)",
+        "measured": "What was measured",
+        "meaning": "What it means",
+        "sure": "How sure it is",
+        "next": "What to do next",
+        "images": "Images used and their quality",
+        "about": "What this is not",
+        # The default; a site may have its own. Neutral: neither answer calls for or against an examination.
+        "next_step": "Whether DXA is indicated is a clinical decision and does not follow from this result. ISCD 2023: women from 65 and men from 70 years; earlier with risk factors, after a fragility fracture, or with a disease or drug that causes bone loss.",
+        "series_report": "Report",
+        "series_values": "Values",
+        "series_picture": "Picture",
+        "series_document": "PDF",
+        "series_outlines": "Outlines",
+        "series_refused": "no result, see reason",
+        "osteoporosis": "Osteoporosis",
+        "abnormal_density": "Abnormal bone density",
+        "osteoporosis_short": "OP",
+        "abnormal_density_short": "low BMD",
+        "above_short": "{target} > {threshold}",
+        "below_short": "{target} < {threshold}",
+        "indeterminate_short": "{target} undecided",
+        "risk_short": "risk of {answers}",
+        # --- Answers ------------------------------------------------------------------------------
+        # Always beside the probability, so that nobody takes it for the bone density.
+        "above": "ABOVE the decision threshold of {threshold}",
+        "below": "BELOW the decision threshold of {threshold}",
+        "indeterminate": "INDETERMINATE",
+        "above_badge": "ABOVE threshold {threshold}",
+        "below_badge": "BELOW threshold {threshold}",
+        "indeterminate_badge": "INDETERMINATE",
+        "probability_word": "probability",
+        "answered": "In cross-validation {answered} of {patients} patients got an answer, {open} stayed indeterminate; prevalence {prevalence} ({present}). Of the answers given: {figures}.",
+        "answered_brief": "Own cohort only: {auc}prevalence {prevalence} of {patients}; {answered} answers ({open} open): {figures}.",
+        "answered_none": "In cross-validation on {patients} patients none got an answer.",
+        "figure_interval": "{value} ({low} to {high})",
+        "all_patients": "AUC of all patients {auc}.",
+        "auc_brief": "AUC {auc}; ",
+        "own_cohort": "Judged on its own cohort only.",
+        "trained_range": "Trained with {range}.",
+        "from_to": "{low} to {high}",
+        "ppv": "of those above the threshold {value} had it (PPV)",
+        "npv": "of those below {value} did not (NPV)",
+        "sensitivity": "sensitivity {value}",
+        "specificity": "specificity {value}",
+        "ppv_brief": "PPV {value}",
+        "npv_brief": "NPV {value}",
+        "sensitivity_brief": "sens. {value}",
+        "specificity_brief": "spec. {value}",
+        "interval_means": "The 95 % interval was learned on patients with simulated targets, whose true probability is known. For others of the same kind it held the true one in nine cases of ten, and less often where the relation is not linear. For patients of another kind it says nothing.",
+        "definition": "trabecular bone density below {threshold} mg/cm³ (QCT)",
+        "definition_brief": "bone density below {threshold} mg/cm³ (QCT)",
+        "probability": "probability {value}",
+        "interval": "95 % interval {low} to {high}",
+        "threshold": "decision threshold {value}",
+        "no_number": "no answer is given",
+        "basis": "from {sequence}",
+        "basis_chosen": "from {sequence}, as this site has chosen",
+        "basis_other": "from {sequence}, because {preferred} was not used",
+        # The paper's finding is not the model's: both are told, and none of it without an answer.
+        "as_published": "{target}: from {sequence}, as in the paper (Front Endocrinol 2026;17:1823826, 160 patients, QCT), where it did best{own}.",
+        "as_chosen": "{target}: from {sequence}, as this site has chosen; in the paper (Front Endocrinol 2026;17:1823826, 160 patients, QCT) {other} did best{own}.",
+        "own_areas": "; the AUC of this model itself is {areas}",
+        "no_model": "Measurements and outlines only: no prediction model is used here, so nothing is said about osteoporosis or bone density.",
+        "measurements_only_short": "measurements only",
+        # --- VBQ ----------------------------------------------------------------------------------
+        "vbq_value": "VBQ {contrast}: {value} (from {levels}; median marrow signal / CSF signal at L3)",
+        "vbq_mean_at": "published mean ± 1 SD at {field} T: {mean}",
+        "vbq_no_mean_at": "no published reference at {field} T",
+        "vbq_field_unknown": "field strength unknown, so no published mean to compare with",
+        "vbq_no_mean": "no published reference by field strength",
+        "vbq_repeatability": "scan-rescan ICC {icc}",
+        "vbq_missing": "VBQ {contrast}: not available",
+        "vbq_none": "not available",
+        "vbq_reference_t1": "VBQ T1w by age, mean ± 1 SD (standard deviation): {values}. From 107 patients with lumbar complaints, not a normal population; TR 400 to 850 ms, TE 8 to 20 ms.",
+        "vbq_decade": "{first} to {last} years {mean} ± {sd}",
+        "vbq_no_decade": "VBQ T1w: there is no published reference for the age of {age}, only for {first} to {last} years.",
+        "vbq_beside_low_risk": "High VBQ T1w beside a low probability: VBQ shows fat in the marrow, the model a pattern of signal; neither is a bone density.",
+        "vbq_reference_t2": "T2w: in one study (Huang 2025, doi 10.1177/21925682251339995) the mean was 0.60 in patients with a fracture and 0.55 in controls matched to them. This is no normal range, and there is none by age.",
+        "vbq_caution": "A higher VBQ means more fat in the marrow. It depends on protocol and field strength, and a second scan gives another value (scan-rescan ICC 0.749). Published cut-offs run from 2.7 to 3.9, so none is applied.",
+        "vbq_scale": "T1w, mean ± 1 SD by age, 107 patients with lumbar complaints, not a normal population. No cut-off: it differs with field strength and from scan to scan (ICC 0.749).",
+        "this_patient": "this patient",
+        # --- Levels -------------------------------------------------------------------------------
+        "level_measured": "{level} ({contrast}): volume {volume} ml, median signal {signal}, VBQ {vbq}",
+        "level_excluded": "{level} ({contrast}) was not used: {reason}",
+        "level_concern": "{level} ({contrast}) was used with a caveat: {reason}",
+        "level_not_found": "not found in the image",
+        "no_reason": "the outline is not good enough",
+        "level_names": "Level",
+        "volume": "Volume",
+        "signal": "Median signal",
+        "excluded": "not used",
+        "uncertain_levels": "The names of the levels in {contrast} are not certain; bodies are numbered from cranial to caudal instead.",
+        "height_loss_line": "{level} ({contrast}): height loss of {percent} %, Genant grade {grade}, fracture-like. Measured by software; age and cause are unknown, a variant may look alike. Please check.",
+        "numbered_body": "body {number}",
+        # --- Images -------------------------------------------------------------------------------
+        "series_used": "{contrast}: {plane}, {slices} slices, {facts}; chosen because {reason}",
+        # With percents that mean nothing to a physician: for the measurement report only.
+        "series_quality": "{contrast}: outlines by {method}, {grade}; quality {quality}, level names {confidence}, CSF {csf}",
+        "series_checks": "{contrast}: outlines (by {method}) {outlines}, names of the levels {names}, CSF {fluid}",
+        "check_why": "{check} ({why})",
+        "grade_sound": "sound",
+        "grade_doubtful": "usable with caveats",
+        "grade_unusable": "not usable",
+        "agreement": "T1w and T2w show {bodies} bodies in common: their outlines overlap by {overlap}, their centres lie {residual} mm apart.",
+        "compared": "T1w and T2w show {bodies} bodies in common, whose outlines were compared.",
+        "registered": "T1w and T2w did not fit by their headers and were registered rigidly first.",
+        "picture_quality": "outlines {outlines}, levels {names}, CSF {fluid}",
+        "check_passed": "good",
+        "check_doubtful": "doubtful",
+        "check_failed": "not usable",
+        "outlines_by": "outlines by {method}",
+        "outline": "Quality",
+        "fluid": "CSF",
+        "overlap": "T1w/T2w overlap",
+        "remarks": "Remarks",
+        "study_remark": "Study: {reason}",
+        "series_concern": "{contrast}: {reason}",
+        "series_set_aside": "Not analysed: {description} - {reason}",
+        "sagittal": "sagittal",
+        "quality": "quality",
+        "excluded_title": "To bear in mind",
+        "more_excluded": "and {count} more, in the text report",
+        "none_excluded": "All bodies found were used, without caveats.",
+        # --- About --------------------------------------------------------------------------------
+        "model": "Model: {name} {version}",
+        "cohort": "Trained on: {cohort}",
+        "intended_use": "Intended use: {use}",
+        "not_for": "This is no diagnosis and replaces neither DXA nor QCT. It was made by software without a human reader and has not been verified. It has no approval as a medical device.",
+        "not_for_short": "No diagnosis. Replaces neither DXA nor QCT. Not verified by a human reader.",
+        "analysed": "Analysed on {date} at {time} by {software}",
+        "digest_model": "SHA-256 of the model: {digest}",
+        "digest_configuration": "SHA-256 of the configuration: {digest}",
+        "digest_input": "SHA-256 of the {contrast} input: {digest}",
+        "whom_name": "Patient",
+        "whom_id": "Patient ID",
+        "whom_born": "Date of birth",
+        "whom_accession": "Accession number",
+        "whom_missing": "not given",
+        "whom_letters": "in letters that this page cannot print",
+        "page": "page {number} of {count}",
+        "study_of": "Study of {date}",
+        "slice_right": "R {distance} mm",
+        "slice_left": "L {distance} mm",
+        "mid_sagittal": "mid-sagittal",
+        "no_series": "no {contrast} series analysed",
+    }
+)
+
+_PLAIN_REASONS = MappingProxyType(
+    {
+        "features_far": "{sequence}: the signal of the marrow differs too much from that of the training patients",
+        "features_missing": "{sequence}: not everything that the model needs could be measured",
+        "both_answers": "the estimate is too near the decision threshold of {threshold:.0%}",
+        "neither_answer": "the measurements resemble neither those of training patients who had it nor those of patients who did not",
+        "answers_disagree": "the estimate and the check of it disagree",
+        "threshold_in_interval": "the estimate is too uncertain to lie clearly on one side of the decision threshold of {threshold:.0%}",
+        "outlined_differently": "{other} outlines it differently",
+        "levels_confidence": "the names of its levels are doubtful",
+    }
+)
+
+_TERMS = MappingProxyType(
+    {
+        "not_used": Words((r"\bnot used\b", r"\bleft out\b"), (r"\bexcluded\b", r"\bruled out\b")),
+        "fluid": Words(
+            (r"\bcerebrospinal fluid\b", r"\bCSF\b"), (r"\bsample of (?:cerebrospinal fluid|CSF)\b",)
+        ),
+    }
+)
+
+ENGLISH = Language(
+    tag="en",
+    name="English",
+    sentences=_SENTENCES,
+    reasons=SCIENCE,
+    plain_reasons=_PLAIN_REASONS,
+    terms=_TERMS,
+    decimal_sign=".",
+    date_format="%Y-%m-%d",
+)
