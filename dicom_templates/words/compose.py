@@ -138,7 +138,9 @@ def compose(
                 frozenset(figures),
             ),
             *([Section("next", texts("next"), (next_step,))] if next_step else []),
-            Section("about", texts("about"), about_lines(findings, analysed, texts), frozenset({analysed})),
+            Section(
+                "about", texts("about"), about_lines(findings, analysed, texts), frozenset({analysed} - {""})
+            ),
         ),
         captions=tuple(_caption(found, texts) for found in findings.series),
         model=texts("model", name=model.name, version=model.version) if model else "",
@@ -188,7 +190,7 @@ def compose_refusal(
         sections.append(Section("images", texts("images"), series))
     analysed = _analysed(software, made, texts)
     about = (texts("not_for"), *([analysed] if analysed else []))
-    sections.append(Section("about", texts("about"), about, frozenset({analysed})))
+    sections.append(Section("about", texts("about"), about, frozenset({analysed} - {""})))
     return StudyReport(
         refused=True,
         texts=texts,

@@ -13,6 +13,7 @@ from analysis.domain.segmentation import Level
 from dicom_templates.codes.radiomics import IBSI_OF, UNIT_OF
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build, build_refusal
+from dicom_templates.words.languages import LANGUAGES
 from tests.dicom_templates.cases import SET_ASIDE, Case, make_case
 
 __all__ = ["Item", "content_items", "every_case", "every_object"]
@@ -48,7 +49,7 @@ def every_case() -> tuple[Case, ...]:
         _abstaining(whole),
         _uncertain(whole),
         replace(whole, findings=replace(whole.findings, model=None, predictions=())),
-        make_case(slices=4, size=32, language="de"),
+        *(make_case(slices=4, size=32, language=tag) for tag in sorted(set(LANGUAGES) - {"en"})),
     )
 
 

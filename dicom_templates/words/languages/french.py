@@ -96,7 +96,7 @@ _SENTENCES = MappingProxyType(
         "vbq_reference_t1": "VBQ T1w selon l'âge, moyenne ± 1 ET (écart type) : {values}. De 107 patients avec des douleurs lombaires, pas une population normale ; TR 400 à 850 ms, TE 8 à 20 ms.",
         "vbq_decade": "{first} à {last} ans {mean} ± {sd}",
         "vbq_no_decade": "VBQ T1w : il n'y a pas de référence publiée pour l'âge de {age} ans, seulement de {first} à {last} ans.",
-        "vbq_beside_low_risk": "VBQ T1w élevé, probabilité basse : le VBQ montre la graisse de la moelle, le modèle un motif de signal ; ni l'un ni l'autre n'est une densité osseuse.",
+        "vbq_beside_low_risk": "VBQ T1w élevé, probabilité basse : le VBQ montre la graisse de la moelle, le modèle un signal ; aucun n'est une densité osseuse.",
         "vbq_reference_t2": "T2w : dans une étude (Huang 2025, doi 10.1177/21925682251339995), la moyenne était de 0,60 chez les patients avec fracture et de 0,55 chez des témoins appariés. Ce n'est pas une plage normale, et il n'y en a pas selon l'âge.",
         "vbq_caution": "Un VBQ plus élevé signifie plus de graisse dans la moelle. Il dépend du protocole et de l'intensité du champ, et un second examen donne une autre valeur (répétabilité : ICC 0,749). Les seuils publiés vont de 2,7 à 3,9 ; aucun n'est donc appliqué.",
         "vbq_scale": "T1w, moyenne ± 1 ET selon l'âge, 107 patients avec des douleurs lombaires, pas une population normale. Pas de seuil : le champ et la répétition le changent (ICC 0,749).",
@@ -112,7 +112,7 @@ _SENTENCES = MappingProxyType(
         "signal": "Signal médian",
         "excluded": "non utilisé",
         "uncertain_levels": "Les noms des étages en {contrast} ne sont pas certains ; les corps vertébraux sont numérotés de haut en bas.",
-        "height_loss_line": "{level} ({contrast}) : perte de hauteur de {percent} %, grade {grade} de Genant, d'aspect fracturaire. Mesuré par un logiciel ; âge et cause inconnus, une variante peut y ressembler. À vérifier.",
+        "height_loss_line": "{level} ({contrast}) : perte de hauteur de {percent} %, grade {grade} de Genant, d'aspect fracturaire. Mesuré par un logiciel ; âge et cause inconnus, variante possible. À vérifier.",
         "numbered_body": "corps {number}",
         # --- Images -------------------------------------------------------------------------------
         "series_used": "{contrast} : {plane}, {slices} coupes, {facts} ; choisie parce que : {reason}",
