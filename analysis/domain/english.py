@@ -94,6 +94,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "sacrum_uncertain": "the sacrum is not certain",
         "few_above_sacrum": "only {count} bodies were found above the sacrum",
         "uneven_distances": "the distances between the bodies are uneven; a level may be missing or doubled",
+        "two_as_one": "one body is as large as two; a level may be missing",
         "body_below_sacrum": "a body lies below the sacrum; transitional anatomy is possible",
         "sacrum_at_edge": "the image ends right below the lowest body, so it may be L5 instead of the sacrum",
         "lower_like_sacrum": "a lower body resembles the sacrum more; transitional anatomy is possible",

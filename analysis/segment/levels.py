@@ -144,6 +144,8 @@ _SACRAL_STEP = _Range(0.78, 1.15, 0.1)
 """Distance from S1 to L5 relative to that from L5 to L4; measured: 0.82 to 1.04."""
 _SACRAL_SIZE = _Range(0.45, 1.2, 0.12)
 """Volume of S1 relative to that of L5; measured: 0.53 to 1.07."""
+_LARGEST_OF_ROW = _Range(0.0, 1.4, 0.15)
+"""Largest volume above S1 relative to the median; measured: up to 1.25, and 1.68 of two taken as one."""
 
 
 def _judge(chain: list[FoundBody], bodies: list[FoundBody]) -> tuple[float, tuple[Reason, ...]]:
@@ -180,6 +182,8 @@ def _doubts_of_row(chain: list[FoundBody]) -> Iterator[tuple[float, Reason]]:
         usual = float(np.median(steps))
         if max(abs(np.log(step / usual)) for step in steps[:6]) > 0.45:
             yield 0.4, Reason("uneven_distances")
+        volumes = [one.volume_mm3 for one in chain[1:7]]
+        yield _LARGEST_OF_ROW.support(max(volumes) / float(np.median(volumes))), Reason("two_as_one")
     if len(steps) > 1:
         tilts = _tilts(chain)
         shape = (

@@ -270,6 +270,7 @@ _REASONS = MappingProxyType(
         "sacrum_uncertain": "le sacrum n'est pas certain",
         "few_above_sacrum": "seulement {count} corps vertébraux ont été trouvés au-dessus du sacrum",
         "uneven_distances": "les distances entre les corps vertébraux sont inégales ; un étage peut manquer ou être compté deux fois",
+        "two_as_one": "un corps vertébral est aussi grand que deux ; un étage peut manquer",
         "body_below_sacrum": "un corps vertébral se trouve sous le sacrum ; une anatomie transitionnelle est possible",
         "sacrum_at_edge": "l'image se termine juste sous le corps vertébral le plus bas, qui peut être L5 au lieu du sacrum",
         "lower_like_sacrum": "un corps vertébral plus bas ressemble davantage au sacrum ; une anatomie transitionnelle est possible",

@@ -271,6 +271,7 @@ _REASONS = MappingProxyType(
         "sacrum_uncertain": "die Erkennung des Kreuzbeins ist unsicher",
         "few_above_sacrum": "nur {count} Wirbelkörper wurden über dem Kreuzbein gefunden",
         "uneven_distances": "die Abstände der Wirbelkörper sind ungleich; ein Wirbel könnte fehlen oder doppelt gezählt sein",
+        "two_as_one": "ein Wirbelkörper ist so groß wie zwei; ein Wirbel könnte fehlen",
         "body_below_sacrum": "ein Wirbelkörper liegt unter dem Kreuzbein; ein Übergangswirbel ist möglich",
         "sacrum_at_edge": "das Bild endet dicht unter dem untersten Wirbelkörper, der statt des Kreuzbeins L5 sein kann",
         "lower_like_sacrum": "ein tieferer Wirbelkörper ähnelt dem Kreuzbein mehr; ein Übergangswirbel ist möglich",

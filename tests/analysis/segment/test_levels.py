@@ -94,6 +94,17 @@ def test_whatever_does_not_fit_takes_the_certainty_away_and_is_said(spine: Spine
     assert code in codes(naming)
 
 
+def test_two_bodies_outlined_as_one_are_a_doubt() -> None:
+    """As where the disc between them is destroyed: every name above would be wrong by one."""
+    bodies = Spine().bodies()
+    lowest = bodies[-2]
+    naming = name_levels([*bodies[:-2], replace(lowest, volume_mm3=1.68 * lowest.volume_mm3), bodies[-1]])
+    assert codes(naming) == {"two_as_one"}
+    assert not naming.certain
+    larger = replace(lowest, volume_mm3=1.25 * lowest.volume_mm3)
+    assert not name_levels([*bodies[:-2], larger, bodies[-1]]).concerns
+
+
 def test_a_small_second_sacral_body_changes_nothing() -> None:
     spine = Spine()
     naming = name_levels(spine.bodies(spine.below(28.0, sacrum=0.99, volume_mm3=0.25 * LARGE)))
