@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 EXPECTED = {
     "sr.dcm", "seg_t1.dcm", "seg_t2.dcm", "text.dcm", "summary.dcm", "summary.png", "report.html",
-    "overlay_t1.png", "overlay_t2.png",
+    "overlay_t1.png", "overlay_t2.png", "findings.json",
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ OUTSIDE = {
     ("SCT", "260753009"): "Source",
     ("RFC5646", "en"): "English",
     ("RFC5646", "de"): "German",
+    ("RFC5646", "fr"): "French",
 }
 """Public codes that the dictionary of PS3.16 does not hold, or spells differently."""
 

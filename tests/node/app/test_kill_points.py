@@ -250,8 +250,10 @@ def kill_everywhere(
         with sending(senders):
             fork_server.kill_nodes(points, tries)
             fork_server.start_node("never", 1)
+            # Each sender may be about to open one of these studies again.
             wait_until(
-                lambda: all(counts_in(store)[end] >= count for end, count in least.items()), seconds=300
+                lambda: all(counts_in(store)[end] >= count + len(senders) for end, count in least.items()),
+                seconds=300,
             )
         acknowledged = set().union(*(sender.acknowledged for sender in senders))
         stored = {instance.sop_uid: instance for instance in store.all_instances()}
