@@ -89,6 +89,12 @@ def started(archive: Archive) -> Archive:
     return archive
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the node wait for the report of an archive that is sure to come, however slow the machine is."""
+    monkeypatch.setattr("node.dicom.commitment._LINGER_S", 60.0)
+
+
 @pytest.mark.peers
 def test_orthanc_reports_over_an_association_of_its_own(tmp_path: Path) -> None:
     port = free_port()
@@ -106,6 +112,7 @@ def test_orthanc_reports_over_an_association_of_its_own(tmp_path: Path) -> None:
             assert {delivery.status for delivery in deliveries} == {0}
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_archive_may_report_over_the_same_association(tmp_path: Path) -> None:
     archive = started(Archive(says=keeps_all))
     with outbox(tmp_path, replace(archive.destination, storage_commitment=True)) as post:
@@ -117,6 +124,7 @@ def test_an_archive_may_report_over_the_same_association(tmp_path: Path) -> None
     assert asked == set(archive.uids)
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_an_archive_lost_is_sent_again(tmp_path: Path) -> None:
     reports = iter((loses_the_first, keeps_all))
 
@@ -170,6 +178,7 @@ def test_an_archive_may_report_to_a_node_that_was_started_again_meanwhile(tmp_pa
     archive.stop()
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_archive_that_says_no_is_asked_again(tmp_path: Path) -> None:
     archive = started(Archive(says=keeps_all, refuses=True))
     with outbox(tmp_path, replace(archive.destination, storage_commitment=True)) as post:
