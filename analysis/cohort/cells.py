@@ -84,9 +84,7 @@ def column_name(written: str) -> str:
 def _of_text(content: bytes, expected: AbstractSet[str]) -> Cells:
     text = _decoded(content)
     first = text.partition("\n")[0]
-    separator = max(
-        _SEPARATORS, key=lambda one: len(expected & _names(first, one))
-    )  # the first of equal ones
+    separator = max(_SEPARATORS, key=lambda one: len(expected & _names(first, one)))
     try:
         reader = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
         return _cells((reader.line_num, cells) for cells in reader)

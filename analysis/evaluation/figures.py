@@ -9,11 +9,12 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 
 from analysis.domain.findings import Target
 from analysis.evaluation.paper import KNN_TEST_AREA
 from analysis.evaluation.result import BASELINES, SOURCES, Evaluation
+from analysis.statistics.calibration_check import net_benefits
+from analysis.statistics.proportion import share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -171,10 +172,8 @@ def net_benefit(present: Truth, chances: Floats, odds: Floats) -> Floats:
     ----------
     Vickers AJ, Elkin EB. Decision curve analysis. Med Decis Making 2006;26:565-574.
     """
-    called = chances[None, :] >= odds[:, None]
-    true = (called & present).mean(axis=1)
-    false = (called & ~present).mean(axis=1)
-    return np.asarray(true - false * odds / (1 - odds))
+    (benefit,) = net_benefits(present, chances, odds, np.ones((1, present.size)))
+    return np.asarray(benefit)
 
 
 def _curves(evaluation: Evaluation, target: Target, kind: str) -> Iterator[tuple[str, Truth, Floats]]:
@@ -197,13 +196,11 @@ def draw_calibration(axes: "Axes", present: Truth, chances: Floats, colour: str)
     """Draw the share of patients with the target in groups of equal size, with Wilson's intervals."""
     # Equal numbers of patients in each bin, so that all points have the same weight.
     for part in np.array_split(np.argsort(chances, kind="stable"), _BINS):
-        hits, total = int(present[part].sum()), part.size
-        low, high = binomtest(hits, total).proportion_ci(method="wilson")
-        share = hits / total
+        value, (low, high) = share(present[part])
         axes.errorbar(
             chances[part].mean(),
-            share,
-            yerr=[[max(0.0, share - low)], [max(0.0, high - share)]],
+            value,
+            yerr=[[max(0.0, value - low)], [max(0.0, high - value)]],
             color=colour,
             marker="o",
             markersize=4,

@@ -108,9 +108,7 @@ def presentation_of(document: Dataset) -> ReportOptions:
         predecessors=tuple(_predecessors(document, earlier)),
         kinds=frozenset({ResultKind.SR}),
         earlier=earlier,
-        next_step=next(
-            (told for code, told in _texts(document) if code == codes.DCM.Recommendation.value), ""
-        ),
+        next_step=_next_step(document),
     )
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -89,7 +89,7 @@ def analyse_folder(
         If the headers could not be read within the limits.
     """
     engine = configuration.engine
-    with _crew(_READ, engine) as reader, _crew(analyse, engine) as analysts:
+    with closing(_Crew(_READ, engine)) as reader, closing(_Crew(analyse, engine)) as analysts:
         report_progress("reading headers")
         studies, unreadable = reader.call(tuple(paths))
         tasks = [
@@ -126,7 +126,7 @@ class _Crew:
         worker.start()
         self._idle.put(worker)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End the processes; no call may be in progress."""
         for worker in self._workers:
             worker.stop()
@@ -155,15 +155,6 @@ class _Crew:
                     worker.interrupt()
                 pool.shutdown(cancel_futures=True)
                 raise
-
-
-@contextmanager
-def _crew(function: str, limits: EngineSettings) -> Iterator[_Crew]:
-    crew = _Crew(function, limits)
-    try:
-        yield crew
-    finally:
-        crew.stop()
 
 
 def _with_fault(call: Callable[[], Outcome]) -> tuple[Outcome, str]:

@@ -253,7 +253,7 @@ def validate(
         console.print(f"Report: {written[0].resolve()}")
         console.print(f"Predictions, with the identifiers of patients: {written[-1].resolve()}")
         if recalibrate is not None:
-            method = Method.INTERCEPT if recalibrate is Recalibration.INTERCEPT else Method.SLOPE
+            method = Method[recalibrate.name]
             made = recalibrated(model, local_patients(found), method, rule, simulated=found.simulated)
             digest = save(made, out / "recalibrated")
             console.print(f"Recalibrated bundle {digest[:12]}: {(out / 'recalibrated').resolve()}")
