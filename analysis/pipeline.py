@@ -1,6 +1,7 @@
 """The analysis step by step: from the series of one study to its findings."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,9 @@ __all__ = ["Progress", "analyse"]
 
 Progress = Callable[[str], None]
 """Called with the name of the next step, in words."""
+
+_SIDE_BY_SIDE_VOXELS = 20_000_000
+"""In both series; two series of 30 slices of 512 by 512 pixels have 16 million."""
 
 
 def analyse(
@@ -73,16 +77,11 @@ def analyse(
     report_progress("identifying the series")
     choice = choose(series)
     refused = [*set_aside, *choice.set_aside]
-    outlined: list[_Outlined] = []
     found: list[SeriesFindings] = []
-    for source, identification in choice.chosen:
-        try:
-            report_progress(f"segmenting the {identification.contrast} series")
-            bodies = _compare_with_header(source, identification, segmenter(source, identification.contrast))
-            outlined.append(_Outlined(source, identification, bodies))
-        except RefusedError as error:
-            refused.append(_refusal(source, identification, error))
-    outlined, agreement = _reconcile(outlined, report_progress)
+    tried = _outline(choice.chosen, segmenter, report_progress)
+    refused += [one for one in tried if isinstance(one, SeriesRefusal)]
+    whole = [one for one in tried if isinstance(one, _Outlined)]
+    outlined, agreement = _reconcile(whole, report_progress)
     outlined = _without_focal(outlined)
     for one in outlined:
         try:
@@ -114,6 +113,35 @@ class _Outlined:
     source: SeriesInput
     identification: Identification
     segmentation: Segmentation
+
+
+def _outline(
+    chosen: Sequence[tuple[SeriesInput, Identification]], segmenter: Segmenter, report_progress: Progress
+) -> list[_Outlined | SeriesRefusal]:
+    """Segment each series; T1 and T2 of usual size side by side with the embedded network.
+
+    The network leaves one core idle half of the time. Larger series go one after the other, since each needs
+    memory of its own, and so do other back ends, which may share one graphics card.
+    """
+
+    def outline(source: SeriesInput, identification: Identification) -> _Outlined | SeriesRefusal:
+        try:
+            bodies = _compare_with_header(source, identification, segmenter(source, identification.contrast))
+        except RefusedError as error:
+            return _refusal(source, identification, error)
+        return _Outlined(source, identification, bodies)
+
+    voxels = sum(source.volume.voxels.size for source, _ in chosen)
+    if segmenter is not embedded or len(chosen) < 2 or voxels > _SIDE_BY_SIDE_VOXELS:
+        tried = []
+        for source, identification in chosen:
+            report_progress(f"segmenting the {identification.contrast} series")
+            tried.append(outline(source, identification))
+        return tried
+    names = " and ".join(identification.contrast.value for _, identification in chosen)
+    report_progress(f"segmenting the {names} series")
+    with ThreadPoolExecutor(len(chosen)) as threads:
+        return list(threads.map(outline, *zip(*chosen, strict=True)))
 
 
 def _compare_with_header(

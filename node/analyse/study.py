@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,31 @@ if TYPE_CHECKING:
     from dicom_templates.words.study_report import StudyReport, TargetAnswer
     from dicom_templates.words.texts import Texts
 
-__all__ = ["FINDINGS_FILE", "analyse_files"]
+__all__ = ["FINDINGS_FILE", "analyse_files", "warm_up"]
 
 FINDINGS_FILE = "findings.json"
 """Beside the result objects; see docs/json.md."""
+
+_IMPORTED_LATE = (
+    "PIL.Image",
+    "analysis.pipeline",
+    "dicom_templates.findings_json",
+    "dicom_templates.pictures.html_report",
+    "dicom_templates.pictures.overlay",
+    "dicom_templates.result_set",
+    "radiomics.featureextractor",
+    "skops.io",
+)
+"""Together they take seconds."""
+
+
+def warm_up() -> None:
+    """Load what the analysis of any study needs, so that the first one does not wait seconds for it."""
+    for name in _IMPORTED_LATE:
+        import_module(name)
+    from analysis.segment.network import embedded_network
+
+    embedded_network()
 
 
 def analyse_files(

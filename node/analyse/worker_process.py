@@ -52,8 +52,14 @@ class WorkerProcess:
         self._imported = False
         self._ended = threading.Event()
 
-    def start(self) -> None:
-        """Start the process if it is not running; `call` does so as well."""
+    def start(self, *, warm: bool = False) -> None:
+        """Start the process if it is not running; `call` does so as well.
+
+        Parameters
+        ----------
+        warm : bool
+            Whether it calls `warm_up` of the function's module, if there is one, before its first call comes.
+        """
         if self._ended.is_set():
             raise WorkerLostError("the node is stopping")
         if self._process is not None and self._process.is_alive():
@@ -64,7 +70,7 @@ class WorkerProcess:
         ours, theirs = context.Pipe()
         self._process = context.Process(
             target=_serve,
-            args=(theirs, self._function, self._memory_limit_mb),
+            args=(theirs, self._function, self._memory_limit_mb, warm),
             name="osteonode-worker",
             daemon=True,
         )
@@ -171,7 +177,7 @@ class WorkerProcess:
         return f"its process ended with {code}"
 
 
-def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> None:
+def _serve(connection: Connection, name: str, memory_limit_mb: int | None, warm: bool) -> None:  # noqa: FBT001 - of `Process`
     """Answer calls until the node closes the pipe or ends."""
     # Ctrl-C in a terminal reaches the whole process group, but the node stops its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -186,8 +192,11 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None) -> No
     from node.dicom.libraries import configure_libraries
 
     configure_libraries()
-    module, _, function_name = name.partition(":")
-    function = getattr(import_module(module), function_name)
+    module_name, _, function_name = name.partition(":")
+    module = import_module(module_name)
+    function = getattr(module, function_name)
+    if warm and hasattr(module, "warm_up"):
+        module.warm_up()
     connection.send(("imported", None))
     while True:
         try:

@@ -68,7 +68,7 @@ class Workers:
     def start(self) -> None:
         """Start the processes that every study needs; they take seconds to import `analysis`."""
         for worker in (*self._analysts, self._examiner):
-            worker.start()
+            worker.start(warm=True)
 
     def interrupt(self) -> None:
         """End running calls, and accept no more calls."""

@@ -38,8 +38,8 @@ class Audit(Protocol):
 class Worker(Protocol):
     """Runs one function in another process, and survives any failure of that function."""
 
-    def start(self) -> None:
-        """Start the process, so that the first call need not wait for it."""
+    def start(self, *, warm: bool = False) -> None:
+        """Start the process; if warm, it loads all that its function imports before the first call."""
         ...
 
     def call(self, *arguments: object, time_limit_s: float) -> Any:  # noqa: ANN401 - any return value of the function

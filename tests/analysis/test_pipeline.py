@@ -1,16 +1,20 @@
 """The refusals of the pipeline; the measured values are tested with the modules that calculate them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 import pytest
 
+from analysis import pipeline
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
 from analysis.domain.findings import Findings, Refusal, SeriesInput
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CsfSample, Grade, Level, Segmentation
 from analysis.domain.volume import Volume
+from analysis.errors import RefusedError
 from analysis.identify import identify
 from analysis.pipeline import analyse
 from analysis.prediction.predict import objections_to_series
@@ -217,3 +221,67 @@ def test_with_too_few_ordinary_bodies_the_series_is_refused_and_says_why() -> No
     for series in outcome.series:
         assert [one.code for one in series.reasons] == ["too_few_bodies"]
         assert "signal unlike ordinary marrow at the upper endplate" in str(series.reasons[0])
+
+
+def two_series_outlined_by(segmenter: Callable[[SeriesInput, Contrast], Segmentation]) -> Findings | Refusal:
+    where = grid()
+    labels = labels_on(where)
+    series = []
+    for facts, name, fluid in ((T1_FACTS, "T1", 100.0), (T2_FACTS, "T2", 600.0)):
+        voxels = np.where(csf_on(where), fluid, textured(labels, where).voxels).astype(np.float32)
+        series.append(SeriesInput(name, facts, Volume(voxels, where), "0", "1.1"))
+    return analyse(
+        series,
+        model=None,
+        settings=AnalysisSettings(FeatureSettings(filters=("Original",))),
+        software="test",
+        segmenter=segmenter,
+    )
+
+
+@pytest.mark.parametrize(
+    ("voxels", "is_embedded", "together"),
+    [(20_000_000, True, True), (1_000, True, False), (20_000_000, False, False)],
+    ids=["usual size", "large", "another back end"],
+)
+def test_t1_and_t2_are_outlined_together_only_by_the_network_and_at_a_usual_size(
+    monkeypatch: pytest.MonkeyPatch, *, voxels: int, is_embedded: bool, together: bool
+) -> None:
+    where = grid()
+    found = segmentation_of(labels_on(where), where, csf=CsfSample(csf_on(where), 1.0))
+    both = Barrier(2)
+    met = []
+
+    def outline(source: SeriesInput, _contrast: Contrast) -> Segmentation:
+        try:
+            both.wait(timeout=60 if together else 0.1)
+            met.append(source.series_uid)
+        except BrokenBarrierError:
+            both.reset()
+        return found
+
+    monkeypatch.setattr(pipeline, "_SIDE_BY_SIDE_VOXELS", voxels)
+    if is_embedded:
+        monkeypatch.setattr(pipeline, "embedded", outline)
+    outcome = two_series_outlined_by(outline)
+    assert isinstance(outcome, Findings)
+    assert [one.source.series_uid for one in outcome.series] == ["T1", "T2"]
+    assert sorted(met) == (["T1", "T2"] if together else [])
+
+
+def test_a_refusal_of_one_series_leaves_the_other_that_is_outlined_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    where = grid()
+    found = segmentation_of(labels_on(where), where, csf=CsfSample(csf_on(where), 1.0))
+
+    def outline(_source: SeriesInput, contrast: Contrast) -> Segmentation:
+        if contrast is Contrast.T1:
+            raise RefusedError(Reason("nothing_like_a_body"))
+        return found
+
+    monkeypatch.setattr(pipeline, "embedded", outline)
+    outcome = two_series_outlined_by(outline)
+    assert isinstance(outcome, Findings)
+    assert [one.source.series_uid for one in outcome.series] == ["T2"]
+    assert [one.reasons[0].code for one in outcome.set_aside] == ["nothing_like_a_body"]

@@ -12,12 +12,22 @@ from analysis.domain.reason import quoted
 from analysis.errors import ModelRejectedError, RefusedError
 from node.domain.results import Outcome
 
+_warmed: list[int] = []
+"""The process that was warmed up."""
+
+
+def warm_up() -> None:
+    """Note that this process is warm."""
+    _warmed.append(os.getpid())
+
 
 def call(what: str) -> object:  # noqa: C901 - one line for each
     """Behave as `what` says."""
     match what:
         case "pid":
             return os.getpid()
+        case "warmed":
+            return _warmed == [os.getpid()]
         case "refuse":
             raise RefusedError(quoted("one"), quoted("two"))
         case "fault":

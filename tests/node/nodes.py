@@ -198,7 +198,7 @@ class InThread:
         module, _, name = function.partition(":")
         self._function = getattr(import_module(module), name)
 
-    def start(self) -> None:
+    def start(self, *, warm: bool = False) -> None:
         """Do nothing: there is no process."""
 
     def call(self, *arguments: object, time_limit_s: float) -> Any:

@@ -27,6 +27,33 @@ def test_a_call_runs_in_another_process_that_is_kept(worker: WorkerProcess) -> N
     assert first == second != os.getpid()
 
 
+def test_a_process_is_warm_before_its_first_call_only_if_asked() -> None:
+    for warm in (True, False):
+        running = WorkerProcess("tests.node.calls:call")
+        try:
+            running.start(warm=warm)
+            assert running.call("warmed", time_limit_s=30) is warm
+        finally:
+            running.stop()
+
+
+def test_a_warm_worker_has_loaded_the_libraries_of_an_analysis() -> None:
+    """A study then waits for none of them: together they take seconds to import."""
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from node.analyse.study import warm_up; warm_up(); print(*sys.modules)",
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    libraries = {"highdicom", "onnxruntime", "PIL.Image", "radiomics", "SimpleITK", "skops.io", "sklearn"}
+    assert libraries <= set(told)
+
+
 def test_a_refusal_arrives_with_its_reasons(worker: WorkerProcess) -> None:
     with pytest.raises(RefusedError) as caught:
         worker.call("refuse", time_limit_s=30)
