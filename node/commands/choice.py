@@ -47,13 +47,18 @@ def opened_store(configuration: "Configuration", *, as_json: bool = False) -> "I
 
 
 def one_study(
-    store: "Figures", configuration: "Configuration", name: str, *, as_json: bool = False
+    store: "Figures",
+    configuration: "Configuration",
+    name: str,
+    *,
+    as_json: bool = False,
+    by_person: bool = False,
 ) -> "Study":
     """Return the study that an operator named; otherwise say which it may be, and exit with status 4."""
     from node.operate.find import find_studies
     from node.store import open_instance_store
 
-    found = find_studies(store, partial(open_instance_store, configuration), name)
+    found = find_studies(store, partial(open_instance_store, configuration), name, by_person=by_person)
     if len(found) == 1:
         return found[0]
     # What was typed is not repeated: it may be a Patient ID, and a script may keep this output.
