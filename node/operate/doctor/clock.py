@@ -1,7 +1,7 @@
 """The check of the clock, against the files of the node and against what peers tell of the time.
 
-DICOM has no query for the time. Archives with DICOMweb tell it with each answer, and a PostgreSQL server tells
-it when it is asked.
+DICOM has no query for the time. An archive with DICOMweb tells it with each answer, and a PostgreSQL server
+when it is asked.
 
 References
 ----------

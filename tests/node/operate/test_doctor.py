@@ -260,13 +260,12 @@ def test_what_a_question_takes_and_what_is_not_told_is_no_fault_of_the_clock(
         (-7200, Severity.FAULT, "s behind that of destination web"),
     ],
 )
-@pytest.mark.parametrize("code", [200, 401])
 def test_the_clock_is_compared_with_that_of_an_archive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int, severity: Severity, words: str, code: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int, severity: Severity, words: str
 ) -> None:
     wrong = timedelta(seconds=ahead)
     monkeypatch.setattr(SystemClock, "now", lambda _self: datetime.now(UTC) + wrong)  # noqa: TID251 - moved
-    with web_server(code, b"[]") as port:
+    with web_server(401, b"a refusal tells the time as well") as port:
         _, compared = clock(quick(tmp_path, by_web(port)))
     assert (compared.severity, words in compared.message) == (severity, True), compared
     assert bool(compared.remedy) is bool(ahead)
@@ -281,10 +280,8 @@ def test_the_clock_is_compared_with_that_of_the_database_server(
     assert (agrees.severity, agrees.message) == (Severity.GOOD, "it agrees with that of the database server")
     monkeypatch.setattr(SystemClock, "now", lambda _self: NOON)
     _, wrong = clock(configuration)
-    assert (wrong.severity, "s ahead of that of the database server" in wrong.message) == (
-        Severity.FAULT,
-        True,
-    )
+    assert wrong.severity is Severity.FAULT
+    assert "s ahead of that of the database server" in wrong.message
 
 
 def test_a_clock_that_is_compared_with_none_is_told_so(tmp_path: Path) -> None:
@@ -303,7 +300,7 @@ class Usage(NamedTuple):
 
 @pytest.mark.parametrize(
     ("days", "severity"),
-    [(3.0, Severity.FAULT), (9.0, Severity.WARNING), (20.0, Severity.GOOD), (inf, Severity.GOOD)],
+    [(3.0, Severity.FAULT), (9.0, Severity.WARNING), (18.0, Severity.GOOD), (inf, Severity.GOOD)],
 )
 def test_a_disk_that_fills_up_in_the_days_to_come_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: float, severity: Severity
