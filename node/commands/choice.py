@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from node.domain.records import Study
     from node.ports import Figures, Store
 
-__all__ = ["StudyArgument", "one_study", "opened_store"]
+__all__ = ["STUDY_ARGUMENT", "StudyArgument", "one_study", "opened_store"]
 
 _SHOWN = 20
 _UNKNOWN = (
@@ -24,13 +24,11 @@ _UNKNOWN = (
     "A study whose images were removed is found by its UID only."
 )
 
-StudyArgument = Annotated[
-    str,
-    typer.Argument(
-        help="Study Instance UID, the beginning of one, an accession number or a Patient ID.",
-        show_default=False,
-    ),
-]
+STUDY_ARGUMENT = typer.Argument(
+    help="Study Instance UID, the beginning of one, an accession number or a Patient ID.",
+    show_default=False,
+)
+StudyArgument = Annotated[str, STUDY_ARGUMENT]
 
 
 @contextmanager

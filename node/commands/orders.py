@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.commands import answers
-from node.commands.choice import StudyArgument, one_study, opened_store
+from node.commands.choice import STUDY_ARGUMENT, StudyArgument, one_study, opened_store
 from node.commands.terminal import (
     EXIT_IN_PART,
     EXIT_USAGE,
@@ -163,7 +163,7 @@ def set_aside(
 
 
 def purge(
-    study: StudyArgument = "",
+    study: Annotated[str | None, STUDY_ARGUMENT] = None,
     config: ConfigOption = None,
     *,
     days: Annotated[
@@ -196,11 +196,15 @@ def purge(
     2  wrong usage or configuration
     4  no study, or more than one, has this name
     """
-    if study and (days is not None or failed):
+    # An empty name comes from a script whose variable is empty, and must not be taken for "all of them".
+    if study is not None and (not study or days is not None or failed):
         error_console.print("Name one study, or give --days and --failed.", style="red")
         raise typer.Exit(EXIT_USAGE)
+    if study is None and yes:
+        error_console.print("Name the study that --yes is about.", style="red")
+        raise typer.Exit(EXIT_USAGE)
     configuration = load_configuration(config)
-    if study:
+    if study is not None:
         _purge_one(configuration, study, dry_run=dry_run, yes=yes, as_json=as_json)
     else:
         age = timedelta(days=_DAYS if days is None else days)
@@ -209,14 +213,16 @@ def purge(
 
 def _purge_one(configuration: "Configuration", name: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     from node.clock import SystemClock
-    from node.operate.purge import purge_study
+    from node.operate.purge import purge_study, study_to_purge
     from node.show.orders import Order
     from node.store import open_instance_store
 
     _check_that_somebody_confirms(yes=yes or dry_run, as_json=as_json)
     with _opened(configuration, as_json=as_json) as (store, entered):
         named = one_study(store, configuration, name, as_json=as_json)
-        if not dry_run:
+        if dry_run:
+            study_to_purge(store, named.study_uid, SystemClock().now())
+        else:
             _confirm("Remove the images and results of", named, yes=yes)
             with entered(Order.PURGE, named.study_uid):
                 purge_study(store, open_instance_store(configuration), named.study_uid, SystemClock().now())
@@ -252,7 +258,7 @@ def _tell_of_purge(
             f"and {quarantined} files in quarantine would be."
         )
     else:
-        console.print(f"Removed the images and results of {count} studies.")
+        console.print(f"Removed the images and results of {count} {'study' if count == 1 else 'studies'}.")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from node.show.orders import Order
 from node.store import open_instance_store
 from node.store.retention import forget, purgeable
 
-__all__ = ["PurgePlan", "plan_purge", "purge_studies", "purge_study"]
+__all__ = ["PurgePlan", "plan_purge", "purge_studies", "purge_study", "study_to_purge"]
 
 _DONE = "Its images and results were removed."
 _NOT_YET = "only a study that has ended, still has its images and has nothing left to be sent can be purged"
@@ -77,10 +77,21 @@ def purge_study(store: Retention, files: FileRemoval, study_uid: str, now: datet
     PermanentError
         If it is not finished, or there is nothing to remove.
     """
+    _purge(store, files, study_to_purge(store, study_uid, now))
+    return _DONE
+
+
+def study_to_purge(store: Retention, study_uid: str, now: datetime) -> Study:
+    """Return the study that `purge_study` would purge.
+
+    Raises
+    ------
+    PermanentError
+        If it would purge nothing.
+    """
     for study in purgeable(store, now, failed=True):
         if study.study_uid == study_uid:
-            _purge(store, files, study)
-            return _DONE
+            return study
     raise PermanentError(_NOT_YET)
 
 

@@ -87,13 +87,14 @@ def test_one_study_is_purged_whenever_it_was_finished(two: Storage) -> None:
     told = answered(two, "y\n", "purge", PATIENT)
     assert told.exit_code == 0
     assert f"Remove the images and results of study {FIRST} (delivered" in told.stderr
-    assert "Removed the images and results of 1 studies.\n" in told.stdout
+    assert "Removed the images and results of 1 study.\n" in told.stdout
     assert not two.store.instances(FIRST)
     assert trail(two) == [("110105", "", "0")]
 
 
-def test_a_study_on_its_way_is_not_purged(two: Storage) -> None:
-    told = two.run("purge", SECOND, "--yes")
+@pytest.mark.parametrize("word", ["--yes", "--dry-run"])
+def test_a_study_on_its_way_is_not_purged(two: Storage, word: str) -> None:
+    told = two.run("purge", SECOND, word)
     assert told.exit_code == 1
     assert "only a study that has ended" in told.stderr
     assert two.store.instances(SECOND)
@@ -130,7 +131,8 @@ def test_an_audit_trail_that_cannot_be_written_is_told(two: Storage) -> None:
     "words",
     [
         ("purge", FIRST, "--days", "3", "--yes"), ("purge", FIRST, "--failed", "--yes"),
-        ("purge", FIRST, "--json"), ("set-aside", SECOND, "--json"),
+        ("purge", "", "--yes"), ("purge", ""), ("purge", "--yes", "--days", "0"), ("purge", FIRST, "--json"),
+        ("set-aside", SECOND, "--json"),
     ],
 )  # fmt: skip
 def test_what_is_not_clear_is_wrong_usage(two: Storage, words: tuple[str, ...]) -> None:
