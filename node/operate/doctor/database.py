@@ -33,10 +33,13 @@ def database(configuration: Configuration) -> Iterator[CheckResult]:
     now = SystemClock().now()
     try:
         waiting = store.failed_studies(now - WAIT_FOR_OPERATOR, _NAMED)
-        lasts = disk_lasts(store, configuration.storage, now)
+        # With a database server the folder may be missing, which the check of the storage tells.
+        there = configuration.storage.directory.is_dir()
+        lasts = disk_lasts(store, configuration.storage, now) if there else None
     finally:
         store.close()
-    yield _disk(lasts, configuration.storage)
+    if there:
+        yield _disk(lasts, configuration.storage)
     if not waiting.count:
         yield CheckResult(Severity.GOOD, _SUBJECT, "answers, and no study in it waits for a person")
         return
