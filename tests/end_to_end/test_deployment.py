@@ -76,7 +76,8 @@ def test_the_unit_starts_a_command_that_there_is() -> None:
     group: Any = typer.main.get_command(application)
     context = group.commands[command].make_context(command, list(options))
     assert context.params == {"config": Path("/etc/osteonode/config.toml")}
-    assert unit()["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+    (again,) = unit()["ExecReload"]
+    assert shlex.split(again) == ["/bin/sh", "-c", "kill -HUP ${MAINPID}"]
 
 
 def test_the_unit_gives_the_node_the_time_and_the_place_that_it_needs() -> None:
