@@ -99,7 +99,7 @@ def test_every_file_that_the_page_names_is_there() -> None:
 
 
 def test_the_example_fits_together() -> None:
-    """Not run, as images of Orthanc cannot be had in the tests: names, ports and networks are compared."""
+    """Not run, as images cannot be had in the tests: names, ports and networks are compared."""
     compose = yaml.safe_load((COMPOSE / "compose.yaml").read_text())
     node, orthanc = compose["services"]["osteonode"], compose["services"]["orthanc"]
     assert set(compose) == {"name", "services", "networks", "volumes"}
