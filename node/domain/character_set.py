@@ -11,10 +11,12 @@ _ESCAPE = b"\x1b"
 _DELIMITERS = {ord("^"), ord("=")}
 """Of a person's name; each ends what an escape sequence began."""
 _ASCII = "ascii"
+_MOST_BYTES = 1024
+"""No genuine value is longer: three component groups of 64 characters. A hostile one would take seconds."""
 
 
 def decode_text(value: bytes, character_set: bytes) -> str:
-    """Decode a value; bytes that its character set does not have are replaced.
+    """Decode a value, or the beginning of a hostile one; bytes outside its character set are replaced.
 
     Parameters
     ----------
@@ -30,13 +32,13 @@ def decode_text(value: bytes, character_set: bytes) -> str:
     >>> decode_text("Müller".encode("latin-1"), b"")
     'M�ller'
     """
-    value = value.strip(b"\0 ")
+    value = value.strip(b"\0 ")[:_MOST_BYTES]
     if value.isascii() and _ESCAPE not in value:
         return value.decode(_ASCII)
     # Imported here because hardly any header needs it.
     from pydicom.charset import decode_bytes, python_encoding
 
-    terms = [term.strip("\0 ") for term in character_set.decode(_ASCII, "replace").split("\\")]
+    terms = [term.strip("\0 ") for term in character_set[:_MOST_BYTES].decode(_ASCII, "replace").split("\\")]
     # The default repertoire is ASCII. pydicom reads it as Latin-1, which makes up letters.
     encodings = [python_encoding.get(term, _ASCII) if term else _ASCII for term in terms]
     if _ESCAPE in value:
