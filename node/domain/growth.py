@@ -61,7 +61,7 @@ def days_left(kept: Kept, room_bytes: float, retention_days: float, now: datetim
     A node that keeps its images for 30 days is ten days old.
 
     >>> kept = Kept({age: 100 for age in range(10)}, since=datetime(2030, 1, 1))
-    >>> days_left(kept, 1000, 30, datetime(2030, 1, 11)), days_left(kept, 3000, 30, datetime(2030, 1, 11))
+    >>> days_left(kept, 1000, 30, datetime(2030, 1, 11)), days_left(kept, 2500, 30, datetime(2030, 1, 11))
     (10.0, inf)
     """
     if kept.since is None:

@@ -7,6 +7,7 @@ from node.operate.doctor.analysis import codecs, model, segmenter
 from node.operate.doctor.certificates import certificates
 from node.operate.doctor.clock import clock
 from node.operate.doctor.database import database
+from node.operate.doctor.disk import disk
 from node.operate.doctor.endpoints import listener, tls, web
 from node.operate.doctor.machine import storage
 from node.operate.doctor.peers import destinations, sources
@@ -23,8 +24,9 @@ CHECKS: tuple[Check, ...] = (
     sources,
     destinations,
     codecs,
-    clock,
+    clock,  # before the database is opened, which may touch its files
     database,
+    disk,
     segmenter,
     model,
 )
