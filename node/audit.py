@@ -30,9 +30,9 @@ from node.domain.audit import (
 )
 from node.domain.header import InstanceIdentity
 from node.log import Log
-from node.ports import Clock
+from node.ports import Clock, StoredFiles, StudyReader
 
-__all__ = ["AssociationAudit", "AuditTrail"]
+__all__ = ["AssociationAudit", "AuditTrail", "as_audited"]
 
 _QUEUE_LENGTH = 10_000
 """Messages kept while a sink is down; beyond that the oldest are dropped, which the log reports."""
@@ -227,6 +227,13 @@ class AuditTrail:
         line = syslog_line(message, xml, host=socket.gethostname(), process=os.getpid())
         for writer in self._writers:
             writer.put((line, xml))
+
+
+def as_audited(store: StudyReader, files: StoredFiles, study_uid: str) -> StudyMoved:
+    """Return what the audit trail says of a stored study: whose it is, and of what it is made."""
+    images = store.instances(study_uid)
+    patient_id = files.patient_id(images[0]) if images else ""
+    return StudyMoved(study_uid, patient_id, Counter(image.sop_class_uid for image in images))
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@
 --   OSTEONODE   127.0.0.1   11112   un
 --
 -- Results come back by C-STORE. They are not MR, so they are never sent again. Add the words of your site.
+-- Words and functions are the same as in orthanc.lua: a server needs one file only.
 
 local WORDS = { 'lws', 'lwk', 'ls', 'lss', 'lsp', 'lspine', 'l spine', 'l sp', 'lsspine', 'bel', 'lage rug' }
 local BEGINNINGS = { 'lumb', 'lomb', 'lenden', 'thoracolumb', 'dorsolumb', 'dorsolomb', 'sacrolumb', 'ledzw', 'beder' }

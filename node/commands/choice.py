@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from node.domain.records import Study
     from node.ports import Figures, Store
 
-__all__ = ["StudyArgument", "one_study", "opened_store"]
+__all__ = ["STUDY_ARGUMENT", "StudyArgument", "one_study", "opened_store"]
 
 _SHOWN = 20
 _UNKNOWN = (
@@ -24,13 +24,11 @@ _UNKNOWN = (
     "A study whose images were removed is found by its UID only."
 )
 
-StudyArgument = Annotated[
-    str,
-    typer.Argument(
-        help="Study Instance UID, the beginning of one, an accession number or a Patient ID.",
-        show_default=False,
-    ),
-]
+STUDY_ARGUMENT = typer.Argument(
+    help="Study Instance UID, the beginning of one, an accession number or a Patient ID.",
+    show_default=False,
+)
+StudyArgument = Annotated[str, STUDY_ARGUMENT]
 
 
 @contextmanager
@@ -47,13 +45,18 @@ def opened_store(configuration: "Configuration", *, as_json: bool = False) -> "I
 
 
 def one_study(
-    store: "Figures", configuration: "Configuration", name: str, *, as_json: bool = False
+    store: "Figures",
+    configuration: "Configuration",
+    name: str,
+    *,
+    as_json: bool = False,
+    by_person: bool = False,
 ) -> "Study":
     """Return the study that an operator named; otherwise say which it may be, and exit with status 4."""
     from node.operate.find import find_studies
     from node.store import open_instance_store
 
-    found = find_studies(store, partial(open_instance_store, configuration), name)
+    found = find_studies(store, partial(open_instance_store, configuration), name, by_person=by_person)
     if len(found) == 1:
         return found[0]
     # What was typed is not repeated: it may be a Patient ID, and a script may keep this output.

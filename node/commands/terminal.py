@@ -8,15 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -112,6 +103,9 @@ def exit_on_error(*, as_json: bool = False) -> Iterator[None]:
 @contextmanager
 def show_steps(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """Show the current step with its elapsed time; finished steps stay on the screen above it."""
+    # Imported here, as in `progress_bar`, so that `osteonode --help` need not load it.
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=quiet) as progress:
 
@@ -130,6 +124,8 @@ def show_steps(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
 @contextmanager
 def progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar; the caller passes the number done and the total."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(name)

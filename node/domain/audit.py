@@ -33,6 +33,7 @@ __all__ = [
     "syslog_line",
     "to_xml",
     "transfer_begins",
+    "viewed",
 ]
 
 _PRIORITY = 10 * 8 + 5
@@ -82,14 +83,14 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A person at the status page.
+    """A person at the status page or the command line.
 
     Attributes
     ----------
     user : str
         Name with which they logged in, or tried to.
     host : str
-        Address from which they came.
+        Address from which they came; of a command, the name of this machine.
     """
 
     user: str
@@ -98,7 +99,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class StudyMoved:
-    """The objects of a study that were transferred.
+    """The objects of a study that were transferred, seen or ordered about.
 
     Attributes
     ----------
@@ -134,7 +135,7 @@ class AuditMessage:
     parties : tuple of Party
         The programs that took part.
     study : StudyMoved or None
-        The study that was transferred.
+        The study that it is about.
     alert : tuple of str or None
         For a security alert, the address that it is about and what that did.
     client : Client or None
@@ -272,6 +273,12 @@ def ordered(
     event, action = (_DELETED, "D") if removal else (_ACCESSED, "U")
     party = Party(ae_title, "", is_requestor=False)
     return AuditMessage(event, kind, action, outcome, at, (party,), study, client=client)
+
+
+def viewed(client: Client, ae_title: str, study: StudyMoved, at: datetime) -> AuditMessage:
+    """Report that a person was shown a picture of a study; PS3.15 A.5.3.6."""
+    party = Party(ae_title, "", is_requestor=False)
+    return AuditMessage(_ACCESSED, None, "R", EventOutcome.SUCCESS, at, (party,), study, client=client)
 
 
 def to_xml(message: AuditMessage, source: str) -> bytes:

@@ -15,6 +15,7 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812 - an exception despite its name
 from typing import NamedTuple
 
+from node.domain.character_set import decode_text
 from node.domain.identifiers import clean_uid
 from node.domain.person import Person
 
@@ -38,14 +39,15 @@ USUAL_ELEMENTS = 1000
 _DEPTH = 16
 _UNDEFINED = 0xFFFFFFFF
 
+_CHARACTER_SET = 0x00080005
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 _ACCESSION_NUMBER = 0x00080050
-_PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
+_NAME, _PATIENT_ID, _ISSUER = 0x00100010, 0x00100020, 0x00100021
 _BIRTH_DATE, _SEX = 0x00100030, 0x00100040
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
 _WANTED = {
-    *(_SOP_CLASS, _SOP_INSTANCE, _ACCESSION_NUMBER, _STUDY, _SERIES),
-    *(_PATIENT_ID, _ISSUER, _BIRTH_DATE, _SEX),
+    *(_CHARACTER_SET, _SOP_CLASS, _SOP_INSTANCE, _ACCESSION_NUMBER, _STUDY, _SERIES),
+    *(_NAME, _PATIENT_ID, _ISSUER, _BIRTH_DATE, _SEX),
 }
 _ENOUGH = {_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES, _PATIENT_ID}
 _MOST_BEHIND = 2000
@@ -99,11 +101,13 @@ class InstanceIdentity:
         SHA-256 (hex) of PatientID and its issuer without padding: the same for every instance of a patient,
         and not to be traced back to the patient. Empty if there is no PatientID.
     patient_id : str
-        PatientID, for the audit trail and to find a study; characters outside ASCII are replaced.
+        PatientID, for the audit trail and to find a study.
     birth_date, sex : str
         As they stand in the header; see `person`.
     accession_number : str
-        AccessionNumber, by which an operator finds a study; characters outside ASCII are replaced.
+        AccessionNumber, by which an operator finds a study.
+    patient_name : str
+        PatientName, by which an operator finds a study.
     """
 
     sop_class_uid: str
@@ -115,6 +119,7 @@ class InstanceIdentity:
     birth_date: str = ""
     sex: str = ""
     accession_number: str = ""
+    patient_name: str = ""
 
     @property
     def person(self) -> Person:
@@ -165,16 +170,18 @@ def read_identity(
         pause=pause,
     ).collect()
     patient_id, issuer = values.get(_PATIENT_ID, b"").strip(b"\0 "), values.get(_ISSUER, b"").strip(b"\0 ")
+    character_set = values.get(_CHARACTER_SET, b"")
     return InstanceIdentity(
         sop_class_uid=_uid(values, _SOP_CLASS, "SOPClassUID"),
         sop_instance_uid=_uid(values, _SOP_INSTANCE, "SOPInstanceUID"),
         study_uid=_uid(values, _STUDY, "StudyInstanceUID"),
         series_uid=_uid(values, _SERIES, "SeriesInstanceUID"),
         patient_key=sha256(b"\\".join((patient_id, issuer))).hexdigest() if patient_id else "",
-        patient_id=patient_id.decode("ascii", "replace"),
+        patient_id=decode_text(patient_id, character_set),
         birth_date=values.get(_BIRTH_DATE, b"").decode("ascii", "replace"),
         sex=values.get(_SEX, b"").decode("ascii", "replace"),
-        accession_number=values.get(_ACCESSION_NUMBER, b"").strip(b"\0 ").decode("ascii", "replace"),
+        accession_number=decode_text(values.get(_ACCESSION_NUMBER, b""), character_set),
+        patient_name=decode_text(values.get(_NAME, b""), character_set),
     )
 
 

@@ -1,11 +1,15 @@
-"""Whether images that bear one Patient ID can show one person."""
+"""Whether images that bear one Patient ID can show one person, and what people type for a name."""
 
+import re
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Self
 
-__all__ = ["UNKNOWN_PERSON", "Person", "contradictions"]
+__all__ = ["UNKNOWN_PERSON", "Person", "as_typed", "contradictions", "forms_of_name", "name_as_typed"]
+
+_PARTED = re.compile(r"[\s,^]+")
 
 _SEXES = {"M": "M", "F": "F", "W": "F", "O": "O"}
 """Sex by the first letter that is written for it; a letter for "unknown" is none of them."""
@@ -55,3 +59,52 @@ def contradictions(persons: Collection[Person]) -> tuple[str, ...]:
     sexes = {one.sex for one in persons if one.sex}
     two_dates = any(not (a.startswith(b) or b.startswith(a)) for a, b in combinations(dates, 2))
     return (*(("birth date",) if two_dates else ()), *(("sex",) if len(sexes) > 1 else ()))
+
+
+def as_typed(text: str) -> str:
+    r"""Return text in the one form that is compared: keyboards differ in how they write an accent.
+
+    Examples
+    --------
+    >>> as_typed("u\u0308 ") == "\xfc"
+    True
+    """
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def name_as_typed(name: str) -> str:
+    """Return a name in the one form that is compared: in any case, with spaces between its parts.
+
+    Examples
+    --------
+    >>> name_as_typed("MÜLLER, Hans") == name_as_typed("Müller^Hans")
+    True
+    """
+    return _PARTED.sub(" ", as_typed(name).casefold()).strip()
+
+
+def forms_of_name(patient_name: str) -> frozenset[str]:
+    """Return what somebody may type for a person, as `name_as_typed` writes it.
+
+    Parameters
+    ----------
+    patient_name : str
+        PatientName, with all its component groups.
+
+    Returns
+    -------
+    frozenset of str
+        Of each group the family name, it with the given name in either order, and all components.
+
+    Examples
+    --------
+    >>> sorted(forms_of_name("Müller^Hans^^Dr"))
+    ['hans müller', 'müller', 'müller hans', 'müller hans dr']
+    >>> sorted(forms_of_name("Wang^XiaoDong=王^小东="))
+    ['wang', 'wang xiaodong', 'xiaodong wang', '小东 王', '王', '王 小东']
+    """
+    found = set()
+    for group in patient_name.split("="):
+        family, given, *_ = *group.split("^"), ""
+        found |= {family, f"{family} {given}", f"{given} {family}", group}
+    return frozenset(filter(None, map(name_as_typed, found)))

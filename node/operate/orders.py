@@ -1,15 +1,14 @@
 """The orders of the status page, by the same functions as the commands; each is audited and logged."""
 
-from collections import Counter
 from collections.abc import Callable
 
 from node.config import Configuration
-from node.domain.audit import Client, EventOutcome, StudyMoved, ordered
+from node.domain.audit import Client
 from node.domain.records import Study
 from node.domain.study import FINISHED_STATES, TRANSITIONS, StudyEvent, StudyState
-from node.errors import PermanentError
 from node.log import Log
 from node.operate.find import find_studies
+from node.operate.order_trail import OrderTrail
 from node.operate.purge import purge_study
 from node.operate.resend import resend_study
 from node.operate.retry import retry_study
@@ -46,13 +45,12 @@ class Operator:
         self._store = store
         self._files = files
         self._current = current
-        self._audit = audit
         self._clock = clock
-        self._log = log
+        self._trail = OrderTrail(store, files, audit, clock, log, current().node.ae_title)
 
     def find(self, name: str) -> tuple[Study, ...]:
         """See `node.show.orders.Orders`."""
-        return find_studies(self._store, lambda: self._files, name)
+        return find_studies(self._store, lambda: self._files, name, by_person=True)
 
     def possible(self, study: Study) -> tuple[Order, ...]:
         """See `node.show.orders.Orders`."""
@@ -72,17 +70,8 @@ class Operator:
 
     def carry_out(self, order: Order, study_uid: str, client: Client, *, to: str = "") -> str:
         """See `node.show.orders.Orders`."""
-        about = self._about(study_uid)
-        outcome = EventOutcome.MINOR_FAILURE
-        try:
-            words = self._carried_out(order, study_uid, to)
-            outcome = EventOutcome.SUCCESS
-        finally:
-            at, ae_title = self._clock.now(), self._current().node.ae_title
-            self._audit.record(ordered(order, client, ae_title, about, at=at, outcome=outcome))
-            done = outcome is EventOutcome.SUCCESS
-            self._log.info("order_given", order=order.value, study=study_uid, user=client.user, done=done)
-        return words
+        with self._trail.entered(order, study_uid, client):
+            return self._carried_out(order, study_uid, to)
 
     def _carried_out(self, order: Order, study_uid: str, to: str) -> str:
         now, configuration = self._clock.now(), self._current()
@@ -92,21 +81,5 @@ class Operator:
             names = resend_study(self._store, self._files, configuration, study_uid, now=now, to=to)
             return f"Its results are in the outbox again, for {', '.join(names)}."
         if order is Order.SET_ASIDE:
-            set_aside(self._store, study_uid, now)
-            return "It is set aside. Nothing more is done with it until somebody retries or purges it."
-        purge_study(self._store, self._files, study_uid, now)
-        return "Its images and results were removed."
-
-    def _about(self, study_uid: str) -> StudyMoved:
-        """Return whose study it is, read before the order: a purge removes what tells it.
-
-        Raises
-        ------
-        PermanentError
-            If the study is unknown.
-        """
-        if self._store.study(study_uid) is None:
-            raise PermanentError(f"study {study_uid} is unknown here")
-        images = self._store.instances(study_uid)
-        patient_id = self._files.patient_id(images[0]) if images else ""
-        return StudyMoved(study_uid, patient_id, Counter(image.sop_class_uid for image in images))
+            return set_aside(self._store, study_uid, now)
+        return purge_study(self._store, self._files, study_uid, now)

@@ -1,16 +1,22 @@
 """`osteonode purge`: the images and results of finished studies are removed before their retention ends."""
 
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from node.config import Configuration
 from node.domain.records import Study
 from node.errors import PermanentError
+from node.operate.order_trail import Entered
 from node.ports import FileRemoval, Retention
-from node.store import open_instance_store, retention
-from node.store.retention import purge, purgeable
+from node.show.orders import Order
+from node.store import open_instance_store
+from node.store.retention import forget, purgeable
 
-__all__ = ["PurgePlan", "plan_purge", "purge_studies", "purge_study"]
+__all__ = ["PurgePlan", "plan_purge", "purge_studies", "purge_study", "study_to_purge"]
+
+_DONE = "Its images and results were removed."
+_NOT_YET = "only a study that has ended, still has its images and has nothing left to be sent can be purged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +37,64 @@ def plan_purge(
 
 
 def purge_studies(
-    store: Retention, configuration: Configuration, now: datetime, age: timedelta, *, failed: bool = False
+    store: Retention,
+    configuration: Configuration,
+    now: datetime,
+    age: timedelta,
+    *,
+    failed: bool = False,
+    entered: Entered | None = None,
 ) -> int:
-    """Remove the images and results of studies that were finished at least `age` ago; return their number."""
-    return purge(store, open_instance_store(configuration), now - age, failed=failed)
+    """Remove the images and results of studies that were finished at least `age` ago; return their number.
+
+    Parameters
+    ----------
+    store, configuration : Retention, Configuration
+        Rows, and where the files are.
+    now, age : datetime, timedelta
+        The time, and the shortest time since a study was finished.
+    failed : bool, optional
+        Whether studies that were set aside are removed too.
+    entered : callable, optional
+        Enters each removal in the audit trail.
+    """
+    files = open_instance_store(configuration)
+    count = 0
+    for study in purgeable(store, now - age, failed=failed):
+        # One that has just changed is left alone, and its removal is audited as failed.
+        with suppress(PermanentError), entered(Order.PURGE, study.study_uid) if entered else nullcontext():
+            _purge(store, files, study)
+            count += 1
+    files.clear_quarantine(now - age)
+    return count
 
 
-def purge_study(store: Retention, files: FileRemoval, study_uid: str, now: datetime) -> None:
-    """Remove the images and results of one finished study, even if it was set aside.
+def purge_study(store: Retention, files: FileRemoval, study_uid: str, now: datetime) -> str:
+    """Remove the images and results of one finished study, even if it was set aside, and say so.
 
     Raises
     ------
     PermanentError
         If it is not finished, or there is nothing to remove.
     """
-    if not retention.purge_study(store, files, study_uid, now):
-        raise PermanentError(
-            "only a study that has ended, still has its images and has nothing left to be sent can be purged"
-        )
+    _purge(store, files, study_to_purge(store, study_uid, now))
+    return _DONE
+
+
+def study_to_purge(store: Retention, study_uid: str, now: datetime) -> Study:
+    """Return the study that `purge_study` would purge.
+
+    Raises
+    ------
+    PermanentError
+        If it would purge nothing.
+    """
+    for study in purgeable(store, now, failed=True):
+        if study.study_uid == study_uid:
+            return study
+    raise PermanentError(_NOT_YET)
+
+
+def _purge(store: Retention, files: FileRemoval, study: Study) -> None:
+    if not forget(store, files, study):
+        raise PermanentError(_NOT_YET)

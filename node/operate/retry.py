@@ -11,7 +11,9 @@ from node.domain.records import Study
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
 from node.errors import PermanentError
 from node.operate.corrections import apply_corrections
+from node.operate.order_trail import Entered
 from node.ports import OperatorCommands, Store
+from node.show.orders import Order
 from node.show.why import words_of
 from node.store import open_instance_store
 
@@ -89,9 +91,16 @@ def restart_study(store: OperatorCommands, study_uid: str, now: datetime) -> Don
 
 
 def retry_failed(
-    store: Store, configuration: Configuration, now: datetime
+    store: Store, configuration: Configuration, now: datetime, entered: Entered
 ) -> Iterator[tuple[Study, Done | PermanentError]]:
     """Retry every study that was set aside and whose images are still here; see `retry_study`.
+
+    Parameters
+    ----------
+    store, configuration, now : Store, Configuration, datetime
+        As for `retry_study`.
+    entered : callable
+        Enters each order in the audit trail.
 
     Yields
     ------
@@ -102,9 +111,11 @@ def retry_failed(
     """
     for study in store.failed_studies(datetime.fromtimestamp(0, UTC), _ALL).latest:
         try:
-            yield study, retry_study(store, configuration, study.study_uid, now)
+            with entered(Order.RETRY, study.study_uid):
+                answer: Done | PermanentError = retry_study(store, configuration, study.study_uid, now)
         except PermanentError as error:
-            yield study, error
+            answer = error
+        yield study, answer
 
 
 def _goes_on_by_itself(study: Study, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""A study is set aside: nothing more is done with it, or sent of it, until an operator acts."""
+"""`osteonode set-aside`: nothing more is done with it, or sent of it, until an operator acts."""
 
 from datetime import datetime
 
@@ -10,10 +10,11 @@ from node.show.why import words_of
 __all__ = ["set_aside"]
 
 _REASON = "an operator set it aside"
+_DONE = "It is set aside. Nothing more is done with it until somebody retries or purges it."
 
 
-def set_aside(store: OperatorCommands, study_uid: str, now: datetime) -> None:
-    """Set a study aside; an analysis or a transfer that is under way is not recorded.
+def set_aside(store: OperatorCommands, study_uid: str, now: datetime) -> str:
+    """Set a study aside, and say so; an analysis or a transfer that is under way is not recorded.
 
     Raises
     ------
@@ -27,3 +28,4 @@ def set_aside(store: OperatorCommands, study_uid: str, now: datetime) -> None:
         raise PermanentError(f"the study is {words_of(study.state)}; there is nothing to set aside")
     if not store.set_aside(study, _REASON, now):
         raise PermanentError("the study changed in this moment; look again")
+    return _DONE

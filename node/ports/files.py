@@ -105,6 +105,10 @@ class StoredFiles(Protocol):
         """
         ...
 
+    def patient_name(self, instance: Instance) -> str:
+        """Return the name of the patient in a stored instance, as far as it can be read; as `identifiers`."""
+        ...
+
     def patient_id(self, instance: Instance) -> str:
         """Return the Patient ID in a stored instance, for the audit trail; empty if it cannot be read."""
         ...

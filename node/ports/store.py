@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from node.domain.growth import Kept
 from node.domain.records import (
     Instance,
     NewResult,
@@ -47,6 +48,16 @@ class Figures(StudyReader, Protocol):
         """Return one stored instance of each study and patient.
 
         A study of which nothing is stored any more has none.
+        """
+        ...
+
+    def kept(self, now: datetime) -> Kept:
+        """Return how many bytes of images are kept, by their age.
+
+        Raises
+        ------
+        TransientError
+            If the database does not answer.
         """
         ...
 

@@ -39,6 +39,7 @@ from node.domain.status import (
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.ports import Clock, Figures
+from node.show.disk import disk_lasts
 from node.show.why import explain
 from node.tally import Counts, Tally, WorkerActivity
 
@@ -47,6 +48,7 @@ __all__ = ["LATEST_STUDIES", "ListenerState", "StatusReader", "StudyView", "card
 LATEST_STUDIES = 50
 _LATEST_QUARANTINED = 8
 _MAX_AGE = timedelta(seconds=1)
+_DISK_AGE = timedelta(hours=1)
 _MEGABYTE = 1024 * 1024
 
 
@@ -142,6 +144,7 @@ class StatusReader:
         self._model = _model(self.configuration.models.bundle)
         self._lock = threading.Lock()
         self._latest: NodeStatus | None = None
+        self._disk: tuple[datetime, float | None] | None = None
 
     @property
     def configuration(self) -> Configuration:
@@ -163,6 +166,20 @@ class StatusReader:
     def analysis_seconds(self) -> Metric:
         """Return the histogram of the durations of analyses."""
         return self._tally.analysis_seconds()
+
+    def disk_lasts(self) -> float | None:
+        """Return for how many days the disk lasts, at most an hour old; see `node.show.disk`.
+
+        None also if the store does not answer.
+        """
+        with self._lock:
+            now = self._clock.now()
+            if self._disk is None or not timedelta() <= now - self._disk[0] < _DISK_AGE:
+                try:
+                    self._disk = now, disk_lasts(self._store, self.configuration.storage, now)
+                except TransientError:
+                    return None
+            return self._disk[1]
 
     def study(self, study_uid: str) -> StudyView | None:
         """Return what there is to show of a study; None if no image of it ever arrived.

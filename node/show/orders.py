@@ -27,7 +27,7 @@ class Orders(Protocol):
     """Carries orders out, and enters each of them in the audit trail and the log."""
 
     def find(self, name: str) -> tuple[Study, ...]:
-        """Return the studies that a UID or its beginning, accession number or Patient ID may mean."""
+        """Return the studies that a UID or its beginning, accession number, Patient ID or name may mean."""
         ...
 
     def possible(self, study: Study) -> tuple[Order, ...]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from analysis.errors import RefusedError
 from dicom_templates.result_kinds import ResultKind
+from node.audit import as_audited
+from node.domain.audit import StudyMoved
 from node.domain.completeness import SeriesDecision
 from node.domain.records import Delivery, Result, Study, mr_images
 from node.errors import PermanentError, TransientError
@@ -87,6 +89,10 @@ class StudyDetailsReader:
     def picture(self, study_uid: str, name: str) -> Path | None:
         """Return the file of one of `PICTURES` of a study; None if it has none."""
         return _picture(self._files, self._current(study_uid), name) if name in PICTURES else None
+
+    def as_audited(self, study_uid: str) -> StudyMoved:
+        """Return what the audit trail says of a study of which somebody sees something."""
+        return as_audited(self._store, self._files, study_uid)
 
     def _current(self, study_uid: str) -> list[Result]:
         return [one for one in self._store.results(study_uid) if one.current]

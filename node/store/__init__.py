@@ -8,6 +8,7 @@ from node.store.location import store_url
 from node.store.migration import Upgrade, upgrade
 from node.store.opening import open_database, open_instance_store
 from node.store.schema import is_there
+from node.store.server_clock import server_time
 
 __all__ = [
     "Upgrade",
@@ -16,6 +17,7 @@ __all__ = [
     "lock_storage",
     "open_database",
     "open_instance_store",
+    "server_time",
     "store_url",
     "upgrade",
 ]

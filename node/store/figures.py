@@ -2,12 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Double,
+    Engine,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+)
 from sqlalchemy.exc import DBAPIError
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.growth import Kept
 from node.domain.records import Instance, QuarantineEntry, Study, StudyQuery
 from node.domain.status import UNFINISHED_STATES, FailedStudies, OutboxFigures, StoreFigures
 from node.domain.study import StudyState
@@ -45,6 +59,8 @@ _WAITING = (
     .where(t.deliveries.c.state.in_(list(OPEN_DELIVERY_STATES)))
     .group_by(t.deliveries.c.destination)
 )
+_FIRST = select(func.min(t.studies.c.first_arrival, type_=t.studies.c.first_arrival.type))
+_DAY_S = 86400
 _INSTANCES = select(func.count()).select_from(t.instances)
 _QUARANTINED = select(t.quarantine.c.reason, func.count()).group_by(t.quarantine.c.reason)
 # A study whose images were removed by an operator needs no action.
@@ -80,6 +96,15 @@ class SqlFigures:
         with t.reading(self._engine) as connection:
             return tuple(instance_of(row) for row in connection.execute(_ONE_OF_EACH))
 
+    def kept(self, now: datetime) -> Kept:
+        """See `node.ports.Figures`."""
+        seconds = cast(literal(now.timestamp()) - type_coerce(t.instances.c.received_at, Double), BigInteger)
+        age = (seconds // _DAY_S).label("age")
+        with _reporting_faults(), t.reading(self._engine) as connection:
+            by_age = connection.execute(select(age, func.sum(t.instances.c.size)).group_by(age))
+            since = connection.execute(_FIRST).scalar_one()
+            return Kept({int(days): int(size) for days, size in by_age}, since)
+
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
         """See `node.ports.Figures`."""
         with t.reading(self._engine) as connection:
@@ -87,21 +112,26 @@ class SqlFigures:
 
     def figures(self, studies: int, latest: int, since: datetime) -> StoreFigures:
         """See `node.ports.Figures`; one transaction that only reads."""
-        try:
-            with t.reading(self._engine) as connection:
-                return StoreFigures(
-                    studies=_by_state(connection),
-                    oldest={StudyState(state): oldest for state, oldest in connection.execute(_OLDEST)},
-                    outboxes=_outboxes(connection),
-                    instances=connection.execute(_INSTANCES).scalar_one(),
-                    quarantined={row.reason: row[1] for row in connection.execute(_QUARANTINED)},
-                    latest=_latest(connection, studies),
-                    latest_quarantined=_latest_quarantined(connection, latest),
-                    failed_studies=_failed_studies(connection, since, latest),
-                )
-        except DBAPIError as error:
-            # Only the kind of the fault: the driver's message may quote the URL.
-            raise TransientError(f"it does not answer ({type(error.orig).__name__})") from error
+        with _reporting_faults(), t.reading(self._engine) as connection:
+            return StoreFigures(
+                studies=_by_state(connection),
+                oldest={StudyState(state): oldest for state, oldest in connection.execute(_OLDEST)},
+                outboxes=_outboxes(connection),
+                instances=connection.execute(_INSTANCES).scalar_one(),
+                quarantined={row.reason: row[1] for row in connection.execute(_QUARANTINED)},
+                latest=_latest(connection, studies),
+                latest_quarantined=_latest_quarantined(connection, latest),
+                failed_studies=_failed_studies(connection, since, latest),
+            )
+
+
+@contextmanager
+def _reporting_faults() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        # Only the kind of the fault: the driver's message may quote the URL.
+        raise TransientError(f"it does not answer ({type(error.orig).__name__})") from error
 
 
 def _latest(connection: Connection, limit: int, query: StudyQuery = _ALL) -> tuple[Study, ...]:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
+from node.domain.header import InstanceIdentity
 from node.domain.identifiers import folder_name
 from node.domain.person import UNKNOWN_PERSON, Person
 from node.domain.records import Instance, StagedFile
@@ -169,25 +170,29 @@ class DiskInstanceStore:
 
     def person(self, instance: Instance) -> Person:
         """See `node.ports.StoredFiles`."""
-        try:
-            return read_stored_identity(self.path(instance), instance.transfer_syntax_uid).person
-        except (OSError, ValueError):
-            return UNKNOWN_PERSON
+        found = self._identity(instance)
+        return UNKNOWN_PERSON if found is None else found.person
 
     def identifiers(self, instance: Instance) -> frozenset[str]:
         """See `node.ports.StoredFiles`."""
-        try:
-            found = read_stored_identity(self.path(instance), instance.transfer_syntax_uid)
-        except (OSError, ValueError):
-            return frozenset()
-        return frozenset({found.patient_id, found.accession_number} - {""})
+        found = self._identity(instance)
+        return frozenset() if found is None else frozenset({found.patient_id, found.accession_number} - {""})
+
+    def patient_name(self, instance: Instance) -> str:
+        """See `node.ports.StoredFiles`."""
+        found = self._identity(instance)
+        return "" if found is None else found.patient_name
 
     def patient_id(self, instance: Instance) -> str:
         """See `node.ports.StoredFiles`."""
+        found = self._identity(instance)
+        return "" if found is None else found.patient_id
+
+    def _identity(self, instance: Instance) -> InstanceIdentity | None:
         try:
-            return read_stored_identity(self.path(instance), instance.transfer_syntax_uid).patient_id
+            return read_stored_identity(self.path(instance), instance.transfer_syntax_uid)
         except (OSError, ValueError):
-            return ""
+            return None
 
     def quarantine_stored(self, instance: Instance) -> str:
         """See `node.ports.InstanceStore`."""

@@ -8,7 +8,7 @@ from node.domain.records import Study
 from node.domain.study import FINISHED_STATES, StudyState
 from node.ports import FileRemoval, Retention
 
-__all__ = ["drop_unused", "purge", "purge_not_for_us", "purge_study", "purgeable"]
+__all__ = ["drop_unused", "forget", "purge", "purge_not_for_us", "purgeable"]
 
 _AT_ONCE = 200
 """Objects that are removed in one transaction, for which images that arrive meanwhile wait."""
@@ -41,21 +41,9 @@ def purge(rows: Retention, files: FileRemoval, before: datetime, *, failed: bool
     int
         How many studies were removed.
     """
-    count = _forget(rows, files, purgeable(rows, before, failed=failed))
+    count = _forget_all(rows, files, purgeable(rows, before, failed=failed))
     files.clear_quarantine(before)
     return count
-
-
-def purge_study(rows: Retention, files: FileRemoval, study_uid: str, now: datetime) -> bool:
-    """Remove the files of one finished study, set aside or not; see `purge`.
-
-    Returns
-    -------
-    bool
-        False if it is not finished, holds no images, still has something to be sent, or just changed.
-    """
-    found = [study for study in purgeable(rows, now, failed=True) if study.study_uid == study_uid]
-    return bool(_forget(rows, files, found))
 
 
 def purge_not_for_us(rows: Retention, files: FileRemoval, before: datetime) -> int:
@@ -76,14 +64,16 @@ def purge_not_for_us(rows: Retention, files: FileRemoval, before: datetime) -> i
     int
         How many studies were removed.
     """
-    return _forget(rows, files, rows.unchanged_since({StudyState.NOT_FOR_US}, before))
+    return _forget_all(rows, files, rows.unchanged_since({StudyState.NOT_FOR_US}, before))
 
 
-def _forget(rows: Retention, files: FileRemoval, studies: Iterable[Study]) -> int:
-    count = 0
-    for study in studies:
-        count += rows.forget_originals(study, partial(files.remove_study, study.study_uid))
-    return count
+def forget(rows: Retention, files: FileRemoval, study: Study) -> bool:
+    """Remove the files of one study, unless it has changed since it was read; return whether they were."""
+    return rows.forget_originals(study, partial(files.remove_study, study.study_uid))
+
+
+def _forget_all(rows: Retention, files: FileRemoval, studies: Iterable[Study]) -> int:
+    return sum(forget(rows, files, study) for study in studies)
 
 
 def drop_unused(rows: Retention, files: FileRemoval) -> int:

@@ -4,12 +4,13 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,23 @@ import yaml
 from pydicom import dcmread
 
 from node.cli import application
-from node.config import NodeSettings, load
-from node.config import default as default_configuration
+from node.config import NodeSettings, StoreSettings, load
 from node.domain.study import StudyState
 from node.operate.database import open_store
+from tests.certificates import Authority
 from tests.end_to_end.conftest import ServedNode
-from tests.node.nodes import Pacs, running_pacs, send, wait_until
-from tests.peers import REPOSITORY, program
+from tests.node.nodes import (
+    Pacs,
+    quick,
+    quick_node,
+    running_pacs,
+    send,
+    slice_of,
+    state_of,
+    wait_until,
+)
+from tests.peers import REPOSITORY, free_port, program
+from tests.postgres import Postgres, running_postgres
 
 FOLDER = REPOSITORY / "docs" / "deployment"
 UNIT = FOLDER / "osteonode.service"
@@ -65,7 +76,8 @@ def test_the_unit_starts_a_command_that_there_is() -> None:
     group: Any = typer.main.get_command(application)
     context = group.commands[command].make_context(command, list(options))
     assert context.params == {"config": Path("/etc/osteonode/config.toml")}
-    assert unit()["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+    (again,) = unit()["ExecReload"]
+    assert shlex.split(again) == ["/bin/sh", "-c", "kill -HUP ${MAINPID}"]
 
 
 def test_the_unit_gives_the_node_the_time_and_the_place_that_it_needs() -> None:
@@ -87,7 +99,7 @@ def test_every_file_that_the_page_names_is_there() -> None:
 
 
 def test_the_example_fits_together() -> None:
-    """Not run, as images of Orthanc cannot be had in the tests: names, ports and networks are compared."""
+    """Not run, as images cannot be had in the tests: names, ports and networks are compared."""
     compose = yaml.safe_load((COMPOSE / "compose.yaml").read_text())
     node, orthanc = compose["services"]["osteonode"], compose["services"]["orthanc"]
     assert set(compose) == {"name", "services", "networks", "volumes"}
@@ -128,7 +140,40 @@ def test_the_image_is_made_of_all_that_the_package_needs() -> None:
     assert needed <= copied
     assert "USER 10001:10001" in lines
     (health,) = [line for line in lines if line.startswith("HEALTHCHECK")]
-    assert f"127.0.0.1:{default_configuration().web.port}/healthz" in health
+    (start,) = [line for line in lines if line.startswith("CMD")]
+    _, script, config = json.loads(health.partition("CMD ")[2])
+    assert config in json.loads(start.partition("CMD ")[2])
+    assert f"COPY docs/deployment/healthcheck.py {script}" in lines
+
+
+def health(config: Path) -> int:
+    """Return the exit status of the health check of the container."""
+    command = [sys.executable, str(FOLDER / "healthcheck.py"), str(config)]
+    return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode
+
+
+@pytest.mark.parametrize("https", [False, True])
+def test_the_health_check_asks_the_page_as_the_configuration_has_it(tmp_path: Path, *, https: bool) -> None:
+    config = tmp_path / "config.toml"
+    port, tls = free_port(), Authority(tmp_path / "keys").issue("node").settings
+    text = f"[web]\nport = {port}\nhttps = {str(https).lower()}\n[node]\nport = {free_port()}\n"
+    text += f'[storage]\ndirectory = "{tmp_path / "var"}"\n'
+    files = ((key, getattr(tls, key)) for key in ("certificate", "key", "ca"))
+    text += "[node.tls]\n" + "".join(f'{key} = "{path}"\n' for key, path in files)
+    config.write_text(text)
+    assert health(config) == 1
+    with quick_node(load(config)):
+        assert health(config) == 0
+        config.write_text(text.replace(f"https = {str(https).lower()}", f"https = {str(not https).lower()}"))
+        assert health(config) == 1, "it speaks the other protocol"
+    config.write_text(text.replace(f"port = {port}", "port = 0"))
+    assert health(config) == 0, "nothing can be asked"
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        yield server
 
 
 CONFINED = """
@@ -190,10 +235,10 @@ def test_a_node_reports_under_the_restrictions_of_the_unit(reported: Run) -> Non
     assert len(reported.pacs.received) == 5
 
 
-def shell_of(heading: str, replaced: dict[str, str]) -> str:
-    """Return the commands below a heading of the page, with other folders."""
+def shell_of(heading: str, replaced: dict[str, str], *, block: int = 0) -> str:
+    """Return a block of commands below a heading of the page, with other folders."""
     section = (FOLDER / "README.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    (commands,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    commands = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[block]
     for there, here in replaced.items():
         assert there in commands
         commands = commands.replace(there, here)
@@ -234,6 +279,43 @@ def test_what_was_backed_up_is_restored_and_nothing_is_sent_twice(reported: Run,
         assert send(after.port, dcmread(again)) == [0]
         wait_until(lambda: "association_requested" in after.log())
     assert reported.pacs.uids == sent
+
+
+@pytest.mark.peers
+def test_a_backup_of_postgresql_is_restored_and_nothing_is_sent_twice(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    program("pg_dump", "postgresql-client")
+    backup, first, second = tmp_path / "backup", tmp_path / "first", tmp_path / "second"
+    backup.mkdir()
+    old, new = postgres.new_database(), postgres.new_database()
+
+    def dump_or_restore(url: str, block: int) -> None:
+        places = {
+            "postgresql://osteonode@db.example/osteonode": url.replace("+psycopg", ""),
+            BACKUP: str(backup),
+        }
+        run_shell(shell_of("With PostgreSQL", places, block=block))
+
+    with running_pacs() as pacs:
+        configuration = replace(quick(first, pacs.destination), store=StoreSettings(old))
+        with quick_node(configuration) as node:
+            image = slice_of(1)
+            send(node.port, image)
+            wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+            known = node.store.study(image.StudyInstanceUID)
+            history = node.store.history(image.StudyInstanceUID)
+            dump_or_restore(old, block=0)
+            shutil.copytree(first, second)
+        sent = list(pacs.uids)
+        dump_or_restore(new, block=1)
+        dump_or_restore(new, block=1)  # over what is there
+        with quick_node(replace(quick(second, pacs.destination), store=StoreSettings(new))) as node:
+            assert node.store.study(image.StudyInstanceUID) == known
+            assert node.store.history(image.StudyInstanceUID) == history
+            assert send(node.port, image) == [0]
+            assert len(node.store.instances(image.StudyInstanceUID)) == 1
+        assert pacs.uids == sent
 
 
 def files_of(directory: Path) -> dict[str, bytes]:

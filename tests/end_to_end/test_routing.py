@@ -95,6 +95,15 @@ def test_a_rule_finds_the_lumbar_spine_only(sends: Callable[[Header, Path], bool
     assert {name for name, header in headers.items() if sends(header, tmp_path)} == set(SENT)
 
 
+def test_the_rules_in_lua_have_the_same_words() -> None:
+    def shared(name: str) -> str:
+        text = (ROUTING / name).read_text()
+        return text[text.index("local WORDS") : text.index("  return false\nend")]
+
+    assert "says_lumbar" in shared("orthanc.lua")
+    assert shared("conquest.lua") == shared("orthanc.lua")
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_orthanc_routes_the_lumbar_spine_only(script: str, tmp_path: Path) -> None:
     files, uids = [], {}

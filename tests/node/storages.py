@@ -46,7 +46,9 @@ class Storage:
         )
         self.config.write_text(f'[storage]\ndirectory = "{self.folder / "var"}"\n' + "".join(named))
 
-    def take(self, study: str, *, at: datetime = START, number: int = 1, **header: str) -> Dataset:
+    def take(
+        self, study: str, *, at: datetime = START, number: int = 1, **header: str | list[str]
+    ) -> Dataset:
         """Store an image with these values in its header."""
         image = slice_of(number, study=study)
         for name, value in header.items():

@@ -7,6 +7,8 @@ DICOM PS3.18 10.5, Store Transaction; 10.6, Search Transaction.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any
@@ -88,6 +90,29 @@ class StowCarrier:
         with requests.Session() as session, _http_failures_as_transient():
             self._client(session).search_for_studies(search_filters={"StudyInstanceUID": _UNUSED_STUDY_UID})
 
+    def told_time(self) -> datetime | None:
+        """Return the time that the destination tells with its answer, also if that is a refusal.
+
+        None if it tells none.
+
+        Raises
+        ------
+        TransientError
+            If the destination does not answer.
+        """
+        told: list[datetime | None] = []
+        with requests.Session() as session:
+            session.hooks["response"].append(lambda response, **_: told.append(_date_of(response)))
+            try:
+                with _http_failures_as_transient():
+                    self._client(session).search_for_studies(
+                        search_filters={"StudyInstanceUID": _UNUSED_STUDY_UID}
+                    )
+            except TransientError:
+                if not told:
+                    raise
+        return told[-1]
+
     def _client(self, session: requests.Session) -> DICOMwebClient:
         if (secured := client_arguments(self._destination)) is not None:
             # Otherwise `requests` would prefer REQUESTS_CA_BUNDLE of the environment to the configured `ca`.
@@ -138,6 +163,16 @@ def _http_failures_as_transient() -> Iterator[None]:
         raise TransientError("it cannot be reached") from None
     except ValueError:
         raise TransientError("its answer is no DICOM JSON or XML") from None
+
+
+def _date_of(response: requests.Response) -> datetime | None:
+    """Return the Date of a response; None if it has none, or comes from a cache that kept it for a while."""
+    if response.headers.get("Age", "0") != "0":
+        return None
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return None
 
 
 def _code(error: requests.HTTPError) -> int:

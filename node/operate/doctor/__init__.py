@@ -6,9 +6,11 @@
 from node.operate.doctor.analysis import codecs, model, segmenter
 from node.operate.doctor.certificates import certificates
 from node.operate.doctor.checks import CHECKS, run_checks
+from node.operate.doctor.clock import clock
 from node.operate.doctor.database import database
+from node.operate.doctor.disk import disk
 from node.operate.doctor.endpoints import listener, tls, web
-from node.operate.doctor.machine import clock, storage
+from node.operate.doctor.machine import storage
 from node.operate.doctor.peers import destinations, sources
 from node.operate.doctor.result import Check, CheckResult, Severity
 
@@ -22,6 +24,7 @@ __all__ = [
     "codecs",
     "database",
     "destinations",
+    "disk",
     "listener",
     "model",
     "run_checks",

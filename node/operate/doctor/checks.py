@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from node.config import Configuration
 from node.operate.doctor.analysis import codecs, model, segmenter
 from node.operate.doctor.certificates import certificates
+from node.operate.doctor.clock import clock
 from node.operate.doctor.database import database
+from node.operate.doctor.disk import disk
 from node.operate.doctor.endpoints import listener, tls, web
-from node.operate.doctor.machine import clock, storage
+from node.operate.doctor.machine import storage
 from node.operate.doctor.peers import destinations, sources
 from node.operate.doctor.result import Check, CheckResult
 
@@ -22,8 +24,9 @@ CHECKS: tuple[Check, ...] = (
     sources,
     destinations,
     codecs,
-    clock,
+    clock,  # before the database is opened, which may touch its files
     database,
+    disk,
     segmenter,
     model,
 )

@@ -1,4 +1,4 @@
-"""Checks of the machine: disk and clock."""
+"""The check of the disk."""
 
 import os
 import shutil
@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from node.clock import SystemClock
 from node.config import Configuration
 from node.domain.health import judge_disk
 from node.domain.status import Condition, Disk
 from node.operate.doctor.result import CheckResult, Severity
 from node.operate.doctor.rights import is_open_to_others
 
-__all__ = ["clock", "storage"]
+__all__ = ["storage"]
 
 _SLOW_SYNC_S = 0.05
-_CLOCK_TOLERANCE_S = 60.0
 _MEGABYTE = 1024 * 1024
 _ROOM = {
     Condition.WELL: (Severity.GOOD, ""),
@@ -84,17 +82,3 @@ def _time_a_sync(directory: Path) -> float:
         started = time.perf_counter()
         os.fsync(file.fileno())
         return time.perf_counter() - started
-
-
-def clock(configuration: Configuration) -> Iterator[CheckResult]:
-    """Check that the clock is not behind the newest file in the storage directory."""
-    now = SystemClock().now().timestamp()
-    files = (path for path in configuration.storage.directory.glob("*") if path.is_file())
-    newest = max((path.stat().st_mtime for path in files), default=0.0)
-    if newest > now + _CLOCK_TOLERANCE_S:
-        yield CheckResult(
-            Severity.FAULT, "clock", f"it is {newest - now:.0f} s behind the newest file in the storage",
-            "Set the clock, and let NTP keep it right; deadlines and retries depend on it.",
-        )  # fmt: skip
-    else:
-        yield CheckResult(Severity.GOOD, "clock", "it is not behind the newest file in the storage")

@@ -72,6 +72,7 @@ class _NodeCollector(Collector):
         status = self._status_reader.status()
         yield _gauge("build_info", "What is running, and the models that it calls.", 1, self._build)
         yield from _of_the_node(status)
+        yield from _of_the_disk(self._status_reader)
         yield from _of_the_store(status)
         yield from _of_destinations(status)
         yield _peers_that_failed(status)
@@ -94,6 +95,15 @@ def _of_the_node(status: NodeStatus) -> Iterator[Metric]:
         if run.ended_at is not None:
             ended.add_metric([run.name], run.ended_at.timestamp())
     yield ended
+
+
+def _of_the_disk(status_reader: StatusReader) -> Iterator[Metric]:
+    wanted = status_reader.configuration.storage.disk_days
+    yield _gauge("disk_days_wanted", "[storage] disk_days: for how long the disk should last.", wanted)
+    lasts = _labelled("disk_days_left", "Days until the watermark, at the rate of the last week.")
+    if (days := status_reader.disk_lasts()) is not None:
+        lasts.add_metric([], days)
+    yield lasts
 
 
 def _of_the_store(status: NodeStatus) -> Iterator[Metric]:

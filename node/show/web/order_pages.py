@@ -6,6 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
+from node.domain.audit import viewed
 from node.domain.identifiers import is_uid
 from node.errors import PermanentError
 from node.show.node_status import StatusReader
@@ -19,8 +20,8 @@ _NOT_FOUND = 404
 _UNKNOWN = "Nothing of this study ever arrived here."
 _MOST_FOUND = 50
 _NONE_FOUND = (
-    "No study here has this UID, accession number or Patient ID. A study whose images were removed is found "
-    "by its UID only."
+    "No study here has this UID, accession number, Patient ID or name. A study whose images were removed is "
+    "found by its UID only."
 )
 
 
@@ -63,11 +64,14 @@ class OrderPages:
             destinations=[there.name for there in self._status_reader.configuration.destinations],
         )
 
-    def picture(self, request: Request, _visit: Visit) -> Response:
-        """Show a picture of a study."""
-        path = self._guarded.details.picture(_study_uid(request), request.path_params["name"])
+    def picture(self, request: Request, visit: Visit) -> Response:
+        """Show a picture of a study, and enter in the audit trail who sees it."""
+        study_uid, behind = _study_uid(request), self._guarded
+        path = behind.details.picture(study_uid, request.path_params["name"])
         if path is None:
             raise HTTPException(_NOT_FOUND, "This study has no such picture.")
+        about, now = behind.details.as_audited(study_uid), behind.clock.now()
+        behind.audit.record(viewed(visit.session.client, behind.ae_title, about, now))
         return FileResponse(path, media_type="image/png")
 
     def find(self, _request: Request, visit: Visit) -> Response:

@@ -1,6 +1,7 @@
 """A study is named by UID, its beginning, accession number or Patient ID; in doubt the command asks."""
 
 import json
+import unicodedata
 
 import pytest
 
@@ -60,6 +61,34 @@ def test_what_is_the_beginning_of_one_uid_and_the_number_of_another_study_is_a_q
     assert told.exit_code == 4
     assert THIRD in told.stderr
     assert "2.25.7" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("character_set", "patient_id", "name", "typed"),
+    [
+        ("ISO_IR 100", "MÜ-17", "Müller^Jörg^^Dr", "MÜLLER, Jörg"),
+        ("ISO_IR 192", "ŁÓDŹ-17", "Żak^Łucja", "łucja żak"),
+        ("ISO_IR 144", "ИД-17", "Иванов^Анна", "иванов"),
+        (["", "ISO 2022 IR 87"], "山田-17", "Yamada^Tarou=山田^太郎=やまだ^たろう", "山田 太郎"),
+        ("GB18030", "王-17", "Wang^XiaoDong=王^小东=", "王"),
+    ],
+)
+def test_numbers_and_names_are_found_in_every_alphabet(
+    three: Storage, character_set: str | list[str], patient_id: str, name: str, typed: str
+) -> None:
+    three.take("2.25.17", SpecificCharacterSet=character_set, PatientID=patient_id, PatientName=name)
+    for found in (patient_id, unicodedata.normalize("NFD", patient_id), typed, f" {name.split('=')[-2:][0]}"):
+        assert three.run("why", found).exit_code == 0, found
+    for lost in ("?-17", "\N{REPLACEMENT CHARACTER}", f"{typed}x", f"{patient_id}0"):
+        assert three.run("why", lost).exit_code == 4, lost
+
+
+def test_no_order_is_given_by_the_name_of_a_person(three: Storage) -> None:
+    three.take("2.25.17", PatientName="Marple^Jane")
+    three.move("2.25.17", StudyEvent.FELL_QUIET, StudyEvent.GAVE_UP)
+    assert three.run("why", "marple").exit_code == 0
+    for order in (("retry",), ("resend",), ("set-aside", "--yes"), ("purge", "--yes")):
+        assert three.run(order[0], "marple", *order[1:]).exit_code == 4, order
 
 
 def test_no_order_is_given_for_a_study_that_is_not_certain(three: Storage) -> None:

@@ -48,7 +48,7 @@ def test_every_command_with_json_has_a_schema_and_a_line_in_the_document() -> No
     with_json = {
         name for name, command in COMMAND.items() if any("--json" in one.opts for one in command.params)
     }
-    assert with_json >= {"studies", "why", "retry", "resend", "purge", "verify", "doctor"}
+    assert with_json >= {"studies", "why", "retry", "resend", "set-aside", "purge", "verify", "doctor"}
     assert set(SCHEMAS) == with_json | {"error", "findings"}
     told = (DOCS / "json.md").read_text()
     for name in with_json:
@@ -103,7 +103,15 @@ def test_purge(mixed: Storage) -> None:
     planned = answer(mixed.run("purge", "--dry-run", "--json"), "purge")
     assert (planned["dry_run"], planned["removed"]) == (True, 0)
     assert [one["study_uid"] for one in planned["studies"]] == [STUDY]
-    assert answer(mixed.run("purge", "--failed", "--json"), "purge")["removed"] == 2
+    assert answer(mixed.run("purge", OTHER, "--yes", "--json"), "purge")["studies"][0]["study_uid"] == OTHER
+    assert answer(mixed.run("purge", "--failed", "--json"), "purge")["removed"] == 1
+
+
+def test_set_aside(storage: Storage) -> None:
+    storage.take(STUDY)
+    assert answer(storage.run("set-aside", STUDY, "--yes", "--json"), "set-aside")["study_uid"] == STUDY
+    told = answer(storage.run("set-aside", STUDY, "--yes", "--json"), "error", 1)
+    assert "there is nothing to set aside" in told["message"]
 
 
 def test_doctor(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,8 +128,8 @@ def test_doctor(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_errors(mixed: Storage) -> None:
     assert answer(mixed.run("why", "1.2.826", "--json"), "error", 4)["error"] == "ambiguous"
-    for command in ("why", "retry", "resend", "verify"):
-        assert answer(mixed.run(command, "nobody", "--json"), "error", 4)["error"] == "unknown"
+    for command in (["why"], ["retry"], ["resend"], ["verify"], ["set-aside", "--yes"], ["purge", "--yes"]):
+        assert answer(mixed.run(*command, "nobody", "--json"), "error", 4)["error"] == "unknown"
     told = answer(mixed.run("resend", STUDY, "--to", "pax", "--json"), "error", 1)
     assert (told["error"], "pax" in told["message"]) == ("fault", True)
     answer(mixed.run("verify", STUDY, "--json"), "error", 1)

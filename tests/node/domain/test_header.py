@@ -159,6 +159,30 @@ def test_too_many_elements_before_the_uids_are_refused_before_they_cost_much(
     assert time.process_time() - started < 0.3, "all of them take more than a second"
 
 
+def test_of_a_hostile_text_only_the_beginning_is_decoded() -> None:
+    dataset = whole()
+    dataset.PatientName = "A" * 60_000
+    encoded = encode(dataset, ExplicitVRLittleEndian).replace(b"AAAA", b"\x1b$B!")
+    encoded = encoded.replace(b"CS\x0a\0ISO_IR 100", b"CS\x0e\0ISO 2022 IR 87")
+    assert 0 < len(read_identity(encoded, ExplicitVRLittleEndian).patient_name) <= 1024
+
+
+@given(
+    st.binary(max_size=40), st.sampled_from(["", "ISO_IR 100", "ISO 2022 IR 87", "ISO_IR 192", "../..", "\\"])
+)
+def test_text_in_a_wrong_character_set_makes_no_header_unreadable(text: bytes, character_set: str) -> None:
+    dataset = whole()
+    encoded = encode(dataset, ExplicitVRLittleEndian)
+    charset = character_set.encode().ljust(16)
+    encoded = encoded.replace(b"CS\x0a\0ISO_IR 100", b"CS\x10\0" + charset)
+    assert charset in encoded
+    even = text + b" " * (len(text) % 2)
+    encoded = encoded.replace(b"LO\x02\x0017", b"LO" + len(even).to_bytes(2, "little") + even)
+    identity = read_identity(encoded, ExplicitVRLittleEndian)
+    assert isinstance(identity.patient_id, str)
+    assert identity.study_uid == "1.2.3"
+
+
 @given(st.binary(max_size=400), st.sampled_from(SYNTAXES))
 def test_any_bytes_are_refused_in_words(data: bytes, syntax: str) -> None:
     with pytest.raises(UnreadableHeaderError):

@@ -2,11 +2,13 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from pydicom.uid import EnhancedSRStorage
@@ -15,22 +17,30 @@ from pynetdicom import evt
 from analysis.settings import SegmentationSettings
 from dicom_templates.result_kinds import SrClass
 from node.clock import SystemClock
-from node.config import Configuration, ModelSettings, Source
+from node.config import Configuration, ModelSettings, Source, StoreSettings
+from node.domain.completeness import Patience
 from node.operate.doctor import (
     CHECKS,
     CheckResult,
     Severity,
     certificates,
+    clock,
     database,
+    disk,
     listener,
     model,
     run_checks,
     segmenter,
 )
+from node.operate.doctor.clock import Reading
+from node.store.sql import SqlStore
 from tests.certificates import Authority
+from tests.node.deliver.test_stow import by_web, web_server
 from tests.node.hostile import UNRESOLVABLE
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs
+from tests.node.store.suite.studies import arrival
 from tests.peers import free_port
+from tests.postgres import Postgres
 
 
 def worst_of(findings: Sequence[CheckResult], subject: str) -> CheckResult:
@@ -57,6 +67,11 @@ def test_a_database_is_looked_at_and_none_is_made(tmp_path: Path) -> None:
     assert (empty.severity, list(tmp_path.iterdir())) == (Severity.GOOD, [])
     with quick_node(configuration):
         (running,) = database(configuration)
+        (young,) = disk(configuration)
+    assert (young.severity, young.message) == (
+        Severity.GOOD,
+        "how long it lasts is told after 4 days of work",
+    )
     assert (running.severity, running.message) == (
         Severity.GOOD,
         "answers, and no study in it waits for a person",
@@ -223,6 +238,93 @@ def test_a_clock_that_went_back_is_a_fault(tmp_path: Path) -> None:
     tomorrow = time.time() + 86400
     os.utime(tmp_path / "osteonode.db", (tomorrow, tomorrow))
     assert worst_of(look(quick(tmp_path)), "clock").severity is Severity.FAULT
+
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("told", "step", "took", "off"),
+    [
+        (0.0, 0.0, 0.2, 0), (-1.0, 1.0, 0.0, 0), (-0.5, 1.0, 0.2, 0), (3.0, 0.0, 4.0, 0),
+        (-61.0, 1.0, 9.0, 60), (-60.0, 0.0, 0.1, 60), (90.0, 1.0, 30.0, -60), (61.0, 0.0, 1.0, -60),
+    ],
+)  # fmt: skip
+def test_what_a_question_takes_and_what_is_not_told_is_no_fault_of_the_clock(
+    told: float, step: float, took: float, off: float
+) -> None:
+    answered = NOON + timedelta(seconds=took)
+    assert Reading(NOON + timedelta(seconds=told), step, NOON, answered).off_s == pytest.approx(off)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "severity", "words"),
+    [
+        (0, Severity.GOOD, "it agrees with that of destination web"),
+        (30, Severity.WARNING, "s ahead of that of destination web"),
+        (-7200, Severity.FAULT, "s behind that of destination web"),
+    ],
+)
+def test_the_clock_is_compared_with_that_of_an_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int, severity: Severity, words: str
+) -> None:
+    wrong = timedelta(seconds=ahead)
+    monkeypatch.setattr(SystemClock, "now", lambda _self: datetime.now(UTC) + wrong)  # noqa: TID251 - moved
+    with web_server(401, b"a refusal tells the time as well") as port:
+        _, compared = clock(quick(tmp_path, by_web(port)))
+    assert (compared.severity, words in compared.message) == (severity, True), compared
+    assert bool(compared.remedy) is bool(ahead)
+
+
+@pytest.mark.peers
+def test_the_clock_is_compared_with_that_of_the_database_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: Postgres
+) -> None:
+    configuration = replace(quick(tmp_path), store=StoreSettings(postgres.new_database()))
+    _, agrees = clock(configuration)
+    assert (agrees.severity, agrees.message) == (Severity.GOOD, "it agrees with that of the database server")
+    monkeypatch.setattr(SystemClock, "now", lambda _self: NOON)
+    _, wrong = clock(configuration)
+    assert wrong.severity is Severity.FAULT
+    assert "s ahead of that of the database server" in wrong.message
+
+
+def test_a_clock_that_is_compared_with_none_is_told_so(tmp_path: Path) -> None:
+    (_, told) = clock(quick(tmp_path, Pacs(port=1).destination))
+    assert told.message.startswith("it was compared with no other: DICOM peers do not tell the time")
+    _, lost, none = clock(quick(tmp_path, by_web(free_port())))
+    assert lost.message == "it could not be compared with that of destination web: it cannot be reached"
+    assert none.message == told.message
+
+
+class Usage(NamedTuple):
+    """The part of `shutil.disk_usage` that is read."""
+
+    free: int
+
+
+@pytest.mark.parametrize(
+    ("days", "severity"),
+    [(3.0, Severity.FAULT), (9.0, Severity.WARNING), (18.0, Severity.GOOD), (inf, Severity.GOOD)],
+)
+def test_a_disk_that_fills_up_in_the_days_to_come_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: float, severity: Severity
+) -> None:
+    """A real storage of ten days, with a gigabyte each day, on a disk that has room for so many days more."""
+    patience = Patience(quiet=timedelta(seconds=5), wait=timedelta(minutes=10))
+    gigabyte, now = 10**9, SystemClock().now()
+    configuration = quick(tmp_path)
+    with closing(SqlStore(f"sqlite:///{tmp_path / 'osteonode.db'}")) as store:
+        for age in range(11):
+            made = arrival(f"1.{age + 1}", 1)
+            made = replace(made, instance=replace(made.instance, size=gigabyte))
+            store.record_arrivals([made], now - timedelta(days=age, hours=1), patience)
+    room = int((25 if days == inf else days) * gigabyte)  # in 20 days as much goes as comes
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: Usage(free=room))
+    (told,) = disk(configuration)
+    assert told.severity is severity
+    assert ("it lasts" if days == inf else f"is reached in {days:.1f} days") in told.message
+    assert bool(told.remedy) is (severity is not Severity.GOOD)
 
 
 def test_a_storage_that_cannot_be_written_is_a_fault(tmp_path: Path) -> None:

@@ -146,6 +146,22 @@ def test_who_is_logged_in_sees_a_study_with_pictures_series_deliveries_and_steps
     assert (picture.status, picture.body, picture.headers["content-type"]) == (200, PICTURE, "image/png")
 
 
+def test_who_saw_whose_picture_is_audited(
+    delivered: str, anna: Browser, stranger: Browser, shown: Node
+) -> None:
+    path = f"/studies/{delivered}/pictures/overlay_t1.png"
+    stranger.get(path)
+    anna.get(f"/studies/{delivered}/pictures/overlay_t2.png")  # there is none
+    assert anna.get(path).status == 200
+    wait_until(lambda: bool(about(shown, delivered)))
+    (message,) = about(shown, delivered)
+    event = message.find("EventIdentification")
+    assert event is not None
+    assert (event.get("EventActionCode"), event.get("EventOutcomeIndicator")) == ("R", "0")
+    assert who(message) == ("anna", "127.0.0.1")
+    assert message.find("ParticipantObjectIdentification[@ParticipantObjectID='PLANTED-ID']") is not None
+
+
 def test_no_trick_with_a_path_gets_a_file(delivered: str, anna: Browser, shown: Node) -> None:
     results = shown.instance_store.results
     (results / "summary.png").write_bytes(PICTURE)
@@ -349,6 +365,11 @@ def test_a_study_is_found_by_its_numbers_which_get_into_no_address_and_no_page(
     assert "2 studies match" in both.text
     assert f'href="/studies/{study}"' in both.text
     assert "PLANTED" not in both.text
+    other = slice_of(2, study=f"{study}.9", patient_id="PLANTED-Ü")
+    other.SpecificCharacterSet, other.PatientName = "ISO_IR 100", "PLANTED Müller^Jörg"
+    send(shown.port, other)
+    for name in ("PLANTED-Ü", "planted müller, jörg"):
+        assert anna.submit("/find", "/find", name=name).goes_to == f"/studies/{study}.9"
     none = anna.submit("/find", "/find", name="PLANTED-0")
     assert "No study here" in none.text
     assert "PLANTED" not in none.text
@@ -380,7 +401,7 @@ def test_orders_are_carried_out_told_once_and_audited(shown: Node, delivered: st
 
 
 def about(node: Node, study: str) -> list[ET.Element]:
-    """Return the audit messages of orders for a study."""
+    """Return the audit messages of what people saw of a study and ordered for it."""
     named = f"ParticipantObjectIdentification[@ParticipantObjectID='{study}']"
     return [one for kind in ("110103", "110105") for one in trail(node, kind) if one.find(named) is not None]
 

@@ -44,7 +44,7 @@ class MemoryArrivals:
         t = self._tables
         with t.transaction():
             self._group += 1
-            outcomes = tuple(self._enter(arrival) for arrival in arrivals)
+            outcomes = tuple(self._enter(arrival, now) for arrival in arrivals)
             new = [one for one, end in zip(arrivals, outcomes, strict=True) if end is ArrivalOutcome.STORED]
             if new:
                 before_commit(outcomes)
@@ -59,12 +59,12 @@ class MemoryArrivals:
                 self._update_study(study_uid, count, now, patience)
         return outcomes
 
-    def _enter(self, arrival: Arrival) -> ArrivalOutcome:
+    def _enter(self, arrival: Arrival, now: datetime) -> ArrivalOutcome:
         there = self._tables.instances.get(arrival.instance.sop_uid)
         if there is not None:
             same = there.instance.sha256 == arrival.instance.sha256
             return ArrivalOutcome.DUPLICATE if same else ArrivalOutcome.CONFLICT
-        self._tables.instances[arrival.instance.sop_uid] = InstanceRow(arrival, self._group)
+        self._tables.instances[arrival.instance.sop_uid] = InstanceRow(arrival, self._group, now)
         return ArrivalOutcome.STORED
 
     def _update_study(self, study_uid: str, count: int, now: datetime, patience: Patience) -> None:

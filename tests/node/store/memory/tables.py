@@ -30,6 +30,7 @@ class InstanceRow:
 
     arrival: Arrival
     group: int
+    at: datetime
 
     @property
     def instance(self) -> Instance:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from node.domain.delivery import DeliveryState
+from node.domain.growth import Kept
 from node.domain.records import (
     Instance,
     Study,
@@ -46,6 +47,14 @@ class MemoryUpkeep:
             rows = sorted(self._tables.instances.items(), reverse=True)
         each = {(row.instance.study_uid, row.instance.patient_key): row.instance for _, row in rows}
         return tuple(each.values())
+
+    def kept(self, now: datetime) -> Kept:
+        by_age: Counter[int] = Counter()
+        with self._tables.lock:
+            for row in self._tables.instances.values():
+                by_age[(now - row.at).days] += row.instance.size
+            since = min((row.study.first_arrival for row in self._tables.studies.values()), default=None)
+        return Kept(by_age, since)
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
         waiting = [

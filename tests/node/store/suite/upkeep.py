@@ -9,6 +9,7 @@ import pytest
 from analysis.domain.reason import Reason
 from dicom_templates.result_kinds import ResultKind
 from node.domain.delivery import DeliveryState
+from node.domain.growth import Kept
 from node.domain.records import (
     Instance,
     NewResult,
@@ -104,6 +105,12 @@ class UpkeepLaws:
         store.record_arrivals([arrival("1.2", 2), another], START, PATIENCE)
         told = {(one.study_uid, one.sop_uid) for one in store.one_of_each()}
         assert told == {("1.1", "1.1.1.1"), ("1.2", "1.2.1.1"), ("1.2", "1.2.1.3")}
+
+    def test_what_is_kept_is_counted_by_its_age_in_days(self, store: Store) -> None:
+        assert store.kept(START) == Kept()
+        for study, number, hours in (("1.1", 1, 0), ("1.1", 2, 23.9), ("1.2", 1, 24.1), ("1.2", 2, 90)):
+            store.record_arrivals([arrival(study, number)], START + timedelta(hours=hours), PATIENCE)
+        assert store.kept(START + timedelta(hours=96)) == Kept({4: 100, 3: 100, 2: 100, 0: 100}, START)
 
     def test_a_study_that_was_set_aside_waits_until_an_operator_acts(self, store: Store) -> None:
         later = START + timedelta(hours=1)
