@@ -225,6 +225,13 @@ def purge(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")
     ] = False,
+    scores: Annotated[
+        bool,
+        typer.Option(
+            "--scores",
+            help="Purge also the scores as old as that, which are kept to compare with later ones.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Delete the images and results of finished studies now, before their retention ends."""
@@ -236,6 +243,8 @@ def purge(
     with opened_store(configuration, as_json=as_json) as store:
         plan = plan_purge(store, configuration, now, age, failed=failed)
         count = 0 if dry_run else purge_studies(store, configuration, now, age, failed=failed)
+        if scores and not dry_run:
+            store.forget_examinations(now - age)
     candidates = [answers.candidate(one) for one in plan.studies]
     if as_json:
         about = {"dry_run": dry_run, "removed": count, "quarantined": plan.quarantined}

@@ -9,7 +9,14 @@ from node.config.configuration import Configuration
 __all__ = ["LIVE", "Change", "compare"]
 
 LIVE = frozenset(
-    {"sources", "destinations", "log.level", "storage.retention_days", "storage.not_for_us_hours"}
+    {
+        "sources",
+        "destinations",
+        "log.level",
+        "storage.retention_days",
+        "storage.not_for_us_hours",
+        "storage.scores_days",
+    }
 )
 """What a running node can apply. Everything else is built into an open port, file, database or process."""
 
@@ -56,6 +63,7 @@ def compare(running: Configuration, wanted: Configuration) -> Change:
                 running.storage,
                 retention_days=wanted.storage.retention_days,
                 not_for_us_hours=wanted.storage.not_for_us_hours,
+                scores_days=wanted.storage.scores_days,
             ),
         ),
         applied=tuple(name for name in different if name in LIVE),

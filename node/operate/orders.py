@@ -95,7 +95,7 @@ class Operator:
             set_aside(self._store, study_uid, now)
             return "It is set aside. Nothing more is done with it until somebody retries or purges it."
         purge_study(self._store, self._files, study_uid, now)
-        return "Its images and results were removed."
+        return "Its images, results and scores were removed."
 
     def _about(self, study_uid: str) -> StudyMoved:
         """Return whose study it is, read before the order: a purge removes what tells it.

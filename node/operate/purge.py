@@ -38,7 +38,7 @@ def purge_studies(
 
 
 def purge_study(store: Retention, files: FileRemoval, study_uid: str, now: datetime) -> None:
-    """Remove the images and results of one finished study, even if it was set aside.
+    """Remove images, results and scores of one finished study, even if it was set aside.
 
     Raises
     ------
@@ -47,5 +47,5 @@ def purge_study(store: Retention, files: FileRemoval, study_uid: str, now: datet
     """
     if not retention.purge_study(store, files, study_uid, now):
         raise PermanentError(
-            "only a study that has ended, still has its images and has nothing left to be sent can be purged"
+            "only a study that has ended, of which something is kept and nothing is to be sent, can be purged"
         )

@@ -47,15 +47,17 @@ def purge(rows: Retention, files: FileRemoval, before: datetime, *, failed: bool
 
 
 def purge_study(rows: Retention, files: FileRemoval, study_uid: str, now: datetime) -> bool:
-    """Remove the files of one finished study, set aside or not; see `purge`.
+    """Remove the files of one finished study, set aside or not, and the scores that are kept of it.
 
     Returns
     -------
     bool
-        False if it is not finished, holds no images, still has something to be sent, or just changed.
+        False if it is not finished, still has something to be sent, or just changed, or if nothing is kept.
     """
     found = [study for study in purgeable(rows, now, failed=True) if study.study_uid == study_uid]
-    return bool(_forget(rows, files, found))
+    count = _forget(rows, files, found)
+    # They may be all that is left of it.
+    return rows.forget_examination(study_uid) or bool(count)
 
 
 def purge_not_for_us(rows: Retention, files: FileRemoval, before: datetime) -> int:
