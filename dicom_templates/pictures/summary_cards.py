@@ -172,7 +172,7 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> None:
     # A reference without a value beside it would be taken for one, and one of another age for one of this.
     charted = score is not None and (age is None or decade_of(age) is not None)
     height = 200.0 if charted else 112.0 if score is not None else 70.0
-    prior = 16.0 if report.prior else 0.0
+    prior = 14.0 if report.prior else 0.0
     left = _CARD_LEFT + 16
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height + prior), fill=PANEL, radius=6)
     canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=BRIGHT, bold=True)
@@ -191,7 +191,7 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> None:
         x += 68
     if report.prior:
         size = canvas.fitting_size(report.prior, size=12.0, width=_CARD_WIDTH - 32)
-        canvas.text((left, top + 72), report.prior, size=size, colour=BRIGHT)
+        canvas.text((left, top + 71), report.prior, size=size, colour=BRIGHT)
     if score is not None and not charted:
         width, at = _CARD_WIDTH - 32, (left, top + 78 + prior)
         canvas.paragraph(at, report.reference, size=12, colour=QUIET, width=width, most_lines=2)

@@ -39,15 +39,15 @@ __all__ = ["analyse", "verify"]
 PriorOption = Annotated[
     list[Path] | None,
     typer.Option(
-        help="findings.json of an earlier analysis of the same patient, to compare with. May be given several "
-        "times; the latest examination is taken.",
+        help="findings.json of an earlier analysis of the same patient, to compare with. May be given "
+        "several times; the latest examination is taken.",
         show_default=False,
     ),
 ]
 
 _UNUSED = (
-    "not compared with. Patient ID, issuer, birth date and sex must be known and equal, the day earlier, and a "
-    "score of the same weighting in both; of several, the latest is taken; [report] priors must be true"
+    "not compared with. Patient ID, issuer, birth date and sex must be known and equal, the day earlier, and "
+    "a score of the same weighting in both; of several, the latest is taken; [report] priors must be true"
 )
 
 

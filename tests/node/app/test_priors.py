@@ -1,0 +1,116 @@
+"""A patient who comes back: the second report compares with the first, and stays as it is."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+
+from node.analyse import study
+from node.analyse.examinations import person_digest
+from node.app import Node
+from node.clock import SystemClock
+from node.config import Configuration
+from node.domain.study import StudyState
+from node.errors import PermanentError
+from node.operate import verify as verifying
+from node.operate.purge import purge_study
+from node.operate.retry import restart_study
+from node.operate.verify import CheckOutcome, stored_report, verify
+from tests.dicom_templates.cases import items
+from tests.node.by_hand import images_by_hand, science
+from tests.node.nodes import quick, quick_node, send, wait_until
+
+FIRST, SECOND, OLDEST = "1.2.826.0.1.1", "1.2.826.0.1.2", "1.2.826.0.1.3"
+WHO = {"birth_date": "19640229", "sex": "M", "model": "Magnet 1"}
+
+
+@pytest.fixture(autouse=True)
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (study, verifying):
+        monkeypatch.setattr(module, "analyse_series", science)
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Configuration:
+    return quick(tmp_path)
+
+
+def analysed(node: Node, study_uid: str, day: str, **identity: str) -> Path:
+    """Have a study analysed, and return the file of its measurement report."""
+    send(node.port, *images_by_hand(study_uid, day, **{**WHO, **identity}))
+    return reported(node, study_uid)
+
+
+def reported(node: Node, study_uid: str) -> Path:
+    def done() -> bool:
+        found = node.store.study(study_uid)
+        return found is not None and found.state is StudyState.DELIVERED
+
+    wait_until(done)
+    return stored_report(node.store, node.instance_store, study_uid)
+
+
+def compared_with(report: Path) -> list[str]:
+    """Return the studies that a report compares with."""
+    return [
+        str(item.UID)
+        for item in items(dcmread(report))
+        if item.ValueType == "UIDREF" and item.ConceptNameCodeSequence[0].CodeMeaning == "Study Instance UID"
+    ]
+
+
+def test_the_second_report_compares_with_the_first_and_stays_as_it_is(configuration: Configuration) -> None:
+    with quick_node(configuration, analyse="by_templates") as node:
+        first = analysed(node, FIRST, "20240301")
+        assert compared_with(first) == []
+        second = analysed(node, SECOND, "20260105")
+        assert compared_with(second) == [FIRST]
+        beside = json.loads((second.parent / "findings.json").read_text())
+        assert [one["comparable"] for one in beside["prior"]["scores"]] == [True, True]
+        assert beside["prior"]["day"] == "2024-03-01"
+        before = second.read_bytes()
+        outcomes = {check.subject: check.outcome for check in verify(second, configuration)}
+        assert outcomes["earlier examination"] is outcomes["result"] is CheckOutcome.EQUAL
+
+        # An older examination that comes later changes neither, not even if they are analysed again.
+        analysed(node, OLDEST, "20250601")
+        for study_uid in (FIRST, SECOND):
+            restart_study(node.store, node.instance_store, configuration, study_uid, SystemClock().now())
+        assert compared_with(reported(node, FIRST)) == []
+        again = reported(node, SECOND)
+        assert again.read_bytes() == before
+
+        # What it compares with is its own, until it is purged, too.
+        purge_study(node.store, node.instance_store, FIRST, SystemClock().now() + timedelta(days=1))
+        assert [one.study_uid for one in node.store.lineage(SECOND).priors] == [OLDEST]
+        assert verify(second, configuration)[-1].outcome is CheckOutcome.EQUAL
+        with pytest.raises(PermanentError):
+            purge_study(node.store, node.instance_store, FIRST, SystemClock().now())
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [{"sex": "F"}, {"birth_date": "19640228"}, {"birth_date": "1964"}, {"sex": ""}, {"patient_id": "4712"}],
+    ids=str,
+)
+def test_somebody_else_or_somebody_unknown_is_another_person(identity: dict[str, str]) -> None:
+    one, other = (images_by_hand(**who)[0] for who in (WHO, {**WHO, **identity}))
+    assert person_digest(one)
+    assert person_digest(one) != person_digest(other)
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("PatientIdentityRemoved", "YES"), ("PatientID", "")])
+def test_a_patient_without_an_identity_is_nobody(keyword: str, value: str) -> None:
+    header: Dataset = images_by_hand(**WHO)[0]
+    setattr(header, keyword, value)
+    assert person_digest(header) == ""
+
+
+def test_issuers_are_told_apart_and_spelling_is_not() -> None:
+    header, other = images_by_hand(**WHO)[0], images_by_hand(**WHO)[0]
+    other.PatientBirthDate, other.PatientSex = "1964.02.29", "m"
+    assert person_digest(header) == person_digest(other)
+    other.IssuerOfPatientID = "CLINIC"
+    assert person_digest(header) != person_digest(other)
