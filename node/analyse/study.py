@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydicom import Dataset
 
+from analysis.domain.examination import Comparison
 from analysis.domain.findings import Findings, Refusal, SeriesRefusal
 from analysis.domain.reason import Reason, told_once
 from node.analyse.examinations import compared, examination
@@ -130,19 +131,21 @@ def _write(
     (out / FINDINGS_FILE).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     beside = _in_reasons(findings.not_used)
     return Outcome(
-        files, (), _summary(made.report), key, replaced, beside, first_made,
+        files, (), _summary(made.report, findings.prior), key, replaced, beside, first_made,
         examination=examined, earlier=None if findings.prior is None else findings.prior.earlier,
     )  # fmt: skip
 
 
-def _summary(report: "StudyReport") -> dict[str, str]:
+def _summary(report: "StudyReport", prior: Comparison | None) -> dict[str, str]:
     lines = {answer.name: _in_one_line(answer, report.texts) for answer in report.answers}
     if report.measurements_only:
         lines["prediction"] = "none: measurements and outlines only"
     for line in report.bone_quality:
         lines[f"VBQ {line.contrast}"] = "none" if line.score is None else f"{line.score:.2f}"
-    if report.prior:
-        lines["prior"] = report.prior
+    for change in prior.scores if prior is not None else ():
+        difference = change.difference
+        told = "not comparable with the prior" if difference is None else f"{difference:+.2f} since the prior"
+        lines[f"VBQ {change.contrast} change"] = told
     for contrast in dict.fromkeys(row.contrast for row in report.levels):
         usable = [row.name for row in report.levels if row.contrast == contrast and row.usable]
         lines[f"levels {contrast}"] = ", ".join(usable)

@@ -1,8 +1,9 @@
-"""Findings made by hand of images that are really decoded: the science takes a minute, and is tested elsewhere."""
+"""Findings made by hand of images that are really decoded: the science takes a minute."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
 
@@ -22,14 +23,12 @@ def images_by_hand(
     study: str = STUDY, day: str = "20260105", *, model: str = "", **identity: str
 ) -> list[Dataset]:
     """Make a T1 and a T2 series of 7 images each."""
-    images = []
+    images: list[Dataset] = []
     for number, found in enumerate(make_case(slices=7, size=64).findings.series, start=1):
+        told: dict[str, Any] = {"patient_id": "4711", "patient_name": "PLANTED^NAME", **identity}
         of_series = ImageIdentity(
-            **{
-                "patient_id": "4711", "patient_name": "PLANTED^NAME", "study_uid": study, "study_date": day,
-                "series_uid": f"{study}.{number}", "frame_of_reference_uid": f"{study}.9",
-                "study_time": "093000", **identity,
-            }
+            **told, study_uid=study, series_uid=f"{study}.{number}", frame_of_reference_uid=f"{study}.9",
+            study_date=day, study_time="093000",
         )  # fmt: skip
         facts = FACTS[found.identification.contrast]
         if model:

@@ -4,9 +4,12 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
+from dicom_templates import result_set
+from dicom_templates.pictures import html_report, overlay
 from node.analyse import study
 from node.analyse.examinations import person_digest
 from node.app import Node
@@ -30,6 +33,10 @@ WHO = {"birth_date": "19640229", "sex": "M", "model": "Magnet 1"}
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (study, verifying):
         monkeypatch.setattr(module, "analyse_series", science)
+    # These take most of the time, and are of no interest here.
+    monkeypatch.setattr(html_report, "report_html", lambda *_: "")
+    monkeypatch.setattr(overlay, "draw_overlay", lambda *_, **__: np.zeros((1, 1, 3), np.uint8))
+    monkeypatch.setattr(result_set, "draw_summary", lambda *_: np.zeros((8, 8, 3), np.uint8))
 
 
 @pytest.fixture
@@ -74,12 +81,11 @@ def test_the_second_report_compares_with_the_first_and_stays_as_it_is(configurat
         outcomes = {check.subject: check.outcome for check in verify(second, configuration)}
         assert outcomes["earlier examination"] is outcomes["result"] is CheckOutcome.EQUAL
 
-        # An older examination that comes later changes neither, not even if they are analysed again.
+        # An older examination that comes later changes nothing, not even if the second is analysed again.
         analysed(node, OLDEST, "20250601")
-        for study_uid in (FIRST, SECOND):
-            restart_study(node.store, node.instance_store, configuration, study_uid, SystemClock().now())
-        assert compared_with(reported(node, FIRST)) == []
+        restart_study(node.store, SECOND, SystemClock().now())
         again = reported(node, SECOND)
+        assert again != second
         assert again.read_bytes() == before
 
         # What it compares with is its own, until it is purged, too.
