@@ -132,7 +132,9 @@ def _write(
     beside = _in_reasons(findings.not_used)
     return Outcome(
         files, (), _summary(made.report, findings.prior), key, replaced, beside, first_made,
-        examination=examined, earlier=None if findings.prior is None else findings.prior.earlier,
+        # A site that does not want comparisons keeps no scores.
+        examination=examined if configuration.report.priors else None,
+        earlier=None if findings.prior is None else findings.prior.earlier,
     )  # fmt: skip
 
 

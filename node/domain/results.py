@@ -148,7 +148,8 @@ class Outcome:
     made : datetime or None
         When the results were first made; None if nothing was made.
     examination : Examination or None
-        What later examinations of the patient compare with; None if nothing was made.
+        What later examinations of the patient compare with; None if nothing was made, or if the site wants no
+        comparisons.
     earlier : Examination or None
         The earlier one that the results compare with.
     """

@@ -1,20 +1,23 @@
 """A patient who comes back: the second report compares with the first, and stays as it is."""
 
 import json
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, dcmread, dcmwrite
 
 from dicom_templates import result_set
 from dicom_templates.pictures import html_report, overlay
 from node.analyse import study
-from node.analyse.examinations import person_digest
+from node.analyse.examinations import compared, examination, person_digest
 from node.app import Node
 from node.clock import SystemClock
 from node.config import Configuration
+from node.decode import scan
+from node.domain.results import Lineage
 from node.domain.study import StudyState
 from node.errors import PermanentError
 from node.operate import verify as verifying
@@ -91,9 +94,30 @@ def test_the_second_report_compares_with_the_first_and_stays_as_it_is(configurat
         # What it compares with is its own, until it is purged, too.
         purge_study(node.store, node.instance_store, FIRST, SystemClock().now() + timedelta(days=1))
         assert [one.study_uid for one in node.store.lineage(SECOND).priors] == [OLDEST]
-        assert verify(second, configuration)[-1].outcome is CheckOutcome.EQUAL
+        own = node.store.lineage(SECOND).compared
+        assert own is not None
+        assert own.earlier is not None
+        assert own.earlier.study_uid == FIRST
         with pytest.raises(PermanentError):
             purge_study(node.store, node.instance_store, FIRST, SystemClock().now())
+
+
+def test_a_site_that_wants_no_comparison_gets_none_and_keeps_no_scores(
+    configuration: Configuration, tmp_path: Path
+) -> None:
+    paths = []
+    for number, image in enumerate(images_by_hand(SECOND, **WHO)):
+        paths.append(tmp_path / f"{number}.dcm")
+        dcmwrite(paths[-1], image, enforce_file_format=True)
+    settings = configuration.analysis, configuration.segmentation
+    found, sources = science(scan(paths)[0], *settings, configuration.models.bundle)
+    now = examination(found, sources[f"{SECOND}.1"][0])
+    lineage = Lineage(priors=(replace(now, study_uid=FIRST, day=date(2024, 3, 1)),))
+    assert compared(found, now, lineage).prior is not None
+    silent = replace(configuration, report=replace(configuration.report, priors=False))
+    made = study.analyse_files(paths, silent, tmp_path / "results", lineage)
+    assert made.results
+    assert (made.examination, made.earlier) == (None, None)
 
 
 @pytest.mark.parametrize(
