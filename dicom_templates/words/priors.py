@@ -51,8 +51,12 @@ def prior_brief(prior: Comparison | None, texts: Texts) -> str:
     """Write the scores then in one line, for the summary picture, which has those of now."""
     if prior is None:
         return ""
+    # Where none is comparable, that is said once, after the last.
+    none = all(one.difference is None for one in prior.scores)
     scores = ", ".join(
-        texts(
+        f"{texts.weighting(one.contrast.value)} {texts.number(one.then, 2)}"
+        if none and one is not prior.scores[-1]
+        else texts(
             "prior_brief_score",
             contrast=one.contrast.value,
             then=texts.number(one.then, 2),
