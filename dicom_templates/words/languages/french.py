@@ -476,7 +476,7 @@ _REASONS = MappingProxyType(
         "prior_doubtful": "la valeur antérieure comporte des réserves",
         "present_doubtful": "la valeur de cet examen comporte des réserves",
         "prior_measured_otherwise": "la valeur antérieure a été mesurée avec une autre segmentation ou d'autres réglages",
-        "prior_other_levels": "la valeur antérieure a été mesurée à d'autres niveaux",
+        "prior_other_levels": "la valeur antérieure a été mesurée à d'autres étages",
         "prior_scanner_unknown": "le fabricant, le modèle ou l'intensité du champ d'un appareil n'est pas connu",
         "prior_other_scanner": "autre appareil (fabricant ou modèle)",
         "prior_other_field": "autre champ magnétique ({then_t:.1f} T alors, {now_t:.1f} T maintenant)",
