@@ -70,8 +70,8 @@ def prior_brief(prior: Comparison | None, texts: Texts) -> str:
 def _signed(change: ScoreChange, texts: Texts) -> str:
     """Write the difference of two scores as they are printed, so that a reader can add them up.
 
-    Differing by less than is printed is written without a sign.
+    A difference of less than is printed has both signs.
     """
     difference = round(change.now, 2) - round(change.then, 2)
-    sign = "" if abs(difference) < 0.005 else "+" if difference > 0 else "-"
+    sign = "±" if abs(difference) < 0.005 else "+" if difference > 0 else "-"
     return f"{sign}{texts.number(abs(difference), 2)}"
