@@ -9,6 +9,7 @@ from typing import Any
 
 from pydicom.sr.coding import Code
 
+from analysis.domain.examination import Comparison, Examination
 from analysis.domain.findings import (
     AnswerFigures,
     Findings,
@@ -24,9 +25,11 @@ from dicom_templates.quantities import (
     Quantity,
     answer_quantities,
     check_quantities,
+    earlier_probability,
     level_quantities,
     limit_of,
     probability_quantities,
+    score_change_quantities,
     vbq_of,
 )
 from dicom_templates.words.levels import level_names
@@ -37,15 +40,15 @@ __all__ = ["findings_document"]
 _ENGLISH = Texts("en")
 
 
-def findings_document(findings: Findings, study_uid: str) -> dict[str, Any]:
+def findings_document(findings: Findings, examination: Examination) -> dict[str, Any]:
     """Return the findings of a study in the types of JSON.
 
     Parameters
     ----------
     findings : Findings
         What is reported.
-    study_uid : str
-        Study Instance UID.
+    examination : Examination
+        What a later analysis of the patient compares with (`analysis.domain.priors.examination_of`).
 
     Returns
     -------
@@ -53,7 +56,7 @@ def findings_document(findings: Findings, study_uid: str) -> dict[str, Any]:
         The same for the same findings.
     """
     return {
-        "study_uid": study_uid,
+        "study_uid": examination.study_uid,
         "software": findings.software,
         "configuration_sha256": findings.configuration_digest,
         "procedure": _code(concepts.procedure_of(findings)),
@@ -62,6 +65,8 @@ def findings_document(findings: Findings, study_uid: str) -> dict[str, Any]:
         "series": [_series(one, findings) for one in findings.series],
         "set_aside": [_refused(one) for one in findings.set_aside],
         "remarks": coded(findings.remarks),
+        "prior": None if findings.prior is None else _prior(findings.prior),
+        "examination": examination.as_document(),
     }
 
 
@@ -146,6 +151,31 @@ def _body(
         "used": region is not None and region.usable,
         "reasons": coded(region.concerns if region is not None else ()),
         "quantities": _quantities(level_quantities(measured, found, findings)),
+    }
+
+
+def _prior(prior: Comparison) -> dict[str, Any]:
+    earlier = prior.earlier
+    return {
+        "study_uid": earlier.study_uid,
+        "day": None if earlier.day is None else earlier.day.isoformat(),
+        "sha256": earlier.digest(),
+        "scores": [
+            {
+                "weighting": _code(concepts.SIGNAL_OF[one.contrast]),
+                "quantities": _quantities(score_change_quantities(one)),
+                "comparable": not one.obstacles,
+                "reasons": coded(one.obstacles),
+            }
+            for one in prior.scores
+        ],
+        "probabilities": [
+            {
+                "target": _code(concepts.TARGET_OF[one.target]),
+                "quantities": [_quantity(earlier_probability(one))],
+            }
+            for one in prior.probabilities
+        ],
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from analysis.domain.examination import ProbabilityChange, ScoreChange
 from analysis.domain.findings import (
     AnswerFigures,
     Findings,
@@ -21,9 +22,11 @@ __all__ = [
     "Quantity",
     "answer_quantities",
     "check_quantities",
+    "earlier_probability",
     "level_quantities",
     "limit_of",
     "probability_quantities",
+    "score_change_quantities",
     "vbq_of",
 ]
 
@@ -141,6 +144,20 @@ def vbq_of(found: SeriesFindings) -> Quantity | None:
     if found.bone_quality.score is None:
         return None
     return _quantity(concepts.VBQ_OF[found.identification.contrast], found.bone_quality.score, concepts.RATIO)
+
+
+def score_change_quantities(change: ScoreChange) -> tuple[Quantity, ...]:
+    """Return the score of the earlier examination and, where the two are comparable, the change since."""
+    difference = change.difference
+    earlier = _quantity(concepts.EARLIER_VBQ, change.then, concepts.RATIO)
+    if difference is None:
+        return (earlier,)
+    return (earlier, _quantity(concepts.VBQ_CHANGE, difference, concepts.RATIO))
+
+
+def earlier_probability(change: ProbabilityChange) -> Quantity:
+    """Return the probability of the earlier examination."""
+    return _share(concepts.EARLIER_PROBABILITY, change.then)
 
 
 def level_quantities(

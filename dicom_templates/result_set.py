@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import date
 
 from highdicom.sr import ContentItem
 from pydicom import Dataset
@@ -21,7 +20,7 @@ from dicom_templates.objects.sr_document import evidence, sr_document
 from dicom_templates.objects.summary_image import summary_object
 from dicom_templates.objects.text_report import text_content
 from dicom_templates.options import ReportOptions
-from dicom_templates.origin.patient_study import age_in_years, patient_digest
+from dicom_templates.origin.patient_study import age_in_years, date_of, patient_digest
 from dicom_templates.origin.provenance import Provenance, provenance_of, refusal_provenance
 from dicom_templates.origin.source_series import ImageReference, SourceSeries, source_series
 from dicom_templates.pictures.mid_sagittal import SagittalPicture, sagittal_pictures
@@ -114,7 +113,7 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
     report = compose(
         findings,
         language=options.language,
-        study_date=_date_of(header, "StudyDate"),
+        study_date=date_of(header, "StudyDate"),
         made=options.made,
         whom=_whom(header, options.language),
         age_years=age_in_years(header),
@@ -177,7 +176,7 @@ def build_refusal(refusal: Refusal, source: Dataset, options: ReportOptions, *, 
         refusal,
         software,
         language=options.language,
-        study_date=_date_of(source, "StudyDate"),
+        study_date=date_of(source, "StudyDate"),
         made=options.made,
         whom=_whom(source, options.language),
     )
@@ -272,7 +271,7 @@ def _whom(header: Dataset, language: str) -> Whom:
     def told(keyword: str) -> str:
         return " ".join(str(apart.get(keyword) or "").split())
 
-    born = Texts(language).day(_date_of(apart, "PatientBirthDate"))
+    born = Texts(language).day(date_of(apart, "PatientBirthDate"))
     return Whom(
         name=told("PatientName"),
         patient_id=told("PatientID"),
@@ -280,14 +279,3 @@ def _whom(header: Dataset, language: str) -> Whom:
         birth_date=born or told("PatientBirthDate"),
         accession_number=told("AccessionNumber"),
     )
-
-
-def _date_of(header: Dataset, keyword: str) -> date | None:
-    # With dots, as before the year 1993 (ACR-NEMA 2.0).
-    told = str(header.get(keyword) or "").strip().replace(".", "")
-    if len(told) != 8 or not (told.isascii() and told.isdigit()):
-        return None
-    try:
-        return date(int(told[:4]), int(told[4:6]), int(told[6:]))
-    except ValueError:
-        return None

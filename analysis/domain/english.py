@@ -290,5 +290,16 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "slices_at_one_place": "two slices lie at one place ({depth_mm:.1f} mm)",
         "slice_missing": "a slice is missing between {from_mm:.1f} and {to_mm:.1f} mm, where slices are {spacing_mm:.1f} mm apart",
         "slices_uneven": "the slices are not evenly spaced: {least_mm:.2f} to {most_mm:.2f} mm",
+        # --- Comparison with an earlier examination (analysis.domain.priors) -----------------------
+        "prior_doubtful": "the earlier value has caveats",
+        "present_doubtful": "the value of this examination has caveats",
+        "prior_measured_otherwise": "the earlier value was measured by another segmenter, or with other settings",
+        "prior_other_levels": "the earlier value was measured at other levels",
+        "prior_scanner_unknown": "manufacturer, model or field strength of a scanner is not known",
+        "prior_other_scanner": "another scanner (manufacturer or model)",
+        "prior_other_field": "another field strength ({then_t:.1f} T then, {now_t:.1f} T now)",
+        "prior_other_sequence": "another kind of sequence",
+        "prior_timing_unknown": "{name} is not known of both",
+        "prior_other_timing": "another {name} ({then_ms:.0f} ms then, {now_ms:.0f} ms now)",
     }
 )

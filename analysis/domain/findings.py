@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification
+from analysis.domain.examination import Comparison
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Judgement, Level, Segmentation
+from analysis.domain.target import Target
 from analysis.domain.volume import Volume
 
 __all__ = [
@@ -29,13 +31,6 @@ __all__ = [
     "Target",
     "Verdict",
 ]
-
-
-class Target(StrEnum):
-    """What is predicted; each target is defined by a QCT threshold (`ModelIdentity.thresholds_mg_cm3`)."""
-
-    OSTEOPOROSIS = "osteoporosis"
-    ABNORMAL_DENSITY = "abnormal bone density"
 
 
 class Verdict(StrEnum):
@@ -391,6 +386,8 @@ class Findings:
         What the reader must know of the study as a whole.
     not_used : tuple of SeriesRefusal
         The other series, which change nothing; for operators, and in no report.
+    prior : Comparison or None
+        Comparison with an earlier examination of the patient; None without one.
     """
 
     series: tuple[SeriesFindings, ...]
@@ -402,6 +399,7 @@ class Findings:
     agreement: Agreement | None = None
     remarks: tuple[Reason, ...] = ()
     not_used: tuple[SeriesRefusal, ...] = ()
+    prior: Comparison | None = None
 
     def of(self, contrast: Contrast) -> SeriesFindings | None:
         """Return the analysed series of that contrast, or None."""

@@ -23,8 +23,13 @@ __all__ = [
     "ANSWERED",
     "ANSWERS",
     "BMD_LIMIT",
+    "COMPARABLE",
+    "COMPARED_SCORE",
     "CONFIGURATION_DIGEST",
     "CSF_QUALITY",
+    "EARLIER_DIGEST",
+    "EARLIER_PROBABILITY",
+    "EARLIER_VBQ",
     "ECHO_TIME",
     "FIGURE_OF",
     "FINDING_SITE_OF",
@@ -37,6 +42,7 @@ __all__ = [
     "LOWER_UNCERTAINTY",
     "MODEL_COHORT",
     "MODEL_DIGEST",
+    "NOT_COMPARABLE_REASON",
     "OUTLINES",
     "OUTLINE_QUALITY",
     "PATIENTS",
@@ -56,6 +62,7 @@ __all__ = [
     "THRESHOLD_OF",
     "UPPER_UNCERTAINTY",
     "USED_FOR_RESULT",
+    "VBQ_CHANGE",
     "VBQ_OF",
     "VERDICT_OF",
     "WEIGHTING",
@@ -233,6 +240,16 @@ VBQ_OF: dict[Contrast, Code] = {
     Contrast.T2: _own("VBQ_T2", "Vertebral bone quality score (T2)"),
 }
 USED_FOR_RESULT = _own("USED", "Used for the result")
+
+COMPARED_SCORE = _own("VBQ_THEN_NOW", "Score compared with the earlier examination")
+"""Holds one score, whose weighting it names as its concept modifier."""
+EARLIER_VBQ = _own("VBQ_EARLIER", "Vertebral bone quality score of the earlier examination")
+"""Not the concept of a score of this examination, which a program could take it for."""
+VBQ_CHANGE = _own("VBQ_CHANGE", "Change of the score since the earlier examination")
+COMPARABLE = _own("COMPARABLE", "Comparable with the earlier examination")
+NOT_COMPARABLE_REASON = _own("NOT_COMPARABLE", "Why it is not comparable")
+EARLIER_PROBABILITY = _own("P_EARLIER", "Probability of the target in the earlier examination")
+EARLIER_DIGEST = _own("SHA_EARLIER", "SHA-256 of the scores of the earlier examination")
 
 OUTLINES = _own("OUTLINES", "Quality of outlines, level names and CSF of a series")
 """Holds the checks of one series, whose weighting it names as its concept modifier."""

@@ -1,6 +1,7 @@
 """Constructors of the content items in our SR documents."""
 
 from collections.abc import Iterable
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ from highdicom.sr import (
     ContainerContentItem,
     ContentItem,
     ContentSequence,
+    DateContentItem,
     GraphicTypeValues,
     ImageContentItem,
     NumContentItem,
@@ -28,6 +30,7 @@ from dicom_templates.origin.source_series import ImageReference
 __all__ = [
     "code",
     "container",
+    "day",
     "device_observer",
     "image",
     "language_item",
@@ -59,6 +62,11 @@ def number(
 ) -> ContentItem:
     """Write a NUM item."""
     return NumContentItem(name=name, value=float(value), unit=unit, relationship_type=relationship)
+
+
+def day(name: Code, value: date, relationship: RelationshipTypeValues = CONTAINS) -> ContentItem:
+    """Write a DATE item."""
+    return DateContentItem(name=name, value=value, relationship_type=relationship)
 
 
 def uid_reference(name: Code, value: str, relationship: RelationshipTypeValues = CONTAINS) -> ContentItem:

@@ -26,6 +26,7 @@ from dicom_templates.objects.content_items import (
     uid_reference,
 )
 from dicom_templates.objects.measurement_groups import level_groups, study_group
+from dicom_templates.objects.prior_comparison import prior_comparison
 from dicom_templates.objects.segmentation import SegmentNumbers
 from dicom_templates.origin.provenance import Provenance
 from dicom_templates.origin.source_series import SourceSeries
@@ -153,6 +154,8 @@ def _evaluations(findings: Findings, report: StudyReport) -> ContentItem:
     if report.next_step:
         items.append(text(codes.DCM.Recommendation, report.next_step))
     items += [_outline_checks(found) for found in findings.series]
+    if findings.prior is not None:
+        items.append(prior_comparison(findings.prior, report.texts))
     if model is not None:
         items += [_definition(target, limit) for target, limit in model.thresholds_mg_cm3.items()]
     items += [

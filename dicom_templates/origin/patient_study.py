@@ -10,6 +10,7 @@ DICOM PS3.3 C.7.1.1 Patient, C.7.2.1 General Study, C.7.2.2 Patient Study, C.12.
 
 from collections.abc import Iterable
 from copy import deepcopy
+from datetime import date
 from hashlib import sha256
 
 from pydicom import DataElement, Dataset
@@ -22,6 +23,7 @@ from pydicom.tag import BaseTag, Tag
 __all__ = [
     "age_in_years",
     "copy_patient_and_study",
+    "date_of",
     "fit_to_charset",
     "in_ascii",
     "nameless_header",
@@ -292,3 +294,23 @@ def age_in_years(source: Dataset) -> int | None:
     if not told.endswith("Y") or not (told.isascii() and told[:-1].isdigit()):
         return None
     return int(told[:-1])
+
+
+def date_of(header: Dataset, keyword: str) -> date | None:
+    """Read a date.
+
+    Examples
+    --------
+    >>> header = Dataset()
+    >>> header.StudyDate = "20260105"
+    >>> date_of(header, "StudyDate")
+    datetime.date(2026, 1, 5)
+    """
+    # With dots, as before the year 1993 (ACR-NEMA 2.0).
+    told = str(header.get(keyword) or "").strip().replace(".", "")
+    if len(told) != 8 or not (told.isascii() and told.isdigit()):
+        return None
+    try:
+        return date(int(told[:4]), int(told[4:6]), int(told[6:]))
+    except ValueError:
+        return None

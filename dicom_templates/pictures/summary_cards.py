@@ -172,8 +172,9 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> None:
     # A reference without a value beside it would be taken for one, and one of another age for one of this.
     charted = score is not None and (age is None or decade_of(age) is not None)
     height = 200.0 if charted else 112.0 if score is not None else 70.0
+    prior = 14.0 if report.prior else 0.0
     left = _CARD_LEFT + 16
-    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height), fill=PANEL, radius=6)
+    canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height + prior), fill=PANEL, radius=6)
     canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=BRIGHT, bold=True)
     x = left
     for line in report.bone_quality:
@@ -188,15 +189,18 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> None:
             canvas.text((x + 32, top + 54), value, size=20, colour=BRIGHT, bold=True)
             x += 50
         x += 68
+    if report.prior:
+        size = canvas.fitting_size(report.prior, size=12.0, width=_CARD_WIDTH - 32)
+        canvas.text((left, top + 71), report.prior, size=size, colour=BRIGHT)
     if score is not None and not charted:
-        width, at = _CARD_WIDTH - 32, (left, top + 78)
+        width, at = _CARD_WIDTH - 32, (left, top + 78 + prior)
         canvas.paragraph(at, report.reference, size=12, colour=QUIET, width=width, most_lines=2)
     if score is not None and charted:
         words = report.texts("this_patient")
         canvas.text((_RIGHT - 16, top + 54), words, size=12, colour=BODY, anchor="rs")
         bar = _RIGHT - 24 - canvas.width_of(words, size=12)
         canvas.line([(bar, top + 43), (bar, top + 56)], colour=BODY, width=2.0)
-        _vbq_scale(canvas, report, score, top + 64)
+        _vbq_scale(canvas, report, score, top + 64 + prior)
 
 
 def _vbq_scale(canvas: Canvas, report: StudyReport, score: float, top: float) -> None:

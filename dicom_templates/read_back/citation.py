@@ -8,7 +8,12 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from analysis.domain.reason import Reason
-from dicom_templates.codes.concepts import CONFIGURATION_DIGEST, INPUT_DIGEST, MODEL_DIGEST
+from dicom_templates.codes.concepts import (
+    CONFIGURATION_DIGEST,
+    EARLIER_DIGEST,
+    INPUT_DIGEST,
+    MODEL_DIGEST,
+)
 from dicom_templates.options import Predecessor, ReportOptions
 from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.words.languages import LANGUAGES
@@ -35,6 +40,8 @@ class Citation:
         SHA-256 of the analysis settings.
     inputs : mapping of str to str
         Digest of each analysed series, by its Series Instance UID.
+    earlier : str
+        SHA-256 of the scores of the earlier examination that it compares with; empty if with none.
     corrected : bool
         Whether it says that the identity of the patient was corrected after an earlier report, which the
         images do not tell.
@@ -44,6 +51,7 @@ class Citation:
     model: str
     configuration: str
     inputs: Mapping[str, str]
+    earlier: str = ""
     corrected: bool = False
 
 
@@ -74,6 +82,7 @@ def read_citation(document: Dataset) -> Citation:
         model=next((value for code, value in texts if code == MODEL_DIGEST.value), ""),
         configuration=configuration[0],
         inputs={series_uid: digest for series_uid, _, digest in inputs},
+        earlier=next((value for code, value in texts if code == EARLIER_DIGEST.value), ""),
         corrected=any(sentence in value for sentence in _CORRECTED for _, value in texts),
     )
 

@@ -15,6 +15,7 @@ from analysis.domain.published import BEST_SEQUENCE, SCAN_RESCAN_ICC, T1_VBQ_BY_
 from analysis.domain.segmentation import Level
 from dicom_templates.words.answer_figures import figures_sentence
 from dicom_templates.words.levels import level_names, level_range
+from dicom_templates.words.priors import prior_brief, prior_probability_lines, prior_score_lines
 from dicom_templates.words.sections import (
     about_lines,
     acquisition,
@@ -117,18 +118,29 @@ def compose(
         foremost=(*losses, *explained),
         caveats=doubts,
         reference=t1_reference(age_years, texts) if scored else "",
+        prior=prior_brief(findings.prior, texts),
         next_step=next_step,
         sections=(
             Section(
                 "findings",
                 texts("measured"),
-                (*opening, *measured_lines(bone_quality, losses), *bodies),
+                (
+                    *opening,
+                    *measured_lines(bone_quality, losses),
+                    *prior_score_lines(findings.prior, texts),
+                    *bodies,
+                ),
                 frozenset((*opening, *bodies)),
             ),
             Section(
                 "result",
                 texts("meaning"),
-                (*given, *explained, *vbq_lines(findings, age_years, texts)),
+                (
+                    *given,
+                    *prior_probability_lines(findings.prior, texts),
+                    *explained,
+                    *vbq_lines(findings, age_years, texts),
+                ),
                 frozenset(given),
             ),
             Section(
@@ -206,6 +218,7 @@ def compose_refusal(
         foremost=(),
         caveats=(),
         reference="",
+        prior="",
         next_step="",
         sections=tuple(sections),
         captions=(),

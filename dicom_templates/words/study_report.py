@@ -190,6 +190,8 @@ class StudyReport:
         What was not used or is doubtful.
     reference : str
         The published T1-VBQ at the age of the patient, or that there is none; empty without a T1-VBQ.
+    prior : str
+        The scores of an earlier examination in one line; empty without one.
     next_step : str
         What to do next; empty if the site wants nothing said.
     sections : tuple of Section
@@ -218,6 +220,7 @@ class StudyReport:
     foremost: tuple[str, ...]
     caveats: tuple[str, ...]
     reference: str
+    prior: str
     next_step: str
     sections: tuple[Section, ...]
     captions: tuple[SeriesCaption, ...]

@@ -12,6 +12,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
 from analysis.errors import AnalysisError
 from node.analyse.worker_process import WorkerProcess
@@ -54,6 +55,7 @@ def analyse_folder(
     out: Path,
     *,
     now: datetime | None = None,
+    priors: Sequence[Examination] = (),
     analyse: str = _ANALYSE,
     report_progress: Progress = lambda _step: None,
 ) -> tuple[StudyOutcome, ...]:
@@ -71,6 +73,8 @@ def analyse_folder(
         Folder for the results of a single study; those of several go to a subfolder each.
     now : datetime, optional
         When the results are made; by default, when they are written.
+    priors : sequence of Examination
+        Earlier examinations; each study is compared with the latest of its own patient.
     analyse : str
         The function, "module:function", that analyses the files of a study in a worker process.
     report_progress : callable, optional
@@ -88,12 +92,12 @@ def analyse_folder(
     NodeError
         If the headers could not be read within the limits.
     """
-    engine = configuration.engine
+    engine, lineage = configuration.engine, Lineage(priors=tuple(priors))
     with closing(_Crew(_READ, engine)) as reader, closing(_Crew(analyse, engine)) as analysts:
         report_progress("reading headers")
         studies, unreadable = reader.call(tuple(paths))
         tasks = [
-            partial(analysts.call, files, configuration, folder, Lineage(), now, report_progress=told)
+            partial(analysts.call, files, configuration, folder, lineage, now, report_progress=told)
             for (_, files), folder, told in zip(
                 studies, _folders(out, len(studies)), _steps(report_progress, len(studies)), strict=True
             )

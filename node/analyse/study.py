@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from pydicom import Dataset
 
+from analysis.domain.examination import Comparison
 from analysis.domain.findings import Findings, Refusal, SeriesRefusal
 from analysis.domain.reason import Reason, told_once
+from node.analyse.examinations import compared, examination
 from node.analyse.findings import Progress, analyse_series, correction_remarks, no_progress
 from node.analyse.result_files import local_time, report_options, write_results
 from node.clock import SystemClock
@@ -71,7 +73,8 @@ def analyse_files(
     out : Path
         Folder for the result files; made only if there is a result.
     lineage : Lineage, optional
-        The earlier results of this study, which new documents with another content name as predecessors.
+        The earlier results of this study, which new documents with another content name as predecessors, and
+        the earlier examinations of its patient.
     now : datetime, optional
         When results are made that were not made before; by default, when they are written.
     report_progress : callable, optional
@@ -132,6 +135,9 @@ def _write(
     from dicom_templates.result_set import build
 
     source = sources[findings.series[0].source.series_uid][0]
+    examined = examination(findings, source)
+    if configuration.report.priors:
+        findings = compared(findings, examined, lineage)
     options = report_options(configuration, local_time(now, source))
     patient = patient_digest(source)
     key = provenance_of(findings, str(source.StudyInstanceUID), options, patient=patient).key
@@ -143,18 +149,27 @@ def _write(
         picture = draw_overlay(found, made.report.texts, analysed=made.report.analysed)
         Image.fromarray(picture).save(out / f"overlay_{found.identification.contrast.value.lower()}.png")
     (out / "report.html").write_text(report_html(made.report, made.pictures), encoding="utf-8")
-    document = findings_document(findings, str(source.StudyInstanceUID))
+    document = findings_document(findings, examined)
     (out / FINDINGS_FILE).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     beside = _in_reasons(findings.not_used)
-    return Outcome(files, (), _summary(made.report), key, replaced, beside, first_made)
+    return Outcome(
+        files, (), _summary(made.report, findings.prior), key, replaced, beside, first_made,
+        # A site that does not want comparisons keeps no scores.
+        examination=examined if configuration.report.priors else None,
+        earlier=None if findings.prior is None else findings.prior.earlier,
+    )  # fmt: skip
 
 
-def _summary(report: "StudyReport") -> dict[str, str]:
+def _summary(report: "StudyReport", prior: Comparison | None) -> dict[str, str]:
     lines = {answer.name: _in_one_line(answer, report.texts) for answer in report.answers}
     if report.measurements_only:
         lines["prediction"] = "none: measurements and outlines only"
     for line in report.bone_quality:
         lines[f"VBQ {line.contrast}"] = "none" if line.score is None else f"{line.score:.2f}"
+    for change in prior.scores if prior is not None else ():
+        difference = change.difference
+        told = "not comparable with the prior" if difference is None else f"{difference:+.2f} since the prior"
+        lines[f"VBQ {change.contrast} change"] = told
     for contrast in dict.fromkeys(row.contrast for row in report.levels):
         usable = [row.name for row in report.levels if row.contrast == contrast and row.usable]
         lines[f"levels {contrast}"] = ", ".join(usable)

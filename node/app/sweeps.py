@@ -97,3 +97,4 @@ def _purge(resources: Resources) -> None:
         resources.store, resources.instance_store, now - timedelta(hours=settings.not_for_us_hours)
     )
     purge(resources.store, resources.instance_store, now - timedelta(days=settings.retention_days))
+    resources.store.forget_examinations(now - timedelta(days=settings.scores_days))

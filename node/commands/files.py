@@ -29,11 +29,27 @@ from node.commands.terminal import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from analysis.domain.examination import Examination
     from node.analyse.folder import StudyOutcome
     from node.config import Configuration
     from node.operate.verify import ReportCheck
 
 __all__ = ["analyse", "verify"]
+
+PriorOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="findings.json of an earlier analysis of the same patient, to compare with. May be given "
+        "several times; the latest examination is taken.",
+        show_default=False,
+    ),
+]
+
+_UNUSED = (
+    "not compared with. Patient ID, issuer, birth date and sex must be equal (only the issuer may be "
+    "missing), the day earlier, and "
+    "a score of the same weighting in both; of several, the latest is taken; [report] priors must be true"
+)
 
 
 def analyse(
@@ -48,6 +64,7 @@ def analyse(
             show_default=False,
         ),
     ] = None,
+    prior: PriorOption = None,
     config: ConfigOption = None,
     *,
     as_json: JsonOption = False,
@@ -67,9 +84,14 @@ def analyse(
         if not path.exists():
             error_console.print(f"{path} does not exist", style="red")
             raise typer.Exit(EXIT_USAGE)
+    priors = _priors(prior or ())
     with show_steps(quiet=as_json) as step, exit_on_error(as_json=as_json):
         now = made and made.astimezone()
-        studies = analyse_folder(paths, configuration, out, now=now, report_progress=step)
+        studies = analyse_folder(paths, configuration, out, now=now, priors=priors, report_progress=step)
+    used = {study.outcome.earlier for study in studies}
+    for file, one in zip(prior or (), priors, strict=True):
+        if one not in used:
+            error_console.print(f"{file}: {_UNUSED}", style="yellow")
     if as_json:
         print_json([answers.outcome(study, _findings(study)) for study in studies])
     else:
@@ -78,6 +100,21 @@ def analyse(
         raise typer.Exit(EXIT_FAULT)
     if all(study.outcome.refusals for study in studies):
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _priors(files: "Sequence[Path]") -> "list[Examination]":
+    """Read the earlier examinations in findings.json of earlier analyses."""
+    from analysis.domain.examination import Examination
+
+    found = []
+    for file in files:
+        try:
+            document = json.loads(file.read_text(encoding="utf-8"))
+            found.append(Examination.from_document(document["examination"]))
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            error_console.print(f"{file} is no findings.json ({type(error).__name__})", style="red")
+            raise typer.Exit(EXIT_USAGE) from None
+    return found
 
 
 def _findings(study: "StudyOutcome") -> "Mapping[str, object] | None":
@@ -108,6 +145,7 @@ def verify(
             "Default: the images in the node's storage.",
         ),
     ] = None,
+    prior: PriorOption = None,
     config: ConfigOption = None,
     *,
     as_json: JsonOption = False,
@@ -128,7 +166,9 @@ def verify(
     try:
         with show_steps(quiet=as_json) as step, exit_on_error(as_json=as_json):
             file = _file_of(report, configuration, as_json=as_json)
-            checks = verify_report(file, configuration, inputs or (), report_progress=step)
+            checks = verify_report(
+                file, configuration, inputs or (), priors=_priors(prior or ()), report_progress=step
+            )
     except FileNotFoundError as error:
         error_console.print(str(error), style="red")
         raise typer.Exit(EXIT_USAGE) from None

@@ -180,6 +180,13 @@ def purge(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")
     ] = False,
+    scores: Annotated[
+        bool,
+        typer.Option(
+            "--scores",
+            help="Purge also the scores as old as that, which are kept to compare with later ones.",
+        ),
+    ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -197,8 +204,8 @@ def purge(
     4  no study, or more than one, has this name
     """
     # An empty name comes from a script whose variable is empty, and must not be taken for "all of them".
-    if study is not None and (not study or days is not None or failed):
-        error_console.print("Name one study, or give --days and --failed.", style="red")
+    if study is not None and (not study or days is not None or failed or scores):
+        error_console.print("Name one study, or give --days, --failed and --scores.", style="red")
         raise typer.Exit(EXIT_USAGE)
     if study is None and yes:
         error_console.print("Name the study that --yes is about.", style="red")
@@ -208,7 +215,7 @@ def purge(
         _purge_one(configuration, study, dry_run=dry_run, yes=yes, as_json=as_json)
     else:
         age = timedelta(days=_DAYS if days is None else days)
-        _purge_old(configuration, age, failed=failed, dry_run=dry_run, as_json=as_json)
+        _purge_old(configuration, age, failed=failed, scores=scores, dry_run=dry_run, as_json=as_json)
 
 
 def _purge_one(configuration: "Configuration", name: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
@@ -230,7 +237,13 @@ def _purge_one(configuration: "Configuration", name: str, *, dry_run: bool, yes:
 
 
 def _purge_old(
-    configuration: "Configuration", age: timedelta, *, failed: bool, dry_run: bool, as_json: bool
+    configuration: "Configuration",
+    age: timedelta,
+    *,
+    failed: bool,
+    scores: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     from node.clock import SystemClock
     from node.operate.purge import plan_purge, purge_studies
@@ -241,6 +254,8 @@ def _purge_old(
         count = 0
         if not dry_run:
             count = purge_studies(store, configuration, now, age, failed=failed, entered=entered)
+            if scores:
+                store.forget_examinations(now - age)
     _tell_of_purge(plan.studies, plan.quarantined, dry_run=dry_run, count=count, as_json=as_json)
 
 

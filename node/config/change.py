@@ -16,6 +16,7 @@ LIVE = frozenset(
         "storage.retention_days",
         "storage.not_for_us_hours",
         "storage.disk_days",
+        "storage.scores_days",
     }
 )
 """What a running node can apply. Everything else is built into an open port, file, database or process."""
@@ -64,6 +65,7 @@ def compare(running: Configuration, wanted: Configuration) -> Change:
                 retention_days=wanted.storage.retention_days,
                 not_for_us_hours=wanted.storage.not_for_us_hours,
                 disk_days=wanted.storage.disk_days,
+                scores_days=wanted.storage.scores_days,
             ),
         ),
         applied=tuple(name for name in different if name in LIVE),

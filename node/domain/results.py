@@ -4,19 +4,37 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from analysis.domain.examination import Examination
+from analysis.domain.priors import latest_before
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import ResultKind
 
-__all__ = ["Lineage", "Outcome", "ResultFile"]
+__all__ = ["Compared", "Lineage", "Outcome", "ResultFile"]
 
 _STEP = timedelta(seconds=1)
 """The smallest difference between two times in result objects."""
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """What a result set compares with.
+
+    Attributes
+    ----------
+    person : str
+        Whose examination it is (`Examination.person`).
+    earlier : Examination or None
+        The earlier examination; None if there was none.
+    """
+
+    person: str
+    earlier: Examination | None
+
+
+@dataclass(frozen=True, slots=True)
 class Lineage:
-    """What the next result set of a study may have to replace.
+    """What the next result set of a study may have to replace, and what it may compare with.
 
     Attributes
     ----------
@@ -30,6 +48,10 @@ class Lineage:
         Whether the identity of the patient was corrected after a result was made that an archive may hold.
     made : datetime or None
         When the latest set was first made; None if there is none.
+    compared : Compared or None
+        What the latest set compares with; None if there is none, or if it is the report of a refusal.
+    priors : tuple of Examination
+        The other examinations that are kept under the Patient ID of the study.
     """
 
     key: str = ""
@@ -37,6 +59,18 @@ class Lineage:
     documents: tuple[Predecessor, ...] = ()
     corrected: bool = False
     made: datetime | None = None
+    compared: Compared | None = None
+    priors: tuple[Examination, ...] = ()
+
+    def prior_of(self, now: Examination) -> Examination | None:
+        """Return the earlier examination that the next result set compares with.
+
+        It is the one of the latest set, so that a study that is analysed again gives the same result,
+        whatever was received meanwhile; under another patient it is chosen again.
+        """
+        if self.compared is not None and self.compared.person == now.person:
+            return self.compared.earlier
+        return latest_before(self.priors, now)
 
     def predecessors(self, key: str) -> tuple[Predecessor, ...]:
         """Return the documents that a result set with this key replaces.
@@ -113,6 +147,11 @@ class Outcome:
         The series that are in neither, and why; they change nothing, and are told to operators only.
     made : datetime or None
         When the results were first made; None if nothing was made.
+    examination : Examination or None
+        What later examinations of the patient compare with; None if nothing was made, or if the site wants no
+        comparisons.
+    earlier : Examination or None
+        The earlier one that the results compare with.
     """
 
     results: tuple[ResultFile, ...]
@@ -122,3 +161,5 @@ class Outcome:
     replaced: tuple[Predecessor, ...] = ()
     beside: tuple[Reason, ...] = ()
     made: datetime | None = None
+    examination: Examination | None = None
+    earlier: Examination | None = None

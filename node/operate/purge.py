@@ -15,8 +15,8 @@ from node.store.retention import forget, purgeable
 
 __all__ = ["PurgePlan", "plan_purge", "purge_studies", "purge_study", "study_to_purge"]
 
-_DONE = "Its images and results were removed."
-_NOT_YET = "only a study that has ended, still has its images and has nothing left to be sent can be purged"
+_DONE = "Its images, results and scores were removed."
+_NOT_YET = "only a study that has ended, of which something is kept and nothing is to be sent, can be purged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +70,38 @@ def purge_studies(
 
 
 def purge_study(store: Retention, files: FileRemoval, study_uid: str, now: datetime) -> str:
-    """Remove the images and results of one finished study, even if it was set aside, and say so.
+    """Remove images, results and scores of one finished study, even if it was set aside, and say so.
 
     Raises
     ------
     PermanentError
         If it is not finished, or there is nothing to remove.
     """
-    _purge(store, files, study_to_purge(store, study_uid, now))
+    study = _purgeable(store, study_uid, now)
+    gone = study is not None and forget(store, files, study)
+    # Scores may be all that is left of it.
+    if not (store.forget_examination(study_uid) or gone):
+        raise PermanentError(_NOT_YET)
     return _DONE
 
 
 def study_to_purge(store: Retention, study_uid: str, now: datetime) -> Study:
-    """Return the study that `purge_study` would purge.
+    """Return the study of which `purge_study` would remove images and results.
 
     Raises
     ------
     PermanentError
-        If it would purge nothing.
+        If it would remove none.
     """
-    for study in purgeable(store, now, failed=True):
-        if study.study_uid == study_uid:
-            return study
-    raise PermanentError(_NOT_YET)
+    study = _purgeable(store, study_uid, now)
+    if study is None:
+        raise PermanentError(_NOT_YET)
+    return study
+
+
+def _purgeable(store: Retention, study_uid: str, now: datetime) -> Study | None:
+    found = (study for study in purgeable(store, now, failed=True) if study.study_uid == study_uid)
+    return next(found, None)
 
 
 def _purge(store: Retention, files: FileRemoval, study: Study) -> None:

@@ -5,7 +5,7 @@ analysis of these inputs gives the same report.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
@@ -13,13 +13,16 @@ from pathlib import Path
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.errors import InvalidDicomError
 
+from analysis.domain.examination import Examination
 from analysis.domain.findings import Refusal
+from analysis.domain.priors import compare
 from analysis.errors import ModelRejectedError, RefusedError
 from analysis.identify import identify
 from dicom_templates.options import ReportOptions
 from dicom_templates.read_back.citation import Citation, presentation_of, read_citation
 from dicom_templates.read_back.comparison import differences
 from dicom_templates.result_kinds import ResultKind
+from node.analyse.examinations import examination
 from node.analyse.findings import SOFTWARE, analyse_series, correction_remarks
 from node.config import NO_MODEL, Configuration
 from node.decode import SeriesHeaders, decode, files_below, scan
@@ -88,6 +91,7 @@ def verify(
     configuration: Configuration,
     inputs: Sequence[Path] = (),
     *,
+    priors: Sequence[Examination] = (),
     report_progress: Progress = lambda _step: None,
 ) -> tuple[ReportCheck, ...]:
     """Recompute what a measurement report cites and, where its inputs are available, the report itself.
@@ -101,13 +105,16 @@ def verify(
         the node keeps images.
     inputs : sequence of Path
         Files or folders with the images. If empty, the images are taken from the node's storage.
+    priors : sequence of Examination
+        Earlier examinations of the patient; besides, those in the node's database.
     report_progress : callable
         Called with the name of each step when it begins.
 
     Returns
     -------
     tuple of ReportCheck
-        The checks of software, configuration, model, each input series and the result, in this order.
+        The checks of software, configuration, model, each input series, the earlier examination if the report
+        compares with one, and the result, in this order.
 
     Raises
     ------
@@ -119,18 +126,21 @@ def verify(
     report_progress("reading the report")
     read = _read(report)
     report_progress("digesting the inputs")
-    series = _images(str(read.document.StudyInstanceUID), inputs, configuration)
+    study_uid = str(read.document.StudyInstanceUID)
+    series = _images(study_uid, inputs, configuration)
+    earlier = _earlier(read.citation, (*priors, *_kept(study_uid, configuration)))
     checks = [
         _compare("software", read.citation.software, SOFTWARE),
         _compare("configuration", read.citation.configuration, configuration.analysis.digest()),
         _model(read.citation, configuration),
         *_inputs(read.citation, series),
+        *_earlier_check(read.citation, earlier),
     ]
     doubtful = [one.subject for one in checks if one.outcome is not CheckOutcome.EQUAL]
     if doubtful:
         reason = f"it can be compared only where these are equal: {', '.join(doubtful)}"
         return (*checks, ReportCheck("result", CheckOutcome.NOT_CHECKED, (reason,)))
-    return (*checks, _result(read, configuration, series, report_progress))
+    return (*checks, _result(read, configuration, series, earlier, report_progress))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,6 +193,32 @@ def _stored_images(study_uid: str, configuration: Configuration) -> tuple[Path, 
         store.close()
 
 
+def _kept(study_uid: str, configuration: Configuration) -> tuple[Examination, ...]:
+    """Return the earlier examinations in the node's database that a report of a study may compare with."""
+    try:
+        store = open_store(configuration)
+    except PermanentError:
+        return ()
+    try:
+        lineage = store.lineage(study_uid)
+    finally:
+        store.close()
+    compared = lineage.compared.earlier if lineage.compared is not None else None
+    return (*((compared,) if compared is not None else ()), *lineage.priors)
+
+
+def _earlier(citation: Citation, priors: Sequence[Examination]) -> Examination | None:
+    return next((one for one in priors if one.digest() == citation.earlier), None)
+
+
+def _earlier_check(citation: Citation, earlier: Examination | None) -> Iterator[ReportCheck]:
+    if citation.earlier and earlier is None:
+        told = "its scores are not at hand: give its findings.json as --prior"
+        yield ReportCheck("earlier examination", CheckOutcome.NOT_CHECKED, (told,))
+    elif earlier is not None:
+        yield ReportCheck("earlier examination", CheckOutcome.EQUAL)
+
+
 def _compare(subject: str, cited: str, here: str) -> ReportCheck:
     if cited == here:
         return ReportCheck(subject, CheckOutcome.EQUAL)
@@ -223,7 +259,11 @@ def _inputs(citation: Citation, series: Sequence[SeriesHeaders]) -> Iterator[Rep
 
 
 def _result(
-    report: _Report, configuration: Configuration, series: Sequence[SeriesHeaders], report_progress: Progress
+    report: _Report,
+    configuration: Configuration,
+    series: Sequence[SeriesHeaders],
+    earlier: Examination | None,
+    report_progress: Progress,
 ) -> ReportCheck:
     """Analyse the inputs again and compare the new report with this one."""
     from dicom_templates.result_set import build
@@ -239,6 +279,9 @@ def _result(
     )
     if isinstance(found, Refusal):
         return ReportCheck("result", CheckOutcome.DIFFERENT, ("these inputs give no report", *found.reasons))
+    if earlier is not None:
+        header = sources[found.series[0].source.series_uid][0]
+        found = replace(found, prior=compare(earlier, examination(found, header)))
     report_progress("comparing the result")
     # With the time when the report was made, which nothing but the report tells.
     (again,) = build(found, sources, report.presentation).objects

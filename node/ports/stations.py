@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.completeness import Patience
@@ -214,6 +215,8 @@ class AnalysisQueue(StudyReader, Protocol):
         replaced: Sequence[Predecessor] = (),
         beside: Sequence[str] = (),
         made: datetime | None = None,
+        examination: Examination | None = None,
+        earlier: Examination | None = None,
     ) -> None:
         """Record a result set and queue its deliveries.
 
@@ -231,6 +234,8 @@ class AnalysisQueue(StudyReader, Protocol):
             See `node.domain.results.Outcome`.
         made : datetime or None
             When they were first made; None for now.
+        examination, earlier : Examination or None
+            See `node.domain.results.Outcome`; the scores of a certain patient are kept.
 
         Raises
         ------

@@ -134,6 +134,20 @@ class Retention(Protocol):
         """
         ...
 
+    def forget_examination(self, study_uid: str) -> bool:
+        """Delete the scores of a study whose images are gone, and those that its results compare with.
+
+        Returns
+        -------
+        bool
+            False if there are none, or if the study has images.
+        """
+        ...
+
+    def forget_examinations(self, before: datetime) -> int:
+        """Delete all scores that were recorded before a moment; return of how many studies."""
+        ...
+
 
 class OperatorCommands(StudySteps, Arrivals, Protocol):
     """What an operator can have done."""

@@ -7,11 +7,14 @@ from uuid import uuid4
 
 from sqlalchemy import Engine, and_, or_, select, update
 
+from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.records import NewResult, StudyLease, reason_of_results
+from node.domain.results import Compared
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
+from node.store.examinations import put_examination
 from node.store.rows import study_of
 from node.store.steps import (
     apply_event,
@@ -77,8 +80,11 @@ class SqlAnalysisQueue:
         replaced: Sequence[Predecessor] = (),
         beside: Sequence[str] = (),
         made: datetime | None = None,
+        examination: Examination | None = None,
+        earlier: Examination | None = None,
     ) -> None:
         """See `node.ports.AnalysisQueue`."""
+        compared = None if examination is None else Compared(examination.person, earlier)
         with t.writing(self._engine) as connection:
             study = leased_study(connection, lease)
             is_known = key != "" and key == current_key(connection, study.study_uid)
@@ -91,7 +97,10 @@ class SqlAnalysisQueue:
             )
             uids = [result.sop_uid for result in results]
             supersede_deliveries(connection, study.study_uid, "a newer result replaced it", now, but=uids)
-            put_results(connection, study, results, made or now, key=key, replaced=replaced)
+            put_results(
+                connection, study, results, made or now, key=key, replaced=replaced, compared=compared
+            )
+            put_examination(connection, study, examination, now)
             for result in results:
                 for destination in result.destinations:
                     put_delivery(connection, study, result, destination, now)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, Engine, Text
+from sqlalchemy import Column, Double, Engine, Integer, String, Text
 
 from node.errors import PermanentError
 from node.store import tables as t
@@ -51,10 +51,24 @@ def _remember_codes_of_reasons(operations: "Operations") -> None:
     operations.add_column("studies", Column("reasons", Text))
 
 
+def _keep_scores(operations: "Operations") -> None:
+    operations.add_column("results", Column("compared", Text))
+    operations.create_table(
+        "examinations",
+        Column("study_uid", String(64), primary_key=True),
+        Column("patient_key", String(64), nullable=False),
+        Column("revision", Integer, nullable=False),
+        Column("recorded_at", Double, nullable=False),
+        Column("scores", Text, nullable=False),
+    )
+    operations.create_index("ix_examinations_patient_key", "examinations", ["patient_key"])
+
+
 STEPS: Mapping[int, Callable[["Operations"], None]] = {
     1: _find_latest_studies_fast,
     2: _remember_what_is_unexplained,
     3: _remember_codes_of_reasons,
+    4: _keep_scores,
 }
 """The step from each version to the next; one that was released never changes: databases have taken it."""
 

@@ -21,6 +21,7 @@ from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
 from node.errors import LeaseLostError
 from node.store import tables as t
+from node.store.examinations import compared_of, other_examinations
 from node.store.rows import delivery_of, result_of
 from node.store.steps import (
     DELIVERIES,
@@ -69,8 +70,9 @@ class SqlOutbox:
             rows = connection.execute(current.order_by(t.results.c.sop_uid)).all()
             on_its_way = connection.execute(current.where(queued)).first() is not None
             corrected = _corrected(connection, study_uid)
+            priors = other_examinations(connection, study_uid)
         if not rows:
-            return Lineage()
+            return Lineage(priors=priors)
         replaced = tuple(Predecessor(**one) for one in json.loads(rows[0].replaced))
         number = 1 + max((one.number for one in replaced), default=0)
         documents = tuple(
@@ -79,7 +81,10 @@ class SqlOutbox:
             if ResultKind(row.kind) in DOCUMENT_KINDS
         )
         made = max(row.created_at for row in rows)
-        return Lineage(rows[0].set_key, replaced, documents if on_its_way else (), corrected, made)
+        return Lineage(
+            rows[0].set_key, replaced, documents if on_its_way else (), corrected, made,
+            compared=compared_of(rows[0].compared), priors=priors,
+        )  # fmt: skip
 
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:
         """See `node.ports.StudyReader`."""

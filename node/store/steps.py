@@ -16,9 +16,11 @@ from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.delivery import OPEN_DELIVERY_STATES, ORDERED, DeliveryState
 from node.domain.records import NewResult, Study, StudyLease
+from node.domain.results import Compared
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState, next_state
 from node.errors import LeaseLostError
 from node.store import tables as t
+from node.store.examinations import compared_text
 from node.store.reasons import text_of
 from node.store.rows import study_of
 
@@ -155,6 +157,7 @@ def put_results(
     *,
     key: str,
     replaced: Sequence[Predecessor],
+    compared: Compared | None = None,
 ) -> None:
     """Record a result set as the current one; results with the same UIDs are updated."""
     of_study = t.results.c.study_uid == study.study_uid
@@ -165,6 +168,7 @@ def put_results(
         "current": True,
         "set_key": key,
         "replaced": json.dumps([asdict(one) for one in replaced]),
+        "compared": compared_text(compared),
         # Written again, too: a set that came back before any archive had it is made anew, with the same UIDs.
         "created_at": made,
     }

@@ -37,6 +37,7 @@ __all__ = [
     "KeptConnection",
     "Prepared",
     "deliveries",
+    "examinations",
     "history",
     "insert_if_new",
     "instances",
@@ -155,6 +156,19 @@ results = Table(
     Column("current", Boolean, nullable=False),
     Column("set_key", String(64), nullable=False),
     Column("replaced", Text, nullable=False),
+    # Whose result it is and which earlier examination it compares with, as JSON; null where nothing is known.
+    Column("compared", Text),
+)
+
+# The scores of a study, for later examinations of the patient; they outlive its images and results.
+examinations = Table(
+    "examinations",
+    metadata,
+    Column("study_uid", _UID, primary_key=True),
+    Column("patient_key", String(64), nullable=False, index=True),
+    Column("revision", Integer, nullable=False),
+    Column("recorded_at", _Moment, nullable=False),
+    Column("scores", Text, nullable=False),
 )
 
 deliveries = Table(

@@ -9,6 +9,7 @@ from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import MR_IMAGE_CLASSES, Instance, Study
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
+from node.store.examinations import forget_examination, forget_examinations
 from node.store.rows import instance_of, study_of
 from node.store.steps import apply_event, find
 
@@ -82,6 +83,16 @@ class SqlUpkeep:
             removed = [one.sop_uid for one in instances]
             connection.execute(delete(t.instances).where(t.instances.c.sop_uid.in_(removed)))
         return len(instances)
+
+    def forget_examination(self, study_uid: str) -> bool:
+        """See `node.ports.Retention`."""
+        with t.writing(self._engine) as connection:
+            return forget_examination(connection, study_uid)
+
+    def forget_examinations(self, before: datetime) -> int:
+        """See `node.ports.Retention`."""
+        with t.writing(self._engine) as connection:
+            return forget_examinations(connection, before)
 
     def all_instances(self) -> Iterator[Instance]:
         """See `node.ports.Recovery`."""

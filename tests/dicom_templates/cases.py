@@ -1,7 +1,7 @@
 """Findings made by hand, small but with a valid geometry, and the source headers that match them."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +9,7 @@ from pydicom import Dataset
 from pydicom.uid import MRImageStorage
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
+from analysis.domain.examination import Scan
 from analysis.domain.findings import (
     AnswerFigures,
     BoneQuality,
@@ -24,6 +25,7 @@ from analysis.domain.findings import (
     Target,
     Verdict,
 )
+from analysis.domain.priors import compare, examination_of
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CsfSample, Level, Region, Segmentation
 from analysis.domain.volume import Grid, Volume
@@ -266,6 +268,28 @@ def make_case(*, slices: int = 7, size: int = 96, language: str = "en") -> Case:
         {found.source.series_uid: headers_of(found) for found in series},
         ReportOptions(made=datetime(2026, 1, 5, 9, 30), language=language),  # noqa: DTZ001
     )
+
+
+DAY = date(2026, 1, 5)
+
+
+def with_prior(case: Case) -> Case:
+    """Add an earlier examination: its T1 is comparable, its T2 is of another scanner, its model the same."""
+    now = examination_of(case.findings, STUDY, person="ab" * 32, day=DAY)
+    scan = Scan("Scanner works", "Magnet 1", 1.5, 550.0, 10.0, ("2D", "SE"))
+    scores = tuple(replace(one, sound=True, scan=scan) for one in now.scores)
+    then = replace(
+        now,
+        study_uid=f"{STUDY}.99",
+        day=date(2024, 3, 1),
+        scores=tuple(
+            replace(one, value=2.475, scan=scan if one.contrast is Contrast.T1 else replace(scan, model="2"))
+            for one in scores
+        ),
+        probabilities=((Target.OSTEOPOROSIS, 0.08),),
+    )
+    compared = compare(then, replace(now, scores=scores))
+    return replace(case, findings=replace(case.findings, prior=compared))
 
 
 def items(dataset: Dataset) -> list[Dataset]:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
+from analysis.domain.priors import examination_of
 from dicom_templates.codes import concepts
 from dicom_templates.findings_json import findings_document
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
-from tests.dicom_templates.cases import STUDY, Case, items
+from tests.dicom_templates.cases import DAY, STUDY, Case, items
 from tests.dicom_templates.documents import every_case
 from tests.schemas import strict
 
@@ -24,7 +25,8 @@ Number = tuple[str, str, float, str]
 
 
 def told(case: Case) -> Any:
-    return json.loads(json.dumps(findings_document(case.findings, STUDY), allow_nan=False))
+    now = examination_of(case.findings, STUDY, person="ab" * 32, day=DAY)
+    return json.loads(json.dumps(findings_document(case.findings, now), allow_nan=False))
 
 
 def numbers(part: Any) -> Iterator[Number]:

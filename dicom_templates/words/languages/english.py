@@ -102,6 +102,15 @@ _SENTENCES = MappingProxyType(
         "vbq_caution": "A higher VBQ means more fat in the marrow. It depends on protocol and field strength, and a second scan gives another value (scan-rescan ICC 0.749). Published cut-offs run from 2.7 to 3.9, so none is applied.",
         "vbq_scale": "T1w, mean ± 1 SD by age, 107 patients with lumbar complaints, not a normal population. No cut-off: it differs with field strength and from scan to scan (ICC 0.749).",
         "this_patient": "this patient",
+        # --- Comparison with an earlier examination -----------------------------------------------
+        "prior_score": "VBQ {contrast} over time: {now} now, {then} on {date}, change {change}; same scanner, field strength, sequence, TR and TE. {error}",
+        "prior_incomparable": "VBQ {contrast} over time: {now} now, {then} on {date}; not comparable: {reasons}.",
+        "prior_error_t1": "Whether that is more than two scans differ by is not known (only an ICC of {icc} is published).",
+        "prior_error_t2": "How much two scans differ is not published.",
+        "prior_probability": "{target} over time: probability {now} now, {then} on {date}, by the same model. How much it differs in a second scan is not known.",
+        "prior_brief": "VBQ on {date}: {scores}",
+        "prior_brief_score": "{contrast} {then} ({change})",
+        "prior_brief_incomparable": "not comparable",
         # --- Levels -------------------------------------------------------------------------------
         "level_measured": "{level} ({contrast}): volume {volume} ml, median signal {signal}, VBQ {vbq}",
         "level_excluded": "{level} ({contrast}) was not used: {reason}",

@@ -101,6 +101,15 @@ _SENTENCES = MappingProxyType(
         "vbq_caution": "Un VBQ plus élevé signifie plus de graisse dans la moelle. Il dépend du protocole et de l'intensité du champ, et un second examen donne une autre valeur (répétabilité : ICC 0,749). Les seuils publiés vont de 2,7 à 3,9 ; aucun n'est donc appliqué.",
         "vbq_scale": "T1w, moyenne ± 1 ET selon l'âge, 107 patients avec des douleurs lombaires, pas une population normale. Pas de seuil : le champ et la répétition le changent (ICC 0,749).",
         "this_patient": "valeur actuelle",
+        # --- Comparaison avec un examen antérieur -------------------------------------------------
+        "prior_score": "Évolution du VBQ {contrast} : {now} maintenant, {then} le {date}, différence {change} ; mêmes appareil, champ, séquence, TR et TE. {error}",
+        "prior_incomparable": "Évolution du VBQ {contrast} : {now} maintenant, {then} le {date} ; non comparable : {reasons}.",
+        "prior_error_t1": "On ne sait pas si cela dépasse l'écart entre deux mesures (seul un ICC de {icc} est publié).",
+        "prior_error_t2": "L'écart entre deux mesures n'est pas publié.",
+        "prior_probability": "{target}, évolution : probabilité de {now} maintenant, {then} le {date}, par le même modèle. L'écart entre deux mesures n'est pas connu.",
+        "prior_brief": "VBQ le {date} : {scores}",
+        "prior_brief_score": "{contrast} {then} ({change})",
+        "prior_brief_incomparable": "non comparable",
         # --- Levels -------------------------------------------------------------------------------
         "level_measured": "{level} ({contrast}) : volume {volume} ml, signal médian {signal}, VBQ {vbq}",
         "level_excluded": "{level} ({contrast}) n'a pas été utilisé : {reason}",
@@ -463,6 +472,17 @@ _REASONS = MappingProxyType(
         "slices_at_one_place": "deux coupes sont au même endroit ({depth_mm:.1f} mm)",
         "slice_missing": "il manque une coupe entre {from_mm:.1f} et {to_mm:.1f} mm, là où les coupes sont espacées de {spacing_mm:.1f} mm",
         "slices_uneven": "les coupes ne sont pas régulièrement espacées : {least_mm:.2f} à {most_mm:.2f} mm",
+        # --- Comparaison avec un examen antérieur ------------------------------------------------------
+        "prior_doubtful": "la valeur antérieure comporte des réserves",
+        "present_doubtful": "la valeur de cet examen comporte des réserves",
+        "prior_measured_otherwise": "la valeur antérieure a été mesurée avec une autre segmentation ou d'autres réglages",
+        "prior_other_levels": "la valeur antérieure a été mesurée à d'autres étages",
+        "prior_scanner_unknown": "le fabricant, le modèle ou l'intensité du champ d'un appareil n'est pas connu",
+        "prior_other_scanner": "autre appareil (fabricant ou modèle)",
+        "prior_other_field": "autre champ magnétique ({then_t:.1f} T alors, {now_t:.1f} T maintenant)",
+        "prior_other_sequence": "autre type de séquence",
+        "prior_timing_unknown": "{name} n'est pas connu pour les deux",
+        "prior_other_timing": "autre {name} ({then_ms:.0f} ms alors, {now_ms:.0f} ms maintenant)",
     }
 )
 

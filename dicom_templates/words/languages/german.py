@@ -101,6 +101,15 @@ _SENTENCES = MappingProxyType(
         "vbq_caution": "Ein höherer VBQ bedeutet mehr Fett im Knochenmark. Er hängt von Protokoll und Feldstärke ab, und eine zweite Aufnahme ergibt einen anderen Wert (Wiederholbarkeit: ICC 0,749). Publizierte Grenzwerte reichen von 2,7 bis 3,9, daher wird keiner angewandt.",
         "vbq_scale": "T1w, Mittelwert ± 1 SD nach Alter, 107 Patienten mit LWS-Beschwerden, keine Normalbevölkerung. Kein Grenzwert: Feldstärke und Wiederholung ändern ihn (ICC 0,749).",
         "this_patient": "aktueller Wert",
+        # --- Vergleich mit einer früheren Untersuchung --------------------------------------------
+        "prior_score": "VBQ {contrast} im Verlauf: jetzt {now}, am {date} {then}, Änderung {change}; Gerät, Feldstärke, Sequenz, TR und TE sind gleich. {error}",
+        "prior_incomparable": "VBQ {contrast} im Verlauf: jetzt {now}, am {date} {then}; nicht vergleichbar: {reasons}.",
+        "prior_error_t1": "Ob das mehr ist, als zwei Messungen voneinander abweichen, ist nicht bekannt (veröffentlicht ist nur ein ICC von {icc}).",
+        "prior_error_t2": "Wie stark zwei Messungen voneinander abweichen, ist nicht veröffentlicht.",
+        "prior_probability": "{target} im Verlauf: Wahrscheinlichkeit jetzt {now}, am {date} {then}, vom selben Modell. Wie stark sie bei einer zweiten Messung abweicht, ist nicht bekannt.",
+        "prior_brief": "VBQ am {date}: {scores}",
+        "prior_brief_score": "{contrast} {then} ({change})",
+        "prior_brief_incomparable": "nicht vergleichbar",
         # --- Levels -------------------------------------------------------------------------------
         "level_measured": "{level} ({contrast}): Volumen {volume} ml, medianes Signal {signal}, VBQ {vbq}",
         "level_excluded": "{level} ({contrast}) wurde nicht verwendet: {reason}",
@@ -463,6 +472,17 @@ _REASONS = MappingProxyType(
         "slices_at_one_place": "zwei Schichten liegen an derselben Stelle ({depth_mm:.1f} mm)",
         "slice_missing": "zwischen {from_mm:.1f} und {to_mm:.1f} mm fehlt eine Schicht; der Schichtabstand ist {spacing_mm:.1f} mm",
         "slices_uneven": "die Schichten liegen ungleichmäßig: {least_mm:.2f} bis {most_mm:.2f} mm",
+        # --- Vergleich mit einer früheren Untersuchung -------------------------------------------------
+        "prior_doubtful": "der frühere Wert hat Vorbehalte",
+        "present_doubtful": "der Wert dieser Untersuchung hat Vorbehalte",
+        "prior_measured_otherwise": "der frühere Wert wurde mit einer anderen Segmentierung oder anderen Einstellungen gemessen",
+        "prior_other_levels": "der frühere Wert wurde an anderen Wirbeln gemessen",
+        "prior_scanner_unknown": "Hersteller, Modell oder Feldstärke eines Geräts ist nicht bekannt",
+        "prior_other_scanner": "anderes Gerät (Hersteller oder Modell)",
+        "prior_other_field": "andere Feldstärke (damals {then_t:.1f} T, jetzt {now_t:.1f} T)",
+        "prior_other_sequence": "andere Art der Sequenz",
+        "prior_timing_unknown": "{name} ist nicht von beiden bekannt",
+        "prior_other_timing": "andere {name} (damals {then_ms:.0f} ms, jetzt {now_ms:.0f} ms)",
     }
 )
 

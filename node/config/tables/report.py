@@ -1,4 +1,4 @@
-"""[report] of config.toml: language of reports, what they say to do next, and reports of refusals."""
+"""[report] of config.toml: language of reports, next step, reports of refusals, comparison with priors."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -28,11 +28,12 @@ def one_line(value: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    """[report]: the language of reports, what they say to do next, and whether a refused study gets one."""
+    """[report]: language, what to do next, whether a refused study gets one, whether priors are compared."""
 
     language: Annotated[str, one_of("en", "de", "fr")] = "en"
     next_step: Annotated[str, one_line] = USUAL_NEXT_STEP
     refusals: bool = False
+    priors: bool = True
 
 
 def report(table: Table) -> ReportSettings:

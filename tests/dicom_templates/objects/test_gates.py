@@ -15,7 +15,7 @@ from analysis.domain.reason import Reason, quoted
 from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.result_set import build, build_refusal
 from tests.dicom_templates import gates
-from tests.dicom_templates.cases import SET_ASIDE, Case, make_case
+from tests.dicom_templates.cases import SET_ASIDE, Case, make_case, with_prior
 
 pytestmark = pytest.mark.peers
 
@@ -23,12 +23,12 @@ LEVELS = ("L1", "L2", "L3", "L4", "L5")
 
 
 def english() -> Case:
-    case = make_case()
+    case = with_prior(make_case())
     return replace(case, options=replace(case.options, kinds=frozenset(ResultKind)))
 
 
 def german() -> Case:
-    return make_case(language="de")
+    return with_prior(make_case(language="de"))
 
 
 def comprehensive_3d() -> Case:

@@ -22,10 +22,11 @@ from dicom_templates.pictures.mid_sagittal import SagittalPicture, mid_sagittal,
 from dicom_templates.pictures.summary_cards import VERDICT_COLOUR, VERDICT_INK
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.compose import compose
+from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.study_report import SeriesCaption, StudyReport
 from dicom_templates.words.texts import Texts
 from node.config.tables.models import DEMONSTRATION_MODEL
-from tests.dicom_templates.cases import make_case
+from tests.dicom_templates.cases import make_case, with_prior
 
 YELLOW = (240, 228, 66)
 
@@ -105,6 +106,26 @@ def test_what_must_be_known_with_an_answer_stands_beside_it() -> None:
         draw_summary(*shown(predictions=(fallback,)))
     told = " ".join(str(call.args[2]) for call in written.call_args_list)
     assert "Abnormal bone density: T2w was missing" in told
+
+
+@pytest.mark.parametrize("doubtful", [True, False])
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_the_scores_of_an_earlier_examination_are_one_line_that_is_not_cut(
+    language: str, *, doubtful: bool
+) -> None:
+    prior = with_prior(make_case(slices=4, size=64)).findings.prior
+    assert prior is not None
+    doubts = (Reason("prior_doubtful"),) if doubtful else ()
+    changes = tuple(replace(one, obstacles=doubts or one.obstacles) for one in prior.scores)
+    report, pictures = shown(language, prior=replace(prior, scores=changes))
+    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+        draw_summary(report, pictures)
+    (call,) = (call for call in written.call_args_list if call.args[2] == report.prior)
+    canvas, (left, _) = call.args[0], call.args[1]
+    assert call.kwargs["size"] >= 10.0
+    assert left + canvas.width_of(report.prior, size=call.kwargs["size"]) <= 992.0, "within the card"
+    assert "2024" in report.prior
+    assert report.prior.count(report.texts("prior_brief_incomparable")) == 1
 
 
 @pytest.mark.parametrize("language", ["en", "de"])

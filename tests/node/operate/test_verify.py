@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,56 +11,31 @@ import pytest
 from pydicom import Dataset, dcmread, dcmwrite
 from typer.testing import CliRunner
 
-from analysis.domain.findings import Findings
-from analysis.domain.reason import Reason
-from analysis.prediction.bundle import digest_of
-from analysis.settings import AnalysisSettings
-from dicom_templates.objects.mr_image import ImageIdentity, mr_images
+from analysis.domain.examination import Examination
+from analysis.domain.priors import compare
 from dicom_templates.options import Predecessor, ReportOptions
 from dicom_templates.result_kinds import SrClass
 from dicom_templates.result_set import build
-from node.analyse.findings import SOFTWARE
+from node.analyse.examinations import examination
 from node.cli import application
 from node.config import Configuration, ModelSettings, StorageSettings, default
 from node.config.tables.models import DEMONSTRATION_MODEL
-from node.decode import SeriesHeaders, decode, scan
+from node.decode import scan
 from node.domain.completeness import Patience
 from node.domain.records import Arrival, Instance
+from node.domain.results import Compared, Lineage
 from node.errors import PermanentError
 from node.operate import verify as room
 from node.operate.verify import CheckOutcome, ReportCheck, verify
 from node.store.instance_store import DiskInstanceStore
 from node.store.location import store_url
 from node.store.sql import SqlStore
-from tests.dicom_templates.cases import FACTS, STUDY, make_case
+from tests.dicom_templates.cases import STUDY
+from tests.node.by_hand import images_by_hand, science
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 MADE = datetime(2026, 3, 29, 2, 30, 15)  # noqa: DTZ001 - local; in many places, no clock ever showed it
 Tamper = Callable[[Dataset], None]
-
-
-def science(
-    series: Sequence[SeriesHeaders],
-    settings: AnalysisSettings,
-    _place: object,
-    bundle: Path | None,
-    *_progress: object,
-    remarks: tuple[Reason, ...] = (),
-) -> tuple[Findings, dict[str, Sequence[Dataset]]]:
-    """Replace the analysis, which takes a minute: same findings for any pixels, but real inputs."""
-    decoded = {one.series_uid: decode(one) for one in series}
-    findings = make_case(slices=7, size=64).findings
-    assert findings.model is not None
-    found = replace(
-        findings,
-        predictions=() if bundle is None else findings.predictions,
-        remarks=(*findings.remarks, *remarks),
-        series=tuple(replace(one, source=decoded[one.source.series_uid][0]) for one in findings.series),
-        model=None if bundle is None else replace(findings.model, digest=digest_of(bundle)),
-        configuration_digest=settings.digest(),
-        software=SOFTWARE,
-    )
-    return found, {uid: headers for uid, (_, headers) in decoded.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -73,14 +48,9 @@ def images(tmp_path: Path) -> Path:
     """Write a T1 and a T2 series as files."""
     folder = tmp_path / "images"
     folder.mkdir()
-    for number, found in enumerate(make_case(slices=7, size=64).findings.series, start=1):
-        identity = ImageIdentity(
-            patient_id="4711", patient_name="PLANTED^NAME", study_uid=STUDY, study_date="20260105",
-            series_uid=found.source.series_uid, frame_of_reference_uid=f"{STUDY}.9", study_time="093000",
-        )  # fmt: skip
-        facts = FACTS[found.identification.contrast]
-        for index, image in enumerate(mr_images(found.source.volume, facts, identity)):
-            dcmwrite(folder / f"{number}_{index}.dcm", image, enforce_file_format=True)
+    for image in images_by_hand():
+        name = f"{image.SeriesInstanceUID[-1]}_{image.InstanceNumber - 1}.dcm"
+        dcmwrite(folder / name, image, enforce_file_format=True)
     return folder
 
 
@@ -284,6 +254,48 @@ def test_a_report_with_a_model_differs_where_there_is_none(images: Path, report:
     )
     assert model.outcome is CheckOutcome.DIFFERENT
     assert model.details[0].endswith("here it is none")
+
+
+@pytest.mark.parametrize("kept", ["given", "in the database", "nowhere", "another"])
+def test_the_earlier_examination_must_be_at_hand(
+    images: Path, tmp_path: Path, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, earlier = write_comparison(images, tmp_path)
+    configuration = replace(default(), storage=StorageSettings(directory=tmp_path / "var"))
+    if kept == "in the database":
+        put_in_storage(images, configuration)
+        lineage = Lineage(compared=Compared(earlier.person, earlier))
+        monkeypatch.setattr(SqlStore, "lineage", lambda *_: lineage)
+    priors = {"given": [earlier], "another": [replace(earlier, model="other")]}.get(kept, [])
+    told = outcomes(verify(path, configuration, [images], priors=priors))
+    there = kept in {"given", "in the database"}
+    expected = CheckOutcome.EQUAL if there else CheckOutcome.NOT_CHECKED
+    assert (told["earlier examination"], told["result"]) == (expected, expected)
+
+
+def test_an_altered_comparison_is_found_out(images: Path, tmp_path: Path) -> None:
+    path, earlier = write_comparison(images, tmp_path)
+
+    def another_score(document: Dataset) -> None:
+        meaning = "Vertebral bone quality score of the earlier examination"
+        named(document, meaning).MeasuredValueSequence[0].NumericValue = "1.5"
+
+    alter(path, another_score)
+    check = result(verify(path, default(), [images], priors=[earlier]))
+    assert check.outcome is CheckOutcome.DIFFERENT
+    assert any("1.5 instead of 2.71" in line for line in check.details), check.details
+
+
+def write_comparison(images: Path, folder: Path) -> tuple[Path, Examination]:
+    """Write a report that compares with an examination of two years before."""
+    series, _ = scan(sorted(images.iterdir()))
+    findings, sources = science(series, default().analysis, default().segmentation, DEMONSTRATION_MODEL)
+    now = examination(findings, sources[f"{STUDY}.1"][0])
+    earlier = replace(now, study_uid="1.2.3", day=date(2024, 3, 1))
+    made = build(replace(findings, prior=compare(earlier, now)), sources, ReportOptions(MADE))
+    path = folder / "sr.dcm"
+    dcmwrite(path, made.objects[0].dataset, enforce_file_format=True)
+    return path, earlier
 
 
 def test_without_images_the_rest_is_compared_and_that_is_said(report: Path, tmp_path: Path) -> None:

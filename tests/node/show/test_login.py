@@ -419,7 +419,7 @@ def test_a_purge_is_confirmed_removes_and_is_audited_with_the_patient(
     assert anna.submit(f"{path}/confirm/purge", f"{path}/orders/purge", confirmed="yes").goes_to == path
     assert not any(file.exists() for file in files)
     page = anna.get(path).text
-    assert "Its images and results were removed." in page
+    assert "Its images, results and scores were removed." in page
     assert "<img" not in page
     assert "orders/" not in page
     wait_until(lambda: len(about(shown, delivered)) == 1)

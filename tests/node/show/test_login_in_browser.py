@@ -114,7 +114,7 @@ def test_a_person_finds_a_study_retries_it_sends_results_again_and_purges(
     assert served.store.instances(STOPPED)
     page.get_by_role("link", name="Purge").click()
     page.get_by_role("button", name="Purge").click()
-    page.get_by_text("Its images and results were removed.").wait_for()
+    page.get_by_text("Its images, results and scores were removed.").wait_for()
     assert not served.store.instances(STOPPED)
     page.get_by_role("button", name="Log out").click()
     page.get_by_label("Password").wait_for()

@@ -44,8 +44,9 @@ class MemoryOutbox:
                 if row.result.study_uid == study_uid and row.result.current
             ]
             tried = {row.sop_uid for row in t.deliveries.values() if row.tried}
+        priors = t.other_examinations(study_uid)
         if not current:
-            return Lineage()
+            return Lineage(priors=priors)
         number = 1 + max((one.number for one in current[0].replaced), default=0)
         documents = tuple(
             Predecessor(
@@ -69,7 +70,10 @@ class MemoryOutbox:
         ]
         is_corrected = bool(made and corrected) and min(made) <= max(corrected)
         latest = max(row.result.created_at for row in current)
-        return Lineage(current[0].key, current[0].replaced, documents if queued else (), is_corrected, latest)
+        return Lineage(
+            current[0].key, current[0].replaced, documents if queued else (), is_corrected, latest,
+            compared=current[0].compared, priors=priors,
+        )  # fmt: skip
 
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:
         with self._tables.lock:

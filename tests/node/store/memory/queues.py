@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
+from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.records import (
@@ -15,6 +16,7 @@ from node.domain.records import (
     StudyLease,
     reason_of_results,
 )
+from node.domain.results import Compared
 from node.domain.study import StudyEvent, StudyState
 from node.errors import LeaseLostError
 from tests.node.store.memory.tables import StudyRow, Tables
@@ -63,8 +65,11 @@ class MemoryQueues:
         replaced: Sequence[Predecessor] = (),
         beside: Sequence[str] = (),
         made: datetime | None = None,
+        examination: Examination | None = None,
+        earlier: Examination | None = None,
     ) -> None:
         t = self._tables
+        compared = None if examination is None else Compared(examination.person, earlier)
         with t.transaction():
             held = self._held(lease)
             here = {
@@ -76,7 +81,10 @@ class MemoryQueues:
             study = t.apply_event(held, StudyEvent.REPORTED, now, reason=told)
             t.change_study(study.study_uid, summary=dict(summary))
             t.supersede(study.study_uid, "a newer result replaced it", but=[one.sop_uid for one in results])
-            t.put_results(study, results, now, key=key, replaced=replaced, made=made or now)
+            t.put_results(
+                study, results, now, key=key, replaced=replaced, made=made or now, compared=compared
+            )
+            t.put_examination(study, examination, now)
             if t.has_open_deliveries(study.study_uid):
                 t.apply_event(study, StudyEvent.DELIVERY_BEGAN, now)
                 return

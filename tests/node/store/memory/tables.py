@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from threading import RLock
 
+from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
@@ -19,9 +20,10 @@ from node.domain.records import (
     Result,
     Study,
 )
+from node.domain.results import Compared
 from node.domain.study import StudyEvent, StudyState, next_state
 
-__all__ = ["DeliveryRow", "InstanceRow", "ResultRow", "StudyRow", "Tables"]
+__all__ = ["DeliveryRow", "ExaminationRow", "InstanceRow", "ResultRow", "StudyRow", "Tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,17 @@ class ResultRow:
     result: Result
     key: str
     replaced: tuple[Predecessor, ...]
+    compared: Compared | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminationRow:
+    """What is kept of a study to compare later ones with."""
+
+    examination: Examination
+    patient_key: str
+    revision: int
+    recorded_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,7 @@ class Tables:
     results: dict[str, ResultRow] = field(default_factory=dict)
     deliveries: dict[int, DeliveryRow] = field(default_factory=dict)
     quarantine: tuple[QuarantineEntry, ...] = ()
+    examinations: dict[str, ExaminationRow] = field(default_factory=dict)
     is_claimed: bool = False
     lock: RLock = field(default_factory=RLock, repr=False)
 
@@ -188,6 +202,7 @@ class Tables:
         key: str,
         replaced: Sequence[Predecessor],
         made: datetime,
+        compared: Compared | None = None,
     ) -> None:
         """Record a result set as the current one, and queue its deliveries."""
         for uid, row in self.results.items():
@@ -204,8 +219,25 @@ class Tables:
                 made,
                 new.series_uid,
             )
-            self.results[new.sop_uid] = ResultRow(result, key, tuple(replaced))
+            self.results[new.sop_uid] = ResultRow(result, key, tuple(replaced), compared)
         self.put_deliveries(study, results, now)
+
+    def put_examination(self, study: Study, examination: Examination | None, now: datetime) -> None:
+        """Keep the scores of a study instead of those that it had; none of a patient who is not certain."""
+        self.examinations.pop(study.study_uid, None)
+        if examination is not None and examination.person and examination.day and examination.scores:
+            key = self.instances_of(study.study_uid)[0].patient_key
+            self.examinations[study.study_uid] = ExaminationRow(examination, key, study.revision, now)
+
+    def other_examinations(self, study_uid: str) -> tuple[Examination, ...]:
+        """Return what is kept of the other studies under the Patient ID of a study."""
+        keys = {one.patient_key for one in self.instances_of(study_uid)}
+        return tuple(
+            row.examination
+            for uid, row in sorted(self.examinations.items())
+            if uid != study_uid and row.patient_key in keys
+            if row.revision == self.studies[uid].study.revision
+        )
 
     def put_deliveries(self, study: Study, results: Sequence[NewResult], now: datetime) -> None:
         """Queue results for their destinations, unless those have or await them already."""

@@ -3,6 +3,7 @@
 # ruff: noqa: D102 - `node.ports` describes each method
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from node.domain.delivery import DeliveryState
@@ -122,6 +123,30 @@ class MemoryUpkeep:
             for one in instances:
                 del self._tables.instances[one.sop_uid]
             return True
+
+    def forget_examination(self, study_uid: str) -> bool:
+        t = self._tables
+        with t.transaction():
+            if t.instances_of(study_uid):
+                return False
+            ours = {
+                uid: row
+                for uid, row in t.results.items()
+                if row.result.study_uid == study_uid and row.compared is not None
+            }
+            t.results.update({uid: replace(row, compared=None) for uid, row in ours.items()})
+            return t.examinations.pop(study_uid, None) is not None or bool(ours)
+
+    def forget_examinations(self, before: datetime) -> int:
+        t = self._tables
+        with t.transaction():
+            for uid, row in t.results.items():
+                if row.result.created_at <= before:
+                    t.results[uid] = replace(row, compared=None)
+            old = [uid for uid, row in t.examinations.items() if row.recorded_at <= before]
+            for uid in old:
+                del t.examinations[uid]
+            return len(old)
 
     def forget_unused(
         self, states: Iterable[StudyState], remove: Callable[[Sequence[Instance]], None], most: int

@@ -2,15 +2,21 @@
 
 # ruff: noqa: D102 - a test's name is its sentence
 import threading
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
+from analysis.domain.acquisition import Contrast
+from analysis.domain.examination import Examination, Scan, Score
 from analysis.domain.reason import Reason
+from analysis.domain.target import Target
 from dicom_templates.result_kinds import ResultKind
 from node.domain.records import (
     NewResult,
 )
+from node.domain.results import Compared, Lineage
 from node.domain.study import StudyEvent, StudyState
 from node.errors import LeaseLostError
 from node.ports import Store
@@ -18,9 +24,11 @@ from tests.node.store.suite.studies import (
     LEASE,
     PATIENCE,
     PREDECESSOR,
+    SECOND,
     START,
     arrival,
     batch_for,
+    lease,
     ready,
     refused,
     results_of,
@@ -28,6 +36,13 @@ from tests.node.store.suite.studies import (
 )
 
 __all__ = ["AnalysingLaws"]
+
+
+def an_examination(study: str, year: int) -> Examination:
+    scan = Scan("Scanner works", "", 1.5, 550.0, None, ("2D", "SE"))
+    score = Score(Contrast.T1, 2.7 + year / 1e5, True, ("L1", "L2"), "segmenter 1", scan)
+    answered = ((Target.OSTEOPOROSIS, 0.1),)
+    return Examination(study, "p", date(year, 3, 1), "ab" * 32, (score,), "cd" * 32, answered)
 
 
 class AnalysingLaws:
@@ -67,6 +82,55 @@ class AnalysingLaws:
         again = store.lease_study("b", START, START + LEASE)
         assert again is not None
         assert again.attempt == 1
+
+    def test_scores_are_for_later_examinations_under_the_patient_id_and_a_set_keeps_its_prior(
+        self, store: Store
+    ) -> None:
+        older, newer = an_examination("1.1", 2024), an_examination("1.2", 2026)
+        ready(store, "1.1")
+        store.record_results(lease(store), results_of("1.1", 1), {}, START, key="a", examination=older)
+        ready(store, "1.2")
+        assert store.lineage("1.2") == Lineage(priors=(older,))
+        store.record_results(
+            lease(store), results_of("1.2", 1), {}, START, key="b", examination=newer, earlier=older
+        )
+        assert store.lineage("1.2").compared == Compared("p", older)
+        assert store.lineage("1.1").compared == Compared("p", None)
+        assert store.lineage("1.1").priors == (newer,)
+        # Images of it came since, which may correct whose it is.
+        store.record_arrivals([arrival("1.1", 2)], START, PATIENCE)
+        assert store.lineage("1.2") == replace(store.lineage("1.2"), priors=(), compared=Compared("p", older))
+
+    @pytest.mark.parametrize("change", [{"person": ""}, {"day": None}, {"scores": ()}])
+    def test_scores_without_a_certain_patient_or_day_are_not_kept(
+        self, store: Store, change: dict[str, Any]
+    ) -> None:
+        for examination in (an_examination("1.1", 2024), replace(an_examination("1.1", 2024), **change)):
+            ready(store, "1.1")
+            store.record_results(lease(store), results_of("1.1", 1), {}, START, examination=examination)
+            store.record_arrivals([arrival("1.1", 2)], START, PATIENCE)
+            assert store.lineage("1.2").priors == ()
+        ready(store, "1.2")
+        assert store.lineage("1.2").priors == ()
+
+    def test_scores_are_forgotten_with_their_study_when_it_is_purged_or_after_their_time(
+        self, store: Store
+    ) -> None:
+        for study, year in (("1.1", 2024), ("1.2", 2025), ("1.3", 2026)):
+            ready(store, study)
+            examination = an_examination(study, year)
+            store.record_results(lease(store), results_of(study, 1), {}, START, examination=examination)
+        assert not store.forget_examination("1.1"), "its images are still there"
+        assert store.forget_originals(the_study(store, "1.1"), lambda _images: None)
+        assert [one.study_uid for one in store.lineage("1.3").priors] == ["1.1", "1.2"]
+        assert store.forget_examination("1.1")
+        assert store.lineage("1.1").compared is None
+        assert not store.forget_examination("1.1")
+        assert [one.study_uid for one in store.lineage("1.3").priors] == ["1.2"]
+        assert store.forget_examinations(START - SECOND) == 0
+        assert store.forget_examinations(START) == 2
+        assert store.lineage("1.3").priors == ()
+        assert store.lineage("1.3").compared is None
 
     def test_two_workers_never_lease_one_study(self, store: Store) -> None:
         studies = [f"1.{number}" for number in range(12)]
