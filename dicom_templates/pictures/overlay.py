@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from analysis.domain.findings import SeriesFindings
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, Level, Region
+from dicom_templates.borders import borders
 from dicom_templates.pictures.canvas import Canvas, Colour, Point
 from dicom_templates.pictures.mid_sagittal import Turn
 from dicom_templates.pictures.palette import (
@@ -70,16 +71,7 @@ class _Series:
 
     def lines(self, mask: npt.NDArray[np.bool_]) -> list[Points]:
         """Return the borders of a mask on a stored slice, every part and every hole, as (column, row)."""
-        if not mask.any():
-            return []
-        import contourpy
-
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        # A border of zeros closes the line at the edge of the image too.
-        found = contourpy.contour_generator(z=np.pad(part, 1).astype(np.float64)).lines(0.5)
-        corner = np.array([columns[0] - 0.5, rows[0] - 0.5])
-        return [self.turn.points(np.asarray(line) + corner, mask.shape) for line in found]
+        return [self.turn.points(line, mask.shape) for line in borders(mask)]
 
     def reach(self) -> Points | None:
         """Return opposite corners (column, row) of the box around bodies and CSF, oriented for display."""
