@@ -29,6 +29,7 @@ __all__ = [
     "about_lines",
     "acquisition",
     "answer_lines",
+    "body_check",
     "caveat_lines",
     "checks",
     "code_of",
@@ -335,6 +336,15 @@ def checks(found: SeriesFindings, texts: Texts) -> dict[str, str]:
         "names": texts("check_passed" if found.segmentation.levels_certain else "check_doubtful"),
         "fluid": texts("check_failed" if failed else "check_doubtful" if fluid else "check_passed"),
     }
+
+
+def body_check(region: Region, texts: Texts) -> str:
+    """Write in words how good the outline of a body is; "-" for one that is not measured."""
+    if not region.level.lumbar:
+        return "-"
+    if not region.usable:
+        return texts("excluded")
+    return texts("check_doubtful" if region.concerns else "check_passed")
 
 
 def _checks_with_reasons(found: SeriesFindings, texts: Texts) -> dict[str, str]:

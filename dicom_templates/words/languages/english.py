@@ -134,7 +134,6 @@ _SENTENCES = MappingProxyType(
         "outlines_by": "outlines by {method}",
         "outline": "Quality",
         "fluid": "CSF",
-        "overlap": "T1w/T2w overlap",
         "remarks": "Remarks",
         "study_remark": "Study: {reason}",
         "series_concern": "{contrast}: {reason}",

@@ -133,7 +133,6 @@ _SENTENCES = MappingProxyType(
         "outlines_by": "contours par {method}",
         "outline": "Qualité",
         "fluid": "LCR",
-        "overlap": "Recouvr. T1w/T2w",
         "remarks": "Remarques",
         "study_remark": "Examen : {reason}",
         "series_concern": "{contrast} : {reason}",

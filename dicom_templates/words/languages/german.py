@@ -133,7 +133,6 @@ _SENTENCES = MappingProxyType(
         "outlines_by": "Konturierung durch {method}",
         "outline": "Qualität",
         "fluid": "Liquor",
-        "overlap": "T1w/T2w-Überl.",
         "remarks": "Bemerkungen",
         "study_remark": "Untersuchung: {reason}",
         "series_concern": "{contrast}: {reason}",
