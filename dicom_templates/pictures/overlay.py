@@ -300,7 +300,7 @@ def _rows(found: SeriesFindings, texts: Texts) -> Iterator[tuple[tuple[str, ...]
     for region in found.segmentation.regions:
         remark = texts.listed(region.concerns)
         if region.level.lumbar and not region.usable:
-            remark = f"{texts('excluded')}: {remark or texts('no_reason')}"
+            remark = remark or texts("no_reason")
         yield (
             (
                 names[region.level],

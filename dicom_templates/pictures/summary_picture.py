@@ -222,10 +222,10 @@ def _size_of(canvas: Canvas, caveats: Sequence[str]) -> float:
 
 
 def _remarks(report: StudyReport) -> list[str]:
-    """List the caveats of answers and scores; why a score is missing, its last concern tells."""
+    """List the caveats of answers and scores."""
     answers = [f"{one.name}: {'; '.join(one.reasons)}" for one in report.answers if one.value and one.reasons]
     scores = [
-        f"{line.sentence} ({line.concerns[-1]})" if line.concerns else line.sentence
+        f"{line.sentence} ({line.deciding})" if line.deciding else line.sentence
         for line in report.bone_quality
         if line.score is None
     ]

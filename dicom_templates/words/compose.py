@@ -22,6 +22,7 @@ from dicom_templates.words.sections import (
     caveat_lines,
     checks,
     contradiction,
+    deciding_concern,
     figure_lines,
     height_loss_lines,
     image_lines,
@@ -278,7 +279,8 @@ def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:
             levels=level_range(quality.levels, names),
         )
         sentence = f"{sentence}; {_vbq_context(found, texts)}"
-    return BoneQualityLine(contrast, quality.score, sentence, texts.reasons(score_concerns(found)))
+    concerns = texts.reasons(score_concerns(found))
+    return BoneQualityLine(contrast, quality.score, sentence, concerns, texts.listed(deciding_concern(found)))
 
 
 def _vbq_context(found: SeriesFindings, texts: Texts) -> str:

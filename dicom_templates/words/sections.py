@@ -35,6 +35,7 @@ __all__ = [
     "code_of",
     "contradiction",
     "decade_of",
+    "deciding_concern",
     "figure_lines",
     "height_loss_lines",
     "image_lines",
@@ -383,6 +384,22 @@ def named_concerns(found: SeriesFindings, concerns: Iterable[Reason]) -> tuple[R
 def score_concerns(found: SeriesFindings) -> tuple[Reason, ...]:
     """Return the concerns about a score as they may be told."""
     return named_concerns(found, found.bone_quality.concerns)
+
+
+_NEVER_DECIDES = frozenset({"not_measured", "shading"})
+"""Codes of concerns that alone leave a score."""
+
+
+def deciding_concern(found: SeriesFindings) -> tuple[Reason, ...]:
+    """Return the concern for which a series has no score; none where it has one."""
+    quality = found.bone_quality
+    told = score_concerns(found)
+    if quality.score is not None or not told:
+        return ()
+    # Those about the fluid come first, and decide where there is no valid sample.
+    if quality.csf_signal is None:
+        return told[:1]
+    return tuple(one for one in told if code_of(one) not in _NEVER_DECIDES)[-1:] or told[-1:]
 
 
 def code_of(reason: str) -> str:
