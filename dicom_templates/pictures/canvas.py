@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Canvas", "Colour", "Point", "font_file"]
 
-_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|mm|ms|ml|cm)(?!\w))")
-"""The space between a number and its unit."""
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|mm|ms|ml|cm)(?!\w))| (?=[;:!?»](?:\s|$))")
+"""The space between a number and its unit, and before the signs that have one in French."""
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]

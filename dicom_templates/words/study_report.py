@@ -107,6 +107,8 @@ class BoneQualityLine:
         Why it is missing or doubtful.
     deciding : str
         The one of them for which it is missing; empty where there is a score.
+    levels : str
+        The levels that the score comes from ("L1-L4"); empty without a score.
     """
 
     contrast: Contrast
@@ -114,6 +116,7 @@ class BoneQualityLine:
     sentence: str
     concerns: tuple[str, ...]
     deciding: str
+    levels: str
 
 
 @dataclass(frozen=True, slots=True)

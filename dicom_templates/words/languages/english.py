@@ -92,6 +92,7 @@ _SENTENCES = MappingProxyType(
         "vbq_field_unknown": "field strength unknown, so no published mean to compare with",
         "vbq_no_mean": "no published reference by field strength",
         "vbq_repeatability": "scan-rescan ICC {icc}",
+        "vbq_from": "from {levels}",
         "vbq_missing": "VBQ {contrast}: not available",
         "vbq_none": "not available",
         "vbq_reference_t1": "VBQ T1w by age, mean ± 1 SD (standard deviation): {values}. From 107 patients with lumbar complaints, not a normal population; TR 400 to 850 ms, TE 8 to 20 ms.",
@@ -142,7 +143,7 @@ _SENTENCES = MappingProxyType(
         "quality": "quality",
         "excluded_title": "To bear in mind",
         "more_excluded": "and {count} more, in the text report",
-        "none_excluded": "All bodies found were used, without caveats.",
+        "none_excluded": "L1 to L5 were used, without caveats.",
         # --- About --------------------------------------------------------------------------------
         "model": "Model: {name} {version}",
         "cohort": "Trained on: {cohort}",

@@ -91,6 +91,7 @@ _SENTENCES = MappingProxyType(
         "vbq_field_unknown": "intensité du champ inconnue, donc pas de moyenne publiée à comparer",
         "vbq_no_mean": "pas de référence publiée selon l'intensité du champ",
         "vbq_repeatability": "répétabilité : ICC {icc}",
+        "vbq_from": "de {levels}",
         "vbq_missing": "VBQ {contrast} : non disponible",
         "vbq_none": "non disponible",
         "vbq_reference_t1": "VBQ T1w selon l'âge, moyenne ± 1 ET (écart type) : {values}. De 107 patients avec des douleurs lombaires, pas une population normale ; TR 400 à 850 ms, TE 8 à 20 ms.",
@@ -141,7 +142,7 @@ _SENTENCES = MappingProxyType(
         "quality": "qualité",
         "excluded_title": "À garder à l'esprit",
         "more_excluded": "et {count} autres, dans le compte rendu",
-        "none_excluded": "Tous les corps sont utilisés, sans réserve.",
+        "none_excluded": "L1 à L5 sont utilisés, sans réserve.",
         # --- About --------------------------------------------------------------------------------
         "model": "Modèle : {name} {version}",
         "cohort": "Entraîné sur : « {cohort} »",

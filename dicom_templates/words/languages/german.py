@@ -91,6 +91,7 @@ _SENTENCES = MappingProxyType(
         "vbq_field_unknown": "Feldstärke unbekannt, daher kein publizierter Mittelwert zum Vergleich",
         "vbq_no_mean": "keine publizierte Referenz nach Feldstärke",
         "vbq_repeatability": "Wiederholbarkeit: ICC {icc}",
+        "vbq_from": "aus {levels}",
         "vbq_missing": "VBQ {contrast}: nicht verfügbar",
         "vbq_none": "nicht verfügbar",
         "vbq_reference_t1": "VBQ T1w nach Alter, Mittelwert ± 1 SD (Standardabweichung): {values}. Von 107 Patienten mit LWS-Beschwerden, keine Normalbevölkerung; TR 400 bis 850 ms, TE 8 bis 20 ms.",
@@ -141,7 +142,7 @@ _SENTENCES = MappingProxyType(
         "quality": "Qualität",
         "excluded_title": "Zu beachten",
         "more_excluded": "und {count} weitere, im Textbericht",
-        "none_excluded": "Alle gefundenen Wirbelkörper wurden ohne Vorbehalt verwendet.",
+        "none_excluded": "L1 bis L5 wurden ohne Vorbehalt verwendet.",
         # --- About --------------------------------------------------------------------------------
         "model": "Modell: {name} {version}",
         "cohort": "Trainiert mit: „{cohort}“",
