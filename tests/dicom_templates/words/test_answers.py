@@ -11,6 +11,7 @@ from dicom_templates.codes import concepts
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
 from dicom_templates.words.answer_figures import figures_sentence
+from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.texts import Texts
 from tests.dicom_templates.cases import ANSWERS, PREDICTIONS, items, make_case
 from tests.dicom_templates.views import named, views_of
@@ -150,3 +151,17 @@ def test_figures_that_nobody_could_count_are_left_out() -> None:
     none = sentence(replace(ANSWERS, answered=0, values={}, intervals={}))
     assert none.startswith("In cross-validation on 160 patients none got an answer. Judged on its own cohort")
     assert sentence(None) == ""
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_predictive_values_stand_on_the_picture_beside_an_answer_only(language: str) -> None:
+    answered = PREDICTIONS[0]
+    texts = Texts(language)
+    values = [
+        texts(key, value=texts.percent(value)) for key, value in (("ppv_brief", 0.62), ("npv_brief", 0.93))
+    ]
+    told = figures_sentence(answered, texts, brief=True)
+    undecided = figures_sentence(replace(answered, verdict=Verdict.INDETERMINATE), texts, brief=True)
+    assert all(value in told for value in values)
+    assert not any(value in undecided for value in values)
+    assert texts("specificity_brief", value=texts.percent(0.81)) in undecided
