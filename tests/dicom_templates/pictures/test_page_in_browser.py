@@ -1,4 +1,4 @@
-"""The page in a real browser: it fits every screen, and two sheets of paper. Screenshots go to `artefacts`."""
+"""The page in a browser: it fits every screen and two sheets of paper; screenshots go to `artefacts`."""
 
 import re
 from collections.abc import Iterator
