@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from matplotlib.path import Path as Polygon
 from pydicom import Dataset
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import FileMetaDataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRLittleEndian
 
 from analysis.domain.segmentation import Level, Segmentation
@@ -24,12 +25,12 @@ from tests.dicom_templates.shown import annotations_on, drawn
 from tests.peers import program, run
 
 
-def small(**options: object) -> Case:
-    case = make_case(slices=4, size=64)
-    return replace(case, options=replace(case.options, kinds=frozenset({ResultKind.GSPS}), **options))
+def small(language: str = "en") -> Case:
+    case = make_case(slices=4, size=64, language=language)
+    return replace(case, options=replace(case.options, kinds=frozenset({ResultKind.GSPS})))
 
 
-def changed(case: Case, **of_segmentation: object) -> Case:
+def changed(case: Case, **of_segmentation: Any) -> Case:
     """Change the segmentation of the first series, and leave the other out."""
     first = case.findings.series[0]
     segmentation = replace(first.segmentation, **of_segmentation)
@@ -54,7 +55,7 @@ def inside(found: list[npt.NDArray[np.float64]], shape: tuple[int, int]) -> npt.
     # In PIXEL units the centre of the first pixel is (0.5, 0.5) (PS3.3 C.10.5).
     centres = np.stack([columns.ravel(), rows.ravel()], axis=1) + 0.5
     crossed = [Polygon(line).contains_points(centres).reshape(shape) for line in found]
-    return np.logical_xor.reduce(crossed)
+    return np.asarray(np.logical_xor.reduce(crossed), dtype=np.bool_)
 
 
 def words_on(state: Dataset, image: str, frame: int | None = None) -> list[str]:
@@ -307,6 +308,6 @@ def write(case: Case, folder: Path) -> tuple[Path, Path, Dataset]:
     return image, state_file, state
 
 
-def raw_width(value: str) -> dict[object, object]:
+def raw_width(value: str) -> dict[BaseTag, DataElement | RawDataElement]:
     tag = Tag("WindowWidth")
     return {tag: RawDataElement(tag, "DS", len(value), value.encode(), 0, False, True)}

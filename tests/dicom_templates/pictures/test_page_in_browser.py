@@ -36,7 +36,7 @@ def test_the_page_fits_every_screen_and_two_sheets(chromium: Browser, tmp_path: 
     page.set_default_timeout(60_000)
     page.goto(page_file.as_uri())
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         for width in (1536, 1024, 400):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width

@@ -1,6 +1,7 @@
 """What stands beside a VBQ: the published mean at its field strength, its repeatability, and its concerns."""
 
 from dataclasses import replace
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -89,11 +90,13 @@ def test_shading_stands_on_the_picture_that_shows_the_value(language: str) -> No
 def test_the_reason_for_which_there_is_no_value_is_the_one_that_decided(
     csf_signal: float | None, concerns: tuple[str, ...], deciding: str
 ) -> None:
-    values = {"not_measured": {"levels": "L3"}, "few_scored_bodies": {"minimum": 3}}
-    shaded = {"change": -21.6}
-    told = tuple(
-        Reason(code, **values.get(code, shaded if code.startswith("shading") else {})) for code in concerns
-    )
+    values: dict[str, dict[str, Any]] = {
+        "not_measured": {"levels": "L3"},
+        "few_scored_bodies": {"minimum": 3},
+        "shading": {"change": -21.6},
+        "shading_strong": {"change": -21.6},
+    }
+    told = tuple(Reason(code, **values.get(code, {})) for code in concerns)
     found = make_case(slices=4, size=64).findings.series[0]
     quality = replace(found.bone_quality, score=None, csf_signal=csf_signal, concerns=told)
     (reason,) = deciding_concern(replace(found, bone_quality=quality))
