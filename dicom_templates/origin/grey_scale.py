@@ -9,6 +9,7 @@ C.7.6.16.2.10 Frame VOI LUT.
 """
 
 import math
+import struct
 from dataclasses import dataclass
 
 from pydicom import Dataset
@@ -59,7 +60,10 @@ def grey_scale_of(header: Dataset, frame: int | None) -> GreyScale:
     )
 
 
-_DAMAGED = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
+_DAMAGED = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, TypeError),
+    *(ValueError, struct.error),
+)
 """What pydicom raises for values that are not what their VR says."""
 
 
