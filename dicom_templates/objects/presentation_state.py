@@ -10,6 +10,7 @@ C.11.10 Presentation State Identification, C.11.11 Presentation State Relationsh
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +91,7 @@ def presentation_state(
     drawings = [*_drawings(found, source, report.texts), _caption(found, report)]
     state.GraphicAnnotationSequence = [one.item() for one in drawings]
     layers = {one.layer.GraphicLayer for one in drawings}
-    state.GraphicLayerSequence = [layer for layer in _LAYERS if layer.GraphicLayer in layers]
+    state.GraphicLayerSequence = [deepcopy(layer) for layer in _LAYERS if layer.GraphicLayer in layers]
     _add_grey_scale(state, found, source)
     return state
 
@@ -235,23 +236,21 @@ def _caption(found: SeriesFindings, report: StudyReport) -> _Drawing:
 
 def _add_grey_scale(state: Dataset, found: SeriesFindings, source: SourceSeries) -> None:
     """Show each image as it says itself, because a presentation state replaces that."""
-    scales = source.grey_scales
+    scales, usual = source.grey_scales, _usual_window(found)
+    windows = [scale.window or usual for scale in scales]
     rescaled = {(scale.slope, scale.intercept) for scale in scales}
-    # A presentation state has one Modality LUT for all images. Where they differ it has none, and windows are
-    # in stored values.
-    together = len(rescaled) == 1
+    # A presentation state has one Modality LUT for all images, and no window narrower than 1. Where that does
+    # not do, it has no Modality LUT, and windows are in stored values.
+    together = len(rescaled) == 1 and all(width >= 1.0 for _, width in windows)
     if together and rescaled != {(1.0, 0.0)}:
-        state.RescaleSlope, state.RescaleIntercept = (
-            _decimal(one) for one in (scales[0].slope, scales[0].intercept)
-        )
+        state.RescaleSlope, state.RescaleIntercept = map(_decimal, *rescaled)
         state.RescaleType = "US"
-    usual = _usual_window(found)
     images_of: dict[tuple[str, str], list[ImageReference]] = {}
-    for image, scale in zip(source.images, scales, strict=True):
-        centre, width = scale.window or usual
+    for image, scale, (centre, width) in zip(source.images, scales, windows, strict=True):
+        told = (centre, width)
         if not together:
-            centre, width = (centre - scale.intercept) / scale.slope, width / scale.slope
-        images_of.setdefault((_decimal(centre), _decimal(max(width, 1.0))), []).append(image)
+            told = (centre - scale.intercept) / scale.slope, width / scale.slope
+        images_of.setdefault((_decimal(told[0]), _decimal(max(told[1], 1.0))), []).append(image)
     state.SoftcopyVOILUTSequence = [
         _window(window, images if len(images_of) > 1 else ()) for window, images in images_of.items()
     ]

@@ -55,8 +55,7 @@ def grey_scale_of(header: Dataset, frame: int | None) -> GreyScale:
     return GreyScale(
         slope=_number(rescaled, "RescaleSlope") or 1.0,
         intercept=_number(rescaled, "RescaleIntercept") or 0.0,
-        # A width below 1 has no meaning (PS3.3 C.11.2.1.2.1).
-        window=None if centre is None or width is None or width < 1.0 else (centre, width),
+        window=None if centre is None or width is None or width <= 0.0 else (centre, width),
     )
 
 
@@ -73,9 +72,8 @@ def _values(header: Dataset, frame: int | None, sequence: str) -> Dataset:
         return header
     try:
         of_frame = header.PerFrameFunctionalGroupsSequence[frame - 1]
-        found: Dataset = (of_frame.get(sequence) or header.SharedFunctionalGroupsSequence[0][sequence].value)[
-            0
-        ]
+        groups = of_frame if sequence in of_frame else header.SharedFunctionalGroupsSequence[0]
+        found: Dataset = groups[sequence].value[0]
     except _DAMAGED:
         return Dataset()
     return found

@@ -225,6 +225,13 @@ def test_rescaling_is_repeated_and_where_it_differs_windows_are_in_stored_values
     assert windows(state) == [(100.0, 150.0), (200.0, 300.0)]
 
 
+def test_a_window_narrower_than_1_is_in_stored_values() -> None:
+    case = windowed(small(), WindowCenter=0.5, WindowWidth=0.5, RescaleSlope="0.001", RescaleIntercept=0)
+    state = state_of(case)
+    assert "RescaleSlope" not in state
+    assert windows(state) == [(500.0, 500.0)]
+
+
 @pytest.mark.parametrize("width", ["", "0", "4,0", "NaN"])
 def test_a_window_that_is_none_is_replaced_by_one_that_shows_the_signal(width: str) -> None:
     case = small()
