@@ -10,6 +10,7 @@ from pydicom.uid import (
     ComprehensiveSRStorage,
     EncapsulatedPDFStorage,
     EnhancedSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -37,6 +38,7 @@ class ResultKind(StrEnum):
     TEXT = "text"
     SUMMARY = "summary"
     PDF = "pdf"
+    GSPS = "gsps"
 
     def storage(self, sr_class: SrClass) -> UID:
         """Return its SOP Class UID where the measurement report is written in a given class."""
@@ -50,6 +52,7 @@ STORAGE_CLASSES: Mapping[ResultKind, tuple[UID, ...]] = MappingProxyType(
         ResultKind.TEXT: (EnhancedSRStorage,),
         ResultKind.SUMMARY: (SecondaryCaptureImageStorage,),
         ResultKind.PDF: (EncapsulatedPDFStorage,),
+        ResultKind.GSPS: (GrayscaleSoftcopyPresentationStateStorage,),
     }
 )
 """Every SOP class that objects of a kind may have."""

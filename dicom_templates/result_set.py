@@ -1,4 +1,4 @@
-"""The result set of one study: measurement report, segmentations, text report, summary image, PDF."""
+"""The result set of one study: measurement report, segmentations, text report, summary image, PDF, GSPS."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -15,6 +15,7 @@ from dicom_templates.codes.concepts import procedure_of
 from dicom_templates.objects.common_modules import ObjectIdentity, finish
 from dicom_templates.objects.encapsulated_pdf import pdf_object
 from dicom_templates.objects.measurement_report import measurement_content
+from dicom_templates.objects.presentation_state import presentation_state
 from dicom_templates.objects.segmentation import SegmentNumbers, segmentation_object
 from dicom_templates.objects.sr_document import evidence, sr_document
 from dicom_templates.objects.summary_image import summary_object
@@ -38,6 +39,7 @@ __all__ = ["ResultObject", "ResultSet", "build", "build_refusal"]
 _SR_NAME = {SrClass.COMPREHENSIVE: "sr", SrClass.COMPREHENSIVE_3D: "sr_3d"}
 _SERIES_NUMBER = {
     "sr": 9101, "text": 9102, "summary": 9103, "seg_t1": 9104, "seg_t2": 9105, "pdf": 9106, "sr_3d": 9107,
+    "gsps_t1": 9108, "gsps_t2": 9109,
 }  # fmt: skip
 """High enough that viewers list results after the series of the scanner."""
 
@@ -51,7 +53,8 @@ class ResultObject:
     kind : ResultKind
         Its kind.
     name : str
-        Unique within the result set: "sr", "sr_3d", "seg_t1", "seg_t2", "text", "summary", "pdf".
+        Unique within the result set: "sr", "sr_3d", "seg_t1", "seg_t2", "text", "summary", "pdf", "gsps_t1",
+        "gsps_t2".
     dataset : Dataset
         Complete, with file meta information, ready for `dcmwrite(..., enforce_file_format=True)`.
     """
@@ -68,7 +71,8 @@ class ResultSet:
     Attributes
     ----------
     objects : tuple of ResultObject
-        To be sent: SR, a SEG for each series, text, summary, PDF, as far as `ReportOptions.kinds` has them.
+        To be sent: SR, a SEG for each series, text, summary, PDF, a GSPS for each series, as far as
+        `ReportOptions.kinds` has them.
     report : StudyReport
         The words that all objects share; for a page or a terminal.
     pictures : tuple of SagittalPicture
@@ -147,6 +151,12 @@ def build(findings: Findings, sources: Mapping[str, Sequence[Dataset]], options:
         wanted.append(writer.summary(pictures))
     if ResultKind.PDF in options.kinds:
         wanted.append(writer.pdf(pictures, [one for source in matched.values() for one in source.images]))
+    if ResultKind.GSPS in options.kinds:
+        wanted += [
+            writer.presentation_state(found, matched[found.source.series_uid])
+            for found in findings.series
+            if found.segmentation.regions
+        ]
     return ResultSet(tuple(wanted), report, pictures)
 
 
@@ -208,17 +218,14 @@ class _Writer:
     def segmentation(
         self, found: SeriesFindings, source: SourceSeries
     ) -> tuple[ResultObject, SegmentNumbers]:
-        contrast = found.identification.contrast.value
-        name = f"seg_{contrast.lower()}"
-        number = self.options.number
-        identity = ObjectIdentity(
-            uid=self._uid("seg", contrast, "instance"),
-            series_uid=self._uid("seg", contrast, "series"),
-            series_number=_SERIES_NUMBER[name],
-            description=series_description(self.report, ResultKind.SEG, contrast, number=number),
-        )
+        name, identity = self._of_series(ResultKind.SEG, found)
         dataset, numbers = segmentation_object(found, source, self.provenance, identity)
         return self._finished(ResultKind.SEG, name, dataset, image=True), numbers
+
+    def presentation_state(self, found: SeriesFindings, source: SourceSeries) -> ResultObject:
+        name, identity = self._of_series(ResultKind.GSPS, found)
+        dataset = presentation_state(found, source, self.report, self.options, identity)
+        return self._finished(ResultKind.GSPS, name, dataset, image=True)
 
     def summary(self, pictures: Sequence[SagittalPicture]) -> ResultObject:
         identity = self._identity(ResultKind.SUMMARY, "summary")
@@ -243,6 +250,18 @@ class _Writer:
             storage, content, listed, identity, procedure=self.procedure, predecessors=replaced
         )
         return self._finished(kind, name, dataset, image=False)
+
+    def _of_series(self, kind: ResultKind, found: SeriesFindings) -> tuple[str, ObjectIdentity]:
+        """Name and identify the object of a kind of which each analysed series has one."""
+        contrast = found.identification.contrast.value
+        name = f"{kind.value}_{contrast.lower()}"
+        identity = ObjectIdentity(
+            uid=self._uid(kind.value, contrast, "instance"),
+            series_uid=self._uid(kind.value, contrast, "series"),
+            series_number=_SERIES_NUMBER[name],
+            description=series_description(self.report, kind, contrast, number=self.options.number),
+        )
+        return name, identity
 
     def _identity(self, kind: ResultKind, name: str, *replaced: str) -> ObjectIdentity:
         return ObjectIdentity(

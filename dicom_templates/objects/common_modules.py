@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from dicom_templates.codes.concepts import code_item, private_scheme
 from dicom_templates.options import ReportOptions
@@ -82,6 +87,10 @@ def workstation_object(sop_class_uid: UID, modality: str, identity: ObjectIdenti
     return made
 
 
+_GENERAL_SERIES = frozenset({SecondaryCaptureImageStorage, GrayscaleSoftcopyPresentationStateStorage})
+"""Storage classes with the General Series module without exceptions."""
+
+
 def finish(
     result: Dataset, source: Dataset, provenance: Provenance, options: ReportOptions, *, image: bool
 ) -> None:
@@ -98,13 +107,13 @@ def finish(
     options : ReportOptions
         Date, time and institution.
     image : bool
-        Whether it is an image, whose series names a body part.
+        Whether it is an image or says how to show some; their series name a body part.
     """
     _add_equipment(result, provenance, options)
     _add_dates(result, options)
     result.CodingSchemeIdentificationSequence = [private_scheme()]
     copy_source(result, source, image=image)
-    if result.SOPClassUID == SecondaryCaptureImageStorage and not result.get("BodyPartExamined"):
+    if result.SOPClassUID in _GENERAL_SERIES and not result.get("BodyPartExamined"):
         # Required, possibly empty, where the body part may be one of a pair (PS3.3 C.7.3.1).
         result.Laterality = ""
     result.file_meta = _file_meta(result)
@@ -120,7 +129,7 @@ def copy_source(result: Dataset, source: Dataset, *, image: bool) -> None:
     source : Dataset
         Header of one source image.
     image : bool
-        Whether it is an image, whose series names a body part.
+        Whether it is an image or says how to show some; their series name a body part.
     """
     _add_scanner(result, source)
     # In this order: our text is fitted to the character set of the source, whose own bytes must not change.

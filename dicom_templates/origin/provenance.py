@@ -30,7 +30,7 @@ MANUFACTURER = "OsteoNode"
 MODEL_NAME = "OsteoNode"
 IMPLEMENTATION_CLASS_UID = UID(derive_uid("implementation", MANUFACTURER))
 IMPLEMENTATION_VERSION_NAME = "OSTEONODE"
-_CONTENT_REVISION = "6"
+_CONTENT_REVISION = "7"
 """To be raised when the same findings are written differently, so that no UID ever has two contents."""
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydicom import Dataset
 
 from analysis.domain.findings import SeriesFindings
+from dicom_templates.origin.grey_scale import GreyScale, grey_scale_of
 from dicom_templates.origin.uids import derive_uid
 
 __all__ = ["ImageReference", "SourceSeries", "check_images", "instance_item", "source_series"]
@@ -56,6 +57,8 @@ class SourceSeries:
         SliceThickness.
     spacing_mm : float
         Between slice centres.
+    grey_scales : tuple of GreyScale
+        How each of `images` is shown.
     """
 
     header: Dataset
@@ -66,6 +69,7 @@ class SourceSeries:
     pixel_spacing_mm: tuple[str, str]
     thickness_mm: str
     spacing_mm: float
+    grey_scales: tuple[GreyScale, ...]
 
 
 def source_series(found: SeriesFindings, headers: Sequence[Dataset]) -> SourceSeries:
@@ -94,17 +98,20 @@ def source_series(found: SeriesFindings, headers: Sequence[Dataset]) -> SourceSe
     first = candidates[nearest[0]]
     header = headers[0]
     series_uid = found.source.series_uid
+    images = tuple(candidates[n].reference for n in nearest)
+    by_uid = {str(one.SOPInstanceUID): one for one in headers}
     return SourceSeries(
         header=header,
         series_uid=series_uid,
         frame_of_reference_uid=str(
             header.get("FrameOfReferenceUID") or derive_uid("frame of reference", series_uid)
         ),
-        images=tuple(candidates[n].reference for n in nearest),
+        images=images,
         orientation=first.orientation,
         pixel_spacing_mm=first.pixel_spacing_mm,
         thickness_mm=first.thickness_mm or _as_written(grid.spacing_mm[0]),
         spacing_mm=grid.spacing_mm[0],
+        grey_scales=tuple(grey_scale_of(by_uid[one.sop_instance_uid], one.frame) for one in images),
     )
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Canvas", "Colour", "Point", "font_file"]
 
-_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|mm|ms|ml|cm)(?!\w))")
-"""The space between a number and its unit."""
+_UNBROKEN = re.compile(r"(?<=\d) (?=(?:%|mm|ms|ml|cm)(?!\w))| (?=[;:!?»](?:\s|$))")
+"""The space between a number and its unit, and before the signs that have one in French."""
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -72,7 +72,7 @@ class Canvas:
     def wrap(self, words: str, *, size: float, width: float, bold: bool = False) -> list[str]:
         """Break words into lines that fit a width; a number stays with its unit."""
         lines: list[str] = []
-        for word in re.split(r"[ \n]+", _BEFORE_UNIT.sub("\u00a0", words.strip())):
+        for word in re.split(r"[ \n]+", _UNBROKEN.sub("\u00a0", words.strip())):
             longer = f"{lines[-1]} {word}" if lines else word
             if lines and self.width_of(longer, size=size, bold=bold) <= width:
                 lines[-1] = longer

@@ -135,7 +135,12 @@ ul { padding-left: 1.1rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 .whom dt { color: var(--quiet); display: inline; } .whom dd { display: inline; margin: 0; font-weight: 700; }
 @page { margin: 14mm 12mm 16mm; @bottom-left { content: {{ foot | safe }}; font: 8pt sans-serif; }
   @bottom-right { content: {{ page | safe }}; font: 8pt sans-serif; } }
-@media print { .warning { border: 2px solid #000; } .answer { break-inside: avoid; } }
+h2 { break-after: avoid; } tr, li { break-inside: avoid; }
+@media print { body { max-width: none; padding: 0; font-size: 9pt; line-height: 1.35; }
+  .warning { margin: 0; border: 2px solid #000; } .answer { break-inside: avoid; padding: .4rem .8rem; }
+  header { margin: .6rem 0; } h1 { font-size: 14pt; } h2 { font-size: 10.5pt; margin: .7rem 0 .2rem; }
+  ul { margin: .3rem 0; } li { margin: .1rem 0; } th, td { padding: .05rem .8rem .05rem 0; }
+  .value { font-size: 14pt; } img { width: auto; max-width: 100%; max-height: 115mm; margin: .6rem auto; } }
 </style>
 </head>
 <body>

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from analysis.domain.findings import SeriesFindings
 from analysis.domain.segmentation import CRANIAL_TO_CAUDAL, Level, Region
+from dicom_templates.borders import borders
 from dicom_templates.pictures.canvas import Canvas, Colour, Point
 from dicom_templates.pictures.mid_sagittal import Turn
 from dicom_templates.pictures.palette import (
@@ -26,7 +27,14 @@ from dicom_templates.pictures.palette import (
 )
 from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler, draw_sides
 from dicom_templates.words.levels import level_names
-from dicom_templates.words.sections import acquisition, checks, named_concerns, qualities, score_concerns
+from dicom_templates.words.sections import (
+    acquisition,
+    body_check,
+    checks,
+    named_concerns,
+    qualities,
+    score_concerns,
+)
 from dicom_templates.words.texts import Texts
 
 __all__ = ["draw_overlay"]
@@ -41,7 +49,7 @@ _SHEET_LEFT = _EDGE + _MIDDLE_WIDTH + 20.0
 _SHEET_WIDTH = _WIDTH - _EDGE - _SHEET_LEFT
 _TABLE_TOP = 672.0
 _ROW = 24.0
-_REMARK = 360.0
+_REMARK = 300.0
 _TILE_GAP = 5.0
 _TEXT = 13.0
 _REMARK_TEXT = 12.0
@@ -70,16 +78,7 @@ class _Series:
 
     def lines(self, mask: npt.NDArray[np.bool_]) -> list[Points]:
         """Return the borders of a mask on a stored slice, every part and every hole, as (column, row)."""
-        if not mask.any():
-            return []
-        import contourpy
-
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        # A border of zeros closes the line at the edge of the image too.
-        found = contourpy.contour_generator(z=np.pad(part, 1).astype(np.float64)).lines(0.5)
-        corner = np.array([columns[0] - 0.5, rows[0] - 0.5])
-        return [self.turn.points(np.asarray(line) + corner, mask.shape) for line in found]
+        return [self.turn.points(line, mask.shape) for line in borders(mask)]
 
     def reach(self) -> Points | None:
         """Return opposite corners (column, row) of the box around bodies and CSF, oriented for display."""
@@ -183,7 +182,7 @@ def _middle(canvas: Canvas, series: _Series, texts: Texts) -> None:
         if region.level in edges:
             words = names[region.level]
             if region.level.lumbar:
-                words = f"{words}  {texts.percent(region.quality)}"
+                words = _remarkable(words, body_check(region, texts), texts)
             left, height = edges[region.level]
             inside = _EDGE + canvas.width_of(words, size=_TEXT, bold=True) + 18
             draw_label(canvas, words, (max(left, inside), height), _colour(region))
@@ -192,11 +191,16 @@ def _middle(canvas: Canvas, series: _Series, texts: Texts) -> None:
         line = view.to_canvas(np.concatenate(series.lines(csf.mask[found.mid_slice])))
         right = max(point[0] for point in line)
         middle = sum(point[1] for point in line) / len(line)
-        words = f"{texts('fluid')}  {texts.percent(csf.quality)}"
+        words = _remarkable(texts("fluid"), checks(found, texts)["fluid"], texts)
         place = right + canvas.width_of(words, size=_TEXT, bold=True) + 24
         draw_label(canvas, words, (place, middle), FLUID)
     draw_ruler(canvas, view)
     draw_sides(canvas, view)
+
+
+def _remarkable(words: str, check: str, texts: Texts) -> str:
+    """Add to a name how the outline was judged, unless it is good."""
+    return words if check == texts("check_passed") else f"{words}  {check}"
 
 
 # --- All slices -----------------------------------------------------------------------------------
@@ -262,8 +266,8 @@ def _tiling(count: int, proportions: float, room: Point) -> tuple[int, Point]:
 def _table(canvas: Canvas, found: SeriesFindings, texts: Texts) -> None:
     canvas.box((_SHEET_LEFT, _TABLE_TOP), (_SHEET_WIDTH, _HEIGHT - _EDGE - _TABLE_TOP), fill=PANEL, radius=6)
     left, y = _SHEET_LEFT + 16.0, _TABLE_TOP + 24.0
-    places = (left, left + 85.0, left + 165.0, left + 250.0, left + _REMARK)
-    heads = ("level_names", "outline", "volume", "overlap", "remarks")
+    places = (left, left + 85.0, left + 220.0, left + _REMARK)
+    heads = ("level_names", "outline", "volume", "remarks")
     for x, key in zip(places, heads, strict=True):
         canvas.text((x, y), texts(key), size=12, colour=QUIET)
     canvas.line([(left, y + 7), (_WIDTH - _EDGE - 16, y + 7)], colour=RULE, width=1.0)
@@ -296,28 +300,29 @@ def _rows(found: SeriesFindings, texts: Texts) -> Iterator[tuple[tuple[str, ...]
     for region in found.segmentation.regions:
         remark = texts.listed(region.concerns)
         if region.level.lumbar and not region.usable:
-            remark = f"{texts('excluded')}: {remark or texts('no_reason')}"
+            remark = remark or texts("no_reason")
         yield (
             (
                 names[region.level],
-                texts.percent(region.quality),
+                body_check(region, texts),
                 f"{texts.number(region.volume_ml, 1)} ml",
-                "-" if region.overlap is None else texts.percent(region.overlap),
                 remark or "-",
             ),
             _colour(region),
         )
     csf = found.segmentation.csf
     if csf is None:
-        yield (texts("fluid"), "-", "-", "-", texts.listed(score_concerns(found)) or "-"), FLUID
+        yield (
+            (texts("fluid"), checks(found, texts)["fluid"], "-", texts.listed(score_concerns(found)) or "-"),
+            FLUID,
+        )
         return
     volume = float(csf.mask.sum()) * found.segmentation.grid.voxel_ml
     yield (
         (
             texts("fluid"),
-            texts.percent(csf.quality),
+            checks(found, texts)["fluid"],
             f"{texts.number(volume, 1)} ml",
-            "-",
             texts.listed(named_concerns(found, csf.concerns)) or "-",
         ),
         FLUID,

@@ -176,6 +176,7 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> None:
     left = _CARD_LEFT + 16
     canvas.box((_CARD_LEFT, top), (_CARD_WIDTH, height + prior), fill=PANEL, radius=6)
     canvas.text((left, top + 26), report.texts("bone_quality"), size=15, colour=BRIGHT, bold=True)
+    _scored_levels(canvas, report, top + 26)
     x = left
     for line in report.bone_quality:
         canvas.text((x, top + 54), report.texts.weighting(line.contrast.value), size=13, colour=QUIET)
@@ -201,6 +202,16 @@ def _bone_quality(canvas: Canvas, report: StudyReport, top: float) -> None:
         bar = _RIGHT - 24 - canvas.width_of(words, size=12)
         canvas.line([(bar, top + 43), (bar, top + 56)], colour=BODY, width=2.0)
         _vbq_scale(canvas, report, score, top + 64 + prior)
+
+
+def _scored_levels(canvas: Canvas, report: StudyReport, y: float) -> None:
+    """Write which levels the scores come from; levels that only one of them lacks are among the caveats."""
+    levels = {line.levels for line in report.bone_quality if line.levels}
+    if len(levels) == 1:
+        words = report.texts("vbq_from", levels=levels.pop())
+        title = canvas.width_of(report.texts("bone_quality"), size=15, bold=True)
+        size = canvas.fitting_size(words, size=12, width=_CARD_WIDTH - 40 - title)
+        canvas.text((_RIGHT - 16, y), words, size=size, colour=QUIET, anchor="rs")
 
 
 def _vbq_scale(canvas: Canvas, report: StudyReport, score: float, top: float) -> None:

@@ -196,7 +196,9 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
     canvas.line([(left, top + 17), (left + _IMAGE_WIDTH, top + 17)], colour=RULE, width=1.0)
     caveats = (*report.foremost, *_remarks(report), *report.caveats)
     if not caveats:
-        canvas.text((left, top + 36), report.texts("none_excluded"), size=_BODY_TEXT, colour=BRIGHT)
+        words = report.texts("none_excluded")
+        size = canvas.fitting_size(words, size=_BODY_TEXT, width=_IMAGE_WIDTH)
+        canvas.text((left, top + 36), words, size=size, colour=BRIGHT)
     y = top + 36
     size = _size_of(canvas, caveats)
     for number, line in enumerate(caveats):
@@ -205,7 +207,7 @@ def _caveats(canvas: Canvas, report: StudyReport, top: float) -> None:
             words = report.texts("more_excluded", count=str(left_over))
             canvas.text((left, y), words, size=size, colour=QUIET)
             break
-        room = max(1, int((top + 150 - y) // (1.4 * size)))
+        room = 1 + int((top + 150 - y) // (1.4 * size))
         most = room if left_over == 1 else min(room, 5 if number < len(report.foremost) else 3)
         y = 4 + canvas.paragraph(
             (left, y), line, size=size, colour=BRIGHT, width=_IMAGE_WIDTH, most_lines=most
@@ -222,10 +224,10 @@ def _size_of(canvas: Canvas, caveats: Sequence[str]) -> float:
 
 
 def _remarks(report: StudyReport) -> list[str]:
-    """List the caveats of answers and scores; why a score is missing, its last concern tells."""
+    """List the caveats of answers and scores."""
     answers = [f"{one.name}: {'; '.join(one.reasons)}" for one in report.answers if one.value and one.reasons]
     scores = [
-        f"{line.sentence} ({line.concerns[-1]})" if line.concerns else line.sentence
+        f"{line.sentence} ({line.deciding})" if line.deciding else line.sentence
         for line in report.bone_quality
         if line.score is None
     ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from analysis.domain.findings import AnswerFigures, Prediction, ProtocolRange
+from analysis.domain.findings import AnswerFigures, Prediction, ProtocolRange, Verdict
 from dicom_templates.words.texts import Texts
 
 __all__ = ["area_in_words", "areas_in_words", "figures_sentence"]
@@ -41,13 +41,16 @@ def figures_sentence(prediction: Prediction, texts: Texts, *, brief: bool = Fals
         "prevalence": texts.percent(figures.present / figures.patients),
         "answered": str(figures.answered),
         "open": str(figures.patients - figures.answered),
-        "figures": ", ".join(
-            _figure(name, figures, texts, brief=brief) for name in _KEY_OF if name in figures.values
-        ),
     }
+    # On the picture, those of patients with an answer would be taken for this one's.
+    left_out = {"PPV", "NPV"} if brief and prediction.verdict is Verdict.INDETERMINATE else set()
+    names = [name for name in _KEY_OF if name in figures.values and name not in left_out]
+    counts["figures"] = ", ".join(_figure(name, figures, texts, brief=brief) for name in names)
     if brief:
         area = area_in_words(figures, texts)
-        told = texts("answered_brief", auc=texts("auc_brief", auc=area) if area else "", **counts)
+        counts["auc"] = texts("auc_brief", auc=area) if area else ""
+        counts["figures"] = texts("figures_brief", figures=counts["figures"]) if names else ""
+        told = texts("answered_brief", **counts)
         return " ".join([told, *seen])
     told = texts("answered", present=str(figures.present), **counts)
     return " ".join([told, *_all_patients(figures, texts), texts("own_cohort"), *seen])

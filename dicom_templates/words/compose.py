@@ -23,6 +23,7 @@ from dicom_templates.words.sections import (
     caveat_lines,
     checks,
     contradiction,
+    deciding_concern,
     figure_lines,
     height_loss_lines,
     image_lines,
@@ -280,18 +281,22 @@ def _basis(prediction: Prediction, texts: Texts) -> str:
 def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:
     contrast = found.identification.contrast
     quality = found.bone_quality
+    levels = ""
     if quality.score is None:
         sentence = texts("vbq_missing", contrast=contrast.value)
     else:
-        names = level_names(found, texts)
-        sentence = texts(
-            "vbq_value",
-            contrast=contrast.value,
-            value=texts.number(quality.score, 2),
-            levels=level_range(quality.levels, names),
-        )
+        levels = level_range(quality.levels, level_names(found, texts))
+        value = texts.number(quality.score, 2)
+        sentence = texts("vbq_value", contrast=contrast.value, value=value, levels=levels)
         sentence = f"{sentence}; {_vbq_context(found, texts)}"
-    return BoneQualityLine(contrast, quality.score, sentence, texts.reasons(score_concerns(found)))
+    return BoneQualityLine(
+        contrast=contrast,
+        score=quality.score,
+        sentence=sentence,
+        concerns=texts.reasons(score_concerns(found)),
+        deciding=texts.listed(deciding_concern(found)),
+        levels=levels,
+    )
 
 
 def _vbq_context(found: SeriesFindings, texts: Texts) -> str:

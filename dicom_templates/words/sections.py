@@ -29,11 +29,13 @@ __all__ = [
     "about_lines",
     "acquisition",
     "answer_lines",
+    "body_check",
     "caveat_lines",
     "checks",
     "code_of",
     "contradiction",
     "decade_of",
+    "deciding_concern",
     "figure_lines",
     "height_loss_lines",
     "image_lines",
@@ -337,6 +339,15 @@ def checks(found: SeriesFindings, texts: Texts) -> dict[str, str]:
     }
 
 
+def body_check(region: Region, texts: Texts) -> str:
+    """Write in words how good the outline of a body is; "-" for one that is not measured."""
+    if not region.level.lumbar:
+        return "-"
+    if not region.usable:
+        return texts("excluded")
+    return texts("check_doubtful" if region.concerns else "check_passed")
+
+
 def _checks_with_reasons(found: SeriesFindings, texts: Texts) -> dict[str, str]:
     """Write the checks, each that is not passed with its reason; those of single bodies are caveats."""
     segmentation, names = found.segmentation, level_names(found, texts)
@@ -373,6 +384,22 @@ def named_concerns(found: SeriesFindings, concerns: Iterable[Reason]) -> tuple[R
 def score_concerns(found: SeriesFindings) -> tuple[Reason, ...]:
     """Return the concerns about a score as they may be told."""
     return named_concerns(found, found.bone_quality.concerns)
+
+
+_NEVER_DECIDES = frozenset({"not_measured", "shading"})
+"""Codes of concerns that alone leave a score."""
+
+
+def deciding_concern(found: SeriesFindings) -> tuple[Reason, ...]:
+    """Return the concern for which a series has no score; none where it has one."""
+    quality = found.bone_quality
+    told = score_concerns(found)
+    if quality.score is not None or not told:
+        return ()
+    # Those about the fluid come first, and decide where there is no valid sample.
+    if quality.csf_signal is None:
+        return told[:1]
+    return tuple(one for one in told if code_of(one) not in _NEVER_DECIDES)[-1:] or told[-1:]
 
 
 def code_of(reason: str) -> str:

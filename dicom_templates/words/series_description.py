@@ -14,6 +14,9 @@ _KEY_OF = {
     ResultKind.PDF: "series_document",
 }
 
+_OUTLINES = {ResultKind.SEG: "", ResultKind.GSPS: "GSPS "}
+"""Kinds of which each analysed series has one, with what tells them apart."""
+
 
 def series_description(report: StudyReport, kind: ResultKind, contrast: str = "", *, number: int = 1) -> str:
     """Write the SeriesDescription of a result object, with the answers in it.
@@ -25,7 +28,7 @@ def series_description(report: StudyReport, kind: ResultKind, contrast: str = ""
     kind : ResultKind
         Its kind.
     contrast : str
-        T1 or T2, of a SEG.
+        T1 or T2, of a SEG or GSPS.
     number : int
         Number of the result set. From 2 it is told near the beginning, where every viewer shows it.
 
@@ -36,8 +39,8 @@ def series_description(report: StudyReport, kind: ResultKind, contrast: str = ""
     """
     texts = report.texts
     count = f" ({number})" if number > 1 else ""
-    if kind is ResultKind.SEG:
-        told = texts("series_outlines") + f"{count} {texts.weighting(contrast)}"
+    if kind in _OUTLINES:
+        told = texts("series_outlines") + f"{count} {_OUTLINES[kind]}{texts.weighting(contrast)}"
     else:
         told = f"{texts(_KEY_OF[kind])}{count}: {_category(report)}"
     if report.warning:

@@ -105,12 +105,18 @@ class BoneQualityLine:
         The score and the levels it comes from, or that there is none.
     concerns : tuple of str
         Why it is missing or doubtful.
+    deciding : str
+        The one of them for which it is missing; empty where there is a score.
+    levels : str
+        The levels that the score comes from ("L1-L4"); empty without a score.
     """
 
     contrast: Contrast
     score: float | None
     sentence: str
     concerns: tuple[str, ...]
+    deciding: str
+    levels: str
 
 
 @dataclass(frozen=True, slots=True)

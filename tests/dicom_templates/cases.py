@@ -1,12 +1,13 @@
 """Findings made by hand, small but with a valid geometry, and the source headers that match them."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.uid import MRImageStorage
+from pydicom.uid import EnhancedMRImageStorage, MRImageStorage
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
 from analysis.domain.examination import Scan
@@ -184,6 +185,32 @@ def _header(found: SeriesFindings, index: int, position: np.ndarray, extra: dict
     for keyword, value in extra.items():
         setattr(header, keyword, value)
     return header
+
+
+def enhanced_header(headers: list[Dataset]) -> Dataset:
+    """Make the header of one enhanced object, with a frame for each of classic headers."""
+    enhanced = deepcopy(headers[0])
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
+        delattr(enhanced, keyword)
+    enhanced.SOPClassUID = EnhancedMRImageStorage
+    enhanced.SOPInstanceUID = "1.2.3.4.5"
+    shared = Dataset()
+    shared.PlaneOrientationSequence = [_only(headers[0], "ImageOrientationPatient")]
+    shared.PixelMeasuresSequence = [_only(headers[0], "PixelSpacing", "SliceThickness")]
+    enhanced.SharedFunctionalGroupsSequence = [shared]
+    enhanced.PerFrameFunctionalGroupsSequence = []
+    for header in headers:
+        frame = Dataset()
+        frame.PlanePositionSequence = [_only(header, "ImagePositionPatient")]
+        enhanced.PerFrameFunctionalGroupsSequence.append(frame)
+    return enhanced
+
+
+def _only(header: Dataset, *keywords: str) -> Dataset:
+    item = Dataset()
+    for keyword in keywords:
+        setattr(item, keyword, header[keyword].value)
+    return item
 
 
 MODEL = ModelIdentity(

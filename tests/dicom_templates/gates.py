@@ -25,6 +25,7 @@ __all__ = [
     "dsrdump_text",
     "measurements_by_dcmqi",
     "no_dciodvfy_errors",
+    "no_dcmpschk_complaints",
     "no_pixelmed_errors",
     "one_copy_per_group_template",
     "segments_by_dcmqi",
@@ -44,6 +45,13 @@ def no_dciodvfy_errors(path: Path) -> None:
     said = _say(program("dciodvfy", "dicom3tools"), "-new", path)
     errors = [line for line in said.splitlines() if line.startswith("Error")]
     assert not errors, f"{path.name}: {errors}"
+
+
+def no_dcmpschk_complaints(path: Path) -> None:
+    """Check a presentation state with dcmpschk of DCMTK."""
+    said = _say(program("dcmpschk", "dcmtk"), path)
+    assert "Test passed." in said, f"{path.name}: {said}"
+    assert not re.search(r"^E: |Warning|[Ee]rror", said, flags=re.MULTILINE), f"{path.name}: {said}"
 
 
 def consistent_entities(paths: Iterable[Path]) -> None:

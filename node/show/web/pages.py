@@ -41,6 +41,7 @@ _KINDS = {
     ResultKind.TEXT: "Text report",
     ResultKind.SUMMARY: "Summary image",
     ResultKind.PDF: "Document",
+    ResultKind.GSPS: "Presentation state",
 }
 
 

@@ -35,7 +35,7 @@ from dicom_templates.read_back.citation import read_citation
 from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.result_set import ResultSet, build, build_refusal
 from dicom_templates.words.languages import LANGUAGES
-from tests.dicom_templates.cases import Case, items, make_case, texts_of
+from tests.dicom_templates.cases import Case, enhanced_header, items, make_case, texts_of
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,14 @@ def test_when_it_was_made_is_on_every_object_and_page_and_changes_nothing_else(c
     times = {f"{one}{part}" for one in ("Content", "InstanceCreation", "Series") for part in ("Date", "Time")}
     # Beside the times, the sentence that says so: on what is drawn, and in the text report.
     pixels = {"PixelData", "DateOfSecondaryCapture", "TimeOfSecondaryCapture"}
-    told = {"summary": pixels, "pdf": {"EncapsulatedDocument"}, "text": {"ContentSequence"}}
+    state = {"PresentationCreationDate", "PresentationCreationTime", "GraphicAnnotationSequence"}
+    told = {
+        "gsps_t1": state,
+        "gsps_t2": state,
+        "summary": pixels,
+        "pdf": {"EncapsulatedDocument"},
+        "text": {"ContentSequence"},
+    }
     for old, new in zip(results.objects, again.objects, strict=True):
         dataset, before = (dcmread(io.BytesIO(written(one.dataset))) for one in (new, old))
         changed = {element.keyword for element in dataset if element != before.get(element.tag)}
@@ -445,7 +452,8 @@ def test_without_a_model_page_picture_and_pdf_say_so(case: Case, language: str) 
     assert made.report.texts("title") not in report_html(made.report, made.pictures)
     for one in made.objects:
         told = str(one.dataset.SeriesDescription)
-        assert (made.report.texts("measurements_only_short") in told) is (one.kind is not ResultKind.SEG)
+        outlines = one.kind in {ResultKind.SEG, ResultKind.GSPS}
+        assert (made.report.texts("measurements_only_short") in told) is not outlines
         assert made.report.texts("simulated_tag") not in told
 
 
@@ -482,7 +490,7 @@ def test_a_slice_without_its_image_is_a_fault_of_the_caller(case: Case) -> None:
 def test_frames_of_an_enhanced_object_are_referenced_by_number(case: Case) -> None:
     first = case.findings.series[0]
     uid = first.source.series_uid
-    enhanced = _enhanced(case.sources[uid])
+    enhanced = enhanced_header(case.sources[uid])
     objects = by_name(build(replace(case.findings, series=(first,)), {uid: [enhanced]}, case.options))
     references = [
         frame.DerivationImageSequence[0].SourceImageSequence[0]
@@ -499,31 +507,6 @@ def test_frames_of_an_enhanced_object_are_referenced_by_number(case: Case) -> No
         .ReferencedSOPSequence[:1]
     )
     assert listed.ReferencedSOPClassUID == EnhancedMRImageStorage
-
-
-def _enhanced(headers: list[Dataset]) -> Dataset:
-    enhanced = deepcopy(headers[0])
-    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
-        delattr(enhanced, keyword)
-    enhanced.SOPClassUID = EnhancedMRImageStorage
-    enhanced.SOPInstanceUID = "1.2.3.4.5"
-    shared = Dataset()
-    shared.PlaneOrientationSequence = [_only(headers[0], "ImageOrientationPatient")]
-    shared.PixelMeasuresSequence = [_only(headers[0], "PixelSpacing", "SliceThickness")]
-    enhanced.SharedFunctionalGroupsSequence = [shared]
-    enhanced.PerFrameFunctionalGroupsSequence = []
-    for header in headers:
-        frame = Dataset()
-        frame.PlanePositionSequence = [_only(header, "ImagePositionPatient")]
-        enhanced.PerFrameFunctionalGroupsSequence.append(frame)
-    return enhanced
-
-
-def _only(header: Dataset, *keywords: str) -> Dataset:
-    item = Dataset()
-    for keyword in keywords:
-        setattr(item, keyword, header[keyword].value)
-    return item
 
 
 @pytest.mark.parametrize(

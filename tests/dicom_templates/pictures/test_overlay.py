@@ -190,3 +190,27 @@ def test_every_slice_says_on_which_side_it_lies_and_where_front_and_back_are(fro
         assert f"{number}  {place}" in told
     # On the large picture and on each of the seven small ones.
     assert told.count("A") == told.count("P") == 8
+
+
+@pytest.mark.parametrize(
+    ("language", "good", "doubtful", "not_used"),
+    [
+        ("en", "good", "doubtful", "not used"),
+        ("de", "gut", "fraglich", "nicht verwendet"),
+        ("fr", "bon", "douteux", "non utilisé"),
+    ],
+)
+def test_bodies_are_good_doubtful_or_not_used_and_no_percent_is_told(
+    language: str, good: str, doubtful: str, not_used: str
+) -> None:
+    found = a_series()
+    concerns = {Level.L2: (Reason("touches_edge"),)}
+    regions = tuple(
+        replace(one, usable=one.level is not Level.L4, concerns=concerns.get(one.level, ()))
+        for one in found.segmentation.regions
+    )
+    told = words_on(changed(found, regions=regions), language)
+    # Beside the bodies what is not good, in the table all of them.
+    assert {"L1", f"L2  {doubtful}", "L3", f"L4  {not_used}"} <= set(told)
+    assert (told.count(good), told.count(doubtful), told.count(not_used)) == (4, 1, 1)
+    assert not [words for words in told if "%" in words]

@@ -99,6 +99,19 @@ def test_a_number_is_never_parted_from_its_unit() -> None:
         assert any("7.5\u00a0mm" in line for line in lines)
 
 
+def test_no_line_begins_with_a_sign_that_has_a_space_before_it_in_french() -> None:
+    canvas = Canvas(200, 100, scale=1.0, background=(0, 0, 0))
+    for width in range(20, 200, 3):
+        lines = canvas.wrap("Sa cohorte seule : 30 % de 160 ; « indécis » !", size=12, width=width)
+        assert not [line for line in lines if line[0] in ":;!»"]
+
+
+def test_the_levels_that_the_scores_come_from_stand_beside_them() -> None:
+    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+        draw_summary(*shown())
+    assert "from L1-L4" in [str(call.args[2]) for call in written.call_args_list]
+
+
 def test_what_must_be_known_with_an_answer_stands_beside_it() -> None:
     decided = make_case().findings.predictions[1]
     fallback = replace(decided, reasons=(Reason("sequence_missing", sequence="T2"),))

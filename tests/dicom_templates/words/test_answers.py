@@ -11,6 +11,7 @@ from dicom_templates.codes import concepts
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
 from dicom_templates.words.answer_figures import figures_sentence
+from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.texts import Texts
 from tests.dicom_templates.cases import ANSWERS, PREDICTIONS, items, make_case
 from tests.dicom_templates.views import named, views_of
@@ -97,11 +98,19 @@ def test_the_figures_of_the_answers_given_stand_on_every_view(language: str, pre
         "de": ("bis", "Nur (an der eigenen|eigene) Kohorte"),
     }[language]
     auc = Texts(language).number(0.82, 2)
-    # PPV, NPV, sensitivity, specificity, open answers, prevalence, AUC, TR and TE of the training.
-    wanted = ("62 %", "93 %", "84 %", "81 %", "64", "30 %", auc, f"TR 400 {to} 750 ms", f"TE 8 {to} 20 ms")
+    # Sensitivity, specificity, prevalence, AUC, patients with an answer, TR and TE of the training.
+    wanted = ("84 %", "81 %", "30 %", auc, "96", f"TR 400 {to} 750 ms", f"TE 8 {to} 20 ms")
+    predictive, left_open = ("62 %", "93 %"), ("64",)
     for view in ("picture", "page", "text", "SR"):
         words = told[view].replace("\u00a0", " ")
-        assert [figure for figure in wanted if figure not in words] == [], view
+        more = (
+            (*predictive, *left_open)
+            if view != "picture"
+            else predictive
+            if prediction is LOW_BUT_ABOVE
+            else ()
+        )
+        assert [figure for figure in (*wanted, *more) if figure not in words] == [], view
         assert re.search(rf"AUC[^.]{{0,20}}{auc} \(.{{4}} {to} .{{4}}\)", words), view
         assert re.search(own, words), view
 
@@ -150,3 +159,17 @@ def test_figures_that_nobody_could_count_are_left_out() -> None:
     none = sentence(replace(ANSWERS, answered=0, values={}, intervals={}))
     assert none.startswith("In cross-validation on 160 patients none got an answer. Judged on its own cohort")
     assert sentence(None) == ""
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_predictive_values_stand_on_the_picture_beside_an_answer_only(language: str) -> None:
+    answered = PREDICTIONS[0]
+    texts = Texts(language)
+    values = [
+        texts(key, value=texts.percent(value)) for key, value in (("ppv_brief", 0.62), ("npv_brief", 0.93))
+    ]
+    told = figures_sentence(answered, texts, brief=True)
+    undecided = figures_sentence(replace(answered, verdict=Verdict.INDETERMINATE), texts, brief=True)
+    assert all(value in told for value in values)
+    assert not any(value in undecided for value in values)
+    assert texts("specificity_brief", value=texts.percent(0.81)) in undecided

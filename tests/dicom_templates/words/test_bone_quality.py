@@ -1,6 +1,7 @@
 """What stands beside a VBQ: the published mean at its field strength, its repeatability, and its concerns."""
 
 from dataclasses import replace
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -11,6 +12,7 @@ from analysis.domain.reason import Reason
 from dicom_templates.pictures.canvas import Canvas
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import ResultSet, build
+from dicom_templates.words.sections import deciding_concern
 from tests.dicom_templates.cases import make_case
 
 
@@ -74,3 +76,29 @@ def test_german_has_its_own_words_and_commas() -> None:
 def test_shading_stands_on_the_picture_that_shows_the_value(language: str) -> None:
     _, picture = line_of(Contrast.T1, 1.5, language, Reason("shading", change=-21.6))
     assert "-22 %" in picture.replace("\u2212", "-").replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(
+    ("csf_signal", "concerns", "deciding"),
+    [
+        (None, ("fluid_scarce", "fluid_not_good", "not_measured"), "fluid_scarce"),
+        (300.0, ("fluid_scarce", "not_measured", "few_scored_bodies"), "few_scored_bodies"),
+        (300.0, ("not_measured", "scored_bodies_uncertain", "shading"), "scored_bodies_uncertain"),
+        (300.0, ("not_measured", "shading_strong"), "shading_strong"),
+    ],
+)
+def test_the_reason_for_which_there_is_no_value_is_the_one_that_decided(
+    csf_signal: float | None, concerns: tuple[str, ...], deciding: str
+) -> None:
+    values: dict[str, dict[str, Any]] = {
+        "not_measured": {"levels": "L3"},
+        "few_scored_bodies": {"minimum": 3},
+        "shading": {"change": -21.6},
+        "shading_strong": {"change": -21.6},
+    }
+    told = tuple(Reason(code, **values.get(code, {})) for code in concerns)
+    found = make_case(slices=4, size=64).findings.series[0]
+    quality = replace(found.bone_quality, score=None, csf_signal=csf_signal, concerns=told)
+    (reason,) = deciding_concern(replace(found, bone_quality=quality))
+    assert reason.code == deciding
+    assert deciding_concern(replace(found, bone_quality=replace(quality, score=2.7))) == ()
