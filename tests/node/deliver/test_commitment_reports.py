@@ -145,7 +145,7 @@ def test_an_archive_may_report_over_the_same_association(tmp_path: Path) -> None
 def test_an_association_is_not_released_before_the_report_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pynetdicom answers a report in a thread that its release does not wait for."""
+    """A report is answered in a thread of pynetdicom that its release does not wait for."""
     send = DIMSEServiceProvider.send_msg
 
     def send_late(provider: DIMSEServiceProvider, message: Any, context: int) -> None:
