@@ -16,7 +16,7 @@ from struct import error as StructError  # noqa: N812 - an exception despite its
 from typing import NamedTuple
 
 from node.domain.identifiers import clean_uid
-from node.domain.person import Person
+from node.domain.person import Patient, Person
 
 __all__ = [
     "HEADER_BYTES",
@@ -40,12 +40,12 @@ _UNDEFINED = 0xFFFFFFFF
 
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 _ACCESSION_NUMBER = 0x00080050
-_PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
+_NAME, _PATIENT_ID, _ISSUER = 0x00100010, 0x00100020, 0x00100021
 _BIRTH_DATE, _SEX = 0x00100030, 0x00100040
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
 _WANTED = {
     *(_SOP_CLASS, _SOP_INSTANCE, _ACCESSION_NUMBER, _STUDY, _SERIES),
-    *(_PATIENT_ID, _ISSUER, _BIRTH_DATE, _SEX),
+    *(_NAME, _PATIENT_ID, _ISSUER, _BIRTH_DATE, _SEX),
 }
 _ENOUGH = {_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES, _PATIENT_ID}
 _MOST_BEHIND = 2000
@@ -101,9 +101,11 @@ class InstanceIdentity:
     patient_id : str
         PatientID, for the audit trail and to find a study; characters outside ASCII are replaced.
     birth_date, sex : str
-        As they stand in the header; see `person`.
+        As they stand in the header; see `patient`.
     accession_number : str
         AccessionNumber, by which an operator finds a study; characters outside ASCII are replaced.
+    naming : tuple of bytes
+        PatientID, IssuerOfPatientID and PatientName as they stand in the header; see `patient`.
     """
 
     sop_class_uid: str
@@ -115,11 +117,16 @@ class InstanceIdentity:
     birth_date: str = ""
     sex: str = ""
     accession_number: str = ""
+    naming: tuple[bytes, bytes, bytes] = (b"", b"", b"")
 
     @property
-    def person(self) -> Person:
-        """What it says of its patient beside the Patient ID; receiving does not need it."""
-        return Person.of(self.birth_date, self.sex)
+    def patient(self) -> Patient:
+        """What it says of its patient; receiving does not need it.
+
+        Each byte is a character: texts are only compared, and only those in one character set are equal.
+        """
+        patient_id, issuer, name = (value.strip(b"\0 ").decode("latin-1") for value in self.naming)
+        return Patient(patient_id, issuer, name, Person.of(self.birth_date, self.sex))
 
 
 def read_identity(
@@ -175,6 +182,7 @@ def read_identity(
         birth_date=values.get(_BIRTH_DATE, b"").decode("ascii", "replace"),
         sex=values.get(_SEX, b"").decode("ascii", "replace"),
         accession_number=values.get(_ACCESSION_NUMBER, b"").strip(b"\0 ").decode("ascii", "replace"),
+        naming=(patient_id, issuer, values.get(_NAME, b"")),
     )
 
 

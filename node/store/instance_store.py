@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from node.domain.identifiers import folder_name
-from node.domain.person import UNKNOWN_PERSON, Person
+from node.domain.person import UNKNOWN_PATIENT, Patient, Person
 from node.domain.records import Instance, StagedFile
 from node.errors import StorageFullError
 from node.store.durable import move_into, sync, sync_folder
@@ -163,16 +163,16 @@ class DiskInstanceStore:
         path = self._quarantined / name
         try:
             staged, instance = read_instance(path)
-            return staged, instance, read_stored_identity(path, instance.transfer_syntax_uid).person
+            return staged, instance, read_stored_identity(path, instance.transfer_syntax_uid).patient.person
         except (OSError, ValueError):
             return None
 
-    def person(self, instance: Instance) -> Person:
+    def patient(self, instance: Instance) -> Patient:
         """See `node.ports.StoredFiles`."""
         try:
-            return read_stored_identity(self.path(instance), instance.transfer_syntax_uid).person
+            return read_stored_identity(self.path(instance), instance.transfer_syntax_uid).patient
         except (OSError, ValueError):
-            return UNKNOWN_PERSON
+            return UNKNOWN_PATIENT
 
     def identifiers(self, instance: Instance) -> frozenset[str]:
         """See `node.ports.StoredFiles`."""
