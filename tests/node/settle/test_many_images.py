@@ -3,12 +3,13 @@
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event
 
-from node.domain.records import CONFLICT
+from node.domain.records import CONFLICT, AssociationRecord
 from node.domain.study import StudyState
 from node.show.study_details import StudyDetailsReader
 from node.show.why import explain
@@ -62,3 +63,35 @@ def test_no_statement_has_a_parameter_for_each_image(
     assert frugal_database.quarantined("1.1", CONFLICT) == ()
     frugal_database.delete_arrivals([one.instance.sop_uid for one in arrivals])
     assert frugal_database.instances("1.1") == ()
+
+
+def test_series_that_are_sent_again_are_looked_for_together(tmp_path: Path) -> None:
+    """A look for each among as many lost ones would block the database for minutes."""
+    store = SqlStore(f"sqlite:///{tmp_path / 'osteonode.db'}")
+    statements: list[str] = []
+    event.listen(store._engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+
+    def statements_for(study: str, count: int) -> int:
+        series = frozenset((study, f"{study}.{number}") for number in range(count))
+        for at, began in enumerate((START, START + timedelta(minutes=1))):
+            token = f"{study} {at}"
+            arrivals = [
+                arrival(study, number, association=token) for number in range(at * count, (at + 1) * count)
+            ]
+            each = zip(arrivals, sorted(series), strict=True)
+            arrivals = [
+                replace(one, instance=replace(one.instance, series_uid=uid)) for one, (_, uid) in each
+            ]
+            store.record_arrivals(arrivals, began, PATIENCE)
+            if at == 0:
+                store.end_association(AssociationRecord(token, began, series), began, orderly=False)
+                assert len(store.cut_off_series(study)) == count
+        statements.clear()
+        end = START + timedelta(minutes=2)
+        store.end_association(AssociationRecord(token, began, series), end, orderly=True)
+        told = len(statements)
+        assert not store.cut_off_series(study)
+        return told
+
+    assert statements_for("1.1", 30) == statements_for("1.2", 3)
+    store.close()
