@@ -123,7 +123,7 @@ class InstanceIdentity:
     def patient(self) -> Patient:
         """What it says of its patient; receiving does not need it.
 
-        Each byte is a character: texts are only compared, and only those in one character set are equal.
+        Its texts are only for comparing: each byte is a character, whatever the character set.
         """
         patient_id, issuer, name = (value.strip(b"\0 ").decode("latin-1") for value in self.naming)
         return Patient(patient_id, issuer, name, Person.of(self.birth_date, self.sex))

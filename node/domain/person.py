@@ -84,7 +84,7 @@ def leave_out_issuer(patients: Collection[Patient]) -> bool:
     DICOM PS3.3 C.7.1.1: Issuer of Patient ID is of type 3, optional.
     """
     issuers = {one.issuer for one in patients if one.issuer}
-    rest = {replace(one, issuer="") for one in patients}
+    rest = {replace(one, issuer="", name=one.name.rstrip("^ ")) for one in patients}
     if len(issuers) > 1 or len(rest) != 1:
         return False
     (one,) = rest

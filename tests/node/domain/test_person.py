@@ -59,6 +59,7 @@ BARE = replace(WHOLE, issuer="")
     [
         ((), True),
         ((replace(BARE, person=Person.of("1940.02.29", "m")),), True),
+        ((replace(BARE, name="A^B^^^ "),), True),
         ((replace(WHOLE, issuer="OTHER"),), False),
         ((replace(BARE, patient_id="2"),), False),
         ((replace(BARE, name="A^C"),), False),
