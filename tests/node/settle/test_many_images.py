@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from node.domain.records import CONFLICT, AssociationRecord
+from node.domain.records import CONFLICT, Arrival, AssociationRecord
 from node.domain.study import StudyState
 from node.show.study_details import StudyDetailsReader
 from node.show.why import explain
@@ -19,6 +19,7 @@ from tests.node.store.suite.studies import PATIENCE, START, arrival
 
 _MOST_PARAMETERS = 60
 """Enough for a row of any table."""
+LATER = START + timedelta(minutes=1)
 
 
 def test_a_study_with_too_many_images_is_set_aside_unread(tmp_path: Path) -> None:
@@ -65,6 +66,16 @@ def test_no_statement_has_a_parameter_for_each_image(
     assert frugal_database.instances("1.1") == ()
 
 
+def one_of_each_series(study: str, count: int, association: str) -> list[Arrival]:
+    made = []
+    for number in range(count):
+        one = arrival(study, number, association=association)
+        series = f"{study}.{number}"
+        instance = replace(one.instance, series_uid=series, sop_uid=f"{series}.{association}")
+        made.append(replace(one, instance=instance))
+    return made
+
+
 def test_series_that_are_sent_again_are_looked_for_together(tmp_path: Path) -> None:
     """A look for each among as many lost ones would block the database for minutes."""
     store = SqlStore(f"sqlite:///{tmp_path / 'osteonode.db'}")
@@ -73,24 +84,17 @@ def test_series_that_are_sent_again_are_looked_for_together(tmp_path: Path) -> N
 
     def statements_for(study: str, count: int) -> int:
         series = frozenset((study, f"{study}.{number}") for number in range(count))
-        for at, began in enumerate((START, START + timedelta(minutes=1))):
-            token = f"{study} {at}"
-            arrivals = [
-                arrival(study, number, association=token) for number in range(at * count, (at + 1) * count)
-            ]
-            each = zip(arrivals, sorted(series), strict=True)
-            arrivals = [
-                replace(one, instance=replace(one.instance, series_uid=uid)) for one, (_, uid) in each
-            ]
-            store.record_arrivals(arrivals, began, PATIENCE)
-            if at == 0:
-                store.end_association(AssociationRecord(token, began, series), began, orderly=False)
-                assert len(store.cut_off_series(study)) == count
-        statements.clear()
-        end = START + timedelta(minutes=2)
-        store.end_association(AssociationRecord(token, began, series), end, orderly=True)
-        told = len(statements)
-        assert not store.cut_off_series(study)
+        lost, again = (
+            AssociationRecord(study + end, at, series) for end, at in ((".1", START), (".2", LATER))
+        )
+        for record in (lost, again):
+            store.record_arrivals(
+                one_of_each_series(study, count, record.association), record.began_at, PATIENCE
+            )
+            statements.clear()
+            store.end_association(record, record.began_at, orderly=record is again)
+            told = len(statements)
+            assert len(store.cut_off_series(study)) == (0 if record is again else count)
         return told
 
     assert statements_for("1.1", 30) == statements_for("1.2", 3)
