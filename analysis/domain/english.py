@@ -258,6 +258,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "dicom_cut_off": "the DICOM object is cut off before its {missing}",
         "instance_damaged": "an instance is damaged: what its header says cannot be read ({kind})",
         "needs_too_much_memory": "an instance needs more memory to be read than there may be used",
+        "inflates_too_far": "an instance inflates to more than {megabytes} MB and is not read",
         "decoder_lost": "the pixel data of an instance could not be decoded: {how}",
         "frame_contradicts_header": "the compressed pixels of an instance claim {claimed}, and its header says {told}",
         "no_size": "no size that can be read",

@@ -75,8 +75,8 @@ class Examination:
     study_uid : str
         Study Instance UID.
     person : str
-        Digest of Patient ID, issuer, birth date and sex; empty if one of them other than the issuer is unknown, so
-        that nothing may be compared.
+        Digest of Patient ID, issuer, birth date and sex; empty if one of them other than the issuer is
+        unknown, so that nothing may be compared.
     day : date or None
         Date of the study; None if unknown.
     settings : str

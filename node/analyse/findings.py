@@ -17,7 +17,7 @@ from node.config import BackendSettings
 from node.decode import SeriesHeaders, decode, faults_of, files_below, scan
 from node.decode.damage import damage_refused
 from node.decode.header_values import text
-from node.domain.person import Person, contradictions
+from node.domain.person import Patient, Person, contradictions, leave_out_issuer
 
 __all__ = [
     "SOFTWARE",
@@ -103,18 +103,25 @@ def identity_reasons(series: Sequence[SeriesHeaders]) -> tuple[Reason, ...]:
     """Return why the patient of a study is not certain; nothing if all images name the same one.
 
     A patient is named by Patient ID and issuer, and has one birth date and one sex. A study without birth
-    dates, as many anonymised ones are, is none of several patients.
+    dates, as many anonymised ones are, is none of several patients. Images without an issuer belong to those
+    with one if all else agrees.
     """
-    images = [image for one in series for image in one.objects]
-    if len({text(image, "PatientID") for image in images}) > 1:
+    patients = {_patient(image) for one in series for image in one.objects}
+    if len({one.patient_id for one in patients}) > 1:
         return (Reason("several_patients"),)
-    if len({text(image, "IssuerOfPatientID") for image in images}) > 1:
+    if len({one.issuer for one in patients}) > 1 and not leave_out_issuer(patients):
         return (Reason("several_issuers"),)
-    told = contradictions(
-        {Person.of(text(image, "PatientBirthDate"), text(image, "PatientSex")) for image in images}
-    )
+    told = contradictions({one.person for one in patients})
     reasons = {"birth date": Reason("several_birth_dates"), "sex": Reason("several_sexes")}
     return tuple(reasons[one] for one in told)
+
+
+def _patient(image: Dataset) -> Patient:
+    keywords = ("PatientID", "IssuerOfPatientID", "PatientName")
+    patient_id, issuer, name = (text(image, keyword) for keyword in keywords)
+    return Patient(
+        patient_id, issuer, name, Person.of(text(image, "PatientBirthDate"), text(image, "PatientSex"))
+    )
 
 
 def correction_remarks(*, corrected: bool) -> tuple[Reason, ...]:

@@ -48,6 +48,7 @@ def make_settler(
         early_work=early_work,
         grace=timedelta(seconds=settings.assembly.quiet_s * _EARLY_AFTER),
         gone_on=timedelta(seconds=settings.assembly.quiet_s * _GONE_ON_AFTER),
+        most_images=settings.assembly.max_images,
         attempts=settings.engine.attempts,
         stopping=resources.stopping,
         log=resources.log,

@@ -63,7 +63,12 @@ def _for_those_who_log_in(resources: Resources, workers: Workers) -> "Guarded":
     from node.show.web import Guarded
 
     return Guarded(
-        details=StudyDetailsReader(resources.store, resources.instance_store, workers.tell_series),
+        details=StudyDetailsReader(
+            resources.store,
+            resources.instance_store,
+            workers.tell_series,
+            most_images=resources.configuration.assembly.max_images,
+        ),
         orders=Operator(
             store=resources.store,
             files=resources.instance_store,

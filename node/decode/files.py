@@ -99,9 +99,12 @@ def scan(paths: Iterable[Path]) -> tuple[tuple[SeriesHeaders, ...], tuple[Unread
             by_series[instance.key].setdefault(str(instance.header.SOPInstanceUID), instance)
     series: list[SeriesHeaders] = []
     lost = [file for file, key in unreadable if key not in by_series]
+    reasons: dict[SeriesKey | None, list[Reason]] = defaultdict(list)
+    for file, key in unreadable:
+        reasons[key].append(file.reason)
     for key, instances in sorted(by_series.items()):
         found = [instances[uid] for uid in sorted(instances)]
-        faults = told_once(file.reason for file, of in unreadable if of == key)
+        faults = told_once(reasons[key])
         try:
             with damage_refused("dicom_damaged"):
                 series += _by_stack(key, found, faults)

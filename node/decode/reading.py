@@ -14,6 +14,7 @@ from pydicom.valuerep import VR
 
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
+from node.decode.inflated import check_inflated
 from node.domain.header import HEADER_BYTES, CutOffHeaderError, InstanceIdentity, read_identity
 from node.domain.identifiers import is_uid
 
@@ -89,6 +90,7 @@ def _is_cut_off(path: Path) -> bool:
 
 
 def _read(path: Path, *, stop_before_pixels: bool) -> FileDataset:
+    check_inflated(path)
     try:
         found = dcmread(path, stop_before_pixels=stop_before_pixels)
     except InvalidDicomError:

@@ -4,10 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from node.config import Configuration, TlsSettings
 
 __all__ = ["Ending", "endings"]
+
+_kept = lru_cache(maxsize=64)
+"""By the bytes of a file: each scrape of the metrics asks, and files seldom change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,13 @@ def _sections(configuration: Configuration) -> Iterator[tuple[str, TlsSettings]]
     yield "audit.tls", configuration.audit.tls
 
 
+@_kept
 def _end_of_chain(pem: bytes) -> datetime:
     """Return the first end: a chain is no longer verified once one of its certificates has ended."""
     return _end_of_certificates(pem, min)
 
 
+@_kept
 def _end_of_authorities(pem: bytes) -> datetime:
     """Return the last end: nobody is verified any more once all authorities have ended."""
     return _end_of_certificates(pem, max)
@@ -66,6 +72,7 @@ def _end_of_certificates(pem: bytes, which: Callable[[Iterator[datetime]], datet
     return which(one.not_valid_after_utc for one in load_pem_x509_certificates(pem))
 
 
+@_kept
 def _end_of_list(pem: bytes) -> datetime:
     """Return when the next list is due: OpenSSL then refuses everybody."""
     from cryptography.x509 import load_pem_x509_crl

@@ -78,6 +78,7 @@ class CallingEntity(AE):  # type: ignore[misc]  # pynetdicom has no types
         tls_args: tuple[ssl.SSLContext, str] | None,
     ) -> AssociationSocket:
         _unbind_event_logs(association)
+        _part_reports_from_release(association)
         created = _CallingSocket(association, address=address)
         created.tls_args = tls_args
         switch_nagle_off(created.socket)
@@ -96,6 +97,37 @@ def switch_nagle_off(connection: socket.socket) -> None:
 def _unbind_event_logs(association: Association) -> None:
     for event, handler in _EVENT_LOGS:
         association.unbind(event, handler)
+
+
+def _part_reports_from_release(association: Association) -> None:
+    """Let an association be released only while no report of the peer is served.
+
+    pynetdicom serves an N-EVENT-REPORT in a thread of its own, which `release` knows nothing of: an answer
+    behind our release request ends the upper layer with an error. A report that crosses this request is
+    handled, but must not be answered (PS3.8 7.2.2); the peer may repeat it over another association.
+    """
+    serve, release = association._serve_request, association.release
+    turn = threading.Lock()
+
+    def serve_in_turn(message: Any, context: int) -> None:  # noqa: ANN401 - one of pynetdicom's many classes
+        if threading.current_thread() is association:
+            serve(message, context)  # `release` waits for this thread itself
+            return
+        with turn:
+            if association.is_established:
+                serve(message, context)
+                return
+        accepted = association._accepted_cx.get(context)
+        if accepted is not None:
+            with suppress(Exception):  # a damaged report says nothing
+                about = {"request": message, "context": accepted.as_tuple}
+                evt.trigger(association, evt.EVT_N_EVENT_REPORT, about)
+
+    def release_in_turn() -> None:
+        with turn:
+            release()
+
+    association._serve_request, association.release = serve_in_turn, release_in_turn
 
 
 def _close(connection: socket.socket | None) -> None:

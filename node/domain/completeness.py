@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.reason import Reason, told_once, weighting
-from node.domain.person import Person, contradictions
+from node.domain.person import Patient, contradictions, leave_out_issuer
 from node.domain.study import StudyEvent
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "identity_fault",
     "never_fell_quiet",
     "refused",
+    "too_many_images",
     "with_arrival_evidence",
 ]
 
@@ -196,24 +197,34 @@ def refused(reasons: tuple[Reason, ...]) -> Decision:
     return Decision(StudyEvent.REFUSED, "; ".join(reasons), refusals=reasons)
 
 
-def identity_fault(patient_keys: Collection[str], persons: Collection[Person] = ()) -> str:
+def identity_fault(patient_keys: Collection[str], patients: Collection[Patient]) -> str:
     """Tell why the patient of a study is not certain; empty if all images name the same one.
 
     Parameters
     ----------
     patient_keys : collection of str
         Of its images; see `node.domain.records.Instance`.
-    persons : collection of Person
-        What its images say about their patient beside the Patient ID.
+    patients : collection of Patient
+        What its images say about their patient.
     """
     if "" not in patient_keys:
-        if len(set(patient_keys)) > 1:
+        if len(set(patient_keys)) > 1 and not leave_out_issuer(patients):
             return f"its images do not all bear one Patient ID of one issuer: {_BY_OPERATOR}"
-        told = " and more than one ".join(contradictions(persons))
+        told = " and more than one ".join(contradictions({one.person for one in patients}))
         return f"its images name more than one {told} for one patient: {_BY_OPERATOR}" if told else ""
     if len(set(patient_keys)) == 1:
         return f"its images have no PatientID: {_BY_OPERATOR}"
     return f"some of its images have no PatientID: {_BY_OPERATOR}"
+
+
+def too_many_images(count: int, most: int) -> str:
+    """Tell why a study is not even read; empty if it has no more MR images than may be read.
+
+    The headers of all images of a study are read together, which takes time and memory for each.
+    """
+    if count <= most:
+        return ""
+    return f"it has {count} MR images, more than [assembly] max_images = {most} allows"
 
 
 def with_arrival_evidence(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from node.domain.character_set import decode_text
 from node.domain.identifiers import clean_uid
-from node.domain.person import Person
+from node.domain.person import Patient, Person
 
 __all__ = [
     "HEADER_BYTES",
@@ -103,11 +103,13 @@ class InstanceIdentity:
     patient_id : str
         PatientID, for the audit trail and to find a study.
     birth_date, sex : str
-        As they stand in the header; see `person`.
+        As they stand in the header; see `patient`.
     accession_number : str
         AccessionNumber, by which an operator finds a study.
     patient_name : str
         PatientName, by which an operator finds a study.
+    naming : tuple of bytes
+        PatientID, IssuerOfPatientID and PatientName as they stand in the header; see `patient`.
     """
 
     sop_class_uid: str
@@ -120,11 +122,16 @@ class InstanceIdentity:
     sex: str = ""
     accession_number: str = ""
     patient_name: str = ""
+    naming: tuple[bytes, bytes, bytes] = (b"", b"", b"")
 
     @property
-    def person(self) -> Person:
-        """What it says of its patient beside the Patient ID; receiving does not need it."""
-        return Person.of(self.birth_date, self.sex)
+    def patient(self) -> Patient:
+        """What it says of its patient; receiving does not need it.
+
+        Its texts are only for comparing: each byte is a character, whatever the character set.
+        """
+        patient_id, issuer, name = (value.strip(b"\0 ").decode("latin-1") for value in self.naming)
+        return Patient(patient_id, issuer, name, Person.of(self.birth_date, self.sex))
 
 
 def read_identity(
@@ -182,6 +189,7 @@ def read_identity(
         sex=values.get(_SEX, b"").decode("ascii", "replace"),
         accession_number=decode_text(values.get(_ACCESSION_NUMBER, b""), character_set),
         patient_name=decode_text(values.get(_NAME, b""), character_set),
+        naming=(patient_id, issuer, values.get(_NAME, b"")),
     )
 
 

@@ -1,13 +1,21 @@
-"""Whether images that bear one Patient ID can show one person, and what people type for a name."""
+"""Whether images can show one person, by what they say of their patient, and what people type for a name."""
 
 import re
 import unicodedata
 from collections.abc import Collection
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
 from typing import Self
 
-__all__ = ["UNKNOWN_PERSON", "Person", "as_typed", "contradictions", "forms_of_name", "name_as_typed"]
+__all__ = [
+    "UNKNOWN_PATIENT",
+    "Patient",
+    "Person",
+    "as_typed",
+    "contradictions",
+    "forms_of_name",
+    "leave_out_issuer",
+    "name_as_typed",
+]
 
 _PARTED = re.compile(r"[\s,^]+")
 
@@ -47,7 +55,53 @@ class Person:
         return cls(written, _SEXES.get(sex.strip("\0 ")[:1].upper(), ""))
 
 
-UNKNOWN_PERSON = Person()
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """All that an image says about its patient.
+
+    Attributes
+    ----------
+    patient_id, issuer, name : str
+        PatientID, IssuerOfPatientID and PatientName, without padding.
+    person : Person
+        Birth date and sex.
+    """
+
+    patient_id: str = ""
+    issuer: str = ""
+    name: str = ""
+    person: Person = Person()
+
+
+UNKNOWN_PATIENT = Patient()
+
+
+def leave_out_issuer(patients: Collection[Patient]) -> bool:
+    """Tell whether all name one patient and one issuer, which some of them leave out.
+
+    Patient ID, name and birth date must be there and equal, and the sex equal: the issuer is what keeps the
+    same number of two hospitals apart, so without it more than the number must agree.
+
+    Examples
+    --------
+    >>> one = Patient("1", "HOSPITAL", "A^B", Person("19400229", "M"))
+    >>> leave_out_issuer({one, replace(one, issuer="")})
+    True
+    >>> leave_out_issuer({one, replace(one, issuer="", name="A^C")})
+    False
+    >>> leave_out_issuer({one, replace(one, issuer="OTHER"), replace(one, issuer="")})
+    False
+
+    References
+    ----------
+    DICOM PS3.3 C.7.1.1: Issuer of Patient ID is of type 3, optional.
+    """
+    issuers = {one.issuer for one in patients if one.issuer}
+    rest = {replace(one, issuer="", name=one.name.rstrip("^ ")) for one in patients}
+    if len(issuers) > 1 or len(rest) != 1:
+        return False
+    (one,) = rest
+    return bool(one.patient_id and one.name and one.person.birth_date)
 
 
 def contradictions(persons: Collection[Person]) -> tuple[str, ...]:
@@ -57,7 +111,8 @@ def contradictions(persons: Collection[Person]) -> tuple[str, ...]:
     """
     dates = {one.birth_date for one in persons if one.birth_date}
     sexes = {one.sex for one in persons if one.sex}
-    two_dates = any(not (a.startswith(b) or b.startswith(a)) for a, b in combinations(dates, 2))
+    longest = max(dates, key=len, default="")
+    two_dates = any(not longest.startswith(one) for one in dates)
     return (*(("birth date",) if two_dates else ()), *(("sex",) if len(sexes) > 1 else ()))
 
 

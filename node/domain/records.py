@@ -446,3 +446,8 @@ class QuarantineEntry:
     calling_ae: str
     host: str
     at: datetime
+
+    @classmethod
+    def of(cls, name: str, arrival: Arrival, reason: str, at: datetime) -> Self:
+        """Return that of a received instance, or of the kept one that it replaces."""
+        return cls(name, arrival.instance.sop_uid, reason, arrival.calling_ae, arrival.host, at)

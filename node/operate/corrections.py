@@ -36,17 +36,18 @@ def apply_corrections(
     if study is None or study.state is not StudyState.FAILED:
         return 0
     images = mr_images(stored.values())
-    persons = {image.sop_uid: instance_store.person(image) for image in images}
-    if not images or not identity_fault({image.patient_key for image in images}, set(persons.values())):
+    patients = {image.sop_uid: instance_store.patient(image) for image in images}
+    if not images or not identity_fault({image.patient_key for image in images}, set(patients.values())):
         return 0
     count = 0
-    for entry in store.quarantined(stored, CONFLICT):
+    for entry in store.quarantined(study_uid, CONFLICT):
         corrected = instance_store.read_quarantined(entry.name)
         old = stored[entry.sop_uid]
         if corrected is None:
             continue
         staged, image, person = corrected
-        if (image.patient_key, person) == (old.patient_key, persons.get(entry.sop_uid, person)):
+        there = patients.get(entry.sop_uid)
+        if (image.patient_key, person) == (old.patient_key, there.person if there else person):
             continue
         _quarantine(store, instance_store, old, entry, now)
         arrival = Arrival(image, entry.calling_ae, entry.host)

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from node.domain.person import Person
+from node.domain.person import Patient, Person
 from node.domain.records import Instance, StagedFile
 
 __all__ = ["FileRecovery", "FileRemoval", "InstanceStore", "StagingArea", "StagingFile", "StoredFiles"]
@@ -94,7 +94,7 @@ class StoredFiles(Protocol):
         """Return the file of an instance."""
         ...
 
-    def person(self, instance: Instance) -> Person:
+    def patient(self, instance: Instance) -> Patient:
         """Return what a stored instance says about its patient; nothing if its file cannot be read."""
         ...
 

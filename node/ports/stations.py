@@ -74,8 +74,8 @@ class StudyReader(Protocol):
         """Return all deliveries of a study, those that ended too, in the order in which they were queued."""
         ...
 
-    def quarantined(self, sop_uids: Iterable[str], reason: str) -> tuple[QuarantineEntry, ...]:
-        """Return the latest quarantine entry with this reason of each of these instances that has one."""
+    def quarantined(self, study_uid: str, reason: str) -> tuple[QuarantineEntry, ...]:
+        """Return the latest quarantine entry with this reason of each instance of a study that has one."""
         ...
 
 

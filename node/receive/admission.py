@@ -166,9 +166,14 @@ class AdmissionControl:
         return {(account, one.requestor.address) for one, account in admitted if _is_open(one)}
 
     def source_of(self, association: Association) -> Hashable:
-        """Return a key for the source of an admitted association; None for any other."""
+        """Return who sends over an admitted association, for sharing the node's time; None for any other.
+
+        That is a source at one address. AE titles that only "*" admits do not count: nobody vouches for
+        them, and ten of one peer would have ten shares.
+        """
         with self._lock:
-            return self._admitted.get(association)
+            account = self._admitted.get(association)
+        return None if account is None else (account, association.requestor.address)
 
     def charge(self, association: Association, size: int) -> str | None:
         """Charge one object to the quotas of its source; return which quota is used up, or None.

@@ -163,6 +163,4 @@ class Disputes:
         )
 
     def _note(self, name: str, arrival: Arrival, reason: str) -> None:
-        sender = (arrival.calling_ae, arrival.host)
-        entry = QuarantineEntry(name, arrival.instance.sop_uid, reason, *sender, self._clock.now())
-        self._store.record_quarantine(entry)
+        self._store.record_quarantine(QuarantineEntry.of(name, arrival, reason, self._clock.now()))

@@ -254,9 +254,4 @@ class Ledger:
 
     def _quarantine(self, entry: _Entry) -> None:
         name = self._instance_store.quarantine(entry.staged)
-        arrival = entry.arrival
-        self._store.record_quarantine(
-            QuarantineEntry(
-                name, arrival.instance.sop_uid, CONFLICT, arrival.calling_ae, arrival.host, self._clock.now()
-            )
-        )
+        self._store.record_quarantine(QuarantineEntry.of(name, entry.arrival, CONFLICT, self._clock.now()))

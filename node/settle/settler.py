@@ -21,6 +21,7 @@ from node.domain.completeness import (
     identity_fault,
     never_fell_quiet,
     refused,
+    too_many_images,
     with_arrival_evidence,
 )
 from node.domain.records import Instance, Study, mr_images
@@ -59,6 +60,8 @@ class StudySettler:
     gone_on : timedelta
         How long an open association may send other studies only until it no longer holds back a study. A
         router may keep one open for days.
+    most_images : int
+        Number of MR images above which a study is set aside unread.
     attempts : int
         Number of failed examinations after which a study is set aside.
     stopping : Event
@@ -80,6 +83,7 @@ class StudySettler:
         early_work: EarlyWork | None,
         grace: timedelta,
         gone_on: timedelta,
+        most_images: int,
         attempts: int,
         stopping: Event,
         log: Log,
@@ -94,6 +98,7 @@ class StudySettler:
         self._early_work = early_work
         self._grace = grace
         self._gone_on = gone_on
+        self._most_images = most_images
         self._attempts = attempts
         self._stopping = stopping
         self._log = log
@@ -138,7 +143,7 @@ class StudySettler:
 
     def _examine_early(self, study_uid: str) -> Examination | None:
         images = self._images(study_uid)
-        if not images or self._identity_fault(images):
+        if not images or self._fault(images):
             return None
         try:
             return self._examine([self._instance_store.path(image) for image in images])
@@ -148,10 +153,12 @@ class StudySettler:
     def _is_whole_pair(self, study_uid: str, examination: Examination) -> bool:
         return with_arrival_evidence(examination, self._store.cut_off_series(study_uid), ()).whole == PAIR
 
-    def _identity_fault(self, images: Sequence[Instance]) -> str:
-        keys = {image.patient_key for image in images}
-        # The files need not be read to see that there are two patients.
-        return identity_fault(keys) or identity_fault(keys, set(map(self._instance_store.person, images)))
+    def _fault(self, images: Sequence[Instance]) -> str:
+        """Tell why the headers of a study are not examined; empty if they are."""
+        if too_many := too_many_images(len(images), self._most_images):
+            return too_many
+        patients = set(map(self._instance_store.patient, images))
+        return identity_fault({image.patient_key for image in images}, patients)
 
     def _images(self, study_uid: str) -> list[Instance]:
         return mr_images(self._store.instances(study_uid))
@@ -207,7 +214,7 @@ class StudySettler:
         images = mr_images(instances)
         if not images:
             return Decision(StudyEvent.FOUND_NOTHING, _no_mr_images(instances))
-        if fault := self._identity_fault(images):
+        if fault := self._fault(images):
             return Decision(StudyEvent.GAVE_UP, fault)
         try:
             examination = self._examination(study, images)

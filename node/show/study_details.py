@@ -10,7 +10,7 @@ from analysis.errors import RefusedError
 from dicom_templates.result_kinds import ResultKind
 from node.audit import as_audited
 from node.domain.audit import StudyMoved
-from node.domain.completeness import SeriesDecision
+from node.domain.completeness import SeriesDecision, too_many_images
 from node.domain.records import Delivery, Result, Study, mr_images
 from node.errors import PermanentError, TransientError
 from node.ports import StoredFiles, StudyReader
@@ -63,12 +63,17 @@ class StudyDetailsReader:
     tell_series : callable
         Tells what was decided of each series, from the paths of the MR images and of the segmentations among
         the results. It runs in a worker process, which may refuse or die.
+    most_images : int
+        Number of MR images above which the series of a study are not told.
     """
 
-    def __init__(self, store: StudyReader, files: StoredFiles, tell_series: TellSeries) -> None:
+    def __init__(
+        self, store: StudyReader, files: StoredFiles, tell_series: TellSeries, *, most_images: int
+    ) -> None:
         self._store = store
         self._files = files
         self._tell_series = tell_series
+        self._most_images = most_images
         self._told: OrderedDict[tuple[object, ...], tuple[SeriesDecision, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -101,6 +106,8 @@ class StudyDetailsReader:
         images = mr_images(self._store.instances(study_uid))
         if not images:
             return ()
+        if too_many := too_many_images(len(images), self._most_images):
+            raise PermanentError(too_many)
         masks = [self._files.results / one.name for one in current if one.kind is ResultKind.SEG]
         masks = [path for path in masks if path.is_file()]
         known = (study_uid, frozenset(image.sha256 for image in images), *masks)

@@ -49,19 +49,16 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
     study = store.study(study_uid)
     if study is None:
         return f"Nothing of study {study_uid} ever arrived here. Was it sent to this AE title and port?"
-    images = store.instances(study_uid)
     deliveries = store.deliveries(study_uid)
-    count = len(images)
+    count = len(store.instances(study_uid))
     parts = [
         f"Study {study_uid} is {words_of(study.state)}: {MEANING[study.state]}.",
         _sentence("The reason", study.reason),
         _sentence("Why it counts as complete", _judged(store.history(study_uid), study.revision)),
         _sentence("Its results", _unchanged(store.history(study_uid), study.revision)),
         f"{count} {'image is' if count == 1 else 'images are'} here.",
-        _corrected(len(store.quarantined((image.sop_uid for image in images), CONFLICT))),
-        _under_another_identity(
-            len(store.quarantined((image.sop_uid for image in images), IDENTITY_REPLACED))
-        ),
+        _corrected(len(store.quarantined(study_uid, CONFLICT))),
+        _under_another_identity(len(store.quarantined(study_uid, IDENTITY_REPLACED))),
         f"The first came at {time_of(study.first_arrival)}, the last at {time_of(study.last_arrival)}.",
         f"It is in this state since {time_of(study.changed_at)}.",
         _sentence("Tried without success", f"{study.attempts} times" if study.attempts else ""),

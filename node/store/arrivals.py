@@ -26,6 +26,8 @@ _Key = tuple[str, str, str]
 """Association, series and study: the primary key of the table of associations."""
 _MOST_KEYS = 4096
 """More than there are series being received at one time."""
+_MOST_PARAMETERS = 10_000
+"""Of a statement; SQLite takes 32,766, PostgreSQL 65,535."""
 _NEW_STUDY = insert(t.studies)
 _NEW_STEP = insert(t.history)
 _MORE_CAME = (
@@ -142,19 +144,23 @@ class SqlArrivals:
 
     def delete_arrivals(self, sop_uids: Iterable[str]) -> None:
         """See `node.ports.Arrivals`."""
+        these = list(sop_uids)
         with t.writing(self._engine) as connection:
-            connection.execute(_DELETE, {"these": list(sop_uids)})
+            for at in range(0, len(these), _MOST_PARAMETERS):
+                connection.execute(_DELETE, {"these": these[at : at + _MOST_PARAMETERS]})
 
     def record_quarantine(self, entry: QuarantineEntry) -> None:
         """See `node.ports.Arrivals`."""
         with t.writing(self._engine) as connection:
             connection.execute(insert(t.quarantine).values(quarantine_row(entry)))
 
-    def quarantined(self, sop_uids: Iterable[str], reason: str) -> tuple[QuarantineEntry, ...]:
+    def quarantined(self, study_uid: str, reason: str) -> tuple[QuarantineEntry, ...]:
         """See `node.ports.StudyReader`."""
+        # Not by a list of UIDs: a study may have more instances than a statement may have parameters.
+        of_study = select(t.instances.c.sop_uid).where(t.instances.c.study_uid == study_uid)
         of_these = (
             select(t.quarantine)
-            .where(t.quarantine.c.sop_uid.in_(list(sop_uids)), t.quarantine.c.reason == reason)
+            .where(t.quarantine.c.sop_uid.in_(of_study), t.quarantine.c.reason == reason)
             .order_by(t.quarantine.c.at)
         )
         with t.reading(self._engine) as connection:

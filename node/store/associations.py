@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, and_, delete, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 
 from node.domain.records import AssociationRecord
 from node.domain.study import StudyEvent, StudyState
@@ -13,6 +13,11 @@ from node.store.steps import apply_event, find, reopen
 __all__ = ["SqlAssociationRecords"]
 
 _SENT_AGAIN = "a series that was cut off was sent again"
+_FORGET = delete(t.transfers).where(
+    t.transfers.c.association == bindparam("lost_over"),
+    t.transfers.c.series_uid == bindparam("series"),
+    t.transfers.c.study_uid == bindparam("study"),
+)
 
 
 class SqlAssociationRecords:
@@ -67,12 +72,19 @@ def _made_whole(connection: Connection, record: AssociationRecord) -> Iterable[s
     # An association that was open at the same time as the lost one proves nothing: the sender may have split
     # the series between them.
     earlier = t.transfers.c.cut_off_at < record.began_at
-    touched = set()
-    for study_uid, series_uid in sorted(record.series):
-        lost = and_(t.transfers.c.study_uid == study_uid, t.transfers.c.series_uid == series_uid, earlier)
-        if connection.execute(delete(t.transfers).where(lost)).rowcount:
-            touched.add(study_uid)
-    return sorted(touched)
+    touched = []
+    for study_uid in sorted({study_uid for study_uid, _ in record.series}):
+        # One look at the lost series of a study, of which there may be as many as this association has sent.
+        lost = select(t.transfers).where(t.transfers.c.study_uid == study_uid, earlier)
+        again = [
+            {"lost_over": row.association, "series": row.series_uid, "study": study_uid}
+            for row in connection.execute(lost)
+            if (study_uid, row.series_uid) in record.series
+        ]
+        if again:
+            connection.execute(_FORGET, again)
+            touched.append(study_uid)
+    return touched
 
 
 def _reexamine(connection: Connection, study_uid: str, now: datetime) -> None:

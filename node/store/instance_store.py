@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from node.domain.header import InstanceIdentity
 from node.domain.identifiers import folder_name
-from node.domain.person import UNKNOWN_PERSON, Person
+from node.domain.person import UNKNOWN_PATIENT, Patient, Person
 from node.domain.records import Instance, StagedFile
 from node.errors import StorageFullError
 from node.store.durable import move_into, sync, sync_folder
@@ -164,14 +164,14 @@ class DiskInstanceStore:
         path = self._quarantined / name
         try:
             staged, instance = read_instance(path)
-            return staged, instance, read_stored_identity(path, instance.transfer_syntax_uid).person
+            return staged, instance, read_stored_identity(path, instance.transfer_syntax_uid).patient.person
         except (OSError, ValueError):
             return None
 
-    def person(self, instance: Instance) -> Person:
+    def patient(self, instance: Instance) -> Patient:
         """See `node.ports.StoredFiles`."""
         found = self._identity(instance)
-        return UNKNOWN_PERSON if found is None else found.person
+        return UNKNOWN_PATIENT if found is None else found.patient
 
     def identifiers(self, instance: Instance) -> frozenset[str]:
         """See `node.ports.StoredFiles`."""

@@ -314,15 +314,17 @@ def test_a_repository_with_a_revoked_certificate_is_told_nothing(
     ]
 
 
+@pytest.mark.parametrize("place", ["unix:/nowhere/at/all", "udp://no.such.host.invalid:514"])
 def test_a_repository_that_is_down_holds_nobody_up_and_the_loss_is_told(
-    written: StringIO, monkeypatch: pytest.MonkeyPatch
+    written: StringIO, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     monkeypatch.setattr("node.audit._QUEUE_LENGTH", 3)
     monkeypatch.setattr("node.audit._STOP_LIMIT_S", 0.1)
-    with running(AuditSettings(syslog="unix:/nowhere/at/all")) as trail:
+    with running(AuditSettings(syslog=place)) as trail:
         for _ in range(10):
             trail.record(MESSAGES[0])
     assert "audit_message_lost" in written.getvalue()
+    assert "audit_not_written" in written.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -442,6 +442,7 @@ _REASONS = MappingProxyType(
         "dicom_cut_off": "l'objet DICOM est coupé avant {missing}",
         "instance_damaged": "une instance est endommagée : ce que dit son en-tête est illisible ({kind})",
         "needs_too_much_memory": "une instance demande pour sa lecture plus de mémoire qu'il n'est permis",
+        "inflates_too_far": "une instance dépasse {megabytes} Mo une fois décompressée et n'est pas lue",
         "decoder_lost": "les pixels d'une instance n'ont pas pu être décodés : {how}",
         "frame_contradicts_header": "les pixels comprimés d'une instance annoncent {claimed}, et son en-tête {told}",
         "no_size": "aucune taille lisible",

@@ -442,6 +442,7 @@ _REASONS = MappingProxyType(
         "dicom_cut_off": "das DICOM-Objekt ist vor {missing} abgeschnitten",
         "instance_damaged": "eine Instanz ist beschädigt: was in ihrem Header steht, ist nicht lesbar ({kind})",
         "needs_too_much_memory": "eine Instanz braucht zum Lesen mehr Speicher, als benutzt werden darf",
+        "inflates_too_far": "eine Instanz wird beim Entpacken größer als {megabytes} MB und wird nicht gelesen",
         "decoder_lost": "die Bilddaten einer Instanz konnten nicht dekodiert werden: {how}",
         "frame_contradicts_header": "die komprimierten Bilddaten einer Instanz geben {claimed} an, ihr Header {told}",
         "no_size": "keine lesbare Größe",

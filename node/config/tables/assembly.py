@@ -18,6 +18,7 @@ class AssemblySettings:
     quiet_s: Annotated[float, between(0, 3600)] = 5.0
     max_wait_s: Annotated[float, between(0, 7 * 86400)] = 600.0
     start_early: bool = True
+    max_images: Annotated[int, between(100, 10**6)] = 10_000
 
     @property
     def patience(self) -> Patience:

@@ -69,7 +69,7 @@ def write(tmp_path: Path) -> Write:
         ({"PatientSex": "F"}, ("different sexes",)),
         ({"PatientBirthDate": "19850101", "PatientSex": "F"}, ("different birth dates", "different sexes")),
         ({"PatientID": "2", "PatientSex": "F"}, ("different patients",)),
-        ({"IssuerOfPatientID": "ELSEWHERE"}, ("do not name one issuer of it",)),
+        ({"IssuerOfPatientID": "ELSEWHERE", "PatientName": ""}, ("do not name one issuer of it",)),
     ],
 )
 def test_a_study_of_two_persons_is_refused_and_not_reported(
@@ -92,6 +92,7 @@ def test_a_study_of_two_persons_is_refused_and_not_reported(
         {"PatientBirthDate": "", "PatientSex": "", "PatientName": ""},
         {"PatientSex": "m"},
         {"PatientName": "MUELLER^JOERG"},
+        {"IssuerOfPatientID": "HOSPITAL"},
     ],
 )
 def test_a_missing_value_or_another_name_is_no_other_person(write: Write, other: dict[str, str]) -> None:

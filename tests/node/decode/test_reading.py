@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 from struct import unpack
+from zlib import decompress as inflate
 
 import pytest
+from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from node.decode import decode, scan
+from node.decode import decode, inflated, scan
 from node.domain.header import read_identity
 from tests.node.decode.test_damaged_instances import HEALTHY, encoded, images
 
@@ -105,6 +107,44 @@ def test_what_is_no_uid_is_called_so(files: list[Path]) -> None:
     files[1].write_bytes(head + b"".join(elements).replace(b"1.2.3.10", b"../../ab"))
     _, (file,) = scan(files)
     assert file.reason == "the SeriesInstanceUID of the DICOM object is no UID"
+
+
+def inflating(path: Path, zeros: int) -> None:
+    """Write a deflated file like another, with so many zeros in a private element before the pixels."""
+    image = dcmread(path)
+    image.add_new(0x00110010, "LO", "PADDING")
+    image.add_new(0x00111001, "OB", bytes(zeros))
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    image.save_as(path, enforce_file_format=True)
+
+
+@pytest.mark.parametrize(
+    ("memory", "free", "told"),
+    [
+        (2**40, 2**21, "an instance inflates to more than 2 MB and is not read"),
+        (2**22, 2**30, "an instance inflates to more than 1 MB and is not read"),
+        (2**40, 2**22, None),
+    ],
+    ids=["a hundred times its size", "its part of the memory", "neither"],
+)
+def test_a_deflated_bomb_costs_its_series_and_is_never_inflated_whole(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch, memory: int, free: int, told: str | None
+) -> None:
+    inflating(files[1], 3 * 2**20)
+    monkeypatch.setattr(inflated, "_FREE_BYTES", free)
+    monkeypatch.setattr("resource.getrlimit", lambda _which: (memory, memory))
+    whole: list[int] = []
+
+    def decompress(data: bytes, bits: int) -> bytes:
+        content = inflate(data, bits)
+        whole.append(len(content))
+        return content
+
+    monkeypatch.setattr("pydicom.filereader.zlib.decompress", decompress)
+    (series,), unreadable = scan(files)
+    assert not unreadable
+    assert series.faults == ((told,) if told else ())
+    assert bool(whole) is (told is None)
 
 
 def test_a_cut_deflated_image_costs_its_series(files: list[Path]) -> None:

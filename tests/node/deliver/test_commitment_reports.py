@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 from pynetdicom import AE, build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from node.config import DeliverySettings
@@ -36,11 +39,20 @@ class Archive(Pacs):
         Takes a request and returns the report; None to send no report.
     refuses : bool
         Whether it answers requests with a failure.
+    reports_when : Event or None
+        What it waits for before it reports; None to report shortly after its answer.
+    patience_s : float
+        How long it waits for the answer to its report.
+    answers : list of int
+        Statuses that its reports were answered with; -1 for none.
     """
 
     requests: list[Dataset] = field(default_factory=list)
     says: Callable[[Dataset], Dataset | None] = lambda _request: None
     refuses: bool = False
+    reports_when: threading.Event | None = None
+    patience_s: float = 30.0
+    answers: list[int] = field(default_factory=list)
 
     def extend(self, handlers: list[Any]) -> None:
         """Offer storage commitment."""
@@ -58,13 +70,18 @@ class Archive(Pacs):
         return 0x0000, None
 
     def _report(self, association: Any, report: Dataset) -> None:
-        time.sleep(0.2)
-        association.send_n_event_report(
+        if self.reports_when is None:
+            time.sleep(0.2)
+        else:
+            self.reports_when.wait(60)
+        association.dimse_timeout = self.patience_s
+        status, _ = association.send_n_event_report(
             report,
             2 if "FailedSOPSequence" in report else 1,
             StorageCommitmentPushModel,
             StorageCommitmentPushModelInstance,
         )
+        self.answers.append(status.get("Status", -1))
 
 
 def keeps_all(request: Dataset) -> Dataset:
@@ -122,6 +139,56 @@ def test_an_archive_may_report_over_the_same_association(tmp_path: Path) -> None
     (request,) = archive.requests
     asked = {item.ReferencedSOPInstanceUID for item in request.ReferencedSOPSequence}
     assert asked == set(archive.uids)
+
+
+@pytest.mark.usefixtures("patient")
+def test_an_association_is_not_released_before_the_report_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report is answered in a thread of pynetdicom that its release does not wait for."""
+    send = DIMSEServiceProvider.send_msg
+
+    def send_late(provider: DIMSEServiceProvider, message: Any, context: int) -> None:
+        if isinstance(message, N_EVENT_REPORT) and message.MessageIDBeingRespondedTo:
+            time.sleep(0.3)
+        send(provider, message, context)
+
+    monkeypatch.setattr(DIMSEServiceProvider, "send_msg", send_late)
+    archive = started(Archive(says=keeps_all))
+    with outbox(tmp_path, replace(archive.destination, storage_commitment=True)) as post:
+        post.courier.sweep()
+        assert post.state is StudyState.DELIVERED
+        wait_until(lambda: archive.answers)
+    archive.stop()
+    assert archive.answers == [0x0000]
+
+
+def test_a_report_that_crosses_the_release_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release, receive = Association.release, DIMSEServiceProvider.receive_primitive
+    begins, has_arrived = threading.Event(), threading.Event()
+
+    def release_behind_the_report(association: Association) -> None:
+        if association.accepted_contexts[0].abstract_syntax == StorageCommitmentPushModel:
+            has_arrived.clear()
+            begins.set()
+            assert has_arrived.wait(60)
+        release(association)
+
+    def receive_and_tell(provider: DIMSEServiceProvider, primitive: Any) -> None:
+        receive(provider, primitive)
+        if provider.assoc.is_requestor and provider.message is None:
+            has_arrived.set()
+
+    monkeypatch.setattr("node.dicom.commitment._LINGER_S", 0.0)
+    monkeypatch.setattr(Association, "release", release_behind_the_report)
+    monkeypatch.setattr(DIMSEServiceProvider, "receive_primitive", receive_and_tell)
+    archive = started(Archive(says=keeps_all, reports_when=begins, patience_s=0.2))
+    with outbox(tmp_path, replace(archive.destination, storage_commitment=True)) as post:
+        post.courier.sweep()
+        wait_until(lambda: archive.answers)
+        wait_until(lambda: post.state is StudyState.DELIVERED)
+    archive.stop()
+    assert archive.answers == [-1], "no answer may stand behind a release request"
 
 
 @pytest.mark.usefixtures("patient")

@@ -60,7 +60,7 @@ def whole(depth: int = 2) -> Dataset:
 @pytest.mark.parametrize("depth", [0, 1, 5])
 def test_the_identity_is_read_in_every_encoding_and_past_every_nesting(syntax: str, depth: int) -> None:
     identity = read_identity(encode(whole(depth), syntax), syntax)
-    assert identity.person == Person("19400229", "M")
+    assert identity.patient.person == Person("19400229", "M")
     assert (identity.patient_id, identity.accession_number) == ("17", "A 00017")
     assert identity.sop_class_uid == MRImageStorage
     assert (identity.sop_instance_uid, identity.study_uid, identity.series_uid) == (

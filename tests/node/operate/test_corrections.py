@@ -111,6 +111,19 @@ def test_a_missing_birth_date_and_another_name_hold_nothing(tmp_path: Path) -> N
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
 
 
+@pytest.mark.parametrize(
+    ("other", "state"),
+    [({}, StudyState.DELIVERED), ({"PatientName": "ANOTHER^NAME"}, StudyState.FAILED)],
+    ids=["all else agrees", "another name"],
+)
+def test_an_issuer_on_one_image_only_holds_a_study_unless_all_else_agrees(
+    tmp_path: Path, other: dict[str, str], state: StudyState
+) -> None:
+    with running_pacs() as pacs, quick_node(quick(tmp_path, pacs.destination)) as node:
+        send(node.port, of_person(0, MAN), of_person(1, MAN | {"IssuerOfPatientID": "HOSPITAL"} | other))
+        wait_until(lambda: state_of(node) is state)
+
+
 def test_an_image_that_belongs_to_another_study_goes_there(tmp_path: Path) -> None:
     """An image of patient B was stored in the study of patient A by mistake."""
     with running_pacs() as pacs, quick_node(quick(tmp_path, pacs.destination)) as node:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from struct import pack
@@ -132,10 +133,10 @@ class Asking:
         return True
 
 
-def asking(control: AdmissionControl, host: str) -> Association:
+def asking(control: AdmissionControl, host: str, calling: str = "ANY") -> Association:
     """Have an association admitted."""
     association = cast("Association", Asking(host))
-    assert control.admit(association, "OSTEONODE", "ANY", host) is None
+    assert control.admit(association, "OSTEONODE", calling, host) is None
     return association
 
 
@@ -155,6 +156,20 @@ def test_who_asks_too_often_waits_while_others_are_connected(monkeypatch: pytest
     assert control.is_shared()
     now[0] = 60.0
     assert control.pause_s(often) == 0.0
+
+
+def test_each_address_has_a_share_of_its_own_and_no_ae_title_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "allow_accept", lambda _association: None)
+    everyone = Source(network=default().sources[0].network)
+    named = replace(everyone, ae_title="NAMED")
+    control = AdmissionControl(default().node, [named, everyone])
+    one, same, other = (
+        asking(control, f"127.0.0.{end}", calling) for end, calling in ((1, "A"), (1, "B"), (2, "A"))
+    )
+    apart = asking(control, "127.0.0.1", "NAMED")
+    assert control.source_of(one) == control.source_of(same)
+    assert len({control.source_of(sender) for sender in (one, other, apart)}) == 3
+    assert control.source_of(cast("Association", Asking("127.0.0.1"))) is None
 
 
 @pytest.mark.parametrize("is_shared", [True, False])

@@ -58,4 +58,4 @@ def test_why_tells_which_destination_is_down(tmp_path: Path) -> None:
     with quick_node(quick(tmp_path, dead)) as node:
         send(node.port, slice_of(1))
         wait_until(lambda: "cannot be reached" in explain(node.store, STUDY))
-        assert "To pacs: 4 waiting" in explain(node.store, STUDY)
+        wait_until(lambda: "To pacs: 4 waiting" in explain(node.store, STUDY))

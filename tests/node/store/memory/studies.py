@@ -1,7 +1,7 @@
 """Studies in memory."""
 
 # ruff: noqa: D102 - `node.ports` describes each method
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from analysis.domain.reason import Reason
@@ -38,8 +38,8 @@ class MemoryStudies:
         with self._tables.lock:
             return self._tables.history.get(study_uid, ())
 
-    def quarantined(self, sop_uids: Iterable[str], reason: str) -> tuple[QuarantineEntry, ...]:
-        wanted = set(sop_uids)
+    def quarantined(self, study_uid: str, reason: str) -> tuple[QuarantineEntry, ...]:
+        wanted = {instance.sop_uid for instance in self.instances(study_uid)}
         with self._tables.lock:
             entries = [one for one in self._tables.quarantine if one.reason == reason]
         entries.sort(key=lambda one: one.at)

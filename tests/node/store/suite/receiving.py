@@ -93,11 +93,13 @@ class ReceivingLaws:
             store.close()
 
     def test_the_latest_entry_in_quarantine_is_found_by_instance_and_reason(self, store: Store) -> None:
-        entry = QuarantineEntry("x.dcm", "1.2", CONFLICT, "SENDER", "127.0.0.1", START)
+        store.record_arrivals([arrival("1.1", 1)], START, PATIENCE)
+        entry = QuarantineEntry("x.dcm", "1.1.1.1", CONFLICT, "SENDER", "127.0.0.1", START)
         later = replace(entry, name="y.dcm", at=START + SECOND)
-        for one in (later, entry, replace(entry, name="z.dcm", reason="it is damaged")):
+        elsewhere = replace(entry, name="w.dcm", sop_uid="1.2.1.1")
+        for one in (later, entry, elsewhere, replace(entry, name="z.dcm", reason="it is damaged")):
             store.record_quarantine(one)
-        assert store.quarantined(["1.2", "1.3"], CONFLICT) == (later,)
+        assert store.quarantined("1.1", CONFLICT) == (later,)
         assert store.figures(0, 9, START).latest_quarantined[0] == later
 
     def lose(self, store: Store, number: int = 1) -> None:
