@@ -26,10 +26,13 @@ _SQUARE = 0.95
 _WELL_FORMED_MM = 6.0
 """Thickness of the disc below S1; 5 mm in the median patient, at most this in 19 of 20."""
 
-_NEARLY_SQUARE, _TAPERING, _NEARLY_FORMED_MM = 0.9, 1.15, 5.0
-"""Less of size and disc is enough where S1 is hardly wider above than below: 1.31 times in the median
-patient, less than 1.13 times in 1 of 20. This shape is its own; the size is relative to bodies whose outlines
-grow where metal darkens them."""
+_NEARLY_SQUARE = 0.9
+_TAPERING = 1.05
+"""Width of S1 above relative to below: 1.31 in the median patient, less than 1.13 in 1 of 20. Whatever hardly
+tapers is an L5 rather, and the disc below an L5 may be gone. Unlike the size, this does not depend on other
+bodies, whose outlines grow where metal darkens them."""
+_FORMED_TAPERING, _FORMED_MM = 1.15, 5.0
+"""A little more tapering is no S1 either if there is a disc."""
 
 _STEP_MM = 0.5
 _REACH_MM = 45.0
@@ -73,8 +76,8 @@ def looks_transitional(
 ) -> bool:
     """Tell whether S1 may be a lumbarised vertebra, or the body above it a sacralised one.
 
-    Such a vertebra is square, as large as the one above, and has a well-formed disc below it. The signs are
-    weighed together: where it hardly tapers, somewhat less of the others is enough.
+    Such a vertebra is as large as the one above, and has a well-formed disc below it or hardly tapers. A dark
+    L5 that was taken for S1 looks the same.
 
     Parameters
     ----------
@@ -107,7 +110,7 @@ def looks_transitional(
     disc_mm = _disc_below_mm(signal[slab], mask[slab], way, pixel_mm, limit)
     if size >= _SQUARE and disc_mm >= _WELL_FORMED_MM:
         return True
-    return disc_mm >= _NEARLY_FORMED_MM and _tapering(mask[slab], way) <= _TAPERING
+    return _tapering(mask[slab], way) <= (_FORMED_TAPERING if disc_mm >= _FORMED_MM else _TAPERING)
 
 
 def _tapering(sacrum: npt.NDArray[np.bool_], way: tuple[Vector, Vector]) -> float:

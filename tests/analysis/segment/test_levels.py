@@ -157,13 +157,14 @@ def test_images_are_mirrored_where_only_their_mirror_image_shows_a_sacrum(*, bri
 @pytest.mark.parametrize(
     ("disc_mm", "height", "narrower", "transitional"),
     [
-        (10, 27, 0, True),
-        (3, 27, 0, False),
-        (0, 27, 0, False),
+        (10, 34, 14, True),
+        (3, 34, 14, False),
+        (0, 34, 14, False),
         (10, 15, 0, False),
-        (6, 25, 0, True),  # of 93 % of the usual size, but not narrower below than above
-        (6, 31, 14, False),  # of the same size
-        (4, 25, 0, False),
+        (0, 25, 0, True),  # nearly as large, and not narrower below: an L5 without a disc
+        (6, 31, 14, False),  # of the same size, but narrower below
+        (6, 28, 6, True),  # hardly narrower below, and a disc
+        (0, 28, 6, False),
     ],
 )
 def test_a_square_sacral_body_above_a_well_formed_disc_is_transitional(
