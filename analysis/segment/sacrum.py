@@ -142,7 +142,8 @@ def _tapering(sacrum: npt.NDArray[np.bool_], way: tuple[Vector, Vector]) -> floa
 
 def _width(across: Vector, along: Vector, at: float) -> float:
     """Return how far the points at one place along the axis reach across it, in pixels."""
-    return float(np.ptp(across[np.abs(along - at) < _BAND_PIXELS])) + 1.0
+    band = across[np.abs(along - at) < _BAND_PIXELS]
+    return float(np.ptp(band)) + 1.0 if len(band) else 1.0  # a mask of two parts may have a gap there
 
 
 def _angle(way: tuple[Vector, Vector]) -> float:
