@@ -30,7 +30,7 @@ from analysis.statistics.logistic import logistic_of_all
 from analysis.statistics.resampling import percentile_interval
 from analysis.statistics.roc import area
 
-__all__ = ["error_band", "remoteness", "threshold_spread"]
+__all__ = ["error_band", "precision_of", "remoteness", "threshold_spread"]
 
 _NEAR = 0.04
 """Standard deviation of the weights by AUC, about the standard error of an AUC from 160 patients."""
@@ -127,10 +127,27 @@ def remoteness(training: Floats, others: Floats) -> Floats:
     ndarray of shape (others,)
         Squared Mahalanobis distances divided by the number of features.
     """
+    # At run time the scaler of the classifier standardises. It differs from this in the last bits, which the
+    # bytes of a bundle keep.
     centre, scale = training.mean(axis=0), training.std(axis=0)
-    precision = np.linalg.inv(ledoit_wolf((training - centre) / scale)[0])
+    precision = precision_of((training - centre) / scale)
     away = (others - centre) / scale
     return np.asarray(np.einsum("ni,ij,nj->n", away, precision, away) / training.shape[1])
+
+
+def precision_of(standardised: Floats) -> Floats:
+    """Return the inverse of the shrunk covariance of standardised features (Ledoit and Wolf).
+
+    Parameters
+    ----------
+    standardised : ndarray of shape (patients, features)
+        The features of the training patients.
+
+    Returns
+    -------
+    ndarray of shape (features, features)
+    """
+    return np.asarray(np.linalg.inv(ledoit_wolf(standardised)[0]))
 
 
 class _Reference:

@@ -1,11 +1,10 @@
 """Train a model on a measured cohort: one calibrated classifier for every target and sequence."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.covariance import ledoit_wolf
 
 from analysis.cohort.feature_table import SEQUENCES, FeatureTable, SequenceTable
 from analysis.domain.findings import ModelIdentity, Target
@@ -13,7 +12,7 @@ from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
 from analysis.learning.learn import KINDS, Learned, LearningSettings, learn, prepare_training_set
 from analysis.learning.nested import Judged, answered, judge, performance_of
-from analysis.learning.refits import error_band, threshold_spread
+from analysis.learning.refits import error_band, precision_of, threshold_spread
 from analysis.prediction.model import Classifier, Model, Probe, Range, TrainingRange, raw_scores
 from analysis.statistics.conformal import conformal_limits
 
@@ -237,25 +236,17 @@ def _training_range(
     learned: Learned, sequence: SequenceTable, values: npt.NDArray[np.float64]
 ) -> TrainingRange:
     standardised = learned.estimator["scale"].transform(values)
-    covariance, _ = ledoit_wolf(standardised)
     rows = sequence.available
     knows = TrainingRange(
         repetition_time_ms=_range(sequence.repetition_time_ms[rows]),
         echo_time_ms=_range(sequence.echo_time_ms[rows]),
         field_strength_t=_range(sequence.field_strength_t[rows]),
         centre=standardised.mean(axis=0),
-        precision=np.linalg.inv(covariance),
+        precision=precision_of(standardised),
         distance_limit=np.inf,
     )
     limit = float(np.quantile(knows.distances(standardised), _DISTANCE_QUANTILE))
-    return TrainingRange(
-        knows.repetition_time_ms,
-        knows.echo_time_ms,
-        knows.field_strength_t,
-        knows.centre,
-        knows.precision,
-        limit,
-    )
+    return replace(knows, distance_limit=limit)
 
 
 def _probe(learned: Learned) -> Probe:

@@ -16,6 +16,7 @@ from analysis.prediction.model import (
     Probe,
     Range,
     TrainingRange,
+    rounded,
 )
 from analysis.statistics.calibration import Calibration
 from analysis.statistics.conformal import ConformalLimits
@@ -180,7 +181,7 @@ def _table(values: Mapping[str, float], intervals: Mapping[str, Range]) -> list[
 def _range(limits: Range | None) -> str:
     if limits is None:
         return "(unknown)"
-    low, high = limits
+    low, high = map(rounded, limits)
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "Range",
     "TrainingRange",
     "raw_scores",
+    "rounded",
 ]
 
 _PROBABILITY_FLOOR = 1e-3
@@ -235,3 +236,14 @@ def raw_scores(estimator: Estimator, values: npt.NDArray[np.float64]) -> npt.NDA
         return np.asarray(estimator.decision_function(values), dtype=np.float64)
     rates = np.clip(estimator.predict_proba(values)[:, 1], _PROBABILITY_FLOOR, 1 - _PROBABILITY_FLOOR)
     return np.asarray(np.log(rates / (1 - rates)), dtype=np.float64)
+
+
+def rounded(value: float) -> float:
+    """Round a TR, TE or field strength to the two decimals that people read.
+
+    Examples
+    --------
+    >>> rounded(9.50586), rounded(1.494), rounded(4018.6)
+    (9.51, 1.49, 4018.6)
+    """
+    return round(value, 2)

@@ -11,7 +11,7 @@ from analysis.domain.findings import Prediction, ProtocolRange, SeriesFindings, 
 from analysis.domain.reason import Reason
 from analysis.measurement.vbq import MINIMUM_CSF_QUALITY, too_shaded
 from analysis.prediction.decision import why_open
-from analysis.prediction.model import Classifier, Model, Range, raw_scores
+from analysis.prediction.model import Classifier, Model, Range, raw_scores, rounded
 from analysis.settings import AnalysisSettings
 
 __all__ = ["ModelInput", "estimate", "objections_of_model", "objections_to_series", "open_reason", "predict"]
@@ -357,7 +357,7 @@ def _about_protocol(read: ModelInput, classifier: Classifier) -> Iterator[Reason
         if value is None:
             yield Reason("protocol_unknown", **of)
         else:
-            yield Reason("protocol_outside", value=value, **of)
+            yield Reason("protocol_outside", value=rounded(value), **of)
 
 
 def _within(value: float | None, limits: Range) -> bool:
@@ -366,7 +366,7 @@ def _within(value: float | None, limits: Range) -> bool:
 
 
 def _range(limits: Range) -> Reason:
-    low, high = limits
+    low, high = map(rounded, limits)
     return Reason("exactly", value=low) if low == high else Reason("from_to", low=low, high=high)
 
 

@@ -14,7 +14,7 @@ from analysis.segment.network import BODY, CANAL, SACRUM, Network
 __all__ = ["looks_mirrored", "looks_transitional"]
 
 Floats = npt.NDArray[np.float32]
-Point = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.float64]
 Spacing = tuple[float, float, float]
 
 _MIRRORED = 2.0
@@ -24,7 +24,15 @@ _NO_SACRUM = 100.0
 _SQUARE = 0.95
 """Volume of S1 relative to the bodies above it; 19 of 20 patients have less."""
 _WELL_FORMED_MM = 6.0
-"""Thickness of the disc below S1; 3 mm in the median patient, less than this in 19 of 20."""
+"""Thickness of the disc below S1; 5 mm in the median patient, at most this in 19 of 20."""
+
+_NEARLY_SQUARE = 0.9
+_TAPERING = 1.05
+"""Width of S1 above relative to below: 1.31 in the median patient, less than 1.13 in 1 of 20. Whatever hardly
+tapers is an L5 rather, and the disc below an L5 may be gone. Unlike the size, this does not depend on other
+bodies, whose outlines grow where metal darkens them."""
+_FORMED_TAPERING, _FORMED_MM = 1.15, 5.0
+"""A little more tapering is no S1 either if there is a disc."""
 
 _STEP_MM = 0.5
 _REACH_MM = 45.0
@@ -34,6 +42,12 @@ _SEARCH_MM = (-2.0, 8.0)
 """Where the disc must begin, from the lower end of the mask of S1."""
 _TURNS_DEG = (0.0, 10.0, 20.0, 30.0)
 """The sacrum turns to the back below S1, by how much is not known."""
+_USUAL_TURNS_DEG = (0.0, 10.0, 20.0)
+"""S1 itself turns less than the whole sacrum."""
+_ENDS = (0.2, 0.8)
+"""Where the widths of S1 are taken, in parts of its height."""
+_BAND_PIXELS = 1.5
+"""Half the height of the bands in which they are taken."""
 
 
 def looks_mirrored(network: Network, slices: Floats, probabilities: Floats) -> bool:
@@ -62,7 +76,8 @@ def looks_transitional(
 ) -> bool:
     """Tell whether S1 may be a lumbarised vertebra, or the body above it a sacralised one.
 
-    Such a vertebra is square, as large as the one above, and has a well-formed disc below it.
+    Such a vertebra is as large as the one above, and has a well-formed disc below it or hardly tapers. A dark
+    L5 that was taken for S1 looks the same.
 
     Parameters
     ----------
@@ -80,7 +95,8 @@ def looks_transitional(
     O'Driscoll et al., Skeletal Radiol 1996;25:225-230. Tokgoz et al., Korean J Radiol 2014;15:258-266.
     """
     sacrum = chain[0]
-    if sacrum.volume_mm3 < _SQUARE * float(np.median([body.volume_mm3 for body in chain[1:4]])):
+    size = sacrum.volume_mm3 / float(np.median([body.volume_mm3 for body in chain[1:4]]))
+    if size < _NEARLY_SQUARE:
         return False
     mask = found.instances == sacrum.number
     slab = int(np.argmax(mask.sum(axis=(1, 2))))
@@ -91,17 +107,59 @@ def looks_transitional(
     disc = np.median([_darkest_between(signal[slab], *pair) for pair in pairwise(centres)])
     limit = float(marrow + disc) / 2
     way = (centres[0], centres[1])
-    return _disc_below_mm(signal[slab], mask[slab], way, pixel_mm, limit) >= _WELL_FORMED_MM
+    disc_mm = _disc_below_mm(signal[slab], mask[slab], way, pixel_mm, limit)
+    if size >= _SQUARE and disc_mm >= _WELL_FORMED_MM:
+        return True
+    return _tapering(mask[slab], way) <= (_FORMED_TAPERING if disc_mm >= _FORMED_MM else _TAPERING)
 
 
-def _at(signal: Floats, centre: Point) -> float:
+def _tapering(sacrum: npt.NDArray[np.bool_], way: tuple[Vector, Vector]) -> float:
+    """Return the width of S1 near its upper end relative to that near its lower end.
+
+    Parameters
+    ----------
+    sacrum : ndarray of bool, shape (rows, columns)
+        The mask of S1 on one slice.
+    way : pair of ndarray of shape (2,)
+        Centres (row, column) of S1 and of the body above it, in pixels.
+
+    Returns
+    -------
+    float
+        The median over the directions that S1 usually takes.
+    """
+    points = np.argwhere(sacrum) - way[0]
+    down = _angle(way)
+    ratios = []
+    for turn in np.radians(_USUAL_TURNS_DEG):
+        axis = np.array([np.cos(down + turn), np.sin(down + turn)])
+        along, across = points @ axis, points @ np.array([-axis[1], axis[0]])
+        top, bottom = np.percentile(along, (1, 99))
+        upper, lower = (top + part * (bottom - top) for part in _ENDS)
+        ratios.append(_width(across, along, upper) / _width(across, along, lower))
+    return float(np.median(ratios))
+
+
+def _width(across: Vector, along: Vector, at: float) -> float:
+    """Return how far the points at one place along the axis reach across it, in pixels."""
+    band = across[np.abs(along - at) < _BAND_PIXELS]
+    return float(np.ptp(band)) + 1.0 if len(band) else 1.0  # a mask of two parts may have a gap there
+
+
+def _angle(way: tuple[Vector, Vector]) -> float:
+    """Return the angle of the way from the body above to S1, from straight down to the back."""
+    start, above = way
+    return float(np.arctan2(start[1] - above[1], start[0] - above[0]))
+
+
+def _at(signal: Floats, centre: Vector) -> float:
     """Return the median signal around the centre of a body."""
     row, column = (round(float(one)) for one in centre)
     around = signal[max(0, row - 4) : row + 5, max(0, column - 4) : column + 5]
     return float(np.median(around))
 
 
-def _darkest_between(signal: Floats, lower: Point, upper: Point) -> float:
+def _darkest_between(signal: Floats, lower: Vector, upper: Vector) -> float:
     """Return the signal of the disc between two bodies, at the tenth percentile of the way between them."""
     return float(np.percentile(ndimage.map_coordinates(signal, np.linspace(upper, lower, 60).T, order=1), 10))
 
@@ -109,7 +167,7 @@ def _darkest_between(signal: Floats, lower: Point, upper: Point) -> float:
 def _disc_below_mm(
     signal: Floats,
     sacrum: npt.NDArray[np.bool_],
-    way: tuple[Point, Point],
+    way: tuple[Vector, Vector],
     pixel_mm: float,
     limit: float,
 ) -> float:
@@ -135,18 +193,16 @@ def _disc_below_mm(
     float
         Thickness in mm, the least over the directions that the sacrum may take; 0 without a disc.
     """
-    start, above = way
-    angle = np.arctan2(start[1] - above[1], start[0] - above[0])
     thicknesses = []
     for turn in np.radians(_TURNS_DEG):
-        points = _strip(start, angle + turn, pixel_mm)
+        points = _strip(way[0], _angle(way) + turn, pixel_mm)
         profile = ndimage.map_coordinates(signal, points, order=1, mode="nearest").mean(axis=1)
         inside = ndimage.map_coordinates(sacrum.astype(np.float32), points, order=1).mean(axis=1) > 0.5
         thicknesses.append(_STEP_MM * _first_run(profile < limit, np.flatnonzero(inside)))
     return min(thicknesses)
 
 
-def _strip(start: Point, angle: float, pixel_mm: float) -> npt.NDArray[np.float64]:
+def _strip(start: Vector, angle: float, pixel_mm: float) -> npt.NDArray[np.float64]:
     """Return the points (row, column) of a strip from `start` on, shape (2, along, across), in pixels."""
     along, across = np.meshgrid(np.arange(0.0, _REACH_MM, _STEP_MM), _STRIP_MM, indexing="ij")
     rows = along * np.cos(angle) - across * np.sin(angle)

@@ -188,6 +188,22 @@ def test_a_series_outside_the_range_for_one_target_answers_none(
     assert both[Target.ABNORMAL_DENSITY].sequence == "T2"
 
 
+@pytest.mark.parametrize(
+    ("echo_time_ms", "told"),
+    [
+        ((9.50586, 10.4816), "TE 45 lies outside the training range of 9.51 to 10.48 ms"),
+        ((9.50586, 9.50587), "TE 45 lies outside the training range of 9.51 ms"),
+        ((1234.5678, 4018.6), "TE 45 lies outside the training range of 1234.57 to 4018.6 ms"),
+    ],
+)
+def test_a_training_range_has_no_more_digits_than_a_protocol(
+    echo_time_ms: tuple[float, float], told: str
+) -> None:
+    narrowed = _narrowed(DECIDED, Target.OSTEOPOROSIS, "T1", echo_time_ms=echo_time_ms)
+    found = with_facts(study()[0], echo_time_ms=45.0001)
+    assert f"T1w: {told}" in answer((found,), narrowed)[Target.OSTEOPOROSIS].reasons
+
+
 def test_of_several_distances_the_farthest_beyond_its_limit_is_told_once() -> None:
     narrowed = _narrowed(DECIDED, Target.OSTEOPOROSIS, "T1", distance_limit=1e-3)
     narrowed = _narrowed(narrowed, Target.ABNORMAL_DENSITY, "T1", distance_limit=1e-6)

@@ -155,14 +155,26 @@ def test_images_are_mirrored_where_only_their_mirror_image_shows_a_sacrum(*, bri
 
 
 @pytest.mark.parametrize(
-    ("disc_mm", "height", "transitional"), [(10, 27, True), (3, 27, False), (0, 27, False), (10, 15, False)]
+    ("disc_mm", "height", "narrower", "transitional"),
+    [
+        (10, 34, 14, True),
+        (3, 34, 14, False),
+        (0, 34, 14, False),
+        (10, 15, 0, False),
+        (0, 25, 0, True),  # nearly as large, and not narrower below: an L5 without a disc
+        (6, 31, 14, False),  # of the same size, but narrower below
+        (6, 28, 6, True),  # hardly narrower below, and a disc
+        (0, 28, 6, False),
+    ],
 )
 def test_a_square_sacral_body_above_a_well_formed_disc_is_transitional(
-    disc_mm: int, height: int, *, transitional: bool
+    disc_mm: int, height: int, narrower: int, *, transitional: bool
 ) -> None:
     signal = np.full((1, 200, 100), 100.0, np.float32)
     instances = np.zeros(signal.shape, np.int32)
     instances[:, 30:57, 30:64], instances[:, 67 : 67 + height, 30:64] = 1, 2
+    for row in range(height):
+        instances[:, 67 + row, 30 : 30 + round(narrower * row / height)] = 0
     signal[:, 57:67] = 30.0
     signal[:, 67 + height : 67 + height + disc_mm] = 30.0
     upper, lower = (measured(instances, number) for number in (1, 2))
