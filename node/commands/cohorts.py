@@ -1,6 +1,7 @@
 """Commands of the offline science: simulated cohorts, and models from a hospital's own cohort."""
 
 import json
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,6 +57,15 @@ ThresholdOption = Annotated[
     typer.Option(
         help="Rule of the decision threshold, chosen before training: sensitivity:0.8 (finds at least this "
         "share of the patients with the target), youden, or fixed:0.3 (this probability)."
+    ),
+]
+ExperimentOption = Annotated[
+    Path | None,
+    typer.Option(
+        help=r"TOML file whose \[experiment] chooses models, their values, splits, seed, thresholds and "
+        "confidence (docs/training.md). It replaces --threshold.",
+        dir_okay=False,
+        show_default=False,
     ),
 ]
 DaskOption = Annotated[
@@ -130,6 +140,7 @@ def train(
         str, typer.Option(help="Version of the model, which every report made with it cites.")
     ] = "1",
     threshold: ThresholdOption = "sensitivity:0.8",
+    experiment: ExperimentOption = None,
     workers: WorkersOption = 2,
     dask: DaskOption = "",
     config: ConfigOption = None,
@@ -145,11 +156,15 @@ def train(
     from analysis.prediction.bundle import save
     from analysis.tables import write_table
     from node.analyse.findings import SOFTWARE
+    from node.science.experiment import load_experiment
     from node.science.parallel import in_parallel
 
-    settings = TrainingSettings(name=name, version=version, learning=_learning(threshold))
     configuration = load_configuration(config)
     with exit_on_error():
+        settings = TrainingSettings(learning=_learning(threshold))
+        if experiment is not None:
+            settings = load_experiment(experiment, bundle=True).training
+        settings = replace(settings, name=name, version=version)
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
             measured = _measure(cohort, configuration, spread)
         who = who_was_in(measured, settings.thresholds_mg_cm3)
@@ -166,6 +181,9 @@ def train(
             who_page(who, f"The patients of {name}", SOFTWARE), encoding="utf-8"
         )
         (report / "cohort.json").write_text(json.dumps(who_record(who), indent=1) + "\n", encoding="utf-8")
+        (report / "experiment.json").write_text(
+            json.dumps(settings.record(), indent=1) + "\n", encoding="utf-8"
+        )
     console.print(f"Model bundle {digest[:12]} in {out.resolve()}; read {out / 'card.md'} before you use it.")
     console.print(f"Predictions of held-out patients, with their identifiers: {predictions.resolve()}")
 
@@ -175,6 +193,7 @@ def evaluate(
     *,
     out: Annotated[Path, typer.Option(help="Folder for the report. It is created if it does not exist.")],
     threshold: ThresholdOption = "sensitivity:0.8",
+    experiment: ExperimentOption = None,
     workers: WorkersOption = 2,
     dask: DaskOption = "",
     config: ConfigOption = None,
@@ -190,11 +209,14 @@ def evaluate(
     from analysis.evaluation.report import write_report
     from analysis.tables import write_table
     from node.analyse.findings import SOFTWARE
+    from node.science.experiment import load_experiment
     from node.science.parallel import in_parallel
 
-    settings = EvaluationSettings(learning=_learning(threshold))
     configuration = load_configuration(config)
     with exit_on_error():
+        settings = EvaluationSettings(learning=_learning(threshold))
+        if experiment is not None:
+            settings = load_experiment(experiment).evaluation
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
             measured = _measure(cohort, configuration, spread)
             with progress_bar("splitting, learning, judging") as advance:
