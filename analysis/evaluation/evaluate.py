@@ -111,12 +111,16 @@ def evaluate(
         results[index] = judged
         report_progress(len(results), len(tasks))
     cells = tuple(_cells(tasks, [results[index] for index in range(len(tasks))], present))
+    shown = [name for name in BASELINES if any(cell.source == name for cell in cells)]
     return Evaluation(
         patient_ids=tuple(np.array(table.patient_ids, dtype=object)[complete].tolist()),
         incomplete=int((~complete).sum()),
         present=present,
         cells=cells,
-        tests=_tests(cells, present, settings),
+        tests=_tests(cells, present, settings.kinds, list(combinations(SOURCES, 2))),
+        against_baselines=_tests(
+            cells, present, settings.kinds, [(source, name) for source in SOURCES for name in shown]
+        ),
         repeatability=_repeatability(table),
         settings=settings,
         features_digest=table.features_digest,
@@ -194,14 +198,19 @@ def _cells(
 
 
 def _tests(
-    cells: Sequence[Cell], present: Mapping[Target, Truth], settings: EvaluationSettings
+    cells: Sequence[Cell],
+    present: Mapping[Target, Truth],
+    kinds: Sequence[str],
+    pairs: Sequence[tuple[str, str]],
 ) -> tuple[PairedTest, ...]:
+    """Compare sources in pairs; a baseline has one kind of model, whatever it is compared with."""
     by_key = {(cell.target, cell.source, cell.kind): cell for cell in cells}
     found = []
     for target, truth in present.items():
-        for kind in settings.kinds:
-            for first, second in combinations(SOURCES, 2):
-                one, other = by_key[target, first, kind], by_key[target, second, kind]
+        for kind in kinds:
+            for first, second in pairs:
+                one = by_key[target, first, kind]
+                other = by_key[target, second, _BASELINE_KIND if second in BASELINES else kind]
                 locked = np.isfinite(one.probabilities[0])
                 found.append(
                     (

@@ -152,7 +152,7 @@ def _test_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
         *("locked_difference", "delong_z", "delong_p", "delong_p_holm"),
         *("repeated_difference", "corrected_t", "corrected_p", "corrected_p_holm"),
     ]
-    for test in evaluation.tests:
+    for test in (*evaluation.tests, *evaluation.against_baselines):
         locked, repeated = test.locked, test.repeated
         yield [
             *(test.target.value, test.kind, test.first, test.second),

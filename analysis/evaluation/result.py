@@ -157,11 +157,11 @@ class PairedTest:
     kind : str
         Kind of classifier.
     first, second : str
-        The sources; differences are first minus second.
+        The sources, or a source and a baseline; differences are first minus second.
     locked, repeated : Comparison
         DeLong's test on the test patients of the first split; the corrected t-test over all splits.
     locked_adjusted, repeated_adjusted : float
-        Their p-values after Holm's correction over all tests of the evaluation.
+        Their p-values after Holm's correction over all tests of the same tuple.
     """
 
     target: Target
@@ -190,6 +190,8 @@ class Evaluation:
         The radiomic models, then the baselines.
     tests : tuple of PairedTest
         Comparisons of the sources in pairs.
+    against_baselines : tuple of PairedTest
+        Comparisons of each source with each baseline, corrected among themselves.
     repeatability : dict of str to dict of str to float
         ICC(2,1) of every feature by sequence; empty if repeats were not measured.
     settings : EvaluationSettings
@@ -205,6 +207,7 @@ class Evaluation:
     present: dict[Target, Truth]
     cells: tuple[Cell, ...]
     tests: tuple[PairedTest, ...]
+    against_baselines: tuple[PairedTest, ...]
     repeatability: dict[str, dict[str, float]]
     settings: EvaluationSettings
     features_digest: str

@@ -150,6 +150,8 @@ def train(
     To use the model, name the bundle in \[models] of the configuration.
     """
     from analysis.cohort.who import who_was_in
+    from analysis.evaluation.checklist import write_checklists
+    from analysis.evaluation.facts import training_facts
     from analysis.evaluation.predictions import held_out_columns
     from analysis.evaluation.who_page import who_page, who_record
     from analysis.learning.train import TrainingSettings, train_and_judge
@@ -181,6 +183,7 @@ def train(
             who_page(who, f"The patients of {name}", SOFTWARE), encoding="utf-8"
         )
         (report / "cohort.json").write_text(json.dumps(who_record(who), indent=1) + "\n", encoding="utf-8")
+        write_checklists(training_facts(settings, trained.model, who), report, SOFTWARE)
         (report / "experiment.json").write_text(
             json.dumps(settings.record(), indent=1) + "\n", encoding="utf-8"
         )
@@ -203,8 +206,10 @@ def evaluate(
     Six kinds of model are cross-validated on T1, on T2 and on both together, for each of the two targets.
     """
     from analysis.cohort.who import who_was_in
+    from analysis.evaluation.checklist import write_checklists
     from analysis.evaluation.evaluate import EvaluationSettings
     from analysis.evaluation.evaluate import evaluate as evaluate_cohort
+    from analysis.evaluation.facts import evaluation_facts
     from analysis.evaluation.predictions import evaluation_columns
     from analysis.evaluation.report import write_report
     from analysis.tables import write_table
@@ -223,6 +228,7 @@ def evaluate(
                 evaluation = evaluate_cohort(measured.table, settings, spread, advance)
         who = who_was_in(measured, settings.thresholds_mg_cm3)
         written = write_report(evaluation, out, SOFTWARE, who)
+        write_checklists(evaluation_facts(evaluation, who), out, SOFTWARE)
         predictions = out / "predictions.csv"
         write_table(predictions, evaluation_columns(evaluation))
     console.print(f"Report: {written[0].resolve()}")
@@ -255,6 +261,8 @@ def validate(
     and by site, scanner, field strength, sex and age.
     """
     from analysis.cohort.who import who_was_in
+    from analysis.evaluation.checklist import write_checklists
+    from analysis.evaluation.facts import validation_facts
     from analysis.evaluation.validate import local_patients
     from analysis.evaluation.validate import validate as validate_model
     from analysis.evaluation.validation_report import write_report
@@ -272,6 +280,7 @@ def validate(
         found = validate_model(measured, model, configuration.analysis.preferred)
         who = who_was_in(measured, model.identity.thresholds_mg_cm3)
         written = write_report(found, out, SOFTWARE, who)
+        write_checklists(validation_facts(found, who), out, SOFTWARE)
         console.print(f"Report: {written[0].resolve()}")
         console.print(f"Predictions, with the identifiers of patients: {written[-1].resolve()}")
         if recalibrate is not None:

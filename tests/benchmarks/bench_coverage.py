@@ -173,7 +173,7 @@ def _slope_of_average(cell: Cell, cohort: Judged) -> float:
     return float(calibration_lines(log_odds(mean), truth, np.ones((1, truth.size)))[0, 1])
 
 
-def _print_validation(cohorts: int = 400, draws: int = 400) -> None:
+def _print_validation(cohorts: int = 200, draws: int = 200) -> None:
     """Print coverage of the intervals of a validation: a fixed model, new patients."""
     table = Table("95 % interval", "100 patients", "300 patients", title="Intervals of validate")
     rng = np.random.default_rng(0)

@@ -202,6 +202,19 @@ def test_sources_are_compared_pair_by_pair_and_corrected_for_all_of_them() -> No
     assert smallest.repeated_adjusted == pytest.approx(min(1.0, len(tests) * smallest.repeated.p))
 
 
+def test_images_are_compared_with_every_baseline_and_corrected_among_themselves() -> None:
+    found = quick_evaluation()
+    assert len(found.against_baselines) == len(Target) * len(QUICK.kinds) * len(SOURCES) * len(BASELINES)
+    test = next(one for one in found.against_baselines if (one.first, one.second) == ("T1", "age + sex"))
+    radiomic, baseline = found.cell(test.target, "T1", test.kind), found.cell(test.target, "age + sex", "LR")
+    assert radiomic is not None
+    assert baseline is not None
+    assert test.repeated.difference == pytest.approx(np.mean(radiomic.areas - baseline.areas))
+    smallest = min(found.against_baselines, key=lambda one: one.repeated.p)
+    count = len(found.against_baselines)
+    assert smallest.repeated_adjusted == pytest.approx(min(1.0, count * smallest.repeated.p))
+
+
 def test_patients_who_lack_a_sequence_are_left_out_and_counted() -> None:
     table = synthetic_table()
     values = table.sequences["T2"].values.copy()
