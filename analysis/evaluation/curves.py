@@ -68,7 +68,7 @@ def mean_roc(curves: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
         Points of each, as `roc_points` returns them.
     """
     # Steps straight up become very steep ones, because an interpolation needs rising values.
-    steep = [false + np.arange(false.size) * 1e-9 for false, _ in curves]
+    steep = [false - np.arange(false.size)[::-1] * 1e-9 for false, _ in curves]
     true = [np.interp(_STEPS, rising, points) for rising, (_, points) in zip(steep, curves, strict=True)]
     return np.concatenate([[0.0], _STEPS]), np.concatenate([[0.0], np.mean(true, axis=0)])
 

@@ -48,21 +48,27 @@ def summarised(key: tuple[Target, str, str], present: Truth, probabilities: Floa
         ]
     )
     test = int(judged[0].sum())
+    fewest = int(min(present.sum(), (~present).sum()))
     measures = {
-        name: _measure(name, drawn[:, index], test / (present.size - test))
+        name: _measure(name, drawn[:, index], test / (present.size - test), fewest)
         for index, name in enumerate(MEASURES)
     }
     calibration = _calibration(present, Pooled.of(probabilities), weights)
     return Cell(*key, measures, calibration, drawn[:, 0, 0], probabilities, called)
 
 
-def _measure(name: str, drawn: Floats, overlap: float) -> Measure:
-    """Summarise a measure of shape (splits, 1 + draws), whose first draw is the cohort itself."""
+def _measure(name: str, drawn: Floats, overlap: float, fewest: int) -> Measure:
+    """Summarise a measure of shape (splits, 1 + draws), whose first draw is the cohort itself.
+
+    `fewest` is the number of patients of the smaller class.
+    """
     values, samples = drawn[:, 0], drawn[:, 1:]
     # A small sample may lack a class in a split, where the measure is NaN.
     known = samples[:, np.isfinite(samples).all(axis=0)]
     sampling = float(known.mean(axis=0).var(ddof=1)) if known.shape[1] > 1 else 0.0
     low, high = corrected_interval(values, 1.0 if name in _BY_THRESHOLD else overlap, sampling)
+    if low == high:  # no split and no sample differs: the rule of three, as in `area_interval`
+        low, high = low - 3 / fewest, high + 3 / fewest
     return Measure(float(values.mean()), float(values.std(ddof=1)), (max(0.0, low), min(1.0, high)))
 
 

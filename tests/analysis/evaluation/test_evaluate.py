@@ -82,7 +82,8 @@ def test_measures_are_those_of_the_splits() -> None:
         measure = cell.measures["AUC"]
         assert (measure.mean, measure.sd) == pytest.approx((np.mean(areas), np.std(areas, ddof=1)))
         for one in cell.measures.values():
-            assert one.interval[0] < one.mean < one.interval[1]
+            assert one.interval[0] <= one.mean <= one.interval[1]
+            assert one.interval[0] < one.interval[1]
         by_splits = corrected_interval(np.array(areas), 27 / 63)
         assert measure.interval[0] < by_splits[0]
         assert measure.interval[1] > min(0.999, by_splits[1])
@@ -95,6 +96,14 @@ def test_every_patient_who_was_judged_counts_once_with_predictions_that_are_not_
         weight = np.bincount(pooled.rows, pooled.weights, minlength=90)
         assert weight == pytest.approx(judged.any(axis=0).astype(float))
         assert sorted(pooled.probabilities) == sorted(cell.probabilities[judged])
+
+
+def test_a_perfect_separation_leaves_doubt() -> None:
+    present = np.arange(60) < 30
+    told = np.where(present, 0.9, 0.1) * np.ones((3, 1))
+    told[:, ::3] = np.nan
+    cell = summarised((Target.OSTEOPOROSIS, "T1", "LR"), present, told, told > 0.5)
+    assert cell.measures["AUC"].interval == pytest.approx((0.9, 1.0))
 
 
 def test_averaging_over_splits_would_hide_that_every_model_is_too_extreme() -> None:
