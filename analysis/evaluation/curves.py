@@ -175,4 +175,5 @@ def finish_decision(axes: "Axes", share: float, odds: Floats, highest: float = 0
     axes.axhline(0.0, color="black", linewidth=0.6, linestyle=":", label="act on none")
     axes.set(title="Decision curve", xlabel="threshold probability", ylabel="net benefit")
     axes.set(xlim=(0, float(odds[-1])), ylim=(-0.1 * share, 1.05 * max(share, highest)))
-    axes.legend(loc="upper right", frameon=False)
+    # The curves start at the share: high on the left, and then the lower left corner is free.
+    axes.legend(loc="upper right" if share < 0.5 else "lower left", frameon=False)
