@@ -25,19 +25,13 @@ from analysis.evaluation.result import (
     Cell,
     Evaluation,
     EvaluationSettings,
-    Measure,
     PairedTest,
 )
+from analysis.evaluation.summary import summarised
 from analysis.learning.learn import LearningSettings, learn, prepare_training_set
 from analysis.statistics.agreement import intraclass_correlation
-from analysis.statistics.resampling import (
-    bootstrap_weights,
-    corrected_resampled_t,
-    holm,
-    percentile_interval,
-)
+from analysis.statistics.resampling import corrected_resampled_t, holm
 from analysis.statistics.roc import compare_areas
-from analysis.statistics.weighted import MEASURES, weighted_measures
 from analysis.tasks import Spread, in_turn
 
 __all__ = ["Evaluation", "EvaluationSettings", "evaluate"]
@@ -116,13 +110,17 @@ def evaluate(
     for index, judged in spread(judge, tasks):
         results[index] = judged
         report_progress(len(results), len(tasks))
-    cells = tuple(_cells(tasks, [results[index] for index in range(len(tasks))], present, settings))
+    cells = tuple(_cells(tasks, [results[index] for index in range(len(tasks))], present))
+    shown = [name for name in BASELINES if any(cell.source == name for cell in cells)]
     return Evaluation(
         patient_ids=tuple(np.array(table.patient_ids, dtype=object)[complete].tolist()),
         incomplete=int((~complete).sum()),
         present=present,
         cells=cells,
-        tests=_tests(cells, present, settings),
+        tests=_tests(cells, present, settings.kinds, list(combinations(SOURCES, 2))),
+        against_baselines=_tests(
+            cells, present, settings.kinds, [(source, name) for source in SOURCES for name in shown]
+        ),
         repeatability=_repeatability(table),
         settings=settings,
         features_digest=table.features_digest,
@@ -187,52 +185,32 @@ def _judge(task: _Task, *, sources: Sequence[_Source], learning: LearningSetting
 
 
 def _cells(
-    tasks: Sequence[_Task],
-    results: Sequence[_Judged],
-    present: Mapping[Target, Truth],
-    settings: EvaluationSettings,
+    tasks: Sequence[_Task], results: Sequence[_Judged], present: Mapping[Target, Truth]
 ) -> Iterator[Cell]:
     for target, truth in present.items():
         own = [(task, judged) for task, judged in zip(tasks, results, strict=True) if task.target is target]
-        rng = np.random.default_rng(settings.learning.seed)
-        weights = np.concatenate([np.ones((1, truth.size)), bootstrap_weights(truth, settings.draws, rng)])
         for source, kind in own[0][1]:
             probabilities = np.full((len(own), truth.size), np.nan)
-            all_called = np.zeros((len(own), truth.size), dtype=np.bool_)
-            drawn = np.empty((len(own), len(MEASURES), len(weights)))
+            called = np.zeros((len(own), truth.size), dtype=np.bool_)
             for split, (task, judged) in enumerate(own):
-                chances, called = judged[source, kind]
-                probabilities[split, task.outside] = chances
-                all_called[split, task.outside] = called
-                drawn[split] = weighted_measures(
-                    truth[task.outside], chances, called, weights[:, task.outside]
-                )
-            yield Cell(target, source, kind, _measures(drawn), drawn[:, 0, 0], probabilities, all_called)
-
-
-def _measures(drawn: npt.NDArray[np.float64]) -> dict[str, Measure]:
-    """Summarise measures of shape (splits, measures, 1 + draws), whose first draw is the cohort itself."""
-    known = np.isfinite(drawn)
-    means = np.where(known, drawn, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return {
-        name: Measure(
-            float(means[index, 0]),
-            float(drawn[:, index, 0].std(ddof=1)),
-            percentile_interval(means[index, 1:]),
-        )
-        for index, name in enumerate(MEASURES)
-    }
+                probabilities[split, task.outside], called[split, task.outside] = judged[source, kind]
+            yield summarised((target, source, kind), truth, probabilities, called)
 
 
 def _tests(
-    cells: Sequence[Cell], present: Mapping[Target, Truth], settings: EvaluationSettings
+    cells: Sequence[Cell],
+    present: Mapping[Target, Truth],
+    kinds: Sequence[str],
+    pairs: Sequence[tuple[str, str]],
 ) -> tuple[PairedTest, ...]:
+    """Compare sources in pairs; a baseline has one kind of model, whatever it is compared with."""
     by_key = {(cell.target, cell.source, cell.kind): cell for cell in cells}
     found = []
     for target, truth in present.items():
-        for kind in settings.kinds:
-            for first, second in combinations(SOURCES, 2):
-                one, other = by_key[target, first, kind], by_key[target, second, kind]
+        for kind in kinds:
+            for first, second in pairs:
+                one = by_key[target, first, kind]
+                other = by_key[target, second, _BASELINE_KIND if second in BASELINES else kind]
                 locked = np.isfinite(one.probabilities[0])
                 found.append(
                     (

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from analysis.statistics.weighted import MEASURES
 __all__ = ["html_of", "title_of", "write_report"]
 
 _PAPERS_BEST = "KNN"
+_CALIBRATION = ("calibration slope", "calibration intercept", "observed / expected")
 
 
 def write_report(
@@ -70,16 +72,23 @@ def title_of(evaluation: Evaluation) -> str:
 def html_of(evaluation: Evaluation, software: str = "", who: WhoWasIn | None = None) -> str:
     """Return the HTML page, with embedded figures and no external resources."""
     kinds = evaluation.settings.kinds
-    shown = _PAPERS_BEST if _PAPERS_BEST in kinds else kinds[0]
+    # The paper's best kind first; the others are folded away.
+    ordered = sorted(kinds, key=lambda kind: kind != _PAPERS_BEST)
+    curves = [(f"{kind} on each source", [(source, kind) for source in SOURCES]) for kind in ordered]
+    curves.insert(1, ("The baselines", [(source, "LR") for source in BASELINES]))
     return page(
         "report.html.j2",
         title=title_of(evaluation),
         evaluation=evaluation,
         measures=MEASURES,
+        calibration=_CALIBRATION,
         tables=[(target, _rows_of(evaluation, target)) for target in evaluation.present],
         forests={target: embedded(areas_svg(evaluation, target)) for target in evaluation.present},
-        pictures={target: embedded(curves_svg(evaluation, target, shown)) for target in evaluation.present},
-        shown=shown,
+        pictures={
+            target: [(name, embedded(curves_svg(evaluation, target, models))) for name, models in curves]
+            for target in evaluation.present
+        },
+        tried=evaluation.settings.learning.record(kinds)["models"],
         missing_baselines=[name for name in BASELINES if not any(c.source == name for c in evaluation.cells)],
         repeatability=[_spread(name, found.values()) for name, found in evaluation.repeatability.items()],
         border_mm=BORDER_SD_MM,
@@ -116,14 +125,25 @@ def _cell_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
     header = ["target", "source", "model"]
     for name in MEASURES:
         header += [f"{name}_mean", f"{name}_sd", f"{name}_low", f"{name}_high"]
+    for name in _CALIBRATION:
+        word = name.replace(" / ", "_to_").replace(" ", "_")
+        header += [word, f"{word}_low", f"{word}_high"]
     yield [*header, "paper_AUC"]
     for cell in evaluation.cells:
         row: list[object] = [cell.target.value, cell.source, cell.kind]
         for name in MEASURES:
             measure = cell.measures[name]
             row += [measure.mean, measure.sd, *measure.interval]
+        for name in _CALIBRATION:
+            figure = cell.calibration[name]
+            row += [_finite(value) for value in (figure.value, figure.low, figure.high)]
         paper = _paper(cell)
         yield [*row, "" if paper is None else paper]
+
+
+def _finite(value: float) -> float | None:
+    """Return the value, None where there is none: an empty cell in CSV, null in JSON."""
+    return value if isfinite(value) else None
 
 
 def _test_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
@@ -132,7 +152,7 @@ def _test_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
         *("locked_difference", "delong_z", "delong_p", "delong_p_holm"),
         *("repeated_difference", "corrected_t", "corrected_p", "corrected_p_holm"),
     ]
-    for test in evaluation.tests:
+    for test in (*evaluation.tests, *evaluation.against_baselines):
         locked, repeated = test.locked, test.repeated
         yield [
             *(test.target.value, test.kind, test.first, test.second),
@@ -163,12 +183,8 @@ def _record(evaluation: Evaluation, software: str, who: WhoWasIn | None) -> dict
         "thresholds_mg_cm3": {target.value: bmd for target, bmd in settings.thresholds_mg_cm3.items()},
         "splits": settings.splits,
         "test_share": settings.test_share,
-        "bootstrap_draws": settings.draws,
-        "feature_counts": list(settings.learning.feature_counts),
-        "inner_folds": settings.learning.folds,
-        "minimum_icc": settings.learning.minimum_icc,
-        "threshold_rule": settings.learning.threshold_rule.sentence(),
-        "seed": settings.learning.seed,
+        "minimum_per_class": settings.minimum_per_class,
+        **settings.learning.record(settings.kinds),
         "features_digest": evaluation.features_digest,
         "independent_splits": False,
         "cells": [dict(zip(header, row, strict=True)) for row in cells],

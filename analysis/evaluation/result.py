@@ -6,11 +6,21 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.domain.findings import Target
+from analysis.evaluation.outcomes import Figure
 from analysis.learning.learn import KINDS, LearningSettings
 from analysis.learning.train import DENSITY_THRESHOLDS_MG_CM3
 from analysis.statistics.roc import Comparison
 
-__all__ = ["BASELINES", "SOURCES", "Cell", "Evaluation", "EvaluationSettings", "Measure", "PairedTest"]
+__all__ = [
+    "BASELINES",
+    "SOURCES",
+    "Cell",
+    "Evaluation",
+    "EvaluationSettings",
+    "Measure",
+    "PairedTest",
+    "Pooled",
+]
 
 SOURCES = ("T1", "T2", "T1+T2")
 """The sequences whose features the radiomic models read."""
@@ -36,8 +46,6 @@ class EvaluationSettings:
         Number of random splits of the patients.
     test_share : float
         Fraction of the patients in the test set.
-    draws : int
-        Number of bootstrap samples.
     minimum_per_class : int
         Smallest number of patients with, and without, each target.
     learning : LearningSettings
@@ -48,7 +56,6 @@ class EvaluationSettings:
     thresholds_mg_cm3: dict[Target, float] = field(default_factory=lambda: dict(DENSITY_THRESHOLDS_MG_CM3))
     splits: int = 10
     test_share: float = 0.3
-    draws: int = 2000
     minimum_per_class: int = 10
     learning: LearningSettings = field(default_factory=LearningSettings)
 
@@ -60,15 +67,43 @@ class Measure:
     Attributes
     ----------
     mean, sd : float
-        Mean and standard deviation over the splits.
+        Mean and standard deviation over the splits; the SD is no standard error.
     interval : tuple of two float
-        95 % interval of the mean, by bootstrap over patients. It covers the sampling of test patients; the
-        models are not retrained.
+        95 % interval of what the same procedure is expected to reach on new patients after learning from as
+        many as in a split: the variance of the splits, corrected for the patients that they share, and that
+        of bootstrap samples of the patients to be judged on. Both hold the sampling of the latter, so the
+        interval is rather too wide.
     """
 
     mean: float
     sd: float
     interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pooled:
+    """The predictions of all splits for their test patients, each by one model, none of them averaged.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (predictions,)
+        The patient of each prediction.
+    probabilities : ndarray of shape (predictions,)
+        The predictions.
+    weights : ndarray of shape (predictions,)
+        1 / number of predictions of the same patient, so that every patient who was judged counts once.
+    """
+
+    rows: npt.NDArray[np.intp]
+    probabilities: Floats
+    weights: Floats
+
+    @classmethod
+    def of(cls, probabilities: Floats) -> "Pooled":
+        """Pool the predictions of a cell, shape (splits, patients)."""
+        judged = np.isfinite(probabilities)
+        splits, rows = np.nonzero(judged)
+        return cls(rows, probabilities[splits, rows], 1 / judged.sum(axis=0)[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +120,10 @@ class Cell:
         Kind of classifier.
     measures : dict of str to Measure
         Measures by the names of `analysis.statistics.weighted.MEASURES`.
+    calibration : dict of str to Figure
+        "calibration slope", "calibration intercept" and "observed / expected" of the pooled predictions: 1, 0
+        and 1 for calibrated models, and a smaller slope for models that are too extreme. Intervals by a
+        bootstrap of patients.
     areas : ndarray of shape (splits,)
         AUC of every split.
     probabilities : ndarray of shape (splits, patients)
@@ -97,17 +136,14 @@ class Cell:
     source: str
     kind: str
     measures: dict[str, Measure]
+    calibration: dict[str, Figure]
     areas: Floats
     probabilities: Floats
     called: npt.NDArray[np.bool_]
 
-    def judged(self) -> Floats:
-        """Return each patient's mean probability over the splits with the patient in the test set.
-
-        The shape is (patients,); a patient that was never in a test set has NaN.
-        """
-        counts = np.isfinite(self.probabilities).sum(axis=0)
-        return np.where(counts > 0, np.nansum(self.probabilities, axis=0) / np.maximum(counts, 1), np.nan)
+    def pooled(self) -> Pooled:
+        """Return the predictions of all splits."""
+        return Pooled.of(self.probabilities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +157,11 @@ class PairedTest:
     kind : str
         Kind of classifier.
     first, second : str
-        The sources; differences are first minus second.
+        The sources, or a source and a baseline; differences are first minus second.
     locked, repeated : Comparison
         DeLong's test on the test patients of the first split; the corrected t-test over all splits.
     locked_adjusted, repeated_adjusted : float
-        Their p-values after Holm's correction over all tests of the evaluation.
+        Their p-values after Holm's correction over all tests of the same tuple.
     """
 
     target: Target
@@ -154,6 +190,8 @@ class Evaluation:
         The radiomic models, then the baselines.
     tests : tuple of PairedTest
         Comparisons of the sources in pairs.
+    against_baselines : tuple of PairedTest
+        Comparisons of each source with each baseline, corrected among themselves.
     repeatability : dict of str to dict of str to float
         ICC(2,1) of every feature by sequence; empty if repeats were not measured.
     settings : EvaluationSettings
@@ -169,6 +207,7 @@ class Evaluation:
     present: dict[Target, Truth]
     cells: tuple[Cell, ...]
     tests: tuple[PairedTest, ...]
+    against_baselines: tuple[PairedTest, ...]
     repeatability: dict[str, dict[str, float]]
     settings: EvaluationSettings
     features_digest: str

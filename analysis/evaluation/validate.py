@@ -33,7 +33,7 @@ from analysis.statistics.proportion import share
 from analysis.statistics.resampling import bootstrap_of_all, percentile_interval
 from analysis.statistics.roc import area, area_interval
 
-__all__ = ["MINIMUM_PER_CLASS", "local_patients", "validate"]
+__all__ = ["MINIMUM_PER_CLASS", "figures_of", "local_patients", "validate"]
 
 MINIMUM_PER_CLASS = 10
 """Smallest number of patients with, and without, the target for a figure of a cohort or of a part of it."""
@@ -194,15 +194,9 @@ class _Check:
         lines = np.full((1, 2), np.nan)
         benefits = np.full((1, _THRESHOLDS.size), np.nan)
         if _enough(truth):
-            odds = log_odds(chances)
-            lines = calibration_lines(odds, truth, weights)
+            lines = calibration_lines(log_odds(chances), truth, weights)
             benefits = net_benefits(truth, chances, _THRESHOLDS, weights)
-            figures = {
-                **_figures(chances, truth, weights),
-                "calibration slope": _drawn(lines[:, 1]),
-                "calibration intercept": _drawn(lines[:, 0]),
-                "Brier": _drawn(weights @ (chances - truth) ** 2 / weights.sum(axis=1)),
-            }
+            figures = _all_figures(chances, truth, weights, lines)
         return Checked(
             target=target,
             sequence=name,
@@ -247,6 +241,30 @@ def _series(record: _Record, sequence: str) -> Mapping[str, Any]:
 
 def _enough(present: Truth) -> bool:
     return min(int(present.sum()), int((~present).sum())) >= MINIMUM_PER_CLASS
+
+
+def figures_of(chances: Floats, present: Truth, weights: Floats) -> dict[str, Figure]:
+    """Return the figures of patients with a probability, each with a 95 % interval.
+
+    Parameters
+    ----------
+    chances : ndarray of shape (patients,)
+        Probabilities.
+    present : ndarray of bool, shape (patients,)
+        Whether the target is present; both classes occur.
+    weights : ndarray of shape (1 + draws, patients)
+        How often each patient occurs in each bootstrap sample; the first row is the cohort itself.
+    """
+    return _all_figures(chances, present, weights, calibration_lines(log_odds(chances), present, weights))
+
+
+def _all_figures(chances: Floats, present: Truth, weights: Floats, lines: Floats) -> dict[str, Figure]:
+    return {
+        **_figures(chances, present, weights),
+        "calibration slope": _drawn(lines[:, 1]),
+        "calibration intercept": _drawn(lines[:, 0]),
+        "Brier": _drawn(weights @ (chances - present) ** 2 / weights.sum(axis=1)),
+    }
 
 
 def _figures(chances: Floats, present: Truth, weights: Floats) -> dict[str, Figure]:

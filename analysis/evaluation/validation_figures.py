@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from analysis.evaluation.figures import draw_calibration, draw_roc, finish_calibration, finish_roc, style, svg
+from analysis.evaluation.curves import (
+    draw_calibration,
+    draw_roc,
+    finish_calibration,
+    finish_decision,
+    finish_roc,
+    roc_points,
+    style,
+    svg,
+)
 from analysis.evaluation.outcomes import Checked
 from analysis.statistics.error_band import log_odds
 from analysis.statistics.logistic import logistic_of_all
@@ -36,7 +45,7 @@ def checked_svg(checked: Checked) -> bytes:
     with style():
         canvas = Canvas(figsize=(11, 3.8), layout="constrained")
         roc, calibration, decision = canvas.subplots(1, 3)
-        draw_roc(roc, "the model", present, chances, _COLOUR)
+        draw_roc(roc, "the model", roc_points(present, chances), _COLOUR)
         finish_roc(roc)
         draw_calibration(calibration, present, chances, _COLOUR)
         _draw_line(calibration, checked)
@@ -60,9 +69,4 @@ def _draw_benefit(axes: "Axes", checked: Checked, share: float) -> None:
     low, high = np.quantile(benefits[1:], [0.025, 0.975], axis=0)
     axes.plot(cuts, benefits[0], color=_COLOUR, label="the model")
     axes.fill_between(cuts, low, high, color=_COLOUR, alpha=0.15, linewidth=0)
-    everyone = share - (1 - share) * cuts / (1 - cuts)
-    axes.plot(cuts, everyone, color="black", linewidth=0.6, linestyle="--", label="act on all")
-    axes.axhline(0.0, color="black", linewidth=0.6, linestyle=":", label="act on none")
-    axes.set(title="Decision curve", xlabel="threshold probability", ylabel="net benefit")
-    axes.set(xlim=(0, float(cuts[-1])), ylim=(-0.1 * share, 1.05 * max(share, float(high.max()))))
-    axes.legend(loc="upper right", frameon=False)
+    finish_decision(axes, share, cuts, float(high.max()))

@@ -1,10 +1,11 @@
 """The combinations of kind, hyper-parameters and number of features that the tuning tries."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -12,12 +13,19 @@ from sklearn.svm import SVC
 
 from analysis.prediction.model import Estimator
 
-__all__ = ["KINDS", "Candidate", "build", "candidates"]
+__all__ = ["ENSEMBLES", "KINDS", "Candidate", "Grids", "build", "candidates", "grid_of"]
 
 KINDS = ("KNN", "SVM", "LDA", "LR", "SGD", "GNB")
 """The six models of the paper, by the names of its abstract."""
 
-_SEARCH: dict[str, tuple[Callable[..., Estimator], dict[str, tuple[float | str, ...]]]] = {
+ENSEMBLES = ("RF", "GB")
+"""Random forest and gradient boosting, for an evaluation only: a bundle holds no trees."""
+
+Value = float | str
+Grids = Mapping[str, Mapping[str, tuple[Value, ...]]]
+"""Values of the hyper-parameters by kind, in the place of our own."""
+
+_SEARCH: dict[str, tuple[Callable[..., Estimator], dict[str, tuple[Value, ...]]]] = {
     # Brute force, so that the bundle holds arrays and no search tree.
     "KNN": (
         lambda **chosen: KNeighborsClassifier(algorithm="brute", weights="distance", **chosen),
@@ -36,6 +44,14 @@ _SEARCH: dict[str, tuple[Callable[..., Estimator], dict[str, tuple[float | str, 
         {"alpha": (1e-3, 1e-2, 1e-1)},
     ),
     "GNB": (GaussianNB, {"var_smoothing": (1e-9, 1e-1, 1.0)}),
+    "RF": (
+        lambda **chosen: RandomForestClassifier(n_estimators=200, **chosen),
+        {"min_samples_leaf": (3, 10)},
+    ),
+    "GB": (
+        lambda **chosen: GradientBoostingClassifier(learning_rate=0.05, subsample=0.7, **chosen),
+        {"max_depth": (1, 3)},
+    ),
 }
 
 
@@ -46,7 +62,7 @@ class Candidate:
     Attributes
     ----------
     kind : str
-        One of `KINDS`.
+        One of `KINDS` or `ENSEMBLES`.
     parameters : dict of str to float or str
         Hyper-parameters.
     count : int
@@ -58,10 +74,17 @@ class Candidate:
     count: int
 
 
-def candidates(kinds: Sequence[str], counts: Sequence[int]) -> Iterator[Candidate]:
+def grid_of(kind: str, grids: Grids | None = None) -> dict[str, tuple[Value, ...]]:
+    """Return the values that are tried of each hyper-parameter of a kind."""
+    return {**_SEARCH[kind][1], **(grids or {}).get(kind, {})}
+
+
+def candidates(
+    kinds: Sequence[str], counts: Sequence[int], grids: Grids | None = None
+) -> Iterator[Candidate]:
     """Yield every combination, simpler ones first within a kind."""
     for kind in kinds:
-        grid = _SEARCH[kind][1]
+        grid = grid_of(kind, grids)
         for chosen, count in product(product(*grid.values()), counts):
             yield Candidate(kind, dict(zip(grid, chosen, strict=True)), count)
 
@@ -69,5 +92,5 @@ def candidates(kinds: Sequence[str], counts: Sequence[int]) -> Iterator[Candidat
 def build(candidate: Candidate, seed: int) -> Estimator:
     """Return an estimator of this combination that is not fitted yet."""
     make = _SEARCH[candidate.kind][0]
-    chance = {"random_state": seed} if candidate.kind == "SGD" else {}
+    chance = {"random_state": seed} if candidate.kind in {"SGD", *ENSEMBLES} else {}
     return make(**candidate.parameters, **chance)

@@ -6,6 +6,7 @@ and `learn`, so nothing here sees a patient on which the result is evaluated.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from analysis.learning.candidates import KINDS, Candidate, build, candidates
+from analysis.learning.candidates import KINDS, Candidate, Grids, build, candidates, grid_of
 from analysis.learning.selection import select_features
 from analysis.learning.threshold import ThresholdRule
 from analysis.prediction.model import Estimator, raw_scores
@@ -48,6 +49,8 @@ class LearningSettings:
         Number of refits for the interval of the probability, and again for the spread of the threshold.
     threshold_rule : ThresholdRule
         How the decision threshold is found.
+    grids : mapping
+        Values of hyper-parameters to try, by kind and name, in the place of our own.
     seed : int
         Seed of every random choice.
     """
@@ -57,7 +60,22 @@ class LearningSettings:
     minimum_icc: float = 0.75
     refits: int = 100
     threshold_rule: ThresholdRule = field(default_factory=ThresholdRule)
+    grids: Grids = field(default_factory=dict)
     seed: int = 0
+
+    def record(self, kinds: Sequence[str]) -> dict[str, Any]:
+        """Return the settings for these kinds of classifier as JSON values, for a report to repeat."""
+        return {
+            "models": {
+                kind: {name: list(tried) for name, tried in grid_of(kind, self.grids).items()}
+                for kind in kinds
+            },
+            "feature_counts": list(self.feature_counts),
+            "inner_folds": self.folds,
+            "minimum_icc": self.minimum_icc,
+            "threshold_rule": self.threshold_rule.sentence(),
+            "seed": self.seed,
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,11 +194,12 @@ def learn(training_set: TrainingSet, kinds: Sequence[str], settings: LearningSet
     training_set : TrainingSet
         The training patients.
     kinds : sequence of str
-        The `KINDS` to choose from; the first wins a tie.
+        The kinds of classifier to choose from; the first wins a tie.
     settings : LearningSettings
         The same as for `prepare_training_set`.
     """
-    tried = [_try(training_set, one, settings) for one in candidates(kinds, _counts(training_set, settings))]
+    every = candidates(kinds, _counts(training_set, settings), settings.grids)
+    tried = [_try(training_set, one, settings) for one in every]
     if not tried:
         raise ValueError("no kind of model to choose from")
     # Rounded, so that rounding errors do not decide, and the earlier, simpler candidate wins a tie.

@@ -136,7 +136,8 @@ _NEW = (
 )
 _INTERVAL = (
     "The 95 % interval of a probability is that of the parent, moved with the recalibration and widened by "
-    "its uncertainty; how often it holds the true probability in this population was not measured."
+    "its uncertainty. In simulation it held the true probability about as often as that of the parent; for "
+    "this population that cannot be measured."
 )
 
 

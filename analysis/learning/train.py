@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,17 @@ class TrainingSettings:
     folds: int = 5
     minimum_per_class: int = 10
     learning: LearningSettings = field(default_factory=LearningSettings)
+
+    def record(self) -> dict[str, Any]:
+        """Return the choices of the run as JSON values."""
+        return {
+            "thresholds_mg_cm3": {target.value: bmd for target, bmd in self.thresholds_mg_cm3.items()},
+            "confidence": self.confidence,
+            "outer_folds": self.folds,
+            "minimum_per_class": self.minimum_per_class,
+            "refits": self.learning.refits,
+            **self.learning.record(self.kinds),
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

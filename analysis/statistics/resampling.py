@@ -9,7 +9,38 @@ from scipy.stats import t as student
 
 from analysis.statistics.roc import Comparison
 
-__all__ = ["bootstrap_of_all", "bootstrap_weights", "corrected_resampled_t", "holm", "percentile_interval"]
+__all__ = [
+    "bootstrap_of_all",
+    "bootstrap_weights",
+    "corrected_interval",
+    "corrected_resampled_t",
+    "holm",
+    "percentile_interval",
+]
+
+
+def corrected_interval(
+    values: npt.NDArray[np.float64], overlap: float, sampling_variance: float = 0.0
+) -> tuple[float, float]:
+    """Return the 95 % interval of a metric's expected value, from repeated splits of the same patients.
+
+    Parameters
+    ----------
+    values : ndarray of shape (splits,)
+        The metric in each split; two splits or more.
+    overlap : float
+        What is added to 1 / splits: test / train as in `corrected_resampled_t`, or more where the splits
+        agree for another reason; 1 gives the variance of one split.
+    sampling_variance : float
+        A variance to add to that of the splits, such as that of bootstrap samples of the patients.
+    """
+    variance = _corrected_variance(values, overlap) + sampling_variance
+    half = float(student.ppf(0.975, values.size - 1)) * sqrt(variance)
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def _corrected_variance(values: npt.NDArray[np.float64], overlap: float) -> float:
+    return (1 / values.size + overlap) * float(values.var(ddof=1))
 
 
 def corrected_resampled_t(differences: npt.NDArray[np.float64], train: int, test: int) -> Comparison:
@@ -30,10 +61,10 @@ def corrected_resampled_t(differences: npt.NDArray[np.float64], train: int, test
     Nadeau C, Bengio Y. Inference for the generalization error. Mach Learn 2003;52:239-281.
     """
     splits = differences.size
-    mean, variance = float(differences.mean()), float(differences.var(ddof=1))
+    mean, variance = float(differences.mean()), _corrected_variance(differences, test / train)
     if variance <= np.finfo(float).eps ** 2:
         return Comparison(mean, 0.0, 1.0 if abs(mean) <= np.finfo(float).eps else 0.0)
-    statistic = mean / sqrt((1 / splits + test / train) * variance)
+    statistic = mean / sqrt(variance)
     return Comparison(mean, statistic, float(2 * student.sf(abs(statistic), splits - 1)))
 
 

@@ -1,6 +1,7 @@
 """Commands of the offline science: simulated cohorts, and models from a hospital's own cohort."""
 
 import json
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,6 +57,15 @@ ThresholdOption = Annotated[
     typer.Option(
         help="Rule of the decision threshold, chosen before training: sensitivity:0.8 (finds at least this "
         "share of the patients with the target), youden, or fixed:0.3 (this probability)."
+    ),
+]
+ExperimentOption = Annotated[
+    Path | None,
+    typer.Option(
+        help=r"TOML file whose \[experiment] chooses models, their values, splits, seed, thresholds and "
+        "confidence (docs/training.md). It replaces --threshold.",
+        dir_okay=False,
+        show_default=False,
     ),
 ]
 DaskOption = Annotated[
@@ -130,6 +140,7 @@ def train(
         str, typer.Option(help="Version of the model, which every report made with it cites.")
     ] = "1",
     threshold: ThresholdOption = "sensitivity:0.8",
+    experiment: ExperimentOption = None,
     workers: WorkersOption = 2,
     dask: DaskOption = "",
     config: ConfigOption = None,
@@ -139,17 +150,23 @@ def train(
     To use the model, name the bundle in \[models] of the configuration.
     """
     from analysis.cohort.who import who_was_in
+    from analysis.evaluation.checklist import write_checklists
+    from analysis.evaluation.facts import training_facts
     from analysis.evaluation.predictions import held_out_columns
     from analysis.evaluation.who_page import who_page, who_record
     from analysis.learning.train import TrainingSettings, train_and_judge
     from analysis.prediction.bundle import save
     from analysis.tables import write_table
     from node.analyse.findings import SOFTWARE
+    from node.science.experiment import load_experiment
     from node.science.parallel import in_parallel
 
-    settings = TrainingSettings(name=name, version=version, learning=_learning(threshold))
     configuration = load_configuration(config)
     with exit_on_error():
+        settings = TrainingSettings(learning=_learning(threshold))
+        if experiment is not None:
+            settings = load_experiment(experiment, bundle=True).training
+        settings = replace(settings, name=name, version=version)
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
             measured = _measure(cohort, configuration, spread)
         who = who_was_in(measured, settings.thresholds_mg_cm3)
@@ -166,6 +183,10 @@ def train(
             who_page(who, f"The patients of {name}", SOFTWARE), encoding="utf-8"
         )
         (report / "cohort.json").write_text(json.dumps(who_record(who), indent=1) + "\n", encoding="utf-8")
+        write_checklists(training_facts(settings, trained.model, who), report, SOFTWARE)
+        (report / "experiment.json").write_text(
+            json.dumps(settings.record(), indent=1) + "\n", encoding="utf-8"
+        )
     console.print(f"Model bundle {digest[:12]} in {out.resolve()}; read {out / 'card.md'} before you use it.")
     console.print(f"Predictions of held-out patients, with their identifiers: {predictions.resolve()}")
 
@@ -175,6 +196,7 @@ def evaluate(
     *,
     out: Annotated[Path, typer.Option(help="Folder for the report. It is created if it does not exist.")],
     threshold: ThresholdOption = "sensitivity:0.8",
+    experiment: ExperimentOption = None,
     workers: WorkersOption = 2,
     dask: DaskOption = "",
     config: ConfigOption = None,
@@ -184,23 +206,29 @@ def evaluate(
     Six kinds of model are cross-validated on T1, on T2 and on both together, for each of the two targets.
     """
     from analysis.cohort.who import who_was_in
+    from analysis.evaluation.checklist import write_checklists
     from analysis.evaluation.evaluate import EvaluationSettings
     from analysis.evaluation.evaluate import evaluate as evaluate_cohort
+    from analysis.evaluation.facts import evaluation_facts
     from analysis.evaluation.predictions import evaluation_columns
     from analysis.evaluation.report import write_report
     from analysis.tables import write_table
     from node.analyse.findings import SOFTWARE
+    from node.science.experiment import load_experiment
     from node.science.parallel import in_parallel
 
-    settings = EvaluationSettings(learning=_learning(threshold))
     configuration = load_configuration(config)
     with exit_on_error():
+        settings = EvaluationSettings(learning=_learning(threshold))
+        if experiment is not None:
+            settings = load_experiment(experiment).evaluation
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
             measured = _measure(cohort, configuration, spread)
             with progress_bar("splitting, learning, judging") as advance:
                 evaluation = evaluate_cohort(measured.table, settings, spread, advance)
         who = who_was_in(measured, settings.thresholds_mg_cm3)
         written = write_report(evaluation, out, SOFTWARE, who)
+        write_checklists(evaluation_facts(evaluation, who), out, SOFTWARE)
         predictions = out / "predictions.csv"
         write_table(predictions, evaluation_columns(evaluation))
     console.print(f"Report: {written[0].resolve()}")
@@ -233,6 +261,8 @@ def validate(
     and by site, scanner, field strength, sex and age.
     """
     from analysis.cohort.who import who_was_in
+    from analysis.evaluation.checklist import write_checklists
+    from analysis.evaluation.facts import validation_facts
     from analysis.evaluation.validate import local_patients
     from analysis.evaluation.validate import validate as validate_model
     from analysis.evaluation.validation_report import write_report
@@ -250,6 +280,7 @@ def validate(
         found = validate_model(measured, model, configuration.analysis.preferred)
         who = who_was_in(measured, model.identity.thresholds_mg_cm3)
         written = write_report(found, out, SOFTWARE, who)
+        write_checklists(validation_facts(found, who), out, SOFTWARE)
         console.print(f"Report: {written[0].resolve()}")
         console.print(f"Predictions, with the identifiers of patients: {written[-1].resolve()}")
         if recalibrate is not None:

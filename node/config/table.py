@@ -135,6 +135,32 @@ class Table:
             return default
         return tuple(float(number) for number in value)
 
+    def choices(self, key: str, default: tuple[T, ...], check: Callable[[Any], str | None]) -> tuple[T, ...]:
+        """Return a list of values to choose from, none of them twice.
+
+        Each must be of a type, or one of the texts, that the default has; `check` says what is wrong with a
+        number.
+        """
+        self._keys_read.append(key)
+        value = self._values.get(key, list(default))
+        allowed = {type(item) for item in default if not isinstance(item, str)}
+        texts = [item for item in default if isinstance(item, str)]
+        if not isinstance(value, list) or not value or len({str(item) for item in value}) < len(value):
+            self.fault(key, "must be a list of different values")
+            return default
+        found: list[Any] = []
+        for item in value:
+            number = float(item) if type(item) is int and int not in allowed else item
+            if item not in texts and type(number) not in allowed:
+                words = [_WORDS[kind] for kind in allowed]
+                self.fault(key, f"must hold {' or '.join([*words, *texts])}, and {item!r} is none")
+                return default
+            if not isinstance(number, str) and (wrong := check(number)):
+                self.fault(key, wrong)
+                return default
+            found.append(number)
+        return tuple(found)
+
     def numbers_by_name(
         self, key: str, default: tuple[tuple[str, int], ...], allowed: Iterable[str]
     ) -> tuple[tuple[str, int], ...]:

@@ -15,13 +15,18 @@ from analysis.cohort.feature_table import SEQUENCES, FeatureTable
 from analysis.cohort.who import Characteristic, Flow, Need, WhoWasIn
 from analysis.domain.findings import Target
 from analysis.errors import RefusedError
+from analysis.evaluation.curves import mean_roc, net_benefit, roc_points
 from analysis.evaluation.evaluate import evaluate
-from analysis.evaluation.figures import net_benefit, roc_points
 from analysis.evaluation.paper import KNN_TEST_AREA
 from analysis.evaluation.report import html_of, title_of, write_report
 from analysis.evaluation.result import BASELINES, SOURCES, Evaluation, EvaluationSettings
+from analysis.evaluation.summary import summarised
 from analysis.learning.learn import KINDS, LearningSettings, learn, prepare_training_set
 from analysis.learning.selection import select_features
+from analysis.statistics.calibration_check import calibration_lines
+from analysis.statistics.error_band import log_odds
+from analysis.statistics.logistic import logistic_of_all
+from analysis.statistics.resampling import corrected_interval
 from analysis.statistics.roc import area
 from analysis.statistics.sample_size import needed
 from analysis.statistics.weighted import MEASURES, weighted_measures
@@ -29,7 +34,7 @@ from analysis.tasks import in_turn
 from tests.analysis.synthetic_cohort import synthetic_table
 
 QUICK = EvaluationSettings(
-    kinds=("KNN", "LR"), splits=4, draws=300, learning=LearningSettings(feature_counts=(5,), folds=3)
+    kinds=("KNN", "LR"), splits=4, learning=LearningSettings(feature_counts=(5,), folds=3)
 )
 
 
@@ -78,6 +83,43 @@ def test_measures_are_those_of_the_splits() -> None:
         assert (measure.mean, measure.sd) == pytest.approx((np.mean(areas), np.std(areas, ddof=1)))
         for one in cell.measures.values():
             assert one.interval[0] <= one.mean <= one.interval[1]
+            assert one.interval[0] < one.interval[1]
+        by_splits = corrected_interval(np.array(areas), 27 / 63)
+        assert measure.interval[0] < by_splits[0]
+        assert measure.interval[1] > min(0.999, by_splits[1])
+
+
+def test_every_patient_who_was_judged_counts_once_with_predictions_that_are_not_averaged() -> None:
+    for cell in quick_evaluation().cells:
+        pooled = cell.pooled()
+        judged = np.isfinite(cell.probabilities)
+        weight = np.bincount(pooled.rows, pooled.weights, minlength=90)
+        assert weight == pytest.approx(judged.any(axis=0).astype(float))
+        assert sorted(pooled.probabilities) == sorted(cell.probabilities[judged])
+
+
+def test_a_perfect_separation_leaves_doubt() -> None:
+    present = np.arange(60) < 30
+    told = np.where(present, 0.9, 0.1) * np.ones((3, 1))
+    told[:, ::3] = np.nan
+    cell = summarised((Target.OSTEOPOROSIS, "T1", "LR"), present, told, told > 0.5)
+    assert cell.measures["AUC"].interval == pytest.approx((0.9, 1.0))
+
+
+def test_averaging_over_splits_would_hide_that_every_model_is_too_extreme() -> None:
+    """Ten models tell a chance of their own each: too extreme one by one, and nearly right on average."""
+    rng = np.random.default_rng(0)
+    odds = rng.normal(size=400)
+    present = rng.random(400) < logistic_of_all(odds)
+    told = logistic_of_all(odds + rng.normal(0, 1.5, (10, 400)))
+    told[rng.random(told.shape) < 0.5] = np.nan  # who was learned from
+    cell = summarised((Target.OSTEOPOROSIS, "T1", "LR"), present, told, told > 0.5)
+    slope = cell.calibration["calibration slope"]
+    assert slope.low < slope.value < slope.high < 0.6
+    seen = np.isfinite(told).any(axis=0)
+    mean = log_odds(np.nanmean(told[:, seen], axis=0))
+    averaged = calibration_lines(mean, present[seen], np.ones((1, int(seen.sum()))))[0, 1]
+    assert averaged > 2 * slope.value
 
 
 def test_an_effect_is_found() -> None:
@@ -167,6 +209,19 @@ def test_sources_are_compared_pair_by_pair_and_corrected_for_all_of_them() -> No
     assert all(test.repeated_adjusted >= test.repeated.p for test in tests)
     smallest = min(tests, key=lambda test: test.repeated.p)
     assert smallest.repeated_adjusted == pytest.approx(min(1.0, len(tests) * smallest.repeated.p))
+
+
+def test_images_are_compared_with_every_baseline_and_corrected_among_themselves() -> None:
+    found = quick_evaluation()
+    assert len(found.against_baselines) == len(Target) * len(QUICK.kinds) * len(SOURCES) * len(BASELINES)
+    test = next(one for one in found.against_baselines if (one.first, one.second) == ("T1", "age + sex"))
+    radiomic, baseline = found.cell(test.target, "T1", test.kind), found.cell(test.target, "age + sex", "LR")
+    assert radiomic is not None
+    assert baseline is not None
+    assert test.repeated.difference == pytest.approx(np.mean(radiomic.areas - baseline.areas))
+    smallest = min(found.against_baselines, key=lambda one: one.repeated.p)
+    count = len(found.against_baselines)
+    assert smallest.repeated_adjusted == pytest.approx(min(1.0, count * smallest.repeated.p))
 
 
 def test_patients_who_lack_a_sequence_are_left_out_and_counted() -> None:
@@ -280,14 +335,22 @@ def test_the_roc_runs_from_corner_to_corner_and_encloses_the_area() -> None:
     assert np.trapezoid(true, false) == pytest.approx(area(present, chances))
 
 
+def test_the_mean_of_roc_curves_encloses_the_mean_of_their_areas() -> None:
+    rng = np.random.default_rng(0)
+    splits = [(present, present + rng.normal(size=50)) for present in rng.random((4, 50)) < 0.5]
+    false, true = mean_roc([roc_points(*split) for split in splits])
+    assert np.trapezoid(true, false) == pytest.approx(np.mean([area(*split) for split in splits]), abs=0.01)
+    assert (true[0], true[-1]) == (0.0, 1.0)
+
+
 # The report.
 
 
 def test_the_page_is_self_contained_and_says_that_data_are_simulated() -> None:
     page = html_of(quick_evaluation(), "OsteoNode 1")
     assert re.search(r"<title>Evaluation on simulated data", page)
-    # Curves, and every AUC beside the paper's.
-    assert page.count("data:image/svg+xml;base64,") == 2 * len(Target)
+    # Curves of every kind and of the baselines, and every AUC beside the paper's.
+    assert page.count("data:image/svg+xml;base64,") == (len(QUICK.kinds) + 2) * len(Target)
     assert not re.search(r"<script|<link|src=\"(?!data:)|https?://(?!www\.w3\.org)", page)
     assert "not independent" in page
     assert "How to read" in page

@@ -18,6 +18,7 @@ from analysis.statistics.conformal import conformal_limits
 from analysis.statistics.error_band import ErrorBand, fit_error_band
 from analysis.statistics.resampling import (
     bootstrap_weights,
+    corrected_interval,
     corrected_resampled_t,
     holm,
     percentile_interval,
@@ -144,6 +145,15 @@ def test_the_corrected_t_test_is_its_formula() -> None:
     assert found.p == pytest.approx(2 * student.sf(statistic, 9))
     plain = 0.025 / sqrt(0.1 * np.var(differences, ddof=1))
     assert found.statistic < plain / 2
+
+
+def test_the_interval_of_repeated_splits_is_that_of_the_corrected_test_and_widens() -> None:
+    values = np.random.default_rng(0).normal(0.05, 0.03, 10)
+    low, high = corrected_interval(values, 48 / 112)
+    error = float(values.mean()) / corrected_resampled_t(values, 112, 48).statistic
+    assert (high - low) / 2 == pytest.approx(2.2622 * error, rel=1e-4)  # t of 9 degrees of freedom
+    wider = corrected_interval(values, 48 / 112, 0.03**2)
+    assert np.ptp(wider) ** 2 == pytest.approx((high - low) ** 2 + (2 * 2.2622 * 0.03) ** 2, rel=1e-4)
 
 
 def test_differences_that_never_vary_are_certain_or_nothing() -> None:

@@ -31,7 +31,7 @@ from tests.analysis.synthetic_cohort import synthetic_table
 from tests.peers import free_port
 
 REPOSITORY = Path(__file__).parents[3]
-SETTINGS = replace(QUICK, kinds=("KNN", "LR"), splits=2, draws=100)
+SETTINGS = replace(QUICK, kinds=("KNN", "LR"), splits=2)
 SCHEDULER = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
 WORKER = ("--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard")
 
