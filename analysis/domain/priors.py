@@ -79,7 +79,7 @@ def _scan(facts: AcquisitionFacts) -> Scan:
 def latest_before(examinations: Iterable[Examination], now: Examination) -> Examination | None:
     """Return the latest examination of the same person on an earlier day with a score to compare.
 
-    The person is the same if Patient ID, issuer, birth date and sex are known and equal. What was examined on
+    The person is the same if `Examination.person` is known and equal. What was examined on
     the same day is no prior examination.
     """
     day = now.day
