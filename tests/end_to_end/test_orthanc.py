@@ -8,6 +8,7 @@ import pytest
 from pydicom import dcmread
 
 from node.decode import files_below
+from node.operate.doctor.rights import is_open_to_others
 from tests.end_to_end.conftest import ServedNode, wait_for
 from tests.peers import REPOSITORY, Orthanc, free_port, program, run
 from tests.tracing import foreign_calls, strace
@@ -30,7 +31,7 @@ def found_by_c_find(orthanc: Orthanc, study_uid: str) -> Counter[str]:
 
 
 def test_a_study_stored_in_orthanc_has_its_results_in_orthanc(tmp_path: Path, sample_study: Path) -> None:
-    """Node and worker processes connect to nothing but Orthanc meanwhile, and look up no name."""
+    """Node and workers connect to no other machine and look up no name; what they write is for their user."""
     calls = tmp_path / "strace.log"
     files = [path for path in files_below([sample_study]) if path.suffix == ".dcm"]
     study_uid = str(dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
@@ -62,3 +63,6 @@ def test_a_study_stored_in_orthanc_has_its_results_in_orthanc(tmp_path: Path, sa
     assert {name: modalities[name] for name in EXPECTED} == EXPECTED, sent_on
     assert f"sin_port=htons({orthanc.dicom_port})" in calls.read_text()
     assert not foreign_calls(calls.read_text())
+    written = list(node.directory.joinpath("var").rglob("*.*"))
+    assert written
+    assert not [path for path in written if is_open_to_others(path)]
