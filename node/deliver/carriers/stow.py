@@ -171,6 +171,7 @@ def _http_failures_as_transient() -> Iterator[None]:
 
 
 def _is_unresolved(error: requests.RequestException) -> bool:
+    # `requests` puts its own error around that of urllib3, which tells the reason.
     cause = error.args[0] if error.args else None
     return isinstance(getattr(cause, "reason", None), NameResolutionError)
 
