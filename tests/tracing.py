@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.peers import program
 
-__all__ = ["Traced", "foreign_calls", "traced"]
+__all__ = ["Traced", "foreign_calls", "strace", "traced"]
 
 _AT_HOME = re.compile(
     r"AF_UNIX"  # no name is looked up and nothing leaves the machine
@@ -56,17 +56,21 @@ def foreign_calls(log: str) -> list[str]:
     ]
 
 
+def strace(log: Path, *options: str) -> list[str]:
+    """Return the command that runs another one, with all its processes, and writes its calls to a file."""
+    return [
+        str(program("strace", "strace")), *options, "--seccomp-bpf", "-f", "-qq",
+        "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(log),
+    ]  # fmt: skip
+
+
 def traced(folder: Path, *words: str | Path | int) -> Traced:
     """Run a command of osteonode under strace, with all its processes, in empty directories of its own."""
-    strace = program("strace", "strace")
     places = {name: folder / name for name in ("home", "temporary", "working")}
     for place in places.values():
         place.mkdir(parents=True)
     log = folder / "strace.log"
-    command = [
-        strace, "--seccomp-bpf", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", log,
-        sys.executable, "-m", "node", *words,
-    ]  # fmt: skip
+    command = [*strace(log), sys.executable, "-m", "node", *words]
     done = subprocess.run(
         [str(word) for word in command],
         cwd=places["working"],

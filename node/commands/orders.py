@@ -21,11 +21,12 @@ from node.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from node.config import Configuration
     from node.domain.records import Study
     from node.operate.order_trail import Entered
+    from node.operate.purge import PurgePlan
     from node.ports import Store
 
 __all__ = ["purge", "resend", "retry", "set_aside"]
@@ -220,7 +221,7 @@ def purge(
 
 def _purge_one(configuration: "Configuration", name: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     from node.clock import SystemClock
-    from node.operate.purge import purge_study, study_to_purge
+    from node.operate.purge import PurgePlan, purge_study, study_to_purge
     from node.show.orders import Order
     from node.store import open_instance_store
 
@@ -233,7 +234,7 @@ def _purge_one(configuration: "Configuration", name: str, *, dry_run: bool, yes:
             _confirm("Remove the images and results of", named, yes=yes)
             with entered(Order.PURGE, named.study_uid):
                 purge_study(store, open_instance_store(configuration), named.study_uid, SystemClock().now())
-    _tell_of_purge([named], 0, dry_run=dry_run, count=int(not dry_run), as_json=as_json)
+    _tell_of_purge(PurgePlan((named,)), dry_run=dry_run, count=int(not dry_run), as_json=as_json)
 
 
 def _purge_old(
@@ -250,30 +251,35 @@ def _purge_old(
 
     now = SystemClock().now()
     with _opened(configuration, as_json=as_json) as (store, entered):
-        plan = plan_purge(store, configuration, now, age, failed=failed)
+        plan = plan_purge(store, configuration, now, age, failed=failed, scores=scores)
         count = 0
         if not dry_run:
-            count = purge_studies(store, configuration, now, age, failed=failed, entered=entered)
-            if scores:
-                store.forget_examinations(now - age)
-    _tell_of_purge(plan.studies, plan.quarantined, dry_run=dry_run, count=count, as_json=as_json)
+            count = purge_studies(
+                store, configuration, now, age, failed=failed, scores=scores, entered=entered
+            )
+    _tell_of_purge(plan, dry_run=dry_run, count=count, as_json=as_json)
 
 
-def _tell_of_purge(
-    studies: "Sequence[Study]", quarantined: int, *, dry_run: bool, count: int, as_json: bool
-) -> None:
-    candidates = [answers.candidate(one) for one in studies]
+def _tell_of_purge(plan: "PurgePlan", *, dry_run: bool, count: int, as_json: bool) -> None:
+    candidates = [answers.candidate(one) for one in plan.studies]
+    scores = "" if plan.scores is None else f"the scores of {_studies(plan.scores)}"
     if as_json:
-        about = {"dry_run": dry_run, "removed": count, "quarantined": quarantined}
+        about = {"dry_run": dry_run, "removed": count, "quarantined": plan.quarantined, "scores": plan.scores}
         print_json(about | {"studies": candidates})
     elif dry_run:
         show_rows(("Study", "State", "Last image"), [tuple(one.values()) for one in candidates])
         error_console.print(
-            f"Nothing was removed. Without --dry-run, the images and results of {len(candidates)} studies "
-            f"and {quarantined} files in quarantine would be."
+            f"Nothing was removed. Without --dry-run, the images and results of {_studies(len(candidates))}"
+            f"{', ' if scores else ''}{scores} and {plan.quarantined} files in quarantine would be."
         )
     else:
-        console.print(f"Removed the images and results of {count} {'study' if count == 1 else 'studies'}.")
+        console.print(
+            f"Removed the images and results of {_studies(count)}{' and ' if scores else ''}{scores}."
+        )
+
+
+def _studies(count: int) -> str:
+    return f"{count} {'study' if count == 1 else 'studies'}"
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
         if not as_json:
             console.print(words)
             return
-        images = len(store.instances(named.study_uid))
+        images = store.count_instances(named.study_uid)
         deliveries = [answers.delivery(one) for one in store.deliveries(named.study_uid)]
     more = {"meaning": MEANING[named.state], "images": images, "deliveries": deliveries}
     print_json(answers.study(named) | more | {"explanation": words})

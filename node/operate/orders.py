@@ -54,7 +54,7 @@ class Operator:
 
     def possible(self, study: Study) -> tuple[Order, ...]:
         """See `node.show.orders.Orders`."""
-        holds = bool(self._store.instances(study.study_uid))
+        holds = bool(self._store.count_instances(study.study_uid))
         has_results = any(one.current for one in self._store.results(study.study_uid))
 
         def permits(event: StudyEvent) -> bool:

@@ -21,19 +21,39 @@ _NOT_YET = "only a study that has ended, of which something is kept and nothing 
 
 @dataclass(frozen=True, slots=True)
 class PurgePlan:
-    """What a purge would remove: the files of these studies, and so many files in quarantine."""
+    """What a purge would remove.
+
+    Attributes
+    ----------
+    studies : tuple of Study
+        Studies whose images and results go.
+    quarantined : int
+        Number of files in quarantine.
+    scores : int or None
+        Number of studies whose scores go; None if scores are not asked for.
+    """
 
     studies: tuple[Study, ...]
-    quarantined: int
+    quarantined: int = 0
+    scores: int | None = None
 
 
 def plan_purge(
-    store: Retention, configuration: Configuration, now: datetime, age: timedelta, *, failed: bool = False
+    store: Retention,
+    configuration: Configuration,
+    now: datetime,
+    age: timedelta,
+    *,
+    failed: bool = False,
+    scores: bool = False,
 ) -> PurgePlan:
-    """Tell what `purge_studies` would remove, without removing it."""
+    """Tell what `purge_studies`, with the same arguments, would remove, without removing it."""
     before = now - age
-    quarantined = open_instance_store(configuration).count_quarantine(before)
-    return PurgePlan(purgeable(store, before, failed=failed), quarantined)
+    return PurgePlan(
+        purgeable(store, before, failed=failed),
+        open_instance_store(configuration).count_quarantine(before),
+        store.count_examinations(before) if scores else None,
+    )
 
 
 def purge_studies(
@@ -43,6 +63,7 @@ def purge_studies(
     age: timedelta,
     *,
     failed: bool = False,
+    scores: bool = False,
     entered: Entered | None = None,
 ) -> int:
     """Remove the images and results of studies that were finished at least `age` ago; return their number.
@@ -55,6 +76,8 @@ def purge_studies(
         The time, and the shortest time since a study was finished.
     failed : bool, optional
         Whether studies that were set aside are removed too.
+    scores : bool, optional
+        Whether all scores that are as old are deleted too.
     entered : callable, optional
         Enters each removal in the audit trail.
     """
@@ -66,6 +89,8 @@ def purge_studies(
             _purge(store, files, study)
             count += 1
     files.clear_quarantine(now - age)
+    if scores:
+        store.forget_examinations(now - age)
     return count
 
 

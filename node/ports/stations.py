@@ -54,6 +54,10 @@ class StudyReader(Protocol):
         """Return the stored instances of a study, ordered by UID."""
         ...
 
+    def count_instances(self, study_uid: str) -> int:
+        """Return how many instances of a study are stored."""
+        ...
+
     def senders(self, study_uid: str) -> frozenset[tuple[str, str]]:
         """Return the calling AE titles and addresses that sent a study."""
         ...

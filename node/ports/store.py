@@ -144,6 +144,10 @@ class Retention(Protocol):
         """
         ...
 
+    def count_examinations(self, before: datetime) -> int:
+        """Return of how many studies `forget_examinations` would delete the scores."""
+        ...
+
     def forget_examinations(self, before: datetime) -> int:
         """Delete all scores that were recorded before a moment; return of how many studies."""
         ...

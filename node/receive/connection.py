@@ -68,9 +68,13 @@ class ObjectReceiver(Protocol):
         ...
 
     def store(
-        self, association: Association, received: ReceivedObject, answer: Callable[[int], None]
+        self,
+        association: Association,
+        source: Hashable,
+        received: ReceivedObject,
+        answer: Callable[[int], None],
     ) -> None:
-        """Take a complete object; called in the reader's thread.
+        """Take a complete object of a source; called in the reader's thread.
 
         `answer` must be called with the status, now or later, in any thread. Until then nothing more is read
         of the association.
@@ -303,6 +307,7 @@ class Connection(AcceptorSocket):
             self._received = None
             self._receiver.store(
                 self.assoc,
+                self.source,
                 received,
                 lambda status: self.answer(store_response(context, received.request, status)),
             )

@@ -112,16 +112,20 @@ class StorageScp:
         return ReceivedObject(self._instance_store.stage, self._limit_bytes, request, transfer_syntax_uid)
 
     def store(
-        self, association: Association, received: ReceivedObject, answer: Callable[[int], None]
+        self,
+        association: Association,
+        source: Hashable,
+        received: ReceivedObject,
+        answer: Callable[[int], None],
     ) -> None:
-        """Take a complete object; `answer` gets the status, now or later, from any thread."""
+        """Take a complete object of a source; `answer` gets the status, now or later, from any thread."""
         counts = self._traffic.receive(association, received.size)
 
         def count_and_answer(status: int) -> None:
             self._traffic.answer(counts, kept=status == SUCCESS)
             answer(status)
 
-        _Storing(self, association, received, count_and_answer).begin()
+        _Storing(self, association, source, received, count_and_answer).begin()
 
     def quarantine(self, received: ReceivedObject, error: InstanceRejectedError, sender: Party) -> NoReturn:
         """Put an object into quarantine, and raise the reason."""
@@ -164,6 +168,8 @@ class _Storing:
         Holds what all operations share.
     association : Association
         The association over which it was received.
+    source : hashable
+        Who sent it, for the ledger.
     received : ReceivedObject
         The dataset.
     answer : callable
@@ -174,6 +180,7 @@ class _Storing:
         self,
         scp: StorageScp,
         association: Association,
+        source: Hashable,
         received: ReceivedObject,
         answer: Callable[[int], None],
     ) -> None:
@@ -183,7 +190,7 @@ class _Storing:
         self._answer = answer
         requestor = association.requestor
         self._sender = Party(clean_ae_title(requestor.ae_title), requestor.address, is_requestor=True)
-        self._source = scp.admission.source_of(association)
+        self._source = source
         self._refusal: InstanceRejectedError | None = None
         self._identity: InstanceIdentity
         self._staged: StagedFile

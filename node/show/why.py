@@ -50,7 +50,7 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
     if study is None:
         return f"Nothing of study {study_uid} ever arrived here. Was it sent to this AE title and port?"
     deliveries = store.deliveries(study_uid)
-    count = len(store.instances(study_uid))
+    count = store.count_instances(study_uid)
     parts = [
         f"Study {study_uid} is {words_of(study.state)}: {MEANING[study.state]}.",
         _sentence("The reason", study.reason),

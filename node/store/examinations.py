@@ -6,7 +6,7 @@ They outlive the images and results of their study: a patient comes back after y
 import json
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from analysis.domain.examination import Examination
 from node.domain.records import Study
@@ -16,6 +16,7 @@ from node.store import tables as t
 __all__ = [
     "compared_of",
     "compared_text",
+    "count_examinations",
     "forget_examination",
     "forget_examinations",
     "other_examinations",
@@ -69,6 +70,12 @@ def forget_examination(connection: Connection, study_uid: str) -> bool:
     compared = update(t.results).where(t.results.c.study_uid == study_uid, t.results.c.compared.is_not(None))
     count = _delete(connection, study_uid)
     return bool(count + connection.execute(compared.values(compared=None)).rowcount)
+
+
+def count_examinations(connection: Connection, before: datetime) -> int:
+    """Count the studies whose scores `forget_examinations` would delete."""
+    old = select(func.count()).select_from(t.examinations).where(t.examinations.c.recorded_at <= before)
+    return connection.execute(old).scalar_one()
 
 
 def forget_examinations(connection: Connection, before: datetime) -> int:

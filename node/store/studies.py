@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, and_, or_, select
+from sqlalchemy import Engine, and_, func, or_, select
 
 from analysis.domain.reason import Reason
 from node.domain.records import HistoryEntry, Instance, Study
@@ -37,6 +37,12 @@ class SqlStudies:
         )
         with t.reading(self._engine) as connection:
             return tuple(instance_of(row) for row in connection.execute(of_study))
+
+    def count_instances(self, study_uid: str) -> int:
+        """See `node.ports.StudyReader`."""
+        of_study = select(func.count()).select_from(t.instances).where(t.instances.c.study_uid == study_uid)
+        with t.reading(self._engine) as connection:
+            return connection.execute(of_study).scalar_one()
 
     def senders(self, study_uid: str) -> frozenset[tuple[str, str]]:
         """See `node.ports.StudyReader`."""

@@ -9,7 +9,7 @@ from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import MR_IMAGE_CLASSES, Instance, Study
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
-from node.store.examinations import forget_examination, forget_examinations
+from node.store.examinations import count_examinations, forget_examination, forget_examinations
 from node.store.rows import instance_of, study_of
 from node.store.steps import apply_event, find
 
@@ -88,6 +88,11 @@ class SqlUpkeep:
         """See `node.ports.Retention`."""
         with t.writing(self._engine) as connection:
             return forget_examination(connection, study_uid)
+
+    def count_examinations(self, before: datetime) -> int:
+        """See `node.ports.Retention`."""
+        with t.reading(self._engine) as connection:
+            return count_examinations(connection, before)
 
     def forget_examinations(self, before: datetime) -> int:
         """See `node.ports.Retention`."""

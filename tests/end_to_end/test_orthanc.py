@@ -8,8 +8,10 @@ import pytest
 from pydicom import dcmread
 
 from node.decode import files_below
+from node.operate.doctor.rights import is_open_to_others
 from tests.end_to_end.conftest import ServedNode, wait_for
 from tests.peers import REPOSITORY, Orthanc, free_port, program, run
+from tests.tracing import foreign_calls, strace
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
@@ -29,6 +31,8 @@ def found_by_c_find(orthanc: Orthanc, study_uid: str) -> Counter[str]:
 
 
 def test_a_study_stored_in_orthanc_has_its_results_in_orthanc(tmp_path: Path, sample_study: Path) -> None:
+    """Node and workers connect to no other machine and look up no name; what they write is for their user."""
+    calls = tmp_path / "strace.log"
     files = [path for path in files_below([sample_study]) if path.suffix == ".dcm"]
     study_uid = str(dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
     node_port = free_port()
@@ -39,7 +43,13 @@ def test_a_study_stored_in_orthanc_has_its_results_in_orthanc(tmp_path: Path, sa
     }
     with (
         Orthanc(tmp_path / "orthanc", routing) as orthanc,
-        ServedNode(tmp_path / "node", "ORTHANC", orthanc.dicom_port, port=node_port) as node,
+        ServedNode(
+            tmp_path / "node",
+            "ORTHANC",
+            orthanc.dicom_port,
+            port=node_port,
+            under=tuple(strace(calls, "--daemonize")),  # so that a signal meant for the node reaches it
+        ) as node,
     ):
         orthanc.store(files)
 
@@ -51,3 +61,8 @@ def test_a_study_stored_in_orthanc_has_its_results_in_orthanc(tmp_path: Path, sa
         sent_on = Counter(re.findall(r"delivered", node.log()))
 
     assert {name: modalities[name] for name in EXPECTED} == EXPECTED, sent_on
+    assert f"sin_port=htons({orthanc.dicom_port})" in calls.read_text()
+    assert not foreign_calls(calls.read_text())
+    written = list(node.directory.joinpath("var").rglob("*.*"))
+    assert written
+    assert not [path for path in written if is_open_to_others(path)]

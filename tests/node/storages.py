@@ -10,6 +10,7 @@ from pathlib import Path
 from pydicom import Dataset
 from typer.testing import CliRunner, Result
 
+from analysis.domain.examination import Examination
 from dicom_templates.result_kinds import ResultKind
 from node.cli import application
 from node.domain.completeness import Patience
@@ -71,8 +72,10 @@ class Storage:
             assert found is not None
             assert self.store.advance(found, event, at, reason=reason, deadline=None) is not None
 
-    def report(self, study: str, *destinations: str, at: datetime = START) -> list[NewResult]:
-        """Record results, with their files, that wait to be sent."""
+    def report(
+        self, study: str, *destinations: str, at: datetime = START, scores: Examination | None = None
+    ) -> list[NewResult]:
+        """Record results, with their files, that wait to be sent, and scores to compare with."""
         found = self.store.study(study)
         assert found is not None
         for event in (StudyEvent.FELL_QUIET, StudyEvent.FOUND_READY):
@@ -81,7 +84,7 @@ class Storage:
         lease = self.store.lease_study("w", at, at + _LEASE)
         assert lease is not None
         results = [self._result(study, kind, destinations) for kind in CLASSES]
-        self.store.record_results(lease, results, {}, at, key="key")
+        self.store.record_results(lease, results, {}, at, key="key", examination=scores)
         return results
 
     def _result(self, study: str, kind: ResultKind, destinations: tuple[str, ...]) -> NewResult:

@@ -18,6 +18,7 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
+from urllib3.exceptions import LocationParseError, NameResolutionError
 
 from node.config import Destination
 from node.deliver.carriers.result_file import read_result
@@ -31,6 +32,7 @@ __all__ = ["StowCarrier"]
 
 _CONFLICT = 409
 """HTTP status if none of the instances was stored; the body of the response tells why."""
+_UNRESOLVED = "its host name cannot be resolved"
 _UNUSED_STUDY_UID = "1.2.3"
 _SOP_INSTANCE = "00080018"
 
@@ -159,10 +161,19 @@ def _http_failures_as_transient() -> Iterator[None]:
         raise TransientError("its certificate is not trusted") from None
     except (requests.exceptions.InvalidJSONError, KeyError, TypeError):
         raise TransientError("its answer is no DICOM JSON or XML") from None
-    except requests.RequestException:
-        raise TransientError("it cannot be reached") from None
+    except LocationParseError:
+        # A name that the resolver cannot even encode, which `requests` passes on as a `ValueError`.
+        raise TransientError(_UNRESOLVED) from None
+    except requests.RequestException as error:
+        raise TransientError(_UNRESOLVED if _is_unresolved(error) else "it cannot be reached") from None
     except ValueError:
         raise TransientError("its answer is no DICOM JSON or XML") from None
+
+
+def _is_unresolved(error: requests.RequestException) -> bool:
+    # `requests` puts its own error around that of urllib3, which tells the reason.
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", None), NameResolutionError)
 
 
 def _date_of(response: requests.Response) -> datetime | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import DataElement, Dataset, config, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
@@ -208,6 +208,35 @@ def test_results_belong_to_the_patient_and_study_of_their_source(
             assert dataset[keyword].value == source[keyword].value, keyword
     assert results["seg_t1"].BodyPartExamined == "LSPINE"
     assert results["seg_t1"].FrameOfReferenceUID == source.FrameOfReferenceUID
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (None, ""),
+        ("", ""),
+        ("2005.01.05", "2005-01-05"),
+        ("00000000", ""),
+        ("20261305", ""),
+        ("long ago", ""),
+    ],
+)
+def test_a_study_without_a_usable_date_gets_none_that_nobody_wrote(
+    case: Case, written: str | None, told: str
+) -> None:
+    """Its results have the same, so that an archive files them there; reports have a day or none."""
+    sources = deepcopy(case.sources)
+    for header in (header for headers in sources.values() for header in headers):
+        del header.StudyDate
+        if written is not None:
+            header.add(DataElement("StudyDate", "DA", written, validation_mode=config.IGNORE))
+    made = build(case.findings, sources, case.options)
+    for result in made.objects:
+        assert result.dataset.StudyDate == (written or "")
+        dates = [str(one.value) for one in result.dataset.iterall() if one.VR in {"DA", "DT"}]
+        assert dates
+        assert not [one for one in dates if one.startswith("1900")]
+    assert made.report.study_date == told
 
 
 def made_by(dataset: Dataset) -> tuple[str, str]:

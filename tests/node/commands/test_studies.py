@@ -7,11 +7,13 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from node.clock import SystemClock
 from node.commands import terminal
 from node.domain.delivery import ORDERED, DeliveryState
 from node.domain.study import StudyEvent, StudyState
 from tests.node.analyses import CLASSES
 from tests.node.storages import START, Storage
+from tests.node.store.suite.analysing import an_examination
 
 FIRST, SECOND, THIRD = "1.2.826.0.1.1", "1.2.826.0.1.12", "1.3.6.1.5"
 A_LONG_ONE = "1.2.826.0.1.3680043.8.498.12345678901234567890123456789012345678"
@@ -182,12 +184,33 @@ def test_a_dry_run_lists_what_a_purge_removes_and_removes_nothing(delivered: Sto
     (instance,) = delivered.store.instances(FIRST)
     told = delivered.run("purge", "--dry-run")
     assert told.stdout.splitlines()[1:] == [f"{FIRST}\tdelivered\t2026-01-05"]
-    assert "of 1 studies and 0 files in quarantine would be" in told.stderr
+    assert "of 1 study and 0 files in quarantine would be" in told.stderr
     assert delivered.files.path(instance).exists()
     assert SECOND in delivered.run("purge", "--failed", "--dry-run").stdout
     assert json.loads(delivered.run("purge", "--json").stdout)["removed"] == 1
     assert not delivered.files.path(instance).exists()
     assert delivered.run("purge", "--dry-run").stdout.splitlines()[1:] == []
+
+
+def test_a_dry_run_says_of_how_many_studies_the_scores_would_go(storage: Storage) -> None:
+    for study, at in ((FIRST, START), (SECOND, SystemClock().now())):
+        storage.take(study, at=at)
+        storage.report(study, "pacs", at=at, scores=an_examination(study, 2024))
+
+    def planned(*words: str) -> int | None:
+        told: dict[str, int | None] = json.loads(storage.run("purge", *words, "--json").stdout)
+        return told["scores"]
+
+    assert planned("--dry-run") is None
+    assert (
+        "of 0 studies, the scores of 1 study and 0 files"
+        in storage.run("purge", "--scores", "--dry-run").stderr
+    )
+    for words, count in (
+        (("--dry-run",), 1), (("--days", "0", "--dry-run"), 2), ((), 1), (("--dry-run",), 0),
+    ):  # fmt: skip
+        assert planned("--scores", *words) == count
+    assert "of 0 studies and the scores of 1 study." in storage.run("purge", "--scores", "--days", "0").stdout
 
 
 def test_the_list_is_filtered(delivered: Storage) -> None:

@@ -17,8 +17,10 @@ from node.domain.delivery import DeliveryState
 from node.domain.study import StudyState
 from node.errors import ConfigurationError
 from node.operate.doctor import Severity, destinations
+from node.show.why import explain
 from tests.node.analyses import CLASSES
-from tests.node.outboxes import MINUTE, outbox
+from tests.node.hostile import UNRESOLVABLE
+from tests.node.outboxes import MINUTE, STUDY, outbox
 from tests.peers import Orthanc, free_port
 
 DICOMWEB = {
@@ -120,6 +122,22 @@ def test_an_archive_that_is_down_gets_it_later(tmp_path: Path) -> None:
         post.sweep_for(20 * MINUTE, 3)
         assert {delivery.reason for delivery in post.deliveries} == {"it cannot be reached"}
         assert set(post.states) == {DeliveryState.WAITING}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("host", UNRESOLVABLE)
+def test_an_archive_whose_name_does_not_resolve_is_down_and_why_says_so(
+    tmp_path: Path, host: str, scheme: str
+) -> None:
+    reason = "its host name cannot be resolved"
+    lost = Destination(name="web", stow_url=f"{scheme}://{host}/dicom-web")
+    with outbox(tmp_path, lost) as post:
+        post.courier.sweep()
+        assert set(post.states) == {DeliveryState.WAITING}
+        assert {delivery.reason for delivery in post.deliveries} == {reason}
+        assert f"To web: {len(CLASSES)} waiting ({reason})." in explain(post.store, STUDY)
+    (told,) = destinations(replace(default(), destinations=(lost,)))
+    assert (told.severity, told.message) == (Severity.FAULT, reason)
 
 
 @pytest.mark.parametrize(

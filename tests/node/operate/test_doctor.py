@@ -33,6 +33,7 @@ from node.operate.doctor import (
     segmenter,
 )
 from node.operate.doctor.clock import Reading
+from node.operate.doctor.machine import storage
 from node.store.sql import SqlStore
 from tests.certificates import Authority
 from tests.node.deliver.test_stow import by_web, web_server
@@ -330,6 +331,21 @@ def test_a_disk_that_fills_up_in_the_days_to_come_is_told(
 def test_a_storage_that_cannot_be_written_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     assert worst_of(look(quick(tmp_path / "file" / "var")), "storage").severity is Severity.FAULT
+
+
+@pytest.mark.parametrize(
+    ("folders", "file", "is_told"), [(0o755, 0o644, True), (0o700, 0o644, False), (0o755, 0o600, False)]
+)
+def test_images_that_other_users_can_read_are_a_fault(
+    tmp_path: Path, folders: int, file: int, *, is_told: bool
+) -> None:
+    there = tmp_path / "var" / "instances" / "image.dcm"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    for path, mode in ((there, file), (there.parent, folders), (tmp_path / "var", folders)):
+        path.chmod(mode)
+    told = [one for one in storage(quick(tmp_path / "var")) if "other users of this machine" in one.message]
+    assert [one.severity for one in told] == [Severity.FAULT] * is_told
 
 
 def test_a_model_that_is_not_there_is_a_fault(tmp_path: Path) -> None:

@@ -348,6 +348,7 @@ class StoreAgainstMemory(RuleBasedStateMachine):
             self.both(lambda store: store.study(uid))  # noqa: B023 - called at once
             self.both(lambda store: store.history(uid))  # noqa: B023 - called at once
             self.both(lambda store: store.instances(uid))  # noqa: B023 - called at once
+            self.both(lambda store: store.count_instances(uid))  # noqa: B023
             self.both(lambda store: store.results(uid))  # noqa: B023 - called at once
             self.both(lambda store: store.lineage(uid))  # noqa: B023 - called at once
             self.both(lambda store: store.deliveries(uid))  # noqa: B023 - called at once

@@ -29,6 +29,9 @@ class MemoryStudies:
     def instances(self, study_uid: str) -> tuple[Instance, ...]:
         return self._tables.instances_of(study_uid)
 
+    def count_instances(self, study_uid: str) -> int:
+        return len(self._tables.instances_of(study_uid))
+
     def senders(self, study_uid: str) -> frozenset[tuple[str, str]]:
         with self._tables.lock:
             arrivals = [row.arrival for row in self._tables.instances.values()]

@@ -137,6 +137,10 @@ class MemoryUpkeep:
             t.results.update({uid: replace(row, compared=None) for uid, row in ours.items()})
             return t.examinations.pop(study_uid, None) is not None or bool(ours)
 
+    def count_examinations(self, before: datetime) -> int:
+        with self._tables.lock:
+            return sum(row.recorded_at <= before for row in self._tables.examinations.values())
+
     def forget_examinations(self, before: datetime) -> int:
         t = self._tables
         with t.transaction():

@@ -127,8 +127,9 @@ class AnalysingLaws:
         assert store.lineage("1.1").compared is None
         assert not store.forget_examination("1.1")
         assert [one.study_uid for one in store.lineage("1.3").priors] == ["1.2"]
-        assert store.forget_examinations(START - SECOND) == 0
-        assert store.forget_examinations(START) == 2
+        for moment, count in ((START - SECOND, 0), (START, 2), (START, 0)):
+            assert store.count_examinations(moment) == count
+            assert store.forget_examinations(moment) == count
         assert store.lineage("1.3").priors == ()
         assert store.lineage("1.3").compared is None
 

@@ -40,6 +40,7 @@ class ReceivingLaws:
         outcomes = store.record_arrivals([first, first, other], START, PATIENCE)
         assert outcomes == (ArrivalOutcome.STORED, ArrivalOutcome.DUPLICATE, ArrivalOutcome.CONFLICT)
         assert store.instances("1.1") == (first.instance,)
+        assert (store.count_instances("1.1"), store.count_instances("1.2")) == (1, 0)
         assert the_study(store).revision == 1
         assert store.senders("1.1") == {("SENDER", "127.0.0.1")}
 
