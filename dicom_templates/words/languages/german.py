@@ -73,7 +73,7 @@ _SENTENCES = MappingProxyType(
         "npv_brief": "NPW {value}",
         "sensitivity_brief": "Sens. {value}",
         "specificity_brief": "Spez. {value}",
-        "interval_means": "Das 95-%-Intervall wurde an Patienten mit simulierten Zielgrößen gelernt, deren wahre Wahrscheinlichkeit bekannt ist. Bei anderen Patienten derselben Art enthielt es die wahre Wahrscheinlichkeit in neun von zehn Fällen, seltener bei nicht linearem Zusammenhang. Für andere Patientengruppen sagt es nichts aus.",
+        "interval_means": "Das 95-%-Intervall wurde an Patienten mit simulierter Zielgröße ermittelt, deren wahre Wahrscheinlichkeit bekannt ist. Bei anderen Patienten derselben Art enthielt es die wahre Wahrscheinlichkeit in neun von zehn Fällen, seltener bei nicht linearem Zusammenhang. Für andere Patientengruppen sagt es nichts aus.",
         "definition": "trabekuläre Knochendichte unter {threshold} mg/cm³ (QCT)",
         "definition_brief": "Knochendichte unter {threshold} mg/cm³ (QCT)",
         "probability": "Wahrscheinlichkeit {value}",
