@@ -148,7 +148,7 @@ def _evaluations(findings: Findings, report: StudyReport) -> ContentItem:
             *report.foremost,
             *report.caveats,
             *quality_lines(findings, report.texts.in_full),
-            *figure_lines(report.answers),
+            *figure_lines(report.answers, report.texts),
         )
     ]
     if report.next_step:

@@ -13,10 +13,10 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-__all__ = ["Canvas", "Colour", "Point", "font_file"]
+__all__ = ["Canvas", "Colour", "Point", "font_file", "unbroken"]
 
-_UNBROKEN = re.compile(r"(?<=\d) (?=(?:%|mm|ms|ml|cm)(?!\w))| (?=[;:!?»](?:\s|$))")
-"""The space between a number and its unit, and before the signs that have one in French."""
+_UNBROKEN = re.compile(r"(?<=\d) (?=(?:%|mm|ms|ml|cm)(?!\w))|(?<=[<>±]) (?=\d)| (?=[;:!?»](?:\s|$))")
+"""The space between a number and its unit or its sign, and before the signs that have one in French."""
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -72,7 +72,7 @@ class Canvas:
     def wrap(self, words: str, *, size: float, width: float, bold: bool = False) -> list[str]:
         """Break words into lines that fit a width; a number stays with its unit."""
         lines: list[str] = []
-        for word in re.split(r"[ \n]+", _UNBROKEN.sub("\u00a0", words.strip())):
+        for word in re.split(r"[ \n]+", unbroken(words.strip())):
             longer = f"{lines[-1]} {word}" if lines else word
             if lines and self.width_of(longer, size=size, bold=bold) <= width:
                 lines[-1] = longer
@@ -182,3 +182,14 @@ def _font(pixels: int, *, bold: bool) -> "FreeTypeFont":
     from PIL import ImageFont
 
     return ImageFont.truetype(font_file(bold=bold), pixels)
+
+
+def unbroken(words: str) -> str:
+    r"""Return words in which a line cannot end between a number and its sign or unit.
+
+    Examples
+    --------
+    >>> unbroken("> 99 % of 160")
+    '>\xa099\xa0% of 160'
+    """
+    return _UNBROKEN.sub("\u00a0", words)

@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 import numpy.typing as npt
 
+from dicom_templates.pictures.canvas import unbroken
 from dicom_templates.pictures.mid_sagittal import SagittalPicture
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.languages import LANGUAGES
@@ -34,7 +35,10 @@ def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str
     """
     from jinja2 import Environment, StrictUndefined
 
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(_PAGE)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_on_one_line
+    )
+    template = environment.from_string(_PAGE)
     picture = ""
     if pictures:
         picture = base64.b64encode(_png(draw_summary(report, pictures))).decode("ascii")
@@ -54,6 +58,11 @@ def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str
         picture=picture,
         language=language,
     )
+
+
+def _on_one_line(value: object) -> object:
+    """Keep numbers with their signs and units; what is markup or no text stays as it is."""
+    return unbroken(value) if type(value) is str else value
 
 
 def _css_string(words: str) -> str:
@@ -152,7 +161,7 @@ h2 { break-after: avoid; } tr, li { break-inside: avoid; }
 {% if whom %}
 <dl class="whom">
 {% for label, value in whom %}
-<div><dt>{{ label }}:</dt> <dd>{{ value }}</dd></div>
+<div><dt>{{ texts.labelled(label, "") | trim }}</dt> <dd>{{ value }}</dd></div>
 {% endfor %}
 </dl>
 {% endif %}

@@ -1,4 +1,4 @@
-"""The report as a PDF of A4 pages: the summary picture, and below it every sentence.
+"""The report as a PDF of A4 pages: the picture and every answer first, then an appendix of details.
 
 matplotlib writes words as text, so that they can be searched and copied.
 """
@@ -23,11 +23,12 @@ __all__ = ["draw_pdf"]
 _WIDTH, _HEIGHT = 595.0, 842.0
 """A4 in points."""
 _MARGIN = 40.0
-_FOOT = 54.0
+_FOOT = 42.0
 _TEXT_WIDTH = _WIDTH - 2 * _MARGIN
-_TEXT = 8.5
-_HEADING = 11.0
-_LEADING = 1.35
+_TEXT = 7.5
+_HEADING = 9.0
+_TITLE = 13.0
+_LEADING = 1.3
 _INK, _QUIET, _WARNING = "#14181f", "#566273", "#f0e442"
 _RULER = Canvas(1, 1, scale=8, background=(0, 0, 0))
 """Measures text; nothing is drawn on it, so it is one unit large."""
@@ -85,7 +86,7 @@ class _Pages:
         report = self._report
         if report.warning:
             self._banner(report.warning)
-        self._lines(report.title, _Style(15, bold=True))
+        self._lines(report.title, _Style(_TITLE, bold=True))
         dated = report.texts("study_of", date=report.study_date) if report.study_date else ""
         self._lines(
             " · ".join(part for part in (dated, report.analysed) if part), _Style(_TEXT, colour=_QUIET)
@@ -93,15 +94,26 @@ class _Pages:
         if report.whom is not None:
             self._y += 3
             told = (
-                f"{label}: {_printed(value, report)}" for label, value in named(report.whom, report.texts)
+                report.texts.labelled(label, _printed(value, report))
+                for label, value in named(report.whom, report.texts)
             )
             # A line never ends within one of them.
-            self._lines(" · ".join(one.replace(" ", "\u00a0") for one in told), _Style(9.5, bold=True))
-        self._y += 6
+            words = " · ".join(one.replace(" ", "\u00a0") for one in told)
+            self._lines(words, _Style(_fitting(words, largest=8.5), bold=True))
+        self._y += 3
         if pictures:
             self._picture(pictures)
         for section in report.sections:
-            self._section(section.heading, section.lines)
+            self._section(section.heading, [line for line in section.lines if line not in section.details])
+        if any(section.details for section in report.sections):
+            # On a page of its own, unless much had to be said before.
+            if len(self._figures) == 1:
+                self._turn()
+            else:
+                self._y += 2 * _TITLE
+            self._lines(report.texts("details"), _Style(_TITLE, bold=True))
+            for section in report.sections:
+                self._section(section.heading, [line for line in section.lines if line in section.details])
 
     def finish(self) -> "list[Figure]":
         """Add page number and disclaimer to each page, and return the pages."""
@@ -128,15 +140,17 @@ class _Pages:
         if self._y + height > _HEIGHT - _FOOT:
             self._turn()
 
-    def _section(self, heading: str, lines: tuple[str, ...]) -> None:
+    def _section(self, heading: str, lines: Sequence[str]) -> None:
+        if not lines:
+            return
         # Keep a heading together with the first lines below it.
-        self._need(_HEADING * _LEADING + 3 * _TEXT * _LEADING)
-        self._y += 7
+        self._need((_HEADING + 2 * _TEXT) * _LEADING)
+        self._y += 3
         self._lines(heading, _Style(_HEADING, bold=True))
         self._y += 1
         for line in lines:
             self._lines(line, _Style(_TEXT, indent=9.0), mark="•")
-            self._y += 1.5
+            self._y += 1.0
 
     def _lines(self, words: str, style: _Style, *, mark: str = "") -> None:
         for number, line in enumerate(self._wrap(words, style)):
@@ -153,7 +167,9 @@ class _Pages:
     def _banner(self, words: str) -> None:
         from matplotlib.patches import Rectangle
 
-        style = _Style(9.5, bold=True, colour="#000000")
+        # Near the upper edge of the page, but where every printer prints.
+        self._y = 14.0
+        style = _Style(_fitting(words, largest=8.5), bold=True, colour="#000000")
         height = 12 + style.size * _LEADING * len(list(self._wrap(words, style)))
         self._figures[-1].add_artist(
             Rectangle(
@@ -167,7 +183,7 @@ class _Pages:
         )
         self._y += 3
         self._lines(words, style)
-        self._y += 14
+        self._y += 10
 
     def _picture(self, pictures: Sequence[SagittalPicture]) -> None:
         picture = draw_summary(self._report, pictures)
@@ -194,6 +210,12 @@ class _Pages:
             horizontalalignment=align,
             verticalalignment="baseline",
         )
+
+
+def _fitting(words: str, *, largest: float) -> float:
+    """Return the size at which bold words fit in a line; they are wrapped where it would be too small."""
+    size = 0.995 * _RULER.fitting_size(words, size=largest, width=_TEXT_WIDTH, bold=True)
+    return size if size >= _TEXT else largest
 
 
 def _in_short(report: StudyReport) -> str:

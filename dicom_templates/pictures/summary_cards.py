@@ -72,7 +72,8 @@ def _answer(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top: floa
         _probability(canvas, report, answer, top)
     else:
         _badge(canvas, answer, (left, top + 54), width)
-        _reasons(canvas, answer.reasons or (report.texts("no_number"),), (left, top + 98), width)
+        reasons = answer.reasons or (report.texts("no_number"),)
+        _reasons(canvas, report.texts.in_line(reasons), (left, top + 98), width)
     for size in (11.0, 10.5, 10.0):
         if len(canvas.wrap(answer.figures_brief, size=size, width=width)) <= 3:
             break
@@ -98,9 +99,9 @@ def _probability(canvas: Canvas, report: StudyReport, answer: TargetAnswer, top:
     _risk_scale(canvas, report, answer, top + 103)
 
 
-def _reasons(canvas: Canvas, reasons: tuple[str, ...], at: Point, width: float) -> None:
+def _reasons(canvas: Canvas, words: str, at: Point, width: float) -> None:
     """Write why there is no number, as large as the space allows; the text report has all of it."""
-    words, room = "; ".join(reasons), 50.0
+    room = 50.0
     for size in (13.0, 12.0, 11.5):
         most = int(room / (1.4 * size))
         if len(canvas.wrap(words, size=size, width=width)) <= most:
@@ -262,7 +263,7 @@ def draw_foot(canvas: Canvas, report: StudyReport) -> float:
     float
         Its upper edge. The letters are smaller if the sentences are long.
     """
-    next_step = f"{report.texts('next')}: {report.next_step}" if report.next_step else ""
+    next_step = report.texts.labelled(report.texts("next"), report.next_step) if report.next_step else ""
     told = [
         (words, colour)
         for words, colour in (

@@ -225,14 +225,19 @@ def _size_of(canvas: Canvas, caveats: Sequence[str]) -> float:
 
 def _remarks(report: StudyReport) -> list[str]:
     """List the caveats of answers and scores."""
-    answers = [f"{one.name}: {'; '.join(one.reasons)}" for one in report.answers if one.value and one.reasons]
+    texts = report.texts
+    answers = [
+        texts.labelled(one.name, texts.in_line(one.reasons))
+        for one in report.answers
+        if one.value and one.reasons
+    ]
     scores = [
         f"{line.sentence} ({line.deciding})" if line.deciding else line.sentence
         for line in report.bone_quality
         if line.score is None
     ]
     doubtful = [
-        f"VBQ {report.texts.weighting(line.contrast.value)}: {'; '.join(line.concerns)}"
+        texts.labelled(f"VBQ {texts.weighting(line.contrast.value)}", texts.in_line(line.concerns))
         for line in report.bone_quality
         if line.score is not None and line.concerns
     ]

@@ -99,7 +99,13 @@ def compose(
     losses = height_loss_lines(findings.series, texts)
     explained = tuple(one for one in (contradiction(findings, age_years, texts),) if one)
     doubts = (*remark_lines(findings, texts), *caveat_lines(findings.series, texts))
-    bodies, given, figures = level_lines(levels, texts), answer_lines(answers, texts), figure_lines(answers)
+    published, used = vbq_lines(findings, age_years, texts), image_lines(findings, texts)
+    about = about_lines(findings, analysed, texts)
+    bodies, given, figures = (
+        level_lines(levels, texts),
+        answer_lines(answers, texts),
+        figure_lines(answers, texts),
+    )
     means = (
         (texts("interval_means"),) if any(one.interval is not None for one in findings.predictions) else ()
     )
@@ -127,11 +133,12 @@ def compose(
                 texts("measured"),
                 (
                     *opening,
-                    *measured_lines(bone_quality, losses),
+                    *measured_lines(bone_quality, losses, texts),
                     *prior_score_lines(findings.prior, texts),
                     *bodies,
                 ),
                 frozenset((*opening, *bodies)),
+                frozenset(bodies),
             ),
             Section(
                 "result",
@@ -140,20 +147,21 @@ def compose(
                     *given,
                     *prior_probability_lines(findings.prior, texts),
                     *explained,
-                    *vbq_lines(findings, age_years, texts),
+                    *published,
                 ),
                 frozenset(given),
+                frozenset(published),
             ),
             Section(
                 "images",
                 texts("sure"),
-                (*doubts, *figures, *means, *image_lines(findings, texts)),
+                (*doubts, *figures, *means, *used),
                 frozenset(figures),
+                frozenset((*figures, *means, *used)),
             ),
             *([Section("next", texts("next"), (next_step,))] if next_step else []),
-            Section(
-                "about", texts("about"), about_lines(findings, analysed, texts), frozenset({analysed} - {""})
-            ),
+            # The first is the disclaimer.
+            Section("about", texts("about"), about, frozenset({analysed} - {""}), frozenset(about[1:])),
         ),
         captions=tuple(_caption(found, texts) for found in findings.series),
         model=texts("model", name=model.name, version=model.version) if model else "",
@@ -288,7 +296,7 @@ def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:
         levels = level_range(quality.levels, level_names(found, texts))
         value = texts.number(quality.score, 2)
         sentence = texts("vbq_value", contrast=contrast.value, value=value, levels=levels)
-        sentence = f"{sentence}; {_vbq_context(found, texts)}"
+        sentence = texts.in_line((sentence, _vbq_context(found, texts)))
     return BoneQualityLine(
         contrast=contrast,
         score=quality.score,
@@ -319,7 +327,7 @@ def _vbq_context(found: SeriesFindings, texts: Texts) -> str:
             )
         )
     repeatability = texts("vbq_repeatability", icc=texts.number(SCAN_RESCAN_ICC, 3))
-    return f"{mean}; {repeatability}"
+    return texts.in_line((mean, repeatability))
 
 
 def _mean_and_sd(published: tuple[float, float], texts: Texts) -> str:

@@ -75,10 +75,10 @@ def opening_lines(answers: tuple[TargetAnswer, ...], texts: Texts, *, simulated:
 
 
 def measured_lines(
-    bone_quality: tuple[BoneQualityLine, ...], height_losses: tuple[str, ...]
+    bone_quality: tuple[BoneQualityLine, ...], height_losses: tuple[str, ...], texts: Texts
 ) -> tuple[str, ...]:
     """Write the scores and the losses of height; `level_lines` are the values of each body."""
-    scores = tuple(_with_concerns(line.sentence, line.concerns) for line in bone_quality)
+    scores = tuple(_with_concerns(line.sentence, line.concerns, texts) for line in bone_quality)
     return (*scores, *height_losses)
 
 
@@ -87,20 +87,21 @@ def answer_lines(answers: tuple[TargetAnswer, ...], texts: Texts) -> tuple[str, 
     return tuple(_answer_line(answer, texts) for answer in answers)
 
 
-def figure_lines(answers: tuple[TargetAnswer, ...]) -> tuple[str, ...]:
+def figure_lines(answers: tuple[TargetAnswer, ...], texts: Texts) -> tuple[str, ...]:
     """Write how right such answers were."""
-    return tuple(f"{answer.name}: {answer.figures}" for answer in answers if answer.figures)
+    return tuple(texts.labelled(answer.name, answer.figures) for answer in answers if answer.figures)
 
 
 def _answer_line(answer: TargetAnswer, texts: Texts) -> str:
     told = texts("probability", value=answer.value) if answer.value else texts("no_number")
     head = f"{told}, {answer.verdict_text}" if answer.value else f"{answer.verdict_text}, {told}"
     parts = (head, answer.interval, answer.definition, answer.basis)
-    return _with_concerns(f"{answer.name}: {'; '.join(part for part in parts if part)}.", answer.reasons)
+    told = texts.in_line(part for part in parts if part)
+    return _with_concerns(f"{texts.labelled(answer.name, told)}.", answer.reasons, texts)
 
 
-def _with_concerns(sentence: str, concerns: tuple[str, ...]) -> str:
-    return f"{sentence} [{'; '.join(concerns)}]" if concerns else sentence
+def _with_concerns(sentence: str, concerns: tuple[str, ...], texts: Texts) -> str:
+    return f"{sentence} [{texts.in_line(concerns)}]" if concerns else sentence
 
 
 _HEIGHT_LOSS = "height_loss"

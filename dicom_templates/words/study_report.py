@@ -32,12 +32,15 @@ class Section:
         One sentence each.
     elsewhere : frozenset of str
         Those of them that a page says in its heading, in the cards of the answers or in the table of levels.
+    details : frozenset of str
+        Those of them that a document of sheets has in its appendix.
     """
 
     key: str
     heading: str
     lines: tuple[str, ...]
     elsewhere: frozenset[str] = frozenset()
+    details: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

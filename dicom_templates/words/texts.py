@@ -69,7 +69,21 @@ class Texts:
 
     def listed(self, reasons: Iterable[str]) -> str:
         """Write all reasons in one line."""
-        return "; ".join(self.reasons(reasons))
+        return self.in_line(self.reasons(reasons))
+
+    def in_line(self, clauses: Iterable[str]) -> str:
+        """Join clauses that are written already.
+
+        Examples
+        --------
+        >>> Texts("en").in_line(["no T1w", "no CSF"]), Texts("fr").in_line(["sans T1w", "sans LCR"])
+        ('no T1w; no CSF', 'sans T1w ; sans LCR')
+        """
+        return self("semicolon").join(clauses)
+
+    def labelled(self, label: str, value: str) -> str:
+        """Write a label and what it is of."""
+        return self("labelled", label=label, value=value)
 
     def number(self, value: float, digits: int) -> str:
         """Write a number with the decimal separator of the language."""

@@ -161,18 +161,19 @@ def _write(
 
 
 def _summary(report: "StudyReport", prior: Comparison | None) -> dict[str, str]:
+    weighting = report.texts.weighting
     lines = {answer.name: _in_one_line(answer, report.texts) for answer in report.answers}
     if report.measurements_only:
         lines["prediction"] = "none: measurements and outlines only"
     for line in report.bone_quality:
-        lines[f"VBQ {line.contrast}"] = "none" if line.score is None else f"{line.score:.2f}"
+        lines[f"VBQ {weighting(line.contrast.value)}"] = "none" if line.score is None else f"{line.score:.2f}"
     for change in prior.scores if prior is not None else ():
         difference = change.difference
         told = "not comparable with the prior" if difference is None else f"{difference:+.2f} since the prior"
-        lines[f"VBQ {change.contrast} change"] = told
+        lines[f"VBQ {weighting(change.contrast.value)} change"] = told
     for contrast in dict.fromkeys(row.contrast for row in report.levels):
         usable = [row.name for row in report.levels if row.contrast == contrast and row.usable]
-        lines[f"levels {contrast}"] = ", ".join(usable)
+        lines[f"levels {weighting(contrast)}"] = ", ".join(usable)
     return lines
 
 

@@ -202,7 +202,7 @@ def test_the_command_measures_the_healthy_series_whatever_the_others_hold(
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     told = {study["study_uid"]: study for study in json.loads(done.stdout)}
-    assert "levels T1" in told[study_uid]["summary"]
+    assert "levels T1w" in told[study_uid]["summary"]
 
 
 def test_a_terminal_that_cannot_show_a_character_is_no_fault(

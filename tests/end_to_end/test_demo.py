@@ -54,7 +54,7 @@ def test_the_demonstration_shows_the_result_and_writes_it(tmp_path: Path) -> Non
     assert not done.strays
     assert not open_to_others(tmp_path / "demo")
     assert {path.name for path in (tmp_path / "demo").iterdir()} == EXPECTED
-    for words in ("Osteoporosis", "Abnormal bone density", "VBQ T1", "levels T1"):
+    for words in ("Osteoporosis", "Abnormal bone density", "VBQ T1w", "levels T1w"):
         assert words in done.stdout
     page = (tmp_path / "demo" / "report.html").read_text()
     assert "simulated" in page.lower()

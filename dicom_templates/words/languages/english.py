@@ -27,6 +27,10 @@ _SENTENCES = MappingProxyType(
         "next": "What to do next",
         "images": "Images used and their quality",
         "about": "What this is not",
+        "details": "Details",
+        # --- Punctuation -------------------------------------------------------------------------
+        "labelled": "{label}: {value}",
+        "semicolon": "; ",
         # The default; a site may have its own. Neutral: neither answer calls for or against an examination.
         "next_step": "Whether DXA is indicated is a clinical decision and does not follow from this result. ISCD 2023: women from 65 and men from 70 years; earlier with risk factors, after a fragility fracture, or with a disease or drug that causes bone loss.",
         "series_report": "Report",

@@ -26,6 +26,10 @@ _SENTENCES = MappingProxyType(
         "next": "Suite à donner",
         "images": "Images utilisées et leur qualité",
         "about": "Ce que ce n'est pas",
+        "details": "Détails",
+        # --- Punctuation -------------------------------------------------------------------------
+        "labelled": "{label} : {value}",
+        "semicolon": " ; ",
         # The default; a site may have its own. Neutral: neither answer calls for or against an examination.
         "next_step": "L'indication d'une DXA se décide en clinique et ne découle pas de ce résultat. ISCD 2023 : femmes dès 65 ans, hommes dès 70 ans ; plus tôt avec des facteurs de risque, après une fracture de fragilité, ou avec une maladie ou un médicament qui réduit la masse osseuse.",
         "series_report": "Compte rendu",

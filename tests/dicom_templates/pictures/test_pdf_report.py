@@ -10,14 +10,17 @@ from PIL import Image
 from pydicom.uid import EncapsulatedPDFStorage
 
 from analysis.domain.findings import Refusal
-from analysis.domain.reason import quoted
+from analysis.domain.reason import Reason, quoted
+from analysis.domain.segmentation import Level
 from dicom_templates.pictures.mid_sagittal import sagittal_pictures
 from dicom_templates.pictures.pdf_report import draw_pdf
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
-from dicom_templates.words.compose import compose, compose_refusal
+from dicom_templates.words.compose import compose, compose_refusal, usual_next_step
+from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.study_report import StudyReport
-from tests.dicom_templates.cases import make_case
+from dicom_templates.words.whom import Whom
+from tests.dicom_templates.cases import DAY, make_case, with_prior
 from tests.peers import program, run
 
 FINDINGS = make_case(slices=4, size=64).findings
@@ -38,6 +41,18 @@ def words_of(document: bytes, folder: Path) -> str:
     return re.sub(r"\s+", " ", told)
 
 
+def pages_of(document: bytes, folder: Path) -> list[str]:
+    path = folder / "report.pdf"
+    path.write_bytes(document)
+    told = run([program("pdftotext", "poppler-utils"), path, "-"])
+    return [page.strip() for page in told.split("\f") if page.strip()]
+
+
+def squeezed(words: str) -> str:
+    """Remove the spaces, because a line may end at any of them."""
+    return re.sub(r"\s+", "", words)
+
+
 @pytest.mark.peers
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_every_sentence_can_be_read_and_the_warning_comes_first(tmp_path: Path, language: str) -> None:
@@ -50,6 +65,34 @@ def test_every_sentence_can_be_read_and_the_warning_comes_first(tmp_path: Path, 
         for line in section.lines:
             assert line[:45] in told
     assert re.search(r"(page|Seite) 1 (of|von) [2-9]", told)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("language", list(LANGUAGES))
+def test_the_first_page_has_every_answer_and_the_second_only_details(tmp_path: Path, language: str) -> None:
+    case = with_prior(make_case(slices=4, size=64))
+    t1, t2 = case.findings.series
+    loss = Reason("height_loss", percent=28.0, grade=2)
+    regions = tuple(
+        replace(one, concerns=(loss,)) if one.level is Level.L3 else one for one in t1.segmentation.regions
+    )
+    crowded = replace(
+        case.findings, series=(replace(t1, segmentation=replace(t1.segmentation, regions=regions)), t2)
+    )
+    shown = compose(
+        crowded,
+        language=language,
+        study_date=DAY,
+        made=case.options.made,
+        whom=Whom("Doe^Jane", "4711", "CLINIC", "1964-02-29", "A100"),
+        age_years=62,
+        next_step=usual_next_step(language),
+    )
+    first, second = pages_of(draw_pdf(shown, sagittal_pictures(crowded, shown)), tmp_path)
+    assert second.startswith(shown.texts("details"))
+    for section in shown.sections:
+        for line in section.lines:
+            assert squeezed(line) in squeezed(second if line in section.details else first)
 
 
 @pytest.mark.peers

@@ -205,7 +205,8 @@ def test_the_page_stands_alone_and_says_the_same() -> None:
     assert embedded is not None
     assert Image.open(io.BytesIO(base64.b64decode(embedded.group(1)))).size == (1536, 1152)
     assert page.index("SIMULIERTEN") < page.index("<h1>")
-    for line in ("61 %", "Osteoporose", "Verminderte Knochendichte", "107"):
+    # A number stays with its sign.
+    for line in ("61\u00a0%", "Osteoporose", "Verminderte Knochendichte", "107"):
         assert line in page
 
 
