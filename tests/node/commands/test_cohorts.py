@@ -97,3 +97,17 @@ def test_features_are_written_by_patient_and_by_vertebra(tmp_path: Path) -> None
     result = CliRunner().invoke(application, ["features", "cohort.csv", "--out", "f.xlsx"])
     assert result.exit_code == 1
     assert "written as .csv or .parquet" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["evaluate", "cohort.csv", "--experiment", "any.toml"], "either --threshold or --experiment"),
+        (["train", "cohort.csv", "--experiment", "any.toml"], "either --threshold or --experiment"),
+        (["validate", "bundle", "cohort.csv"], "the rule is for --recalibrate"),
+    ],
+)
+def test_a_rule_of_the_threshold_that_would_have_no_effect_is_refused(words: list[str], told: str) -> None:
+    result = CliRunner().invoke(application, [*words, "--out", "out", "--threshold", "youden"])
+    assert result.exit_code == 2
+    assert told in " ".join(result.output.replace("│", " ").split())
