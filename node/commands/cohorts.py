@@ -216,6 +216,7 @@ def evaluate(
     from analysis.evaluation.facts import evaluation_facts
     from analysis.evaluation.predictions import evaluation_columns
     from analysis.evaluation.report import write_report
+    from analysis.evaluation.sites import leave_one_site_out
     from analysis.tables import write_table
     from node.analyse.findings import SOFTWARE
     from node.science.parallel import in_parallel
@@ -227,8 +228,11 @@ def evaluate(
             measured = _measure(cohort, configuration, spread, settings.thresholds_mg_cm3)
             with progress_bar("splitting, learning, judging") as advance:
                 evaluation = evaluate_cohort(measured.table, settings, spread, advance)
+            with show_steps() as step:
+                step("leaving out one site")
+                sites = leave_one_site_out(measured, settings, spread)
         who = who_was_in(measured, settings.thresholds_mg_cm3)
-        written = write_report(evaluation, out, SOFTWARE, who)
+        written = write_report(evaluation, out, SOFTWARE, who, sites)
         write_checklists(evaluation_facts(evaluation, who), out, SOFTWARE)
         predictions = out / "predictions.csv"
         write_table(predictions, evaluation_columns(evaluation))
