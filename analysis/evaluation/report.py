@@ -106,6 +106,7 @@ def html_of(
         citation=CITATION,
         unknown=UNKNOWN,
         who=who_section(who),
+        vendors={} if sites is None else sites.vendors,
         sites=_sites_section(sites, evaluation.settings.minimum_per_class),
         software=software,
     )
@@ -183,7 +184,7 @@ def _repeatability_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
 def _sites_section(sites: Sites | None, minimum: int) -> Markup:
     if sites is None:
         return Markup()
-    section = page("sites.html.j2", sites=sites, vendors=sites.vendors, names=SITE_FIGURES, minimum=minimum)
+    section = page("sites.html.j2", sites=sites, names=SITE_FIGURES, minimum=minimum)
     return Markup(section)  # noqa: S704 - it escapes its values
 
 
