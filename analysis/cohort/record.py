@@ -66,6 +66,7 @@ def findings_record(findings: Findings, repeat: Repeat | None, settings: Analysi
             "repetition_time_ms": facts.repetition_time_ms,
             "echo_time_ms": facts.echo_time_ms,
             "field_strength_t": facts.field_strength_t,
+            "vendor": facts.vendor,
             "image_digest": found.source.digest,
             "against": list(against),
             "bodies": [_body(found, body) for body in found.measurements],

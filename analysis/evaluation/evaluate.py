@@ -34,7 +34,7 @@ from analysis.statistics.resampling import corrected_resampled_t, holm
 from analysis.statistics.roc import compare_areas
 from analysis.tasks import Spread, in_turn
 
-__all__ = ["Evaluation", "EvaluationSettings", "evaluate"]
+__all__ = ["Evaluation", "EvaluationSettings", "Source", "evaluate", "sources_of"]
 
 _BASELINE_KIND = "LR"
 _MINIMUM_KNOWN = 0.8  # a baseline that is known in a smaller fraction of patients is left out
@@ -44,8 +44,20 @@ Truth = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Source:
-    """The features of one source for all evaluated patients."""
+class Source:
+    """The features of one source for all evaluated patients.
+
+    Attributes
+    ----------
+    name : str
+        One of `SOURCES` or `BASELINES`.
+    values : ndarray of shape (patients, features)
+        The features; baselines may have NaN.
+    repeated : ndarray of shape (patients, features) or None
+        The same after a small change of the masks; None for a baseline.
+    kinds : tuple of str
+        Kinds of model that are learned from it.
+    """
 
     name: str
     values: Floats
@@ -105,7 +117,7 @@ def evaluate(
         for target, truth in present.items()
         for inside, outside in _splits(truth, settings)
     ]
-    judge = partial(_judge, sources=tuple(_sources(table, complete, settings)), learning=settings.learning)
+    judge = partial(_judge, sources=tuple(sources_of(table, complete, settings)), learning=settings.learning)
     results: dict[int, _Judged] = {}
     for index, judged in spread(judge, tasks):
         results[index] = judged
@@ -138,12 +150,23 @@ def _faults(present: Mapping[Target, Truth], settings: EvaluationSettings) -> It
                 )
 
 
-def _sources(table: FeatureTable, rows: Truth, settings: EvaluationSettings) -> Iterator[_Source]:
+def sources_of(table: FeatureTable, rows: Truth, settings: EvaluationSettings) -> Iterator[Source]:
+    """Yield the sources and the baselines that enough patients have.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        The measured cohort.
+    rows : ndarray of bool, shape (patients,)
+        The patients to evaluate, who have both sequences.
+    settings : EvaluationSettings
+        Settings of the experiment.
+    """
     values = {name: table.sequences[name].values[rows] for name in SEQUENCES}
     repeated = {name: table.sequences[name].repeated[rows] for name in SEQUENCES}
     for name in SOURCES:
         parts = name.split("+")
-        yield _Source(
+        yield Source(
             name,
             np.concatenate([values[part] for part in parts], axis=1),
             np.concatenate([repeated[part] for part in parts], axis=1),
@@ -156,7 +179,7 @@ def _sources(table: FeatureTable, rows: Truth, settings: EvaluationSettings) -> 
     }
     for name in BASELINES:
         if (np.isfinite(columns[name]).mean(axis=0) >= _MINIMUM_KNOWN).all():
-            yield _Source(name, columns[name], None, (_BASELINE_KIND,))
+            yield Source(name, columns[name], None, (_BASELINE_KIND,))
 
 
 def _splits(
@@ -168,7 +191,7 @@ def _splits(
     return list(splitter.split(truth, truth))
 
 
-def _judge(task: _Task, *, sources: Sequence[_Source], learning: LearningSettings) -> _Judged:
+def _judge(task: _Task, *, sources: Sequence[Source], learning: LearningSettings) -> _Judged:
     """Learn from the training patients of a split, and predict its test patients."""
     judged = {}
     for source in sources:

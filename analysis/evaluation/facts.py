@@ -58,6 +58,8 @@ def training_facts(settings: TrainingSettings, model: Model, who: WhoWasIn) -> d
         "(card.json, model.skops).",
         "protocol": "Range of TR, TE and field strength by sequence in card.md.",
         "performance": "card.md; predictions of held-out patients in predictions.csv.",
+        "interpretability": "Features ranked by the AUC lost when one is shuffled among held-out patients "
+        "(ranking.html, ranking.csv).",
         "limits": "Remarks in card.md.",
         "system": "The node runs the bundle and returns DICOM.",
         "abstention": "No answer outside the training range, or where the interval holds the threshold.",

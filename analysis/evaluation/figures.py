@@ -145,5 +145,6 @@ def _finish_areas(axes: "Axes", rows: Sequence[str], target: Target) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     for source, marker in _MARKERS.items():
         axes.plot([], [], color=_COLOURS[source], marker=marker, label=source)
-    axes.plot([], [], color="black", marker="x", linestyle="none", label="the paper's KNN")
+    if "KNN" in rows:
+        axes.plot([], [], color="black", marker="x", linestyle="none", label="the paper's KNN")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from analysis.cohort.perturb import BORDER_SD_MM
 from analysis.cohort.who import WhoWasIn
@@ -16,6 +17,8 @@ from analysis.evaluation.figures import areas_svg, curves_svg
 from analysis.evaluation.page import embedded, page
 from analysis.evaluation.paper import CITATION, KNN_TEST_AREA, UNKNOWN
 from analysis.evaluation.result import BASELINES, SOURCES, Cell, Evaluation
+from analysis.evaluation.sites import FIGURES as SITE_FIGURES
+from analysis.evaluation.sites import Sites
 from analysis.evaluation.who_page import who_record, who_section
 from analysis.statistics.weighted import MEASURES
 
@@ -26,7 +29,11 @@ _CALIBRATION = ("calibration slope", "calibration intercept", "observed / expect
 
 
 def write_report(
-    evaluation: Evaluation, folder: Path, software: str = "", who: WhoWasIn | None = None
+    evaluation: Evaluation,
+    folder: Path,
+    software: str = "",
+    who: WhoWasIn | None = None,
+    sites: Sites | None = None,
 ) -> tuple[Path, ...]:
     """Write the report, whose files hold no identifier of a patient.
 
@@ -40,22 +47,24 @@ def write_report(
         Name and version of this program.
     who : WhoWasIn, optional
         Flow and Table 1 of the cohort.
+    sites : Sites, optional
+        Each site left out once.
 
     Returns
     -------
     tuple of Path
-        evaluation.html, evaluation.json, table.csv, tests.csv, repeatability.csv.
+        evaluation.html, evaluation.json, table.csv, tests.csv, repeatability.csv, sites.csv.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written, record = folder / "evaluation.html", folder / "evaluation.json"
-    written.write_text(html_of(evaluation, software, who), encoding="utf-8")
-    record.write_text(
-        json.dumps(_record(evaluation, software, who), indent=1, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    written.write_text(html_of(evaluation, software, who, sites), encoding="utf-8")
+    told = {**_record(evaluation, software, who), "sites": _sites_record(sites)}
+    record.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     tables = {
         "table.csv": _cell_rows(evaluation),
         "tests.csv": _test_rows(evaluation),
         "repeatability.csv": _repeatability_rows(evaluation),
+        "sites.csv": _site_rows(sites),
     }
     for name, rows in tables.items():
         with (folder / name).open("w", newline="", encoding="utf-8") as file:
@@ -69,7 +78,9 @@ def title_of(evaluation: Evaluation) -> str:
     return f"Evaluation on {kind}{evaluation.patients} patients, radiomics of lumbar T1 and T2 against QCT"
 
 
-def html_of(evaluation: Evaluation, software: str = "", who: WhoWasIn | None = None) -> str:
+def html_of(
+    evaluation: Evaluation, software: str = "", who: WhoWasIn | None = None, sites: Sites | None = None
+) -> str:
     """Return the HTML page, with embedded figures and no external resources."""
     kinds = evaluation.settings.kinds
     # The paper's best kind first; the others are folded away.
@@ -95,6 +106,8 @@ def html_of(evaluation: Evaluation, software: str = "", who: WhoWasIn | None = N
         citation=CITATION,
         unknown=UNKNOWN,
         who=who_section(who),
+        vendors={} if sites is None else sites.vendors,
+        sites=_sites_section(sites, evaluation.settings.minimum_per_class),
         software=software,
     )
 
@@ -166,6 +179,38 @@ def _repeatability_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
     for sequence, found in evaluation.repeatability.items():
         for feature, agreement in found.items():
             yield [sequence, feature, agreement]
+
+
+def _sites_section(sites: Sites | None, minimum: int) -> Markup:
+    if sites is None:
+        return Markup()
+    section = page("sites.html.j2", sites=sites, names=SITE_FIGURES, minimum=minimum)
+    return Markup(section)  # noqa: S704 - it escapes its values
+
+
+def _site_rows(sites: Sites | None) -> Iterable[Sequence[object]]:
+    header = ["target", "source", "site", "patients", "present", "model"]
+    for name in SITE_FIGURES:
+        header += [name, f"{name}_low", f"{name}_high"]
+    yield header
+    for row in () if sites is None else sites.rows:
+        cells: list[object] = [row.target.value, row.source, row.site, row.patients, row.present]
+        cells.append(row.kind or None)
+        for name in SITE_FIGURES:
+            one = row.figures.get(name)
+            cells += [None] * 3 if one is None else [one.value, one.low, one.high]
+        yield cells
+
+
+def _sites_record(sites: Sites | None) -> dict[str, Any] | None:
+    if sites is None:
+        return None
+    header, *rows = _site_rows(sites)
+    return {
+        "vendors": dict(sites.vendors),
+        "without_a_site": sites.unknown,
+        "left_out": [dict(zip(header, row, strict=True)) for row in rows],
+    }
 
 
 def _record(evaluation: Evaluation, software: str, who: WhoWasIn | None) -> dict[str, Any]:

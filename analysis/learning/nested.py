@@ -1,7 +1,7 @@
 """Nested cross-validation: the performance of a training procedure on patients that it has not seen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from analysis.domain.findings import AnswerFigures
 from analysis.learning.learn import LearningSettings, learn, prepare_training_set
+from analysis.learning.permutation import permutation_losses
 from analysis.learning.refits import error_band, remoteness
 from analysis.prediction.decision import why_open
 from analysis.prediction.model import Performance
@@ -36,12 +37,16 @@ class Judged:
         The 95 % interval of the probability.
     fold : ndarray of int, shape (patients,)
         The outer fold in which the patient was held out.
+    losses : ndarray of shape (folds, features)
+        AUC that each fold's classifier loses when a feature is shuffled among the patients of that fold; NaN
+        for a feature that it does not read. No rows where nothing was shuffled.
     """
 
     probabilities: npt.NDArray[np.float64]
     thresholds: npt.NDArray[np.float64]
     limits: npt.NDArray[np.float64]
     fold: npt.NDArray[np.intp]
+    losses: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
 
     @property
     def called(self) -> npt.NDArray[np.bool_]:
@@ -78,6 +83,7 @@ def judge(
         thresholds=np.empty(present.size),
         limits=np.empty((present.size, 2)),
         fold=np.empty(present.size, dtype=np.intp),
+        losses=np.empty((folds, values.shape[1])),
     )
     splitter = StratifiedKFold(folds, shuffle=True, random_state=learning.seed)
     for number, (inside, outside) in enumerate(splitter.split(values, present)):
@@ -86,6 +92,7 @@ def judge(
         judged.probabilities[outside] = learned.probabilities(values[outside])
         judged.thresholds[outside] = learned.threshold
         judged.fold[outside] = number
+        judged.losses[number] = permutation_losses(learned, values[outside], present[outside], learning.seed)
         band = error_band(values[inside], repeated[inside], present[inside], learned, learning)
         remote = remoteness(values[inside][:, learned.columns], values[outside][:, learned.columns])
         for row, probability, away in zip(outside, judged.probabilities[outside], remote, strict=True):

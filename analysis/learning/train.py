@@ -98,6 +98,8 @@ class HeldOut:
         What a classifier that was trained without the patient says.
     answered : ndarray of bool, shape (patients,)
         Whether it gives an answer.
+    features : tuple of str
+        All features of the sequence, the columns of `judged.losses`.
     """
 
     target: Target
@@ -106,6 +108,7 @@ class HeldOut:
     present: npt.NDArray[np.bool_]
     judged: Judged
     answered: npt.NDArray[np.bool_]
+    features: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,6 +196,7 @@ def _held_out(
         present=present[rows],
         judged=judged,
         answered=answered(judged, present[rows], confidence),
+        features=table.sequences[name].names,
     )
 
 

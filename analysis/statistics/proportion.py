@@ -45,4 +45,5 @@ def wilson_interval(value: float, patients: float) -> tuple[float, float]:
     square = _NORMAL_95**2 / patients
     half = _NORMAL_95 * sqrt(value * (1 - value) / patients + square / (4 * patients))
     low, high = ((value + square / 2 + side * half) / (1 + square) for side in (-1, 1))
-    return max(0.0, low), min(1.0, high)
+    # A share of 0 or 1 is an end of its interval; rounding would leave it outside by the last digit.
+    return max(0.0, low) if value > 0 else 0.0, min(1.0, high) if value < 1 else 1.0

@@ -19,10 +19,14 @@ from node.commands.terminal import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from analysis.cohort.measure import MeasuredCohort
+    from analysis.domain.findings import Target
     from analysis.learning.learn import LearningSettings
     from analysis.tasks import Spread
     from node.config import Configuration
+    from node.science.experiment import Experiment
 
 __all__ = ["Recalibration", "RowKind", "evaluate", "features", "sample", "train", "validate"]
 
@@ -53,17 +57,18 @@ WorkersOption = Annotated[
     int, typer.Option(min=1, help="Number of processes on this machine that share the work.")
 ]
 ThresholdOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="Rule of the decision threshold, chosen before training: sensitivity:0.8 (finds at least this "
-        "share of the patients with the target), youden, or fixed:0.3 (this probability)."
+        help="Rule of the decision threshold, chosen before training: sensitivity:0.8 (the default: finds at "
+        "least this share of the patients with the target), youden, or fixed:0.3 (this probability).",
+        show_default=False,
     ),
 ]
 ExperimentOption = Annotated[
     Path | None,
     typer.Option(
         help=r"TOML file whose \[experiment] chooses models, their values, splits, seed, thresholds and "
-        "confidence (docs/training.md). It replaces --threshold.",
+        "confidence (docs/training.md). It also holds the rule of the threshold, so --threshold is refused.",
         dir_okay=False,
         show_default=False,
     ),
@@ -139,7 +144,7 @@ def train(
     version: Annotated[
         str, typer.Option(help="Version of the model, which every report made with it cites.")
     ] = "1",
-    threshold: ThresholdOption = "sensitivity:0.8",
+    threshold: ThresholdOption = None,
     experiment: ExperimentOption = None,
     workers: WorkersOption = 2,
     dask: DaskOption = "",
@@ -153,22 +158,20 @@ def train(
     from analysis.evaluation.checklist import write_checklists
     from analysis.evaluation.facts import training_facts
     from analysis.evaluation.predictions import held_out_columns
+    from analysis.evaluation.ranking import write_ranking
     from analysis.evaluation.who_page import who_page, who_record
-    from analysis.learning.train import TrainingSettings, train_and_judge
+    from analysis.learning.train import train_and_judge
     from analysis.prediction.bundle import save
     from analysis.tables import write_table
     from node.analyse.findings import SOFTWARE
-    from node.science.experiment import load_experiment
     from node.science.parallel import in_parallel
 
     configuration = load_configuration(config)
     with exit_on_error():
-        settings = TrainingSettings(learning=_learning(threshold))
-        if experiment is not None:
-            settings = load_experiment(experiment, bundle=True).training
-        settings = replace(settings, name=name, version=version)
+        chosen = _experiment(threshold, experiment, bundle=True).training
+        settings = replace(chosen, name=name, version=version)
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
-            measured = _measure(cohort, configuration, spread)
+            measured = _measure(cohort, configuration, spread, settings.thresholds_mg_cm3)
         who = who_was_in(measured, settings.thresholds_mg_cm3)
         for warning in filter(None, (need.warning for need in who.needs)):
             error_console.print(warning, style="yellow")
@@ -179,6 +182,7 @@ def train(
         report = out.with_name(f"{out.name}-report")
         predictions = report / "predictions.csv"
         write_table(predictions, held_out_columns(trained.held_out))
+        ranking, *_ = write_ranking(trained, report, SOFTWARE)
         (report / "cohort.html").write_text(
             who_page(who, f"The patients of {name}", SOFTWARE), encoding="utf-8"
         )
@@ -188,6 +192,7 @@ def train(
             json.dumps(settings.record(), indent=1) + "\n", encoding="utf-8"
         )
     console.print(f"Model bundle {digest[:12]} in {out.resolve()}; read {out / 'card.md'} before you use it.")
+    console.print(f"Ranking of the features: {ranking.resolve()}")
     console.print(f"Predictions of held-out patients, with their identifiers: {predictions.resolve()}")
 
 
@@ -195,7 +200,7 @@ def evaluate(
     cohort: CohortArgument,
     *,
     out: Annotated[Path, typer.Option(help="Folder for the report. It is created if it does not exist.")],
-    threshold: ThresholdOption = "sensitivity:0.8",
+    threshold: ThresholdOption = None,
     experiment: ExperimentOption = None,
     workers: WorkersOption = 2,
     dask: DaskOption = "",
@@ -207,27 +212,27 @@ def evaluate(
     """
     from analysis.cohort.who import who_was_in
     from analysis.evaluation.checklist import write_checklists
-    from analysis.evaluation.evaluate import EvaluationSettings
     from analysis.evaluation.evaluate import evaluate as evaluate_cohort
     from analysis.evaluation.facts import evaluation_facts
     from analysis.evaluation.predictions import evaluation_columns
     from analysis.evaluation.report import write_report
+    from analysis.evaluation.sites import leave_one_site_out
     from analysis.tables import write_table
     from node.analyse.findings import SOFTWARE
-    from node.science.experiment import load_experiment
     from node.science.parallel import in_parallel
 
     configuration = load_configuration(config)
     with exit_on_error():
-        settings = EvaluationSettings(learning=_learning(threshold))
-        if experiment is not None:
-            settings = load_experiment(experiment).evaluation
+        settings = _experiment(threshold, experiment).evaluation
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
-            measured = _measure(cohort, configuration, spread)
+            measured = _measure(cohort, configuration, spread, settings.thresholds_mg_cm3)
             with progress_bar("splitting, learning, judging") as advance:
                 evaluation = evaluate_cohort(measured.table, settings, spread, advance)
+            with show_steps() as step:
+                step("leaving out one site")
+                sites = leave_one_site_out(measured, settings, spread)
         who = who_was_in(measured, settings.thresholds_mg_cm3)
-        written = write_report(evaluation, out, SOFTWARE, who)
+        written = write_report(evaluation, out, SOFTWARE, who, sites)
         write_checklists(evaluation_facts(evaluation, who), out, SOFTWARE)
         predictions = out / "predictions.csv"
         write_table(predictions, evaluation_columns(evaluation))
@@ -250,7 +255,7 @@ def validate(
             show_default=False,
         ),
     ] = None,
-    threshold: ThresholdOption = "sensitivity:0.8",
+    threshold: ThresholdOption = None,
     workers: WorkersOption = 2,
     dask: DaskOption = "",
     config: ConfigOption = None,
@@ -271,12 +276,24 @@ def validate(
     from node.analyse.findings import SOFTWARE
     from node.science.parallel import in_parallel
 
+    if threshold is not None and recalibrate is None:
+        raise typer.BadParameter(
+            "the rule is for --recalibrate; without it the model keeps its own threshold",
+            param_hint="--threshold",
+        )
     rule = _learning(threshold).threshold_rule
     configuration = load_configuration(config)
     with exit_on_error():
         model = load(bundle, configuration.analysis.features)
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
-            measured = _measure(cohort, configuration, spread, in_detail=True, minimum_per_class=0)
+            measured = _measure(
+                cohort,
+                configuration,
+                spread,
+                model.identity.thresholds_mg_cm3,
+                in_detail=True,
+                minimum_per_class=0,
+            )
         found = validate_model(measured, model, configuration.analysis.preferred)
         who = who_was_in(measured, model.identity.thresholds_mg_cm3)
         written = write_report(found, out, SOFTWARE, who)
@@ -290,8 +307,32 @@ def validate(
             console.print(f"Recalibrated bundle {digest[:12]}: {(out / 'recalibrated').resolve()}")
 
 
-def _learning(threshold: str) -> "LearningSettings":
-    """Return the settings of learning with a rule of the decision threshold.
+def _experiment(threshold: str | None, path: Path | None, *, bundle: bool = False) -> "Experiment":
+    """Return the choices of an experiment file, or the default ones with a rule of the decision threshold.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the rule cannot be read, or is given beside a file.
+    """
+    from analysis.evaluation.result import EvaluationSettings
+    from analysis.learning.train import TrainingSettings
+    from node.science.experiment import Experiment, load_experiment
+
+    if path is None:
+        learning = _learning(threshold)
+        return Experiment(EvaluationSettings(learning=learning), TrainingSettings(learning=learning))
+    if threshold is not None:
+        raise typer.BadParameter(
+            f'give either --threshold or --experiment; in the file the rule is threshold = "{threshold}" of '
+            "[experiment]",
+            param_hint="--threshold",
+        )
+    return load_experiment(path, bundle=bundle)
+
+
+def _learning(threshold: str | None) -> "LearningSettings":
+    """Return the settings of learning with a rule of the decision threshold, or with the default rule.
 
     Raises
     ------
@@ -301,6 +342,8 @@ def _learning(threshold: str) -> "LearningSettings":
     from analysis.learning.learn import LearningSettings
     from analysis.learning.threshold import rule_of
 
+    if threshold is None:
+        return LearningSettings()
     try:
         return LearningSettings(threshold_rule=rule_of(threshold))
     except ValueError as error:
@@ -311,6 +354,7 @@ def _measure(
     cohort: Path,
     configuration: "Configuration",
     spread: "Spread",
+    thresholds_mg_cm3: "Mapping[Target, float] | None" = None,
     *,
     labelled: bool = True,
     in_detail: bool = False,
@@ -326,6 +370,7 @@ def _measure(
             configuration.segmentation,
             labelled=labelled,
             in_detail=in_detail,
+            thresholds_mg_cm3=thresholds_mg_cm3,
             minimum_per_class=minimum_per_class,
             spread=spread,
             report_progress=advance,

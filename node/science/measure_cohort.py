@@ -1,11 +1,12 @@
 """The studies of a cohort are measured with the node's own pipeline, each of them once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.domain.findings import Target
 from analysis.settings import AnalysisSettings
 from analysis.tasks import Spread, in_turn
 from node.analyse.findings import SOFTWARE, measure_study
@@ -26,6 +27,7 @@ def measure_table(
     *,
     labelled: bool = True,
     in_detail: bool = False,
+    thresholds_mg_cm3: Mapping[Target, float] | None = None,
     minimum_per_class: int = 10,
     cache: Path | None = None,
     spread: Spread = in_turn,
@@ -45,6 +47,8 @@ def measure_table(
         Whether to leave out patients without a BMD, and to refuse a table with too few of a class.
     in_detail : bool
         As for `analysis.cohort.measure.measure_cohort`.
+    thresholds_mg_cm3 : mapping of Target to float, optional
+        QCT BMD below which each target is present; by default those of `analysis.learning.train`.
     minimum_per_class : int
         Smallest number of patients with, and without, each target.
     cache : Path, optional
@@ -65,7 +69,8 @@ def measure_table(
 
     # Absolute, because worker processes may run in another directory.
     table = table.resolve()
-    rows = read_cohort(table, DENSITY_THRESHOLDS_MG_CM3 if labelled else {}, minimum_per_class)
+    thresholds = thresholds_mg_cm3 or DENSITY_THRESHOLDS_MG_CM3
+    rows = read_cohort(table, thresholds if labelled else {}, minimum_per_class)
     refuse_repeated_patients(rows)
     unlabelled = tuple(row.line for row in rows if labelled and row.bmd_mg_cm3 is None)
     measured = measure_cohort(

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from analysis.learning.nested import Judged, performance_of
+from analysis.learning.learn import LearningSettings
+from analysis.learning.nested import Judged, judge, performance_of
 from analysis.prediction.model import Performance
 
 
@@ -70,3 +71,18 @@ def test_where_nobody_gets_an_answer_no_figure_of_answers_is_told() -> None:
     answers = cohort(1.0).answers
     assert answers.answered == 0
     assert set(answers.values) == {"answered", "AUC"}
+
+
+def test_only_the_feature_that_tells_the_target_loses_its_area() -> None:
+    """One telling feature among noise: shuffled among patients who were held out, it alone matters."""
+    rng = np.random.default_rng(0)
+    present = np.arange(120) % 2 == 0
+    values = rng.normal(size=(120, 4))
+    values[:, 2] += 3 * present
+    settings = LearningSettings(feature_counts=(3,), folds=2, refits=2, grids={"LR": {"C": (0.1,)}})
+    unknown = np.full_like(values, np.nan)
+    found = judge(values, unknown, present, kinds=("LR",), learning=settings, folds=2)
+    assert found.losses.shape == (2, 4)
+    assert np.isfinite(found.losses).sum(axis=1).tolist() == [3, 3]
+    assert (found.losses[:, 2] > 0.3).all()
+    assert np.nanmax(np.abs(found.losses[:, [0, 1, 3]])) < 0.1

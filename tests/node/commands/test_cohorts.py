@@ -13,7 +13,7 @@ from analysis.learning.train import Trained
 from analysis.prediction.bundle import save
 from analysis.settings import AnalysisSettings
 from node.cli import application
-from tests.analysis.cohort.test_cohort import analyse_numbered, cohort_rows
+from tests.analysis.cohort.test_cohort import analyse_numbered, cohort_rows, good_lines, write_table
 from tests.analysis.evaluation.test_evaluate import quick_evaluation
 from tests.analysis.synthetic_model import quick_model
 
@@ -54,6 +54,7 @@ def test_train_writes_who_was_in_beside_the_bundle_and_warns(
     report = tmp_path / "model-report"
     assert json.loads((report / "cohort.json").read_text())["flow"]["rows"] == 25
     assert "Who was in" in (report / "cohort.html").read_text()
+    assert (report / "ranking.html").is_file()
     assert columns_of(report / "predictions.csv")[:4] == ["patient_id", "target", "sequence", "fold"]
 
 
@@ -66,6 +67,7 @@ def test_evaluate_writes_its_predictions_and_who_was_in(
     record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert record["who_was_in"]["flow"]["unlabelled"] == 1
     assert len(record["who_was_in"]["sample_size"]) == 2
+    assert record["sites"]["left_out"] == []  # the table names no site
     assert columns_of(tmp_path / "out" / "predictions.csv")[:3] == ["patient_id", "target", "source"]
 
 
@@ -97,3 +99,28 @@ def test_features_are_written_by_patient_and_by_vertebra(tmp_path: Path) -> None
     result = CliRunner().invoke(application, ["features", "cohort.csv", "--out", "f.xlsx"])
     assert result.exit_code == 1
     assert "written as .csv or .parquet" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["evaluate", "cohort.csv", "--experiment", "any.toml"], "either --threshold or --experiment"),
+        (["train", "cohort.csv", "--experiment", "any.toml"], "either --threshold or --experiment"),
+        (["validate", "bundle", "cohort.csv"], "the rule is for --recalibrate"),
+    ],
+)
+def test_a_rule_of_the_threshold_that_would_have_no_effect_is_refused(words: list[str], told: str) -> None:
+    result = CliRunner().invoke(application, [*words, "--out", "out", "--threshold", "youden"])
+    assert result.exit_code == 2
+    assert told in " ".join(result.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train"])
+def test_classes_are_counted_by_the_densities_of_the_experiment(tmp_path: Path, command: str) -> None:
+    """The table has ten patients of 60, 100 and 150 mg/cm³ each, so that nobody is below 30."""
+    table, experiment = write_table(tmp_path, good_lines()), tmp_path / "experiment.toml"
+    experiment.write_text("[experiment.thresholds_mg_cm3]\nosteoporosis = 30\n", encoding="utf-8")
+    words = [command, str(table), "--out", str(tmp_path / "out"), "--experiment", str(experiment)]
+    result = CliRunner().invoke(application, [*words, "--workers", "1"])
+    assert result.exit_code == 1
+    assert "below 30 mg/cm³" in result.output
