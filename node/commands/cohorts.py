@@ -13,6 +13,7 @@ from node.commands.terminal import (
     console,
     error_console,
     exit_on_error,
+    exit_on_faults,
     load_configuration,
     progress_bar,
     show_steps,
@@ -328,7 +329,8 @@ def _experiment(threshold: str | None, path: Path | None, *, bundle: bool = Fals
             "[experiment]",
             param_hint="--threshold",
         )
-    return load_experiment(path, bundle=bundle)
+    with exit_on_faults("experiment"):
+        return load_experiment(path, bundle=bundle)
 
 
 def _learning(threshold: str | None) -> "LearningSettings":

@@ -27,6 +27,7 @@ __all__ = [
     "console",
     "error_console",
     "exit_on_error",
+    "exit_on_faults",
     "load_configuration",
     "print_json",
     "progress_bar",
@@ -70,13 +71,21 @@ def load_configuration(path: Path | None) -> "Configuration":
     If the file has faults, all of them are printed and the command exits with status 2.
     """
     from node import config
-    from node.errors import ConfigurationError
 
     found = configuration_file(path)
-    try:
+    with exit_on_faults("configuration"):
         return config.load(found) if found else config.default()
+
+
+@contextmanager
+def exit_on_faults(what: str) -> Iterator[None]:
+    """Print all faults of a file that the user wrote, and exit with status 2."""
+    from node.errors import ConfigurationError
+
+    try:
+        yield
     except ConfigurationError as error:
-        error_console.print("The configuration cannot be used:", style="bold red")
+        error_console.print(f"The {what} cannot be used:", style="bold red")
         for fault in error.faults:
             error_console.print(f"  {fault}")
         raise typer.Exit(EXIT_USAGE) from None

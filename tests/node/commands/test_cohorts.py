@@ -124,3 +124,16 @@ def test_classes_are_counted_by_the_densities_of_the_experiment(tmp_path: Path, 
     result = CliRunner().invoke(application, [*words, "--workers", "1"])
     assert result.exit_code == 1
     assert "below 30 mg/cm³" in result.output
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train"])
+def test_a_faulty_experiment_is_wrong_usage_and_all_its_faults_are_told(tmp_path: Path, command: str) -> None:
+    experiment = tmp_path / "experiment.toml"
+    experiment.write_text('[experiment]\nmodels = ["XYZ"]\nunknown = 1\n', encoding="utf-8")
+    words = [command, "cohort.csv", "--out", str(tmp_path / "out"), "--experiment", str(experiment)]
+    result = CliRunner().invoke(application, words)
+    assert result.exit_code == 2
+    told = " ".join(result.output.split())
+    assert "The experiment cannot be used:" in told
+    assert "experiment.models may hold" in told
+    assert "experiment.unknown is unknown" in told
