@@ -47,8 +47,8 @@ PriorOption = Annotated[
 
 _UNUSED = (
     "not compared with. Patient ID, issuer, birth date and sex must be equal (only the issuer may be "
-    "missing), the day earlier, and "
-    "a score of the same weighting in both; of several, the latest is taken; [report] priors must be true"
+    "missing), the day earlier, and a score of the same weighting in both; of several, the latest is taken; "
+    "[report] priors must be true"
 )
 
 

@@ -8,7 +8,7 @@ from node.config.faults import Faults, suggestion
 from node.config.table import Table
 from node.errors import ConfigurationError
 
-__all__ = ["TomlDocument"]
+__all__ = ["TomlDocument", "read_text"]
 
 
 class TomlDocument:
@@ -69,3 +69,17 @@ class TomlDocument:
         for name in self._root:
             if name not in self._read:
                 self.faults.note(name, "", f"there is no section [{name}]{suggestion(name, self._read)}")
+
+
+def read_text(path: Path) -> str:
+    """Read a file of settings.
+
+    Raises
+    ------
+    ConfigurationError
+        If it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError((f"{path}: cannot be read ({error.__class__.__name__})",)) from error

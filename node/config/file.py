@@ -5,7 +5,7 @@ from pathlib import Path
 
 from analysis.settings import PROGRAMS
 from node.config.configuration import Configuration
-from node.config.document import TomlDocument
+from node.config.document import TomlDocument, read_text
 from node.config.tables.analysis import analysis
 from node.config.tables.assembly import assembly
 from node.config.tables.audit import audit
@@ -21,7 +21,6 @@ from node.config.tables.sources import source
 from node.config.tables.storage import storage
 from node.config.tables.store import store
 from node.config.tables.web import web
-from node.errors import ConfigurationError
 
 __all__ = ["load", "parse"]
 
@@ -36,11 +35,7 @@ def load(path: Path) -> Configuration:
     ConfigurationError
         With all faults of the file, if it has any.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError((f"{path}: cannot be read ({error.__class__.__name__})",)) from error
-    return parse(text, name=str(path), folder=path.parent)
+    return parse(read_text(path), name=str(path), folder=path.parent)
 
 
 def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Configuration:

@@ -12,9 +12,8 @@ from analysis.learning.learn import LearningSettings
 from analysis.learning.threshold import rule_of
 from analysis.learning.train import TrainingSettings
 from node.config.checks import between
-from node.config.document import TomlDocument
+from node.config.document import TomlDocument, read_text
 from node.config.table import Table
-from node.errors import ConfigurationError
 
 __all__ = ["Experiment", "load_experiment"]
 
@@ -80,11 +79,7 @@ def load_experiment(path: Path, *, bundle: bool = False) -> Experiment:
     ConfigurationError
         With all faults of the file, each with its line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError((f"{path}: cannot be read ({error.__class__.__name__})",)) from error
-    document = TomlDocument(text, str(path), path.parent)
+    document = TomlDocument(read_text(path), str(path), path.parent)
     made = document.table("experiment").read(lambda table: _experiment(table, bundle=bundle))
     document.note_unknown_tables()
     document.faults.raise_any()
