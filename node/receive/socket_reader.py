@@ -21,6 +21,9 @@ TURN_S = 0.001
 """How long a connection is read in a row; an image takes less."""
 _REST = 3.0
 """So many times as long as a whole turn took, its source rests while others are there."""
+_LONGEST_TURN_S = 0.05
+"""A longer turn counts as one of this length. Nothing that a sender can send takes so long; a disk that stalls
+does, and must not keep its sender waiting for a multiple of the time that it stalled."""
 _COMPETING_S = 1.0
 """How long a source counts as being there after its latest turn."""
 _ARMED, _RESTING = select.EPOLLIN, select.EPOLLONESHOT
@@ -94,7 +97,7 @@ class Shares:
 
     def charge(self, who: Hashable, began_s: float, end_s: float) -> None:
         """Note a turn."""
-        took_s = end_s - began_s
+        took_s = min(end_s - began_s, _LONGEST_TURN_S)
         self._used[who] = self._at(who) + took_s
         was_alone = len(self._last) == 1 and who in self._last
         self._last[who] = end_s

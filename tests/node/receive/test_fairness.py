@@ -111,6 +111,19 @@ def test_who_is_alone_does_not_rest() -> None:
     assert times_of({"long": 0.004}, 10.0)["long"] == pytest.approx(10.0, rel=0.01)
 
 
+def test_a_turn_in_which_the_disk_stalled_costs_its_source_little() -> None:
+    shares = Shares()
+    shares.charge("other", 0.0, 0.0001)
+    shares.charge("stalled", 0.0001, 10.0)
+    shares.charge("other", 10.0, 10.0001)
+    assert shares.rest_s(["stalled"], 10.0001) < 0.2
+    now_s, before_s = 10.2, 0.0
+    while shares.next_of(["other", "stalled"], now_s) == "other":
+        shares.charge("other", now_s, now_s + 0.001)
+        now_s, before_s = now_s + 0.001, before_s + 0.001
+    assert before_s < 0.1
+
+
 def test_each_source_has_its_places_in_a_group() -> None:
     def entry(source: str) -> _Entry:
         return _Entry(lambda: cast("Any", None), lambda _outcome: None, source)
