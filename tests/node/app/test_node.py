@@ -1,9 +1,11 @@
 """The whole node with real sockets and processes; only the science is replaced by quick functions."""
 
 import socket
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from pydicom import Dataset
@@ -13,7 +15,7 @@ from node.app import Node
 from node.config import AssemblySettings, StoreSettings
 from node.domain.delivery import DeliveryState
 from node.domain.study import StudyEvent, StudyState
-from node.errors import PermanentError
+from node.errors import PermanentError, TransientError
 from tests.node.analyses import CLASSES, DIES, EATS_MEMORY, FAULTS, HANGS, REFUSES, SLOW
 from tests.node.nodes import (
     Pacs,
@@ -242,6 +244,31 @@ def test_a_destination_gets_only_the_kinds_it_asks_for(tmp_path: Path, study: st
 def test_two_nodes_never_share_a_storage_directory(node: Node) -> None:
     with pytest.raises(PermanentError, match="already working"):
         quick_node(node.configuration)
+
+
+def test_no_node_takes_over_before_the_one_that_stops_has_ended(tmp_path: Path) -> None:
+    """The listener is closed first, so another node could listen on the same port already."""
+    is_written, may_end = threading.Event(), threading.Event()
+
+    def write() -> NoReturn:
+        is_written.set()
+        may_end.wait()
+        raise TransientError("no image")
+
+    node = quick_node(quick(tmp_path))
+    node.start()
+    node._ledger.hand_in(write, lambda _outcome: None)
+    is_written.wait()
+    stopping = threading.Thread(target=node.stop)
+    stopping.start()
+    with pytest.raises(PermanentError, match="already working"):
+        quick_node(node.configuration)
+    wait_until(lambda: not node._schedule._watch.is_alive())  # only the ledger is left
+    with pytest.raises(PermanentError, match="already working"):
+        quick_node(node.configuration)
+    may_end.set()
+    stopping.join()
+    quick_node(node.configuration).stop()
 
 
 def test_two_nodes_never_share_a_database(tmp_path: Path, url: str) -> None:
