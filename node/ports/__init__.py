@@ -4,6 +4,7 @@ A consumer names the smallest port that it needs. The classes behind `Store` and
 `node.store` only, which opens them for the composition root and for commands that run without a node.
 """
 
+from node.ports.archives import Archive, Intake, Transfer
 from node.ports.files import FileRecovery, FileRemoval, InstanceStore, StagingArea, StagingFile, StoredFiles
 from node.ports.runtime import Audit, Clock, OpenAssociations, Worker
 from node.ports.stations import (
@@ -20,6 +21,7 @@ from node.ports.store import Figures, OperatorCommands, Recovery, Retention, Sto
 
 __all__ = [
     "AnalysisQueue",
+    "Archive",
     "Arrivals",
     "AssociationRecords",
     "Audit",
@@ -28,6 +30,7 @@ __all__ = [
     "FileRecovery",
     "FileRemoval",
     "InstanceStore",
+    "Intake",
     "OpenAssociations",
     "OperatorCommands",
     "Outbox",
@@ -41,5 +44,6 @@ __all__ = [
     "Store",
     "StoredFiles",
     "StudyReader",
+    "Transfer",
     "Worker",
 ]
