@@ -112,7 +112,7 @@ class FoundSeries:
 
     study_uid: str
     series_uid: str
-    facts: AcquisitionFacts = AcquisitionFacts(modality="")
+    facts: AcquisitionFacts
     station: str = ""
     institution: str = ""
     images: int | None = None
