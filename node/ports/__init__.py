@@ -4,9 +4,9 @@ A consumer names the smallest port that it needs. The classes behind `Store` and
 `node.store` only, which opens them for the composition root and for commands that run without a node.
 """
 
-from node.ports.archives import Archive, Intake, Transfer
+from node.ports.archives import Archive, IncomingObject, Intake, Transfer
 from node.ports.files import FileRecovery, FileRemoval, InstanceStore, StagingArea, StagingFile, StoredFiles
-from node.ports.runtime import Audit, Clock, OpenAssociations, Worker
+from node.ports.runtime import Audit, Channel, Clock, OpenAssociations, Worker
 from node.ports.stations import (
     AnalysisQueue,
     Arrivals,
@@ -25,10 +25,12 @@ __all__ = [
     "Arrivals",
     "AssociationRecords",
     "Audit",
+    "Channel",
     "Clock",
     "Figures",
     "FileRecovery",
     "FileRemoval",
+    "IncomingObject",
     "InstanceStore",
     "Intake",
     "OpenAssociations",

@@ -1,13 +1,14 @@
 """Archives that are asked for studies, and where the images go that they answer with."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from analysis.domain.acquisition import AcquisitionFacts
 from node.domain.archive import ArchiveQuery, FoundSeries, FoundStudy, Retrieved
+from node.domain.audit import Party
 
-__all__ = ["Archive", "Intake", "Transfer"]
+__all__ = ["Archive", "IncomingObject", "Intake", "Transfer"]
 
 
 class Archive(Protocol):
@@ -75,42 +76,47 @@ class Archive(Protocol):
         ...
 
 
+class IncomingObject(Protocol):
+    """The dataset of one instance while it is received."""
+
+    def write(self, fragment: memoryview) -> None:
+        """Take the next bytes of the encoded dataset; an error is kept, and is the answer to the object."""
+        ...
+
+    def close(self) -> None:
+        """Discard it, if it has not been stored."""
+        ...
+
+
 class Transfer(Protocol):
     """Images of one series that are being received because this node asked for them."""
 
-    def take(
-        self,
-        sop_class_uid: str,
-        sop_instance_uid: str,
-        transfer_syntax_uid: str,
-        dataset: Iterable[bytes | memoryview],
-        answer: Callable[[int], None],
-    ) -> None:
-        """Store one instance; the same is checked, and the same happens, as for an image that is sent.
+    def begin(self, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> IncomingObject:
+        """Begin to receive an instance, of which the archive says so much."""
+        ...
 
-        Parameters
-        ----------
-        sop_class_uid, sop_instance_uid, transfer_syntax_uid : str
-            What the archive says that it is.
-        dataset : iterable of bytes
-            The encoded dataset in parts, without file meta information. What is longer than
-            `[node] max_instance_mb` is read to its end and not stored.
-        answer : callable
-            Gets the status of PS3.4 B.2.3, now or later, from any thread: 0 once it is on disk.
+    def store(self, incoming: IncomingObject, answer: Callable[[int], None]) -> None:
+        """Store a complete instance; the same is checked, and the same happens, as for one that is sent.
+
+        `answer` gets the status of PS3.4 B.2.3, now or later, from any thread: 0 once it is on disk.
         """
+        ...
+
+    def note_whole(self) -> None:
+        """Note that all of the series came; otherwise it counts as cut off at the end."""
         ...
 
 
 class Intake(Protocol):
     """Takes images that this node asked for, by the path of those that are sent to it."""
 
-    def open(self, archive: str, study_uid: str, series_uid: str) -> AbstractContextManager[Transfer]:
+    def open(self, sender: Party, study_uid: str, series_uid: str) -> AbstractContextManager[Transfer]:
         """Begin to take one series; at the end it waits until each instance is answered.
 
         Parameters
         ----------
-        archive : str
-            Name of the archive.
+        sender : Party
+            The archive.
         study_uid, series_uid : str
             What was asked for. Instances of any other series are rejected.
         """
