@@ -9,6 +9,7 @@ from node.domain.backoff import Breaker
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import QuarantineEntry, Study
 from node.domain.study import StudyState
+from node.domain.wish import WishState
 
 __all__ = [
     "UNFINISHED_STATES",
@@ -134,6 +135,8 @@ class StoreFigures:
         The latest entries in quarantine, the latest first.
     failed_studies : FailedStudies
         The failed studies that wait for an operator.
+    wishes : mapping of str to mapping of WishState to int
+        Number of studies that are fetched in each state, by name of archive.
     """
 
     studies: Mapping[StudyState, int] = field(default_factory=dict)
@@ -144,6 +147,7 @@ class StoreFigures:
     latest: Sequence[Study] = ()
     latest_quarantined: Sequence[QuarantineEntry] = ()
     failed_studies: FailedStudies = field(default_factory=FailedStudies)
+    wishes: Mapping[str, Mapping[WishState, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

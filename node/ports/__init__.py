@@ -18,6 +18,7 @@ from node.ports.stations import (
     StudyReader,
 )
 from node.ports.store import Figures, OperatorCommands, Recovery, Retention, Store
+from node.ports.wishes import WishBook, WishQueue
 
 __all__ = [
     "AnalysisQueue",
@@ -47,5 +48,7 @@ __all__ = [
     "StoredFiles",
     "StudyReader",
     "Transfer",
+    "WishBook",
+    "WishQueue",
     "Worker",
 ]

@@ -26,6 +26,7 @@ from node.store.steps import (
     put_results,
     supersede_deliveries,
 )
+from node.store.wish_rows import is_backlog
 
 __all__ = ["SqlAnalysisQueue"]
 
@@ -52,7 +53,8 @@ class SqlAnalysisQueue:
             and_(t.studies.c.state == StudyState.ANALYSING, t.studies.c.lease_until <= now),
         )
         others = t.studies.c.study_uid.not_in(but_not)
-        waiting_longest = select(t.studies).where(free, others).order_by(t.studies.c.changed_at).limit(1)
+        order = (is_backlog(t.studies.c.study_uid), t.studies.c.changed_at)
+        waiting_longest = select(t.studies).where(free, others).order_by(*order).limit(1)
         token = uuid4().hex
         with t.writing(self._engine) as connection:
             row = connection.execute(for_update(waiting_longest)).first()

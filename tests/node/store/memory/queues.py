@@ -41,7 +41,7 @@ class MemoryQueues:
             ]
             if not free:
                 return None
-            study = min(free, key=lambda row: row.study.changed_at).study
+            study = min(free, key=lambda row: (t.is_backlog(row.study.study_uid), row.study.changed_at)).study
             attempts = study.attempts + (study.state is StudyState.ANALYSING)
             moved = t.apply_event(study, StudyEvent.LEASED, now, attempts=attempts)
             token = f"{owner}-{uuid4().hex}"
