@@ -12,6 +12,7 @@ from node.config.tables.audit import AuditSettings
 from node.config.tables.delivery import DeliverySettings
 from node.config.tables.destinations import Destination
 from node.config.tables.engine import EngineSettings
+from node.config.tables.fetching import Fetching, FetchLimits, LookFor
 from node.config.tables.log import LogSettings
 from node.config.tables.models import NO_MODEL, ModelSettings
 from node.config.tables.node import NodeSettings
@@ -34,7 +35,10 @@ __all__ = [
     "DeliverySettings",
     "Destination",
     "EngineSettings",
+    "FetchLimits",
+    "Fetching",
     "LogSettings",
+    "LookFor",
     "ModelSettings",
     "Network",
     "NodeSettings",

@@ -12,6 +12,7 @@ __all__ = [
     "RENEWABLE_STATES",
     "Batch",
     "BatchFigures",
+    "Eligible",
     "NewWish",
     "Priority",
     "Taken",
@@ -53,6 +54,14 @@ class Priority(IntEnum):
 
     LIVE = 0
     BACKLOG = 1
+
+
+class Eligible(StrEnum):
+    """Which wishes may be worked on at a moment."""
+
+    ALL = "all"
+    LIVE_OR_BEGUN = "live or begun"
+    BEGUN = "begun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,8 @@ class Wish:
         The series to fetch; empty until it was judged.
     was_here : bool
         Whether images of it had come without this wish before it was judged.
+    sends_old : bool
+        As its batch says.
     """
 
     archive: str
@@ -123,6 +134,17 @@ class Wish:
     study_date: date | None = None
     series: tuple[WantedSeries, ...] = ()
     was_here: bool = False
+    sends_old: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every series to fetch came in full, as far as the archive tells its size."""
+        return bool(self.series) and not self.missing
+
+    @property
+    def missing(self) -> tuple[WantedSeries, ...]:
+        """The series that are still to be fetched."""
+        return tuple(one for one in self.series if one.completed is None or one.completed < (one.images or 0))
 
     @property
     def images(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from node.domain.wish import Batch, BatchFigures, NewWish, Taken, WantedSeries, WishEnd, WishLease, WishState
+from node.domain.wish import Batch, BatchFigures, Eligible, NewWish, Taken, WantedSeries, WishEnd, WishLease, WishState
 from node.ports.stations import StudyReader
 
 __all__ = ["WishBook", "WishQueue"]
@@ -17,7 +17,7 @@ class WishQueue(StudyReader, Protocol):
     """Wishes that are still to be fulfilled."""
 
     def lease_wish(
-        self, archive: str, owner: str, now: datetime, until: datetime, *, only_begun: bool = False
+        self, archive: str, owner: str, now: datetime, until: datetime, *, which: Eligible = Eligible.ALL
     ) -> WishLease | None:
         """Lease the next wish for an archive.
 
@@ -32,8 +32,8 @@ class WishQueue(StudyReader, Protocol):
             Names this node in the lease.
         now, until : datetime
             Begin and end of the lease.
-        only_begun : bool
-            Whether only wishes of which fetching has begun are leased.
+        which : Eligible
+            Which wishes are considered.
 
         Returns
         -------
@@ -118,7 +118,8 @@ class WishBook(Protocol):
         now : datetime
             The present.
         renew : bool
-            Whether wishes that failed, were cancelled or not found begin anew, under this batch.
+            Whether wishes that failed, were cancelled or not found go on, under this batch. What was fetched
+            of them counts.
         """
         ...
 

@@ -246,6 +246,7 @@ wishes = Table(
     # Sum of what came, and whether other images of the study were here before.
     Column("images", Integer, nullable=False),
     Column("was_here", Boolean, nullable=False),
+    Column("sends_old", Boolean, nullable=False),
     Column("lease_token", String(64)),
     Column("lease_until", _Moment),
     Index("wishes_by_state", "archive", "state", "not_before"),

@@ -117,20 +117,19 @@ class SqlWishBook:
 
 
 def _fresh(batch: Batch, study: NewWish, now: datetime) -> dict[str, object]:
-    return {
-        "archive": batch.archive,
-        "study_uid": study.study_uid,
+    begins = {
+        "archive": batch.archive, "study_uid": study.study_uid, "queued_at": now, "begun_at": None,
         "study_date": study.study_date and study.study_date.isoformat(),
-        "queued_at": now,
-    } | _anew(batch, now)
+        "series": "[]", "images": 0, "was_here": False,
+    }  # fmt: skip
+    return begins | _waiting(batch, now)
 
 
-def _anew(batch: Batch, now: datetime) -> dict[str, object]:
-    """Return the values with which a wish begins."""
+def _waiting(batch: Batch, now: datetime) -> dict[str, object]:
     return {
-        "batch": batch.name, "priority": batch.priority, "state": WishState.WAITING, "reason": "",
-        "changed_at": now, "not_before": now, "begun_at": None, "attempts": 0,
-        "series": "[]", "images": 0, "was_here": False, "lease_token": None, "lease_until": None,
+        "batch": batch.name, "priority": batch.priority, "sends_old": batch.sends_old,
+        "state": WishState.WAITING, "reason": "", "changed_at": now, "not_before": now, "attempts": 0,
+        "lease_token": None, "lease_until": None,
     }  # fmt: skip
 
 
@@ -139,7 +138,7 @@ def _renew(connection: Connection, batch: Batch, study: NewWish, now: datetime) 
     ended = update(t.wishes).where(
         row.archive == batch.archive, row.study_uid == study.study_uid, row.state.in_(list(RENEWABLE_STATES))
     )
-    return bool(connection.execute(ended.values(_anew(batch, now))).rowcount)
+    return bool(connection.execute(ended.values(_waiting(batch, now))).rowcount)
 
 
 def _hasten(connection: Connection, batch: Batch, study: NewWish) -> None:

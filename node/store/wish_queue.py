@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Engine, Update, and_, case, exists, func, or_, select, update
+from sqlalchemy import Engine, Update, and_, case, exists, false, func, or_, select, update
 
 from node.domain.study import StudyState
-from node.domain.wish import OPEN_WISH_STATES, WantedSeries, Wish, WishLease, WishState
+from node.domain.wish import OPEN_WISH_STATES, Eligible, Priority, WantedSeries, Wish, WishLease, WishState
 from node.errors import LeaseLostError
 from node.store import tables as t
 from node.store.steps import for_update
@@ -17,6 +17,7 @@ from node.store.wish_rows import series_text, wish_of
 __all__ = ["SqlWishQueue"]
 
 _UNFINISHED = (StudyState.RECEIVING, StudyState.SETTLED, StudyState.READY, StudyState.ANALYSING)
+_IS_LIVE = t.wishes.c.priority == Priority.LIVE
 _UNLEASED: Mapping[str, object] = {"lease_token": None, "lease_until": None}
 
 
@@ -39,7 +40,7 @@ class SqlWishQueue:
             return tuple(wish_of(row) for row in connection.execute(of_study))
 
     def lease_wish(
-        self, archive: str, owner: str, now: datetime, until: datetime, *, only_begun: bool = False
+        self, archive: str, owner: str, now: datetime, until: datetime, *, which: Eligible = Eligible.ALL
     ) -> WishLease | None:
         """See `node.ports.WishQueue`."""
         row = t.wishes.c
@@ -49,8 +50,10 @@ class SqlWishQueue:
             row.archive == archive, row.state.in_(list(OPEN_WISH_STATES)), row.not_before <= now, free,
             row.batch.not_in(resting),
         )  # fmt: skip
-        if only_begun:
-            due = and_(due, row.begun_at.is_not(None))
+        if which is not Eligible.ALL:
+            due = and_(
+                due, or_(row.begun_at.is_not(None), _IS_LIVE if which is Eligible.LIVE_OR_BEGUN else false())
+            )
         order = (row.priority, row.begun_at.is_(None), row.queued_at, row.study_uid)
         following = select(t.wishes).where(due).order_by(*order).limit(1)
         token = f"{owner}-{uuid4().hex}"[:64]

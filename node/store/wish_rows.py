@@ -40,6 +40,7 @@ def wish_of(row: Row[Any]) -> Wish:
         study_date=date.fromisoformat(row.study_date) if row.study_date else None,
         series=tuple(WantedSeries(*one) for one in json.loads(row.series)),
         was_here=row.was_here,
+        sends_old=row.sends_old,
     )
 
 

@@ -12,7 +12,9 @@ from node.domain.wish import (
     RENEWABLE_STATES,
     Batch,
     BatchFigures,
+    Eligible,
     NewWish,
+    Priority,
     Taken,
     WantedSeries,
     Wish,
@@ -39,7 +41,7 @@ class MemoryWishes:
         return tuple(row.wish for (_, study), row in rows if study == study_uid)
 
     def lease_wish(
-        self, archive: str, owner: str, now: datetime, until: datetime, *, only_begun: bool = False
+        self, archive: str, owner: str, now: datetime, until: datetime, *, which: Eligible = Eligible.ALL
     ) -> WishLease | None:
         t = self._tables
         with t.transaction():
@@ -48,7 +50,7 @@ class MemoryWishes:
                 for row in t.wishes.values()
                 if row.wish.archive == archive and row.wish.is_open and row.wish.not_before <= now
                 if row.lease_until is None or row.lease_until <= now
-                if not t.batches[row.wish.batch].paused and (row.begun_at is not None or not only_begun)
+                if not t.batches[row.wish.batch].paused and _is_eligible(row, which)
             ]
             if not due:
                 return None
@@ -148,7 +150,7 @@ class MemoryWishes:
                 there = t.wishes.get((batch.archive, study.study_uid))
                 fresh = Wish(
                     batch.archive, study.study_uid, batch.name, batch.priority, WishState.WAITING, "",
-                    now, now, now, study_date=study.study_date,
+                    now, now, now, study_date=study.study_date, sends_old=batch.sends_old,
                 )  # fmt: skip
                 if there is None:
                     self._put_wish(WishRow(fresh))
@@ -156,7 +158,8 @@ class MemoryWishes:
                 elif renew and there.wish.state in RENEWABLE_STATES:
                     old = there.wish
                     again = replace(fresh, queued_at=old.queued_at, study_date=old.study_date)
-                    self._put_wish(WishRow(again))
+                    again = replace(again, series=old.series, was_here=old.was_here)
+                    self._put_wish(WishRow(again, there.begun_at))
                     renewed += 1
                 else:
                     priority = min(there.wish.priority, batch.priority)
@@ -214,3 +217,9 @@ def _end(wish: Wish, tables: Tables) -> WishEnd:
 
 def _place(row: WishRow) -> tuple[int, bool, datetime, str]:
     return row.wish.priority, row.begun_at is None, row.wish.queued_at, row.wish.study_uid
+
+
+def _is_eligible(row: WishRow, which: Eligible) -> bool:
+    if which is Eligible.ALL or row.begun_at is not None:
+        return True
+    return which is Eligible.LIVE_OR_BEGUN and row.wish.priority is Priority.LIVE

@@ -9,6 +9,7 @@ import pytest
 from node.domain.study import StudyEvent, StudyState
 from node.domain.wish import (
     Batch,
+    Eligible,
     NewWish,
     Priority,
     Taken,
@@ -123,12 +124,18 @@ class FetchingLaws:
         assert (wish.state, wish.reason) == (WishState.WAITING, "it is down")
         assert store.lease_wish("pacs", "f", START + SECOND, START + LEASE) is not None
 
-    def test_what_has_not_begun_waits_where_only_the_begun_is_wanted(self, store: Store) -> None:
+    def test_what_has_not_begun_may_have_to_wait(self, store: Store) -> None:
         wish_for(store, "1.1", "1.2")
         lease = judged(store)
         store.put_off_wish(lease, "", START, START, attempts=0)
-        for expected in ("1.1", None):
-            found = store.lease_wish("pacs", "f", START, START + LEASE, only_begun=True)
+        wish_for(store, "1.3", batch=LIVE)
+        for which, expected in (
+            (Eligible.BEGUN, "1.1"),
+            (Eligible.BEGUN, None),
+            (Eligible.LIVE_OR_BEGUN, "1.3"),
+            (Eligible.LIVE_OR_BEGUN, None),
+        ):
+            found = store.lease_wish("pacs", "f", START, START + LEASE, which=which)
             assert (found and found.wish.study_uid) == expected
         assert store.count_begun("pacs", START - SECOND) == 1
         assert store.count_begun("pacs", START) == 0
@@ -153,7 +160,8 @@ class FetchingLaws:
         assert store.lease_wish("pacs", "f", START, START + LEASE) is None
         assert wish_for(store, "1.1", batch=replace(BACKLOG, name="c")) == Taken(renewed=1)
         again = leased(store)
-        assert (again.wish.batch, again.wish.series, again.wish.state) == ("c", (), WishState.JUDGING)
+        assert (again.wish.batch, again.wish.state) == ("c", WishState.FETCHING)
+        assert again.wish.series == lease.wish.series, "what came of it counts"
 
     def test_a_batch_tells_what_became_of_each(self, store: Store) -> None:
         fetched(store, "1.1", BACKLOG)

@@ -1,0 +1,1 @@
+"""The station that gets studies from archives, when somebody or the clock asked for them."""
