@@ -7,6 +7,7 @@ from node.config.change import Change, compare
 from node.config.configuration import Configuration, default
 from node.config.file import load, parse
 from node.config.shipped import write_shipped
+from node.config.tables.archives import ArchiveSettings, Method
 from node.config.tables.assembly import AssemblySettings
 from node.config.tables.audit import AuditSettings
 from node.config.tables.delivery import DeliverySettings
@@ -27,6 +28,7 @@ from node.config.tables.web import User, WebSettings, is_user_name
 __all__ = [
     "NO_MODEL",
     "USUAL_NEXT_STEP",
+    "ArchiveSettings",
     "AssemblySettings",
     "AuditSettings",
     "BackendSettings",
@@ -39,6 +41,7 @@ __all__ = [
     "Fetching",
     "LogSettings",
     "LookFor",
+    "Method",
     "ModelSettings",
     "Network",
     "NodeSettings",

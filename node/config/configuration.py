@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from analysis.settings import AnalysisSettings
 from dicom_templates.result_kinds import ResultKind, SrClass
+from node.config.tables.archives import ArchiveSettings
 from node.config.tables.assembly import AssemblySettings
 from node.config.tables.audit import AuditSettings
 from node.config.tables.delivery import DeliverySettings
@@ -29,6 +30,7 @@ class Configuration:
     node: NodeSettings = field(default_factory=NodeSettings)
     sources: tuple[Source, ...] = (Source(),)
     destinations: tuple[Destination, ...] = (Destination(),)
+    archives: tuple[ArchiveSettings, ...] = ()
     storage: StorageSettings = field(default_factory=StorageSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     assembly: AssemblySettings = field(default_factory=AssemblySettings)

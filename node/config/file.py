@@ -7,6 +7,7 @@ from analysis.settings import PROGRAMS
 from node.config.configuration import Configuration
 from node.config.document import TomlDocument, read_text
 from node.config.tables.analysis import analysis
+from node.config.tables.archives import archive
 from node.config.tables.assembly import assembly
 from node.config.tables.audit import audit
 from node.config.tables.delivery import delivery
@@ -46,6 +47,7 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
         node=document.table("node").read(node),
         sources=tuple(table.read(source) for table in document.tables("sources")),
         destinations=tuple(table.read(destination) for table in document.tables("destinations")),
+        archives=tuple(table.read(archive) for table in document.tables("archives")),
         storage=document.table("storage").read(storage),
         store=document.table("store").read(store),
         assembly=document.table("assembly").read(assembly),
@@ -67,9 +69,10 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
 
 def _note_contradictions(document: TomlDocument, configuration: Configuration) -> None:
     """Note the faults that lie between tables."""
-    names = [there.name for there in configuration.destinations]
-    for twice in sorted({there for there in names if names.count(there) > 1}):
-        document.faults.note("destinations[1]", "", f"two destinations are called {twice}")
+    for kind in ("destinations", "archives"):
+        names = [there.name for there in getattr(configuration, kind)]
+        for twice in sorted({there for there in names if names.count(there) > 1}):
+            document.faults.note(f"{kind}[1]", "", f"two {kind} are called {twice}")
     if configuration.web.https and configuration.node.tls.certificate is None:
         document.faults.note("web", "https", "web.https needs certificate, key and ca in [node.tls]")
     by_program = configuration.analysis.segmentation.backend in PROGRAMS

@@ -15,7 +15,7 @@ from analysis.domain.findings import Target
 from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.words.compose import usual_next_step
 from node.analyse.result_files import report_options
-from node.config import Configuration, default, load, parse, tables, write_shipped
+from node.config import ArchiveSettings, Configuration, default, load, parse, tables, write_shipped
 from node.config.tables.models import DEMONSTRATION_MODEL
 from node.errors import ConfigurationError
 
@@ -52,16 +52,34 @@ def leaves(value: Any, name: str = "") -> set[str]:
 
 
 def test_every_setting_is_in_the_shipped_file() -> None:
-    written = set(re.findall(r"^(\w+) *=", SHIPPED.read_text(), re.MULTILINE))
+    written = set(re.findall(r"^(?:# )?(\w+) *=", SHIPPED.read_text(), re.MULTILINE))
     configuration = default()
-    settings = leaves(configuration) - {"sources", "destinations", "preferred"}
+    settings = leaves(configuration) - {"sources", "destinations", "archives", "preferred"}
     settings |= leaves(configuration.sources[0]) | leaves(configuration.destinations[0])
+    settings |= leaves(ArchiveSettings())
     assert settings <= written
 
 
 def test_every_table_is_read_by_the_module_of_its_name() -> None:
     modules = {path.stem for path in Path(tables.__path__[0]).glob("*.py")}
-    assert modules - {"__init__", "tls"} == set(tomllib.loads(SHIPPED.read_text()))
+    assert modules - {"__init__", "tls"} == set(tomllib.loads(SHIPPED.read_text())) | {"archives"}
+
+
+def test_the_block_of_an_archive_that_is_commented_out_holds_the_defaults() -> None:
+    text = SHIPPED.read_text()
+    block = text[text.index("# [[archives]]") : text.index("\n[storage]")]
+    lines = (line.removeprefix("# ") for line in block.splitlines())
+    written = "\n".join(line for line in lines if re.match(r"\[|\w+ *=", line))
+    assert parse(written).archives == (ArchiveSettings(),)
+
+
+def test_an_archive_has_the_address_that_its_method_needs() -> None:
+    block = '[[archives]]\nname = "a"\nmethod = "{}"\n'
+    assert len(faults(block.format("get"))) == 3
+    (fault,) = faults(block.format("dicomweb"))
+    assert "archives.url is missing" in fault
+    (fault,) = faults(block.format("dicomweb") + 'url = "http://h/x"\n[archives.tls]\nca = "ca.pem"\n')
+    assert "https" in fault
 
 
 def test_a_misspelt_key_is_told_with_its_line_and_the_right_spelling() -> None:
