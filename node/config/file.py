@@ -13,6 +13,7 @@ from node.config.tables.audit import audit
 from node.config.tables.delivery import delivery
 from node.config.tables.destinations import destination
 from node.config.tables.engine import engine
+from node.config.tables.fetching import EVERY_DESTINATION
 from node.config.tables.log import log
 from node.config.tables.models import models
 from node.config.tables.node import node
@@ -73,6 +74,12 @@ def _note_contradictions(document: TomlDocument, configuration: Configuration) -
         names = [there.name for there in getattr(configuration, kind)]
         for twice in sorted({there for there in names if names.count(there) > 1}):
             document.faults.note(f"{kind}[1]", "", f"two {kind} are called {twice}")
+    known = {there.name for there in configuration.destinations} | {*EVERY_DESTINATION}
+    for number, one in enumerate(configuration.archives, 1):
+        for name in one.fetching.results_to:
+            if name not in known:
+                words = f"archives.results_to names {name!r}, which is no destination"
+                document.faults.note(f"archives[{number}]", "results_to", words)
     if configuration.web.https and configuration.node.tls.certificate is None:
         document.faults.note("web", "https", "web.https needs certificate, key and ca in [node.tls]")
     by_program = configuration.analysis.segmentation.backend in PROGRAMS

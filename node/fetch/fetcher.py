@@ -268,7 +268,7 @@ def local_time(moment: datetime) -> time:
 
 
 def _to_fetch(wanted: Sequence[FoundSeries], here: Sequence[Instance]) -> tuple[WantedSeries, ...]:
-    """Return the series to fetch; one that is here in full, as far as the archive tells, counts as completed."""
+    """Return the series to fetch; one of which all images are here counts as completed."""
     counts = Counter(one.series_uid for one in here)
     return tuple(
         WantedSeries(

@@ -22,7 +22,7 @@ class Judgement:
     Attributes
     ----------
     wanted : tuple of FoundSeries
-        Every series that may be analysed; unsure ones included, because what they are is seen in their images.
+        Every series that may be analysed, unsure ones included: what they are is seen in their images.
     reason : str
         Why nothing is wanted; empty if something is.
     """

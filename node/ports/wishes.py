@@ -7,7 +7,17 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from node.domain.wish import Batch, BatchFigures, Eligible, NewWish, Taken, WantedSeries, WishEnd, WishLease, WishState
+from node.domain.wish import (
+    Batch,
+    BatchFigures,
+    Eligible,
+    NewWish,
+    Taken,
+    WantedSeries,
+    WishEnd,
+    WishLease,
+    WishState,
+)
 from node.ports.stations import StudyReader
 
 __all__ = ["WishBook", "WishQueue"]

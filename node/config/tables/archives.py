@@ -7,6 +7,7 @@ from typing import Annotated
 from node.config.checks import ae_title, between, host, one_of, short_name, web_address
 from node.config.secret import secret
 from node.config.table import Table
+from node.config.tables.fetching import Fetching, fetching
 from node.config.tables.tls import TlsSettings, called_where_named
 
 __all__ = ["ArchiveSettings", "Method", "archive"]
@@ -41,6 +42,7 @@ class ArchiveSettings:
     max_associations: Annotated[int, between(1, 100)] = 1
     mb_per_second: Annotated[float, between(0, 10_000)] = 0.0
     timeout_s: Annotated[float, between(1, 3600)] = 120.0
+    fetching: Fetching = field(default_factory=Fetching)
     tls: TlsSettings = field(default_factory=TlsSettings)
 
     @property
@@ -65,6 +67,7 @@ def archive(table: Table) -> ArchiveSettings:
         port=needed("port", 104, check=between(1, 65535)),
         url=url.rstrip("/").removesuffix("/studies"),
         authorization=secret(table, "authorization"),
+        fetching=fetching(table),
         tls=table.table("tls").read(called_where_named),
     )
     if found.url and not is_web:

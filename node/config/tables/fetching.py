@@ -62,7 +62,7 @@ class LookFor:
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """How much is asked of one archive: when the backlog, how many studies, and how far ahead of the analysis."""
+    """How much is asked of one archive: when the backlog, how many studies, how far ahead of the analysis."""
 
     window: Annotated[str, _window] = ""
     studies_per_hour: Annotated[int, between(0, 10**6)] = 0

@@ -1,5 +1,7 @@
 """An archive whose answers a test decides, for faults that no real one makes on demand."""
 
+# ruff: noqa: D102 - `node.ports` describes each method
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,7 +22,7 @@ def pair(study: str, images: int | None = 2) -> tuple[FoundSeries, ...]:
 
 @dataclass(slots=True)
 class ScriptedArchive:
-    """The `Archive` port; `answers` are raised or returned by `retrieve` one after the other, then success."""
+    """The `Archive` port; `retrieve` raises or returns `answers` one after the other, and then succeeds."""
 
     studies: dict[str, Sequence[FoundSeries]] = field(default_factory=dict)
     answers: list[Retrieved | Exception] = field(default_factory=list)

@@ -29,6 +29,7 @@ def unread(one: FoundSeries) -> AcquisitionFacts:
         ("Serie 4", {}, True),
         ("sag", {}, True),
         ("localizer", {}, False),
+        ("3-plane scout", {}, False),
         ("t2_tse_tra", {}, False),
         ("t2 tirm sag fs", {}, False),
         ("t2 sag HWS", {}, False),
