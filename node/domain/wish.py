@@ -85,10 +85,11 @@ class WantedSeries:
 
 @dataclass(frozen=True, slots=True)
 class NewWish:
-    """A study that is wished for, and its date if the archive tells it."""
+    """A study that is wished for, with its date and how many images it has, if the archive tells so."""
 
     study_uid: str
     study_date: date | None = None
+    images: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ class Wish:
         Whether images of it had come without this wish before it was judged.
     sends_old : bool
         As its batch says.
+    told : int or None
+        How many images the archive said that the study has.
     """
 
     archive: str
@@ -135,6 +138,11 @@ class Wish:
     series: tuple[WantedSeries, ...] = ()
     was_here: bool = False
     sends_old: bool = False
+    told: int | None = None
+
+    def has_grown(self, images: int | None) -> bool:
+        """Tell whether the archive has more images by now than it told before."""
+        return self.told is not None and images is not None and images > self.told
 
     @property
     def is_whole(self) -> bool:
@@ -188,7 +196,7 @@ class Batch:
     missing : tuple of str
         What the archive did not find, as places in the list that was given, such as "line 3".
     before : int
-        How many of its studies had been asked for before; they belong to an earlier batch.
+        How many of its studies a person had asked for before; they belong to an earlier batch.
     """
 
     name: str

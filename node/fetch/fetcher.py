@@ -13,7 +13,7 @@ from node.domain.records import Instance
 from node.domain.wish import Priority, WantedSeries, Wish, WishLease, WishState, clock_batch
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.fetch.judge import judge
-from node.fetch.pace import Load, Permission, permission, rest_s
+from node.fetch.pace import Load, Permission, permission
 from node.log import Log
 from node.ports import Archive, Clock, WishQueue
 
@@ -51,8 +51,6 @@ class Fetcher:
         The archive.
     limits, look_for : FetchLimits, LookFor
         How much is asked, and of what kind are the studies for which the clock asks.
-    mb_per_second : float
-        Largest rate of one association on average; 0 for no limit.
     queue, clock : WishQueue, Clock
         See `node.ports`.
     backoff : Backoff
@@ -75,7 +73,6 @@ class Fetcher:
         limits: FetchLimits,
         look_for: LookFor,
         *,
-        mb_per_second: float,
         queue: WishQueue,
         clock: Clock,
         backoff: Backoff,
@@ -88,7 +85,6 @@ class Fetcher:
         self._archive = archive
         self._limits = limits
         self._look_for = look_for
-        self._mb_per_second = mb_per_second
         self._queue = queue
         self._clock = clock
         self._backoff = backoff
@@ -192,14 +188,9 @@ class Fetcher:
 
     def _retrieve_series(self, lease: WishLease, series: WantedSeries) -> tuple[WishLease, str]:
         """Get one series; return the lease, and why images of it are missing, or an empty text."""
-        began = self._clock.now()
         got = self._archive.retrieve(lease.wish.study_uid, series.series_uid)
         now = self._clock.now()
         lease = self._queue.record_series(lease, series.series_uid, got.completed, now, now + _LEASE)
-        if self._mb_per_second:
-            size = _size(self._queue.instances(lease.wish.study_uid), series.series_uid)
-            # An event that is set when the node stops, so that nothing waits for the end of the rest.
-            self._stopping.wait(rest_s(size, (now - began).total_seconds(), self._mb_per_second))
         expected = max(series.images or 0, got.completed + got.failed, 1)
         if got.completed >= expected:
             return lease, ""
@@ -215,6 +206,8 @@ class Fetcher:
     def _note_failure(self, lease: WishLease, error: TransientError | PermanentError) -> None:
         """Tell a fault of the archive from one of the study, and put the study off or give it up."""
         wish, reason = lease.wish, str(error)
+        if self._stopping.is_set():
+            return  # the node itself broke it off; the lease is released when the store closes
         try:
             self._archive.reach()
         except (TransientError, PermanentError) as outage:
@@ -278,7 +271,3 @@ def _to_fetch(wanted: Sequence[FoundSeries], here: Sequence[Instance]) -> tuple[
         )
         for one in wanted
     )
-
-
-def _size(instances: Sequence[Instance], series_uid: str) -> int:
-    return sum(one.size for one in instances if one.series_uid == series_uid)

@@ -6,7 +6,7 @@ from datetime import time
 from node.config import FetchLimits
 from node.domain.wish import Eligible
 
-__all__ = ["Load", "Permission", "permission", "rest_s"]
+__all__ = ["Load", "Permission", "permission"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +68,3 @@ def permission(limits: FetchLimits, load: Load, at: time) -> Permission:
     if limits.hours is not None and not limits.hours.holds(at):
         return Permission(Eligible.LIVE_OR_BEGUN, f"the backlog is fetched {limits.window}")
     return Permission(Eligible.ALL)
-
-
-def rest_s(received_bytes: int, took_s: float, mb_per_second: float) -> float:
-    """Return for how many seconds nothing may be asked after a transfer, to keep a rate on average.
-
-    Examples
-    --------
-    >>> rest_s(20_000_000, 1.5, mb_per_second=10)
-    0.5
-    >>> rest_s(20_000_000, 1.5, mb_per_second=0), rest_s(20_000_000, 60, mb_per_second=10)
-    (0.0, 0.0)
-    """
-    if not mb_per_second:
-        return 0.0
-    return max(0.0, received_bytes / (mb_per_second * 1e6) - took_s)

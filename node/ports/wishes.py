@@ -61,6 +61,10 @@ class WishQueue(StudyReader, Protocol):
         ------
         LeaseLostError
             If another holds the lease, or the wish was cancelled.
+
+        Notes
+        -----
+        Only the first judgement decides on `was_here`.
         """
         ...
 
@@ -117,7 +121,9 @@ class WishBook(Protocol):
     def put_wishes(self, batch: Batch, studies: Sequence[NewWish], now: datetime, *, renew: bool) -> Taken:
         """Put studies under a batch, which is entered if its name is new.
 
-        A study that was asked for before keeps its wish, which gets the higher priority of the two.
+        A study that was asked for before keeps its wish, which gets the higher priority of the two. If the
+        wish has ended and the archive has more images by now, as of a study that was not complete then, its
+        series are judged again; what was fetched of them is not fetched twice.
 
         Parameters
         ----------

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, and_, or_, select, update
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
-from node.domain.records import NewResult, StudyLease, reason_of_results
+from node.domain.records import NewResult, StudyLease, reason_of_no_delivery, reason_of_results
 from node.domain.results import Compared
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
@@ -108,7 +108,7 @@ class SqlAnalysisQueue:
                     put_delivery(connection, study, result, destination, now)
             still_open = count_open(connection, study.study_uid)
             event = StudyEvent.DELIVERY_BEGAN if still_open else StudyEvent.DELIVERY_ENDED
-            reason = "" if still_open else "every destination has these results already"
+            reason = "" if still_open else reason_of_no_delivery(results)
             apply_event(connection, study, event, now, reason=reason)
 
     def record_refusal(

@@ -95,6 +95,7 @@ def _fetch_from_archives(operations: "Operations") -> None:
         Column("images", Integer, nullable=False),
         Column("was_here", Boolean, nullable=False),
         Column("sends_old", Boolean, nullable=False),
+        Column("told", Integer),
         Column("lease_token", String(64)),
         Column("lease_until", Double),
     )

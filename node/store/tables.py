@@ -247,6 +247,8 @@ wishes = Table(
     Column("images", Integer, nullable=False),
     Column("was_here", Boolean, nullable=False),
     Column("sends_old", Boolean, nullable=False),
+    # How many images the archive told; more of them later are fetched, too.
+    Column("told", Integer),
     Column("lease_token", String(64)),
     Column("lease_until", _Moment),
     Index("wishes_by_state", "archive", "state", "not_before"),

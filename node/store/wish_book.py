@@ -47,14 +47,17 @@ class SqlWishBook:
             for study in studies:
                 if connection.execute(insert.values(_fresh(batch, study, now))).rowcount:
                     new += 1
-                elif renew and _renew(connection, batch, study, now):
+                elif _judge_again(connection, batch, study, now) or (
+                    renew and _renew(connection, batch, study, now)
+                ):
                     renewed += 1
                 else:
                     _hasten(connection, batch, study)
             before = len(studies) - new - renewed
-            is_batch = t.wish_batches.c.name == batch.name
-            count = t.wish_batches.c.before + before
-            connection.execute(update(t.wish_batches).where(is_batch).values(before=count))
+            if renew:
+                is_batch = t.wish_batches.c.name == batch.name
+                count = t.wish_batches.c.before + before
+                connection.execute(update(t.wish_batches).where(is_batch).values(before=count))
         return Taken(new, renewed, before)
 
     def pause_batches(self, names: Collection[str], *, paused: bool) -> int:
@@ -119,7 +122,7 @@ class SqlWishBook:
 def _fresh(batch: Batch, study: NewWish, now: datetime) -> dict[str, object]:
     begins = {
         "archive": batch.archive, "study_uid": study.study_uid, "queued_at": now, "begun_at": None,
-        "study_date": study.study_date and study.study_date.isoformat(),
+        "study_date": study.study_date and study.study_date.isoformat(), "told": study.images,
         "series": "[]", "images": 0, "was_here": False,
     }  # fmt: skip
     return begins | _waiting(batch, now)
@@ -139,6 +142,19 @@ def _renew(connection: Connection, batch: Batch, study: NewWish, now: datetime) 
         row.archive == batch.archive, row.study_uid == study.study_uid, row.state.in_(list(RENEWABLE_STATES))
     )
     return bool(connection.execute(ended.values(_waiting(batch, now))).rowcount)
+
+
+def _judge_again(connection: Connection, batch: Batch, study: NewWish, now: datetime) -> bool:
+    """Renew a wish that has ended if the archive has more images of the study by now."""
+    if study.images is None:
+        return False
+    row = t.wishes.c
+    grown = update(t.wishes).where(
+        row.archive == batch.archive, row.study_uid == study.study_uid, row.told < study.images,
+        row.state.not_in([*OPEN_WISH_STATES, WishState.CANCELLED]),
+    )  # fmt: skip
+    again = _waiting(batch, now) | {"series": "[]", "told": study.images}
+    return bool(connection.execute(grown.values(again)).rowcount)
 
 
 def _hasten(connection: Connection, batch: Batch, study: NewWish) -> None:

@@ -72,16 +72,18 @@ class SqlWishQueue:
     ) -> WishLease:
         """See `node.ports.WishQueue`."""
         judged = replace(
-            lease.wish, state=WishState.FETCHING, series=tuple(series), was_here=was_here, changed_at=now
+            lease.wish, state=WishState.FETCHING, series=tuple(series), changed_at=now, reason=""
         )
+        first = t.wishes.c.begun_at.is_(None)
         self._change(
             lease,
             {
-                "state": WishState.FETCHING, "series": series_text(series), "was_here": was_here,
+                "state": WishState.FETCHING, "series": series_text(series),
+                "was_here": case((first, was_here), else_=t.wishes.c.was_here),
                 "images": judged.images, "begun_at": now, "changed_at": now, "reason": "",
             },
         )  # fmt: skip
-        return replace(lease, wish=replace(judged, reason=""))
+        return replace(lease, wish=judged)
 
     def record_series(
         self, lease: WishLease, series_uid: str, completed: int, now: datetime, until: datetime

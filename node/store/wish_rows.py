@@ -41,6 +41,7 @@ def wish_of(row: Row[Any]) -> Wish:
         series=tuple(WantedSeries(*one) for one in json.loads(row.series)),
         was_here=row.was_here,
         sends_old=row.sends_old,
+        told=row.told,
     )
 
 

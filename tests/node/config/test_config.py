@@ -126,7 +126,7 @@ def test_results_of_a_fetched_study_go_where_its_archive_says(
     rules: str,
     archive: str,
     days_old: int | None,
-    sends_old: bool,
+    sends_old: bool,  # noqa: FBT001
     expected: tuple[str, ...],
 ) -> None:
     two = "".join(f"[[destinations]]\n{PACS.replace('pacs', name)}" for name in "xy")

@@ -42,7 +42,6 @@ class Station:
             self.archive,
             limits,
             LookFor(),
-            mb_per_second=0,
             queue=self.store,
             clock=self.clock,
             backoff=Backoff.of_seconds(REST, 8 * REST),

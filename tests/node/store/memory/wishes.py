@@ -78,7 +78,7 @@ class MemoryWishes:
                 row.wish,
                 state=WishState.FETCHING,
                 series=tuple(series),
-                was_here=was_here,
+                was_here=was_here if row.begun_at is None else row.wish.was_here,
                 changed_at=now,
                 reason="",
             )
@@ -151,13 +151,18 @@ class MemoryWishes:
                 fresh = Wish(
                     batch.archive, study.study_uid, batch.name, batch.priority, WishState.WAITING, "",
                     now, now, now, study_date=study.study_date, sends_old=batch.sends_old,
+                    told=study.images,
                 )  # fmt: skip
                 if there is None:
                     self._put_wish(WishRow(fresh))
                     new += 1
+                elif _has_ended(there.wish) and there.wish.has_grown(study.images):
+                    again = replace(fresh, queued_at=there.wish.queued_at, study_date=there.wish.study_date)
+                    self._put_wish(WishRow(replace(again, was_here=there.wish.was_here), there.begun_at))
+                    renewed += 1
                 elif renew and there.wish.state in RENEWABLE_STATES:
                     old = there.wish
-                    again = replace(fresh, queued_at=old.queued_at, study_date=old.study_date)
+                    again = replace(fresh, queued_at=old.queued_at, study_date=old.study_date, told=old.told)
                     again = replace(again, series=old.series, was_here=old.was_here)
                     self._put_wish(WishRow(again, there.begun_at))
                     renewed += 1
@@ -166,7 +171,8 @@ class MemoryWishes:
                     self._put_wish(replace(there, wish=replace(there.wish, priority=priority)))
             before = len(studies) - new - renewed
             entered = t.batches[batch.name]
-            t.batches[batch.name] = replace(entered, before=entered.before + before)
+            if renew:
+                t.batches[batch.name] = replace(entered, before=entered.before + before)
         return Taken(new, renewed, before)
 
     def pause_batches(self, names: Collection[str], *, paused: bool) -> int:
@@ -223,3 +229,7 @@ def _is_eligible(row: WishRow, which: Eligible) -> bool:
     if which is Eligible.ALL or row.begun_at is not None:
         return True
     return which is Eligible.LIVE_OR_BEGUN and row.wish.priority is Priority.LIVE
+
+
+def _has_ended(wish: Wish) -> bool:
+    return not wish.is_open and wish.state is not WishState.CANCELLED

@@ -163,6 +163,25 @@ class FetchingLaws:
         assert (again.wish.batch, again.wish.state) == ("c", WishState.FETCHING)
         assert again.wish.series == lease.wish.series, "what came of it counts"
 
+    def test_a_study_that_has_grown_in_the_archive_is_judged_again_once_it_has_ended(
+        self, store: Store
+    ) -> None:
+        def put(images: int | None) -> Taken:
+            return store.put_wishes(LIVE, [NewWish("1.1", DAY, images)], START, renew=False)
+
+        assert put(10) == Taken(new=1)
+        lease = judged(store, WantedSeries("1.1.1", 10))
+        lease = store.record_series(lease, "1.1.1", 10, START, START + LEASE)
+        assert put(20) == Taken(before=1), "it is being fetched"
+        store.end_wish(lease, WishState.FETCHED, "", START)
+        assert put(10) == put(None) == Taken(before=1)
+        assert put(20) == Taken(renewed=1)
+        again = leased(store)
+        assert (again.wish.state, again.wish.series, again.wish.told) == (WishState.JUDGING, (), 20)
+        again = store.record_judged(again, [WantedSeries("1.1.1", 10, 10)], START, was_here=True)
+        assert not again.wish.was_here, "it came by this wish before"
+        assert brought_by(store.wishes("1.1")) is not None
+
     def test_a_batch_tells_what_became_of_each(self, store: Store) -> None:
         fetched(store, "1.1", BACKLOG)
         wish_for(store, "1.2", "1.3")
