@@ -71,18 +71,16 @@ class SqlWishQueue:
         self, lease: WishLease, series: Sequence[WantedSeries], now: datetime, *, was_here: bool
     ) -> WishLease:
         """See `node.ports.WishQueue`."""
-        judged = replace(
-            lease.wish, state=WishState.FETCHING, series=tuple(series), changed_at=now, reason=""
-        )
         first = t.wishes.c.begun_at.is_(None)
         self._change(
             lease,
             {
                 "state": WishState.FETCHING, "series": series_text(series),
                 "was_here": case((first, was_here), else_=t.wishes.c.was_here),
-                "images": judged.images, "begun_at": now, "changed_at": now, "reason": "",
+                "images": sum(one.completed or 0 for one in series), "begun_at": now, "changed_at": now, "reason": "",
             },
         )  # fmt: skip
+        judged = next(one for one in self.wishes(lease.wish.study_uid) if one.archive == lease.wish.archive)
         return replace(lease, wish=judged)
 
     def record_series(
