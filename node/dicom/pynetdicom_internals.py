@@ -46,6 +46,7 @@ __all__ = [
     "UpperLayer",
     "allow_accept",
     "block_accept",
+    "cut_off",
     "dataset_of",
     "reject",
     "switch_nagle_off",
@@ -238,14 +239,19 @@ def _limit_messages(association: Association, begin_store: BeginStore | None) ->
             for value in primitive.presentation_data_value_list:
                 take(value)
         except Exception:  # noqa: BLE001 - whatever the peer sent, only its association ends
-            _cut_off(association)
-            provider.msg_queue.put((None, None))  # for the thread that waits for a message
+            cut_off(association)
 
     provider.receive_primitive = take_all
 
 
+def cut_off(association: Association) -> None:
+    """Close the connection of a called peer at once; the thread that waits for a message gets none."""
+    _cut_off(association)
+    association.dimse.msg_queue.put((None, None))
+
+
 def _is_ending(association: Association) -> bool:
-    return bool(association._kill or association._sent_abort)
+    return bool(association._kill)
 
 
 class _CallingSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has no types

@@ -1,1 +1,1 @@
-"""The station that gets studies from archives, when somebody or the clock asked for them."""
+"""Fetch: asks archives for studies, and has those that matter sent to this node."""

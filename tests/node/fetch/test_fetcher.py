@@ -15,7 +15,7 @@ from node.errors import PermanentError, TransientError
 from node.fetch.fetcher import Fetcher
 from node.fetch.holding import HeldOpen
 from node.log import get_log
-from tests.node.fetch.archives import ScriptedArchive, pair
+from tests.node.fetch.scripted import ScriptedArchive, pair
 from tests.node.nodes import MovedClock
 from tests.node.store.memory import MemoryStore, Tables
 from tests.node.store.suite.studies import PATIENCE, SECOND, arrival
