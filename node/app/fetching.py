@@ -12,7 +12,24 @@ from node.fetch.fetcher import Fetcher, FetcherState
 from node.fetch.look_for import ask_by_clock
 from node.ports import Archive, Intake
 
-__all__ = ["Fetchers"]
+__all__ = ["Fetchers", "make_archives"]
+
+
+def make_archives(resources: Resources, intake: Intake) -> Mapping[str, Archive]:
+    """Make the archives of the configuration, by name.
+
+    Raises
+    ------
+    ConfigurationError
+        If the files for TLS to an archive are missing or invalid.
+    """
+    calling = resources.configuration.node.ae_title
+    return {
+        there.name: open_archive(
+            there, calling, intake=intake, held=resources.store.instances, stopping=resources.stopping
+        )
+        for there in resources.configuration.archives
+    }
 
 
 class Fetchers:
@@ -22,32 +39,14 @@ class Fetchers:
     ----------
     resources : Resources
         What the fetchers need.
-    intake : Intake
-        Takes the images that come.
-
-    Raises
-    ------
-    ConfigurationError
-        If a file for TLS to an archive is missing or invalid.
+    archives : mapping of str to Archive
+        The archives of the configuration, by name.
     """
 
-    def __init__(self, resources: Resources, intake: Intake) -> None:
+    def __init__(self, resources: Resources, archives: Mapping[str, Archive]) -> None:
         self._resources = resources
-        calling = resources.configuration.node.ae_title
-        self._archives: Mapping[str, tuple[ArchiveSettings, Archive]] = {
-            one.name: (
-                one,
-                open_archive(
-                    one,
-                    calling,
-                    intake=intake,
-                    held=resources.store.instances,
-                    stopping=resources.stopping,
-                ),
-            )
-            for one in resources.configuration.archives
-        }
-        self._all = {name: self._fetcher(*one) for name, one in self._archives.items()}
+        self._archives = [(one, archives[one.name]) for one in resources.configuration.archives]
+        self._all = {archive.name: self._fetcher(settings, archive) for settings, archive in self._archives}
 
     def states(self) -> Mapping[str, FetcherState]:
         """Return how each fetcher is, by name of its archive."""
@@ -56,7 +55,8 @@ class Fetchers:
     def plan(self, schedule: Schedule, *, every_s: float) -> None:
         """Add the sweeps of all fetchers and the questions of the clock to the schedule."""
         resources = self._resources
-        for name, (settings, archive) in self._archives.items():
+        for settings, archive in self._archives:
+            name = archive.name
             for number in range(settings.max_associations):
                 schedule.every(every_s, f"fetch-{name}-{number}", self._all[name].sweep)
             if settings.fetching.every:

@@ -77,7 +77,8 @@ class SqlWishQueue:
             {
                 "state": WishState.FETCHING, "series": series_text(series),
                 "was_here": case((first, was_here), else_=t.wishes.c.was_here),
-                "images": sum(one.completed or 0 for one in series), "begun_at": now, "changed_at": now, "reason": "",
+                "images": sum(one.completed or 0 for one in series),
+                "begun_at": now, "changed_at": now, "reason": "",
             },
         )  # fmt: skip
         judged = next(one for one in self.wishes(lease.wish.study_uid) if one.archive == lease.wish.archive)
