@@ -25,8 +25,8 @@ _HOUR = timedelta(hours=1)
 _LIVE_FOR = timedelta(seconds=10)
 """So long after the last image that was sent, more are expected."""
 _STAND_BACK = timedelta(seconds=5)
-_REFUSED_IN_ROW = 3
-"""So many refusals of different studies one after the other are taken for one of the archive."""
+_FAILED_IN_ROW = 3
+"""If so many studies fail and none succeeds, the archive is to blame: it is asked less and less often."""
 _LONG_AGO = "this node had it before, and its images are not kept any more"
 _HERE = "all of its series that matter are here"
 
@@ -43,7 +43,9 @@ class Fetcher:
     """Gets studies from one archive. `sweep` may run in several threads, one for each association.
 
     An archive that cannot be reached costs no study an attempt: its breaker opens, and one study tests it
-    later. A study of which the archive sends only a part is asked for again, and failed in the end.
+    later. A study of which the archive sends only a part is asked for again, and given up in the end. If
+    several studies fail one after the other, the breaker opens, too: an archive that was configured wrongly
+    must not use up the attempts of a whole backlog.
 
     Parameters
     ----------
@@ -95,7 +97,8 @@ class Fetcher:
         self._day_time = day_time or local_time
         self._lock = Lock()
         self._state = FetcherState()
-        self._refused_in_row = 0
+        self._failed: set[str] = set()
+        """Studies that failed since the last that did not."""
 
     @property
     def name(self) -> str:
@@ -145,7 +148,7 @@ class Fetcher:
             self._note_failure(lease, error)
         else:
             with self._lock:
-                self._refused_in_row = 0
+                self._failed.clear()
                 self._state = FetcherState()
 
     def _judge(self, lease: WishLease) -> WishLease | None:
@@ -211,29 +214,28 @@ class Fetcher:
         try:
             self._archive.reach()
         except (TransientError, PermanentError) as outage:
-            self._open_breaker(lease, str(outage))
+            self._open_breaker(lease, str(outage), wish.attempts)
             return
-        is_refusal = isinstance(error, PermanentError)
         with self._lock:
-            self._refused_in_row = self._refused_in_row + 1 if is_refusal else 0
-            is_for_all = self._refused_in_row >= _REFUSED_IN_ROW
-        if is_for_all:
-            self._open_breaker(lease, reason)
-        elif is_refusal or wish.attempts + 1 >= self._attempts:
+            self._failed.add(wish.study_uid)
+            is_for_all = len(self._failed) >= _FAILED_IN_ROW
+        attempts = wish.attempts + 1
+        if attempts >= self._attempts or (isinstance(error, PermanentError) and not is_for_all):
             self._give_up(lease, reason)
+        elif is_for_all:
+            self._open_breaker(lease, reason, attempts)
         else:
-            now = self._clock.now()
-            again = now + self._backoff.pause(wish.attempts + 1)
-            self._put_off(lease, reason, again, attempts=wish.attempts + 1)
+            again = self._clock.now() + self._backoff.pause(attempts)
+            self._put_off(lease, reason, again, attempts)
 
-    def _open_breaker(self, lease: WishLease, reason: str) -> None:
+    def _open_breaker(self, lease: WishLease, reason: str, attempts: int) -> None:
         now = self._clock.now()
         with self._lock:
             breaker = self._state.breaker.after_failure(now, self._backoff, reason)
             self._state = FetcherState(breaker, reason)
         again = breaker.open_until or now
         # Later than the archive itself, so that another study tests it: this one may be the cause.
-        self._put_off(lease, reason, again + (again - now) / 2, attempts=lease.wish.attempts)
+        self._put_off(lease, reason, again + (again - now) / 2, attempts)
         self._log.warning(
             "archive_unreachable",
             archive=self.name,
@@ -241,7 +243,7 @@ class Fetcher:
             retry_in_s=round((again - now).total_seconds(), 1),
         )
 
-    def _put_off(self, lease: WishLease, reason: str, again: datetime, *, attempts: int) -> None:
+    def _put_off(self, lease: WishLease, reason: str, again: datetime, attempts: int) -> None:
         try:
             self._queue.put_off_wish(lease, reason, self._clock.now(), again, attempts=attempts)
         except LeaseLostError:

@@ -127,7 +127,7 @@ def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
     tmp_path: Path, count: int
 ) -> None:
     """The archive goes down twice, the node is killed five times; a live study comes in between."""
-    with running_pacs() as pacs, Orthanc(tmp_path / "orthanc", {}) as orthanc:
+    with running_pacs() as pacs, Orthanc(tmp_path / "orthanc", {"DicomAlwaysAllowGet": True}) as orthanc:
         studies = fill(orthanc, range(count))
         configuration = fetching(tmp_path / "node", pacs.port, orthanc.dicom_port)
         with quick_node(configuration):

@@ -140,16 +140,19 @@ def test_one_study_that_is_refused_fails_alone() -> None:
     assert (station.state("1.1"), station.state("1.2")) == (WishState.FAILED, WishState.FETCHED)
 
 
-def test_an_archive_that_refuses_everything_does_not_use_up_the_backlog() -> None:
+@pytest.mark.parametrize(
+    ("answer", "failed"), [(PermanentError("move destination unknown"), 2), (TransientError("no answer"), 0)]
+)
+def test_an_archive_that_serves_nobody_does_not_use_up_the_backlog(answer: Exception, failed: int) -> None:
     studies = [f"1.{number}" for number in range(1, 10)]
     station = Station(*studies)
-    station.archive.answers = [PermanentError("move destination unknown")] * 7
+    station.archive.answers = [answer] * 7
     for _ in range(20):
         station.fetcher.sweep()
         station.clock.move(seconds=13 * REST)
     states = [station.state(one) for one in studies]
-    assert states.count(WishState.FAILED) == 2
-    assert states.count(WishState.FETCHED) == 7
+    assert states.count(WishState.FAILED) == failed
+    assert states.count(WishState.FETCHED) == 9 - failed
 
 
 @pytest.mark.parametrize("at", [1, 2, 3])
