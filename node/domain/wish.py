@@ -14,6 +14,7 @@ __all__ = [
     "BatchFigures",
     "Eligible",
     "NewWish",
+    "Outcome",
     "Priority",
     "Taken",
     "WantedSeries",
@@ -23,6 +24,7 @@ __all__ = [
     "WishState",
     "brought_by",
     "clock_batch",
+    "outcome_of",
 ]
 
 
@@ -256,6 +258,54 @@ class WishEnd:
     reason: str
     study_state: StudyState | None = None
     study_reason: str = ""
+
+
+class Outcome(StrEnum):
+    """What became of a study that was asked for, as a person wants to know it."""
+
+    UNDER_WAY = "under way"
+    ANALYSED = "analysed"
+    REFUSED = "refused"
+    NOT_FOR_US = "not for us"
+    NOT_FOUND = "not found"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_BY_STUDY = {
+    StudyState.REPORTED: Outcome.ANALYSED,
+    StudyState.DELIVERING: Outcome.ANALYSED,
+    StudyState.DELIVERED: Outcome.ANALYSED,
+    StudyState.REFUSED: Outcome.REFUSED,
+    StudyState.NOT_FOR_US: Outcome.NOT_FOR_US,
+    StudyState.FAILED: Outcome.FAILED,
+}
+_BY_WISH = {
+    WishState.NOT_FOR_US: Outcome.NOT_FOR_US,
+    WishState.NOT_FOUND: Outcome.NOT_FOUND,
+    WishState.FAILED: Outcome.FAILED,
+    WishState.CANCELLED: Outcome.CANCELLED,
+}
+
+
+def outcome_of(end: WishEnd) -> tuple[Outcome, str]:
+    """Return what became of a study, and the reason where it has no result.
+
+    Examples
+    --------
+    >>> outcome_of(WishEnd("1.2", WishState.FETCHED, "", StudyState.REFUSED, "a slice is missing"))
+    (<Outcome.REFUSED: 'refused'>, 'a slice is missing')
+    >>> outcome_of(WishEnd("1.2", WishState.NOT_FOUND, "the archive does not have it"))
+    (<Outcome.NOT_FOUND: 'not found'>, 'the archive does not have it')
+    >>> outcome_of(WishEnd("1.2", WishState.FETCHING, "", StudyState.RECEIVING))
+    (<Outcome.UNDER_WAY: 'under way'>, '')
+    """
+    if end.state in OPEN_WISH_STATES:
+        return Outcome.UNDER_WAY, end.reason
+    if end.state in _BY_WISH:
+        return _BY_WISH[end.state], end.reason
+    found = _BY_STUDY.get(end.study_state, Outcome.UNDER_WAY) if end.study_state else Outcome.UNDER_WAY
+    return found, "" if found is Outcome.ANALYSED else end.study_reason
 
 
 def clock_batch(archive: str) -> str:
