@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from node.analyse.worker_process import WorkerProcess
 from node.app.analysing import make_analysts, make_refusal_reporter, make_settler, make_source_counts
+from node.app.fetching import make_archives
 from node.app.receiving import make_ledger, make_listener
 from node.app.resources import open_resources
 from node.app.schedule import Schedule
@@ -45,6 +46,13 @@ class Node:
     sweep_s : float, optional
         Interval of the sweeps in seconds.
 
+    Attributes
+    ----------
+    instance_store, store : InstanceStore, Store
+        See `node.ports`.
+    archives : mapping of str to Archive
+        The archives that can be asked, by name.
+
     Examples
     --------
     >>> from node.config import default
@@ -82,6 +90,7 @@ class Node:
         )
         self._ledger = make_ledger(resources, self._workers)
         self._listener = make_listener(resources, self._ledger)
+        self.archives = make_archives(resources, self._listener.intake)
         self._couriers = Couriers(resources)
         self._source_counts = make_source_counts(resources)
         self._web: WebServer | None = None

@@ -10,13 +10,17 @@ from email.message import Message
 from io import BytesIO
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - an exception despite its name
+from typing import TYPE_CHECKING
 
 from pydicom.filereader import read_dataset
 from python_multipart.exceptions import ParseError
-from python_multipart.multipart import MultipartCallbacks, MultipartParser
+from python_multipart.multipart import MultipartParser
 
 from node.errors import PermanentError, TransientError
 from node.ports import IncomingObject
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 __all__ = ["FileParts"]
 
