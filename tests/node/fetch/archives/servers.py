@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import requests
 from pydicom import Dataset
 from pydicom.uid import RLELossless
 
 from tests.node.nodes import slice_of
-from tests.peers import Orthanc, build_loopback_shim, free_port, program, run, wait_until_open
+from tests.peers import build_loopback_shim, free_port, program, run, wait_until_open
 
-__all__ = ["ACCESSION", "DAY", "DcmQrScp", "SecuredOrthanc", "images_of", "written_to"]
+__all__ = ["ACCESSION", "DAY", "DcmQrScp", "images_of", "written_to"]
 
 DAY = date(2024, 3, 1)
 ACCESSION = "A-4711"
@@ -56,30 +55,6 @@ def written_to(folder: Path, images: Sequence[Dataset]) -> list[Path]:
         files.append(folder / f"{image.SOPInstanceUID}.dcm")
         image.save_as(files[-1], enforce_file_format=True)
     return files
-
-
-@dataclass(slots=True)
-class SecuredOrthanc(Orthanc):
-    """Orthanc whose REST interface is asked over TLS.
-
-    Parameters
-    ----------
-    ca : Path
-        The authority that has signed its certificate.
-    """
-
-    ca: Path = Path()
-
-    def get(self, path: str) -> Any:
-        """See `Orthanc`."""
-        return requests.get(self._url(path), verify=str(self.ca), timeout=30).json()
-
-    def post(self, path: str, body: bytes) -> Any:
-        """See `Orthanc`."""
-        return requests.post(self._url(path), data=body, verify=str(self.ca), timeout=30).json()
-
-    def _url(self, path: str) -> str:
-        return f"https://127.0.0.1:{self.http_port}{path}"
 
 
 @dataclass(slots=True)

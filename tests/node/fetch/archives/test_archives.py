@@ -10,18 +10,17 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from node.app import Node
-from node.config import ArchiveSettings, Method, TlsSettings
+from node.config import ArchiveSettings, Method
 from node.domain.archive import ArchiveQuery
 from node.errors import PermanentError, TooManyFoundError, TransientError
 from node.ports import Archive
 from tests.certificates import Authority
 from tests.node.deliver.test_stow import DICOMWEB
-from tests.node.fetch.archives.servers import DAY, DcmQrScp, SecuredOrthanc, images_of, written_to
+from tests.node.fetch.archives.servers import DAY, DcmQrScp, images_of, written_to
 from tests.node.nodes import quick, quick_node, wait_until
 from tests.peers import Orthanc, free_port
 
 pytestmark = pytest.mark.peers
-SECURED = "1.2.826.0.78"
 KINDS = ("orthanc-move", "orthanc-get", "orthanc-dicomweb", "dcmtk-move", "dcmtk-get")
 
 
@@ -191,50 +190,33 @@ def test_an_archive_that_is_down_may_be_asked_again(tmp_path: Path, method: Meth
                 ask()
 
 
-@pytest.mark.parametrize("method", [Method.GET, Method.DICOMWEB])
-def test_an_archive_is_asked_over_tls_and_no_impostor_is(
-    secured: tuple[int, int], certificates: Path, tmp_path: Path, method: Method
-) -> None:
-    own = TlsSettings(
-        certificates / "ca" / "node.pem", certificates / "ca" / "node.key", certificates / "ca" / "ca.pem"
-    )
-    dicom_port, http_port = secured
-    right = ArchiveSettings(
-        name="right", method=method, ae_title="ORTHANC", port=dicom_port,
-        url=f"https://127.0.0.1:{http_port}/dicom-web", tls=own, timeout_s=20.0,
-    )  # fmt: skip
-    wrong = replace(right, name="wrong", tls=replace(own, ca=certificates / "other" / "ca.pem"))
-    with quick_node(quick(tmp_path, archives=(right, wrong))) as node:
-        node.archives["right"].reach()
-        assert node.archives["right"].retrieve(SECURED, f"{SECURED}.1").completed == 3
-        with pytest.raises(TransientError):
-            node.archives["wrong"].reach()
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("certificates")
-    authority = Authority(folder / "ca")
-    authority.issue("node")
-    theirs = authority.issue("archive")
-    (folder / "both.pem").write_text(theirs.certificate.read_text() + theirs.key.read_text())
-    Authority(folder / "other")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def secured(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
-    """Yield the ports of an Orthanc that takes TLS only, and has a study."""
-    folder = tmp_path_factory.mktemp("secured")
+@pytest.mark.parametrize("method", [Method.GET, Method.MOVE])
+def test_an_archive_is_asked_over_tls_and_no_impostor_is(tmp_path: Path, method: Method) -> None:
+    authority, study = Authority(tmp_path / "ca"), "1.2.826.0.78"
+    own, theirs = authority.issue("node"), authority.issue("archive")
+    node_port = free_port()
     settings = {
-        "SslEnabled": True,
-        "SslCertificate": str(certificates / "both.pem"),
         "DicomTlsEnabled": True,
-        "DicomTlsTrustedCertificates": str(certificates / "ca" / "ca.pem"),
-        "DicomTlsCertificate": str(certificates / "ca" / "archive.pem"),
-        "DicomTlsPrivateKey": str(certificates / "ca" / "archive.key"),
+        "DicomTlsCertificate": str(theirs.certificate),
+        "DicomTlsPrivateKey": str(theirs.key),
+        "DicomTlsTrustedCertificates": str(theirs.ca),
+        "DicomModalities": {
+            "node": {"AET": "OSTEONODE", "Host": "127.0.0.1", "Port": node_port, "UseDicomTls": True}
+        },
         "DicomAlwaysAllowGet": True,
+        "DicomAlwaysAllowMove": True,
     }
-    with SecuredOrthanc(folder, DICOMWEB | settings, ca=certificates / "ca" / "ca.pem") as orthanc:
-        orthanc.store(written_to(folder / "images", images_of(SECURED)))
-        yield orthanc.dicom_port, orthanc.http_port
+    with Orthanc(tmp_path / "orthanc", settings) as orthanc:
+        orthanc.store(written_to(tmp_path / "images", images_of(study)))
+        right = ArchiveSettings(
+            name="right", method=method, ae_title="ORTHANC", port=orthanc.dicom_port, tls=own.settings,
+            timeout_s=20.0,
+        )  # fmt: skip
+        other = Authority(tmp_path / "other").certificate
+        wrong = replace(right, name="wrong", tls=replace(own.settings, ca=other))
+        base = quick(tmp_path / "node", archives=(right, wrong))
+        with quick_node(replace(base, node=replace(base.node, port=node_port, tls=own.settings))) as node:
+            node.archives["right"].reach()
+            assert node.archives["right"].retrieve(study, f"{study}.1").completed == 3
+            with pytest.raises(TransientError):
+                node.archives["wrong"].reach()
