@@ -1,7 +1,6 @@
 """The command that has studies of an archive fetched."""
 
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.commands import answers
 from node.commands.choice import opened_store
 from node.commands.terminal import (
     EXIT_IN_PART,
@@ -25,15 +25,18 @@ from node.commands.terminal import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from node.config import Configuration
-    from node.domain.wish import Batch, BatchFigures, Taken, WishEnd
+    from node.domain.wish import BatchFigures, Taken
     from node.operate.fetch import Answer, Preview
     from node.ports import Archive, Store
 
 __all__ = ["fetch"]
 
 _LOOK_S = 2.0
-_NO_NODE = "No node is running with this storage: the studies are noted, and are fetched once `osteonode serve` runs."
+_MOST = 1000
+_NO_NODE = "No node is running with this storage. The studies are noted, and are fetched once `osteonode serve` runs."
 
 
 def fetch(
@@ -152,7 +155,7 @@ def _asked(
 
 
 @contextmanager
-def _progress(name: str, *, quiet: bool) -> "Iterator":  # type: ignore[type-arg]
+def _progress(name: str, *, quiet: bool) -> "Iterator[Callable[[int, int], None]]":
     if quiet:
         yield lambda _done, _total: None
         return
@@ -182,7 +185,7 @@ def _order(
         console.print(_told(before, sends_old=send_old))
     if dry_run:
         if as_json:
-            print_json(_previewed(archive.name, answer, before))
+            print_json([answers.previewed(archive.name, answer, before)])
         _exit(before.missing)
         return
     batch, taken = order(store, archive.name, answer, now, urgent=urgent, sends_old=send_old)
@@ -213,20 +216,6 @@ def _taken(taken: "Taken") -> str:
     return f"{taken.new} new, {taken.renewed} once more, {taken.before} asked for before"
 
 
-def _previewed(archive: str, answer: "Answer", found: "Preview") -> dict[str, object]:
-    return {
-        "archive": archive,
-        "batch": None,
-        "asked": answer.words,
-        "paused": False,
-        "found": found.found,
-        "asked_for_before": found.before,
-        "missing": list(answer.missing),
-        "outcomes": [],
-        "studies": [{"study_uid": one.study_uid, "outcome": None, "reason": ""} for one in answer.studies],
-    }
-
-
 def _follow(store: "Store", name: str, *, quiet: bool) -> None:
     """Show how the order goes on until it has ended; Ctrl-C ends this and not the work."""
     from node.domain.wish import Outcome, outcome_of
@@ -254,40 +243,12 @@ def _show_batch(store: "Store", name: str, *, as_json: bool) -> None:
     batch, ends = figures.batch, store.ends_of_batch(name)
     rows = sum_up(ends, batch.missing)
     if as_json:
-        print_json(_batch(figures, ends))
+        print_json([answers.batch(figures, ends)])
     else:
         show_rows(("Outcome", "Studies", "Reason"), [(one.value, str(n), why) for one, why, n in rows])
         if batch.paused:
             console.print("It is paused; --resume lets it go on.")
     _exit(sum(count for outcome, _, count in rows if outcome in {Outcome.NOT_FOUND, Outcome.FAILED}))
-
-
-def _batch(figures: "BatchFigures", ends: "tuple[WishEnd, ...]") -> dict[str, object]:
-    """Return an order as JSON."""
-    from node.domain.wish import outcome_of
-    from node.operate.fetch import sum_up
-
-    batch = figures.batch
-    each = [(one.study_uid, *outcome_of(one)) for one in ends]
-    return _head(batch) | {
-        "found": len(ends) + batch.before,
-        "outcomes": [
-            {"outcome": outcome.value, "reason": reason, "count": count}
-            for outcome, reason, count in sum_up(ends, batch.missing)
-        ],
-        "studies": [{"study_uid": uid, "outcome": it.value, "reason": why} for uid, it, why in each],
-    }
-
-
-def _head(batch: "Batch") -> dict[str, object]:
-    return {
-        "archive": batch.archive,
-        "batch": batch.name,
-        "asked": batch.words,
-        "paused": batch.paused,
-        "asked_for_before": batch.before,
-        "missing": list(batch.missing),
-    }
 
 
 def _change(store: "Store", name: str, archive: str, *, resume: bool, cancel: bool, as_json: bool) -> None:
@@ -304,18 +265,15 @@ def _change(store: "Store", name: str, archive: str, *, resume: bool, cancel: bo
         store.pause_batches(names, paused=not resume)
         words = f"{'Goes on' if resume else 'Paused'}: {', '.join(names)}."
     if as_json:
-        changed = [
-            one for wanted in names for one in store.batches(len(names) + 1000) if one.batch.name == wanted
-        ]
-        print_json([_batch(one, store.ends_of_batch(one.batch.name)) for one in changed])
+        _print_all(store, [one for one in store.batches(_MOST) if one.batch.name in names])
         return
     console.print(words)
 
 
 def _list_batches(store: "Store", archive: str, *, as_json: bool) -> None:
-    found = [one for one in store.batches(1000) if not archive or one.batch.archive == archive]
+    found = [one for one in store.batches(_MOST) if not archive or one.batch.archive == archive]
     if as_json:
-        print_json([_batch(one, store.ends_of_batch(one.batch.name)) for one in found])
+        _print_all(store, found)
         return
     rows = [
         (
@@ -327,6 +285,10 @@ def _list_batches(store: "Store", archive: str, *, as_json: bool) -> None:
         for one in found
     ]
     show_rows(("Order", "State", "Done", "What"), rows)
+
+
+def _print_all(store: "Store", found: "Sequence[BatchFigures]") -> None:
+    print_json([answers.batch(one, store.ends_of_batch(one.batch.name)) for one in found])
 
 
 def _exit(missed: int) -> None:

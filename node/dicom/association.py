@@ -9,7 +9,7 @@ from typing import Any
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from node.dicom.pynetdicom_internals import BeginStore, CallingEntity
+from node.dicom.pynetdicom_internals import BeginStore, CallingEntity, close_connection
 from node.errors import TransientError
 
 __all__ = ["Peer", "associated"]
@@ -99,6 +99,7 @@ def associated(
     finally:
         if association.is_established:
             association.release()
+        close_connection(association)
 
 
 def _nothing_accepted(association: Association) -> bool:

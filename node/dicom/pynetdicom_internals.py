@@ -46,6 +46,7 @@ __all__ = [
     "UpperLayer",
     "allow_accept",
     "block_accept",
+    "close_connection",
     "cut_off",
     "dataset_of",
     "reject",
@@ -248,6 +249,13 @@ def cut_off(association: Association) -> None:
     """Close the connection of a called peer at once; the thread that waits for a message gets none."""
     _cut_off(association)
     association.dimse.msg_queue.put((None, None))
+
+
+def close_connection(association: Association) -> None:
+    """Close what pynetdicom leaves open of an association that has ended, or was never established."""
+    connection = association.dul.socket
+    if connection is not None:
+        _close(connection.socket)
 
 
 def _is_ending(association: Association) -> bool:

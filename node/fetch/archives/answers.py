@@ -37,6 +37,7 @@ IMAGE_KEYS = (
 """What is asked of one image, to judge its series; most archives know little of it."""
 _RESERVED = re.compile(r"[*?\\]|[^\x20-\x7e\xa0-\U0010ffff]")
 """Characters that mean something else in a query, or that no identifier has."""
+_NO_PLAIN_TEXT = re.compile(r"[^\x20-\x7e]|\\")
 _MOST_COUNTED = 10**6
 
 
@@ -61,7 +62,8 @@ def study_keys(query: ArchiveQuery) -> dict[str, str]:
         "AccessionNumber": query.accession_number,
         "PatientID": query.patient_id,
         "StudyDate": dates,
-        "StudyDescription": query.description.replace("\\", "?"),
+        # Not every archive compares such characters as it should; what it finds is compared again.
+        "StudyDescription": _NO_PLAIN_TEXT.sub("*", query.description),
         "ModalitiesInStudy": query.modality,
     }
     return {keyword: asked.get(keyword, "") for keyword in _STUDY_KEYS}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 from pydicom import Dataset
@@ -141,8 +141,8 @@ class WebWire:
         with requests.Session() as session, _failures():
             prepare(session, there.url, there.tls, self._context, there.authorization)
             with session.get(
-                f"{there.url}{path}",
-                params=list(questions),
+                # Orthanc takes an encoded "*" for the character, not for the wildcard.
+                f"{there.url}{path}?{urlencode(questions, safe='*?')}".removesuffix("?"),
                 headers={"Accept": accepted, "Accept-Encoding": "identity"},
                 timeout=there.timeout_s,
                 stream=True,
@@ -174,7 +174,8 @@ def _search(level: Level, keys: Mapping[str, str]) -> tuple[str, list[tuple[str,
     in_path = set() if level is Level.STUDY else _IN_PATH
     wanted = {keyword: value for keyword, value in keys.items() if keyword not in in_path}
     asked = [(keyword, value) for keyword, value in wanted.items() if value]
-    return path, [*asked, *(("includefield", keyword) for keyword, value in wanted.items() if not value)]
+    # Not every archive returns what it was asked for by value.
+    return path, [*asked, *(("includefield", keyword) for keyword in wanted)]
 
 
 def _datasets(body: bytes) -> list[Dataset]:

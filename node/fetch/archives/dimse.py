@@ -19,7 +19,6 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Ver
 from node.dicom.association import Peer, associated
 from node.dicom.pynetdicom_internals import cut_off
 from node.domain.dimse_status import (
-    CANCELLED,
     IDENTIFIER_DOES_NOT_MATCH,
     NOT_AUTHORISED,
     PENDING,
@@ -196,8 +195,6 @@ def _refused(code: int | None, service: str) -> TransientError | PermanentError:
         return TransientError(f"it gave no answer to a {service} in time")
     if code in _REFUSALS:
         return PermanentError(f"it answered 0x{code:04X} to a {service}: {_REFUSALS[code]}")
-    if code == CANCELLED:
-        return TransientError(f"it broke the {service} off")
     return TransientError(f"it answered 0x{code:04X} to a {service}")
 
 
