@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from threading import Event, Lock
+from uuid import uuid4
 
 from node.config import FetchLimits, LookFor
 from node.domain.archive import FoundSeries
 from node.domain.backoff import Backoff, Breaker
-from node.domain.records import Instance
+from node.domain.records import AssociationRecord, Instance
 from node.domain.wish import Priority, WantedSeries, Wish, WishLease, WishState, clock_batch
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.fetch.judge import judge
@@ -166,7 +167,10 @@ class Fetcher:
             return self._end(lease, WishState.NOT_FOR_US, judgement.reason)
         series = _to_fetch(judgement.wanted, here)
         judged = self._queue.record_judged(lease, series, now, was_here=bool(here))
-        return judged if judged.wish.missing else self._end(judged, WishState.HERE, _HERE)
+        if judged.wish.missing:
+            return judged
+        self._note_whole(judged.wish)
+        return self._end(judged, WishState.HERE, _HERE)
 
     def _retrieve(self, lease: WishLease) -> None:
         """Get the series that are missing, and record the end of the wish."""
@@ -181,6 +185,8 @@ class Fetcher:
             told = told or reason
         if told:
             raise TransientError(told)
+        # Before the wish ends: until then the study waits to be judged.
+        self._note_whole(lease.wish)
         self._end(lease, WishState.FETCHED, "")
 
     def _must_stand_back(self, wish: Wish) -> bool:
@@ -199,6 +205,15 @@ class Fetcher:
             return lease, ""
         told = f"{got.completed} of {expected} images of a series came"
         return lease, f"{told}: {got.reason}" if got.reason else told
+
+    def _note_whole(self, wish: Wish) -> None:
+        """Note that series are here in full that a transfer before, which was cut off, left in doubt."""
+        ours = {one.series_uid for one in wish.series}
+        lost = ours & self._queue.cut_off_series(wish.study_uid)
+        if lost:
+            now = self._clock.now()
+            series = frozenset((wish.study_uid, uid) for uid in lost)
+            self._queue.end_association(AssociationRecord(uuid4().hex, now, series), now, orderly=True)
 
     def _end(self, lease: WishLease, state: WishState, reason: str) -> None:
         self._queue.end_wish(lease, state, reason, self._clock.now())

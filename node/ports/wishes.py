@@ -18,12 +18,12 @@ from node.domain.wish import (
     WishLease,
     WishState,
 )
-from node.ports.stations import StudyReader
+from node.ports.stations import AssociationRecords, StudyReader
 
 __all__ = ["WishBook", "WishQueue"]
 
 
-class WishQueue(StudyReader, Protocol):
+class WishQueue(StudyReader, AssociationRecords, Protocol):
     """Wishes that are still to be fulfilled."""
 
     def lease_wish(

@@ -175,6 +175,19 @@ def test_a_restart_goes_on_where_it_was(at: int) -> None:
     assert sorted(station.archive.retrieved).count(twice) == 2, "only what was cut off is asked for again"
 
 
+def test_a_series_that_was_cut_off_counts_as_whole_once_the_archive_has_no_more_of_it() -> None:
+    """As when the node is killed after the last image, and before the end of the transfer is noted."""
+    station = Station("1.1")
+    station.store.record_arrivals(
+        [arrival("1.1", number, association="lost") for number in (1, 2)], station.clock.now(), PATIENCE
+    )
+    station.store.cut_off_associations(station.clock.now())
+    assert station.store.cut_off_series("1.1") == {"1.1.1"}
+    station.clock.move(seconds=30)
+    station.fetcher.sweep()
+    assert not station.store.cut_off_series("1.1")
+
+
 def test_a_study_that_is_here_is_not_fetched_and_one_that_is_here_in_part_is_completed() -> None:
     station = Station("1.1", "1.2", "1.3")
     station.arrive("1.1", 1, 2)  # its T1
