@@ -30,7 +30,7 @@ from node.domain.audit import (
 )
 from node.domain.header import InstanceIdentity
 from node.log import Log
-from node.ports import Clock, StoredFiles, StudyReader
+from node.ports import Channel, Clock, StoredFiles, StudyReader
 
 __all__ = ["AssociationAudit", "AuditTrail", "as_audited"]
 
@@ -261,11 +261,11 @@ class AssociationAudit:
         self._receiver = receiver
         self._clock = clock
         self._lock = threading.Lock()
-        self._open: dict[threading.Thread, dict[str, _Receipt]] = {}
+        self._open: dict[Channel, dict[str, _Receipt]] = {}
         # An object that is made durable while its association is cut off is noted after the end.
-        self._ended: WeakSet[threading.Thread] = WeakSet()
+        self._ended: WeakSet[Channel] = WeakSet()
 
-    def note(self, association: threading.Thread, sender: Party, identity: InstanceIdentity) -> None:
+    def note(self, association: Channel, sender: Party, identity: InstanceIdentity) -> None:
         """Count an instance that was stored."""
         with self._lock:
             receipts = self._open.setdefault(association, {})
@@ -277,7 +277,7 @@ class AssociationAudit:
         if is_late:
             self.end(association, orderly=False)
 
-    def end(self, association: threading.Thread, *, orderly: bool) -> None:
+    def end(self, association: Channel, *, orderly: bool) -> None:
         """Audit what was received over an association since its last end."""
         with self._lock:
             receipts = self._open.pop(association, {})

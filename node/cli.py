@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from node.commands.cohorts import evaluate, features, sample, train, validate
+from node.commands.fetching import fetch
 from node.commands.files import analyse, verify
 from node.commands.orders import purge, resend, retry, set_aside
 from node.commands.service import demo, doctor, init, password, serve, upgrade
@@ -24,7 +25,7 @@ application = typer.Typer(
 )
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "The node": (init, serve, demo, doctor, upgrade, password),
-    "Its studies": (studies, why, retry, resend, set_aside, purge),
+    "Its studies": (studies, why, fetch, retry, resend, set_aside, purge),
     "DICOM files": (analyse, verify),
     "Cohorts": (sample, features, train, evaluate, validate),
 }

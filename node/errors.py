@@ -8,6 +8,7 @@ __all__ = [
     "NodeError",
     "PermanentError",
     "StorageFullError",
+    "TooManyFoundError",
     "TransientError",
     "WorkerLostError",
 ]
@@ -23,6 +24,10 @@ class TransientError(NodeError):
 
 class PermanentError(NodeError):
     """Another attempt would fail in the same way; an operator must act."""
+
+
+class TooManyFoundError(PermanentError):
+    """More studies match a query than can be taken at once; a narrower query may be answered."""
 
 
 class LeaseLostError(NodeError):

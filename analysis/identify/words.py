@@ -43,7 +43,7 @@ class Word(Enum):
         "multihance", "omniscan", "vueway", "elucirem", "造影", "增强", "增強", "강화", "조영",
     )
     LOCALISER = (
-        "locs?", "locali[sz]*", "scout*", "survey*", "surview", "pilot", "plan ?scan", "ubersicht*",
+        "locs?", "localis*", "localiz*", "scout*", "survey*", "surview", "pilot", "plan ?scan", "ubersicht*",
         "3 ?plane*", "three ?plane*", "triplan*", "3 ?pl", "reperage", "centrage", "localizzat*", "posizion*",
         "topo*", "smart ?brain", "smart ?spine", "定位", "位置決め", "ロケータ", "위치",
     )

@@ -17,6 +17,7 @@ from node.config import Configuration
 from node.domain.backoff import Backoff
 from node.domain.records import StudyLease, mr_images
 from node.domain.results import Lineage, Outcome
+from node.domain.wish import brought_by
 from node.errors import LeaseLostError, PermanentError, StorageFullError, TransientError
 from node.log import Log
 from node.ports import AnalysisQueue, Clock, StoredFiles
@@ -195,7 +196,9 @@ class Analyst:
             self._store.record_refusal(lease, told, self._clock.now(), reasons_to_report=reasons_to_report)
             self._log.info("study_refused", study=lease.study_uid, reason="; ".join(told), seconds=seconds)
             return
-        results = outbox_rows(outcome.results, configuration, self._instance_store.results)
+        wish = brought_by(self._store.wishes(lease.study_uid))
+        among = configuration.receivers_of(wish, self._clock.now().date())
+        results = outbox_rows(outcome.results, configuration, self._instance_store.results, among)
         self._store.record_results(
             lease, results, outcome.summary, self._clock.now(),
             key=outcome.key, replaced=outcome.replaced, beside=outcome.beside, made=outcome.made,

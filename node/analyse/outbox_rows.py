@@ -1,6 +1,6 @@
 """Make result files durable and turn them into rows of the outbox."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from node.config import Configuration
@@ -11,7 +11,9 @@ from node.store.durable import sync, sync_folder
 __all__ = ["outbox_rows"]
 
 
-def outbox_rows(results: Sequence[ResultFile], configuration: Configuration, root: Path) -> list[NewResult]:
+def outbox_rows(
+    results: Sequence[ResultFile], configuration: Configuration, root: Path, among: Collection[str]
+) -> list[NewResult]:
     """Make result files durable, and assign each to the destinations that want its kind.
 
     Parameters
@@ -22,6 +24,8 @@ def outbox_rows(results: Sequence[ResultFile], configuration: Configuration, roo
         Its destinations say which kinds of result they want.
     root : Path
         The folder that the names in the rows are relative to.
+    among : collection of str
+        Names of the destinations that may get results of this study.
     """
     _sync(results)
     return [
@@ -30,7 +34,9 @@ def outbox_rows(results: Sequence[ResultFile], configuration: Configuration, roo
             sop_uid=result.sop_instance_uid,
             sop_class_uid=result.sop_class_uid,
             name=str(result.path.resolve().relative_to(root.resolve())),
-            destinations=configuration.receivers(result.kind, result.sop_class_uid),
+            destinations=tuple(
+                name for name in configuration.receivers(result.kind, result.sop_class_uid) if name in among
+            ),
             series_uid=result.series_uid,
         )
         for result in results

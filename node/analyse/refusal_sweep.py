@@ -13,6 +13,7 @@ from node.config import Configuration
 from node.domain.backoff import Backoff
 from node.domain.records import DueRefusalReport, Study, mr_images
 from node.domain.results import Lineage, Outcome
+from node.domain.wish import brought_by
 from node.errors import PermanentError, StorageFullError, TransientError
 from node.log import Log
 from node.ports import Clock, RefusalReportQueue, StoredFiles
@@ -90,7 +91,10 @@ class RefusalReporter:
             return False
         try:
             outcome = self._written(due, configuration)
-            results = outbox_rows(outcome.results, configuration, self._instance_store.results)
+            among = configuration.receivers_of(
+                brought_by(self._store.wishes(study.study_uid)), self._clock.now().date()
+            )
+            results = outbox_rows(outcome.results, configuration, self._instance_store.results, among)
         except StorageFullError as error:
             self._wait_for_disk(study, str(error))
             return False

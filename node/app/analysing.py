@@ -6,6 +6,7 @@ from node.analyse.analyst import Analyst
 from node.analyse.refusal_sweep import RefusalReporter
 from node.app.resources import Resources
 from node.app.workers import Workers
+from node.fetch.holding import HeldOpen
 from node.ports import OpenAssociations
 from node.settle.early_work import EarlyWork
 from node.settle.settler import StudySettler
@@ -40,7 +41,7 @@ def make_settler(
     return StudySettler(
         store=resources.store,
         instance_store=resources.instance_store,
-        associations=associations,
+        associations=HeldOpen(associations, resources.store, resources.clock),
         clock=resources.clock,
         examine=workers.examine,
         reports_refusals=settings.report.refusals,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from node.analyse.worker_process import WorkerProcess
 from node.app.analysing import make_analysts, make_refusal_reporter, make_settler, make_source_counts
+from node.app.fetching import Fetchers, make_archives
 from node.app.receiving import make_ledger, make_listener
 from node.app.resources import open_resources
 from node.app.schedule import Schedule
@@ -45,6 +46,13 @@ class Node:
     sweep_s : float, optional
         Interval of the sweeps in seconds.
 
+    Attributes
+    ----------
+    instance_store, store : InstanceStore, Store
+        See `node.ports`.
+    archives : mapping of str to Archive
+        The archives that can be asked, by name.
+
     Examples
     --------
     >>> from node.config import default
@@ -69,7 +77,8 @@ class Node:
         self.instance_store, self.store = resources.instance_store, resources.store
         self._sweep_s = sweep_s
         # The timers run in real time, even if the sweeps are given another clock.
-        self._schedule = Schedule(SystemClock(), resources.log)
+        long = sum(one.max_associations for one in configuration.archives)
+        self._schedule = Schedule(SystemClock(), resources.log, long=long)
         self._early_work = EarlyWork() if configuration.assembly.start_early else None
         self._workers = Workers(
             resources,
@@ -82,7 +91,9 @@ class Node:
         )
         self._ledger = make_ledger(resources, self._workers)
         self._listener = make_listener(resources, self._ledger)
+        self.archives = make_archives(resources, self._listener.intake)
         self._couriers = Couriers(resources)
+        self._fetchers = Fetchers(resources, self.archives)
         self._source_counts = make_source_counts(resources)
         self._web: WebServer | None = None
 
@@ -124,6 +135,7 @@ class Node:
             couriers=self._couriers,
             every_s=self._sweep_s,
         )
+        self._fetchers.plan(self._schedule, every_s=self._sweep_s)
         self._schedule.start()
         try:
             self._web = make_status_page(
@@ -133,6 +145,7 @@ class Node:
                 workers=self._workers,
                 source_counts=self._source_counts,
                 couriers=self._couriers,
+                fetchers=self._fetchers,
             )
             self._listener.start()
         except PermanentError:

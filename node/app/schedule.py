@@ -11,6 +11,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
 
 from node.domain.status import SweepRun
 from node.log import Log, guarded
@@ -19,6 +20,7 @@ from node.ports import Clock
 __all__ = ["Schedule"]
 
 _THREADS = 32
+_MISSED_S = 60
 _LOOK_S = 0.5
 _STEP_S = 1.0
 """A clock that is set back by less than this delays a sweep only slightly."""
@@ -51,9 +53,11 @@ class Schedule:
         Gives the time of the next run.
     log : Log
         Logs the faults of sweeps.
+    long : int, optional
+        How many sweeps may run for hours; each gets a thread that it takes from no other.
     """
 
-    def __init__(self, clock: Clock, log: Log) -> None:
+    def __init__(self, clock: Clock, log: Log, *, long: int = 0) -> None:
         self._clock = clock
         self._log = log
         self._runs: dict[str, SweepRun] = {}
@@ -61,7 +65,7 @@ class Schedule:
         self._stopping = threading.Event()
         self._watch = threading.Thread(target=self._watch_clock, name="clock watch", daemon=True)
         self._scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(_THREADS)},
+            executors={"default": ThreadPoolExecutor(_THREADS + long)},
             # A sweep that is still running, or was late, does not run twice: the next run finds everything.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone="UTC",
@@ -75,6 +79,15 @@ class Schedule:
             _Pause(seconds),
             id=name,
             next_run_time=self._clock.now(),
+        )
+
+    def by_cron(self, expression: str, name: str, task: Callable[[], object]) -> None:
+        """Run a task at the times of a cron expression, where this machine is; times missed are left out."""
+        self._scheduler.add_job(
+            guarded(name, task, self._log),
+            CronTrigger.from_crontab(expression),
+            id=name,
+            misfire_grace_time=_MISSED_S,
         )
 
     def remove(self, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from node.app.fetching import Fetchers
 from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.app.sending import Couriers
@@ -25,6 +26,7 @@ def make_status_page(
     workers: Workers,
     source_counts: SourceCounts,
     couriers: Couriers,
+    fetchers: Fetchers,
 ) -> "WebServer | None":
     """Create the status page's server and bind its address; None if `[web] port` is 0.
 
@@ -50,6 +52,7 @@ def make_status_page(
         activities=workers.activities,
         asked=source_counts.breakers,
         breakers=couriers.breakers,
+        fetchers=fetchers.states,
         tally=resources.tally,
     )
     context = page_context(resources.configuration.node.tls) if settings.https else None

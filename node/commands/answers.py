@@ -4,7 +4,7 @@ A field is never removed or given another meaning without an entry in the change
 and reasons may change; programs compare states, codes and actions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,12 @@ from analysis.domain.reason import coded
 if TYPE_CHECKING:
     from node.analyse.folder import StudyOutcome
     from node.domain.records import Delivery, Study
+    from node.domain.wish import BatchFigures, WishEnd
     from node.operate.doctor import CheckResult
+    from node.operate.fetch import Answer, Preview
     from node.operate.verify import ReportCheck
 
-__all__ = ["candidate", "check", "delivery", "outcome", "report_check", "study"]
+__all__ = ["batch", "candidate", "check", "delivery", "outcome", "previewed", "report_check", "study"]
 
 
 def candidate(one: "Study") -> dict[str, str]:
@@ -51,6 +53,43 @@ def delivery(one: "Delivery") -> dict[str, object]:
         "attempts": one.attempts,
         "status": one.status,
         "reason": one.reason,
+    }
+
+
+def batch(one: "BatchFigures", ends: "Sequence[WishEnd]") -> dict[str, object]:
+    """Return an order of `fetch` with what became of its studies."""
+    from node.domain.wish import outcome_of
+    from node.operate.fetch import sum_up
+
+    each = [(end.study_uid, *outcome_of(end)) for end in ends]
+    return {
+        "batch": one.batch.name,
+        "archive": one.batch.archive,
+        "asked": one.batch.words,
+        "paused": one.batch.paused,
+        "found": len(ends) + one.batch.before,
+        "asked_for_before": one.batch.before,
+        "missing": list(one.batch.missing),
+        "outcomes": [
+            {"outcome": outcome.value, "reason": reason, "count": count}
+            for outcome, reason, count in sum_up(ends, one.batch.missing)
+        ],
+        "studies": [{"study_uid": uid, "outcome": it.value, "reason": why} for uid, it, why in each],
+    }
+
+
+def previewed(archive: str, found: "Answer", counts: "Preview") -> dict[str, object]:
+    """Return what `fetch --dry-run` found."""
+    return {
+        "batch": None,
+        "archive": archive,
+        "asked": found.words,
+        "paused": False,
+        "found": counts.found,
+        "asked_for_before": counts.before,
+        "missing": list(found.missing),
+        "outcomes": [],
+        "studies": [{"study_uid": one.study_uid, "outcome": None, "reason": ""} for one in found.studies],
     }
 
 

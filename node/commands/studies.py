@@ -8,6 +8,7 @@ import typer
 from node.commands import answers
 from node.commands.choice import StudyArgument, one_study, opened_store
 from node.commands.terminal import (
+    EXIT_NOT_FOUND,
     EXIT_USAGE,
     ConfigOption,
     JsonOption,
@@ -109,6 +110,9 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
 
     configuration = load_configuration(config)
     with opened_store(configuration, as_json=as_json) as store:
+        if store.study(study) is None and store.wishes(study):
+            _explain_wish(explain(store, study), as_json=as_json)
+            return
         named = one_study(store, configuration, study, as_json=as_json, by_person=True)
         names = [there.name for there in configuration.destinations]
         words = explain(store, named.study_uid, names)
@@ -119,6 +123,14 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
         deliveries = [answers.delivery(one) for one in store.deliveries(named.study_uid)]
     more = {"meaning": MEANING[named.state], "images": images, "deliveries": deliveries}
     print_json(answers.study(named) | more | {"explanation": words})
+
+
+def _explain_wish(words: str, *, as_json: bool) -> None:
+    """Explain a study that was asked for, and of which nothing has come."""
+    if as_json:
+        print_json({"error": "unknown", "message": words, "candidates": []})
+        raise typer.Exit(EXIT_NOT_FOUND)
+    console.print(words)
 
 
 def _moment(moment: datetime) -> str:

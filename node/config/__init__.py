@@ -7,11 +7,13 @@ from node.config.change import Change, compare
 from node.config.configuration import Configuration, default
 from node.config.file import load, parse
 from node.config.shipped import write_shipped
+from node.config.tables.archives import ArchiveSettings, Method
 from node.config.tables.assembly import AssemblySettings
 from node.config.tables.audit import AuditSettings
 from node.config.tables.delivery import DeliverySettings
 from node.config.tables.destinations import Destination
 from node.config.tables.engine import EngineSettings
+from node.config.tables.fetching import Fetching, FetchLimits, LookFor
 from node.config.tables.log import LogSettings
 from node.config.tables.models import NO_MODEL, ModelSettings
 from node.config.tables.node import NodeSettings
@@ -26,6 +28,7 @@ from node.config.tables.web import User, WebSettings, is_user_name
 __all__ = [
     "NO_MODEL",
     "USUAL_NEXT_STEP",
+    "ArchiveSettings",
     "AssemblySettings",
     "AuditSettings",
     "BackendSettings",
@@ -34,7 +37,11 @@ __all__ = [
     "DeliverySettings",
     "Destination",
     "EngineSettings",
+    "FetchLimits",
+    "Fetching",
     "LogSettings",
+    "LookFor",
+    "Method",
     "ModelSettings",
     "Network",
     "NodeSettings",

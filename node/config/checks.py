@@ -5,7 +5,23 @@ from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
-__all__ = ["AETitle", "Host", "ae_title", "between", "host", "named", "names_host", "one_of"]
+__all__ = [
+    "PASSWORD_IN_URL",
+    "AETitle",
+    "Host",
+    "ae_title",
+    "between",
+    "host",
+    "named",
+    "names_host",
+    "one_of",
+    "short_name",
+    "web_address",
+]
+
+PASSWORD_IN_URL = re.compile(r"://[^/@:]*:[^@]+@")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_WEB_ADDRESS = re.compile(r"https?://[^/\s]+(/\S*)?")
 
 _AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
 
@@ -54,6 +70,21 @@ def names_host(url: str) -> bool:
         return host(urlsplit(url).hostname or "") is None
     except ValueError:  # brackets of an IPv6 address that do not match
         return False
+
+
+def short_name(value: str) -> str | None:
+    """Check the name that the configuration gives to something."""
+    return None if _NAME.fullmatch(value) else "must be lower-case letters, digits, - and _"
+
+
+def web_address(value: str) -> str | None:
+    """Check the URL of a peer; it may be empty."""
+    if PASSWORD_IN_URL.search(value):
+        return "holds a password; name it in authorization"
+    if not value:
+        return None
+    is_address = _WEB_ADDRESS.fullmatch(value) and names_host(value)
+    return None if is_address else "must be an http:// or https:// address"
 
 
 AETitle = Annotated[str, ae_title]

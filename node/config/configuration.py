@@ -1,14 +1,17 @@
 """The whole configuration as one value."""
 
 from dataclasses import dataclass, field
+from datetime import date
 
 from analysis.settings import AnalysisSettings
 from dicom_templates.result_kinds import ResultKind, SrClass
+from node.config.tables.archives import ArchiveSettings
 from node.config.tables.assembly import AssemblySettings
 from node.config.tables.audit import AuditSettings
 from node.config.tables.delivery import DeliverySettings
 from node.config.tables.destinations import Destination
 from node.config.tables.engine import EngineSettings
+from node.config.tables.fetching import EVERY_DESTINATION
 from node.config.tables.log import LogSettings
 from node.config.tables.models import ModelSettings
 from node.config.tables.node import NodeSettings
@@ -18,6 +21,7 @@ from node.config.tables.sources import Source
 from node.config.tables.storage import StorageSettings
 from node.config.tables.store import StoreSettings
 from node.config.tables.web import WebSettings
+from node.domain.wish import Wish
 
 __all__ = ["Configuration", "default"]
 
@@ -29,6 +33,7 @@ class Configuration:
     node: NodeSettings = field(default_factory=NodeSettings)
     sources: tuple[Source, ...] = (Source(),)
     destinations: tuple[Destination, ...] = (Destination(),)
+    archives: tuple[ArchiveSettings, ...] = ()
     storage: StorageSettings = field(default_factory=StorageSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     assembly: AssemblySettings = field(default_factory=AssemblySettings)
@@ -51,6 +56,32 @@ class Configuration:
     def receivers(self, kind: ResultKind, sop_class_uid: str) -> tuple[str, ...]:
         """Return the names of the destinations that get objects of this kind and SOP class."""
         return tuple(there.name for there in self.destinations if there.wants(kind, sop_class_uid))
+
+    def receivers_of(self, wish: Wish | None, today: date) -> tuple[str, ...]:
+        """Return the names of the destinations that may get results of a study.
+
+        Parameters
+        ----------
+        wish : Wish or None
+            The wish by which the study came; None if it was sent to this node, and then all may.
+        today : date
+            The day on which its age counts.
+        """
+        names = tuple(there.name for there in self.destinations)
+        if wish is None:
+            return names
+        rules = next((one.fetching for one in self.archives if one.name == wish.archive), None)
+        if rules is None:
+            # What was agreed for an archive cannot be known any more, once it is not in the file.
+            return ()
+        limit, day = rules.results_not_older_than_days, wish.study_date
+        # A study without a date may be of any age.
+        is_old = limit and (day is None or (today - day).days > limit)
+        if is_old and not wish.sends_old:
+            return ()
+        return tuple(
+            name for name in names if rules.results_to == EVERY_DESTINATION or name in rules.results_to
+        )
 
     def destination(self, name: str) -> Destination | None:
         """Return a destination, or None if no destination of this name is configured."""

@@ -7,11 +7,13 @@ from analysis.settings import PROGRAMS
 from node.config.configuration import Configuration
 from node.config.document import TomlDocument, read_text
 from node.config.tables.analysis import analysis
+from node.config.tables.archives import archive
 from node.config.tables.assembly import assembly
 from node.config.tables.audit import audit
 from node.config.tables.delivery import delivery
 from node.config.tables.destinations import destination
 from node.config.tables.engine import engine
+from node.config.tables.fetching import EVERY_DESTINATION
 from node.config.tables.log import log
 from node.config.tables.models import models
 from node.config.tables.node import node
@@ -46,6 +48,7 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
         node=document.table("node").read(node),
         sources=tuple(table.read(source) for table in document.tables("sources")),
         destinations=tuple(table.read(destination) for table in document.tables("destinations")),
+        archives=tuple(table.read(archive) for table in document.tables("archives")),
         storage=document.table("storage").read(storage),
         store=document.table("store").read(store),
         assembly=document.table("assembly").read(assembly),
@@ -67,9 +70,16 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
 
 def _note_contradictions(document: TomlDocument, configuration: Configuration) -> None:
     """Note the faults that lie between tables."""
-    names = [there.name for there in configuration.destinations]
-    for twice in sorted({there for there in names if names.count(there) > 1}):
-        document.faults.note("destinations[1]", "", f"two destinations are called {twice}")
+    for kind in ("destinations", "archives"):
+        names = [there.name for there in getattr(configuration, kind)]
+        for twice in sorted({there for there in names if names.count(there) > 1}):
+            document.faults.note(f"{kind}[1]", "", f"two {kind} are called {twice}")
+    known = {there.name for there in configuration.destinations} | {*EVERY_DESTINATION}
+    for number, one in enumerate(configuration.archives, 1):
+        for name in one.fetching.results_to:
+            if name not in known:
+                words = f"archives.results_to names {name!r}, which is no destination"
+                document.faults.note(f"archives[{number}]", "results_to", words)
     if configuration.web.https and configuration.node.tls.certificate is None:
         document.faults.note("web", "https", "web.https needs certificate, key and ca in [node.tls]")
     by_program = configuration.analysis.segmentation.backend in PROGRAMS

@@ -1,14 +1,11 @@
 """Secrets are not written in the configuration file, which says "env:NAME" or "file:PATH" in their place."""
 
 import os
-import re
 from pathlib import Path
 
 from node.config.table import Table
 
-__all__ = ["PASSWORD_IN_URL", "kept_elsewhere", "secret"]
-
-PASSWORD_IN_URL = re.compile(r"://[^/@:]*:[^@]+@")
+__all__ = ["kept_elsewhere", "secret"]
 
 
 def secret(table: Table, key: str) -> str:

@@ -9,10 +9,13 @@ from typing import Any
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from node.dicom.pynetdicom_internals import CallingEntity
+from node.dicom.pynetdicom_internals import BeginStore, CallingEntity, close_connection
 from node.errors import TransientError
 
 __all__ = ["Peer", "associated"]
+
+_PDU_OF_IMAGES = 128 * 1024
+"""Images come in few PDUs then; each takes pynetdicom about as long as its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ def associated(
     *,
     roles: Sequence[Any] = (),
     handlers: Sequence[Any] = (),
+    begin_store: BeginStore | None = None,
 ) -> Iterator[Association]:
     """Request an association, and release it at the end.
 
@@ -62,13 +66,17 @@ def associated(
         Roles that differ from the default.
     handlers : sequence of (event, callable)
         Handlers of requests that the peer may send.
+    begin_store : callable, optional
+        See `CallingEntity`.
 
     Raises
     ------
     TransientError
         If its name cannot be resolved, it cannot be reached, or it rejects the association.
     """
-    ae = CallingEntity(peer.calling)
+    ae = CallingEntity(peer.calling, begin_store)
+    if begin_store is not None:
+        ae.maximum_pdu_size = _PDU_OF_IMAGES
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = peer.timeout_s
     try:
         association = ae.associate(
@@ -91,6 +99,7 @@ def associated(
     finally:
         if association.is_established:
             association.release()
+        close_connection(association)
 
 
 def _nothing_accepted(association: Association) -> bool:

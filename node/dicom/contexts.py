@@ -23,9 +23,23 @@ from pydicom.uid import (
 )
 from pynetdicom import AllStoragePresentationContexts, build_context
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
+from pynetdicom.sop_class import (
+    EnhancedMRColorImageStorage,
+    EnhancedMRImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    StorageCommitmentPushModel,
+    Verification,
+)
 
-__all__ = ["contexts_answering", "contexts_for", "is_storage", "storage_contexts"]
+__all__ = [
+    "contexts_answering",
+    "contexts_for",
+    "is_storage",
+    "retrieved_contexts",
+    "storage_contexts",
+]
 
 _PREFERRED = (
     # Uncompressed; then lossless; then lossy. A lossy image is stored too: the refusal of the analysis says
@@ -88,6 +102,25 @@ def contexts_answering(proposed: Iterable[str]) -> list[PresentationContext]:
     always, known = storage_contexts(), _always_accepted()
     further = [uid for uid in dict.fromkeys(proposed) if uid not in known and is_storage(uid)]
     return _SharedContexts([*always, *map(_stored, further)]) if further else always
+
+
+@cache
+def retrieved_contexts() -> list[PresentationContext]:
+    """Return contexts for the images that C-GET may bring: the MR classes, and what lies among their series.
+
+    An image is sent as it is stored only over a context of its own syntax; an association has 128 contexts.
+    """
+    each = [
+        build_context(uid, syntax)
+        for uid in (MRImageStorage, EnhancedMRImageStorage)
+        for syntax in _PREFERRED
+    ]
+    others = (
+        EnhancedMRColorImageStorage,
+        LegacyConvertedEnhancedMRImageStorage,
+        SecondaryCaptureImageStorage,
+    )
+    return [*each, *map(_stored, others)]
 
 
 @cache

@@ -14,10 +14,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from io import BytesIO
 from socketserver import BaseServer
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from pynetdicom import AE, evt
 from pynetdicom._handlers import (
@@ -27,6 +28,7 @@ from pynetdicom._handlers import (
     standard_pdu_sent_handler,
 )
 from pynetdicom.association import Association
+from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import (
     AddressInformation,
@@ -38,20 +40,33 @@ from pynetdicom.transport import (
 __all__ = [
     "AcceptorSocket",
     "AssociationServer",
+    "BeginStore",
     "CallingEntity",
+    "IncomingDataset",
     "UpperLayer",
     "allow_accept",
     "block_accept",
+    "close_connection",
+    "cut_off",
+    "dataset_of",
     "reject",
     "switch_nagle_off",
 ]
 
 _TICK_S = 0.05
 """Interval at which timers and requests to stop are checked; data does not wait for it."""
+_FULL_S = 0.005
+"""Interval at which a full queue of messages is looked at."""
 _LOOK_S = 0.05
 """Interval at which a server that stops looks for associations that have not ended."""
 _ABORT_S = 1.0
 """Time for an abort to be sent, and for the peer to close its connection after it."""
+_LONGEST_PDU = 4 * 1024 * 1024
+"""Bytes of one PDU of a peer that this node has called; it is asked for far shorter ones."""
+_LONGEST_MESSAGE = 1024 * 1024
+"""Bytes of the dataset of one message of such a peer that is not an image."""
+_MOST_WAITING = 64
+"""Messages of such a peer that wait to be handled; more stay in the network."""
 _READY_FOR_DATA = "Sta6"
 _CONNECTION_CLOSED, _INVALID_PDU = "Evt17", "Evt19"
 """PS3.8 table 9-10: association established and ready for data transfer; transport connection closed;
@@ -68,8 +83,35 @@ _EVENT_LOGS = (
 # The calling side
 
 
+class IncomingDataset(Protocol):
+    """Takes the dataset of a C-STORE request while it is received."""
+
+    def write(self, fragment: memoryview) -> object:
+        """Take the next bytes."""
+        ...
+
+
+BeginStore: TypeAlias = Callable[[str, str, str], IncomingDataset]
+"""Gets SOP Class UID, SOP Instance UID and transfer syntax of a C-STORE request."""
+
+
 class CallingEntity(AE):  # type: ignore[misc]  # pynetdicom has no types
-    """An application entity whose connections are always closed, and have Nagle's algorithm off."""
+    """An application entity whose connections are always closed, and have Nagle's algorithm off.
+
+    What a called peer sends is limited, in size and in time.
+
+    Parameters
+    ----------
+    title : str
+        Its AE title.
+    begin_store : callable, optional
+        Returns what takes the dataset of a C-STORE request that the peer sends because of a C-GET; the
+        handler of `EVT_C_STORE` gets it by `dataset_of`.
+    """
+
+    def __init__(self, title: str, begin_store: BeginStore | None = None) -> None:
+        super().__init__(title)
+        self._begin_store = begin_store
 
     def _create_socket(
         self,
@@ -79,6 +121,7 @@ class CallingEntity(AE):  # type: ignore[misc]  # pynetdicom has no types
     ) -> AssociationSocket:
         _unbind_event_logs(association)
         _part_reports_from_release(association)
+        _limit_messages(association, self._begin_store)
         created = _CallingSocket(association, address=address)
         created.tls_args = tls_args
         switch_nagle_off(created.socket)
@@ -142,7 +185,107 @@ def _close(connection: socket.socket | None) -> None:
         connection.close()
 
 
+def dataset_of(event: evt.Event) -> Any:  # noqa: ANN401 - what the caller's `BeginStore` returned
+    """Return what has taken the dataset of a C-STORE request."""
+    return event.request.DataSet.target
+
+
+class _Limited(BytesIO):
+    """The dataset of a message, of limited size."""
+
+    def write(self, fragment: Any) -> int:  # noqa: ANN401 - any buffer
+        if self.tell() + len(fragment) > _LONGEST_MESSAGE:
+            raise ValueError("a message is longer than any that was asked for")
+        return super().write(fragment)
+
+
+class _Passed(BytesIO):
+    """The dataset of a C-STORE request, which is passed on while it is received and never kept here."""
+
+    def __init__(self, target: IncomingDataset) -> None:
+        super().__init__()
+        self.target = target
+
+    def write(self, fragment: Any) -> int:  # noqa: ANN401 - any buffer
+        self.target.write(memoryview(fragment))
+        return len(fragment)
+
+
+def _limit_messages(association: Association, begin_store: BeginStore | None) -> None:
+    """Keep a called peer from filling memory with messages, and pass on the datasets of C-STORE requests."""
+    provider = association.dimse
+    receive = provider.receive_primitive
+
+    def begin_message() -> DIMSEMessage:
+        while len(provider.msg_queue.queue) >= _MOST_WAITING and not _is_ending(association):
+            time.sleep(_FULL_S)
+        message = DIMSEMessage()
+        message.encoded_command_set, message.data_set = _Limited(), _Limited()
+        return message
+
+    def take(value: Iterable[Any]) -> None:
+        message = provider.message = provider.message or begin_message()
+        one = P_DATA()
+        one.presentation_data_value_list = [list(value)]
+        receive(one)
+        # The command is complete: what follows is its dataset.
+        is_new = provider.message is message and isinstance(message.data_set, _Limited)
+        if begin_store is not None and is_new and isinstance(message, C_STORE_RQ):
+            said, syntax = message.command_set, association._accepted_cx[message.context_id].transfer_syntax
+            named = str(said.AffectedSOPClassUID), str(said.AffectedSOPInstanceUID)
+            message.data_set = _Passed(begin_store(*named, str(syntax[0])))
+
+    def take_all(primitive: P_DATA) -> None:
+        try:
+            for value in primitive.presentation_data_value_list:
+                take(value)
+        except Exception:  # noqa: BLE001 - whatever the peer sent, only its association ends
+            cut_off(association)
+
+    provider.receive_primitive = take_all
+
+
+def cut_off(association: Association) -> None:
+    """Close the connection of a called peer at once; the thread that waits for a message gets none."""
+    _cut_off(association)
+    association.dimse.msg_queue.put((None, None))
+
+
+def close_connection(association: Association) -> None:
+    """Close what pynetdicom leaves open of an association that has ended, or was never established."""
+    connection = association.dul.socket
+    if connection is not None:
+        _close(connection.socket)
+
+
+def _is_ending(association: Association) -> bool:
+    return bool(association._kill)
+
+
 class _CallingSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has no types
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read so many bytes within the timeout of the network; fewer if the peer closed the connection.
+
+        Raises
+        ------
+        OSError
+            If it took longer, or if the PDU is too long.
+        """
+        if nr_bytes > _LONGEST_PDU:
+            raise ConnectionError("the peer announced a PDU that is too long")
+        buffer = bytearray(nr_bytes)
+        timeout_s = self.assoc.network_timeout
+        end_s = time.monotonic() + timeout_s
+        got = 0
+        while got < nr_bytes:
+            self.socket.settimeout(max(end_s - time.monotonic(), _TICK_S))
+            count = self.socket.recv_into(memoryview(buffer)[got:])
+            got += count
+            if count == 0 or time.monotonic() > end_s:
+                break
+        self.socket.settimeout(timeout_s)  # also for what is sent
+        return buffer[:got]
+
     def _shutdown_socket(self) -> None:
         _close(self.socket)
 

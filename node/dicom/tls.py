@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from node.config import AuditSettings, Destination, Source, TlsSettings
+from node.config import ArchiveSettings, AuditSettings, Destination, Source, TlsSettings
 from node.errors import ConfigurationError
 
 __all__ = [
+    "archive_arguments",
     "audit_arguments",
     "client_arguments",
     "page_context",
@@ -119,6 +120,13 @@ def source_arguments(source: Source) -> tuple[ssl.SSLContext, str] | None:
     if source.tls.ca is None:
         return None
     return _client(source.tls, source.host, f"sources.tls of {source.ae_title}")
+
+
+def archive_arguments(archive: ArchiveSettings) -> tuple[ssl.SSLContext, str] | None:
+    """Return context and name for an archive that is asked; see `client_arguments`."""
+    if archive.tls.ca is None:
+        return None
+    return _client(archive.tls, archive.host, f"archives.tls of {archive.name}")
 
 
 def reason_of(error: OSError) -> str:

@@ -2,8 +2,8 @@
 
 References
 ----------
-DICOM PS3.7 Annex C, Status Type Encoding; PS3.4 B.2.3, Statuses of the Storage Service; PS3.4 C.4.1.1.4, of
-C-FIND.
+DICOM PS3.7 Annex C, Status Type Encoding; PS3.4 B.2.3, Statuses of the Storage Service; PS3.4 C.4.1.1.4,
+C.4.2.1.5 and C.4.3.1.4, of C-FIND, C-MOVE and C-GET.
 """
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "CONFLICTING_INSTANCE",
     "DATASET_DOES_NOT_MATCH",
     "DUPLICATE_INSTANCE",
+    "IDENTIFIER_DOES_NOT_MATCH",
     "INVALID_INSTANCE",
     "NOT_AUTHORISED",
     "NO_SUCH_INSTANCE",
@@ -22,7 +23,9 @@ __all__ = [
     "PENDING_WITHOUT_OPTIONAL_KEYS",
     "PROCESSING_FAILURE",
     "SOP_CLASS_NOT_SUPPORTED",
+    "SUBOPERATIONS_FAILED",
     "SUCCESS",
+    "UNKNOWN_MOVE_DESTINATION",
 ]
 
 # Of every service
@@ -51,7 +54,12 @@ CONFLICTING_INSTANCE = 0xB111
 """This node's own: another image is stored under the SOP Instance UID. In the range of warnings, so that the
 sender's operator is told, and the sender goes on with the rest of the study."""
 
-# Of C-FIND
+# Of C-FIND, C-MOVE and C-GET
 
 PENDING = 0xFF00
 PENDING_WITHOUT_OPTIONAL_KEYS = 0xFF01
+SUBOPERATIONS_FAILED = 0xB000
+"""A warning: some images could not be sent."""
+UNKNOWN_MOVE_DESTINATION = 0xA801
+IDENTIFIER_DOES_NOT_MATCH = 0xA900
+"""The same number as `DATASET_DOES_NOT_MATCH`."""

@@ -13,11 +13,13 @@ from node.domain.status import (
     Station,
     SweepRun,
 )
+from node.domain.wish import OPEN_WISH_STATES, WishState
 
 __all__ = [
     "WAIT_FOR_OPERATOR",
     "abandoned",
     "ago",
+    "judge_archive",
     "judge_database",
     "judge_destination",
     "judge_disk",
@@ -179,6 +181,28 @@ def judge_destination(outbox: OutboxFigures, breaker: Breaker, now: datetime) ->
     if outbox.oldest is not None and now - outbox.oldest > _LONG_WAIT:
         return Condition.CONCERN, f"{waiting}."
     return Condition.WELL, f"{waiting}." if outbox.waiting else "Nothing waits for it."
+
+
+def judge_archive(
+    counts: Mapping[WishState, int], breaker: Breaker, rests: str, now: datetime
+) -> tuple[Condition, str]:
+    """Judge an archive by whether it can be reached; `rests` says why not everything is asked for now.
+
+    Examples
+    --------
+    >>> judge_archive({WishState.WAITING: 3}, Breaker(), "", datetime(2030, 1, 1))
+    (<Condition.WELL: 0>, '3 studies are still to be fetched.')
+    """
+    waiting = sum(counts.get(state, 0) for state in OPEN_WISH_STATES)
+    words = "1 study is" if waiting == 1 else f"{waiting} studies are"
+    told = f"{words} still to be fetched" if waiting else "Nothing is to be fetched"
+    if breaker.failures:
+        tries = "try" if breaker.failures == 1 else f"{breaker.failures} tries"
+        told = f"The last {tries} failed: {breaker.reason}. {told}; nothing is lost."
+        if breaker.open_until is not None and breaker.open_until > now:
+            told += f" Tried again in {ago(breaker.open_until - now)}."
+        return Condition.CONCERN, told
+    return Condition.WELL, f"{told}; {rests}." if waiting and rests else f"{told}."
 
 
 def abandoned(name: str, outbox: OutboxFigures) -> DestinationStatus:

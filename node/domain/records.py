@@ -35,6 +35,7 @@ __all__ = [
     "StudyLease",
     "StudyQuery",
     "mr_images",
+    "reason_of_no_delivery",
     "reason_of_results",
 ]
 
@@ -73,6 +74,13 @@ def reason_of_results(beside: Iterable[str], *, stand: bool) -> str:
     others = "; ".join(beside)
     parts = (RESULTS_STAND if stand else "", f"made without what was received beside them: {others}")
     return "; ".join(part for part in (parts if others else parts[:1]) if part)
+
+
+def reason_of_no_delivery(results: "Iterable[NewResult]") -> str:
+    """Say why nothing is to be sent once a study has its results."""
+    if any(one.destinations for one in results):
+        return "every destination has these results already"
+    return "no destination is to get its results; they are kept here"
 
 
 class Sameness(StrEnum):

@@ -9,9 +9,11 @@ from node.domain.backoff import Breaker
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import QuarantineEntry, Study
 from node.domain.study import StudyState
+from node.domain.wish import WishState
 
 __all__ = [
     "UNFINISHED_STATES",
+    "ArchiveStatus",
     "Condition",
     "DestinationStatus",
     "Disk",
@@ -134,6 +136,8 @@ class StoreFigures:
         The latest entries in quarantine, the latest first.
     failed_studies : FailedStudies
         The failed studies that wait for an operator.
+    wishes : mapping of str to mapping of WishState to int
+        Number of studies that are fetched in each state, by name of archive.
     """
 
     studies: Mapping[StudyState, int] = field(default_factory=dict)
@@ -144,6 +148,7 @@ class StoreFigures:
     latest: Sequence[Study] = ()
     latest_quarantined: Sequence[QuarantineEntry] = ()
     failed_studies: FailedStudies = field(default_factory=FailedStudies)
+    wishes: Mapping[str, Mapping[WishState, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +183,18 @@ class DestinationStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveStatus:
+    """One archive: address, condition, how many of its studies are in each state, and when it is tried."""
+
+    name: str
+    address: str
+    condition: Condition
+    words: str
+    counts: Mapping[WishState, int]
+    breaker: Breaker
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """Everything that the status page and the metrics show.
 
@@ -199,6 +216,8 @@ class NodeStatus:
         The timers.
     asked : mapping of str to Breaker
         The sources that are asked for their counts, by AE title.
+    archives : tuple of ArchiveStatus
+        The configured ones.
     associations : int
         Open ones.
     workers, busy : int
@@ -215,15 +234,16 @@ class NodeStatus:
     disk: Disk
     sweeps: tuple[SweepRun, ...] = ()
     asked: Mapping[str, Breaker] = field(default_factory=dict)
+    archives: tuple[ArchiveStatus, ...] = ()
     associations: int = 0
     workers: int = 0
     busy: int = 0
 
     @property
     def condition(self) -> Condition:
-        """The worst condition of any part or destination."""
-        stations = [part.condition for part in self.stations]
-        return max(stations + [there.condition for there in self.destinations])
+        """The worst condition of any part, destination or archive."""
+        parts = (*self.stations, *self.destinations, *self.archives)
+        return max(part.condition for part in parts)
 
     @property
     def unready(self) -> tuple[str, ...]:

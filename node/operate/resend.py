@@ -6,6 +6,7 @@ from datetime import datetime
 from node.config import Configuration
 from node.domain.records import NewResult, Result, Study
 from node.domain.study import TRANSITIONS, StudyEvent
+from node.domain.wish import brought_by
 from node.errors import PermanentError
 from node.ports import OperatorCommands, StoredFiles
 from node.show.why import words_of
@@ -47,13 +48,20 @@ def resend_study(
     PermanentError
         If there is nothing to send, or nowhere to send it to; the message says why.
     """
-    names = _destinations(configuration, to)
+    # An operator who names a destination may send there what the rules of an archive keep here.
+    among = configuration.receivers_of(brought_by(store.wishes(study_uid)), now.date())
+    names = tuple(name for name in _destinations(configuration, to) if to or name in among)
     study = store.study(study_uid)
     if study is None:
         raise PermanentError(f"study {study_uid} is unknown here")
     current = [one for one in store.results(study_uid) if one.current]
     _check(study, current, files)
     results = [_again(one, configuration, names) for one in current]
+    if not names:
+        raise PermanentError(
+            "it was fetched from an archive of which results_to or results_not_older_than_days keep its "
+            "results here; name the destination with --to to send them all the same"
+        )
     receivers = {name for one in results for name in one.destinations}
     if not receivers:
         raise PermanentError(f"none of its results is of a kind that {' or '.join(names)} wants")

@@ -9,6 +9,7 @@ from node.config import Configuration
 from node.domain.delivery import ORDERED
 from node.domain.records import Study
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState
+from node.domain.wish import brought_by
 from node.errors import PermanentError
 from node.operate.corrections import apply_corrections
 from node.operate.order_trail import Entered
@@ -127,8 +128,11 @@ def _redirect(store: OperatorCommands, configuration: Configuration, study_uid: 
     study = store.study(study_uid)
     if study is None:
         return False
+    among = configuration.receivers_of(brought_by(store.wishes(study_uid)), now.date())
     results = [
-        one.queued_for(configuration.receivers(one.kind, one.sop_class_uid))
+        one.queued_for(
+            tuple(name for name in configuration.receivers(one.kind, one.sop_class_uid) if name in among)
+        )
         for one in store.results(study_uid)
         if one.current
     ]

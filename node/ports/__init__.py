@@ -4,8 +4,9 @@ A consumer names the smallest port that it needs. The classes behind `Store` and
 `node.store` only, which opens them for the composition root and for commands that run without a node.
 """
 
+from node.ports.archives import Archive, IncomingObject, Intake, Transfer
 from node.ports.files import FileRecovery, FileRemoval, InstanceStore, StagingArea, StagingFile, StoredFiles
-from node.ports.runtime import Audit, Clock, OpenAssociations, Worker
+from node.ports.runtime import Audit, Channel, Clock, OpenAssociations, Worker
 from node.ports.stations import (
     AnalysisQueue,
     Arrivals,
@@ -17,17 +18,22 @@ from node.ports.stations import (
     StudyReader,
 )
 from node.ports.store import Figures, OperatorCommands, Recovery, Retention, Store
+from node.ports.wishes import WishBook, WishQueue
 
 __all__ = [
     "AnalysisQueue",
+    "Archive",
     "Arrivals",
     "AssociationRecords",
     "Audit",
+    "Channel",
     "Clock",
     "Figures",
     "FileRecovery",
     "FileRemoval",
+    "IncomingObject",
     "InstanceStore",
+    "Intake",
     "OpenAssociations",
     "OperatorCommands",
     "Outbox",
@@ -41,5 +47,8 @@ __all__ = [
     "Store",
     "StoredFiles",
     "StudyReader",
+    "Transfer",
+    "WishBook",
+    "WishQueue",
     "Worker",
 ]

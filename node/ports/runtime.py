@@ -1,11 +1,12 @@
 """What a running node lends its stations: time, worker processes, open associations, the audit trail."""
 
+from collections.abc import Hashable
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from node.domain.audit import AuditMessage
 
-__all__ = ["Audit", "Clock", "OpenAssociations", "Worker"]
+__all__ = ["Audit", "Channel", "Clock", "OpenAssociations", "Worker"]
 
 
 class Clock(Protocol):
@@ -13,6 +14,14 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the present moment, aware of its time zone."""
+        ...
+
+
+class Channel(Hashable, Protocol):
+    """A connection over which images come: an association, or a request of this node for images."""
+
+    def is_alive(self) -> bool:
+        """Tell whether more may come."""
         ...
 
 

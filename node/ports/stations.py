@@ -29,6 +29,7 @@ from node.domain.records import (
 )
 from node.domain.results import Lineage
 from node.domain.study import StudyEvent, StudyState
+from node.domain.wish import Wish
 
 __all__ = [
     "AnalysisQueue",
@@ -80,6 +81,10 @@ class StudyReader(Protocol):
 
     def quarantined(self, study_uid: str, reason: str) -> tuple[QuarantineEntry, ...]:
         """Return the latest quarantine entry with this reason of each instance of a study that has one."""
+        ...
+
+    def wishes(self, study_uid: str) -> tuple[Wish, ...]:
+        """Return the wishes for a study, ordered by archive; none if it was never asked for."""
         ...
 
 
@@ -191,7 +196,7 @@ class SettlingQueue(StudySteps, AssociationRecords, Protocol):
     """Studies that are still being received or wait for something that is missing."""
 
     def due_studies(self, now: datetime) -> tuple[Study, ...]:
-        """Return the studies whose deadline has passed, the longest overdue first."""
+        """Return the studies whose deadline has passed: the backlog last, then the longest overdue first."""
         ...
 
     def coming_studies(self, quiet_since: datetime) -> tuple[Study, ...]:
@@ -205,7 +210,10 @@ class AnalysisQueue(StudyReader, Protocol):
     def lease_study(
         self, owner: str, now: datetime, until: datetime, *, but_not: Collection[str] = ()
     ) -> StudyLease | None:
-        """Lease the study that has waited longest, except some by UID; None if none is ready."""
+        """Lease the study that has waited longest, except some by UID; None if none is ready.
+
+        Studies that were fetched as backlog come after all others.
+        """
         ...
 
     def record_results(
@@ -338,7 +346,7 @@ class Outbox(Protocol):
         Returns
         -------
         DeliveryBatch or None
-            Those of the study that was queued first; None if nothing is due.
+            Those of the study that was queued first, the backlog after all others; None if nothing is due.
         """
         ...
 

@@ -25,6 +25,7 @@ from node.ports.stations import (
     StudyReader,
     StudySteps,
 )
+from node.ports.wishes import WishBook, WishQueue
 
 __all__ = ["Figures", "OperatorCommands", "Recovery", "Retention", "Store"]
 
@@ -241,7 +242,7 @@ class Recovery(Arrivals, Protocol):
         ...
 
     def release_leases(self, now: datetime) -> int:
-        """Free the studies and deliveries that an earlier process had leased, and return how many.
+        """Free the studies, deliveries and wishes that an earlier process had leased, and return how many.
 
         None of them counts an attempt: the node ended, the work did not fail.
         """
@@ -260,6 +261,8 @@ class Store(
     Figures,
     Retention,
     OperatorCommands,
+    WishQueue,
+    WishBook,
     Recovery,
     Protocol,
 ):

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from node.domain.records import AssociationRecord
-from node.ports import AssociationRecords, Clock
+from node.ports import AssociationRecords, Channel, Clock
 
 __all__ = ["AssociationRegister"]
 
@@ -50,13 +50,13 @@ class AssociationRegister:
         self._records = records
         self._clock = clock
         self._lock = threading.Lock()
-        self._open: dict[threading.Thread, _Open] = {}
+        self._open: dict[Channel, _Open] = {}
 
-    def note(self, association: threading.Thread, study_uid: str, series_uid: str) -> str:
+    def note(self, association: Channel, study_uid: str, series_uid: str) -> str:
         """Note that an instance was received completely; return the token of its association for `Arrival`.
 
-        `concluded` must be called for it once it is in the store, or known not to be. An association is
-        identified by its thread.
+        `concluded` must be called for it once it is in the store, or known not to be. An association of
+        pynetdicom is its thread.
         """
         with self._lock:
             there = self._open.get(association)
@@ -68,7 +68,7 @@ class AssociationRegister:
             there.pending += 1
             return there.token
 
-    def concluded(self, association: threading.Thread) -> None:
+    def concluded(self, association: Channel) -> None:
         """Note that an instance of an association is in the store, or will not be."""
         with self._lock:
             there = self._open[association]
@@ -77,7 +77,7 @@ class AssociationRegister:
         if orderly is not None:
             self.end(association, orderly=orderly)
 
-    def end(self, association: threading.Thread, *, orderly: bool) -> None:
+    def end(self, association: Channel, *, orderly: bool) -> None:
         """Note that an association has ended; only its first end counts, and is kept until it is stored."""
         with self._lock:
             ended = self._open.get(association)

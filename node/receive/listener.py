@@ -30,6 +30,7 @@ from node.log import Log
 from node.ports import Audit, Clock, Reception, StagingArea
 from node.receive.admission import AdmissionControl, Rejection
 from node.receive.associations import AssociationRegister
+from node.receive.intake import ArchiveIntake
 from node.receive.ledger import Ledger
 from node.receive.server import Server
 from node.receive.side_work import SideWork
@@ -68,6 +69,13 @@ class Listener:
         Counts the responses and the rejected peers.
     log : Log
         Logs one line per association and per object that was not stored.
+
+    Attributes
+    ----------
+    associations : AssociationRegister
+        Knows which studies are being received.
+    intake : ArchiveIntake
+        Takes what this node asked archives for.
 
     Raises
     ------
@@ -121,6 +129,13 @@ class Listener:
             clock=clock,
             tally=tally,
             log=log,
+        )
+
+        self.intake = ArchiveIntake(
+            self._storage,
+            associations=self.associations,
+            traffic=self._traffic,
+            receipts=self._receipts,
         )
 
     def _make_ae(self) -> AE:

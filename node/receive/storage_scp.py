@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import NoReturn
 
 from pynetdicom.association import Association
@@ -32,7 +33,7 @@ from node.domain.identifiers import clean_ae_title, is_uid
 from node.domain.records import CONFLICT, Arrival, ArrivalOutcome, Instance, QuarantineEntry, StagedFile
 from node.errors import InstanceRejectedError, StorageFullError
 from node.log import Log
-from node.ports import Arrivals, Clock, StagingArea
+from node.ports import Arrivals, Channel, Clock, StagingArea
 from node.receive.admission import AdmissionControl
 from node.receive.associations import AssociationRegister
 from node.receive.ledger import Ledger
@@ -42,9 +43,34 @@ from node.receive.side_work import SideWork
 from node.receive.traffic import AssociationTraffic
 from node.tally import Tally
 
-__all__ = ["StorageScp"]
+__all__ = ["Sender", "StorageScp"]
 
 _MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """From whom objects come, and over what.
+
+    Attributes
+    ----------
+    channel : Channel
+        The association, or another connection over which this node has asked for them.
+    party : Party
+        The sender, as the log and the audit trail name it.
+    source : hashable
+        Who sends, for sharing the node's time.
+    charge : callable
+        Charges an object of so many bytes; returns which quota is used up, or None.
+    judge : callable
+        Raises `InstanceRejectedError` for an object that is not taken over this channel.
+    """
+
+    channel: Channel
+    party: Party
+    source: Hashable
+    charge: Callable[[int], str | None]
+    judge: Callable[[InstanceIdentity], None] = lambda _: None
 
 
 class StorageScp:
@@ -119,13 +145,23 @@ class StorageScp:
         answer: Callable[[int], None],
     ) -> None:
         """Take a complete object of a source; `answer` gets the status, now or later, from any thread."""
-        counts = self._traffic.receive(association, received.size)
+        requestor = association.requestor
+        party = Party(clean_ae_title(requestor.ae_title), requestor.address, is_requestor=True)
+
+        def charge(size: int) -> str | None:
+            return self.admission.charge(association, size)
+
+        self.take(Sender(association, party, source, charge), received, answer)
+
+    def take(self, sender: Sender, received: ReceivedObject, answer: Callable[[int], None]) -> None:
+        """Take a complete object, whatever brought it; `answer` is as in `store`."""
+        counts = self._traffic.receive(sender.channel, received.size)
 
         def count_and_answer(status: int) -> None:
             self._traffic.answer(counts, kept=status == SUCCESS)
             answer(status)
 
-        _Storing(self, association, source, received, count_and_answer).begin()
+        _Storing(self, sender, received, count_and_answer).begin()
 
     def quarantine(self, received: ReceivedObject, error: InstanceRejectedError, sender: Party) -> NoReturn:
         """Put an object into quarantine, and raise the reason."""
@@ -166,10 +202,8 @@ class _Storing:
     ----------
     scp : StorageScp
         Holds what all operations share.
-    association : Association
-        The association over which it was received.
-    source : hashable
-        Who sent it, for the ledger.
+    sender : Sender
+        Where it comes from.
     received : ReceivedObject
         The dataset.
     answer : callable
@@ -179,18 +213,14 @@ class _Storing:
     def __init__(
         self,
         scp: StorageScp,
-        association: Association,
-        source: Hashable,
+        sender: Sender,
         received: ReceivedObject,
         answer: Callable[[int], None],
     ) -> None:
         self._scp = scp
-        self._association = association
+        self._sender = sender
         self._received = received
         self._answer = answer
-        requestor = association.requestor
-        self._sender = Party(clean_ae_title(requestor.ae_title), requestor.address, is_requestor=True)
-        self._source = source
         self._refusal: InstanceRejectedError | None = None
         self._identity: InstanceIdentity
         self._staged: StagedFile
@@ -203,7 +233,7 @@ class _Storing:
             self._charge()
             identity = self._received.identity or _usual_identity(self._received)
         except Exception as error:  # noqa: BLE001 - whatever failed, success was not reported, so the sender may retry
-            self._answer(self._scp.status_of(error, self._sender))
+            self._answer(self._scp.status_of(error, self._sender.party))
         else:
             if identity is None:
                 self._scp.side_work.hand_in(self.read_on)
@@ -222,30 +252,40 @@ class _Storing:
                 self._refusal = error
                 self._scp.side_work.hand_in(self.refuse)
             else:
+                self._check_asked()
                 self._finish()
-                self._scp.ledger.hand_in(self.prepare, self.report_outcome, source=self._source)
+                self._scp.ledger.hand_in(self.prepare, self.report_outcome, source=self._sender.source)
         except Exception as error:  # noqa: BLE001 - as in `begin`
-            self._answer(self._scp.status_of(error, self._sender))
+            self._answer(self._scp.status_of(error, self._sender.party))
 
     def _charge(self) -> None:
-        spent = self._scp.admission.charge(self._association, self._received.size)
+        spent = self._sender.charge(self._received.size)
         if spent:
             self._received.close()
             raise InstanceRejectedError(OUT_OF_RESOURCES, spent)
+
+    def _check_asked(self) -> None:
+        """Discard what nobody asked for; in quarantine it could fill the disk."""
+        try:
+            self._sender.judge(self._identity)
+        except InstanceRejectedError:
+            self._received.close()
+            raise
 
     def _finish(self) -> None:
         """Write the rest of the file, and record the object's series for its association."""
         self._staged = staged = self._received.finish()
         syntax = self._received.transfer_syntax_uid
         instance = Instance.of(self._identity, syntax, size=staged.size, sha256=staged.sha256)
-        token = self._scp.associations.note(self._association, instance.study_uid, instance.series_uid)
-        self._arrival = Arrival(instance, self._sender.ae_title, self._sender.host, token)
+        token = self._scp.associations.note(self._sender.channel, instance.study_uid, instance.series_uid)
+        party = self._sender.party
+        self._arrival = Arrival(instance, party.ae_title, party.host, token)
 
     def refuse(self, _pause: Callable[[], None]) -> None:
         """Put a refused object into quarantine."""
         assert self._refusal is not None  # noqa: S101 - for the type checker; see `_hand_in`
         try:
-            self._scp.quarantine(self._received, self._refusal, self._sender)
+            self._scp.quarantine(self._received, self._refusal, self._sender.party)
         except Exception as error:  # noqa: BLE001 - why it is refused, or why it is in no quarantine
             self.report_outcome(error)
 
@@ -258,11 +298,11 @@ class _Storing:
         """Record the outcome for the audit and the association, and answer."""
         try:
             if outcome is ArrivalOutcome.STORED or outcome is ArrivalOutcome.DUPLICATE:
-                self._scp.receipts.note(self._association, self._sender, self._identity)
+                self._scp.receipts.note(self._sender.channel, self._sender.party, self._identity)
             if self._arrival is not None:
-                self._scp.associations.concluded(self._association)
+                self._scp.associations.concluded(self._sender.channel)
         finally:
-            self._answer(self._scp.status_of(outcome, self._sender))
+            self._answer(self._scp.status_of(outcome, self._sender.party))
 
 
 def _usual_identity(received: ReceivedObject) -> InstanceIdentity | None:

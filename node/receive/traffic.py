@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from node.domain.audit import Party
 from node.log import Log
-from node.ports import Clock
+from node.ports import Channel, Clock
 
 __all__ = ["AssociationTraffic", "Traffic"]
 
@@ -45,14 +45,14 @@ class AssociationTraffic:
         self._log = log
         self._lock = threading.Lock()
         # Weak, so that an association whose end nobody noticed is not kept for ever.
-        self._open: WeakKeyDictionary[threading.Thread, Traffic] = WeakKeyDictionary()
+        self._open: WeakKeyDictionary[Channel, Traffic] = WeakKeyDictionary()
 
-    def begin(self, association: threading.Thread, peer: Party) -> None:
+    def begin(self, association: Channel, peer: Party) -> None:
         """Note that an association was admitted."""
         with self._lock:
             self._open[association] = Traffic(peer, self._clock.now())
 
-    def receive(self, association: threading.Thread, size: int) -> Traffic | None:
+    def receive(self, association: Channel, size: int) -> Traffic | None:
         """Note that an object of so many bytes was received; its answer is noted by `answer`."""
         with self._lock:
             there = self._open.get(association)
@@ -71,7 +71,7 @@ class AssociationTraffic:
             there.refused += not kept
         self._tell_if_over(there)
 
-    def end(self, association: threading.Thread, how: str) -> None:
+    def end(self, association: Channel, how: str) -> None:
         """Note how an association ended; only its first end counts."""
         with self._lock:
             there = self._open.get(association)

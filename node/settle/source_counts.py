@@ -102,4 +102,7 @@ def _peer(source: Source, calling: str) -> Peer:
 
 
 def _is(source: Source, calling_ae: str, host: str) -> bool:
-    return source.ae_title == calling_ae and bool(host) and address_of(host) in source.network
+    try:
+        return source.ae_title == calling_ae and address_of(host) in source.network
+    except ValueError:  # no address: an archive that this node has asked by its name
+        return False

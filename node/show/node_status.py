@@ -16,6 +16,7 @@ from node.domain.backoff import Breaker
 from node.domain.health import (
     WAIT_FOR_OPERATOR,
     abandoned,
+    judge_archive,
     judge_database,
     judge_destination,
     judge_disk,
@@ -28,6 +29,7 @@ from node.domain.health import (
 )
 from node.domain.records import HistoryEntry
 from node.domain.status import (
+    ArchiveStatus,
     DestinationStatus,
     Disk,
     NodeStatus,
@@ -43,7 +45,7 @@ from node.show.disk import disk_lasts
 from node.show.why import explain
 from node.tally import Counts, Tally, WorkerActivity
 
-__all__ = ["LATEST_STUDIES", "ListenerState", "StatusReader", "StudyView", "card_of"]
+__all__ = ["LATEST_STUDIES", "FetcherView", "ListenerState", "StatusReader", "StudyView", "card_of"]
 
 LATEST_STUDIES = 50
 _LATEST_QUARANTINED = 8
@@ -68,6 +70,20 @@ class ListenerState(Protocol):
     @property
     def open_associations(self) -> int:
         """Number of open associations."""
+        ...
+
+
+class FetcherView(Protocol):
+    """What the status page needs to know of what gets studies from one archive."""
+
+    @property
+    def breaker(self) -> Breaker:
+        """Closed if the archive was reached the last time, open for a while if it was not."""
+        ...
+
+    @property
+    def rests(self) -> str:
+        """Why not everything is asked for now, in words; empty if all is."""
         ...
 
 
@@ -114,6 +130,8 @@ class StatusReader:
         Returns the breakers of the sources that are asked for their counts, by AE title.
     breakers : callable
         Returns the breakers of the destinations, by name.
+    fetchers : callable
+        Returns how the fetcher of each archive is, by name.
     tally : Tally
         Counts what happens in the process.
     """
@@ -129,6 +147,7 @@ class StatusReader:
         activities: Sequence[WorkerActivity],
         asked: Callable[[], Mapping[str, Breaker]],
         breakers: Callable[[], Mapping[str, Breaker]],
+        fetchers: Callable[[], Mapping[str, FetcherView]],
         tally: Tally,
     ) -> None:
         self._current = current
@@ -139,6 +158,7 @@ class StatusReader:
         self._activities = activities
         self._asked = asked
         self._breakers = breakers
+        self._fetchers = fetchers
         self._tally = tally
         self._started_at = clock.now()
         self._model = _model(self.configuration.models.bundle)
@@ -238,6 +258,7 @@ class StatusReader:
             disk=disk,
             sweeps=runs,
             asked=asked,
+            archives=self._archives(settings, figures, now),
             associations=associations,
             workers=len(self._activities),
             busy=len(busy),
@@ -254,6 +275,23 @@ class StatusReader:
                 for name, at in known.items()
             ),
             *(abandoned(name, outboxes[name]) for name in gone),
+        )
+
+    def _archives(
+        self, settings: Configuration, figures: StoreFigures, now: datetime
+    ) -> tuple[ArchiveStatus, ...]:
+        fetchers = self._fetchers()
+        return tuple(
+            ArchiveStatus(
+                one.name,
+                one.address,
+                *judge_archive(counts, fetchers[one.name].breaker, fetchers[one.name].rests, now),
+                counts,
+                fetchers[one.name].breaker,
+            )
+            for one in settings.archives
+            if one.name in fetchers
+            for counts in (figures.wishes.get(one.name, {}),)
         )
 
     def _destination(

@@ -8,9 +8,10 @@ from node.domain.completeness import never_fell_quiet
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import CONFLICT, IDENTITY_REPLACED, Delivery, HistoryEntry, Study
 from node.domain.study import StudyEvent, StudyState
+from node.domain.wish import Wish, WishState
 from node.ports import StudyReader
 
-__all__ = ["MEANING", "explain", "time_of", "words_of"]
+__all__ = ["MEANING", "MEANING_OF_WISH", "explain", "time_of", "words_of"]
 
 MEANING = {
     StudyState.RECEIVING: "images are still coming; it is looked at once none came for the quiet time",
@@ -26,6 +27,18 @@ MEANING = {
     StudyState.DELIVERED: "its results were sent",
 }
 """What each state of a study means, in words for the user."""
+MEANING_OF_WISH = {
+    WishState.WAITING: "is to be fetched from {archive}, and waits for its turn",
+    WishState.JUDGING: "is to be fetched from {archive}, which is being asked for its series",
+    WishState.FETCHING: "is being fetched from {archive}",
+    WishState.FETCHED: "was fetched from {archive}",
+    WishState.HERE: "was to be fetched from {archive}, and had come already",
+    WishState.NOT_FOR_US: "was not fetched from {archive}, for nothing in it can be analysed",
+    WishState.NOT_FOUND: "was not found in {archive}",
+    WishState.FAILED: "could not be fetched from {archive}, and is not asked for again by itself",
+    WishState.CANCELLED: "is not fetched from {archive}",
+}
+"""What each state of a wish means, in words for the user."""
 _ADVICE = {
     StudyState.NOT_FOR_US: "If it should be analysed, send sagittal T1 and T2 images of the lumbar spine.",
     StudyState.REFUSED: "Send what is missing, and the study is looked at again by itself.",
@@ -46,7 +59,9 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
     destinations : collection of str, optional
         Names of the configured destinations; results that wait for any other are pointed out.
     """
-    study = store.study(study_uid)
+    study, wishes = store.study(study_uid), store.wishes(study_uid)
+    if study is None and wishes:
+        return " ".join(_wish_sentence(wish) for wish in wishes)
     if study is None:
         return f"Nothing of study {study_uid} ever arrived here. Was it sent to this AE title and port?"
     deliveries = store.deliveries(study_uid)
@@ -59,6 +74,7 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
         f"{count} {'image is' if count == 1 else 'images are'} here.",
         _corrected(len(store.quarantined(study_uid, CONFLICT))),
         _under_another_identity(len(store.quarantined(study_uid, IDENTITY_REPLACED))),
+        *(_wish_sentence(wish) for wish in wishes),
         f"The first came at {time_of(study.first_arrival)}, the last at {time_of(study.last_arrival)}.",
         f"It is in this state since {time_of(study.changed_at)}.",
         _sentence("Tried without success", f"{study.attempts} times" if study.attempts else ""),
@@ -71,7 +87,16 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
     return " ".join(part for part in parts if part)
 
 
-def words_of(state: StudyState) -> str:
+def _wish_sentence(wish: Wish) -> str:
+    """Say what became of the wish to fetch a study."""
+    meaning = MEANING_OF_WISH[wish.state].format(archive=wish.archive)
+    why = f" ({wish.reason.rstrip('.')})" if wish.reason else ""
+    waits = wish.is_open and wish.not_before > wish.changed_at
+    again = f"; it is tried again at {time_of(wish.not_before)}" if waits else ""
+    return f"Study {wish.study_uid} {meaning}{why}{again}."
+
+
+def words_of(state: StudyState | WishState) -> str:
     """Return a state in words, without underscores."""
     return state.value.replace("_", " ")
 

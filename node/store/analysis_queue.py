@@ -10,7 +10,7 @@ from sqlalchemy import Engine, and_, or_, select, update
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
-from node.domain.records import NewResult, StudyLease, reason_of_results
+from node.domain.records import NewResult, StudyLease, reason_of_no_delivery, reason_of_results
 from node.domain.results import Compared
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
@@ -26,6 +26,7 @@ from node.store.steps import (
     put_results,
     supersede_deliveries,
 )
+from node.store.wish_rows import is_backlog
 
 __all__ = ["SqlAnalysisQueue"]
 
@@ -52,7 +53,8 @@ class SqlAnalysisQueue:
             and_(t.studies.c.state == StudyState.ANALYSING, t.studies.c.lease_until <= now),
         )
         others = t.studies.c.study_uid.not_in(but_not)
-        waiting_longest = select(t.studies).where(free, others).order_by(t.studies.c.changed_at).limit(1)
+        order = (is_backlog(t.studies.c.study_uid), t.studies.c.changed_at)
+        waiting_longest = select(t.studies).where(free, others).order_by(*order).limit(1)
         token = uuid4().hex
         with t.writing(self._engine) as connection:
             row = connection.execute(for_update(waiting_longest)).first()
@@ -106,7 +108,7 @@ class SqlAnalysisQueue:
                     put_delivery(connection, study, result, destination, now)
             still_open = count_open(connection, study.study_uid)
             event = StudyEvent.DELIVERY_BEGAN if still_open else StudyEvent.DELIVERY_ENDED
-            reason = "" if still_open else "every destination has these results already"
+            reason = "" if still_open else reason_of_no_delivery(results)
             apply_event(connection, study, event, now, reason=reason)
 
     def record_refusal(

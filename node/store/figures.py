@@ -25,6 +25,7 @@ from node.domain.growth import Kept
 from node.domain.records import Instance, QuarantineEntry, Study, StudyQuery
 from node.domain.status import UNFINISHED_STATES, FailedStudies, OutboxFigures, StoreFigures
 from node.domain.study import StudyState
+from node.domain.wish import WishState
 from node.errors import TransientError
 from node.store import tables as t
 from node.store.rows import instance_of, quarantine_of, study_of
@@ -69,6 +70,9 @@ _ONE_OF_EACH = select(t.instances).where(
     t.instances.c.sop_uid.in_(
         select(func.min(t.instances.c.sop_uid)).group_by(t.instances.c.study_uid, t.instances.c.patient_key)
     )
+)
+_WISHES = select(t.wishes.c.archive, t.wishes.c.state, func.count()).group_by(
+    t.wishes.c.archive, t.wishes.c.state
 )
 _ALL = StudyQuery()
 _LATEST_QUARANTINED = select(t.quarantine).order_by(t.quarantine.c.at.desc())
@@ -122,6 +126,7 @@ class SqlFigures:
                 latest=_latest(connection, studies),
                 latest_quarantined=_latest_quarantined(connection, latest),
                 failed_studies=_failed_studies(connection, since, latest),
+                wishes=_wishes(connection),
             )
 
 
@@ -157,6 +162,13 @@ def _conditions(query: StudyQuery) -> Iterator[ColumnElement[bool]]:
         yield or_(*(it.icontains(query.text, autoescape=True) for it in (row.study_uid, row.reason)))
     if query.uid_prefix:
         yield row.study_uid.startswith(query.uid_prefix, autoescape=True)
+
+
+def _wishes(connection: Connection) -> dict[str, dict[WishState, int]]:
+    counts: dict[str, dict[WishState, int]] = defaultdict(dict)
+    for archive, state, count in connection.execute(_WISHES):
+        counts[archive][WishState(state)] = count
+    return dict(counts)
 
 
 def _by_state(connection: Connection) -> dict[StudyState, int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, Double, Engine, Integer, String, Text
+from sqlalchemy import Boolean, Column, Double, Engine, Integer, String, Text
 
 from node.errors import PermanentError
 from node.store import tables as t
@@ -64,11 +64,52 @@ def _keep_scores(operations: "Operations") -> None:
     operations.create_index("ix_examinations_patient_key", "examinations", ["patient_key"])
 
 
+def _fetch_from_archives(operations: "Operations") -> None:
+    operations.create_table(
+        "wish_batches",
+        Column("name", String(64), primary_key=True),
+        Column("archive", String(32), nullable=False),
+        Column("words", Text, nullable=False),
+        Column("asked_at", Double, nullable=False),
+        Column("priority", Integer, nullable=False),
+        Column("sends_old", Boolean, nullable=False),
+        Column("paused", Boolean, nullable=False),
+        Column("missing", Text, nullable=False),
+        Column("before", Integer, nullable=False),
+    )
+    operations.create_table(
+        "wishes",
+        Column("archive", String(32), primary_key=True),
+        Column("study_uid", String(64), primary_key=True),
+        Column("batch", String(64), nullable=False),
+        Column("priority", Integer, nullable=False),
+        Column("state", String(20), nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("queued_at", Double, nullable=False),
+        Column("changed_at", Double, nullable=False),
+        Column("not_before", Double, nullable=False),
+        Column("begun_at", Double),
+        Column("attempts", Integer, nullable=False),
+        Column("study_date", String(10)),
+        Column("series", Text, nullable=False),
+        Column("images", Integer, nullable=False),
+        Column("was_here", Boolean, nullable=False),
+        Column("sends_old", Boolean, nullable=False),
+        Column("told", Integer),
+        Column("lease_token", String(64)),
+        Column("lease_until", Double),
+    )
+    operations.create_index("ix_wishes_study_uid", "wishes", ["study_uid"])
+    operations.create_index("ix_wishes_batch", "wishes", ["batch"])
+    operations.create_index("wishes_by_state", "wishes", ["archive", "state", "not_before"])
+
+
 STEPS: Mapping[int, Callable[["Operations"], None]] = {
     1: _find_latest_studies_fast,
     2: _remember_what_is_unexplained,
     3: _remember_codes_of_reasons,
     4: _keep_scores,
+    5: _fetch_from_archives,
 }
 """The step from each version to the next; one that was released never changes: databases have taken it."""
 

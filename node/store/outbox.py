@@ -33,6 +33,7 @@ from node.store.steps import (
     record_order,
     takes_order,
 )
+from node.store.wish_rows import is_backlog
 
 __all__ = ["SqlOutbox"]
 
@@ -111,7 +112,7 @@ class SqlOutbox:
             due = or_(due, and_(row.destination == destination, lost))
         if only_ordered:
             due = and_(due, row.reason == ORDERED)
-        oldest = select(row.study_uid).where(due).order_by(row.id).limit(1)
+        oldest = select(row.study_uid).where(due).order_by(is_backlog(row.study_uid), row.id).limit(1)
         with t.writing(self._engine) as connection:
             study_uid = connection.execute(for_update(oldest)).scalar()
             if study_uid is None:

@@ -11,6 +11,8 @@ from node.store.refusal_reports import SqlRefusalReports
 from node.store.schema import check_whole, prepare
 from node.store.studies import SqlStudies
 from node.store.upkeep import SqlUpkeep
+from node.store.wish_book import SqlWishBook
+from node.store.wish_queue import SqlWishQueue
 
 __all__ = ["SqlStore"]
 
@@ -24,6 +26,8 @@ class SqlStore(
     SqlOutbox,
     SqlFigures,
     SqlUpkeep,
+    SqlWishQueue,
+    SqlWishBook,
 ):
     """The `Store` port over SQLite and PostgreSQL.
 

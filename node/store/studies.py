@@ -11,6 +11,7 @@ from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.rows import history_of, instance_of, study_of
 from node.store.steps import apply_event, find
+from node.store.wish_rows import is_backlog
 
 __all__ = ["SqlStudies"]
 
@@ -62,7 +63,7 @@ class SqlStudies:
             row.state.in_([StudyState.RECEIVING, StudyState.SETTLED, StudyState.WAITING_FOR_PAIR]),
             row.deadline <= now,
         )
-        due = select(t.studies).where(or_(passed, set_back)).order_by(row.deadline)
+        due = select(t.studies).where(or_(passed, set_back)).order_by(is_backlog(row.study_uid), row.deadline)
         with t.reading(self._engine) as connection:
             return tuple(study_of(row) for row in connection.execute(due))
 

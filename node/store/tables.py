@@ -48,6 +48,8 @@ __all__ = [
     "results",
     "studies",
     "transfers",
+    "wish_batches",
+    "wishes",
     "writing",
 ]
 
@@ -204,6 +206,52 @@ quarantine = Table(
     Column("calling_ae", String(16), nullable=False),
     Column("host", String(64), nullable=False),
     Column("at", _Moment, nullable=False),
+)
+
+
+wish_batches = Table(
+    "wish_batches",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("archive", String(32), nullable=False),
+    Column("words", Text, nullable=False),
+    Column("asked_at", _Moment, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("sends_old", Boolean, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    # What the archive did not find, as JSON: places in a list, never the numbers that stand there.
+    Column("missing", Text, nullable=False),
+    Column("before", Integer, nullable=False),
+)
+
+# A study of an archive is asked for once, whatever asks for it again.
+wishes = Table(
+    "wishes",
+    metadata,
+    Column("archive", String(32), primary_key=True),
+    Column("study_uid", _UID, primary_key=True, index=True),
+    Column("batch", String(64), nullable=False, index=True),
+    Column("priority", Integer, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("queued_at", _Moment, nullable=False),
+    Column("changed_at", _Moment, nullable=False),
+    Column("not_before", _Moment, nullable=False),
+    # When its series were judged, from which the studies of the last hour are counted.
+    Column("begun_at", _Moment),
+    Column("attempts", Integer, nullable=False),
+    Column("study_date", String(10)),
+    # Series to fetch and what came of each, as JSON.
+    Column("series", Text, nullable=False),
+    # Sum of what came, and whether other images of the study were here before.
+    Column("images", Integer, nullable=False),
+    Column("was_here", Boolean, nullable=False),
+    Column("sends_old", Boolean, nullable=False),
+    # How many images the archive told; more of them later are fetched, too.
+    Column("told", Integer),
+    Column("lease_token", String(64)),
+    Column("lease_until", _Moment),
+    Index("wishes_by_state", "archive", "state", "not_before"),
 )
 
 

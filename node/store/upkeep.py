@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import Engine, case, delete, func, select, update
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import MR_IMAGE_CLASSES, Instance, Study
 from node.domain.study import StudyEvent, StudyState
+from node.domain.wish import WishState
 from node.store import tables as t
 from node.store.examinations import count_examinations, forget_examination, forget_examinations
 from node.store.rows import instance_of, study_of
@@ -133,4 +134,12 @@ class SqlUpkeep:
                 )
                 .values(lease_token=None, lease_until=None)
             )
-            return len(studies) + sending.rowcount + confirming.rowcount
+            fetching = connection.execute(
+                update(t.wishes)
+                .where(t.wishes.c.lease_token.is_not(None))
+                .values(
+                    state=case((t.wishes.c.begun_at.is_(None), WishState.WAITING), else_=WishState.FETCHING),
+                    lease_token=None, lease_until=None,
+                )
+            )  # fmt: skip
+            return len(studies) + sending.rowcount + confirming.rowcount + fetching.rowcount

@@ -1,18 +1,14 @@
 """[[destinations]] of config.toml: where which results are sent."""
 
-import re
 from dataclasses import dataclass, field
 
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
-from node.config.checks import ae_title, between, host, names_host, one_of
-from node.config.secret import PASSWORD_IN_URL, secret
+from node.config.checks import ae_title, between, host, one_of, short_name, web_address
+from node.config.secret import secret
 from node.config.table import Table
 from node.config.tables.tls import TlsSettings, called_where_named
 
 __all__ = ["Destination", "destination"]
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_WEB_ADDRESS = re.compile(r"https?://[^/\s]+(/\S*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +44,11 @@ def destination(table: Table) -> Destination:
     """Read one element of the array."""
     fallback = Destination()
     kinds = tuple(kind.value for kind in ResultKind)
-    stow_url = table.take("stow_url", "", check=_web_address)
+    stow_url = table.take("stow_url", "", check=web_address)
     # A DICOMweb archive is addressed by its URL.
     needed = table.take if stow_url else table.require
     found = Destination(
-        name=table.require("name", "pacs", check=_name),
+        name=table.require("name", "pacs", check=short_name),
         ae_title=needed("ae_title", "ANY", check=ae_title),
         host=needed("host", "127.0.0.1", check=host),
         port=needed("port", 104, check=between(1, 65535)),
@@ -69,16 +65,3 @@ def destination(table: Table) -> Destination:
     if found.stow_url.startswith("http://") and found.tls.ca is not None:
         table.fault("stow_url", "must be an https:// address where [destinations.tls] names a ca")
     return found
-
-
-def _name(value: str) -> str | None:
-    return None if _NAME.fullmatch(value) else "must be lower-case letters, digits, - and _"
-
-
-def _web_address(value: str) -> str | None:
-    if PASSWORD_IN_URL.search(value):
-        return "holds a password; name it in authorization"
-    if not value:
-        return None
-    is_address = _WEB_ADDRESS.fullmatch(value) and names_host(value)
-    return None if is_address else "must be an http:// or https:// address"

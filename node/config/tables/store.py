@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from node.config.secret import PASSWORD_IN_URL, kept_elsewhere
+from node.config.checks import PASSWORD_IN_URL
+from node.config.secret import kept_elsewhere
 from node.config.table import Table
 
 __all__ = ["StoreSettings", "store"]

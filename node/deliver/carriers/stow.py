@@ -10,19 +10,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from ssl import SSLContext
 from typing import Any
 
 import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset
-from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
-from urllib3.exceptions import LocationParseError, NameResolutionError
 
 from node.config import Destination
 from node.deliver.carriers.result_file import read_result
 from node.dicom.tls import client_arguments
+from node.dicom.web import code_of, http_failures_as_transient, prepare
 from node.domain.delivery import DeliveryResponse, Disposition, judge_status
 from node.domain.dimse_status import PROCESSING_FAILURE
 from node.domain.records import Result
@@ -32,7 +29,6 @@ __all__ = ["StowCarrier"]
 
 _CONFLICT = 409
 """HTTP status if none of the instances was stored; the body of the response tells why."""
-_UNRESOLVED = "its host name cannot be resolved"
 _UNUSED_STUDY_UID = "1.2.3"
 _SOP_INSTANCE = "00080018"
 
@@ -66,7 +62,7 @@ class StowCarrier:
 
             def send(result: Result) -> DeliveryResponse:
                 dataset = read_result(self._folder / result.name)
-                with _http_failures_as_transient():
+                with http_failures_as_transient():
                     return _store(client, dataset)
 
             yield send
@@ -74,7 +70,7 @@ class StowCarrier:
     def find(self, results: Sequence[Result]) -> set[str]:
         """See `node.deliver.carriers.Carrier`."""
         found: set[str] = set()
-        with requests.Session() as session, _http_failures_as_transient():
+        with requests.Session() as session, http_failures_as_transient():
             client = self._client(session)
             for series_uid in sorted({result.series_uid for result in results}):
                 answers = client.search_for_instances(results[0].study_uid, series_uid)
@@ -89,7 +85,7 @@ class StowCarrier:
         TransientError
             If the destination does not answer or rejects the request.
         """
-        with requests.Session() as session, _http_failures_as_transient():
+        with requests.Session() as session, http_failures_as_transient():
             self._client(session).search_for_studies(search_filters={"StudyInstanceUID": _UNUSED_STUDY_UID})
 
     def told_time(self) -> datetime | None:
@@ -106,7 +102,7 @@ class StowCarrier:
         with requests.Session() as session:
             session.hooks["response"].append(lambda response, **_: told.append(_date_of(response)))
             try:
-                with _http_failures_as_transient():
+                with http_failures_as_transient():
                     self._client(session).search_for_studies(
                         search_filters={"StudyInstanceUID": _UNUSED_STUDY_UID}
                     )
@@ -116,64 +112,13 @@ class StowCarrier:
         return told[-1]
 
     def _client(self, session: requests.Session) -> DICOMwebClient:
-        if (secured := client_arguments(self._destination)) is not None:
-            # Otherwise `requests` would prefer REQUESTS_CA_BUNDLE of the environment to the configured `ca`.
-            session.trust_env = False
-            session.proxies = get_environ_proxies(self._destination.stow_url)
-            session.verify = str(self._destination.tls.ca)
-            session.mount("https://", _TlsAdapter(secured[0], self._destination.tls.server_name))
-        if self._destination.authorization:
-            session.headers["Authorization"] = self._destination.authorization
+        there = self._destination
+        secured = client_arguments(there)
+        prepare(session, there.stow_url, there.tls, secured and secured[0], there.authorization)
         client = DICOMwebClient(self._destination.stow_url, session=session, timeout=self._timeout_s)
         # Retries are the business of the outbox, which counts and spaces them.
         client.set_http_retry_params(retry=False)
         return client
-
-
-class _TlsAdapter(HTTPAdapter):
-    """HTTPS with the context of `node.dicom.tls`, for what `requests` lacks: BCP 195, revocation lists."""
-
-    def __init__(self, context: SSLContext, server_name: str) -> None:
-        # The name that is sent as SNI and that the certificate must hold; by default the host of the URL.
-        named = {"server_hostname": server_name} if server_name else {}
-        self._options: dict[str, Any] = {"ssl_context": context, **named}
-        super().__init__()
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed on
-        """Open direct connections with the context."""
-        super().init_poolmanager(*arguments, **{**options, **self._options})
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - passed on
-        """Open connections through a proxy with the context too; it secures the tunnel to the archive."""
-        return super().proxy_manager_for(proxy, **{**options, **self._options})
-
-
-@contextmanager
-def _http_failures_as_transient() -> Iterator[None]:
-    """Raise a `TransientError` for every HTTP failure, without quoting the message of the library."""
-    try:
-        yield
-    except requests.HTTPError as error:
-        raise TransientError(f"it answered HTTP {_code(error)}") from None
-    except requests.Timeout:
-        raise TransientError("it gave no answer in time") from None
-    except requests.exceptions.SSLError:
-        raise TransientError("its certificate is not trusted") from None
-    except (requests.exceptions.InvalidJSONError, KeyError, TypeError):
-        raise TransientError("its answer is no DICOM JSON or XML") from None
-    except LocationParseError:
-        # A name that the resolver cannot even encode, which `requests` passes on as a `ValueError`.
-        raise TransientError(_UNRESOLVED) from None
-    except requests.RequestException as error:
-        raise TransientError(_UNRESOLVED if _is_unresolved(error) else "it cannot be reached") from None
-    except ValueError:
-        raise TransientError("its answer is no DICOM JSON or XML") from None
-
-
-def _is_unresolved(error: requests.RequestException) -> bool:
-    # `requests` puts its own error around that of urllib3, which tells the reason.
-    cause = error.args[0] if error.args else None
-    return isinstance(getattr(cause, "reason", None), NameResolutionError)
 
 
 def _date_of(response: requests.Response) -> datetime | None:
@@ -186,15 +131,11 @@ def _date_of(response: requests.Response) -> datetime | None:
         return None
 
 
-def _code(error: requests.HTTPError) -> int:
-    return 0 if error.response is None else int(error.response.status_code)
-
-
 def _store(client: DICOMwebClient, dataset: Dataset) -> DeliveryResponse:
     try:
         response = client.store_instances([dataset])
     except requests.HTTPError as error:
-        if _code(error) != _CONFLICT:
+        if code_of(error) != _CONFLICT:
             raise
         response = _store_response(error.response)
     failed = response.get("FailedSOPSequence") or ()

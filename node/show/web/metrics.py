@@ -23,6 +23,7 @@ from node.domain.dimse_status import (
     SUCCESS,
 )
 from node.domain.status import UNFINISHED_STATES, NodeStatus
+from node.domain.wish import WishState
 from node.show.node_status import StatusReader, card_of
 from node.tally import Counts
 
@@ -75,6 +76,7 @@ class _NodeCollector(Collector):
         yield from _of_the_disk(self._status_reader)
         yield from _of_the_store(status)
         yield from _of_destinations(status)
+        yield _of_archives(status)
         yield _peers_that_failed(status)
         yield _certificates(self._status_reader.configuration)
         yield from _of_the_process(self._status_reader.counts())
@@ -149,6 +151,17 @@ def _of_destinations(status: NodeStatus) -> Iterator[Metric]:
     yield from (deliveries, oldest, latest, failures)
 
 
+def _of_archives(status: NodeStatus) -> Metric:
+    wishes = _labelled(
+        "fetched_studies", "Studies that were asked for, by archive and by what became of them.",
+        "archive", "state",
+    )  # fmt: skip
+    for there in status.archives:
+        for state in WishState:
+            wishes.add_metric([there.name, state], there.counts.get(state, 0))
+    return wishes
+
+
 def _peers_that_failed(status: NodeStatus) -> Metric:
     faults = _labelled(
         "peer_fault", "1 for each peer whose last connection failed.", "peer", "kind", "reason"
@@ -156,6 +169,7 @@ def _peers_that_failed(status: NodeStatus) -> Metric:
     peers = [
         *((there.name, "destination", there.breaker) for there in status.destinations),
         *((name, "source", breaker) for name, breaker in status.asked.items()),
+        *((there.name, "archive", there.breaker) for there in status.archives),
     ]
     for name, kind, breaker in peers:
         if breaker.failures:

@@ -26,7 +26,10 @@ def value(configuration: Configuration, key: str) -> Any:
 def with_another(key: str) -> Configuration:
     """Return the default configuration with some other value for a key, of whatever type."""
     table, _, name = key.partition(".")
-    other: Any = () if not name else replace(getattr(default(), table), **{name: "another"})
+    if name:
+        other: Any = replace(getattr(default(), table), **{name: "another"})
+    else:
+        other = () if getattr(default(), table) else ("another",)
     return replace(default(), **{table: other})
 
 

@@ -1,7 +1,7 @@
 import re
 import tomllib
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from analysis.domain.findings import Target
 from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.words.compose import usual_next_step
 from node.analyse.result_files import report_options
-from node.config import Configuration, default, load, parse, tables, write_shipped
+from node.config import ArchiveSettings, Configuration, default, load, parse, tables, write_shipped
 from node.config.tables.models import DEMONSTRATION_MODEL
+from node.domain.wish import Priority, Wish, WishState
 from node.errors import ConfigurationError
 
 SHIPPED = Path(__file__).resolve().parents[3] / "config.toml"
@@ -52,16 +53,92 @@ def leaves(value: Any, name: str = "") -> set[str]:
 
 
 def test_every_setting_is_in_the_shipped_file() -> None:
-    written = set(re.findall(r"^(\w+) *=", SHIPPED.read_text(), re.MULTILINE))
+    written = set(re.findall(r"^(?:# )?(\w+) *=", SHIPPED.read_text(), re.MULTILINE))
     configuration = default()
-    settings = leaves(configuration) - {"sources", "destinations", "preferred"}
+    settings = leaves(configuration) - {"sources", "destinations", "archives", "preferred"}
     settings |= leaves(configuration.sources[0]) | leaves(configuration.destinations[0])
+    settings |= leaves(ArchiveSettings())
     assert settings <= written
 
 
 def test_every_table_is_read_by_the_module_of_its_name() -> None:
     modules = {path.stem for path in Path(tables.__path__[0]).glob("*.py")}
-    assert modules - {"__init__", "tls"} == set(tomllib.loads(SHIPPED.read_text()))
+    assert modules - {"__init__", "fetching", "tls"} == set(tomllib.loads(SHIPPED.read_text())) | {"archives"}
+
+
+def test_the_block_of_an_archive_that_is_commented_out_holds_the_defaults() -> None:
+    text = SHIPPED.read_text()
+    block = text[text.index("# [[archives]]") : text.index("\n[storage]")]
+    lines = (line.removeprefix("# ") for line in block.splitlines())
+    written = "\n".join(line for line in lines if re.match(r"\[|\w+ *=", line))
+    assert parse(written).archives == (ArchiveSettings(),)
+
+
+def test_an_archive_has_the_address_that_its_method_needs() -> None:
+    block = '[[archives]]\nname = "a"\nmethod = "{}"\n'
+    assert len(faults(block.format("get"))) == 3
+    (fault,) = faults(block.format("dicomweb"))
+    assert "archives.url is missing" in fault
+    (fault,) = faults(block.format("dicomweb") + 'url = "http://h/x"\n[archives.tls]\nca = "ca.pem"\n')
+    assert "https" in fault
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ('every = "often"', "cron expression of five fields"),
+        ('every = "61 * * * *"', "must be a cron expression"),
+        ('every = "0 6 * * 1-5"', "must name the days of the week"),
+        ('window = "18:00"', "must be two times of the day"),
+        ('results_to = ["elsewhere"]', "'elsewhere', which is no destination"),
+        ("look_for = { youngest = 60, oldest = 50 }", "older than the oldest"),
+        ("studies_per_hour = -1", "must be between"),
+    ],
+)
+def test_what_an_archive_is_asked_for_is_checked(keys: str, told: str) -> None:
+    archive = '[[archives]]\nname = "a"\nmethod = "dicomweb"\nurl = "http://h/x"\n'
+    (fault,) = faults(archive + keys)
+    assert told in fault
+    good = 'every = "*/10 7-19 * * mon-fri"\nwindow = "18:00 to 06:00"\nresults_to = ["pacs"]\n'
+    (found,) = parse(archive + good + "[[destinations]]\n" + PACS).archives
+    assert found.fetching.limits.hours is not None
+
+
+PACS = 'name = "pacs"\nae_title = "A"\nhost = "h"\nport = 1\n'
+DAY = date(2024, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("rules", "archive", "days_old", "sends_old", "expected"),
+    [
+        ("", "a", 30, False, ("x", "y")),
+        ("", "a", 31, False, ()),
+        ("", "a", None, False, ()),
+        ("", "a", 31, True, ("x", "y")),
+        ("results_not_older_than_days = 0", "a", 3000, False, ("x", "y")),
+        ('results_to = ["y"]', "a", 1, False, ("y",)),
+        ('results_to = ["y"]', "a", 300, True, ("y",)),
+        ("results_to = []", "a", 1, True, ()),
+        ("", "one that was removed", 1, True, ()),
+    ],
+)
+def test_results_of_a_fetched_study_go_where_its_archive_says(
+    rules: str,
+    archive: str,
+    days_old: int | None,
+    sends_old: bool,  # noqa: FBT001
+    expected: tuple[str, ...],
+) -> None:
+    two = "".join(f"[[destinations]]\n{PACS.replace('pacs', name)}" for name in "xy")
+    found = parse(f'[[archives]]\nname = "a"\nmethod = "dicomweb"\nurl = "http://h/x"\n{rules}\n{two}')
+    day = None if days_old is None else DAY - timedelta(days=days_old)
+    now = datetime(2024, 3, 1, tzinfo=UTC)
+    wish = Wish(
+        archive, "1.2", "b", Priority.BACKLOG, WishState.FETCHED, "", now, now, now,
+        study_date=day, sends_old=sends_old,
+    )  # fmt: skip
+    assert found.receivers_of(wish, DAY) == expected
+    assert found.receivers_of(None, DAY) == ("x", "y")
 
 
 def test_a_misspelt_key_is_told_with_its_line_and_the_right_spelling() -> None:

@@ -7,11 +7,12 @@ from tests.node.store.memory.queues import MemoryQueues
 from tests.node.store.memory.studies import MemoryStudies
 from tests.node.store.memory.tables import Tables
 from tests.node.store.memory.upkeep import MemoryUpkeep
+from tests.node.store.memory.wishes import MemoryWishes
 
 __all__ = ["MemoryStore", "Tables"]
 
 
-class MemoryStore(MemoryArrivals, MemoryStudies, MemoryQueues, MemoryOutbox, MemoryUpkeep):
+class MemoryStore(MemoryArrivals, MemoryStudies, MemoryQueues, MemoryOutbox, MemoryUpkeep, MemoryWishes):
     """The `Store` port over dictionaries.
 
     Parameters

@@ -100,6 +100,7 @@ class MemoryOutbox:
                 if row.destination == destination and _is_due(row, state, now)
                 if row.reason == ORDERED or not only_ordered
             ]
+            due.sort(key=lambda row: self._tables.is_backlog(row.study_uid))
             ours = [row for row in due if row.study_uid == due[0].study_uid]
             sending = {"state": DeliveryState.SENDING, "tried": True}
             return self._take(ours, owner, until, sending if state is DeliveryState.WAITING else {})

@@ -14,6 +14,7 @@ from node.domain.records import (
     NewResult,
     Study,
     StudyLease,
+    reason_of_no_delivery,
     reason_of_results,
 )
 from node.domain.results import Compared
@@ -41,7 +42,7 @@ class MemoryQueues:
             ]
             if not free:
                 return None
-            study = min(free, key=lambda row: row.study.changed_at).study
+            study = min(free, key=lambda row: (t.is_backlog(row.study.study_uid), row.study.changed_at)).study
             attempts = study.attempts + (study.state is StudyState.ANALYSING)
             moved = t.apply_event(study, StudyEvent.LEASED, now, attempts=attempts)
             token = f"{owner}-{uuid4().hex}"
@@ -88,7 +89,7 @@ class MemoryQueues:
             if t.has_open_deliveries(study.study_uid):
                 t.apply_event(study, StudyEvent.DELIVERY_BEGAN, now)
                 return
-            reason = "every destination has these results already"
+            reason = reason_of_no_delivery(results)
             t.apply_event(study, StudyEvent.DELIVERY_ENDED, now, reason=reason)
 
     def record_refusal(

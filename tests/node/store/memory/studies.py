@@ -56,7 +56,8 @@ class MemoryStudies:
             if (one.state in waiting and one.deadline is not None and one.deadline <= now)
             or (one.state is StudyState.RECEIVING and one.last_arrival > now + timedelta(minutes=1))
         ]
-        return tuple(sorted(due, key=lambda one: one.deadline or now))
+        order = self._tables.is_backlog
+        return tuple(sorted(due, key=lambda one: (order(one.study_uid), one.deadline or now)))
 
     def coming_studies(self, quiet_since: datetime) -> tuple[Study, ...]:
         receiving = [one for one in self._tables.all_studies() if one.state is StudyState.RECEIVING]

@@ -22,8 +22,9 @@ from node.domain.records import (
 )
 from node.domain.results import Compared
 from node.domain.study import StudyEvent, StudyState, next_state
+from node.domain.wish import Batch, Priority, Wish
 
-__all__ = ["DeliveryRow", "ExaminationRow", "InstanceRow", "ResultRow", "StudyRow", "Tables"]
+__all__ = ["DeliveryRow", "ExaminationRow", "InstanceRow", "ResultRow", "StudyRow", "Tables", "WishRow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,16 @@ class DeliveryRow:
         return self.state is DeliveryState.UNCONFIRMED
 
 
+@dataclass(frozen=True, slots=True)
+class WishRow:
+    """A wish, its lease, and when its series were judged."""
+
+    wish: Wish
+    begun_at: datetime | None = None
+    token: str = ""
+    lease_until: datetime | None = None
+
+
 @dataclass(slots=True)
 class Tables:
     """Everything that an in-memory store holds; a store that is opened on the same tables continues from it.
@@ -116,6 +127,9 @@ class Tables:
     deliveries: dict[int, DeliveryRow] = field(default_factory=dict)
     quarantine: tuple[QuarantineEntry, ...] = ()
     examinations: dict[str, ExaminationRow] = field(default_factory=dict)
+    batches: dict[str, Batch] = field(default_factory=dict)
+    wishes: dict[tuple[str, str], WishRow] = field(default_factory=dict)
+    """By archive and study."""
     is_claimed: bool = False
     lock: RLock = field(default_factory=RLock, repr=False)
 
@@ -267,6 +281,14 @@ class Tables:
                 self.change_delivery(
                     row, state=DeliveryState.SUPERSEDED, reason=reason, token="", lease_until=None
                 )
+
+    def is_backlog(self, study_uid: str) -> bool:
+        """Tell whether a study came only because it was fetched as backlog."""
+        return any(
+            row.wish.images and not row.wish.was_here and row.wish.priority is Priority.BACKLOG
+            for (_, study), row in self.wishes.items()
+            if study == study_uid
+        )
 
     def has_open_deliveries(self, study_uid: str) -> bool:
         """Tell whether something of a study is still to be delivered."""

@@ -15,7 +15,8 @@ from node.domain.records import (
 )
 from node.domain.status import UNFINISHED_STATES, FailedStudies, OutboxFigures, StoreFigures
 from node.domain.study import StudyEvent, StudyState
-from tests.node.store.memory.tables import Tables
+from node.domain.wish import WishState
+from tests.node.store.memory.tables import Tables, WishRow
 
 __all__ = ["MemoryUpkeep"]
 
@@ -84,7 +85,14 @@ class MemoryUpkeep:
                 latest=self.studies(studies),
                 latest_quarantined=tuple(entries[:latest]),
                 failed_studies=self.failed_studies(since, latest),
+                wishes=self._wishes(),
             )
+
+    def _wishes(self) -> dict[str, Counter[WishState]]:
+        counts: dict[str, Counter[WishState]] = defaultdict(Counter)
+        for row in self._tables.wishes.values():
+            counts[row.wish.archive][row.wish.state] += 1
+        return dict(counts)
 
     def _outboxes(self) -> dict[str, OutboxFigures]:
         counts: dict[str, Counter[DeliveryState]] = defaultdict(Counter)
@@ -198,4 +206,8 @@ class MemoryUpkeep:
             ]
             for row in confirming:
                 t.change_delivery(row, token="", lease_until=None)
-            return len(analysing) + len(sending) + len(confirming)
+            fetching = [(key, row) for key, row in t.wishes.items() if row.token]
+            for key, row in fetching:
+                state = WishState.WAITING if row.begun_at is None else WishState.FETCHING
+                t.wishes[key] = WishRow(replace(row.wish, state=state), row.begun_at)
+            return len(analysing) + len(sending) + len(confirming) + len(fetching)

@@ -9,6 +9,7 @@ from node.errors import PermanentError
 from node.ports import Store
 from tests.node.store.suite.analysing import AnalysingLaws
 from tests.node.store.suite.delivering import DeliveringLaws
+from tests.node.store.suite.fetching import FetchingLaws
 from tests.node.store.suite.receiving import ReceivingLaws
 from tests.node.store.suite.studies import reported
 from tests.node.store.suite.upkeep import UpkeepLaws
@@ -16,7 +17,7 @@ from tests.node.store.suite.upkeep import UpkeepLaws
 __all__ = ["StoreSuite"]
 
 
-class StoreSuite(ReceivingLaws, AnalysingLaws, DeliveringLaws, UpkeepLaws):
+class StoreSuite(ReceivingLaws, AnalysingLaws, DeliveringLaws, UpkeepLaws, FetchingLaws):
     """All laws of the `Store` port. A subclass overrides `opening`."""
 
     @pytest.fixture

@@ -1,0 +1,115 @@
+"""Decides which series of a study are fetched, from what the archive tells of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
+from analysis.identify.identification import identify
+from node.config import LookFor
+from node.domain.archive import FoundSeries
+
+__all__ = ["Judgement", "judge", "may_matter"]
+
+_MOST_REASONS = 3
+_MAY_BE = frozenset({Contrast.T1, Contrast.T2, Contrast.UNSURE})
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Which series are fetched, and why no other is.
+
+    Attributes
+    ----------
+    wanted : tuple of FoundSeries
+        Every series that may be analysed, unsure ones included: what they are is seen in their images.
+    reason : str
+        Why nothing is wanted; empty if something is.
+    """
+
+    wanted: tuple[FoundSeries, ...]
+    reason: str = ""
+
+
+def judge(
+    series: Sequence[FoundSeries],
+    read_facts: Callable[[FoundSeries], AcquisitionFacts],
+    look_for: LookFor | None = None,
+) -> Judgement:
+    """Choose the series that may be a sagittal T1 or T2 of the lumbar spine.
+
+    Parameters
+    ----------
+    series : sequence of FoundSeries
+        All series of one study.
+    read_facts : callable
+        Returns the facts of a series with those of the header of one of its images. It is called only for a
+        series that its words leave undecided.
+    look_for : LookFor or None
+        What is looked for by the clock, of which body part and station are compared here. What the archive
+        does not tell matches.
+
+    Raises
+    ------
+    TransientError, PermanentError
+        From `read_facts`.
+    """
+    wanted, reasons = [], []
+    for one in series:
+        told = _unlike(one, look_for) or may_matter(one.facts)
+        if not told and _is_unsure(identify(one.facts)):
+            told = may_matter(read_facts(one))
+        if told:
+            reasons.append(told)
+        else:
+            wanted.append(one)
+    return Judgement(tuple(wanted), "" if wanted else _sum_up(reasons))
+
+
+def may_matter(facts: AcquisitionFacts) -> str:
+    """Return why a series cannot be analysed whatever its images show; empty if it may be.
+
+    Examples
+    --------
+    >>> may_matter(AcquisitionFacts(series_description="LWS t2 sag"))
+    ''
+    >>> may_matter(AcquisitionFacts(series_description="a nameless series"))
+    ''
+    >>> may_matter(AcquisitionFacts(modality="CT"))
+    'it is CT, not MR'
+    """
+    if facts.modality and facts.modality != "MR":
+        return f"it is {facts.modality}, not MR"
+    # An archive that does not tell the modality of a series is not taken to deny that it is MR.
+    found = identify(replace(facts, modality="MR"))
+    is_possible = (
+        found.contrast in _MAY_BE
+        and found.plane in {Plane.SAGITTAL, Plane.UNKNOWN}
+        and found.lumbar is not False
+    )
+    return "" if is_possible else str(found.reasons[-1])
+
+
+def _is_unsure(found: Identification) -> bool:
+    return found.contrast is Contrast.UNSURE or found.plane is Plane.UNKNOWN
+
+
+def _unlike(one: FoundSeries, look_for: LookFor | None) -> str:
+    """Return what a series is not that is looked for; empty if nothing speaks against it."""
+    if look_for is None:
+        return ""
+    for told, pattern, what in (
+        (one.station, look_for.station, "station"),
+        (one.facts.body_part, look_for.body_part, "body part"),
+    ):
+        if told and pattern and not fnmatchcase(told.upper(), pattern.upper()):
+            return f"another {what} is looked for"
+    return ""
+
+
+def _sum_up(reasons: Sequence[str]) -> str:
+    """Say why none of the series is wanted, each reason once, the most frequent first."""
+    each = sorted(set(reasons), key=lambda one: (-reasons.count(one), one))
+    told = "; ".join(f"{reasons.count(one)} because {one}" for one in each[:_MOST_REASONS])
+    more = "; and for other reasons" if len(each) > _MOST_REASONS else ""
+    return f"none of its {len(reasons)} series can be analysed: {told}{more}"

@@ -1,0 +1,270 @@
+"""`osteonode fetch`: a person asks for studies of an archive; the running node fetches them."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+from threading import Event
+from typing import NoReturn
+from uuid import uuid4
+
+from node.config import ArchiveSettings, Configuration
+from node.domain.archive import ArchiveQuery, FoundStudy
+from node.domain.audit import Party
+from node.domain.records import Instance
+from node.domain.wish import (
+    Batch,
+    BatchFigures,
+    NewWish,
+    Outcome,
+    Priority,
+    Taken,
+    WishEnd,
+    outcome_of,
+)
+from node.errors import PermanentError
+from node.fetch.archives.opening import open_archive
+from node.fetch.questions import find_all
+from node.ports import Archive, Store, Transfer, WishBook
+
+__all__ = [
+    "Answer",
+    "Preview",
+    "archive_called",
+    "by_accession",
+    "by_dates",
+    "by_study",
+    "named_batches",
+    "order",
+    "preview",
+    "question_archive",
+    "sum_up",
+]
+
+_MOST_BATCHES = 1000
+_NAMES_OF_COLUMN = ("accession", "accession number", "accession_number", "accessionnumber")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an archive has of what was asked for.
+
+    Attributes
+    ----------
+    words : str
+        What was asked for, without patient data.
+    studies : tuple of FoundStudy
+        The studies, each once.
+    missing : tuple of str
+        What it does not have, as places in the list that was given.
+    """
+
+    words: str
+    studies: tuple[FoundStudy, ...]
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an order would do, in counts.
+
+    Attributes
+    ----------
+    found, missing : int
+        Studies that the archive has, and entries of the list that it does not have.
+    before : int
+        Studies that were asked for before.
+    images : int
+        Images of the studies, as far as the archive tells; only those of some series are fetched.
+    kept_here : int
+        Studies that are too old for their results to be sent.
+    """
+
+    found: int
+    missing: int
+    before: int
+    images: int
+    kept_here: int
+
+
+def archive_called(configuration: Configuration, name: str) -> ArchiveSettings:
+    """Return the archive of a name, or the only one if the name is empty.
+
+    Raises
+    ------
+    PermanentError
+        If there is none, or several and no name.
+    """
+    known = {one.name: one for one in configuration.archives}
+    if not known:
+        raise PermanentError("no archive is configured: see [[archives]] in config.toml")
+    if not name and len(known) == 1:
+        return next(iter(known.values()))
+    if name not in known:
+        told = f"no archive is called {name}" if name else "there are several archives; name one with --from"
+        raise PermanentError(f"{told}; there are: {', '.join(known)}")
+    return known[name]
+
+
+def question_archive(configuration: Configuration, settings: ArchiveSettings) -> Archive:
+    """Make an archive that can be asked what it has, and sends nothing."""
+    return open_archive(
+        settings, configuration.node.ae_title, intake=_NoIntake(), held=_nothing, stopping=Event()
+    )
+
+
+class _NoIntake:
+    """The `Intake` port of a program that is no node."""
+
+    def open(self, sender: Party, study_uid: str, series_uid: str) -> AbstractContextManager[Transfer]:
+        """Refuse to take images."""
+        del sender, study_uid, series_uid
+        _refuse()
+
+
+def _refuse() -> NoReturn:
+    raise PermanentError("only a running node takes images")
+
+
+def _nothing(_study_uid: str) -> Collection[Instance]:
+    return ()
+
+
+def by_study(archive: Archive, uids: Sequence[str]) -> Answer:
+    """Ask for studies by their UIDs.
+
+    Raises
+    ------
+    TransientError, PermanentError
+        See `node.ports.Archive`.
+    """
+    found, missing = [], []
+    for uid in dict.fromkeys(uids):
+        there = find_all(archive, ArchiveQuery(study_uid=uid))
+        found += there
+        missing += [] if there else [uid]
+    return Answer("one study" if len(uids) == 1 else "studies by UID", tuple(found), tuple(missing))
+
+
+def by_dates(archive: Archive, since: date, until: date) -> Answer:
+    """Ask for the MR studies of a range of dates, both included.
+
+    Raises
+    ------
+    TransientError, PermanentError
+        See `node.ports.Archive`.
+    """
+    found = find_all(archive, ArchiveQuery(since=since, until=until))
+    return Answer(f"{since.isoformat()}..{until.isoformat()}", tuple(found))
+
+
+def by_accession(
+    archive: Archive, file: Path, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> Answer:
+    """Ask for studies by the accession numbers in a CSV file.
+
+    They stand in the column that is called "accession" or "accession number", or else in the first one.
+
+    Raises
+    ------
+    TransientError, PermanentError
+        See `node.ports.Archive`; also if the file cannot be read or names nothing.
+    """
+    numbers = _accession_numbers(file)
+    found: dict[str, FoundStudy] = {}
+    missing = []
+    for done, (number, line) in enumerate(numbers.items(), 1):
+        there = find_all(archive, ArchiveQuery(accession_number=number))
+        found |= {one.study_uid: one for one in there}
+        # The number itself would tell who the patient is.
+        missing += [] if there else [f"line {line}"]
+        progress(done, len(numbers))
+    return Answer(f"{len(numbers)} accession numbers", tuple(found.values()), tuple(missing))
+
+
+def _accession_numbers(file: Path) -> dict[str, int]:
+    """Return each accession number with the first line that it stands in."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            reader = csv.reader(opened)
+            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PermanentError(f"{file.name} cannot be read as CSV ({type(error).__name__})") from None
+    column = 0
+    if rows:
+        titles = [cell.lower() for cell in rows[0][1]]
+        named = [at for at, title in enumerate(titles) if title in _NAMES_OF_COLUMN]
+        column, rows = (named[0], rows[1:]) if named else (0, rows)
+    numbers: dict[str, int] = {}
+    for line, row in rows:
+        if len(row) > column and row[column]:
+            numbers.setdefault(row[column], line)
+    if not numbers:
+        raise PermanentError(f"{file.name} names no accession number")
+    return numbers
+
+
+def preview(
+    store: Store, configuration: Configuration, archive: str, answer: Answer, now: datetime
+) -> Preview:
+    """Count what an order would do, and put nothing."""
+    theirs = {
+        one.study_uid: any(wish.archive == archive for wish in store.wishes(one.study_uid))
+        for one in answer.studies
+    }
+    rules = next(one.fetching for one in configuration.archives if one.name == archive)
+    limit = rules.results_not_older_than_days
+    ages = [None if one.study_date is None else (now.date() - one.study_date).days for one in answer.studies]
+    return Preview(
+        found=len(answer.studies),
+        missing=len(answer.missing),
+        before=sum(theirs.values()),
+        images=sum(one.images or 0 for one in answer.studies),
+        kept_here=sum(bool(limit) and (age is None or age > limit) for age in ages),
+    )
+
+
+def order(
+    book: WishBook, archive: str, answer: Answer, now: datetime, *, urgent: bool, sends_old: bool
+) -> tuple[Batch, Taken]:
+    """Put the studies of an answer as a batch, which a running node begins to fetch at once."""
+    batch = Batch(
+        f"{archive}-{now:%Y%m%d-%H%M%S}-{uuid4().hex[:4]}",
+        archive,
+        answer.words,
+        now,
+        Priority.LIVE if urgent else Priority.BACKLOG,
+        sends_old=sends_old,
+        missing=answer.missing,
+    )
+    wishes = [NewWish(one.study_uid, one.study_date, one.images) for one in answer.studies]
+    taken = book.put_wishes(batch, wishes, now, renew=True)
+    return replace(batch, before=taken.before), taken
+
+
+def named_batches(book: WishBook, name: str, archive: str) -> tuple[BatchFigures, ...]:
+    """Return the batch of a name, or without one all that still have something to do.
+
+    Raises
+    ------
+    PermanentError
+        If there is none.
+    """
+    every = [one for one in book.batches(_MOST_BATCHES) if not archive or one.batch.archive == archive]
+    found = [one for one in every if one.batch.name == name] if name else [o for o in every if o.still_open]
+    if not found:
+        raise PermanentError(f"no batch is called {name}" if name else "no batch has anything left to do")
+    return tuple(found)
+
+
+def sum_up(ends: Iterable[WishEnd], missing: Sequence[str]) -> list[tuple[Outcome, str, int]]:
+    """Count what became of the studies of a batch, by outcome and reason, the most frequent first."""
+    counts = Counter(outcome_of(one) for one in ends)
+    if missing:
+        counts[Outcome.NOT_FOUND, f"the archive does not have: {', '.join(missing)}"] += len(missing)
+    order_of = list(Outcome)
+    rows = [(outcome, reason, count) for (outcome, reason), count in counts.items()]
+    return sorted(rows, key=lambda row: (order_of.index(row[0]), -row[2], row[1]))

@@ -1,0 +1,167 @@
+"""Studies of a real archive are fetched, analysed and reported, whatever is killed meanwhile."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+
+from node.config import ArchiveSettings, Configuration, Fetching, FetchLimits, Method
+from node.domain.study import StudyState
+from node.domain.wish import Batch, NewWish, WishState
+from node.operate.database import open_store
+from tests.node.analyses import CLASSES
+from tests.node.nodes import (
+    Pacs,
+    quick,
+    quick_node,
+    running_pacs,
+    send,
+    slice_of,
+    state_of,
+    wait_until,
+)
+from tests.node.store.suite.studies import START
+from tests.peers import Orthanc
+
+ROOT = "1.2.826.0.1.77"
+RUN = """
+import sys
+from pathlib import Path
+from tests.node.app.test_fetching import fetching
+from tests.node.nodes import quick_node
+if __name__ == "__main__":
+    directory, pacs, archive = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    with quick_node(fetching(directory, pacs, archive), examine="examine_by_series") as node:
+        print(node.port, flush=True)
+        sys.stdin.read()
+"""
+
+
+def fetching(directory: Path, pacs_port: int, archive_port: int, **settings: object) -> Configuration:
+    """Return a node that asks an archive by C-GET, and sends its results to a PACS."""
+    archive = ArchiveSettings(
+        name="archive",
+        method=Method.GET,
+        ae_title="ORTHANC",
+        port=archive_port,
+        max_associations=2,
+        timeout_s=20.0,
+        fetching=Fetching(limits=FetchLimits(ahead=50), results_not_older_than_days=0),
+    )
+    made = quick(directory, Pacs(port=pacs_port).destination, **settings)
+    return replace(made, archives=(archive,))
+
+
+def study_of(number: int) -> list[Dataset]:
+    """Make a T1, a T2 and a localiser of one study, of 2 images each."""
+    study = f"{ROOT}.{number}"
+    images = []
+    for series, words in (("1", "LWS t1 sag"), ("2", "LWS t2 sag"), ("9", "localizer")):
+        for slice_number in (1, 2):
+            image = slice_of(slice_number, study=study, series=series)
+            image.SeriesDescription = words
+            image.StudyDate = "20260105"
+            image.StudyTime = "093000"
+            images.append(image)
+    return images
+
+
+def fill(orthanc: Orthanc, studies: Sequence[int]) -> list[str]:
+    """Put studies into an archive; return their UIDs."""
+    for number in studies:
+        send(orthanc.dicom_port, *study_of(number), called="ORTHANC")
+    return [f"{ROOT}.{number}" for number in studies]
+
+
+def wish(configuration: Configuration, studies: Sequence[str]) -> None:
+    """Ask for studies, as `osteonode fetch` does beside a running node."""
+    beside = open_store(configuration)
+    beside.put_wishes(
+        Batch("backlog", "archive", "all", START), [NewWish(one) for one in studies], START, renew=True
+    )
+    beside.close()
+
+
+@contextmanager
+def node_process(directory: Path, pacs_port: int, archive_port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a node in a process of its own, which is killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(directory), str(pacs_port), str(archive_port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=Path(__file__).resolve().parents[3],
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    try:
+        assert any(line.strip().isdigit() for line in iter(process.stdout.readline, b"")), "it did not start"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stdin.close()
+
+
+def were_reported_once(pacs: Pacs, studies: Sequence[str]) -> None:
+    """Check that the PACS has one result set of every study, with no result under two UIDs.
+
+    A kill between the answer to a C-STORE and its record has the same object sent again.
+    """
+    each = {str(one.SOPInstanceUID): str(one.StudyInstanceUID) for one in pacs.received}
+    assert Counter(each.values()) == dict.fromkeys(studies, len(CLASSES))
+
+
+@pytest.mark.peers
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "count", [20, pytest.param(2000, marks=[pytest.mark.nightly, pytest.mark.timeout(7200)])]
+)
+def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
+    tmp_path: Path, count: int
+) -> None:
+    """The archive goes down twice, the node is killed five times; a live study comes in between."""
+    with running_pacs() as pacs, Orthanc(tmp_path / "orthanc", {"DicomAlwaysAllowGet": True}) as orthanc:
+        studies = fill(orthanc, range(count))
+        configuration = fetching(tmp_path / "node", pacs.port, orthanc.dicom_port)
+        with quick_node(configuration):
+            beside = open_store(configuration)
+
+        def ended() -> int:
+            return sum(one.counts.get(WishState.FETCHED, 0) for one in beside.batches(1))
+
+        portions = [studies[at::6] for at in range(6)]
+        for kill, portion in enumerate(portions[:5]):
+            with node_process(tmp_path / "node", pacs.port, orthanc.dicom_port) as process:
+                begun = ended()
+                is_outage = kill in {1, 3}
+                if is_outage:
+                    orthanc.__exit__()
+                wish(configuration, portion)
+                if is_outage:
+                    wait_until(lambda: any(w.reason for one in portion for w in beside.wishes(one)))  # noqa: B023 - called at once
+                    orthanc.__enter__()
+                wait_until(lambda: ended() > begun, seconds=600)  # noqa: B023 - called at once
+                os.kill(process.pid, signal.SIGKILL)
+        wish(configuration, portions[5])
+        with quick_node(configuration, examine="examine_by_series") as node:
+            live = f"{ROOT}.99999"
+            send(node.port, *(slice_of(1, study=live, series=series) for series in "12"))
+            wait_until(lambda: state_of(node, live) is StudyState.DELIVERED, seconds=120)
+            wait_until(lambda: ended() == count, seconds=3600)
+            wait_until(
+                lambda: all(state_of(node, one) is StudyState.DELIVERED for one in studies), seconds=3600
+            )
+            for one in studies:
+                assert {image.series_uid for image in node.store.instances(one)} == {f"{one}.1", f"{one}.2"}
+        beside.close()
+        were_reported_once(pacs, [*studies, live])

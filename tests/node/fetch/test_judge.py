@@ -1,0 +1,74 @@
+"""Which series of a study are fetched."""
+
+import pytest
+
+from analysis.domain.acquisition import AcquisitionFacts
+from node.config import LookFor
+from node.domain.archive import FoundSeries
+from node.fetch.judge import judge
+
+SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
+
+
+def series(uid: str, description: str = "", **facts: object) -> FoundSeries:
+    given = {"station": str(facts.pop("station", ""))}
+    return FoundSeries("1.1", uid, AcquisitionFacts(series_description=description, **facts), **given)  # type: ignore[arg-type]
+
+
+def unread(one: FoundSeries) -> AcquisitionFacts:
+    """Return what most archives add: nothing."""
+    return one.facts
+
+
+@pytest.mark.parametrize(
+    ("description", "facts", "is_wanted"),
+    [
+        ("LWS t1 sag", {}, True),
+        ("t2_tse_sag", {"body_part": "LSPINE"}, True),
+        ("", {}, True),
+        ("Serie 4", {}, True),
+        ("sag", {}, True),
+        ("localizer", {}, False),
+        ("3-plane scout", {}, False),
+        ("t2_tse_tra", {}, False),
+        ("t2 tirm sag fs", {}, False),
+        ("t2 sag HWS", {}, False),
+        ("Knie pd sag", {}, False),
+        ("LWS t1 sag", {"modality": "CT"}, False),
+        ("LWS t1 sag", {"modality": ""}, True),
+    ],
+)
+def test_what_its_words_do_not_exclude_is_fetched(description: str, facts: dict, is_wanted: bool) -> None:  # type: ignore[type-arg]  # noqa: FBT001
+    found = judge([series("1", description, **facts)], unread)
+    assert bool(found.wanted) is is_wanted
+    assert bool(found.reason) is not is_wanted
+
+
+def test_the_header_of_an_image_decides_only_what_words_leave_open() -> None:
+    asked = []
+
+    def read(one: FoundSeries) -> AcquisitionFacts:
+        asked.append(one.series_uid)
+        axial = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+        return AcquisitionFacts(orientation=SAGITTAL if one.series_uid == "3" else axial)
+
+    three = [series("1", "LWS t1 sag"), series("2", "Serie 4"), series("3", "Serie 5"), series("4", "scout")]
+    found = judge(three, read)
+    assert [one.series_uid for one in found.wanted] == ["1", "3"]
+    assert asked == ["2", "3"]
+
+
+def test_the_clock_compares_station_and_body_part_where_the_archive_tells_them() -> None:
+    look_for = LookFor(station="MR3*", body_part="*SPINE*")
+    four = [
+        series("1", station="mr3a", body_part="LSPINE"),
+        series("2"),
+        series("3", station="MR1"),
+        series("4", body_part="KNEE"),
+    ]
+    assert [one.series_uid for one in judge(four, unread, look_for).wanted] == ["1", "2"]
+    nothing = judge(four[2:], unread, look_for)
+    assert nothing.reason == (
+        "none of its 2 series can be analysed: 1 because another body part is looked for; "
+        "1 because another station is looked for"
+    )
