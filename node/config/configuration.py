@@ -18,6 +18,7 @@ from node.config.tables.sources import Source
 from node.config.tables.storage import StorageSettings
 from node.config.tables.store import StoreSettings
 from node.config.tables.web import WebSettings
+from node.domain.rules import Rule
 
 __all__ = ["Configuration", "default"]
 
@@ -28,6 +29,7 @@ class Configuration:
 
     node: NodeSettings = field(default_factory=NodeSettings)
     sources: tuple[Source, ...] = (Source(),)
+    rules: tuple[Rule, ...] = ()
     destinations: tuple[Destination, ...] = (Destination(),)
     storage: StorageSettings = field(default_factory=StorageSettings)
     store: StoreSettings = field(default_factory=StoreSettings)

@@ -16,6 +16,7 @@ from node.config.tables.log import log
 from node.config.tables.models import models
 from node.config.tables.node import node
 from node.config.tables.report import report
+from node.config.tables.rules import MOST_RULES, rule
 from node.config.tables.segmentation import segmentation
 from node.config.tables.sources import source
 from node.config.tables.storage import storage
@@ -45,6 +46,7 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
     configuration = Configuration(
         node=document.table("node").read(node),
         sources=tuple(table.read(source) for table in document.tables("sources")),
+        rules=tuple(table.read(rule) for table in document.tables("rules")),
         destinations=tuple(table.read(destination) for table in document.tables("destinations")),
         storage=document.table("storage").read(storage),
         store=document.table("store").read(store),
@@ -67,6 +69,12 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
 
 def _note_contradictions(document: TomlDocument, configuration: Configuration) -> None:
     """Note the faults that lie between tables."""
+    rules = [one.name for one in configuration.rules]
+    for number, name in enumerate(rules, start=1):
+        if name in rules[: number - 1]:
+            document.faults.note(f"rules[{number}]", "name", f"rules.name: two rules are called {name}")
+    if len(rules) > MOST_RULES:
+        document.faults.note("rules[1]", "", f"there may be no more than {MOST_RULES} rules")
     names = [there.name for there in configuration.destinations]
     for twice in sorted({there for there in names if names.count(there) > 1}):
         document.faults.note("destinations[1]", "", f"two destinations are called {twice}")

@@ -18,6 +18,7 @@ from node.domain.records import (
     AssociationRecord,
     Delivery,
     DeliveryBatch,
+    Discarded,
     DueRefusalReport,
     HistoryEntry,
     Instance,
@@ -82,6 +83,10 @@ class StudyReader(Protocol):
         """Return the latest quarantine entry with this reason of each instance of a study that has one."""
         ...
 
+    def discarded(self, study_uid: str) -> tuple[Discarded, ...]:
+        """Return what rules discarded of a study, ordered by the name of the rule."""
+        ...
+
 
 class Arrivals(Protocol):
     """Records what was received."""
@@ -120,6 +125,10 @@ class Arrivals(Protocol):
 
     def record_quarantine(self, entry: QuarantineEntry) -> None:
         """Record an object that was put into quarantine."""
+        ...
+
+    def record_discards(self, counts: Mapping[tuple[str, str], int], now: datetime) -> None:
+        """Add numbers of objects that were discarded, by study and rule, to those recorded before."""
         ...
 
 

@@ -13,6 +13,7 @@ from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import (
     Arrival,
     Delivery,
+    Discarded,
     HistoryEntry,
     Instance,
     NewResult,
@@ -116,6 +117,8 @@ class Tables:
     deliveries: dict[int, DeliveryRow] = field(default_factory=dict)
     quarantine: tuple[QuarantineEntry, ...] = ()
     examinations: dict[str, ExaminationRow] = field(default_factory=dict)
+    discards: dict[tuple[str, str], Discarded] = field(default_factory=dict)
+    """By study and rule."""
     is_claimed: bool = False
     lock: RLock = field(default_factory=RLock, repr=False)
 
