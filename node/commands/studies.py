@@ -8,6 +8,7 @@ import typer
 from node.commands import answers
 from node.commands.choice import StudyArgument, one_study, opened_store
 from node.commands.terminal import (
+    EXIT_NOT_FOUND,
     EXIT_USAGE,
     ConfigOption,
     JsonOption,
@@ -103,12 +104,14 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
     0  explained
     1  a fault
     2  wrong usage or configuration
-    4  no study, or more than one, has this name
+    4  no study, or more than one, has this name; if rules discarded all of it, this is told
     """
     from node.show.why import MEANING, explain
 
     configuration = load_configuration(config)
     with opened_store(configuration, as_json=as_json) as store:
+        if store.study(study) is None and store.discarded(study):
+            _exit_on_discarded(explain(store, study), as_json=as_json)
         named = one_study(store, configuration, study, as_json=as_json, by_person=True)
         names = [there.name for there in configuration.destinations]
         words = explain(store, named.study_uid, names)
@@ -119,6 +122,15 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
         deliveries = [answers.delivery(one) for one in store.deliveries(named.study_uid)]
     more = {"meaning": MEANING[named.state], "images": images, "deliveries": deliveries}
     print_json(answers.study(named) | more | {"explanation": words})
+
+
+def _exit_on_discarded(words: str, *, as_json: bool) -> None:
+    """Say why nothing of a study is here, and exit with the status for an unknown one."""
+    if as_json:
+        print_json({"error": "unknown", "message": words, "candidates": []})
+    else:
+        console.print(words)
+    raise typer.Exit(EXIT_NOT_FOUND)
 
 
 def _moment(moment: datetime) -> str:

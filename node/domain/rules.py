@@ -85,6 +85,10 @@ class TextCondition:
             not self.wanted or all(any(_is_within(one, mine) for mine in self.wanted) for one in theirs)
         ) and all(any(_is_within(mine, one) for one in other.unwanted) for mine in self.unwanted)
 
+    def __str__(self) -> str:
+        patterns = (*self.wanted, *(f"!{one}" for one in self.unwanted))
+        return f"{self.attribute} = {', '.join(patterns) or 'missing'}"
+
     @property
     def is_impossible(self) -> bool:
         """Whether no text can meet it, because all that is wanted is unwanted too."""
@@ -111,6 +115,11 @@ class AgeRange:
     def includes(self, other: "Condition") -> bool:
         """Tell whether it surely holds wherever another one holds."""
         return isinstance(other, AgeRange) and self.least <= other.least and other.below <= self.below
+
+    def __str__(self) -> str:
+        least = f"from {self.least} " if self.least else ""
+        below = f"below {self.below} " if self.below < _OLDEST else ""
+        return f"age {least}{below}".strip()
 
     @property
     def is_impossible(self) -> bool:

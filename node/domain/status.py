@@ -19,6 +19,7 @@ __all__ = [
     "NodeStatus",
     "OutboxFigures",
     "Queue",
+    "RuleCount",
     "Station",
     "StoreFigures",
     "SweepRun",
@@ -166,6 +167,15 @@ class SweepRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleCount:
+    """A rule, whether it takes, and how many objects it has discarded since the node started."""
+
+    name: str
+    take: bool
+    discarded: int
+
+
+@dataclass(frozen=True, slots=True)
 class DestinationStatus:
     """One destination: address, condition, what waits for it, and when it is tried again."""
 
@@ -199,6 +209,8 @@ class NodeStatus:
         The timers.
     asked : mapping of str to Breaker
         The sources that are asked for their counts, by AE title.
+    rules : tuple of RuleCount
+        What is taken of what arrives, in the order of the rules.
     associations : int
         Open ones.
     workers, busy : int
@@ -215,6 +227,7 @@ class NodeStatus:
     disk: Disk
     sweeps: tuple[SweepRun, ...] = ()
     asked: Mapping[str, Breaker] = field(default_factory=dict)
+    rules: tuple[RuleCount, ...] = ()
     associations: int = 0
     workers: int = 0
     busy: int = 0

@@ -157,7 +157,7 @@ class Retention(Protocol):
         ...
 
     def forget_discards(self, before: datetime) -> int:
-        """Delete the counts of discarded objects to which nothing was added since a moment; return how many."""
+        """Delete the counts of discarded objects that have not risen since a moment; return how many."""
         ...
 
 

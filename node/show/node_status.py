@@ -32,6 +32,7 @@ from node.domain.status import (
     Disk,
     NodeStatus,
     OutboxFigures,
+    RuleCount,
     Station,
     StoreFigures,
     SweepRun,
@@ -214,6 +215,7 @@ class StatusReader:
         busy = [moment for moment in since if moment is not None]
         associations = self._listener.open_associations
         asked = self._asked()
+        discarded = self._tally.counts().discarded
         return NodeStatus(
             at=now,
             started_at=self._started_at,
@@ -238,6 +240,9 @@ class StatusReader:
             disk=disk,
             sweeps=runs,
             asked=asked,
+            rules=tuple(
+                RuleCount(rule.name, rule.take, discarded.get(rule.name, 0)) for rule in settings.rules
+            ),
             associations=associations,
             workers=len(self._activities),
             busy=len(busy),

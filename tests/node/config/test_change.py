@@ -26,7 +26,7 @@ def value(configuration: Configuration, key: str) -> Any:
 def with_another(key: str) -> Configuration:
     """Return the default configuration with some other value for a key, of whatever type."""
     table, _, name = key.partition(".")
-    other: Any = () if not name else replace(getattr(default(), table), **{name: "another"})
+    other: Any = ((),) if not name else replace(getattr(default(), table), **{name: "another"})
     return replace(default(), **{table: other})
 
 

@@ -17,6 +17,7 @@ from dicom_templates.words.compose import usual_next_step
 from node.analyse.result_files import report_options
 from node.config import Configuration, default, load, parse, tables, write_shipped
 from node.config.tables.models import DEMONSTRATION_MODEL
+from node.domain.rules import ATTRIBUTES
 from node.errors import ConfigurationError
 
 SHIPPED = Path(__file__).resolve().parents[3] / "config.toml"
@@ -26,6 +27,11 @@ def faults(text: str) -> tuple[str, ...]:
     with pytest.raises(ConfigurationError) as caught:
         parse(text)
     return caught.value.faults
+
+
+def uncommented(text: str) -> str:
+    """Return the text of the shipped file with its example of a rule, which is no default, in force."""
+    return re.sub(r"^# (\[\[rules\]\]|\w+ = .*  # .*)$", r"\1", text, flags=re.MULTILINE)
 
 
 def test_the_shipped_file_is_the_default_configuration() -> None:
@@ -52,16 +58,23 @@ def leaves(value: Any, name: str = "") -> set[str]:
 
 
 def test_every_setting_is_in_the_shipped_file() -> None:
-    written = set(re.findall(r"^(\w+) *=", SHIPPED.read_text(), re.MULTILINE))
+    written = set(re.findall(r"^(\w+) *=", uncommented(SHIPPED.read_text()), re.MULTILINE))
     configuration = default()
-    settings = leaves(configuration) - {"sources", "destinations", "preferred"}
+    settings = leaves(configuration) - {"sources", "rules", "destinations", "preferred"}
+    settings |= {*ATTRIBUTES, "take", "age_from", "age_below"}
     settings |= leaves(configuration.sources[0]) | leaves(configuration.destinations[0])
     assert settings <= written
 
 
 def test_every_table_is_read_by_the_module_of_its_name() -> None:
     modules = {path.stem for path in Path(tables.__path__[0]).glob("*.py")}
-    assert modules - {"__init__", "tls"} == set(tomllib.loads(SHIPPED.read_text()))
+    assert modules - {"__init__", "tls"} == set(tomllib.loads(uncommented(SHIPPED.read_text())))
+
+
+def test_the_example_of_a_rule_in_the_shipped_file_is_one() -> None:
+    (rule,) = parse(uncommented(SHIPPED.read_text())).rules
+    assert (rule.name, rule.take) == ("brain", False)
+    assert {one.attribute for one in rule.conditions} == {*ATTRIBUTES, "age"}
 
 
 def test_a_misspelt_key_is_told_with_its_line_and_the_right_spelling() -> None:
