@@ -62,9 +62,9 @@ def _row(one: "TriedSeries") -> tuple[str, ...]:
 
 
 def list_rules(config: ConfigOption = None) -> None:
-    """List the rules in their order, with how many objects of how many studies each has discarded.
+    r"""List the rules in their order, with how many objects of how many studies each has discarded.
 
-    The counts go back as far as [storage] retention_days, over restarts of the node.
+    The counts go back as far as \[storage] retention_days, over restarts of the node.
 
     Exit status:
     0  listed
