@@ -190,7 +190,8 @@ class HiddenRule:
     by : Rule or None
         An earlier rule that decides about all of its series; None if its own conditions exclude each other.
     is_certain : bool
-        False if it can still apply where a header lacks what the earlier rule asks for.
+        False if it can still apply where a header lacks what the earlier rule, or without one this rule,
+        asks for.
     """
 
     rule: Rule
@@ -225,12 +226,12 @@ def hidden_rules(rules: Sequence[Rule]) -> Iterator[HiddenRule]:
     A rule that several earlier ones hide together is not found.
     """
     for position, rule in enumerate(rules):
+        # A rule that takes also applies where the header is silent, and one that discards does not.
         if any(condition.is_impossible for condition in rule.conditions):
-            yield HiddenRule(rule, None)
+            yield HiddenRule(rule, None, is_certain=not rule.take)
             continue
         by = next((one for one in rules[:position] if _hides(one, rule)), None)
         if by is not None:
-            # A rule that takes also applies where the header is silent, and one that discards does not.
             yield HiddenRule(rule, by, is_certain=by.take or not rule.take or not by.conditions)
 
 

@@ -183,7 +183,7 @@ class StatusReader:
             return self._disk[1]
 
     def study(self, study_uid: str) -> StudyView | None:
-        """Return what there is to show of a study; None if no image of it ever arrived.
+        """Return what there is to show of a study; None if nothing of it was ever stored or discarded.
 
         Raises
         ------
@@ -191,7 +191,7 @@ class StatusReader:
             If the store does not answer.
         """
         with self._lock:
-            if self._store.study(study_uid) is None:
+            if self._store.study(study_uid) is None and not self._store.discarded(study_uid):
                 return None
             names = [destination.name for destination in self.configuration.destinations]
             return StudyView(

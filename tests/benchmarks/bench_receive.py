@@ -109,9 +109,7 @@ def node_of(checkout: Path, name: str, folder: Path, rules: Path | None = None) 
 
 
 @contextmanager
-def receivers(
-    folder: Path, against: Path | None, rules: Path | None
-) -> Iterator[tuple[Receiver, ...]]:
+def receivers(folder: Path, against: Path | None, rules: Path | None) -> Iterator[tuple[Receiver, ...]]:
     """Start this node, and what it is compared with."""
     with ExitStack() as stack:
         ours = stack.enter_context(node_of(Path(__file__).parents[2], "ours", folder / "ours", rules))

@@ -31,7 +31,10 @@ def rules(configuration: Configuration) -> Iterator[CheckResult]:
 
 def _why(hidden: HiddenRule) -> str:
     if hidden.by is None:
-        return "it can never apply: its conditions exclude each other"
+        told = "its conditions exclude each other"
+        return f"{told}: it " + (
+            "can never apply" if hidden.is_certain else "applies only where a header lacks what they ask for"
+        )
     if hidden.is_certain:
         return f'it can never apply: rule "{hidden.by.name}" above it decides about all of its series'
     return (

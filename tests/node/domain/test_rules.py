@@ -6,7 +6,7 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.domain.facts import KEYWORDS, Facts, facts_of
+from node.domain.facts import KEYWORDS, TAGS, Facts, facts_of, keywords_of
 from node.domain.glob import covers, fold, matches
 from node.domain.rules import (
     ATTRIBUTES,
@@ -177,6 +177,14 @@ def test_any_header_has_facts(values: dict[str, str], source: str) -> None:
             text = getattr(facts, name)
             assert text is None or (text and fold(text) == text)
     assert facts.age_years is None or 0 <= facts.age_years < 10_000
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(TAGS)), st.binary(max_size=80)),
+    st.sampled_from([b"", b"ISO_IR 192", b"\\ISO 2022 IR 87", b"GB18030", b"ISO 2022 IR 149\\", b"\xff"]),
+)
+def test_any_bytes_have_facts(raw: dict[int, bytes], character_set: bytes) -> None:
+    assert facts_of(keywords_of((raw | {0x00080005: character_set}).items())).source is None
 
 
 def test_a_value_that_is_longer_than_any_genuine_one_says_nothing() -> None:

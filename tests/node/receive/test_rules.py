@@ -103,6 +103,7 @@ def test_it_is_counted_in_metrics_page_log_audit_and_why(tmp_path: Path, written
         wait_until(lambda: node.store.discarded("1.2.826.0.1.2"))
         found = metrics(web_port(node))
         page = ask(web_port(node), "/").text
+        of_study = ask(web_port(node), "/studies/1.2.826.0.1.2")
         why = explain(node.store, "1.2.826.0.1.1"), explain(node.store, "1.2.826.0.1.2")
         assert node.store.discards() == {"brain": (3, 2), "children": (1, 1)}
     assert found["osteonode_instances_discarded_total rule=brain"] == 3
@@ -114,6 +115,7 @@ def test_it_is_counted_in_metrics_page_log_audit_and_why(tmp_path: Path, written
     assert why[0].startswith("Study 1.2.826.0.1.1 is ")
     assert why[1].startswith("Nothing of study 1.2.826.0.1.2 is here. ")
     assert "change [[rules]]" in why[1]
+    assert (of_study.status, "change [[rules]]" in of_study.text) == (200, True)
     lines = [json.loads(line) for line in written.getvalue().splitlines()]
     told = [line for line in lines if line["event"] == "association_ended"]
     assert [(line["kept"], line["refused"], line.get("discarded")) for line in told] == [(1, 0, 3), (0, 0, 1)]
