@@ -24,6 +24,7 @@ from node.domain.audit import (
     EventOutcome,
     Party,
     StudyMoved,
+    discarded,
     studies_transferred,
     syslog_line,
     to_xml,
@@ -240,6 +241,8 @@ def as_audited(store: StudyReader, files: StoredFiles, study_uid: str) -> StudyM
 class _Receipt:
     sender: Party
     patient_id: str
+    discarded: dict[str, Counter[str]] = field(default_factory=dict)
+    """By rule: number of objects by SOP Class UID. They are among `instances`: they were received."""
     instances: Counter[str] = field(default_factory=Counter)
 
 
@@ -265,14 +268,23 @@ class AssociationAudit:
         # An object that is made durable while its association is cut off is noted after the end.
         self._ended: WeakSet[Channel] = WeakSet()
 
-    def note(self, association: Channel, sender: Party, identity: InstanceIdentity) -> None:
-        """Count an instance that was stored."""
+    def note(
+        self,
+        association: Channel,
+        sender: Party,
+        identity: InstanceIdentity,
+        *,
+        discarded_by: str = "",
+    ) -> None:
+        """Count an instance that was stored, or that a rule discarded."""
         with self._lock:
             receipts = self._open.setdefault(association, {})
             receipt = receipts.get(identity.study_uid)
             if receipt is None:
                 receipt = receipts[identity.study_uid] = _Receipt(sender, identity.patient_id)
             receipt.instances[identity.sop_class_uid] += 1
+            if discarded_by:
+                receipt.discarded.setdefault(discarded_by, Counter())[identity.sop_class_uid] += 1
             is_late = association in self._ended
         if is_late:
             self.end(association, orderly=False)
@@ -287,3 +299,6 @@ class AssociationAudit:
             study = StudyMoved(study_uid, receipt.patient_id, dict(receipt.instances))
             message = studies_transferred(receipt.sender, self._receiver, study, self._clock.now(), outcome)
             self._record(message)
+            for rule, instances in sorted(receipt.discarded.items()):
+                gone = StudyMoved(study_uid, receipt.patient_id, dict(instances))
+                self._record(discarded(rule, self._receiver, gone, self._clock.now()))

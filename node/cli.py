@@ -13,10 +13,11 @@ from node.commands.cohorts import evaluate, features, sample, train, validate
 from node.commands.fetching import fetch
 from node.commands.files import analyse, verify
 from node.commands.orders import purge, resend, retry, set_aside
+from node.commands.rules import list_rules, try_on_files
 from node.commands.service import demo, doctor, init, password, serve, upgrade
 from node.commands.studies import studies, why
 
-__all__ = ["COMMANDS", "application", "main"]
+__all__ = ["COMMANDS", "RULES_COMMANDS", "application", "main"]
 
 application = typer.Typer(
     help="A DICOM node that measures bone in lumbar spine MR and reports it back to the PACS.",
@@ -30,6 +31,9 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Cohorts": (sample, features, train, evaluate, validate),
 }
 """The commands by group, in the order of the help."""
+_RULES = typer.Typer(help="Try and show the rules about what is taken of what arrives.", no_args_is_help=True)
+RULES_COMMANDS: dict[str, Callable[..., None]] = {"test": try_on_files, "show": list_rules}
+"""The commands of `osteonode rules`, by name."""
 
 
 _FOR_OTHERS = 0o077
@@ -74,6 +78,9 @@ def _options(
 for group, commands in COMMANDS.items():
     for command in commands:
         application.command(rich_help_panel=group)(_prepared(command))
+for name, command in RULES_COMMANDS.items():
+    _RULES.command(name)(_prepared(command))
+application.add_typer(_RULES, name="rules", rich_help_panel="The node")
 
 
 def main() -> None:

@@ -50,6 +50,8 @@ _FACTS = frozenset(
         "count",
         "kept",
         "refused",
+        "discarded",
+        "rules",
         "bytes",
         "seconds",
         "attempt",

@@ -31,10 +31,13 @@ class Counts:
         Number of responses to C-STORE requests, by DIMSE status.
     rejected_peers : int
         Number of connections and associations that were rejected.
+    discarded : mapping of str to int
+        Number of objects that each rule discarded; they are not among the answers.
     """
 
     answers: Mapping[int, int] = field(default_factory=dict)
     rejected_peers: int = 0
+    discarded: Mapping[str, int] = field(default_factory=dict)
 
 
 class Tally:
@@ -44,6 +47,7 @@ class Tally:
         self._lock = threading.Lock()
         self._answers: Counter[int] = Counter()
         self._rejected_peers = 0
+        self._discarded: Counter[str] = Counter()
         self._analysis_seconds = Histogram(
             "osteonode_analysis_seconds",
             "Time that a worker took for a study, by how it ended.",
@@ -57,6 +61,11 @@ class Tally:
         with self._lock:
             self._answers[status] += 1
 
+    def note_discard(self, rule: str) -> None:
+        """Count an object that was acknowledged and discarded by a rule."""
+        with self._lock:
+            self._discarded[rule] += 1
+
     def note_rejected_peer(self) -> None:
         """Count a connection or association that was rejected."""
         with self._lock:
@@ -69,7 +78,7 @@ class Tally:
     def counts(self) -> Counts:
         """Return the counts as they are now."""
         with self._lock:
-            return Counts(dict(self._answers), self._rejected_peers)
+            return Counts(dict(self._answers), self._rejected_peers, dict(self._discarded))
 
     def analysis_seconds(self) -> Metric:
         """Return the histogram of the durations of analyses, with their endings in alphabetical order."""

@@ -17,7 +17,7 @@ from node.clock import SystemClock
 from node.config import Change, Configuration, compare
 from node.dicom.libraries import configure_libraries
 from node.errors import PermanentError
-from node.log import set_level
+from node.log import guarded, set_level
 from node.ports import Clock, Worker
 from node.settle.early_work import EarlyWork
 from node.store.reconcile import reconcile
@@ -133,6 +133,7 @@ class Node:
             analysts=make_analysts(resources, self._workers, self._early_work),
             refusal_reporter=make_refusal_reporter(resources, self._workers),
             couriers=self._couriers,
+            discards=self._listener.discards,
             every_s=self._sweep_s,
         )
         self._fetchers.plan(self._schedule, every_s=self._sweep_s)
@@ -189,6 +190,7 @@ class Node:
         self._source_counts.replace_sources(new.sources)
         self._resources.current.replace(new)
         self._listener.replace_sources(new.sources)
+        self._listener.replace_rules(new.rules)
         self._couriers.replace(couriers)
         plan_deliveries(self._schedule, self._couriers, planned, every_s=self._sweep_s)
         if "log.level" in change.applied:
@@ -205,6 +207,7 @@ class Node:
         self._schedule.stop()
         self._workers.stop()
         self._ledger.stop()
+        guarded("discards", self._listener.discards.sweep, self._resources.log)()
         self._resources.close()
         self._resources.log.info("node_stopped")
 

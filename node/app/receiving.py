@@ -27,6 +27,7 @@ def make_listener(resources: Resources, records: Ledger) -> Listener:
     return Listener(
         settings.node,
         settings.sources,
+        rules=settings.rules,
         store=resources.store,
         instance_store=resources.instance_store,
         ledger=records,

@@ -9,11 +9,13 @@ from node.analyse.refusal_sweep import RefusalReporter
 from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.app.sending import Couriers
+from node.receive.discards import Discards
 from node.settle.settler import StudySettler
 from node.store.retention import drop_unused, purge, purge_not_for_us
 
 __all__ = ["plan_deliveries", "plan_sweeps"]
 
+_DISCARDS_SWEEP_S = 2.0
 _CLOSING_SWEEP_S = 60.0
 _RETENTION_SWEEP_S = 3600.0
 
@@ -26,6 +28,7 @@ def plan_sweeps(
     analysts: Sequence[Analyst],
     refusal_reporter: RefusalReporter,
     couriers: Couriers,
+    discards: Discards,
     every_s: float,
 ) -> None:
     """Add all sweeps to the schedule: those along the way of a study, and those that tidy up."""
@@ -36,6 +39,7 @@ def plan_sweeps(
         schedule.every(every_s, name, wake(analyst.sweep, lambda: (*_deliveries(couriers), "explain")))
     schedule.every(every_s, "explain", wake(refusal_reporter.sweep, lambda: _deliveries(couriers)))
     plan_deliveries(schedule, couriers, (), every_s=every_s)
+    schedule.every(_DISCARDS_SWEEP_S, "discards", discards.sweep)
     schedule.every(_CLOSING_SWEEP_S, "close", partial(_close, resources))
     schedule.every(_RETENTION_SWEEP_S, "retention", partial(_purge, resources))
 
@@ -97,4 +101,5 @@ def _purge(resources: Resources) -> None:
         resources.store, resources.instance_store, now - timedelta(hours=settings.not_for_us_hours)
     )
     purge(resources.store, resources.instance_store, now - timedelta(days=settings.retention_days))
+    resources.store.forget_discards(now - timedelta(days=settings.retention_days))
     resources.store.forget_examinations(now - timedelta(days=settings.scores_days))

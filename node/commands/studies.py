@@ -104,7 +104,7 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
     0  explained
     1  a fault
     2  wrong usage or configuration
-    4  no study, or more than one, has this name
+    4  no study, or more than one, has this name; if rules discarded all of it, this is told
     """
     from node.show.why import MEANING, explain
 
@@ -113,6 +113,8 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
         if store.study(study) is None and store.wishes(study):
             _explain_wish(explain(store, study), as_json=as_json)
             return
+        if store.study(study) is None and store.discarded(study):
+            _exit_on_discarded(explain(store, study), as_json=as_json)
         named = one_study(store, configuration, study, as_json=as_json, by_person=True)
         names = [there.name for there in configuration.destinations]
         words = explain(store, named.study_uid, names)
@@ -131,6 +133,15 @@ def _explain_wish(words: str, *, as_json: bool) -> None:
         print_json({"error": "unknown", "message": words, "candidates": []})
         raise typer.Exit(EXIT_NOT_FOUND)
     console.print(words)
+
+
+def _exit_on_discarded(words: str, *, as_json: bool) -> None:
+    """Say why nothing of a study is here, and exit with the status for an unknown one."""
+    if as_json:
+        print_json({"error": "unknown", "message": words, "candidates": []})
+    else:
+        console.print(words)
+    raise typer.Exit(EXIT_NOT_FOUND)
 
 
 def _moment(moment: datetime) -> str:

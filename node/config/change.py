@@ -11,6 +11,7 @@ __all__ = ["LIVE", "Change", "compare"]
 LIVE = frozenset(
     {
         "sources",
+        "rules",
         "destinations",
         "log.level",
         "storage.retention_days",
@@ -58,6 +59,7 @@ def compare(running: Configuration, wanted: Configuration) -> Change:
         result=replace(
             running,
             sources=wanted.sources,
+            rules=wanted.rules,
             destinations=wanted.destinations,
             log=replace(running.log, level=wanted.log.level),
             storage=replace(

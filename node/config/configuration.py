@@ -21,6 +21,7 @@ from node.config.tables.sources import Source
 from node.config.tables.storage import StorageSettings
 from node.config.tables.store import StoreSettings
 from node.config.tables.web import WebSettings
+from node.domain.rules import Rule
 from node.domain.wish import Wish
 
 __all__ = ["Configuration", "default"]
@@ -32,6 +33,7 @@ class Configuration:
 
     node: NodeSettings = field(default_factory=NodeSettings)
     sources: tuple[Source, ...] = (Source(),)
+    rules: tuple[Rule, ...] = ()
     destinations: tuple[Destination, ...] = (Destination(),)
     archives: tuple[ArchiveSettings, ...] = ()
     storage: StorageSettings = field(default_factory=StorageSettings)

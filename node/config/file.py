@@ -18,6 +18,7 @@ from node.config.tables.log import log
 from node.config.tables.models import models
 from node.config.tables.node import node
 from node.config.tables.report import report
+from node.config.tables.rules import MOST_RULES, rule
 from node.config.tables.segmentation import segmentation
 from node.config.tables.sources import source
 from node.config.tables.storage import storage
@@ -47,6 +48,7 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
     configuration = Configuration(
         node=document.table("node").read(node),
         sources=tuple(table.read(source) for table in document.tables("sources")),
+        rules=tuple(table.read(rule) for table in document.tables("rules")),
         destinations=tuple(table.read(destination) for table in document.tables("destinations")),
         archives=tuple(table.read(archive) for table in document.tables("archives")),
         storage=document.table("storage").read(storage),
@@ -80,6 +82,12 @@ def _note_contradictions(document: TomlDocument, configuration: Configuration) -
             if name not in known:
                 words = f"archives.results_to names {name!r}, which is no destination"
                 document.faults.note(f"archives[{number}]", "results_to", words)
+    rules = [one.name for one in configuration.rules]
+    for number, name in enumerate(rules, start=1):
+        if name in rules[: number - 1]:
+            document.faults.note(f"rules[{number}]", "name", f"rules.name: two rules are called {name}")
+    if len(rules) > MOST_RULES:
+        document.faults.note("rules[1]", "", f"there may be no more than {MOST_RULES} rules")
     if configuration.web.https and configuration.node.tls.certificate is None:
         document.faults.note("web", "https", "web.https needs certificate, key and ca in [node.tls]")
     by_program = configuration.analysis.segmentation.backend in PROGRAMS

@@ -117,6 +117,21 @@ class Table:
             return default
         return tuple(value)
 
+    def text_or_texts(self, key: str) -> tuple[str, ...]:
+        """Return a text, or a list of texts, as a tuple; empty if the key is missing."""
+        value = self._values.get(key, [])
+        if isinstance(value, str):
+            self._keys_read.append(key)
+            return (value,)
+        texts = self.texts(key, ())
+        if key in self._values and value == []:
+            self.fault(key, "must not be empty")
+        return texts
+
+    def has(self, key: str) -> bool:
+        """Tell whether a key is in the table."""
+        return key in self._values
+
     def words(self, key: str, default: tuple[str, ...], allowed: Iterable[str]) -> tuple[str, ...]:
         """Return a list of texts, each one of `allowed` and none of them twice."""
         value = self.texts(key, default)

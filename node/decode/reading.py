@@ -18,7 +18,7 @@ from node.decode.inflated import check_inflated
 from node.domain.header import HEADER_BYTES, CutOffHeaderError, InstanceIdentity, read_identity
 from node.domain.identifiers import is_uid
 
-__all__ = ["SeriesKey", "read_header", "read_object", "series_of"]
+__all__ = ["SeriesKey", "identity_of", "read_header", "read_object", "series_of"]
 
 SeriesKey: TypeAlias = tuple[str, str]
 """Study and Series Instance UID."""
@@ -65,23 +65,32 @@ def read_object(path: Path) -> Dataset:
 def series_of(path: Path) -> SeriesKey | None:
     """Tell to which series a file that cannot be read belongs; None if not even that can be read."""
     try:
-        identity = _identity(path)
+        identity = identity_of(path)
     except Exception:  # noqa: BLE001 - the file is known to be damaged, in whatever way
         return None
     return identity.study_uid, identity.series_uid
 
 
-def _identity(path: Path) -> InstanceIdentity:
+def identity_of(path: Path, *, with_facts: bool = False) -> InstanceIdentity:
+    """Read the identity of an object in a file of Part 10, as a receiver reads it from the dataset.
+
+    Raises
+    ------
+    UnreadableHeaderError
+        See `read_identity`.
+    Exception
+        Whatever pydicom raises on files of another kind.
+    """
     syntax = str(read_file_meta_info(path).TransferSyntaxUID)
     with path.open("rb") as file:
         start = file.read(_META_AT)
         file.seek(int.from_bytes(start[_META_LENGTH_AT:], "little"), os.SEEK_CUR)
-        return read_identity(file.read(HEADER_BYTES), syntax)
+        return read_identity(file.read(HEADER_BYTES), syntax, with_facts=with_facts)
 
 
 def _is_cut_off(path: Path) -> bool:
     try:
-        _identity(path)
+        identity_of(path)
     except CutOffHeaderError:
         return True
     except Exception:  # noqa: BLE001 - it is damaged in another way

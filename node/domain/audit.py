@@ -25,6 +25,7 @@ __all__ = [
     "StudyMoved",
     "application_started",
     "application_stopped",
+    "discarded",
     "logged_in",
     "logged_out",
     "ordered",
@@ -273,6 +274,25 @@ def ordered(
     event, action = (_DELETED, "D") if removal else (_ACCESSED, "U")
     party = Party(ae_title, "", is_requestor=False)
     return AuditMessage(event, kind, action, outcome, at, (party,), study, client=client)
+
+
+def discarded(rule: str, node: Party, study: StudyMoved, at: datetime) -> AuditMessage:
+    """Report that received objects of a study were deleted at once because of a rule; PS3.15 A.5.3.6.
+
+    Parameters
+    ----------
+    rule : str
+        Name of the rule.
+    node : Party
+        This node.
+    study : StudyMoved
+        The study and the objects.
+    at : datetime
+        When.
+    """
+    party = Party(node.ae_title, node.host, is_requestor=True)
+    kind = Code("DISCARD", f"discarded by the rule {rule}", _OWN_SCHEME)
+    return AuditMessage(_ACCESSED, kind, "D", EventOutcome.SUCCESS, at, (party,), study)
 
 
 def viewed(client: Client, ae_title: str, study: StudyMoved, at: datetime) -> AuditMessage:

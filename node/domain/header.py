@@ -8,6 +8,7 @@ All elements that it looks at are counted, nested ones too: a few kilobytes can 
 
 import zlib
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -16,6 +17,8 @@ from struct import error as StructError  # noqa: N812 - an exception despite its
 from typing import NamedTuple
 
 from node.domain.character_set import decode_text
+from node.domain.facts import LONGEST_BYTES as _LONGEST_FACT
+from node.domain.facts import TAGS as _FACTS
 from node.domain.identifiers import clean_uid
 from node.domain.person import Patient, Person
 
@@ -49,6 +52,7 @@ _WANTED = {
     *(_CHARACTER_SET, _SOP_CLASS, _SOP_INSTANCE, _ACCESSION_NUMBER, _STUDY, _SERIES),
     *(_NAME, _PATIENT_ID, _ISSUER, _BIRTH_DATE, _SEX),
 }
+_WANTED_AND_FACTS = _WANTED | _FACTS
 _ENOUGH = {_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES, _PATIENT_ID}
 _MOST_BEHIND = 2000
 """Elements that are looked at behind the Series Instance UID."""
@@ -110,6 +114,8 @@ class InstanceIdentity:
         PatientName, by which an operator finds a study.
     naming : tuple of bytes
         PatientID, IssuerOfPatientID and PatientName as they stand in the header; see `patient`.
+    raw_facts : tuple of (int, bytes)
+        What `node.domain.facts` reads, by tag, as it stands in the header; empty if it was not asked for.
     """
 
     sop_class_uid: str
@@ -123,6 +129,7 @@ class InstanceIdentity:
     accession_number: str = ""
     patient_name: str = ""
     naming: tuple[bytes, bytes, bytes] = (b"", b"", b"")
+    raw_facts: tuple[tuple[int, bytes], ...] = ()
 
     @property
     def patient(self) -> Patient:
@@ -141,6 +148,7 @@ def read_identity(
     most_bytes: int = HEADER_BYTES,
     most_elements: int = _MOST_ELEMENTS,
     pause: Callable[[], None] | None = None,
+    with_facts: bool = False,
 ) -> InstanceIdentity:
     """Read the identity of an encoded dataset.
 
@@ -154,6 +162,8 @@ def read_identity(
         How much is looked at, inflated and nested elements too.
     pause : callable, optional
         Called after each thousand of elements, so that other threads get their turn.
+    with_facts : bool, optional
+        Whether `raw_facts` is filled, which costs no further pass.
 
     Raises
     ------
@@ -173,6 +183,7 @@ def read_identity(
         data,
         explicit=transfer_syntax_uid != _IMPLICIT_LITTLE,
         little=transfer_syntax_uid != _EXPLICIT_BIG,
+        wanted=_WANTED_AND_FACTS if with_facts else _WANTED,
         most_elements=most_elements,
         pause=pause,
     ).collect()
@@ -190,6 +201,13 @@ def read_identity(
         accession_number=decode_text(values.get(_ACCESSION_NUMBER, b""), character_set),
         patient_name=decode_text(values.get(_NAME, b""), character_set),
         naming=(patient_id, issuer, values.get(_NAME, b"")),
+        raw_facts=_raw_facts(values) if with_facts else (),
+    )
+
+
+def _raw_facts(values: dict[int, bytes]) -> tuple[tuple[int, bytes], ...]:
+    return tuple(
+        (tag, value) for tag, value in values.items() if tag in _FACTS and len(value) <= _LONGEST_FACT
     )
 
 
@@ -220,10 +238,12 @@ class _Walk:
         *,
         explicit: bool,
         little: bool,
+        wanted: AbstractSet[int],
         most_elements: int,
         pause: Callable[[], None] | None,
     ) -> None:
         self._data = data
+        self._wanted = wanted
         self._explicit = explicit
         self._layouts = _LITTLE if little else _BIG
         self._is_past_series = False
@@ -255,7 +275,7 @@ class _Walk:
                 position = self._after_sequence(start, _DEPTH, explicit=self._nested(position, explicit))
                 continue
             position = self._end(start, length)
-            if tag in _WANTED:
+            if tag in self._wanted:
                 values[tag] = bytes(data[start:position])
 
     def _element(self, position: int, *, explicit: bool) -> tuple[int, int, int]:

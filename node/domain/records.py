@@ -23,6 +23,7 @@ __all__ = [
     "AssociationRecord",
     "Delivery",
     "DeliveryBatch",
+    "Discarded",
     "DueRefusalReport",
     "HistoryEntry",
     "Instance",
@@ -192,6 +193,29 @@ class Arrival:
     calling_ae: str
     host: str
     association: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """How many objects of a study a rule discarded, and when.
+
+    Attributes
+    ----------
+    study_uid : str
+        Study Instance UID.
+    rule : str
+        Name of the rule.
+    count : int
+        Number of objects; one that is sent twice counts twice.
+    first_at, last_at : datetime
+        When they were counted.
+    """
+
+    study_uid: str
+    rule: str
+    count: int
+    first_at: datetime
+    last_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

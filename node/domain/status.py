@@ -21,6 +21,7 @@ __all__ = [
     "NodeStatus",
     "OutboxFigures",
     "Queue",
+    "RuleCount",
     "Station",
     "StoreFigures",
     "SweepRun",
@@ -171,6 +172,15 @@ class SweepRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleCount:
+    """A rule, whether it takes, and how many objects it has discarded since the node started."""
+
+    name: str
+    take: bool
+    discarded: int
+
+
+@dataclass(frozen=True, slots=True)
 class DestinationStatus:
     """One destination: address, condition, what waits for it, and when it is tried again."""
 
@@ -218,6 +228,8 @@ class NodeStatus:
         The sources that are asked for their counts, by AE title.
     archives : tuple of ArchiveStatus
         The configured ones.
+    rules : tuple of RuleCount
+        What is taken of what arrives, in the order of the rules.
     associations : int
         Open ones.
     workers, busy : int
@@ -235,6 +247,7 @@ class NodeStatus:
     sweeps: tuple[SweepRun, ...] = ()
     asked: Mapping[str, Breaker] = field(default_factory=dict)
     archives: tuple[ArchiveStatus, ...] = ()
+    rules: tuple[RuleCount, ...] = ()
     associations: int = 0
     workers: int = 0
     busy: int = 0

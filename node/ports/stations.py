@@ -18,6 +18,7 @@ from node.domain.records import (
     AssociationRecord,
     Delivery,
     DeliveryBatch,
+    Discarded,
     DueRefusalReport,
     HistoryEntry,
     Instance,
@@ -85,6 +86,8 @@ class StudyReader(Protocol):
 
     def wishes(self, study_uid: str) -> tuple[Wish, ...]:
         """Return the wishes for a study, ordered by archive; none if it was never asked for."""
+    def discarded(self, study_uid: str) -> tuple[Discarded, ...]:
+        """Return what rules discarded of a study, ordered by the name of the rule."""
         ...
 
 
@@ -125,6 +128,10 @@ class Arrivals(Protocol):
 
     def record_quarantine(self, entry: QuarantineEntry) -> None:
         """Record an object that was put into quarantine."""
+        ...
+
+    def record_discards(self, counts: Mapping[tuple[str, str], int], now: datetime) -> None:
+        """Add numbers of objects that were discarded, by study and rule, to those recorded before."""
         ...
 
 

@@ -3,7 +3,7 @@
 Every method is one transaction.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -60,6 +60,10 @@ class Figures(StudyReader, Protocol):
         TransientError
             If the database does not answer.
         """
+        ...
+
+    def discards(self) -> Mapping[str, tuple[int, int]]:
+        """Return how many objects of how many studies each rule discarded, as far back as it is kept."""
         ...
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
@@ -151,6 +155,10 @@ class Retention(Protocol):
 
     def forget_examinations(self, before: datetime) -> int:
         """Delete all scores that were recorded before a moment; return of how many studies."""
+        ...
+
+    def forget_discards(self, before: datetime) -> int:
+        """Delete the counts of discarded objects that have not risen since a moment; return how many."""
         ...
 
 

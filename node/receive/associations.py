@@ -68,6 +68,21 @@ class AssociationRegister:
             there.pending += 1
             return there.token
 
+    def note_discarded(self, association: Channel, study_uid: str) -> None:
+        """Note that an instance was received of which nothing is kept: more of its study may come.
+
+        Without this, a study would be taken to go on for as long as its association brings others that are
+        discarded.
+        """
+        with self._lock:
+            there = self._open.get(association)
+            if there is None:
+                # One whose end nobody noticed has nothing to record.
+                self._open = {one: it for one, it in self._open.items() if it.series or one.is_alive()}
+                there = self._open[association] = _Open(uuid4().hex, self._clock.now())
+            there.last_sent.pop(study_uid, None)
+            there.last_sent[study_uid] = self._clock.now()
+
     def concluded(self, association: Channel) -> None:
         """Note that an instance of an association is in the store, or will not be."""
         with self._lock:
@@ -88,6 +103,10 @@ class AssociationRegister:
             if ended.pending:
                 return  # these instances must be stored before the end is; the last `concluded` retries
         record = AssociationRecord(ended.token, ended.began_at, frozenset(ended.series))
+        if not ended.series:  # all that it brought was discarded
+            with self._lock:
+                self._open.pop(association, None)
+            return
         # Recorded while it still counts as open, so that the study is not settled in between.
         self._records.end_association(record, self._clock.now(), orderly=ended.orderly)
         with self._lock:

@@ -43,6 +43,7 @@ from node.receive.data_transfer import (
 from node.receive.limits import ConnectionLimits, LimitExceededError
 from node.receive.pdata import PDU_HEADER, StoreRequest, store_response
 from node.receive.received_object import ReceivedObject
+from node.receive.selection import Selection
 from node.receive.socket_reader import TURN_S, SocketReader
 from node.receive.transfer_states import Reading, Step
 
@@ -63,7 +64,11 @@ class ObjectReceiver(Protocol):
         """Return which source has opened an association."""
         ...
 
-    def begin(self, request: StoreRequest, transfer_syntax_uid: str) -> ReceivedObject:
+    def selection_of(self, association: Association) -> Selection:
+        """Return what of an association is taken; called once, in the reader's thread."""
+        ...
+
+    def begin(self, request: StoreRequest, transfer_syntax_uid: str, selection: Selection) -> ReceivedObject:
         """Return the object that the dataset of a request is written to; called in the reader's thread."""
         ...
 
@@ -114,6 +119,7 @@ class Connection(AcceptorSocket):
         super().__init__(association, connection)
         self._receiver = receiver
         self._source: tuple[Hashable, str] | None = None
+        self._selection: Selection | None = None
         self._reader = reader
         self._log = log
         self._upper_layer = upper_layer = UpperLayer(association, is_storage)
@@ -287,7 +293,10 @@ class Connection(AcceptorSocket):
             case DatasetFragment(content, is_last):
                 self._take_dataset(content, is_last=is_last)
             case StoreRequested(context, request, transfer_syntax_uid):
-                self._context, self._received = context, self._receiver.begin(request, transfer_syntax_uid)
+                if self._selection is None:
+                    self._selection = self._receiver.selection_of(self.assoc)
+                self._context = context
+                self._received = self._receiver.begin(request, transfer_syntax_uid, self._selection)
             case OtherFragment(context, control, content):
                 self._upper_layer.take_fragment(context, control, content)
             case Malformed():

@@ -11,7 +11,7 @@ The way of an image:
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
@@ -26,12 +26,15 @@ from node.domain.audit import Party, rejected_peer
 from node.domain.delivery import CommitmentReport
 from node.domain.dimse_status import PROCESSING_FAILURE, SUCCESS
 from node.domain.identifiers import clean_ae_title
+from node.domain.rules import Rule
 from node.log import Log
 from node.ports import Audit, Clock, Reception, StagingArea
 from node.receive.admission import AdmissionControl, Rejection
 from node.receive.associations import AssociationRegister
+from node.receive.discards import Discards
 from node.receive.intake import ArchiveIntake
 from node.receive.ledger import Ledger
+from node.receive.selection import RulesInForce
 from node.receive.server import Server
 from node.receive.side_work import SideWork
 from node.receive.socket_reader import SocketReader
@@ -57,6 +60,8 @@ class Listener:
         Address, titles, limits.
     sources : iterable of Source
         The peers that may send.
+    rules : sequence of Rule
+        What of that is taken.
     store, instance_store, ledger : Reception, StagingArea, Ledger
         Where rows and bytes go.
     clock : Clock
@@ -88,6 +93,7 @@ class Listener:
         settings: NodeSettings,
         sources: Iterable[Source],
         *,
+        rules: Sequence[Rule] = (),
         store: Reception,
         instance_store: StagingArea,
         ledger: Ledger,
@@ -116,10 +122,13 @@ class Listener:
         self._ae = self._make_ae()
         self.associations = AssociationRegister(store, clock)
         self._traffic = AssociationTraffic(clock, log)
+        self.discards = Discards(store, clock, log)
         self._storage = StorageScp(
             settings,
             admission=self._admission,
             associations=self.associations,
+            rules=RulesInForce(rules),
+            discards=self.discards,
             traffic=self._traffic,
             receipts=self._receipts,
             store=store,
@@ -169,6 +178,10 @@ class Listener:
     def replace_sources(self, sources: Iterable[Source]) -> None:
         """Let other peers send from now on; see `AdmissionControl.replace_sources`."""
         self._admission.replace_sources(sources)
+
+    def replace_rules(self, rules: Sequence[Rule]) -> None:
+        """Judge what comes over further associations by other rules; those that are open keep theirs."""
+        self._storage.rules = RulesInForce(rules)
 
     def start(self) -> None:
         """Listen; on return the port is open.

@@ -22,6 +22,7 @@ from node.domain.records import StagedFile
 from node.errors import InstanceRejectedError
 from node.ports import StagingFile
 from node.receive.pdata import StoreRequest, padded_uid
+from node.receive.selection import Selection
 
 __all__ = ["ReceivedObject", "file_header"]
 
@@ -50,11 +51,16 @@ class ReceivedObject:
         The command of the request.
     transfer_syntax_uid : str
         Its encoding.
+    selection : Selection, optional
+        What of its association is discarded.
 
     Attributes
     ----------
     identity : InstanceIdentity or None
-        Its UIDs, if they stand near the beginning of its first fragment.
+        Its UIDs, once they are known: at once if they stand near the beginning of its first fragment.
+    discarded_by : str
+        Name of the rule that discards it, from the moment on at which its identity is known; nothing more of
+        it is written then. Empty if it is taken.
     is_long : bool
         Whether they stand behind so many elements that it takes long to find them.
     size : int
@@ -67,9 +73,12 @@ class ReceivedObject:
         limit_bytes: int,
         request: StoreRequest,
         transfer_syntax_uid: str,
+        selection: Selection | None = None,
     ) -> None:
         self.request = request
         self.transfer_syntax_uid = transfer_syntax_uid
+        self._selection = selection or Selection()
+        self.discarded_by = ""
         self.identity: InstanceIdentity | None = None
         self.is_long = False
         self._open_file = open_file
@@ -81,14 +90,15 @@ class ReceivedObject:
     def write(self, fragment: memoryview) -> None:
         """Write the next fragment; its memory may be reused afterwards."""
         self.size += len(fragment)
-        if self._fault is not None:
+        if self._fault is not None or self.discarded_by:
             return
         try:
             if self.size > self._limit_bytes:
                 raise InstanceRejectedError(OUT_OF_RESOURCES, "larger than [node] max_instance_mb")  # noqa: TRY301 - kept like all others
             if self._staging is None:
                 self._read_identity(fragment)
-            self._file.write(fragment)
+            if not self.discarded_by:
+                self._file.write(fragment)
         except Exception as error:  # noqa: BLE001 - kept for `check`, which raises it when the sender can be answered
             self._fault = error
             # Closed at once, because an incomplete object would keep a full disk full.
@@ -98,6 +108,18 @@ class ReceivedObject:
         """Raise the error of an earlier `write`, if there was one."""
         if self._fault is not None:
             raise self._fault
+
+    @property
+    def needs_facts(self) -> bool:
+        """Whether its identity must be read with what rules can ask for."""
+        return self._selection.needs_facts
+
+    def note_identity(self, identity: InstanceIdentity) -> None:
+        """Note its identity; one that its request contradicts is never discarded, so that it is refused."""
+        self.identity = identity
+        named = self.request.sop_class_uid, self.request.sop_instance_uid
+        if named == (identity.sop_class_uid, identity.sop_instance_uid):
+            self.discarded_by = self._selection.discarded_by(identity)
 
     def head(self, most: int) -> bytes:
         """Return the first bytes of the dataset."""
@@ -127,13 +149,19 @@ class ReceivedObject:
     def _read_identity(self, fragment: memoryview) -> None:
         # A little only: this runs in the thread that reads all connections. It may stand further behind.
         try:
-            self.identity = read_identity(
-                fragment, self.transfer_syntax_uid, most_bytes=USUAL_BYTES, most_elements=USUAL_ELEMENTS
+            identity = read_identity(
+                fragment,
+                self.transfer_syntax_uid,
+                most_bytes=USUAL_BYTES,
+                most_elements=USUAL_ELEMENTS,
+                with_facts=self.needs_facts,
             )
         except TooManyElementsError:
             self.is_long = True
         except UnreadableHeaderError:
             return  # it may be in the fragments that follow
+        else:
+            self.note_identity(identity)
 
     @property
     def _file(self) -> StagingFile:

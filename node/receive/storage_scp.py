@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -36,9 +37,11 @@ from node.log import Log
 from node.ports import Arrivals, Channel, Clock, StagingArea
 from node.receive.admission import AdmissionControl
 from node.receive.associations import AssociationRegister
+from node.receive.discards import Discards
 from node.receive.ledger import Ledger
 from node.receive.pdata import StoreRequest
 from node.receive.received_object import ReceivedObject
+from node.receive.selection import RulesInForce, Selection
 from node.receive.side_work import SideWork
 from node.receive.traffic import AssociationTraffic
 from node.tally import Tally
@@ -84,6 +87,10 @@ class StorageScp:
         Charges each object to its source's quota.
     associations : AssociationRegister
         Records which series each association sends.
+    rules : RulesInForce
+        Decide what is taken.
+    discards : Discards
+        Counts what is not.
     traffic : AssociationTraffic
         Counts what each association brings.
     receipts : AssociationAudit
@@ -106,6 +113,8 @@ class StorageScp:
         *,
         admission: AdmissionControl,
         associations: AssociationRegister,
+        rules: RulesInForce,
+        discards: Discards,
         traffic: AssociationTraffic,
         receipts: AssociationAudit,
         store: Arrivals,
@@ -118,6 +127,8 @@ class StorageScp:
     ) -> None:
         self.admission = admission
         self.associations = associations
+        self.rules = rules
+        self._discards = discards
         self._traffic = traffic
         self.receipts = receipts
         self.ledger = ledger
@@ -133,9 +144,15 @@ class StorageScp:
         """Return a key for the source that has opened an association."""
         return self.admission.source_of(association)
 
-    def begin(self, request: StoreRequest, transfer_syntax_uid: str) -> ReceivedObject:
+    def selection_of(self, association: Association) -> Selection:
+        """Return what of an association is taken, by the rules that are in force now."""
+        return self.rules.of_source(clean_ae_title(association.requestor.ae_title))
+
+    def begin(self, request: StoreRequest, transfer_syntax_uid: str, selection: Selection) -> ReceivedObject:
         """Return the object that the dataset of a request is written to."""
-        return ReceivedObject(self._instance_store.stage, self._limit_bytes, request, transfer_syntax_uid)
+        return ReceivedObject(
+            self._instance_store.stage, self._limit_bytes, request, transfer_syntax_uid, selection
+        )
 
     def store(
         self,
@@ -158,10 +175,19 @@ class StorageScp:
         counts = self._traffic.receive(sender.channel, received.size)
 
         def count_and_answer(status: int) -> None:
-            self._traffic.answer(counts, kept=status == SUCCESS)
+            self._traffic.answer(counts, kept=status == SUCCESS, discarded_by=received.discarded_by)
             answer(status)
 
         _Storing(self, sender, received, count_and_answer).begin()
+
+    def note_discarded(
+        self, association: Channel, sender: Party, identity: InstanceIdentity, rule: str
+    ) -> None:
+        """Count an object that a rule discarded, wherever that is told."""
+        self._tally.note_discard(rule)
+        self._discards.note(identity.study_uid, rule)
+        self.associations.note_discarded(association, identity.study_uid)
+        self.receipts.note(association, sender, identity, discarded_by=rule)
 
     def quarantine(self, received: ReceivedObject, error: InstanceRejectedError, sender: Party) -> NoReturn:
         """Put an object into quarantine, and raise the reason."""
@@ -227,36 +253,48 @@ class _Storing:
         self._arrival: Arrival | None = None
 
     def begin(self) -> None:
-        """Check the object and hand it to the ledger; if that fails, answer at once."""
+        """Check the object and hand it to the ledger, or discard it; if that fails, answer at once."""
+        received = self._received
         try:
-            self._received.check()
-            self._charge()
-            identity = self._received.identity or _usual_identity(self._received)
+            received.check()
+            _look_for_identity(received)
+            if not received.discarded_by:
+                self._charge()  # not for what is discarded: a router may send everything
         except Exception as error:  # noqa: BLE001 - whatever failed, success was not reported, so the sender may retry
             self._answer(self._scp.status_of(error, self._sender.party))
         else:
-            if identity is None:
+            if received.identity is None:
                 self._scp.side_work.hand_in(self.read_on)
             else:
-                self._hand_in(identity)
+                self._hand_in()
 
     def read_on(self, pause: Callable[[], None]) -> None:
         """Read the identity from a header of any length, and hand the object in."""
-        self._hand_in(None, pause)
+        self._hand_in(pause)
 
-    def _hand_in(self, identity: InstanceIdentity | None, pause: Callable[[], None] | None = None) -> None:
+    def _hand_in(self, pause: Callable[[], None] | None = None) -> None:
         try:
             try:
-                self._identity = _identify(self._received, identity, pause)
+                self._identity = _identify(self._received, pause)
             except InstanceRejectedError as error:
                 self._refusal = error
                 self._scp.side_work.hand_in(self.refuse)
             else:
                 self._check_asked()
+                if self._received.discarded_by:
+                    self._discard()
+                    return
                 self._finish()
                 self._scp.ledger.hand_in(self.prepare, self.report_outcome, source=self._sender.source)
         except Exception as error:  # noqa: BLE001 - as in `begin`
             self._answer(self._scp.status_of(error, self._sender.party))
+
+    def _discard(self) -> None:
+        """Keep nothing of the object, and acknowledge it: a router stops at the first that is rejected."""
+        self._received.close()
+        sender, rule = self._sender, self._received.discarded_by
+        self._scp.note_discarded(sender.channel, sender.party, self._identity, rule)
+        self._answer(SUCCESS)
 
     def _charge(self) -> None:
         spent = self._sender.charge(self._received.size)
@@ -305,24 +343,22 @@ class _Storing:
             self._answer(self._scp.status_of(outcome, self._sender.party))
 
 
-def _usual_identity(received: ReceivedObject) -> InstanceIdentity | None:
+def _look_for_identity(received: ReceivedObject) -> None:
     """Read the UIDs of an object if they stand near its beginning, though not in its first fragment."""
-    if received.is_long:
-        return None
-    try:
-        return read_identity(
+    if received.identity is not None or received.is_long:
+        return
+    with suppress(UnreadableHeaderError):
+        identity = read_identity(
             received.head(USUAL_BYTES),
             received.transfer_syntax_uid,
             most_bytes=USUAL_BYTES,
             most_elements=USUAL_ELEMENTS,
+            with_facts=received.needs_facts,
         )
-    except UnreadableHeaderError:
-        return None
+        received.note_identity(identity)
 
 
-def _identify(
-    received: ReceivedObject, identity: InstanceIdentity | None, pause: Callable[[], None] | None
-) -> InstanceIdentity:
+def _identify(received: ReceivedObject, pause: Callable[[], None] | None) -> InstanceIdentity:
     """Read the UIDs of an object, unless they are known, and compare them with its request.
 
     Raises
@@ -330,10 +366,13 @@ def _identify(
     InstanceRejectedError
         If they cannot be read, or differ from those of its request.
     """
-    syntax, request = received.transfer_syntax_uid, received.request
+    syntax, request, identity = received.transfer_syntax_uid, received.request, received.identity
     try:
         if identity is None:
-            identity = read_identity(received.head(HEADER_BYTES), syntax, pause=pause)
+            identity = read_identity(
+                received.head(HEADER_BYTES), syntax, pause=pause, with_facts=received.needs_facts
+            )
+            received.note_identity(identity)
     except UnreadableHeaderError as error:
         raise InstanceRejectedError(CANNOT_UNDERSTAND, str(error)) from error
     named = (request.sop_class_uid, request.sop_instance_uid)

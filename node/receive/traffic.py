@@ -1,7 +1,8 @@
 """What each association brought, in one line of the log at its end."""
 
 import threading
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,8 @@ class Traffic:
     began_at: datetime
     kept: int = 0
     refused: int = 0
+    discarded: Counter[str] = field(default_factory=Counter)
+    """Number of objects that each rule discarded."""
     size: int = 0
     pending: int = 0
     """Number of objects that were received completely and are not answered yet."""
@@ -61,14 +64,17 @@ class AssociationTraffic:
                 there.size += size
             return there
 
-    def answer(self, there: Traffic | None, *, kept: bool) -> None:
-        """Note whether an object is kept: stored now, or stored before and the same."""
+    def answer(self, there: Traffic | None, *, kept: bool, discarded_by: str = "") -> None:
+        """Note whether an object is kept, stored now or before and the same, or which rule discarded it."""
         if there is None:
             return
         with self._lock:
             there.pending -= 1
-            there.kept += kept
-            there.refused += not kept
+            if discarded_by:
+                there.discarded[discarded_by] += 1
+            else:
+                there.kept += kept
+                there.refused += not kept
         self._tell_if_over(there)
 
     def end(self, association: Channel, how: str) -> None:
@@ -96,4 +102,13 @@ class AssociationTraffic:
             refused=there.refused,
             bytes=there.size,
             seconds=round((there.ended_at - there.began_at).total_seconds(), 1),
+            **_discarded(there.discarded),
         )
+
+
+def _discarded(counts: Counter[str]) -> dict[str, object]:
+    """Return how many objects were discarded and by which rules; nothing where none was."""
+    if not counts:
+        return {}
+    rules = ", ".join(f"{rule}: {count}" for rule, count in sorted(counts.items()))
+    return {"discarded": counts.total(), "rules": rules}

@@ -34,6 +34,7 @@ from node.domain.status import (
     Disk,
     NodeStatus,
     OutboxFigures,
+    RuleCount,
     Station,
     StoreFigures,
     SweepRun,
@@ -202,7 +203,7 @@ class StatusReader:
             return self._disk[1]
 
     def study(self, study_uid: str) -> StudyView | None:
-        """Return what there is to show of a study; None if no image of it ever arrived.
+        """Return what there is to show of a study; None if nothing of it was ever stored or discarded.
 
         Raises
         ------
@@ -210,7 +211,7 @@ class StatusReader:
             If the store does not answer.
         """
         with self._lock:
-            if self._store.study(study_uid) is None:
+            if self._store.study(study_uid) is None and not self._store.discarded(study_uid):
                 return None
             names = [destination.name for destination in self.configuration.destinations]
             return StudyView(
@@ -234,6 +235,7 @@ class StatusReader:
         busy = [moment for moment in since if moment is not None]
         associations = self._listener.open_associations
         asked = self._asked()
+        discarded = self._tally.counts().discarded
         return NodeStatus(
             at=now,
             started_at=self._started_at,
@@ -259,6 +261,9 @@ class StatusReader:
             sweeps=runs,
             asked=asked,
             archives=self._archives(settings, figures, now),
+            rules=tuple(
+                RuleCount(rule.name, rule.take, discarded.get(rule.name, 0)) for rule in settings.rules
+            ),
             associations=associations,
             workers=len(self._activities),
             busy=len(busy),

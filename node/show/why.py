@@ -6,7 +6,7 @@ from datetime import datetime
 
 from node.domain.completeness import never_fell_quiet
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
-from node.domain.records import CONFLICT, IDENTITY_REPLACED, Delivery, HistoryEntry, Study
+from node.domain.records import CONFLICT, IDENTITY_REPLACED, Delivery, Discarded, HistoryEntry, Study
 from node.domain.study import StudyEvent, StudyState
 from node.domain.wish import Wish, WishState
 from node.ports import StudyReader
@@ -46,6 +46,8 @@ _ADVICE = {
     StudyState.DELIVERING: "Nothing is lost; each destination is tried again until it answers.",
 }
 
+_OTHER_RULES = "To have it analysed, change [[rules]] and send it again."
+
 
 def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | None = None) -> str:
     """Answer "why has this study no result?" in one paragraph, without patient data.
@@ -62,6 +64,8 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
     study, wishes = store.study(study_uid), store.wishes(study_uid)
     if study is None and wishes:
         return " ".join(_wish_sentence(wish) for wish in wishes)
+    if study is None and (discarded := store.discarded(study_uid)):
+        return f"Nothing of study {study_uid} is here. {_discarded(discarded)} {_OTHER_RULES}"
     if study is None:
         return f"Nothing of study {study_uid} ever arrived here. Was it sent to this AE title and port?"
     deliveries = store.deliveries(study_uid)
@@ -72,6 +76,7 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
         _sentence("Why it counts as complete", _judged(store.history(study_uid), study.revision)),
         _sentence("Its results", _unchanged(store.history(study_uid), study.revision)),
         f"{count} {'image is' if count == 1 else 'images are'} here.",
+        _discarded(store.discarded(study_uid)),
         _corrected(len(store.quarantined(study_uid, CONFLICT))),
         _under_another_identity(len(store.quarantined(study_uid, IDENTITY_REPLACED))),
         *(_wish_sentence(wish) for wish in wishes),
@@ -115,6 +120,14 @@ def _unchanged(history: Sequence[HistoryEntry], revision: int) -> str:
         step.reason for step in history if step.event is StudyEvent.REPORTED and step.revision == revision
     ]
     return told[-1] if told else ""
+
+
+def _discarded(discarded: Sequence[Discarded]) -> str:
+    if not discarded:
+        return ""
+    told = ", ".join(f'{one.count} by the rule "{one.rule}"' for one in discarded)
+    last = max(one.last_at for one in discarded)
+    return f"Of what was sent of it, objects were discarded: {told}, the last at {time_of(last)}."
 
 
 def _corrected(count: int) -> str:

@@ -104,12 +104,24 @@ def _fetch_from_archives(operations: "Operations") -> None:
     operations.create_index("wishes_by_state", "wishes", ["archive", "state", "not_before"])
 
 
+def _count_what_rules_discard(operations: "Operations") -> None:
+    operations.create_table(
+        "discards",
+        Column("study_uid", String(64), primary_key=True),
+        Column("rule", String(64), primary_key=True),
+        Column("count", Integer, nullable=False),
+        Column("first_at", Double, nullable=False),
+        Column("last_at", Double, nullable=False),
+    )
+
+
 STEPS: Mapping[int, Callable[["Operations"], None]] = {
     1: _find_latest_studies_fast,
     2: _remember_what_is_unexplained,
     3: _remember_codes_of_reasons,
     4: _keep_scores,
     5: _fetch_from_archives,
+    6: _count_what_rules_discard,
 }
 """The step from each version to the next; one that was released never changes: databases have taken it."""
 

@@ -5,6 +5,7 @@ from node.store.analysis_queue import SqlAnalysisQueue
 from node.store.arrivals import SqlArrivals
 from node.store.associations import SqlAssociationRecords
 from node.store.claim import claim
+from node.store.discards import SqlDiscards
 from node.store.figures import SqlFigures
 from node.store.outbox import SqlOutbox
 from node.store.refusal_reports import SqlRefusalReports
@@ -21,6 +22,7 @@ class SqlStore(
     SqlArrivals,  # first: it is the only one whose `__init__` does more than keep the engine
     SqlStudies,
     SqlAssociationRecords,
+    SqlDiscards,
     SqlAnalysisQueue,
     SqlRefusalReports,
     SqlOutbox,

@@ -1,7 +1,7 @@
 """The tables of the store, and connections to the database that holds them."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -37,9 +37,11 @@ __all__ = [
     "KeptConnection",
     "Prepared",
     "deliveries",
+    "discards",
     "examinations",
     "history",
     "insert_if_new",
+    "insert_or_add",
     "instances",
     "metadata",
     "open_engine",
@@ -208,6 +210,17 @@ quarantine = Table(
     Column("at", _Moment, nullable=False),
 )
 
+# How many objects of a study a rule discarded. It exists for studies of which nothing was ever kept, too.
+discards = Table(
+    "discards",
+    metadata,
+    Column("study_uid", _UID, primary_key=True),
+    Column("rule", String(64), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("first_at", _Moment, nullable=False),
+    Column("last_at", _Moment, nullable=False),
+)
+
 
 wish_batches = Table(
     "wish_batches",
@@ -304,6 +317,29 @@ def insert_if_new(engine: Engine, table: Table) -> Insert:
     if engine.dialect.name == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def insert_or_add(engine: Engine, table: Table, number: str, replaced: Iterable[str]) -> Insert:
+    """Return the statement that inserts a row, or adds to the one that has its key.
+
+    Parameters
+    ----------
+    engine : Engine
+        Whose dialect it is for.
+    table : Table
+        The table.
+    number : str
+        Column to whose value the given one is added.
+    replaced : iterable of str
+        Columns that take the given value; all others keep theirs.
+    """
+    make = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+    statement = make(table)
+    added = {number: table.c[number] + statement.excluded[number]}
+    return statement.on_conflict_do_update(
+        index_elements=table.primary_key.columns,
+        set_=added | {name: statement.excluded[name] for name in replaced},
+    )
 
 
 class Prepared:

@@ -7,6 +7,8 @@ a round mean anything, so the table gives the median ratio of all rounds. No tes
 
 With ``--against CHECKOUT`` this node is compared with the node of another checkout, which has an environment
 of its own in ``.venv``: their rates, and the processor time that each of them needs for an object.
+
+With ``--rules FILE`` this node, and no other, has the ``[[rules]]`` of a configuration file.
 """
 
 import argparse
@@ -48,6 +50,9 @@ if __name__ == "__main__":
         assembly=AssemblySettings(quiet_s=3600),
         destinations=(),
     )
+    if sys.argv[4:]:
+        from node.config import load
+        configuration = replace(configuration, rules=load(Path(sys.argv[4])).rules)
     analyses = "tests.node.analyses"
     with Node(configuration, analyse_study=f"{analyses}:report", examine_study=f"{analyses}:examine_as_pair"):
         print("up", flush=True)
@@ -87,13 +92,15 @@ def running(
 
 
 @contextmanager
-def node_of(checkout: Path, name: str, folder: Path) -> Iterator[Receiver]:
+def node_of(checkout: Path, name: str, folder: Path, rules: Path | None = None) -> Iterator[Receiver]:
     """Run the node of a checkout."""
     python = checkout / ".venv" / "bin" / "python"
     port = free_port()
     command: list[str | Path] = [
         python if python.exists() else sys.executable, "-c", NODE, folder / "storage", str(port)
     ]  # fmt: skip
+    if rules is not None:
+        command += ["0", rules.resolve()]
     folder.mkdir()
     with running(command, folder, checkout) as process:
         assert process.stdout is not None
@@ -102,10 +109,10 @@ def node_of(checkout: Path, name: str, folder: Path) -> Iterator[Receiver]:
 
 
 @contextmanager
-def receivers(folder: Path, against: Path | None) -> Iterator[tuple[Receiver, ...]]:
+def receivers(folder: Path, against: Path | None, rules: Path | None) -> Iterator[tuple[Receiver, ...]]:
     """Start this node, and what it is compared with."""
     with ExitStack() as stack:
-        ours = stack.enter_context(node_of(Path(__file__).parents[2], "ours", folder / "ours"))
+        ours = stack.enter_context(node_of(Path(__file__).parents[2], "ours", folder / "ours", rules))
         if against is not None:
             yield ours, stack.enter_context(node_of(against.resolve(), "other", folder / "other"))
             return
@@ -178,7 +185,7 @@ def measure(
     rates: dict[Cell, list[float]] = defaultdict(list)
     costs: dict[Cell, list[float]] = defaultdict(list)
     studies = count(int(perf_counter()))
-    with receivers(folder, chosen.against) as compared:
+    with receivers(folder, chosen.against, chosen.rules) as compared:
         for turn, sender, associations in product(range(chosen.rounds), chosen.senders, chosen.associations):
             with TemporaryDirectory(dir=folder) as place:
                 folders = [Path(place, str(number)) for number in range(associations)]
@@ -211,6 +218,7 @@ def main() -> None:
     options.add_argument("--senders", nargs="+", default=["dcmsend", "storescu"])
     options.add_argument("--associations", nargs="+", type=int, default=[1, 4])
     options.add_argument("--against", type=Path, help="another checkout, instead of Orthanc and storescp")
+    options.add_argument("--rules", type=Path, help="configuration file with the rules of this node")
     chosen = options.parse_args()
     with TemporaryDirectory() as folder:
         rates, costs = measure(chosen, Path(folder))

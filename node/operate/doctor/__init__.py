@@ -13,6 +13,7 @@ from node.operate.doctor.endpoints import listener, tls, web
 from node.operate.doctor.machine import storage
 from node.operate.doctor.peers import destinations, sources
 from node.operate.doctor.result import Check, CheckResult, Severity
+from node.operate.doctor.rules import rules
 
 __all__ = [
     "CHECKS",
@@ -27,6 +28,7 @@ __all__ = [
     "disk",
     "listener",
     "model",
+    "rules",
     "run_checks",
     "segmenter",
     "sources",

@@ -12,6 +12,7 @@ from node.operate.doctor.endpoints import listener, tls, web
 from node.operate.doctor.machine import storage
 from node.operate.doctor.peers import destinations, sources
 from node.operate.doctor.result import Check, CheckResult
+from node.operate.doctor.rules import rules
 
 __all__ = ["CHECKS", "run_checks"]
 
@@ -22,6 +23,7 @@ CHECKS: tuple[Check, ...] = (
     tls,
     certificates,
     sources,
+    rules,
     destinations,
     codecs,
     clock,  # before the database is opened, which may touch its files

@@ -79,7 +79,9 @@ class _NodeCollector(Collector):
         yield _of_archives(status)
         yield _peers_that_failed(status)
         yield _certificates(self._status_reader.configuration)
-        yield from _of_the_process(self._status_reader.counts())
+        counts = self._status_reader.counts()
+        yield from _of_the_process(counts)
+        yield _discarded(status, counts)
         yield self._status_reader.analysis_seconds()
 
 
@@ -193,12 +195,24 @@ def _of_the_process(counts: Counts) -> Iterator[Metric]:
         by_label[_ANSWERS.get(status, "failed")] += count
     for label, count in by_label.items():
         answers.add_metric([label], count)
+    answers.add_metric(["discarded by a rule"], sum(counts.discarded.values()))
     yield answers
     yield CounterMetricFamily(
         "osteonode_strangers",
         "Connections and associations turned away since the start.",
         counts.rejected_peers,
     )
+
+
+def _discarded(status: NodeStatus, counts: Counts) -> Metric:
+    discarded = CounterMetricFamily(
+        "osteonode_instances_discarded", "Objects that rules discarded since the start.", labels=["rule"]
+    )
+    # Those of rules that are no longer configured, too: a counter must not vanish.
+    names = {rule.name for rule in status.rules if not rule.take} | set(counts.discarded)
+    for name in sorted(names):
+        discarded.add_metric([name], counts.discarded.get(name, 0))
+    return discarded
 
 
 def _gauge(name: str, words: str, value: float, labels: dict[str, str] | None = None) -> GaugeMetricFamily:

@@ -53,8 +53,10 @@ class OrderPages:
         study_uid = _study_uid(request)
         view = self._status_reader.study(study_uid)
         details = self._guarded.details.read(study_uid)
-        if view is None or details is None:
+        if view is None:
             raise HTTPException(_NOT_FOUND, _UNKNOWN)
+        if details is None:  # rules discarded all of it
+            return self._page("study.html", visit, view=view)
         return self._page(
             "study_details.html",
             visit,

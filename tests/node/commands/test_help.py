@@ -9,19 +9,23 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.testing import CliRunner
 
-from node.cli import COMMANDS, application
+from node.cli import COMMANDS, RULES_COMMANDS, application
 from node.commands.terminal import console, error_console
 
 WIDE = {"COLUMNS": "400", "TERM": "dumb"}
 
 
-def commands() -> dict[str, TyperCommand]:
+def commands(*within: str) -> dict[str, TyperCommand]:
     group = typer.main.get_command(application)
     assert isinstance(group, TyperGroup)
+    for name in within:
+        group = group.commands[name]
+        assert isinstance(group, TyperGroup)
     return {name: command for name, command in group.commands.items() if isinstance(command, TyperCommand)}
 
 
 COMMAND = commands()
+ALL = COMMAND | {f"rules {name}": command for name, command in commands("rules").items()}
 
 
 def words(text: str) -> str:
@@ -53,18 +57,19 @@ def test_the_help_shows_every_command_in_its_group() -> None:
         assert group in told
         assert all(function.__name__.replace("_", "-") in COMMAND for function in functions)
     assert len(COMMAND) == sum(map(len, COMMANDS.values()))
+    assert set(commands("rules")) == set(RULES_COMMANDS)
 
 
-@pytest.mark.parametrize("name", COMMAND)
+@pytest.mark.parametrize("name", ALL)
 def test_every_command_and_option_has_a_help_that_says_something(name: str) -> None:
-    assert [key for key, text in helps(COMMAND[name]).items() if not says_something(text)] == []
+    assert [key for key, text in helps(ALL[name]).items() if not says_something(text)] == []
 
 
-@pytest.mark.parametrize("name", COMMAND)
+@pytest.mark.parametrize("name", ALL)
 def test_every_help_is_shown_whole(name: str) -> None:
     """Rich takes words in square brackets for markup and swallows them, unless they are escaped."""
-    told = shown(name)
-    for text in helps(COMMAND[name]).values():
+    told = shown(*name.split())
+    for text in helps(ALL[name]).values():
         assert words(cleandoc(text)) in told
 
 

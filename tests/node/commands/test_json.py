@@ -130,6 +130,8 @@ def test_errors(mixed: Storage) -> None:
     assert answer(mixed.run("why", "1.2.826", "--json"), "error", 4)["error"] == "ambiguous"
     for command in (["why"], ["retry"], ["resend"], ["verify"], ["set-aside", "--yes"], ["purge", "--yes"]):
         assert answer(mixed.run(*command, "nobody", "--json"), "error", 4)["error"] == "unknown"
+    mixed.store.record_discards({("1.2.3", "brain"): 3}, START)
+    assert "brain" in answer(mixed.run("why", "1.2.3", "--json"), "error", 4)["message"]
     told = answer(mixed.run("resend", STUDY, "--to", "pax", "--json"), "error", 1)
     assert (told["error"], "pax" in told["message"]) == ("fault", True)
     answer(mixed.run("verify", STUDY, "--json"), "error", 1)

@@ -17,6 +17,7 @@ from dicom_templates.words.compose import usual_next_step
 from node.analyse.result_files import report_options
 from node.config import ArchiveSettings, Configuration, default, load, parse, tables, write_shipped
 from node.config.tables.models import DEMONSTRATION_MODEL
+from node.domain.rules import ATTRIBUTES
 from node.domain.wish import Priority, Wish, WishState
 from node.errors import ConfigurationError
 
@@ -27,6 +28,13 @@ def faults(text: str) -> tuple[str, ...]:
     with pytest.raises(ConfigurationError) as caught:
         parse(text)
     return caught.value.faults
+
+
+def uncommented(text: str) -> str:
+    """Return the text of the shipped file with its example of a rule, which is no default, in force."""
+    before, head, rest = text.partition("# [[rules]]\n")
+    block, end, after = rest.partition("\n\n")
+    return before + head[2:] + re.sub(r"^# (?=\w+ = )", "", block, flags=re.MULTILINE) + end + after
 
 
 def test_the_shipped_file_is_the_default_configuration() -> None:
@@ -55,7 +63,8 @@ def leaves(value: Any, name: str = "") -> set[str]:
 def test_every_setting_is_in_the_shipped_file() -> None:
     written = set(re.findall(r"^(?:# )?(\w+) *=", SHIPPED.read_text(), re.MULTILINE))
     configuration = default()
-    settings = leaves(configuration) - {"sources", "destinations", "archives", "preferred"}
+    settings = leaves(configuration) - {"sources", "rules", "destinations", "archives", "preferred"}
+    settings |= {*ATTRIBUTES, "take", "age_from", "age_below"}
     settings |= leaves(configuration.sources[0]) | leaves(configuration.destinations[0])
     settings |= leaves(ArchiveSettings())
     assert settings <= written
@@ -63,7 +72,7 @@ def test_every_setting_is_in_the_shipped_file() -> None:
 
 def test_every_table_is_read_by_the_module_of_its_name() -> None:
     modules = {path.stem for path in Path(tables.__path__[0]).glob("*.py")}
-    assert modules - {"__init__", "fetching", "tls"} == set(tomllib.loads(SHIPPED.read_text())) | {"archives"}
+    assert modules - {"__init__", "fetching", "tls"} == set(tomllib.loads(uncommented(SHIPPED.read_text()))) | {"archives"}
 
 
 def test_the_block_of_an_archive_that_is_commented_out_holds_the_defaults() -> None:
@@ -139,6 +148,12 @@ def test_results_of_a_fetched_study_go_where_its_archive_says(
     )  # fmt: skip
     assert found.receivers_of(wish, DAY) == expected
     assert found.receivers_of(None, DAY) == ("x", "y")
+
+
+def test_the_example_of_a_rule_in_the_shipped_file_is_one() -> None:
+    (rule,) = parse(uncommented(SHIPPED.read_text())).rules
+    assert (rule.name, rule.take) == ("brain", False)
+    assert {one.attribute for one in rule.conditions} == {*ATTRIBUTES, "age"}
 
 
 def test_a_misspelt_key_is_told_with_its_line_and_the_right_spelling() -> None:

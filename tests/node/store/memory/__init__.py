@@ -2,6 +2,7 @@
 
 from node.errors import PermanentError
 from tests.node.store.memory.arrivals import MemoryArrivals
+from tests.node.store.memory.discards import MemoryDiscards
 from tests.node.store.memory.outbox import MemoryOutbox
 from tests.node.store.memory.queues import MemoryQueues
 from tests.node.store.memory.studies import MemoryStudies
@@ -12,7 +13,7 @@ from tests.node.store.memory.wishes import MemoryWishes
 __all__ = ["MemoryStore", "Tables"]
 
 
-class MemoryStore(MemoryArrivals, MemoryStudies, MemoryQueues, MemoryOutbox, MemoryUpkeep, MemoryWishes):
+class MemoryStore(MemoryArrivals, MemoryStudies, MemoryQueues, MemoryOutbox, MemoryDiscards, MemoryUpkeep, MemoryWishes):
     """The `Store` port over dictionaries.
 
     Parameters

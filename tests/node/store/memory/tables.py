@@ -13,6 +13,7 @@ from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.records import (
     Arrival,
     Delivery,
+    Discarded,
     HistoryEntry,
     Instance,
     NewResult,
@@ -130,6 +131,8 @@ class Tables:
     batches: dict[str, Batch] = field(default_factory=dict)
     wishes: dict[tuple[str, str], WishRow] = field(default_factory=dict)
     """By archive and study."""
+    discards: dict[tuple[str, str], Discarded] = field(default_factory=dict)
+    """By study and rule."""
     is_claimed: bool = False
     lock: RLock = field(default_factory=RLock, repr=False)
 

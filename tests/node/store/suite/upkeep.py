@@ -11,6 +11,7 @@ from dicom_templates.result_kinds import ResultKind
 from node.domain.delivery import DeliveryState
 from node.domain.growth import Kept
 from node.domain.records import (
+    Discarded,
     Instance,
     NewResult,
     QuarantineEntry,
@@ -39,6 +40,20 @@ __all__ = ["UpkeepLaws"]
 
 class UpkeepLaws:
     """Laws of the ports `Figures` and `Retention`."""
+
+    def test_counts_of_what_rules_discarded_add_up_until_they_are_old(self, store: Store) -> None:
+        later = START + timedelta(hours=1)
+        store.record_discards({("1.1", "brain"): 3, ("1.2", "brain"): 1, ("1.1", "age"): 2}, START)
+        store.record_discards({("1.1", "brain"): 4}, later)
+        store.record_discards({}, later)
+        assert store.discarded("1.1") == (
+            Discarded("1.1", "age", 2, START, START),
+            Discarded("1.1", "brain", 7, START, later),
+        )
+        assert store.discards() == {"age": (2, 1), "brain": (8, 2)}
+        assert store.study("1.1") is None
+        assert store.forget_discards(later) == 2
+        assert store.discards() == {"brain": (7, 1)}
 
     def test_figures_tell_states_ages_outboxes_and_quarantine(self, store: Store) -> None:
         later = START + timedelta(hours=1)
