@@ -19,6 +19,7 @@ from node.analyse.result_files import local_time, report_options, write_results
 from node.clock import SystemClock
 from node.config import Configuration
 from node.decode import SeriesHeaders, scan
+from node.domain.notice import Answer
 from node.domain.results import Lineage, Outcome
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ def _write(
         # A site that does not want comparisons keeps no scores.
         examination=examined if configuration.report.priors else None,
         earlier=None if findings.prior is None else findings.prior.earlier,
+        answers=_answers(findings),
     )  # fmt: skip
 
 
@@ -175,6 +177,23 @@ def _summary(report: "StudyReport", prior: Comparison | None) -> dict[str, str]:
         usable = [row.name for row in report.levels if row.contrast == contrast and row.usable]
         lines[f"levels {weighting(contrast)}"] = ", ".join(usable)
     return lines
+
+
+def _answers(findings: Findings) -> tuple[Answer, ...]:
+    model = findings.model
+    if model is None:
+        return ()
+    return tuple(
+        Answer(
+            target=one.target,
+            verdict=one.verdict.name.lower(),
+            probability=one.probability,
+            threshold=one.decision_threshold,
+            model=f"{model.name} {model.version}",
+            simulated=model.simulated,
+        )
+        for one in findings.predictions
+    )
 
 
 def _in_one_line(answer: "TargetAnswer", texts: "Texts") -> str:

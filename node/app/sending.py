@@ -69,6 +69,10 @@ class Couriers:
         """Return the breaker of each destination, by name."""
         return {courier.name: courier.breaker for courier in self._all.values()}
 
+    def reached(self) -> Mapping[str, bool | None]:
+        """Return whether the last attempt reached each destination; None where there was none."""
+        return {courier.name: courier.reached for courier in self._all.values()}
+
     def sweep(self, name: str) -> int:
         """Send what is due to a destination; nothing if it is not there any more."""
         found = next((courier for courier in self._all.values() if courier.name == name), None)

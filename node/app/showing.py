@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from node.app.notifying import Messengers
 from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.app.sending import Couriers
@@ -25,6 +26,7 @@ def make_status_page(
     workers: Workers,
     source_counts: SourceCounts,
     couriers: Couriers,
+    messengers: Messengers,
 ) -> "WebServer | None":
     """Create the status page's server and bind its address; None if `[web] port` is 0.
 
@@ -50,6 +52,8 @@ def make_status_page(
         activities=workers.activities,
         asked=source_counts.breakers,
         breakers=couriers.breakers,
+        notices=resources.notices,
+        told=messengers.breakers,
         tally=resources.tally,
     )
     context = page_context(resources.configuration.node.tls) if settings.https else None

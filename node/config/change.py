@@ -12,6 +12,7 @@ LIVE = frozenset(
     {
         "sources",
         "destinations",
+        "notify",
         "log.level",
         "storage.retention_days",
         "storage.not_for_us_hours",
@@ -59,6 +60,7 @@ def compare(running: Configuration, wanted: Configuration) -> Change:
             running,
             sources=wanted.sources,
             destinations=wanted.destinations,
+            notify=wanted.notify,
             log=replace(running.log, level=wanted.log.level),
             storage=replace(
                 running.storage,

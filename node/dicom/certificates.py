@@ -50,6 +50,7 @@ def _sections(configuration: Configuration) -> Iterator[tuple[str, TlsSettings]]
     yield "node.tls", configuration.node.tls
     yield from ((f"sources.tls ({one.ae_title})", one.tls) for one in configuration.sources)
     yield from ((f"destinations.tls ({one.name})", one.tls) for one in configuration.destinations)
+    yield from ((f"notify.tls ({one.name})", one.tls) for one in configuration.notify)
     yield "audit.tls", configuration.audit.tls
 
 

@@ -9,6 +9,7 @@ from analysis.domain.priors import latest_before
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import ResultKind
+from node.domain.notice import Answer
 
 __all__ = ["Compared", "Lineage", "Outcome", "ResultFile"]
 
@@ -152,6 +153,8 @@ class Outcome:
         comparisons.
     earlier : Examination or None
         The earlier one that the results compare with.
+    answers : tuple of Answer
+        The answers of the model, for those who want to be told of some.
     """
 
     results: tuple[ResultFile, ...]
@@ -163,3 +166,4 @@ class Outcome:
     made: datetime | None = None
     examination: Examination | None = None
     earlier: Examination | None = None
+    answers: tuple[Answer, ...] = ()

@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from node.domain.backoff import Breaker
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.notice import NoticeFigures
 from node.domain.records import QuarantineEntry, Study
 from node.domain.study import StudyState
 
@@ -199,6 +200,10 @@ class NodeStatus:
         The timers.
     asked : mapping of str to Breaker
         The sources that are asked for their counts, by AE title.
+    told : mapping of str to Breaker
+        The contacts, by name.
+    notices : mapping of str to NoticeFigures
+        What was and is to be told to each contact, by name.
     associations : int
         Open ones.
     workers, busy : int
@@ -215,6 +220,8 @@ class NodeStatus:
     disk: Disk
     sweeps: tuple[SweepRun, ...] = ()
     asked: Mapping[str, Breaker] = field(default_factory=dict)
+    told: Mapping[str, Breaker] = field(default_factory=dict)
+    notices: Mapping[str, NoticeFigures] = field(default_factory=dict)
     associations: int = 0
     workers: int = 0
     busy: int = 0

@@ -5,6 +5,7 @@ A consumer names the smallest port that it needs. The classes behind `Store` and
 """
 
 from node.ports.files import FileRecovery, FileRemoval, InstanceStore, StagingArea, StagingFile, StoredFiles
+from node.ports.notices import NoticeBox
 from node.ports.runtime import Audit, Clock, OpenAssociations, Worker
 from node.ports.stations import (
     AnalysisQueue,
@@ -28,6 +29,7 @@ __all__ = [
     "FileRecovery",
     "FileRemoval",
     "InstanceStore",
+    "NoticeBox",
     "OpenAssociations",
     "OperatorCommands",
     "Outbox",

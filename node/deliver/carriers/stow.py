@@ -10,18 +10,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from ssl import SSLContext
 from typing import Any
 
 import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset
-from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import LocationParseError, NameResolutionError
 
 from node.config import Destination
 from node.deliver.carriers.result_file import read_result
+from node.dicom.https import TlsAdapter
 from node.dicom.tls import client_arguments
 from node.domain.delivery import DeliveryResponse, Disposition, judge_status
 from node.domain.dimse_status import PROCESSING_FAILURE
@@ -121,31 +120,13 @@ class StowCarrier:
             session.trust_env = False
             session.proxies = get_environ_proxies(self._destination.stow_url)
             session.verify = str(self._destination.tls.ca)
-            session.mount("https://", _TlsAdapter(secured[0], self._destination.tls.server_name))
+            session.mount("https://", TlsAdapter(secured[0], self._destination.tls.server_name))
         if self._destination.authorization:
             session.headers["Authorization"] = self._destination.authorization
         client = DICOMwebClient(self._destination.stow_url, session=session, timeout=self._timeout_s)
         # Retries are the business of the outbox, which counts and spaces them.
         client.set_http_retry_params(retry=False)
         return client
-
-
-class _TlsAdapter(HTTPAdapter):
-    """HTTPS with the context of `node.dicom.tls`, for what `requests` lacks: BCP 195, revocation lists."""
-
-    def __init__(self, context: SSLContext, server_name: str) -> None:
-        # The name that is sent as SNI and that the certificate must hold; by default the host of the URL.
-        named = {"server_hostname": server_name} if server_name else {}
-        self._options: dict[str, Any] = {"ssl_context": context, **named}
-        super().__init__()
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed on
-        """Open direct connections with the context."""
-        super().init_poolmanager(*arguments, **{**options, **self._options})
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - passed on
-        """Open connections through a proxy with the context too; it secures the tunnel to the archive."""
-        return super().proxy_manager_for(proxy, **{**options, **self._options})
 
 
 @contextmanager

@@ -3,6 +3,7 @@ import tomllib
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from ipaddress import ip_network
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from analysis.domain.findings import Target
 from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.words.compose import usual_next_step
 from node.analyse.result_files import report_options
-from node.config import Configuration, default, load, parse, tables, write_shipped
+from node.config import Configuration, Contact, default, load, parse, tables, write_shipped
 from node.config.tables.models import DEMONSTRATION_MODEL
 from node.errors import ConfigurationError
 
@@ -54,14 +55,33 @@ def leaves(value: Any, name: str = "") -> set[str]:
 def test_every_setting_is_in_the_shipped_file() -> None:
     written = set(re.findall(r"^(\w+) *=", SHIPPED.read_text(), re.MULTILINE))
     configuration = default()
-    settings = leaves(configuration) - {"sources", "destinations", "preferred"}
+    settings = leaves(configuration) - {"sources", "destinations", "notify", "preferred"}
     settings |= leaves(configuration.sources[0]) | leaves(configuration.destinations[0])
     assert settings <= written
 
 
 def test_every_table_is_read_by_the_module_of_its_name() -> None:
     modules = {path.stem for path in Path(tables.__path__[0]).glob("*.py")}
-    assert modules - {"__init__", "tls"} == set(tomllib.loads(SHIPPED.read_text()))
+    assert modules - {"__init__", "tls"} == {*tomllib.loads(SHIPPED.read_text()), "notify"}
+
+
+def test_the_examples_of_contacts_in_the_shipped_file_are_right_and_have_every_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are written as comments, because by default nobody is told anything."""
+    lines = SHIPPED.read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if line == "#[[notify]]")
+    block = takewhile(lambda line: line.startswith("#"), lines[start:])
+    monkeypatch.setenv("OSTEONODE_WEBHOOK_SECRET", "whsec_" + "A" * 32)
+    monkeypatch.setenv("OSTEONODE_MAIL_PASSWORD", "secret")
+    text = "\n".join(line.removeprefix("#") for line in block)
+    program, person = parse(text).notify
+    assert program.webhook
+    assert person.smtp
+    assert not {one.name for one in fields(Contact)} - set(
+        re.findall(r"^\[?(?:notify\.)?(\w+)", text, re.MULTILINE)
+    )
+    assert default().notify == ()
 
 
 def test_a_misspelt_key_is_told_with_its_line_and_the_right_spelling() -> None:
