@@ -105,7 +105,7 @@ _ADVICE: Mapping[NoticeKind, str] = {
     NoticeKind.SET_ASIDE: "`osteonode why` and the key of a study tell more; `osteonode retry` tries again.",
     NoticeKind.RESULT: "The report of the study tells more. No decision should be based on this message.",
     NoticeKind.DESTINATION_DOWN: "Nothing is lost: results wait, and are sent once it answers.",
-    NoticeKind.CERTIFICATE_ENDS: "From then on connections fail. A renewed file needs no restart of the node.",
+    NoticeKind.CERTIFICATE_ENDS: "From then on connections fail. A renewed file needs no restart.",
     NoticeKind.DISK_FILLS: "Make room, or shorten [storage] retention_days.",
     NoticeKind.DISK_FULL: "Senders are told to come later. Make room, or shorten [storage] retention_days.",
 }

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from node.domain.conditions import Ongoing
@@ -234,22 +234,17 @@ def _figures(connection: Connection, since: datetime) -> Mapping[str, NoticeFigu
     by_state = select(_FIELDS.contact, _FIELDS.state, func.count()).group_by(_FIELDS.contact, _FIELDS.state)
     for contact, state, count in connection.execute(by_state):
         counts[contact][NoticeState(state)] = count
-    oldest = dict(
-        connection.execute(
-            select(_FIELDS.contact, func.min(_FIELDS.at, type_=_FIELDS.at.type))
-            .where(_FIELDS.state == NoticeState.WAITING)
-            .group_by(_FIELDS.contact)
-        )
-        .tuples()
-        .all()
-    )
-    failed = and_(_FIELDS.state == NoticeState.FAILED, _FIELDS.changed_at > since)
-    lately = select(_FIELDS.contact, func.count()).where(failed).group_by(_FIELDS.contact)
-    given_up: dict[str, int] = dict(connection.execute(lately).tuples().all())
-    troubled = (failed) | and_(_FIELDS.state == NoticeState.WAITING, _FIELDS.reason != "")
-    reasons = select(_FIELDS.contact, _FIELDS.reason).where(troubled).order_by(_FIELDS.changed_at)
-    latest = dict(connection.execute(reasons).tuples().all())
+    waiting = _FIELDS.state == NoticeState.WAITING
+    first = func.min(_FIELDS.at, type_=_FIELDS.at.type)
+    by_age = select(_FIELDS.contact, first).where(waiting).group_by(_FIELDS.contact)
+    oldest = {row.contact: row[1] for row in connection.execute(by_age)}
+    lately = and_(_FIELDS.state == NoticeState.FAILED, _FIELDS.changed_at > since)
+    by_contact = select(_FIELDS.contact, func.count()).where(lately).group_by(_FIELDS.contact)
+    failed = {row.contact: row[1] for row in connection.execute(by_contact)}
+    troubled = or_(lately, and_(waiting, _FIELDS.reason != ""))
+    by_time = select(_FIELDS.contact, _FIELDS.reason).where(troubled).order_by(_FIELDS.changed_at)
+    reasons = {row.contact: row.reason for row in connection.execute(by_time)}
     return {
-        name: NoticeFigures(theirs, oldest.get(name), latest.get(name, ""), given_up.get(name, 0))
+        name: NoticeFigures(theirs, oldest.get(name), reasons.get(name, ""), failed.get(name, 0))
         for name, theirs in counts.items()
     }

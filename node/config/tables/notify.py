@@ -1,6 +1,7 @@
 """[[notify]] of config.toml: who is told of what, by webhook or by e-mail."""
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -124,7 +125,7 @@ def _signing_secret(table: Table) -> bytes:
         return b""
     try:
         key = b64decode(written.removeprefix(_SECRET_PREFIX), validate=True)
-    except (Base64Error, ValueError):
+    except ValueError:
         key = b""
     if not written.startswith(_SECRET_PREFIX) or not _SHORTEST_SECRET <= len(key) <= _LONGEST_SECRET:
         sizes = f"{_SHORTEST_SECRET} to {_LONGEST_SECRET} random bytes"
