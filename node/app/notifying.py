@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from node.app.resources import Resources
 from node.app.sending import Couriers
+from node.clock import SystemClock
 from node.config import Configuration, Contact
 from node.dicom.certificates import endings
 from node.domain.backoff import Breaker
@@ -109,7 +110,8 @@ def _make_messenger(resources: Resources, contact: Contact) -> Messenger:
 
     return Messenger(
         contact,
-        channel_to(contact, resources.clock, settings.delivery.timeout_s),
+        # In real time, as for the timers: a receiver compares the time of a signature with its own clock.
+        channel_to(contact, SystemClock(), settings.delivery.timeout_s),
         make_event,
         box=resources.notices,
         clock=resources.clock,

@@ -282,3 +282,39 @@ def test_what_to_do_next_is_ours_in_the_language_of_the_report_or_the_words_of_t
 def test_what_to_do_next_is_one_line_that_fits(written: str) -> None:
     (fault,) = faults(f'[report]\nnext_step = "{written}"\n')
     assert "report.next_step must be one line of at most 400 characters" in fault
+
+
+CONTACT = '[[notify]]\nname = "a"\nwebhook = "https://hooks.example/"\nsecret = "env:SECRET"\n'
+PERSON = '[[notify]]\nname = "a"\nsmtp = "mail.example:587"\nsender = "a@b.example"\nto = ["c@d.example"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[[notify]]\nname = "a"\n', "or smtp must be given"),
+        (CONTACT + 'smtp = "mail.example:25"\nsender = "a@b"\nto = ["c@d"]\n', "and not both"),
+        (CONTACT.replace('secret = "env:SECRET"\n', ""), "is signed"),
+        (CONTACT.replace("env:SECRET", "whsec_AAAA"), "is a secret"),
+        (CONTACT.replace("env:SECRET", "env:SHORT"), "24 to 64 random bytes"),
+        (CONTACT.replace("https", "http") + "identify = true\n", "needs an https:// address"),
+        (CONTACT.replace("hooks.example", "user:hunter2@hooks.example"), "holds a password"),
+        (CONTACT + 'on = ["result"]\n', "go together"),
+        (CONTACT + "[notify.above]\nosteoporosis = 0.5\n", "go together"),
+        (CONTACT + 'on = ["result"]\n[notify.above]\nosteoporosis = 1.5\n', "between 0 and 1"),
+        (CONTACT + 'on = ["result"]\n[notify.above]\nosteoporosis = "high"\n', 'a number or "threshold"'),
+        (CONTACT + 'on = ["result"]\n[notify.above]\nporosis = 0.5\n', "is unknown"),
+        (PERSON.replace(":587", ""), "host:port"),
+        (PERSON.replace("c@d.example", "c@d.example\\nBcc: x@y"), "e-mail addresses"),
+        (PERSON.replace("a@b.example", "a"), "an e-mail address"),
+        (PERSON + 'user = "u"\n', "and password go together"),
+        (PERSON + PERSON, "two blocks of [[notify]] are called a"),
+    ],
+)
+def test_what_cannot_be_told_is_a_fault_of_the_file(
+    text: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "whsec_" + "A" * 32)
+    monkeypatch.setenv("SHORT", "whsec_AAAA")
+    found = faults(text)
+    assert any(told in fault for fault in found), found
+    assert not any("hunter2" in fault for fault in found)
