@@ -33,7 +33,13 @@ def report_uid(study_uid: str) -> str:
 
 
 def fhir_report(
-    findings: Findings, report: StudyReport, source: Dataset, options: ReportOptions, issued: datetime
+    findings: Findings,
+    report: StudyReport,
+    source: Dataset,
+    options: ReportOptions,
+    issued: datetime,
+    *,
+    replaces: bool,
 ) -> dict[str, Any]:
     """Make the transaction for a study that is reported.
 
@@ -49,16 +55,18 @@ def fhir_report(
     source : Dataset
         Header of an analysed image.
     options : ReportOptions
-        Name of the node, and whether there was an earlier result set.
+        Name of the node.
     issued : datetime
         When this result set was first made; aware of its zone.
+    replaces : bool
+        Whether the server may hold a report of an earlier result set.
 
     Returns
     -------
     dict
         A Bundle of FHIR R4 in the types of JSON.
     """
-    status = _status(options, coded(findings.remarks))
+    status = _status(coded(findings.remarks), replaces=replaces)
     simulated = findings.model is not None and findings.model.simulated
     study_uid = str(source.StudyInstanceUID)
     device = _device(findings.software, options)
@@ -90,7 +98,7 @@ def fhir_report(
 
 
 def fhir_refusal(
-    refusal: Refusal, report: StudyReport, source: Dataset, options: ReportOptions, issued: datetime
+    refusal: Refusal, report: StudyReport, source: Dataset, issued: datetime, *, replaces: bool
 ) -> dict[str, Any]:
     """Make the transaction for a study that is not analysed; see `fhir_report`.
 
@@ -98,7 +106,7 @@ def fhir_refusal(
     Where an earlier result set was reported, it is amended and has no result any more.
     """
     reasons = coded(refusal.reasons)
-    status = _status(options, reasons)
+    status = _status(reasons, replaces=replaces)
     lines = [line for section in report.sections[:1] for line in section.lines]
     resource = {
         **_report(source, report, lines, "cancelled" if status == "preliminary" else status, issued),
@@ -117,9 +125,9 @@ def _in_one_line(answer: TargetAnswer) -> str:
     return f"{answer.name}: {answer.value}{interval}, {answer.verdict_text}"
 
 
-def _status(options: ReportOptions, remarks: Sequence[Mapping[str, Any]]) -> str:
+def _status(remarks: Sequence[Mapping[str, Any]], *, replaces: bool) -> str:
     """Return the status: preliminary, because no person has verified it; or that it replaces another."""
-    if options.number == 1:
+    if not replaces:
         return "preliminary"
     return "corrected" if any(one["code"] == _CORRECTED for one in remarks) else "amended"
 

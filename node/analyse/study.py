@@ -13,9 +13,10 @@ from pydicom import Dataset
 from analysis.domain.examination import Comparison
 from analysis.domain.findings import Findings, Refusal, SeriesRefusal
 from analysis.domain.reason import Reason, told_once
+from dicom_templates.result_kinds import ResultKind
 from node.analyse.examinations import compared, examination
 from node.analyse.findings import Progress, analyse_series, correction_remarks, no_progress
-from node.analyse.result_files import local_time, report_options, write_results
+from node.analyse.result_files import local_time, report_options, write_fhir, write_results
 from node.clock import SystemClock
 from node.config import Configuration
 from node.decode import SeriesHeaders, scan
@@ -128,6 +129,7 @@ def _write(
 ) -> Outcome:
     from PIL import Image
 
+    from dicom_templates.fhir import fhir_report
     from dicom_templates.findings_json import findings_document
     from dicom_templates.origin.patient_study import patient_digest
     from dicom_templates.origin.provenance import provenance_of
@@ -152,6 +154,10 @@ def _write(
     (out / "report.html").write_text(report_html(made.report, made.pictures), encoding="utf-8")
     document = findings_document(findings, examined)
     (out / FINDINGS_FILE).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    if ResultKind.FHIR in options.kinds:
+        earlier = lineage.earlier_as_fhir(key)
+        told = fhir_report(findings, made.report, source, options, first_made, replaces=bool(earlier))
+        files = (*files, write_fhir(told, key, earlier, out))
     beside = _in_reasons(findings.not_used)
     return Outcome(
         files, (), _summary(made.report, findings.prior), key, replaced, beside, first_made,

@@ -53,6 +53,8 @@ class Lineage:
         What the latest set compares with; None if there is none, or if it is the report of a refusal.
     priors : tuple of Examination
         The other examinations that are kept under the Patient ID of the study.
+    sent_as_fhir : tuple of int and int
+        Number of FHIR reports of the study that a server may hold: of earlier sets, and of the latest one.
     """
 
     key: str = ""
@@ -62,6 +64,12 @@ class Lineage:
     made: datetime | None = None
     compared: Compared | None = None
     priors: tuple[Examination, ...] = ()
+    sent_as_fhir: tuple[int, int] = (0, 0)
+
+    def earlier_as_fhir(self, key: str) -> int:
+        """Return how many FHIR reports of the study were sent before that of a result set with this key."""
+        before, latest = self.sent_as_fhir
+        return before if key == self.key else before + latest
 
     def prior_of(self, now: Examination) -> Examination | None:
         """Return the earlier examination that the next result set compares with.

@@ -296,4 +296,8 @@ def _model(bundle: Path | None) -> Station:
 
 
 def _address(destination: Destination) -> str:
-    return destination.stow_url or f"{destination.ae_title} at {destination.host}:{destination.port}"
+    return (
+        destination.fhir_url
+        or destination.stow_url
+        or f"{destination.ae_title} at {destination.host}:{destination.port}"
+    )

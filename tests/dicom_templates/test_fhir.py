@@ -14,13 +14,11 @@ from analysis.domain.findings import Refusal, Verdict
 from analysis.domain.reason import Reason
 from dicom_templates.fhir import fhir_refusal, fhir_report
 from dicom_templates.fhir.elements import CODES, REASONS
-from dicom_templates.options import Predecessor
 from dicom_templates.words.compose import compose, compose_refusal
 from tests.dicom_templates.cases import STUDY, Case, make_case
 from tests.dicom_templates.documents import every_case
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
-EARLIER = Predecessor("1.2", "1.3", "1.4", STUDY)
 WHY = Refusal((Reason("no_body"), Reason("no_files")))
 
 
@@ -28,14 +26,14 @@ def header(case: Case) -> Any:
     return next(iter(case.sources.values()))[0]
 
 
-def reported(case: Case) -> dict[str, Any]:
+def reported(case: Case, *, replaces: bool = False) -> dict[str, Any]:
     report = compose(case.findings, language=case.options.language)
-    return fhir_report(case.findings, report, header(case), case.options, NOON)
+    return fhir_report(case.findings, report, header(case), case.options, NOON, replaces=replaces)
 
 
-def refused(case: Case, refusal: Refusal = WHY) -> dict[str, Any]:
-    report = compose_refusal(refusal, "OsteoNode 1", language="en")
-    return fhir_refusal(refusal, report, header(case), case.options, NOON)
+def refused(case: Case, *, replaces: bool = False) -> dict[str, Any]:
+    report = compose_refusal(WHY, "OsteoNode 1", language="en")
+    return fhir_refusal(WHY, report, header(case), NOON, replaces=replaces)
 
 
 def resources(bundle: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -130,15 +128,15 @@ def test_what_a_simulated_model_answers_is_marked_as_test_data_and_told() -> Non
 
 def test_a_later_result_set_has_the_same_identifiers_and_says_so() -> None:
     case = make_case()
-    later = replace(case, options=replace(case.options, predecessors=(EARLIER,)))
-    corrected = replace(later, findings=replace(case.findings, remarks=(Reason("identity_corrected"),)))
-    first, second, third = map(reported, (case, later, corrected))
+    corrected = replace(case, findings=replace(case.findings, remarks=(Reason("identity_corrected"),)))
+    first, second = reported(case), reported(case, replaces=True)
+    third = reported(corrected, replaces=True)
     statuses = [resources(one, "DiagnosticReport")[0]["status"] for one in (first, second, third)]
     assert statuses == ["preliminary", "amended", "corrected"]
     for one in (second, third):
         check(one)
         assert [there["request"] for there in one["entry"]] == [there["request"] for there in first["entry"]]
-    withdrawn = refused(later)
+    withdrawn = refused(case, replaces=True)
     check(withdrawn)
     assert withdrawn["entry"][0]["request"] == first["entry"][0]["request"]
     assert resources(withdrawn, "DiagnosticReport")[0]["status"] == "amended"
