@@ -21,6 +21,7 @@ __all__ = [
     "CODES",
     "OID",
     "REASONS",
+    "STUDY_SYSTEM",
     "URI",
     "codeable",
     "coding",
@@ -35,6 +36,8 @@ __all__ = [
 
 URI = "urn:ietf:rfc3986"
 """The system of identifiers that are URIs, as those that hold a UID."""
+STUDY_SYSTEM = "urn:dicom:uid"
+"""The system of the identifier of an ImagingStudy, which is its Study Instance UID."""
 OID = "urn:oid:"
 CODES = OID + derive_uid("coding scheme", PRIVATE_SCHEME)
 """The system of 99OSTEONODE."""

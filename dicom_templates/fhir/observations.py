@@ -9,7 +9,7 @@ from analysis.domain.findings import Findings, LevelMeasurements, Prediction, Se
 from dicom_templates.codes import concepts
 from dicom_templates.fhir.elements import (
     OID,
-    URI,
+    STUDY_SYSTEM,
     codeable,
     component,
     concept_of,
@@ -33,13 +33,15 @@ CATEGORY = {
 _ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
 
-def observations(findings: Findings) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+def observations(findings: Findings, study_uid: str) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Make the Observations, without what all resources of the report share.
 
     Parameters
     ----------
     findings : Findings
         What is reported.
+    study_uid : str
+        Study Instance UID.
 
     Yields
     ------
@@ -48,13 +50,15 @@ def observations(findings: Findings) -> Iterator[tuple[tuple[str, ...], dict[str
     observation : dict
         The resource.
     """
+    study = {"system": STUDY_SYSTEM, "value": f"{OID}{study_uid}"}
+    derived = {"derivedFrom": [logical("ImagingStudy", study)]}
     for prediction in findings.predictions:
-        yield ("answer", prediction.target.value), _answer(prediction)
+        yield ("answer", prediction.target.value), _answer(prediction) | derived
     for found in findings.series:
-        yield ("series", found.source.series_uid), _series(found)
+        yield ("series", found.source.series_uid), _series(found) | derived
         for measured in found.measurements:
             key = ("body", found.source.series_uid, measured.level.name)
-            yield key, _body(measured, found, findings)
+            yield key, _body(measured, found, findings) | derived
 
 
 def _numbers(found: tuple[Quantity, ...]) -> list[dict[str, Any]]:
@@ -125,7 +129,7 @@ def _observation(
         "bodySite": codeable(site),
     }
     if series is not None:
-        uid = {"system": URI, "value": f"{OID}{series.source.series_uid}"}
-        made["derivedFrom"] = [logical("ImagingStudy", uid)]
         made["method"] = codeable(concepts.SIGNAL_OF[series.identification.contrast])
+        uid = component(codeable(codes.DCM.SeriesInstanceUID), valueString=series.source.series_uid)
+        parts = [uid, *parts]
     return made | ({"component": parts} if parts else {})

@@ -11,13 +11,14 @@ from pydicom.sr.codedict import codes
 from analysis.domain.findings import Findings, Refusal
 from analysis.domain.reason import coded
 from dicom_templates.codes import concepts
-from dicom_templates.fhir.elements import OID, REASONS, URI, codeable, entry, logical
+from dicom_templates.fhir.elements import OID, REASONS, STUDY_SYSTEM, codeable, entry, logical
 from dicom_templates.fhir.observations import observations
 from dicom_templates.options import ReportOptions
 from dicom_templates.origin.patient_study import date_of
 from dicom_templates.origin.provenance import MANUFACTURER, MODEL_NAME
 from dicom_templates.origin.uids import derive_uid
 from dicom_templates.words.study_report import StudyReport, TargetAnswer
+from dicom_templates.words.texts import Texts
 
 __all__ = ["fhir_refusal", "fhir_report", "report_uid"]
 
@@ -72,14 +73,14 @@ def fhir_report(
     device = _device(findings.software, options)
     shared = {"status": status, **_context(source), "device": {"reference": device["fullUrl"]}}
     made = []
-    for key, observation in observations(findings):
+    for key, observation in observations(findings, study_uid):
         told = observation | shared | _issued(issued)
         if simulated and key[0] == "answer":
             told |= {"meta": {"security": [_TEST_DATA]}, "note": [{"text": report.warning}]}
         made.append(entry(told, derive_uid("fhir", "observation", study_uid, *key)))
     lines = [
         *([report.warning] if report.warning else []),
-        *map(_in_one_line, report.answers),
+        *(_in_one_line(one, report.texts) for one in report.answers),
         *(line.sentence for line in report.bone_quality),
         *report.foremost,
     ]
@@ -118,11 +119,12 @@ def fhir_refusal(
     return _transaction([entry(resource, report_uid(str(source.StudyInstanceUID)))], issued)
 
 
-def _in_one_line(answer: TargetAnswer) -> str:
+def _in_one_line(answer: TargetAnswer, texts: Texts) -> str:
     if not answer.value:
         return f"{answer.name}: {answer.verdict_text} ({'; '.join(answer.reasons)})"
     interval = f" ({answer.interval})" if answer.interval else ""
-    return f"{answer.name}: {answer.value}{interval}, {answer.verdict_text}"
+    probability = texts("probability", value=answer.value)
+    return f"{answer.name}: {probability}{interval}, {answer.verdict_text}"
 
 
 def _status(remarks: Sequence[Mapping[str, Any]], *, replaces: bool) -> str:
@@ -135,7 +137,7 @@ def _status(remarks: Sequence[Mapping[str, Any]], *, replaces: bool) -> str:
 def _report(
     source: Dataset, report: StudyReport, lines: Sequence[str], status: str, issued: datetime
 ) -> dict[str, Any]:
-    study = {"system": URI, "value": f"{OID}{source.StudyInstanceUID}"}
+    study = {"system": STUDY_SYSTEM, "value": f"{OID}{source.StudyInstanceUID}"}
     paragraphs = "".join(f"<p>{escape(line)}</p>" for line in (report.title, *lines))
     return {
         "resourceType": "DiagnosticReport",

@@ -172,7 +172,7 @@ class _OnAnyPort(Controller):
     def _trigger_server(self) -> None:
         assert isinstance(self.server, Server)
         self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
+        super()._trigger_server()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
