@@ -1,4 +1,4 @@
-"""The kinds of result object, and the DICOM storage class of each."""
+"""The kinds of result, and the DICOM storage class of each that is a DICOM object."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -15,7 +15,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-__all__ = ["DOCUMENT_KINDS", "STORAGE_CLASSES", "USUAL_KINDS", "ResultKind", "SrClass"]
+__all__ = ["DICOM_KINDS", "DOCUMENT_KINDS", "STORAGE_CLASSES", "USUAL_KINDS", "ResultKind", "SrClass"]
 
 
 class SrClass(StrEnum):
@@ -39,6 +39,8 @@ class ResultKind(StrEnum):
     SUMMARY = "summary"
     PDF = "pdf"
     GSPS = "gsps"
+    FHIR = "fhir"
+    """No DICOM object, so it has no storage class."""
 
     def storage(self, sr_class: SrClass) -> UID:
         """Return its SOP Class UID where the measurement report is written in a given class."""
@@ -56,6 +58,9 @@ STORAGE_CLASSES: Mapping[ResultKind, tuple[UID, ...]] = MappingProxyType(
     }
 )
 """Every SOP class that objects of a kind may have."""
+
+DICOM_KINDS = frozenset(STORAGE_CLASSES)
+"""The kinds that are DICOM objects."""
 
 USUAL_KINDS = (ResultKind.SR, ResultKind.SEG, ResultKind.TEXT, ResultKind.SUMMARY)
 """What is written for every study, and what a destination gets that does not say what it wants."""

@@ -202,7 +202,7 @@ class Analyst:
         self._store.record_results(
             lease, results, outcome.summary, self._clock.now(),
             key=outcome.key, replaced=outcome.replaced, beside=outcome.beside, made=outcome.made,
-            examination=outcome.examination, earlier=outcome.earlier,
+            examination=outcome.examination, earlier=outcome.earlier, answers=outcome.answers,
         )  # fmt: skip
         self._log.info("study_reported", study=lease.study_uid, count=len(results), seconds=seconds)
 

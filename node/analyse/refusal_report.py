@@ -12,8 +12,9 @@ from analysis.domain.findings import Refusal
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from analysis.identify import identify
+from dicom_templates.result_kinds import ResultKind
 from node.analyse.findings import SOFTWARE, correction_remarks, identity_reasons
-from node.analyse.result_files import local_time, report_options, write_results
+from node.analyse.result_files import local_time, report_options, write_fhir, write_results
 from node.clock import SystemClock
 from node.config import Configuration
 from node.decode import SeriesHeaders, scan
@@ -54,6 +55,7 @@ def write_refusal_report(
     Outcome
         The text report; none if the images name several patients, as it could be filed under the wrong one.
     """
+    from dicom_templates.fhir import fhir_refusal
     from dicom_templates.origin.patient_study import patient_digest
     from dicom_templates.origin.provenance import refusal_provenance
     from dicom_templates.result_set import build_refusal
@@ -73,7 +75,12 @@ def write_refusal_report(
     replaced, first_made = lineage.predecessors(key), lineage.made_at(key, now)
     options = replace(options, predecessors=replaced, made=local_time(first_made, source))
     made = build_refusal(refusal, source, options, software=SOFTWARE)
-    return Outcome(write_results(made, out), reasons, {}, key, replaced, made=first_made)
+    files = write_results(made, out)
+    if ResultKind.FHIR in options.kinds:
+        earlier = lineage.earlier_as_fhir(key)
+        told = fhir_refusal(refusal, made.report, source, first_made, replaces=bool(earlier))
+        files = (*files, write_fhir(told, key, earlier, out))
+    return Outcome(files, reasons, {}, key, replaced, made=first_made)
 
 
 def _readable(series: Sequence[SeriesHeaders]) -> Dataset:

@@ -1,8 +1,10 @@
 """Write the result objects of a study to files, with the options that the site configured."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydicom import Dataset, dcmwrite
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from dicom_templates.options import ReportOptions
     from dicom_templates.result_set import ResultSet
 
-__all__ = ["SUMMARY_FILE", "local_time", "report_options", "write_results"]
+__all__ = ["SUMMARY_FILE", "local_time", "report_options", "write_fhir", "write_results"]
 
 SUMMARY_FILE = "summary.png"
 """The summary image, beside the result objects."""
@@ -37,6 +39,8 @@ def report_options(configuration: Configuration, made: datetime) -> "ReportOptio
 
     language, next_step = configuration.report.language, configuration.report.next_step
     wanted = {kind for destination in configuration.destinations for kind in destination.results}
+    if configuration.report.fhir:
+        wanted.add(ResultKind.FHIR)
     return ReportOptions(
         made=made,
         language=language,
@@ -64,6 +68,28 @@ def write_results(made: "ResultSet", out: Path) -> tuple[ResultFile, ...]:
     """
     out.mkdir(parents=True, exist_ok=True)
     return tuple(_write(one.kind, one.name, one.dataset, out) for one in made.objects)
+
+
+def write_fhir(bundle: Mapping[str, Any], key: str, earlier: int, out: Path) -> ResultFile:
+    """Write the transaction for a FHIR server as `fhir.json`.
+
+    Parameters
+    ----------
+    bundle : mapping
+        From `dicom_templates.fhir`.
+    key : str
+        Of the result set.
+    earlier : int
+        How many were sent before it. A set that comes back after another is sent again, as it replaces that.
+    out : Path
+        Folder for the file, which exists.
+    """
+    from dicom_templates.origin.uids import derive_uid
+
+    uid = derive_uid(key, "fhir", str(earlier))
+    path = out / "fhir.json"
+    path.write_text(json.dumps(bundle, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return ResultFile(ResultKind.FHIR, path, "", uid, "")
 
 
 def _write(kind: ResultKind, name: str, dataset: Dataset, out: Path) -> ResultFile:

@@ -14,12 +14,20 @@ from pydicom import Dataset
 from analysis.domain.examination import Comparison
 from analysis.domain.findings import Findings, Refusal, SeriesRefusal
 from analysis.domain.reason import Reason, told_once
+from dicom_templates.result_kinds import ResultKind
 from node.analyse.examinations import compared, examination
 from node.analyse.findings import Progress, analyse_series, correction_remarks, no_progress
-from node.analyse.result_files import SUMMARY_FILE, local_time, report_options, write_results
+from node.analyse.result_files import (
+    SUMMARY_FILE,
+    local_time,
+    report_options,
+    write_fhir,
+    write_results,
+)
 from node.clock import SystemClock
 from node.config import Configuration
 from node.decode import SeriesHeaders, scan
+from node.domain.notice import Answer
 from node.domain.results import Lineage, Outcome
 
 if TYPE_CHECKING:
@@ -126,6 +134,7 @@ def _write(
     *,
     now: datetime,
 ) -> Outcome:
+    from dicom_templates.fhir import fhir_report
     from dicom_templates.findings_json import findings_document
     from dicom_templates.origin.patient_study import patient_digest
     from dicom_templates.origin.provenance import provenance_of
@@ -152,12 +161,17 @@ def _write(
     (out / "report.html").write_text(page, encoding="utf-8")
     document = findings_document(findings, examined)
     (out / FINDINGS_FILE).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    if ResultKind.FHIR in options.kinds:
+        earlier = lineage.earlier_as_fhir(key)
+        told = fhir_report(findings, made.report, source, options, first_made, replaces=bool(earlier))
+        files = (*files, write_fhir(told, key, earlier, out))
     not_used = _in_reasons(findings.not_used)
     return Outcome(
         files, (), _summary(made.report, findings.prior), key, replaced, not_used, first_made,
         # A site that does not want comparisons keeps no scores.
         examination=examined if configuration.report.priors else None,
         earlier=None if findings.prior is None else findings.prior.earlier,
+        answers=_answers(findings),
     )  # fmt: skip
 
 
@@ -186,6 +200,23 @@ def _summary(report: "StudyReport", prior: Comparison | None) -> dict[str, str]:
         usable = [row.name for row in report.levels if row.contrast == contrast and row.usable]
         lines[f"levels {weighting(contrast)}"] = ", ".join(usable)
     return lines
+
+
+def _answers(findings: Findings) -> tuple[Answer, ...]:
+    model = findings.model
+    if model is None:
+        return ()
+    return tuple(
+        Answer(
+            target=one.target,
+            verdict=one.verdict.name.lower(),
+            probability=one.probability,
+            threshold=one.decision_threshold,
+            model=f"{model.name} {model.version}",
+            simulated=model.simulated,
+        )
+        for one in findings.predictions
+    )
 
 
 def _in_one_line(answer: "TargetAnswer", texts: "Texts") -> str:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Self
 from node.analyse.worker_process import WorkerProcess
 from node.app.analysing import make_analysts, make_refusal_reporter, make_settler, make_source_counts
 from node.app.fetching import Fetchers, make_archives
+from node.app.notifying import Messengers, make_announcer, make_watch
 from node.app.receiving import make_ledger, make_listener
 from node.app.resources import open_resources
 from node.app.schedule import Schedule
 from node.app.sending import Couriers
 from node.app.showing import make_status_page
-from node.app.sweeps import plan_deliveries, plan_sweeps
+from node.app.sweeps import plan_deliveries, plan_notices, plan_sweeps
 from node.app.workers import Workers
 from node.clock import SystemClock
 from node.config import Change, Configuration, compare
@@ -94,6 +95,7 @@ class Node:
         self.archives = make_archives(resources, self._listener.intake)
         self._couriers = Couriers(resources)
         self._fetchers = Fetchers(resources, self.archives)
+        self._messengers = Messengers(resources)
         self._source_counts = make_source_counts(resources)
         self._web: WebServer | None = None
 
@@ -134,6 +136,9 @@ class Node:
             refusal_reporter=make_refusal_reporter(resources, self._workers),
             couriers=self._couriers,
             discards=self._listener.discards,
+            announcer=make_announcer(resources),
+            watch=make_watch(resources, self._couriers),
+            messengers=self._messengers,
             every_s=self._sweep_s,
         )
         self._fetchers.plan(self._schedule, every_s=self._sweep_s)
@@ -147,6 +152,7 @@ class Node:
                 source_counts=self._source_counts,
                 couriers=self._couriers,
                 fetchers=self._fetchers,
+                messengers=self._messengers,
             )
             self._listener.start()
         except PermanentError:
@@ -181,18 +187,22 @@ class Node:
         Raises
         ------
         ConfigurationError
-            If the files for TLS to a source or destination are missing or invalid; then nothing has changed.
+            If the files for TLS to a source, destination or contact are missing or invalid; then nothing has
+            changed.
         """
         change = compare(self.configuration, wanted)
-        new, planned = change.result, self._couriers.names
+        new, planned, told = change.result, self._couriers.names, self._messengers.names
         # What can fail comes first, so that either all of it is applied or nothing.
         couriers = self._couriers.made_for(new.destinations)
+        messengers = self._messengers.made_for(new.notify)
         self._source_counts.replace_sources(new.sources)
         self._resources.current.replace(new)
         self._listener.replace_sources(new.sources)
         self._listener.replace_rules(new.rules)
         self._couriers.replace(couriers)
+        self._messengers.replace(messengers)
         plan_deliveries(self._schedule, self._couriers, planned, every_s=self._sweep_s)
+        plan_notices(self._schedule, self._messengers, told, every_s=self._sweep_s)
         if "log.level" in change.applied:
             set_level(new.log)
         return change

@@ -11,8 +11,8 @@ from node.audit import AuditTrail
 from node.config import Configuration
 from node.domain.audit import application_started, application_stopped
 from node.log import Log, get_log
-from node.ports import Clock, InstanceStore, Store
-from node.store import lock_storage, open_database, open_instance_store
+from node.ports import Clock, InstanceStore, NoticeBox, Store
+from node.store import lock_storage, open_database, open_instance_store, open_notices
 from node.tally import Tally
 
 __all__ = ["Resources", "open_resources"]
@@ -32,7 +32,7 @@ class Resources:
         The log, shared by all stations.
     lock : file
         Reserves the storage directory for this process.
-    instance_store, store, audit : InstanceStore, Store, AuditTrail
+    instance_store, store, notices, audit : InstanceStore, Store, NoticeBox, AuditTrail
         See `node.ports`.
     tally : Tally
         Counters of the metrics.
@@ -48,6 +48,7 @@ class Resources:
     lock: IO[str]
     instance_store: InstanceStore
     store: Store
+    notices: NoticeBox
     audit: AuditTrail
     tally: Tally = field(default_factory=Tally)
     owner: str = field(default_factory=lambda: uuid4().hex)
@@ -66,6 +67,7 @@ class Resources:
     def close(self) -> None:
         """Close the store and then the audit trail, and release the storage directory."""
         self.store.release_leases(self.clock.now())
+        self.notices.close()
         self.store.close()
         self.audit.record(application_stopped(self.configuration.node.ae_title, self.clock.now()))
         self.audit.stop()
@@ -94,5 +96,6 @@ def open_resources(configuration: Configuration, clock: Clock) -> Resources:
         lock=lock,
         instance_store=open_instance_store(configuration),
         store=store,
+        notices=open_notices(configuration),
         audit=AuditTrail(configuration.audit, configuration.node.ae_title, log),
     )

@@ -9,6 +9,7 @@ from node.config import Destination
 from node.deliver.carriers import Carrier
 from node.deliver.carriers.audited import AuditedCarrier
 from node.deliver.carriers.cstore import CStoreCarrier
+from node.deliver.carriers.fhir import FhirCarrier
 from node.deliver.carriers.stow import StowCarrier
 from node.deliver.commitment_reports import CommitmentReports
 from node.deliver.courier import Courier
@@ -69,6 +70,10 @@ class Couriers:
         """Return the breaker of each destination, by name."""
         return {courier.name: courier.breaker for courier in self._all.values()}
 
+    def reached(self) -> Mapping[str, bool | None]:
+        """Return whether the last attempt reached each destination; None where there was none."""
+        return {courier.name: courier.reached for courier in self._all.values()}
+
     def sweep(self, name: str) -> int:
         """Send what is due to a destination; nothing if it is not there any more."""
         found = next((courier for courier in self._all.values() if courier.name == name), None)
@@ -114,13 +119,16 @@ def _make_courier(resources: Resources, destination: Destination) -> Courier:
 
 
 def carrier_to(destination: Destination, peer: Peer, results: Path, timeout_s: float) -> Carrier:
-    """Make the carrier to a destination: STOW-RS if it has a `stow_url`, else C-STORE."""
+    """Make the carrier to a destination: FHIR or STOW-RS if it has a URL for that, else C-STORE."""
+    if destination.fhir_url:
+        return FhirCarrier(destination, results, timeout_s)
     if destination.stow_url:
         return StowCarrier(destination, results, timeout_s)
     return CStoreCarrier(peer, results)
 
 
 def _party_of(destination: Destination) -> Party:
-    host = urlsplit(destination.stow_url).hostname if destination.stow_url else destination.host
-    title = "" if destination.stow_url else destination.ae_title
+    url = destination.fhir_url or destination.stow_url
+    host = urlsplit(url).hostname if url else destination.host
+    title = "" if url else destination.ae_title
     return Party(title, host or "", is_requestor=False)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from node.app.fetching import Fetchers
+from node.app.notifying import Messengers
 from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.app.sending import Couriers
@@ -27,6 +28,7 @@ def make_status_page(
     source_counts: SourceCounts,
     couriers: Couriers,
     fetchers: Fetchers,
+    messengers: Messengers,
 ) -> "WebServer | None":
     """Create the status page's server and bind its address; None if `[web] port` is 0.
 
@@ -53,6 +55,8 @@ def make_status_page(
         asked=source_counts.breakers,
         breakers=couriers.breakers,
         fetchers=fetchers.states,
+        notices=resources.notices,
+        told=messengers.breakers,
         tally=resources.tally,
     )
     context = page_context(resources.configuration.node.tls) if settings.https else None

@@ -6,18 +6,24 @@ from functools import partial
 
 from node.analyse.analyst import Analyst
 from node.analyse.refusal_sweep import RefusalReporter
+from node.app.notifying import Messengers
 from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.app.sending import Couriers
 from node.receive.discards import Discards
+from node.notify.announcer import Announcer
+from node.notify.watch import Watch
 from node.settle.settler import StudySettler
 from node.store.retention import drop_unused, purge, purge_not_for_us
 
-__all__ = ["plan_deliveries", "plan_sweeps"]
+__all__ = ["plan_deliveries", "plan_notices", "plan_sweeps"]
 
 _DISCARDS_SWEEP_S = 2.0
 _CLOSING_SWEEP_S = 60.0
 _RETENTION_SWEEP_S = 3600.0
+_WATCH_SWEEPS = 20
+"""The conditions of the node are looked at this many times more seldom than studies."""
+_NOTICES_KEPT = timedelta(days=30)
 
 
 def plan_sweeps(
@@ -29,6 +35,9 @@ def plan_sweeps(
     refusal_reporter: RefusalReporter,
     couriers: Couriers,
     discards: Discards,
+    announcer: Announcer,
+    watch: Watch,
+    messengers: Messengers,
     every_s: float,
 ) -> None:
     """Add all sweeps to the schedule: those along the way of a study, and those that tidy up."""
@@ -40,6 +49,9 @@ def plan_sweeps(
     schedule.every(every_s, "explain", wake(refusal_reporter.sweep, lambda: _deliveries(couriers)))
     plan_deliveries(schedule, couriers, (), every_s=every_s)
     schedule.every(_DISCARDS_SWEEP_S, "discards", discards.sweep)
+    schedule.every(every_s, "announce", wake(announcer.sweep, lambda: _messages(messengers)))
+    schedule.every(every_s * _WATCH_SWEEPS, "watch", wake(watch.sweep, lambda: _messages(messengers)))
+    plan_notices(schedule, messengers, (), every_s=every_s)
     schedule.every(_CLOSING_SWEEP_S, "close", partial(_close, resources))
     schedule.every(_RETENTION_SWEEP_S, "retention", partial(_purge, resources))
 
@@ -63,6 +75,25 @@ def plan_deliveries(
     for name in couriers.names:
         if name not in planned:
             schedule.every(every_s, _delivery(name), partial(couriers.sweep, name))
+
+
+def plan_notices(
+    schedule: Schedule, messengers: Messengers, planned: Collection[str], *, every_s: float
+) -> None:
+    """Add the sweeps of the messengers to the schedule, as `plan_deliveries` does for the couriers."""
+    for name in set(planned) - set(messengers.names):
+        schedule.remove(_message(name))
+    for name in messengers.names:
+        if name not in planned:
+            schedule.every(every_s, _message(name), partial(messengers.sweep, name))
+
+
+def _message(contact: str) -> str:
+    return f"notify-{contact}"
+
+
+def _messages(messengers: Messengers) -> tuple[str, ...]:
+    return tuple(_message(name) for name in messengers.names)
 
 
 def _delivery(destination: str) -> str:
@@ -102,4 +133,6 @@ def _purge(resources: Resources) -> None:
     )
     purge(resources.store, resources.instance_store, now - timedelta(days=settings.retention_days))
     resources.store.forget_discards(now - timedelta(days=settings.retention_days))
+    contacts = [one.name for one in resources.configuration.notify]
+    resources.notices.forget(now - _NOTICES_KEPT, contacts, now)
     resources.store.forget_examinations(now - timedelta(days=settings.scores_days))

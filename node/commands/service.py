@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -30,7 +31,7 @@ from node.commands.terminal import (
 if TYPE_CHECKING:
     from node.app import Node
 
-__all__ = ["demo", "doctor", "init", "password", "serve", "upgrade"]
+__all__ = ["demo", "doctor", "init", "notify", "password", "serve", "upgrade"]
 
 _LOOK_S = 0.5
 
@@ -181,7 +182,8 @@ def demo(
 def doctor(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Check everything that the node needs, and say how to repair what is wrong.
 
-    It checks storage, network, TLS, sources, destinations, decoders, clock, database, segmenter and model.
+    It checks storage, network, TLS, sources, destinations, contacts, decoders, clock, database, segmenter and
+    model.
 
     Exit status:
     0  everything is good
@@ -205,6 +207,33 @@ def doctor(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
         if result.remedy:
             console.print(f"        {result.remedy}")
     raise typer.Exit(worst)
+
+
+class NotifyAction(StrEnum):
+    """What `osteonode notify` can do."""
+
+    TEST = "test"
+
+
+def notify(
+    action: Annotated[NotifyAction, typer.Argument(help="What to do; `test` sends a test event.")],
+    name: Annotated[str, typer.Argument(help="Name of the contact in config.toml.", show_default=False)],
+    config: ConfigOption = None,
+) -> None:
+    """Send a contact of config.toml a test event, by the way that notifications take.
+
+    Exit status:
+    0  it took the event
+    1  it did not, and why
+    2  wrong usage or configuration
+    """
+    from node.clock import SystemClock
+    from node.operate.trial import send_trial
+
+    del action  # there is one only
+    with exit_on_error():
+        remark = send_trial(load_configuration(config), name, SystemClock())
+    console.print(f"{name} took a test event{f', but {remark}' if remark else ''}.", soft_wrap=True)
 
 
 def upgrade(config: ConfigOption = None) -> None:

@@ -1,5 +1,6 @@
 """Commands that list and explain the studies of a node."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,6 +108,7 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
     4  no study, or more than one, has this name; if rules discarded all of it, this is told
     """
     from node.show.why import MEANING, explain
+    from node.store import open_notices
 
     configuration = load_configuration(config)
     with opened_store(configuration, as_json=as_json) as store:
@@ -117,7 +119,8 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
             _exit_on_discarded(explain(store, study), as_json=as_json)
         named = one_study(store, configuration, study, as_json=as_json, by_person=True)
         names = [there.name for there in configuration.destinations]
-        words = explain(store, named.study_uid, names)
+        with closing(open_notices(configuration)) as box:
+            words = explain(store, named.study_uid, names, box.notices(named.study_uid))
         if not as_json:
             console.print(words)
             return

@@ -17,6 +17,7 @@ from node.config.tables.fetching import Fetching, FetchLimits, LookFor
 from node.config.tables.log import LogSettings
 from node.config.tables.models import NO_MODEL, ModelSettings
 from node.config.tables.node import NodeSettings
+from node.config.tables.notify import Contact, Security
 from node.config.tables.report import USUAL_NEXT_STEP, ReportSettings
 from node.config.tables.segmentation import BackendSettings
 from node.config.tables.sources import Network, Source
@@ -34,6 +35,7 @@ __all__ = [
     "BackendSettings",
     "Change",
     "Configuration",
+    "Contact",
     "DeliverySettings",
     "Destination",
     "EngineSettings",
@@ -46,6 +48,7 @@ __all__ = [
     "Network",
     "NodeSettings",
     "ReportSettings",
+    "Security",
     "Source",
     "StorageSettings",
     "StoreSettings",

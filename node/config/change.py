@@ -13,6 +13,7 @@ LIVE = frozenset(
         "sources",
         "rules",
         "destinations",
+        "notify",
         "log.level",
         "storage.retention_days",
         "storage.not_for_us_hours",
@@ -61,6 +62,7 @@ def compare(running: Configuration, wanted: Configuration) -> Change:
             sources=wanted.sources,
             rules=wanted.rules,
             destinations=wanted.destinations,
+            notify=wanted.notify,
             log=replace(running.log, level=wanted.log.level),
             storage=replace(
                 running.storage,

@@ -15,6 +15,7 @@ from node.config.tables.fetching import EVERY_DESTINATION
 from node.config.tables.log import LogSettings
 from node.config.tables.models import ModelSettings
 from node.config.tables.node import NodeSettings
+from node.config.tables.notify import Contact
 from node.config.tables.report import ReportSettings
 from node.config.tables.segmentation import BackendSettings
 from node.config.tables.sources import Source
@@ -48,6 +49,7 @@ class Configuration:
     log: LogSettings = field(default_factory=LogSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    notify: tuple[Contact, ...] = ()
 
     @property
     def sr_classes(self) -> tuple[SrClass, ...]:

@@ -17,6 +17,7 @@ from node.config.tables.fetching import EVERY_DESTINATION
 from node.config.tables.log import log
 from node.config.tables.models import models
 from node.config.tables.node import node
+from node.config.tables.notify import contact
 from node.config.tables.report import report
 from node.config.tables.rules import MOST_RULES, rule
 from node.config.tables.segmentation import segmentation
@@ -63,6 +64,7 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
         log=document.table("log").read(log),
         audit=document.table("audit").read(audit),
         web=document.table("web").read(web),
+        notify=tuple(table.read(contact) for table in document.tables("notify")),
     )
     document.note_unknown_tables()
     _note_contradictions(document, configuration)
@@ -88,6 +90,9 @@ def _note_contradictions(document: TomlDocument, configuration: Configuration) -
             document.faults.note(f"rules[{number}]", "name", f"rules.name: two rules are called {name}")
     if len(rules) > MOST_RULES:
         document.faults.note("rules[1]", "", f"there may be no more than {MOST_RULES} rules")
+    contacts = [there.name for there in configuration.notify]
+    for twice in sorted({there for there in contacts if contacts.count(there) > 1}):
+        document.faults.note("notify[1]", "", f"two blocks of [[notify]] are called {twice}")
     if configuration.web.https and configuration.node.tls.certificate is None:
         document.faults.note("web", "https", "web.https needs certificate, key and ca in [node.tls]")
     by_program = configuration.analysis.segmentation.backend in PROGRAMS

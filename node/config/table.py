@@ -191,6 +191,22 @@ class Table:
             return default
         return tuple((name, value[name]) for name in allowed if name in value)
 
+    def number_or_word(
+        self, key: str, word: str, *, check: Callable[[float], str | None]
+    ) -> float | str | None:
+        """Return a number that passes a check, or this word; None if the key is missing or has a fault."""
+        self._keys_read.append(key)
+        value = self._values.get(key)
+        if value is None or value == word:
+            return value
+        if type(value) not in {int, float}:
+            self.fault(key, f'must be a number or "{word}"')
+            return None
+        if wrong := check(value):
+            self.fault(key, wrong)
+            return None
+        return float(value)
+
     def table(self, key: str) -> "Table":
         """Return a table in this table; an empty one if it is missing."""
         self._keys_read.append(key)

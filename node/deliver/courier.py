@@ -89,6 +89,7 @@ class Courier:
         self._log = log
         self._retired = Event()
         self._breaker = Breaker()
+        self._was_reached = False
         self._backoff = Backoff.of_seconds(settings.retry_first_s, settings.retry_longest_s)
 
     @property
@@ -100,6 +101,13 @@ class Courier:
     def breaker(self) -> Breaker:
         """Closed if the destination was reached the last time, open for a while if it was not."""
         return self._breaker
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the last attempt reached the destination; None if there was none since the start."""
+        if self._breaker.failures:
+            return False
+        return self._was_reached or None
 
     def retire(self) -> None:
         """Begin nothing more, because the destination is no longer configured so; what is begun is ended."""
@@ -136,7 +144,7 @@ class Courier:
         except LeaseLostError:
             self._log.info("delivery_superseded", study=batch.study_uid, destination=batch.destination)
         else:
-            self._breaker = Breaker()
+            self._breaker, self._was_reached = Breaker(), True
         state = self._outbox.finish_deliveries(batch.study_uid, self._clock.now())
         if state is not None:
             self._log.info(

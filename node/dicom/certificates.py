@@ -51,6 +51,7 @@ def _sections(configuration: Configuration) -> Iterator[tuple[str, TlsSettings]]
     yield from ((f"sources.tls ({one.ae_title})", one.tls) for one in configuration.sources)
     yield from ((f"destinations.tls ({one.name})", one.tls) for one in configuration.destinations)
     yield from ((f"archives.tls ({one.name})", one.tls) for one in configuration.archives)
+    yield from ((f"notify.tls ({one.name})", one.tls) for one in configuration.notify)
     yield "audit.tls", configuration.audit.tls
 
 

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from node.config import ArchiveSettings, AuditSettings, Destination, Source, TlsSettings
+from node.config import ArchiveSettings, AuditSettings, Contact, Destination, Source, TlsSettings
 from node.errors import ConfigurationError
 
 __all__ = [
     "archive_arguments",
     "audit_arguments",
     "client_arguments",
+    "contact_context",
     "page_context",
     "reason_of",
     "server_context",
@@ -113,6 +114,21 @@ def client_arguments(destination: Destination) -> tuple[ssl.SSLContext, str] | N
     if destination.tls.ca is None:
         return None
     return _client(destination.tls, destination.host, f"destinations.tls of {destination.name}")
+
+
+def contact_context(contact: Contact) -> ssl.SSLContext:
+    """Return the context for a contact: without `ca`, the authorities that the system trusts are trusted.
+
+    Raises
+    ------
+    ConfigurationError
+        If a file is missing or is not what it should be.
+    """
+    if contact.tls.ca is not None:
+        return _context(contact.tls, ssl.PROTOCOL_TLS_CLIENT, f"notify.tls of {contact.name}")
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def source_arguments(source: Source) -> tuple[ssl.SSLContext, str] | None:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ssl import SSLContext
-from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import LocationParseError, NameResolutionError
 
 from node.config import TlsSettings
+from node.dicom.https import TlsAdapter
 from node.errors import TransientError
 
 __all__ = ["code_of", "http_failures_as_transient", "prepare"]
@@ -41,27 +40,9 @@ def prepare(
         session.trust_env = False
         session.proxies = get_environ_proxies(url)
         session.verify = str(tls.ca)
-        session.mount("https://", _TlsAdapter(context, tls.server_name))
+        session.mount("https://", TlsAdapter(context, tls.server_name))
     if authorization:
         session.headers["Authorization"] = authorization
-
-
-class _TlsAdapter(HTTPAdapter):
-    """HTTPS with the context of `node.dicom.tls`, for what `requests` lacks: BCP 195, revocation lists."""
-
-    def __init__(self, context: SSLContext, server_name: str) -> None:
-        # The name that is sent as SNI and that the certificate must hold; by default the host of the URL.
-        named = {"server_hostname": server_name} if server_name else {}
-        self._options: dict[str, Any] = {"ssl_context": context, **named}
-        super().__init__()
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed on
-        """Open direct connections with the context."""
-        super().init_poolmanager(*arguments, **{**options, **self._options})
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - passed on
-        """Open connections through a proxy with the context too; it secures the tunnel to the archive."""
-        return super().proxy_manager_for(proxy, **{**options, **self._options})
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from node.domain.backoff import Breaker
+from node.domain.notice import NoticeFigures
 from node.domain.status import (
     Condition,
     DestinationStatus,
@@ -26,6 +27,7 @@ __all__ = [
     "judge_failed_studies",
     "judge_listener",
     "judge_model",
+    "judge_notices",
     "judge_sources",
     "judge_timers",
     "judge_workers",
@@ -165,6 +167,39 @@ def judge_sources(breakers: Mapping[str, Breaker]) -> Station:
     if not faults:
         return Station("Sources", Condition.WELL, "Every source that is asked for its counts answers.")
     return Station("Sources", Condition.CONCERN, f"{'; '.join(faults)}.")
+
+
+def judge_notices(
+    breakers: Mapping[str, Breaker], figures: Mapping[str, NoticeFigures], now: datetime
+) -> Station:
+    """Judge whether the contacts can be told what there is to tell.
+
+    Parameters
+    ----------
+    breakers : mapping of str to Breaker
+        The contacts, by name.
+    figures : mapping of str to NoticeFigures
+        Of the contacts, by name.
+    now : datetime
+        The present moment.
+
+    Examples
+    --------
+    >>> judge_notices({"it": Breaker()}, {}, datetime(2030, 1, 1)).words
+    'Every notification got through.'
+    """
+    faults = []
+    for name, breaker in breakers.items():
+        there = figures.get(name, NoticeFigures())
+        if breaker.failures:
+            faults.append(f"{name} cannot be told: {breaker.reason}; {there.waiting} wait")
+        elif there.failed:
+            faults.append(f"{there.failed} for {name} were given up: {there.reason}")
+        elif there.oldest is not None and now - there.oldest > _LONG_WAIT:
+            faults.append(f"{there.waiting} wait for {name}, the oldest for {ago(now - there.oldest)}")
+    if not faults:
+        return Station("Notifications", Condition.WELL, "Every notification got through.")
+    return Station("Notifications", Condition.CONCERN, f"{'; '.join(faults)}.")
 
 
 def judge_destination(outbox: OutboxFigures, breaker: Breaker, now: datetime) -> tuple[Condition, str]:

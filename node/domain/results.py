@@ -9,6 +9,7 @@ from analysis.domain.priors import latest_before
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import ResultKind
+from node.domain.notice import Answer
 
 __all__ = ["Compared", "Lineage", "Outcome", "ResultFile"]
 
@@ -52,6 +53,8 @@ class Lineage:
         What the latest set compares with; None if there is none, or if it is the report of a refusal.
     priors : tuple of Examination
         The other examinations that are kept under the Patient ID of the study.
+    sent_as_fhir : tuple of int and int
+        Number of FHIR reports of the study that a server may hold: of earlier sets, and of the latest one.
     """
 
     key: str = ""
@@ -61,6 +64,12 @@ class Lineage:
     made: datetime | None = None
     compared: Compared | None = None
     priors: tuple[Examination, ...] = ()
+    sent_as_fhir: tuple[int, int] = (0, 0)
+
+    def earlier_as_fhir(self, key: str) -> int:
+        """Return how many FHIR reports of the study were sent before that of a result set with this key."""
+        before, latest = self.sent_as_fhir
+        return before if key == self.key else before + latest
 
     def prior_of(self, now: Examination) -> Examination | None:
         """Return the earlier examination that the next result set compares with.
@@ -152,6 +161,8 @@ class Outcome:
         comparisons.
     earlier : Examination or None
         The earlier one that the results compare with.
+    answers : tuple of Answer
+        The answers of the model, for those who want to be told of some.
     """
 
     results: tuple[ResultFile, ...]
@@ -163,3 +174,4 @@ class Outcome:
     made: datetime | None = None
     examination: Examination | None = None
     earlier: Examination | None = None
+    answers: tuple[Answer, ...] = ()

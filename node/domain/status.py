@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from node.domain.backoff import Breaker
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.notice import NoticeFigures
 from node.domain.records import QuarantineEntry, Study
 from node.domain.study import StudyState
 from node.domain.wish import WishState
@@ -230,6 +231,10 @@ class NodeStatus:
         The configured ones.
     rules : tuple of RuleCount
         What is taken of what arrives, in the order of the rules.
+    told : mapping of str to Breaker
+        The contacts, by name.
+    notices : mapping of str to NoticeFigures
+        What was and is to be told to each contact, by name.
     associations : int
         Open ones.
     workers, busy : int
@@ -248,6 +253,8 @@ class NodeStatus:
     asked: Mapping[str, Breaker] = field(default_factory=dict)
     archives: tuple[ArchiveStatus, ...] = ()
     rules: tuple[RuleCount, ...] = ()
+    told: Mapping[str, Breaker] = field(default_factory=dict)
+    notices: Mapping[str, NoticeFigures] = field(default_factory=dict)
     associations: int = 0
     workers: int = 0
     busy: int = 0

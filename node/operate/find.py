@@ -6,6 +6,7 @@ so they can be read by nobody who may not read the images.
 
 from collections.abc import Callable
 
+from node.domain.notice import is_study_key, study_key
 from node.domain.person import as_typed, forms_of_name, name_as_typed
 from node.domain.records import Study, StudyQuery
 from node.ports import Figures, StoredFiles
@@ -14,6 +15,7 @@ __all__ = ["find_studies"]
 
 _MOST = 1000
 """Studies of one UID prefix that are told apart; no operator reads more."""
+_ALL = 10**9
 
 
 def find_studies(
@@ -31,7 +33,8 @@ def find_studies(
     open_files : callable
         Opens the files of the node, in which numbers are looked up; not called for a whole UID.
     name : str
-        As an operator typed it. Numbers match as a whole only.
+        As an operator typed it. Numbers match as a whole only. The key of a study in a notification names
+        it, too.
     by_person : bool, optional
         Whether it may be the name of a patient, too. Not for an order: several patients may have one name.
     """
@@ -42,6 +45,9 @@ def find_studies(
     if exact is not None:
         return (exact,)
     found = {study.study_uid: study for study in store.studies(_MOST, StudyQuery(uid_prefix=wanted))}
+    if is_study_key(wanted):
+        found |= {one.study_uid: one for one in store.studies(_ALL) if study_key(one.study_uid) == wanted}
+        return tuple(found.values())
     files, person = open_files(), name_as_typed(wanted)
     for image in store.one_of_each():
         if image.study_uid in found:

@@ -6,6 +6,7 @@ A consumer names the smallest port that it needs. The classes behind `Store` and
 
 from node.ports.archives import Archive, IncomingObject, Intake, Transfer
 from node.ports.files import FileRecovery, FileRemoval, InstanceStore, StagingArea, StagingFile, StoredFiles
+from node.ports.notices import NoticeBox
 from node.ports.runtime import Audit, Channel, Clock, OpenAssociations, Worker
 from node.ports.stations import (
     AnalysisQueue,
@@ -34,6 +35,7 @@ __all__ = [
     "IncomingObject",
     "InstanceStore",
     "Intake",
+    "NoticeBox",
     "OpenAssociations",
     "OperatorCommands",
     "Outbox",

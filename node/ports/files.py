@@ -109,6 +109,10 @@ class StoredFiles(Protocol):
         """Return the name of the patient in a stored instance, as far as it can be read; as `identifiers`."""
         ...
 
+    def accession_number(self, instance: Instance) -> str:
+        """Return the accession number in a stored instance; empty if it cannot be read."""
+        ...
+
     def patient_id(self, instance: Instance) -> str:
         """Return the Patient ID in a stored instance, for the audit trail; empty if it cannot be read."""
         ...

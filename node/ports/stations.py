@@ -12,6 +12,7 @@ from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.completeness import Patience
 from node.domain.delivery import DeliveryState
+from node.domain.notice import Answer
 from node.domain.records import (
     Arrival,
     ArrivalOutcome,
@@ -236,6 +237,7 @@ class AnalysisQueue(StudyReader, Protocol):
         made: datetime | None = None,
         examination: Examination | None = None,
         earlier: Examination | None = None,
+        answers: Sequence[Answer] = (),
     ) -> None:
         """Record a result set and queue its deliveries.
 
@@ -255,6 +257,8 @@ class AnalysisQueue(StudyReader, Protocol):
             When they were first made; None for now.
         examination, earlier : Examination or None
             See `node.domain.results.Outcome`; the scores of a certain patient are kept.
+        answers : sequence of Answer
+            What contacts may be told of (`NoticeBox.happenings`), unless the study had this set already.
 
         Raises
         ------

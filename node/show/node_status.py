@@ -23,6 +23,7 @@ from node.domain.health import (
     judge_failed_studies,
     judge_listener,
     judge_model,
+    judge_notices,
     judge_sources,
     judge_timers,
     judge_workers,
@@ -41,7 +42,7 @@ from node.domain.status import (
 )
 from node.domain.study import StudyState
 from node.errors import TransientError
-from node.ports import Clock, Figures
+from node.ports import Clock, Figures, NoticeBox
 from node.show.disk import disk_lasts
 from node.show.why import explain
 from node.tally import Counts, Tally, WorkerActivity
@@ -133,6 +134,10 @@ class StatusReader:
         Returns the breakers of the destinations, by name.
     fetchers : callable
         Returns how the fetcher of each archive is, by name.
+    notices : NoticeBox
+        Holds what contacts are told of.
+    told : callable
+        Returns the breakers of the contacts, by name.
     tally : Tally
         Counts what happens in the process.
     """
@@ -149,6 +154,8 @@ class StatusReader:
         asked: Callable[[], Mapping[str, Breaker]],
         breakers: Callable[[], Mapping[str, Breaker]],
         fetchers: Callable[[], Mapping[str, FetcherView]],
+        notices: NoticeBox,
+        told: Callable[[], Mapping[str, Breaker]],
         tally: Tally,
     ) -> None:
         self._current = current
@@ -160,6 +167,8 @@ class StatusReader:
         self._asked = asked
         self._breakers = breakers
         self._fetchers = fetchers
+        self._notices = notices
+        self._told = told
         self._tally = tally
         self._started_at = clock.now()
         self._model = _model(self.configuration.models.bundle)
@@ -215,7 +224,9 @@ class StatusReader:
                 return None
             names = [destination.name for destination in self.configuration.destinations]
             return StudyView(
-                study_uid, explain(self._store, study_uid, names), self._store.history(study_uid)
+                study_uid,
+                explain(self._store, study_uid, names, self._notices.notices(study_uid)),
+                self._store.history(study_uid),
             )
 
     def _read(self, now: datetime) -> NodeStatus:
@@ -234,8 +245,9 @@ class StatusReader:
         since = [activity.busy_since for activity in self._activities]
         busy = [moment for moment in since if moment is not None]
         associations = self._listener.open_associations
-        asked = self._asked()
         discarded = self._tally.counts().discarded
+        asked, told = self._asked(), self._told()
+        notices = self._notices.figures(now - WAIT_FOR_OPERATOR) if told and not fault else {}
         return NodeStatus(
             at=now,
             started_at=self._started_at,
@@ -254,6 +266,7 @@ class StatusReader:
                 self._model,
                 judge_failed_studies(figures.failed_studies, now),
                 *((judge_sources(asked),) if asked else ()),
+                *((judge_notices(told, notices, now),) if told else ()),
             ),
             destinations=self._destinations(settings, figures.outboxes, now),
             figures=figures,
@@ -264,6 +277,8 @@ class StatusReader:
             rules=tuple(
                 RuleCount(rule.name, rule.take, discarded.get(rule.name, 0)) for rule in settings.rules
             ),
+            told=told,
+            notices=notices,
             associations=associations,
             workers=len(self._activities),
             busy=len(busy),
@@ -324,4 +339,8 @@ def _model(bundle: Path | None) -> Station:
 
 
 def _address(destination: Destination) -> str:
-    return destination.stow_url or f"{destination.ae_title} at {destination.host}:{destination.port}"
+    return (
+        destination.fhir_url
+        or destination.stow_url
+        or f"{destination.ae_title} at {destination.host}:{destination.port}"
+    )

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from node.domain.completeness import never_fell_quiet
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.notice import Notice, NoticeState
 from node.domain.records import CONFLICT, IDENTITY_REPLACED, Delivery, Discarded, HistoryEntry, Study
 from node.domain.study import StudyEvent, StudyState
 from node.domain.wish import Wish, WishState
@@ -49,7 +50,12 @@ _ADVICE = {
 _OTHER_RULES = "To have it analysed, change [[rules]] and send it again."
 
 
-def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | None = None) -> str:
+def explain(
+    store: StudyReader,
+    study_uid: str,
+    destinations: Collection[str] | None = None,
+    notices: Sequence[Notice] = (),
+) -> str:
     """Answer "why has this study no result?" in one paragraph, without patient data.
 
     Parameters
@@ -60,6 +66,8 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
         Study Instance UID.
     destinations : collection of str, optional
         Names of the configured destinations; results that wait for any other are pointed out.
+    notices : sequence of Notice, optional
+        The notices about the study; those that did not get through are pointed out.
     """
     study, wishes = store.study(study_uid), store.wishes(study_uid)
     if study is None and wishes:
@@ -87,6 +95,7 @@ def explain(store: StudyReader, study_uid: str, destinations: Collection[str] | 
         _never_quiet(study),
         *_delivery_sentences(deliveries),
         _stranded(deliveries, destinations),
+        *_notice_sentences(notices),
         _ADVICE.get(study.state, ""),
     ]
     return " ".join(part for part in parts if part)
@@ -187,6 +196,16 @@ def _stranded(deliveries: Sequence[Delivery], destinations: Collection[str] | No
         f"No destination is called {' or '.join(gone)} any more: give it back its name, or let "
         "`osteonode retry` with this UID send to those that are configured now."
     )
+
+
+def _notice_sentences(notices: Sequence[Notice]) -> list[str]:
+    """Say which contacts do not know of the study what they are to be told."""
+    unsent = [one for one in notices if one.state is not NoticeState.SENT]
+    words = {NoticeState.WAITING: "waits", NoticeState.FAILED: "was given up"}
+    return [
+        f"The notification to {one.contact} {words[one.state]}{f' ({one.reason})' if one.reason else ''}."
+        for one in unsent
+    ]
 
 
 def _destination_sentence(name: str, deliveries: Sequence[Delivery]) -> str:

@@ -6,7 +6,7 @@ Other packages see it as the ports `Store` and `InstanceStore` of `node.ports`, 
 from node.store.claim import address_of_running_node, lock_storage
 from node.store.location import store_url
 from node.store.migration import Upgrade, upgrade
-from node.store.opening import open_database, open_instance_store
+from node.store.opening import open_database, open_instance_store, open_notices
 from node.store.schema import is_there
 from node.store.server_clock import server_time
 
@@ -17,6 +17,7 @@ __all__ = [
     "lock_storage",
     "open_database",
     "open_instance_store",
+    "open_notices",
     "server_time",
     "store_url",
     "upgrade",

@@ -10,11 +10,13 @@ from sqlalchemy import Engine, and_, or_, select, update
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
+from node.domain.notice import Answer, NoticeKind
 from node.domain.records import NewResult, StudyLease, reason_of_no_delivery, reason_of_results
 from node.domain.results import Compared
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
 from node.store.examinations import put_examination
+from node.store.happenings import note
 from node.store.rows import study_of
 from node.store.steps import (
     apply_event,
@@ -84,6 +86,7 @@ class SqlAnalysisQueue:
         made: datetime | None = None,
         examination: Examination | None = None,
         earlier: Examination | None = None,
+        answers: Sequence[Answer] = (),
     ) -> None:
         """See `node.ports.AnalysisQueue`."""
         compared = None if examination is None else Compared(examination.person, earlier)
@@ -103,6 +106,9 @@ class SqlAnalysisQueue:
                 connection, study, results, made or now, key=key, replaced=replaced, compared=compared
             )
             put_examination(connection, study, examination, now)
+            # The same result again is no news.
+            if answers and not is_known:
+                note(connection, NoticeKind.RESULT, study.study_uid, now, answers=answers)
             for result in results:
                 for destination in result.destinations:
                     put_delivery(connection, study, result, destination, now)

@@ -183,6 +183,11 @@ class DiskInstanceStore:
         found = self._identity(instance)
         return "" if found is None else found.patient_name
 
+    def accession_number(self, instance: Instance) -> str:
+        """See `node.ports.StoredFiles`."""
+        found = self._identity(instance)
+        return "" if found is None else found.accession_number
+
     def patient_id(self, instance: Instance) -> str:
         """See `node.ports.StoredFiles`."""
         found = self._identity(instance)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Boolean, Column, Double, Engine, Integer, String, Text
+from sqlalchemy import Boolean, Column, Double, Engine, Integer, String, Text, UniqueConstraint
 
 from node.errors import PermanentError
 from node.store import tables as t
@@ -115,13 +115,57 @@ def _count_what_rules_discard(operations: "Operations") -> None:
     )
 
 
+def _keep_notices(operations: "Operations") -> None:
+    operations.create_table(
+        "happenings",
+        Column("id", Integer, primary_key=True),
+        Column("event_id", String(36), nullable=False),
+        Column("kind", String(32), nullable=False),
+        Column("study_uid", String(64), nullable=False),
+        Column("at", Double, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("answers", Text),
+    )
+    operations.create_table(
+        "notices",
+        Column("id", Integer, primary_key=True),
+        Column("event_id", String(36), nullable=False),
+        Column("contact", String(32), nullable=False),
+        Column("kind", String(32), nullable=False),
+        Column("study_uid", String(64), nullable=False),
+        Column("at", Double, nullable=False),
+        Column("facts", Text, nullable=False),
+        Column("state", String(16), nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("batch", String(36)),
+        Column("not_before", Double, nullable=False),
+        Column("changed_at", Double, nullable=False),
+        UniqueConstraint("contact", "event_id"),
+    )
+    operations.create_index("ix_notices_study_uid", "notices", ["study_uid"])
+    operations.create_index("notices_by_state", "notices", ["contact", "state", "not_before"])
+    operations.create_table(
+        "conditions",
+        Column("contact", String(32), primary_key=True),
+        Column("subject", String(200), primary_key=True),
+        Column("began_at", Double, nullable=False),
+        Column("told", Boolean, nullable=False),
+    )
+
+
+def _fetch_select_and_tell(operations: "Operations") -> None:
+    _fetch_from_archives(operations)
+    _count_what_rules_discard(operations)
+    _keep_notices(operations)
+
+
 STEPS: Mapping[int, Callable[["Operations"], None]] = {
     1: _find_latest_studies_fast,
     2: _remember_what_is_unexplained,
     3: _remember_codes_of_reasons,
     4: _keep_scores,
-    5: _fetch_from_archives,
-    6: _count_what_rules_discard,
+    5: _fetch_select_and_tell,
 }
 """The step from each version to the next; one that was released never changes: databases have taken it."""
 

@@ -1,12 +1,14 @@
 """Opens what lies in a node's storage: the one place that names the classes behind the ports."""
 
 from node.config import Configuration
-from node.ports import InstanceStore, Store
+from node.ports import InstanceStore, NoticeBox, Store
 from node.store.instance_store import DiskInstanceStore
 from node.store.location import store_url
+from node.store.notices import SqlNotices
 from node.store.sql import SqlStore
+from node.store.tables import open_engine
 
-__all__ = ["open_database", "open_instance_store"]
+__all__ = ["open_database", "open_instance_store", "open_notices"]
 
 _MEGABYTE = 1024 * 1024
 
@@ -26,3 +28,8 @@ def open_instance_store(configuration: Configuration) -> InstanceStore:
     """Open the files of a node, and create the folders that are missing."""
     storage = configuration.storage
     return DiskInstanceStore(storage.directory, storage.watermark_mb * _MEGABYTE)
+
+
+def open_notices(configuration: Configuration) -> NoticeBox:
+    """Open the notices in the database of a node, which `open_database` has opened before."""
+    return SqlNotices(open_engine(store_url(configuration)))

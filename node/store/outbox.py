@@ -69,7 +69,10 @@ class SqlOutbox:
         queued = tried.where(t.deliveries.c.sop_uid == t.results.c.sop_uid).exists()
         with t.reading(self._engine) as connection:
             rows = connection.execute(current.order_by(t.results.c.sop_uid)).all()
-            on_its_way = connection.execute(current.where(queued)).first() is not None
+            # A server of FHIR holds no documents.
+            as_document = current.where(queued, t.results.c.kind != ResultKind.FHIR.value)
+            on_its_way = connection.execute(as_document).first() is not None
+            sent_as_fhir = _sent_as_fhir(connection, study_uid)
             corrected = _corrected(connection, study_uid)
             priors = other_examinations(connection, study_uid)
         if not rows:
@@ -84,7 +87,7 @@ class SqlOutbox:
         made = max(row.created_at for row in rows)
         return Lineage(
             rows[0].set_key, replaced, documents if on_its_way else (), corrected, made,
-            compared=compared_of(rows[0].compared), priors=priors,
+            compared=compared_of(rows[0].compared), priors=priors, sent_as_fhir=sent_as_fhir,
         )  # fmt: skip
 
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:
@@ -367,6 +370,17 @@ def _take(
     if not deliveries:
         return None
     return DeliveryBatch(deliveries[0].destination, deliveries[0].result.study_uid, deliveries, token)
+
+
+def _sent_as_fhir(connection: Connection, study_uid: str) -> tuple[int, int]:
+    """Count the FHIR reports of which sending was begun: of earlier sets, and of the current one."""
+    tried = select(t.deliveries.c.id).where(
+        t.deliveries.c.tried, t.deliveries.c.sop_uid == t.results.c.sop_uid
+    )
+    of_study = and_(t.results.c.study_uid == study_uid, t.results.c.kind == ResultKind.FHIR.value)
+    current = select(t.results.c.current).where(of_study, tried.exists())
+    found = connection.execute(current).scalars().all()
+    return len(found) - sum(found), sum(found)
 
 
 def _corrected(connection: Connection, study_uid: str) -> bool:

@@ -15,12 +15,14 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, upda
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.delivery import OPEN_DELIVERY_STATES, ORDERED, DeliveryState
+from node.domain.notice import NoticeKind
 from node.domain.records import NewResult, Study, StudyLease
 from node.domain.results import Compared
 from node.domain.study import TRANSITIONS, StudyEvent, StudyState, next_state
 from node.errors import LeaseLostError
 from node.store import tables as t
 from node.store.examinations import compared_text
+from node.store.happenings import note
 from node.store.reasons import text_of
 from node.store.rows import study_of
 
@@ -115,6 +117,8 @@ def apply_event(
     )
     step = {"study_uid": study.study_uid, "revision": study.revision, "event": event, "at": now}
     connection.execute(insert(t.history).values(values | step))
+    if values["state"] is StudyState.FAILED:
+        note(connection, NoticeKind.SET_ASIDE, study.study_uid, now, reason=reason)
     moved = find(connection, study.study_uid)
     if moved is None:
         raise LeaseLostError("the study was removed meanwhile")

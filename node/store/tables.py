@@ -36,14 +36,17 @@ from node.errors import PermanentError
 __all__ = [
     "KeptConnection",
     "Prepared",
+    "conditions",
     "deliveries",
     "discards",
     "examinations",
+    "happenings",
     "history",
     "insert_if_new",
     "insert_or_add",
     "instances",
     "metadata",
+    "notices",
     "open_engine",
     "quarantine",
     "reading",
@@ -221,7 +224,6 @@ discards = Table(
     Column("last_at", _Moment, nullable=False),
 )
 
-
 wish_batches = Table(
     "wish_batches",
     metadata,
@@ -265,6 +267,52 @@ wishes = Table(
     Column("lease_token", String(64)),
     Column("lease_until", _Moment),
     Index("wishes_by_state", "archive", "state", "not_before"),
+)
+
+# What happened to studies that somebody may be told of; a row is gone once the notices of it are queued.
+happenings = Table(
+    "happenings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("event_id", String(36), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("study_uid", _UID, nullable=False),
+    Column("at", _Moment, nullable=False),
+    Column("reason", Text, nullable=False),
+    # The answers of a model, as JSON; null for what is no result.
+    Column("answers", Text),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("event_id", String(36), nullable=False),
+    Column("contact", String(32), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("study_uid", _UID, nullable=False, index=True),
+    Column("at", _Moment, nullable=False),
+    # What is told, as JSON.
+    Column("facts", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    # What is sent as one event; null until an attempt is begun. Each further attempt sends the same.
+    Column("batch", String(36)),
+    Column("not_before", _Moment, nullable=False),
+    Column("changed_at", _Moment, nullable=False),
+    UniqueConstraint("contact", "event_id"),
+    Index("notices_by_state", "contact", "state", "not_before"),
+)
+
+# Conditions that last, such as a destination that is down, and whether a contact was told.
+conditions = Table(
+    "conditions",
+    metadata,
+    Column("contact", String(32), primary_key=True),
+    Column("subject", String(200), primary_key=True),
+    Column("began_at", _Moment, nullable=False),
+    Column("told", Boolean, nullable=False),
 )
 
 

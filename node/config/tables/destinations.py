@@ -13,7 +13,7 @@ __all__ = ["Destination", "destination"]
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """[[destinations]]: a receiver of results, by C-STORE or, with `stow_url`, by STOW-RS.
+    """[[destinations]]: a receiver of results, by C-STORE, STOW-RS (`stow_url`) or FHIR (`fhir_url`).
 
     `authorization` is the value of that HTTP header itself; the file only says where it is kept.
     """
@@ -27,6 +27,7 @@ class Destination:
     verify: bool = False
     storage_commitment: bool = False
     stow_url: str = ""
+    fhir_url: str = ""
     authorization: str = field(default="", repr=False)
     tls: TlsSettings = field(default_factory=TlsSettings)
 
@@ -45,23 +46,38 @@ def destination(table: Table) -> Destination:
     fallback = Destination()
     kinds = tuple(kind.value for kind in ResultKind)
     stow_url = table.take("stow_url", "", check=web_address)
-    # A DICOMweb archive is addressed by its URL.
-    needed = table.take if stow_url else table.require
+    fhir_url = table.take("fhir_url", "", check=web_address)
+    # A server of DICOMweb or FHIR is addressed by its URL.
+    needed = table.take if stow_url or fhir_url else table.require
+    usual = (ResultKind.FHIR,) if fhir_url else USUAL_KINDS
     found = Destination(
         name=table.require("name", "pacs", check=short_name),
         ae_title=needed("ae_title", "ANY", check=ae_title),
         host=needed("host", "127.0.0.1", check=host),
         port=needed("port", 104, check=between(1, 65535)),
-        results=tuple(ResultKind(word) for word in table.words("results", USUAL_KINDS, kinds)),
+        results=tuple(ResultKind(word) for word in table.words("results", usual, kinds)),
         sr_class=SrClass(table.take("sr_class", fallback.sr_class.value, check=one_of(*SrClass))),
         verify=table.take("verify", fallback.verify),
         storage_commitment=table.take("storage_commitment", fallback.storage_commitment),
         stow_url=stow_url.rstrip("/").removesuffix("/studies"),
+        fhir_url=fhir_url.rstrip("/"),
         authorization=secret(table, "authorization"),
         tls=table.table("tls").read(called_where_named),
     )
     if found.stow_url and found.storage_commitment:
         table.fault("storage_commitment", "is asked for by DIMSE; with stow_url, use verify")
+    _note_contradictions_of_fhir(table, found)
     if found.stow_url.startswith("http://") and found.tls.ca is not None:
         table.fault("stow_url", "must be an https:// address where [destinations.tls] names a ca")
     return found
+
+
+def _note_contradictions_of_fhir(table: Table, found: Destination) -> None:
+    if bool(found.fhir_url) != (ResultKind.FHIR in found.results):
+        table.fault("fhir_url", 'and "fhir" in results go together')
+    if not found.fhir_url:
+        return
+    if found.stow_url or found.confirms or found.results != (ResultKind.FHIR,):
+        table.fault("fhir_url", "goes with no stow_url, other results, verify or storage_commitment")
+    if found.fhir_url.startswith("http://") and found.tls.ca is not None:
+        table.fault("fhir_url", "must be an https:// address where [destinations.tls] names a ca")

@@ -1,4 +1,4 @@
-"""[report] of config.toml: language of reports, next step, reports of refusals, comparison with priors."""
+"""[report] of config.toml: language of reports, next step, reports of refusals, priors, FHIR."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -28,12 +28,13 @@ def one_line(value: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    """[report]: language, what to do next, whether a refused study gets one, whether priors are compared."""
+    """[report]: language, what to do next, reports of refused studies, comparison with priors, FHIR."""
 
     language: Annotated[str, one_of("en", "de", "fr")] = "en"
     next_step: Annotated[str, one_line] = USUAL_NEXT_STEP
     refusals: bool = False
     priors: bool = True
+    fhir: bool = False
 
 
 def report(table: Table) -> ReportSettings:

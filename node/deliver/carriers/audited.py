@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from node.deliver.carriers import Carrier
-from node.deliver.carriers.result_file import read_result
+from node.deliver.carriers.result_file import patient_id_in
 from node.domain.audit import EventOutcome, Party, StudyMoved, studies_transferred, transfer_begins
 from node.domain.delivery import DeliveryResponse, Disposition
 from node.domain.records import Result
@@ -45,21 +45,25 @@ class AuditedCarrier:
     def open(self, results: Sequence[Result]) -> Iterator[Callable[[Result], DeliveryResponse]]:
         """See `node.deliver.carriers.Carrier`."""
         study_uid, patient_id = results[0].study_uid, self._patient_of(results)
-        planned = Counter(result.sop_class_uid for result in results)
+        planned = Counter(result.sop_class_uid for result in results if result.sop_class_uid)
         accepted: Counter[str] = Counter()
+        took: list[bool] = []
         with self._carrier.open(results) as send:
             study = StudyMoved(study_uid, patient_id, planned)
             self._audit.record(transfer_begins(self._sender, self._receiver, study, self._clock.now()))
 
             def send_and_count(result: Result) -> DeliveryResponse:
                 answer = send(result)
-                accepted[result.sop_class_uid] += answer.disposition is Disposition.ACCEPTED
+                took.append(answer.disposition is Disposition.ACCEPTED)
+                if result.sop_class_uid:  # what is no DICOM object has none
+                    accepted[result.sop_class_uid] += took[-1]
                 return answer
 
             try:
                 yield send_and_count
             finally:
-                outcome = EventOutcome.SUCCESS if +accepted == planned else EventOutcome.MINOR_FAILURE
+                all_of_them = len(took) == len(results) and all(took)
+                outcome = EventOutcome.SUCCESS if all_of_them else EventOutcome.MINOR_FAILURE
                 study = StudyMoved(study_uid, patient_id, +accepted)
                 self._audit.record(
                     studies_transferred(self._sender, self._receiver, study, self._clock.now(), outcome)
@@ -73,7 +77,7 @@ class AuditedCarrier:
         """Return the Patient ID in the first result that can be read; empty if none can."""
         for result in results:
             try:
-                return str(read_result(self._folder / result.name).get("PatientID", ""))
+                return patient_id_in(self._folder / result.name)
             except PermanentError:
                 continue  # reported when it is sent
         return ""

@@ -7,6 +7,7 @@ from node.operate.doctor.analysis import codecs, model, segmenter
 from node.operate.doctor.certificates import certificates
 from node.operate.doctor.checks import CHECKS, run_checks
 from node.operate.doctor.clock import clock
+from node.operate.doctor.contacts import contacts
 from node.operate.doctor.database import database
 from node.operate.doctor.disk import disk
 from node.operate.doctor.endpoints import listener, tls, web
@@ -23,6 +24,7 @@ __all__ = [
     "certificates",
     "clock",
     "codecs",
+    "contacts",
     "database",
     "destinations",
     "disk",

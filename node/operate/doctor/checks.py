@@ -6,6 +6,7 @@ from node.config import Configuration
 from node.operate.doctor.analysis import codecs, model, segmenter
 from node.operate.doctor.certificates import certificates
 from node.operate.doctor.clock import clock
+from node.operate.doctor.contacts import contacts
 from node.operate.doctor.database import database
 from node.operate.doctor.disk import disk
 from node.operate.doctor.endpoints import listener, tls, web
@@ -25,6 +26,7 @@ CHECKS: tuple[Check, ...] = (
     sources,
     rules,
     destinations,
+    contacts,
     codecs,
     clock,  # before the database is opened, which may touch its files
     database,

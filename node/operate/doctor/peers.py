@@ -62,7 +62,12 @@ def destinations(configuration: Configuration) -> Iterator[CheckResult]:
             Severity.WARNING, "destinations", "there are none", "Add a [[destinations]] block for the PACS."
         )
     for destination in configuration.destinations:
-        yield from _web(destination) if destination.stow_url else _destination(configuration, destination)
+        if destination.fhir_url:
+            yield _fhir(destination)
+        elif destination.stow_url:
+            yield from _web(destination)
+        else:
+            yield from _destination(configuration, destination)
 
 
 def _web(destination: Destination) -> Iterator[CheckResult]:
@@ -81,6 +86,29 @@ def _web(destination: Destination) -> Iterator[CheckResult]:
         )  # fmt: skip
     else:
         yield CheckResult(Severity.GOOD, subject, "answers")
+
+
+def _fhir(destination: Destination) -> CheckResult:
+    # Imported here so that `osteonode --help` need not load the HTTP client.
+    from node.deliver.carriers.fhir import FhirCarrier
+    from node.errors import TransientError
+
+    subject = f"destination {destination.name} ({destination.fhir_url})"
+    try:
+        version = FhirCarrier(destination, Path(), PATIENCE_S).reach()
+    except ConfigurationError as error:
+        return unusable_tls(subject, error)
+    except TransientError as error:
+        return CheckResult(
+            Severity.FAULT, subject, str(error),
+            "Is it running, is fhir_url the address above its /metadata, and is authorization right? "
+            "Results wait until it answers.",
+        )  # fmt: skip
+    if not version.startswith("4."):
+        return CheckResult(
+            Severity.WARNING, subject, f"is a server of FHIR {version}", "Results are FHIR R4 (4.0.1)."
+        )
+    return CheckResult(Severity.GOOD, subject, f"answers, and is a server of FHIR {version}")
 
 
 def _destination(configuration: Configuration, destination: Destination) -> Iterator[CheckResult]:

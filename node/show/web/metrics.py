@@ -22,6 +22,7 @@ from node.domain.dimse_status import (
     OUT_OF_RESOURCES,
     SUCCESS,
 )
+from node.domain.notice import NoticeFigures, NoticeState
 from node.domain.status import UNFINISHED_STATES, NodeStatus
 from node.domain.wish import WishState
 from node.show.node_status import StatusReader, card_of
@@ -77,6 +78,7 @@ class _NodeCollector(Collector):
         yield from _of_the_store(status)
         yield from _of_destinations(status)
         yield _of_archives(status)
+        yield from _of_contacts(status)
         yield _peers_that_failed(status)
         yield _certificates(self._status_reader.configuration)
         counts = self._status_reader.counts()
@@ -164,6 +166,18 @@ def _of_archives(status: NodeStatus) -> Metric:
     return wishes
 
 
+def _of_contacts(status: NodeStatus) -> Iterator[Metric]:
+    notices = _labelled("notices", "Notifications by contact, and what became of them.", "contact", "state")
+    oldest = _labelled("oldest_notice_seconds", "How long the first one waits for a contact.", "contact")
+    for name in status.told:
+        there = status.notices.get(name, NoticeFigures())
+        for state in NoticeState:
+            notices.add_metric([name, state], there.counts.get(state, 0))
+        waits = there.oldest
+        oldest.add_metric([name], 0.0 if waits is None else (status.at - waits).total_seconds())
+    yield from (notices, oldest)
+
+
 def _peers_that_failed(status: NodeStatus) -> Metric:
     faults = _labelled(
         "peer_fault", "1 for each peer whose last connection failed.", "peer", "kind", "reason"
@@ -172,6 +186,7 @@ def _peers_that_failed(status: NodeStatus) -> Metric:
         *((there.name, "destination", there.breaker) for there in status.destinations),
         *((name, "source", breaker) for name, breaker in status.asked.items()),
         *((there.name, "archive", there.breaker) for there in status.archives),
+        *((name, "contact", breaker) for name, breaker in status.told.items()),
     ]
     for name, kind, breaker in peers:
         if breaker.failures:

@@ -42,6 +42,7 @@ _KINDS = {
     ResultKind.SUMMARY: "Summary image",
     ResultKind.PDF: "Document",
     ResultKind.GSPS: "Presentation state",
+    ResultKind.FHIR: "FHIR report",
 }
 
 

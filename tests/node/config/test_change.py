@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from node.config import Configuration, compare, default, parse
+from node.config import Configuration, Contact, compare, default, parse
 from node.config.change import LIVE
 
 ALL = tuple(
@@ -26,10 +26,8 @@ def value(configuration: Configuration, key: str) -> Any:
 def with_another(key: str) -> Configuration:
     """Return the default configuration with some other value for a key, of whatever type."""
     table, _, name = key.partition(".")
-    if name:
-        other: Any = replace(getattr(default(), table), **{name: "another"})
-    else:
-        other = () if getattr(default(), table) else ("another",)
+    missing = () if getattr(default(), table) else (Contact(),)
+    other: Any = missing if not name else replace(getattr(default(), table), **{name: "another"})
     return replace(default(), **{table: other})
 
 

@@ -3,6 +3,7 @@ import tomllib
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_network
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from analysis.domain.findings import Target
 from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.words.compose import usual_next_step
 from node.analyse.result_files import report_options
-from node.config import ArchiveSettings, Configuration, default, load, parse, tables, write_shipped
+from node.config import ArchiveSettings, Configuration, Contact, default, load, parse, tables, write_shipped
 from node.config.tables.models import DEMONSTRATION_MODEL
 from node.domain.rules import ATTRIBUTES
 from node.domain.wish import Priority, Wish, WishState
@@ -63,7 +64,9 @@ def leaves(value: Any, name: str = "") -> set[str]:
 def test_every_setting_is_in_the_shipped_file() -> None:
     written = set(re.findall(r"^(?:# )?(\w+) *=", SHIPPED.read_text(), re.MULTILINE))
     configuration = default()
-    settings = leaves(configuration) - {"sources", "rules", "destinations", "archives", "preferred"}
+    settings = leaves(configuration) - {
+        "sources", "rules", "destinations", "archives", "notify", "preferred",
+    }  # fmt: skip
     settings |= {*ATTRIBUTES, "take", "age_from", "age_below"}
     settings |= leaves(configuration.sources[0]) | leaves(configuration.destinations[0])
     settings |= leaves(ArchiveSettings())
@@ -72,7 +75,9 @@ def test_every_setting_is_in_the_shipped_file() -> None:
 
 def test_every_table_is_read_by_the_module_of_its_name() -> None:
     modules = {path.stem for path in Path(tables.__path__[0]).glob("*.py")}
-    assert modules - {"__init__", "fetching", "tls"} == set(tomllib.loads(uncommented(SHIPPED.read_text()))) | {"archives"}
+    assert modules - {"__init__", "fetching", "tls"} == {
+        *tomllib.loads(uncommented(SHIPPED.read_text())), "archives", "notify",
+    }  # fmt: skip
 
 
 def test_the_block_of_an_archive_that_is_commented_out_holds_the_defaults() -> None:
@@ -154,6 +159,26 @@ def test_the_example_of_a_rule_in_the_shipped_file_is_one() -> None:
     (rule,) = parse(uncommented(SHIPPED.read_text())).rules
     assert (rule.name, rule.take) == ("brain", False)
     assert {one.attribute for one in rule.conditions} == {*ATTRIBUTES, "age"}
+    assert modules - {"__init__", "tls"} == {*tomllib.loads(SHIPPED.read_text()), "notify"}
+
+
+def test_the_examples_of_contacts_in_the_shipped_file_are_right_and_have_every_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are written as comments, because by default nobody is told anything."""
+    lines = SHIPPED.read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if line == "#[[notify]]")
+    block = takewhile(lambda line: line.startswith("#"), lines[start:])
+    monkeypatch.setenv("OSTEONODE_WEBHOOK_SECRET", "whsec_" + "A" * 32)
+    monkeypatch.setenv("OSTEONODE_MAIL_PASSWORD", "secret")
+    text = "\n".join(line.removeprefix("#") for line in block)
+    program, person = parse(text).notify
+    assert program.webhook
+    assert person.smtp
+    assert not {one.name for one in fields(Contact)} - set(
+        re.findall(r"^\[?(?:notify\.)?(\w+)", text, re.MULTILINE)
+    )
+    assert default().notify == ()
 
 
 def test_a_misspelt_key_is_told_with_its_line_and_the_right_spelling() -> None:
@@ -354,3 +379,39 @@ def test_what_to_do_next_is_ours_in_the_language_of_the_report_or_the_words_of_t
 def test_what_to_do_next_is_one_line_that_fits(written: str) -> None:
     (fault,) = faults(f'[report]\nnext_step = "{written}"\n')
     assert "report.next_step must be one line of at most 400 characters" in fault
+
+
+CONTACT = '[[notify]]\nname = "a"\nwebhook = "https://hooks.example/"\nsecret = "env:SECRET"\n'
+PERSON = '[[notify]]\nname = "a"\nsmtp = "mail.example:587"\nsender = "a@b.example"\nto = ["c@d.example"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[[notify]]\nname = "a"\n', "or smtp must be given"),
+        (CONTACT + 'smtp = "mail.example:25"\nsender = "a@b"\nto = ["c@d"]\n', "and not both"),
+        (CONTACT.replace('secret = "env:SECRET"\n', ""), "is signed"),
+        (CONTACT.replace("env:SECRET", "whsec_AAAA"), "is a secret"),
+        (CONTACT.replace("env:SECRET", "env:SHORT"), "24 to 64 random bytes"),
+        (CONTACT.replace("https", "http") + "identify = true\n", "needs an https:// address"),
+        (CONTACT.replace("hooks.example", "user:hunter2@hooks.example"), "holds a password"),
+        (CONTACT + 'on = ["result"]\n', "go together"),
+        (CONTACT + "[notify.above]\nosteoporosis = 0.5\n", "go together"),
+        (CONTACT + 'on = ["result"]\n[notify.above]\nosteoporosis = 1.5\n', "between 0 and 1"),
+        (CONTACT + 'on = ["result"]\n[notify.above]\nosteoporosis = "high"\n', 'a number or "threshold"'),
+        (CONTACT + 'on = ["result"]\n[notify.above]\nporosis = 0.5\n', "is unknown"),
+        (PERSON.replace(":587", ""), "host:port"),
+        (PERSON.replace("c@d.example", "c@d.example\\nBcc: x@y"), "e-mail addresses"),
+        (PERSON.replace("a@b.example", "a"), "an e-mail address"),
+        (PERSON + 'user = "u"\n', "and password go together"),
+        (PERSON + PERSON, "two blocks of [[notify]] are called a"),
+    ],
+)
+def test_what_cannot_be_told_is_a_fault_of_the_file(
+    text: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "whsec_" + "A" * 32)
+    monkeypatch.setenv("SHORT", "whsec_AAAA")
+    found = faults(text)
+    assert any(told in fault for fault in found), found
+    assert not any("hunter2" in fault for fault in found)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import node
-from dicom_templates.result_kinds import STORAGE_CLASSES, ResultKind, SrClass
+from dicom_templates.result_kinds import DICOM_KINDS, STORAGE_CLASSES, ResultKind, SrClass
 from dicom_templates.result_set import build
 from node.operate.conformance import STATEMENT, tables, with_tables
 from tests.dicom_templates.cases import make_case
@@ -31,11 +31,11 @@ def test_it_lists_the_classes_of_all_that_is_made() -> None:
     case = make_case(slices=4, size=32)
     made: dict[ResultKind, set[str]] = {}
     for sr_class in SrClass:
-        options = replace(case.options, sr_classes=(sr_class,), kinds=frozenset(ResultKind))
+        options = replace(case.options, sr_classes=(sr_class,), kinds=DICOM_KINDS)
         for one in build(case.findings, case.sources, options).objects:
             made.setdefault(one.kind, set()).add(str(one.dataset.SOPClassUID))
     assert made == {kind: set(map(str, uids)) for kind, uids in STORAGE_CLASSES.items()}
-    assert set(made) == set(ResultKind)
+    assert set(made) == DICOM_KINDS
     assert all(uid in tables()["storage-scu"] for uids in made.values() for uid in uids)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from dicom_templates.options import Predecessor
-from dicom_templates.result_kinds import DOCUMENT_KINDS
+from dicom_templates.result_kinds import DOCUMENT_KINDS, ResultKind
 from node.domain.delivery import ORDERED, DeliveryEnd, DeliveryState, how_deliveries_ended
 from node.domain.records import (
     IDENTITY_REPLACED,
@@ -55,7 +55,10 @@ class MemoryOutbox:
             for row in current
             if row.result.kind in DOCUMENT_KINDS
         )
-        queued = any(row.result.sop_uid in tried for row in current)
+        fhir = [row.result for uid, row in t.results.items() if uid in tried]
+        fhir = [one for one in fhir if one.study_uid == study_uid and one.kind is ResultKind.FHIR]
+        now_as_fhir = sum(one.current for one in fhir)
+        queued = any(row.result.sop_uid in tried for row in current if row.result.kind is not ResultKind.FHIR)
         made = [
             row.result.created_at
             for uid, row in t.results.items()
@@ -73,6 +76,7 @@ class MemoryOutbox:
         return Lineage(
             current[0].key, current[0].replaced, documents if queued else (), is_corrected, latest,
             compared=current[0].compared, priors=priors,
+            sent_as_fhir=(len(fhir) - now_as_fhir, now_as_fhir),
         )  # fmt: skip
 
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:

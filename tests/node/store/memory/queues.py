@@ -9,6 +9,7 @@ from uuid import uuid4
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
+from node.domain.notice import Answer
 from node.domain.records import (
     DueRefusalReport,
     NewResult,
@@ -68,7 +69,9 @@ class MemoryQueues:
         made: datetime | None = None,
         examination: Examination | None = None,
         earlier: Examination | None = None,
+        answers: Sequence[Answer] = (),
     ) -> None:
+        del answers  # notices are no part of this store
         t = self._tables
         compared = None if examination is None else Compared(examination.person, earlier)
         with t.transaction():

@@ -15,9 +15,9 @@ CREATE TABLE instances (
   PRIMARY KEY (sop_uid)
 );
 
-CREATE INDEX ix_instances_study_uid ON instances (study_uid);
-
 CREATE INDEX ix_instances_arrival_group ON instances (arrival_group);
+
+CREATE INDEX ix_instances_study_uid ON instances (study_uid);
 
 CREATE TABLE transfers (
   association VARCHAR(64) NOT NULL,
@@ -49,9 +49,9 @@ CREATE TABLE studies (
   PRIMARY KEY (study_uid)
 );
 
-CREATE INDEX studies_by_state ON studies (state, deadline);
-
 CREATE INDEX studies_by_change ON studies (changed_at);
+
+CREATE INDEX studies_by_state ON studies (state, deadline);
 
 CREATE TABLE history (
   id SERIAL NOT NULL,
@@ -95,16 +95,6 @@ CREATE TABLE examinations (
 
 CREATE INDEX ix_examinations_patient_key ON examinations (patient_key);
 
-CREATE TABLE quarantine (
-  name VARCHAR(64) NOT NULL,
-  sop_uid VARCHAR(64) NOT NULL,
-  reason TEXT NOT NULL,
-  calling_ae VARCHAR(16) NOT NULL,
-  host VARCHAR(64) NOT NULL,
-  at DOUBLE PRECISION NOT NULL,
-  PRIMARY KEY (name)
-);
-
 CREATE TABLE deliveries (
   id SERIAL NOT NULL,
   destination VARCHAR(32) NOT NULL,
@@ -125,11 +115,21 @@ CREATE TABLE deliveries (
   FOREIGN KEY(sop_uid) REFERENCES results (sop_uid)
 );
 
-CREATE INDEX deliveries_by_state ON deliveries (destination, state, not_before);
-
 CREATE INDEX ix_deliveries_transaction_uid ON deliveries (transaction_uid);
 
 CREATE INDEX ix_deliveries_study_uid ON deliveries (study_uid);
+
+CREATE INDEX deliveries_by_state ON deliveries (destination, state, not_before);
+
+CREATE TABLE quarantine (
+  name VARCHAR(64) NOT NULL,
+  sop_uid VARCHAR(64) NOT NULL,
+  reason TEXT NOT NULL,
+  calling_ae VARCHAR(16) NOT NULL,
+  host VARCHAR(64) NOT NULL,
+  at DOUBLE PRECISION NOT NULL,
+  PRIMARY KEY (name)
+);
 
 CREATE TABLE schema_version (
   version INTEGER NOT NULL,

@@ -1,0 +1,152 @@
+"""Send events to a webhook, as signed CloudEvents.
+
+References
+----------
+CloudEvents 1.0.2, HTTP protocol binding, structured mode. Standard Webhooks 1.0.0, "Signature scheme".
+"""
+
+import hmac
+import json
+import socket
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+import requests
+from requests.utils import get_environ_proxies
+
+from node.config import Contact
+from node.dicom.https import TlsAdapter
+from node.dicom.tls import contact_context, reason_of
+from node.domain.delivery import DeliveryResponse, Disposition
+from node.errors import TransientError
+from node.notify.event import Event
+from node.ports import Clock
+
+__all__ = ["WebhookChannel", "signature"]
+
+_GONE = 410
+_NEVER_RIGHT = frozenset({400, 405, 406, 409, 411, 413, 414, 415, 422})
+"""Answers that say that this event cannot be taken, whereas others may be."""
+
+
+class WebhookChannel:
+    """The `Channel` for a contact with a `webhook`.
+
+    Parameters
+    ----------
+    contact : Contact
+        The contact.
+    clock : Clock
+        Gives the time of the signature.
+    timeout_s : float
+        Timeout for the connection and for the answer.
+
+    Raises
+    ------
+    ConfigurationError
+        If a file for TLS is missing or invalid.
+    """
+
+    def __init__(self, contact: Contact, clock: Clock, timeout_s: float) -> None:
+        self._contact = contact
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._context = contact_context(contact)
+
+    def send(self, event: Event) -> DeliveryResponse:
+        """See `node.notify.channels.Channel`."""
+        content = json.dumps(event.cloud_event(), allow_nan=False).encode()
+        headers = {
+            "Content-Type": "application/cloudevents+json; charset=utf-8",
+            "User-Agent": "OsteoNode",
+            **signature(self._contact.secret, event.identifier, self._clock.now(), content),
+        }
+        if self._contact.authorization:
+            headers["Authorization"] = self._contact.authorization
+        with self._session() as session, _failures_as_transient():
+            answer = session.post(
+                self._contact.webhook, data=content, headers=headers, timeout=self._timeout_s,
+                # A redirection would take what is told to an address that nobody configured.
+                allow_redirects=False, stream=True,
+            )  # fmt: skip
+            return _judge(answer.status_code)
+
+    def reach(self) -> None:
+        """See `node.notify.channels.Channel`; it connects, and makes the TLS handshake."""
+        host, port = self._contact.address
+        try:
+            with socket.create_connection((host, port), self._timeout_s) as connection:
+                if urlsplit(self._contact.webhook).scheme == "https":
+                    name = self._contact.tls.server_name or host
+                    self._context.wrap_socket(connection, server_hostname=name).close()
+        except socket.gaierror:
+            raise TransientError("its host name cannot be resolved") from None
+        except ConnectionRefusedError:
+            raise TransientError("it cannot be reached") from None
+        except OSError as error:
+            raise TransientError(reason_of(error)) from None
+
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        # Otherwise REQUESTS_CA_BUNDLE and .netrc of the environment would have a say.
+        session.trust_env = False
+        session.proxies = get_environ_proxies(self._contact.webhook)
+        if self._contact.tls.ca is not None:
+            session.verify = str(self._contact.tls.ca)
+        session.mount("https://", TlsAdapter(self._context, self._contact.tls.server_name))
+        return session
+
+
+def signature(secret: bytes, identifier: str, at: datetime, content: bytes) -> dict[str, str]:
+    """Return the headers that prove who sent a message, and when.
+
+    Parameters
+    ----------
+    secret : bytes
+        Known to the receiver too.
+    identifier : str
+        Of the event.
+    at : datetime
+        Now; a receiver refuses what is some minutes old, because it may be a copy.
+    content : bytes
+        What is sent.
+    """
+    seconds = str(int(at.timestamp()))
+    signed = b".".join((identifier.encode(), seconds.encode(), content))
+    digest = b64encode(hmac.new(secret, signed, sha256).digest()).decode()
+    return {"webhook-id": identifier, "webhook-timestamp": seconds, "webhook-signature": f"v1,{digest}"}
+
+
+def _judge(status: int) -> DeliveryResponse:
+    """Return what an HTTP status means.
+
+    Raises
+    ------
+    TransientError
+        If it says nothing about this event: any event would be answered so, until somebody mends the cause.
+    """
+    told = f"it answered HTTP {status}"
+    if 200 <= status < 300:
+        return DeliveryResponse(Disposition.ACCEPTED, status, "")
+    if status == _GONE:
+        return DeliveryResponse(Disposition.GIVE_UP, status, f"{told}: it wants no more notifications")
+    if status in _NEVER_RIGHT:
+        return DeliveryResponse(Disposition.RETRY_A_FEW_TIMES, status, told)
+    raise TransientError(told)
+
+
+@contextmanager
+def _failures_as_transient() -> Iterator[None]:
+    """Raise a `TransientError` for every failure, without the library's message, which quotes the URL."""
+    try:
+        yield
+    except requests.Timeout:
+        raise TransientError("it gave no answer in time") from None
+    except requests.exceptions.SSLError:
+        raise TransientError("its certificate is not trusted") from None
+    except (requests.RequestException, ValueError, OSError):
+        raise TransientError("it cannot be reached") from None
