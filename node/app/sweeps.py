@@ -10,9 +10,9 @@ from node.app.notifying import Messengers
 from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.app.sending import Couriers
-from node.receive.discards import Discards
 from node.notify.announcer import Announcer
 from node.notify.watch import Watch
+from node.receive.discards import Discards
 from node.settle.settler import StudySettler
 from node.store.retention import drop_unused, purge, purge_not_for_us
 

@@ -74,25 +74,15 @@ def parse(text: str, *, name: str = "config.toml", folder: Path = Path()) -> Con
 
 def _note_contradictions(document: TomlDocument, configuration: Configuration) -> None:
     """Note the faults that lie between tables."""
-    for kind in ("destinations", "archives"):
-        names = [there.name for there in getattr(configuration, kind)]
-        for twice in sorted({there for there in names if names.count(there) > 1}):
-            document.faults.note(f"{kind}[1]", "", f"two {kind} are called {twice}")
+    _note_names_given_twice(document, configuration)
     known = {there.name for there in configuration.destinations} | {*EVERY_DESTINATION}
     for number, one in enumerate(configuration.archives, 1):
         for name in one.fetching.results_to:
             if name not in known:
                 words = f"archives.results_to names {name!r}, which is no destination"
                 document.faults.note(f"archives[{number}]", "results_to", words)
-    rules = [one.name for one in configuration.rules]
-    for number, name in enumerate(rules, start=1):
-        if name in rules[: number - 1]:
-            document.faults.note(f"rules[{number}]", "name", f"rules.name: two rules are called {name}")
-    if len(rules) > MOST_RULES:
+    if len(configuration.rules) > MOST_RULES:
         document.faults.note("rules[1]", "", f"there may be no more than {MOST_RULES} rules")
-    contacts = [there.name for there in configuration.notify]
-    for twice in sorted({there for there in contacts if contacts.count(there) > 1}):
-        document.faults.note("notify[1]", "", f"two blocks of [[notify]] are called {twice}")
     if configuration.web.https and configuration.node.tls.certificate is None:
         document.faults.note("web", "https", "web.https needs certificate, key and ca in [node.tls]")
     by_program = configuration.analysis.segmentation.backend in PROGRAMS
@@ -102,3 +92,12 @@ def _note_contradictions(document: TomlDocument, configuration: Configuration) -
             "time_limit_s",
             "segmentation.time_limit_s is for one series; engine.time_limit_s must be over twice as long",
         )
+
+
+def _note_names_given_twice(document: TomlDocument, configuration: Configuration) -> None:
+    for kind in ("destinations", "archives", "rules", "notify"):
+        names = [one.name for one in getattr(configuration, kind)]
+        for number, name in enumerate(names, start=1):
+            if name in names[: number - 1]:
+                words = f"{kind}.name: two blocks of [[{kind}]] are called {name}"
+                document.faults.note(f"{kind}[{number}]", "name", words)

@@ -87,6 +87,7 @@ class StudyReader(Protocol):
 
     def wishes(self, study_uid: str) -> tuple[Wish, ...]:
         """Return the wishes for a study, ordered by archive; none if it was never asked for."""
+
     def discarded(self, study_uid: str) -> tuple[Discarded, ...]:
         """Return what rules discarded of a study, ordered by the name of the rule."""
         ...

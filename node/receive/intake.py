@@ -92,6 +92,7 @@ class SeriesTransfer:
     def __init__(self, storage: StorageScp, channel: _Request, party: Party, asked: tuple[str, str]) -> None:
         self._storage = storage
         self._asked = asked
+        self._selection = storage.rules.of_source(party.ae_title)
         self._sender = Sender(channel, party, party, lambda _: None, self._judge)
         self._changed = threading.Condition()
         self._pending = 0
@@ -100,7 +101,8 @@ class SeriesTransfer:
 
     def begin(self, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> ReceivedObject:
         """See `node.ports.Transfer`."""
-        return self._storage.begin(StoreRequest(0, sop_class_uid, sop_instance_uid), transfer_syntax_uid)
+        request = StoreRequest(0, sop_class_uid, sop_instance_uid)
+        return self._storage.begin(request, transfer_syntax_uid, self._selection)
 
     def store(self, incoming: ReceivedObject, answer: Callable[[int], None]) -> None:
         """See `node.ports.Transfer`."""

@@ -122,7 +122,7 @@ def _pacs(folder: Path) -> Iterator[int]:
 
 
 def _send(images: Sequence[Path], port: int) -> None:
-    entity = CallingEntity(ae_title="DEMO")
+    entity = CallingEntity("DEMO")
     entity.dimse_timeout = _LIMIT_S  # the disk of a busy machine may stall for longer than the usual 30 s
     entity.requested_contexts = [build_context(MRImageStorage)]
     association = entity.associate("127.0.0.1", port, ae_title="OSTEONODE")

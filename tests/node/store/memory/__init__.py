@@ -13,7 +13,9 @@ from tests.node.store.memory.wishes import MemoryWishes
 __all__ = ["MemoryStore", "Tables"]
 
 
-class MemoryStore(MemoryArrivals, MemoryStudies, MemoryQueues, MemoryOutbox, MemoryDiscards, MemoryUpkeep, MemoryWishes):
+class MemoryStore(
+    MemoryArrivals, MemoryStudies, MemoryQueues, MemoryOutbox, MemoryDiscards, MemoryUpkeep, MemoryWishes
+):
     """The `Store` port over dictionaries.
 
     Parameters
