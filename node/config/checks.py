@@ -83,8 +83,15 @@ def web_address(value: str) -> str | None:
         return "holds a password; name it in authorization"
     if not value:
         return None
-    is_address = _WEB_ADDRESS.fullmatch(value) and names_host(value)
+    is_address = _WEB_ADDRESS.fullmatch(value) and names_host(value) and _has_port(value)
     return None if is_address else "must be an http:// or https:// address"
+
+
+def _has_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:  # no number, or none of a port
+        return False
 
 
 AETitle = Annotated[str, ae_title]

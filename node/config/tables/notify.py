@@ -9,8 +9,8 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from analysis.domain.target import Target
-from node.config.checks import between, host, names_host, one_of
-from node.config.secret import PASSWORD_IN_URL, secret
+from node.config.checks import between, host, one_of, short_name, web_address
+from node.config.secret import secret
 from node.config.table import Table
 from node.config.tables.tls import TlsSettings, called_where_named
 from node.domain.notice import AT_THRESHOLD, Topic
@@ -81,9 +81,9 @@ def contact(table: Table) -> Contact:
     topics = tuple(topic.value for topic in Topic)
     fallback = Contact()
     found = Contact(
-        name=table.require("name", "it", check=_name),
+        name=table.require("name", "it", check=short_name),
         on=tuple(Topic(word) for word in table.words("on", _ALWAYS, topics)),
-        webhook=table.take("webhook", "", check=_web_address),
+        webhook=table.take("webhook", "", check=web_address),
         secret=_signing_secret(table),
         authorization=secret(table, "authorization"),
         smtp=table.take("smtp", "", check=_smtp_address),
@@ -153,26 +153,6 @@ def _mail_addresses(table: Table) -> tuple[str, ...]:
     if any(not _MAIL_ADDRESS.fullmatch(one) for one in found):
         table.fault("to", "must be a list of e-mail addresses")
     return found
-
-
-def _name(value: str) -> str | None:
-    return None if _NAME.fullmatch(value) else "must be lower-case letters, digits, - and _"
-
-
-def _web_address(value: str) -> str | None:
-    if PASSWORD_IN_URL.search(value):
-        return "holds a password; name it in authorization"
-    if not value:
-        return None
-    is_address = _WEB_ADDRESS.fullmatch(value) and names_host(value) and _has_port(value)
-    return None if is_address else "must be an http:// or https:// address"
-
-
-def _has_port(url: str) -> bool:
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:  # no number, or none of a port
-        return False
 
 
 def _smtp_address(value: str) -> str | None:

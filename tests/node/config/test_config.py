@@ -227,7 +227,7 @@ def test_a_table_written_as_an_array_is_told_with_its_line() -> None:
 def test_two_destinations_never_share_a_name() -> None:
     one = '[[destinations]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 1\n'
     (fault,) = faults(one + one)
-    assert "two destinations are called a" in fault
+    assert "two blocks of [[destinations]] are called a" in fault
 
 
 def test_a_file_that_is_no_toml_says_where() -> None:
