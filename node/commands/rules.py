@@ -76,7 +76,7 @@ def list_rules(config: ConfigOption = None) -> None:
     configuration = load_configuration(config)
     with opened_store(configuration) as store:
         counts = dict(store.discards())
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (rule.name, "take" if rule.take else "discard", *_counted(rule, counts), conditions_of(rule))
         for rule in configuration.rules
     ]

@@ -114,6 +114,11 @@ class ReceivedObject:
         """Whether its identity must be read with what rules can ask for."""
         return self._selection.needs_facts
 
+    def look_for_identity(self) -> None:
+        """Read its identity if it stands near the beginning, though not in its first fragment."""
+        if self.identity is None and not self.is_long:
+            self._read_identity(self.head(USUAL_BYTES))
+
     def note_identity(self, identity: InstanceIdentity) -> None:
         """Note its identity; one that its request contradicts is never discarded, so that it is refused."""
         self.identity = identity
@@ -146,11 +151,11 @@ class ReceivedObject:
     def __del__(self) -> None:
         self.close()
 
-    def _read_identity(self, fragment: memoryview) -> None:
+    def _read_identity(self, beginning: bytes | memoryview) -> None:
         # A little only: this runs in the thread that reads all connections. It may stand further behind.
         try:
             identity = read_identity(
-                fragment,
+                beginning,
                 self.transfer_syntax_uid,
                 most_bytes=USUAL_BYTES,
                 most_elements=USUAL_ELEMENTS,

@@ -6,7 +6,6 @@
 """
 
 from collections.abc import Callable, Hashable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -24,8 +23,6 @@ from node.domain.dimse_status import (
 )
 from node.domain.header import (
     HEADER_BYTES,
-    USUAL_BYTES,
-    USUAL_ELEMENTS,
     InstanceIdentity,
     UnreadableHeaderError,
     read_identity,
@@ -257,7 +254,7 @@ class _Storing:
         received = self._received
         try:
             received.check()
-            _look_for_identity(received)
+            received.look_for_identity()
             if not received.discarded_by:
                 self._charge()  # not for what is discarded: a router may send everything
         except Exception as error:  # noqa: BLE001 - whatever failed, success was not reported, so the sender may retry
@@ -341,21 +338,6 @@ class _Storing:
                 self._scp.associations.concluded(self._sender.channel)
         finally:
             self._answer(self._scp.status_of(outcome, self._sender.party))
-
-
-def _look_for_identity(received: ReceivedObject) -> None:
-    """Read the UIDs of an object if they stand near its beginning, though not in its first fragment."""
-    if received.identity is not None or received.is_long:
-        return
-    with suppress(UnreadableHeaderError):
-        identity = read_identity(
-            received.head(USUAL_BYTES),
-            received.transfer_syntax_uid,
-            most_bytes=USUAL_BYTES,
-            most_elements=USUAL_ELEMENTS,
-            with_facts=received.needs_facts,
-        )
-        received.note_identity(identity)
 
 
 def _identify(received: ReceivedObject, pause: Callable[[], None] | None) -> InstanceIdentity:

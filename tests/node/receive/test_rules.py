@@ -4,15 +4,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from io import BytesIO, StringIO
+from io import StringIO
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import Dataset
-from pynetdicom import AE
-from pynetdicom.dimse_primitives import C_STORE
+from pydicom.uid import ImplicitVRLittleEndian
 
 from node.app import Node
 from node.clock import SystemClock
@@ -20,6 +19,7 @@ from node.config import AssemblySettings, AuditSettings, Configuration, Source, 
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.log import get_log
+from node.ports import StagingFile
 from node.receive.discards import Discards
 from node.show.why import explain
 from tests.node.nodes import (
@@ -34,6 +34,7 @@ from tests.node.nodes import (
     state_of,
     wait_until,
 )
+from tests.node.receive.test_listener import raw_store
 from tests.node.show.test_web import ask, metrics, web_port, with_page
 from tests.peers import program, run
 
@@ -87,7 +88,12 @@ def test_nothing_is_written_of_what_is_discarded(
 ) -> None:
     staged: list[bytes] = []
     stage = sieve.instance_store.stage
-    monkeypatch.setattr(sieve.instance_store, "stage", lambda head: staged.append(head) or stage(head))
+
+    def noted(head: bytes) -> StagingFile:
+        staged.append(head)
+        return stage(head)
+
+    monkeypatch.setattr(sieve.instance_store, "stage", noted)
     send(sieve.port, brain(1, study), slice_of(2, study=study), brain(3, study))
     assert len(staged) == 1
 
@@ -156,18 +162,8 @@ def test_a_study_is_not_kept_waiting_by_discarded_ones_of_its_association(tmp_pa
 
 
 def test_what_its_request_contradicts_is_refused_as_ever(sieve: Node, study: str) -> None:
-    image = brain(1, study)
-    ae = AE("SENDER")
-    ae.add_requested_context(image.SOPClassUID, image.file_meta.TransferSyntaxUID)
-    association = ae.associate("127.0.0.1", sieve.port, ae_title="OSTEONODE")
-    request = C_STORE()
-    request.MessageID, request.Priority = 1, 2
-    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = image.SOPClassUID, f"{study}.77"
-    request.DataSet = BytesIO(encode(image, image.file_meta.TransferSyntaxUID))
-    association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
-    _, answer = association.dimse.get_msg(block=True)
-    association.release()
-    assert answer.Status == 0xA900
+    payload = encode(brain(1, study), ImplicitVRLittleEndian)
+    assert raw_store(sieve, payload, instance=f"{study}.77") == 0xA900
     assert any(entry.sop_uid == f"{study}.77" for entry in in_quarantine(sieve.store))
 
 
