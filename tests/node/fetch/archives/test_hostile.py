@@ -156,9 +156,7 @@ def test_images_without_end_are_broken_off(
 ) -> None:
     for module in ("dicomweb", "dimse_get"):
         monkeypatch.setattr(f"node.fetch.archives.{module}.most_images", lambda _: 5)
-    there.serve(
-        study, [slice_of(number, study=study) for number in range(40)], claimed=[slice_of(1, study=study)]
-    )
+    there.serve([slice_of(number, study=study) for number in range(40)], claimed=[slice_of(1, study=study)])
     with pytest.raises(PermanentError, match="more images than it said"):
         there[name].retrieve(study, f"{study}.1")
     assert len(there.kept(study)) <= 5
@@ -205,8 +203,8 @@ def test_a_response_that_breaks_off_keeps_what_came_and_may_be_asked_again(there
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (0xA701, TransientError), (0xA702, TransientError), (0xC001, TransientError), (0xFE00, TransientError),
-        (0xA801, PermanentError), (0xA900, PermanentError), (0x0122, PermanentError), (0x0124, PermanentError),
+        *((status, TransientError) for status in (0xA701, 0xA702, 0xC001, 0xFE00)),
+        *((status, PermanentError) for status in (0xA801, 0xA900, 0x0122, 0x0124)),
     ],
     ids=lambda value: f"{value:04X}" if isinstance(value, int) else value.__name__,
 )  # fmt: skip
