@@ -299,6 +299,19 @@ def test_an_endless_list_is_broken_off(there: There, monkeypatch: pytest.MonkeyP
         there["dicomweb"].find_studies(ArchiveQuery(), 100)
 
 
+@pytest.mark.parametrize("has_offset", [True, False])
+def test_an_archive_with_a_limit_of_its_own_is_asked_for_the_rest(there: There, *, has_offset: bool) -> None:
+    answers = [answer_of(slice_of(1, study=f"{_OTHER}.{number:03d}"), "STUDY") for number in range(100, 125)]
+
+    def answer(_: str) -> tuple[int, str, list[bytes]]:
+        offset = int(there.web.asked_for["offset"]) if has_offset else 0
+        return 200, _JSON, [in_json(answers[offset : offset + 10])]
+
+    there.web.answer = answer
+    found = there["dicomweb"].find_studies(ArchiveQuery(), 50)
+    assert len(found) == (25 if has_offset else 10)
+
+
 def test_an_image_without_end_costs_no_memory_and_no_disk(there: There, study: str) -> None:
     image = slice_of(1, study=study)
     there.serve([image])
