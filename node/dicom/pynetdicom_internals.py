@@ -102,15 +102,15 @@ class CallingEntity(AE):  # type: ignore[misc]  # pynetdicom has no types
 
     Parameters
     ----------
-    title : str
+    ae_title : str
         Its AE title.
     begin_store : callable, optional
         Returns what takes the dataset of a C-STORE request that the peer sends because of a C-GET; the
         handler of `EVT_C_STORE` gets it by `dataset_of`.
     """
 
-    def __init__(self, title: str, begin_store: BeginStore | None = None) -> None:
-        super().__init__(title)
+    def __init__(self, ae_title: str, begin_store: BeginStore | None = None) -> None:
+        super().__init__(ae_title)
         self._begin_store = begin_store
 
     def _create_socket(
