@@ -57,6 +57,8 @@ _TICK_S = 0.05
 """Interval at which timers and requests to stop are checked; data does not wait for it."""
 _FULL_S = 0.005
 """Interval at which a full queue of messages is looked at."""
+_USUAL_TIMEOUT_S = 60.0
+"""For a PDU of a called peer, if the caller sets no timeout."""
 _LOOK_S = 0.05
 """Interval at which a server that stops looks for associations that have not ended."""
 _ABORT_S = 1.0
@@ -274,7 +276,7 @@ class _CallingSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has
         if nr_bytes > _LONGEST_PDU:
             raise ConnectionError("the peer announced a PDU that is too long")
         buffer = bytearray(nr_bytes)
-        timeout_s = self.assoc.network_timeout
+        timeout_s = self.assoc.network_timeout or _USUAL_TIMEOUT_S
         end_s = time.monotonic() + timeout_s
         got = 0
         while got < nr_bytes:
