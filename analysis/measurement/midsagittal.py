@@ -63,18 +63,20 @@ def mid_body(segmentation: Segmentation, level: Level, *, border_mm: float) -> n
     ndarray of bool, shape (slices, rows, columns)
         Empty if the body is missing or too thin.
     """
-    body: npt.NDArray[np.bool_] = segmentation.labels == level
-    inside = np.zeros(body.shape, dtype=np.bool_)
-    box = next(iter(ndimage.find_objects(body.astype(np.uint8))), None)
+    labels = segmentation.labels
+    inside = np.zeros(labels.shape, dtype=np.bool_)
+    box = next(iter(ndimage.find_objects(labels, max_label=level)[level - 1 :]), None)
     if box is None:
         return inside
+    body = labels[box] == level
     slice_mm, *pixel_mm = segmentation.grid.spacing_mm
     area = body.sum(axis=(1, 2))
-    slices = np.arange(len(area))
+    slices = np.arange(box[0].start, box[0].stop)
     from_centre_mm = np.abs(slices - (slices * area).sum() / area.sum()) * slice_mm
     # The slice nearest to the centre is always included, even if slices are thicker than the slab.
-    for index in slices[(from_centre_mm <= _SLAB_HALF_MM) | (from_centre_mm == from_centre_mm.min())]:
-        part = body[index][box[1:]]
+    in_slab = (from_centre_mm <= _SLAB_HALF_MM) | (from_centre_mm == from_centre_mm.min())
+    for index in np.flatnonzero(in_slab):
+        part = body[index]
         depth = depth_in_slice(part, tuple(pixel_mm)) - min(pixel_mm) / 2
-        inside[index][box[1:]] = (depth >= border_mm) & part
+        inside[box][index] = (depth >= border_mm) & part
     return inside

@@ -128,6 +128,7 @@ def pair_bodies(first: Segmentation, second: Segmentation, alignment: Alignment)
     """
     if not first.regions or not second.regions:
         return ()
+    bodies, others = _bodies(first), _bodies(second)
     here = alignment.to_second([region.centre_mm for region in first.regions])
     there = np.array([region.centre_mm for region in second.regions])
     apart = _in_plane_mm(first.grid, (here[:, None] - there) @ alignment.rotation)
@@ -139,7 +140,7 @@ def pair_bodies(first: Segmentation, second: Segmentation, alignment: Alignment)
             match = second.regions[other]
             straightened = _straightened(alignment, first.grid, here[number] - there[other])
             overlap = max(
-                _overlap(first, region.level, second, match.level, way) for way in (alignment, straightened)
+                _overlap(bodies[region.level], others[match.level], way) for way in (alignment, straightened)
             )
             pairs.append(Pair(region.level, match.level, float(apart[number, other]), overlap))
     return tuple(pairs)
@@ -156,42 +157,63 @@ def _straightened(alignment: Alignment, first: Grid, difference_mm: Floats) -> A
     return replace(alignment, shift_mm=alignment.shift_mm - leant)
 
 
-def _overlap(
-    first: Segmentation, level: Level, second: Segmentation, other: Level, alignment: Alignment
-) -> float:
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """The mask of a body with one voxel around it, as far as there is one."""
+
+    mask: Mask
+    corner: npt.NDArray[np.intp]
+    """Index of the first voxel of `mask` in the grid."""
+    low: npt.NDArray[np.intp]
+    high: npt.NDArray[np.intp]
+    """First and last index of the body."""
+    grid: Grid
+
+
+def _bodies(segmentation: Segmentation) -> dict[int, _Body]:
+    """Cut the bodies out, by level."""
+    labels = segmentation.labels
+    bodies = {}
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is not None:
+            low = np.array([part.start for part in box])
+            high = np.array([part.stop - 1 for part in box])
+            corner = np.maximum(low - 1, 0)
+            around = tuple(slice(start, stop + 2) for start, stop in zip(corner, high, strict=True))
+            bodies[label] = _Body(labels[around] == label, corner, low, high, segmentation.grid)
+    return bodies
+
+
+def _overlap(body: _Body, other: _Body, alignment: Alignment) -> float:
     """Return the Dice of two masks, sampled on a lattice that favours neither grid."""
-    points = _points_around(first, level)
-    here = first.grid.to_index(points)
-    there = second.grid.to_index(alignment.to_second(points))
-    seen = _inside(here, first.grid) & _inside(there, second.grid)
-    one = _at(first.labels == level, here[seen])
-    two = _at(second.labels == other, there[seen])
+    points = _points_around(body)
+    here = body.grid.to_index(points)
+    there = other.grid.to_index(alignment.to_second(points))
+    seen = _inside(here, body.grid) & _inside(there, other.grid)
+    one = _at(body, here[seen])
+    two = _at(other, there[seen])
     total = int(one.sum()) + int(two.sum())
     return 2.0 * int((one & two).sum()) / total if total else 0.0
 
 
-def _points_around(segmentation: Segmentation, level: Level) -> Floats:
+def _points_around(body: _Body) -> Floats:
     """Return positions of shape (n, 3) on a lattice in the bounding box of a body with a 12 mm margin."""
-    grid = segmentation.grid
-    where = np.argwhere(segmentation.labels == level)
-    margin = 12.0 / np.asarray(grid.spacing_mm)
-    low, high = where.min(axis=0) - margin, where.max(axis=0) + margin
-    steps = _SAMPLE_MM / np.asarray(grid.spacing_mm)
+    margin = 12.0 / np.asarray(body.grid.spacing_mm)
+    low, high = body.low - margin, body.high + margin
+    steps = _SAMPLE_MM / np.asarray(body.grid.spacing_mm)
     along = (np.arange(*limits) for limits in zip(low, high, steps, strict=True))
     lattice = np.meshgrid(*along, indexing="ij")
-    return grid.to_mm(np.stack(lattice, axis=-1).reshape(-1, 3))
+    return body.grid.to_mm(np.stack(lattice, axis=-1).reshape(-1, 3))
 
 
 def _inside(indices: Floats, grid: Grid) -> Mask:
     return np.asarray(((indices > -0.5) & (indices < np.asarray(grid.shape) - 0.5)).all(axis=1))
 
 
-def _at(mask: Mask, indices: Floats) -> Mask:
-    """Tell whether points lie inside a mask, by linear interpolation between its voxels."""
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    low = np.array([max(0, part.start - 1) for part in box])
-    cut = mask[tuple(slice(start, part.stop + 1) for start, part in zip(low, box, strict=True))]
-    values = ndimage.map_coordinates(cut.astype(np.float32), (indices - low).T, order=1, mode="nearest")
+def _at(body: _Body, indices: Floats) -> Mask:
+    """Tell whether points lie inside a body, by linear interpolation between its voxels."""
+    within = indices - body.corner
+    values = ndimage.map_coordinates(body.mask.astype(np.float32), within.T, order=1, mode="nearest")
     # Outside the cut-out "nearest" would extend the border of the mask.
-    near = ((indices - low > -1.0) & (indices - low < cut.shape)).all(axis=1)
+    near = ((within > -1.0) & (within < body.mask.shape)).all(axis=1)
     return np.asarray((values > 0.5) & near)

@@ -193,6 +193,7 @@ def level_groups(
         From cranial to caudal.
     """
     names = level_names(found, _ENGLISH)
+    software = _software(findings)
     groups: list[ContentItem] = []
     for measured in found.measurements:
         if measured.level not in segments:
@@ -213,9 +214,7 @@ def level_groups(
                     concepts.structure_of(measured.level, certain=found.segmentation.levels_certain),
                 )
             ],
-            measurements=[
-                _measurement(one, _software(findings)) for one in level_quantities(measured, found, findings)
-            ],
+            measurements=[_measurement(one, software) for one in level_quantities(measured, found, findings)],
             qualitative_evaluations=[_used(found, measured.level)],
         )
         _spell_as_standard(group[0])

@@ -2,23 +2,20 @@
 
 import base64
 from collections.abc import Sequence
-from io import BytesIO
-
-import numpy as np
-import numpy.typing as npt
 
 from dicom_templates.pictures.canvas import unbroken
 from dicom_templates.pictures.mid_sagittal import SagittalPicture
+from dicom_templates.pictures.png import png_of
 from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.study_report import StudyReport
 from dicom_templates.words.whom import named
 
-__all__ = ["report_html"]
+__all__ = ["page_html", "report_html"]
 
 
 def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str:
-    """Write the report as one self-contained HTML page.
+    """Draw the summary picture, and write the report with it as one self-contained HTML page.
 
     Parameters
     ----------
@@ -26,6 +23,24 @@ def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str
         The report in words.
     pictures : sequence of SagittalPicture
         One per series; none for a refusal.
+
+    Returns
+    -------
+    str
+        See `page_html`.
+    """
+    return page_html(report, png_of(draw_summary(report, pictures)) if pictures else b"")
+
+
+def page_html(report: StudyReport, summary: bytes) -> str:
+    """Write the report as one self-contained HTML page.
+
+    Parameters
+    ----------
+    report : StudyReport
+        The report in words.
+    summary : bytes
+        The summary picture as PNG; empty for a page without it.
 
     Returns
     -------
@@ -39,9 +54,6 @@ def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_on_one_line
     )
     template = environment.from_string(_PAGE)
-    picture = ""
-    if pictures:
-        picture = base64.b64encode(_png(draw_summary(report, pictures))).decode("ascii")
     language = LANGUAGES[report.texts.language].tag
     whom = named(report.whom, report.texts) if report.whom is not None else ()
     foot = " · ".join(
@@ -55,7 +67,7 @@ def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str
         foot=_css_string(foot),
         page=_page_of(report),
         sign=_SIGN,
-        picture=picture,
+        picture=base64.b64encode(summary).decode("ascii"),
         language=language,
     )
 
@@ -82,25 +94,6 @@ def _page_of(report: StudyReport) -> str:
     before, between, after = report.texts("page", number="\0", count="\0").split("\0")
     parts = (_css_string(before), "counter(page)", _css_string(between), "counter(pages)", _css_string(after))
     return " ".join(parts)
-
-
-def _png(picture: npt.NDArray[np.uint8]) -> bytes:
-    """Encode a picture as PNG.
-
-    Parameters
-    ----------
-    picture : ndarray of uint8, shape (rows, columns, 3)
-        From `draw_summary`.
-
-    Returns
-    -------
-    bytes
-    """
-    from PIL import Image
-
-    stream = BytesIO()
-    Image.fromarray(picture).save(stream, format="PNG")
-    return stream.getvalue()
 
 
 _SIGN = {"ABOVE": "▲", "BELOW": "▼", "INDETERMINATE": "?"}

@@ -1,18 +1,20 @@
-"""The report as a PDF of A4 pages: the picture and every answer first, then an appendix of details.
+"""The report as a PDF: on an A4 page the images and every answer, and the details below if they fit.
 
 matplotlib writes words as text, so that they can be searched and copied.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from dicom_templates.pictures.canvas import Canvas, Point, font_file
+from dicom_templates.pictures.image_panels import draw_panels
 from dicom_templates.pictures.mid_sagittal import SagittalPicture
-from dicom_templates.pictures.summary_picture import draw_summary
-from dicom_templates.words.study_report import StudyReport
+from dicom_templates.pictures.palette import BACKGROUND
+from dicom_templates.words.sections import level_lines
+from dicom_templates.words.study_report import LevelRow, StudyReport
 from dicom_templates.words.whom import named, printable
 
 if TYPE_CHECKING:
@@ -29,6 +31,11 @@ _TEXT = 7.5
 _HEADING = 9.0
 _TITLE = 13.0
 _LEADING = 1.3
+_DETAIL = 6.5
+_PANELS_WIDTH = 700
+"""Of the images in layout units, three pixels each."""
+_PANELS_HEIGHTS = 300, 260, 220, 190
+"""The largest with which the report fits on one page is taken; the second where none does."""
 _INK, _QUIET, _WARNING = "#14181f", "#566273", "#f0e442"
 _RULER = Canvas(1, 1, scale=8, background=(0, 0, 0))
 """Measures text; nothing is drawn on it, so it is one unit large."""
@@ -57,11 +64,20 @@ def draw_pdf(report: StudyReport, pictures: Sequence[SagittalPicture]) -> bytes:
     # can be searched.
     about = {"Title": report.title, "Creator": report.software, "CreationDate": None}
     with rc_context({"pdf.fonttype": 42}), PdfPages(stream, metadata=about) as file:
-        pages = _Pages(report)
-        pages.write(pictures)
-        for figure in pages.finish():
+        for figure in _laid_out(report, pictures).finish():
             file.savefig(figure)
     return stream.getvalue()
+
+
+def _laid_out(report: StudyReport, pictures: Sequence[SagittalPicture]) -> "_Pages":
+    tried = []
+    for height in _PANELS_HEIGHTS if pictures else _PANELS_HEIGHTS[1:2]:
+        pages = _Pages(report)
+        pages.write(pictures, height)
+        if pages.count == 1:
+            return pages
+        tried.append(pages)
+    return tried[min(1, len(tried) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +97,12 @@ class _Pages:
         self._y = 0.0
         self._turn()
 
-    def write(self, pictures: Sequence[SagittalPicture]) -> None:
+    @property
+    def count(self) -> int:
+        """How many pages there are."""
+        return len(self._figures)
+
+    def write(self, pictures: Sequence[SagittalPicture], panels_height: int) -> None:
         """Write the whole report."""
         report = self._report
         if report.warning:
@@ -100,20 +121,13 @@ class _Pages:
             # A line never ends within one of them.
             words = " · ".join(one.replace(" ", "\u00a0") for one in told)
             self._lines(words, _Style(_fitting(words, largest=8.5), bold=True))
-        self._y += 3
+        self._y += 6
         if pictures:
-            self._picture(pictures)
+            self._images(pictures, panels_height)
+        self._levels()
         for section in report.sections:
             self._section(section.heading, [line for line in section.lines if line not in section.details])
-        if any(section.details for section in report.sections):
-            # On a page of its own, unless much had to be said before.
-            if len(self._figures) == 1:
-                self._turn()
-            else:
-                self._y += 2 * _TITLE
-            self._lines(report.texts("details"), _Style(_TITLE, bold=True))
-            for section in report.sections:
-                self._section(section.heading, [line for line in section.lines if line in section.details])
+        self._details()
 
     def finish(self) -> "list[Figure]":
         """Add page number and disclaimer to each page, and return the pages."""
@@ -152,6 +166,53 @@ class _Pages:
             self._lines(line, _Style(_TEXT, indent=9.0), mark="•")
             self._y += 1.0
 
+    def _levels(self) -> None:
+        """Write the table of levels: for each series volume, median signal and VBQ."""
+        report, texts = self._report, self._report.texts
+        contrasts = [one.contrast.value for one in report.captions]
+        names = list(dict.fromkeys(row.name for row in report.levels))
+        if not names:
+            return
+        measured = {(row.name, row.contrast): row for row in report.levels}
+        pitch = _TEXT * _LEADING
+        self._need((len(names) + 1) * pitch)
+        heads = [
+            f"{texts.weighting(one)}: {told}"
+            for one in contrasts
+            for told in (f"{texts('volume')} (ml)", texts("signal"), "VBQ")
+        ]
+        self._row([texts("level_names"), *heads], _Style(_DETAIL, colour=_QUIET))
+        for name in names:
+            rows = [measured.get((name, one)) for one in contrasts]
+            self._row([name, *(cell for row in rows for cell in _cells(row))], _Style(_TEXT))
+
+    def _row(self, cells: Sequence[str], style: _Style) -> None:
+        self._y += _TEXT * _LEADING
+        width = _TEXT_WIDTH / len(cells)
+        for number, words in enumerate(cells):
+            size = _RULER.fitting_size(words, size=style.size, width=width - 4)
+            fitted = replace(style, size=size)
+            self._put(self._figures[-1], (_MARGIN + number * width, self._y), words, fitted)
+
+    def _details(self) -> None:
+        """Write all details: below the answers if they fit there, else together on the next page."""
+        in_table = level_lines(self._report.levels, self._report.texts)
+        lines = [
+            line
+            for section in self._report.sections
+            for line in section.lines
+            if line in section.details and line not in in_table
+        ]
+        if not lines:
+            return
+        style = _Style(_DETAIL, colour=_QUIET)
+        wrapped = sum(len(list(self._wrap(line, style))) for line in lines)
+        self._need(min(3 + (_HEADING + wrapped * _DETAIL) * _LEADING, _HEIGHT - _MARGIN - _FOOT))
+        self._y += 3
+        self._lines(self._report.texts("details"), _Style(_HEADING, bold=True))
+        for line in lines:
+            self._lines(line, style)
+
     def _lines(self, words: str, style: _Style, *, mark: str = "") -> None:
         for number, line in enumerate(self._wrap(words, style)):
             self._need(style.size * _LEADING)
@@ -185,13 +246,15 @@ class _Pages:
         self._lines(words, style)
         self._y += 10
 
-    def _picture(self, pictures: Sequence[SagittalPicture]) -> None:
-        picture = draw_summary(self._report, pictures)
-        height = _TEXT_WIDTH * picture.shape[0] / picture.shape[1]
+    def _images(self, pictures: Sequence[SagittalPicture], panels_height: int) -> None:
+        extent = _PANELS_WIDTH, panels_height
+        canvas = Canvas(*extent, scale=3.0, background=BACKGROUND)
+        draw_panels(canvas, self._report, pictures, (0.0, 0.0), extent)
+        height = _TEXT_WIDTH * panels_height / _PANELS_WIDTH
         self._need(height)
         place = (_MARGIN / _WIDTH, 1 - (self._y + height) / _HEIGHT, _TEXT_WIDTH / _WIDTH, height / _HEIGHT)
         axes = self._figures[-1].add_axes(place)
-        axes.imshow(picture, interpolation="none", aspect="auto")
+        axes.imshow(canvas.finish(), interpolation="none", aspect="auto")
         axes.set_axis_off()
         self._y += height + 4
 
@@ -210,6 +273,12 @@ class _Pages:
             horizontalalignment=align,
             verticalalignment="baseline",
         )
+
+
+def _cells(row: LevelRow | None) -> tuple[str, str, str]:
+    if row is None:
+        return "-", "-", "-"
+    return row.volume, row.signal, row.vbq
 
 
 def _fitting(words: str, *, largest: float) -> float:

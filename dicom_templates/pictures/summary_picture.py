@@ -3,19 +3,17 @@
 Drawn for a dark reading room on 1024 x 768 units. Nothing is told by colour alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.domain.acquisition import Contrast
-from dicom_templates.pictures.canvas import Canvas, Point
-from dicom_templates.pictures.mid_sagittal import NamedOutline, SagittalPicture
-from dicom_templates.pictures.palette import BACKGROUND, BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE, WARNING
-from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler, draw_sides
+from dicom_templates.pictures.canvas import Canvas
+from dicom_templates.pictures.image_panels import PANEL_GAP, draw_panels
+from dicom_templates.pictures.mid_sagittal import SagittalPicture
+from dicom_templates.pictures.palette import BACKGROUND, BRIGHT, EXCLUDED, QUIET, RULE, WARNING
 from dicom_templates.pictures.summary_cards import draw_cards, draw_foot
 from dicom_templates.words.study_report import LevelRow, StudyReport
-from dicom_templates.words.texts import Texts
 
 __all__ = ["draw_summary"]
 
@@ -25,7 +23,7 @@ _SCALE = 1.5
 _LEFT = 24.0
 _RIGHT = 1000.0
 _IMAGE_WIDTH = 270.0
-_GAP = 16.0
+_GAP = PANEL_GAP
 _BODY_TEXT = 12.5
 _LEVELS_HEIGHT = 174.0
 """Of the table of levels and the caveats, with the gap above them."""
@@ -50,7 +48,8 @@ def draw_summary(report: StudyReport, pictures: Sequence[SagittalPicture]) -> np
     top = _warning(canvas, report)
     top = _heading(canvas, report, top)
     foot = draw_foot(canvas, report)
-    bottom = _images(canvas, report, pictures, top, foot - _LEVELS_HEIGHT)
+    bottom = foot - _LEVELS_HEIGHT
+    draw_panels(canvas, report, pictures, (_LEFT, top), (2 * _IMAGE_WIDTH + _GAP, bottom - top))
     _levels(canvas, report, bottom + _GAP)
     draw_cards(canvas, report, top)
     return canvas.finish()
@@ -79,72 +78,6 @@ def _heading(canvas: Canvas, report: StudyReport, top: float) -> float:
     size = canvas.fitting_size(report.holds, size=_BODY_TEXT, width=_RIGHT - _LEFT)
     canvas.text((_LEFT, top + 44), report.holds, size=size, colour=BRIGHT)
     return top + 52.0
-
-
-# --- Images ---------------------------------------------------------------------------------------
-
-
-def _images(
-    canvas: Canvas, report: StudyReport, pictures: Sequence[SagittalPicture], top: float, bottom: float
-) -> float:
-    """Draw the series side by side; a single one gets the whole width."""
-    height = bottom - top
-    count = max(len(pictures), 1)
-    width = (2 * _IMAGE_WIDTH + _GAP - (count - 1) * _GAP) / count
-    for place, shown in enumerate(pictures):
-        corner = (_LEFT + place * (width + _GAP), top)
-        canvas.box(corner, (width, height), fill=PANEL, radius=6)
-        _image(canvas, shown, corner, (width, height))
-    analysed = {one.contrast for one in report.captions}
-    for missing in {Contrast.T1, Contrast.T2} - analysed:
-        words = report.texts("no_series", contrast=missing.value)
-        right = _LEFT + 2 * _IMAGE_WIDTH + _GAP - 14
-        canvas.text((right, top + 20), words, size=_BODY_TEXT, colour=EXCLUDED, anchor="rs")
-    return top + height
-
-
-def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, extent: Point) -> None:
-    left, top = corner
-    width, height = extent
-    name = Texts.weighting(shown.caption.contrast.value)
-    canvas.text((left + 12, top + 30), name, size=19, colour=BRIGHT, bold=True)
-    words, room = shown.caption.quality, width - 66
-    two_lines = canvas.width_of(words, size=11.5) > room
-    canvas.text(
-        (left + 60, top + (15 if two_lines else 20)),
-        shown.caption.acquisition,
-        size=_BODY_TEXT,
-        colour=BRIGHT,
-    )
-    canvas.paragraph(
-        (left + 60, top + (28 if two_lines else 37)),
-        words,
-        size=10.5 if two_lines else 11.5,
-        colour=QUIET,
-        width=room,
-        most_lines=2,
-    )
-    points = np.concatenate([one.points for one in shown.outlines]) if shown.outlines else None
-    view = SliceView.fit(shown.pixels.shape, shown.spacing_mm, points, (left, top + 46), (width, height - 46))
-    canvas.picture(view.corner, view.size, view.grey(shown.pixels))
-    for outline in shown.outlines:
-        _outline(canvas, outline, view.to_canvas)
-    draw_ruler(canvas, view)
-    draw_sides(canvas, view)
-
-
-def _outline(
-    canvas: Canvas, outline: NamedOutline, to_canvas: Callable[[npt.NDArray[np.float64]], list[Point]]
-) -> None:
-    points = to_canvas(outline.points)
-    left = min(point[0] for point in points)
-    middle = sum(point[1] for point in points) / len(points)
-    colour = BODY if outline.usable else EXCLUDED
-    if outline.usable:
-        canvas.line(points, colour=colour, width=1.6)
-    else:
-        canvas.dashed(points, colour=colour, width=1.6, dash=4)
-    draw_label(canvas, outline.name, (left, middle), colour)
 
 
 # --- Levels and caveats ---------------------------------------------------------------------------

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from dicom_templates.options import ReportOptions
     from dicom_templates.result_set import ResultSet
 
-__all__ = ["local_time", "report_options", "write_fhir", "write_results"]
+__all__ = ["SUMMARY_FILE", "local_time", "report_options", "write_fhir", "write_results"]
+
+SUMMARY_FILE = "summary.png"
+"""The summary image, beside the result objects."""
 
 
 def report_options(configuration: Configuration, made: datetime) -> "ReportOptions":
@@ -93,9 +96,9 @@ def _write(kind: ResultKind, name: str, dataset: Dataset, out: Path) -> ResultFi
     path = out / f"{name}.dcm"
     dcmwrite(path, dataset, enforce_file_format=True)
     if kind is ResultKind.SUMMARY:
-        from PIL import Image
+        from dicom_templates.pictures.png import png_of
 
-        Image.fromarray(dataset.pixel_array).save(out / "summary.png")
+        (out / SUMMARY_FILE).write_bytes(png_of(dataset.pixel_array))
     if kind is ResultKind.PDF:
         document = dataset.EncapsulatedDocument[: dataset.EncapsulatedDocumentLength]
         (out / "report.pdf").write_bytes(document)

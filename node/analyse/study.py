@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
@@ -16,7 +17,13 @@ from analysis.domain.reason import Reason, told_once
 from dicom_templates.result_kinds import ResultKind
 from node.analyse.examinations import compared, examination
 from node.analyse.findings import Progress, analyse_series, correction_remarks, no_progress
-from node.analyse.result_files import local_time, report_options, write_fhir, write_results
+from node.analyse.result_files import (
+    SUMMARY_FILE,
+    local_time,
+    report_options,
+    write_fhir,
+    write_results,
+)
 from node.clock import SystemClock
 from node.config import Configuration
 from node.decode import SeriesHeaders, scan
@@ -127,14 +134,11 @@ def _write(
     *,
     now: datetime,
 ) -> Outcome:
-    from PIL import Image
-
     from dicom_templates.fhir import fhir_report
     from dicom_templates.findings_json import findings_document
     from dicom_templates.origin.patient_study import patient_digest
     from dicom_templates.origin.provenance import provenance_of
-    from dicom_templates.pictures.html_report import report_html
-    from dicom_templates.pictures.overlay import draw_overlay
+    from dicom_templates.pictures.html_report import page_html
     from dicom_templates.result_set import build
 
     source = sources[findings.series[0].source.series_uid][0]
@@ -147,25 +151,38 @@ def _write(
     replaced, first_made = lineage.predecessors(key), lineage.made_at(key, now)
     options = replace(options, predecessors=replaced, made=local_time(first_made, source))
     made = build(findings, sources, options)
-    files = write_results(made, out)
-    for found in findings.series:
-        picture = draw_overlay(found, made.report.texts, analysed=made.report.analysed)
-        Image.fromarray(picture).save(out / f"overlay_{found.identification.contrast.value.lower()}.png")
-    (out / "report.html").write_text(report_html(made.report, made.pictures), encoding="utf-8")
+    out.mkdir(parents=True, exist_ok=True)
+    # Side by side, because Pillow compresses without the interpreter's lock.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        overlays = beside.submit(_write_overlays, findings, made.report, out)
+        files = write_results(made, out)
+        overlays.result()
+    page = page_html(made.report, (out / SUMMARY_FILE).read_bytes())
+    (out / "report.html").write_text(page, encoding="utf-8")
     document = findings_document(findings, examined)
     (out / FINDINGS_FILE).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     if ResultKind.FHIR in options.kinds:
         earlier = lineage.earlier_as_fhir(key)
         told = fhir_report(findings, made.report, source, options, first_made, replaces=bool(earlier))
         files = (*files, write_fhir(told, key, earlier, out))
-    beside = _in_reasons(findings.not_used)
+    not_used = _in_reasons(findings.not_used)
     return Outcome(
-        files, (), _summary(made.report, findings.prior), key, replaced, beside, first_made,
+        files, (), _summary(made.report, findings.prior), key, replaced, not_used, first_made,
         # A site that does not want comparisons keeps no scores.
         examination=examined if configuration.report.priors else None,
         earlier=None if findings.prior is None else findings.prior.earlier,
         answers=_answers(findings),
     )  # fmt: skip
+
+
+def _write_overlays(findings: Findings, report: "StudyReport", out: Path) -> None:
+    from dicom_templates.pictures.overlay import draw_overlay
+    from dicom_templates.pictures.png import png_of
+
+    for found in findings.series:
+        picture = draw_overlay(found, report.texts, analysed=report.analysed)
+        contrast = found.identification.contrast.value.lower()
+        (out / f"overlay_{contrast}.png").write_bytes(png_of(picture))
 
 
 def _summary(report: "StudyReport", prior: Comparison | None) -> dict[str, str]:

@@ -22,8 +22,8 @@ TURN_S = 0.001
 _REST = 3.0
 """So many times as long as a whole turn took, its source rests while others are there."""
 _LONGEST_TURN_S = 0.05
-"""A longer turn counts as one of this length. Nothing that a sender can send takes so long; a disk that stalls
-does, and must not keep its sender waiting for a multiple of the time that it stalled."""
+"""A longer turn counts as one of this length. Nothing that a sender can send takes so long; a disk that
+stalls does, and must not keep its sender waiting for a multiple of the time that it stalled."""
 _COMPETING_S = 1.0
 """How long a source counts as being there after its latest turn."""
 _ARMED, _RESTING = select.EPOLLIN, select.EPOLLONESHOT

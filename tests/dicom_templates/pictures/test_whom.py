@@ -8,6 +8,7 @@ import pytest
 from pydicom import Dataset
 
 from dicom_templates.pictures.html_report import report_html
+from dicom_templates.pictures.pdf_report import draw_pdf
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import ResultSet, build
 from dicom_templates.words.texts import Texts
@@ -42,8 +43,12 @@ def objects(result: ResultSet) -> dict[str, Dataset]:
 
 def pages_of_pdf(result: ResultSet, folder: Path) -> list[str]:
     document = objects(result)["pdf"]
+    return pages_of(document.EncapsulatedDocument[: document.EncapsulatedDocumentLength], folder)
+
+
+def pages_of(document: bytes, folder: Path) -> list[str]:
     path = folder / "report.pdf"
-    path.write_bytes(document.EncapsulatedDocument[: document.EncapsulatedDocumentLength])
+    path.write_bytes(document)
     told = run([program("pdftotext", "poppler-utils"), "-layout", path, "-"])
     return [re.sub(r"\s+", " ", one) for one in told.split("\f") if one.strip()]
 
@@ -63,7 +68,10 @@ def test_the_page_names_patient_request_and_page(language: str) -> None:
 def test_the_first_page_of_the_pdf_names_them_and_every_page_the_patient(
     language: str, tmp_path: Path
 ) -> None:
-    pages = pages_of_pdf(made(language), tmp_path)
+    report = made(language).report
+    first, *others = report.sections
+    crowded = replace(first, lines=(*first.lines, *(f"{number}." for number in range(80))))
+    pages = pages_of(draw_pdf(replace(report, sections=(crowded, *others)), ()), tmp_path)
     assert len(pages) >= 2
     beginning = pages[0].partition(Texts(language)("result"))[0]
     for words in TOLD[language]:

@@ -263,7 +263,7 @@ def test_no_node_takes_over_before_the_one_that_stops_has_ended(tmp_path: Path) 
     stopping.start()
     with pytest.raises(PermanentError, match="already working"):
         quick_node(node.configuration)
-    wait_until(lambda: not node._schedule._watch.is_alive())  # only the ledger is left
+    wait_until(lambda: node._ledger._stopped)  # everything else has ended
     with pytest.raises(PermanentError, match="already working"):
         quick_node(node.configuration)
     may_end.set()
