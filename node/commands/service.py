@@ -79,8 +79,8 @@ def serve(config: ConfigOption = None) -> None:
     """Run the node in the foreground, until SIGTERM or Ctrl-C.
 
     It receives images, analyses each study once it is complete, and sends the results to every destination.
-    SIGHUP reads the configuration again: senders, rules, receivers, log level and retention change at once,
-    and the log says what needs a restart.
+    SIGHUP reads the configuration again: senders, rules, receivers, contacts, log level and retention change
+    at once, and the log says what needs a restart.
     """
     # Set first, so that a reload that is asked for while the node starts is done after that.
     signals: SimpleQueue[int] = SimpleQueue()

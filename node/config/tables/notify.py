@@ -113,8 +113,10 @@ def _note_contradictions(table: Table, found: Contact) -> None:
         table.fault("smtp", "needs sender and to")
     if bool(found.user) != bool(found.password):
         table.fault("user", "and password go together")
-    if found.identify and found.webhook.startswith("http:") and found.address[0] not in _LOOPBACK:
-        table.fault("identify", "needs an https:// address in webhook")
+    in_the_clear = found.webhook.startswith("http:") and found.address[0] not in _LOOPBACK
+    for key, told in (("identify", found.identify), ("authorization", found.authorization)):
+        if told and in_the_clear:
+            table.fault(key, "needs an https:// address in webhook")
     if (Topic.RESULT in found.on) != bool(found.above):
         table.fault("above", 'and "result" in `on` go together')
 

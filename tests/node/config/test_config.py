@@ -393,6 +393,7 @@ PERSON = '[[notify]]\nname = "a"\nsmtp = "mail.example:587"\nsender = "a@b.examp
         (CONTACT.replace("env:SECRET", "whsec_AAAA"), "is a secret"),
         (CONTACT.replace("env:SECRET", "env:SHORT"), "24 to 64 random bytes"),
         (CONTACT.replace("https", "http") + "identify = true\n", "needs an https:// address"),
+        (CONTACT.replace("https", "http") + 'authorization = "env:SECRET"\n', "needs an https:// address"),
         (CONTACT.replace("hooks.example", "user:hunter2@hooks.example"), "holds a password"),
         (CONTACT + 'on = ["result"]\n', "go together"),
         (CONTACT + "[notify.above]\nosteoporosis = 0.5\n", "go together"),

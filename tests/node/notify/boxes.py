@@ -42,10 +42,12 @@ class Office:
 
     def __post_init__(self) -> None:
         SqlStore(self.url).close()  # makes the tables
+        self.box = SqlNotices(t.open_engine(self.url))
         self.open()
 
     def open(self) -> None:
         """Begin anew, as after a kill."""
+        self.close()
         self.box = SqlNotices(t.open_engine(self.url))
         self.announcer = Announcer(self.box, self.clock, lambda: self.contacts)
         self.messengers = [self._messenger(one) for one in self.contacts]

@@ -115,13 +115,13 @@ def test_a_flood_is_told_in_few_events_and_loses_nothing(url: str) -> None:
 
 
 def test_a_steady_flood_is_told_in_few_events_an_hour(url: str) -> None:
-    """One study a minute for four hours: 20 events in the first hour, and what gathers comes as one."""
-    studies = [f"1.{number}" for number in range(240)]
+    """One study in two minutes for three hours: 20 events in each hour, and what gathers comes as one."""
+    studies = [f"1.{number}" for number in range(90)]
     with running_hook() as hook, office(url, hook) as at:
         for study in studies:
             at.happen(study)
-            at.work_on(rounds=1, minutes=1)
-        assert hook.requests <= 4 * 20
+            at.work_on(rounds=1, minutes=2)
+        assert hook.requests <= 3 * 20
         at.work_on(rounds=3, hours=1)
         assert told_of(hook) == keys(*studies)
 
@@ -188,7 +188,7 @@ def test_nothing_is_lost_or_told_twice_wherever_the_node_is_killed(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To a receiver that keeps the ids of events: at each edge once, until the work has no more edges."""
-    studies = ("1.1", "1.2", "1.3")
+    studies = ("1.1", "1.2")
     edges: set[str] = set()
     for die_at in range(1, 200):
         with running_hook() as hook, office(f"sqlite:///{tmp_path}/{die_at}.db", hook) as at:
