@@ -16,7 +16,7 @@ from analysis.domain.findings import Target
 from analysis.evaluation.figures import areas_svg, curves_svg
 from analysis.evaluation.page import embedded, page
 from analysis.evaluation.paper import CITATION, KNN_TEST_AREA, UNKNOWN
-from analysis.evaluation.result import BASELINES, SOURCES, Cell, Evaluation
+from analysis.evaluation.result import BASELINES, Cell, Evaluation
 from analysis.evaluation.sites import FIGURES as SITE_FIGURES
 from analysis.evaluation.sites import Sites
 from analysis.evaluation.who_page import who_record, who_section
@@ -85,7 +85,10 @@ def html_of(
     kinds = evaluation.settings.kinds
     # The paper's best kind first; the others are folded away.
     ordered = sorted(kinds, key=lambda kind: kind != _PAPERS_BEST)
-    curves = [(f"{kind} on each source", [(source, kind) for source in SOURCES]) for kind in ordered]
+    curves = [
+        (f"{kind} on each source", [(source, kind) for source in evaluation.settings.sources])
+        for kind in ordered
+    ]
     curves.insert(1, ("The baselines", [(source, "LR") for source in BASELINES]))
     return page(
         "report.html.j2",
@@ -114,9 +117,9 @@ def html_of(
 
 def _rows_of(evaluation: Evaluation, target: Target) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for source in (*SOURCES, *BASELINES):
+    for source in (*evaluation.settings.sources, *BASELINES):
         cells = [cell for cell in evaluation.cells if cell.target is target and cell.source == source]
-        first = source in SOURCES or source == BASELINES[0]
+        first = source not in BASELINES or source == BASELINES[0]
         rows += [
             {"cell": cell, "paper": _paper(cell), "first": first and number == 0}
             for number, cell in enumerate(cells)
@@ -165,7 +168,7 @@ def _test_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
         *("locked_difference", "delong_z", "delong_p", "delong_p_holm"),
         *("repeated_difference", "corrected_t", "corrected_p", "corrected_p_holm"),
     ]
-    for test in (*evaluation.tests, *evaluation.against_baselines):
+    for test in (*evaluation.tests, *evaluation.added_value, *evaluation.against_baselines):
         locked, repeated = test.locked, test.repeated
         yield [
             *(test.target.value, test.kind, test.first, test.second),
@@ -229,6 +232,7 @@ def _record(evaluation: Evaluation, software: str, who: WhoWasIn | None) -> dict
         "splits": settings.splits,
         "test_share": settings.test_share,
         "minimum_per_class": settings.minimum_per_class,
+        "age_and_sex": settings.age_and_sex,
         **settings.learning.record(settings.kinds),
         "features_digest": evaluation.features_digest,
         "independent_splits": False,

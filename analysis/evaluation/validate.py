@@ -13,15 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.cohort.cohort_table import CohortRow
-from analysis.cohort.feature_table import SEQUENCES
 from analysis.cohort.measure import MeasuredCohort
-from analysis.domain.acquisition import Contrast
+from analysis.domain.basis import AgeAndSex, asked_in_turn, joined, sequences_of
 from analysis.domain.findings import Target
-from analysis.domain.reason import Reason
+from analysis.domain.reason import Reason, quoted
+from analysis.errors import RefusedError
 from analysis.evaluation.outcomes import Checked, Figure, Group, Outcome, Standing, Validation
 from analysis.learning.recalibrate import LocalPatients
 from analysis.prediction.model import Model
-from analysis.prediction.predict import ModelInput, estimate, objections_of_model, open_reason
+from analysis.prediction.predict import estimate, open_reason
+from analysis.prediction.range_check import ModelInput, Protocol, objections_of_model
 from analysis.statistics.calibration_check import (
     calibration_lines,
     calibration_offsets,
@@ -48,7 +49,7 @@ _Record = Mapping[str, Any]
 def validate(
     measured: MeasuredCohort,
     model: Model,
-    preferred: Mapping[Target, Contrast],
+    preferred: Mapping[Target, str],
     *,
     draws: int = 1000,
     seed: int = 0,
@@ -61,22 +62,34 @@ def validate(
         Measured with `in_detail`; rows without a BMD are left out.
     model : Model
         The model, with its own thresholds of the BMD.
-    preferred : mapping of Target to Contrast
-        The sequence that the node prefers for each target.
+    preferred : mapping of Target to str
+        What the node prefers for each target: "T1", "T2" or "T1+T2".
     draws : int
         Number of bootstrap samples of patients.
     seed : int
         Seed of the samples.
+
+    Raises
+    ------
+    RefusedError
+        If the model lacks a classifier without which the node would give no answer.
     """
+    targets = [target for target in Target if any(target is one for one, _ in model.classifiers)]
+    faults = [
+        f"the model was not trained on {preferred[target]} for {target.value}, which [analysis] asks for"
+        for target in targets
+        if not any((target, basis) in model.classifiers for basis in asked_in_turn(preferred[target]))
+    ]
+    if faults:
+        raise RefusedError(*map(quoted, faults))
     pairs = zip(measured.rows, measured.records, strict=True)
     labelled = [(row, record) for row, record in pairs if row.bmd_mg_cm3 is not None]
     outcomes = {
-        (target, name): tuple(_outcome(record, model, target, name) for _, record in labelled)
+        (target, name): tuple(_outcome(row, record, model, (target, name)) for row, record in labelled)
         for target, name in model.classifiers
     }
     check = _Check(labelled, model.identity.thresholds_mg_cm3, draws, seed)
     checked = tuple(check.of(target, name, found) for (target, name), found in outcomes.items())
-    targets = [target for target in Target if any(target is one for one, _ in outcomes)]
     node = tuple(
         check.of(target, "node", _by_the_node(outcomes, target, preferred[target])) for target in targets
     )
@@ -105,23 +118,21 @@ def local_patients(validation: Validation) -> dict[tuple[Target, str], LocalPati
     return found
 
 
-def _outcome(record: _Record, model: Model, target: Target, name: str) -> Outcome:
+def _outcome(row: CohortRow, record: _Record, model: Model, key: tuple[Target, str]) -> Outcome:
     """Return what a classifier says of a patient, as `analysis.prediction.predict` would."""
-    codes = dict(zip(record["reasons"], record["codes"], strict=True))
-    series = record["sequences"].get(name)
-    if series is None or not series["features"]:
-        reasons = record["reasons"] if series is None else series["against"]
-        return _without(Standing.UNMEASURED, reasons or (f"no usable {name} series",), codes)
-    read = ModelInput(
-        sequence=name,
-        features=series["features"],
-        repetition_time_ms=series["repetition_time_ms"],
-        echo_time_ms=series["echo_time_ms"],
-        field_strength_t=series["field_strength_t"],
-    )
-    classifier = model.classifiers[target, name]
-    others = [one for (_, learned), one in model.classifiers.items() if learned == name]
+    codes = dict(zip(record["reasons"], record["codes"], strict=True)) | {
+        sentence: code for code, sentence in record["pair_against"]
+    }
+    basis = key[1]
+    unusable = _why_unusable(record, basis)
+    if unusable:
+        return _without(Standing.UNMEASURED, unusable, codes)
+    read = _read(row, record, basis)
+    classifier = model.classifiers[key]
+    others = [one for (_, learned), one in model.classifiers.items() if learned == basis]
     against = tuple(objections_of_model(read, others))
+    if classifier.training.people is not None and None in {read.person.age_years, read.person.sex}:
+        return _without(Standing.UNMEASURED, against, codes)
     if any(reason.code == "features_missing" for reason in against):
         return _without(Standing.UNMEASURED, against, codes)
     probability, interval, away = estimate(read, classifier)
@@ -139,6 +150,33 @@ def _outcome(record: _Record, model: Model, target: Target, name: str) -> Outcom
     )
 
 
+def _why_unusable(record: _Record, basis: str) -> tuple[str, ...]:
+    """Return why a study has no features of a basis; empty if it has them."""
+    names = sequences_of(basis)
+    told: list[str] = []
+    for name in names:
+        series = record["sequences"].get(name)
+        if series is None or not series["features"]:
+            reasons = record["reasons"] if series is None else series["against"]
+            told += reasons or (f"no usable {name} series",)
+    if len(names) > 1:
+        told += [sentence for _, sentence in record["pair_against"]]
+    return tuple(dict.fromkeys(told))
+
+
+def _read(row: CohortRow, record: _Record, basis: str) -> ModelInput:
+    series = {name: record["sequences"][name] for name in sequences_of(basis)}
+    return ModelInput(
+        basis=basis,
+        features=joined({name: one["features"] for name, one in series.items()}),
+        protocols={
+            name: Protocol(one["repetition_time_ms"], one["echo_time_ms"], one["field_strength_t"])
+            for name, one in series.items()
+        },
+        person=AgeAndSex(None if row.age is None else int(row.age), row.sex),
+    )
+
+
 def _without(standing: Standing, reasons: Sequence[str], codes: Mapping[str, str]) -> Outcome:
     told = tuple(_code(reason, codes) for reason in reasons)
     return Outcome(standing, tuple(map(str, reasons)), told)
@@ -151,10 +189,10 @@ def _code(reason: str, codes: Mapping[str, str]) -> str:
 
 
 def _by_the_node(
-    outcomes: Mapping[tuple[Target, str], tuple[Outcome, ...]], target: Target, preferred: Contrast
+    outcomes: Mapping[tuple[Target, str], tuple[Outcome, ...]], target: Target, preferred: str
 ) -> tuple[Outcome, ...]:
-    """Return the answers by the preferred sequence, or by the other where that does not allow any."""
-    order = sorted(SEQUENCES, key=lambda name: name != preferred.value)
+    """Return the answers by what is preferred, or by what replaces it where that does not allow any."""
+    order = asked_in_turn(preferred)
     of_target = [outcomes[target, name] for name in order if (target, name) in outcomes]
     chosen = []
     for found in zip(*of_target, strict=True):
@@ -236,7 +274,8 @@ class _Check:
 def _series(record: _Record, sequence: str) -> Mapping[str, Any]:
     """Return the record of a series; for the node, of any, because a study has one field strength."""
     series: dict[str, Mapping[str, Any]] = record["sequences"]
-    return series.get(sequence, {}) if sequence != "node" else next(iter(series.values()), {})
+    wanted = series if sequence == "node" else {name: series.get(name, {}) for name in sequences_of(sequence)}
+    return next(iter(wanted.values()), {})
 
 
 def _enough(present: Truth) -> bool:

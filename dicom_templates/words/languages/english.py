@@ -82,6 +82,7 @@ _SENTENCES = MappingProxyType(
         "threshold": "decision threshold {value}",
         "no_number": "no answer is given",
         "basis": "from {sequence}",
+        "with_age_and_sex": "{sequence}, age and sex",
         "basis_chosen": "from {sequence}, as this site has chosen",
         "basis_other": "from {sequence}, because {preferred} was not used",
         # The paper's finding is not the model's: both are told, and none of it without an answer.

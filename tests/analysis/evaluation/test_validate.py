@@ -80,7 +80,7 @@ def other_hospital() -> MeasuredCohort:
             else json.loads(json.dumps(findings_record(series_of(number), None, SETTINGS)))
         )
     kept = [index for index, row in enumerate(rows) if row.bmd_mg_cm3 is not None and index != 3]
-    table = table_of([rows[i] for i in kept], [records[i]["sequences"] for i in kept], SETTINGS)
+    table = table_of([rows[i] for i in kept], [records[i] for i in kept], SETTINGS)
     return MeasuredCohort(table, (), (), tuple(rows), tuple(records))
 
 
