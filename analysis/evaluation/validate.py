@@ -75,13 +75,13 @@ def validate(
         If the model lacks a classifier without which the node would give no answer.
     """
     targets = [target for target in Target if any(target is one for one, _ in model.classifiers)]
-    faults = [
-        f"the model was not trained on {preferred[target]} for {target.value}, which [analysis] asks for"
-        for target in targets
-        if not any((target, basis) in model.classifiers for basis in asked_in_turn(preferred[target]))
-    ]
-    if faults:
-        raise RefusedError(*map(quoted, faults))
+    if lacking := model.never_answered(preferred):
+        raise RefusedError(
+            *(
+                quoted(f"the model has no {one}, which [analysis] of the configuration asks for")
+                for one in lacking
+            )
+        )
     pairs = zip(measured.rows, measured.records, strict=True)
     labelled = [(row, record) for row, record in pairs if row.bmd_mg_cm3 is not None]
     outcomes = {

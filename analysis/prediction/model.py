@@ -1,11 +1,13 @@
 """A trained model as values: its classifiers, their calibration, and their training range."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from analysis.domain.basis import asked_in_turn
 from analysis.domain.findings import AnswerFigures, ModelIdentity, ProtocolRange, Target
 from analysis.statistics.calibration import Calibration
 from analysis.statistics.conformal import ConformalLimits
@@ -234,6 +236,26 @@ class Model:
     classifiers: dict[tuple[Target, str], Classifier]
     remarks: tuple[str, ...] = field(default=())
     parent: Parent | None = None
+
+    def never_answered(self, preferred: Mapping[Target, str]) -> tuple[str, ...]:
+        """Return which of its targets the model never answers, because it lacks what is preferred for them.
+
+        Parameters
+        ----------
+        preferred : mapping of Target to str
+            What the configuration prefers for each target.
+
+        Returns
+        -------
+        tuple of str
+            Such as "osteoporosis from T1+T2".
+        """
+        targets = [target for target in Target if any(target is one for one, _ in self.classifiers)]
+        return tuple(
+            f"{target.value} from {preferred[target]}"
+            for target in targets
+            if not any((target, basis) in self.classifiers for basis in asked_in_turn(preferred[target]))
+        )
 
 
 def raw_scores(estimator: Estimator, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -23,6 +23,7 @@ from node.domain.person import Patient, Person, contradictions, leave_out_issuer
 __all__ = [
     "SOFTWARE",
     "Progress",
+    "age_and_sex",
     "analyse_series",
     "correction_remarks",
     "identity_reasons",
@@ -93,7 +94,7 @@ def analyse_series(
         segmenter=segmenter_for(settings.segmentation, place),
         report_progress=report_progress,
         remarks=(*remarks, *name_remarks(sources)),
-        person=_age_and_sex(sources),
+        person=age_and_sex(sources),
     )
     if isinstance(found, Refusal):
         return found, sources
@@ -126,7 +127,7 @@ def _patient(image: Dataset) -> Patient:
     )
 
 
-def _age_and_sex(sources: Mapping[str, Sequence[Dataset]]) -> AgeAndSex:
+def age_and_sex(sources: Mapping[str, Sequence[Dataset]]) -> AgeAndSex:
     """Return age and sex as the headers tell them; what they contradict each other about is unknown."""
     from dicom_templates.origin.patient_study import age_in_years
 

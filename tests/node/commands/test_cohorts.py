@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from analysis.cohort.feature_table import FeatureTable
 from analysis.cohort.measure import MeasuredCohort, measure_cohort
-from analysis.learning.train import Trained
+from analysis.domain.findings import Target
+from analysis.learning.train import Trained, TrainingSettings
 from analysis.prediction.bundle import save
 from analysis.settings import AnalysisSettings
 from node.cli import application
@@ -56,6 +58,27 @@ def test_train_writes_who_was_in_beside_the_bundle_and_warns(
     assert "Who was in" in (report / "cohort.html").read_text()
     assert (report / "ranking.html").is_file()
     assert columns_of(report / "predictions.csv")[:4] == ["patient_id", "target", "sequence", "fold"]
+
+
+@pytest.mark.usefixtures("measured")
+def test_train_learns_what_the_configuration_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TrainingSettings] = []
+
+    def trained(_table: FeatureTable, settings: TrainingSettings, *_arguments: object) -> Trained:
+        asked.append(settings)
+        return Trained(quick_model(), ())
+
+    monkeypatch.setattr("analysis.learning.train.train_and_judge", trained)
+    (tmp_path / "config.toml").write_text('[analysis]\nosteoporosis_from = "T1+T2"\n')
+    words = ("train", str(tmp_path / "cohort.csv"), "--out", str(tmp_path / "model"))
+    run(*words, "--config", str(tmp_path / "config.toml"))
+    (settings,) = asked
+    assert settings.bases(Target.OSTEOPOROSIS) == ("T1", "T2", "T1+T2")
+    assert settings.bases(Target.ABNORMAL_DENSITY) == ("T1", "T2")
+    record = json.loads((tmp_path / "model-report" / "experiment.json").read_text())
+    assert record["bases"]["osteoporosis"] == ["T1", "T2", "T1+T2"]
 
 
 @pytest.mark.usefixtures("measured")
