@@ -78,6 +78,9 @@ def validation_facts(validation: Validation, who: WhoWasIn) -> dict[str, str]:
         "calculated": "As the node calculates them, from the images, by the bundle.",
         "split": "All patients are for testing, which is external to the training.",
         "external": "This validation.",
+        "predictors": "Radiomics, with age and sex of the cohort table."
+        if validation.age_and_sex
+        else "Radiomics.",
         "groups": "By site, scanner, field strength, sex and age (groups.csv).",
         "differences": f"Training cohort: {identity.cohort} This cohort: Table 1 in validation.html.",
         "intervals": "DeLong's for the AUC, Wilson's for proportions, bootstrap of patients for the others.",

@@ -76,12 +76,8 @@ def validate(
     """
     targets = [target for target in Target if any(target is one for one, _ in model.classifiers)]
     if lacking := model.never_answered(preferred):
-        raise RefusedError(
-            *(
-                quoted(f"the model has no {one}, which [analysis] of the configuration asks for")
-                for one in lacking
-            )
-        )
+        asked = "which [analysis] of the configuration asks for"
+        raise RefusedError(*(quoted(f"the model has no {one}, {asked}") for one in lacking))
     pairs = zip(measured.rows, measured.records, strict=True)
     labelled = [(row, record) for row, record in pairs if row.bmd_mg_cm3 is not None]
     outcomes = {
@@ -101,6 +97,7 @@ def validate(
         draws=draws,
         minimum_per_class=MINIMUM_PER_CLASS,
         simulated=any(row.simulated for row, _ in labelled),
+        age_and_sex=any(one.training.people is not None for one in model.classifiers.values()),
     )
 
 

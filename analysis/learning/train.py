@@ -380,11 +380,12 @@ def _remarks(read: Mapping[str, BasisTable], settings: TrainingSettings) -> tupl
 
 
 _TOGETHER = (
-    "T1+T2 reads both sequences of the same bodies: patients without one of them, with other usable bodies in "
-    "T1 than in T2, or whose images could not be brought together were left out, and get no answer from it."
+    "T1+T2 reads both sequences of the same bodies: patients without one of them, with other usable "
+    "bodies in T1 than in T2, or whose images could not be brought together were left out, and get no "
+    "answer from it."
 )
 _PEOPLE = (
     "Age in whole years and sex were features beside the radiomics, in the same selection and folds. "
-    "Patients of whom either is unknown were left out, and get no answer. Where selection took them, KNN and SVM keep "
-    "age and sex of training patients, standardised, with the other selected features."
+    "Patients of whom either is unknown were left out, and get no answer. Where selection took them, KNN "
+    "and SVM keep age and sex of training patients, standardised, with the other selected features."
 )
