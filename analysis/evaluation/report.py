@@ -16,6 +16,8 @@ from analysis.domain.findings import Target
 from analysis.evaluation.figures import areas_svg, curves_svg
 from analysis.evaluation.page import embedded, page
 from analysis.evaluation.paper import CITATION, KNN_TEST_AREA, UNKNOWN
+from analysis.evaluation.regression import Regression
+from analysis.evaluation.regression_page import regression_rows, regression_section
 from analysis.evaluation.result import BASELINES, Cell, Evaluation
 from analysis.evaluation.sites import FIGURES as SITE_FIGURES
 from analysis.evaluation.sites import Sites
@@ -34,6 +36,8 @@ def write_report(
     software: str = "",
     who: WhoWasIn | None = None,
     sites: Sites | None = None,
+    *,
+    regression: Regression | None = None,
 ) -> tuple[Path, ...]:
     """Write the report, whose files hold no identifier of a patient.
 
@@ -49,22 +53,29 @@ def write_report(
         Flow and Table 1 of the cohort.
     sites : Sites, optional
         Each site left out once.
+    regression : Regression, optional
+        The bone density itself.
 
     Returns
     -------
     tuple of Path
-        evaluation.html, evaluation.json, table.csv, tests.csv, repeatability.csv, sites.csv.
+        evaluation.html, evaluation.json, table.csv, tests.csv, repeatability.csv, sites.csv, and
+        regression.csv if there is one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written, record = folder / "evaluation.html", folder / "evaluation.json"
-    written.write_text(html_of(evaluation, software, who, sites), encoding="utf-8")
+    written.write_text(html_of(evaluation, software, who, sites, regression), encoding="utf-8")
     told = {**_record(evaluation, software, who), "sites": _sites_record(sites)}
+    if regression is not None:
+        header, *found = regression_rows(regression)
+        told["bmd_regression"] = [dict(zip(header, row, strict=True)) for row in found]
     record.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     tables = {
         "table.csv": _cell_rows(evaluation),
         "tests.csv": _test_rows(evaluation),
         "repeatability.csv": _repeatability_rows(evaluation),
         "sites.csv": _site_rows(sites),
+        **({} if regression is None else {"regression.csv": regression_rows(regression)}),
     }
     for name, rows in tables.items():
         with (folder / name).open("w", newline="", encoding="utf-8") as file:
@@ -79,7 +90,11 @@ def title_of(evaluation: Evaluation) -> str:
 
 
 def html_of(
-    evaluation: Evaluation, software: str = "", who: WhoWasIn | None = None, sites: Sites | None = None
+    evaluation: Evaluation,
+    software: str = "",
+    who: WhoWasIn | None = None,
+    sites: Sites | None = None,
+    regression: Regression | None = None,
 ) -> str:
     """Return the HTML page, with embedded figures and no external resources."""
     kinds = evaluation.settings.kinds
@@ -110,6 +125,7 @@ def html_of(
         unknown=UNKNOWN,
         who=who_section(who),
         vendors={} if sites is None else sites.vendors,
+        regression=regression_section(regression),
         sites=_sites_section(sites, evaluation.settings.minimum_per_class),
         software=software,
     )

@@ -57,6 +57,8 @@ class EvaluationSettings:
         Settings of the training, and the seed of the splits.
     age_and_sex : bool
         Whether each source is also learned from with age and sex beside its radiomics.
+    bmd : bool
+        Whether the bone density itself is predicted, too (`analysis.evaluation.regression`).
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -66,6 +68,7 @@ class EvaluationSettings:
     minimum_per_class: int = 10
     learning: LearningSettings = field(default_factory=LearningSettings)
     age_and_sex: bool = False
+    bmd: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -223,6 +223,8 @@ def evaluate(
     from analysis.evaluation.evaluate import evaluate as evaluate_cohort
     from analysis.evaluation.facts import evaluation_facts
     from analysis.evaluation.predictions import evaluation_columns
+    from analysis.evaluation.regression import regress
+    from analysis.evaluation.regression_page import bmd_columns
     from analysis.evaluation.report import write_report
     from analysis.evaluation.sites import leave_one_site_out
     from analysis.tables import write_table
@@ -239,11 +241,17 @@ def evaluate(
             with show_steps() as step:
                 step("leaving out one site")
                 sites = leave_one_site_out(measured, settings, spread)
+            regression = None
+            if settings.bmd:
+                with progress_bar("predicting the bone density") as advance:
+                    regression = regress(measured.table, settings, spread, advance)
         who = who_was_in(measured, settings.thresholds_mg_cm3)
-        written = write_report(evaluation, out, SOFTWARE, who, sites)
+        written = write_report(evaluation, out, SOFTWARE, who, sites, regression=regression)
         write_checklists(evaluation_facts(evaluation, who), out, SOFTWARE)
         predictions = out / "predictions.csv"
         write_table(predictions, evaluation_columns(evaluation))
+        if regression is not None:
+            write_table(out / "bmd_predictions.csv", bmd_columns(regression))
     console.print(f"Report: {written[0].resolve()}")
     console.print(f"Predictions, with the identifiers of patients: {predictions.resolve()}")
 

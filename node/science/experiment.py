@@ -39,6 +39,7 @@ class _Numbers:
     confidence: Annotated[float, between(0.5, 0.99)] = 0.8
     threshold: Annotated[str, _rule] = "sensitivity:0.8"
     age_and_sex: bool = False
+    bmd: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def _experiment(table: Table, *, bundle: bool) -> Experiment:
         test_share=numbers.test_share,
         learning=learning,
         age_and_sex=numbers.age_and_sex,
+        bmd=numbers.bmd,
     )
     training = replace(
         TrainingSettings(),
