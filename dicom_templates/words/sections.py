@@ -418,6 +418,8 @@ def about_lines(findings: Findings, analysed: str, texts: Texts) -> tuple[str, .
             texts("model", name=model.name, version=model.version),
             texts("cohort", cohort=model.cohort),
         ]
+        if any(one.age_and_sex for one in findings.predictions):
+            lines.append(texts("reads_age_and_sex"))
     if analysed:
         lines.append(analysed)
     if model is not None:

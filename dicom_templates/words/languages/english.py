@@ -160,6 +160,7 @@ _SENTENCES = MappingProxyType(
         "more_excluded": "and {count} more, in the text report",
         "none_excluded": "L1 to L5 were used, without caveats.",
         # --- About --------------------------------------------------------------------------------
+        "reads_age_and_sex": "Beside the images, the model reads the age and sex of the patient from their headers.",
         "model": "Model: {name} {version}",
         "cohort": "Trained on: {cohort}",
         "intended_use": "Intended use: {use}",

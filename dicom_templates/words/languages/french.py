@@ -159,6 +159,7 @@ _SENTENCES = MappingProxyType(
         "more_excluded": "et {count} autres, dans le compte rendu",
         "none_excluded": "L1 à L5 sont utilisés, sans réserve.",
         # --- About --------------------------------------------------------------------------------
+        "reads_age_and_sex": "Outre les images, le modèle lit l'âge et le sexe dans leurs en-têtes.",
         "model": "Modèle : {name} {version}",
         "cohort": "Entraîné sur : « {cohort} »",
         "intended_use": "Usage prévu : « {use} »",

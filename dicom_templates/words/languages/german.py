@@ -159,6 +159,7 @@ _SENTENCES = MappingProxyType(
         "more_excluded": "und {count} weitere, im Textbericht",
         "none_excluded": "L1 bis L5 wurden ohne Vorbehalt verwendet.",
         # --- About --------------------------------------------------------------------------------
+        "reads_age_and_sex": "Neben den Bildern liest das Modell Alter und Geschlecht aus deren Headern.",
         "model": "Modell: {name} {version}",
         "cohort": "Trainiert mit: „{cohort}“",
         "intended_use": "Zweckbestimmung: „{use}“",

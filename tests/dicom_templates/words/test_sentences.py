@@ -127,6 +127,17 @@ def test_an_answer_with_age_and_sex_says_so_and_is_not_taken_for_that_of_the_pap
     assert why.startswith("Osteoporosis: from T1w, age and sex, as this site has chosen; in the paper")
 
 
+def test_a_model_that_reads_age_and_sex_is_told_so_also_without_an_answer() -> None:
+    findings = make_case(slices=4, size=64).findings
+    silent = tuple(
+        replace(one, age_and_sex=True, verdict=Verdict.INDETERMINATE) for one in findings.predictions
+    )
+    for told, expected in ((silent, 1), (findings.predictions, 0)):
+        report = compose(replace(findings, predictions=told), language="en")
+        lines = [line for section in report.sections for line in section.lines]
+        assert sum("reads the age and sex of the patient" in line for line in lines) == expected
+
+
 def test_the_sequence_that_is_published_is_told_as_the_papers_with_the_figures_of_the_model() -> None:
     basis, (why,) = _basis("T1", Contrast.T1)
     assert basis == "from T1w"
