@@ -32,7 +32,9 @@ def figures_sentence(prediction: Prediction, texts: Texts, *, brief: bool = Fals
     if figures is None:
         return ""
     patients = str(figures.patients)
-    seen = tuple(_seen(prediction.trained_on, texts))
+    # On a picture there is no room for the ranges of two sequences, and half of them would mislead.
+    room = not brief or len(prediction.trained_on) < 2
+    seen = tuple(_seen(prediction.trained_on, texts)) if room else ()
     if not figures.answered:
         none = texts("answered_none", patients=patients)
         return " ".join([none, *_all_patients(figures, texts), texts("own_cohort"), *seen])

@@ -281,7 +281,9 @@ def _basis(prediction: Prediction, texts: Texts) -> str:
     sequence, preferred = basis_in_words(prediction, texts), prediction.preferred
     if prediction.sequence != preferred:
         return texts("basis_other", sequence=sequence, preferred=preferred)
-    return texts("basis" if is_published(prediction) else "basis_chosen", sequence=sequence)
+    # With age and sex the line is long enough, and nobody takes it for that of the paper.
+    plain = is_published(prediction) or prediction.age_and_sex
+    return texts("basis" if plain else "basis_chosen", sequence=sequence)
 
 
 def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:

@@ -123,7 +123,7 @@ def test_the_sequence_that_a_site_chose_is_told_as_its_choice() -> None:
 
 def test_an_answer_with_age_and_sex_says_so_and_is_not_taken_for_that_of_the_paper() -> None:
     basis, (why,) = _basis("T1", "T1", age_and_sex=True)
-    assert basis == "from T1w, age and sex, as this site has chosen"
+    assert basis == "from T1w, age and sex"
     assert why.startswith("Osteoporosis: from T1w, age and sex, as this site has chosen; in the paper")
 
 
