@@ -34,6 +34,9 @@ MEASURES = ("MAE", "R²")
 AGREEMENT = ("bias", "lower limit", "upper limit")
 """Of Bland and Altman: mean of predicted minus measured, and 1.96 SD below and above it, in mg/cm³."""
 
+_POSSIBLE = {"MAE": (0.0, np.inf), "R²": (-np.inf, 1.0)}
+"""What the measures can be at least and at most."""
+
 _PENALTIES = (1000.0, 100.0, 10.0, 1.0)
 _DRAWS = 200
 
@@ -174,7 +177,9 @@ def _summarised(source: str, bmd: Floats, predicted: Floats) -> Regressed:
     by_split = np.stack([_errors(bmd, row, weights) for row in predicted])
     test = int(np.isfinite(predicted[0]).sum())
     measures = {
-        name: _measure(by_split[..., index], test / (bmd.size - test)) for index, name in enumerate(MEASURES)
+        name: _measure(name, by_split[..., index], test / (bmd.size - test))
+        for index, name in enumerate(MEASURES)
+        for index, name in enumerate(MEASURES)
     }
     limits = np.array(list(_limits(bmd, Pooled.of(predicted), weights)))
     agreement = {
@@ -194,11 +199,12 @@ def _errors(bmd: Floats, predicted: Floats, weights: Floats) -> Floats:
     return np.stack([own @ np.abs(error) / total, 1 - own @ error**2 / spread], axis=1)
 
 
-def _measure(drawn: Floats, overlap: float) -> Measure:
+def _measure(name: str, drawn: Floats, overlap: float) -> Measure:
     """Summarise a measure of shape (splits, 1 + draws), whose first draw is the cohort itself."""
     values, samples = drawn[:, 0], drawn[:, 1:]
-    interval = corrected_interval(values, overlap, float(samples.mean(axis=0).var(ddof=1)))
-    return Measure(float(values.mean()), float(values.std(ddof=1)), interval)
+    low, high = corrected_interval(values, overlap, float(samples.mean(axis=0).var(ddof=1)))
+    least, most = _POSSIBLE[name]
+    return Measure(float(values.mean()), float(values.std(ddof=1)), (max(least, low), min(most, high)))
 
 
 def _limits(bmd: Floats, pooled: Pooled, weights: Floats) -> Iterator[tuple[float, float, float]]:
