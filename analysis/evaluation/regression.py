@@ -179,7 +179,6 @@ def _summarised(source: str, bmd: Floats, predicted: Floats) -> Regressed:
     measures = {
         name: _measure(name, by_split[..., index], test / (bmd.size - test))
         for index, name in enumerate(MEASURES)
-        for index, name in enumerate(MEASURES)
     }
     limits = np.array(list(_limits(bmd, Pooled.of(predicted), weights)))
     agreement = {
