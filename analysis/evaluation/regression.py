@@ -17,6 +17,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from analysis.cohort.feature_table import SEQUENCES, FeatureTable
+from analysis.domain.reason import quoted
+from analysis.errors import RefusedError
 from analysis.evaluation.evaluate import Source, sources_of
 from analysis.evaluation.outcomes import Figure
 from analysis.evaluation.result import EvaluationSettings, Measure, Pooled
@@ -110,6 +112,11 @@ def regress(
         Runs the splits.
     report_progress : callable
         Called with the number of finished splits and the total.
+
+    Raises
+    ------
+    RefusedError
+        If all patients to be judged on in a split have the same BMD, so that there is nothing to explain.
     """
     complete = np.logical_and.reduce([table.sequences[name].available for name in SEQUENCES])
     bmd = table.bmd_mg_cm3[complete]
@@ -117,6 +124,8 @@ def regress(
         settings.splits, test_size=settings.test_share, random_state=settings.learning.seed
     )
     tasks = [_Split(inside, outside) for inside, outside in splitter.split(bmd)]
+    if any(np.ptp(bmd[task.outside]) == 0 for task in tasks):
+        raise RefusedError(quoted("all patients to be judged on in a split have the same bmd_mg_cm3"))
     sources = tuple(sources_of(table, complete, settings))
     predict = partial(_predict, bmd=bmd, sources=sources, learning=settings.learning)
     found: dict[int, list[Floats]] = {}
@@ -189,10 +198,14 @@ def _summarised(source: str, bmd: Floats, predicted: Floats) -> Regressed:
 
 
 def _errors(bmd: Floats, predicted: Floats, weights: Floats) -> Floats:
-    """Return MAE and R² of the test patients of a split, for each row of weights, shape (draws, 2)."""
+    """Return MAE and R² of the test patients of a split, for each row of weights, shape (draws, 2).
+
+    NaN for a sample in which all have the same BMD.
+    """
     judged = np.isfinite(predicted)
     truth, error, own = bmd[judged], predicted[judged] - bmd[judged], weights[:, judged]
-    total = own.sum(axis=1)
+    alike = np.array([np.ptp(truth[one > 0]) == 0 if (one > 0).any() else True for one in own])
+    total = np.where(alike, np.nan, own.sum(axis=1))
     mean = own @ truth / total
     spread = own @ truth**2 - total * mean**2
     return np.stack([own @ np.abs(error) / total, 1 - own @ error**2 / spread], axis=1)
@@ -201,7 +214,9 @@ def _errors(bmd: Floats, predicted: Floats, weights: Floats) -> Floats:
 def _measure(name: str, drawn: Floats, overlap: float) -> Measure:
     """Summarise a measure of shape (splits, 1 + draws), whose first draw is the cohort itself."""
     values, samples = drawn[:, 0], drawn[:, 1:]
-    low, high = corrected_interval(values, overlap, float(samples.mean(axis=0).var(ddof=1)))
+    known = samples[:, np.isfinite(samples).all(axis=0)]
+    sampling = float(known.mean(axis=0).var(ddof=1)) if known.shape[1] > 1 else 0.0
+    low, high = corrected_interval(values, overlap, sampling)
     least, most = _POSSIBLE[name]
     return Measure(float(values.mean()), float(values.std(ddof=1)), (max(least, low), min(most, high)))
 

@@ -86,7 +86,13 @@ def test_evaluate_writes_its_predictions_and_who_was_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("analysis.evaluation.evaluate.evaluate", lambda *_arguments: quick_evaluation())
-    run("evaluate", str(tmp_path / "cohort.csv"), "--out", str(tmp_path / "out"))
+    choices = tmp_path / "experiment.toml"
+    choices.write_text("[experiment]\nbmd = true\nsplits = 2\nfeature_counts = [3]\n")
+    words = ("--out", str(tmp_path / "out"), "--experiment", str(choices))
+    run("evaluate", str(tmp_path / "cohort.csv"), *words)
+    assert columns_of(tmp_path / "out" / "bmd_predictions.csv")[-1] == "predicted_mg_cm3"
+    assert (tmp_path / "out" / "bmd_predictions.csv").stat().st_mode & 0o077 == 0
+    assert "The bone density itself" in (tmp_path / "out" / "evaluation.html").read_text()
     record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert record["who_was_in"]["flow"]["unlabelled"] == 1
     assert len(record["who_was_in"]["sample_size"]) == 2
