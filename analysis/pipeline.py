@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from analysis.domain.acquisition import Identification
+from analysis.domain.basis import AgeAndSex
 from analysis.domain.findings import Agreement, Findings, Refusal, SeriesFindings, SeriesInput, SeriesRefusal
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Segmentation
@@ -46,6 +47,7 @@ def analyse(
     segmenter: Segmenter = embedded,
     report_progress: Progress = lambda _step: None,
     remarks: tuple[Reason, ...] = (),
+    person: AgeAndSex | None = None,
 ) -> Findings | Refusal:
     """Analyse one study.
 
@@ -68,6 +70,8 @@ def analyse(
         Called before each step.
     remarks : tuple of Reason
         What the reader must know of the study as a whole.
+    person : AgeAndSex, optional
+        Age and sex of the patient, for models that were trained with them.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def analyse(
         series=tuple(found),
         set_aside=telling,
         not_used=tuple(one for one in refused if one not in telling),
-        predictions=() if model is None else predict(tuple(found), model, settings),
+        predictions=() if model is None else predict(tuple(found), model, settings, person),
         model=None if model is None else model.identity,
         configuration_digest=settings.digest(),
         software=software,

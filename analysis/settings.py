@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 
-from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
 from analysis.domain.published import BEST_SEQUENCE
 from analysis.domain.segmentation import Level
@@ -116,8 +115,8 @@ class AnalysisSettings:
     ----------
     features : FeatureSettings
         Radiomics.
-    preferred : dict of Target to Contrast
-        The sequence that answers each target if it is usable.
+    preferred : dict of Target to str
+        What answers each target if it is usable, one of `analysis.domain.basis.BASES`.
     minimum_usable_levels : int
         With fewer usable lumbar bodies a series is refused, and with fewer scored bodies it has no VBQ
         score. A site's configuration can set it from 1 to 5.
@@ -126,7 +125,9 @@ class AnalysisSettings:
     """
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
-    preferred: dict[Target, Contrast] = field(default_factory=lambda: dict(BEST_SEQUENCE))
+    preferred: dict[Target, str] = field(
+        default_factory=lambda: {target: sequence.value for target, sequence in BEST_SEQUENCE.items()}
+    )
     minimum_usable_levels: int = 3
     segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
 

@@ -110,6 +110,7 @@ def _prediction(prediction: Prediction) -> dict[str, Any]:
     return {
         "target": _code(concepts.TARGET_OF[prediction.target]),
         "sequence": prediction.sequence,
+        "age_and_sex": prediction.age_and_sex,
         "verdict": _code(concepts.VERDICT_OF[prediction.verdict]),
         "quantities": _quantities(probability_quantities(prediction)),
         "reasons": coded(prediction.reasons),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from analysis.domain.basis import features_within
 from analysis.domain.examination import ProbabilityChange, ScoreChange
 from analysis.domain.findings import (
     AnswerFigures,
@@ -201,13 +202,15 @@ def _of_level(measured: LevelMeasurements, found: SeriesFindings, findings: Find
 
 
 def _radiomics_used(findings: Findings, found: SeriesFindings) -> tuple[str, ...]:
-    """Name the radiomic features of which the mean or SD over the bodies entered an answer."""
+    """Name the radiomic features of which the mean or SD over the bodies entered an answer.
+
+    Age and sex, which enter some answers too, are among the names; no body has features of these names.
+    """
     contrast = found.identification.contrast.value
     return tuple(
         dict.fromkeys(
             name.removesuffix("_mean").removesuffix("_sd")
             for prediction in findings.predictions
-            if contrast in prediction.sequence.split("+")
-            for name in prediction.features
+            for name in features_within(prediction.sequence, contrast, prediction.features)
         )
     )

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from analysis.domain.basis import SEQUENCES
+
 __all__ = ["SEQUENCES", "FeatureTable", "SequenceTable"]
 
-SEQUENCES = ("T1", "T2")
 _FORMAT = 1
 
 
@@ -79,6 +80,9 @@ class FeatureTable:
         Digest of the `FeatureSettings` used.
     simulated : bool
         Whether any patient is simulated.
+    apart : ndarray of bool, shape (patients,), or None
+        Whether T1 and T2 of a patient cannot be read together
+        (`analysis.prediction.series_check.objections_to_pair`). None if that was not measured; then all can.
 
     Raises
     ------
@@ -93,6 +97,7 @@ class FeatureTable:
     sequences: dict[str, SequenceTable]
     features_digest: str
     simulated: bool
+    apart: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.patient_ids)) != len(self.patient_ids):
@@ -100,6 +105,8 @@ class FeatureTable:
         if not np.isfinite(self.bmd_mg_cm3).all():
             raise ValueError("every patient needs a finite BMD")
         lengths = {self.bmd_mg_cm3.size, self.age.size, self.female.size}
+        if self.apart is not None:
+            lengths.add(self.apart.size)
         lengths |= {sequence.vbq.size for sequence in self.sequences.values()}
         if lengths != {len(self.patient_ids)}:
             raise ValueError(f"columns of {sorted(lengths)} rows for {len(self.patient_ids)} patients")
@@ -117,6 +124,8 @@ class FeatureTable:
             "features_digest": np.array(self.features_digest),
             "simulated": np.array(self.simulated),
         }
+        if self.apart is not None:
+            columns["apart"] = self.apart
         for name, sequence in self.sequences.items():
             for item in fields(sequence):
                 column = getattr(sequence, item.name)
@@ -146,4 +155,5 @@ class FeatureTable:
             sequences=sequences,
             features_digest=str(columns["features_digest"]),
             simulated=bool(columns["simulated"]),
+            apart=columns.get("apart"),
         )

@@ -145,9 +145,7 @@ def measure_cohort(
     learned_from = [index for index in range(len(rows)) if useful(records[index])]
     kept = [index for index in learned_from if rows[index].bmd_mg_cm3 is not None]
     told = [RefusedStudy(row.line, tuple(records[index]["reasons"])) for index, row in enumerate(rows)]
-    table = table_of(
-        [rows[index] for index in kept], [records[index]["sequences"] for index in kept], settings
-    )
+    table = table_of([rows[index] for index in kept], [records[index] for index in kept], settings)
     return MeasuredCohort(
         table=table,
         refused=tuple(told[index] for index in range(len(rows)) if not useful(records[index])),

@@ -12,7 +12,7 @@ from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Findings, LevelMeasurements, Refusal, SeriesFindings
 from analysis.domain.reason import Reason, quoted
 from analysis.errors import AnalysisError, RefusedError
-from analysis.prediction.predict import objections_to_series
+from analysis.prediction.series_check import objections_to_pair, objections_to_series
 from analysis.settings import AnalysisSettings
 
 __all__ = ["Repeat", "StudyRecord", "detailed", "findings_record", "refusal_record", "table_of", "useful"]
@@ -22,7 +22,8 @@ StudyRecord = dict[str, Any]
 """JSON object with "sequences" by name (each "features", "repeated", "vbq" and protocol) and "reasons".
 
 A detailed record, which earlier versions did not write, has also "codes" (those of the reasons, in their
-order) and for each sequence "image_digest", "against" (the reasons for which a model abstains) and "bodies".
+order), "pair_against" (the reasons against reading T1 and T2 together, by code and sentence) and for each
+sequence "image_digest", "against" (the reasons for which a model abstains) and "bodies".
 """
 
 
@@ -31,9 +32,9 @@ def useful(record: StudyRecord) -> bool:
     return any(sequence["features"] for sequence in record["sequences"].values())
 
 
-def detailed(record: StudyRecord) -> bool:
-    """Tell whether the record holds the codes of its reasons, the digests of the images and the bodies."""
-    return "codes" in record
+def detailed(record: Mapping[str, Any]) -> bool:
+    """Tell whether the record holds all that the records of this version hold."""
+    return {"codes", "pair_against"} <= record.keys()
 
 
 def refusal_record(refusal: Refusal) -> StudyRecord:
@@ -42,8 +43,15 @@ def refusal_record(refusal: Refusal) -> StudyRecord:
     return _record({}, list(dict.fromkeys([*refusal.reasons, *series])))
 
 
-def _record(sequences: dict[str, Any], reasons: Sequence[Reason]) -> StudyRecord:
-    return {"sequences": sequences, "reasons": list(reasons), "codes": [reason.code for reason in reasons]}
+def _record(
+    sequences: dict[str, Any], reasons: Sequence[Reason], pair_against: Sequence[Reason] = ()
+) -> StudyRecord:
+    return {
+        "sequences": sequences,
+        "reasons": list(reasons),
+        "codes": [reason.code for reason in reasons],
+        "pair_against": [[reason.code, reason] for reason in pair_against],
+    }
 
 
 def findings_record(findings: Findings, repeat: Repeat | None, settings: AnalysisSettings) -> StudyRecord:
@@ -71,7 +79,9 @@ def findings_record(findings: Findings, repeat: Repeat | None, settings: Analysi
             "against": list(against),
             "bodies": [_body(found, body) for body in found.measurements],
         }
-    return _record(sequences, reasons)
+    first, second = (findings.of(Contrast(name)) for name in SEQUENCES)
+    pair = () if first is None or second is None else tuple(objections_to_pair(first, second))
+    return _record(sequences, reasons, pair)
 
 
 def _body(found: SeriesFindings, body: LevelMeasurements) -> dict[str, Any]:
@@ -100,14 +110,18 @@ def table_of(
     rows: Sequence[CohortRow], records: Sequence[Mapping[str, Any]], settings: AnalysisSettings
 ) -> FeatureTable:
     """Assemble a feature table from one record per row, each of a patient with a BMD."""
+    sequences = [record["sequences"] for record in records]
     return FeatureTable(
         patient_ids=tuple(row.patient_id for row in rows),
         bmd_mg_cm3=_column([row.bmd_mg_cm3 for row in rows]),
         age=_column([row.age for row in rows]),
         female=_column([None if row.sex is None else float(row.sex == "F") for row in rows]),
-        sequences={name: _sequence([record.get(name, {}) for record in records]) for name in SEQUENCES},
+        sequences={name: _sequence([one.get(name, {}) for one in sequences]) for name in SEQUENCES},
         features_digest=settings.features.digest(),
         simulated=any(row.simulated for row in rows),
+        apart=np.array([bool(record["pair_against"]) for record in records], dtype=np.bool_)
+        if all(map(detailed, records))
+        else None,
     )
 
 

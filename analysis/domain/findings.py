@@ -298,9 +298,9 @@ class Prediction:
     target : Target
         The predicted target.
     sequence : str
-        "T1" or "T2", the sequence that the answer is based on.
-    preferred : Contrast
-        The sequence that the configuration prefers for this target.
+        What the answer is based on: "T1", "T2" or "T1+T2".
+    preferred : str
+        What the configuration prefers for this target; one of the same.
     verdict : Verdict
         INDETERMINATE whenever the model abstains.
     probability : float or None
@@ -313,18 +313,21 @@ class Prediction:
         Why the model abstains, or what the reader must know ("T2 was missing, T1 was used").
     features : tuple of str
         Keys of `SeriesFindings.patient_features` that the answer is based on; the report lists only these.
+        With "T1+T2" each has its sequence in front (`analysis.domain.basis.name_within`).
     answers : AnswerFigures or None
         How right the answers of this classifier were in cross-validation; None if that is not known.
     by_sequence : dict of str to AnswerFigures
         The same of every classifier of this target, by its sequence: the sequence that did best in a paper
         need not be the one that does best in this model.
-    trained_on : ProtocolRange or None
-        What this classifier was trained on; None if that is not known.
+    trained_on : dict of str to ProtocolRange
+        What this classifier was trained on, by sequence; empty if that is not known.
+    age_and_sex : bool
+        Whether this classifier was trained with the age and sex of the patients, and needs both.
     """
 
     target: Target
     sequence: str
-    preferred: Contrast
+    preferred: str
     verdict: Verdict
     probability: float | None
     interval: tuple[float, float] | None
@@ -333,7 +336,8 @@ class Prediction:
     features: tuple[str, ...] = ()
     answers: AnswerFigures | None = None
     by_sequence: dict[str, AnswerFigures] = field(default_factory=dict)
-    trained_on: ProtocolRange | None = None
+    trained_on: dict[str, ProtocolRange] = field(default_factory=dict)
+    age_and_sex: bool = False
 
 
 @dataclass(frozen=True, slots=True)

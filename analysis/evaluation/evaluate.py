@@ -16,12 +16,14 @@ import numpy.typing as npt
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from analysis.cohort.feature_table import SEQUENCES, FeatureTable
+from analysis.domain.basis import sequences_of
 from analysis.domain.findings import Target
 from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
 from analysis.evaluation.result import (
     BASELINES,
     SOURCES,
+    WITH_AGE_AND_SEX,
     Cell,
     Evaluation,
     EvaluationSettings,
@@ -50,9 +52,9 @@ class Source:
     Attributes
     ----------
     name : str
-        One of `SOURCES` or `BASELINES`.
+        One of `EvaluationSettings.sources` or `BASELINES`.
     values : ndarray of shape (patients, features)
-        The features; baselines may have NaN.
+        The features; age, sex and baselines may be NaN.
     repeated : ndarray of shape (patients, features) or None
         The same after a small change of the masks; None for a baseline.
     kinds : tuple of str
@@ -102,14 +104,15 @@ def evaluate(
     Raises
     ------
     RefusedError
-        If classes are too small; it names all of them.
+        If classes are too small; it names all of them. Or if age and sex are to be features, and are known of
+        too few patients.
     """
     complete = np.logical_and.reduce([table.sequences[name].available for name in SEQUENCES])
     present = {
         target: table.bmd_mg_cm3[complete] < threshold
         for target, threshold in settings.thresholds_mg_cm3.items()
     }
-    faults = tuple(_faults(present, settings))
+    faults = (*_faults(present, settings), *_unknown_people(table, complete, settings))
     if faults:
         raise RefusedError(*map(quoted, faults))
     tasks = [
@@ -130,8 +133,11 @@ def evaluate(
         present=present,
         cells=cells,
         tests=_tests(cells, present, settings.kinds, list(combinations(SOURCES, 2))),
+        added_value=_tests(
+            cells, present, settings.kinds, list(WITH_AGE_AND_SEX.items()) if settings.age_and_sex else []
+        ),
         against_baselines=_tests(
-            cells, present, settings.kinds, [(source, name) for source in SOURCES for name in shown]
+            cells, present, settings.kinds, [(source, name) for source in settings.sources for name in shown]
         ),
         repeatability=_repeatability(table),
         settings=settings,
@@ -150,6 +156,18 @@ def _faults(present: Mapping[Target, Truth], settings: EvaluationSettings) -> It
                 )
 
 
+def _unknown_people(table: FeatureTable, rows: Truth, settings: EvaluationSettings) -> Iterator[str]:
+    if not settings.age_and_sex:
+        return
+    for name, column in (("age", table.age), ("sex", table.female)):
+        known = float(np.isfinite(column[rows]).mean())
+        if known < _MINIMUM_KNOWN:
+            yield (
+                f"age and sex are to be features, and the {name} of {known:.0%} of the patients with both "
+                f"sequences is known; {_MINIMUM_KNOWN:.0%} are needed"
+            )
+
+
 def sources_of(table: FeatureTable, rows: Truth, settings: EvaluationSettings) -> Iterator[Source]:
     """Yield the sources and the baselines that enough patients have.
 
@@ -164,12 +182,15 @@ def sources_of(table: FeatureTable, rows: Truth, settings: EvaluationSettings) -
     """
     values = {name: table.sequences[name].values[rows] for name in SEQUENCES}
     repeated = {name: table.sequences[name].repeated[rows] for name in SEQUENCES}
-    for name in SOURCES:
-        parts = name.split("+")
+    # In whole years, as a trained model reads it.
+    people = np.column_stack([np.floor(table.age), table.female])[rows]
+    for name in settings.sources:
+        parts = sequences_of(WITH_AGE_AND_SEX.get(name, name))
+        added = [people] if name in WITH_AGE_AND_SEX else []
         yield Source(
             name,
-            np.concatenate([values[part] for part in parts], axis=1),
-            np.concatenate([repeated[part] for part in parts], axis=1),
+            np.concatenate([*(values[part] for part in parts), *added], axis=1),
+            _repeated([repeated[part] for part in parts], added),
             settings.kinds,
         )
     columns = {
@@ -180,6 +201,17 @@ def sources_of(table: FeatureTable, rows: Truth, settings: EvaluationSettings) -
     for name in BASELINES:
         if (np.isfinite(columns[name]).mean(axis=0) >= _MINIMUM_KNOWN).all():
             yield Source(name, columns[name], None, (_BASELINE_KIND,))
+
+
+def _repeated(parts: Sequence[Floats], people: Sequence[Floats]) -> Floats:
+    """Put second measurements beside age and sex, which do not change with the masks.
+
+    Where age or sex is unknown, a patient has no second measurement.
+    """
+    repeated = np.concatenate([*parts, *people], axis=1)
+    if people:
+        repeated[~np.isfinite(repeated).all(axis=1)] = np.nan
+    return repeated
 
 
 def _splits(
@@ -195,7 +227,7 @@ def _judge(task: _Task, *, sources: Sequence[Source], learning: LearningSettings
     """Learn from the training patients of a split, and predict its test patients."""
     judged = {}
     for source in sources:
-        # A missing baseline value is replaced by the median of the training patients.
+        # A missing value of age, sex or a baseline is replaced by the median of the training patients.
         typical = np.nanmedian(source.values[task.inside], axis=0)
         values = np.where(np.isfinite(source.values), source.values, typical)
         again = None if source.repeated is None else source.repeated[task.inside]

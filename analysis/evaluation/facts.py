@@ -21,7 +21,7 @@ def evaluation_facts(evaluation: Evaluation, who: WhoWasIn) -> dict[str, str]:
     shown = {cell.source for cell in evaluation.cells}
     return {
         **_common(who, settings.thresholds_mg_cm3, evaluation.features_digest, "evaluation.html"),
-        **_learned(settings.learning, settings.kinds),
+        **_learned(settings.learning, settings.kinds, age_and_sex=settings.age_and_sex),
         "aim": "Comparison of kinds of model and of sequences within one cohort; no model is kept.",
         "split": f"{settings.splits} stratified splits by patient, {settings.test_share:.0%} to be judged "
         "on; all learning inside the splits. Testing is internal.",
@@ -31,7 +31,8 @@ def evaluation_facts(evaluation: Evaluation, who: WhoWasIn) -> dict[str, str]:
         "tests": "Corrected resampled t-test over all splits, DeLong on the first; Holm's correction.",
         "baselines": f"Compared with {', '.join(name for name in BASELINES if name in shown)} "
         "as logistic regressions (evaluation.html, table.csv).",
-        "sequences": "T1, T2 and both together are compared (tests.csv).",
+        "sequences": "T1, T2 and both together are compared (tests.csv)"
+        + (", each also with age and sex." if settings.age_and_sex else "."),
         "events": f"{evaluation.patients} patients with both sequences; "
         + _events({target: int(truth.sum()) for target, truth in evaluation.present.items()}),
         "performance": "evaluation.html and table.csv.",
@@ -42,7 +43,7 @@ def training_facts(settings: TrainingSettings, model: Model, who: WhoWasIn) -> d
     """Return the facts of a training."""
     return {
         **_common(who, settings.thresholds_mg_cm3, model.features_digest, "cohort.html"),
-        **_learned(settings.learning, settings.kinds),
+        **_learned(settings.learning, settings.kinds, age_and_sex=settings.age_and_sex),
         "aim": "Development of a model with internal validation.",
         "use": model.identity.intended_use,
         "split": f"Nested cross-validation, {settings.folds} outer folds by patient; testing is internal.",
@@ -77,6 +78,9 @@ def validation_facts(validation: Validation, who: WhoWasIn) -> dict[str, str]:
         "calculated": "As the node calculates them, from the images, by the bundle.",
         "split": "All patients are for testing, which is external to the training.",
         "external": "This validation.",
+        "predictors": "Radiomics, with age and sex of the cohort table."
+        if validation.age_and_sex
+        else "Radiomics.",
         "groups": "By site, scanner, field strength, sex and age (groups.csv).",
         "differences": f"Training cohort: {identity.cohort} This cohort: Table 1 in validation.html.",
         "intervals": "DeLong's for the AUC, Wilson's for proportions, bootstrap of patients for the others.",
@@ -127,14 +131,14 @@ def _common(
     return told
 
 
-def _learned(learning: LearningSettings, kinds: tuple[str, ...]) -> dict[str, str]:
+def _learned(learning: LearningSettings, kinds: tuple[str, ...], *, age_and_sex: bool) -> dict[str, str]:
     tried = learning.record(kinds)["models"]
     grids = "; ".join(
         f"{kind} ({', '.join(f'{name} {values}' for name, values in grid.items())})"
         for kind, grid in tried.items()
     )
     return {
-        "predictors": "Radiomics of T1 and T2.",
+        "predictors": "Radiomics of T1 and T2" + (", with age and sex." if age_and_sex else "."),
         "scaling": "Standardised inside the folds.",
         "selection": f"mRMR inside the folds, {', '.join(map(str, learning.feature_counts))} features tried.",
         "model": f"{grids}; tuned by AUC in {learning.folds} inner folds; probabilities by Platt's method.",

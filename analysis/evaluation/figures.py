@@ -21,7 +21,7 @@ from analysis.evaluation.curves import (
     svg,
 )
 from analysis.evaluation.paper import KNN_TEST_AREA
-from analysis.evaluation.result import BASELINES, SOURCES, Cell, Evaluation
+from analysis.evaluation.result import BASELINES, SOURCES, WITH_AGE_AND_SEX, Cell, Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,6 +41,9 @@ _COLOURS = {
     "T2-VBQ": "#B8A000",
 }
 _MARKERS = {"T1": "o", "T2": "s", "T1+T2": "^"}
+# With age and sex: the same hue, lighter, and the same marker, empty.
+_COLOURS |= dict(zip(WITH_AGE_AND_SEX, ("#56B4E9", "#E8A06B", "#66C2A5"), strict=True))
+_EMPTY = {name: _MARKERS[images] for name, images in WITH_AGE_AND_SEX.items()}
 _ODDS = np.arange(0.02, 0.72, 0.01)
 
 
@@ -111,14 +114,17 @@ def areas_svg(evaluation: Evaluation, target: Target) -> bytes:
     """
     rows = [*evaluation.settings.kinds, *(name for name in BASELINES if evaluation.cell(target, name, "LR"))]
     with style():
-        figure = Figure(figsize=(11, 0.42 * len(rows) + 0.9), layout="constrained")
+        # Twice as many sources need more room.
+        height = 0.42 if evaluation.settings.sources == SOURCES else 0.7
+        figure = Figure(figsize=(11, height * len(rows) + 0.9), layout="constrained")
         axes = figure.subplots()
         for row, name in enumerate(rows):
-            sources = (name,) if name in BASELINES else SOURCES
+            sources = (name,) if name in BASELINES else evaluation.settings.sources
             kind = "LR" if name in BASELINES else name
-            for offset, source in zip(np.linspace(-0.22, 0.22, len(sources)), sources, strict=True):
+            reach = 0.22 if len(sources) <= len(SOURCES) else 0.36
+            for offset, source in zip(np.linspace(-reach, reach, len(sources)), sources, strict=True):
                 _draw_area(axes, evaluation, (target, source, kind), row + (offset if sources[1:] else 0.0))
-        _finish_areas(axes, rows, target)
+        _finish_areas(axes, rows, evaluation, target)
         return svg(figure)
 
 
@@ -130,21 +136,32 @@ def _draw_area(axes: "Axes", evaluation: Evaluation, key: tuple[Target, str, str
     measure = cell.measures["AUC"]
     low, high = measure.interval
     reach = [[max(0.0, measure.mean - low)], [max(0.0, high - measure.mean)]]
-    colour, marker = _COLOURS.get(source, _COLOURS["VBQ"]), _MARKERS.get(source, "D")
-    axes.errorbar(measure.mean, height, xerr=reach, color=colour, marker=marker, markersize=5, capsize=2)
+    colour, marker = _COLOURS.get(source, _COLOURS["VBQ"]), {**_MARKERS, **_EMPTY}.get(source, "D")
+    axes.errorbar(
+        measure.mean,
+        height,
+        xerr=reach,
+        color=colour,
+        marker=marker,
+        markerfacecolor="white" if source in _EMPTY else colour,
+        markersize=5,
+        capsize=2,
+    )
     if kind == "KNN" and (told := KNN_TEST_AREA.get((target, source))) is not None:
         axes.plot(told, height, marker="x", color=colour, markersize=7, markeredgewidth=1.6, linestyle="none")
 
 
-def _finish_areas(axes: "Axes", rows: Sequence[str], target: Target) -> None:
+def _finish_areas(axes: "Axes", rows: Sequence[str], evaluation: Evaluation, target: Target) -> None:
     axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel="AUC", xlim=(0.35, 1.0))
     axes.set_title(f"{target.value}: mean over the splits, 95 % interval", loc="left")
     axes.invert_yaxis()
     axes.axvline(0.5, color="black", linewidth=0.6, linestyle=":")
     axes.grid(axis="x", linewidth=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    for source, marker in _MARKERS.items():
-        axes.plot([], [], color=_COLOURS[source], marker=marker, label=source)
+    for source in evaluation.settings.sources:
+        inside = "white" if source in _EMPTY else _COLOURS[source]
+        marker = {**_MARKERS, **_EMPTY}[source]
+        axes.plot([], [], color=_COLOURS[source], marker=marker, markerfacecolor=inside, label=source)
     if "KNN" in rows:
         axes.plot([], [], color="black", marker="x", linestyle="none", label="the paper's KNN")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)

@@ -93,7 +93,7 @@ class Checked:
     target : Target
         The target.
     sequence : str
-        "T1", "T2", or "node": the preferred sequence, or the other one where that cannot be used.
+        "T1", "T2", "T1+T2", or "node": what the node answers by (`analysis.domain.basis.asked_in_turn`).
     patient_ids : tuple of str
         All labelled patients, to whom the following values refer.
     present : ndarray of bool, shape (patients,)
@@ -166,6 +166,8 @@ class Validation:
         Smallest number of patients with, and without, the target for a figure.
     simulated : bool
         Whether the cohort is simulated.
+    age_and_sex : bool
+        Whether any classifier needs age and sex.
     """
 
     identity: ModelIdentity
@@ -175,3 +177,4 @@ class Validation:
     draws: int
     minimum_per_class: int
     simulated: bool
+    age_and_sex: bool = False

@@ -85,6 +85,7 @@ def write_ranking(trained: Trained, folder: Path, software: str = "") -> tuple[P
         title=f"The features of {trained.model.identity.name} {trained.model.identity.version}",
         simulated=trained.model.identity.simulated,
         folds=folds,
+        age_and_sex=any(one.training.people is not None for one in trained.model.classifiers.values()),
         repeats=REPEATS,
         parts=[_part(trained, one, rows) for one, rows in ranked],
         software=software,

@@ -16,7 +16,9 @@ from analysis.domain.findings import Target
 from analysis.evaluation.figures import areas_svg, curves_svg
 from analysis.evaluation.page import embedded, page
 from analysis.evaluation.paper import CITATION, KNN_TEST_AREA, UNKNOWN
-from analysis.evaluation.result import BASELINES, SOURCES, Cell, Evaluation
+from analysis.evaluation.regression import Regression
+from analysis.evaluation.regression_page import regression_rows, regression_section
+from analysis.evaluation.result import BASELINES, Cell, Evaluation
 from analysis.evaluation.sites import FIGURES as SITE_FIGURES
 from analysis.evaluation.sites import Sites
 from analysis.evaluation.who_page import who_record, who_section
@@ -34,6 +36,8 @@ def write_report(
     software: str = "",
     who: WhoWasIn | None = None,
     sites: Sites | None = None,
+    *,
+    regression: Regression | None = None,
 ) -> tuple[Path, ...]:
     """Write the report, whose files hold no identifier of a patient.
 
@@ -49,22 +53,29 @@ def write_report(
         Flow and Table 1 of the cohort.
     sites : Sites, optional
         Each site left out once.
+    regression : Regression, optional
+        The bone density itself.
 
     Returns
     -------
     tuple of Path
-        evaluation.html, evaluation.json, table.csv, tests.csv, repeatability.csv, sites.csv.
+        evaluation.html, evaluation.json, table.csv, tests.csv, repeatability.csv, sites.csv, and
+        regression.csv if there is one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written, record = folder / "evaluation.html", folder / "evaluation.json"
-    written.write_text(html_of(evaluation, software, who, sites), encoding="utf-8")
+    written.write_text(html_of(evaluation, software, who, sites, regression), encoding="utf-8")
     told = {**_record(evaluation, software, who), "sites": _sites_record(sites)}
+    if regression is not None:
+        header, *found = regression_rows(regression)
+        told["bmd_regression"] = [dict(zip(header, row, strict=True)) for row in found]
     record.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     tables = {
         "table.csv": _cell_rows(evaluation),
         "tests.csv": _test_rows(evaluation),
         "repeatability.csv": _repeatability_rows(evaluation),
         "sites.csv": _site_rows(sites),
+        **({} if regression is None else {"regression.csv": regression_rows(regression)}),
     }
     for name, rows in tables.items():
         with (folder / name).open("w", newline="", encoding="utf-8") as file:
@@ -79,13 +90,20 @@ def title_of(evaluation: Evaluation) -> str:
 
 
 def html_of(
-    evaluation: Evaluation, software: str = "", who: WhoWasIn | None = None, sites: Sites | None = None
+    evaluation: Evaluation,
+    software: str = "",
+    who: WhoWasIn | None = None,
+    sites: Sites | None = None,
+    regression: Regression | None = None,
 ) -> str:
     """Return the HTML page, with embedded figures and no external resources."""
     kinds = evaluation.settings.kinds
     # The paper's best kind first; the others are folded away.
     ordered = sorted(kinds, key=lambda kind: kind != _PAPERS_BEST)
-    curves = [(f"{kind} on each source", [(source, kind) for source in SOURCES]) for kind in ordered]
+    curves = [
+        (f"{kind} on each source", [(source, kind) for source in evaluation.settings.sources])
+        for kind in ordered
+    ]
     curves.insert(1, ("The baselines", [(source, "LR") for source in BASELINES]))
     return page(
         "report.html.j2",
@@ -107,6 +125,7 @@ def html_of(
         unknown=UNKNOWN,
         who=who_section(who),
         vendors={} if sites is None else sites.vendors,
+        regression=regression_section(regression),
         sites=_sites_section(sites, evaluation.settings.minimum_per_class),
         software=software,
     )
@@ -114,9 +133,9 @@ def html_of(
 
 def _rows_of(evaluation: Evaluation, target: Target) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for source in (*SOURCES, *BASELINES):
+    for source in (*evaluation.settings.sources, *BASELINES):
         cells = [cell for cell in evaluation.cells if cell.target is target and cell.source == source]
-        first = source in SOURCES or source == BASELINES[0]
+        first = source not in BASELINES or source == BASELINES[0]
         rows += [
             {"cell": cell, "paper": _paper(cell), "first": first and number == 0}
             for number, cell in enumerate(cells)
@@ -165,7 +184,7 @@ def _test_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
         *("locked_difference", "delong_z", "delong_p", "delong_p_holm"),
         *("repeated_difference", "corrected_t", "corrected_p", "corrected_p_holm"),
     ]
-    for test in (*evaluation.tests, *evaluation.against_baselines):
+    for test in (*evaluation.tests, *evaluation.added_value, *evaluation.against_baselines):
         locked, repeated = test.locked, test.repeated
         yield [
             *(test.target.value, test.kind, test.first, test.second),
@@ -229,6 +248,7 @@ def _record(evaluation: Evaluation, software: str, who: WhoWasIn | None) -> dict
         "splits": settings.splits,
         "test_share": settings.test_share,
         "minimum_per_class": settings.minimum_per_class,
+        "age_and_sex": settings.age_and_sex,
         **settings.learning.record(settings.kinds),
         "features_digest": evaluation.features_digest,
         "independent_splits": False,

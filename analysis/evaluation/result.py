@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from analysis.domain.basis import BASES
 from analysis.domain.findings import Target
 from analysis.evaluation.outcomes import Figure
 from analysis.learning.learn import KINDS, LearningSettings
@@ -14,6 +15,7 @@ from analysis.statistics.roc import Comparison
 __all__ = [
     "BASELINES",
     "SOURCES",
+    "WITH_AGE_AND_SEX",
     "Cell",
     "Evaluation",
     "EvaluationSettings",
@@ -22,8 +24,11 @@ __all__ = [
     "Pooled",
 ]
 
-SOURCES = ("T1", "T2", "T1+T2")
+SOURCES = BASES
 """The sequences whose features the radiomic models read."""
+
+WITH_AGE_AND_SEX = {f"{source} with age + sex": source for source in SOURCES}
+"""Sources with age and sex as features beside the radiomics, and the images that they are compared with."""
 
 BASELINES = ("age + sex", "VBQ", "T2-VBQ")
 """Baselines for comparison, each as a logistic regression."""
@@ -50,6 +55,10 @@ class EvaluationSettings:
         Smallest number of patients with, and without, each target.
     learning : LearningSettings
         Settings of the training, and the seed of the splits.
+    age_and_sex : bool
+        Whether each source is also learned from with age and sex beside its radiomics.
+    bmd : bool
+        Whether the bone density itself is predicted, too (`analysis.evaluation.regression`).
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -58,6 +67,13 @@ class EvaluationSettings:
     test_share: float = 0.3
     minimum_per_class: int = 10
     learning: LearningSettings = field(default_factory=LearningSettings)
+    age_and_sex: bool = False
+    bmd: bool = False
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources of the radiomic models."""
+        return (*SOURCES, *WITH_AGE_AND_SEX) if self.age_and_sex else SOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +131,7 @@ class Cell:
     target : Target
         The target.
     source : str
-        One of `SOURCES` or `BASELINES`.
+        One of `EvaluationSettings.sources` or `BASELINES`.
     kind : str
         Kind of classifier.
     measures : dict of str to Measure
@@ -190,6 +206,9 @@ class Evaluation:
         The radiomic models, then the baselines.
     tests : tuple of PairedTest
         Comparisons of the sources in pairs.
+    added_value : tuple of PairedTest
+        Comparisons of each source with age and sex with the same source without them, corrected among
+        themselves; empty if age and sex were not asked for.
     against_baselines : tuple of PairedTest
         Comparisons of each source with each baseline, corrected among themselves.
     repeatability : dict of str to dict of str to float
@@ -207,6 +226,7 @@ class Evaluation:
     present: dict[Target, Truth]
     cells: tuple[Cell, ...]
     tests: tuple[PairedTest, ...]
+    added_value: tuple[PairedTest, ...]
     against_baselines: tuple[PairedTest, ...]
     repeatability: dict[str, dict[str, float]]
     settings: EvaluationSettings

@@ -6,22 +6,21 @@ fitted to the new patients, so every figure is one of patients that the model ha
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.cohort.cohort_table import CohortRow
-from analysis.cohort.feature_table import SEQUENCES
 from analysis.cohort.measure import MeasuredCohort
-from analysis.domain.acquisition import Contrast
+from analysis.domain.basis import sequences_of
 from analysis.domain.findings import Target
-from analysis.domain.reason import Reason
+from analysis.domain.reason import quoted
+from analysis.errors import RefusedError
 from analysis.evaluation.outcomes import Checked, Figure, Group, Outcome, Standing, Validation
+from analysis.evaluation.patient_outcomes import Record, by_the_node, outcome_of
 from analysis.learning.recalibrate import LocalPatients
 from analysis.prediction.model import Model
-from analysis.prediction.predict import ModelInput, estimate, objections_of_model, open_reason
 from analysis.statistics.calibration_check import (
     calibration_lines,
     calibration_offsets,
@@ -42,13 +41,12 @@ _THRESHOLDS = np.arange(0.02, 0.72, 0.01)
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
-_Record = Mapping[str, Any]
 
 
 def validate(
     measured: MeasuredCohort,
     model: Model,
-    preferred: Mapping[Target, Contrast],
+    preferred: Mapping[Target, str],
     *,
     draws: int = 1000,
     seed: int = 0,
@@ -61,24 +59,32 @@ def validate(
         Measured with `in_detail`; rows without a BMD are left out.
     model : Model
         The model, with its own thresholds of the BMD.
-    preferred : mapping of Target to Contrast
-        The sequence that the node prefers for each target.
+    preferred : mapping of Target to str
+        What the node prefers for each target: "T1", "T2" or "T1+T2".
     draws : int
         Number of bootstrap samples of patients.
     seed : int
         Seed of the samples.
+
+    Raises
+    ------
+    RefusedError
+        If the model lacks a classifier without which the node would give no answer.
     """
+    targets = [target for target in Target if any(target is one for one, _ in model.classifiers)]
+    if lacking := model.never_answered(preferred):
+        asked = "which [analysis] of the configuration asks for"
+        raise RefusedError(*(quoted(f"the model has no {one}, {asked}") for one in lacking))
     pairs = zip(measured.rows, measured.records, strict=True)
     labelled = [(row, record) for row, record in pairs if row.bmd_mg_cm3 is not None]
     outcomes = {
-        (target, name): tuple(_outcome(record, model, target, name) for _, record in labelled)
+        (target, name): tuple(outcome_of(row, record, model, (target, name)) for row, record in labelled)
         for target, name in model.classifiers
     }
     check = _Check(labelled, model.identity.thresholds_mg_cm3, draws, seed)
     checked = tuple(check.of(target, name, found) for (target, name), found in outcomes.items())
-    targets = [target for target in Target if any(target is one for one, _ in outcomes)]
     node = tuple(
-        check.of(target, "node", _by_the_node(outcomes, target, preferred[target])) for target in targets
+        check.of(target, "node", by_the_node(outcomes, target, preferred[target])) for target in targets
     )
     return Validation(
         identity=model.identity,
@@ -88,6 +94,7 @@ def validate(
         draws=draws,
         minimum_per_class=MINIMUM_PER_CLASS,
         simulated=any(row.simulated for row, _ in labelled),
+        age_and_sex=any(one.training.people is not None for one in model.classifiers.values()),
     )
 
 
@@ -105,75 +112,12 @@ def local_patients(validation: Validation) -> dict[tuple[Target, str], LocalPati
     return found
 
 
-def _outcome(record: _Record, model: Model, target: Target, name: str) -> Outcome:
-    """Return what a classifier says of a patient, as `analysis.prediction.predict` would."""
-    codes = dict(zip(record["reasons"], record["codes"], strict=True))
-    series = record["sequences"].get(name)
-    if series is None or not series["features"]:
-        reasons = record["reasons"] if series is None else series["against"]
-        return _without(Standing.UNMEASURED, reasons or (f"no usable {name} series",), codes)
-    read = ModelInput(
-        sequence=name,
-        features=series["features"],
-        repetition_time_ms=series["repetition_time_ms"],
-        echo_time_ms=series["echo_time_ms"],
-        field_strength_t=series["field_strength_t"],
-    )
-    classifier = model.classifiers[target, name]
-    others = [one for (_, learned), one in model.classifiers.items() if learned == name]
-    against = tuple(objections_of_model(read, others))
-    if any(reason.code == "features_missing" for reason in against):
-        return _without(Standing.UNMEASURED, against, codes)
-    probability, interval, away = estimate(read, classifier)
-    undecided = open_reason(probability, interval, classifier)
-    reasons = against or (() if undecided is None else (undecided,))
-    standing = Standing.OUTSIDE if against else Standing.OPEN if reasons else Standing.ANSWERED
-    return Outcome(
-        standing=standing,
-        reasons=tuple(map(str, reasons)),
-        codes=tuple(reason.code for reason in reasons),
-        probability=probability,
-        interval=interval,
-        remoteness=away,
-        called=probability >= classifier.decision_threshold,
-    )
-
-
-def _without(standing: Standing, reasons: Sequence[str], codes: Mapping[str, str]) -> Outcome:
-    told = tuple(_code(reason, codes) for reason in reasons)
-    return Outcome(standing, tuple(map(str, reasons)), told)
-
-
-def _code(reason: str, codes: Mapping[str, str]) -> str:
-    """Return the code of a reason; one that is only quoted is its own code."""
-    code = reason.code if isinstance(reason, Reason) else codes.get(reason, "quoted")
-    return str(reason) if code == "quoted" else code
-
-
-def _by_the_node(
-    outcomes: Mapping[tuple[Target, str], tuple[Outcome, ...]], target: Target, preferred: Contrast
-) -> tuple[Outcome, ...]:
-    """Return the answers by the preferred sequence, or by the other where that does not allow any."""
-    order = sorted(SEQUENCES, key=lambda name: name != preferred.value)
-    of_target = [outcomes[target, name] for name in order if (target, name) in outcomes]
-    chosen = []
-    for found in zip(*of_target, strict=True):
-        against_all = replace(
-            found[0],
-            reasons=tuple(reason for one in found for reason in one.reasons),
-            codes=tuple(code for one in found for code in one.codes),
-        )
-        usable = (one for one in found if one.standing in {Standing.OPEN, Standing.ANSWERED})
-        chosen.append(next(usable, against_all))
-    return tuple(chosen)
-
-
 class _Check:
     """Checks the outcomes of the same patients, on the same bootstrap samples."""
 
     def __init__(
         self,
-        labelled: Sequence[tuple[CohortRow, _Record]],
+        labelled: Sequence[tuple[CohortRow, Record]],
         thresholds_mg_cm3: Mapping[Target, float],
         draws: int,
         seed: int,
@@ -233,10 +177,11 @@ class _Check:
                 yield Group(by, name, int(rows.sum()), int(truth.sum()), answered, figures)
 
 
-def _series(record: _Record, sequence: str) -> Mapping[str, Any]:
+def _series(record: Record, sequence: str) -> Mapping[str, Any]:
     """Return the record of a series; for the node, of any, because a study has one field strength."""
     series: dict[str, Mapping[str, Any]] = record["sequences"]
-    return series.get(sequence, {}) if sequence != "node" else next(iter(series.values()), {})
+    wanted = series if sequence == "node" else {name: series.get(name, {}) for name in sequences_of(sequence)}
+    return next(iter(wanted.values()), {})
 
 
 def _enough(present: Truth) -> bool:

@@ -77,8 +77,8 @@ def html_of(validation: Validation, software: str = "", who: WhoWasIn | None = N
 def outcome_columns(validation: Validation) -> dict[str, list[Cell]]:
     """Return a row for each patient and classifier, and for each patient and target as the node answers.
 
-    The columns are patient_id, target, sequence (T1, T2 or node), present, standing, probability, low and
-    high (its 95 % interval), called_present, and reasons (why there is no answer).
+    The columns are patient_id, target, sequence (T1, T2, T1+T2 or node), present, standing, probability, low
+    and high (its 95 % interval), called_present, and reasons (why there is no answer).
     """
     names = (
         *("patient_id", "target", "sequence", "present", "standing"),
@@ -147,6 +147,7 @@ def _record(validation: Validation, software: str, who: WhoWasIn | None) -> dict
         "patients": validation.patients,
         "bootstrap_draws": validation.draws,
         "minimum_per_class": validation.minimum_per_class,
+        "age_and_sex": validation.age_and_sex,
         "intervals": "AUC: DeLong on the logit scale; proportions: Wilson; others: bootstrap of patients",
         "classifiers": [_checked(one) for one in validation.checked],
         "node": [_checked(one) for one in validation.node],

@@ -10,7 +10,7 @@ __all__ = ["repeatable", "select_features"]
 
 def select_features(
     values: npt.NDArray[np.float64],
-    present: npt.NDArray[np.bool_],
+    present: npt.NDArray[np.bool_] | npt.NDArray[np.float64],
     count: int,
     repeated: npt.NDArray[np.float64],
     minimum_icc: float,
@@ -21,8 +21,8 @@ def select_features(
     ----------
     values : ndarray of shape (patients, features)
         Features of the training patients only.
-    present : ndarray of bool, shape (patients,)
-        Whether the target is present.
+    present : ndarray of bool or float, shape (patients,)
+        Whether the target is present, or the quantity that a regression is to predict.
     count : int
         Largest number of features to return.
     repeated : ndarray of shape (patients, features)
@@ -71,9 +71,12 @@ def repeatable(
 
 
 def _f_statistic(
-    standard: npt.NDArray[np.float64], present: npt.NDArray[np.bool_]
+    standard: npt.NDArray[np.float64], present: npt.NDArray[np.bool_] | npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Return the F statistic of a two-class analysis of variance, from the correlation of each column."""
+    """Return the F statistic of each column from its correlation with the target.
+
+    For classes it is that of a two-class analysis of variance, for a quantity that of a linear regression.
+    """
     classes = (present - present.mean()) / present.std()
     squared = np.minimum((standard.T @ classes / present.size) ** 2, 1 - 1e-12)
     return np.asarray(squared / (1 - squared) * (present.size - 2))

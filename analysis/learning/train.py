@@ -1,20 +1,35 @@
-"""Train a model on a measured cohort: one calibrated classifier for every target and sequence."""
+"""Train a model on a measured cohort: one calibrated classifier for every target and basis."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.cohort.feature_table import SEQUENCES, FeatureTable, SequenceTable
-from analysis.domain.findings import ModelIdentity, Target
+from analysis.cohort.basis_table import BasisTable, read_basis
+from analysis.cohort.feature_table import FeatureTable, SequenceTable
+from analysis.domain.basis import BASES
+from analysis.domain.findings import ProtocolRange, Target
 from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
-from analysis.learning.learn import KINDS, Learned, LearningSettings, learn, prepare_training_set
+from analysis.learning.learn import Learned, learn, prepare_training_set
 from analysis.learning.nested import Judged, answered, judge, performance_of
 from analysis.learning.refits import error_band, precision_of, threshold_spread
-from analysis.prediction.model import Classifier, Model, Probe, Range, TrainingRange, raw_scores
+from analysis.learning.training_settings import (
+    DENSITY_THRESHOLDS_MG_CM3,
+    TrainingSettings,
+    identity_of,
+    remarks_of,
+)
+from analysis.prediction.model import (
+    Classifier,
+    Model,
+    PeopleRange,
+    Probe,
+    Range,
+    TrainingRange,
+    raw_scores,
+)
 from analysis.statistics.conformal import conformal_limits
 
 __all__ = [
@@ -26,72 +41,21 @@ __all__ = [
     "train_and_judge",
 ]
 
-DENSITY_THRESHOLDS_MG_CM3 = {Target.OSTEOPOROSIS: 80.0, Target.ABNORMAL_DENSITY: 120.0}
-"""QCT trabecular BMD below which a target is present: ACR practice parameter for QCT, lumbar spine."""
-
 _DISTANCE_QUANTILE = 0.99
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """Settings of a training run.
-
-    Attributes
-    ----------
-    name, version : str
-        Name and version of the model, cited by reports.
-    intended_use : str
-        One sentence for the card; a simulated cohort replaces it.
-    kinds : tuple of str
-        Kinds of classifier to choose from inside the folds; the first wins a tie. KNN was the paper's best.
-    thresholds_mg_cm3 : dict of Target to float
-        QCT BMD below which a target is present.
-    confidence : float
-        Confidence level of the conformal sets. 0.8 lets one in five patients of either class have a wrong
-        answer; at 0.9 a classifier with an AUC of 0.8 would leave most patients undecided.
-    folds : int
-        Number of folds of the outer cross-validation, which gives the figures of the card and the conformal
-        limits.
-    minimum_per_class : int
-        Smallest number of patients with, and without, each target.
-    learning : LearningSettings
-        Settings of the training inside the folds.
-    """
-
-    name: str = "OsteoNode model"
-    version: str = "1"
-    intended_use: str = "Research on opportunistic screening for low bone density; not a diagnosis."
-    kinds: tuple[str, ...] = KINDS
-    thresholds_mg_cm3: dict[Target, float] = field(default_factory=lambda: dict(DENSITY_THRESHOLDS_MG_CM3))
-    confidence: float = 0.8
-    folds: int = 5
-    minimum_per_class: int = 10
-    learning: LearningSettings = field(default_factory=LearningSettings)
-
-    def record(self) -> dict[str, Any]:
-        """Return the choices of the run as JSON values."""
-        return {
-            "thresholds_mg_cm3": {target.value: bmd for target, bmd in self.thresholds_mg_cm3.items()},
-            "confidence": self.confidence,
-            "outer_folds": self.folds,
-            "minimum_per_class": self.minimum_per_class,
-            "refits": self.learning.refits,
-            **self.learning.record(self.kinds),
-        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOut:
-    """The predictions of nested cross-validation for one target and sequence.
+    """The predictions of nested cross-validation for one target and basis.
 
     Attributes
     ----------
     target : Target
         The target.
     sequence : str
-        "T1" or "T2".
+        "T1", "T2" or "T1+T2".
     patient_ids : tuple of str
-        The patients with this sequence, to whom all following values refer.
+        The patients with all its features, to whom all following values refer.
     present : ndarray of bool, shape (patients,)
         Whether the target is present.
     judged : Judged
@@ -99,7 +63,7 @@ class HeldOut:
     answered : ndarray of bool, shape (patients,)
         Whether it gives an answer.
     features : tuple of str
-        All features of the sequence, the columns of `judged.losses`.
+        All features to select from, the columns of `judged.losses`.
     """
 
     target: Target
@@ -162,66 +126,74 @@ def train_and_judge(
     RefusedError
         If classes are too small; it names all of them, by target and sequence.
     """
-    faults = tuple(_faults(table, settings))
+    read = {
+        basis: read_basis(table, basis, age_and_sex=settings.age_and_sex)
+        for basis in BASES
+        if any(basis in settings.bases(target) for target in settings.thresholds_mg_cm3)
+    }
+    faults = tuple(_faults(table, read, settings))
     if faults:
         raise RefusedError(*map(quoted, faults))
     classifiers: dict[tuple[Target, str], Classifier] = {}
     held_out: list[HeldOut] = []
     for target, threshold in settings.thresholds_mg_cm3.items():
-        for name in SEQUENCES:
-            report_progress(f"training {target.value} from {name}")
+        for basis in settings.bases(target):
+            report_progress(f"training {target.value} from {basis}")
             present = table.bmd_mg_cm3 < threshold
-            sequence = table.sequences[name]
-            classifiers[target, name], judged = _classifier(target, name, sequence, present, settings)
-            held_out.append(_held_out(target, name, table, present, judged, confidence=settings.confidence))
-    remarks = _remarks(table, settings)
-    model = Model(_identity(table, settings), table.features_digest, classifiers, remarks)
+            classifiers[target, basis], judged = _classifier(target, read[basis], present, settings)
+            held_out.append(
+                _held_out(target, read[basis], table, present, judged, confidence=settings.confidence)
+            )
+    remarks = remarks_of(read, settings)
+    model = Model(identity_of(table, settings), table.features_digest, classifiers, remarks)
     return Trained(model, tuple(held_out))
 
 
 def _held_out(
     target: Target,
-    name: str,
+    read: BasisTable,
     table: FeatureTable,
     present: npt.NDArray[np.bool_],
     judged: Judged,
     *,
     confidence: float,
 ) -> HeldOut:
-    rows = table.sequences[name].available
+    rows = read.available
     return HeldOut(
         target=target,
-        sequence=name,
+        sequence=read.basis,
         patient_ids=tuple(np.array(table.patient_ids, dtype=object)[rows].tolist()),
         present=present[rows],
         judged=judged,
         answered=answered(judged, present[rows], confidence),
-        features=table.sequences[name].names,
+        features=read.names,
     )
 
 
-def _faults(table: FeatureTable, settings: TrainingSettings) -> Iterator[str]:
-    for name in SEQUENCES:
-        available = table.sequences[name].available
+def _faults(table: FeatureTable, read: Mapping[str, BasisTable], settings: TrainingSettings) -> Iterator[str]:
+    people = " of known age and sex" if settings.age_and_sex else ""
+    for basis, one in read.items():
+        available = one.available
         for target, threshold in settings.thresholds_mg_cm3.items():
+            if basis not in settings.bases(target):
+                continue
             present = int((table.bmd_mg_cm3[available] < threshold).sum())
             for count, word in ((present, "below"), (int(available.sum()) - present, "at or above")):
                 if count < settings.minimum_per_class:
                     yield (
-                        f"{target.value} from {name}: {count} measured patients have a BMD {word} "
+                        f"{target.value} from {basis}: {count} measured patients{people} have a BMD {word} "
                         f"{threshold:g} mg/cm³, and {settings.minimum_per_class} are needed"
                     )
 
 
 def _classifier(
     target: Target,
-    name: str,
-    sequence: SequenceTable,
+    read: BasisTable,
     present: npt.NDArray[np.bool_],
     settings: TrainingSettings,
 ) -> tuple[Classifier, Judged]:
-    rows = sequence.available
-    values, repeated, present = sequence.values[rows], sequence.repeated[rows], present[rows]
+    rows = read.available
+    values, repeated, present = read.values[rows], read.repeated[rows], present[rows]
     learned = learn(
         prepare_training_set(values, present, settings.learning, repeated), settings.kinds, settings.learning
     )
@@ -230,10 +202,10 @@ def _classifier(
     )
     classifier = Classifier(
         target=target,
-        sequence=name,
+        sequence=read.basis,
         kind=learned.kind,
         parameters=learned.parameters,
-        features=tuple(sequence.names[column] for column in learned.columns),
+        features=tuple(read.names[column] for column in learned.columns),
         estimator=learned.estimator,
         calibration=learned.calibration,
         band=error_band(values, repeated, present, learned, settings.learning),
@@ -241,28 +213,41 @@ def _classifier(
         threshold_rule=settings.learning.threshold_rule.sentence(),
         threshold_spread=threshold_spread(values, repeated, present, learned, settings.learning),
         conformal=conformal_limits(judged.probabilities, present, settings.confidence),
-        training=_training_range(learned, sequence, values[:, learned.columns]),
+        training=_training_range(learned, read, values[:, learned.columns]),
         performance=performance_of(judged, present, settings.confidence),
         probe=_probe(learned),
     )
     return classifier, judged
 
 
-def _training_range(
-    learned: Learned, sequence: SequenceTable, values: npt.NDArray[np.float64]
-) -> TrainingRange:
+def _training_range(learned: Learned, read: BasisTable, values: npt.NDArray[np.float64]) -> TrainingRange:
     standardised = learned.estimator["scale"].transform(values)
-    rows = sequence.available
+    rows = read.available
     knows = TrainingRange(
-        repetition_time_ms=_range(sequence.repetition_time_ms[rows]),
-        echo_time_ms=_range(sequence.echo_time_ms[rows]),
-        field_strength_t=_range(sequence.field_strength_t[rows]),
+        protocols={name: _protocols(one, rows) for name, one in read.series.items()},
         centre=standardised.mean(axis=0),
         precision=precision_of(standardised),
         distance_limit=np.inf,
+        people=_people(read, rows),
     )
     limit = float(np.quantile(knows.distances(standardised), _DISTANCE_QUANTILE))
     return replace(knows, distance_limit=limit)
+
+
+def _protocols(sequence: SequenceTable, rows: npt.NDArray[np.bool_]) -> ProtocolRange:
+    return ProtocolRange(
+        repetition_time_ms=_range(sequence.repetition_time_ms[rows]),
+        echo_time_ms=_range(sequence.echo_time_ms[rows]),
+        field_strength_t=_range(sequence.field_strength_t[rows]),
+    )
+
+
+def _people(read: BasisTable, rows: npt.NDArray[np.bool_]) -> PeopleRange | None:
+    if read.age is None or read.female is None:
+        return None
+    age, female = read.age[rows], read.female[rows]
+    sexes = tuple(sex for sex, value in (("F", 1.0), ("M", 0.0)) if (female == value).any())
+    return PeopleRange(int(age.min()), int(age.max()), sexes)
 
 
 def _probe(learned: Learned) -> Probe:
@@ -274,60 +259,3 @@ def _probe(learned: Learned) -> Probe:
 def _range(values: npt.NDArray[np.float64]) -> Range | None:
     known = values[np.isfinite(values)]
     return (float(known.min()), float(known.max())) if known.size else None
-
-
-def _identity(table: FeatureTable, settings: TrainingSettings) -> ModelIdentity:
-    use = settings.intended_use
-    if table.simulated:
-        use = "Simulated data: demonstration and software tests only, not for clinical use."
-    return ModelIdentity(
-        name=settings.name,
-        version=settings.version,
-        digest="",
-        cohort=_cohort(table),
-        intended_use=use,
-        simulated=table.simulated,
-        thresholds_mg_cm3=dict(settings.thresholds_mg_cm3),
-    )
-
-
-def _cohort(table: FeatureTable) -> str:
-    words = [f"{len(table.patient_ids)} {'simulated ' if table.simulated else ''}patients"]
-    known = np.isfinite(table.female)
-    if known.any():
-        words.append(
-            f"{int(table.female[known].sum())} women and {int((table.female[known] == 0).sum())} men"
-        )
-    age = table.age[np.isfinite(table.age)]
-    if age.size:
-        words.append(f"age {age.mean():.1f} ± {age.std():.1f} years")
-    words.append(f"QCT BMD {table.bmd_mg_cm3.mean():.0f} ± {table.bmd_mg_cm3.std():.0f} mg/cm³")
-    return ", ".join(words) + "."
-
-
-def _remarks(table: FeatureTable, settings: TrainingSettings) -> tuple[str, ...]:
-    chosen = (
-        f"The kind of model is {settings.kinds[0]}."
-        if len(settings.kinds) == 1
-        else f"The kind of model was chosen by AUC inside the folds among {', '.join(settings.kinds)}."
-    )
-    repeats = any(np.isfinite(table.sequences[name].repeated).all(axis=1).any() for name in SEQUENCES)
-    steady = (
-        f"Features with an ICC(2,1) below {settings.learning.minimum_icc:g} when masks change a little "
-        "were left out inside the folds."
-        if repeats
-        else "How well the features repeat was not measured."
-    )
-    interval = (
-        f"The 95 % interval of a probability is learned from {settings.learning.refits} refits of selection, "
-        "fit and calibration on simulated targets of known probability."
-    )
-    return (
-        chosen,
-        "Features are of the pixels of the bodies alone; their filters stay within slice and body.",
-        "KNN and SVM keep selected features of training patients, without identifiers, inside model.skops.",
-        steady,
-        interval,
-        "A patient whose interval holds the decision threshold gets no answer.",
-        "The model was judged on its own cohort only; another scanner, protocol or population may differ.",
-    )

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from analysis.domain.findings import AnswerFigures, ModelIdentity, Target
+from analysis.domain.basis import AGE_AND_SEX, sequences_of
+from analysis.domain.findings import AnswerFigures, ModelIdentity, ProtocolRange, Target
 from analysis.prediction.model import (
     Classifier,
     Estimator,
     Model,
     Parent,
+    PeopleRange,
     Performance,
     Probe,
     Range,
@@ -150,11 +152,36 @@ def _classifier_lines(classifier: Classifier) -> list[str]:
         f"Over refits on bootstrap samples of the patients it lies from {low:.2f} to {high:.2f} (95 %).",
         classifier.threshold_rule,
         f"Conformal sets hold the truth in {classifier.conformal.confidence:.0%} of patients.",
-        f"Knows TR {_range(training.repetition_time_ms)} ms, TE {_range(training.echo_time_ms)} ms,",
-        f"field strength {_range(training.field_strength_t)} T; abstains beyond.",
+        *_protocol_lines(training),
+        *_people_lines(classifier),
         "",
         f"Features: {', '.join(classifier.features)}.",
         "",
+    ]
+
+
+def _protocol_lines(training: TrainingRange) -> list[str]:
+    lines = []
+    for sequence, seen in training.protocols.items():
+        knows = "Knows" if len(training.protocols) == 1 else f"{sequence}: knows"
+        lines += [
+            f"{knows} TR {_range(seen.repetition_time_ms)} ms, TE {_range(seen.echo_time_ms)} ms,",
+            f"field strength {_range(seen.field_strength_t)} T; abstains beyond.",
+        ]
+    return lines
+
+
+def _people_lines(classifier: Classifier) -> list[str]:
+    people = classifier.training.people
+    if people is None:
+        return []
+    sexes = " and ".join({"F": "women", "M": "men"}[sex] for sex in people.sexes)
+    read = " and ".join(
+        {"age": "age", "female": "sex"}[name] for name in AGE_AND_SEX if name in classifier.features
+    )
+    return [
+        f"**Needs the age and sex of the patient**: knows {sexes} of {people.youngest} to {people.oldest}",
+        f"years; abstains beyond, and where either is unknown. The selection took {read or 'neither'}.",
     ]
 
 
@@ -200,16 +227,41 @@ def _classifier_card(classifier: Classifier) -> dict[str, Any]:
         "threshold_spread": classifier.threshold_spread,
         "conformal": asdict(classifier.conformal),
         "training": {
-            "repetition_time_ms": training.repetition_time_ms,
-            "echo_time_ms": training.echo_time_ms,
-            "field_strength_t": training.field_strength_t,
+            **_protocol_card(training),
             "centre": training.centre.tolist(),
             "precision": training.precision.tolist(),
             "distance_limit": training.distance_limit,
+            # Without the key for images alone, so that the bytes are those of earlier versions.
+            **({} if training.people is None else {"people": asdict(training.people)}),
         },
         "performance": asdict(classifier.performance),
         "probe": asdict(classifier.probe),
     }
+
+
+def _protocol_card(training: TrainingRange) -> dict[str, Any]:
+    """Return the protocols by sequence; those of a single one as earlier versions wrote them."""
+    every = {sequence: asdict(seen) for sequence, seen in training.protocols.items()}
+    if len(every) == 1:
+        (only,) = every.values()
+        return only
+    return {"protocols": every}
+
+
+def _protocols(basis: str, training: Mapping[str, Any]) -> dict[str, ProtocolRange]:
+    sequences = sequences_of(basis)
+    stored = training["protocols"] if len(sequences) > 1 else {basis: training}
+    names = ("repetition_time_ms", "echo_time_ms", "field_strength_t")
+    return {
+        sequence: ProtocolRange(*(_limits(stored[sequence][name]) for name in names))
+        for sequence in sequences
+    }
+
+
+def _people(stored: Mapping[str, Any] | None) -> PeopleRange | None:
+    if stored is None:
+        return None
+    return PeopleRange(int(stored["youngest"]), int(stored["oldest"]), tuple(map(str, stored["sexes"])))
 
 
 def _classifier_of(part: Mapping[str, Any], estimators: Mapping[str, Estimator]) -> Classifier:
@@ -229,12 +281,11 @@ def _classifier_of(part: Mapping[str, Any], estimators: Mapping[str, Estimator])
         threshold_spread=(float(low), float(high)),
         conformal=ConformalLimits(**part["conformal"]),
         training=TrainingRange(
-            repetition_time_ms=_limits(training["repetition_time_ms"]),
-            echo_time_ms=_limits(training["echo_time_ms"]),
-            field_strength_t=_limits(training["field_strength_t"]),
+            protocols=_protocols(part["sequence"], training),
             centre=np.asarray(training["centre"], dtype=np.float64),
             precision=np.asarray(training["precision"], dtype=np.float64),
             distance_limit=float(training["distance_limit"]),
+            people=_people(training.get("people")),
         ),
         performance=Performance(
             patients=performance["patients"],

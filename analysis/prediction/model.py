@@ -1,12 +1,14 @@
 """A trained model as values: its classifiers, their calibration, and their training range."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.domain.findings import AnswerFigures, ModelIdentity, Target
+from analysis.domain.basis import asked_in_turn
+from analysis.domain.findings import AnswerFigures, ModelIdentity, ProtocolRange, Target
 from analysis.statistics.calibration import Calibration
 from analysis.statistics.conformal import ConformalLimits
 from analysis.statistics.error_band import ErrorBand
@@ -16,6 +18,7 @@ __all__ = [
     "Estimator",
     "Model",
     "Parent",
+    "PeopleRange",
     "Performance",
     "Probe",
     "Range",
@@ -56,28 +59,47 @@ class Performance:
     answers: AnswerFigures
 
 
+@dataclass(frozen=True, slots=True)
+class PeopleRange:
+    """The people that a classifier with age and sex was trained on, beyond whom it abstains.
+
+    Attributes
+    ----------
+    youngest, oldest : int
+        Age in whole years.
+    sexes : tuple of str
+        "F", "M" or both.
+    """
+
+    youngest: int
+    oldest: int
+    sexes: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingRange:
     """The range of the training data of a classifier, outside which it abstains.
 
     Attributes
     ----------
-    repetition_time_ms, echo_time_ms, field_strength_t : tuple of two float, or None
-        Lowest and highest value in training; None if no header of the cohort had one.
+    protocols : dict of str to ProtocolRange
+        The acquisitions, by sequence.
     centre : ndarray of shape (features,)
         Mean of the standardised features.
     precision : ndarray of shape (features, features)
         Inverse of their shrunk covariance.
     distance_limit : float
         99th percentile of the Mahalanobis distances of the training patients.
+    people : PeopleRange or None
+        The people, for a classifier that was trained with age and sex and therefore needs both, also if its
+        selection took only one of them; None for a classifier of images alone.
     """
 
-    repetition_time_ms: Range | None
-    echo_time_ms: Range | None
-    field_strength_t: Range | None
+    protocols: dict[str, ProtocolRange]
     centre: npt.NDArray[np.float64]
     precision: npt.NDArray[np.float64]
     distance_limit: float
+    people: PeopleRange | None = None
 
     def distances(self, standardised: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the Mahalanobis distances of patients from the training patients.
@@ -118,20 +140,20 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classifier:
-    """The classifier of a model for one target and one sequence.
+    """The classifier of a model for one target and one basis.
 
     Attributes
     ----------
     target : Target
         The target that it predicts.
     sequence : str
-        "T1" or "T2".
+        What it is based on: "T1", "T2" or "T1+T2".
     kind : str
         "KNN", "SVM", "LDA", "LR", "SGD" or "GNB".
     parameters : dict of str to float or str
         Tuned hyper-parameters.
     features : tuple of str
-        Names of its input features, in order.
+        Names of its input features, in order (`analysis.domain.basis.name_within` and `AGE_AND_SEX`).
     estimator : sklearn.pipeline.Pipeline
         A scaler ("scale") and the classifier; it is not used outside `analysis`.
     calibration : Calibration
@@ -202,7 +224,7 @@ class Model:
     features_digest : str
         Digest of the `FeatureSettings` that the model was trained with.
     classifiers : dict of (Target, str) to Classifier
-        Classifiers by target and sequence.
+        Classifiers by target and what they are based on.
     remarks : tuple of str
         Further sentences of the card.
     parent : Parent or None
@@ -214,6 +236,26 @@ class Model:
     classifiers: dict[tuple[Target, str], Classifier]
     remarks: tuple[str, ...] = field(default=())
     parent: Parent | None = None
+
+    def never_answered(self, preferred: Mapping[Target, str]) -> tuple[str, ...]:
+        """Return which of its targets the model never answers, because it lacks what is preferred for them.
+
+        Parameters
+        ----------
+        preferred : mapping of Target to str
+            What the configuration prefers for each target.
+
+        Returns
+        -------
+        tuple of str
+            Such as "osteoporosis from T1+T2".
+        """
+        targets = [target for target in Target if any(target is one for one, _ in self.classifiers)]
+        return tuple(
+            f"{target.value} from {preferred[target]}"
+            for target in targets
+            if not any((target, basis) in self.classifiers for basis in asked_in_turn(preferred[target]))
+        )
 
 
 def raw_scores(estimator: Estimator, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """How right the answers of the model were, as a sentence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from analysis.domain.findings import AnswerFigures, Prediction, ProtocolRange, Verdict
 from dicom_templates.words.texts import Texts
@@ -32,7 +32,9 @@ def figures_sentence(prediction: Prediction, texts: Texts, *, brief: bool = Fals
     if figures is None:
         return ""
     patients = str(figures.patients)
-    seen = tuple(_seen(prediction.trained_on, texts))
+    # On a picture there is no room for the ranges of two sequences, and half of them would mislead.
+    room = not brief or len(prediction.trained_on) < 2
+    seen = tuple(_seen(prediction.trained_on, texts)) if room else ()
     if not figures.answered:
         none = texts("answered_none", patients=patients)
         return " ".join([none, *_all_patients(figures, texts), texts("own_cohort"), *seen])
@@ -92,21 +94,24 @@ def _all_patients(figures: AnswerFigures, texts: Texts) -> Iterator[str]:
         yield texts("all_patients", auc=area)
 
 
-def _seen(trained_on: ProtocolRange | None, texts: Texts) -> Iterator[str]:
+def _seen(trained_on: Mapping[str, ProtocolRange], texts: Texts) -> Iterator[str]:
     """Write which acquisitions the classifier was trained on, to compare with those of the site."""
-    if trained_on is None:
-        return
-    told = [
-        f"{name}{_from_to(limits, digits, texts)} {unit}"
-        for name, limits, digits, unit in (
-            ("TR ", trained_on.repetition_time_ms, 0, "ms"),
-            ("TE ", trained_on.echo_time_ms, 0, "ms"),
-            ("", trained_on.field_strength_t, 1, "T"),
-        )
-        if limits is not None
-    ]
+    told = []
+    for sequence, seen in trained_on.items():
+        ranges = [
+            f"{name}{_from_to(limits, digits, texts)} {unit}"
+            for name, limits, digits, unit in (
+                ("TR ", seen.repetition_time_ms, 0, "ms"),
+                ("TE ", seen.echo_time_ms, 0, "ms"),
+                ("", seen.field_strength_t, 1, "T"),
+            )
+            if limits is not None
+        ]
+        if ranges:
+            name = f"{texts.weighting(sequence)} " if len(trained_on) > 1 else ""
+            told.append(name + ", ".join(ranges))
     if told:
-        yield texts("trained_range", range=", ".join(told))
+        yield texts("trained_range", range=texts.in_line(told))
 
 
 def _from_to(limits: tuple[float, float], digits: int, texts: Texts) -> str:

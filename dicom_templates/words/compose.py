@@ -11,9 +11,10 @@ from analysis.domain.findings import (
     SeriesFindings,
     Verdict,
 )
-from analysis.domain.published import BEST_SEQUENCE, SCAN_RESCAN_ICC, T1_VBQ_BY_FIELD
+from analysis.domain.published import SCAN_RESCAN_ICC, T1_VBQ_BY_FIELD
 from analysis.domain.segmentation import Level
 from dicom_templates.words.answer_figures import figures_sentence
+from dicom_templates.words.basis import basis_in_words, is_published
 from dicom_templates.words.levels import level_names, level_range
 from dicom_templates.words.priors import prior_brief, prior_probability_lines, prior_score_lines
 from dicom_templates.words.sections import (
@@ -274,16 +275,15 @@ def _answer(prediction: Prediction, findings: Findings, texts: Texts) -> TargetA
 
 
 def _basis(prediction: Prediction, texts: Texts) -> str:
-    """Write the sequence behind an answer; without an answer there is none, and it may have been missing."""
+    """Write what an answer is based on; without an answer there is nothing, and it may have been missing."""
     if not prediction.sequence or prediction.verdict is Verdict.INDETERMINATE:
         return ""
-    preferred = prediction.preferred.value
-    if prediction.sequence == preferred:
-        published = prediction.preferred is BEST_SEQUENCE[prediction.target]
-        return texts("basis" if published else "basis_chosen", sequence=prediction.sequence)
-    if preferred in prediction.sequence:
-        return texts("basis", sequence=prediction.sequence)
-    return texts("basis_other", sequence=prediction.sequence, preferred=preferred)
+    sequence, preferred = basis_in_words(prediction, texts), prediction.preferred
+    if prediction.sequence != preferred:
+        return texts("basis_other", sequence=sequence, preferred=preferred)
+    # With age and sex the line is long enough, and nobody takes it for that of the paper.
+    plain = is_published(prediction) or prediction.age_and_sex
+    return texts("basis" if plain else "basis_chosen", sequence=sequence)
 
 
 def _bone_quality(found: SeriesFindings, texts: Texts) -> BoneQualityLine:

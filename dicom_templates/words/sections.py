@@ -16,6 +16,7 @@ from analysis.domain.published import BEST_SEQUENCE, T1_VBQ_BY_DECADE, DecadeRef
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Grade, Level, Region
 from dicom_templates.words.answer_figures import areas_in_words
+from dicom_templates.words.basis import basis_in_words, is_published
 from dicom_templates.words.levels import level_names
 from dicom_templates.words.study_report import (
     BoneQualityLine,
@@ -245,16 +246,15 @@ def image_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
 def _why_these_sequences(findings: Findings, texts: Texts) -> Iterator[str]:
     """Say of each answer from its preferred sequence why it is that; nothing where none is given."""
     for one in findings.predictions:
-        if one.verdict is Verdict.INDETERMINATE or one.sequence != one.preferred.value:
+        if one.verdict is Verdict.INDETERMINATE or one.sequence != one.preferred:
             continue
-        best = BEST_SEQUENCE[one.target]
-        areas = areas_in_words(one, texts)
+        areas, published = areas_in_words(one, texts), is_published(one)
         yield texts(
-            "as_published" if one.preferred is best else "as_chosen",
+            "as_published" if published else "as_chosen",
             target=texts(target_key(one.target)),
-            sequence=one.sequence,
+            sequence=basis_in_words(one, texts),
             own=texts("own_areas", areas=areas) if areas else "",
-            **({} if one.preferred is best else {"other": best.value}),
+            **({} if published else {"other": BEST_SEQUENCE[one.target].value}),
         )
 
 
@@ -418,6 +418,8 @@ def about_lines(findings: Findings, analysed: str, texts: Texts) -> tuple[str, .
             texts("model", name=model.name, version=model.version),
             texts("cohort", cohort=model.cohort),
         ]
+        if any(one.age_and_sex for one in findings.predictions):
+            lines.append(texts("reads_age_and_sex"))
     if analysed:
         lines.append(analysed)
     if model is not None:

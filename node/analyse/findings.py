@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from analysis.domain.basis import AgeAndSex
 from analysis.domain.findings import Findings, Refusal, SeriesInput, SeriesRefusal
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
@@ -22,6 +23,7 @@ from node.domain.person import Patient, Person, contradictions, leave_out_issuer
 __all__ = [
     "SOFTWARE",
     "Progress",
+    "age_and_sex",
     "analyse_series",
     "correction_remarks",
     "identity_reasons",
@@ -92,6 +94,7 @@ def analyse_series(
         segmenter=segmenter_for(settings.segmentation, place),
         report_progress=report_progress,
         remarks=(*remarks, *name_remarks(sources)),
+        person=age_and_sex(sources),
     )
     if isinstance(found, Refusal):
         return found, sources
@@ -122,6 +125,17 @@ def _patient(image: Dataset) -> Patient:
     return Patient(
         patient_id, issuer, name, Person.of(text(image, "PatientBirthDate"), text(image, "PatientSex"))
     )
+
+
+def age_and_sex(sources: Mapping[str, Sequence[Dataset]]) -> AgeAndSex:
+    """Return age and sex as the headers tell them; what they contradict each other about is unknown."""
+    from dicom_templates.origin.patient_study import age_in_years
+
+    images = [image for one in sources.values() for image in one]
+    ages = {age_in_years(image) for image in images} - {None}
+    sexes = {Person.of("", text(image, "PatientSex")).sex for image in images} - {""}
+    sex = sexes.pop() if len(sexes) == 1 else None
+    return AgeAndSex(ages.pop() if len(ages) == 1 else None, sex if sex in {"F", "M"} else None)
 
 
 def correction_remarks(*, corrected: bool) -> tuple[Reason, ...]:

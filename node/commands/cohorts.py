@@ -153,9 +153,11 @@ def train(
 ) -> None:
     r"""Train a prediction model on patients who have both MR and QCT, and save it as a bundle.
 
-    To use the model, name the bundle in \[models] of the configuration.
+    To use the model, name the bundle in \[models] of the configuration. A target for which \[analysis] asks
+    for T1+T2 also gets a classifier of both together.
     """
     from analysis.cohort.who import who_was_in
+    from analysis.domain.basis import BOTH
     from analysis.evaluation.checklist import write_checklists
     from analysis.evaluation.facts import training_facts
     from analysis.evaluation.predictions import held_out_columns
@@ -170,9 +172,14 @@ def train(
     configuration = load_configuration(config)
     with exit_on_error():
         chosen = _experiment(threshold, experiment, bundle=True).training
-        settings = replace(chosen, name=name, version=version)
+        preferred = configuration.analysis.preferred
+        both_for = frozenset(target for target, basis in preferred.items() if basis == BOTH)
+        settings = replace(chosen, name=name, version=version, both_for=both_for)
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
-            measured = _measure(cohort, configuration, spread, settings.thresholds_mg_cm3)
+            # In detail, because whether T1 and T2 can be read together is told by nothing else.
+            measured = _measure(
+                cohort, configuration, spread, settings.thresholds_mg_cm3, in_detail=bool(both_for)
+            )
         who = who_was_in(measured, settings.thresholds_mg_cm3)
         for warning in filter(None, (need.warning for need in who.needs)):
             error_console.print(warning, style="yellow")
@@ -216,6 +223,8 @@ def evaluate(
     from analysis.evaluation.evaluate import evaluate as evaluate_cohort
     from analysis.evaluation.facts import evaluation_facts
     from analysis.evaluation.predictions import evaluation_columns
+    from analysis.evaluation.regression import regress
+    from analysis.evaluation.regression_page import bmd_columns
     from analysis.evaluation.report import write_report
     from analysis.evaluation.sites import leave_one_site_out
     from analysis.tables import write_table
@@ -232,11 +241,17 @@ def evaluate(
             with show_steps() as step:
                 step("leaving out one site")
                 sites = leave_one_site_out(measured, settings, spread)
+            regression = None
+            if settings.bmd:
+                with progress_bar("predicting the bone density") as advance:
+                    regression = regress(measured.table, settings, spread, advance)
         who = who_was_in(measured, settings.thresholds_mg_cm3)
-        written = write_report(evaluation, out, SOFTWARE, who, sites)
+        written = write_report(evaluation, out, SOFTWARE, who, sites, regression=regression)
         write_checklists(evaluation_facts(evaluation, who), out, SOFTWARE)
         predictions = out / "predictions.csv"
         write_table(predictions, evaluation_columns(evaluation))
+        if regression is not None:
+            write_table(out / "bmd_predictions.csv", bmd_columns(regression))
     console.print(f"Report: {written[0].resolve()}")
     console.print(f"Predictions, with the identifiers of patients: {predictions.resolve()}")
 

@@ -38,6 +38,8 @@ class _Numbers:
     minimum_icc: Annotated[float, between(0.0, 1.0)] = 0.75
     confidence: Annotated[float, between(0.5, 0.99)] = 0.8
     threshold: Annotated[str, _rule] = "sensitivity:0.8"
+    age_and_sex: bool = False
+    bmd: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ def _experiment(table: Table, *, bundle: bool) -> Experiment:
         splits=numbers.splits,
         test_share=numbers.test_share,
         learning=learning,
+        age_and_sex=numbers.age_and_sex,
+        bmd=numbers.bmd,
     )
     training = replace(
         TrainingSettings(),
@@ -125,6 +129,7 @@ def _experiment(table: Table, *, bundle: bool) -> Experiment:
         confidence=numbers.confidence,
         folds=numbers.outer_folds,
         learning=learning,
+        age_and_sex=numbers.age_and_sex,
     )
     return Experiment(evaluation, training)
 

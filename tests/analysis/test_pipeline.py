@@ -17,7 +17,7 @@ from analysis.domain.volume import Volume
 from analysis.errors import RefusedError
 from analysis.identify import identify
 from analysis.pipeline import analyse
-from analysis.prediction.predict import objections_to_series
+from analysis.prediction.series_check import objections_to_series
 from analysis.settings import AnalysisSettings, FeatureSettings
 from tests.analysis.synthetic_bodies import LUMBAR, csf_on, grid, labels_on, segmentation_of, textured
 

@@ -251,7 +251,7 @@ PREDICTIONS = (
         (f"{FEATURES[0]}_mean",),
         ANSWERS,
         BY_SEQUENCE,
-        TRAINED_ON,
+        {"T1": TRAINED_ON},
     ),
     Prediction(
         Target.ABNORMAL_DENSITY,
@@ -265,7 +265,7 @@ PREDICTIONS = (
         (f"{FEATURES[1]}_sd",),
         ANSWERS,
         BY_SEQUENCE,
-        TRAINED_ON,
+        {"T2": TRAINED_ON},
     ),
 )
 

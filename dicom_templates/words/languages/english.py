@@ -82,6 +82,7 @@ _SENTENCES = MappingProxyType(
         "threshold": "decision threshold {value}",
         "no_number": "no answer is given",
         "basis": "from {sequence}",
+        "with_age_and_sex": "{sequence}, age and sex",
         "basis_chosen": "from {sequence}, as this site has chosen",
         "basis_other": "from {sequence}, because {preferred} was not used",
         # The paper's finding is not the model's: both are told, and none of it without an answer.
@@ -159,6 +160,7 @@ _SENTENCES = MappingProxyType(
         "more_excluded": "and {count} more, in the text report",
         "none_excluded": "L1 to L5 were used, without caveats.",
         # --- About --------------------------------------------------------------------------------
+        "reads_age_and_sex": "Beside the images, the model reads the age and sex of the patient from their headers.",
         "model": "Model: {name} {version}",
         "cohort": "Trained on: {cohort}",
         "intended_use": "Intended use: {use}",

@@ -81,6 +81,7 @@ _SENTENCES = MappingProxyType(
         "threshold": "seuil de décision {value}",
         "no_number": "aucune réponse n'est donnée",
         "basis": "d'après {sequence}",
+        "with_age_and_sex": "{sequence}, l'âge et le sexe",
         "basis_chosen": "d'après {sequence}, comme ce site l'a choisi",
         "basis_other": "d'après {sequence}, car {preferred} n'a pas été utilisé",
         # The paper's finding is not the model's: both are told, and none of it without an answer.
@@ -158,6 +159,7 @@ _SENTENCES = MappingProxyType(
         "more_excluded": "et {count} autres, dans le compte rendu",
         "none_excluded": "L1 à L5 sont utilisés, sans réserve.",
         # --- About --------------------------------------------------------------------------------
+        "reads_age_and_sex": "Outre les images, le modèle lit l'âge et le sexe dans leurs en-têtes.",
         "model": "Modèle : {name} {version}",
         "cohort": "Entraîné sur : « {cohort} »",
         "intended_use": "Usage prévu : « {use} »",
@@ -392,6 +394,11 @@ _REASONS = MappingProxyType(
         "body_left_out": "{sequence}, {level}, non utilisé : {concern}",
         "protocol_unknown": "{sequence} : {quantity} est inconnu, et le modèle a été entraîné sur {seen} {unit}",
         "protocol_outside": "{sequence} : {quantity} {value:g} est hors de la plage d'entraînement de {seen} {unit}",
+        "other_bodies": "{first} et {second} ne montrent pas les mêmes corps vertébraux utilisables ({first} : {of_first} ; {second} : {of_second}) et ne peuvent donc pas être analysés ensemble",
+        "age_unknown": "l'âge de la personne examinée est inconnu, et le modèle en a besoin",
+        "age_outside": "l'âge de la personne examinée est hors de la plage d'entraînement de {low:.0f} à {high:.0f} ans",
+        "sex_unknown": "on ne sait pas si la personne examinée est une femme ou un homme, et le modèle en a besoin",
+        "sex_outside": "le modèle n'a pas été entraîné sur des personnes de ce sexe",
         "repetition_time": "TR",
         "echo_time": "TE",
         "field_strength": "intensité du champ",

@@ -81,6 +81,7 @@ _SENTENCES = MappingProxyType(
         "threshold": "Entscheidungsschwelle {value}",
         "no_number": "es wird keine Aussage getroffen",
         "basis": "aus {sequence}",
+        "with_age_and_sex": "{sequence}, Alter und Geschlecht",
         "basis_chosen": "aus {sequence}, wie hier eingestellt",
         "basis_other": "aus {sequence}, weil {preferred} nicht verwendet wurde",
         # The paper's finding is not the model's: both are told, and none of it without an answer.
@@ -158,6 +159,7 @@ _SENTENCES = MappingProxyType(
         "more_excluded": "und {count} weitere, im Textbericht",
         "none_excluded": "L1 bis L5 wurden ohne Vorbehalt verwendet.",
         # --- About --------------------------------------------------------------------------------
+        "reads_age_and_sex": "Neben den Bildern liest das Modell Alter und Geschlecht aus deren Headern.",
         "model": "Modell: {name} {version}",
         "cohort": "Trainiert mit: „{cohort}“",
         "intended_use": "Zweckbestimmung: „{use}“",
@@ -393,6 +395,11 @@ _REASONS = MappingProxyType(
         "body_left_out": "{sequence}, {level}, nicht verwendet: {concern}",
         "protocol_unknown": "{sequence}: {quantity} ist unbekannt, trainiert wurde mit {seen} {unit}",
         "protocol_outside": "{sequence}: {quantity} {value:g} liegt außerhalb des Trainingsbereichs von {seen} {unit}",
+        "other_bodies": "{first} und {second} zeigen nicht dieselben verwertbaren Wirbelkörper ({first}: {of_first}; {second}: {of_second}) und lassen sich deshalb nicht gemeinsam auswerten",
+        "age_unknown": "das Alter der untersuchten Person ist unbekannt, und das Modell braucht es",
+        "age_outside": "das Alter der untersuchten Person liegt außerhalb des Trainingsbereichs von {low:.0f} bis {high:.0f} Jahren",
+        "sex_unknown": "es ist unbekannt, ob die untersuchte Person weiblich oder männlich ist, und das Modell braucht diese Angabe",
+        "sex_outside": "das Modell wurde nicht mit Personen dieses Geschlechts trainiert",
         "repetition_time": "TR",
         "echo_time": "TE",
         "field_strength": "Feldstärke",

@@ -1,6 +1,6 @@
 """[analysis] and [analysis.features] of config.toml: everything that affects the values of a result."""
 
-from analysis.domain.acquisition import Contrast
+from analysis.domain.basis import BASES
 from analysis.domain.findings import Target
 from analysis.settings import FILTERS, AnalysisSettings, FeatureSettings
 from node.config.checks import between, one_of
@@ -12,9 +12,8 @@ __all__ = ["analysis"]
 def analysis(table: Table) -> AnalysisSettings:
     """Read the table; the part of these settings that is in [segmentation] keeps its defaults."""
     fallback = AnalysisSettings()
-    sequences = (Contrast.T1.value, Contrast.T2.value)
     preferred = {
-        target: Contrast(table.take(key, fallback.preferred[target].value, check=one_of(*sequences)))
+        target: table.take(key, fallback.preferred[target], check=one_of(*BASES))
         for key, target in (
             ("osteoporosis_from", Target.OSTEOPOROSIS),
             ("abnormal_density_from", Target.ABNORMAL_DENSITY),

@@ -53,13 +53,19 @@ def model(configuration: Configuration) -> Iterator[CheckResult]:
         return
     subject = f"model {bundle.name}"
     try:
-        identity = load(bundle, configuration.analysis.features).identity
+        loaded = load(bundle, configuration.analysis.features)
     except (ModelRejectedError, OSError) as error:
         yield CheckResult(
             Severity.FAULT, subject, str(error),
             "Set [models] bundle to a bundle made with `osteonode train` for these features.",
         )  # fmt: skip
         return
+    for lacking in loaded.never_answered(configuration.analysis.preferred):
+        yield CheckResult(
+            Severity.FAULT, subject, f"it has no {lacking}, so this is never answered",
+            "Train a model with this configuration, or change what [analysis] asks for.",
+        )  # fmt: skip
+    identity = loaded.identity
     if identity.simulated:
         yield CheckResult(
             Severity.WARNING, subject, "it was trained on simulated patients and is for demonstration only",

@@ -19,7 +19,7 @@ from analysis.evaluation.curves import mean_roc, net_benefit, roc_points
 from analysis.evaluation.evaluate import evaluate
 from analysis.evaluation.paper import KNN_TEST_AREA
 from analysis.evaluation.report import html_of, title_of, write_report
-from analysis.evaluation.result import BASELINES, SOURCES, Evaluation, EvaluationSettings
+from analysis.evaluation.result import BASELINES, SOURCES, WITH_AGE_AND_SEX, Evaluation, EvaluationSettings
 from analysis.evaluation.summary import summarised
 from analysis.learning.learn import KINDS, LearningSettings, learn, prepare_training_set
 from analysis.learning.selection import select_features
@@ -222,6 +222,30 @@ def test_images_are_compared_with_every_baseline_and_corrected_among_themselves(
     smallest = min(found.against_baselines, key=lambda one: one.repeated.p)
     count = len(found.against_baselines)
     assert smallest.repeated_adjusted == pytest.approx(min(1.0, count * smallest.repeated.p))
+
+
+def test_age_and_sex_beside_the_images_are_compared_with_the_images_and_with_the_baselines() -> None:
+    table = replace(synthetic_table(), age=np.where(np.arange(90) % 10, synthetic_table().age, np.nan))
+    settings = replace(QUICK, kinds=("LR",), splits=2, age_and_sex=True)
+    found = evaluate(table, settings)
+    assert {cell.source for cell in found.cells} == {*SOURCES, *WITH_AGE_AND_SEX, *BASELINES}
+    assert len(found.added_value) == len(Target) * len(SOURCES)
+    assert {(test.first, test.second) for test in found.added_value} == set(WITH_AGE_AND_SEX.items())
+    against = {(test.first, test.second) for test in found.against_baselines}
+    assert ("T1+T2 with age + sex", "age + sex") in against
+    page = html_of(found)
+    assert "What age and sex add to the images" in page
+    assert page.count("T1+T2 with age + sex against T1+T2</td>") == len(Target)
+    # All else is as without them.
+    alone = evaluate(table, replace(settings, age_and_sex=False))
+    assert [test.repeated for test in alone.tests] == [test.repeated for test in found.tests]
+    assert "age and sex add" not in html_of(alone)
+
+
+def test_age_and_sex_that_are_mostly_unknown_are_refused_as_features() -> None:
+    table = replace(synthetic_table(), female=np.full(90, np.nan))
+    with pytest.raises(RefusedError, match="the sex of 0% of the patients with both sequences is known"):
+        evaluate(table, replace(QUICK, kinds=("LR",), age_and_sex=True))
 
 
 def test_patients_who_lack_a_sequence_are_left_out_and_counted() -> None:

@@ -16,6 +16,7 @@ from analysis.cohort.feature_table import FeatureTable
 from analysis.cohort.measure import MeasuredCohort
 from analysis.cohort.record import findings_record, refusal_record, table_of
 from analysis.cohort.who import who_was_in
+from analysis.domain.basis import BOTH, AgeAndSex
 from analysis.domain.findings import Findings, Refusal, Target, Verdict
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
@@ -80,7 +81,7 @@ def other_hospital() -> MeasuredCohort:
             else json.loads(json.dumps(findings_record(series_of(number), None, SETTINGS)))
         )
     kept = [index for index, row in enumerate(rows) if row.bmd_mg_cm3 is not None and index != 3]
-    table = table_of([rows[i] for i in kept], [records[i]["sequences"] for i in kept], SETTINGS)
+    table = table_of([rows[i] for i in kept], [records[i] for i in kept], SETTINGS)
     return MeasuredCohort(table, (), (), tuple(rows), tuple(records))
 
 
@@ -115,6 +116,60 @@ def test_the_node_answers_in_the_validation_as_it_does_to_findings() -> None:
                 assert outcome.standing is Standing.ANSWERED
                 assert (outcome.probability, outcome.interval) == (answer.probability, answer.interval)
                 assert outcome.called == (answer.verdict is Verdict.ABOVE)
+
+
+BOTH_SETTINGS = AnalysisSettings(preferred={Target.ABNORMAL_DENSITY: BOTH})
+
+
+@cache
+def parent_of_both() -> Model:
+    """Return a model of T1, T2 and both, with age and sex, of the first hospital."""
+    settings = replace(
+        QUICK,
+        learning=replace(QUICK.learning, refits=3),
+        thresholds_mg_cm3={Target.ABNORMAL_DENSITY: 120.0},
+        both_for=frozenset({Target.ABNORMAL_DENSITY}),
+        age_and_sex=True,
+    )
+    return train(part(WHOLE, slice(0, 90)), settings)
+
+
+def test_so_it_does_from_both_sequences_with_age_and_sex() -> None:
+    rows = tuple(
+        replace(row, age=None if row.line == 22 else row.age, sex=None if row.line == 33 else row.sex)
+        for row in other_hospital().rows
+    )
+    found = validate(
+        replace(other_hospital(), rows=rows), parent_of_both(), BOTH_SETTINGS.preferred, draws=10
+    )
+    (node,) = found.node
+    standings = set()
+    for number in (0, 1, 2, 4, 11, 12, 20, 31, 50, 60, 61, 70):
+        row = rows[number]
+        person = AgeAndSex(None if row.age is None else int(row.age), row.sex)
+        (answer,) = predict(series_of(number).series, parent_of_both(), BOTH_SETTINGS, person)
+        outcome = node.outcomes[node.patient_ids.index(row.patient_id)]
+        standings.add(outcome.standing)
+        assert (outcome.standing is Standing.ANSWERED) == (answer.verdict is not Verdict.INDETERMINATE)
+        if outcome.standing is Standing.ANSWERED:
+            assert (outcome.probability, outcome.interval) == (answer.probability, answer.interval)
+        else:
+            assert set(outcome.reasons) - {"no usable T1 series"} <= set(answer.reasons)
+    assert {Standing.ANSWERED, Standing.OUTSIDE, Standing.UNMEASURED} <= standings
+    with pytest.raises(RefusedError, match=r"the model has no abnormal bone density from T1\+T2"):
+        validate(other_hospital(), parent(), dict.fromkeys(Target, BOTH), draws=10)
+
+
+def test_a_recalibrated_model_still_needs_both_sequences_and_age_and_sex(tmp_path: Path) -> None:
+    key = (Target.ABNORMAL_DENSITY, BOTH)
+    every = {one: local(patients=400 if one == key else 30) for one in parent_of_both().classifiers}
+    only = recalibrated(parent_of_both(), every, Method.SLOPE, ThresholdRule(), simulated=True)
+    save(only, tmp_path / "bundle")
+    loaded = load(tmp_path / "bundle", FeatureSettings())
+    assert list(loaded.classifiers) == [key]
+    (answer,) = predict(series_of(0).series, loaded, BOTH_SETTINGS)
+    assert (answer.probability, answer.age_and_sex) == (None, True)
+    assert [one for one in answer.reasons if "the age of the patient is unknown" in one]
 
 
 def test_every_labelled_patient_is_counted_once_with_reasons() -> None:

@@ -49,7 +49,7 @@ def test_conformal_sets_hold_the_truth_about_as_often_as_they_claim() -> None:
 def test_training_ranges_are_what_the_cohort_had() -> None:
     table, classifier = synthetic_table(), quick_model().classifiers[Target.OSTEOPOROSIS, "T1"]
     times = table.sequences["T1"].repetition_time_ms
-    assert classifier.training.repetition_time_ms == (times.min(), times.max())
+    assert classifier.training.protocols["T1"].repetition_time_ms == (times.min(), times.max())
     columns = [table.sequences["T1"].names.index(name) for name in classifier.features]
     scaled = classifier.estimator["scale"].transform(table.sequences["T1"].values[:, columns])
     beyond = classifier.training.distances(scaled) > classifier.training.distance_limit
@@ -60,7 +60,7 @@ def test_headers_that_tell_nothing_leave_no_range() -> None:
     table = synthetic_table()
     silent = replace(table.sequences["T1"], echo_time_ms=np.full(len(table.patient_ids), np.nan))
     model = train(replace(table, sequences={**table.sequences, "T1": silent}), QUICK)
-    assert model.classifiers[Target.OSTEOPOROSIS, "T1"].training.echo_time_ms is None
+    assert model.classifiers[Target.OSTEOPOROSIS, "T1"].training.protocols["T1"].echo_time_ms is None
 
 
 def test_patients_without_a_sequence_do_not_train_it() -> None:

@@ -12,7 +12,8 @@ from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level
 from analysis.prediction.model import Classifier, Model
-from analysis.prediction.predict import objections_to_series, predict
+from analysis.prediction.predict import predict
+from analysis.prediction.series_check import objections_to_series
 from analysis.settings import AnalysisSettings, FeatureSettings
 from analysis.statistics.conformal import ConformalLimits
 from analysis.statistics.error_band import ErrorBand
@@ -68,7 +69,7 @@ def test_the_preference_is_the_settings_and_not_the_codes() -> None:
     )
     answers = {one.target: one for one in predict(study(), DECIDED, swapped)}
     for target, preferred in swapped.preferred.items():
-        assert answers[target].sequence == preferred.value
+        assert answers[target].sequence == preferred
         assert answers[target].preferred is preferred
 
 
@@ -158,7 +159,10 @@ def _narrowed(model: Model, target: Target, sequence: str, **training: object) -
     """Return the model with another training range for one of its classifiers."""
     classifiers: dict[tuple[Target, str], Classifier] = dict(model.classifiers)
     one = classifiers[target, sequence]
-    classifiers[target, sequence] = replace(one, training=replace(one.training, **training))  # type: ignore[arg-type]  # fields of many types
+    limit = training.pop("distance_limit", one.training.distance_limit)
+    seen = {name: replace(of, **training) for name, of in one.training.protocols.items()}  # type: ignore[arg-type]  # fields of many types
+    narrowed = replace(one.training, protocols=seen, distance_limit=limit)  # type: ignore[arg-type]
+    classifiers[target, sequence] = replace(one, training=narrowed)
     return replace(model, classifiers=classifiers)
 
 
@@ -321,9 +325,8 @@ def test_every_answer_comes_with_the_card_of_its_classifier_and_the_figures_of_e
     settings = AnalysisSettings(preferred=dict.fromkeys(Target, preferred))
     for one in predict(study()[: 1 if missing else 2], DECIDED, settings):
         used = DECIDED.classifiers[one.target, one.sequence]
-        assert one.trained_on is not None
-        for name in ("repetition_time_ms", "echo_time_ms", "field_strength_t"):
-            assert getattr(one.trained_on, name) == getattr(used.training, name)
+        assert one.trained_on == used.training.protocols
+        assert set(one.trained_on) == {one.sequence}
         assert one.by_sequence == {
             sequence: DECIDED.classifiers[one.target, sequence].performance.answers
             for sequence in ("T1", "T2")

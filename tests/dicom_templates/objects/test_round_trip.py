@@ -16,7 +16,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 
-from analysis.domain.acquisition import Contrast
+from analysis.domain.basis import BASES, BOTH, name_within, sequences_of
 from analysis.domain.findings import (
     Findings,
     LevelMeasurements,
@@ -46,17 +46,19 @@ def predictions(draw: st.DrawFn, target: Target) -> Prediction:
     verdict = draw(st.sampled_from(Verdict))
     low, middle, high = sorted(draw(st.tuples(fraction, fraction, fraction)))
     silent = verdict is Verdict.INDETERMINATE
+    basis = draw(st.sampled_from(BASES))
     return Prediction(
         target=target,
-        sequence=draw(st.sampled_from(["T1", "T2", "T1+T2"])),
-        preferred=draw(st.sampled_from([Contrast.T1, Contrast.T2])),
+        sequence=basis,
+        preferred=draw(st.sampled_from(BASES)),
         verdict=verdict,
         probability=None if silent else middle,
         interval=None if silent else (low, high),
         decision_threshold=draw(fraction),
         reasons=tuple(draw(st.lists(words.map(quoted), max_size=2))),
         features=tuple(
-            f"{name}_{draw(st.sampled_from(['mean', 'sd']))}"
+            name_within(basis, sequence, f"{name}_{draw(st.sampled_from(['mean', 'sd']))}")
+            for sequence in sequences_of(basis)
             for name in draw(st.lists(st.sampled_from(FEATURES), unique=True))
         ),
     )
@@ -176,8 +178,10 @@ def expected_of_level(
     if one.vbq is not None:
         expected[concepts.VBQ_OF[contrast].value, ""] = close(one.vbq)
     for prediction in findings.predictions:
-        if contrast.value in prediction.sequence:
-            for name in prediction.features:
+        of_both = prediction.sequence == BOTH
+        for written in prediction.features:
+            sequence, name = written.split("_", 1) if of_both else (prediction.sequence, written)
+            if sequence == contrast.value:
                 feature = name.removesuffix("_mean").removesuffix("_sd")
                 expected[radiomic_code(feature).value, ""] = close(one.features[feature])
     return expected

@@ -13,7 +13,7 @@ from dicom_templates.result_set import build
 from dicom_templates.words.answer_figures import figures_sentence
 from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.texts import Texts
-from tests.dicom_templates.cases import ANSWERS, PREDICTIONS, items, make_case
+from tests.dicom_templates.cases import ANSWERS, PREDICTIONS, TRAINED_ON, items, make_case
 from tests.dicom_templates.views import named, views_of
 
 HIGH_BUT_BELOW = replace(
@@ -173,3 +173,17 @@ def test_predictive_values_stand_on_the_picture_beside_an_answer_only(language: 
     assert all(value in told for value in values)
     assert not any(value in undecided for value in values)
     assert texts("specificity_brief", value=texts.percent(0.81)) in undecided
+
+
+def test_the_acquisitions_of_two_sequences_are_told_in_full_or_not_at_all() -> None:
+    both = replace(
+        PREDICTIONS[0], trained_on={"T1": TRAINED_ON, "T2": replace(TRAINED_ON, echo_time_ms=(90, 110))}
+    )
+    texts = Texts("en")
+    told = figures_sentence(both, texts)
+    assert (
+        "T1w TR 400 to 750 ms, TE 8 to 20 ms, 1.5 to 3.0 T; T2w TR 400 to 750 ms, TE 90 to 110 ms, 1.5"
+        in told
+    )
+    assert "TR" not in figures_sentence(both, texts, brief=True)
+    assert "TR 400 to 750 ms" in figures_sentence(PREDICTIONS[0], texts, brief=True)

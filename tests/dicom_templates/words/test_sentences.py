@@ -98,11 +98,11 @@ def test_what_holds_for_both_sequences_is_said_once_and_the_gravest_first() -> N
     )
 
 
-def _basis(sequence: str, preferred: Contrast) -> tuple[str, list[str]]:
+def _basis(sequence: str, preferred: str, *, age_and_sex: bool = False) -> tuple[str, list[str]]:
     """Return the sentences on the sequence behind the answer to osteoporosis, and on the choice of it."""
     findings = make_case(slices=4, size=64).findings
     first, second = findings.predictions
-    first = replace(first, sequence=sequence, preferred=preferred)
+    first = replace(first, sequence=sequence, preferred=preferred, age_and_sex=age_and_sex)
     report = compose(replace(findings, predictions=(first, second)), language="en")
     lines = [line for section in report.sections for line in section.lines]
     return report.answers[0].basis, [line for line in lines if line.startswith("Osteoporosis: from")]
@@ -113,9 +113,29 @@ def test_the_sequence_that_a_site_chose_is_told_as_its_choice() -> None:
     assert basis == "from T2w, as this site has chosen"
     assert why.startswith("Osteoporosis: from T2w, as this site has chosen; in the paper")
     assert "T1w did best" in why
+    basis, (why,) = _basis("T1+T2", "T1+T2")
+    assert basis == "from T1w+T2w, as this site has chosen"
+    assert "in the paper" in why
     basis, none = _basis("T1", Contrast.T2)
     assert basis == "from T1w, because T2w was not used"
     assert none == []
+
+
+def test_an_answer_with_age_and_sex_says_so_and_is_not_taken_for_that_of_the_paper() -> None:
+    basis, (why,) = _basis("T1", "T1", age_and_sex=True)
+    assert basis == "from T1w, age and sex"
+    assert why.startswith("Osteoporosis: from T1w, age and sex, as this site has chosen; in the paper")
+
+
+def test_a_model_that_reads_age_and_sex_is_told_so_also_without_an_answer() -> None:
+    findings = make_case(slices=4, size=64).findings
+    silent = tuple(
+        replace(one, age_and_sex=True, verdict=Verdict.INDETERMINATE) for one in findings.predictions
+    )
+    for told, expected in ((silent, 1), (findings.predictions, 0)):
+        report = compose(replace(findings, predictions=told), language="en")
+        lines = [line for section in report.sections for line in section.lines]
+        assert sum("reads the age and sex of the patient" in line for line in lines) == expected
 
 
 def test_the_sequence_that_is_published_is_told_as_the_papers_with_the_figures_of_the_model() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from analysis.cohort.feature_table import FeatureTable
 from analysis.cohort.measure import MeasuredCohort, measure_cohort
-from analysis.learning.train import Trained
+from analysis.domain.findings import Target
+from analysis.learning.train import Trained, TrainingSettings
 from analysis.prediction.bundle import save
 from analysis.settings import AnalysisSettings
 from node.cli import application
@@ -59,11 +61,38 @@ def test_train_writes_who_was_in_beside_the_bundle_and_warns(
 
 
 @pytest.mark.usefixtures("measured")
+def test_train_learns_what_the_configuration_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TrainingSettings] = []
+
+    def trained(_table: FeatureTable, settings: TrainingSettings, *_arguments: object) -> Trained:
+        asked.append(settings)
+        return Trained(quick_model(), ())
+
+    monkeypatch.setattr("analysis.learning.train.train_and_judge", trained)
+    (tmp_path / "config.toml").write_text('[analysis]\nosteoporosis_from = "T1+T2"\n')
+    words = ("train", str(tmp_path / "cohort.csv"), "--out", str(tmp_path / "model"))
+    run(*words, "--config", str(tmp_path / "config.toml"))
+    (settings,) = asked
+    assert settings.bases(Target.OSTEOPOROSIS) == ("T1", "T2", "T1+T2")
+    assert settings.bases(Target.ABNORMAL_DENSITY) == ("T1", "T2")
+    record = json.loads((tmp_path / "model-report" / "experiment.json").read_text())
+    assert record["bases"]["osteoporosis"] == ["T1", "T2", "T1+T2"]
+
+
+@pytest.mark.usefixtures("measured")
 def test_evaluate_writes_its_predictions_and_who_was_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("analysis.evaluation.evaluate.evaluate", lambda *_arguments: quick_evaluation())
-    run("evaluate", str(tmp_path / "cohort.csv"), "--out", str(tmp_path / "out"))
+    choices = tmp_path / "experiment.toml"
+    choices.write_text("[experiment]\nbmd = true\nsplits = 2\nfeature_counts = [3]\n")
+    words = ("--out", str(tmp_path / "out"), "--experiment", str(choices))
+    run("evaluate", str(tmp_path / "cohort.csv"), *words)
+    assert columns_of(tmp_path / "out" / "bmd_predictions.csv")[-1] == "predicted_mg_cm3"
+    assert (tmp_path / "out" / "bmd_predictions.csv").stat().st_mode & 0o077 == 0
+    assert "The bone density itself" in (tmp_path / "out" / "evaluation.html").read_text()
     record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert record["who_was_in"]["flow"]["unlabelled"] == 1
     assert len(record["who_was_in"]["sample_size"]) == 2

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Target
 from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.words.compose import usual_next_step
@@ -294,7 +293,7 @@ def test_sequences_and_kinds_become_values() -> None:
         '[analysis]\nosteoporosis_from = "T2"\n'
         '[[destinations]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 1\nresults = ["sr"]\n'
     )
-    assert configuration.analysis.preferred[Target.OSTEOPOROSIS] is Contrast.T2
+    assert configuration.analysis.preferred[Target.OSTEOPOROSIS] == "T2"
     assert configuration.destinations[0].results == (ResultKind.SR,)
 
 

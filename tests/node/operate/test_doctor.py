@@ -14,6 +14,7 @@ import pytest
 from pydicom.uid import EnhancedSRStorage
 from pynetdicom import evt
 
+from analysis.domain.findings import Target
 from analysis.settings import SegmentationSettings
 from dicom_templates.result_kinds import SrClass
 from node.clock import SystemClock
@@ -371,6 +372,15 @@ def test_a_model_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     configuration = quick(tmp_path)
     models = replace(configuration.models, bundle=tmp_path / "none")
     assert worst_of(list(model(replace(configuration, models=models))), "model").severity is Severity.FAULT
+
+
+def test_a_model_that_lacks_what_is_asked_for_is_a_fault(tmp_path: Path) -> None:
+    configuration = quick(tmp_path)
+    preferred = {**configuration.analysis.preferred, Target.OSTEOPOROSIS: "T1+T2"}
+    analysis = replace(configuration.analysis, preferred=preferred)
+    (told, *_) = model(replace(configuration, analysis=analysis))
+    assert told.severity is Severity.FAULT
+    assert "no osteoporosis from T1+T2" in told.message
 
 
 def test_to_have_no_model_is_good_if_it_is_configured_so(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ outer_folds = 6
 minimum_icc = 0.9
 confidence = 0.9
 threshold = "youden"
+age_and_sex = true
+bmd = true
 
 [experiment.thresholds_mg_cm3]
 osteoporosis = 50
@@ -54,6 +56,9 @@ def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
     assert learning.grids == {"LDA": {"shrinkage": ("auto", 0.3)}, "RF": {"min_samples_leaf": (5,)}}
     assert (found.training.confidence, found.training.folds) == (0.9, 6)
     assert found.training.learning == learning
+    assert settings.age_and_sex
+    assert settings.bmd
+    assert found.training.age_and_sex
     tried = [one.parameters for one in candidates(settings.kinds, (8,), learning.grids)]
     assert tried == [{"shrinkage": "auto"}, {"shrinkage": 0.3}, {"min_samples_leaf": 5}]
 
