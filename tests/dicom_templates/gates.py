@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pytest
 from pydicom import Dataset, dcmread
 
+from tests.patience import PATIENCE_S
 from tests.peers import program, run
 
 __all__ = [
@@ -163,6 +164,11 @@ def _say(*command: str | Path) -> str:
     """Return the output of a validator, whose exit status does not depend on its findings."""
     words: Sequence[str] = [str(word) for word in command]
     done = subprocess.run(
-        words, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, errors="replace"
+        words,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=PATIENCE_S,
+        errors="replace",
     )
     return done.stdout

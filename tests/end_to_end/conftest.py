@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY, StoreScp, build_loopback_shim, free_port, program, run
 
 __all__ = ["ServedNode", "StoreScp", "wait_for"]
@@ -78,7 +79,7 @@ port = {self.web_port}
     def __exit__(self, *_exception: object) -> None:
         if self.process is not None:
             self.process.terminate()
-            assert self.process.wait(60) == 0, self.log()
+            assert self.process.wait(PATIENCE_S) == 0, self.log()
 
     @property
     def config(self) -> Path:
@@ -93,14 +94,14 @@ port = {self.web_port}
         """Send all files below a folder over one association, with storescu of DCMTK."""
         storescu = program("storescu", "dcmtk")
         node = ["-aec", self.ae_title, "127.0.0.1", str(self.port)]
-        run([storescu, "-R", "+sd", "+r", *node, folder], seconds=120)
+        run([storescu, "-R", "+sd", "+r", *node, folder])
 
     def ask(self, *words: str) -> str:
         """Run another `osteonode` command on the same configuration."""
         return run([sys.executable, "-m", "node", *words, "--config", self.config])
 
-    def _wait_until_up(self, seconds: float = 60) -> None:
-        give_up = time.monotonic() + seconds
+    def _wait_until_up(self) -> None:
+        give_up = time.monotonic() + PATIENCE_S
         while time.monotonic() < give_up:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
@@ -108,9 +109,9 @@ port = {self.web_port}
         pytest.fail(f"the node did not start:\n{self.log()}")
 
 
-def wait_for(look: Callable[[], Answer | None], seconds: float, otherwise: Callable[[], str]) -> Answer:
+def wait_for(look: Callable[[], Answer | None], otherwise: Callable[[], str]) -> Answer:
     """Call `look` every 0.2 s until it returns something, and return that."""
-    give_up = time.monotonic() + seconds
+    give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
         if (answer := look()) is not None:
             return answer

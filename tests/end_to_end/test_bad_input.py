@@ -17,6 +17,7 @@ from node.config import default
 from node.decode import files_below
 from tests.end_to_end.conftest import ServedNode, StoreScp, wait_for
 from tests.node.decode.damaged_instances import damaged
+from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY
 
 Series = list[Dataset]
@@ -169,7 +170,7 @@ def analyse(folder: Path, *words: str | Path) -> "subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        timeout=PATIENCE_S,
         env=os.environ | ASCII_TERMINAL,
     )
 
@@ -231,7 +232,7 @@ def test_the_node_keeps_state_and_reason_and_goes_on(
             found = list(pacs.directory.iterdir())
             return found if len(found) >= 5 else None
 
-        wait_for(results, 240, node.log)
+        wait_for(results, node.log)
         for change, folder in bad.items():
             uid = str(dcmread(files_below([folder])[0], stop_before_pixels=True).StudyInstanceUID)
             answer = " ".join(node.ask("why", uid).split())

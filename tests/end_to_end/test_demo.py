@@ -10,6 +10,7 @@ import pytest
 from pydicom import dcmread
 
 from node.science.demo import SEED
+from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY
 from tests.schemas import strict
 from tests.tracing import foreign_calls, traced
@@ -29,7 +30,7 @@ def osteonode(*words: str | Path | int) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
 
 
@@ -40,7 +41,12 @@ def open_to_others(folder: Path) -> list[Path]:
 
 def python(script: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     return done.stdout
 
@@ -148,7 +154,7 @@ def test_help_does_not_pay_for_the_science(words: list[str]) -> None:
         f"print('LOADED', sorted(set({heavy!r}) & set(sys.modules)))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE_S,
     )
     assert "LOADED []" in done.stdout
 
@@ -157,6 +163,6 @@ def test_the_listener_does_not_pay_for_the_science() -> None:
     heavy = ["SimpleITK", "sklearn", "onnxruntime", "radiomics", "highdicom", "matplotlib"]
     script = f"import sys, node.app\nprint('LOADED', sorted(set({heavy!r}) & set(sys.modules)))\n"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE_S,
     )
     assert "LOADED []" in done.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY, missing
 
 pytestmark = pytest.mark.slow
@@ -19,7 +20,12 @@ OLDEST, *NEWER = "3.11", "3.12", "3.13"
 def run(*command: str | Path, folder: Path) -> str:
     """Run a command outside the checkout, so that nothing of it can be imported by accident."""
     done = subprocess.run(
-        [str(word) for word in command], cwd=folder, capture_output=True, text=True, check=False, timeout=900
+        [str(word) for word in command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

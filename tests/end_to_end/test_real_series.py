@@ -64,8 +64,8 @@ def test_l1_to_l5_of_a_real_t2_come_back_in_the_seg(tmp_path: Path, loopback_shi
             kept = (path for path in pacs.directory.iterdir() if path.name.startswith("SG."))
             return next(kept, None)
 
-        wait_for(received_seg, 180, node.log)
-        wait_for(lambda: "delivered" in node.log() or None, 60, node.log)
+        wait_for(received_seg, node.log)
+        wait_for(lambda: "delivered" in node.log() or None, node.log)
         path = received_seg()
         assert path is not None
         assert dcmread(path).SOPClassUID == SegmentationStorage

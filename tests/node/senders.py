@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
-from pynetdicom import AE, evt
+from pynetdicom import evt
 
 from node.domain.study import StudyState
 from node.ports import Store
@@ -29,6 +29,7 @@ from tests.node.analyses import (
     UNWANTED,
 )
 from tests.node.nodes import Pacs, slice_of
+from tests.patience import PATIENCE_S, application_entity
 from tests.peers import program
 
 _SLICES = 2
@@ -106,8 +107,7 @@ class Sender:
 
     def send(self, slices: list[Dataset], *, abort: bool = False) -> bool:
         """Send all slices over one association; tell whether all were acknowledged."""
-        ae = AE("SENDER")
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
+        ae = application_entity("SENDER")
         ae.add_requested_context(MRImageStorage, ExplicitVRLittleEndian)
         association = ae.associate("127.0.0.1", self.port, ae_title="OSTEONODE")
         if not association.is_established:
@@ -137,7 +137,7 @@ class DcmtkSender(Sender):
             dataset.save_as(file, enforce_file_format=True)
         words = [str(program("storescu", "dcmtk")), "-v", "-aec", "OSTEONODE", "127.0.0.1", str(self.port)]
         done = subprocess.run(
-            [*words, *files], check=False, capture_output=True, text=True, timeout=60,
+            [*words, *files], check=False, capture_output=True, text=True, timeout=PATIENCE_S,
             env=os.environ | {"TCP_NODELAY": "1"},
         )  # fmt: skip
         file = ""

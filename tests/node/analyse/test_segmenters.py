@@ -34,7 +34,8 @@ from node.analyse.study import analyse_files
 from node.config import BackendSettings, Configuration, default, parse
 from node.errors import ConfigurationError, PermanentError, TransientError
 from tests.analysis.spine_scene import LUMBAR, dice, spine_scene
-from tests.node.nodes import is_running, wait_until
+from tests.node.nodes import is_running
+from tests.patience import wait_until
 from tests.peers import REPOSITORY
 
 SCENE = spine_scene()
@@ -530,8 +531,8 @@ def test_a_program_ends_with_the_node_or_worker_that_is_killed(
         assert len(family.living) == 3
         assert family.folder.is_dir()
         os.kill(node.pid if killed == "node" else worker, signal.SIGKILL)
-        wait_until(lambda: not family.living, seconds=8)
-        wait_until(lambda: not family.folder.exists(), seconds=8)
+        wait_until(lambda: not family.living)
+        wait_until(lambda: not family.folder.exists())
         assert not is_running(worker)
     finally:
         node.kill()

@@ -11,7 +11,8 @@ import pytest
 from analysis.errors import RefusedError
 from node.analyse.worker_process import WorkerProcess
 from node.errors import PermanentError, TransientError, WorkerLostError
-from tests.node.nodes import is_running, wait_until
+from tests.node.nodes import is_running
+from tests.patience import wait_until
 from tests.peers import REPOSITORY
 
 

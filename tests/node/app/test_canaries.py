@@ -22,9 +22,10 @@ from node.domain.study import FINISHED_STATES
 from node.operate.doctor import CHECKS, model, run_checks
 from node.show.why import explain
 from tests.node.decode.test_decode import AXES, FACTS
-from tests.node.nodes import encode, quick, running_pacs, send, wait_until
+from tests.node.nodes import encode, quick, running_pacs, send
 from tests.node.show.test_web import ask
 from tests.node.wire import COMMAND, LAST, P_DATA, fragment, pdu, request_association, store_request, wire_to
+from tests.patience import wait_until
 from tests.peers import free_port
 
 CANARY = "CANARY7"

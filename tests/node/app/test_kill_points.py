@@ -27,7 +27,7 @@ from node.store.staging import read_certified
 from tests.dicom_templates.cases import texts_of
 from tests.node.analyses import CLASSES, STOPS, UNWANTED
 from tests.node.fuses import EDGES, RARE
-from tests.node.nodes import Pacs, quick, wait_until
+from tests.node.nodes import Pacs, quick
 from tests.node.senders import (
     ENDED,
     ENDS,
@@ -41,6 +41,7 @@ from tests.node.senders import (
     kind_of,
     sending,
 )
+from tests.patience import wait_until
 from tests.peers import free_port
 
 _LONGEST_LIFE_S = 30.0
@@ -252,13 +253,12 @@ def kill_everywhere(
             fork_server.start_node("never", 1)
             # Each sender may be about to open one of these studies again.
             wait_until(
-                lambda: all(counts_in(store)[end] >= count + len(senders) for end, count in least.items()),
-                seconds=300,
+                lambda: all(counts_in(store)[end] >= count + len(senders) for end, count in least.items())
             )
         acknowledged = set().union(*(sender.acknowledged for sender in senders))
         stored = {instance.sop_uid: instance for instance in store.all_instances()}
         assert acknowledged <= set(stored)
-        wait_until(lambda: set(counts_in(store)) <= ENDED and not left_to_do(store), seconds=600)
+        wait_until(lambda: set(counts_in(store)) <= ENDED and not left_to_do(store))
     finally:
         fork_server.close()
         pacs.stop()
@@ -291,7 +291,6 @@ def points_of(seed: int) -> list[tuple[str, int]]:
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(1200)
 def test_nothing_acknowledged_is_lost_at_a_dozen_edges(tmp_path: Path) -> None:
     points = points_of(seed=1)[:12]
     least = {StudyState.DELIVERED: 1, StudyState.REFUSED: 1}
@@ -302,7 +301,6 @@ def test_nothing_acknowledged_is_lost_at_a_dozen_edges(tmp_path: Path) -> None:
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(1200)
 def test_a_refusal_is_explained_once_wherever_the_node_dies_on_the_way(tmp_path: Path) -> None:
     edges = [
         edge for edge in EDGES if ("refus" in edge or "expla" in edge) and not edge.startswith("refused: ")

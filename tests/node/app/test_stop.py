@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from node.config import load
 from node.operate.database import open_store
 from tests.node.nodes import open_association, slice_of
+from tests.patience import application_entity
 from tests.peers import free_port, wait_until_open
 
 STOP_S = 6.0
@@ -61,7 +61,7 @@ def test_a_node_under_load_ends_in_time_and_has_all_that_it_acknowledged(tmp_pat
         for thread in threads:
             thread.start()
         # Peers that do nothing, with and without an association.
-        ae = AE("IDLE")
+        ae = application_entity("IDLE")
         ae.add_requested_context(Verification)
         idle = [ae.associate("127.0.0.1", port, ae_title="OSTEONODE") for _ in range(3)]
         stack.enter_context(socket.create_connection(("127.0.0.1", port)))

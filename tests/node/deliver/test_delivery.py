@@ -16,7 +16,8 @@ from node.config import DeliverySettings, Destination
 from node.domain.delivery import DeliveryState
 from node.domain.study import StudyState
 from tests.node.analyses import CLASSES
-from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
+from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, state_of
+from tests.patience import wait_until
 from tests.peers import CtnStorage, Orthanc, free_port
 
 STUDY = "1.2.826.0.1.1"

@@ -16,7 +16,6 @@ from select import select
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
-from pynetdicom import AE
 
 from dicom_templates.result_kinds import ResultKind
 from node.app import Node
@@ -28,7 +27,7 @@ from node.errors import ConfigurationError, TransientError
 from node.show.why import explain
 from tests.certificates import Authority, Credentials
 from tests.node.deliver.test_stow import web_server
-from tests.node.nodes import quick, quick_node, send, slice_of, state_of, wait_until
+from tests.node.nodes import quick, quick_node, send, slice_of, state_of
 from tests.node.wire import (
     COMMAND,
     P_DATA,
@@ -39,6 +38,7 @@ from tests.node.wire import (
     store_parts,
     store_pdu,
 )
+from tests.patience import PATIENCE_S, application_entity, wait_until
 from tests.peers import StoreScp, build_loopback_shim, program, run
 
 GREETING_S = 3.0
@@ -69,7 +69,7 @@ def secure_node(tmp_path_factory: pytest.TempPathFactory, ours: Credentials) -> 
 
 def send_by_dcmtk(node: Node, folder: Path, *options: str | Path) -> None:
     storescu = program("storescu", "dcmtk")
-    run([storescu, *options, "-aec", "OSTEONODE", "127.0.0.1", str(node.port), "+sd", folder], seconds=30)
+    run([storescu, *options, "-aec", "OSTEONODE", "127.0.0.1", str(node.port), "+sd", folder])
 
 
 def as_tls(credentials: Credentials) -> list[str | Path]:
@@ -146,7 +146,7 @@ def secured_wire(node: Node, credentials: Credentials) -> Iterator[Wire]:
     context = ssl.create_default_context(cafile=credentials.ca)
     context.load_cert_chain(credentials.certificate, credentials.key)
     with (
-        socket.create_connection(("127.0.0.1", node.port), timeout=30) as plain,
+        socket.create_connection(("127.0.0.1", node.port), timeout=PATIENCE_S) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
     ):
         yield Wire(secured)
@@ -158,7 +158,7 @@ def echo_once(node: Node, credentials: Credentials) -> float:
         "n", "OSTEONODE", "127.0.0.1", node.port, (ResultKind.SR,), tls=credentials.settings
     )
     started = time.monotonic()
-    ae = AE("SENDER")
+    ae = application_entity("SENDER")
     ae.add_requested_context("1.2.840.10008.1.1")
     tls = client_arguments(destination)
     association = ae.associate("127.0.0.1", node.port, ae_title="OSTEONODE", tls_args=tls)

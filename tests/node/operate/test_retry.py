@@ -20,8 +20,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import wait_until
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 STUDY = "1.2.826.0.1.1"
@@ -68,7 +68,7 @@ def test_what_waits_for_a_destination_that_was_renamed_is_told_and_can_be_sent(
             told = explain(node.store, STUDY, ["archive"])
             assert ("No destination is called pacs any more" in told) == (attempts > 1)
             assert "configured now" in retry_study(node.store, configuration, STUDY, datetime.now(UTC)).words  # noqa: TID251
-            wait_until(lambda: state_of(node) is StudyState.DELIVERED, seconds=30)
+            wait_until(lambda: state_of(node) is StudyState.DELIVERED)
             assert len(new.uids) == len(CLASSES)
             assert "No destination" not in explain(node.store, STUDY, ["archive"])
 

@@ -36,7 +36,6 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
 from tests.node.wire import (
     COMMAND,
@@ -49,6 +48,7 @@ from tests.node.wire import (
     store_request,
     wire_to,
 )
+from tests.patience import PATIENCE_S, wait_until
 
 
 class Sender:
@@ -226,7 +226,7 @@ def test_a_long_header_is_read_and_a_refused_object_is_kept_beside_the_others(
 
     def slowly(*arguments: Any) -> None:
         began.set()
-        assert held.wait(60)
+        assert held.wait(PATIENCE_S)
         quarantine(*arguments)
 
     monkeypatch.setattr(storage_scp.StorageScp, "quarantine", slowly)
@@ -237,7 +237,7 @@ def test_a_long_header_is_read_and_a_refused_object_is_kept_beside_the_others(
         for at in range(0, len(many), 50_000):
             last = LAST if at + 50_000 >= len(many) else 0
             hostile.send(pdu(P_DATA, fragment(1, many[at : at + 50_000], control=last)))
-        assert began.wait(60)
+        assert began.wait(PATIENCE_S)
         image = slice_of(1)
         honest.send(associate(ExplicitVRLittleEndian))
         honest.receive()
@@ -285,7 +285,7 @@ def test_of_tiny_pdus_few_are_taken_in_a_turn(monkeypatch: pytest.MonkeyPatch, n
     next_turn = [0]
 
     def held(self: connection.Connection) -> None:
-        assert all_sent.wait(30)
+        assert all_sent.wait(PATIENCE_S)
         next_turn[0] = next(turns)
         read_in_turn(self)
 

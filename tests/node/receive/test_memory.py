@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from pydicom.uid import EnhancedMRImageStorage, ImplicitVRLittleEndian, MRImageStorage
-from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
@@ -22,6 +21,7 @@ from node.operate.database import open_store
 from node.store.instance_store import DiskInstanceStore
 from node.store.staging import read_certified
 from tests.node.nodes import encode, quick, slice_of
+from tests.patience import PATIENCE_S, application_entity
 
 _MEGABYTE = 1024 * 1024
 _FRAGMENT = 131072 - 6
@@ -76,7 +76,7 @@ class Watched:
         """End it."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(60)
+        self._process.wait(PATIENCE_S)
         self._reader.join()
         assert self._process.stdout is not None
         self._process.stdout.close()
@@ -91,8 +91,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 @contextmanager
 def associated(port: int, sop_class: str) -> Iterator[Association]:
-    ae = AE("SENDER")
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 300
+    ae = application_entity("SENDER")
     ae.add_requested_context(sop_class, ImplicitVRLittleEndian)
     # Nagle's algorithm stays on: the sender of pynetdicom 3.0.4 loses an answer now and then that comes right
     # after another, and the 40 ms between them are what keeps it from that.

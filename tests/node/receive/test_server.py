@@ -20,7 +20,6 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import MRImageStorage
-from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from node.app import Node
@@ -29,7 +28,7 @@ from node.dicom import pynetdicom_internals
 from node.log import configure
 from node.receive.connection import Connection
 from node.receive.quota import Allowance, is_too_slow
-from tests.node.nodes import quick, quick_node, send, slice_of, wait_until
+from tests.node.nodes import quick, quick_node, send, slice_of
 from tests.node.wire import (
     ASSOCIATE_AC,
     COMMAND,
@@ -49,11 +48,10 @@ from tests.node.wire import (
     store_request,
     wire_to,
 )
+from tests.patience import PATIENCE_S, application_entity, wait_until
 
 GREETING_S = 1.0
 IDLE_S = 1.5
-PATIENCE_S = 20.0
-"""Far more than any limit of this node: a wait that long would be no limit at all."""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +73,7 @@ def strict_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 def test_a_silent_client_is_cut_off_and_delays_nobody(strict_node: Node, study: str) -> None:
     with ExitStack() as stack:
         # More than there may be associations: they must not take the places of those who speak.
-        silent = [stack.enter_context(wire_to(strict_node.port, seconds=PATIENCE_S)) for _ in range(6)]
+        silent = [stack.enter_context(wire_to(strict_node.port)) for _ in range(6)]
         assert send(strict_node.port, slice_of(1, study=study)) == [0]
         assert all(wire.is_closed() for wire in silent)
 
@@ -84,7 +82,7 @@ def test_a_silent_client_is_cut_off_and_delays_nobody(strict_node: Node, study: 
 def test_a_client_that_stops_in_its_first_pdu_is_cut_off(
     strict_node: Node, begun: bytes, written: StringIO
 ) -> None:
-    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+    with wire_to(strict_node.port) as wire:
         wire.send(begun)
         assert wire.is_closed()
     wait_until(lambda: "it stopped in the middle of a PDU" in written.getvalue())
@@ -119,7 +117,7 @@ def test_an_object_that_drips_pdu_by_pdu_is_cut_off(strict_node: Node, written: 
 
 
 def test_a_pause_between_objects_is_no_slowness(strict_node: Node, study: str) -> None:
-    ae = AE("SENDER")
+    ae = application_entity("SENDER")
     ae.add_requested_context(MRImageStorage, "1.2.840.10008.1.2.1")
     association = ae.associate("127.0.0.1", strict_node.port, ae_title="OSTEONODE")
     for number in range(3):
@@ -132,7 +130,7 @@ def test_a_pause_between_objects_is_no_slowness(strict_node: Node, study: str) -
 def test_a_pdu_longer_than_was_agreed_is_not_waited_for(
     strict_node: Node, length: int, written: StringIO
 ) -> None:
-    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+    with wire_to(strict_node.port) as wire:
         request_association(wire)
         wire.send(pdu(P_DATA, b"\0" * 100, length=length))
         assert wire.is_closed()
@@ -140,7 +138,7 @@ def test_a_pdu_longer_than_was_agreed_is_not_waited_for(
 
 
 def test_a_request_that_claims_gigabytes_is_not_waited_for(strict_node: Node) -> None:
-    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+    with wire_to(strict_node.port) as wire:
         wire.send(pdu(1, b"\0" * 100, length=2**32 - 1))
         assert wire.is_closed()
 
@@ -224,7 +222,7 @@ def test_what_cannot_come_within_an_object_ends_the_association_and_leaves_nothi
     strict_node: Node, study: str, wrong: bytes
 ) -> None:
     request, payload = store_parts(study, 1)
-    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+    with wire_to(strict_node.port) as wire:
         request_association(wire)
         wire.send(
             pdu(P_DATA, fragment(1, request, control=COMMAND | LAST)),
@@ -241,7 +239,7 @@ def test_what_cannot_come_within_an_object_ends_the_association_and_leaves_nothi
 def test_two_objects_in_one_pdu_end_the_association(strict_node: Node, study: str) -> None:
     """The second cannot wait in the network for the answer to the first."""
     both = b"".join(store_pdu(study, number)[6:] for number in (1, 2))
-    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+    with wire_to(strict_node.port) as wire:
         request_association(wire)
         wire.send(pdu(P_DATA, both))
         assert wire.status() in {0, None}
@@ -256,7 +254,7 @@ def test_an_object_in_a_context_for_none_ends_the_association(
     strict_node: Node, study: str, context: int
 ) -> None:
     request, payload = store_parts(study, 1)
-    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+    with wire_to(strict_node.port) as wire:
         wire.send(associate(sop_class=Verification))
         assert wire.receive()[0] == ASSOCIATE_AC
         wire.send(pdu(P_DATA, fragment(context, request, control=COMMAND | LAST)))
@@ -269,7 +267,7 @@ def test_one_that_stops_within_an_object_delays_nobody_and_leaves_nothing(
     strict_node: Node, study: str
 ) -> None:
     request, payload = store_parts(study, 1)
-    with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+    with wire_to(strict_node.port) as wire:
         request_association(wire)
         wire.send(pdu(P_DATA, fragment(1, request, control=COMMAND | LAST)))
         wire.send(pdu(P_DATA, fragment(1, payload))[:-10])
@@ -283,7 +281,7 @@ def test_a_node_that_stops_does_not_wait_for_the_rest_of_an_object(tmp_path: Pat
     request, payload = store_parts(study, 1)
     base = quick(tmp_path)
     patient = replace(base, node=replace(base.node, idle_timeout_s=600.0))
-    with quick_node(patient) as node, wire_to(node.port, seconds=PATIENCE_S) as wire:
+    with quick_node(patient) as node, wire_to(node.port) as wire:
         request_association(wire)
         wire.send(pdu(P_DATA, fragment(1, request, control=COMMAND | LAST)))
         wire.send(pdu(P_DATA, fragment(1, payload))[:-10])
@@ -297,7 +295,7 @@ def test_a_source_has_its_own_limit_of_associations(tmp_path: Path, study: str) 
     loopback = ip_network("127.0.0.0/8")
     sources = (Source("GREEDY", loopback, max_associations=1), Source("*", loopback))
     with quick_node(replace(quick(tmp_path), sources=sources)) as node:
-        ae = AE("GREEDY")
+        ae = application_entity("GREEDY")
         ae.add_requested_context(MRImageStorage, "1.2.840.10008.1.2.1")
         held = ae.associate("127.0.0.1", node.port, ae_title="OSTEONODE")
         assert held.is_established
@@ -450,7 +448,7 @@ def test_an_object_that_is_put_aside_holds_up_no_reading(strict_node: Node, stud
         )
         request_association(bad)
         bad.send(pdu(P_DATA, fragment(1, request, control=COMMAND | LAST) + fragment(1, other)))
-        with wire_to(strict_node.port, seconds=PATIENCE_S / 2) as wire:
+        with wire_to(strict_node.port) as wire:
             request_association(wire)
             wire.send(pdu(P_DATA, fragment(1, echo_request(), control=COMMAND | LAST)))
             assert wire.status() == 0
@@ -469,7 +467,7 @@ def test_a_log_that_cannot_be_written_ends_nothing(
     monkeypatch.setattr(sys, "stderr", nowhere)
     configure(LogSettings())
     try:
-        with wire_to(strict_node.port, seconds=PATIENCE_S) as wire:
+        with wire_to(strict_node.port) as wire:
             request_association(wire)
             wire.send(pdu(P_DATA, b"", length=2**31))
             assert wire.is_closed()
@@ -488,7 +486,7 @@ def test_nothing_that_carries_data_waits_for_a_tick(
     """Timers and orders to stop are looked at now and then; all else has a bell."""
     tick_s = 3 * PATIENCE_S
     monkeypatch.setattr(pynetdicom_internals, "_TICK_S", tick_s)
-    with quick_node(quick(tmp_path)) as node, wire_to(node.port, seconds=PATIENCE_S) as wire:
+    with quick_node(quick(tmp_path)) as node, wire_to(node.port) as wire:
         began = time.monotonic()
         request_association(wire)
         for number in (1, 2):

@@ -33,9 +33,9 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
 from tests.node.show.browsers import Browser
+from tests.patience import wait_until
 from tests.peers import free_port
 
 PASSWORD = "correct horse"  # noqa: S105 - of nobody

@@ -28,8 +28,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import free_port
 
 LATER = datetime(2130, 1, 1, tzinfo=UTC)
@@ -169,7 +169,7 @@ def test_what_comes_while_a_study_is_removed_waits_and_stays(tmp_path: Path) -> 
             node.instance_store.remove_study(STUDY, instances)
 
         assert node.store.forget_originals(study, remove_slowly)
-        sender.join(30)
+        sender.join(PATIENCE_S)
         assert statuses == [0]
         (instance,) = node.store.instances(STUDY)
         assert read_certified(node.instance_store.path(instance)) is not None
