@@ -154,7 +154,11 @@ def test_help_does_not_pay_for_the_science(words: list[str]) -> None:
         f"print('LOADED', sorted(set({heavy!r}) & set(sys.modules)))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE_S,
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     assert "LOADED []" in done.stdout
 
@@ -163,6 +167,10 @@ def test_the_listener_does_not_pay_for_the_science() -> None:
     heavy = ["SimpleITK", "sklearn", "onnxruntime", "radiomics", "highdicom", "matplotlib"]
     script = f"import sys, node.app\nprint('LOADED', sorted(set({heavy!r}) & set(sys.modules)))\n"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE_S,
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     assert "LOADED []" in done.stdout

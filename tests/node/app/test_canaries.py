@@ -109,8 +109,7 @@ def test_no_canary_is_in_any_log_answer_page_or_row(
             assert send_implicitly(node.port, dataset) == 0
         finished = {*FINISHED_STATES}
         wait_until(
-            lambda: all(node.store.study(uid).state in finished for uid in (texts, numbers)),  # type: ignore[union-attr]
-            seconds=500,
+            lambda: all(node.store.study(uid).state in finished for uid in (texts, numbers))  # type: ignore[union-attr]
         )
         pages = ("/", "/metrics", "/readyz", f"/studies/{texts}", f"/studies/{numbers}")
         port = node.configuration.web.port

@@ -21,14 +21,14 @@ from tests.node.nodes import (
     slice_of,
     state_of,
 )
-from tests.patience import wait_until
+from tests.patience import PATIENCE_S, wait_until
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 STUDY = "1.2.826.0.1.1"
 
 
 def test_a_failed_delivery_can_be_tried_again_without_a_new_analysis(tmp_path: Path) -> None:
-    impatient = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=1, timeout_s=3.0)
+    impatient = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=1, timeout_s=PATIENCE_S)
     broken = True
 
     def status(_number: int) -> int:
@@ -52,7 +52,9 @@ def test_a_failed_delivery_can_be_tried_again_without_a_new_analysis(tmp_path: P
 def test_what_waits_for_a_destination_that_was_renamed_is_told_and_can_be_sent(
     tmp_path: Path, attempts: int
 ) -> None:
-    stubborn = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=attempts, timeout_s=3.0)
+    stubborn = DeliverySettings(
+        retry_first_s=0.05, retry_longest_s=0.1, attempts=attempts, timeout_s=PATIENCE_S
+    )
     with (
         running_pacs(status=lambda _: 0xC000) as old,
         quick_node(quick(tmp_path, old.destination, delivery=stubborn)) as node,

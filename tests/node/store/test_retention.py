@@ -122,7 +122,7 @@ def test_no_study_is_kept_longer_than_retention_days(tmp_path: Path) -> None:
 
 
 def test_what_was_set_aside_is_removed_only_by_an_operator(tmp_path: Path) -> None:
-    once = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=1, timeout_s=3.0)
+    once = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=1, timeout_s=PATIENCE_S)
     with (
         running_pacs(status=lambda _number: 0xC000) as pacs,
         quick_node(quick(tmp_path, pacs.destination, delivery=once)) as node,
