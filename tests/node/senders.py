@@ -13,7 +13,7 @@ from itertools import cycle
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import evt
 
 from node.domain.study import StudyState
@@ -28,8 +28,20 @@ from tests.node.analyses import (
     UNREADABLE,
     UNWANTED,
 )
-from tests.node.nodes import Pacs, slice_of
-from tests.patience import PATIENCE_S, application_entity
+from tests.node.nodes import Pacs, encode, slice_of
+from tests.node.wire import (
+    ABORT,
+    COMMAND,
+    LAST,
+    P_DATA,
+    RELEASE_RQ,
+    fragment,
+    pdu,
+    request_association,
+    store_request,
+    wire_to,
+)
+from tests.patience import PATIENCE_S
 from tests.peers import program
 
 _SLICES = 2
@@ -107,21 +119,25 @@ class Sender:
 
     def send(self, slices: list[Dataset], *, abort: bool = False) -> bool:
         """Send all slices over one association; tell whether all were acknowledged."""
-        ae = application_entity("SENDER")
-        ae.add_requested_context(MRImageStorage, ExplicitVRLittleEndian)
-        association = ae.associate("127.0.0.1", self.port, ae_title="OSTEONODE")
-        if not association.is_established:
-            return False
-        with suppress(RuntimeError):  # raised where the node died since the last answer
+        # Not by pynetdicom, which may wait for an answer until its timeout although the node has died.
+        with suppress(OSError, AssertionError), wire_to(self.port) as wire:
+            request_association(wire, ExplicitVRLittleEndian)
             for dataset in slices:
-                if association.send_c_store(dataset).get("Status") != 0:
+                wire.send(store_of(dataset))
+                if wire.status() != 0:
                     break
                 self.acknowledged.add(dataset.SOPInstanceUID)
-        if abort:
-            association.abort()
-        else:
-            association.release()
+            wire.send(pdu(ABORT if abort else RELEASE_RQ, bytes(4)))
+            if not abort:
+                wire.receive()
         return {dataset.SOPInstanceUID for dataset in slices} <= self.acknowledged
+
+
+def store_of(dataset: Dataset) -> bytes:
+    """Return the PDU that stores a small image, in the context 1."""
+    request = store_request(str(dataset.SOPInstanceUID).encode())
+    content = fragment(1, encode(dataset, ExplicitVRLittleEndian))
+    return pdu(P_DATA, fragment(1, request, control=COMMAND | LAST) + content)
 
 
 @dataclass
