@@ -1,5 +1,6 @@
 """Hypothesis profiles for all tests, and how they are spread over processes."""
 
+# ruff: noqa: E402 - numpy reads the number of its threads as it is imported
 import os
 
 # Set before numpy is imported, and inherited by each process that a test starts. With several processes on
@@ -38,9 +39,8 @@ class FilesSideBySide(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith(_APART):
             return nodeid
-        return next(
-            (folder for folder in _TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid)
-        )
+        file: str = super()._split_scope(nodeid)
+        return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesSideBySide:

@@ -15,6 +15,8 @@ from tests.node.nodes import send, slice_of
 from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY, free_port, program
 
+pytestmark = pytest.mark.slow
+
 STUDY = "1.2.840.113619.2.5.1762583153.215519.978957063.78.100000.200"
 
 NAMELESS = "1.2.840.113619.2.5.200"

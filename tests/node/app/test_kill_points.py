@@ -44,6 +44,8 @@ from tests.node.senders import (
 from tests.patience import wait_until
 from tests.peers import free_port
 
+pytestmark = pytest.mark.slow
+
 _LOOK_EVERY_S = 0.2
 
 

@@ -1,6 +1,6 @@
 """Ten thousand bad inputs for a real listener in a process of its own: it stays up, quick, small and silent.
 
-By default a share of the cases is run; all of them with `-m slow` or without `-m`, as CI does.
+By default a share of the cases is run; all of them with `-m nightly`.
 """
 
 import json
@@ -36,6 +36,8 @@ from tests.node.wire import (
 )
 from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY
+
+pytestmark = pytest.mark.slow
 
 SERVE = """
 import sys

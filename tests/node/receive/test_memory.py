@@ -33,6 +33,8 @@ from tests.node.wire import (
 )
 from tests.patience import PATIENCE_S
 
+pytestmark = pytest.mark.slow
+
 _MEGABYTE = 1024 * 1024
 _FRAGMENT = 131072 - 6
 
