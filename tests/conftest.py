@@ -2,6 +2,7 @@
 
 # ruff: noqa: E402 - numpy reads the number of its threads as it is imported
 import os
+from typing import Any
 
 # Set before numpy is imported, and inherited by each process that a test starts. With several processes on
 # each core, the threads of these libraries wait for one another in loops: training took ten times the
@@ -11,7 +12,6 @@ for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from node.dicom.libraries import configure_libraries
@@ -29,11 +29,11 @@ configure_libraries()
 
 _TOGETHER = ("tests/analysis/evaluation/",)
 """Folders whose files share what took long to compute."""
-_APART = ("tests/end_to_end/test_install.py", "tests/dicom_templates/objects/test_gates.py")
+_APART = ("tests/end_to_end/test_install.py",)
 """Files whose tests take long, and share next to nothing."""
 
 
-class FilesSideBySide(LoadFileScheduling):
+class FilesSideBySide(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """The tests of a file run in one process, so that they share what their fixtures start."""
 
     def _split_scope(self, nodeid: str) -> str:
@@ -43,7 +43,7 @@ class FilesSideBySide(LoadFileScheduling):
         return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), file)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesSideBySide:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesSideBySide:
     """Return the scheduler."""
     return FilesSideBySide(config, log)
 
