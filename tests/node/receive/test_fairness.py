@@ -185,8 +185,8 @@ def test_each_address_has_a_share_of_its_own_and_no_ae_title_has(monkeypatch: py
     assert control.source_of(cast("Association", Asking("127.0.0.1"))) is None
 
 
-@pytest.mark.parametrize("is_shared", [True, False])
-def test_side_work_goes_on_after_a_failure_and_rests_for_others(*, is_shared: bool) -> None:
+def shortest_rest_s(*, is_shared: bool) -> float:
+    """Let a task fail and others take 50 ms each; return the shortest time between two of them."""
     work = SideWork(get_log(), lambda: is_shared)
     work.start()
     began: list[float] = []
@@ -203,12 +203,22 @@ def test_side_work_goes_on_after_a_failure_and_rests_for_others(*, is_shared: bo
     for task in (fail, take_long, take_long, take_long):
         work.hand_in(task)
     wait_until(lambda: len(ended) == 3)
-    assert (min(began[1] - ended[0], began[2] - ended[1]) > 0.08) == is_shared
+    rest_s = min(began[1] - ended[0], began[2] - ended[1])
     for _ in range(5):
         work.hand_in(take_long)
     work.stop()
     assert len(ended) == 8
     assert not work.is_running
+    return rest_s
+
+
+def test_side_work_goes_on_after_a_failure_and_rests_for_others() -> None:
+    assert shortest_rest_s(is_shared=True) > 0.08
+
+
+def test_side_work_for_nobody_else_goes_on_after_a_failure_without_a_rest() -> None:
+    """The machine may let it rest as well, but not each time."""
+    assert min(shortest_rest_s(is_shared=False) for _ in range(5)) < 0.08
 
 
 @pytest.fixture
