@@ -1,5 +1,7 @@
 """A node as an administrator runs it: a process of its own with a config.toml and real peers."""
 
+import fcntl
+import os
 import socket
 import subprocess
 import sys
@@ -121,11 +123,20 @@ def wait_for(look: Callable[[], Answer | None], otherwise: Callable[[], str]) ->
 
 @pytest.fixture(scope="session")
 def sample_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the study of one simulated patient, as `osteonode sample` writes it."""
+    """Return a folder with the study of one simulated patient, as `osteonode sample` writes it.
+
+    The first of the processes that run tests side by side writes it, the others wait. It is only read.
+    """
     from node.science.sample import write_sample
 
-    out = tmp_path_factory.mktemp("sample")
-    write_sample(out, patients=1, seed=7, report_progress=lambda *_: None)
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out, is_done = shared / "sample", shared / "sample.done"
+    with (shared / "sample.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not is_done.exists():
+            write_sample(out, patients=1, seed=7, report_progress=lambda *_: None)
+            is_done.touch()
     return out
 
 
