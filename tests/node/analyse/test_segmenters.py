@@ -533,7 +533,7 @@ def test_a_program_ends_with_the_node_or_worker_that_is_killed(
         os.kill(node.pid if killed == "node" else worker, signal.SIGKILL)
         wait_until(lambda: not family.living)
         wait_until(lambda: not family.folder.exists())
-        assert not is_running(worker)
+        wait_until(lambda: not is_running(worker))
     finally:
         node.kill()
         node.wait()
