@@ -217,9 +217,19 @@ class MovedClock:
 
     def __init__(self) -> None:
         self._ahead = timedelta()
+        self._still: datetime | None = None
 
     def now(self) -> datetime:
-        return SystemClock().now() + self._ahead
+        return (self._still or SystemClock().now()) + self._ahead
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Go on by nothing but `move`."""
+        self._still = SystemClock().now()
+        try:
+            yield
+        finally:
+            self._still = None
 
     def move(self, **by: float) -> None:
         self._ahead += timedelta(**by)
