@@ -1,9 +1,18 @@
-"""Hypothesis profiles for all tests, and how many of them run side by side."""
+"""Hypothesis profiles for all tests, and how they are spread over processes."""
 
+# ruff: noqa: E402 - numpy reads the number of its threads as it is imported
 import os
+from typing import Any
+
+# Set before numpy is imported, and inherited by each process that a test starts. With several processes on
+# each core, the threads of these libraries wait for one another in loops: training took ten times the
+# processor time that it takes with one thread.
+for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_library, "1")
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from node.dicom.libraries import configure_libraries
 
@@ -17,6 +26,33 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 # As every entry point of the program does.
 configure_libraries()
+
+_TOGETHER = ("tests/analysis/evaluation/",)
+"""Folders whose files share what took long to compute."""
+_APART = ("tests/end_to_end/test_install.py",)
+"""Files whose tests take long, and share next to nothing."""
+
+
+class FilesSideBySide(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """The tests of a file run in one process, so that they share what their fixtures start."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(_APART):
+            return nodeid
+        file: str = super()._split_scope(nodeid)
+        return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesSideBySide:
+    """Return the scheduler."""
+    return FilesSideBySide(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have a slow test; at the end, the other processes would wait for them."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -17,6 +17,8 @@ from typing import Any, Self
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 __all__ = [
     "CtnStorage",
     "Orthanc",
@@ -57,7 +59,7 @@ def shared_data(*parts: str) -> Path:
     return path
 
 
-def run(command: Sequence[str | Path], *, seconds: float = 60) -> str:
+def run(command: Sequence[str | Path]) -> str:
     """Run a program to its end and return its output, which is also shown if the program fails."""
     done = subprocess.run(
         [str(word) for word in command],
@@ -65,7 +67,7 @@ def run(command: Sequence[str | Path], *, seconds: float = 60) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=seconds,
+        timeout=PATIENCE_S,
         errors="replace",
         # Without it, Nagle's algorithm costs DCMTK 40 ms per image (documentation of DCMTK: TCP_NODELAY).
         env=os.environ | {"TCP_NODELAY": "1"},
@@ -102,9 +104,9 @@ def _own_ports() -> Iterator[int]:
 _ports = _own_ports()
 
 
-def wait_until_open(port: int, seconds: float = 30) -> None:
+def wait_until_open(port: int) -> None:
     """Wait until a port on loopback accepts connections, by connecting to it."""
-    give_up = time.monotonic() + seconds
+    give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
@@ -169,16 +171,16 @@ class Orthanc:
     def __exit__(self, *_exception: object) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(PATIENCE_S)
 
     def get(self, path: str) -> Any:
         """Return the JSON response of its REST interface, parsed."""
-        with urllib.request.urlopen(self._request(path), timeout=30) as answer:
+        with urllib.request.urlopen(self._request(path), timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def get_bytes(self, path: str) -> bytes:
         """Return the response of its REST interface as bytes, such as of "/instances/…/file"."""
-        with urllib.request.urlopen(self._request(path), timeout=30) as answer:
+        with urllib.request.urlopen(self._request(path), timeout=PATIENCE_S) as answer:
             content: bytes = answer.read()
         return content
 
@@ -189,7 +191,7 @@ class Orthanc:
     def post(self, path: str, body: bytes) -> Any:
         """Return the JSON response of its REST interface to a POST, parsed."""
         request = self._request(path, body)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def store(self, files: Iterable[Path]) -> None:
@@ -223,8 +225,8 @@ class Orthanc:
             "ConcurrentJobs": 2,
         } | self.settings
 
-    def _wait_until_up(self, seconds: float = 30) -> None:
-        give_up = time.monotonic() + seconds
+    def _wait_until_up(self) -> None:
+        give_up = time.monotonic() + PATIENCE_S
         while time.monotonic() < give_up:
             try:
                 self.get("/system")
@@ -259,7 +261,7 @@ class StoreScp:
     def __exit__(self, *_exception: object) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(PATIENCE_S)
 
 
 @dataclass(slots=True)
@@ -287,7 +289,7 @@ class CtnStorage:
             stderr=subprocess.DEVNULL,
             env=os.environ | {"LD_PRELOAD": str(build_loopback_shim(self.directory))},
         )
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + PATIENCE_S
         # Not by connecting, as it exits on a connection that requests no association.
         while not _is_listened_on(self.port):
             assert time.monotonic() < give_up, "simple_storage did not start"
@@ -297,7 +299,7 @@ class CtnStorage:
     def __exit__(self, *_exception: object) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(PATIENCE_S)
 
     def received(self) -> list[Path]:
         """Return the files that it has written."""

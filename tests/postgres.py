@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_S
 from tests.peers import missing
 
 __all__ = ["Postgres", "running_postgres"]
@@ -47,7 +48,7 @@ class Postgres:
         assert self._process is not None
         children = [Path("/proc", name) for name in _children_of(self._process.pid)]
         self._process.send_signal(number)
-        self._process.wait(30)
+        self._process.wait(PATIENCE_S)
         while any(one.exists() for one in children):
             time.sleep(0.02)  # without their parent they end by themselves
 
@@ -128,10 +129,10 @@ def _account(folder: Path) -> dict[str, Any]:
     return {"user": "postgres", "group": "postgres", "extra_groups": [], "cwd": folder}
 
 
-def _wait_until_up(folder: Path, seconds: float = 60) -> None:
+def _wait_until_up(folder: Path) -> None:
     import psycopg
 
-    give_up = time.monotonic() + seconds
+    give_up = time.monotonic() + PATIENCE_S
     while True:
         try:
             psycopg.connect(host=str(folder), user=_USER, dbname="postgres").close()
@@ -142,11 +143,11 @@ def _wait_until_up(folder: Path, seconds: float = 60) -> None:
             return
 
 
-def _wait_until_asked(folder: Path, user: str, seconds: float = 60) -> None:
+def _wait_until_asked(folder: Path, user: str) -> None:
     """Wait until the server has read its rules again, and asks this user for a password."""
     import psycopg
 
-    give_up = time.monotonic() + seconds
+    give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
         try:
             psycopg.connect(host=str(folder), user=user, dbname="postgres").close()

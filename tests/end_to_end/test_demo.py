@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from pydicom import dcmread
 
 from node.science.demo import SEED
+from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY
 from tests.schemas import strict
-from tests.tracing import foreign_calls, traced
+from tests.tracing import Traced, foreign_calls, traced
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +31,7 @@ def osteonode(*words: str | Path | int) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
 
 
@@ -40,32 +42,52 @@ def open_to_others(folder: Path) -> list[Path]:
 
 def python(script: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     return done.stdout
 
 
-def test_the_demonstration_shows_the_result_and_writes_it(tmp_path: Path) -> None:
-    """Nothing leaves the machine meanwhile, and all that is written is in its folder, for its user only."""
-    done = traced(tmp_path / "traced", "demo", "--out", tmp_path / "demo")
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """What the demonstration did, and the folder with its results."""
 
+    done: Traced
+    out: Path
+
+
+@pytest.fixture(scope="module")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
+    folder = tmp_path_factory.mktemp("demonstration")
+    return Demonstration(traced(folder / "traced", "demo", "--out", folder / "demo"), folder / "demo")
+
+
+def test_the_demonstration_shows_the_result_and_writes_it(demonstration: Demonstration) -> None:
+    """Nothing leaves the machine meanwhile, and all that is written is in its folder, for its user only."""
+    done, out = demonstration.done, demonstration.out
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.foreign
     assert not done.strays
-    assert not open_to_others(tmp_path / "demo")
-    assert {path.name for path in (tmp_path / "demo").iterdir()} == EXPECTED
+    assert not open_to_others(out)
+    assert {path.name for path in out.iterdir()} == EXPECTED
     for words in ("Osteoporosis", "Abnormal bone density", "VBQ T1w", "levels T1w"):
         assert words in done.stdout
-    page = (tmp_path / "demo" / "report.html").read_text()
+    page = (out / "report.html").read_text()
     assert "simulated" in page.lower()
     assert "bodies in common" in page
-    assert (tmp_path / "demo" / "summary.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "summary.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_offline_command_writes_what_the_node_sent_byte_for_byte(tmp_path: Path) -> None:
-    assert osteonode("demo", "--out", tmp_path / "demo").returncode == 0
+def test_the_offline_command_writes_what_the_node_sent_byte_for_byte(
+    demonstration: Demonstration, tmp_path: Path
+) -> None:
+    assert demonstration.done.returncode == 0
     assert osteonode("sample", "--out", tmp_path / "sample", "--seed", SEED).returncode == 0
-    report = dcmread(tmp_path / "demo" / "sr.dcm")
+    report = dcmread(demonstration.out / "sr.dcm")
     made = datetime.strptime(report.ContentDate + report.ContentTime, "%Y%m%d%H%M%S")  # noqa: DTZ007 - local
     studies, out = tmp_path / "sample" / "studies", tmp_path / "offline"
     analyse = ("analyse", studies, "--out", out, "--made", made.isoformat(), "--json")
@@ -81,8 +103,8 @@ def test_the_offline_command_writes_what_the_node_sent_byte_for_byte(tmp_path: P
     strict("analyse").validate([study])
     assert study["findings"] == json.loads((tmp_path / "offline" / "findings.json").read_text())
     assert [len(series["bodies"]) for series in study["findings"]["series"]] == [5, 5]
-    for name in sorted(path.name for path in (tmp_path / "demo").iterdir()):
-        sent, offline = (tmp_path / folder / name for folder in ("demo", "offline"))
+    for sent in sorted(demonstration.out.iterdir()):
+        name, offline = sent.name, out / sent.name
         if sent.suffix == ".dcm":
             # The file meta information (group 2) names the writing program and is not part of the object.
             assert dcmread(sent).SOPInstanceUID == dcmread(offline).SOPInstanceUID
@@ -148,7 +170,11 @@ def test_help_does_not_pay_for_the_science(words: list[str]) -> None:
         f"print('LOADED', sorted(set({heavy!r}) & set(sys.modules)))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     assert "LOADED []" in done.stdout
 
@@ -157,6 +183,10 @@ def test_the_listener_does_not_pay_for_the_science() -> None:
     heavy = ["SimpleITK", "sklearn", "onnxruntime", "radiomics", "highdicom", "matplotlib"]
     script = f"import sys, node.app\nprint('LOADED', sorted(set({heavy!r}) & set(sys.modules)))\n"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     assert "LOADED []" in done.stdout

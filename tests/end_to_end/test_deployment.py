@@ -34,8 +34,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import REPOSITORY, free_port, program
 from tests.postgres import Postgres, running_postgres
 
@@ -64,7 +64,7 @@ def test_the_unit_has_no_fault_and_exposes_little(tmp_path: Path) -> None:
     (tmp_path / UNIT.name).write_text(text.replace("/opt/osteonode/bin/osteonode ", "/bin/true "))
     for words in (["verify"], ["security", "--offline=true", "--threshold=20"]):
         command = [str(systemd_analyze), *words, str(tmp_path / UNIT.name)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
         assert done.returncode == 0, done.stdout + done.stderr
         assert not done.stderr
 
@@ -149,7 +149,7 @@ def test_the_image_is_made_of_all_that_the_package_needs() -> None:
 def health(config: Path) -> int:
     """Return the exit status of the health check of the container."""
     command = [sys.executable, str(FOLDER / "healthcheck.py"), str(config)]
-    return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode
+    return subprocess.run(command, check=False, capture_output=True, timeout=PATIENCE_S).returncode
 
 
 @pytest.mark.parametrize("https", [False, True])
@@ -217,7 +217,7 @@ def reported(sample_study: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     images = [image for image in images if image.Modality == "MR"]
     with running_pacs() as pacs, ServedNode(folder, "PACS", pacs.port, under=under) as node:
         assert set(send(node.port, *images)) == {0}
-        wait_until(lambda: "study_sent" in node.log(), seconds=300)
+        wait_until(lambda: "study_sent" in node.log())
         yield Run(node, pacs, str(images[0].StudyInstanceUID), bool(under))
 
 
@@ -330,6 +330,6 @@ def files_of(directory: Path) -> dict[str, bytes]:
 
 def run_shell(commands: str) -> None:
     done = subprocess.run(
-        ["sh", "-e", "-c", commands], capture_output=True, text=True, check=False, timeout=60
+        ["sh", "-e", "-c", commands], capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
     assert done.returncode == 0, done.stderr

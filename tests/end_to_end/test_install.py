@@ -1,5 +1,6 @@
 """Installation as a user does it: the wheel, without a checkout, on every supported Python that is here."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY, missing
 
 pytestmark = pytest.mark.slow
@@ -18,8 +20,15 @@ OLDEST, *NEWER = "3.11", "3.12", "3.13"
 
 def run(*command: str | Path, folder: Path) -> str:
     """Run a command outside the checkout, so that nothing of it can be imported by accident."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        [str(word) for word in command], cwd=folder, capture_output=True, text=True, check=False, timeout=900
+        [str(word) for word in command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * PATIENCE_S,  # gigabytes are downloaded and written
+        env=environment,  # each process would compile its imports anew
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -89,6 +98,7 @@ def test_a_wheelhouse_installs_without_an_index(built: Path, tmp_path: Path) -> 
         here / "pip",
         "install",
         "-q",
+        "--no-compile",  # of all that is installed; a module is compiled when it is first used
         "--no-index",
         "--find-links",
         "wheelhouse",

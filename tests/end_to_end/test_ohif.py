@@ -17,13 +17,13 @@ from pydicom import Dataset, dcmread
 from node.analyse.study import analyse_files
 from node.config import default
 from node.decode import files_below
+from tests.patience import PATIENCE_S
 from tests.peers import Orthanc, program
 from tests.viewer import ARTEFACTS, Viewer, dicomweb
 
 # The first test includes simulating a patient, an analysis, and starting a viewer of 200 MB.
-pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
-_PATIENCE_S = 240
 _LEVELS = ("L1", "L2", "L3", "L4", "L5")
 _YELLOW = (240, 228, 66)
 
@@ -56,7 +56,7 @@ class Shown:
 
     def wait_for(self, done: Callable[[], object]) -> None:
         """Call `done` every half second until it returns something true."""
-        give_up = time.monotonic() + _PATIENCE_S
+        give_up = time.monotonic() + PATIENCE_S
         while time.monotonic() < give_up:
             if done():
                 return
@@ -113,7 +113,7 @@ def shown(sample_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             args=["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
         )
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        page.set_default_timeout(_PATIENCE_S * 1000)
+        page.set_default_timeout(PATIENCE_S * 1000)
         # The guided tour would cover the page and take every click.
         page.add_init_script("localStorage.setItem('shownTours', '[\"basicViewerTour\"]')")
         opened = Shown(page, work / "results")

@@ -57,7 +57,7 @@ def test_a_study_stored_in_orthanc_has_its_results_in_orthanc(tmp_path: Path, sa
             modalities = found_by_c_find(orthanc, study_uid)
             return modalities if all(modalities[name] >= count for name, count in EXPECTED.items()) else None
 
-        modalities = wait_for(all_back, 120, lambda: f"{node.log()}\n{orthanc.log()}")
+        modalities = wait_for(all_back, lambda: f"{node.log()}\n{orthanc.log()}")
         sent_on = Counter(re.findall(r"delivered", node.log()))
 
     assert {name: modalities[name] for name in EXPECTED} == EXPECTED, sent_on

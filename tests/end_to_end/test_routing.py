@@ -136,6 +136,6 @@ def test_orthanc_routes_the_lumbar_spine_only(script: str, tmp_path: Path) -> No
                 jobs = [orthanc.get(f"/jobs/{one}")["State"] for one in orthanc.get("/jobs")]
                 return (all(stable) and len(jobs) >= len(SENT) and set(jobs) == {"Success"}) or None
 
-            wait_for(is_over, 60, lambda: f"{sorted(arrived())}\n{orthanc.log()}")
+            wait_for(is_over, lambda: f"{sorted(arrived())}\n{orthanc.log()}")
 
     assert arrived() == set(SENT)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from playwright.sync_api import Error, Page, sync_playwright
 
 from tests.end_to_end.conftest import ServedNode, wait_for
 from tests.node.nodes import send, slice_of
+from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY, free_port, program
+
+pytestmark = pytest.mark.slow
 
 STUDY = "1.2.840.113619.2.5.1762583153.215519.978957063.78.100000.200"
 
@@ -37,21 +41,26 @@ def page_is_up(port: int) -> bool | None:
         return None
 
 
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNode]:
+    """Return a node with two studies, one of which is set aside."""
+    folder = tmp_path_factory.mktemp("shown")
+    with ServedNode(folder, "NOBODY", free_port(), web_port=free_port()) as running:
+        wait_for(lambda: page_is_up(running.web_port), running.log)
+        send(running.port, slice_of(1, study=STUDY))
+        send(running.port, slice_of(1, study=NAMELESS, patient_id=""))
+        yield running
+
+
 @pytest.mark.peers
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_shows_the_page_on_any_screen_and_asks_nobody_else(tmp_path: Path, scheme: str) -> None:
+def test_a_browser_shows_the_page_on_any_screen_and_asks_nobody_else(node: ServedNode, scheme: str) -> None:
     chromium = program("chromium", "chromium")
-    port, complaints, asked = free_port(), [], set()
-    with (
-        ServedNode(tmp_path, "NOBODY", free_port(), web_port=port) as node,
-        sync_playwright() as playwright,
-    ):
-        wait_for(lambda: page_is_up(port), 60, node.log)
-        send(node.port, slice_of(1, study=STUDY))
-        send(node.port, slice_of(1, study=NAMELESS, patient_id=""))
+    port, complaints, asked = node.web_port, [], set()
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE_S * 1000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text))
         page.on("request", lambda request: asked.add(request.url.split("/")[2]))
@@ -62,30 +71,30 @@ def test_a_browser_shows_the_page_on_any_screen_and_asks_nobody_else(tmp_path: P
             page.get_by_text(STUDY, exact=True).wait_for()
             page.get_by_role("heading", name="Set aside").wait_for()
             assert page.get_by_role("link", name=NAMELESS).count() == 2
-            wait_for(partial(holds, page, FITS), 60, node.log)
+            wait_for(partial(holds, page, FITS), node.log)
         colour = {"light": "rgb(246, 247, 245)", "dark": "rgb(20, 25, 27)"}[scheme]
         shown = f"getComputedStyle(document.body).backgroundColor == '{colour}'"
-        wait_for(partial(holds, page, shown), 60, node.log)
+        wait_for(partial(holds, page, shown), node.log)
         page.get_by_text(STUDY, exact=True).click()
         page.get_by_text("Its steps").wait_for()
-        wait_for(partial(holds, page, FITS), 60, node.log)
+        wait_for(partial(holds, page, FITS), node.log)
         browser.close()
     assert not complaints
     assert asked == {f"127.0.0.1:{port}"}
 
 
-def test_a_node_whose_page_has_no_port_left_ends_with_one_clear_line(tmp_path: Path) -> None:
-    port = free_port()
-    with ServedNode(tmp_path / "first", "NOBODY", free_port(), web_port=port) as first:
-        wait_for(lambda: page_is_up(port), 60, first.log)
-        config = tmp_path / "second.toml"
-        config.write_text(
-            f'[node]\nport = {free_port()}\n[storage]\ndirectory = "second"\n[web]\nport = {port}\n'
-        )
-        second = subprocess.run(
-            [sys.executable, "-m", "node", "serve", "--config", str(config)],
-            cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+def test_a_node_whose_page_has_no_port_left_ends_with_one_clear_line(
+    node: ServedNode, tmp_path: Path
+) -> None:
+    port = node.web_port
+    config = tmp_path / "second.toml"
+    config.write_text(
+        f'[node]\nport = {free_port()}\n[storage]\ndirectory = "second"\n[web]\nport = {port}\n'
+    )
+    second = subprocess.run(
+        [sys.executable, "-m", "node", "serve", "--config", str(config)],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
     assert second.returncode == 1
     assert (
         f"Fault: the status page cannot listen on 127.0.0.1:{port}: Address already in use." in second.stderr

@@ -26,9 +26,7 @@ def pacs() -> Iterator[Pacs]:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory, pacs: Pacs) -> Iterator[Node]:
-    configuration = quick(
-        tmp_path_factory.mktemp("node"), pacs.destination, engine={"time_limit_s": 5.0, "attempts": 2}
-    )
+    configuration = quick(tmp_path_factory.mktemp("node"), pacs.destination, engine={"attempts": 2})
     with quick_node(
         configuration, analyse="by_study", examine="examine_by_series", processes=True
     ) as running:

@@ -1,6 +1,5 @@
 """What the tests of the node share: small objects, a receiving PACS, nodes whose waits are short."""
 
-import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     MRImageStorage,
 )
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
@@ -33,6 +32,7 @@ from node.domain.records import QuarantineEntry
 from node.domain.study import StudyState
 from node.ports import Clock, Figures
 from tests.node.analyses import CLASSES
+from tests.patience import PATIENCE_S, application_entity
 
 STUDY = "1.2.826.0.1.1"
 PATIENT = "PLANTED^NAME"
@@ -115,7 +115,7 @@ class Pacs:
         return [dataset.SOPInstanceUID for dataset in self.received]
 
     def start(self) -> None:
-        self._ae = AE("PACS")
+        self._ae = application_entity("PACS")
         self._ae.require_called_aet = True
         for sop_class in self.classes:
             self._ae.add_supported_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
@@ -178,13 +178,13 @@ def quick(directory: Path, *destinations: Destination, **sections: Any) -> Confi
     base = default()
     return replace(
         base,
-        node=replace(base.node, port=0, idle_timeout_s=20.0),
+        node=replace(base.node, port=0, idle_timeout_s=PATIENCE_S),
         destinations=destinations,
         web=sections.pop("web", WebSettings(port=0)),
         storage=replace(base.storage, directory=directory, watermark_mb=0),
         assembly=sections.pop("assembly", AssemblySettings(quiet_s=0.2, max_wait_s=0.5, start_early=False)),
         delivery=sections.pop(
-            "delivery", DeliverySettings(retry_first_s=0.1, retry_longest_s=0.4, timeout_s=3.0)
+            "delivery", DeliverySettings(retry_first_s=0.1, retry_longest_s=0.4, timeout_s=PATIENCE_S)
         ),
         engine=replace(base.engine, **sections.pop("engine", {})),
         **sections,
@@ -217,9 +217,19 @@ class MovedClock:
 
     def __init__(self) -> None:
         self._ahead = timedelta()
+        self._still: datetime | None = None
 
     def now(self) -> datetime:
-        return SystemClock().now() + self._ahead
+        return (self._still or SystemClock().now()) + self._ahead
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Go on by nothing but `move`."""
+        self._still = SystemClock().now()
+        try:
+            yield
+        finally:
+            self._still = None
 
     def move(self, **by: float) -> None:
         self._ahead += timedelta(**by)
@@ -262,7 +272,7 @@ def open_association(
     port: int, *datasets: Dataset, calling: str = "SENDER", called: str = "OSTEONODE"
 ) -> Association:
     """Open an association that can carry these objects."""
-    ae = AE(calling)
+    ae = application_entity(calling)
     for sop_class in {dataset.SOPClassUID for dataset in datasets}:
         syntaxes = {d.file_meta.TransferSyntaxUID for d in datasets if d.SOPClassUID == sop_class}
         ae.add_requested_context(sop_class, sorted(syntaxes))
@@ -270,14 +280,6 @@ def open_association(
     if not association.is_established:
         raise ConnectionRefusedError(f"rejected={association.is_rejected}")
     return association
-
-
-def wait_until(condition: Callable[[], object], *, seconds: float = 180.0) -> None:
-    """Wait until a condition holds that other threads and processes bring about."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def is_running(pid: int) -> bool:

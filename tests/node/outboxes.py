@@ -26,6 +26,7 @@ from node.log import get_log
 from node.store.sql import SqlStore
 from tests.node.analyses import CLASSES
 from tests.node.store.suite.studies import PATIENCE, arrival
+from tests.patience import PATIENCE_S
 
 MINUTE = timedelta(minutes=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -83,7 +84,7 @@ def outbox(
     classes: Mapping[ResultKind, str] = CLASSES,
 ) -> Iterator[Post]:
     folder.mkdir(parents=True, exist_ok=True)
-    settings = settings or DeliverySettings(timeout_s=3.0)
+    settings = settings or DeliverySettings(timeout_s=PATIENCE_S)
     clock = FrozenClock()
     store = SqlStore(f"sqlite:///{folder / 'store.db'}")
     put_results(store, folder, destination.name, classes)

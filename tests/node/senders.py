@@ -13,8 +13,8 @@ from itertools import cycle
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
-from pynetdicom import AE, evt
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import evt
 
 from node.domain.study import StudyState
 from node.ports import Store
@@ -28,7 +28,20 @@ from tests.node.analyses import (
     UNREADABLE,
     UNWANTED,
 )
-from tests.node.nodes import Pacs, slice_of
+from tests.node.nodes import Pacs, encode, slice_of
+from tests.node.wire import (
+    ABORT,
+    COMMAND,
+    LAST,
+    P_DATA,
+    RELEASE_RQ,
+    fragment,
+    pdu,
+    request_association,
+    store_request,
+    wire_to,
+)
+from tests.patience import PATIENCE_S
 from tests.peers import program
 
 _SLICES = 2
@@ -106,22 +119,25 @@ class Sender:
 
     def send(self, slices: list[Dataset], *, abort: bool = False) -> bool:
         """Send all slices over one association; tell whether all were acknowledged."""
-        ae = AE("SENDER")
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
-        ae.add_requested_context(MRImageStorage, ExplicitVRLittleEndian)
-        association = ae.associate("127.0.0.1", self.port, ae_title="OSTEONODE")
-        if not association.is_established:
-            return False
-        with suppress(RuntimeError):  # raised where the node died since the last answer
+        # Not by pynetdicom, which may wait for an answer until its timeout although the node has died.
+        with suppress(OSError, AssertionError), wire_to(self.port) as wire:
+            request_association(wire, ExplicitVRLittleEndian)
             for dataset in slices:
-                if association.send_c_store(dataset).get("Status") != 0:
+                wire.send(store_of(dataset))
+                if wire.status() != 0:
                     break
                 self.acknowledged.add(dataset.SOPInstanceUID)
-        if abort:
-            association.abort()
-        else:
-            association.release()
+            wire.send(pdu(ABORT if abort else RELEASE_RQ, bytes(4)))
+            if not abort:
+                wire.receive()
         return {dataset.SOPInstanceUID for dataset in slices} <= self.acknowledged
+
+
+def store_of(dataset: Dataset) -> bytes:
+    """Return the PDU that stores a small image, in the context 1."""
+    request = store_request(str(dataset.SOPInstanceUID).encode())
+    content = fragment(1, encode(dataset, ExplicitVRLittleEndian))
+    return pdu(P_DATA, fragment(1, request, control=COMMAND | LAST) + content)
 
 
 @dataclass
@@ -137,7 +153,7 @@ class DcmtkSender(Sender):
             dataset.save_as(file, enforce_file_format=True)
         words = [str(program("storescu", "dcmtk")), "-v", "-aec", "OSTEONODE", "127.0.0.1", str(self.port)]
         done = subprocess.run(
-            [*words, *files], check=False, capture_output=True, text=True, timeout=60,
+            [*words, *files], check=False, capture_output=True, text=True, timeout=PATIENCE_S,
             env=os.environ | {"TCP_NODELAY": "1"},
         )  # fmt: skip
         file = ""

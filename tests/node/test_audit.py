@@ -37,7 +37,8 @@ from node.errors import ConfigurationError
 from node.log import get_log
 from tests.certificates import Authority, Credentials
 from tests.node.analyses import CLASSES
-from tests.node.nodes import PATIENT, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
+from tests.node.nodes import PATIENT, quick, quick_node, running_pacs, send, slice_of, state_of
+from tests.patience import PATIENCE_S, application_entity, wait_until
 from tests.peers import free_port
 
 AT = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -181,11 +182,10 @@ def test_a_node_audits_its_life_what_came_and_whom_it_turned_away(tmp_path: Path
 
 
 def test_what_a_sender_that_broke_off_brought_is_audited_as_a_failure(tmp_path: Path) -> None:
-    from pynetdicom import AE
 
     settings = audited(tmp_path)
     with quick_node(replace(quick(tmp_path / "var"), audit=settings)) as node:
-        ae = AE("SENDER")
+        ae = application_entity("SENDER")
         ae.add_requested_context(MRImageStorage, "1.2.840.10008.1.2.1")
         association = ae.associate("127.0.0.1", node.port, ae_title="OSTEONODE")
         association.send_c_store(slice_of(1))
@@ -243,7 +243,7 @@ def test_a_message_goes_to_syslog_as_a_datagram(tmp_path: Path, way: str) -> Non
     family = socket.AF_INET if way == "udp" else socket.AF_UNIX
     with socket.socket(family, socket.SOCK_DGRAM) as repository:
         repository.bind(("127.0.0.1", 0) if way == "udp" else str(tmp_path / "log"))
-        repository.settimeout(20)
+        repository.settimeout(PATIENCE_S)
         there = (
             f"udp://127.0.0.1:{repository.getsockname()[1]}" if way == "udp" else f"unix:{tmp_path / 'log'}"
         )
@@ -276,10 +276,10 @@ def test_a_message_goes_to_syslog_over_tls_once_it_is_there(
         wait_until(lambda: "audit_not_written" in written.getvalue())
         context = repository(theirs)
         with socket.create_server(("127.0.0.1", port)) as listening:
-            listening.settimeout(30)
+            listening.settimeout(PATIENCE_S)
             plain, _ = listening.accept()
             with context.wrap_socket(plain, server_side=True) as connection:
-                connection.settimeout(20)
+                connection.settimeout(PATIENCE_S)
                 stream = connection.makefile("rb")
                 for message in (MESSAGES[0], MESSAGES[3]):
                     length = int(b"".join(iter(lambda: stream.read(1), b" ")))
@@ -301,13 +301,13 @@ def test_a_repository_with_a_revoked_certificate_is_told_nothing(
         # Revoked only now: the list must be read again for each connection.
         authority.revocation_list(lost)
         with socket.create_server(("127.0.0.1", port)) as listening:
-            listening.settimeout(30)
+            listening.settimeout(PATIENCE_S)
             plain, _ = listening.accept()
             with plain, pytest.raises(ssl.SSLError, match=r"(?i)certificate.revoked"):
                 repository(lost).wrap_socket(plain, server_side=True)
             plain, _ = listening.accept()
             with repository(sound).wrap_socket(plain, server_side=True) as connection:
-                connection.settimeout(20)
+                connection.settimeout(PATIENCE_S)
                 told = connection.recv(65536)
     assert codes(read(told.partition(b"\xef\xbb\xbf")[2]), "EventIdentification/EventID") == [
         MESSAGES[0].event.value

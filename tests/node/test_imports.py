@@ -16,6 +16,7 @@ from node.analyse.worker_process import WorkerProcess
 from node.science.parallel import in_processes
 from tests.node.calls import reading_validation_mode
 from tests.node.process_state import differences, process_state
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,7 +107,7 @@ def test_an_entry_point_makes_the_settings_that_reading_depends_on(entry: str, t
 def test_a_worker_process_makes_them_too() -> None:
     worker = WorkerProcess("tests.node.calls:reading_validation_mode")
     try:
-        assert worker.call(time_limit_s=60) == config.IGNORE
+        assert worker.call(time_limit_s=PATIENCE_S) == config.IGNORE
     finally:
         worker.stop()
     with in_processes(2) as spread:

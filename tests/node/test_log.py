@@ -11,7 +11,8 @@ from node.domain.study import StudyState
 from node.log import get_log, guarded
 from node.show.why import explain
 from tests.node.analyses import FAULTS
-from tests.node.nodes import in_quarantine, quick, quick_node, send, slice_of, state_of, wait_until
+from tests.node.nodes import in_quarantine, quick, quick_node, send, slice_of, state_of
+from tests.patience import wait_until
 
 CANARY = "CANARY7"
 TEXTS = (

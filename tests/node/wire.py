@@ -16,6 +16,7 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.sop_class import Verification
 
 from tests.node.nodes import encode, slice_of
+from tests.patience import PATIENCE_S
 
 __all__ = [
     "Wire",
@@ -177,9 +178,9 @@ class Wire:
 
 
 @contextmanager
-def wire_to(port: int, *, seconds: float = 30) -> Iterator[Wire]:
-    """Connect to a node on loopback; nothing is waited for longer than so many seconds."""
-    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+def wire_to(port: int) -> Iterator[Wire]:
+    """Connect to a node on loopback."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield Wire(connection)
 

@@ -5,6 +5,8 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from analysis.cohort.who import Characteristic, Flow, WhoWasIn
 from analysis.evaluation.checklist import items, write_checklists
 from analysis.evaluation.facts import evaluation_facts, training_facts, validation_facts
@@ -12,6 +14,8 @@ from analysis.learning.train import TrainingSettings
 from tests.analysis.evaluation.test_evaluate import quick_evaluation
 from tests.analysis.evaluation.test_validate import validation
 from tests.analysis.synthetic_model import QUICK, quick_model
+
+pytestmark = pytest.mark.slow
 
 WHO = WhoWasIn(Flow(100, 2, 3, 5, (), 4), ("all",), (Characteristic("patients", ("90",)),), ())
 

@@ -33,6 +33,8 @@ from analysis.statistics.weighted import MEASURES, weighted_measures
 from analysis.tasks import in_turn
 from tests.analysis.synthetic_cohort import synthetic_table
 
+pytestmark = pytest.mark.slow
+
 QUICK = EvaluationSettings(
     kinds=("KNN", "LR"), splits=4, learning=LearningSettings(feature_counts=(5,), folds=3)
 )

@@ -10,6 +10,8 @@ from tests.analysis.synthetic_cohort import synthetic_table
 from tests.analysis.synthetic_model import QUICK as QUICK_TRAINING
 from tests.analysis.synthetic_model import quick_model
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_areas_of_an_evaluation_can_be_computed_again_from_its_predictions() -> None:
     found = quick_evaluation()

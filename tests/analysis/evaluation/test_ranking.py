@@ -12,6 +12,8 @@ from analysis.learning.nested import Judged
 from analysis.learning.train import HeldOut, Trained
 from tests.analysis.synthetic_model import quick_model
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("strong", "weak", "of one fold", "unread", "of the folds")
 
 

@@ -20,6 +20,8 @@ from analysis.learning.learn import LearningSettings
 from tests.analysis.evaluation.test_evaluate import quick_evaluation
 from tests.analysis.synthetic_cohort import synthetic_table
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = EvaluationSettings(
     kinds=("LR",),
     thresholds_mg_cm3={Target.ABNORMAL_DENSITY: 100.0},

@@ -34,6 +34,8 @@ from analysis.statistics.logistic import logistic_of_all
 from tests.analysis.synthetic_cohort import findings_of, synthetic_table, with_facts
 from tests.analysis.synthetic_model import QUICK
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = AnalysisSettings()
 WHOLE = synthetic_table(210)
 """The model learns from the first 90 patients; the others are those of the other hospital."""

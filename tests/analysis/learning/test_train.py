@@ -12,6 +12,8 @@ from analysis.prediction.model import raw_scores
 from tests.analysis.synthetic_cohort import synthetic_table
 from tests.analysis.synthetic_model import QUICK, quick_model
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_model_answers_every_target_from_every_sequence() -> None:
     assert set(quick_model().classifiers) == {(target, name) for target in Target for name in ("T1", "T2")}

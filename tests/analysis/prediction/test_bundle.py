@@ -20,6 +20,8 @@ from analysis.settings import FeatureSettings
 from tests.analysis.synthetic_cohort import synthetic_table
 from tests.analysis.synthetic_model import QUICK, quick_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 from dicom_templates.pictures.html_report import report_html
 from dicom_templates.result_set import build
 from tests.dicom_templates.cases import make_case
+from tests.patience import PATIENCE_S
 from tests.peers import program
 from tests.viewer import ARTEFACTS
 
@@ -33,7 +34,7 @@ def test_the_page_fits_every_screen_and_two_sheets(chromium: Browser, tmp_path: 
     page_file.write_text(report_html(made.report, made.pictures), encoding="utf-8")
     ARTEFACTS.mkdir(exist_ok=True)
     page = chromium.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE_S * 1000)
     page.goto(page_file.as_uri())
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)

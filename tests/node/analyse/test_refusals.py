@@ -35,8 +35,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import wait_until
 
 REFUSED = f"1.2.826.0.7.{REFUSES}"
 LATER = datetime(9999, 1, 1, tzinfo=UTC)

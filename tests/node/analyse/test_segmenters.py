@@ -34,7 +34,8 @@ from node.analyse.study import analyse_files
 from node.config import BackendSettings, Configuration, default, parse
 from node.errors import ConfigurationError, PermanentError, TransientError
 from tests.analysis.spine_scene import LUMBAR, dice, spine_scene
-from tests.node.nodes import is_running, wait_until
+from tests.node.nodes import is_running
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import REPOSITORY
 
 SCENE = spine_scene()
@@ -358,7 +359,7 @@ def stand_in(tmp_path: Path) -> StandIn:
         )  # fmt: skip
         path.write_text(text)
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        return BackendSettings(executable=str(path), time_limit_s=60.0)
+        return BackendSettings(executable=str(path), time_limit_s=PATIENCE_S)
 
     return write_program
 
@@ -453,7 +454,7 @@ def test_a_program_that_writes_nothing_found_no_spine(stand_in: StandIn) -> None
 
 FAMILY = """
 import subprocess
-sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+sleep = [sys.executable, "-c", "import time; time.sleep(3600)"]
 child = subprocess.Popen(sleep)
 runaway = subprocess.Popen(sleep, start_new_session=True)
 leaves_one = "import subprocess as s, sys; print(s.Popen(sys.argv[1:], stdout=-3, start_new_session=1).pid)"
@@ -486,7 +487,7 @@ class Family:
 
 
 def test_a_program_that_hangs_is_ended_with_all_that_it_started(stand_in: StandIn, tmp_path: Path) -> None:
-    place = replace(stand_in(FAMILY + "time.sleep(600)", {}), time_limit_s=5.0)
+    place = replace(stand_in(FAMILY + "time.sleep(3600)", {}), time_limit_s=5.0)
     with pytest.raises(TransientError, match="time_limit_s"):
         outline(SegmentationSettings(backend="totalspineseg"), place)
     family = Family.noted_in(tmp_path)
@@ -518,7 +519,7 @@ if __name__ == "__main__":
 def test_a_program_ends_with_the_node_or_worker_that_is_killed(
     stand_in: StandIn, tmp_path: Path, killed: str
 ) -> None:
-    place = stand_in(FAMILY + "time.sleep(600)", {})
+    place = stand_in(FAMILY + "time.sleep(3600)", {})
     node = subprocess.Popen(
         [sys.executable, "-c", NODE, place.executable], stdout=subprocess.PIPE, cwd=REPOSITORY
     )
@@ -530,9 +531,9 @@ def test_a_program_ends_with_the_node_or_worker_that_is_killed(
         assert len(family.living) == 3
         assert family.folder.is_dir()
         os.kill(node.pid if killed == "node" else worker, signal.SIGKILL)
-        wait_until(lambda: not family.living, seconds=8)
-        wait_until(lambda: not family.folder.exists(), seconds=8)
-        assert not is_running(worker)
+        wait_until(lambda: not family.living)
+        wait_until(lambda: not family.folder.exists())
+        wait_until(lambda: not is_running(worker))
     finally:
         node.kill()
         node.wait()

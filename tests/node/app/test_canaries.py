@@ -22,9 +22,10 @@ from node.domain.study import FINISHED_STATES
 from node.operate.doctor import CHECKS, model, run_checks
 from node.show.why import explain
 from tests.node.decode.test_decode import AXES, FACTS
-from tests.node.nodes import encode, quick, running_pacs, send, wait_until
+from tests.node.nodes import encode, quick, running_pacs, send
 from tests.node.show.test_web import ask
 from tests.node.wire import COMMAND, LAST, P_DATA, fragment, pdu, request_association, store_request, wire_to
+from tests.patience import wait_until
 from tests.peers import free_port
 
 CANARY = "CANARY7"
@@ -108,8 +109,7 @@ def test_no_canary_is_in_any_log_answer_page_or_row(
             assert send_implicitly(node.port, dataset) == 0
         finished = {*FINISHED_STATES}
         wait_until(
-            lambda: all(node.store.study(uid).state in finished for uid in (texts, numbers)),  # type: ignore[union-attr]
-            seconds=500,
+            lambda: all(node.store.study(uid).state in finished for uid in (texts, numbers))  # type: ignore[union-attr]
         )
         pages = ("/", "/metrics", "/readyz", f"/studies/{texts}", f"/studies/{numbers}")
         port = node.configuration.web.port

@@ -12,7 +12,8 @@ import pytest
 from node.config import StoreSettings
 from node.domain.study import StudyState
 from node.store.staging import read_certified
-from tests.node.nodes import quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
+from tests.node.nodes import quick, quick_node, running_pacs, send, slice_of, state_of
+from tests.patience import wait_until
 from tests.postgres import running_postgres
 
 STUDIES = [f"1.2.826.0.8.{number}" for number in range(4)]
@@ -54,7 +55,6 @@ class Load:
 
 @pytest.mark.peers
 @pytest.mark.nightly
-@pytest.mark.timeout(600)
 def test_nothing_acknowledged_is_lost_when_the_database_is_killed(tmp_path: Path) -> None:
     with running_postgres() as server, running_pacs() as pacs:
         settings = replace(quick(tmp_path, pacs.destination), store=StoreSettings(url=server.new_database()))

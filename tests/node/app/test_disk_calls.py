@@ -16,6 +16,7 @@ from node.store.instance_store import DiskInstanceStore
 from node.store.staging import read_certified
 from tests.node.app.test_crash import RUN
 from tests.node.nodes import STUDY, quick, send, slice_of
+from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY, free_port, program, run
 
 pytestmark = pytest.mark.peers
@@ -42,11 +43,10 @@ def node_under(
         yield next(int(line) for line in iter(process.stdout.readline, b"") if line.strip().isdigit())
     finally:
         process.stdin.close()
-        process.wait(60)
+        process.wait(PATIENCE_S)
         process.stdout.close()
 
 
-@pytest.mark.timeout(120)
 def test_file_folder_and_database_are_synced_before_the_answer_is_sent(tmp_path: Path) -> None:
     log = tmp_path / "strace.log"
     calls = "trace=fsync,fdatasync,sendto,rename,renameat,renameat2"
@@ -98,7 +98,6 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-@pytest.mark.timeout(180)
 def test_a_disk_that_fails_costs_the_instance_and_no_other(tmp_path: Path, shim: Path) -> None:
     """Every call fails once with each error, while others were acknowledged; then the disk is well again."""
     orders, folder = tmp_path / "orders", tmp_path / "var"
@@ -146,7 +145,6 @@ def mounted(folder: Path, options: str) -> Iterator[None]:
         run([program("umount", "mount"), "--lazy", folder])
 
 
-@pytest.mark.timeout(180)
 def test_a_file_system_without_room_for_another_file_refuses_until_there_is_some(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     with mounted(disk, "nr_inodes=120"):

@@ -27,7 +27,7 @@ from node.store.staging import read_certified
 from tests.dicom_templates.cases import texts_of
 from tests.node.analyses import CLASSES, STOPS, UNWANTED
 from tests.node.fuses import EDGES, RARE
-from tests.node.nodes import Pacs, quick, wait_until
+from tests.node.nodes import Pacs, quick
 from tests.node.senders import (
     ENDED,
     ENDS,
@@ -41,18 +41,24 @@ from tests.node.senders import (
     kind_of,
     sending,
 )
+from tests.patience import wait_until
 from tests.peers import free_port
 
-_LONGEST_LIFE_S = 30.0
-"""A node that has not reached its edge after this time is killed wherever it is."""
+pytestmark = pytest.mark.slow
+
+_LOOK_EVERY_S = 0.2
 
 
 class ForkServer:
     """The process of `tests.node.fuses`, from which each node of the test is forked."""
 
-    def __init__(self, directory: Path, port: int, pacs_port: int, *, start_early: bool) -> None:
+    def __init__(
+        self, directory: Path, port: int, pacs: Pacs, store: Store, *, start_early: bool, longest_life: int
+    ) -> None:
+        self._store = store
+        self._longest_life = longest_life
         self._log = (directory / "fork-server.log").open("wb")
-        words = [str(directory), str(port), str(pacs_port), "early" if start_early else "late"]
+        words = [str(directory), str(port), str(pacs.port), "early" if start_early else "late"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.node.fuses", *words],
             stdin=subprocess.PIPE,
@@ -81,17 +87,24 @@ class ForkServer:
         self._child = self._wait_for("started")
 
     def await_death(self, edge: str) -> None:
-        """Wait until the node dies; kill it if it does not reach its edge in time."""
-        is_late = threading.Event()
+        """Wait until the node dies; kill it if it works on without reaching its edge."""
+        is_late, is_dead = threading.Event(), threading.Event()
+        most = ended_in(self._store) + self._longest_life
 
-        def kill() -> None:
-            is_late.set()
-            os.kill(self._child, signal.SIGKILL)
+        def watch() -> None:
+            while not is_dead.wait(_LOOK_EVERY_S):
+                if ended_in(self._store) >= most:
+                    is_late.set()
+                    os.kill(self._child, signal.SIGKILL)
+                    return
 
-        timer = threading.Timer(_LONGEST_LIFE_S, kill)
-        timer.start()
-        assert self._wait_for("ended") == -signal.SIGKILL, "it ended in another way"
-        timer.cancel()
+        watching = threading.Thread(target=watch)
+        watching.start()
+        try:
+            assert self._wait_for("ended") == -signal.SIGKILL, "it ended in another way"
+        finally:
+            is_dead.set()
+            watching.join()
         self.killed += 1
         if not is_late.is_set():
             self.reached.add(edge)
@@ -216,6 +229,7 @@ def kill_everywhere(
     start_early: bool,
     least: Mapping[StudyState, int],
     tries: int = 0,
+    longest_life: int = 60,
 ) -> Account:
     """Kill a node at each point in turn, let the last one live, and check what became of everything.
 
@@ -231,6 +245,8 @@ def kill_everywhere(
         Senders go on until so many studies have ended in these states, however slow the machine is.
     tries : int
         How often an edge that was not reached is tried again, at its first crossing.
+    longest_life : int
+        A node that has not reached its edge when so many more studies have ended is killed wherever it is.
     """
     port = free_port()
     (directory / "files").mkdir()
@@ -245,20 +261,19 @@ def kill_everywhere(
     ]
     pacs = ChoosyPacs()
     pacs.start()
-    fork_server = ForkServer(storage, port, pacs.port, start_early=start_early)
+    fork_server = ForkServer(storage, port, pacs, store, start_early=start_early, longest_life=longest_life)
     try:
         with sending(senders):
             fork_server.kill_nodes(points, tries)
             fork_server.start_node("never", 1)
             # Each sender may be about to open one of these studies again.
             wait_until(
-                lambda: all(counts_in(store)[end] >= count + len(senders) for end, count in least.items()),
-                seconds=300,
+                lambda: all(counts_in(store)[end] >= count + len(senders) for end, count in least.items())
             )
         acknowledged = set().union(*(sender.acknowledged for sender in senders))
         stored = {instance.sop_uid: instance for instance in store.all_instances()}
         assert acknowledged <= set(stored)
-        wait_until(lambda: set(counts_in(store)) <= ENDED and not left_to_do(store), seconds=600)
+        wait_until(lambda: set(counts_in(store)) <= ENDED and not left_to_do(store))
     finally:
         fork_server.close()
         pacs.stop()
@@ -272,6 +287,12 @@ def kill_everywhere(
 def counts_in(store: Store) -> Counter[StudyState]:
     """Count the studies by their states."""
     return Counter(store.figures(0, 0, datetime.max.replace(tzinfo=UTC)).studies)
+
+
+def ended_in(store: Store) -> int:
+    """Count the studies that have ended."""
+    counts = counts_in(store)
+    return sum(counts[state] for state in ENDED)
 
 
 def left_to_do(store: Store) -> bool:
@@ -291,18 +312,16 @@ def points_of(seed: int) -> list[tuple[str, int]]:
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(1200)
 def test_nothing_acknowledged_is_lost_at_a_dozen_edges(tmp_path: Path) -> None:
     points = points_of(seed=1)[:12]
     least = {StudyState.DELIVERED: 1, StudyState.REFUSED: 1}
-    account = kill_everywhere(tmp_path, points, start_early=True, least=least)
+    account = kill_everywhere(tmp_path, points, start_early=True, least=least, longest_life=10)
     assert account.kills == len(points)
     assert len(account.reached) >= len(points) // 3
     assert set(account.ends) >= {StudyState.DELIVERED, StudyState.REFUSED}, "the test says too little"
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(1200)
 def test_a_refusal_is_explained_once_wherever_the_node_dies_on_the_way(tmp_path: Path) -> None:
     edges = [
         edge for edge in EDGES if ("refus" in edge or "expla" in edge) and not edge.startswith("refused: ")

@@ -26,8 +26,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import wait_until
 
 
 def sent_of(pacs: Pacs, study: str) -> list[str]:
@@ -192,7 +192,6 @@ def test_a_refusal_keeps_its_reasons(node: Node, study: str) -> None:
     ("behaviour", "reason"),
     [
         (DIES, "ended with 139"),
-        (HANGS, "longer than 5 s"),
         (FAULTS, "ValueError"),
         (EATS_MEMORY, "memory"),
     ],
@@ -200,7 +199,17 @@ def test_a_refusal_keeps_its_reasons(node: Node, study: str) -> None:
 def test_a_poisonous_study_is_set_aside_and_the_next_goes_on(
     node: Node, pacs: Pacs, study: str, behaviour: str, reason: str
 ) -> None:
-    poisonous, harmless = f"{study}.{behaviour}", f"{study}.1"
+    set_aside(node, pacs, f"{study}.{behaviour}", f"{study}.1", reason)
+
+
+def test_a_study_that_hangs_is_set_aside_and_the_next_goes_on(tmp_path: Path, pacs: Pacs, study: str) -> None:
+    hasty = quick(tmp_path, pacs.destination, engine={"time_limit_s": 1.0, "attempts": 2})
+    with quick_node(hasty, analyse="by_study", processes=True) as node:
+        set_aside(node, pacs, f"{study}.{HANGS}", f"{study}.1", "longer than 1 s")
+
+
+def set_aside(node: Node, pacs: Pacs, poisonous: str, harmless: str, reason: str) -> None:
+    """Check that one study is set aside for a reason, and that the other is delivered."""
     send(node.port, *a_pair(poisonous))
     reached(node, poisonous, StudyState.ANALYSING)
     send(node.port, *a_pair(harmless))

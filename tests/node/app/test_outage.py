@@ -23,12 +23,12 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import wait_until
 
 
 def reached(node: Node, study: str, state: StudyState) -> None:
-    wait_until(lambda: state_of(node, study) is state, seconds=30)
+    wait_until(lambda: state_of(node, study) is state)
 
 
 @contextmanager

@@ -26,7 +26,8 @@ from node.operate.retry import restart_study
 from node.operate.verify import CheckOutcome, stored_report, verify
 from tests.dicom_templates.cases import items
 from tests.node.by_hand import images_by_hand, science
-from tests.node.nodes import quick, quick_node, send, wait_until
+from tests.node.nodes import quick, quick_node, send
+from tests.patience import wait_until
 
 FIRST, SECOND, OLDEST = "1.2.826.0.1.1", "1.2.826.0.1.2", "1.2.826.0.1.3"
 WHO = {"birth_date": "19640229", "sex": "M", "model": "Magnet 1"}

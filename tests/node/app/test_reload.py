@@ -29,8 +29,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import free_port, wait_until_open
 
 OTHER = f"{STUDY}.2"
@@ -62,7 +62,7 @@ class Served:
         """Send SIGHUP; return all lines of one kind once there are new ones."""
         before = len(self.events(event))
         self.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(self.events(event)) >= before + count, seconds=30)
+        wait_until(lambda: len(self.events(event)) >= before + count)
         return self.events(event)
 
     def accepts(self, caller: str) -> bool:
@@ -126,7 +126,7 @@ def test_a_closed_terminal_ends_a_node_and_an_open_one_does_not(tmp_path: Path) 
         node.reload("configuration_applied")
         os.close(master)
         node.process.send_signal(signal.SIGHUP)
-        assert node.process.wait(30) == 0
+        assert node.process.wait(PATIENCE_S) == 0
 
 
 def with_destinations(node: Node, *destinations: Destination) -> Configuration:

@@ -24,7 +24,8 @@ from node.domain.study import StudyState
 from node.show.why import explain
 from tests.enhanced_mr import enhanced_mr
 from tests.node.decode.test_decode import AXES, FACTS
-from tests.node.nodes import STUDY, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
+from tests.node.nodes import STUDY, quick, quick_node, running_pacs, send, slice_of, state_of
+from tests.patience import wait_until
 
 CONFLICTING = 0xB111
 Change = Callable[[Dataset], object]

@@ -8,7 +8,8 @@ import pytest
 
 from node.app.schedule import Schedule
 from node.log import get_log
-from tests.node.nodes import MovedClock, wait_until
+from tests.node.nodes import MovedClock
+from tests.patience import wait_until
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def runs(clock: MovedClock) -> Iterator[list[dt.datetime]]:
 def test_a_sweep_goes_on_after_the_clock_was_set(
     clock: MovedClock, runs: list[dt.datetime], written: StringIO, by: dict[str, float]
 ) -> None:
-    wait_until(lambda: len(runs) >= 3, seconds=30)
+    wait_until(lambda: len(runs) >= 3)
     clock.move(**by)
     before = len(runs)
-    wait_until(lambda: len(runs) >= before + 5, seconds=30)
+    wait_until(lambda: len(runs) >= before + 5)
     assert ("clock_set_back" in written.getvalue()) == (min(by.values()) < 0)

@@ -1,26 +1,23 @@
 """SIGTERM ends a node within `stop_s`, whatever its peers do."""
 
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import count
 from pathlib import Path
-
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification
 
 from node.config import load
 from node.operate.database import open_store
-from tests.node.nodes import open_association, slice_of
+from tests.node.wire import request_association, store_pdu, wire_to
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import free_port, wait_until_open
 
 STOP_S = 6.0
-SPARE_S = 20.0
-"""For a machine that is slow: what is compared is an end by itself with the idle timeout of a minute."""
+IDLE_S = 6 * PATIENCE_S
+"""A node that waited for its peers would wait for as long."""
 
 
 @contextmanager
@@ -28,7 +25,7 @@ def serving(folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
     port = free_port()
     folder.mkdir()
     (folder / "config.toml").write_text(
-        f"[node]\nport = {port}\nstop_s = {STOP_S}\n[assembly]\nquiet_s = 600\n"
+        f"[node]\nport = {port}\nstop_s = {STOP_S}\nidle_timeout_s = {IDLE_S}\n[assembly]\nquiet_s = 600\n"
         '[[sources]]\nae_title = "*"\nnetwork = "127.0.0.0/8"\n'
     )
     command = [sys.executable, "-m", "node", "serve"]
@@ -42,15 +39,16 @@ def serving(folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
 
 def sending(port: int, stop: threading.Event, stored: list[str], number: int) -> None:
     """Send images over one association after the other; note what the node said it has stored."""
-    count = 0
+    study, images = f"1.2.826.0.1.{number}", count()
     while not stop.is_set():
-        with suppress(Exception):
-            association = open_association(port, slice_of(0))
-            while association.is_established and not stop.is_set():
-                image = slice_of(count, study=f"1.2.826.0.1.{number}")
-                count += 1
-                if association.send_c_store(image).get("Status") == 0:
-                    stored.append(str(image.SOPInstanceUID))
+        with suppress(OSError, AssertionError), wire_to(port) as wire:
+            request_association(wire)
+            while not stop.is_set():
+                image = next(images)
+                wire.send(store_pdu(study, image))
+                if wire.status() != 0:
+                    break
+                stored.append(f"{study}.1.{image}")
 
 
 def test_a_node_under_load_ends_in_time_and_has_all_that_it_acknowledged(tmp_path: Path) -> None:
@@ -61,19 +59,15 @@ def test_a_node_under_load_ends_in_time_and_has_all_that_it_acknowledged(tmp_pat
         for thread in threads:
             thread.start()
         # Peers that do nothing, with and without an association.
-        ae = AE("IDLE")
-        ae.add_requested_context(Verification)
-        idle = [ae.associate("127.0.0.1", port, ae_title="OSTEONODE") for _ in range(3)]
-        stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-        while len(stored) < 40:
-            time.sleep(0.05)
+        for _ in range(3):
+            request_association(stack.enter_context(wire_to(port)))
+        stack.enter_context(wire_to(port))
+        wait_until(lambda: len(stored) >= 40)
         process.send_signal(signal.SIGTERM)
-        process.wait(STOP_S + SPARE_S)
+        process.wait(PATIENCE_S)
         stop.set()
         for thread in threads:
             thread.join()
-        for association in idle:
-            association.abort()
     assert process.returncode == 0
     with closing(open_store(load(tmp_path / "node" / "config.toml"))) as store:
         kept = {instance.sop_uid for instance in store.all_instances()}

@@ -24,7 +24,8 @@ from node.operate.retry import restart_study
 from node.show.why import explain
 from tests.dicom_templates.cases import make_case
 from tests.node.analyses import CLASSES
-from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, wait_until
+from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of
+from tests.patience import wait_until
 from tests.peers import free_port
 
 DOCUMENTS = {ComprehensiveSRStorage, EnhancedSRStorage}

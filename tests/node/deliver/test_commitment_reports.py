@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset
-from pynetdicom import AE, build_role, evt
+from pynetdicom import build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
@@ -22,8 +22,9 @@ from node.domain.study import StudyState
 from node.log import get_log
 from node.store.sql import SqlStore
 from tests.node.analyses import CLASSES
-from tests.node.nodes import Pacs, quick, quick_node, send, slice_of, state_of, wait_until
+from tests.node.nodes import Pacs, quick, quick_node, send, slice_of, state_of
 from tests.node.outboxes import MINUTE, STUDY, outbox
+from tests.patience import PATIENCE_S, application_entity, wait_until
 from tests.peers import Orthanc, free_port
 
 
@@ -73,7 +74,7 @@ class Archive(Pacs):
         if self.reports_when is None:
             time.sleep(0.2)
         else:
-            self.reports_when.wait(60)
+            self.reports_when.wait(PATIENCE_S)
         association.dimse_timeout = self.patience_s
         status, _ = association.send_n_event_report(
             report,
@@ -171,7 +172,7 @@ def test_a_report_that_crosses_the_release_is_taken(tmp_path: Path, monkeypatch:
         if association.accepted_contexts[0].abstract_syntax == StorageCommitmentPushModel:
             has_arrived.clear()
             begins.set()
-            assert has_arrived.wait(60)
+            assert has_arrived.wait(PATIENCE_S)
         release(association)
 
     def receive_and_tell(provider: DIMSEServiceProvider, primitive: Any) -> None:
@@ -278,7 +279,7 @@ def test_our_listener_reads_a_report_of_an_archive_that_proposes_its_role(tmp_pa
     with quick_node(quick(tmp_path, committing)) as node:
         send(node.port, slice_of(1))
         wait_until(lambda: silent.requests and state_of(node) is StudyState.DELIVERING)
-        ae = AE("ARCHIVE")
+        ae = application_entity("ARCHIVE")
         ae.add_requested_context(StorageCommitmentPushModel)
         role = build_role(StorageCommitmentPushModel, scp_role=True)
         association = ae.associate("127.0.0.1", node.port, ae_title="OSTEONODE", ext_neg=[role])

@@ -16,11 +16,12 @@ from node.config import DeliverySettings, Destination
 from node.domain.delivery import DeliveryState
 from node.domain.study import StudyState
 from tests.node.analyses import CLASSES
-from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
+from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, state_of
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import CtnStorage, Orthanc, free_port
 
 STUDY = "1.2.826.0.1.1"
-FEW = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.2, attempts=3, timeout_s=3.0)
+FEW = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.2, attempts=3, timeout_s=PATIENCE_S)
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def test_a_pacs_that_is_down_at_first_gets_every_result_once(tmp_path: Path) -> 
 
 
 def test_while_a_destination_is_down_it_is_not_asked_once_for_each_study(tmp_path: Path) -> None:
-    slow = DeliverySettings(retry_first_s=60, retry_longest_s=60, attempts=3, timeout_s=3.0)
+    slow = DeliverySettings(retry_first_s=60, retry_longest_s=60, attempts=3, timeout_s=PATIENCE_S)
     with running_pacs() as rejecting:
         # It answers but rejects this AE title, so every attempt would be one more association.
         wrong = replace(rejecting.destination, ae_title="WRONG")
@@ -54,12 +55,16 @@ def test_while_a_destination_is_down_it_is_not_asked_once_for_each_study(tmp_pat
             for number in range(4):
                 send(node.port, slice_of(1, study=f"{STUDY}.{number}"))
             wait_until(lambda: all(state_of(node, f"{STUDY}.{n}") is StudyState.DELIVERING for n in range(4)))
-            tried = [
-                study
-                for study in (f"{STUDY}.{number}" for number in range(4))
-                if any("rejected" in delivery.reason for delivery in node.store.deliveries(study))
-            ]
-            assert len(tried) == 1
+
+            def tried() -> list[str]:
+                return [
+                    study
+                    for study in (f"{STUDY}.{number}" for number in range(4))
+                    if any("rejected" in delivery.reason for delivery in node.store.deliveries(study))
+                ]
+
+            wait_until(tried)
+            assert len(tried()) == 1
 
 
 def test_a_destination_that_is_down_holds_up_no_other(tmp_path: Path) -> None:

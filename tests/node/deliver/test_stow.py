@@ -21,6 +21,7 @@ from node.show.why import explain
 from tests.node.analyses import CLASSES
 from tests.node.hostile import UNRESOLVABLE
 from tests.node.outboxes import MINUTE, STUDY, outbox
+from tests.patience import PATIENCE_S
 from tests.peers import Orthanc, free_port
 
 DICOMWEB = {
@@ -156,7 +157,7 @@ def test_an_archive_whose_name_does_not_resolve_is_down_and_why_says_so(
 def test_each_answer_has_its_consequence(
     tmp_path: Path, code: int, body: bytes, state: DeliveryState, reason: str
 ) -> None:
-    few = DeliverySettings(attempts=2, timeout_s=5.0)
+    few = DeliverySettings(attempts=2, timeout_s=PATIENCE_S)
     with web_server(code, body) as port, outbox(tmp_path, by_web(port, verify=False), few) as post:
         post.sweep_for(20 * MINUTE, 2)
         assert set(post.states) == {state}

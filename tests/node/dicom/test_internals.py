@@ -5,6 +5,7 @@ import inspect
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from pynetdicom.transport import (
     RequestHandler,
     ThreadedAssociationServer,
 )
+
+from node.dicom.pynetdicom_internals import keep_answers
+from tests.patience import application_entity
 
 NODE = Path(__file__).parents[3] / "node"
 THE_ONE = NODE / "dicom" / "pynetdicom_internals.py"
@@ -205,3 +209,16 @@ def test_a_calling_connection_has_nagles_algorithm_off() -> None:
         ):
             pass
     assert options == [1]
+
+
+def test_a_thread_that_has_passed_its_checkpoint_is_not_taken_for_one_that_rests() -> None:
+    association = Association(application_entity("SENDER"), "requestor")
+    keep_answers(association)
+    checkpoint = association._reactor_checkpoint
+    checkpoint.clear()
+    association._is_paused = True
+    rest = threading.Thread(target=checkpoint.wait)
+    rest.start()
+    checkpoint.set()
+    rest.join()
+    assert not association._is_paused

@@ -18,8 +18,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import wait_until
 
 CONFLICTING = 0xB111
 

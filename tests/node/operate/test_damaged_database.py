@@ -14,7 +14,8 @@ from node.domain.study import StudyState
 from node.errors import PermanentError
 from node.operate.doctor import Severity, database
 from node.store.sql import SqlStore
-from tests.node.nodes import STUDY, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
+from tests.node.nodes import STUDY, quick, quick_node, running_pacs, send, slice_of, state_of
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import free_port
 
 Damage = Callable[[Path], object]
@@ -57,7 +58,7 @@ def test_a_damaged_database_is_told_by_serve_and_doctor_and_is_made_anew(
     config = tmp_path / "config.toml"
     config.write_text(f"[node]\nport = {free_port()}\n[web]\nport = 0\n[storage]\ndirectory = 'var'\n")
     words = [sys.executable, "-m", "node", "serve", "--config", str(config)]
-    served = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    served = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     said = " ".join((served.stdout + served.stderr).split())
     assert served.returncode == 1
     assert "the database is damaged" in said

@@ -11,8 +11,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import wait_until
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 STUDY = "1.2.826.0.1.1"

@@ -6,7 +6,8 @@ from pathlib import Path
 from node.domain.study import StudyState
 from node.operate.resend import resend_study
 from tests.node.analyses import CLASSES
-from tests.node.nodes import STUDY, quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
+from tests.node.nodes import STUDY, quick, quick_node, running_pacs, send, slice_of, state_of
+from tests.patience import wait_until
 
 
 def test_a_pacs_that_lost_the_results_gets_them_again_without_another_analysis(tmp_path: Path) -> None:

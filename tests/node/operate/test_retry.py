@@ -20,15 +20,15 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import PATIENCE_S, wait_until
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 STUDY = "1.2.826.0.1.1"
 
 
 def test_a_failed_delivery_can_be_tried_again_without_a_new_analysis(tmp_path: Path) -> None:
-    impatient = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=1, timeout_s=3.0)
+    impatient = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=1, timeout_s=PATIENCE_S)
     broken = True
 
     def status(_number: int) -> int:
@@ -52,7 +52,9 @@ def test_a_failed_delivery_can_be_tried_again_without_a_new_analysis(tmp_path: P
 def test_what_waits_for_a_destination_that_was_renamed_is_told_and_can_be_sent(
     tmp_path: Path, attempts: int
 ) -> None:
-    stubborn = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=attempts, timeout_s=3.0)
+    stubborn = DeliverySettings(
+        retry_first_s=0.05, retry_longest_s=0.1, attempts=attempts, timeout_s=PATIENCE_S
+    )
     with (
         running_pacs(status=lambda _: 0xC000) as old,
         quick_node(quick(tmp_path, old.destination, delivery=stubborn)) as node,
@@ -68,7 +70,7 @@ def test_what_waits_for_a_destination_that_was_renamed_is_told_and_can_be_sent(
             told = explain(node.store, STUDY, ["archive"])
             assert ("No destination is called pacs any more" in told) == (attempts > 1)
             assert "configured now" in retry_study(node.store, configuration, STUDY, datetime.now(UTC)).words  # noqa: TID251
-            wait_until(lambda: state_of(node) is StudyState.DELIVERED, seconds=30)
+            wait_until(lambda: state_of(node) is StudyState.DELIVERED)
             assert len(new.uids) == len(CLASSES)
             assert "No destination" not in explain(node.store, STUDY, ["archive"])
 

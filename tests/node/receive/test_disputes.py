@@ -28,6 +28,7 @@ from node.receive.ledger import Ledger
 from node.receive.received_object import file_header
 from node.store.instance_store import DiskInstanceStore
 from node.store.sql import SqlStore
+from tests.patience import PATIENCE_S
 
 Compare = Callable[[Path, Path], Sameness]
 
@@ -66,7 +67,7 @@ class Door:
         return answer
 
     def outcome(self, number: int, content: bytes, *, series: str = "1.2") -> ArrivalOutcome | Exception:
-        return self.send(number, content, series=series).result(60)
+        return self.send(number, content, series=series).result(PATIENCE_S)
 
     def kept(self, number: int) -> bytes:
         (instance,) = [one for one in self.rows.instances("1.1") if one.sop_uid == f"1.2.{number}"]
@@ -98,17 +99,17 @@ def test_no_other_instance_waits_for_a_comparison(door: Door) -> None:
 
     def slowly(_kept: Path, _arrived: Path) -> Sameness:
         comparing.set()
-        assert go_on.wait(60)
+        assert go_on.wait(PATIENCE_S)
         return Sameness.SAME
 
     door.compare = slowly
     assert door.outcome(1, b"one") is ArrivalOutcome.STORED
     again = door.send(1, b"two")
-    assert comparing.wait(60)
+    assert comparing.wait(PATIENCE_S)
     assert door.outcome(2, b"new") is ArrivalOutcome.STORED
     assert not again.done()
     go_on.set()
-    assert again.result(60) is ArrivalOutcome.DUPLICATE
+    assert again.result(PATIENCE_S) is ArrivalOutcome.DUPLICATE
     assert door.kept(1) == b"one"
     assert not door.names("incoming")
     assert not door.names("quarantine")
@@ -170,18 +171,18 @@ def test_who_waits_when_the_node_stops_is_told(door: Door) -> None:
 
     def slowly(_kept: Path, _arrived: Path) -> Sameness:
         comparing.set()
-        assert go_on.wait(60)
+        assert go_on.wait(PATIENCE_S)
         return Sameness.SAME
 
     door.compare = slowly
     assert door.outcome(1, b"one") is ArrivalOutcome.STORED
     first, second = door.send(1, b"two"), door.send(1, b"six")
-    assert comparing.wait(60)
+    assert comparing.wait(PATIENCE_S)
     stopping = threading.Thread(target=door.ledger.stop)
     stopping.start()
     while not door.ledger._disputes._stopped:  # type: ignore[union-attr]
         threading.Event().wait(0.01)
     go_on.set()
-    stopping.join(60)
-    assert first.result(60) is ArrivalOutcome.DUPLICATE
-    assert isinstance(second.result(60), TransientError)
+    stopping.join(PATIENCE_S)
+    assert first.result(PATIENCE_S) is ArrivalOutcome.DUPLICATE
+    assert isinstance(second.result(PATIENCE_S), TransientError)

@@ -36,7 +36,6 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
 from tests.node.wire import (
     COMMAND,
@@ -49,6 +48,7 @@ from tests.node.wire import (
     store_request,
     wire_to,
 )
+from tests.patience import PATIENCE_S, wait_until
 
 
 class Sender:
@@ -185,8 +185,8 @@ def test_each_address_has_a_share_of_its_own_and_no_ae_title_has(monkeypatch: py
     assert control.source_of(cast("Association", Asking("127.0.0.1"))) is None
 
 
-@pytest.mark.parametrize("is_shared", [True, False])
-def test_side_work_goes_on_after_a_failure_and_rests_for_others(*, is_shared: bool) -> None:
+def shortest_rest_s(*, is_shared: bool) -> float:
+    """Let a task fail and others take 50 ms each; return the shortest time between two of them."""
     work = SideWork(get_log(), lambda: is_shared)
     work.start()
     began: list[float] = []
@@ -203,12 +203,22 @@ def test_side_work_goes_on_after_a_failure_and_rests_for_others(*, is_shared: bo
     for task in (fail, take_long, take_long, take_long):
         work.hand_in(task)
     wait_until(lambda: len(ended) == 3)
-    assert (min(began[1] - ended[0], began[2] - ended[1]) > 0.08) == is_shared
+    rest_s = min(began[1] - ended[0], began[2] - ended[1])
     for _ in range(5):
         work.hand_in(take_long)
     work.stop()
     assert len(ended) == 8
     assert not work.is_running
+    return rest_s
+
+
+def test_side_work_goes_on_after_a_failure_and_rests_for_others() -> None:
+    assert shortest_rest_s(is_shared=True) > 0.08
+
+
+def test_side_work_for_nobody_else_goes_on_after_a_failure_without_a_rest() -> None:
+    """The machine may let it rest as well, but not each time."""
+    assert min(shortest_rest_s(is_shared=False) for _ in range(5)) < 0.08
 
 
 @pytest.fixture
@@ -226,7 +236,7 @@ def test_a_long_header_is_read_and_a_refused_object_is_kept_beside_the_others(
 
     def slowly(*arguments: Any) -> None:
         began.set()
-        assert held.wait(60)
+        assert held.wait(PATIENCE_S)
         quarantine(*arguments)
 
     monkeypatch.setattr(storage_scp.StorageScp, "quarantine", slowly)
@@ -237,7 +247,7 @@ def test_a_long_header_is_read_and_a_refused_object_is_kept_beside_the_others(
         for at in range(0, len(many), 50_000):
             last = LAST if at + 50_000 >= len(many) else 0
             hostile.send(pdu(P_DATA, fragment(1, many[at : at + 50_000], control=last)))
-        assert began.wait(60)
+        assert began.wait(PATIENCE_S)
         image = slice_of(1)
         honest.send(associate(ExplicitVRLittleEndian))
         honest.receive()
@@ -285,7 +295,7 @@ def test_of_tiny_pdus_few_are_taken_in_a_turn(monkeypatch: pytest.MonkeyPatch, n
     next_turn = [0]
 
     def held(self: connection.Connection) -> None:
-        assert all_sent.wait(30)
+        assert all_sent.wait(PATIENCE_S)
         next_turn[0] = next(turns)
         read_in_turn(self)
 

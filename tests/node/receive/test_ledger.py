@@ -19,7 +19,7 @@ from node.receive.ledger import Ledger
 from node.receive.received_object import file_header
 from node.store.instance_store import DiskInstanceStore
 from node.store.sql import SqlStore
-from tests.node.nodes import wait_until
+from tests.patience import PATIENCE_S, wait_until
 
 PATIENCE = Patience(timedelta(seconds=5), timedelta(seconds=5))
 
@@ -43,7 +43,7 @@ class Shaky(SqlStore):
         """Record, slowly or without an answer."""
         if self.slow is not None:
             self.waiting.set()
-            self.slow.wait(10)
+            self.slow.wait(PATIENCE_S)
         self.groups += 1
         outcomes = super().record_arrivals(arrivals, now, patience, place)
         if self.breaks_after_writing:
@@ -92,7 +92,7 @@ def test_those_that_wait_together_share_one_transaction(door: Door) -> None:
     door.rows.waiting.clear()
     threads[0].start()
     # One is being written, slowly; the others gather meanwhile.
-    assert door.rows.waiting.wait(180)
+    assert door.rows.waiting.wait(PATIENCE_S)
     for thread in threads[1:]:
         thread.start()
     wait_until(lambda: door.ledger._waiting.qsize() == 8)

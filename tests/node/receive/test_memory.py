@@ -6,22 +6,34 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom.uid import EnhancedMRImageStorage, ImplicitVRLittleEndian, MRImageStorage
-from pynetdicom import AE
-from pynetdicom.association import Association
-from pynetdicom.dimse_messages import C_STORE_RQ
-from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.pdu_primitives import P_DATA
 
 from node.domain.records import Instance
 from node.operate.database import open_store
 from node.store.instance_store import DiskInstanceStore
 from node.store.staging import read_certified
-from tests.node.nodes import encode, quick, slice_of
+from tests.node.nodes import STUDY, encode, quick, slice_of
+from tests.node.wire import (
+    ASSOCIATE_AC,
+    COMMAND,
+    LAST,
+    P_DATA,
+    RELEASE_RP,
+    RELEASE_RQ,
+    Wire,
+    associate,
+    fragment,
+    pdu,
+    store_pdu,
+    store_request,
+    wire_to,
+)
+from tests.patience import PATIENCE_S
+
+pytestmark = pytest.mark.slow
 
 _MEGABYTE = 1024 * 1024
 _FRAGMENT = 131072 - 6
@@ -76,7 +88,7 @@ class Watched:
         """End it."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(60)
+        self._process.wait(PATIENCE_S)
         self._reader.join()
         assert self._process.stdout is not None
         self._process.stdout.close()
@@ -90,16 +102,14 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 
 @contextmanager
-def associated(port: int, sop_class: str) -> Iterator[Association]:
-    ae = AE("SENDER")
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 300
-    ae.add_requested_context(sop_class, ImplicitVRLittleEndian)
-    # Nagle's algorithm stays on: the sender of pynetdicom 3.0.4 loses an answer now and then that comes right
-    # after another, and the 40 ms between them are what keeps it from that.
-    association = ae.associate("127.0.0.1", port, ae_title="OSTEONODE")
-    assert association.is_established
-    yield association
-    association.release()
+def associated(port: int, sop_class: str) -> Iterator[Wire]:
+    """Open an association for one class, without a sender that keeps what it sent."""
+    with wire_to(port) as wire:
+        wire.send(associate(sop_class=sop_class))
+        assert wire.receive()[0] == ASSOCIATE_AC
+        yield wire
+        wire.send(pdu(RELEASE_RQ, bytes(4)))
+        assert wire.receive()[0] == RELEASE_RP
 
 
 def stored(directory: Path, study: str) -> list[Instance]:
@@ -109,40 +119,17 @@ def stored(directory: Path, study: str) -> list[Instance]:
     return instances
 
 
-def send_streamed(association: Association, header: bytes, sop_uid: str, length: int) -> int:
+def send_streamed(wire: Wire, header: bytes, sop_uid: str, length: int) -> int | None:
     """Send a dataset whose last value is zeros, without ever holding it; return the status."""
-    request = C_STORE()
-    request.MessageID = 1
-    request.AffectedSOPClassUID = EnhancedMRImageStorage
-    request.AffectedSOPInstanceUID = sop_uid
-    request.Priority = 2
-    request.DataSet = BytesIO(header)
-    message = C_STORE_RQ()
-    message.primitive_to_message(request)
-    context = association.accepted_contexts[0].context_id
-    association._reactor_checkpoint.clear()
-    parts = [
-        values for part in message.encode_msg(context, 0) for values in part.presentation_data_value_list
-    ]
-    # All that pynetdicom made is sent as "more is to come"; the last fragment is ours.
-    for number, value in parts:
-        send_part(association, number, bytes([value[0] & ~2 if not value[0] & 1 else value[0]]) + value[1:])
+    request = store_request(sop_uid.encode(), sop_class=EnhancedMRImageStorage)
+    wire.send(pdu(P_DATA, fragment(1, request, control=COMMAND | LAST)))
+    wire.send(pdu(P_DATA, fragment(1, header, control=0)))
     left = length
     while left:
         size = min(left, _FRAGMENT)
         left -= size
-        send_part(association, context, (b"\x00" if left else b"\x02") + bytes(size))
-    _, answer = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
-    return int(answer.Status)
-
-
-def send_part(association: Association, context: int, value: bytes) -> None:
-    part = P_DATA()
-    part.presentation_data_value_list = [[context, value]]
-    while association.dul.to_provider_queue.qsize() > 4:  # or this process would hold it all
-        threading.Event().wait(0.001)
-    association.dul.send_pdu(part)
+        wire.send(pdu(P_DATA, fragment(1, bytes(size), control=0 if left else LAST)))
+    return wire.status()
 
 
 def test_a_multi_frame_object_of_500_mb_costs_no_memory(watched: Watched) -> None:
@@ -151,9 +138,9 @@ def test_a_multi_frame_object_of_500_mb_costs_no_memory(watched: Watched) -> Non
     length = 500 * _MEGABYTE
     pixel_data = b"\xe0\x7f\x10\x00" + length.to_bytes(4, "little")
     header = encode(dataset, ImplicitVRLittleEndian) + pixel_data
-    with associated(watched.port, EnhancedMRImageStorage) as association:
+    with associated(watched.port, EnhancedMRImageStorage) as wire:
         before = watched.resident_mb()
-        assert send_streamed(association, header, dataset.SOPInstanceUID, length) == 0
+        assert send_streamed(wire, header, dataset.SOPInstanceUID, length) == 0
     (instance,) = stored(watched.directory, dataset.StudyInstanceUID)
     assert instance.size == len(header) + length
     assert watched.peak_mb() - before < 40
@@ -161,15 +148,13 @@ def test_a_multi_frame_object_of_500_mb_costs_no_memory(watched: Watched) -> Non
     assert read_certified(file) is not None
 
 
-@pytest.mark.slow
 def test_a_study_of_2000_instances_costs_no_memory(watched: Watched) -> None:
-    with associated(watched.port, MRImageStorage) as association:
+    with associated(watched.port, MRImageStorage) as wire:
         for number in range(2000):
-            dataset = slice_of(number)
-            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
             if number == 200:  # whatever is imported or cached on the way is there by now
                 before = watched.resident_mb()
-            assert association.send_c_store(dataset).Status == 0
+            wire.send(store_pdu(STUDY, number))
+            assert wire.status() == 0
         after = watched.resident_mb()
-    assert len(stored(watched.directory, "1.2.826.0.1.1")) == 2000
+    assert len(stored(watched.directory, STUDY)) == 2000
     assert after - before < 20

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, AllStoragePresentationContexts, build_context
+from pynetdicom import AllStoragePresentationContexts, build_context
 from pynetdicom.sop_class import ModalityWorklistInformationFind, StudyRootQueryRetrieveInformationModelMove
 
 from node.config import AssemblySettings
@@ -13,7 +13,8 @@ from node.dicom.contexts import contexts_answering, is_storage, storage_contexts
 from node.domain.study import StudyState
 from node.store.retention import drop_unused
 from tests.node.analyses import CLASSES
-from tests.node.nodes import STUDY, quick, quick_node, running_pacs, slice_of, state_of, wait_until
+from tests.node.nodes import STUDY, quick, quick_node, running_pacs, slice_of, state_of
+from tests.patience import application_entity, wait_until
 
 PRIVATE = {
     "Philips MR Series Data": "1.3.46.670589.2.3.1.1",
@@ -42,7 +43,7 @@ def object_of(sop_class: str, number: int) -> Dataset:
 
 def statuses(port: int, *datasets: Dataset) -> list[int | None]:
     """Send objects in their order as a router does, and return their statuses; None if one cannot be sent."""
-    ae = AE("ROUTER")
+    ae = application_entity("ROUTER")
     for uid in dict.fromkeys(dataset.SOPClassUID for dataset in datasets):
         ae.add_requested_context(uid, [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
     association = ae.associate("127.0.0.1", port, ae_title="OSTEONODE")
@@ -88,7 +89,7 @@ def test_every_storage_class_of_the_tables_is_storage_and_no_other_service_is() 
 
 def test_what_is_no_storage_is_still_rejected(tmp_path: Path) -> None:
     with quick_node(quick(tmp_path)) as node:
-        ae = AE("ROUTER")
+        ae = application_entity("ROUTER")
         ae.requested_contexts = [
             build_context(ModalityWorklistInformationFind), build_context(PRIVATE["a site's own"])
         ]  # fmt: skip

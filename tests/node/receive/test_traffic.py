@@ -9,8 +9,9 @@ from typing import Any
 from node.domain.audit import Party
 from node.log import get_log
 from node.receive.traffic import AssociationTraffic
-from tests.node.nodes import encode, open_association, quick, quick_node, send, slice_of, wait_until
+from tests.node.nodes import encode, open_association, quick, quick_node, send, slice_of
 from tests.node.outboxes import FrozenClock
+from tests.patience import wait_until
 
 
 def told(written: StringIO) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ from node.app import Node
 from node.decode import check_stack, scan
 from tests.node.decode.test_decode import AXES, FACTS
 from tests.node.nodes import quick, quick_node
+from tests.patience import PATIENCE_S
 from tests.peers import StoreScp, build_loopback_shim, program, run
 
 pytestmark = pytest.mark.peers
@@ -142,7 +143,7 @@ def test_it_is_stored_as_it_came_and_read_to_the_same_pixels(
     assert {dataset_of(path) for path in stored} == witnessed
     assert len(witnessed) == 3
     assert {instance.size for instance in instances} == {len(dataset) for dataset in witnessed}
-    read = worker.call(stored, time_limit_s=60)
+    read = worker.call(stored, time_limit_s=PATIENCE_S)
     assert np.array_equal(read, np.round(volume.voxels))
 
 

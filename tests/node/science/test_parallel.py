@@ -28,6 +28,7 @@ from node.science.parallel import in_parallel, in_processes, on_cluster
 from tests.analysis.cohort.test_cohort import analyse_numbered, assert_equal_tables, cohort_rows
 from tests.analysis.evaluation.test_evaluate import QUICK
 from tests.analysis.synthetic_cohort import synthetic_table
+from tests.patience import PATIENCE_S
 from tests.peers import free_port
 
 REPOSITORY = Path(__file__).parents[3]
@@ -74,7 +75,7 @@ class dask:  # noqa: N801 - reads as the command it runs
 
     def __exit__(self, *_exception: object) -> None:
         self._process.terminate()
-        self._process.communicate(timeout=120)
+        self._process.communicate(timeout=PATIENCE_S)
 
 
 def report_of(spreading: Spread, folder: Path) -> dict[str, bytes]:

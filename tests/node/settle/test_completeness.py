@@ -30,8 +30,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import PATIENCE_S, wait_until
 
 CUT_OFF = "the association that brought it was cut off"
 
@@ -133,12 +133,12 @@ def test_a_lost_series_that_is_sent_again_in_the_moment_of_its_judgement_is_whol
             lost = read_loss(study_uid)
             if lost and not judged.is_set():
                 judged.set()
-                assert resent.wait(60)
+                assert resent.wait(PATIENCE_S)
             return lost
 
         monkeypatch.setattr(node.store, "cut_off_series", read_and_be_overtaken)
         send_and_lose(node, a_series(study), Association.abort)
-        assert judged.wait(60)
+        assert judged.wait(PATIENCE_S)
         send(node.port, *a_series(study))
         wait_until(lambda: not read_loss(study))
         resent.set()
@@ -152,7 +152,7 @@ def test_a_lost_series_that_is_sent_again_after_the_report_supersedes_it(node: N
     reached(node, study, StudyState.DELIVERED)
     send(node.port, *a_series(study, "2"))
     wait_until(lambda: not node.store.cut_off_series(study))
-    wait_until(lambda: "T1w and T2w are there" in explain(node.store, study), seconds=10)
+    wait_until(lambda: "T1w and T2w are there" in explain(node.store, study))
 
 
 def test_an_operator_may_say_that_a_lost_series_is_whole(node: Node, study: str) -> None:
@@ -236,7 +236,7 @@ def test_a_study_that_was_coming_as_the_clock_was_set_back_is_not_left_waiting(
     with quick_node(quick(tmp_path, assembly=calm), clock=clock) as node:
         send(node.port, *a_series(study))
         clock.move(hours=-1)
-        wait_until(lambda: state_of(node, study) is StudyState.DELIVERED, seconds=60)
+        wait_until(lambda: state_of(node, study) is StudyState.DELIVERED)
 
 
 def test_a_study_that_never_falls_quiet_is_told_once(tmp_path: Path, study: str, written: StringIO) -> None:

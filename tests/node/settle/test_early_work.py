@@ -24,8 +24,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import wait_until
 
 REPORTED = "study_reported"
 SETTLES_LATE = AssemblySettings(quiet_s=60, max_wait_s=600)

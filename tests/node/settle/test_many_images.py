@@ -14,8 +14,9 @@ from node.domain.study import StudyState
 from node.show.study_details import StudyDetailsReader
 from node.show.why import explain
 from node.store.sql import SqlStore
-from tests.node.nodes import STUDY, quick, quick_node, send, slice_of, state_of, wait_until
+from tests.node.nodes import STUDY, quick, quick_node, send, slice_of, state_of
 from tests.node.store.suite.studies import PATIENCE, START, arrival
+from tests.patience import wait_until
 
 _MOST_PARAMETERS = 60
 """Enough for a row of any table."""

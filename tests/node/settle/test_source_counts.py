@@ -25,7 +25,8 @@ from node.show.why import explain
 from tests.certificates import Authority, Credentials
 from tests.node.analyses import CLASSES
 from tests.node.hostile import UNRESOLVABLE
-from tests.node.nodes import quick, quick_node, running_pacs, send, slice_of, state_of, wait_until
+from tests.node.nodes import quick, quick_node, running_pacs, send, slice_of, state_of
+from tests.patience import wait_until
 from tests.peers import Orthanc, free_port
 
 STUDY = "1.2.826.0.1.1"

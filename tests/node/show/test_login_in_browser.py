@@ -14,7 +14,8 @@ from node.config import User, WebSettings
 from node.config.password import hash_of
 from node.domain.study import StudyState
 from tests.node.analyses import STOPS
-from tests.node.nodes import Pacs, quick, quick_node, send, slice_of, state_of, wait_until
+from tests.node.nodes import Pacs, quick, quick_node, send, slice_of, state_of
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import free_port, program
 
 PASSWORD = "correct horse"  # noqa: S105 - of nobody
@@ -56,7 +57,7 @@ def logged_in(chromium: Browser, node: Node, complaints: list[str], **options: o
         base_url=f"http://127.0.0.1:{node.configuration.web.port}",
         **options,  # type: ignore[arg-type]
     ).new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE_S * 1000)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: complaints.extend([said.text] if said.type in NOT_FINE else []))
     page.goto(f"/studies/{STUDY}")

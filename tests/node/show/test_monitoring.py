@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.certificates import Authority
-from tests.node.nodes import quick, quick_node, running_pacs, send, slice_of, wait_until
+from tests.node.nodes import quick, quick_node, running_pacs, send, slice_of
 from tests.node.show.test_web import ask, metrics, web_port, with_page
+from tests.patience import wait_until
 from tests.peers import REPOSITORY, program, run
 
 MONITORING = REPOSITORY / "docs" / "monitoring"

@@ -35,8 +35,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import free_port
 
 MARKUP = "<b>&\"'"
@@ -54,7 +54,7 @@ class Reply:
 
 def ask(port: int, path: str, *, method: str = "GET", host: str | None = None) -> Reply:
     """Send a request, with any Host header."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)) as connection:
         connection.request(method, path, headers={"Host": host} if host is not None else {})
         reply = connection.getresponse()
         headers = {name.lower(): value for name, value in reply.getheaders()}
@@ -364,7 +364,7 @@ def visit(node: Node, count: int) -> list[socket.socket]:
     """Open connections that send no request."""
     visitors = [socket.create_connection(("127.0.0.1", web_port(node))) for _ in range(count)]
     for visitor in visitors:
-        visitor.settimeout(60)
+        visitor.settimeout(PATIENCE_S)
     return visitors
 
 
@@ -404,7 +404,7 @@ def test_a_database_that_hangs_holds_up_nobody_who_needs_none(
 
     def slow(studies: int, latest: int, since: datetime) -> StoreFigures:
         asked.set()
-        answers.wait(60)
+        answers.wait(PATIENCE_S)
         return figures(studies, latest, since)
 
     monkeypatch.setattr(shown.store, "figures", slow)
@@ -414,7 +414,7 @@ def test_a_database_that_hangs_holds_up_nobody_who_needs_none(
     for viewer in viewers:
         viewer.start()
     try:
-        assert asked.wait(60)
+        assert asked.wait(PATIENCE_S)
         time.sleep(3)  # until all of them wait
         assert ask(web_port(shown), "/healthz").status == 200
         assert not replies

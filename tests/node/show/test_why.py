@@ -14,8 +14,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import wait_until
 from tests.peers import free_port
 
 STUDY = "1.2.826.0.1.1"

@@ -28,8 +28,8 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import free_port
 
 LATER = datetime(2130, 1, 1, tzinfo=UTC)
@@ -122,7 +122,7 @@ def test_no_study_is_kept_longer_than_retention_days(tmp_path: Path) -> None:
 
 
 def test_what_was_set_aside_is_removed_only_by_an_operator(tmp_path: Path) -> None:
-    once = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=1, timeout_s=3.0)
+    once = DeliverySettings(retry_first_s=0.05, retry_longest_s=0.1, attempts=1, timeout_s=PATIENCE_S)
     with (
         running_pacs(status=lambda _number: 0xC000) as pacs,
         quick_node(quick(tmp_path, pacs.destination, delivery=once)) as node,
@@ -169,7 +169,7 @@ def test_what_comes_while_a_study_is_removed_waits_and_stays(tmp_path: Path) -> 
             node.instance_store.remove_study(STUDY, instances)
 
         assert node.store.forget_originals(study, remove_slowly)
-        sender.join(30)
+        sender.join(PATIENCE_S)
         assert statuses == [0]
         (instance,) = node.store.instances(STUDY)
         assert read_certified(node.instance_store.path(instance)) is not None

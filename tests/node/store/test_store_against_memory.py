@@ -33,6 +33,8 @@ from tests.node.store.memory import MemoryStore, Tables
 from tests.node.store.suite.studies import DESTINATIONS, LEASE, PATIENCE, START, arrival, results_of
 from tests.postgres import Postgres
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 STUDIES = ("1.1", "1.2")
 NO_BODY = Reason("no_body")
