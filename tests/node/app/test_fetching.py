@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pydicom import Dataset
 
 from node.config import ArchiveSettings, Configuration, Fetching, FetchLimits, Method
 from node.domain.study import StudyState
-from node.domain.wish import Batch, NewWish, WishState
+from node.domain.wish import Batch, NewWish, WantedSeries, WishState
 from node.operate.database import open_store
 from tests.node.analyses import CLASSES
 from tests.node.nodes import (
@@ -165,3 +166,47 @@ def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
                 assert {image.series_uid for image in node.store.instances(one)} == {f"{one}.1", f"{one}.2"}
         beside.close()
         were_reported_once(pacs, [*studies, live])
+
+
+@pytest.mark.parametrize(
+    ("results_to", "study_date", "expected"),
+    [
+        (("*",), date.today(), {"a", "b"}),  # noqa: DTZ011 - its age counts from today
+        (("b",), date.today(), {"b"}),  # noqa: DTZ011
+        (("*",), date(2019, 1, 5), set()),
+        (("*",), None, set()),
+    ],
+)
+@pytest.mark.parametrize("was_here", [False, True])
+def test_results_go_where_the_archive_says_and_nowhere_else(
+    tmp_path: Path,
+    *,
+    results_to: tuple[str, ...],
+    study_date: date | None,
+    expected: set[str],
+    was_here: bool,
+) -> None:
+    with running_pacs() as pacs:
+        destinations = [replace(pacs.destination, name=name) for name in "ab"]
+        archive = ArchiveSettings(name="archive", fetching=Fetching(results_to=results_to))
+        configuration = replace(quick(tmp_path, *destinations), archives=(archive,))
+        study, now = f"{ROOT}.1", START
+        with quick_node(configuration, examine="examine_by_series") as node:
+            batch = Batch("b", "archive", "", now)
+            node.store.put_wishes(
+                batch, [NewWish(study, study_date)], now + timedelta(days=99999), renew=True
+            )
+            lease = node.store.lease_wish(
+                "archive", "t", now + timedelta(days=99999), now + timedelta(days=99999)
+            )
+            assert lease is not None
+            lease = node.store.record_judged(lease, [WantedSeries(f"{study}.1")], now, was_here=was_here)
+            lease = node.store.record_series(lease, f"{study}.1", 1, now, now)
+            node.store.end_wish(lease, WishState.FETCHED, "", now)
+            send(node.port, *(slice_of(1, study=study, series=series) for series in "12"))
+            wait_until(lambda: state_of(node, study) is StudyState.DELIVERED)
+            found = {one.destination for one in node.store.deliveries(study)}
+            assert found == ({"a", "b"} if was_here else expected)
+            told = node.store.study(study)
+            assert told is not None
+            assert ("they are kept here" in told.reason) == (not found)
