@@ -141,7 +141,8 @@ def by_study(archive: Archive, uids: Sequence[str]) -> Answer:
     TransientError, PermanentError
         See `node.ports.Archive`.
     """
-    found, missing = [], []
+    found: list[FoundStudy] = []
+    missing: list[str] = []
     for uid in dict.fromkeys(uids):
         there = find_all(archive, ArchiveQuery(study_uid=uid))
         found += there
