@@ -30,10 +30,15 @@ from pynetdicom.sop_class import (
     MRImageStorage,
     SecondaryCaptureImageStorage,
     StorageCommitmentPushModel,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
 
 __all__ = [
+    "ECHO_CONTEXTS",
+    "GET_CONTEXTS",
+    "MOVE_CONTEXTS",
     "contexts_answering",
     "contexts_for",
     "is_storage",
@@ -41,6 +46,9 @@ __all__ = [
     "storage_contexts",
 ]
 
+ECHO_CONTEXTS = (build_context(Verification),)
+MOVE_CONTEXTS = (build_context(StudyRootQueryRetrieveInformationModelMove),)
+GET_CONTEXTS = (build_context(StudyRootQueryRetrieveInformationModelGet),)
 _PREFERRED = (
     # Uncompressed; then lossless; then lossy. A lossy image is stored too: the refusal of the analysis says
     # why it is not used, which a rejected context could not.

@@ -72,7 +72,7 @@ class FoundStudy:
     patient_id: str = field(default="", repr=False)
     accession_number: str = field(default="", repr=False)
     study_date: date | None = None
-    description: str = ""
+    description: str = field(default="", repr=False)
     modalities: tuple[str, ...] = ()
     series: int | None = None
     images: int | None = None

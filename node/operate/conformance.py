@@ -14,7 +14,14 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from dicom_templates.origin.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_templates.result_kinds import STORAGE_CLASSES
 from node.dicom.commitment import COMMITMENT_CONTEXTS
-from node.dicom.contexts import contexts_for, storage_contexts
+from node.dicom.contexts import (
+    ECHO_CONTEXTS,
+    GET_CONTEXTS,
+    MOVE_CONTEXTS,
+    contexts_for,
+    retrieved_contexts,
+    storage_contexts,
+)
 from node.dicom.libraries import configure_libraries
 from node.dicom.query import QUERY_CONTEXTS
 
@@ -53,6 +60,15 @@ def tables() -> dict[str, str]:
             ("SOP class", "UID", "Role"), [(*_named(context), "SCU") for context in QUERY_CONTEXTS]
         ),
         "query-scu-syntaxes": _syntaxes(QUERY_CONTEXTS),
+        "retrieve-scu": _table(
+            ("SOP class", "UID", "Role"),
+            [(*_named(context), "SCU") for context in (*MOVE_CONTEXTS, *GET_CONTEXTS, *ECHO_CONTEXTS)],
+        ),
+        "retrieve-scu-syntaxes": _syntaxes((*MOVE_CONTEXTS, *GET_CONTEXTS, *ECHO_CONTEXTS)),
+        "retrieve-scp": _table(
+            ("SOP class", "UID", "Role"),
+            dict.fromkeys((*_named(context), "SCP") for context in retrieved_contexts()),
+        ),
         "commitment-scu": _table(
             ("SOP class", "UID", "Role"), [(*_named(context), "SCU") for context in COMMITMENT_CONTEXTS]
         ),

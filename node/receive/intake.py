@@ -9,6 +9,7 @@ from node.domain.audit import Party
 from node.domain.dimse_status import DATASET_DOES_NOT_MATCH
 from node.domain.header import InstanceIdentity
 from node.errors import InstanceRejectedError, TransientError
+from node.ports import IncomingObject
 from node.receive.associations import AssociationRegister
 from node.receive.pdata import StoreRequest
 from node.receive.received_object import ReceivedObject
@@ -102,8 +103,9 @@ class SeriesTransfer:
         """See `node.ports.Transfer`."""
         return self._storage.begin(StoreRequest(0, sop_class_uid, sop_instance_uid), transfer_syntax_uid)
 
-    def store(self, incoming: ReceivedObject, answer: Callable[[int], None]) -> None:
+    def store(self, incoming: IncomingObject, answer: Callable[[int], None]) -> None:
         """See `node.ports.Transfer`."""
+        assert isinstance(incoming, ReceivedObject)  # noqa: S101 - for the type checker; see `begin`
 
         def note(status: int) -> None:
             try:

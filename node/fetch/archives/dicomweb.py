@@ -17,6 +17,7 @@ from pydicom import Dataset
 from urllib3.exceptions import HTTPError as BodyError
 
 from node.config import ArchiveSettings
+from node.decode.header_values import text
 from node.dicom.tls import archive_arguments
 from node.dicom.web import code_of, http_failures_as_transient, prepare
 from node.domain.audit import Party
@@ -38,6 +39,11 @@ _TOO_MANY = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 _LIMITED = "299"
 """The HTTP warning with which an archive says that it has left answers out."""
 _UNUSED_STUDY_UID = "1.2.3"
+_UID_OF = {
+    Level.STUDY: "StudyInstanceUID",
+    Level.SERIES: "SeriesInstanceUID",
+    Level.IMAGE: "SOPInstanceUID",
+}
 _IN_PATH = {"StudyInstanceUID", "SeriesInstanceUID"}
 
 
@@ -73,11 +79,18 @@ class WebWire:
     def find(self, level: Level, keys: Mapping[str, str], most: int) -> Sequence[Dataset]:
         """See `Wire`."""
         path, questions = _search(level, keys)
-        # One more than is accepted tells that there are too many.
-        found = self._ask_json(path, [*questions, ("limit", str(most + 1))])
-        if len(found) > most:
-            raise TooManyFoundError(f"it found more than {most}")
-        return found
+        found: dict[str, Dataset] = {}
+        while True:
+            # One more than is accepted tells that there are too many. An archive with a limit of its own need
+            # not tell it, and returns the rest when it is asked for what follows.
+            window = [("limit", str(most + 1 - len(found))), ("offset", str(len(found)))]
+            answers = self._ask_json(path, [*questions, *window])
+            new = {text(one, _UID_OF[level]): one for one in answers}
+            if new.keys() <= found.keys():
+                return list(found.values())
+            found.update(new)
+            if len(found) > most:
+                raise TooManyFoundError(f"it found more than {most}")
 
     def header(self, study_uid: str, series_uid: str, sop_uid: str) -> Dataset | None:
         """See `Wire`."""

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydicom import Dataset
-from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from node.dicom.association import Peer, associated
+from node.dicom.contexts import ECHO_CONTEXTS
 from node.dicom.pynetdicom_internals import cut_off
+from node.dicom.query import QUERY_CONTEXTS
 from node.domain.dimse_status import (
     IDENTIFIER_DOES_NOT_MATCH,
     NOT_AUTHORISED,
@@ -85,7 +86,7 @@ def _check_accepted(association: Association, context: PresentationContext, serv
 
 def reach(peer: Peer) -> None:
     """Check that an archive answers C-ECHO and C-FIND."""
-    with asking(peer, [build_context(_FIND), build_context(Verification)], "C-FIND") as association:
+    with asking(peer, [*QUERY_CONTEXTS, *ECHO_CONTEXTS], "C-FIND") as association:
         takes_echo = any(one.abstract_syntax == Verification for one in association.accepted_contexts)
         if takes_echo and "Status" not in association.send_c_echo():
             raise TransientError("it gave no answer to a C-ECHO")
@@ -96,7 +97,7 @@ def find(peer: Peer, level: Level, keys: Mapping[str, str], most: int, brake: Br
     found: list[Dataset] = []
     # Each answer is soon read; an archive that drips them is not waited for.
     progress = Progress(peer.timeout_s, brake)
-    with asking(peer, [build_context(_FIND)], "C-FIND") as association:
+    with asking(peer, QUERY_CONTEXTS, "C-FIND") as association:
         for status, answer in association.send_c_find(identifier(level, keys), _FIND):
             code = status.get("Status")
             if code == SUCCESS:
@@ -123,7 +124,7 @@ def identifier(level: Level, keys: Mapping[str, str]) -> Dataset:
     return asked
 
 
-def judge_end(status: Dataset, service: str, reasons: Sequence[str]) -> Sent | None:
+def judge_end(status: Dataset, service: str, refusal: str = "") -> Sent | None:
     """Return what a response of C-MOVE or C-GET says about the images; None if more responses follow.
 
     Parameters
@@ -132,8 +133,8 @@ def judge_end(status: Dataset, service: str, reasons: Sequence[str]) -> Sent | N
         The response.
     service : str
         "C-MOVE" or "C-GET".
-    reasons : sequence of str
-        Why this node did not take images, if it did not.
+    refusal : str
+        Why this node did not take an image; the archive then reports a failure that is none of its own.
 
     Raises
     ------
@@ -143,12 +144,11 @@ def judge_end(status: Dataset, service: str, reasons: Sequence[str]) -> Sent | N
     code = status.get("Status")
     if code in _GOES_ON:
         return None
-    if code not in {SUCCESS, SUBOPERATIONS_FAILED}:
+    if code not in {SUCCESS, SUBOPERATIONS_FAILED} and not (refusal and code is not None):
         raise _refused(code, service)
     failed = _count(status, "NumberOfFailedSuboperations")
     warnings = _count(status, "NumberOfWarningSuboperations")
-    reason = reasons[0] if reasons else "it could not send some images" if failed else ""
-    return Sent(failed, warnings, reason)
+    return Sent(failed, warnings, refusal or ("it could not send some images" if failed else ""))
 
 
 def suboperations(status: Dataset) -> int:

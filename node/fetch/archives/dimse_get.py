@@ -7,11 +7,11 @@ from io import BytesIO
 from pydicom import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID
-from pynetdicom import build_context, build_role, evt
+from pynetdicom import build_role, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet
 
 from node.dicom.association import Peer
-from node.dicom.contexts import retrieved_contexts
+from node.dicom.contexts import GET_CONTEXTS, retrieved_contexts
 from node.dicom.pynetdicom_internals import BeginStore, cut_off
 from node.domain.audit import Party
 from node.domain.dimse_status import OUT_OF_RESOURCES, SUCCESS
@@ -23,10 +23,9 @@ from node.fetch.archives.storing import Storing
 from node.fetch.archives.wire import Level, Sent, most_images
 from node.ports import Intake
 
-__all__ = ["GET_CONTEXTS", "GetWire"]
+__all__ = ["GetWire"]
 
 _GET = StudyRootQueryRetrieveInformationModelGet
-GET_CONTEXTS = (build_context(_GET),)
 _PIXELS = 0x7FE00008
 """The first tag of the pixel data and its variants."""
 
@@ -77,12 +76,17 @@ class GetWire:
             storing = Storing(transfer, expected, self._peer.timeout_s, self._brake)
             try:
                 sent = self._get(
-                    Level.SERIES, asked, storing.begin, lambda _: storing.store(), most=most_images(expected)
+                    Level.SERIES,
+                    asked,
+                    storing.begin,
+                    lambda _: storing.store(),
+                    most=most_images(expected),
+                    refusal=lambda: storing.reason,
                 )
             finally:
                 storing.close()
             storing.conclude(sent.failed)
-        return Sent(sent.failed, sent.warnings, storing.reason or sent.reason)
+        return sent
 
     def _get(
         self,
@@ -92,6 +96,7 @@ class GetWire:
         store: Callable[[evt.Event], int],
         *,
         most: int,
+        refusal: Callable[[], str] = str,
     ) -> Sent:
         progress = Progress(self._peer.timeout_s, self._brake)
         faults: list[Exception] = []
@@ -118,7 +123,7 @@ class GetWire:
             for status, _ in association.send_c_get(identifier(level, keys), _GET):
                 if faults:
                     raise _known(faults[0])
-                if (sent := judge_end(status, "C-GET", ())) is not None:
+                if (sent := judge_end(status, "C-GET", refusal())) is not None:
                     return sent
                 progress.note(count)
         raise TransientError("it gave no end of its answers to a C-GET")

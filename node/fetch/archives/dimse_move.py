@@ -3,19 +3,18 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from pydicom import Dataset
-from pynetdicom import build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove
 
 from node.dicom.association import Peer
+from node.dicom.contexts import MOVE_CONTEXTS
 from node.errors import TransientError
 from node.fetch.archives.brake import Brake
 from node.fetch.archives.dimse import Progress, asking, find, identifier, judge_end, reach, suboperations
 from node.fetch.archives.wire import Level, Sent
 
-__all__ = ["MOVE_CONTEXTS", "MoveWire"]
+__all__ = ["MoveWire"]
 
 _MOVE = StudyRootQueryRetrieveInformationModelMove
-MOVE_CONTEXTS = (build_context(_MOVE),)
 
 
 class MoveWire:
@@ -53,7 +52,7 @@ class MoveWire:
         progress = Progress(self._peer.timeout_s, self._brake)
         with asking(self._peer, MOVE_CONTEXTS, "C-MOVE") as association:
             for status, _ in association.send_c_move(asked, self._peer.calling, _MOVE):
-                if (sent := judge_end(status, "C-MOVE", ())) is not None:
+                if (sent := judge_end(status, "C-MOVE")) is not None:
                     return sent
                 progress.note(suboperations(status))
         raise TransientError("it gave no end of its answers to a C-MOVE")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from node.config import Configuration
 from node.operate.doctor.analysis import codecs, model, segmenter
+from node.operate.doctor.archives import archives
 from node.operate.doctor.certificates import certificates
 from node.operate.doctor.clock import clock
 from node.operate.doctor.database import database
@@ -23,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     certificates,
     sources,
     destinations,
+    archives,
     codecs,
     clock,  # before the database is opened, which may touch its files
     database,

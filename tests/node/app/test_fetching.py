@@ -77,8 +77,9 @@ def study_of(number: int) -> list[Dataset]:
 
 def fill(orthanc: Orthanc, studies: Sequence[int]) -> list[str]:
     """Put studies into an archive; return their UIDs."""
-    for number in studies:
-        send(orthanc.dicom_port, *study_of(number), called="ORTHANC")
+    for at in range(0, len(studies), 100):
+        images = [image for number in studies[at : at + 100] for image in study_of(number)]
+        send(orthanc.dicom_port, *images, called="ORTHANC")
     return [f"{ROOT}.{number}" for number in studies]
 
 

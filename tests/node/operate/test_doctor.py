@@ -17,7 +17,7 @@ from pynetdicom import evt
 from analysis.settings import SegmentationSettings
 from dicom_templates.result_kinds import SrClass
 from node.clock import SystemClock
-from node.config import Configuration, ModelSettings, Source, StoreSettings
+from node.config import ArchiveSettings, Configuration, Method, ModelSettings, Source, StoreSettings
 from node.domain.completeness import Patience
 from node.operate.doctor import (
     CHECKS,
@@ -32,11 +32,13 @@ from node.operate.doctor import (
     run_checks,
     segmenter,
 )
+from node.operate.doctor.archives import archives
 from node.operate.doctor.clock import Reading
 from node.operate.doctor.machine import storage
 from node.store.sql import SqlStore
 from tests.certificates import Authority
 from tests.node.deliver.test_stow import by_web, web_server
+from tests.node.fetch.archives.hostile import Dimse, Web, served, served_by_web
 from tests.node.hostile import UNRESOLVABLE
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs
 from tests.node.store.suite.studies import arrival
@@ -60,6 +62,23 @@ def test_a_node_with_a_willing_pacs_is_well(tmp_path: Path) -> None:
     assert worst_of(findings, "listener").severity is Severity.GOOD
     assert worst_of(findings, "codecs").severity is Severity.GOOD
     assert max(finding.severity for finding in findings) <= Severity.WARNING
+
+
+def test_each_archive_is_asked_and_one_that_moves_must_be_a_source(tmp_path: Path) -> None:
+    with served(Dimse()) as dimse, served_by_web(Web()) as web:
+        by_move = ArchiveSettings(name="by-move", ae_title="ARCHIVE", port=dimse.port)
+        url = f"http://127.0.0.1:{web.port}"
+        by_web = ArchiveSettings(name="by-web", method=Method.DICOMWEB, url=url, authorization="secret")
+        down = ArchiveSettings(name="down", method=Method.GET, port=free_port())
+        named = Source(ae_title="SCANNER")
+        configuration = quick(tmp_path, archives=(by_move, by_web, down))
+        well = list(archives(configuration))
+        stranger = worst_of(list(archives(replace(configuration, sources=(named,)))), "archive by-move")
+    assert worst_of(well, "archive by-move").severity is Severity.GOOD
+    assert (stranger.severity, "rejected" in stranger.message) == (Severity.FAULT, True)
+    assert "without encryption" in worst_of(well, "archive by-web").message
+    assert "secret" not in str(well)
+    assert "cannot be reached" in worst_of(well, "archive down").message
 
 
 def test_a_database_is_looked_at_and_none_is_made(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ssl import SSLContext
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -111,11 +111,14 @@ class Web:
         From the path of a request to status, content type and body; the body is sent in chunks as it comes.
     asked : list of str
         Paths of all requests so far.
+    asked_for : dict of str to str
+        Parameters of the latest request.
     """
 
     answer: Callable[[str], tuple[int, str, Iterable[bytes]]] = lambda _: (404, "text/html", ())
     headers: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    asked_for: dict[str, str] = field(default_factory=dict)
     port: int = 0
 
 
@@ -128,6 +131,7 @@ def served_by_web(archive: Web, tls: SSLContext | None = None) -> Iterator[Web]:
 
         def do_GET(self) -> None:
             path = urlsplit(self.path).path
+            archive.asked_for = dict(parse_qsl(urlsplit(self.path).query))
             archive.asked.append(path)
             code, kind, body = archive.answer(path)
             self.send_response(code)

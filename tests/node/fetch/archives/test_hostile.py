@@ -156,9 +156,7 @@ def test_images_without_end_are_broken_off(
 ) -> None:
     for module in ("dicomweb", "dimse_get"):
         monkeypatch.setattr(f"node.fetch.archives.{module}.most_images", lambda _: 5)
-    there.serve(
-        study, [slice_of(number, study=study) for number in range(40)], claimed=[slice_of(1, study=study)]
-    )
+    there.serve([slice_of(number, study=study) for number in range(40)], claimed=[slice_of(1, study=study)])
     with pytest.raises(PermanentError, match="more images than it said"):
         there[name].retrieve(study, f"{study}.1")
     assert len(there.kept(study)) <= 5
@@ -205,8 +203,8 @@ def test_a_response_that_breaks_off_keeps_what_came_and_may_be_asked_again(there
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (0xA701, TransientError), (0xA702, TransientError), (0xC001, TransientError), (0xFE00, TransientError),
-        (0xA801, PermanentError), (0xA900, PermanentError), (0x0122, PermanentError), (0x0124, PermanentError),
+        *((status, TransientError) for status in (0xA701, 0xA702, 0xC001, 0xFE00)),
+        *((status, PermanentError) for status in (0xA801, 0xA900, 0x0122, 0x0124)),
     ],
     ids=lambda value: f"{value:04X}" if isinstance(value, int) else value.__name__,
 )  # fmt: skip
@@ -299,6 +297,19 @@ def test_an_endless_list_is_broken_off(there: There, monkeypatch: pytest.MonkeyP
     there.web.answer, there.web.headers = (lambda _: (200, _JSON, [b"[]"])), {"Warning": '299 x "more"'}
     with pytest.raises(TooManyFoundError, match="does not return all"):
         there["dicomweb"].find_studies(ArchiveQuery(), 100)
+
+
+@pytest.mark.parametrize("has_offset", [True, False])
+def test_an_archive_with_a_limit_of_its_own_is_asked_for_the_rest(there: There, *, has_offset: bool) -> None:
+    answers = [answer_of(slice_of(1, study=f"{_OTHER}.{number:03d}"), "STUDY") for number in range(100, 125)]
+
+    def answer(_: str) -> tuple[int, str, list[bytes]]:
+        offset = int(there.web.asked_for["offset"]) if has_offset else 0
+        return 200, _JSON, [in_json(answers[offset : offset + 10])]
+
+    there.web.answer = answer
+    found = there["dicomweb"].find_studies(ArchiveQuery(), 50)
+    assert len(found) == (25 if has_offset else 10)
 
 
 def test_an_image_without_end_costs_no_memory_and_no_disk(there: There, study: str) -> None:
