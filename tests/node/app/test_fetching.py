@@ -30,7 +30,7 @@ from tests.node.nodes import (
     wait_until,
 )
 from tests.node.store.suite.studies import START
-from tests.peers import Orthanc
+from tests.peers import Orthanc, program, run
 
 ROOT = "1.2.826.0.1.77"
 RUN = """
@@ -75,12 +75,15 @@ def study_of(number: int) -> list[Dataset]:
     return images
 
 
-def fill(orthanc: Orthanc, studies: Sequence[int]) -> list[str]:
+def fill(orthanc: Orthanc, folder: Path, count: int) -> list[str]:
     """Put studies into an archive; return their UIDs."""
-    for at in range(0, len(studies), 100):
-        images = [image for number in studies[at : at + 100] for image in study_of(number)]
-        send(orthanc.dicom_port, *images, called="ORTHANC")
-    return [f"{ROOT}.{number}" for number in studies]
+    folder.mkdir()
+    for number in range(count):
+        for image in study_of(number):
+            image.save_as(folder / f"{image.SOPInstanceUID}.dcm", enforce_file_format=True)
+    to = ["-aec", "ORTHANC", "127.0.0.1", str(orthanc.dicom_port)]
+    run([program("storescu", "dcmtk"), *to, "+sd", folder], seconds=3600)
+    return [f"{ROOT}.{number}" for number in range(count)]
 
 
 def wish(configuration: Configuration, studies: Sequence[str]) -> None:
@@ -133,7 +136,7 @@ def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
 ) -> None:
     """The archive goes down twice, the node is killed five times; a live study comes in between."""
     with running_pacs() as pacs, Orthanc(tmp_path / "orthanc", {"DicomAlwaysAllowGet": True}) as orthanc:
-        studies = fill(orthanc, range(count))
+        studies = fill(orthanc, tmp_path / "images", count)
         configuration = fetching(tmp_path / "node", pacs.port, orthanc.dicom_port)
         with quick_node(configuration):
             beside = open_store(configuration)
