@@ -125,13 +125,11 @@ class Fetcher:
             return None
         permitted = self._permission(now)
         self._state = FetcherState(self._state.breaker, permitted.reason)
-        if permitted.which is None:
-            return None
         return self._queue.lease_wish(self.name, self._owner, now, now + _LEASE, which=permitted.which)
 
     def _permission(self, now: datetime) -> Permission:
         load = Load(
-            self._queue.count_begun(self.name, now - _HOUR),
+            self._queue.count_begun(self.name, now - _HOUR) if self._limits.studies_per_hour else 0,
             self._queue.count_unfinished_fetched(),
             self._queue.is_live_arriving(now - _LIVE_FOR),
         )
