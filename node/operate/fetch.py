@@ -27,6 +27,7 @@ from node.domain.wish import (
 )
 from node.errors import PermanentError
 from node.fetch.archives.opening import open_archive
+from node.fetch.putting import put_all
 from node.fetch.questions import find_all
 from node.ports import Archive, Store, Transfer, WishBook
 
@@ -242,7 +243,7 @@ def order(
         missing=answer.missing,
     )
     wishes = [NewWish(one.study_uid, one.study_date, one.images) for one in answer.studies]
-    taken = book.put_wishes(batch, wishes, now, renew=True)
+    taken = put_all(book, batch, wishes, now, renew=True)
     return replace(batch, before=taken.before), taken
 
 

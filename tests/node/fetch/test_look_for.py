@@ -8,7 +8,7 @@ import pytest
 
 from node.config import LookFor
 from node.domain.archive import ArchiveQuery, FoundStudy
-from node.domain.wish import Priority, Taken, WishState
+from node.domain.wish import Batch, NewWish, Priority, Taken, WishState
 from node.errors import TooManyFoundError, TransientError
 from node.fetch.look_for import ask_by_clock
 from node.fetch.questions import find_all
@@ -81,6 +81,21 @@ def test_the_clock_puts_new_studies_as_live_and_those_that_have_grown_once_more(
     ]
     assert ask_by_clock(archive, look_for, store, Noon(), get_log()) == Taken(renewed=1, before=2)
     assert archive.asked[0] == ArchiveQuery(since=date(2026, 3, 4), until=date(2026, 3, 5))
+
+
+def test_a_long_order_is_put_in_short_transactions_and_counted_once() -> None:
+    archive, store = Dated(dated=studies_of(2, 130), limit=1000), MemoryStore(Tables())
+    sizes = []
+    put = store.put_wishes
+
+    def noted(batch: Batch, studies: Sequence[NewWish], now: datetime, *, renew: bool) -> Taken:
+        sizes.append(len(studies))
+        return put(batch, studies, now, renew=renew)
+
+    store.put_wishes = noted  # type: ignore[method-assign]
+    assert ask_by_clock(archive, LookFor(), store, Noon(), get_log()) == Taken(new=260)
+    assert max(sizes) <= 100
+    assert store.batches(1)[0].total == 260
 
 
 def test_an_archive_that_does_not_answer_the_clock_is_asked_the_next_time() -> None:
