@@ -272,12 +272,12 @@ def open_association(
     return association
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 180.0) -> None:
+def wait_until(condition: Callable[[], object], *, seconds: float = 180.0, every_s: float = 0.02) -> None:
     """Wait until a condition holds that other threads and processes bring about."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
+        time.sleep(every_s)
 
 
 def is_running(pid: int) -> bool:

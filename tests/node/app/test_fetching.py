@@ -127,9 +127,12 @@ def were_reported_once(pacs: Pacs, studies: Sequence[str]) -> None:
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    "count", [20, pytest.param(2000, marks=[pytest.mark.nightly, pytest.mark.timeout(7200)])]
+    "count",
+    [
+        pytest.param(20, marks=pytest.mark.timeout(300)),
+        pytest.param(2000, marks=[pytest.mark.nightly, pytest.mark.timeout(7200)]),
+    ],
 )
 def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
     tmp_path: Path, count: int
@@ -162,9 +165,11 @@ def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
             live = f"{ROOT}.99999"
             send(node.port, *(slice_of(1, study=live, series=series) for series in "12"))
             wait_until(lambda: state_of(node, live) is StudyState.DELIVERED, seconds=120)
-            wait_until(lambda: ended() == count, seconds=3600)
+            wait_until(lambda: ended() == count, seconds=3600, every_s=count / 2000)
             wait_until(
-                lambda: all(state_of(node, one) is StudyState.DELIVERED for one in studies), seconds=3600
+                lambda: all(state_of(node, one) is StudyState.DELIVERED for one in studies),
+                seconds=3600,
+                every_s=count / 2000,
             )
             for one in studies:
                 assert {image.series_uid for image in node.store.instances(one)} == {f"{one}.1", f"{one}.2"}
