@@ -57,6 +57,8 @@ _TICK_S = 0.05
 """Interval at which timers and requests to stop are checked; data does not wait for it."""
 _FULL_S = 0.005
 """Interval at which a full queue of messages is looked at."""
+_USUAL_TIMEOUT_S = 60.0
+"""For a PDU of a called peer, if the caller sets no timeout."""
 _LOOK_S = 0.05
 """Interval at which a server that stops looks for associations that have not ended."""
 _ABORT_S = 1.0
@@ -102,15 +104,15 @@ class CallingEntity(AE):  # type: ignore[misc]  # pynetdicom has no types
 
     Parameters
     ----------
-    title : str
+    ae_title : str
         Its AE title.
     begin_store : callable, optional
         Returns what takes the dataset of a C-STORE request that the peer sends because of a C-GET; the
         handler of `EVT_C_STORE` gets it by `dataset_of`.
     """
 
-    def __init__(self, title: str, begin_store: BeginStore | None = None) -> None:
-        super().__init__(title)
+    def __init__(self, ae_title: str, begin_store: BeginStore | None = None) -> None:
+        super().__init__(ae_title)
         self._begin_store = begin_store
 
     def _create_socket(
@@ -274,7 +276,7 @@ class _CallingSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom has
         if nr_bytes > _LONGEST_PDU:
             raise ConnectionError("the peer announced a PDU that is too long")
         buffer = bytearray(nr_bytes)
-        timeout_s = self.assoc.network_timeout
+        timeout_s = self.assoc.network_timeout or _USUAL_TIMEOUT_S
         end_s = time.monotonic() + timeout_s
         got = 0
         while got < nr_bytes:
