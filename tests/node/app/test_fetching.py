@@ -158,7 +158,8 @@ def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
                 if is_outage:
                     wait_until(lambda: any(w.reason for one in portion for w in beside.wishes(one)))  # noqa: B023 - called at once
                     orthanc.__enter__()
-                wait_until(lambda: ended() > begun, seconds=600)  # noqa: B023 - called at once
+                some = begun + len(portion) // 3
+                wait_until(lambda: ended() > some, seconds=3600)  # noqa: B023 - called at once
                 os.kill(process.pid, signal.SIGKILL)
         wish(configuration, portions[5])
         with quick_node(configuration, examine="examine_by_series") as node:
