@@ -178,6 +178,8 @@ class Fetcher:
         """Get the series that are missing, and record the end of the wish."""
         wish, told = lease.wish, ""
         for series in wish.missing:
+            if self._stopping.is_set():
+                return  # the lease is released when the store closes
             if self._must_stand_back(wish):
                 now = self._clock.now()
                 words = "images that are being sent to this node go first"
@@ -192,8 +194,6 @@ class Fetcher:
         self._end(lease, WishState.FETCHED, "")
 
     def _must_stand_back(self, wish: Wish) -> bool:
-        if self._stopping.is_set():
-            return True
         is_backlog = wish.priority is Priority.BACKLOG
         return is_backlog and self._queue.is_live_arriving(self._clock.now() - _LIVE_FOR)
 
