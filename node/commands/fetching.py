@@ -36,9 +36,7 @@ __all__ = ["fetch"]
 
 _LOOK_S = 2.0
 _MOST = 1000
-_NO_NODE = (
-    "No node is running with this storage. The studies are noted, and fetched once `osteonode serve` runs."
-)
+_NO_NODE = "No node is running with this storage. The studies are noted; `osteonode serve` fetches them."
 
 
 def fetch(

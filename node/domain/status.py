@@ -262,8 +262,9 @@ class NodeStatus:
     @property
     def condition(self) -> Condition:
         """The worst condition of any part, destination or archive."""
-        parts = (*self.stations, *self.destinations, *self.archives)
-        return max(part.condition for part in parts)
+        stations = [part.condition for part in self.stations]
+        destinations = [there.condition for there in self.destinations]
+        return max(stations + destinations + [there.condition for there in self.archives])
 
     @property
     def unready(self) -> tuple[str, ...]:

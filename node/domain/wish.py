@@ -64,6 +64,25 @@ class Eligible(StrEnum):
     ALL = "all"
     LIVE_OR_BEGUN = "live or begun"
     BEGUN = "begun"
+    LIVE = "live"
+
+    def holds(self, priority: Priority, state: WishState) -> bool:
+        """Tell whether a wish of this priority and state may be worked on.
+
+        Examples
+        --------
+        >>> Eligible.BEGUN.holds(Priority.BACKLOG, WishState.FETCHING)
+        True
+        >>> Eligible.LIVE.holds(Priority.BACKLOG, WishState.FETCHING)
+        False
+        """
+        is_live, is_begun = priority is Priority.LIVE, state is WishState.FETCHING
+        return {
+            Eligible.ALL: True,
+            Eligible.LIVE_OR_BEGUN: is_live or is_begun,
+            Eligible.BEGUN: is_begun,
+            Eligible.LIVE: is_live,
+        }[self]
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,13 +125,11 @@ class Fetcher:
             return None
         permitted = self._permission(now)
         self._state = FetcherState(self._state.breaker, permitted.reason)
-        if permitted.which is None:
-            return None
         return self._queue.lease_wish(self.name, self._owner, now, now + _LEASE, which=permitted.which)
 
     def _permission(self, now: datetime) -> Permission:
         load = Load(
-            self._queue.count_begun(self.name, now - _HOUR),
+            self._queue.count_begun(self.name, now - _HOUR) if self._limits.studies_per_hour else 0,
             self._queue.count_unfinished_fetched(),
             self._queue.is_live_arriving(now - _LIVE_FOR),
         )
@@ -154,28 +152,34 @@ class Fetcher:
 
     def _judge(self, lease: WishLease) -> WishLease | None:
         """Record which series are to be fetched; None if the wish ends instead."""
-        wish, now = lease.wish, self._clock.now()
+        wish = lease.wish
         here = self._queue.instances(wish.study_uid)
         if not here and self._queue.study(wish.study_uid) is not None:
-            return self._end(lease, WishState.HERE, _LONG_AGO)
+            self._end(lease, WishState.HERE, _LONG_AGO)
+            return None
         found = self._archive.find_series(wish.study_uid)
         if not found:
-            return self._end(lease, WishState.NOT_FOUND, "the archive does not have it")
+            self._end(lease, WishState.NOT_FOUND, "the archive does not have it")
+            return None
         by_clock = wish.batch == clock_batch(self.name)
         judgement = judge(found, self._archive.read_facts, self._look_for if by_clock else None)
         if not judgement.wanted:
-            return self._end(lease, WishState.NOT_FOR_US, judgement.reason)
+            self._end(lease, WishState.NOT_FOR_US, judgement.reason)
+            return None
         series = _to_fetch(judgement.wanted, here)
-        judged = self._queue.record_judged(lease, series, now, was_here=bool(here))
+        judged = self._queue.record_judged(lease, series, self._clock.now(), was_here=bool(here))
         if judged.wish.missing:
             return judged
         self._note_whole(judged.wish)
-        return self._end(judged, WishState.HERE, _HERE)
+        self._end(judged, WishState.HERE, _HERE)
+        return None
 
     def _retrieve(self, lease: WishLease) -> None:
         """Get the series that are missing, and record the end of the wish."""
         wish, told = lease.wish, ""
         for series in wish.missing:
+            if self._stopping.is_set():
+                return  # the lease is released when the store closes
             if self._must_stand_back(wish):
                 now = self._clock.now()
                 words = "images that are being sent to this node go first"
@@ -190,8 +194,6 @@ class Fetcher:
         self._end(lease, WishState.FETCHED, "")
 
     def _must_stand_back(self, wish: Wish) -> bool:
-        if self._stopping.is_set():
-            return True
         is_backlog = wish.priority is Priority.BACKLOG
         return is_backlog and self._queue.is_live_arriving(self._clock.now() - _LIVE_FOR)
 

@@ -6,6 +6,7 @@ from node.config import LookFor
 from node.domain.archive import ArchiveQuery
 from node.domain.wish import Batch, NewWish, Priority, Taken, clock_batch
 from node.errors import PermanentError, TransientError
+from node.fetch.putting import put_all
 from node.fetch.questions import find_all
 from node.log import Log
 from node.ports import Archive, Clock, WishBook
@@ -44,6 +45,6 @@ def ask_by_clock(archive: Archive, look_for: LookFor, book: WishBook, clock: Clo
         NewWish(one.study_uid, one.study_date, one.images) for one in found if look_for.suits(one.age_years)
     ]
     batch = Batch(clock_batch(archive.name), archive.name, "what the clock asks for", now, Priority.LIVE)
-    taken = book.put_wishes(batch, studies, now, renew=False)
+    taken = put_all(book, batch, studies, now, renew=False)
     log.info("archive_asked", archive=archive.name, count=len(found), new=taken.new, grown=taken.renewed)
     return taken

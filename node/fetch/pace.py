@@ -30,9 +30,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Which wishes may be worked on, None for no wish at all, and why not all of them; empty if all may."""
+    """Which wishes may be worked on, and why not all of them; empty if all may."""
 
-    which: Eligible | None
+    which: Eligible
     reason: str = ""
 
 
@@ -59,7 +59,7 @@ def permission(limits: FetchLimits, load: Load, at: time) -> Permission:
     '10 studies were begun within an hour, which is the limit'
     """
     if load.is_live_arriving:
-        return Permission(None, "images that are being sent to this node go first")
+        return Permission(Eligible.LIVE, "images that are being sent to this node go first")
     if load.unfinished >= limits.ahead:
         return Permission(Eligible.BEGUN, f"{load.unfinished} fetched studies wait to be analysed")
     if limits.studies_per_hour and load.begun_last_hour >= limits.studies_per_hour:

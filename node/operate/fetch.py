@@ -27,6 +27,7 @@ from node.domain.wish import (
 )
 from node.errors import PermanentError
 from node.fetch.archives.opening import open_archive
+from node.fetch.putting import put_all
 from node.fetch.questions import find_all
 from node.ports import Archive, Store, Transfer, WishBook
 
@@ -141,7 +142,8 @@ def by_study(archive: Archive, uids: Sequence[str]) -> Answer:
     TransientError, PermanentError
         See `node.ports.Archive`.
     """
-    found, missing = [], []
+    found: list[FoundStudy] = []
+    missing: list[str] = []
     for uid in dict.fromkeys(uids):
         there = find_all(archive, ArchiveQuery(study_uid=uid))
         found += there
@@ -241,7 +243,7 @@ def order(
         missing=answer.missing,
     )
     wishes = [NewWish(one.study_uid, one.study_date, one.images) for one in answer.studies]
-    taken = book.put_wishes(batch, wishes, now, renew=True)
+    taken = put_all(book, batch, wishes, now, renew=True)
     return replace(batch, before=taken.before), taken
 
 

@@ -31,8 +31,8 @@ class WishQueue(StudyReader, AssociationRecords, Protocol):
     ) -> WishLease | None:
         """Lease the next wish for an archive.
 
-        Live ones go before the backlog; then those that were begun before others; then the one that waited
-        longest. A wish whose batch is paused is not leased.
+        Live ones go before the backlog; then those whose series are known before others; then the one that
+        waited longest. A wish whose batch is paused is not leased.
 
         Parameters
         ----------

@@ -101,7 +101,9 @@ def _fetch_from_archives(operations: "Operations") -> None:
     )
     operations.create_index("ix_wishes_study_uid", "wishes", ["study_uid"])
     operations.create_index("ix_wishes_batch", "wishes", ["batch"])
-    operations.create_index("wishes_by_state", "wishes", ["archive", "state", "not_before"])
+    order = ["archive", "state", "priority", "queued_at", "study_uid"]
+    operations.create_index("wishes_in_order", "wishes", order)
+    operations.create_index("wishes_by_begin", "wishes", ["archive", "begun_at"])
 
 
 def _count_what_rules_discard(operations: "Operations") -> None:

@@ -266,7 +266,9 @@ wishes = Table(
     Column("told", Integer),
     Column("lease_token", String(64)),
     Column("lease_until", _Moment),
-    Index("wishes_by_state", "archive", "state", "not_before"),
+    # Serves "which goes first" and "how many began within the hour", however long the backlog is.
+    Index("wishes_in_order", "archive", "state", "priority", "queued_at", "study_uid"),
+    Index("wishes_by_begin", "archive", "begun_at"),
 )
 
 # What happened to studies that somebody may be told of; a row is gone once the notices of it are queued.

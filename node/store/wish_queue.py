@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Engine, Update, and_, case, exists, false, func, or_, select, update
+from sqlalchemy import Connection, Engine, Row, Update, case, exists, func, or_, select, update
 
 from node.domain.study import StudyState
-from node.domain.wish import OPEN_WISH_STATES, Eligible, Priority, WantedSeries, Wish, WishLease, WishState
+from node.domain.wish import Eligible, Priority, WantedSeries, Wish, WishLease, WishState
 from node.errors import LeaseLostError
 from node.store import tables as t
 from node.store.steps import for_update
@@ -17,7 +18,6 @@ from node.store.wish_rows import series_text, wish_of
 __all__ = ["SqlWishQueue"]
 
 _UNFINISHED = (StudyState.RECEIVING, StudyState.SETTLED, StudyState.READY, StudyState.ANALYSING)
-_IS_LIVE = t.wishes.c.priority == Priority.LIVE
 _UNLEASED: Mapping[str, object] = {"lease_token": None, "lease_until": None}
 
 
@@ -43,22 +43,9 @@ class SqlWishQueue:
         self, archive: str, owner: str, now: datetime, until: datetime, *, which: Eligible = Eligible.ALL
     ) -> WishLease | None:
         """See `node.ports.WishQueue`."""
-        row = t.wishes.c
-        free = or_(row.lease_until.is_(None), row.lease_until <= now)
-        resting = select(t.wish_batches.c.name).where(t.wish_batches.c.paused)
-        due = and_(
-            row.archive == archive, row.state.in_(list(OPEN_WISH_STATES)), row.not_before <= now, free,
-            row.batch.not_in(resting),
-        )  # fmt: skip
-        if which is not Eligible.ALL:
-            due = and_(
-                due, or_(row.begun_at.is_not(None), _IS_LIVE if which is Eligible.LIVE_OR_BEGUN else false())
-            )
-        order = (row.priority, row.begun_at.is_(None), row.queued_at, row.study_uid)
-        following = select(t.wishes).where(due).order_by(*order).limit(1)
         token = f"{owner}-{uuid4().hex}"[:64]
         with t.writing(self._engine) as connection:
-            found = connection.execute(for_update(following)).first()
+            found = _next(connection, archive, now, which)
             if found is None:
                 return None
             wish = wish_of(found)
@@ -150,6 +137,37 @@ class SqlWishQueue:
         with t.writing(self._engine) as connection:
             if not connection.execute(ours.values(dict(values))).rowcount:
                 raise LeaseLostError("another took this wish over, or it was cancelled")
+
+
+_ORDER = tuple(
+    (priority, state)
+    for priority in Priority
+    for state in (WishState.FETCHING, WishState.JUDGING, WishState.WAITING)
+)
+"""What goes first; one look in the index for each, however long the backlog is."""
+
+
+def _next(connection: Connection, archive: str, now: datetime, which: Eligible) -> Row[Any] | None:
+    """Return the row of the wish that is due and goes first; None if none is."""
+    row = t.wishes.c
+    free = or_(row.lease_until.is_(None), row.lease_until <= now)
+    resting = select(t.wish_batches.c.name).where(t.wish_batches.c.paused)
+    for priority, state in _ORDER:
+        if not which.holds(priority, state):
+            continue
+        due = (
+            select(t.wishes)
+            .where(
+                row.archive == archive, row.state == state, row.priority == priority,
+                row.not_before <= now, free, row.batch.not_in(resting),
+            )
+            .order_by(row.queued_at, row.study_uid)
+            .limit(1)
+        )  # fmt: skip
+        found = connection.execute(for_update(due)).first()
+        if found is not None:
+            return found
+    return None
 
 
 def _of(wish: Wish) -> Update:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pydicom import Dataset
 
 from node.config import ArchiveSettings, Configuration, Fetching, FetchLimits, Method
 from node.domain.study import StudyState
-from node.domain.wish import Batch, NewWish, WishState
+from node.domain.wish import Batch, NewWish, WantedSeries, WishState
 from node.operate.database import open_store
 from tests.node.analyses import CLASSES
 from tests.node.nodes import (
@@ -29,7 +30,7 @@ from tests.node.nodes import (
     wait_until,
 )
 from tests.node.store.suite.studies import START
-from tests.peers import Orthanc
+from tests.peers import Orthanc, program, run
 
 ROOT = "1.2.826.0.1.77"
 RUN = """
@@ -74,11 +75,15 @@ def study_of(number: int) -> list[Dataset]:
     return images
 
 
-def fill(orthanc: Orthanc, studies: Sequence[int]) -> list[str]:
+def fill(orthanc: Orthanc, folder: Path, count: int) -> list[str]:
     """Put studies into an archive; return their UIDs."""
-    for number in studies:
-        send(orthanc.dicom_port, *study_of(number), called="ORTHANC")
-    return [f"{ROOT}.{number}" for number in studies]
+    folder.mkdir()
+    for number in range(count):
+        for image in study_of(number):
+            image.save_as(folder / f"{image.SOPInstanceUID}.dcm", enforce_file_format=True)
+    to = ["-aec", "ORTHANC", "127.0.0.1", str(orthanc.dicom_port)]
+    run([program("storescu", "dcmtk"), *to, "+sd", folder], seconds=3600)
+    return [f"{ROOT}.{number}" for number in range(count)]
 
 
 def wish(configuration: Configuration, studies: Sequence[str]) -> None:
@@ -122,16 +127,19 @@ def were_reported_once(pacs: Pacs, studies: Sequence[str]) -> None:
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    "count", [20, pytest.param(2000, marks=[pytest.mark.nightly, pytest.mark.timeout(7200)])]
+    "count",
+    [
+        pytest.param(20, marks=pytest.mark.timeout(300)),
+        pytest.param(2000, marks=[pytest.mark.nightly, pytest.mark.timeout(7200)]),
+    ],
 )
 def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
     tmp_path: Path, count: int
 ) -> None:
     """The archive goes down twice, the node is killed five times; a live study comes in between."""
     with running_pacs() as pacs, Orthanc(tmp_path / "orthanc", {"DicomAlwaysAllowGet": True}) as orthanc:
-        studies = fill(orthanc, range(count))
+        studies = fill(orthanc, tmp_path / "images", count)
         configuration = fetching(tmp_path / "node", pacs.port, orthanc.dicom_port)
         with quick_node(configuration):
             beside = open_store(configuration)
@@ -150,18 +158,65 @@ def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
                 if is_outage:
                     wait_until(lambda: any(w.reason for one in portion for w in beside.wishes(one)))  # noqa: B023 - called at once
                     orthanc.__enter__()
-                wait_until(lambda: ended() > begun, seconds=600)  # noqa: B023 - called at once
+                some = begun + len(portion) // 3
+                wait_until(lambda: ended() > some, seconds=3600)  # noqa: B023 - called at once
                 os.kill(process.pid, signal.SIGKILL)
         wish(configuration, portions[5])
         with quick_node(configuration, examine="examine_by_series") as node:
             live = f"{ROOT}.99999"
             send(node.port, *(slice_of(1, study=live, series=series) for series in "12"))
             wait_until(lambda: state_of(node, live) is StudyState.DELIVERED, seconds=120)
-            wait_until(lambda: ended() == count, seconds=3600)
+            wait_until(lambda: ended() == count, seconds=3600, every_s=count / 2000)
             wait_until(
-                lambda: all(state_of(node, one) is StudyState.DELIVERED for one in studies), seconds=3600
+                lambda: all(state_of(node, one) is StudyState.DELIVERED for one in studies),
+                seconds=3600,
+                every_s=count / 2000,
             )
             for one in studies:
                 assert {image.series_uid for image in node.store.instances(one)} == {f"{one}.1", f"{one}.2"}
         beside.close()
         were_reported_once(pacs, [*studies, live])
+
+
+@pytest.mark.parametrize(
+    ("results_to", "study_date", "expected"),
+    [
+        (("*",), date.today(), {"a", "b"}),  # noqa: DTZ011 - its age counts from today
+        (("b",), date.today(), {"b"}),  # noqa: DTZ011
+        (("*",), date(2019, 1, 5), set()),
+        (("*",), None, set()),
+    ],
+)
+@pytest.mark.parametrize("was_here", [False, True])
+def test_results_go_where_the_archive_says_and_nowhere_else(
+    tmp_path: Path,
+    *,
+    results_to: tuple[str, ...],
+    study_date: date | None,
+    expected: set[str],
+    was_here: bool,
+) -> None:
+    with running_pacs() as pacs:
+        destinations = [replace(pacs.destination, name=name) for name in "ab"]
+        archive = ArchiveSettings(name="archive", fetching=Fetching(results_to=results_to))
+        configuration = replace(quick(tmp_path, *destinations), archives=(archive,))
+        study, now = f"{ROOT}.1", START
+        with quick_node(configuration, examine="examine_by_series") as node:
+            batch = Batch("b", "archive", "", now)
+            node.store.put_wishes(
+                batch, [NewWish(study, study_date)], now + timedelta(days=99999), renew=True
+            )
+            lease = node.store.lease_wish(
+                "archive", "t", now + timedelta(days=99999), now + timedelta(days=99999)
+            )
+            assert lease is not None
+            lease = node.store.record_judged(lease, [WantedSeries(f"{study}.1")], now, was_here=was_here)
+            lease = node.store.record_series(lease, f"{study}.1", 1, now, now)
+            node.store.end_wish(lease, WishState.FETCHED, "", now)
+            send(node.port, *(slice_of(1, study=study, series=series) for series in "12"))
+            wait_until(lambda: state_of(node, study) is StudyState.DELIVERED)
+            found = {one.destination for one in node.store.deliveries(study)}
+            assert found == ({"a", "b"} if was_here else expected)
+            told = node.store.study(study)
+            assert told is not None
+            assert ("they are kept here" in told.reason) == (not found)

@@ -104,7 +104,7 @@ def test_half_a_series_is_asked_for_again_and_then_given_up_with_the_reason(
     answer: Retrieved | Exception,
 ) -> None:
     station = Station("1.1")
-    station.archive.answers = [Retrieved(2)] + ATTEMPTS * [answer]
+    station.archive.answers = [Retrieved(2), *ATTEMPTS * [answer]]
     for _ in range(ATTEMPTS):
         assert station.fetcher.sweep() == 1
         station.clock.move(seconds=9 * REST)
@@ -194,9 +194,9 @@ def test_a_study_that_is_here_is_not_fetched_and_one_that_is_here_in_part_is_com
     for study in ("1.2", "1.3"):
         station.archive.studies[study] = pair(study)[:1]
         station.arrive(study, 1, 2)
-    study = station.store.study("1.3")
-    assert study is not None
-    station.store.forget_originals(study, lambda _images: None)
+    forgotten = station.store.study("1.3")
+    assert forgotten is not None
+    station.store.forget_originals(forgotten, lambda _images: None)
     station.clock.move(seconds=30)
     station.fetcher.sweep()
     assert station.archive.retrieved == [("1.1", "1.1.2")]
@@ -260,7 +260,10 @@ def test_fetching_stands_back_while_images_are_sent() -> None:
     station.fetcher.sweep()
     assert station.archive.retrieved == [("1.1", "1.1.1")]
     assert station.of("1.1").state is WishState.FETCHING
-    assert station.fetcher.sweep() == 0
+    station.archive.studies["1.9"] = pair("1.9")
+    station.wish("1.9", priority=Priority.LIVE, name="urgent")
+    assert station.fetcher.sweep() == 1, "what is urgent need not stand back"
+    del station.archive.retrieved[1:]
     station.clock.move(seconds=30)
     station.fetcher.sweep()
     assert station.archive.retrieved[1:] == [("1.1", "1.1.2"), ("1.2", "1.2.1"), ("1.2", "1.2.2")]
@@ -269,9 +272,11 @@ def test_fetching_stands_back_while_images_are_sent() -> None:
 
 def test_a_batch_that_is_cancelled_meanwhile_ends_at_the_next_series() -> None:
     station = Station("1.1", "1.2")
-    station.archive.on_retrieve = lambda _study, _series: (
-        station.store.cancel_wishes(["b"], station.clock.now()) and None
-    )
+
+    def cancel(_study: str, _series: str) -> None:
+        station.store.cancel_wishes(["b"], station.clock.now())
+
+    station.archive.on_retrieve = cancel
     station.fetcher.sweep()
     assert station.archive.retrieved == [("1.1", "1.1.1")]
     assert {station.state(one) for one in ("1.1", "1.2")} == {WishState.CANCELLED}

@@ -16,10 +16,19 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from node.app import Node
-from node.config import AssemblySettings, Configuration, ModelSettings, WebSettings, parse
+from node.config import (
+    ArchiveSettings,
+    AssemblySettings,
+    Configuration,
+    Method,
+    ModelSettings,
+    WebSettings,
+    parse,
+)
 from node.domain.records import QuarantineEntry
 from node.domain.status import Condition, StoreFigures
 from node.domain.study import StudyState
+from node.domain.wish import Batch, NewWish
 from node.errors import ConfigurationError, PermanentError, TransientError
 from node.operate.doctor import Severity, database, web
 from node.operate.purge import purge_studies
@@ -36,6 +45,7 @@ from tests.node.nodes import (
     slice_of,
     state_of,
 )
+from tests.node.store.suite.studies import START
 from tests.patience import PATIENCE_S, wait_until
 from tests.peers import free_port
 
@@ -103,6 +113,26 @@ def test_the_page_tells_of_a_study_what_why_tells(shown: Node, study: str) -> No
     why = ask(web_port(shown), f"/studies/{refused}")
     assert explain(shown.store, refused) in why.text
     assert "found ready" in why.text
+
+
+def test_an_archive_that_is_down_is_told_with_what_waits_for_it(tmp_path: Path) -> None:
+    down = ArchiveSettings(name="old-pacs", method=Method.GET, port=1)
+    with quick_node(with_page(replace(quick(tmp_path), archives=(down,)))) as node:
+        batch = Batch("b", "old-pacs", "all", START)
+        node.store.put_wishes(batch, [NewWish("1.2.3"), NewWish("1.2.4")], START, renew=True)
+        wait_until(lambda: "2 studies are still to be fetched" in ask(web_port(node), "/").text)
+        wait_until(
+            lambda: (
+                metrics(web_port(node)).get("osteonode_fetched_studies archive=old-pacs state=waiting", 0)
+                >= 1
+            )
+        )
+        wait_until(lambda: any("kind=archive" in name for name in metrics(web_port(node))))
+        page = ask(web_port(node), "/").text
+        assert "nothing is lost" in page
+        assert "ARCHIVE at 127.0.0.1" in page
+        told = explain(node.store, "1.2.3")
+        assert told.startswith("Study 1.2.3 is to be fetched from old-pacs")
 
 
 def test_what_never_came_and_what_is_no_uid_are_not_found(shown: Node) -> None:

@@ -207,7 +207,7 @@ class MemoryUpkeep:
             for row in confirming:
                 t.change_delivery(row, token="", lease_until=None)
             fetching = [(key, row) for key, row in t.wishes.items() if row.token]
-            for key, row in fetching:
-                state = WishState.WAITING if row.begun_at is None else WishState.FETCHING
-                t.wishes[key] = WishRow(replace(row.wish, state=state), row.begun_at)
+            for key, leased in fetching:
+                state = WishState.WAITING if leased.begun_at is None else WishState.FETCHING
+                t.wishes[key] = WishRow(replace(leased.wish, state=state), leased.begun_at)
             return len(analysing) + len(sending) + len(confirming) + len(fetching)

@@ -14,7 +14,6 @@ from node.domain.wish import (
     BatchFigures,
     Eligible,
     NewWish,
-    Priority,
     Taken,
     WantedSeries,
     Wish,
@@ -50,7 +49,7 @@ class MemoryWishes:
                 for row in t.wishes.values()
                 if row.wish.archive == archive and row.wish.is_open and row.wish.not_before <= now
                 if row.lease_until is None or row.lease_until <= now
-                if not t.batches[row.wish.batch].paused and _is_eligible(row, which)
+                if not t.batches[row.wish.batch].paused and which.holds(row.wish.priority, row.wish.state)
             ]
             if not due:
                 return None
@@ -221,14 +220,9 @@ def _end(wish: Wish, tables: Tables) -> WishEnd:
     return WishEnd(wish.study_uid, wish.state, wish.reason, study.state, study.reason)
 
 
-def _place(row: WishRow) -> tuple[int, bool, datetime, str]:
-    return row.wish.priority, row.begun_at is None, row.wish.queued_at, row.wish.study_uid
-
-
-def _is_eligible(row: WishRow, which: Eligible) -> bool:
-    if which is Eligible.ALL or row.begun_at is not None:
-        return True
-    return which is Eligible.LIVE_OR_BEGUN and row.wish.priority is Priority.LIVE
+def _place(row: WishRow) -> tuple[int, int, datetime, str]:
+    order = (WishState.FETCHING, WishState.JUDGING, WishState.WAITING)
+    return row.wish.priority, order.index(row.wish.state), row.wish.queued_at, row.wish.study_uid
 
 
 def _has_ended(wish: Wish) -> bool:
