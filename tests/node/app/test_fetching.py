@@ -19,17 +19,9 @@ from node.domain.study import StudyState
 from node.domain.wish import Batch, NewWish, WantedSeries, WishState
 from node.operate.database import open_store
 from tests.node.analyses import CLASSES
-from tests.node.nodes import (
-    Pacs,
-    quick,
-    quick_node,
-    running_pacs,
-    send,
-    slice_of,
-    state_of,
-    wait_until,
-)
+from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, state_of
 from tests.node.store.suite.studies import START
+from tests.patience import wait_until
 from tests.peers import Orthanc, program, run
 
 ROOT = "1.2.826.0.1.77"
@@ -82,7 +74,7 @@ def fill(orthanc: Orthanc, folder: Path, count: int) -> list[str]:
         for image in study_of(number):
             image.save_as(folder / f"{image.SOPInstanceUID}.dcm", enforce_file_format=True)
     to = ["-aec", "ORTHANC", "127.0.0.1", str(orthanc.dicom_port)]
-    run([program("storescu", "dcmtk"), *to, "+sd", folder], seconds=3600)
+    run([program("storescu", "dcmtk"), *to, "+sd", folder])
     return [f"{ROOT}.{number}" for number in range(count)]
 
 
@@ -159,18 +151,16 @@ def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
                     wait_until(lambda: any(w.reason for one in portion for w in beside.wishes(one)))  # noqa: B023 - called at once
                     orthanc.__enter__()
                 some = begun + len(portion) // 3
-                wait_until(lambda: ended() > some, seconds=3600)  # noqa: B023 - called at once
+                wait_until(lambda: ended() > some)  # noqa: B023 - called at once
                 os.kill(process.pid, signal.SIGKILL)
         wish(configuration, portions[5])
         with quick_node(configuration, examine="examine_by_series") as node:
             live = f"{ROOT}.99999"
             send(node.port, *(slice_of(1, study=live, series=series) for series in "12"))
-            wait_until(lambda: state_of(node, live) is StudyState.DELIVERED, seconds=120)
-            wait_until(lambda: ended() == count, seconds=3600, every_s=count / 2000)
+            wait_until(lambda: state_of(node, live) is StudyState.DELIVERED)
+            wait_until(lambda: ended() == count)
             wait_until(
                 lambda: all(state_of(node, one) is StudyState.DELIVERED for one in studies),
-                seconds=3600,
-                every_s=count / 2000,
             )
             for one in studies:
                 assert {image.series_uid for image in node.store.instances(one)} == {f"{one}.1", f"{one}.2"}

@@ -34,9 +34,9 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
 from tests.node.show.test_web import ask
+from tests.patience import wait_until
 from tests.peers import free_port
 
 BAD = f"{STUDY}.{STOPS}"

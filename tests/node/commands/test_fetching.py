@@ -12,8 +12,9 @@ from typer.testing import CliRunner, Result
 from node.cli import application
 from node.config import load
 from node.domain.study import StudyState
-from tests.node.nodes import quick_node, send, slice_of, state_of, wait_until
+from tests.node.nodes import quick_node, send, slice_of, state_of
 from tests.node.storages import Storage
+from tests.patience import wait_until
 from tests.peers import Orthanc
 from tests.schemas import strict
 

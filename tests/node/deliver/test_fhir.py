@@ -26,7 +26,8 @@ from node.operate.doctor import Severity, destinations
 from node.operate.retry import restart_study
 from tests.node.analyses import REFUSES
 from tests.node.by_hand import images_by_hand, science
-from tests.node.nodes import quick, quick_node, send, slice_of, state_of, wait_until
+from tests.node.nodes import quick, quick_node, send, slice_of, state_of
+from tests.patience import wait_until
 
 STUDY = "1.2.826.0.1.1"
 

@@ -32,10 +32,10 @@ from tests.node.nodes import (
     send,
     slice_of,
     state_of,
-    wait_until,
 )
 from tests.node.receive.test_listener import raw_store
 from tests.node.show.test_web import ask, metrics, web_port, with_page
+from tests.patience import wait_until
 from tests.peers import program, run
 
 BRAIN = '[[rules]]\nname = "brain"\ntake = false\ndescription = "*brain*"\n'

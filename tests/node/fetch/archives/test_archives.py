@@ -17,7 +17,8 @@ from node.ports import Archive
 from tests.certificates import Authority
 from tests.node.deliver.test_stow import DICOMWEB
 from tests.node.fetch.archives.servers import DAY, DcmQrScp, images_of, written_to
-from tests.node.nodes import quick, quick_node, wait_until
+from tests.node.nodes import quick, quick_node
+from tests.patience import wait_until
 from tests.peers import Orthanc, free_port
 
 pytestmark = pytest.mark.peers
