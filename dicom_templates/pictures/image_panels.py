@@ -46,8 +46,7 @@ def draw_panels(
     analysed = {one.contrast for one in report.captions}
     for missing in {Contrast.T1, Contrast.T2} - analysed:
         words = report.texts("no_series", contrast=missing.value)
-        place = (left + whole - 14, top + 20)
-        canvas.text(place, words, size=_TEXT, colour=EXCLUDED, anchor="rs")
+        canvas.text((left + whole - 14, top + 20), words, size=_TEXT, colour=EXCLUDED, anchor="rs")
 
 
 def _image(canvas: Canvas, shown: SagittalPicture, corner: Point, extent: Point) -> None:

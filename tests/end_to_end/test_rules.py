@@ -75,6 +75,6 @@ def test_orthanc_routes_everything_and_the_rules_take_the_lumbar_spine(tmp_path:
                 here = len(node.store.studies(100)) + discarded
                 return (jobs == {"Success"} and here == len(files)) or None
 
-            wait_for(is_over, 60, orthanc.log)
+            wait_for(is_over, orthanc.log)
         taken = {names[study.study_uid] for study in node.store.studies(100)}
     assert taken == set(SENT)
