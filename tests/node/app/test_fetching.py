@@ -21,7 +21,7 @@ from node.operate.database import open_store
 from tests.node.analyses import CLASSES
 from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_of, state_of
 from tests.node.store.suite.studies import START
-from tests.patience import wait_until
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import Orthanc, program, run
 
 ROOT = "1.2.826.0.1.77"
@@ -46,7 +46,7 @@ def fetching(directory: Path, pacs_port: int, archive_port: int, **settings: obj
         ae_title="ORTHANC",
         port=archive_port,
         max_associations=2,
-        timeout_s=20.0,
+        timeout_s=PATIENCE_S,
         fetching=Fetching(limits=FetchLimits(ahead=50), results_not_older_than_days=0),
     )
     made = quick(directory, Pacs(port=pacs_port).destination, **settings)

@@ -11,13 +11,15 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import (
     MRImageStorage,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
+
+from tests.patience import application_entity
 
 __all__ = ["Dimse", "Web", "as_parts", "served", "served_by_web"]
 
@@ -78,7 +80,7 @@ class Dimse:
 @contextmanager
 def served(archive: Dimse) -> Iterator[Dimse]:
     """Run an archive on loopback."""
-    ae = AE("ARCHIVE")
+    ae = application_entity("ARCHIVE")
     for service in (
         StudyRootQueryRetrieveInformationModelFind,
         StudyRootQueryRetrieveInformationModelGet,

@@ -12,6 +12,7 @@ from pydicom import Dataset
 from pydicom.uid import RLELossless
 
 from tests.node.nodes import slice_of
+from tests.patience import PATIENCE_S
 from tests.peers import build_loopback_shim, free_port, program, run, wait_until_open
 
 __all__ = ["ACCESSION", "DAY", "DcmQrScp", "images_of", "written_to"]
@@ -96,7 +97,7 @@ class DcmQrScp:
     def __exit__(self, *_exception: object) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(PATIENCE_S)
 
     def store(self, files: Sequence[Path]) -> None:
         """Send it files, which it keeps as they are encoded."""

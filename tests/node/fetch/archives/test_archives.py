@@ -18,7 +18,7 @@ from tests.certificates import Authority
 from tests.node.deliver.test_stow import DICOMWEB
 from tests.node.fetch.archives.servers import DAY, DcmQrScp, images_of, written_to
 from tests.node.nodes import quick, quick_node
-from tests.patience import wait_until
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import Orthanc, free_port
 
 pytestmark = pytest.mark.peers
@@ -72,7 +72,7 @@ def all_kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, As
             url = f"http://127.0.0.1:{orthanc.http_port}/dicom-web" if method == "dicomweb" else ""
             archives.append(
                 ArchiveSettings(
-                    name=kind, method=Method(method), ae_title=title, port=port, url=url, timeout_s=30.0
+                    name=kind, method=Method(method), ae_title=title, port=port, url=url, timeout_s=PATIENCE_S
                 )
             )
         base = quick(folder / "node", archives=tuple(archives))
@@ -176,7 +176,7 @@ def test_what_an_archive_does_not_have_is_told(asked: Asked) -> None:
 def test_an_archive_that_is_down_may_be_asked_again(tmp_path: Path, method: Method) -> None:
     port = free_port()
     there = ArchiveSettings(
-        name="down", method=method, port=port, url=f"http://127.0.0.1:{port}", timeout_s=5.0
+        name="down", method=method, port=port, url=f"http://127.0.0.1:{port}", timeout_s=PATIENCE_S
     )
     node = quick_node(quick(tmp_path, archives=(there,)))
     with node:
@@ -211,7 +211,7 @@ def test_an_archive_is_asked_over_tls_and_no_impostor_is(tmp_path: Path, method:
         orthanc.store(written_to(tmp_path / "images", images_of(study)))
         right = ArchiveSettings(
             name="right", method=method, ae_title="ORTHANC", port=orthanc.dicom_port, tls=own.settings,
-            timeout_s=20.0,
+            timeout_s=PATIENCE_S,
         )  # fmt: skip
         other = Authority(tmp_path / "other").certificate
         wrong = replace(right, name="wrong", tls=replace(own.settings, ca=other))

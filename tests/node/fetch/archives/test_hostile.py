@@ -346,7 +346,7 @@ def test_an_archive_that_never_answers_is_not_waited_for(there: There, study: st
     silent = threading.Event()
 
     def nothing(_: object) -> Iterator[Any]:
-        silent.wait(60)
+        silent.wait()
         yield from ()
 
     there.dimse.find = nothing
@@ -385,7 +385,7 @@ def test_what_is_no_dicom_ends_the_connection(tmp_path: Path, said: bytes) -> No
             with connection:
                 connection.recv(10)
                 connection.sendall(said)
-                finished.wait(60)
+                finished.wait()
 
         finished = threading.Event()
         thread = threading.Thread(target=serve)
