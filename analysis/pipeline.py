@@ -22,6 +22,7 @@ from analysis.pairing.registration import align
 from analysis.prediction.predict import predict
 from analysis.segment import Segmenter, embedded
 from analysis.settings import AnalysisSettings
+from analysis.threads import threads_allowed
 
 if TYPE_CHECKING:
     from analysis.domain.segmentation import Level
@@ -121,7 +122,8 @@ def _outline(
     """Segment each series; T1 and T2 of usual size side by side with the embedded network.
 
     The network leaves one core idle half of the time. Larger series go one after the other, since each needs
-    memory of its own, and so do other back ends, which may share one graphics card.
+    memory of its own, and so do other back ends, which may share one graphics card, and any series in a process
+    that may use one thread only.
     """
 
     def outline(source: SeriesInput, identification: Identification) -> _Outlined | SeriesRefusal:
@@ -132,7 +134,8 @@ def _outline(
         return _Outlined(source, identification, bodies)
 
     voxels = sum(source.volume.voxels.size for source, _ in chosen)
-    if segmenter is not embedded or len(chosen) < 2 or voxels > _SIDE_BY_SIDE_VOXELS:
+    alone = len(chosen) < 2 or threads_allowed() < 2
+    if segmenter is not embedded or alone or voxels > _SIDE_BY_SIDE_VOXELS:
         tried = []
         for source, identification in chosen:
             report_progress(f"segmenting the {identification.contrast} series")

@@ -164,11 +164,12 @@ def train(
     from analysis.learning.train import train_and_judge
     from analysis.prediction.bundle import save
     from analysis.tables import write_table
+    from analysis.threads import single_threaded
     from node.analyse.findings import SOFTWARE
     from node.science.parallel import in_parallel
 
     configuration = load_configuration(config)
-    with exit_on_error():
+    with exit_on_error(), single_threaded():
         chosen = _experiment(threshold, experiment, bundle=True).training
         settings = replace(chosen, name=name, version=version)
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
@@ -274,6 +275,7 @@ def validate(
     from analysis.evaluation.validation_report import write_report
     from analysis.learning.recalibrate import Method, recalibrated
     from analysis.prediction.bundle import load, save
+    from analysis.threads import single_threaded
     from node.analyse.findings import SOFTWARE
     from node.science.parallel import in_parallel
 
@@ -284,7 +286,7 @@ def validate(
         )
     rule = _learning(threshold).threshold_rule
     configuration = load_configuration(config)
-    with exit_on_error():
+    with exit_on_error(), single_threaded():
         model = load(bundle, configuration.analysis.features)
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
             measured = _measure(
