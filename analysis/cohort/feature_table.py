@@ -79,6 +79,8 @@ class FeatureTable:
         Digest of the `FeatureSettings` used.
     simulated : bool
         Whether any patient is simulated.
+    two_readers : bool
+        Whether the repeated features are those of a second reader's masks, not of slightly changed ones.
 
     Raises
     ------
@@ -93,6 +95,7 @@ class FeatureTable:
     sequences: dict[str, SequenceTable]
     features_digest: str
     simulated: bool
+    two_readers: bool = False
 
     def __post_init__(self) -> None:
         if len(set(self.patient_ids)) != len(self.patient_ids):
@@ -116,6 +119,7 @@ class FeatureTable:
             "female": self.female,
             "features_digest": np.array(self.features_digest),
             "simulated": np.array(self.simulated),
+            "two_readers": np.array(self.two_readers),
         }
         for name, sequence in self.sequences.items():
             for item in fields(sequence):
@@ -146,4 +150,5 @@ class FeatureTable:
             sequences=sequences,
             features_digest=str(columns["features_digest"]),
             simulated=bool(columns["simulated"]),
+            two_readers=bool(columns.get("two_readers", False)),
         )

@@ -181,7 +181,7 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
 # Measuring. The analysis below replaces the pipeline: it returns synthetic findings.
 
 
-def analyse_numbered(study: Path, log: Path | None = None) -> Findings | Refusal:
+def analyse_numbered(study: Path, _masks: object = None, log: Path | None = None) -> Findings | Refusal:
     """Read the number in the study's file, and return the findings of that patient of the synthetic table."""
     number = int((study / "image.dcm").read_text())
     if log is not None:
@@ -332,7 +332,7 @@ def test_repeats_are_taken_of_evenly_spread_patients(tmp_path: Path) -> None:
     np.testing.assert_allclose(t1.repeated[twice] - t1.values[twice], 0.01)
 
 
-def analyse_brokenly(_study: Path) -> Findings | Refusal:
+def analyse_brokenly(_study: Path, _masks: object) -> Findings | Refusal:
     raise AnalysisError("a feature failed")
 
 
@@ -343,7 +343,7 @@ def test_a_fault_of_the_analysis_is_listed_and_tried_again_next_time(tmp_path: P
     assert not list((tmp_path / "cache").iterdir())
 
 
-def analyse_unclearly(study: Path) -> Findings | Refusal:
+def analyse_unclearly(study: Path, _masks: object) -> Findings | Refusal:
     """Patient 1 has uncertain levels on T2, patient 2 on both."""
     found = analyse_numbered(study)
     assert isinstance(found, Findings)
@@ -364,7 +364,7 @@ def test_what_a_model_would_abstain_from_none_learns_from(tmp_path: Path) -> Non
     assert [(one.line, len(one.reasons)) for one in measured.refused] == [(4, 2)]
 
 
-def analyse_differently(study: Path) -> Findings | Refusal:
+def analyse_differently(study: Path, _masks: object) -> Findings | Refusal:
     found = analyse_numbered(study)
     assert isinstance(found, Findings)
     if study.name == "study1":
