@@ -1,6 +1,7 @@
 """Figures of an evaluation as SVG: ROC, calibration and decision curves, and a forest plot of AUCs."""
 
 from collections.abc import Iterator, Sequence
+from math import floor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,7 +119,7 @@ def areas_svg(evaluation: Evaluation, target: Target) -> bytes:
             kind = "LR" if name in BASELINES else name
             for offset, source in zip(np.linspace(-0.22, 0.22, len(sources)), sources, strict=True):
                 _draw_area(axes, evaluation, (target, source, kind), row + (offset if sources[1:] else 0.0))
-        _finish_areas(axes, rows, target)
+        _finish_areas(axes, rows, target, _lowest(evaluation, target))
         return svg(figure)
 
 
@@ -136,8 +137,14 @@ def _draw_area(axes: "Axes", evaluation: Evaluation, key: tuple[Target, str, str
         axes.plot(told, height, marker="x", color=colour, markersize=7, markeredgewidth=1.6, linestyle="none")
 
 
-def _finish_areas(axes: "Axes", rows: Sequence[str], target: Target) -> None:
-    axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel="AUC", xlim=(0.35, 1.0))
+def _lowest(evaluation: Evaluation, target: Target) -> float:
+    """Return where the axis begins, so that no marker and no interval is cut."""
+    lows = [cell.measures["AUC"].interval[0] for cell in evaluation.cells if cell.target is target]
+    return min(0.35, floor(20 * min(lows)) / 20 - 0.01)
+
+
+def _finish_areas(axes: "Axes", rows: Sequence[str], target: Target, lowest: float) -> None:
+    axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel="AUC", xlim=(lowest, 1.0))
     axes.set_title(f"{target.value}: mean over the splits, 95 % interval", loc="left")
     axes.invert_yaxis()
     axes.axvline(0.5, color="black", linewidth=0.6, linestyle=":")

@@ -28,6 +28,9 @@ SOURCES = ("T1", "T2", "T1+T2")
 BASELINES = ("age + sex", "VBQ", "T2-VBQ")
 """Baselines for comparison, each as a logistic regression."""
 
+_CONSTANT_SD = 0.01
+"""SD of the probabilities of a split below which they count as constant: their slope would be of noise."""
+
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
 
@@ -141,6 +144,11 @@ class Cell:
     probabilities: Floats
     called: npt.NDArray[np.bool_]
 
+    @property
+    def constant(self) -> bool:
+        """Whether the model tells nearly the same of every patient, in half of the splits or more."""
+        return float(np.median(np.nanstd(self.probabilities, axis=1))) < _CONSTANT_SD
+
     def pooled(self) -> Pooled:
         """Return the predictions of all splits."""
         return Pooled.of(self.probabilities)
@@ -200,6 +208,8 @@ class Evaluation:
         Digest of the `FeatureSettings`.
     simulated : bool
         Whether the cohort is simulated.
+    two_readers : bool
+        Whether repeats are by the masks of a second reader.
     """
 
     patient_ids: tuple[str, ...]
@@ -212,6 +222,7 @@ class Evaluation:
     settings: EvaluationSettings
     features_digest: str
     simulated: bool
+    two_readers: bool = False
 
     @property
     def patients(self) -> int:

@@ -11,6 +11,7 @@ from analysis.cohort.feature_table import SEQUENCES, FeatureTable, SequenceTable
 from analysis.domain.findings import ModelIdentity, Target
 from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
+from analysis.learning.card_text import cohort_sentence, remarks_of
 from analysis.learning.learn import KINDS, Learned, LearningSettings, learn, prepare_training_set
 from analysis.learning.nested import Judged, answered, judge, performance_of
 from analysis.learning.refits import error_band, precision_of, threshold_spread
@@ -174,7 +175,7 @@ def train_and_judge(
             sequence = table.sequences[name]
             classifiers[target, name], judged = _classifier(target, name, sequence, present, settings)
             held_out.append(_held_out(target, name, table, present, judged, confidence=settings.confidence))
-    remarks = _remarks(table, settings)
+    remarks = remarks_of(table, settings.kinds, settings.learning)
     model = Model(_identity(table, settings), table.features_digest, classifiers, remarks)
     return Trained(model, tuple(held_out))
 
@@ -284,50 +285,8 @@ def _identity(table: FeatureTable, settings: TrainingSettings) -> ModelIdentity:
         name=settings.name,
         version=settings.version,
         digest="",
-        cohort=_cohort(table),
+        cohort=cohort_sentence(table),
         intended_use=use,
         simulated=table.simulated,
         thresholds_mg_cm3=dict(settings.thresholds_mg_cm3),
-    )
-
-
-def _cohort(table: FeatureTable) -> str:
-    words = [f"{len(table.patient_ids)} {'simulated ' if table.simulated else ''}patients"]
-    known = np.isfinite(table.female)
-    if known.any():
-        words.append(
-            f"{int(table.female[known].sum())} women and {int((table.female[known] == 0).sum())} men"
-        )
-    age = table.age[np.isfinite(table.age)]
-    if age.size:
-        words.append(f"age {age.mean():.1f} ± {age.std():.1f} years")
-    words.append(f"QCT BMD {table.bmd_mg_cm3.mean():.0f} ± {table.bmd_mg_cm3.std():.0f} mg/cm³")
-    return ", ".join(words) + "."
-
-
-def _remarks(table: FeatureTable, settings: TrainingSettings) -> tuple[str, ...]:
-    chosen = (
-        f"The kind of model is {settings.kinds[0]}."
-        if len(settings.kinds) == 1
-        else f"The kind of model was chosen by AUC inside the folds among {', '.join(settings.kinds)}."
-    )
-    repeats = any(np.isfinite(table.sequences[name].repeated).all(axis=1).any() for name in SEQUENCES)
-    steady = (
-        f"Features with an ICC(2,1) below {settings.learning.minimum_icc:g} when masks change a little "
-        "were left out inside the folds."
-        if repeats
-        else "How well the features repeat was not measured."
-    )
-    interval = (
-        f"The 95 % interval of a probability is learned from {settings.learning.refits} refits of selection, "
-        "fit and calibration on simulated targets of known probability."
-    )
-    return (
-        chosen,
-        "Features are of the pixels of the bodies alone; their filters stay within slice and body.",
-        "KNN and SVM keep selected features of training patients, without identifiers, inside model.skops.",
-        steady,
-        interval,
-        "A patient whose interval holds the decision threshold gets no answer.",
-        "The model was judged on its own cohort only; another scanner, protocol or population may differ.",
     )

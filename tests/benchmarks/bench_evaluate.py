@@ -1,14 +1,15 @@
 """Measure the processor time of `evaluate` from 60 to 10,000 patients, and which kinds of model take it.
 
 Run ``uv run python -m tests.benchmarks.bench_evaluate``. The features are those of 160 synthetic patients,
-with noise beyond them. Each kind is tuned once on the learning patients of one split; an evaluation does so 60
-times (10 splits, 2 targets, 3 sources). ``--whole`` runs an evaluation to its end instead.
+with noise beyond them. Each kind is tuned once on the learning patients of one split; an evaluation does so
+60 times (10 splits, 2 targets, 3 sources). ``--whole`` runs an evaluation to its end instead.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from rich.console import Console
@@ -89,7 +90,7 @@ def _by_kind(table: FeatureTable, kinds: Sequence[str]) -> None:
     for kind in kinds:
         if kind not in ENSEMBLES:
             learn(prepared, (kind,), replace(settings, feature_counts=(5,)))  # imports are not counted
-        taken[kind] = _seconds(lambda kind=kind: learn(prepared, (kind,), settings))
+        taken[kind] = _seconds(partial(learn, prepared, (kind,), settings))
     row = Table("patients", *taken, "60 times")
     row.add_row(
         str(present.size),
