@@ -237,6 +237,7 @@ def _record(evaluation: Evaluation, software: str, who: WhoWasIn | None) -> dict
         **settings.learning.record(settings.kinds),
         "features_digest": evaluation.features_digest,
         "independent_splits": False,
+        "repeats": "second masks" if evaluation.two_readers else "changed masks",
         "cells": [dict(zip(header, row, strict=True)) for row in cells],
         "areas_by_split": {
             f"{cell.target.value} / {cell.source} / {cell.kind}": cell.areas.tolist()
