@@ -27,7 +27,7 @@ from analysis.evaluation.result import BASELINES, SOURCES, Cell, Evaluation
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["areas_svg", "curves_svg"]
+__all__ = ["areas_svg", "curves_svg", "lowest_area"]
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
@@ -119,7 +119,7 @@ def areas_svg(evaluation: Evaluation, target: Target) -> bytes:
             kind = "LR" if name in BASELINES else name
             for offset, source in zip(np.linspace(-0.22, 0.22, len(sources)), sources, strict=True):
                 _draw_area(axes, evaluation, (target, source, kind), row + (offset if sources[1:] else 0.0))
-        _finish_areas(axes, rows, target, _lowest(evaluation, target))
+        _finish_areas(axes, rows, target, lowest_area(evaluation, target))
         return svg(figure)
 
 
@@ -137,10 +137,10 @@ def _draw_area(axes: "Axes", evaluation: Evaluation, key: tuple[Target, str, str
         axes.plot(told, height, marker="x", color=colour, markersize=7, markeredgewidth=1.6, linestyle="none")
 
 
-def _lowest(evaluation: Evaluation, target: Target) -> float:
-    """Return where the axis begins, so that no marker and no interval is cut."""
+def lowest_area(evaluation: Evaluation, target: Target) -> float:
+    """Return where the axis of AUCs begins, so that no marker and no interval is cut."""
     lows = [cell.measures["AUC"].interval[0] for cell in evaluation.cells if cell.target is target]
-    return min(0.35, floor(20 * min(lows)) / 20 - 0.01)
+    return min(0.35, max(-0.01, floor(20 * min(lows)) / 20 - 0.01))
 
 
 def _finish_areas(axes: "Axes", rows: Sequence[str], target: Target, lowest: float) -> None:

@@ -34,7 +34,9 @@ WORK = ("BLAS", "OpenMP", "ITK", "onnxruntime")
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="a library starts no threads on one core")
-def test_no_library_starts_a_thread_in_a_worker_process() -> None:
+def test_no_library_starts_a_thread_in_a_worker_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)  # the tests themselves may run with one thread
     with in_parallel(2) as spread:
         assert dict(spread(threads_after, WORK)) == dict.fromkeys(range(len(WORK)), 1)
 
