@@ -83,7 +83,7 @@ def _line(values: Floats, age: Floats) -> tuple[Floats, Floats, Floats]:
 def main() -> None:
     """Print AUC and observed to expected for each scenario."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--cohorts", type=int, default=200)
+    options.add_argument("--cohorts", type=int, default=100)
     chosen = options.parse_args()
     table = Table("scanners", "judged on", "AUC, as they are", "ComBat", "observed / expected", "ComBat")
     with single_threaded():
