@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from analysis.prediction.model import Estimator
 from analysis.statistics.roc import area
 from analysis.threads import single_threaded
 
@@ -70,7 +71,8 @@ def combat(one: Patients, pooled: Patients) -> Floats:
     """Move and stretch the features of a scanner to those of `pooled`, at the same age."""
     slope, centre, spread = _line(pooled.values, pooled.age)
     own = one.values - one.age[:, None] * slope
-    return (own - own.mean(axis=0)) / own.std(axis=0) * spread + centre + one.age[:, None] * slope
+    standard = (own - own.mean(axis=0)) / own.std(axis=0)
+    return np.asarray(standard * spread + centre + one.age[:, None] * slope)
 
 
 def _line(values: Floats, age: Floats) -> tuple[Floats, Floats, Floats]:
@@ -142,7 +144,7 @@ def _as_learned(one: Patients, learned: Patients, pooled: Patients) -> Floats:
     of_scanner = learned.values - learned.age[:, None] * slope
     own = one.values - one.age[:, None] * slope
     standard = (own - of_scanner.mean(axis=0)) / of_scanner.std(axis=0)
-    return standard * spread + centre + one.age[:, None] * slope
+    return np.asarray(standard * spread + centre + one.age[:, None] * slope)
 
 
 def _together(parts: list[Patients]) -> Patients:
@@ -151,12 +153,12 @@ def _together(parts: list[Patients]) -> Patients:
     )
 
 
-def _model() -> object:
+def _model() -> Estimator:
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
 
 
-def _chances(model: object, values: Floats) -> Floats:
-    return np.asarray(model.predict_proba(values)[:, 1])  # type: ignore[attr-defined]
+def _chances(model: Estimator, values: Floats) -> Floats:
+    return np.asarray(model.predict_proba(values)[:, 1])
 
 
 if __name__ == "__main__":
