@@ -75,6 +75,46 @@ def test_optional_columns_are_read_and_others_left_alone(tmp_path: Path) -> None
     )
 
 
+def with_masks(
+    folder: Path, masks: Sequence[str], names: Sequence[str] = ("t1_mask", "t1_second_mask")
+) -> Path:
+    """Write a table whose first lines have these masks, "FIRST SECOND" each, and files for all of them."""
+    lines = [
+        [*line, *mask.split(" ")] for line, mask in zip(good_lines(), [*masks, *[" "] * 30], strict=False)
+    ]
+    path = write_table(folder, lines, [*REQUIRED_COLUMNS, *names])
+    for number in range(6):
+        (folder / f"{number}.nii.gz").touch()
+    return path
+
+
+def test_masks_of_readers_are_read_where_the_table_names_them(tmp_path: Path) -> None:
+    first, second, third, *_ = read_cohort(
+        with_masks(tmp_path, ["0.nii.gz 1.nii.gz", "2.nii.gz "]), THRESHOLDS
+    )
+    assert first.masks == {"T1": tmp_path / "0.nii.gz"}
+    assert first.second_masks == {"T1": tmp_path / "1.nii.gz"}
+    assert second.masks == {"T1": tmp_path / "2.nii.gz"}
+    assert second.second_masks == third.masks == {"T1": None}
+    (plain, *_) = read_cohort(write_table(tmp_path, good_lines()), THRESHOLDS)
+    assert plain.masks == plain.second_masks == {}
+
+
+def test_masks_that_are_missing_or_shared_are_faults(tmp_path: Path) -> None:
+    path = with_masks(
+        tmp_path, ["gone.nii.gz 0.nii.gz", "1.nii.gz ./1.nii.gz", "2.nii.gz 3.nii.gz", "4.nii.gz 2.nii.gz"]
+    )
+    assert faults_of(path) == (
+        "line 2: the file of t1_mask is not there",
+        "line 3: both readers have the same mask",
+        "lines 4, 5: the same mask",
+    )
+    names = ("t1_mask", "t2_second_mask")
+    assert faults_of(with_masks(tmp_path, [], names)) == (
+        "the cohort table has a column t2_second_mask, but no t2_mask",
+    )
+
+
 def test_a_byte_order_mark_as_spreadsheets_write_it_does_no_harm(tmp_path: Path) -> None:
     path = write_table(tmp_path, good_lines())
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
