@@ -23,12 +23,13 @@ from analysis.pairing.registration import align
 from analysis.prediction.predict import predict
 from analysis.segment import Segmenter, embedded
 from analysis.settings import AnalysisSettings
+from analysis.threads import threads_allowed
 
 if TYPE_CHECKING:
     from analysis.domain.segmentation import Level
     from analysis.prediction.model import Model
 
-__all__ = ["Progress", "analyse"]
+__all__ = ["Progress", "analyse", "features_of_mask"]
 
 Progress = Callable[[str], None]
 """Called with the name of the next step, in words."""
@@ -110,6 +111,29 @@ def analyse(
     )
 
 
+def features_of_mask(
+    found: SeriesFindings, segmentation: Segmentation, settings: AnalysisSettings
+) -> dict[str, float]:
+    """Measure a series again with other outlines, and return the aggregated radiomics.
+
+    Parameters
+    ----------
+    found : SeriesFindings
+        The findings of the series.
+    segmentation : Segmentation
+        Other outlines on the same grid.
+    settings : AnalysisSettings
+        The settings of `found`.
+
+    Raises
+    ------
+    RefusedError
+        If too few of these bodies are usable.
+    """
+    (outlined,) = _without_focal([_Outlined(found.source, found.identification, segmentation)])
+    return _measure_series(outlined, settings, lambda _step: None).patient_features
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Outlined:
     """A series and its segmentation."""
@@ -125,7 +149,8 @@ def _outline(
     """Segment each series; T1 and T2 of usual size side by side with the embedded network.
 
     The network leaves one core idle half of the time. Larger series go one after the other, since each needs
-    memory of its own, and so do other back ends, which may share one graphics card.
+    memory of its own, and so do other back ends, which may share one graphics card, and all series in a
+    process that may use one thread only.
     """
 
     def outline(source: SeriesInput, identification: Identification) -> _Outlined | SeriesRefusal:
@@ -136,7 +161,8 @@ def _outline(
         return _Outlined(source, identification, bodies)
 
     voxels = sum(source.volume.voxels.size for source, _ in chosen)
-    if segmenter is not embedded or len(chosen) < 2 or voxels > _SIDE_BY_SIDE_VOXELS:
+    alone = len(chosen) < 2 or threads_allowed() < 2
+    if segmenter is not embedded or alone or voxels > _SIDE_BY_SIDE_VOXELS:
         tried = []
         for source, identification in chosen:
             report_progress(f"segmenting the {identification.contrast} series")

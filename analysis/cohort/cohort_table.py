@@ -16,7 +16,10 @@ from analysis.errors import RefusedError
 __all__ = ["COLUMNS", "REQUIRED_COLUMNS", "CohortRow", "read_cohort"]
 
 REQUIRED_COLUMNS = ("patient_id", "study", "bmd_mg_cm3")
-COLUMNS = (*REQUIRED_COLUMNS, "age", "sex", "scanner", "site", "simulated")
+_FIRST = {"T1": "t1_mask", "T2": "t2_mask"}
+_SECOND = {"T1": "t1_second_mask", "T2": "t2_second_mask"}
+_MASKS = (*_FIRST.values(), *_SECOND.values())
+COLUMNS = (*REQUIRED_COLUMNS, "age", "sex", "scanner", "site", "simulated", *_MASKS)
 """The columns that are read; others are ignored."""
 
 _BMD_RANGE = (-100.0, 500.0)  # mg/cm³; fat has a lower CT number than water, so BMD can be negative
@@ -55,6 +58,11 @@ class CohortRow:
         Empty if unknown.
     simulated : bool
         Whether the patient is simulated.
+    masks : mapping of str to Path or None
+        The mask that a reader drew on T1 and on T2. None where the cell is empty; without an entry where the
+        table has no such column.
+    second_masks : mapping of str to Path or None
+        The same of a second reader.
     """
 
     line: int
@@ -66,6 +74,8 @@ class CohortRow:
     scanner: str = ""
     site: str = ""
     simulated: bool = False
+    masks: Mapping[str, Path | None] = field(default_factory=dict)
+    second_masks: Mapping[str, Path | None] = field(default_factory=dict)
 
 
 def read_cohort(
@@ -100,7 +110,7 @@ def read_cohort(
     faults = _Faults()
     found = [_row(number, cells.header, line, path.parent, faults) for number, line in cells.lines]
     rows = tuple(row for row in found if row is not None)
-    told = [*faults.in_words(), *_repetitions(rows), *_other_units(rows)]
+    told = [*faults.in_words(), *_repetitions(rows), *_masks_twice(rows), *_other_units(rows)]
     if not told:  # lines with faults are not in `rows`, so the counts would be wrong
         told += _small_classes(rows, thresholds_mg_cm3, minimum_per_class)
     if told:
@@ -145,6 +155,9 @@ def _header_faults(header: Sequence[str], needed: Sequence[str]) -> Iterator[str
     for name in COLUMNS:
         if header.count(name) > 1:
             yield f"the cohort table has {header.count(name)} columns called {name}"
+    for first, second in zip(_FIRST.values(), _SECOND.values(), strict=True):
+        if second in header and first not in header:
+            yield f"the cohort table has a column {second}, but no {first}"
 
 
 def _row(
@@ -168,6 +181,7 @@ def _row(
         faults.add(line, "sex is neither F nor M nor empty")
     if simulated not in _TRUTHS:
         faults.add(line, "simulated is neither yes nor no nor empty")
+    masks, second_masks = (_mask_paths(line, cell, names, folder, faults) for names in (_FIRST, _SECOND))
     if len(faults) > before:
         return None
     return CohortRow(
@@ -180,7 +194,21 @@ def _row(
         scanner=cell.get("scanner", ""),
         site=cell.get("site", ""),
         simulated=_TRUTHS[simulated],
+        masks=masks,
+        second_masks=second_masks,
     )
+
+
+def _mask_paths(
+    line: int, cell: Mapping[str, str], names: Mapping[str, str], folder: Path, faults: _Faults
+) -> dict[str, Path | None]:
+    paths: dict[str, Path | None] = {}
+    for sequence, name in names.items():
+        if name in cell:
+            paths[sequence] = path = _path(folder, cell[name]) if cell[name] else None
+            if path is not None and not path.is_file():
+                faults.add(line, f"the file of {name} is not there")
+    return paths
 
 
 def _path(folder: Path, written: str) -> Path:
@@ -232,6 +260,22 @@ def _repetitions(rows: Sequence[CohortRow]) -> Iterator[str]:
         for lines in found.values():
             if len(lines) > 1:
                 yield f"{_lines_in_words(lines)}: the same {what}"
+
+
+def _masks_twice(rows: Sequence[CohortRow]) -> Iterator[str]:
+    """Tell of masks that stand for two patients or two readers; one may serve T1 and T2 of a patient."""
+    users = defaultdict(list)
+    for row in rows:
+        first, second = (
+            {path.resolve() for path in one.values() if path} for one in (row.masks, row.second_masks)
+        )
+        if first & second:
+            yield f"line {row.line}: both readers have the same mask"
+        for path in first | second:
+            users[path].append(row.line)
+    for lines in users.values():
+        if len(lines) > 1:
+            yield f"{_lines_in_words(lines)}: the same mask"
 
 
 def _other_units(rows: Sequence[CohortRow]) -> Iterator[str]:

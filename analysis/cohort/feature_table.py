@@ -83,6 +83,8 @@ class FeatureTable:
     apart : ndarray of bool, shape (patients,), or None
         Whether T1 and T2 of a patient cannot be read together
         (`analysis.prediction.series_check.objections_to_pair`). None if that was not measured; then all can.
+    two_readers : bool
+        Whether the repeated features are those of a second reader's masks, not of slightly changed ones.
 
     Raises
     ------
@@ -98,6 +100,7 @@ class FeatureTable:
     features_digest: str
     simulated: bool
     apart: npt.NDArray[np.bool_] | None = None
+    two_readers: bool = False
 
     def __post_init__(self) -> None:
         if len(set(self.patient_ids)) != len(self.patient_ids):
@@ -123,6 +126,7 @@ class FeatureTable:
             "female": self.female,
             "features_digest": np.array(self.features_digest),
             "simulated": np.array(self.simulated),
+            "two_readers": np.array(self.two_readers),
         }
         if self.apart is not None:
             columns["apart"] = self.apart
@@ -156,4 +160,5 @@ class FeatureTable:
             features_digest=str(columns["features_digest"]),
             simulated=bool(columns["simulated"]),
             apart=columns.get("apart"),
+            two_readers=bool(columns.get("two_readers", False)),
         )

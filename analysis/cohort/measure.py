@@ -5,7 +5,7 @@ stopped therefore continues where it was, and a study is measured again if it or
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -24,15 +24,19 @@ from analysis.cohort.record import (
     table_of,
     useful,
 )
-from analysis.domain.findings import Findings, Refusal
+from analysis.domain.findings import Findings, Refusal, SeriesFindings
 from analysis.domain.reason import quoted
 from analysis.errors import AnalysisError, RefusedError
 from analysis.settings import AnalysisSettings
 from analysis.tasks import Spread, in_turn
 
-__all__ = ["CohortRow", "MeasuredCohort", "RefusedStudy", "measure_cohort", "read_cohort"]
+__all__ = ["CohortRow", "Masks", "MeasuredCohort", "RefusedStudy", "measure_cohort", "read_cohort"]
 
-Analyse = Callable[[Path], Findings | Refusal]
+Masks = Mapping[str, Path | None]
+"""Masks of one reader by sequence, as `CohortRow.masks`."""
+
+Analyse = Callable[[Path, Masks], Findings | Refusal]
+ReadSecond = Callable[[SeriesFindings, Path], Mapping[str, float]]
 
 _FORMAT = 2
 _BLOCK = 1 << 20
@@ -65,7 +69,8 @@ class MeasuredCohort:
     refused : tuple of RefusedStudy
         The patients without such a sequence.
     in_part : tuple of RefusedStudy
-        Patients with only one usable sequence; the reasons are those for which a model abstains.
+        Patients with only one usable sequence, or without the second mask that the table names. The reasons
+        are those for which a model abstains, or for which the second mask cannot be used.
     rows : tuple of CohortRow
         All patients, in the order of the cohort table.
     records : tuple of dict
@@ -90,6 +95,7 @@ def measure_cohort(
     *,
     software: str,
     repeat: Repeat | None = None,
+    read_second: ReadSecond | None = None,
     repeats: int = 40,
     in_detail: bool = False,
     spread: Spread = in_turn,
@@ -102,7 +108,8 @@ def measure_cohort(
     rows : sequence of CohortRow
         The result of `read_cohort`.
     analyse_study : callable
-        Analyses the study at a path; `spread` may send it to other processes.
+        Analyses the study at a path with the masks of a reader, or without any; `spread` may send it to other
+        processes.
     settings : AnalysisSettings
         The settings that `analyse_study` uses.
     cache : Path
@@ -110,7 +117,10 @@ def measure_cohort(
     software : str
         Name and version of this program; another version measures again.
     repeat : callable, optional
-        Calculates the features of a series again from slightly changed masks.
+        Calculates the features of a series again from slightly changed masks; unused if the rows have masks
+        of a second reader.
+    read_second : callable, optional
+        Calculates the features of a series again from the mask of a second reader.
     repeats : int
         Number of patients to repeat, evenly spread over the table.
     in_detail : bool
@@ -126,14 +136,16 @@ def measure_cohort(
         With a row for every patient with a BMD and at least one measured series.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    again = _evenly(len(rows), repeats) if repeat else frozenset()
+    repeated = _repeats(rows, repeat, read_second, repeats)
     tasks = [
         _Study(
             row.study,
-            repeat if index in again else None,
-            f"{_FORMAT} {software} {settings.digest()} {index in again}",
+            row.masks,
+            tuple(path for masks in (row.masks, row.second_masks) for path in masks.values() if path),
+            again,
+            f"{_FORMAT} {software} {settings.digest()} {again is not None}",
         )
-        for index, row in enumerate(rows)
+        for row, again in zip(rows, repeated, strict=True)
     ]
     records: dict[int, StudyRecord] = {}
     for index, record in spread(
@@ -155,11 +167,33 @@ def measure_cohort(
     )
 
 
+def _repeats(
+    rows: Sequence[CohortRow], repeat: Repeat | None, read_second: ReadSecond | None, count: int
+) -> list[Repeat | None]:
+    """Return how each patient is measured again: by the second reader of the table, or else by `repeat`."""
+    if read_second is not None and any(row.second_masks for row in rows):
+        return [
+            partial(_second, masks=row.second_masks, read=read_second)
+            if any(row.second_masks.values())
+            else None
+            for row in rows
+        ]
+    again = _evenly(len(rows), count) if repeat else frozenset()
+    return [repeat if index in again else None for index in range(len(rows))]
+
+
+def _second(found: SeriesFindings, *, masks: Masks, read: ReadSecond) -> Mapping[str, float]:
+    path = masks.get(found.identification.contrast.value)
+    return {} if path is None else read(found, path)
+
+
 @dataclass(frozen=True, slots=True)
 class _Study:
-    """One study to measure; `configuration` is part of the digest that names its checkpoint."""
+    """One study to measure; `configuration` and the files of masks are part of the name of its checkpoint."""
 
     path: Path
+    masks: Masks
+    mask_files: tuple[Path, ...]
     repeat: Repeat | None
     configuration: str
 
@@ -169,7 +203,7 @@ def _measured(
 ) -> StudyRecord:
     """Return the record of one study, from its checkpoint if there is one."""
     try:
-        key = _digest(study.path, study.configuration)
+        key = _digest(study.path, study.mask_files, study.configuration)
     except OSError as error:
         return refusal_record(Refusal((quoted(f"the study cannot be read: {error.strerror}"),)))
     checkpoint = cache / f"{key}.json"
@@ -177,7 +211,7 @@ def _measured(
     if stored is not None and (detailed(stored) or not in_detail):
         return stored
     try:
-        found = analyse_study(study.path)
+        found = analyse_study(study.path, study.masks)
     except RefusedError as error:
         found = Refusal(error.reasons)
     except AnalysisError as error:
@@ -202,12 +236,14 @@ def _stored(checkpoint: Path) -> StudyRecord | None:
     return record if isinstance(record, dict) and {"sequences", "reasons"} <= record.keys() else None
 
 
-def _digest(study: Path, configuration: str) -> str:
-    """Return the SHA-256 (hex) of the configuration and of the names and contents of all files of a study."""
+def _digest(study: Path, masks: Sequence[Path], configuration: str) -> str:
+    """Return the SHA-256 (hex) of the configuration, of all files of a study by name, and of its masks."""
     hasher = sha256(configuration.encode())
     files = [study] if study.is_file() else sorted(path for path in study.rglob("*") if path.is_file())
-    for path in files:
-        hasher.update(f"\0{path.relative_to(study).as_posix()}\0{path.stat().st_size}\0".encode())
+    named = [(path.relative_to(study).as_posix(), path) for path in files]
+    named += [(f"mask {number}", path) for number, path in enumerate(masks)]
+    for name, path in named:
+        hasher.update(f"\0{name}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 hasher.update(block)

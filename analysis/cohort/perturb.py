@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from analysis.domain.findings import SeriesFindings
 from analysis.domain.segmentation import Segmentation
+from analysis.errors import RefusedError
 from analysis.measurement.radiomics import aggregate, extract
 from analysis.settings import FeatureSettings
 
@@ -71,9 +72,12 @@ def features_again(found: SeriesFindings, settings: FeatureSettings) -> dict[str
     Returns
     -------
     dict of str to float
-        Features by the names of `found.patient_features`.
+        Features by the names of `found.patient_features`; empty if a body became too small to measure.
     """
-    return aggregate(extract(found.source.volume, perturbed(found.segmentation), settings))
+    try:
+        return aggregate(extract(found.source.volume, perturbed(found.segmentation), settings))
+    except RefusedError:
+        return {}  # the change can make a body too small to measure
 
 
 def _widened(

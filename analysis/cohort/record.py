@@ -67,9 +67,11 @@ def findings_record(findings: Findings, repeat: Repeat | None, settings: Analysi
         against = tuple(objections_to_series(found, name, settings))
         reasons += against
         facts = found.source.facts
+        repeated, faults = ({}, ()) if against else _repeated(found, repeat)
+        reasons += faults
         sequences[name] = {
             "features": {} if against else found.patient_features,
-            "repeated": {} if against else _repeated(found, repeat),
+            "repeated": repeated,
             "vbq": found.bone_quality.score,
             "repetition_time_ms": facts.repetition_time_ms,
             "echo_time_ms": facts.echo_time_ms,
@@ -97,13 +99,15 @@ def _body(found: SeriesFindings, body: LevelMeasurements) -> dict[str, Any]:
     }
 
 
-def _repeated(found: SeriesFindings, repeat: Repeat | None) -> dict[str, float]:
+def _repeated(found: SeriesFindings, repeat: Repeat | None) -> tuple[dict[str, float], tuple[Reason, ...]]:
+    """Return the second measurement of a series, and why there is none."""
     if repeat is None or not found.patient_features:
-        return {}
+        return {}, ()
     try:
-        return dict(repeat(found))
-    except RefusedError:
-        return {}  # the change can make a body too small to measure
+        return dict(repeat(found)), ()
+    except RefusedError as error:
+        name = found.identification.contrast.value
+        return {}, tuple(quoted(f"{name} is not measured again: {reason}") for reason in error.reasons)
 
 
 def table_of(
@@ -122,6 +126,7 @@ def table_of(
         apart=np.array([bool(record["pair_against"]) for record in records], dtype=np.bool_)
         if all(map(detailed, records))
         else None,
+        two_readers=any(row.second_masks for row in rows),
     )
 
 

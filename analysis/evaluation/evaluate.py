@@ -143,6 +143,7 @@ def evaluate(
         settings=settings,
         features_digest=table.features_digest,
         simulated=table.simulated,
+        two_readers=table.two_readers,
     )
 
 

@@ -146,7 +146,7 @@ def _learned(learning: LearningSettings, kinds: tuple[str, ...], *, age_and_sex:
         "threshold": learning.threshold_rule.sentence(),
         "imbalance": "Classes are neither sampled nor weighted; splits are stratified.",
         "repeatability": f"Features with an ICC below {learning.minimum_icc:g} when borders of the bodies "
-        "move are left out inside the folds, where that was measured.",
+        "move, or between two readers, are left out inside the folds, where that was measured.",
         "no_deep_learning": "Does not apply: the features are hand-crafted.",
     }
 

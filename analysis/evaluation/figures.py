@@ -1,6 +1,7 @@
 """Figures of an evaluation as SVG: ROC, calibration and decision curves, and a forest plot of AUCs."""
 
 from collections.abc import Iterator, Sequence
+from math import floor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,7 @@ from analysis.evaluation.result import BASELINES, SOURCES, WITH_AGE_AND_SEX, Cel
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["areas_svg", "curves_svg"]
+__all__ = ["areas_svg", "curves_svg", "lowest_area"]
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
@@ -151,8 +152,15 @@ def _draw_area(axes: "Axes", evaluation: Evaluation, key: tuple[Target, str, str
         axes.plot(told, height, marker="x", color=colour, markersize=7, markeredgewidth=1.6, linestyle="none")
 
 
+def lowest_area(evaluation: Evaluation, target: Target) -> float:
+    """Return where the axis of AUCs begins, so that no marker and no interval is cut."""
+    lows = [cell.measures["AUC"].interval[0] for cell in evaluation.cells if cell.target is target]
+    return min(0.35, max(-0.01, floor(20 * min(lows)) / 20 - 0.01))
+
+
 def _finish_areas(axes: "Axes", rows: Sequence[str], evaluation: Evaluation, target: Target) -> None:
-    axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel="AUC", xlim=(0.35, 1.0))
+    lowest = lowest_area(evaluation, target)
+    axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel="AUC", xlim=(lowest, 1.0))
     axes.set_title(f"{target.value}: mean over the splits, 95 % interval", loc="left")
     axes.invert_yaxis()
     axes.axvline(0.5, color="black", linewidth=0.6, linestyle=":")

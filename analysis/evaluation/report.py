@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterable, Sequence
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from analysis.cohort.perturb import BORDER_SD_MM
 from analysis.cohort.who import WhoWasIn
 from analysis.domain.findings import Target
 from analysis.evaluation.figures import areas_svg, curves_svg
+from analysis.evaluation.outcomes import Figure
 from analysis.evaluation.page import embedded, page
 from analysis.evaluation.paper import CITATION, KNN_TEST_AREA, UNKNOWN
 from analysis.evaluation.regression import Regression
@@ -27,7 +28,8 @@ from analysis.statistics.weighted import MEASURES
 __all__ = ["html_of", "title_of", "write_report"]
 
 _PAPERS_BEST = "KNN"
-_CALIBRATION = ("calibration slope", "calibration intercept", "observed / expected")
+_LINE = ("calibration slope", "calibration intercept")
+_CALIBRATION = (*_LINE, "observed / expected")
 
 
 def write_report(
@@ -111,6 +113,7 @@ def html_of(
         evaluation=evaluation,
         measures=MEASURES,
         calibration=_CALIBRATION,
+        line=_LINE,
         tables=[(target, _rows_of(evaluation, target)) for target in evaluation.present],
         forests={target: embedded(areas_svg(evaluation, target)) for target in evaluation.present},
         pictures={
@@ -121,6 +124,8 @@ def html_of(
         missing_baselines=[name for name in BASELINES if not any(c.source == name for c in evaluation.cells)],
         repeatability=[_spread(name, found.values()) for name, found in evaluation.repeatability.items()],
         border_mm=BORDER_SD_MM,
+        paper_shown=_PAPERS_BEST in kinds,
+        two_readers=evaluation.two_readers,
         citation=CITATION,
         unknown=UNKNOWN,
         who=who_section(who),
@@ -167,7 +172,7 @@ def _cell_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
             measure = cell.measures[name]
             row += [measure.mean, measure.sd, *measure.interval]
         for name in _CALIBRATION:
-            figure = cell.calibration[name]
+            figure = Figure(nan, nan, nan) if cell.constant and name in _LINE else cell.calibration[name]
             row += [_finite(value) for value in (figure.value, figure.low, figure.high)]
         paper = _paper(cell)
         yield [*row, "" if paper is None else paper]
@@ -252,6 +257,7 @@ def _record(evaluation: Evaluation, software: str, who: WhoWasIn | None) -> dict
         **settings.learning.record(settings.kinds),
         "features_digest": evaluation.features_digest,
         "independent_splits": False,
+        "repeats": "second masks" if evaluation.two_readers else "changed masks",
         "cells": [dict(zip(header, row, strict=True)) for row in cells],
         "areas_by_split": {
             f"{cell.target.value} / {cell.source} / {cell.kind}": cell.areas.tolist()

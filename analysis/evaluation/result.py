@@ -33,6 +33,9 @@ WITH_AGE_AND_SEX = {f"{source} with age + sex": source for source in SOURCES}
 BASELINES = ("age + sex", "VBQ", "T2-VBQ")
 """Baselines for comparison, each as a logistic regression."""
 
+_CONSTANT_SD = 0.01
+"""SD of the probabilities of a split below which they count as constant: their slope would be of noise."""
+
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
 
@@ -157,6 +160,11 @@ class Cell:
     probabilities: Floats
     called: npt.NDArray[np.bool_]
 
+    @property
+    def constant(self) -> bool:
+        """Whether the model tells nearly the same of every patient, in half of the splits or more."""
+        return float(np.median(np.nanstd(self.probabilities, axis=1))) < _CONSTANT_SD
+
     def pooled(self) -> Pooled:
         """Return the predictions of all splits."""
         return Pooled.of(self.probabilities)
@@ -219,6 +227,8 @@ class Evaluation:
         Digest of the `FeatureSettings`.
     simulated : bool
         Whether the cohort is simulated.
+    two_readers : bool
+        Whether repeats are by the masks of a second reader.
     """
 
     patient_ids: tuple[str, ...]
@@ -232,6 +242,7 @@ class Evaluation:
     settings: EvaluationSettings
     features_digest: str
     simulated: bool
+    two_readers: bool = False
 
     @property
     def patients(self) -> int:

@@ -144,7 +144,7 @@ def train_and_judge(
             held_out.append(
                 _held_out(target, read[basis], table, present, judged, confidence=settings.confidence)
             )
-    remarks = remarks_of(read, settings)
+    remarks = remarks_of(read, settings, two_readers=table.two_readers)
     model = Model(identity_of(table, settings), table.features_digest, classifiers, remarks)
     return Trained(model, tuple(held_out))
 

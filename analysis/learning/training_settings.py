@@ -108,7 +108,9 @@ def _cohort(table: FeatureTable) -> str:
     return ", ".join(words) + "."
 
 
-def remarks_of(read: Mapping[str, BasisTable], settings: TrainingSettings) -> tuple[str, ...]:
+def remarks_of(
+    read: Mapping[str, BasisTable], settings: TrainingSettings, *, two_readers: bool = False
+) -> tuple[str, ...]:
     """Return the further sentences of the card.
 
     Parameters
@@ -117,6 +119,8 @@ def remarks_of(read: Mapping[str, BasisTable], settings: TrainingSettings) -> tu
         What the classifiers of each basis read.
     settings : TrainingSettings
         Settings of the run.
+    two_readers : bool
+        Whether features were repeated by the masks of a second reader.
     """
     chosen = (
         f"The kind of model is {settings.kinds[0]}."
@@ -125,9 +129,10 @@ def remarks_of(read: Mapping[str, BasisTable], settings: TrainingSettings) -> tu
     )
     every = [sequence for one in read.values() for sequence in one.series.values()]
     repeats = any(np.isfinite(sequence.repeated).all(axis=1).any() for sequence in every)
+    between = "between the masks of two readers" if two_readers else "when masks change a little"
     steady = (
-        f"Features with an ICC(2,1) below {settings.learning.minimum_icc:g} when masks change a little "
-        "were left out inside the folds."
+        f"Features with an ICC(2,1) below {settings.learning.minimum_icc:g} {between} were left out "
+        "inside the folds."
         if repeats
         else "How well the features repeat was not measured."
     )

@@ -21,7 +21,7 @@ from analysis.segment.regions import regions_of, upwards
 from analysis.segment.sacrum import looks_mirrored, looks_transitional
 from analysis.segment.sagittal import NETWORK_MM, SagittalView, Window
 
-__all__ = ["interpret", "on_input", "segment", "segment_with"]
+__all__ = ["canal_of", "interpret", "on_input", "segment", "segment_with"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -75,6 +75,11 @@ def segment_with(network: Network, volume: Volume) -> Segmentation:
     probabilities = _look(network, view)
     mirrored = looks_mirrored(network, view.slices, probabilities)
     return interpret(probabilities, view, volume.grid, network.name, mirrored=mirrored)
+
+
+def canal_of(view: SagittalView) -> Floats:
+    """Return the probability of the spinal canal for every voxel of `view.grid`, float32."""
+    return view.to_native(_look(embedded_network(), view)[:, CANAL])
 
 
 def interpret(

@@ -4,7 +4,7 @@ An external mask without probabilities is taken as certain. Volume, shape, agree
 voids and the CSF sample are assessed as for the embedded segmenter.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,21 +18,25 @@ from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 from analysis.itk import to_array, to_image
 from analysis.segment.csf import sample_csf
-from analysis.segment.embedded import on_input
+from analysis.segment.embedded import canal_of, on_input
 from analysis.segment.instances import FoundBody
 from analysis.segment.levels import CERTAIN_FROM
+from analysis.segment.network import embedded_network
 from analysis.segment.posterior import cut_posterior_elements
 from analysis.segment.quality import Shape, measure_shape
 from analysis.segment.regions import regions_of, upwards
 from analysis.segment.sagittal import SagittalView
 
-__all__ = ["CANAL", "SACRUM", "ExternalMask", "adopt", "on_grid"]
+__all__ = ["CANAL", "SACRUM", "ExternalMask", "adopt", "on_grid", "on_voxels_of", "with_fluid"]
 
 Labels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 SACRUM, CANAL = 20, 21
 """Labels in addition to `Level`: the whole sacrum, which only confirms the levels, and the spinal canal."""
+
+_OFF_VOXEL = 0.1
+"""Largest deviation of a voxel from one of another grid, in voxels; positions in headers are rounded."""
 
 _BEYOND_MM = 0.5
 """Largest distance by which a volume may extend beyond its mask; positions in headers are rounded."""
@@ -152,6 +156,35 @@ def on_grid(array: npt.NDArray[Any], grid: Grid, wanted: Grid) -> npt.NDArray[An
         SimpleITK.sitkNearestNeighbor, 0.0,
     )  # fmt: skip
     return to_array(moved)
+
+
+def on_voxels_of(grid: Grid, wanted: Grid) -> bool:
+    """Tell whether each voxel of `wanted` is one of `grid`, whatever the order of the axes of `grid`."""
+    at = grid.to_index(wanted.corners_mm)
+    spans = np.ptp(at, axis=0).round().astype(int) + 1
+    return bool(np.abs(at - at.round()).max() <= _OFF_VOXEL) and sorted(spans) == sorted(wanted.shape)
+
+
+def with_fluid(found: Segmentation, volume: Volume) -> Segmentation:
+    """Add a sample of fluid to bodies from a mask without a canal: the embedded network finds the canal.
+
+    Parameters
+    ----------
+    found : Segmentation
+        The result of `adopt`; one that has a sample is returned as it is.
+    volume : Volume
+        The series.
+    """
+    if found.csf is not None:
+        return found
+    view = SagittalView.of(volume)
+    csf = sample_csf(canal_of(view), view.from_input(found.labels), view.signal, view.grid.spacing_mm)
+    return replace(
+        found,
+        csf=on_input(csf, view),
+        concerns=tuple(one for one in found.concerns if csf is None or one.code != "mask_without_canal"),
+        method=f"{found.method}, fluid by {embedded_network().name}",
+    )
 
 
 def _bodies(mask: ExternalMask, everything: Labels, view: SagittalView) -> tuple[Labels, tuple[Reason, ...]]:

@@ -7,6 +7,8 @@ user and look up a collector of its maker, unless this variable is set before th
 import os
 from typing import TYPE_CHECKING
 
+from analysis.threads import threads_allowed
+
 if TYPE_CHECKING:
     import onnxruntime
 
@@ -33,6 +35,6 @@ def open_session(content: bytes) -> "onnxruntime.InferenceSession":
 
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _THREADS
+    options.intra_op_num_threads = min(_THREADS, threads_allowed())
     options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydicom import Dataset
 
@@ -19,6 +20,9 @@ from node.decode import SeriesHeaders, decode, faults_of, files_below, scan
 from node.decode.damage import damage_refused
 from node.decode.header_values import text
 from node.domain.person import Patient, Person, contradictions, leave_out_issuer
+
+if TYPE_CHECKING:
+    from analysis.segment import Segmenter
 
 __all__ = [
     "SOFTWARE",
@@ -49,6 +53,7 @@ def analyse_series(
     report_progress: Progress = no_progress,
     *,
     remarks: tuple[Reason, ...] = (),
+    segmenter: "Segmenter | None" = None,
 ) -> tuple[Findings | Refusal, Mapping[str, Sequence[Dataset]]]:
     """Analyse the series of one study.
 
@@ -66,6 +71,8 @@ def analyse_series(
         Told each next step, in words.
     remarks : tuple of Reason, optional
         What the reader must know of the study, and its images do not tell.
+    segmenter : Segmenter, optional
+        Outlines the bodies in the place of the configured back end.
 
     Returns
     -------
@@ -91,7 +98,7 @@ def analyse_series(
         settings=settings,
         software=SOFTWARE,
         set_aside=tuple(not_used),
-        segmenter=segmenter_for(settings.segmentation, place),
+        segmenter=segmenter or segmenter_for(settings.segmentation, place),
         report_progress=report_progress,
         remarks=(*remarks, *name_remarks(sources)),
         person=age_and_sex(sources),
@@ -201,8 +208,19 @@ def _decode(series: SeriesHeaders) -> tuple[SeriesInput, Sequence[Dataset]]:
     return series_input, headers
 
 
-def measure_study(folder: Path, settings: AnalysisSettings, place: BackendSettings) -> Findings | Refusal:
+def measure_study(
+    folder: Path, masks: Mapping[str, Path | None], *, settings: AnalysisSettings, place: BackendSettings
+) -> Findings | Refusal:
     """Measure the study in a folder for a cohort, as `analyse_series` does, without a prediction.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder or file of the study.
+    masks : mapping of str to Path or None
+        Masks of a reader by sequence, in the place of the configured back end.
+    settings, place
+        As for `analyse_series`.
 
     Raises
     ------
@@ -212,5 +230,13 @@ def measure_study(folder: Path, settings: AnalysisSettings, place: BackendSettin
     series, unreadable = scan(files_below([folder]))
     if len({one.study_uid for one in series}) != 1:
         return Refusal((Reason("several_studies"), *faults_of(unreadable)))
-    found, _ = analyse_series(series, settings, place, bundle=None)
+    segmenter = None
+    if masks:
+        from node.analyse.segmenters import segmenter_for
+        from node.analyse.segmenters.reader_masks import readers_segmenter
+
+        segmenter = readers_segmenter(
+            masks, settings.segmentation, segmenter_for(settings.segmentation, place)
+        )
+    found, _ = analyse_series(series, settings, place, bundle=None, segmenter=segmenter)
     return found

@@ -166,11 +166,12 @@ def train(
     from analysis.learning.train import train_and_judge
     from analysis.prediction.bundle import save
     from analysis.tables import write_table
+    from analysis.threads import single_threaded
     from node.analyse.findings import SOFTWARE
     from node.science.parallel import in_parallel
 
     configuration = load_configuration(config)
-    with exit_on_error():
+    with exit_on_error(), single_threaded():
         chosen = _experiment(threshold, experiment, bundle=True).training
         preferred = configuration.analysis.preferred
         both_for = frozenset(target for target, basis in preferred.items() if basis == BOTH)
@@ -289,6 +290,7 @@ def validate(
     from analysis.evaluation.validation_report import write_report
     from analysis.learning.recalibrate import Method, recalibrated
     from analysis.prediction.bundle import load, save
+    from analysis.threads import single_threaded
     from node.analyse.findings import SOFTWARE
     from node.science.parallel import in_parallel
 
@@ -299,7 +301,7 @@ def validate(
         )
     rule = _learning(threshold).threshold_rule
     configuration = load_configuration(config)
-    with exit_on_error():
+    with exit_on_error(), single_threaded():
         model = load(bundle, configuration.analysis.features)
         with in_parallel(workers, dask or configuration.engine.dask) as spread:
             measured = _measure(

@@ -66,6 +66,8 @@ def measure_table(
     from analysis.cohort.measure import measure_cohort, read_cohort
     from analysis.cohort.perturb import features_again
     from analysis.learning.train import DENSITY_THRESHOLDS_MG_CM3
+    from analysis.segment.network import embedded_network
+    from node.analyse.segmenters.reader_masks import features_of_second
 
     # Absolute, because worker processes may run in another directory.
     table = table.resolve()
@@ -73,14 +75,18 @@ def measure_table(
     rows = read_cohort(table, thresholds if labelled else {}, minimum_per_class)
     refuse_repeated_patients(rows)
     unlabelled = tuple(row.line for row in rows if labelled and row.bmd_mg_cm3 is None)
+    # Other weights or masks give other segmentations, so these studies must be measured again.
+    software = f"{SOFTWARE}, segmenter {fingerprint(settings.segmentation, place)}"
+    if any(row.masks for row in rows):
+        software += f", masks of readers, fluid {embedded_network().digest}"
     measured = measure_cohort(
         [row for row in rows if row.line not in unlabelled],
         partial(measure_study, settings=settings, place=place),
         settings,
         (cache or table.parent / "measured").resolve(),
-        # Other weights or masks give other segmentations, so these studies must be measured again.
-        software=f"{SOFTWARE}, segmenter {fingerprint(settings.segmentation, place)}",
+        software=software,
         repeat=partial(features_again, settings=settings.features),
+        read_second=partial(features_of_second, settings=settings),
         in_detail=in_detail,
         spread=spread,
         report_progress=report_progress,

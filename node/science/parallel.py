@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from analysis.errors import AnalysisError
 from analysis.tasks import Spread, in_turn
+from analysis.threads import single_threaded
 from node.analyse.findings import SOFTWARE
 from node.dicom.libraries import configure_libraries
 from node.errors import ClusterError
@@ -39,16 +40,20 @@ def in_parallel(workers: int, scheduler: str = "") -> Iterator[Spread]:
 def in_processes(count: int) -> Iterator[Spread]:
     """Yield a function that runs tasks in processes of this machine; with a count of 1, in this process.
 
+    Libraries use one thread in each process until the end, because the processes share the cores.
+
     Raises
     ------
     AnalysisError
         While results are read, if a process died. Results that were ready before have been yielded.
     """
     if count == 1:
-        yield in_turn
+        with single_threaded():
+            yield in_turn
         return
     # Spawned, because ITK and OpenMP do not work after a fork.
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=configure_libraries) as pool:
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=configure_libraries)
+    with single_threaded(), pool:
 
         def spread(
             function: Callable[[_Task], _Result], tasks: Sequence[_Task]
@@ -197,4 +202,5 @@ _TO_DO = "start workers, with a nanny that brings them back, and run again: what
 
 def _call(function: Callable[[Any], Any], task: object) -> object:
     configure_libraries()  # a worker of Dask is started by others
-    return function(task)
+    with single_threaded():
+        return function(task)

@@ -21,9 +21,9 @@ from rich.table import Table
 
 from analysis.domain.findings import Target
 from analysis.errors import RefusedError
+from analysis.evaluation.check import figures_of
 from analysis.evaluation.result import Cell
 from analysis.evaluation.summary import summarised
-from analysis.evaluation.validate import figures_of
 from analysis.learning.learn import KINDS
 from analysis.statistics.calibration_check import calibration_lines
 from analysis.statistics.error_band import log_odds

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.misc import is_dicom
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import SeriesInput
@@ -20,7 +21,7 @@ from node.analyse.segmenters.seg_object import read_seg, referenced_series
 from node.domain.identifiers import is_uid
 from node.errors import PermanentError
 
-__all__ = ["masks_in", "masks_segmenter"]
+__all__ = ["mask_of_file", "masks_in", "masks_segmenter"]
 
 _NIFTI = (".nii.gz", ".nii")
 _DICOM = ".dcm"
@@ -42,22 +43,41 @@ def masks_segmenter(settings: SegmentationSettings, folder: Path) -> Segmenter:
 
     def outline(source: SeriesInput, _contrast: Contrast) -> Segmentation:
         path = _mask_of(source.series_uid, folder)
-        kind = "DICOM SEG" if path.suffix == _DICOM else "NIfTI"
-        if path.suffix == _DICOM:
-            labels, grid = read_seg(path, source.frame_of_reference, source.volume.grid)
-        else:
-            labels, grid = _read_nifti(path, settings)
-        digest = sha256(path.read_bytes()).hexdigest()
-        mask = ExternalMask(
-            labels,
-            grid,
-            f"mask ({kind}) {digest}",
-            whole_vertebrae=settings.whole_vertebrae,
-            automatic=False,
-        )
-        return adopt(mask, source.volume)
+        return adopt(mask_of_file(path, source, settings), source.volume)
 
     return outline
+
+
+def mask_of_file(path: Path, source: SeriesInput, settings: SegmentationSettings) -> ExternalMask:
+    """Read the mask of a series.
+
+    Parameters
+    ----------
+    path : Path
+        A DICOM SEG, or an image such as NIfTI.
+    source : SeriesInput
+        The series.
+    settings : SegmentationSettings
+        As for `masks_segmenter`.
+
+    Raises
+    ------
+    RefusedError
+        If it cannot be read, or its labels are unknown.
+    """
+    is_seg = path.suffix == _DICOM or is_dicom(path)
+    if is_seg:
+        labels, grid = read_seg(path, source.frame_of_reference, source.volume.grid)
+    else:
+        labels, grid = _read_nifti(path, settings)
+    digest = sha256(path.read_bytes()).hexdigest()
+    return ExternalMask(
+        labels,
+        grid,
+        f"mask ({'DICOM SEG' if is_seg else 'NIfTI'}) {digest}",
+        whole_vertebrae=settings.whole_vertebrae,
+        automatic=False,
+    )
 
 
 def masks_in(folder: Path) -> tuple[Path, ...]:

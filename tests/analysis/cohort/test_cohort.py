@@ -75,6 +75,46 @@ def test_optional_columns_are_read_and_others_left_alone(tmp_path: Path) -> None
     )
 
 
+def with_masks(
+    folder: Path, masks: Sequence[str], names: Sequence[str] = ("t1_mask", "t1_second_mask")
+) -> Path:
+    """Write a table whose first lines have these masks, "FIRST SECOND" each, and files for all of them."""
+    lines = [
+        [*line, *mask.split(" ")] for line, mask in zip(good_lines(), [*masks, *[" "] * 30], strict=False)
+    ]
+    path = write_table(folder, lines, [*REQUIRED_COLUMNS, *names])
+    for number in range(6):
+        (folder / f"{number}.nii.gz").touch()
+    return path
+
+
+def test_masks_of_readers_are_read_where_the_table_names_them(tmp_path: Path) -> None:
+    first, second, third, *_ = read_cohort(
+        with_masks(tmp_path, ["0.nii.gz 1.nii.gz", "2.nii.gz "]), THRESHOLDS
+    )
+    assert first.masks == {"T1": tmp_path / "0.nii.gz"}
+    assert first.second_masks == {"T1": tmp_path / "1.nii.gz"}
+    assert second.masks == {"T1": tmp_path / "2.nii.gz"}
+    assert second.second_masks == third.masks == {"T1": None}
+    (plain, *_) = read_cohort(write_table(tmp_path, good_lines()), THRESHOLDS)
+    assert plain.masks == plain.second_masks == {}
+
+
+def test_masks_that_are_missing_or_shared_are_faults(tmp_path: Path) -> None:
+    path = with_masks(
+        tmp_path, ["gone.nii.gz 0.nii.gz", "1.nii.gz ./1.nii.gz", "2.nii.gz 3.nii.gz", "4.nii.gz 2.nii.gz"]
+    )
+    assert faults_of(path) == (
+        "line 2: the file of t1_mask is not there",
+        "line 3: both readers have the same mask",
+        "lines 4, 5: the same mask",
+    )
+    names = ("t1_mask", "t2_second_mask")
+    assert faults_of(with_masks(tmp_path, [], names)) == (
+        "the cohort table has a column t2_second_mask, but no t2_mask",
+    )
+
+
 def test_a_byte_order_mark_as_spreadsheets_write_it_does_no_harm(tmp_path: Path) -> None:
     path = write_table(tmp_path, good_lines())
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
@@ -181,7 +221,7 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
 # Measuring. The analysis below replaces the pipeline: it returns synthetic findings.
 
 
-def analyse_numbered(study: Path, log: Path | None = None) -> Findings | Refusal:
+def analyse_numbered(study: Path, _masks: object = None, log: Path | None = None) -> Findings | Refusal:
     """Read the number in the study's file, and return the findings of that patient of the synthetic table."""
     number = int((study / "image.dcm").read_text())
     if log is not None:
@@ -332,7 +372,7 @@ def test_repeats_are_taken_of_evenly_spread_patients(tmp_path: Path) -> None:
     np.testing.assert_allclose(t1.repeated[twice] - t1.values[twice], 0.01)
 
 
-def analyse_brokenly(_study: Path) -> Findings | Refusal:
+def analyse_brokenly(_study: Path, _masks: object) -> Findings | Refusal:
     raise AnalysisError("a feature failed")
 
 
@@ -343,7 +383,7 @@ def test_a_fault_of_the_analysis_is_listed_and_tried_again_next_time(tmp_path: P
     assert not list((tmp_path / "cache").iterdir())
 
 
-def analyse_unclearly(study: Path) -> Findings | Refusal:
+def analyse_unclearly(study: Path, _masks: object) -> Findings | Refusal:
     """Patient 1 has uncertain levels on T2, patient 2 on both."""
     found = analyse_numbered(study)
     assert isinstance(found, Findings)
@@ -364,7 +404,7 @@ def test_what_a_model_would_abstain_from_none_learns_from(tmp_path: Path) -> Non
     assert [(one.line, len(one.reasons)) for one in measured.refused] == [(4, 2)]
 
 
-def analyse_differently(study: Path) -> Findings | Refusal:
+def analyse_differently(study: Path, _masks: object) -> Findings | Refusal:
     found = analyse_numbered(study)
     assert isinstance(found, Findings)
     if study.name == "study1":

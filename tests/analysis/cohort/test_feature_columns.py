@@ -12,7 +12,7 @@ from analysis.settings import AnalysisSettings, FeatureSettings
 from tests.analysis.cohort.test_cohort import TABLE, analyse_numbered, cohort_rows
 
 
-def analyse_with_a_body(study: Path) -> Findings | Refusal:
+def analyse_with_a_body(study: Path, _masks: object) -> Findings | Refusal:
     """Return the synthetic findings, with two measured bodies of which L2 is not usable."""
     found = analyse_numbered(study)
     if isinstance(found, Findings):

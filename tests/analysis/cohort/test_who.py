@@ -11,7 +11,7 @@ from analysis.settings import AnalysisSettings
 from tests.analysis.cohort.test_cohort import THRESHOLDS, analyse_numbered, cohort_rows
 
 
-def analyse_some(study: Path) -> Findings | Refusal:
+def analyse_some(study: Path, _masks: object) -> Findings | Refusal:
     """Patient 8 has no DICOM file; of the others 3 and 4 are refused, and 5 has T1 only."""
     if study.name == "study8":
         junk = Reason("of_file", file="a.txt", reason=Reason("no_dicom"))

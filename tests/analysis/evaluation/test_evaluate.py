@@ -17,9 +17,17 @@ from analysis.domain.findings import Target
 from analysis.errors import RefusedError
 from analysis.evaluation.curves import mean_roc, net_benefit, roc_points
 from analysis.evaluation.evaluate import evaluate
+from analysis.evaluation.figures import lowest_area
 from analysis.evaluation.paper import KNN_TEST_AREA
 from analysis.evaluation.report import html_of, title_of, write_report
-from analysis.evaluation.result import BASELINES, SOURCES, WITH_AGE_AND_SEX, Evaluation, EvaluationSettings
+from analysis.evaluation.result import (
+    BASELINES,
+    SOURCES,
+    WITH_AGE_AND_SEX,
+    Cell,
+    Evaluation,
+    EvaluationSettings,
+)
 from analysis.evaluation.summary import summarised
 from analysis.learning.learn import KINDS, LearningSettings, learn, prepare_training_set
 from analysis.learning.selection import select_features
@@ -382,6 +390,48 @@ def test_the_page_is_self_contained_and_says_that_data_are_simulated() -> None:
     assert "How to read" in page
     assert "hyper-parameters" in page
     assert "0.821" in page
+
+
+def changed(cell: Cell, **changes: object) -> Evaluation:
+    """Return the evaluation with another cell in the place of one."""
+    found = quick_evaluation()
+    cells = tuple(replace(one, **changes) if one is cell else one for one in found.cells)  # type: ignore[arg-type]
+    return replace(found, cells=cells)
+
+
+def test_a_model_that_tells_the_same_of_everyone_is_called_constant_and_has_no_slope(tmp_path: Path) -> None:
+    found = quick_evaluation()
+    assert not any(cell.constant for cell in found.cells)
+    cell = found.cells[-1]
+    noise = np.random.default_rng(0).normal(0, 1e-3, cell.probabilities.shape)
+    same = changed(cell, probabilities=np.where(np.isfinite(cell.probabilities), 0.3 + noise, np.nan))
+    write_report(same, tmp_path)
+    assert "<td>constant</td><td>constant</td>" in (tmp_path / "evaluation.html").read_text()
+    *_, last = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
+    assert (last["calibration_slope"], last["calibration_intercept_high"]) == ("", "")
+    assert last["observed_to_expected"]
+
+
+def test_the_column_of_the_paper_stands_only_where_it_has_figures() -> None:
+    found = quick_evaluation()
+    assert "paper, AUC" in html_of(found)
+    others = replace(
+        found,
+        settings=replace(found.settings, kinds=("LR",)),
+        cells=tuple(cell for cell in found.cells if cell.kind == "LR"),
+        tests=tuple(test for test in found.tests if test.kind == "LR"),
+        against_baselines=tuple(test for test in found.against_baselines if test.kind == "LR"),
+    )
+    assert "paper, AUC" not in html_of(others)
+    assert "in the last column" not in html_of(others)
+
+
+def test_no_marker_and_no_interval_of_an_area_is_cut() -> None:
+    cell = quick_evaluation().cells[0]
+    worse = replace(cell.measures["AUC"], mean=0.2, interval=(0.07, 0.31))
+    low = changed(cell, measures={**cell.measures, "AUC": worse})
+    assert lowest_area(quick_evaluation(), cell.target) <= 0.35
+    assert 0.0 <= lowest_area(low, cell.target) < 0.07
 
 
 def test_a_real_cohort_is_not_called_simulated() -> None:
