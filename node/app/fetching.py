@@ -5,7 +5,7 @@ from functools import partial
 
 from node.app.resources import Resources
 from node.app.schedule import Schedule
-from node.config import ArchiveSettings
+from node.config import ArchiveSettings, Method
 from node.domain.backoff import Backoff
 from node.fetch.archives.opening import open_archive
 from node.fetch.fetcher import Fetcher, FetcherState
@@ -83,4 +83,6 @@ class Fetchers:
             owner=resources.owner,
             stopping=resources.stopping,
             log=resources.log,
+            rules=lambda: resources.configuration.rules,
+            source="" if settings.method is Method.DICOMWEB else settings.ae_title,
         )

@@ -40,7 +40,7 @@ class Facts:
     """What is known of a series; None where the header does not say.
 
     Texts are as `node.domain.glob.fold` returns them. Every attribute is a key of `[[rules]]` but
-    `age_years`, which has two.
+    `age_years`, which has two, and `is_whole`.
 
     Attributes
     ----------
@@ -54,6 +54,8 @@ class Facts:
     age_years : int or None
         Age of the patient at the study in completed years: PatientAge, or else from PatientBirthDate and
         StudyDate.
+    is_whole : bool
+        Whether they come from a header, which then lacks what is None; an archive tells a part of it only.
     """
 
     source: str | None = None
@@ -67,9 +69,10 @@ class Facts:
     study_description: str | None = None
     series_description: str | None = None
     age_years: int | None = None
+    is_whole: bool = True
 
 
-def facts_of(values: Mapping[str, str], source: str = "") -> Facts:
+def facts_of(values: Mapping[str, str], source: str = "", *, is_whole: bool = True) -> Facts:
     """Return the facts in the values of a header or of a C-FIND response.
 
     Parameters
@@ -78,6 +81,8 @@ def facts_of(values: Mapping[str, str], source: str = "") -> Facts:
         Texts by DICOM keyword, see `KEYWORDS`; a missing or empty one is not known.
     source : str, optional
         AE title of the sender or archive; empty if it is not known.
+    is_whole : bool, optional
+        False for the response of an archive, which may leave out what the header has.
 
     Examples
     --------
@@ -101,6 +106,7 @@ def facts_of(values: Mapping[str, str], source: str = "") -> Facts:
         study_description=text("StudyDescription"),
         series_description=text("SeriesDescription"),
         age_years=_age_years(values),
+        is_whole=is_whole,
     )
 
 

@@ -9,6 +9,7 @@ A header often lacks what a rule asks for, and what a header does not say never 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from typing import TypeAlias
 
@@ -68,8 +69,9 @@ class TextCondition:
     def answer(self, facts: Facts) -> Answer:
         """Tell whether it holds."""
         texts = self.texts(facts)
-        is_wanted = _any(_takes(one, text) for one, text in product(self.wanted, texts))
-        is_unwanted = _any(_takes(one, text) for one, text in product(self.unwanted, texts))
+        takes = partial(_takes, is_whole=facts.is_whole)
+        is_wanted = _any(takes(one, text) for one, text in product(self.wanted, texts))
+        is_unwanted = _any(takes(one, text) for one, text in product(self.unwanted, texts))
         return _all((is_wanted if self.wanted else True, None if is_unwanted is None else not is_unwanted))
 
     def texts(self, facts: Facts) -> tuple[str | None, ...]:
@@ -249,10 +251,10 @@ def _hides(earlier: Rule, rule: Rule) -> bool:
     return all(any(wide.includes(one) for one in rule.conditions) for wide in earlier.conditions)
 
 
-def _takes(pattern: str, text: str | None) -> Answer:
-    if not pattern:
-        return text is None
-    return None if text is None else matches(pattern, text)
+def _takes(pattern: str, text: str | None, *, is_whole: bool) -> Answer:
+    if text is None:
+        return True if is_whole and not pattern else None
+    return bool(pattern) and matches(pattern, text)
 
 
 def _is_within(narrow: str, wide: str) -> bool:

@@ -11,6 +11,7 @@ from node.config import FetchLimits, LookFor
 from node.domain.archive import FoundSeries
 from node.domain.backoff import Backoff, Breaker
 from node.domain.records import AssociationRecord, Instance
+from node.domain.rules import Rule
 from node.domain.wish import Priority, WantedSeries, Wish, WishLease, WishState, clock_batch
 from node.errors import LeaseLostError, PermanentError, TransientError
 from node.fetch.judge import judge
@@ -66,6 +67,10 @@ class Fetcher:
         Set when the node stops; nothing is begun after that.
     log : Log
         Logs one line for each end of a study, and each failure.
+    rules : callable, optional
+        Returns the rules in force: what they would discard is not fetched.
+    source : str, optional
+        AE title of the archive, for the rules.
     day_time : callable, optional
         Returns the local time of the day at a moment.
     """
@@ -83,6 +88,8 @@ class Fetcher:
         owner: str,
         stopping: Event,
         log: Log,
+        rules: Callable[[], Sequence[Rule]] = tuple,
+        source: str = "",
         day_time: Callable[[datetime], time] | None = None,
     ) -> None:
         self._archive = archive
@@ -95,6 +102,8 @@ class Fetcher:
         self._owner = owner
         self._stopping = stopping
         self._log = log
+        self._rules = rules
+        self._source = source
         self._day_time = day_time or local_time
         self._lock = Lock()
         self._state = FetcherState()
@@ -162,7 +171,9 @@ class Fetcher:
             self._end(lease, WishState.NOT_FOUND, "the archive does not have it")
             return None
         by_clock = wish.batch == clock_batch(self.name)
-        judgement = judge(found, self._archive.read_facts, self._look_for if by_clock else None)
+        look_for = self._look_for if by_clock else None
+        rules, source = self._rules(), self._source
+        judgement = judge(found, self._archive.read_facts, look_for, rules=rules, source=source)
         if not judgement.wanted:
             self._end(lease, WishState.NOT_FOR_US, judgement.reason)
             return None

@@ -8,6 +8,9 @@ from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identificati
 from analysis.identify.identification import identify
 from node.config import LookFor
 from node.domain.archive import FoundSeries
+from node.domain.facts import facts_of
+from node.domain.rules import Rule
+from node.domain.rules import judge as judge_by_rules
 
 __all__ = ["Judgement", "judge", "may_matter"]
 
@@ -35,6 +38,9 @@ def judge(
     series: Sequence[FoundSeries],
     read_facts: Callable[[FoundSeries], AcquisitionFacts],
     look_for: LookFor | None = None,
+    *,
+    rules: Sequence[Rule] = (),
+    source: str = "",
 ) -> Judgement:
     """Choose the series that may be a sagittal T1 or T2 of the lumbar spine.
 
@@ -48,6 +54,10 @@ def judge(
     look_for : LookFor or None
         What is looked for by the clock, of which body part and station are compared here. What the archive
         does not tell matches.
+    rules : sequence of Rule
+        What is taken of what arrives; what they would discard is not fetched.
+    source : str
+        AE title of the archive, for the rules.
 
     Raises
     ------
@@ -56,7 +66,7 @@ def judge(
     """
     wanted, reasons = [], []
     for one in series:
-        told = _unlike(one, look_for) or may_matter(one.facts)
+        told = _unlike(one, look_for) or _discarded_by(one, rules, source) or may_matter(one.facts)
         if not told and _is_unsure(identify(one.facts)):
             told = may_matter(read_facts(one))
         if told:
@@ -105,6 +115,21 @@ def _unlike(one: FoundSeries, look_for: LookFor | None) -> str:
         if told and pattern and not fnmatchcase(told.upper(), pattern.upper()):
             return f"another {what} is looked for"
     return ""
+
+
+def _discarded_by(one: FoundSeries, rules: Sequence[Rule], source: str) -> str:
+    """Return which rule discards a series; empty if none surely does by what the archive tells."""
+    told = {
+        "Modality": one.facts.modality,
+        "StudyDescription": one.facts.study_description,
+        "SeriesDescription": one.facts.series_description,
+        "ProtocolName": one.facts.protocol_name,
+        "BodyPartExamined": one.facts.body_part,
+        "StationName": one.station,
+        "InstitutionName": one.institution,
+    }
+    verdict = judge_by_rules(rules, facts_of(told, source, is_whole=False))
+    return "" if verdict.take or verdict.rule is None else f"the rule {verdict.rule.name} discards it"
 
 
 def _sum_up(reasons: Sequence[str]) -> str:

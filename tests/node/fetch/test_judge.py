@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.domain.acquisition import AcquisitionFacts
-from node.config import LookFor
+from node.config import LookFor, parse
 from node.domain.archive import FoundSeries
 from node.fetch.judge import judge
 
@@ -72,3 +72,26 @@ def test_the_clock_compares_station_and_body_part_where_the_archive_tells_them()
         "none of its 2 series can be analysed: 1 because another body part is looked for; "
         "1 because another station is looked for"
     )
+
+
+def test_what_the_rules_would_discard_is_not_fetched() -> None:
+    rules = parse(
+        '[[rules]]\nname = "children"\ntake = false\nage_below = 18\n'
+        '[[rules]]\nname = "bedside"\ntake = false\nsource = "PACS"\nstation = "MR9"\n'
+    ).rules
+    three = [series("1", station="MR9"), series("2", station="MR1"), series("3")]
+    found = judge(three, unread, rules=rules, source="PACS")
+    assert [one.series_uid for one in found.wanted] == ["2", "3"]
+    assert judge(three, unread, rules=rules, source="ANOTHER").wanted == tuple(three)
+    assert "the rule bedside discards it" in judge(three[:1], unread, rules=rules, source="PACS").reason
+
+
+def test_what_an_archive_does_not_tell_may_be_in_the_header() -> None:
+    """A rule about missing texts is for headers: most archives tell no body part at all."""
+    without = '[[rules]]\nname = "nameless"\ntake = false\nbody_part = ""\n'
+    others = (
+        '[[rules]]\nname = "named"\ntake = true\nbody_part = "!"\n[[rules]]\nname = "rest"\ntake = false\n'
+    )
+    one = series("1", "LWS t1 sag")
+    for text in (without, others):
+        assert judge([one], unread, rules=parse(text).rules).wanted == (one,)
