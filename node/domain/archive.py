@@ -132,9 +132,15 @@ class Retrieved:
         Images that the archive sent with a warning.
     reason : str
         Why some are missing, in words and without patient data; empty if none are.
+    discarded : int
+        Images that came, and that a rule discarded; they are neither completed nor failed.
+    rules : frozenset of str
+        Names of these rules.
     """
 
     completed: int
     failed: int = 0
     warnings: int = 0
     reason: str = ""
+    discarded: int = 0
+    rules: frozenset[str] = frozenset()

@@ -1,7 +1,7 @@
 """Studies that this node is to get from an archive, and what became of each."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
 
@@ -47,7 +47,9 @@ class WishState(StrEnum):
 
 OPEN_WISH_STATES = frozenset({WishState.WAITING, WishState.JUDGING, WishState.FETCHING})
 """States in which something is still to be done."""
-RENEWABLE_STATES = frozenset({WishState.NOT_FOUND, WishState.FAILED, WishState.CANCELLED})
+RENEWABLE_STATES = frozenset(
+    {WishState.NOT_FOUND, WishState.NOT_FOR_US, WishState.FAILED, WishState.CANCELLED}
+)
 """States from which a wish begins anew when a person asks for the study again."""
 
 
@@ -102,6 +104,10 @@ class WantedSeries:
     series_uid: str
     images: int | None = None
     completed: int | None = None
+
+    def after(self, completed: int, *, is_all: bool = False) -> "WantedSeries":
+        """Return it with so many images that came, which with `is_all` are all that will be kept."""
+        return replace(self, completed=completed, images=completed if is_all else self.images)
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,6 +188,7 @@ class Fetcher:
     def _retrieve(self, lease: WishLease) -> None:
         """Get the series that are missing, and record the end of the wish."""
         wish, told = lease.wish, ""
+        rules: set[str] = set()
         for series in wish.missing:
             if self._stopping.is_set():
                 return  # the lease is released when the store closes
@@ -196,28 +197,38 @@ class Fetcher:
                 words = "images that are being sent to this node go first"
                 self._queue.put_off_wish(lease, words, now, now + _STAND_BACK, attempts=wish.attempts)
                 return
-            lease, reason = self._retrieve_series(lease, series)
-            told = told or reason
+            lease, reason, discarding = self._retrieve_series(lease, series)
+            told, rules = told or reason, rules | discarding
         if told:
             raise TransientError(told)
         # Before the wish ends: until then the study waits to be judged.
         self._note_whole(lease.wish)
-        self._end(lease, WishState.FETCHED, "")
+        if lease.wish.images:
+            self._end(lease, WishState.FETCHED, "")
+        else:
+            named = ": " + ", ".join(sorted(rules)) if rules else ""
+            self._end(lease, WishState.NOT_FOR_US, f"the rules discarded all of its images{named}")
 
     def _must_stand_back(self, wish: Wish) -> bool:
         is_backlog = wish.priority is Priority.BACKLOG
         return is_backlog and self._queue.is_live_arriving(self._clock.now() - _LIVE_FOR)
 
-    def _retrieve_series(self, lease: WishLease, series: WantedSeries) -> tuple[WishLease, str]:
-        """Get one series; return the lease, and why images of it are missing, or an empty text."""
+    def _retrieve_series(
+        self, lease: WishLease, series: WantedSeries
+    ) -> tuple[WishLease, str, frozenset[str]]:
+        """Get one series; return the lease, why images of it are missing, and which rules discard some."""
         got = self._archive.retrieve(lease.wish.study_uid, series.series_uid)
         now = self._clock.now()
-        lease = self._queue.record_series(lease, series.series_uid, got.completed, now, now + _LEASE)
-        expected = max(series.images or 0, got.completed + got.failed, 1)
-        if got.completed >= expected:
-            return lease, ""
+        came = got.completed + got.discarded
+        expected = max(series.images or 0, came + got.failed, 1)
+        is_whole = came >= expected
+        lease = self._queue.record_series(
+            lease, series.series_uid, got.completed, now, now + _LEASE, is_all=is_whole and got.discarded > 0
+        )
+        if is_whole:
+            return lease, "", got.rules
         told = f"{got.completed} of {expected} images of a series came"
-        return lease, f"{told}: {got.reason}" if got.reason else told
+        return lease, (f"{told}: {got.reason}" if got.reason else told), got.rules
 
     def _note_whole(self, wish: Wish) -> None:
         """Note that series are here in full that a transfer before, which was cut off, left in doubt."""

@@ -127,6 +127,8 @@ def _discarded_by(one: FoundSeries, rules: Sequence[Rule], source: str) -> str:
         "BodyPartExamined": one.facts.body_part,
         "StationName": one.station,
         "InstitutionName": one.institution,
+        "Manufacturer": one.facts.vendor,
+        "ManufacturerModelName": one.facts.model,
     }
     verdict = judge_by_rules(rules, facts_of(told, source, is_whole=False))
     return "" if verdict.take or verdict.rule is None else f"the rule {verdict.rule.name} discards it"

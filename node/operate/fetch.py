@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -123,6 +123,11 @@ class _NoIntake:
     def open(self, sender: Party, study_uid: str, series_uid: str) -> AbstractContextManager[Transfer]:
         """Refuse to take images."""
         del sender, study_uid, series_uid
+        _refuse()
+
+    def watch_discards(self, study_uid: str, series_uid: str) -> AbstractContextManager[Mapping[str, str]]:
+        """Refuse, too."""
+        del study_uid, series_uid
         _refuse()
 
 

@@ -1,6 +1,6 @@
 """Archives that are asked for studies, and where the images go that they answer with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -119,5 +119,12 @@ class Intake(Protocol):
             The archive.
         study_uid, series_uid : str
             What was asked for. Instances of any other series are rejected.
+        """
+        ...
+
+    def watch_discards(self, study_uid: str, series_uid: str) -> AbstractContextManager[Mapping[str, str]]:
+        """Follow what the rules discard of a series, however it comes.
+
+        What it returns grows meanwhile: SOP Instance UIDs, each with the name of the rule.
         """
         ...

@@ -69,9 +69,19 @@ class WishQueue(StudyReader, AssociationRecords, Protocol):
         ...
 
     def record_series(
-        self, lease: WishLease, series_uid: str, completed: int, now: datetime, until: datetime
+        self,
+        lease: WishLease,
+        series_uid: str,
+        completed: int,
+        now: datetime,
+        until: datetime,
+        *,
+        is_all: bool = False,
     ) -> WishLease:
         """Record that a series came, lengthen the lease, and return it.
+
+        With `is_all`, the series is not asked for again although the archive told of more images: the rules
+        discarded the others.
 
         Raises
         ------

@@ -2,7 +2,10 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+from node.domain.header import InstanceIdentity
 from node.log import Log
 from node.ports import Arrivals, Clock
 
@@ -33,10 +36,30 @@ class Discards:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
         self._is_full = False
+        self._watched: dict[tuple[str, str], list[dict[str, str]]] = {}
+        """By study and series, what was discarded of them since; changes under `_lock`."""
 
-    def note(self, study_uid: str, rule: str) -> None:
-        """Count an object that a rule discarded."""
+    @contextmanager
+    def watch(self, study_uid: str, series_uid: str) -> Iterator[Mapping[str, str]]:
+        """See `node.ports.Intake.watch_discards`."""
+        series, found = (study_uid, series_uid), dict[str, str]()
         with self._lock:
+            self._watched.setdefault(series, []).append(found)
+        try:
+            yield found
+        finally:
+            with self._lock:
+                # By identity: two that watch the same series may have found the same.
+                left = [one for one in self._watched.pop(series) if one is not found]
+                if left:
+                    self._watched[series] = left
+
+    def note(self, identity: InstanceIdentity, rule: str) -> None:
+        """Count an object that a rule discarded."""
+        study_uid = identity.study_uid
+        with self._lock:
+            for found in self._watched.get((study_uid, identity.series_uid), ()):
+                found[identity.sop_instance_uid] = rule
             if (study_uid, rule) in self._counts or len(self._counts) < _MOST:
                 self._counts[study_uid, rule] += 1
                 return

@@ -1,8 +1,8 @@
 """Takes images that this node asked an archive for, by the path of those that are sent to it."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 from node.audit import AssociationAudit
 from node.domain.audit import Party
@@ -45,6 +45,10 @@ class ArchiveIntake:
         self._associations = associations
         self._traffic = traffic
         self._receipts = receipts
+
+    def watch_discards(self, study_uid: str, series_uid: str) -> AbstractContextManager[Mapping[str, str]]:
+        """See `node.ports.Intake`."""
+        return self._storage.discards.watch(study_uid, series_uid)
 
     @contextmanager
     def open(self, sender: Party, study_uid: str, series_uid: str) -> Iterator["SeriesTransfer"]:

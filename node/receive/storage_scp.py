@@ -125,7 +125,7 @@ class StorageScp:
         self.admission = admission
         self.associations = associations
         self.rules = rules
-        self._discards = discards
+        self.discards = discards
         self._traffic = traffic
         self.receipts = receipts
         self.ledger = ledger
@@ -182,7 +182,7 @@ class StorageScp:
     ) -> None:
         """Count an object that a rule discarded, wherever that is told."""
         self._tally.note_discard(rule)
-        self._discards.note(identity.study_uid, rule)
+        self.discards.note(identity, rule)
         self.associations.note_discarded(association, identity.study_uid)
         self.receipts.note(association, sender, identity, discarded_by=rule)
 

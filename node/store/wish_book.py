@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, case, func, select, update
 
 from node.domain.study import StudyState
 from node.domain.wish import (
@@ -141,7 +141,10 @@ def _renew(connection: Connection, batch: Batch, study: NewWish, now: datetime) 
     ended = update(t.wishes).where(
         row.archive == batch.archive, row.study_uid == study.study_uid, row.state.in_(list(RENEWABLE_STATES))
     )
-    return bool(connection.execute(ended.values(_waiting(batch, now))).rowcount)
+    # What was not for us is judged anew: the rules may be others by now.
+    series = case((row.state == WishState.NOT_FOR_US, "[]"), else_=row.series)
+    again = _waiting(batch, now) | {"series": series}
+    return bool(connection.execute(ended.values(again)).rowcount)
 
 
 def _judge_again(connection: Connection, batch: Batch, study: NewWish, now: datetime) -> bool:

@@ -72,11 +72,18 @@ class SqlWishQueue:
         return replace(lease, wish=judged)
 
     def record_series(
-        self, lease: WishLease, series_uid: str, completed: int, now: datetime, until: datetime
+        self,
+        lease: WishLease,
+        series_uid: str,
+        completed: int,
+        now: datetime,
+        until: datetime,
+        *,
+        is_all: bool = False,
     ) -> WishLease:
         """See `node.ports.WishQueue`."""
         series = tuple(
-            replace(one, completed=completed) if one.series_uid == series_uid else one
+            one.after(completed, is_all=is_all) if one.series_uid == series_uid else one
             for one in lease.wish.series
         )
         wish = replace(lease.wish, series=series, changed_at=now)

@@ -3,8 +3,9 @@
 What an archive says is compared with what came: an image counts once it is in this node's store.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from threading import BoundedSemaphore
 
 from analysis.domain.acquisition import AcquisitionFacts
@@ -32,6 +33,8 @@ _MOST_IMAGES = 20_000
 
 Held = Callable[[str], Collection[Instance]]
 """Returns the stored instances of a study."""
+WatchDiscards = Callable[[str, str], AbstractContextManager[Mapping[str, str]]]
+"""See `node.ports.Intake.watch_discards`."""
 
 
 class AskedArchive:
@@ -45,16 +48,28 @@ class AskedArchive:
         How it is asked.
     held : callable
         Returns the stored instances of a study.
+    watch_discards : callable
+        Follows what the rules discard of a series.
     brake : Brake
         Limits how fast images come.
     max_associations : int
         Connections that are open at the same time.
     """
 
-    def __init__(self, name: str, wire: Wire, held: Held, brake: Brake, max_associations: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        wire: Wire,
+        *,
+        held: Held,
+        watch_discards: WatchDiscards,
+        brake: Brake,
+        max_associations: int,
+    ) -> None:
         self._name = name
         self._wire = wire
         self._held = held
+        self._watch_discards = watch_discards
         self._brake = brake
         self._places = BoundedSemaphore(max_associations)
 
@@ -105,10 +120,13 @@ class AskedArchive:
             before = self._of_series(study_uid, series_uid)
             if expected is not None and expected <= before.keys():
                 return Retrieved(len(expected))
-            sent = self._wire.fetch(study_uid, series_uid, expected)
+            with self._watch_discards(study_uid, series_uid) as discarded:
+                sent = self._wire.fetch(study_uid, series_uid, expected)
             here = self._of_series(study_uid, series_uid)
             self._brake.spend(sum(one.size for uid, one in here.items() if uid not in before))
-        return _judged(sent, expected, here.keys())
+        return _judged(
+            sent, expected, here.keys(), {uid: rule for uid, rule in discarded.items() if uid not in here}
+        )
 
     @contextmanager
     def _connection(self) -> Iterator[None]:
@@ -135,16 +153,22 @@ def _keys_of(study_uid: str, series_uid: str, sop_uid: str) -> dict[str, str]:
     return {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": sop_uid}
 
 
-def _judged(sent: Sent, expected: frozenset[str] | None, here: Collection[str]) -> Retrieved:
-    """Compare what an archive says that it sent with what is stored."""
-    if expected is None:
-        reason = sent.reason or ("" if here else "it said that it sent the series, and no image came")
-        return Retrieved(len(here), sent.failed or int(not here), sent.warnings, reason)
-    missing = len(expected - set(here))
-    if not missing:
-        return Retrieved(len(expected), 0, sent.warnings)
-    reason = (
-        sent.reason
-        or f"it said that it sent the series, and {missing} of {len(expected)} images did not come"
+def _judged(
+    sent: Sent, expected: frozenset[str] | None, here: Collection[str], discarded: Mapping[str, str]
+) -> Retrieved:
+    """Compare what an archive says that it sent with what is stored, and what the rules discarded."""
+    came = {*here, *discarded}
+    told = Retrieved(
+        len(here), 0, sent.warnings, discarded=len(discarded), rules=frozenset(discarded.values())
     )
-    return Retrieved(len(expected) - missing, missing, sent.warnings, reason)
+    if expected is None:
+        reason = sent.reason or ("" if came else "it said that it sent the series, and no image came")
+        return replace(told, failed=sent.failed or int(not came), reason=reason)
+    missing = len(expected - came)
+    told = replace(
+        told, completed=len(expected & set(here)), discarded=len(expected & discarded.keys()), failed=missing
+    )
+    if not missing:
+        return told
+    reason = f"it said that it sent the series, and {missing} of {len(expected)} images did not come"
+    return replace(told, reason=sent.reason or reason)

@@ -48,7 +48,14 @@ def open_archive(
     """
     brake = Brake(settings.mb_per_second, stopping)
     wire = _wire(settings, calling, intake, brake)
-    return AskedArchive(settings.name, wire, held, brake, settings.max_associations)
+    return AskedArchive(
+        settings.name,
+        wire,
+        held=held,
+        watch_discards=intake.watch_discards,
+        brake=brake,
+        max_associations=settings.max_associations,
+    )
 
 
 def _wire(settings: ArchiveSettings, calling: str, intake: Intake, brake: Brake) -> Wire:

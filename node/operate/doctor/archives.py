@@ -76,6 +76,10 @@ class _NoIntake:
         """See `node.ports.Intake`."""
         raise NotImplementedError
 
+    def watch_discards(self, study_uid: str, series_uid: str) -> AbstractContextManager[Never]:
+        """See `node.ports.Intake`."""
+        raise NotImplementedError
+
 
 def _nothing_held(_study_uid: str) -> Collection[Instance]:
     return ()

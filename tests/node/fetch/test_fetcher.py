@@ -123,6 +123,33 @@ def test_half_a_series_is_asked_for_again_and_then_given_up_with_the_reason(
     assert station.state("1.1") is WishState.FETCHED
 
 
+def test_what_the_rules_discard_is_no_failure_and_is_judged_anew_when_a_person_asks_again() -> None:
+    studies = [f"1.{number}" for number in range(1, 6)]
+    station = Station(*studies)
+    station.archive.answers = [Retrieved(0, discarded=2, rules=frozenset({"children"}))] * 10
+    assert station.fetcher.sweep() == len(studies)
+    assert {station.state(one) for one in studies} == {WishState.NOT_FOR_US}
+    assert station.of("1.1").reason == "the rules discarded all of its images: children"
+    assert not station.of("1.1").images
+    assert not station.fetcher.state.breaker.failures
+    station.wish("1.1", name="after other rules came in force")
+    assert station.fetcher.sweep() == 1
+    assert (station.state("1.1"), station.of("1.1").images) == (WishState.FETCHED, 4)
+
+
+def test_a_series_of_which_a_part_was_discarded_is_not_asked_for_again() -> None:
+    station = Station("1.1")
+    part = Retrieved(1, discarded=1, rules=frozenset({"children"}))
+    station.archive.answers = [part, Retrieved(0, failed=1, discarded=1)]
+    station.fetcher.sweep()
+    assert station.state("1.1") is WishState.FETCHING, "half of the other series is still to come"
+    station.clock.move(seconds=2 * REST)
+    station.archive.answers = [part]
+    station.fetcher.sweep()
+    assert (station.state("1.1"), station.of("1.1").images) == (WishState.FETCHED, 2)
+    assert [series for _, series in station.archive.retrieved] == ["1.1.1", "1.1.2", "1.1.2"]
+
+
 def test_half_a_series_that_comes_in_full_the_next_time_is_whole() -> None:
     station = Station("1.1")
     station.archive.answers = [Retrieved(1)]

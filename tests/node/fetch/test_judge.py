@@ -78,11 +78,17 @@ def test_what_the_rules_would_discard_is_not_fetched() -> None:
     rules = parse(
         '[[rules]]\nname = "children"\ntake = false\nage_below = 18\n'
         '[[rules]]\nname = "bedside"\ntake = false\nsource = "PACS"\nstation = "MR9"\n'
+        '[[rules]]\nname = "maker"\ntake = false\nmanufacturer = "ACME*"\nmodel = "!Nova"\n'
     ).rules
     three = [series("1", station="MR9"), series("2", station="MR1"), series("3")]
     found = judge(three, unread, rules=rules, source="PACS")
     assert [one.series_uid for one in found.wanted] == ["2", "3"]
     assert judge(three, unread, rules=rules, source="ANOTHER").wanted == tuple(three)
+    told = [
+        FoundSeries("1", uid, AcquisitionFacts(vendor="Acme Ltd", model=model))
+        for uid, model in (("4", "Old"), ("5", "Nova"), ("6", ""))
+    ]
+    assert [one.series_uid for one in judge(told, unread, rules=rules).wanted] == ["5", "6"]
     assert "the rule bedside discards it" in judge(three[:1], unread, rules=rules, source="PACS").reason
 
 

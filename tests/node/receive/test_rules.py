@@ -16,6 +16,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from node.app import Node
 from node.clock import SystemClock
 from node.config import AssemblySettings, AuditSettings, Configuration, Source, parse
+from node.domain.header import InstanceIdentity
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.log import get_log
@@ -220,10 +221,11 @@ class AwayThenBack:
 def test_counts_are_kept_while_the_database_is_away() -> None:
     store: Any = AwayThenBack()
     discards = Discards(store, SystemClock(), get_log())
-    discards.note("1.2", "brain")
+    discarded = InstanceIdentity("1.2.840.10008.5.1.4.1.1.4", "1.2.3.4", "1.2", "1.2.3", "")
+    discards.note(discarded, "brain")
     with pytest.raises(TransientError):
         discards.sweep()
-    discards.note("1.2", "brain")
+    discards.note(discarded, "brain")
     store.is_away = False
     discards.sweep()
     discards.sweep()

@@ -12,6 +12,7 @@ from pydicom import Dataset, dcmread
 from node.app import Node
 from node.config import ArchiveSettings, Method
 from node.domain.archive import ArchiveQuery
+from node.domain.rules import AgeRange, Rule
 from node.errors import PermanentError, TooManyFoundError, TransientError
 from node.ports import Archive
 from tests.certificates import Authority
@@ -164,6 +165,20 @@ def test_looking_stores_nothing_and_one_series_comes_as_the_archive_has_it(asked
     wait_until(lambda: asked.node.store.cut_off_series(asked.study) == frozenset())
     # What is here is not asked for again, even of an archive that would send it.
     assert asked.archive.retrieve(asked.study, f"{asked.study}.1").completed == 3
+
+
+def test_what_the_rules_discard_has_come(asked: Asked) -> None:
+    """An archive does not tell everything that a rule asks for, such as the age of the patient."""
+    before = asked.node.configuration
+    adults = Rule("adults", take=False, conditions=(AgeRange(least=18),))
+    asked.node.apply(replace(before, rules=(adults,)))
+    try:
+        got = asked.archive.retrieve(asked.study, f"{asked.study}.2")
+    finally:
+        asked.node.apply(before)
+    assert (got.completed, got.failed, got.reason) == (0, 0, "")
+    assert (got.discarded, got.rules) == (2, {"adults"})
+    assert not {one for one in asked.kept if one.startswith(f"{asked.study}.2.")}
 
 
 def test_what_an_archive_does_not_have_is_told(asked: Asked) -> None:

@@ -85,12 +85,19 @@ class MemoryWishes:
             return WishLease(wish, lease.token)
 
     def record_series(
-        self, lease: WishLease, series_uid: str, completed: int, now: datetime, until: datetime
+        self,
+        lease: WishLease,
+        series_uid: str,
+        completed: int,
+        now: datetime,
+        until: datetime,
+        *,
+        is_all: bool = False,
     ) -> WishLease:
         with self._tables.transaction():
             row = self._held_wish(lease)
             series = [
-                replace(one, completed=completed) if one.series_uid == series_uid else one
+                one.after(completed, is_all=is_all) if one.series_uid == series_uid else one
                 for one in row.wish.series
             ]
             wish = replace(row.wish, series=tuple(series), changed_at=now)
@@ -162,7 +169,8 @@ class MemoryWishes:
                 elif renew and there.wish.state in RENEWABLE_STATES:
                     old = there.wish
                     again = replace(fresh, queued_at=old.queued_at, study_date=old.study_date, told=old.told)
-                    again = replace(again, series=old.series, was_here=old.was_here)
+                    series = () if old.state is WishState.NOT_FOR_US else old.series
+                    again = replace(again, series=series, was_here=old.was_here)
                     self._put_wish(WishRow(again, there.begun_at))
                     renewed += 1
                 else:

@@ -163,6 +163,17 @@ class FetchingLaws:
         assert (again.wish.batch, again.wish.state) == ("c", WishState.FETCHING)
         assert again.wish.series == lease.wish.series, "what came of it counts"
 
+    def test_what_was_not_for_us_is_judged_anew_when_a_person_asks_again(self, store: Store) -> None:
+        wish_for(store, "1.1")
+        lease = judged(store)
+        for series in lease.wish.missing:
+            lease = store.record_series(lease, series.series_uid, 0, START, START + LEASE, is_all=True)
+        assert not lease.wish.missing
+        store.end_wish(lease, WishState.NOT_FOR_US, "the rules discarded it", START)
+        assert wish_for(store, "1.1", renew=False) == Taken(before=1)
+        assert wish_for(store, "1.1", batch=replace(BACKLOG, name="c")) == Taken(renewed=1)
+        assert (leased(store).wish.state, store.wishes("1.1")[0].series) == (WishState.JUDGING, ())
+
     def test_a_study_that_has_grown_in_the_archive_is_judged_again_once_it_has_ended(
         self, store: Store
     ) -> None:
