@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 _MOST_BATCHES = 1000
+_DELIMITERS = ",;\t"
 _NAMES_OF_COLUMN = ("accession", "accession number", "accession_number", "accessionnumber")
 
 
@@ -184,7 +185,10 @@ def by_accession(
     found: dict[str, FoundStudy] = {}
     missing = []
     for done, (number, line) in enumerate(numbers.items(), 1):
-        there = find_all(archive, ArchiveQuery(accession_number=number))
+        try:
+            there = find_all(archive, ArchiveQuery(accession_number=number))
+        except PermanentError as error:
+            raise PermanentError(f"line {line} of {file.name}: {error}") from error
         found |= {one.study_uid: one for one in there}
         # The number itself would tell who the patient is.
         missing += [] if there else [f"line {line}"]
@@ -196,7 +200,8 @@ def _accession_numbers(file: Path) -> dict[str, int]:
     """Return each accession number with the first line that it stands in."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
-            reader = csv.reader(opened)
+            reader = csv.reader(opened, delimiter=_delimiter(opened.readline()))
+            opened.seek(0)
             rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PermanentError(f"{file.name} cannot be read as CSV ({type(error).__name__})") from None
@@ -212,6 +217,16 @@ def _accession_numbers(file: Path) -> dict[str, int]:
     if not numbers:
         raise PermanentError(f"{file.name} names no accession number")
     return numbers
+
+
+def _delimiter(first_line: str) -> str:
+    """Return what parts the cells: programs write a semicolon or a tab where a comma parts decimals."""
+
+    def worth(delimiter: str) -> tuple[bool, int]:
+        cells = next(csv.reader([first_line], delimiter=delimiter), [])
+        return any(cell.strip().lower() in _NAMES_OF_COLUMN for cell in cells), len(cells)
+
+    return max(_DELIMITERS, key=worth)
 
 
 def preview(

@@ -34,7 +34,7 @@ MEANING_OF_WISH = {
     WishState.FETCHING: "is being fetched from {archive}",
     WishState.FETCHED: "was fetched from {archive}",
     WishState.HERE: "was to be fetched from {archive}, and had come already",
-    WishState.NOT_FOR_US: "was not fetched from {archive}, for nothing in it can be analysed",
+    WishState.NOT_FOR_US: "was looked for in {archive}, and nothing of it was taken",
     WishState.NOT_FOUND: "was not found in {archive}",
     WishState.FAILED: "could not be fetched from {archive}, and is not asked for again by itself",
     WishState.CANCELLED: "is not fetched from {archive}",
@@ -47,7 +47,7 @@ _ADVICE = {
     StudyState.DELIVERING: "Nothing is lost; each destination is tried again until it answers.",
 }
 
-_OTHER_RULES = "To have it analysed, change [[rules]] and send it again."
+_OTHER_RULES = "To have it analysed, change [[rules]], and send or fetch it again."
 
 
 def explain(
@@ -69,11 +69,9 @@ def explain(
     notices : sequence of Notice, optional
         The notices about the study; those that did not get through are pointed out.
     """
-    study, wishes = store.study(study_uid), store.wishes(study_uid)
-    if study is None and wishes:
-        return " ".join(_wish_sentence(wish) for wish in wishes)
-    if study is None and (discarded := store.discarded(study_uid)):
-        return f"Nothing of study {study_uid} is here. {_discarded(discarded)} {_OTHER_RULES}"
+    study, wishes, discarded = store.study(study_uid), store.wishes(study_uid), store.discarded(study_uid)
+    if study is None and (wishes or discarded):
+        return _not_here(study_uid, wishes, discarded)
     if study is None:
         return f"Nothing of study {study_uid} ever arrived here. Was it sent to this AE title and port?"
     deliveries = store.deliveries(study_uid)
@@ -84,7 +82,7 @@ def explain(
         _sentence("Why it counts as complete", _judged(store.history(study_uid), study.revision)),
         _sentence("Its results", _unchanged(store.history(study_uid), study.revision)),
         f"{count} {'image is' if count == 1 else 'images are'} here.",
-        _discarded(store.discarded(study_uid)),
+        _discarded(discarded),
         _corrected(len(store.quarantined(study_uid, CONFLICT))),
         _under_another_identity(len(store.quarantined(study_uid, IDENTITY_REPLACED))),
         *(_wish_sentence(wish) for wish in wishes),
@@ -99,6 +97,12 @@ def explain(
         _ADVICE.get(study.state, ""),
     ]
     return " ".join(part for part in parts if part)
+
+
+def _not_here(study_uid: str, wishes: Sequence[Wish], discarded: Sequence[Discarded]) -> str:
+    """Say what is known of a study of which no image is kept."""
+    first = [_wish_sentence(wish) for wish in wishes] or [f"Nothing of study {study_uid} is here."]
+    return " ".join([*first, *([_discarded(discarded), _OTHER_RULES] if discarded else [])])
 
 
 def _wish_sentence(wish: Wish) -> str:

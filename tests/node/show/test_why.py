@@ -4,6 +4,7 @@ from pathlib import Path
 
 from node.app import Node
 from node.domain.study import StudyState
+from node.domain.wish import Batch, NewWish, WishState
 from node.show.why import explain
 from tests.node.analyses import REFUSES, UNREADABLE
 from tests.node.nodes import (
@@ -15,6 +16,8 @@ from tests.node.nodes import (
     slice_of,
     state_of,
 )
+from tests.node.store.memory import MemoryStore, Tables
+from tests.node.store.suite.studies import START
 from tests.patience import wait_until
 from tests.peers import free_port
 
@@ -46,6 +49,19 @@ def codes(node: Node, study: str) -> list[str]:
     found = node.store.study(study)
     assert found is not None
     return [reason.code for reason in found.reasons]
+
+
+def test_why_tells_what_the_rules_discarded_of_a_fetched_study_of_which_nothing_is_kept() -> None:
+    store = MemoryStore(Tables())
+    store.put_wishes(Batch("b", "pacs", "", START), [NewWish(STUDY)], START, renew=True)
+    lease = store.lease_wish("pacs", "n", START, START)
+    assert lease is not None
+    store.end_wish(lease, WishState.NOT_FOR_US, "the rules discarded all of its images: brain", START)
+    store.record_discards({(STUDY, "brain"): 4}, START)
+    answer = explain(store, STUDY)
+    assert "nothing of it was taken (the rules discarded all of its images: brain)" in answer
+    assert '4 by the rule "brain"' in answer
+    assert "change [[rules]]" in answer
 
 
 def test_why_tells_of_a_study_that_never_came(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""Lists of accession numbers, as spreadsheets and other programs write them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from node.domain.archive import ArchiveQuery, FoundStudy
+from node.errors import PermanentError
+from node.operate.fetch import by_accession
+from tests.node.fetch.scripted import ScriptedArchive
+
+
+class Listening(ScriptedArchive):
+    """Notes which numbers it is asked for; it refuses one."""
+
+    __slots__ = ("asked",)
+
+    def find_studies(self, query: ArchiveQuery, most: int) -> Sequence[FoundStudy]:
+        """See `node.ports.Archive`."""
+        del most
+        if "*" in query.accession_number:
+            raise PermanentError("it is no number")
+        self.asked.append(query.accession_number)
+        return ()
+
+
+@pytest.fixture
+def archive() -> Listening:
+    made = Listening()
+    made.asked = []
+    return made
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name,accession\nX,1\nY,2\n",
+        "name;accession\nX;1\nY;2\n",
+        "name;Accession Number;size\nX;1;1,5\nY;2;2,5\n",
+        "name\taccession\r\nX\t1\r\nY\t2\r\n",
+        '\ufeff"name, first";accession\n"A, B";1\n"C, D";2\n',
+        "1\n2\n",
+        "1;X\n2;Y\n",
+        "accession\n1\n\n2\n1\n",
+    ],
+)
+def test_numbers_are_found_however_the_cells_are_parted(
+    archive: Listening, tmp_path: Path, text: str
+) -> None:
+    """A cell of another column would tell the archive of a patient, and find nothing."""
+    file = tmp_path / "list.csv"
+    file.write_text(text, encoding="utf-8", newline="")
+    assert by_accession(archive, file).missing
+    assert archive.asked == ["1", "2"]
+
+
+def test_a_number_that_cannot_be_asked_for_is_told_by_its_line(archive: Listening, tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("accession\n1\n2*\n")
+    with pytest.raises(PermanentError, match=r"line 3 of list.csv: it is no number"):
+        by_accession(archive, file)
