@@ -149,6 +149,8 @@ class Wish:
         As its batch says.
     told : int or None
         How many images the archive said that the study has.
+    came_before : int
+        How many images had come before it was judged the last time.
     """
 
     archive: str
@@ -166,6 +168,7 @@ class Wish:
     was_here: bool = False
     sends_old: bool = False
     told: int | None = None
+    came_before: int = 0
 
     def has_grown(self, images: int | None) -> bool:
         """Tell whether the archive has more images by now than it told before."""
@@ -346,4 +349,6 @@ def clock_batch(archive: str) -> str:
 
 def brought_by(wishes: Iterable[Wish]) -> Wish | None:
     """Return the wish by which a study came; None if it was sent to this node without being asked for."""
-    return next((one for one in wishes if one.images and not one.was_here), None)
+    # Also while it is judged again because it has grown: its results go where they went before.
+    brought = (one for one in wishes if (one.images or one.came_before) and not one.was_here)
+    return next(brought, None)

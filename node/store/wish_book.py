@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, case, func, select, update
+from sqlalchemy import Connection, Engine, and_, case, func, select, update
 
 from node.domain.study import StudyState
 from node.domain.wish import (
@@ -142,8 +142,12 @@ def _renew(connection: Connection, batch: Batch, study: NewWish, now: datetime) 
         row.archive == batch.archive, row.study_uid == study.study_uid, row.state.in_(list(RENEWABLE_STATES))
     )
     # What was not for us is judged anew: the rules may be others by now.
-    series = case((row.state == WishState.NOT_FOR_US, "[]"), else_=row.series)
-    again = _waiting(batch, now) | {"series": series}
+    anew = row.state == WishState.NOT_FOR_US
+    again = _waiting(batch, now) | {
+        "series": case((anew, "[]"), else_=row.series),
+        # Images that were sent meanwhile did not come by it.
+        "begun_at": case((and_(anew, row.images == 0), None), else_=row.begun_at),
+    }
     return bool(connection.execute(ended.values(again)).rowcount)
 
 

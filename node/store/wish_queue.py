@@ -59,12 +59,13 @@ class SqlWishQueue:
     ) -> WishLease:
         """See `node.ports.WishQueue`."""
         first = t.wishes.c.begun_at.is_(None)
+        here = sum(one.completed or 0 for one in series)
         self._change(
             lease,
             {
                 "state": WishState.FETCHING, "series": series_text(series),
                 "was_here": case((first, was_here), else_=t.wishes.c.was_here),
-                "images": sum(one.completed or 0 for one in series),
+                "images": case((t.wishes.c.images > here, t.wishes.c.images), else_=here),
                 "begun_at": now, "changed_at": now, "reason": "",
             },
         )  # fmt: skip
@@ -87,7 +88,10 @@ class SqlWishQueue:
             for one in lease.wish.series
         )
         wish = replace(lease.wish, series=series, changed_at=now)
-        came = {"series": series_text(series), "images": wish.images, "changed_at": now, "lease_until": until}
+        came = {
+            "series": series_text(series), "images": max(wish.images, wish.came_before),
+            "changed_at": now, "lease_until": until,
+        }  # fmt: skip
         self._change(lease, came)
         return replace(lease, wish=wish)
 

@@ -42,6 +42,7 @@ def wish_of(row: Row[Any]) -> Wish:
         was_here=row.was_here,
         sends_old=row.sends_old,
         told=row.told,
+        came_before=row.images,
     )
 
 

@@ -134,7 +134,7 @@ class MemoryWishes:
 
     def count_unfinished_fetched(self) -> int:
         with self._tables.lock:
-            fetched = {row.wish.study_uid for row in self._tables.wishes.values() if row.wish.images}
+            fetched = {row.wish.study_uid for row in self._tables.wishes.values() if _came(row.wish)}
             return sum(
                 one.state in _UNFINISHED and one.study_uid in fetched for one in self._tables.all_studies()
             )
@@ -164,14 +164,16 @@ class MemoryWishes:
                     new += 1
                 elif _has_ended(there.wish) and there.wish.has_grown(study.images):
                     again = replace(fresh, queued_at=there.wish.queued_at, study_date=there.wish.study_date)
-                    self._put_wish(WishRow(replace(again, was_here=there.wish.was_here), there.begun_at))
+                    again = replace(again, was_here=there.wish.was_here, came_before=_came(there.wish))
+                    self._put_wish(WishRow(again, there.begun_at))
                     renewed += 1
                 elif renew and there.wish.state in RENEWABLE_STATES:
                     old = there.wish
                     again = replace(fresh, queued_at=old.queued_at, study_date=old.study_date, told=old.told)
                     series = () if old.state is WishState.NOT_FOR_US else old.series
-                    again = replace(again, series=series, was_here=old.was_here)
-                    self._put_wish(WishRow(again, there.begun_at))
+                    again = replace(again, series=series, was_here=old.was_here, came_before=_came(old))
+                    is_new = old.state is WishState.NOT_FOR_US and not _came(old)
+                    self._put_wish(WishRow(again, None if is_new else there.begun_at))
                     renewed += 1
                 else:
                     priority = min(there.wish.priority, batch.priority)
@@ -235,3 +237,7 @@ def _place(row: WishRow) -> tuple[int, int, datetime, str]:
 
 def _has_ended(wish: Wish) -> bool:
     return not wish.is_open and wish.state is not WishState.CANCELLED
+
+
+def _came(wish: Wish) -> int:
+    return max(wish.images, wish.came_before)

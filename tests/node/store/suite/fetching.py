@@ -172,7 +172,10 @@ class FetchingLaws:
         store.end_wish(lease, WishState.NOT_FOR_US, "the rules discarded it", START)
         assert wish_for(store, "1.1", renew=False) == Taken(before=1)
         assert wish_for(store, "1.1", batch=replace(BACKLOG, name="c")) == Taken(renewed=1)
-        assert (leased(store).wish.state, store.wishes("1.1")[0].series) == (WishState.JUDGING, ())
+        again = leased(store)
+        assert (again.wish.state, again.wish.series) == (WishState.JUDGING, ())
+        again = store.record_judged(again, [WantedSeries("1.1.1", 2, 2)], START, was_here=True)
+        assert again.wish.was_here, "it was sent meanwhile"
 
     def test_a_study_that_has_grown_in_the_archive_is_judged_again_once_it_has_ended(
         self, store: Store
@@ -189,6 +192,9 @@ class FetchingLaws:
         assert put(20) == Taken(renewed=1)
         again = leased(store)
         assert (again.wish.state, again.wish.series, again.wish.told) == (WishState.JUDGING, (), 20)
+        assert brought_by(store.wishes("1.1")) is not None, "results that are made meanwhile go where it says"
+        again = store.record_judged(again, [WantedSeries("1.1.1", 20)], START, was_here=True)
+        assert brought_by(store.wishes("1.1")) is not None
         again = store.record_judged(again, [WantedSeries("1.1.1", 10, 10)], START, was_here=True)
         assert not again.wish.was_here, "it came by this wish before"
         assert brought_by(store.wishes("1.1")) is not None
