@@ -204,9 +204,9 @@ def _told(found: "Preview", *, sends_old: bool) -> str:
     studies = "1 study was found" if found.found == 1 else f"{found.found} studies were found"
     parts = [f"{studies}, with {found.images} images." if found.images else f"{studies}."]
     if found.missing:
-        parts.append(f"{found.missing} of the list were not found.")
+        parts.append(f"Not found: {found.missing}.")
     if found.before:
-        parts.append(f"{found.before} were asked for before; what was fetched is not fetched again.")
+        parts.append(f"Asked for before: {found.before}; what was fetched is not fetched again.")
     if found.kept_here and not sends_old:
         parts.append(f"Results of {found.kept_here} stay here, as the studies are old (see --send-old).")
     return " ".join(parts)

@@ -286,7 +286,7 @@ def sum_up(ends: Iterable[WishEnd], missing: Sequence[str]) -> list[tuple[Outcom
     """Count what became of the studies of a batch, by outcome and reason, the most frequent first."""
     counts = Counter(outcome_of(one) for one in ends)
     if missing:
-        counts[Outcome.NOT_FOUND, f"the archive does not have: {', '.join(missing)}"] += len(missing)
+        counts[Outcome.NOT_FOUND, f"the archive has no MR study of: {', '.join(missing)}"] += len(missing)
     order_of = list(Outcome)
     rows = [(outcome, reason, count) for (outcome, reason), count in counts.items()]
     return sorted(rows, key=lambda row: (order_of.index(row[0]), -row[2], row[1]))

@@ -109,7 +109,7 @@ def test_a_list_is_fetched_and_the_table_tells_what_became_of_each(asking: Stora
         assert table.exit_code == 4, table.output
         rows = {tuple(line.split("\t")[:2]) for line in table.stdout.splitlines()}
         assert {("analysed", "1"), ("not for us", "1"), ("not found", "1")} <= rows
-        assert "the archive does not have: line 4" in table.stdout
+        assert "the archive has no MR study of: line 4" in table.stdout
         assert "PLANTED" not in table.output
         assert state_of(node, GOOD) is StudyState.DELIVERED
         assert state_of(node, LOCALISER) is None, "not an image of it was asked for"

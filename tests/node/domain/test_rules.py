@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from datetime import date
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,22 +21,22 @@ from node.domain.rules import (
 
 TEXTS = st.text("ab[", max_size=5)
 PATTERNS = st.text("ab[*?", min_size=1, max_size=6)
-CONDITIONS = st.builds(
-    TextCondition,
-    st.sampled_from(["description", "series_description", "body_part"]),
-    st.lists(PATTERNS, max_size=2).map(tuple),
-    st.lists(PATTERNS, max_size=2).map(tuple),
-).filter(lambda one: bool(one.wanted or one.unwanted))
 AGES = st.builds(AgeRange, st.integers(0, 3), st.integers(2, 5))
-RULES = st.lists(
-    st.builds(
-        Rule,
-        st.sampled_from("xyz"),
-        st.booleans(),
-        st.lists(CONDITIONS | AGES, max_size=3, unique_by=lambda one: one.attribute).map(tuple),
-    ),
-    max_size=4,
-)
+
+
+def rules_with(patterns: st.SearchStrategy[str]) -> st.SearchStrategy[list[Rule]]:
+    """Return rules whose texts are compared with these patterns."""
+    conditions = st.builds(
+        TextCondition,
+        st.sampled_from(["description", "series_description", "body_part"]),
+        st.lists(patterns, max_size=2).map(tuple),
+        st.lists(patterns, max_size=2).map(tuple),
+    ).filter(lambda one: bool(one.wanted or one.unwanted))
+    several = st.lists(conditions | AGES, max_size=3, unique_by=lambda one: one.attribute).map(tuple)
+    return st.lists(st.builds(Rule, st.sampled_from("xyz"), st.booleans(), several), max_size=4)
+
+
+RULES = rules_with(PATTERNS)
 SAID = st.text("ab[", min_size=1, max_size=5)
 OPTIONAL = st.none() | SAID
 FACTS = st.builds(
@@ -83,10 +84,24 @@ def test_a_pattern_covers_itself_and_anything_covers_it(pattern: str) -> None:
     assert covers("*", pattern)
 
 
-@given(RULES, FACTS, st.sets(st.sampled_from([field.name for field in fields(Facts)])))
+LEFT_OUT = st.sets(st.sampled_from([one.name for one in fields(Facts) if one.name != "is_whole"]))
+
+
+@given(RULES, FACTS, LEFT_OUT)
 def test_what_a_header_leaves_out_never_discards(rules: list[Rule], facts: Facts, left_out: set[str]) -> None:
     if judge(rules, facts).take:
-        assert judge(rules, replace(facts, **dict.fromkeys(left_out))).take
+        lacking: dict[str, Any] = dict.fromkeys(left_out)
+        assert judge(rules, replace(facts, **lacking)).take
+
+
+@given(rules_with(PATTERNS | st.just("")), FACTS, LEFT_OUT)
+def test_what_an_archive_leaves_out_never_discards_what_the_header_takes(
+    rules: list[Rule], facts: Facts, left_out: set[str]
+) -> None:
+    """Rules about missing texts included: the header may have what the archive does not tell."""
+    if judge(rules, facts).take:
+        lacking: dict[str, Any] = dict.fromkeys(left_out)
+        assert judge(rules, replace(facts, is_whole=False, **lacking)).take
 
 
 @given(RULES, FACTS, WHOLE)

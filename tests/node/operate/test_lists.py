@@ -1,6 +1,7 @@
 """Lists of accession numbers, as spreadsheets and other programs write them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from node.operate.fetch import by_accession
 from tests.node.fetch.scripted import ScriptedArchive
 
 
+@dataclass(slots=True)
 class Listening(ScriptedArchive):
-    """Notes which numbers it is asked for; it refuses one."""
+    """Notes which numbers it is asked for, and refuses those with a wildcard."""
 
-    __slots__ = ("asked",)
+    asked: list[str] = field(default_factory=list)
 
     def find_studies(self, query: ArchiveQuery, most: int) -> Sequence[FoundStudy]:
         """See `node.ports.Archive`."""
@@ -27,9 +29,7 @@ class Listening(ScriptedArchive):
 
 @pytest.fixture
 def archive() -> Listening:
-    made = Listening()
-    made.asked = []
-    return made
+    return Listening()
 
 
 @pytest.mark.parametrize(

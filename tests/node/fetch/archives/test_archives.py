@@ -177,7 +177,7 @@ def test_what_the_rules_discard_has_come(asked: Asked) -> None:
     finally:
         asked.node.apply(before)
     assert (got.completed, got.failed, got.reason) == (0, 0, "")
-    assert (got.discarded, got.rules) == (2, {"adults"})
+    assert (got.discarded, got.rules) == (2, frozenset({"adults"}))
     assert not {one for one in asked.kept if one.startswith(f"{asked.study}.2.")}
 
 
