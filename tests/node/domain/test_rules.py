@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from datetime import date
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from node.domain.facts import KEYWORDS, TAGS, Facts, facts_of, keywords_of
@@ -94,6 +94,11 @@ def test_what_a_header_leaves_out_never_discards(rules: list[Rule], facts: Facts
         assert judge(rules, replace(facts, **lacking)).take
 
 
+@example(
+    [Rule("x", take=False, conditions=(TextCondition("body_part", ("",)),))],
+    Facts(body_part="a"),
+    {"body_part"},
+)
 @given(rules_with(PATTERNS | st.just("")), FACTS, LEFT_OUT)
 def test_what_an_archive_leaves_out_never_discards_what_the_header_takes(
     rules: list[Rule], facts: Facts, left_out: set[str]
