@@ -168,7 +168,7 @@ def measure_cohort(
 
 
 def _named_masks(row: CohortRow) -> Iterator[tuple[str, Path | None]]:
-    """Yield the masks of a patient with what they are of: an empty cell means another thing than no column."""
+    """Yield the masks of a patient with what they are of; an empty cell is unlike a missing column."""
     for reader, masks in (("first", row.masks), ("second", row.second_masks)):
         for sequence, path in masks.items():
             yield f"{reader} mask of {sequence}", path
