@@ -139,7 +139,9 @@ def _in_one_line(answer: TargetAnswer, texts: Texts) -> str:
         return f"{answer.name}: {answer.verdict_text} ({'; '.join(answer.reasons)})"
     interval = f" ({answer.interval})" if answer.interval else ""
     probability = texts("probability", value=answer.value)
-    return f"{answer.name}: {probability}{interval}, {answer.verdict_text}"
+    # What it is based on is part of the answer: which sequence, and whether age and sex were read.
+    basis = f"; {answer.basis}" if answer.basis else ""
+    return f"{answer.name}: {probability}{interval}, {answer.verdict_text}{basis}"
 
 
 def _status(remarks: Sequence[Mapping[str, Any]], *, replaces: bool) -> str:

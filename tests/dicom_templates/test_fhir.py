@@ -139,6 +139,15 @@ def test_no_answer_of_an_earlier_set_stays_valid_without_being_given_again(*, ha
             assert there["subject"] == one["resource"]["subject"]
 
 
+def test_an_answer_says_what_it_is_based_on() -> None:
+    case = make_case()
+    given = replace(case.findings.predictions[0], age_and_sex=True)
+    bundle = reported(replace(case, findings=replace(case.findings, predictions=(given,))))
+    (answer,) = compose(replace(case.findings, predictions=(given,)), language="en").answers
+    assert "age" in answer.basis
+    assert answer.basis in resources(bundle, "DiagnosticReport")[0]["conclusion"]
+
+
 def test_what_a_simulated_model_answers_is_marked_as_test_data_and_told() -> None:
     case = make_case()
     assert case.findings.model is not None

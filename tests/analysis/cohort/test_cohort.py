@@ -307,7 +307,9 @@ def test_the_same_mask_in_another_place_is_measured_again(tmp_path: Path) -> Non
     (row,), log, cache = cohort_rows(tmp_path, 1), tmp_path / "log", tmp_path / "cache"
     mask = tmp_path / "mask.nii.gz"
     mask.touch()
-    masks = ({"T1": mask}, {"T1": mask, "T2": None}, {"T2": mask}, {"T1": None, "T2": mask}, {"T1": None}, {})
+    masks: list[dict[str, Path | None]] = [
+        {"T1": mask}, {"T1": mask, "T2": None}, {"T2": mask}, {"T1": None, "T2": mask}, {"T1": None}, {},
+    ]  # fmt: skip
     analyse = partial(analyse_numbered, log=log)
     # Twice: what did not change is not measured again.
     for one in (*masks, *masks):
