@@ -8,6 +8,7 @@ __all__ = [
     "NodeError",
     "PermanentError",
     "StorageFullError",
+    "TakenError",
     "TooManyFoundError",
     "TransientError",
     "WorkerLostError",
@@ -24,6 +25,10 @@ class TransientError(NodeError):
 
 class PermanentError(NodeError):
     """Another attempt would fail in the same way; an operator must act."""
+
+
+class TakenError(PermanentError):
+    """Another node works with the storage or the database, which are free once it has ended."""
 
 
 class TooManyFoundError(PermanentError):

@@ -5,7 +5,7 @@ stopped therefore continues where it was, and a study is measured again if it or
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -141,7 +141,7 @@ def measure_cohort(
         _Study(
             row.study,
             row.masks,
-            tuple(path for masks in (row.masks, row.second_masks) for path in masks.values() if path),
+            tuple(_named_masks(row)),
             again,
             f"{_FORMAT} {software} {settings.digest()} {again is not None}",
         )
@@ -167,6 +167,13 @@ def measure_cohort(
     )
 
 
+def _named_masks(row: CohortRow) -> Iterator[tuple[str, Path | None]]:
+    """Yield the masks of a patient with what they are of; an empty cell is unlike a missing column."""
+    for reader, masks in (("first", row.masks), ("second", row.second_masks)):
+        for sequence, path in masks.items():
+            yield f"{reader} mask of {sequence}", path
+
+
 def _repeats(
     rows: Sequence[CohortRow], repeat: Repeat | None, read_second: ReadSecond | None, count: int
 ) -> list[Repeat | None]:
@@ -189,11 +196,11 @@ def _second(found: SeriesFindings, *, masks: Masks, read: ReadSecond) -> Mapping
 
 @dataclass(frozen=True, slots=True)
 class _Study:
-    """One study to measure; `configuration` and the files of masks are part of the name of its checkpoint."""
+    """One study to measure; `configuration` and the masks are part of the name of its checkpoint."""
 
     path: Path
     masks: Masks
-    mask_files: tuple[Path, ...]
+    named_masks: tuple[tuple[str, Path | None], ...]
     repeat: Repeat | None
     configuration: str
 
@@ -203,7 +210,7 @@ def _measured(
 ) -> StudyRecord:
     """Return the record of one study, from its checkpoint if there is one."""
     try:
-        key = _digest(study.path, study.mask_files, study.configuration)
+        key = _digest(study.path, study.named_masks, study.configuration)
     except OSError as error:
         return refusal_record(Refusal((quoted(f"the study cannot be read: {error.strerror}"),)))
     checkpoint = cache / f"{key}.json"
@@ -236,12 +243,13 @@ def _stored(checkpoint: Path) -> StudyRecord | None:
     return record if isinstance(record, dict) and {"sequences", "reasons"} <= record.keys() else None
 
 
-def _digest(study: Path, masks: Sequence[Path], configuration: str) -> str:
+def _digest(study: Path, masks: Sequence[tuple[str, Path | None]], configuration: str) -> str:
     """Return the SHA-256 (hex) of the configuration, of all files of a study by name, and of its masks."""
     hasher = sha256(configuration.encode())
     files = [study] if study.is_file() else sorted(path for path in study.rglob("*") if path.is_file())
     named = [(path.relative_to(study).as_posix(), path) for path in files]
-    named += [(f"mask {number}", path) for number, path in enumerate(masks)]
+    named += [(name, path) for name, path in masks if path is not None]
+    hasher.update("".join(f"\0no {name}" for name, path in masks if path is None).encode())
     for name, path in named:
         hasher.update(f"\0{name}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:

@@ -87,6 +87,8 @@ class Examination:
         SHA-256 (hex) of the prediction model; empty without one.
     probabilities : tuple of (Target, float)
         Probabilities that were given, 0 to 1.
+    bases : tuple of (Target, str)
+        What each of them was based on: "T1", "T2" or "T1+T2". Earlier versions did not keep it.
     """
 
     study_uid: str
@@ -96,6 +98,7 @@ class Examination:
     scores: tuple[Score, ...]
     model: str = ""
     probabilities: tuple[tuple[Target, float], ...] = ()
+    bases: tuple[tuple[Target, str], ...] = ()
 
     def of(self, contrast: Contrast) -> Score | None:
         """Return the score of that weighting, or None."""
@@ -108,6 +111,7 @@ class Examination:
     def as_document(self) -> dict[str, Any]:
         """Return it in the types of JSON."""
         told = asdict(self)
+        bases = dict(told.pop("bases"))
         return told | {
             "day": None if self.day is None else self.day.isoformat(),
             "scores": [
@@ -115,7 +119,10 @@ class Examination:
                 for score in told["scores"]
             ],
             "probabilities": [
-                {"target": target.value, "probability": value} for target, value in self.probabilities
+                # Without the key where it is unknown, so that what earlier versions kept has the same digest.
+                {"target": target.value, "probability": value}
+                | ({"basis": bases[target]} if target in bases else {})
+                for target, value in self.probabilities
             ],
         }
 
@@ -137,6 +144,11 @@ class Examination:
                     "scores": tuple(_score(one) for one in told["scores"]),
                     "probabilities": tuple(
                         (Target(one["target"]), float(one["probability"])) for one in told["probabilities"]
+                    ),
+                    "bases": tuple(
+                        (Target(one["target"]), str(one["basis"]))
+                        for one in told["probabilities"]
+                        if "basis" in one
                     ),
                 }
             )
@@ -186,7 +198,7 @@ class ScoreChange:
 
 @dataclass(frozen=True, slots=True)
 class ProbabilityChange:
-    """The probability of one target by the same model then and now, 0 to 1."""
+    """The probability of one target by the same classifier then and now, 0 to 1."""
 
     target: Target
     then: float
@@ -204,7 +216,7 @@ class Comparison:
     scores : tuple of ScoreChange
         One for each weighting that both have a score of.
     probabilities : tuple of ProbabilityChange
-        One for each target, if the same model answered it both times.
+        One for each target, if the same classifier answered it both times.
     """
 
     earlier: Examination

@@ -36,6 +36,11 @@ def examination_of(findings: Findings, study_uid: str, *, person: str, day: date
     -------
     Examination
     """
+    given = [
+        (one, one.probability)
+        for one in findings.predictions
+        if one.verdict is not Verdict.INDETERMINATE and one.probability is not None
+    ]
     return Examination(
         study_uid=study_uid,
         person=person,
@@ -43,11 +48,8 @@ def examination_of(findings: Findings, study_uid: str, *, person: str, day: date
         settings=findings.configuration_digest,
         scores=tuple(_scores(findings.series)),
         model="" if findings.model is None else findings.model.digest,
-        probabilities=tuple(
-            (one.target, one.probability)
-            for one in findings.predictions
-            if one.verdict is not Verdict.INDETERMINATE and one.probability is not None
-        ),
+        probabilities=tuple((one.target, probability) for one, probability in given),
+        bases=tuple((one.target, one.sequence) for one, _ in given),
     )
 
 
@@ -97,7 +99,8 @@ def latest_before(examinations: Iterable[Examination], now: Examination) -> Exam
 def compare(then: Examination, now: Examination) -> Comparison:
     """Compare two examinations of one patient.
 
-    Probabilities are compared only if the same model gave both.
+    Probabilities are compared only if the same model gave both from the same sequences: a bundle holds a
+    classifier for each basis, and two of them differ for reasons other than the patient.
     """
     pairs = [(old, new) for new in now.scores if (old := then.of(new.contrast)) is not None]
     same_settings = then.settings == now.settings
@@ -107,7 +110,12 @@ def compare(then: Examination, now: Examination) -> Comparison:
         )
         for old, new in pairs
     )
-    earlier = dict(then.probabilities) if then.model == now.model else {}
+    bases = [dict(one.bases) for one in (then, now)]
+    earlier = {
+        target: value
+        for target, value in then.probabilities
+        if then.model == now.model and bases[0].get(target) == bases[1].get(target)
+    }
     return Comparison(
         then,
         scores,

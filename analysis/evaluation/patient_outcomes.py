@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from analysis.cohort.cohort_table import CohortRow
-from analysis.domain.basis import AgeAndSex, asked_in_turn, joined, sequences_of
+from analysis.domain.basis import AGE_AND_SEX, AgeAndSex, asked_in_turn, joined, sequences_of
 from analysis.domain.findings import Target
 from analysis.domain.reason import Reason
 from analysis.evaluation.outcomes import Outcome, Standing
@@ -32,9 +32,11 @@ def outcome_of(row: CohortRow, record: Record, model: Model, key: tuple[Target, 
     classifier = model.classifiers[key]
     others = [one for (_, learned), one in model.classifiers.items() if learned == basis]
     against = tuple(objections_of_model(read, others))
-    if classifier.training.people is not None and None in {read.person.age_years, read.person.sex}:
+    needs_person = classifier.training.people is not None
+    if needs_person and None in {read.person.age_years, read.person.sex}:
         return _without(Standing.UNMEASURED, against, codes)
-    if any(reason.code == "features_missing" for reason in against):
+    # Not by the reasons: those about age and sex come first and alone.
+    if not {*read.features, *AGE_AND_SEX}.issuperset(classifier.features):
         return _without(Standing.UNMEASURED, against, codes)
     probability, interval, away = estimate(read, classifier)
     undecided = open_reason(probability, interval, classifier)

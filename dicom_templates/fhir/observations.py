@@ -1,11 +1,18 @@
 """The Observations of a study: one for each answer, for each series, and for each vertebra of a series."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pydicom.sr.codedict import codes
 
-from analysis.domain.findings import Findings, LevelMeasurements, Prediction, SeriesFindings
+from analysis.domain.findings import (
+    Findings,
+    LevelMeasurements,
+    Prediction,
+    SeriesFindings,
+    Target,
+    Verdict,
+)
 from dicom_templates.codes import concepts
 from dicom_templates.fhir.elements import (
     OID,
@@ -25,7 +32,7 @@ from dicom_templates.quantities import (
     vbq_of,
 )
 
-__all__ = ["CATEGORY", "observations"]
+__all__ = ["CATEGORY", "observations", "withdrawn_answers"]
 
 CATEGORY = {
     "coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "imaging"}]
@@ -50,10 +57,9 @@ def observations(findings: Findings, study_uid: str) -> Iterator[tuple[tuple[str
     observation : dict
         The resource.
     """
-    study = {"system": STUDY_SYSTEM, "value": f"{OID}{study_uid}"}
-    derived = {"derivedFrom": [logical("ImagingStudy", study)]}
+    derived = _derived_from(study_uid)
     for prediction in findings.predictions:
-        yield ("answer", prediction.target.value), _answer(prediction) | derived
+        yield _key_of(prediction.target), _answer(prediction) | derived
     for found in findings.series:
         yield ("series", found.source.series_uid), _series(found) | derived
         for measured in found.measurements:
@@ -61,14 +67,50 @@ def observations(findings: Findings, study_uid: str) -> Iterator[tuple[tuple[str
             yield key, _body(measured, found, findings) | derived
 
 
+def withdrawn_answers(
+    answered: Collection[Target], study_uid: str
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Make the Observations that take the place of answers of an earlier result set which this one has not.
+
+    Otherwise a server would hold them as if they were valid.
+
+    Parameters
+    ----------
+    answered : collection of Target
+        What this result set answers.
+    study_uid : str
+        Study Instance UID.
+
+    Yields
+    ------
+    key, observation
+        As `observations` does; with a status of its own.
+    """
+    for target in Target:
+        if target not in answered:
+            told = _observation(codeable(concepts.TARGET_OF[target]), {}, [], site=codes.SCT.LumbarSpine)
+            yield _key_of(target), told | _derived_from(study_uid) | {"status": "entered-in-error"}
+
+
+def _key_of(target: Target) -> tuple[str, ...]:
+    return "answer", target.value
+
+
+def _derived_from(study_uid: str) -> dict[str, Any]:
+    study = {"system": STUDY_SYSTEM, "value": f"{OID}{study_uid}"}
+    return {"derivedFrom": [logical("ImagingStudy", study)]}
+
+
 def _numbers(found: tuple[Quantity, ...]) -> list[dict[str, Any]]:
     return [component(concept_of(one), valueQuantity=quantity(one)) for one in found]
 
 
 def _answer(prediction: Prediction) -> dict[str, Any]:
+    is_open = prediction.verdict is Verdict.INDETERMINATE
+    # As in the measurement report: beside an answer they are remarks.
     parts = [
         *_numbers(probability_quantities(prediction)),
-        *reason_components(concepts.ABSTENTION, prediction.reasons),
+        *reason_components(concepts.ABSTENTION if is_open else codes.DCM.Comment, prediction.reasons),
     ]
     return _observation(
         codeable(concepts.TARGET_OF[prediction.target]),

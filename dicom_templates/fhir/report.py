@@ -1,6 +1,6 @@
 """The DiagnosticReport of a study, in a transaction with its Observations and the device that made them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -8,11 +8,11 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from analysis.domain.findings import Findings, Refusal
+from analysis.domain.findings import Findings, Refusal, Target
 from analysis.domain.reason import coded
 from dicom_templates.codes import concepts
 from dicom_templates.fhir.elements import OID, REASONS, STUDY_SYSTEM, codeable, entry, logical
-from dicom_templates.fhir.observations import observations
+from dicom_templates.fhir.observations import observations, withdrawn_answers
 from dicom_templates.options import ReportOptions
 from dicom_templates.origin.patient_study import date_of
 from dicom_templates.origin.provenance import MANUFACTURER, MODEL_NAME
@@ -95,7 +95,9 @@ def fhir_report(
         **({"conclusionCode": verdicts} if verdicts else {}),
         **({"meta": {"security": [_TEST_DATA]}} if simulated else {}),
     }
-    return _transaction([entry(resource, report_uid(study_uid)), device, *made], issued)
+    answered = {one.target for one in findings.predictions}
+    withdrawn = _withdrawn(answered, source, issued) if replaces else []
+    return _transaction([entry(resource, report_uid(study_uid)), device, *made, *withdrawn], issued)
 
 
 def fhir_refusal(
@@ -104,7 +106,8 @@ def fhir_refusal(
     """Make the transaction for a study that is not analysed; see `fhir_report`.
 
     Its report is cancelled, which means that no result will come of it, and has the reasons as codes.
-    Where an earlier result set was reported, it is amended and has no result any more.
+    Where an earlier result set was reported, it is amended and has no result any more, and the answers of
+    that set are withdrawn.
     """
     reasons = coded(refusal.reasons)
     status = _status(reasons, replaces=replaces)
@@ -116,7 +119,19 @@ def fhir_refusal(
             {"coding": [{"system": REASONS, "code": one["code"]}], "text": one["text"]} for one in reasons
         ],
     }
-    return _transaction([entry(resource, report_uid(str(source.StudyInstanceUID)))], issued)
+    withdrawn = _withdrawn((), source, issued) if replaces else []
+    return _transaction([entry(resource, report_uid(str(source.StudyInstanceUID))), *withdrawn], issued)
+
+
+def _withdrawn(answered: Collection[Target], source: Dataset, issued: datetime) -> list[dict[str, Any]]:
+    study_uid = str(source.StudyInstanceUID)
+    return [
+        entry(
+            observation | _context(source) | _issued(issued),
+            derive_uid("fhir", "observation", study_uid, *key),
+        )
+        for key, observation in withdrawn_answers(answered, study_uid)
+    ]
 
 
 def _in_one_line(answer: TargetAnswer, texts: Texts) -> str:
@@ -124,7 +139,9 @@ def _in_one_line(answer: TargetAnswer, texts: Texts) -> str:
         return f"{answer.name}: {answer.verdict_text} ({'; '.join(answer.reasons)})"
     interval = f" ({answer.interval})" if answer.interval else ""
     probability = texts("probability", value=answer.value)
-    return f"{answer.name}: {probability}{interval}, {answer.verdict_text}"
+    # What it is based on is part of the answer: which sequence, and whether age and sex were read.
+    basis = f"; {answer.basis}" if answer.basis else ""
+    return f"{answer.name}: {probability}{interval}, {answer.verdict_text}{basis}"
 
 
 def _status(remarks: Sequence[Mapping[str, Any]], *, replaces: bool) -> str:

@@ -29,11 +29,14 @@ from node.commands.terminal import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from node.app import Node
 
 __all__ = ["demo", "doctor", "init", "notify", "password", "serve", "upgrade"]
 
 _LOOK_S = 0.5
+_STANDBY_LOOK_S = 1.0
 
 
 def init(
@@ -75,7 +78,13 @@ def password(
     typer.echo(f'"{name}:{hash_of(chosen)}"')
 
 
-def serve(config: ConfigOption = None) -> None:
+def serve(
+    config: ConfigOption = None,
+    *,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Wait until no other node works with this storage, then start.")
+    ] = False,
+) -> None:
     """Run the node in the foreground, until SIGTERM or Ctrl-C.
 
     It receives images, analyses each study once it is complete, and sends the results to every destination.
@@ -94,7 +103,8 @@ def serve(config: ConfigOption = None) -> None:
     configure(configuration.log)
     speak_for_libraries()
     with exit_on_error():
-        node = Node(configuration)
+        make = partial(Node, configuration)
+        node = _once_free(make) if standby else make()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: signals.put(number))
     with exit_on_error():
@@ -107,6 +117,22 @@ def serve(config: ConfigOption = None) -> None:
     finally:
         _end_within(configuration.node.stop_s)
         node.stop()
+
+
+def _once_free(make: "Callable[[], Node]") -> "Node":
+    """Make the node as soon as no other one works with its storage and database."""
+    from node.errors import TakenError
+    from node.log import get_log
+
+    is_told = False
+    while True:
+        try:
+            return make()
+        except TakenError as error:
+            if not is_told:
+                get_log().info("standing_by", reason=str(error))
+                is_told = True
+            time.sleep(_STANDBY_LOOK_S)
 
 
 def _next(signals: "SimpleQueue[int]") -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from math import isfinite
 
 from node.domain.backoff import Breaker
 from node.domain.notice import NoticeKind
@@ -190,14 +191,15 @@ def of_disk(disk: Disk, days_left: float | None, days_wanted: float) -> Iterator
     disk : Disk
         Free room and watermark.
     days_left : float or None
-        For how long it lasts; None if that is unknown.
+        For how long it lasts, infinity if it never fills; None if that is unknown.
     days_wanted : float
         For how long it should last.
     """
     facts: dict[str, object] = {
         "free_bytes": disk.free_bytes,
         "watermark_bytes": disk.watermark_bytes,
-        "days_left": None if days_left is None else round(days_left, 1),
+        # JSON has no infinity.
+        "days_left": round(days_left, 1) if days_left is not None and isfinite(days_left) else None,
     }
     low = _is_below(disk.free_bytes, _FILLS * disk.watermark_bytes)
     short = False if days_left is None else _is_below(days_left, days_wanted)

@@ -135,8 +135,8 @@ class Messenger:
         if state is NoticeState.WAITING:
             again = now + self._backoff.pause(attempts)
         self._box.end_batch(batch, state, now, reason=answer.reason, not_before=again)
-        told = {"contact": self.name, "kind": batch.kind.value, "notices": len(batch.notices)}
+        log = self._log.bind(contact=self.name, kind=batch.kind.value, notices=len(batch.notices))
         if state is NoticeState.SENT and not answer.reason:
-            self._log.info("notice_sent", **told)
+            log.info("notice_sent")
         else:
-            self._log.warning("notice_not_taken", **told, state=state.value, reason=answer.reason)
+            log.warning("notice_not_taken", state=state.value, reason=answer.reason)

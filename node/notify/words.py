@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dicom_templates.words.texts import Texts
 from node.domain.notice import NoticeKind
 from node.notify.event import Event
 
@@ -20,7 +21,7 @@ _IDENTITY = {
 def subject(event: Event) -> str:
     """Return the subject of an e-mail, in one line."""
     warning = f"{_SIMULATED}: " if event.simulated else ""
-    return f"[OsteoNode {event.node}] {warning}{_HEADS[event.kind](event.data)}"
+    return _in_one_line(f"[OsteoNode {event.node}] {warning}{_HEADS[event.kind](event.data)}")
 
 
 def body(event: Event) -> str:
@@ -32,7 +33,12 @@ def body(event: Event) -> str:
         lines += ["", *_study_lines(study)]
     lines += ["", _ADVICE.get(event.kind, ""), "", f"Node {event.node}, {event.at:%Y-%m-%d %H:%M:%S %Z}"]
     lines.append(f"Event {event.identifier}. This message was made by OsteoNode; nobody reads answers to it.")
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(_in_one_line, lines)) + "\n"
+
+
+def _in_one_line(words: str) -> str:
+    """Leave out line ends and control characters, which a header of an image may hold."""
+    return " ".join("".join(one if one.isprintable() else " " for one in words).split())
 
 
 def _study_lines(study: Mapping[str, Any]) -> list[str]:
@@ -44,10 +50,11 @@ def _study_lines(study: Mapping[str, Any]) -> list[str]:
 
 
 def _answer(answer: Mapping[str, Any]) -> str:
-    shown = f"{answer['probability']:.0%}"
+    # As in the reports, which never claim certainty.
+    probability, threshold = map(Texts("en").percent, (answer["probability"], answer["threshold"]))
     return (
-        f"{answer['target'].capitalize()}: probability {shown}, {answer['verdict']} the decision threshold "
-        f"of {answer['threshold']:.0%}"
+        f"{answer['target'].capitalize()}: probability {probability}, {answer['verdict']} the decision "
+        f"threshold of {threshold}"
     )
 
 

@@ -11,7 +11,7 @@ from typing import IO
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from node.errors import PermanentError
+from node.errors import PermanentError, TakenError
 
 __all__ = ["address_of_running_node", "claim", "lock_storage"]
 
@@ -32,8 +32,10 @@ def lock_storage(directory: Path, address: str = "") -> IO[str]:
 
     Raises
     ------
+    TakenError
+        If another node has it.
     PermanentError
-        If another node has it, or it cannot be written to.
+        If it cannot be written to.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -45,7 +47,7 @@ def lock_storage(directory: Path, address: str = "") -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise PermanentError(f"another node is already working in {directory}") from None
+        raise TakenError(f"another node is already working in {directory}") from None
     lock.truncate(0)
     lock.write(address)
     lock.flush()
@@ -82,7 +84,7 @@ def claim(engine: Engine) -> Callable[[], None]:
 
     Raises
     ------
-    PermanentError
+    TakenError
         If another node has it.
     """
     if engine.dialect.name == "postgresql":
@@ -96,7 +98,7 @@ def _claim_file(path: Path) -> Callable[[], None]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise PermanentError(_TAKEN) from None
+        raise TakenError(_TAKEN) from None
     return lock.close
 
 
@@ -108,7 +110,7 @@ def _claim_server(engine: Engine) -> Callable[[], None]:
         connection.execute(text("SELECT pg_advisory_lock(:ours)"), {"ours": _OURS})
     except OperationalError:
         connection.close()
-        raise PermanentError(_TAKEN) from None
+        raise TakenError(_TAKEN) from None
     # Detached, because the pool would keep the connection open, and with it the lock.
     connection.detach()
     return connection.close

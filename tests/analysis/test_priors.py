@@ -90,6 +90,10 @@ def test_other_weightings_and_other_models_are_not_compared() -> None:
     assert compare(scored(THEN, contrast=Contrast.T2), NOW).scores == ()
     assert compare(replace(THEN, model="another"), NOW).probabilities == ()
     assert compare(replace(THEN, probabilities=()), NOW).probabilities == ()
+    from_t2 = ((Target.OSTEOPOROSIS, "T2"),)
+    for bases in ((), ((Target.OSTEOPOROSIS, "T1"),), ((Target.OSTEOPOROSIS, "T1+T2"),)):
+        assert compare(replace(THEN, bases=bases), replace(NOW, bases=from_t2)).probabilities == ()
+    assert compare(replace(THEN, bases=from_t2), replace(NOW, bases=from_t2)).probabilities
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_what_is_kept_of_findings_comes_back_from_json() -> None:
     kept = examination_of(make_case(slices=4, size=32).findings, "1.2.3", person="ab", day=date(2026, 1, 5))
     assert [one.contrast for one in kept.scores] == [Contrast.T1, Contrast.T2]
     assert [one.sound for one in kept.scores] == [False, False], "L2 touches the edge"
-    assert len(kept.probabilities) == 2
+    assert len(kept.probabilities) == len(kept.bases) == 2
     for one in (kept, THEN, replace(THEN, day=None)):
         again = Examination.from_document(json.loads(json.dumps(one.as_document())))
         assert again == one

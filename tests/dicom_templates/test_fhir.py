@@ -12,6 +12,7 @@ from fhirclient.models.bundle import Bundle
 
 from analysis.domain.findings import Refusal, Verdict
 from analysis.domain.reason import Reason
+from dicom_templates.codes import concepts
 from dicom_templates.fhir import fhir_refusal, fhir_report
 from dicom_templates.fhir.elements import CODES, REASONS
 from dicom_templates.words.compose import compose, compose_refusal
@@ -19,6 +20,7 @@ from tests.dicom_templates.cases import STUDY, Case, make_case
 from tests.dicom_templates.documents import every_case
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+ANSWERS = {"Osteoporosis", "Abnormal bone density"}
 WHY = Refusal((Reason("no_body"), Reason("no_files")))
 
 
@@ -107,6 +109,45 @@ def test_an_indeterminate_answer_gives_no_number_and_the_reasons() -> None:
     ]
 
 
+def test_what_is_remarked_beside_an_answer_is_no_reason_against_it() -> None:
+    case = make_case()
+    given = case.findings.predictions[0]
+    assert given.verdict is not Verdict.INDETERMINATE
+    remarked = replace(given, reasons=(Reason("no_body"),))
+    bundle = reported(replace(case, findings=replace(case.findings, predictions=(remarked,))))
+    assert concepts.ABSTENTION.value not in json.dumps(bundle)
+    assert REASONS in json.dumps(bundle)
+
+
+@pytest.mark.parametrize("has_one", [False, True])
+def test_no_answer_of_an_earlier_set_stays_valid_without_being_given_again(*, has_one: bool) -> None:
+    case = make_case()
+    first = reported(case)
+    kept = case.findings.predictions[:has_one]
+    later = replace(case, findings=replace(case.findings, predictions=kept))
+    for bundle, known in ((reported(later, replaces=True), kept), (refused(case, replaces=True), ())):
+        check(bundle)
+        requests = {one["request"]["url"]: one["resource"] for one in bundle["entry"]}
+        names = {concepts.TARGET_OF[answer.target].meaning for answer in known}
+        for one in first["entry"]:
+            if one["resource"].get("code", {}).get("text") not in ANSWERS:
+                continue
+            there = requests[one["request"]["url"]]
+            is_given = there["code"]["text"] in names
+            assert (there["status"] != "entered-in-error") is is_given
+            assert ("valueCodeableConcept" in there) is is_given
+            assert there["subject"] == one["resource"]["subject"]
+
+
+def test_an_answer_says_what_it_is_based_on() -> None:
+    case = make_case()
+    given = replace(case.findings.predictions[0], age_and_sex=True)
+    bundle = reported(replace(case, findings=replace(case.findings, predictions=(given,))))
+    (answer,) = compose(replace(case.findings, predictions=(given,)), language="en").answers
+    assert "age" in answer.basis
+    assert answer.basis in resources(bundle, "DiagnosticReport")[0]["conclusion"]
+
+
 def test_what_a_simulated_model_answers_is_marked_as_test_data_and_told() -> None:
     case = make_case()
     assert case.findings.model is not None
@@ -117,9 +158,7 @@ def test_what_a_simulated_model_answers_is_marked_as_test_data_and_told() -> Non
     warning = compose(case.findings, language="en").warning
     assert report["conclusion"].startswith(warning)
     assert f"<p>{warning.split('.')[0]}" in report["text"]["div"]
-    answers = [one for one in resources(bundle, "Observation") if one["code"]["text"] in {
-        "Osteoporosis", "Abnormal bone density",
-    }]  # fmt: skip
+    answers = [one for one in resources(bundle, "Observation") if one["code"]["text"] in ANSWERS]
     assert answers
     assert all(one["note"] == [{"text": warning}] for one in answers)
     real = replace(case.findings, model=replace(case.findings.model, simulated=False))

@@ -1,5 +1,6 @@
 """Nothing of a patient is ever written down outside the spool: canaries are planted and searched for."""
 
+import ast
 import logging
 from io import StringIO
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
+import node
 from node.domain.study import StudyState
-from node.log import get_log, guarded
+from node.log import _FACTS, get_log, guarded
 from node.show.why import explain
 from tests.node.analyses import FAULTS
 from tests.node.nodes import in_quarantine, quick, quick_node, send, slice_of, state_of
@@ -60,6 +62,22 @@ def test_a_fact_nobody_allowed_is_not_written(written: StringIO) -> None:
     get_log().info("study_reported", study="1.2.3", patient_name=CANARY)
     assert "1.2.3" in written.getvalue()
     assert CANARY not in written.getvalue()
+
+
+def test_no_line_of_ours_loses_a_fact_on_the_way() -> None:
+    """Of a fact that is not allowed nothing is written, and nobody is told."""
+    lost = []
+    for path in Path(node.__path__[0]).rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(call, ast.Call)
+                and isinstance(call.func, ast.Attribute)
+                and call.func.attr in {"bind", "debug", "info", "warning", "error", "critical"}
+            ):
+                logs = ast.unparse(call.func.value).rpartition(".")[2] in {"log", "_log"}
+                names = {one.arg for one in call.keywords if one.arg} if logs else set()
+                lost += [f"{path.name}:{call.lineno} {name}" for name in sorted(names - _FACTS)]
+    assert not lost
 
 
 def test_a_fault_of_a_sweep_is_told_without_its_message(written: StringIO) -> None:

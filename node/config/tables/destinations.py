@@ -1,12 +1,14 @@
 """[[destinations]] of config.toml: where which results are sent."""
 
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
 from node.config.checks import ae_title, between, host, one_of, short_name, web_address
 from node.config.secret import secret
 from node.config.table import Table
 from node.config.tables.tls import TlsSettings, called_where_named
+from node.domain.identifiers import is_loopback
 
 __all__ = ["Destination", "destination"]
 
@@ -81,3 +83,9 @@ def _note_contradictions_of_fhir(table: Table, found: Destination) -> None:
         table.fault("fhir_url", "goes with no stow_url, other results, verify or storage_commitment")
     if found.fhir_url.startswith("http://") and found.tls.ca is not None:
         table.fault("fhir_url", "must be an https:// address where [destinations.tls] names a ca")
+    if (
+        found.authorization
+        and found.fhir_url.startswith("http://")
+        and not is_loopback(urlsplit(found.fhir_url).hostname or "")
+    ):
+        table.fault("authorization", "needs an https:// address in fhir_url")

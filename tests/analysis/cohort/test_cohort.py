@@ -302,6 +302,21 @@ def test_whatever_changed_is_measured_again(tmp_path: Path, change: str) -> None
     assert len(logged(log)) == {"study": 4, "damage": 4, "settings": 6, "software": 6}[change]
 
 
+def test_the_same_mask_in_another_place_is_measured_again(tmp_path: Path) -> None:
+    """A sequence with an empty cell is left out; one without a column is outlined by the program."""
+    (row,), log, cache = cohort_rows(tmp_path, 1), tmp_path / "log", tmp_path / "cache"
+    mask = tmp_path / "mask.nii.gz"
+    mask.touch()
+    masks: list[dict[str, Path | None]] = [
+        {"T1": mask}, {"T1": mask, "T2": None}, {"T2": mask}, {"T1": None, "T2": mask}, {"T1": None}, {},
+    ]  # fmt: skip
+    analyse = partial(analyse_numbered, log=log)
+    # Twice: what did not change is not measured again.
+    for one in (*masks, *masks):
+        measure_cohort([replace(row, masks=one)], analyse, AnalysisSettings(), cache, software="1")
+    assert len(logged(log)) == len(masks)
+
+
 def test_checkpoints_hold_no_patient_identifier(tmp_path: Path) -> None:
     rows = tuple(replace(row, patient_id=f"SECRET{row.line}") for row in cohort_rows(tmp_path, 3))
     measure_all(rows, tmp_path / "cache")

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from copy import deepcopy
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from analysis.domain.findings import Findings, Refusal, Target, Verdict
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from analysis.evaluation.outcomes import Checked, Standing, Validation
+from analysis.evaluation.patient_outcomes import outcome_of
 from analysis.evaluation.validate import validate
 from analysis.evaluation.validation_report import html_of, outcome_columns, write_report
 from analysis.learning.recalibrate import LocalPatients, Method, recalibrated
@@ -160,6 +162,16 @@ def test_so_it_does_from_both_sequences_with_age_and_sex() -> None:
     assert {Standing.ANSWERED, Standing.OUTSIDE, Standing.UNMEASURED} <= standings
     with pytest.raises(RefusedError, match=r"the model has no abnormal bone density from T1\+T2"):
         validate(other_hospital(), parent(), dict.fromkeys(Target, BOTH), draws=10)
+
+
+@pytest.mark.parametrize("age", [62.0, 120.0])
+def test_a_patient_without_the_features_has_no_probability_whatever_the_age(age: float) -> None:
+    row, record = replace(other_hospital().rows[0], age=age), deepcopy(other_hospital().records[0])
+    for series in record["sequences"].values():
+        series["features"] = {"another": 1.0}
+    outcome = outcome_of(row, record, parent_of_both(), (Target.ABNORMAL_DENSITY, BOTH))
+    assert (outcome.standing, outcome.probability) == (Standing.UNMEASURED, None)
+    assert outcome.reasons
 
 
 def test_a_recalibrated_model_still_needs_both_sequences_and_age_and_sex(tmp_path: Path) -> None:

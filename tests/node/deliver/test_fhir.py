@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -205,3 +205,16 @@ def test_a_destination_is_either_for_fhir_or_for_dicom(more: str) -> None:
     assert (usual.results, usual.fhir_url) == ((ResultKind.FHIR,), "https://fhir.example/r4")
     with pytest.raises(ConfigurationError, match="fhir_url"):
         parse(start + more)
+
+
+@pytest.mark.parametrize(("url", "is_fine"), [
+    ("https://fhir.example/r4", True), ("http://127.0.0.1:8080/r4", True), ("http://fhir.example/r4", False),
+    ("http://127.0.0.1@fhir.example/r4", False),
+])  # fmt: skip
+def test_a_token_is_never_sent_in_the_clear(
+    monkeypatch: pytest.MonkeyPatch, url: str, *, is_fine: bool
+) -> None:
+    monkeypatch.setenv("TOKEN", "Bearer t")
+    written = f'[[destinations]]\nname = "fhir"\nfhir_url = "{url}"\nauthorization = "env:TOKEN"\n'
+    with nullcontext() if is_fine else pytest.raises(ConfigurationError, match="authorization"):
+        parse(written)

@@ -1,5 +1,6 @@
 """A condition that lasts is told once when it begins and at most once when it ends, whatever is seen."""
 
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -93,3 +94,9 @@ def test_a_disk_that_will_be_full_soon_is_told_while_there_is_room() -> None:
     assert (fills.is_bad, full.is_bad) == (True, False)
     (fills, _) = of_disk(Disk(10**12, 10**9), 8.0, 7.0)
     assert fills.is_bad is None
+
+
+@given(st.integers(0, 10**12), st.none() | st.floats(0.0))
+def test_what_is_told_of_a_disk_is_json(free: int, days_left: float | None) -> None:
+    for one in of_disk(Disk(free, 10**9), days_left, 7.0):
+        json.dumps(one.facts, allow_nan=False)

@@ -10,11 +10,13 @@ import pytest
 from node.clock import SystemClock
 from node.config import Contact, Security, TlsSettings
 from node.domain.delivery import Disposition
-from node.domain.notice import Notice, NoticeBatch, NoticeKind
+from node.domain.notice import OF_STUDIES, Notice, NoticeBatch, NoticeKind
 from node.errors import TransientError
 from node.notify.channels import Channel
 from node.notify.channels.choice import channel_to
-from node.notify.event import Event, event_of
+from node.notify.channels.mail import message_of
+from node.notify.event import Event, Identify, event_of
+from node.notify.words import body
 from tests.certificates import Authority, Credentials
 from tests.node.contacts import Hook, running_hook, running_postbox
 from tests.peers import free_port
@@ -128,7 +130,7 @@ def test_people_get_every_kind_by_encrypted_mail(credentials: Credentials, secur
     result = box.messages[1]
     assert "SIMULATED MODEL" in result["Subject"]
     assert "2 studies have a result" in result["Subject"]
-    assert "Osteoporosis: probability 62%, above the decision threshold of 34%" in result.get_content()
+    assert "Osteoporosis: probability 62 %, above the decision threshold of 34 %" in result.get_content()
     assert all(one["Auto-Submitted"] == "auto-generated" for one in box.messages)
 
 
@@ -169,6 +171,36 @@ def test_one_wrong_address_does_not_keep_the_others_from_the_mail(credentials: C
     assert (answer.disposition, answer.reason) == (Disposition.ACCEPTED, "1 of 2 addresses are refused")
     assert nobody.disposition is Disposition.RETRY_A_FEW_TIMES
     assert len(box.messages) == 1
+
+
+HOSTILE = "7\r\nReason: forged\r\nBcc: a@evil.example\x1b[2J\u202e\udcff"
+
+
+@pytest.mark.parametrize("kind", list(NoticeKind))
+def test_no_word_from_outside_adds_a_line_or_a_header_to_a_mail(kind: NoticeKind) -> None:
+    facts = {key: HOSTILE if isinstance(told, str) else told for key, told in FACTS[kind].items()}
+    of = "1.2" if kind in OF_STUDIES else ""
+    batch = NoticeBatch("id", (Notice("id", "c", kind, NOON, facts, of),))
+    honest = event_of(
+        NoticeBatch("id", (Notice("id", "c", kind, NOON, FACTS[kind], of),)), "N", identified("7")
+    )
+    contact = Contact(sender="a@hospital.example", to=("b@hospital.example",))
+    made, expected = (message_of(one, contact) for one in (event_of(batch, "N", identified(HOSTILE)), honest))
+    assert made.keys() == expected.keys()
+    assert bytes(made)
+    assert made.get_content().count("\n") == expected.get_content().count("\n")
+    assert made.get_content().replace("\n", "").isprintable()
+
+
+def identified(patient_id: str) -> Identify:
+    return lambda study_uid: {"study_uid": study_uid, "patient_id": patient_id}
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.9999, "> 99 %"), (0.0001, "< 1 %")])
+def test_no_mail_claims_certainty(share: float, told: str) -> None:
+    facts = {**FACTS[NoticeKind.RESULT], "answers": [{**ANSWER, "probability": share}]}
+    batch = NoticeBatch("id", (Notice("id", "c", NoticeKind.RESULT, NOON, facts, "1.2"),))
+    assert f"probability {told}" in body(event_of(batch, "N"))
 
 
 def test_the_content_of_an_event_is_json_that_anybody_reads() -> None:
