@@ -241,12 +241,17 @@ def two_series_outlined_by(segmenter: Callable[[SeriesInput, Contrast], Segmenta
 
 
 @pytest.mark.parametrize(
-    ("voxels", "is_embedded", "together"),
-    [(20_000_000, True, True), (1_000, True, False), (20_000_000, False, False)],
-    ids=["usual size", "large", "another back end"],
+    ("voxels", "is_embedded", "threads", "together"),
+    [
+        (20_000_000, True, 2, True),
+        (1_000, True, 2, False),
+        (20_000_000, False, 2, False),
+        (20_000_000, True, 1, False),
+    ],
+    ids=["usual size", "large", "another back end", "one thread"],
 )
 def test_t1_and_t2_are_outlined_together_only_by_the_network_and_at_a_usual_size(
-    monkeypatch: pytest.MonkeyPatch, *, voxels: int, is_embedded: bool, together: bool
+    monkeypatch: pytest.MonkeyPatch, *, voxels: int, is_embedded: bool, threads: int, together: bool
 ) -> None:
     where = grid()
     found = segmentation_of(labels_on(where), where, csf=CsfSample(csf_on(where), 1.0))
@@ -262,6 +267,7 @@ def test_t1_and_t2_are_outlined_together_only_by_the_network_and_at_a_usual_size
         return found
 
     monkeypatch.setattr(pipeline, "_SIDE_BY_SIDE_VOXELS", voxels)
+    monkeypatch.setattr(pipeline, "threads_allowed", lambda: threads)
     if is_embedded:
         monkeypatch.setattr(pipeline, "embedded", outline)
     outcome = two_series_outlined_by(outline)
@@ -281,6 +287,7 @@ def test_a_refusal_of_one_series_leaves_the_other_that_is_outlined_with_it(
             raise RefusedError(Reason("nothing_like_a_body"))
         return found
 
+    monkeypatch.setattr(pipeline, "threads_allowed", lambda: 2)
     monkeypatch.setattr(pipeline, "embedded", outline)
     outcome = two_series_outlined_by(outline)
     assert isinstance(outcome, Findings)
