@@ -136,7 +136,7 @@ def test_a_refusal_is_reported_anew_only_if_its_reasons_change(
         write_series(folder, number * 8 + 1, facts, time="101500")
     second = refused(folder, settings, again(told))
     assert second[0].refusals == first.refusals
-    assert [str(one)[:4] for one in second[0].beside] == ["2 × "], "the operator is told all"
+    assert len(second[0].beside) == 2, "the operator is told all"
     assert (second[1].key, second[2]) == (told.key, report)
     write_series(folder, 5, T1_FACTS, time="093000", cut=True)
     assert refused(folder, settings)[1].key != told.key
