@@ -1,5 +1,6 @@
 """The tables of the store, and connections to the database that holds them."""
 
+import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,9 +30,9 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
-from node.errors import PermanentError
+from node.errors import PermanentError, StorageFullError
 
 __all__ = [
     "KeptConnection",
@@ -451,7 +452,13 @@ class KeptConnection:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Open a transaction that holds the write lock."""
+        """Open a transaction that holds the write lock.
+
+        Raises
+        ------
+        StorageFullError
+            If there is no room for what it writes to the file.
+        """
         if not self._is_file:
             with writing(self._engine) as connection:
                 yield connection
@@ -459,7 +466,7 @@ class KeptConnection:
         with self._lock:
             if self._connection is None:
                 self._connection = self._engine.connect()
-            with self._connection.begin():
+            with _full_disk_told(), self._connection.begin():
                 yield self._connection
 
     def close(self) -> None:
@@ -468,6 +475,16 @@ class KeptConnection:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+
+@contextmanager
+def _full_disk_told() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise StorageFullError("there is no room for the database") from error
+        raise
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What retention removes and what it keeps; and what happens on a real disk that fills up."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -241,7 +242,8 @@ def test_a_full_disk_is_told_loses_nothing_and_is_left_behind_by_itself(
         assert set(statuses) == {0, 0xA700}
         assert len(acknowledged) >= 3
         assert "A700" not in written.getvalue()
-        assert "storage_full" in written.getvalue()
+        # The database may be the first to lack room, in one of several ways.
+        assert re.search("storage_full|instance_not_stored", written.getvalue())
         assert_whole(node, acknowledged)
         ballast.unlink()
         before = len(acknowledged)
