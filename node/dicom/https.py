@@ -3,9 +3,13 @@
 from ssl import SSLContext
 from typing import Any
 
+import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 
-__all__ = ["TlsAdapter"]
+from node.config import TlsSettings
+
+__all__ = ["TlsAdapter", "open_session"]
 
 
 class TlsAdapter(HTTPAdapter):
@@ -31,3 +35,27 @@ class TlsAdapter(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - passed on
         """Open connections through a proxy with the context too; it secures the tunnel to the server."""
         return super().proxy_manager_for(proxy, **{**options, **self._options})
+
+
+def open_session(url: str, tls: TlsSettings, context: SSLContext | None) -> requests.Session:
+    """Open a session to one peer, for which the environment says nothing but its proxies.
+
+    Otherwise REQUESTS_CA_BUNDLE and .netrc of the environment would have a say.
+
+    Parameters
+    ----------
+    url : str
+        Address of the peer.
+    tls : TlsSettings
+        Its files.
+    context : SSLContext or None
+        Made of these files; None for what `requests` does by itself.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.proxies = get_environ_proxies(url)
+    if context is not None:
+        if tls.ca is not None:
+            session.verify = str(tls.ca)
+        session.mount("https://", TlsAdapter(context, tls.server_name))
+    return session

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from requests.utils import get_environ_proxies
 
 from node.config import Destination
-from node.dicom.https import TlsAdapter
+from node.dicom.https import open_session
 from node.dicom.tls import client_arguments
 from node.domain.delivery import DeliveryResponse, Disposition
 from node.domain.records import Result
@@ -90,12 +89,10 @@ class FhirCarrier:
             return str(told.get("fhirVersion", ""))
 
     def _session(self) -> requests.Session:
-        session = requests.Session()
-        session.trust_env = False
-        session.proxies = get_environ_proxies(self._destination.fhir_url)
-        if (secured := client_arguments(self._destination)) is not None:
-            session.verify = str(self._destination.tls.ca)
-            session.mount("https://", TlsAdapter(secured[0], self._destination.tls.server_name))
+        secured = client_arguments(self._destination)
+        session = open_session(
+            self._destination.fhir_url, self._destination.tls, None if secured is None else secured[0]
+        )
         if self._destination.authorization:
             session.headers["Authorization"] = self._destination.authorization
         return session

@@ -16,10 +16,9 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 
 import requests
-from requests.utils import get_environ_proxies
 
 from node.config import Contact
-from node.dicom.https import TlsAdapter
+from node.dicom.https import open_session
 from node.dicom.tls import contact_context, reason_of
 from node.domain.delivery import DeliveryResponse, Disposition
 from node.errors import TransientError
@@ -67,7 +66,10 @@ class WebhookChannel:
         }
         if self._contact.authorization:
             headers["Authorization"] = self._contact.authorization
-        with self._session() as session, _failures_as_transient():
+        with (
+            open_session(self._contact.webhook, self._contact.tls, self._context) as session,
+            _failures_as_transient(),
+        ):
             answer = session.post(
                 self._contact.webhook, data=content, headers=headers, timeout=self._timeout_s,
                 # A redirection would take what is told to an address that nobody configured.
@@ -89,16 +91,6 @@ class WebhookChannel:
             raise TransientError("it cannot be reached") from None
         except OSError as error:
             raise TransientError(reason_of(error)) from None
-
-    def _session(self) -> requests.Session:
-        session = requests.Session()
-        # Otherwise REQUESTS_CA_BUNDLE and .netrc of the environment would have a say.
-        session.trust_env = False
-        session.proxies = get_environ_proxies(self._contact.webhook)
-        if self._contact.tls.ca is not None:
-            session.verify = str(self._contact.tls.ca)
-        session.mount("https://", TlsAdapter(self._context, self._contact.tls.server_name))
-        return session
 
 
 def signature(secret: bytes, identifier: str, at: datetime, content: bytes) -> dict[str, str]:
