@@ -112,11 +112,10 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
 
     configuration = load_configuration(config)
     with opened_store(configuration, as_json=as_json) as store:
-        if store.study(study) is None and store.wishes(study):
-            _explain_wish(explain(store, study), as_json=as_json)
+        if store.study(study) is None and (store.wishes(study) or store.discarded(study)):
+            is_asked_for = bool(store.wishes(study))
+            _explain_absent(explain(store, study), is_asked_for=is_asked_for, as_json=as_json)
             return
-        if store.study(study) is None and store.discarded(study):
-            _exit_on_discarded(explain(store, study), as_json=as_json)
         named = one_study(store, configuration, study, as_json=as_json, by_person=True)
         names = [there.name for there in configuration.destinations]
         with closing(open_notices(configuration)) as box:
@@ -130,21 +129,14 @@ def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOptio
     print_json(answers.study(named) | more | {"explanation": words})
 
 
-def _explain_wish(words: str, *, as_json: bool) -> None:
-    """Explain a study that was asked for, and of which nothing has come."""
-    if as_json:
-        print_json({"error": "unknown", "message": words, "candidates": []})
-        raise typer.Exit(EXIT_NOT_FOUND)
-    console.print(words)
-
-
-def _exit_on_discarded(words: str, *, as_json: bool) -> None:
-    """Say why nothing of a study is here, and exit with the status for an unknown one."""
+def _explain_absent(words: str, *, is_asked_for: bool, as_json: bool) -> None:
+    """Explain a study of which nothing is here; for a program, and if it was not asked for, it is unknown."""
     if as_json:
         print_json({"error": "unknown", "message": words, "candidates": []})
     else:
         console.print(words)
-    raise typer.Exit(EXIT_NOT_FOUND)
+    if as_json or not is_asked_for:
+        raise typer.Exit(EXIT_NOT_FOUND)
 
 
 def _moment(moment: datetime) -> str:
