@@ -1,35 +1,13 @@
 """The report as an HTML page, for a workstation without a DICOM viewer."""
 
 import base64
-from collections.abc import Sequence
 
 from dicom_templates.pictures.canvas import unbroken
-from dicom_templates.pictures.mid_sagittal import SagittalPicture
-from dicom_templates.pictures.png import png_of
-from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.study_report import StudyReport
 from dicom_templates.words.whom import named
 
-__all__ = ["page_html", "report_html"]
-
-
-def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str:
-    """Draw the summary picture, and write the report with it as one self-contained HTML page.
-
-    Parameters
-    ----------
-    report : StudyReport
-        The report in words.
-    pictures : sequence of SagittalPicture
-        One per series; none for a refusal.
-
-    Returns
-    -------
-    str
-        See `page_html`.
-    """
-    return page_html(report, png_of(draw_summary(report, pictures)) if pictures else b"")
+__all__ = ["page_html"]
 
 
 def page_html(report: StudyReport, summary: bytes) -> str:

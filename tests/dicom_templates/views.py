@@ -1,6 +1,7 @@
 """All words of a report, view by view, as a reader finds them."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from html import unescape
 from unittest.mock import patch
@@ -9,13 +10,22 @@ from pydicom import Dataset
 
 from analysis.domain.findings import Findings
 from dicom_templates.pictures.canvas import Canvas
-from dicom_templates.pictures.html_report import report_html
+from dicom_templates.pictures.html_report import page_html
+from dicom_templates.pictures.mid_sagittal import SagittalPicture
+from dicom_templates.pictures.png import png_of
+from dicom_templates.pictures.summary_picture import draw_summary
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import ResultSet, build
+from dicom_templates.words.study_report import StudyReport
 from tests.dicom_templates.cases import Case, items, texts_of
 
 PEOPLE = ("picture", "page", "text")
 """The views that people read; "SR", the measurement report, is read by programs."""
+
+
+def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str:
+    """Return the page of a report with its summary picture; of a refusal, without pictures, alone."""
+    return page_html(report, png_of(draw_summary(report, pictures)) if pictures else b"")
 
 
 def views_of(case: Case, findings: Findings | None = None, *, next_step: str = "") -> dict[str, str]:

@@ -30,12 +30,12 @@ from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import Level
 from dicom_templates.options import Predecessor
 from dicom_templates.origin.provenance import MANUFACTURER, MODEL_NAME
-from dicom_templates.pictures.html_report import report_html
 from dicom_templates.read_back.citation import read_citation
 from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.result_set import ResultSet, build, build_refusal
 from dicom_templates.words.languages import LANGUAGES
 from tests.dicom_templates.cases import Case, enhanced_header, items, make_case, texts_of
+from tests.dicom_templates.views import report_html
 
 
 @pytest.fixture(scope="module")

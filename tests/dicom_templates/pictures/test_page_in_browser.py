@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from dicom_templates.pictures.html_report import report_html
 from dicom_templates.result_set import build
 from tests.dicom_templates.cases import make_case
+from tests.dicom_templates.views import report_html
 from tests.patience import PATIENCE_S
 from tests.peers import program
 from tests.viewer import ARTEFACTS

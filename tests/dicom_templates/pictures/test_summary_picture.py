@@ -17,7 +17,6 @@ from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Verdict
 from analysis.domain.reason import Reason, quoted
 from dicom_templates.pictures.canvas import Canvas
-from dicom_templates.pictures.html_report import report_html
 from dicom_templates.pictures.mid_sagittal import SagittalPicture, mid_sagittal, sagittal_pictures
 from dicom_templates.pictures.summary_cards import VERDICT_COLOUR, VERDICT_INK
 from dicom_templates.pictures.summary_picture import draw_summary
@@ -27,6 +26,7 @@ from dicom_templates.words.study_report import SeriesCaption, StudyReport
 from dicom_templates.words.texts import Texts
 from node.config.tables.models import DEMONSTRATION_MODEL
 from tests.dicom_templates.cases import make_case, with_prior
+from tests.dicom_templates.views import report_html
 
 YELLOW = (240, 228, 66)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
-from dicom_templates.pictures.html_report import report_html
 from dicom_templates.pictures.pdf_report import draw_pdf
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import ResultSet, build
 from dicom_templates.words.texts import Texts
 from dicom_templates.words.whom import Whom, named
 from tests.dicom_templates.cases import make_case
+from tests.dicom_templates.views import report_html
 from tests.peers import program, run
 
 TOLD = {

@@ -17,7 +17,6 @@ from analysis.domain.english import ENGLISH
 from analysis.domain.findings import Refusal, SeriesRefusal, Target, Verdict
 from analysis.domain.reason import Reason, quoted
 from analysis.identify import identify
-from dicom_templates.pictures.html_report import report_html
 from dicom_templates.pictures.mid_sagittal import sagittal_pictures
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
@@ -26,6 +25,7 @@ from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.study_report import StudyReport
 from dicom_templates.words.texts import Texts
 from tests.dicom_templates.cases import MODEL, make_case, texts_of
+from tests.dicom_templates.views import report_html
 
 ENUMERATIONS: tuple[type[Enum], ...] = (Contrast, Plane, Target)
 

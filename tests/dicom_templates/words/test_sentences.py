@@ -14,7 +14,6 @@ from analysis.domain.findings import Agreement, Refusal, Verdict
 from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import Level
 from dicom_templates.pictures.canvas import Canvas
-from dicom_templates.pictures.html_report import report_html
 from dicom_templates.pictures.overlay import draw_overlay
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
@@ -23,6 +22,7 @@ from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.sections import caveat_lines
 from dicom_templates.words.texts import Texts
 from tests.dicom_templates.cases import make_case, texts_of
+from tests.dicom_templates.views import report_html
 
 
 def placeholders(sentence: str) -> set[str]:

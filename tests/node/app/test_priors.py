@@ -38,7 +38,7 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (study, verifying):
         monkeypatch.setattr(module, "analyse_series", science)
     # These take most of the time, and are of no interest here.
-    monkeypatch.setattr(html_report, "report_html", lambda *_: "")
+    monkeypatch.setattr(html_report, "page_html", lambda *_: "")
     monkeypatch.setattr(overlay, "draw_overlay", lambda *_, **__: np.zeros((1, 1, 3), np.uint8))
     monkeypatch.setattr(result_set, "draw_summary", lambda *_: np.zeros((8, 8, 3), np.uint8))
 
