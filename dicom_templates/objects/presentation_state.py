@@ -27,8 +27,8 @@ from dicom_templates.borders import borders
 from dicom_templates.objects.common_modules import ObjectIdentity, workstation_object
 from dicom_templates.options import ReportOptions
 from dicom_templates.origin.source_series import ImageReference, SourceSeries, instance_item
+from dicom_templates.words.checks import qualities
 from dicom_templates.words.levels import level_names
-from dicom_templates.words.sections import qualities
 from dicom_templates.words.study_report import StudyReport
 from dicom_templates.words.texts import Texts
 

@@ -26,15 +26,9 @@ from dicom_templates.pictures.palette import (
     RULE,
 )
 from dicom_templates.pictures.slice_view import SliceView, draw_label, draw_ruler, draw_sides
+from dicom_templates.words.checks import body_check, checks, named_concerns, qualities, score_concerns
 from dicom_templates.words.levels import level_names
-from dicom_templates.words.sections import (
-    acquisition,
-    body_check,
-    checks,
-    named_concerns,
-    qualities,
-    score_concerns,
-)
+from dicom_templates.words.sections import acquisition
 from dicom_templates.words.texts import Texts
 
 __all__ = ["draw_overlay"]

@@ -7,8 +7,8 @@ from analysis.domain.findings import Verdict
 from analysis.domain.published import T1_VBQ_BY_DECADE
 from dicom_templates.pictures.canvas import Canvas, Colour, Point
 from dicom_templates.pictures.palette import BODY, BRIGHT, EXCLUDED, PANEL, QUIET, RULE
-from dicom_templates.words.sections import decade_of
 from dicom_templates.words.study_report import StudyReport, TargetAnswer
+from dicom_templates.words.vbq import decade_of
 
 __all__ = ["VERDICT_COLOUR", "VERDICT_INK", "draw_cards", "draw_foot"]
 

@@ -15,6 +15,7 @@ from analysis.domain.published import SCAN_RESCAN_ICC, T1_VBQ_BY_FIELD
 from analysis.domain.segmentation import Level
 from dicom_templates.words.answer_figures import figures_sentence
 from dicom_templates.words.basis import basis_in_words, is_published
+from dicom_templates.words.checks import checks, deciding_concern, score_concerns
 from dicom_templates.words.levels import level_names, level_range
 from dicom_templates.words.priors import prior_brief, prior_probability_lines, prior_score_lines
 from dicom_templates.words.sections import (
@@ -22,9 +23,6 @@ from dicom_templates.words.sections import (
     acquisition,
     answer_lines,
     caveat_lines,
-    checks,
-    contradiction,
-    deciding_concern,
     figure_lines,
     height_loss_lines,
     image_lines,
@@ -32,10 +30,7 @@ from dicom_templates.words.sections import (
     measured_lines,
     opening_lines,
     remark_lines,
-    score_concerns,
     set_aside_lines,
-    t1_reference,
-    vbq_lines,
 )
 from dicom_templates.words.study_report import (
     BoneQualityLine,
@@ -47,6 +42,7 @@ from dicom_templates.words.study_report import (
     target_key,
 )
 from dicom_templates.words.texts import Texts
+from dicom_templates.words.vbq import contradiction, t1_reference, vbq_lines
 from dicom_templates.words.whom import Whom
 
 __all__ = ["compose", "compose_refusal", "usual_next_step"]

@@ -3,20 +3,19 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from analysis.domain.acquisition import AcquisitionFacts, Contrast
+from analysis.domain.acquisition import AcquisitionFacts
 from analysis.domain.findings import (
     Agreement,
     Findings,
     SeriesFindings,
     SeriesRefusal,
-    Target,
     Verdict,
 )
-from analysis.domain.published import BEST_SEQUENCE, T1_VBQ_BY_DECADE, DecadeReference
-from analysis.domain.reason import Reason
-from analysis.domain.segmentation import Grade, Level, Region
+from analysis.domain.published import BEST_SEQUENCE
+from analysis.domain.segmentation import Level
 from dicom_templates.words.answer_figures import areas_in_words
 from dicom_templates.words.basis import basis_in_words, is_published
+from dicom_templates.words.checks import checks_with_reasons, code_of, qualities
 from dicom_templates.words.levels import level_names
 from dicom_templates.words.study_report import (
     BoneQualityLine,
@@ -30,42 +29,17 @@ __all__ = [
     "about_lines",
     "acquisition",
     "answer_lines",
-    "body_check",
     "caveat_lines",
-    "checks",
-    "code_of",
-    "contradiction",
-    "decade_of",
-    "deciding_concern",
     "figure_lines",
     "height_loss_lines",
     "image_lines",
     "level_lines",
     "measured_lines",
-    "named_concerns",
     "opening_lines",
-    "qualities",
     "quality_lines",
     "remark_lines",
-    "score_concerns",
     "set_aside_lines",
-    "t1_reference",
-    "vbq_lines",
 ]
-
-
-_GRADE_KEY = {
-    Grade.SOUND: "grade_sound",
-    Grade.DOUBTFUL: "grade_doubtful",
-    Grade.UNUSABLE: "grade_unusable",
-}
-
-
-_CHECK_KEY = {
-    Grade.SOUND: "check_passed",
-    Grade.DOUBTFUL: "check_doubtful",
-    Grade.UNUSABLE: "check_failed",
-}
 
 
 def opening_lines(answers: tuple[TargetAnswer, ...], texts: Texts, *, simulated: bool) -> tuple[str, ...]:
@@ -181,61 +155,6 @@ def level_lines(levels: tuple[LevelRow, ...], texts: Texts) -> tuple[str, ...]:
     )
 
 
-def vbq_lines(findings: Findings, age_years: int | None, texts: Texts) -> tuple[str, ...]:
-    """Write what is published of the scores that were measured; nothing without one."""
-    scored = [
-        found.identification.contrast for found in findings.series if found.bone_quality.score is not None
-    ]
-    if not scored:
-        return ()
-    lines = []
-    if Contrast.T1 in scored:
-        lines.append(t1_reference(age_years, texts))
-    if Contrast.T2 in scored:
-        lines.append(texts("vbq_reference_t2"))
-    return (*lines, texts("vbq_caution"))
-
-
-def t1_reference(age_years: int | None, texts: Texts) -> str:
-    """Write the T1-VBQ of the decade of an age, of all decades if it is unknown, or that there is none."""
-    if age_years is not None and decade_of(age_years) is None:
-        first, last = T1_VBQ_BY_DECADE[0].first_year, T1_VBQ_BY_DECADE[-1].first_year + 9
-        return texts("vbq_no_decade", age=str(age_years), first=str(first), last=str(last))
-    told = [one for one in T1_VBQ_BY_DECADE if age_years is None or one.holds(age_years)]
-    values = ", ".join(
-        texts(
-            "vbq_decade",
-            first=str(one.first_year),
-            last=str(one.first_year + 9),
-            mean=texts.number(one.mean, 2),
-            sd=texts.number(one.sd, 2),
-        )
-        for one in told
-    )
-    return texts("vbq_reference_t1", values=values)
-
-
-def decade_of(age_years: int) -> DecadeReference | None:
-    """Return the published decade of an age; None beyond those that are published."""
-    return next((one for one in T1_VBQ_BY_DECADE if one.holds(age_years)), None)
-
-
-def contradiction(findings: Findings, age_years: int | None, texts: Texts) -> str:
-    """Explain a high T1-VBQ beside a probability of osteoporosis below its threshold; else return "".
-
-    High is more than one standard deviation above the mean of the decade of age, or of every decade if the
-    age is unknown or beyond them.
-    """
-    found = findings.of(Contrast.T1)
-    score = found.bone_quality.score if found is not None else None
-    own = decade_of(age_years) if age_years is not None else None
-    limit = max(one.mean + one.sd for one in ((own,) if own is not None else T1_VBQ_BY_DECADE))
-    low_risk = any(
-        one.target is Target.OSTEOPOROSIS and one.verdict is Verdict.BELOW for one in findings.predictions
-    )
-    return texts("vbq_beside_low_risk") if score is not None and score > limit and low_risk else ""
-
-
 def image_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
     """Write how good the outlines are, which series were used, and which were not and why."""
     lines = [line for found in findings.series for line in _series_lines(found, texts)]
@@ -290,7 +209,7 @@ def _series_lines(found: SeriesFindings, texts: Texts) -> tuple[str, str]:
         facts=acquisition(found.source.facts, texts),
         reason=texts.reason(reasons[-1]) if reasons else "-",
     )
-    told = _checks_with_reasons(found, texts)
+    told = checks_with_reasons(found, texts)
     return texts("series_checks", contrast=contrast, method=found.segmentation.method, **told), used
 
 
@@ -316,96 +235,6 @@ def quality_lines(findings: Findings, texts: Texts) -> tuple[str, ...]:
             )
         )
     return tuple(lines)
-
-
-def qualities(found: SeriesFindings, texts: Texts) -> dict[str, str]:
-    """Write the quality of outlines, level names and CSF, by the placeholders of the sentences about it."""
-    judgement = found.judgement
-    return {
-        "grade": texts(_GRADE_KEY[judgement.grade]),
-        "quality": texts.percent(judgement.quality),
-        "confidence": texts.percent(found.segmentation.level_confidence),
-        "csf": texts.percent(found.bone_quality.csf_quality),
-    }
-
-
-def checks(found: SeriesFindings, texts: Texts) -> dict[str, str]:
-    """Write in words how good outlines, level names and CSF are; percents of them mislead."""
-    fluid = _about_fluid(found)
-    failed = fluid and found.bone_quality.score is None
-    return {
-        "outlines": texts(_CHECK_KEY[found.judgement.grade]),
-        "names": texts("check_passed" if found.segmentation.levels_certain else "check_doubtful"),
-        "fluid": texts("check_failed" if failed else "check_doubtful" if fluid else "check_passed"),
-    }
-
-
-def body_check(region: Region, texts: Texts) -> str:
-    """Write in words how good the outline of a body is; "-" for one that is not measured."""
-    if not region.level.lumbar:
-        return "-"
-    if not region.usable:
-        return texts("excluded")
-    return texts("check_doubtful" if region.concerns else "check_passed")
-
-
-def _checks_with_reasons(found: SeriesFindings, texts: Texts) -> dict[str, str]:
-    """Write the checks, each that is not passed with its reason; those of single bodies are caveats."""
-    segmentation, names = found.segmentation, level_names(found, texts)
-    bodies = (names[one.level] for one in segmentation.regions if one.level.lumbar and _doubted(one))
-    why = {
-        "outlines": ", ".join(bodies),
-        "names": "" if segmentation.levels_certain else texts.listed(segmentation.concerns[:1]),
-        "fluid": texts.listed(_about_fluid(found)),
-    }
-    return {
-        name: texts("check_why", check=told, why=why[name]) if why[name] else told
-        for name, told in checks(found, texts).items()
-    }
-
-
-def _doubted(region: Region) -> bool:
-    return bool(region.concerns) or not region.usable
-
-
-def _about_fluid(found: SeriesFindings) -> list[Reason]:
-    return [one for one in score_concerns(found) if code_of(one).startswith("fluid")]
-
-
-_NAMES_A_LEVEL = frozenset({"fluid_elsewhere", "not_measured"})
-"""Codes of concerns about a score that name a level."""
-
-
-def named_concerns(found: SeriesFindings, concerns: Iterable[Reason]) -> tuple[Reason, ...]:
-    """Return concerns without those that name a level where levels have no names."""
-    certain = found.segmentation.levels_certain
-    return tuple(one for one in concerns if certain or code_of(one) not in _NAMES_A_LEVEL)
-
-
-def score_concerns(found: SeriesFindings) -> tuple[Reason, ...]:
-    """Return the concerns about a score as they may be told."""
-    return named_concerns(found, found.bone_quality.concerns)
-
-
-_NEVER_DECIDES = frozenset({"not_measured", "shading"})
-"""Codes of concerns that alone leave a score."""
-
-
-def deciding_concern(found: SeriesFindings) -> tuple[Reason, ...]:
-    """Return the concern for which a series has no score; none where it has one."""
-    quality = found.bone_quality
-    told = score_concerns(found)
-    if quality.score is not None or not told:
-        return ()
-    # Those about the fluid come first, and decide where there is no valid sample.
-    if quality.csf_signal is None:
-        return told[:1]
-    return tuple(one for one in told if code_of(one) not in _NEVER_DECIDES)[-1:] or told[-1:]
-
-
-def code_of(reason: str) -> str:
-    """Return the code of a reason; empty for words that another program wrote."""
-    return reason.code if isinstance(reason, Reason) else ""
 
 
 def about_lines(findings: Findings, analysed: str, texts: Texts) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from analysis.domain.reason import Reason
 from dicom_templates.pictures.canvas import Canvas
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import ResultSet, build
-from dicom_templates.words.sections import deciding_concern
+from dicom_templates.words.checks import deciding_concern
 from tests.dicom_templates.cases import make_case
 
 
