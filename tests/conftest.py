@@ -15,13 +15,15 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from node.dicom.libraries import configure_libraries
+from tests.thoroughness import share_of
 
 # No deadline, because a busy machine is not a fault of the code. CI draws the same examples every time,
-# so that a failure is due to the change; locally they differ from run to run, and so find more.
-settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile(
-    "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+# so that a failure is due to the change; locally they are fewer and differ from run to run, and so find more.
+_always = settings(
+    deadline=None, max_examples=share_of(100), suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
+settings.register_profile("dev", _always)
+settings.register_profile("ci", _always, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 # As every entry point of the program does.

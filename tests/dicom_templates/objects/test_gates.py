@@ -157,6 +157,7 @@ def test_a_refusal_passes_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.gate("a Java VM compiles a large style sheet for each of many documents")
 def test_pixelmed_finds_no_error(plain: Path, tmp_path: Path) -> None:
     for path in [plain / "text.dcm", *gates.one_copy_per_group_template(plain / "sr.dcm", tmp_path)]:
         gates.no_pixelmed_errors(path)

@@ -33,6 +33,7 @@ from dicom_templates.codes.radiomics import radiomic_code
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind
 from dicom_templates.result_set import build
 from tests.dicom_templates.cases import FEATURES, Case, make_case
+from tests.thoroughness import share_of
 
 UNSHRUNK = settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
@@ -187,7 +188,7 @@ def expected_of_level(
     return expected
 
 
-@settings(UNSHRUNK, max_examples=12)
+@settings(UNSHRUNK, max_examples=share_of(12))
 @given(case=cases())
 @example(case=make_case(slices=4, size=32))
 def test_highdicom_reads_back_every_value_under_its_own_name(case: Case) -> None:
