@@ -52,8 +52,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesSideByS
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that have a slow test; at the end, the other processes would wait for them."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    """Begin with the files that have a slow test; at the end, the other processes would wait for them.
+
+    Raises
+    ------
+    pytest.UsageError
+        If a gate does not say why it is none of the tests that each run of `uv run pytest` makes.
+    """
+    for item in items:
+        if any(len(gate.args) != 1 for gate in item.iter_markers("gate")):
+            raise pytest.UsageError(f"{item.nodeid}: write pytest.mark.gate(why)")
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("gate")}
     items.sort(key=lambda item: item.path not in slow)
 
 

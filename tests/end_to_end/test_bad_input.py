@@ -22,6 +22,7 @@ from tests.end_to_end.conftest import ServedNode, StoreScp, wait_for
 from tests.node.decode.damaged_instances import damaged
 from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY
+from tests.thoroughness import share_of
 
 Series = list[Dataset]
 Change = Callable[[Series], Series]
@@ -190,7 +191,7 @@ def test_the_command_measures_the_healthy_series_whatever_the_others_hold(
         (folder / path.name).write_bytes(path.read_bytes())
     (study_uid,) = {dcmread(path).StudyInstanceUID for path in whole}
     slices = [dcmread(path) for path in files_below(sample_study.glob("studies/*/t2_sag"))[:4]]
-    for seed in range(36):
+    for seed in range(share_of(36)):
         series = generate_uid()
         for number, dataset in enumerate(deepcopy(slices)):
             dataset.SeriesInstanceUID = series

@@ -69,7 +69,9 @@ def node(tmp_path_factory: pytest.TempPathFactory, pacs: StoreScp) -> Iterator[S
         yield running
 
 
-@pytest.mark.parametrize("number", [1, 5])
+@pytest.mark.parametrize(
+    "number", [1, pytest.param(5, marks=pytest.mark.gate("a second patient, as the first"))]
+)
 def test_l1_to_l5_of_a_real_t2_come_back_in_the_seg(
     tmp_path: Path, pacs: StoreScp, node: ServedNode, number: int
 ) -> None:

@@ -35,6 +35,7 @@ REPOSITORY = Path(__file__).parents[3]
 SETTINGS = replace(QUICK, kinds=("KNN", "LR"), splits=2)
 SCHEDULER = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
 WORKER = ("--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard")
+BY_THEMSELVES = pytest.mark.gate("starts processes of Dask for itself; others share a cluster")
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,7 @@ def local_report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return report_of(in_turn, tmp_path_factory.mktemp("local"))
 
 
+@pytest.mark.gate("as in several processes, where the tasks of a cluster are tested apart")
 def test_an_evaluation_on_a_cluster_is_the_same_byte_for_byte(
     scheduler: str, local_report: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_process_that_dies_is_told(scheduler: str) -> None:
         list(spreading(die, [1]))
 
 
+@BY_THEMSELVES
 def test_a_cluster_whose_workers_are_all_gone_is_waited_for_a_while_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +199,7 @@ def kill(process: int) -> None:
     os.kill(process, SIGKILL)
 
 
+@BY_THEMSELVES
 def test_a_scheduler_that_vanishes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "_LOOK_EVERY_S", 0.1)
     scheduler = dask(tmp_path, *SCHEDULER)
@@ -210,6 +214,7 @@ def test_a_scheduler_that_vanishes_is_told(tmp_path: Path, monkeypatch: pytest.M
                 list(spreading(kill, [scheduler.pid]))
 
 
+@BY_THEMSELVES
 def test_a_scheduler_without_workers_is_refused(tmp_path: Path) -> None:
     with dask(tmp_path, *SCHEDULER) as told:
         address = next(line.split()[-1] for line in told if "Scheduler at:" in line)
