@@ -29,7 +29,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 # As every entry point of the program does.
 configure_libraries()
 
-_TOGETHER = ("tests/analysis/evaluation/",)
+_TOGETHER = ("tests/analysis/evaluation/", "tests/dicom_templates/codes/")
 """Folders whose files share what took long to compute."""
 _APART = ("tests/end_to_end/test_install.py",)
 """Files whose tests take long, and share next to nothing."""

@@ -22,7 +22,6 @@ from tests.end_to_end.conftest import ServedNode, StoreScp, wait_for
 from tests.node.decode.damaged_instances import damaged
 from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY
-from tests.thoroughness import share_of
 
 Series = list[Dataset]
 Change = Callable[[Series], Series]
@@ -180,6 +179,7 @@ def analyse(folder: Path, *words: str | Path) -> "subprocess.CompletedProcess[st
 
 
 @pytest.mark.slow
+@pytest.mark.gate("a whole study; `tests/node/decode/test_damaged_instances.py` has it in short")
 def test_the_command_measures_the_healthy_series_whatever_the_others_hold(
     sample_study: Path, tmp_path: Path
 ) -> None:
@@ -191,7 +191,7 @@ def test_the_command_measures_the_healthy_series_whatever_the_others_hold(
         (folder / path.name).write_bytes(path.read_bytes())
     (study_uid,) = {dcmread(path).StudyInstanceUID for path in whole}
     slices = [dcmread(path) for path in files_below(sample_study.glob("studies/*/t2_sag"))[:4]]
-    for seed in range(share_of(36)):
+    for seed in range(36):
         series = generate_uid()
         for number, dataset in enumerate(deepcopy(slices)):
             dataset.SeriesInstanceUID = series
