@@ -2,7 +2,13 @@
 
 # ruff: noqa: E402 - numpy reads the number of its threads as it is imported
 import os
+import sys
 from typing import Any
+
+# A process that keeps nothing of what it compiles compiles its imports anew: seconds, in each of the hundreds
+# that the tests start. As `.ci/run` does, but before any test is imported.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Set before numpy is imported, and inherited by each process that a test starts. With several processes on
 # each core, the threads of these libraries wait for one another in loops: training took ten times the
