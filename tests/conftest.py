@@ -21,7 +21,20 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from node.dicom.libraries import configure_libraries
+from tests.processor_time import (
+    pytest_addoption,
+    pytest_runtest_makereport,
+    pytest_runtest_protocol,
+    pytest_terminal_summary,
+)
 from tests.thoroughness import share_of
+
+__all__ = [
+    "pytest_addoption",
+    "pytest_runtest_makereport",
+    "pytest_runtest_protocol",
+    "pytest_terminal_summary",
+]
 
 # No deadline, because a busy machine is not a fault of the code. CI draws the same examples every time,
 # so that a failure is due to the change; locally they are fewer and differ from run to run, and so find more.
