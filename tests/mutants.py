@@ -1,6 +1,6 @@
 """Ten central rules, each made wrong: the tests of the default run must see every one.
 
-``python -m tests.mutants`` works on a copy of the checkout and takes some minutes; it exits with 1 if a rule
+``python -m tests.mutants`` works on a copy of the checkout and takes a minute; it exits with 1 if a rule
 may be wrong unseen. For those who move a test out of the default run, merge tests, or try fewer cases.
 """
 
@@ -33,7 +33,7 @@ class Mutant:
     right, wrong : str
         Text that is in the file once, and what replaces it.
     tests : str
-        File or folder whose tests of the default run must fail.
+        A test of the default run that must fail, or a file of quick ones of which one must.
     """
 
     rule: str
@@ -52,47 +52,49 @@ MUTANTS = (
     Mutant(
         "two workers have a study at once",
         "node/store/analysis_queue.py", "t.studies.c.lease_until <= now", "t.studies.c.lease_until >= now",
-        "tests/node/store/test_store.py",
+        "tests/node/store/test_store.py::TestSqlite::test_a_lease_that_expired_goes_to_another_and_counts_an_attempt",
     ),
     Mutant(
         "a probability whose interval holds the threshold gets a verdict",
         "analysis/prediction/decision.py", "if low < threshold <= high:", "if high < threshold <= low:",
-        "tests/analysis/prediction/test_predict.py",
+        "tests/analysis/prediction/test_predict.py::test_an_interval_that_holds_the_threshold_leaves_the_answer_open",
     ),
     Mutant(
         "bodies are named one level too high",
         "analysis/segment/levels.py", "zip(chain, _UPWARDS, strict=False)",
-        "zip(chain, _UPWARDS[1:], strict=False)", "tests/analysis/segment/test_levels.py",
+        "zip(chain, _UPWARDS[1:], strict=False)",
+        "tests/analysis/segment/test_levels.py::test_an_ordinary_spine_is_named_with_certainty",
     ),
     Mutant(
         "a PACS without room is sent nothing any more",
         "node/domain/delivery.py", "OUT_OF_RESOURCES >> 8: Disposition.RETRY,",
-        "OUT_OF_RESOURCES >> 8: Disposition.GIVE_UP,", "tests/node/deliver/test_courier.py",
+        "OUT_OF_RESOURCES >> 8: Disposition.GIVE_UP,", "tests/node/domain/test_delivery_rules.py",
     ),
     Mutant(
         "a damaged model bundle is loaded",
         "analysis/prediction/bundle.py", "if expected != checksums:", "if not checksums:",
-        "tests/analysis/prediction/test_bundle.py",
+        "tests/analysis/prediction/test_bundle.py::test_one_changed_byte_is_refused",
     ),
     Mutant(
         "a presentation data value may be longer than its PDU",
         "node/receive/pdata.py", "if length < _COUNTED or end > len(content):", "if length < _COUNTED:",
-        "tests/node/receive/test_pdata.py",
+        "tests/node/receive/test_pdata.py::test_what_is_no_message_is_told_and_breaks_nothing",
     ),
     Mutant(
         "the bone quality is the mean of the bodies, not the median",
         "analysis/measurement/vbq.py", "float(np.median(list(signals.values()))) / csf_signal",
-        "float(np.mean(list(signals.values()))) / csf_signal", "tests/analysis/measurement/test_vbq.py",
+        "float(np.mean(list(signals.values()))) / csf_signal",
+        "tests/analysis/measurement/test_vbq.py::test_the_score_is_the_median_of_l1_to_l4_over_the_csf",
     ),
     Mutant(
         "images of another modality are taken",
-        "analysis/identify/exclusions.py", 'if modality == "MR":', 'if modality != "CT":',
+        "analysis/identify/exclusions.py", 'if modality == "MR":', 'if modality in {"MR", "CT"}:',
         "tests/analysis/identify/test_identify.py",
     ),
     Mutant(
         "images of a failed study are removed by the clock",
         "node/store/retention.py", "_DONE = FINISHED_STATES - {StudyState.FAILED}", "_DONE = FINISHED_STATES",
-        "tests/node/store/test_retention.py",
+        "tests/node/store/test_retention.py::test_what_was_set_aside_is_removed_only_by_an_operator",
     ),
 )  # fmt: skip
 
