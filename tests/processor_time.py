@@ -5,7 +5,7 @@ has waited for its end.
 """
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Generator
 
 import pytest
@@ -17,6 +17,7 @@ __all__ = [
     "pytest_terminal_summary",
 ]
 
+_PROPERTY = "processor_s"
 _used = {"s": 0.0}
 """Processor time of this worker when it was last looked at."""
 
@@ -44,7 +45,7 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the processor time of a phase of a test to its report, in seconds."""
     report = yield
-    report.processor_s = _since_last()
+    report.user_properties.append((_PROPERTY, _since_last()))
     return report
 
 
@@ -53,10 +54,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     count = config.getoption("--processor-time")
     if not count:
         return
-    used: Counter[str] = Counter()
+    used: defaultdict[str, float] = defaultdict(float)
     for reports in terminalreporter.stats.values():
         for report in reports:
-            used[getattr(report, "nodeid", "")] += getattr(report, "processor_s", 0.0)
-    terminalreporter.section(f"processor time: {used.total():.0f} s in all tests")
-    for name, seconds in used.most_common(count):
-        terminalreporter.write_line(f"{seconds:7.1f} s {name}")
+            for name, value in getattr(report, "user_properties", ()):
+                if name == _PROPERTY:
+                    used[report.nodeid] += value
+    terminalreporter.section(f"processor time: {sum(used.values()):.0f} s in all tests")
+    for test in sorted(used, key=used.__getitem__, reverse=True)[:count]:
+        terminalreporter.write_line(f"{used[test]:7.1f} s {test}")

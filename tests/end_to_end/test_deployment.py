@@ -287,6 +287,7 @@ def test_what_was_backed_up_is_restored_and_nothing_is_sent_twice(reported: Run,
 
 
 @pytest.mark.peers
+@pytest.mark.gate("changes with `docs/deployment` only")
 def test_a_backup_of_postgresql_is_restored_and_nothing_is_sent_twice(
     postgres: Postgres, tmp_path: Path
 ) -> None:
