@@ -69,6 +69,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesSideByS
     return FilesSideBySide(config, log)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Run the gates, too, where each argument is a file or a test: who names it wants all of it."""
+    if hasattr(config, "workerinput") or any(word.startswith("-m") for word in config.invocation_params.args):
+        return  # a worker is told by the process that started it
+    if all(".py" in argument for argument in config.args):
+        config.option.markexpr = "not nightly"
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that have a slow test; at the end, the other processes would wait for them.
