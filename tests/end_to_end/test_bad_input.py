@@ -22,6 +22,7 @@ from tests.end_to_end.conftest import ServedNode, StoreScp, wait_for
 from tests.node.decode.damaged_instances import damaged
 from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY
+from tests.thoroughness import first_of
 
 Series = list[Dataset]
 Change = Callable[[Series], Series]
@@ -137,7 +138,11 @@ def write_changed(sample_study: Path, tmp_path: Path) -> Callable[[Change], Path
     return write
 
 
-@pytest.mark.parametrize("change", REASONS, ids=lambda change: change.__name__)
+@pytest.mark.parametrize(
+    "change",
+    first_of(*REASONS, why="a node is sent each of them in another test"),
+    ids=lambda change: change.__name__,
+)
 def test_offline_it_is_refused_with_its_reason(
     change: Change, write_changed: Callable[[Change], Path], tmp_path: Path
 ) -> None:
@@ -179,6 +184,7 @@ def analyse(folder: Path, *words: str | Path) -> "subprocess.CompletedProcess[st
 
 
 @pytest.mark.slow
+@pytest.mark.gate("a whole study; `tests/node/decode/test_damaged_instances.py` has it in short")
 def test_the_command_measures_the_healthy_series_whatever_the_others_hold(
     sample_study: Path, tmp_path: Path
 ) -> None:

@@ -82,6 +82,7 @@ def test_the_demonstration_shows_the_result_and_writes_it(demonstration: Demonst
     assert (out / "summary.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.gate("a second whole analysis, by the code that analysed the first")
 def test_the_offline_command_writes_what_the_node_sent_byte_for_byte(
     demonstration: Demonstration, tmp_path: Path
 ) -> None:

@@ -199,6 +199,9 @@ def confinement(writable: Path) -> tuple[str, ...]:
     return (*alone, sys.executable, "-c", CONFINED, str(writable))
 
 
+DEPLOYED = pytest.mark.gate("analyses a study in a confined node; changes with `docs/deployment` only")
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A node that has reported a study, and the PACS that got it."""
@@ -222,6 +225,7 @@ def reported(sample_study: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.mark.slow
+@DEPLOYED
 def test_a_node_reports_under_the_restrictions_of_the_unit(reported: Run) -> None:
     if not reported.is_confined:
         pytest.skip("needs root, and the right to mount")
@@ -247,6 +251,7 @@ def shell_of(heading: str, replaced: dict[str, str], *, block: int = 0) -> str:
 
 @pytest.mark.peers
 @pytest.mark.slow
+@DEPLOYED
 def test_what_was_backed_up_is_restored_and_nothing_is_sent_twice(reported: Run, tmp_path: Path) -> None:
     program("sqlite3", "sqlite3")
     before = reported.node
@@ -282,6 +287,7 @@ def test_what_was_backed_up_is_restored_and_nothing_is_sent_twice(reported: Run,
 
 
 @pytest.mark.peers
+@pytest.mark.gate("changes with `docs/deployment` only")
 def test_a_backup_of_postgresql_is_restored_and_nothing_is_sent_twice(
     postgres: Postgres, tmp_path: Path
 ) -> None:

@@ -19,6 +19,8 @@ from tests.dicom_templates.gates import (
 )
 from tests.enhanced_mr import enhanced_mr
 
+pytestmark = pytest.mark.gate("two whole analyses; `tests/node/decode/test_enhanced.py` has it in short")
+
 OBJECTS = {"t1_sag": "1.2.826.0.1.3680043.10.1.1", "t2_sag": "1.2.826.0.1.3680043.10.1.2"}
 
 

@@ -87,6 +87,7 @@ def test_neither_distribution_holds_the_training(built: Path) -> None:
         assert [name for name in held if name.endswith("segmenter.onnx")]
 
 
+@pytest.mark.gate("installs everything from a wheelhouse; changes with packaging only")
 def test_a_wheelhouse_installs_without_an_index(built: Path, tmp_path: Path) -> None:
     """The two commands of `docs/install.md` for a machine without a network, on the oldest Python."""
     python = interpreter(OLDEST, tmp_path)
@@ -108,6 +109,7 @@ def test_a_wheelhouse_installs_without_an_index(built: Path, tmp_path: Path) -> 
     try_out(here, tmp_path)
 
 
+@pytest.mark.gate("installs everything into another Python; changes with the dependencies only")
 @pytest.mark.parametrize("version", NEWER)
 def test_the_wheel_works_on_a_newer_python(version: str, built: Path, uv: str, tmp_path: Path) -> None:
     python = interpreter(version, tmp_path)

@@ -22,7 +22,11 @@ from tests.peers import Orthanc, program
 from tests.viewer import ARTEFACTS, Viewer, dicomweb
 
 # The first test includes simulating a patient, an analysis, and starting a viewer of 200 MB.
-pytestmark = [pytest.mark.peers, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.slow,
+    pytest.mark.gate("a browser with a viewer of 200 MB; the same objects are read by other programs before"),
+]
 
 _LEVELS = ("L1", "L2", "L3", "L4", "L5")
 _YELLOW = (240, 228, 66)

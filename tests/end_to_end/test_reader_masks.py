@@ -32,6 +32,7 @@ def masks(sample_study: Path) -> Path:
     return folder
 
 
+@pytest.mark.gate("measures a study three times; `tests/node/analyse/test_reader_masks.py` has it in short")
 def test_two_readers_give_features_and_their_repeats(sample_study: Path, masks: Path, tmp_path: Path) -> None:
     table, study = sample_study / "readers.csv", "studies/SIM0001"
     names = [f"readers/{reader}_{one}.nii.gz" for reader in ("first", "second") for one in ("t1", "t2")]

@@ -18,6 +18,7 @@ from node.operate.database import open_store
 from tests.end_to_end.conftest import ServedNode, StoreScp
 from tests.patience import wait_until
 from tests.real_images import RealCase, chu_case
+from tests.thoroughness import first_of
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
@@ -69,7 +70,7 @@ def node(tmp_path_factory: pytest.TempPathFactory, pacs: StoreScp) -> Iterator[S
         yield running
 
 
-@pytest.mark.parametrize("number", [1, 5])
+@pytest.mark.parametrize("number", first_of(1, 5, why="another patient"))
 def test_l1_to_l5_of_a_real_t2_come_back_in_the_seg(
     tmp_path: Path, pacs: StoreScp, node: ServedNode, number: int
 ) -> None:

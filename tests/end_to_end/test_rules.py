@@ -11,7 +11,11 @@ from tests.end_to_end.test_routing import KEPT, SENT
 from tests.node.nodes import quick, quick_node, slice_of
 from tests.peers import Orthanc
 
-pytestmark = [pytest.mark.peers, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.slow,
+    pytest.mark.gate("an Orthanc and a node; `tests/node/receive/test_rules.py` has it without the Orthanc"),
+]
 
 TEXTS = ("StudyDescription", "SeriesDescription", "ProtocolName", "BodyPartExamined")
 WORDS = ("lumbar", "lws", "lombaire", "lombosacrale", "lspine", "l spine", "пояснич", "腰椎")

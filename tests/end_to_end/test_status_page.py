@@ -14,6 +14,7 @@ from tests.end_to_end.conftest import ServedNode, wait_for
 from tests.node.nodes import send, slice_of
 from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY, free_port, program
+from tests.thoroughness import first_of
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +54,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNode]:
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", first_of("light", "dark", why="the same page in other colours"))
 def test_a_browser_shows_the_page_on_any_screen_and_asks_nobody_else(node: ServedNode, scheme: str) -> None:
     chromium = program("chromium", "chromium")
     port, complaints, asked = node.web_port, [], set()

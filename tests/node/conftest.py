@@ -39,7 +39,13 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peers)])
+_ON_POSTGRESQL = (
+    pytest.mark.peers,
+    pytest.mark.gate("as with SQLite; PostgreSQL is tried by `test_store_against_memory.py`"),
+)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=_ON_POSTGRESQL)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of an empty database; the test runs once for each kind of database."""
     if request.param == "sqlite":

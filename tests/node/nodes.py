@@ -174,11 +174,11 @@ def running_pacs(**settings: Any) -> Iterator[Pacs]:
 
 
 def quick(directory: Path, *destinations: Destination, **sections: Any) -> Configuration:
-    """Make a configuration on loopback whose waits are short."""
+    """Make a configuration on loopback whose waits are short, and which cuts off no sender that is slow."""
     base = default()
     return replace(
         base,
-        node=replace(base.node, port=0, idle_timeout_s=PATIENCE_S),
+        node=replace(base.node, port=0, idle_timeout_s=PATIENCE_S, greeting_timeout_s=PATIENCE_S),
         destinations=destinations,
         web=sections.pop("web", WebSettings(port=0)),
         storage=replace(base.storage, directory=directory, watermark_mb=0),

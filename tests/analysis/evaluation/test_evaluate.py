@@ -138,6 +138,7 @@ def test_an_effect_is_found() -> None:
     assert cell.measures["AUC"].interval[0] > 0.6
 
 
+@pytest.mark.gate("a property of the statistics, which changes with them only")
 def test_shuffled_labels_give_intervals_that_hold_one_half() -> None:
     table = synthetic_table(120, 60)
     shuffled = replace(table, bmd_mg_cm3=np.random.default_rng(1).permutation(table.bmd_mg_cm3))
@@ -146,6 +147,7 @@ def test_shuffled_labels_give_intervals_that_hold_one_half() -> None:
         assert low < 0.5 < high, (cell.target, cell.source, cell.kind, low, high)
 
 
+@pytest.mark.gate("a property of the statistics, which changes with them only")
 def test_many_features_of_noise_do_not_look_like_an_effect_but_selecting_before_splitting_would() -> None:
     """The most common leak: of 600 features some always fit 90 patients, if selection sees all of them."""
     table = noise_table()

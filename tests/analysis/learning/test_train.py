@@ -34,6 +34,7 @@ def test_a_real_effect_is_found_and_its_probabilities_are_calibrated() -> None:
     assert performance.values["Brier"] < 0.2
 
 
+@pytest.mark.gate("a property of the statistics, which changes with them only")
 def test_shuffled_labels_leave_an_auc_whose_interval_holds_one_half() -> None:
     table = synthetic_table(160, 100)
     shuffled = replace(table, bmd_mg_cm3=np.random.default_rng(5).permutation(table.bmd_mg_cm3))
@@ -42,6 +43,7 @@ def test_shuffled_labels_leave_an_auc_whose_interval_holds_one_half() -> None:
         assert low < 0.5 < high
 
 
+@pytest.mark.gate("a property of the statistics, which changes with them only")
 def test_conformal_sets_hold_the_truth_about_as_often_as_they_claim() -> None:
     performance = train(synthetic_table(300), QUICK).classifiers[Target.ABNORMAL_DENSITY, "T1"].performance
     low, high = performance.intervals["coverage"]

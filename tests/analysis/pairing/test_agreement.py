@@ -20,6 +20,7 @@ from analysis.pairing.registration import align
 from analysis.phantom import SCANNERS, Resolution, SimulatedSeries, draw_anatomy, draw_patient, simulate
 from analysis.pipeline import analyse
 from analysis.settings import AnalysisSettings, FeatureSettings
+from tests.thoroughness import share_of
 
 STEP_MM, HEIGHT_MM, DEPTH_MM, WIDTH_MM = 34.0, 26.0, 34.0, 44.0
 ALL = CRANIAL_TO_CAUDAL
@@ -203,7 +204,7 @@ def test_series_without_bodies_in_common_are_left_as_they_are_and_it_is_said() -
     assert "not compared" in other.concerns[0]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=share_of(15))
 @given(st.sets(st.sampled_from(ALL), min_size=3), st.sets(st.sampled_from(ALL), min_size=3), st.booleans())
 def test_settled_names_are_the_same_for_the_same_place_or_uncertain(
     here: set[Level],

@@ -38,6 +38,7 @@ from analysis.phantom.patient import bone_volume_fraction
 from analysis.phantom.signal import FAT_T1_MS, fat_signal, water_signals
 from analysis.phantom.tissues import Tissue, TissueCanvas, TissueMaps, smooth_noise
 from analysis.statistics.roc import area
+from tests.thoroughness import share_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -173,7 +174,7 @@ def test_bodies_follow_each_other_from_head_to_foot_at_plausible_distances() -> 
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=share_of(12), deadline=None)
 def test_every_lumbar_body_lies_whole_within_the_image(seed: int) -> None:
     rng = np.random.default_rng(seed)
     one, scanner = draw_patient(rng), SCANNERS[seed % len(SCANNERS)]

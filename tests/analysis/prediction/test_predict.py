@@ -19,6 +19,7 @@ from analysis.statistics.conformal import ConformalLimits
 from analysis.statistics.error_band import ErrorBand
 from tests.analysis.synthetic_cohort import findings_of, synthetic_table, with_facts, with_segmentation
 from tests.analysis.synthetic_model import quick_model
+from tests.thoroughness import share_of
 
 TABLE = synthetic_table()
 ROW = int(np.argsort(TABLE.bmd_mg_cm3)[3])  # weak bone, well inside the cohort
@@ -377,7 +378,7 @@ def test_an_answer_takes_less_than_a_fifth_of_a_second_of_a_processor() -> None:
 SETTLED = study()
 
 
-@settings(max_examples=50)
+@settings(max_examples=share_of(50))
 @given(
     te=st.none() | st.floats(0.1, 500),
     tr=st.none() | st.floats(1, 20000),

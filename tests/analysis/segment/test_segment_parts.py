@@ -19,6 +19,7 @@ from analysis.segment.network import BACKGROUND, BODY, CANAL, SACRUM
 from analysis.segment.quality import Shape, assess, measure_shape
 from analysis.segment.regions import filled
 from analysis.segment.sagittal import SagittalView
+from tests.thoroughness import share_of
 
 SAGITTAL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 SPACING_MM = (4.0, 1.0, 1.0)
@@ -44,7 +45,7 @@ def rearranged(volume: Volume, order: tuple[int, int, int], flips: tuple[bool, b
     return Volume(voxels, grid)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=share_of(20))
 @given(st.permutations([0, 1, 2]), st.tuples(st.booleans(), st.booleans(), st.booleans()))
 def test_the_network_sees_the_same_slices_however_the_voxels_are_stored(
     order: list[int], flips: tuple[bool, bool, bool]

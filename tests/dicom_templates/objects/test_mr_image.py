@@ -17,6 +17,7 @@ from analysis.domain.volume import Grid, Volume
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
 from dicom_templates.origin.uids import derive_uid
 from tests import peers
+from tests.thoroughness import share_of
 
 FACTS = AcquisitionFacts(
     repetition_time_ms=620.0,
@@ -88,7 +89,7 @@ def test_whole_numbers_are_stored_exactly_and_without_a_rescale() -> None:
     assert not any("RescaleSlope" in image for image in read)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=share_of(30), deadline=None)
 @given(low=st.floats(-1e4, 1e4), width=st.floats(1e-3, 1e6))
 def test_other_values_come_back_within_a_step_of_the_storage(low: float, width: float) -> None:
     voxels = np.linspace(low, low + width, 60, dtype=np.float32).reshape(3, 4, 5)
@@ -98,7 +99,7 @@ def test_other_values_come_back_within_a_step_of_the_storage(low: float, width: 
     assert np.abs(values - voxels).max() <= 2 * precision
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=share_of(40), deadline=None)
 @given(about_up=ANGLES, about_back=ANGLES, spacing=st.tuples(LENGTHS, LENGTHS, LENGTHS))
 def test_every_voxel_lies_where_the_headers_say(
     about_up: float, about_back: float, spacing: tuple[float, float, float]

@@ -33,6 +33,7 @@ from dicom_templates.codes.radiomics import radiomic_code
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind
 from dicom_templates.result_set import build
 from tests.dicom_templates.cases import FEATURES, Case, make_case
+from tests.thoroughness import share_of
 
 UNSHRUNK = settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
@@ -187,7 +188,7 @@ def expected_of_level(
     return expected
 
 
-@settings(UNSHRUNK, max_examples=12)
+@settings(UNSHRUNK, max_examples=share_of(12))
 @given(case=cases())
 @example(case=make_case(slices=4, size=32))
 def test_highdicom_reads_back_every_value_under_its_own_name(case: Case) -> None:
@@ -215,7 +216,7 @@ def test_highdicom_reads_back_every_value_under_its_own_name(case: Case) -> None
     assert not wrong, wrong[:5]
 
 
-@settings(UNSHRUNK, max_examples=6)
+@settings(UNSHRUNK, max_examples=share_of(6))
 @given(case=cases())
 def test_every_uid_is_valid(case: Case) -> None:
     without_picture = replace(
@@ -283,7 +284,7 @@ def changes(draw: st.DrawFn, case: Case) -> Case:
     return replace(case, options=replace(options, station="OTHER"))
 
 
-@settings(UNSHRUNK, max_examples=6)
+@settings(UNSHRUNK, max_examples=share_of(6))
 @given(data=st.data())
 def test_same_inputs_have_the_same_uids_and_others_have_others(data: st.DataObject) -> None:
     case = data.draw(cases())
@@ -297,7 +298,7 @@ def sentences(item: Dataset) -> list[str]:
     return [*own, *(line for child in item.get("ContentSequence", ()) for line in sentences(child))]
 
 
-@settings(UNSHRUNK, max_examples=6)
+@settings(UNSHRUNK, max_examples=share_of(6))
 @given(case=cases())
 def test_the_text_report_says_every_sentence_in_its_order(case: Case) -> None:
     made = build(case.findings, case.sources, replace(case.options, kinds=frozenset({ResultKind.TEXT})))
@@ -309,7 +310,7 @@ def test_the_text_report_says_every_sentence_in_its_order(case: Case) -> None:
     assert [line for line in map(str.rstrip, told) if line in wanted] == wanted
 
 
-@settings(UNSHRUNK, max_examples=8)
+@settings(UNSHRUNK, max_examples=share_of(8))
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.0, 0.4))
 def test_every_voxel_of_every_body_comes_back(seed: int, share: float) -> None:
     case = make_case(slices=4, size=32)

@@ -23,6 +23,7 @@ from tests.node.nodes import Pacs, quick, quick_node, running_pacs, send, slice_
 from tests.node.store.suite.studies import START
 from tests.patience import PATIENCE_S, wait_until
 from tests.peers import Orthanc, program, run
+from tests.thoroughness import share_of
 
 ROOT = "1.2.826.0.1.77"
 RUN = """
@@ -30,6 +31,7 @@ import sys
 from pathlib import Path
 from tests.node.app.test_fetching import fetching
 from tests.node.nodes import quick_node
+from tests.thoroughness import share_of
 if __name__ == "__main__":
     directory, pacs, archive = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     with quick_node(fetching(directory, pacs, archive), examine="examine_by_series") as node:
@@ -135,7 +137,8 @@ def were_reported_once(pacs: Pacs, studies: Sequence[str]) -> None:
 def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
     tmp_path: Path, count: int
 ) -> None:
-    """The archive goes down twice, the node is killed five times; a live study comes in between."""
+    """The archive goes down, the node is killed several times; a live study comes in between."""
+    kills = share_of(5)
     with running_pacs() as pacs, Orthanc(tmp_path / "orthanc", {"DicomAlwaysAllowGet": True}) as orthanc:
         studies = fill(orthanc, tmp_path / "images", count)
         configuration = fetching(tmp_path / "node", pacs.port, orthanc.dicom_port)
@@ -145,11 +148,11 @@ def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
         def ended() -> int:
             return sum(one.counts.get(WishState.FETCHED, 0) for one in beside.batches(1))
 
-        portions = [studies[at::6] for at in range(6)]
-        for kill, portion in enumerate(portions[:5]):
+        portions = [studies[at :: kills + 1] for at in range(kills + 1)]
+        for kill, portion in enumerate(portions[:-1]):
             with node_process(tmp_path / "node", pacs.port, orthanc.dicom_port) as process:
                 begun = ended()
-                is_outage = kill in {1, 3}
+                is_outage = kill % 2 == 1
                 if is_outage:
                     orthanc.__exit__()
                 wish(configuration, portion)
@@ -159,7 +162,7 @@ def test_a_backlog_is_reported_once_while_the_archive_and_the_node_go_down(
                 some = begun + len(portion) // 3
                 wait_until(lambda: ended() > some)  # noqa: B023 - called at once
                 os.kill(process.pid, signal.SIGKILL)
-        wish(configuration, portions[5])
+        wish(configuration, portions[-1])
         with quick_node(configuration, examine="examine_by_series") as node:
             live = f"{ROOT}.99999"
             send(node.port, *(slice_of(1, study=live, series=series) for series in "12"))

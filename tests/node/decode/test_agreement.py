@@ -21,6 +21,7 @@ from dicom_templates.objects.mr_image import ImageIdentity, mr_images
 from node.decode import decode, scan
 from node.settle.examine_headers import examine_headers
 from tests.enhanced_mr import enhanced_mr
+from tests.thoroughness import share_of
 
 AXES = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 GRID = Grid((7, 50, 48), (4.4, 5.0, 5.0), (12.0, -60.0, 80.0), AXES)
@@ -149,7 +150,9 @@ KINDS: dict[str, dict[str, object]] = {
 }
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=share_of(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(what=st.sampled_from(sorted(DIFFERENT)), where=SOME)
 def test_whatever_differs_in_whichever_slices_is_told_with_its_images(
     write: Write, what: str, where: set[int]
@@ -159,7 +162,9 @@ def test_whatever_differs_in_whichever_slices_is_told_with_its_images(
     assert reason.values["images"] in {listed(where), listed(ALL - where)}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=share_of(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(what=st.sampled_from(sorted(KINDS)), where=SOME)
 def test_slices_of_two_kinds_are_told_apart_by_whatever_tells_their_kind(
     write: Write, what: str, where: set[int]

@@ -25,6 +25,7 @@ from node.settle.examine_headers import examine_headers
 from tests.enhanced_mr import enhanced_mr
 from tests.node.decode.damaged_instances import damaged
 from tests.node.decode.test_decode import AXES
+from tests.thoroughness import share_of
 
 # As in a worker process; see `node.analyse.worker_process`.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -149,7 +150,8 @@ def test_a_study_that_is_not_damaged_is_measured_in_every_encoding(study: Study)
 
 
 def test_every_element_and_frame_may_be_damaged(study: Study) -> None:
-    survives(study, iter(range(0, 2800, 23)))
+    seeds = range(0, 2800, 23)
+    survives(study, iter(seeds[:: len(seeds) // share_of(len(seeds))]))
 
 
 @pytest.mark.nightly  # a quarter of an hour: each is a study that is read, often decoded in a process apart

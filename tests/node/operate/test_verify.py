@@ -1,6 +1,7 @@
 """`osteonode verify` recognises a report that its inputs give, and says where another one differs."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -43,21 +44,28 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "analyse_series", science)
 
 
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    """Write a T1 and a T2 series as files."""
-    folder = tmp_path / "images"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a T1 and a T2 series as files, and their measurement report as the node does."""
+    folder = tmp_path_factory.mktemp("originals")
+    (folder / "images").mkdir()
     for image in images_by_hand():
         name = f"{image.SeriesInstanceUID[-1]}_{image.InstanceNumber - 1}.dcm"
-        dcmwrite(folder / name, image, enforce_file_format=True)
+        dcmwrite(folder / "images" / name, image, enforce_file_format=True)
+    write_report(folder / "images", folder / "sr.dcm")
     return folder
 
 
 @pytest.fixture
-def report(images: Path, tmp_path: Path) -> Path:
-    """Write the measurement report of these images, as the node does."""
-    return write_report(images, tmp_path / "sr.dcm")
+def images(originals: Path, tmp_path: Path) -> Path:
+    """Return a copy of the images, which the test may alter."""
+    return Path(shutil.copytree(originals / "images", tmp_path / "images"))
+
+
+@pytest.fixture
+def report(originals: Path, tmp_path: Path) -> Path:
+    """Return a copy of their report."""
+    return Path(shutil.copy2(originals / "sr.dcm", tmp_path / "sr.dcm"))
 
 
 def write_report(

@@ -1,6 +1,6 @@
 """Ten thousand bad inputs for a real listener in a process of its own: it stays up, quick, small and silent.
 
-By default a share of the cases is run; all of them with `-m nightly`.
+Each run tries a share of the cases (`tests.thoroughness`); all of them are tried with `-m nightly`.
 """
 
 import json
@@ -36,6 +36,7 @@ from tests.node.wire import (
 )
 from tests.patience import PATIENCE_S
 from tests.peers import REPOSITORY
+from tests.thoroughness import share_of
 
 pytestmark = pytest.mark.slow
 
@@ -233,11 +234,11 @@ def fuzz_streams(target: Target, first: int, count: int, study: str) -> None:
 
 
 def test_a_share_of_hostile_datasets(target: Target, study: str) -> None:
-    fuzz_datasets(target, 0, 500, study)
+    fuzz_datasets(target, 0, share_of(500), study)
 
 
 def test_a_share_of_hostile_streams(target: Target, study: str) -> None:
-    fuzz_streams(target, 0, 300, study)
+    fuzz_streams(target, 0, share_of(300), study)
 
 
 @pytest.mark.nightly

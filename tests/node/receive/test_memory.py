@@ -32,6 +32,7 @@ from tests.node.wire import (
     wire_to,
 )
 from tests.patience import PATIENCE_S
+from tests.thoroughness import share_of
 
 pytestmark = pytest.mark.slow
 
@@ -44,6 +45,7 @@ from dataclasses import replace
 from pathlib import Path
 from node.config import AssemblySettings
 from tests.node.nodes import quick, quick_node
+from tests.thoroughness import share_of
 if __name__ == "__main__":
     # Nothing settles: what is watched is receiving.
     configuration = quick(Path(sys.argv[1]), assembly=AssemblySettings(quiet_s=3600))
@@ -132,10 +134,10 @@ def send_streamed(wire: Wire, header: bytes, sop_uid: str, length: int) -> int |
     return wire.status()
 
 
-def test_a_multi_frame_object_of_500_mb_costs_no_memory(watched: Watched) -> None:
+def test_a_multi_frame_object_of_hundreds_of_mb_costs_no_memory(watched: Watched) -> None:
     dataset = slice_of(1, sop_class=EnhancedMRImageStorage)
     del dataset.PixelData
-    length = 500 * _MEGABYTE
+    length = share_of(500) * _MEGABYTE
     pixel_data = b"\xe0\x7f\x10\x00" + length.to_bytes(4, "little")
     header = encode(dataset, ImplicitVRLittleEndian) + pixel_data
     with associated(watched.port, EnhancedMRImageStorage) as wire:
@@ -148,13 +150,14 @@ def test_a_multi_frame_object_of_500_mb_costs_no_memory(watched: Watched) -> Non
     assert read_certified(file) is not None
 
 
-def test_a_study_of_2000_instances_costs_no_memory(watched: Watched) -> None:
+def test_a_study_of_hundreds_of_instances_costs_no_memory(watched: Watched) -> None:
+    count = share_of(2000)
     with associated(watched.port, MRImageStorage) as wire:
-        for number in range(2000):
+        for number in range(count):
             if number == 200:  # whatever is imported or cached on the way is there by now
                 before = watched.resident_mb()
             wire.send(store_pdu(STUDY, number))
             assert wire.status() == 0
         after = watched.resident_mb()
-    assert len(stored(watched.directory, STUDY)) == 2000
+    assert len(stored(watched.directory, STUDY)) == count
     assert after - before < 20

@@ -35,6 +35,7 @@ REPOSITORY = Path(__file__).parents[3]
 SETTINGS = replace(QUICK, kinds=("KNN", "LR"), splits=2)
 SCHEDULER = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
 WORKER = ("--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard")
+ON_A_CLUSTER = pytest.mark.gate("starts a cluster of Dask, which only `train` and `evaluate` can use")
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,7 @@ def local_report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return report_of(in_turn, tmp_path_factory.mktemp("local"))
 
 
+@ON_A_CLUSTER
 def test_an_evaluation_on_a_cluster_is_the_same_byte_for_byte(
     scheduler: str, local_report: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -113,6 +115,7 @@ def measured(tmp_path: Path, spreading: Spread) -> tuple[FeatureTable, set[str]]
     return found.table, {path.name for path in (tmp_path / "cache").iterdir()}
 
 
+@ON_A_CLUSTER
 def test_studies_measured_on_a_cluster_give_the_same_table_and_checkpoints(
     scheduler: str, tmp_path: Path
 ) -> None:
@@ -129,6 +132,7 @@ def who(_task: int) -> int:
     return os.getpid()
 
 
+@ON_A_CLUSTER
 def test_tasks_are_done_by_other_processes(scheduler: str) -> None:
     with on_cluster(scheduler) as spreading:
         others = {result for _, result in spreading(who, range(20))}
@@ -140,11 +144,13 @@ def fail(task: int) -> int:
     raise AnalysisError(f"task {task} failed")
 
 
+@ON_A_CLUSTER
 def test_a_fault_of_a_task_comes_back_as_what_it_was(scheduler: str) -> None:
     with on_cluster(scheduler) as spreading, pytest.raises(AnalysisError, match="task 1 failed"):
         list(spreading(fail, [1]))
 
 
+@ON_A_CLUSTER
 def test_workers_of_another_version_are_refused(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "SOFTWARE", "OsteoNode 99")
     with (
@@ -154,14 +160,18 @@ def test_workers_of_another_version_are_refused(scheduler: str, monkeypatch: pyt
         pass
 
 
-# This test comes after the others that use the cluster, because its workers take a while to restart.
+# The test of a cluster comes after the others that use it, because its workers take a while to restart.
 def die(_task: int) -> None:
     os._exit(1)
 
 
-def test_a_process_that_dies_is_told(scheduler: str) -> None:
+def test_a_process_that_dies_is_told() -> None:
     with in_processes(2) as spreading, pytest.raises(AnalysisError, match="a worker process died"):
         list(spreading(die, [1]))
+
+
+@ON_A_CLUSTER
+def test_a_worker_of_a_cluster_that_dies_is_told(scheduler: str) -> None:
     with (
         on_cluster(scheduler) as spreading,
         pytest.raises(ClusterError, match=r"a worker died|all workers .* died"),
@@ -169,6 +179,7 @@ def test_a_process_that_dies_is_told(scheduler: str) -> None:
         list(spreading(die, [1]))
 
 
+@ON_A_CLUSTER
 def test_a_cluster_whose_workers_are_all_gone_is_waited_for_a_while_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +207,7 @@ def kill(process: int) -> None:
     os.kill(process, SIGKILL)
 
 
+@ON_A_CLUSTER
 def test_a_scheduler_that_vanishes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "_LOOK_EVERY_S", 0.1)
     scheduler = dask(tmp_path, *SCHEDULER)
@@ -210,6 +222,7 @@ def test_a_scheduler_that_vanishes_is_told(tmp_path: Path, monkeypatch: pytest.M
                 list(spreading(kill, [scheduler.pid]))
 
 
+@ON_A_CLUSTER
 def test_a_scheduler_without_workers_is_refused(tmp_path: Path) -> None:
     with dask(tmp_path, *SCHEDULER) as told:
         address = next(line.split()[-1] for line in told if "Scheduler at:" in line)

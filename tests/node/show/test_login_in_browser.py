@@ -17,6 +17,7 @@ from tests.node.analyses import STOPS
 from tests.node.nodes import Pacs, quick, quick_node, send, slice_of, state_of
 from tests.patience import PATIENCE_S, wait_until
 from tests.peers import free_port, program
+from tests.thoroughness import first_of
 
 PASSWORD = "correct horse"  # noqa: S105 - of nobody
 STUDY = "1.2.840.113619.2.5.1762583153.215519.978957063.78.100000.200"
@@ -70,7 +71,7 @@ def logged_in(chromium: Browser, node: Node, complaints: list[str], **options: o
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", first_of("light", "dark", why="the same pages in other colours"))
 def test_the_pages_behind_the_login_fit_and_break_no_rule_of_theirs(
     served: Node, chromium: Browser, scheme: str
 ) -> None:

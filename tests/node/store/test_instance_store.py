@@ -14,6 +14,7 @@ from node.errors import StorageFullError
 from node.receive.received_object import file_header
 from node.store.instance_store import DiskInstanceStore
 from node.store.staging import read_certified, read_head
+from tests.thoroughness import share_of
 
 
 def instance(number: int = 1, study: str = "1.1") -> Instance:
@@ -125,7 +126,7 @@ _LARGE = st.lists(st.integers(2**20, 2**21).map(lambda size: bytes(range(251)) *
 
 
 @given(first=_SMALL, then=_LARGE, last=_SMALL)
-@settings(max_examples=30)
+@settings(max_examples=share_of(30))
 def test_every_byte_of_an_object_is_there_however_large_and_in_however_many_parts(
     first: list[bytes], then: list[bytes], last: list[bytes]
 ) -> None:

@@ -29,6 +29,7 @@ class TestSqlite(StoreSuite):
 
 
 @pytest.mark.peers
+@pytest.mark.gate("as with SQLite; PostgreSQL is tried by `test_store_against_memory.py`")
 class TestPostgresql(StoreSuite):
     """A PostgreSQL server."""
 

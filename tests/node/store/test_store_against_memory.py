@@ -32,6 +32,7 @@ from node.store.sql import SqlStore
 from tests.node.store.memory import MemoryStore, Tables
 from tests.node.store.suite.studies import DESTINATIONS, LEASE, PATIENCE, START, arrival, results_of
 from tests.postgres import Postgres
+from tests.thoroughness import share_of
 
 pytestmark = pytest.mark.slow
 
@@ -388,7 +389,7 @@ class StoreAgainstMemory(RuleBasedStateMachine):
 
 
 TestStoreAgainstMemory = StoreAgainstMemory.TestCase
-TestStoreAgainstMemory.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestStoreAgainstMemory.settings = settings(max_examples=share_of(60), stateful_step_count=30, deadline=None)
 
 
 @pytest.mark.peers
@@ -399,4 +400,6 @@ def test_postgresql_against_memory(postgres: Postgres) -> None:
             del folder
             return postgres.new_database()
 
-    run_state_machine_as_test(OnPostgres, settings=settings(max_examples=25, stateful_step_count=30))
+    run_state_machine_as_test(
+        OnPostgres, settings=settings(max_examples=share_of(25), stateful_step_count=30)
+    )

@@ -81,7 +81,18 @@ def all_kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, As
             yield {kind: Asked(node.archives[kind], node, studies[kind], images[kind]) for kind in KINDS}
 
 
-@pytest.fixture(params=KINDS)
+_AGAIN = pytest.mark.gate("Orthanc is asked by the methods by which DCMTK is asked")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("orthanc-move", marks=_AGAIN),
+        pytest.param("orthanc-get", marks=_AGAIN),
+        "orthanc-dicomweb",
+        "dcmtk-move",
+        "dcmtk-get",
+    ]
+)
 def asked(request: pytest.FixtureRequest, all_kinds: dict[str, Asked]) -> Asked:
     found: Asked = all_kinds[request.param]
     return found
