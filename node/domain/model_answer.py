@@ -1,12 +1,14 @@
 """What each model answered to a study, as it is kept to compare models and scanners; without patient data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from analysis.domain.readings import Reading
 from analysis.domain.target import Target
 
-__all__ = ["AnswerState", "KeptAnswer", "ModelAnswer", "Role"]
+__all__ = ["AnswerState", "KeptAnswer", "ModelAnswer", "ModelQuestion", "Origin", "Role"]
 
 
 class Role(StrEnum):
@@ -79,6 +81,49 @@ class ModelAnswer:
     limit: float | None = None
     acquired: str = ""
     scanner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where and when the images of a study were made.
+
+    Attributes
+    ----------
+    acquired : str
+        See `ModelAnswer.acquired`.
+    scanners : mapping of str to str
+        Key of the scanner by sequence; at least one.
+    """
+
+    acquired: str
+    scanners: Mapping[str, str]
+
+    def scanner(self, basis: str) -> str:
+        """Return the scanner of the first sequence of a basis; that of the other if the study lacks this one.
+
+        Examples
+        --------
+        >>> Origin("2026-03", {"T2": "A, ?, 3 T"}).scanner("T1")
+        'A, ?, 3 T'
+        """
+        first = basis.partition("+")[0]
+        return self.scanners.get(first) or next(iter(self.scanners.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelQuestion:
+    """What any model is asked about one study.
+
+    Attributes
+    ----------
+    readings : mapping of str to Reading
+        What can be read of the study, by basis.
+    origin : Origin
+        Where and when the images were made.
+    """
+
+    readings: Mapping[str, Reading]
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
