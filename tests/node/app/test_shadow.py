@@ -1,8 +1,6 @@
 """A model in the shadow is asked, kept and compared, and nothing that leaves the node knows of it."""
 
-import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from analysis.settings import AnalysisSettings
 from dicom_templates import result_set
 from dicom_templates.pictures import html_report, overlay
 from node.analyse import study
-from node.analyse.model_answers import answer_in_shadow
 from node.app import Node
 from node.clock import SystemClock
 from node.config import Configuration, ModelSettings, StoreSettings
@@ -27,6 +24,7 @@ from node.decode import SeriesHeaders
 from node.domain.model_answer import AnswerState, KeptAnswer, ModelAnswer, Role
 from node.domain.model_comparison import compare_models
 from node.domain.study import StudyState
+from node.errors import PermanentError
 from node.operate.retry import restart_study
 from node.operate.verify import stored_report
 from tests.analysis.synthetic_cohort import findings_of, synthetic_table
@@ -184,33 +182,24 @@ def raises(*_arguments: object) -> tuple[ModelAnswer, ...]:
     raise ValueError("a message that quotes PLANTED^NAME")
 
 
-def crashes(*_arguments: object) -> tuple[ModelAnswer, ...]:
-    os._exit(139)
-
-
-def hangs(*_arguments: object) -> tuple[ModelAnswer, ...]:
-    time.sleep(3600)
-    return ()
-
-
-def answers_twice(*arguments: Any) -> tuple[ModelAnswer, ...]:
-    return answer_in_shadow(*arguments) * 2
-
-
 def faults(node: Node) -> list[KeptAnswer]:
     return [one for one in node.store.model_answers() if one.answer.state is AnswerState.FAULT]
 
 
-@pytest.mark.parametrize(("how", "kind"), [(raises, "ValueError")], ids=["raises"])
 def test_a_shadow_that_fails_is_a_fault_of_its_own_and_the_study_is_reported(
-    alone: Configuration, bundles: tuple[Path, Path], how: Callable[..., Any], kind: str
+    alone: Configuration, bundles: tuple[Path, Path]
 ) -> None:
-    settings, ask = with_shadow(alone, bundles[1]), f"{WORKER}:{how.__name__}"
+    settings, ask = with_shadow(alone, bundles[1]), f"{WORKER}:{raises.__name__}"
     with quick_node(settings, analyse="by_templates", ask_shadow=ask) as node:
         send(node.port, *images_by_hand(STUDY))
         delivered(node)
         assert {one.answer.target for one in faults(node)} == set(Target)
         for one in faults(node):
             assert (one.answer.bundle, one.answer.name) == (digest_of(bundles[1]), "candidate")
-            assert (one.answer.reasons, one.answer.probability) == ((kind,), None)
+            assert (one.answer.reasons, one.answer.probability) == (("ValueError",), None)
         assert set(kept(node, Role.CHOSEN)) == set(Target)
+
+
+def test_a_node_does_not_start_with_a_damaged_shadow(alone: Configuration, tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match="is not complete"):
+        quick_node(with_shadow(alone, tmp_path / "gone"))

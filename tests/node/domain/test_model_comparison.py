@@ -60,8 +60,8 @@ def test_agreement_is_counted_by_answer_and_differences_by_probability() -> None
     probabilities = rng.uniform(0, 1, (40, 2))
     answers = []
     for study, (one, other) in enumerate(probabilities):
-        states = (ABOVE if value >= 0.5 else BELOW for value in (one, other))
-        answers += pair(study, *states, float(one), float(other))
+        first, second = (ABOVE if value >= 0.5 else BELOW for value in (one, other))
+        answers += pair(study, first, second, float(one), float(other))
     answers += pair(90, ABSTAINED, ABSTAINED) + pair(91, ABSTAINED, BELOW, None, 0.2)
     answers += [kept(92, Role.CHOSEN, BELOW, 0.1)]
     answers += [kept(92, Role.SHADOW, AnswerState.FAULT, None, threshold=None)]
