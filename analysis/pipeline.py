@@ -108,6 +108,7 @@ def analyse(
         software=software,
         agreement=agreement,
         remarks=(*remarks, *_different_occasions([one.source for one in found])),
+        person=person or AgeAndSex(),
     )
 
 

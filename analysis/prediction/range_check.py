@@ -1,51 +1,20 @@
 """Whether a patient is like those that a classifier was trained on."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.domain.basis import AgeAndSex
+from analysis.domain.readings import ModelInput
 from analysis.domain.reason import Reason
 from analysis.prediction.model import Classifier, PeopleRange, Range, TrainingRange, rounded
 
-__all__ = ["ModelInput", "Protocol", "objections_of_model", "values_of"]
+__all__ = ["distance_of", "objections_of_model", "values_of"]
 
 _RANGE_MARGIN = 0.1
 """Fraction by which TR, TE and field strength may lie outside the training range: scanners adjust and round
 them, and a change of a tenth does not change the weighting."""
-
-
-@dataclass(frozen=True, slots=True)
-class Protocol:
-    """How a series was acquired; None if the header has no value."""
-
-    repetition_time_ms: float | None
-    echo_time_ms: float | None
-    field_strength_t: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInput:
-    """What a classifier reads of one patient.
-
-    Attributes
-    ----------
-    basis : str
-        "T1", "T2" or "T1+T2".
-    features : mapping of str to float
-        Radiomics aggregated over the usable bodies, by name (`analysis.domain.basis.joined`).
-    protocols : mapping of str to Protocol
-        Acquisition of each sequence of the basis.
-    person : AgeAndSex
-        Age and sex; read by classifiers that were trained with them.
-    """
-
-    basis: str
-    features: Mapping[str, float]
-    protocols: Mapping[str, Protocol]
-    person: AgeAndSex = field(default_factory=AgeAndSex)
 
 
 def objections_of_model(
@@ -96,13 +65,26 @@ def _about_distance(read: ModelInput, classifiers: Sequence[Classifier]) -> Iter
     """Yield by how much the features lie too far from the training patients, for the farthest classifier."""
     far = []
     for one in classifiers:
-        standardised = one.estimator["scale"].transform(values_of(read, one))
-        distance, limit = float(one.training.distances(standardised)[0]), one.training.distance_limit
+        distance, limit = _distance(read, one), one.training.distance_limit
         if not distance <= limit:
             reason = Reason("features_far", sequence=one.sequence, distance=distance, limit=limit)
             far.append((distance / limit, reason))
     if far:
         yield max(far, key=lambda pair: pair[0])[1]
+
+
+def distance_of(read: ModelInput, classifier: Classifier) -> float | None:
+    """Return how far the features of a patient lie from those of the training (`TrainingRange.distances`).
+
+    None if a feature of the classifier is missing.
+    """
+    told = _told(read)
+    return _distance(read, classifier) if all(name in told for name in classifier.features) else None
+
+
+def _distance(read: ModelInput, classifier: Classifier) -> float:
+    standardised = classifier.estimator["scale"].transform(values_of(read, classifier))
+    return float(classifier.training.distances(standardised)[0])
 
 
 def _about_protocol(read: ModelInput, training: TrainingRange) -> Iterator[Reason]:

@@ -17,6 +17,7 @@ from analysis.domain.reason import Reason, told_once
 from dicom_templates.result_kinds import ResultKind
 from node.analyse.examinations import compared, examination
 from node.analyse.findings import Progress, analyse_series, correction_remarks, no_progress
+from node.analyse.model_answers import chosen_answers, question
 from node.analyse.result_files import (
     SUMMARY_FILE,
     local_time,
@@ -166,12 +167,15 @@ def _write(
         told = fhir_report(findings, made.report, source, options, first_made, replaces=bool(earlier))
         files = (*files, write_fhir(told, key, earlier, out))
     not_used = _in_reasons(findings.not_used)
+    asked = question(findings, sources, configuration.analysis)
     return Outcome(
         files, (), _summary(made.report, findings.prior), key, replaced, not_used, first_made,
         # A site that does not want comparisons keeps no scores.
         examination=examined if configuration.report.priors else None,
         earlier=None if findings.prior is None else findings.prior.earlier,
         answers=_answers(findings),
+        model_answers=chosen_answers(findings, asked),
+        question=asked,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from analysis.domain.priors import latest_before
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import ResultKind
+from node.domain.model_answer import ModelAnswer, ModelQuestion
 from node.domain.notice import Answer
 
 __all__ = ["Compared", "Lineage", "Outcome", "ResultFile"]
@@ -163,6 +164,10 @@ class Outcome:
         The earlier one that the results compare with.
     answers : tuple of Answer
         The answers of the model, for those who want to be told of some.
+    model_answers : tuple of ModelAnswer
+        The same and more of them, to be kept; and those of the models in the shadow, once they were asked.
+    question : ModelQuestion or None
+        What models in the shadow are asked; None if nothing was measured.
     """
 
     results: tuple[ResultFile, ...]
@@ -175,3 +180,5 @@ class Outcome:
     examination: Examination | None = None
     earlier: Examination | None = None
     answers: tuple[Answer, ...] = ()
+    model_answers: tuple[ModelAnswer, ...] = ()
+    question: ModelQuestion | None = None

@@ -12,6 +12,7 @@ from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.completeness import Patience
 from node.domain.delivery import DeliveryState
+from node.domain.model_answer import ModelAnswer
 from node.domain.notice import Answer
 from node.domain.records import (
     Arrival,
@@ -239,6 +240,7 @@ class AnalysisQueue(StudyReader, Protocol):
         examination: Examination | None = None,
         earlier: Examination | None = None,
         answers: Sequence[Answer] = (),
+        model_answers: Sequence[ModelAnswer] = (),
     ) -> None:
         """Record a result set and queue its deliveries.
 
@@ -260,6 +262,8 @@ class AnalysisQueue(StudyReader, Protocol):
             See `node.domain.results.Outcome`; the scores of a certain patient are kept.
         answers : sequence of Answer
             What contacts may be told of (`NoticeBox.happenings`), unless the study had this set already.
+        model_answers : sequence of ModelAnswer
+            What each model answered; kept instead of what is kept of the study.
 
         Raises
         ------

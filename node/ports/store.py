@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from node.domain.growth import Kept
+from node.domain.model_answer import KeptAnswer
 from node.domain.records import (
     Instance,
     NewResult,
@@ -64,6 +65,21 @@ class Figures(StudyReader, Protocol):
 
     def discards(self) -> Mapping[str, tuple[int, int]]:
         """Return how many objects of how many studies each rule discarded, as far back as it is kept."""
+        ...
+
+    def model_answers(self, scanner: str | None = None) -> tuple[KeptAnswer, ...]:
+        """Return what models answered to studies, the oldest first.
+
+        Parameters
+        ----------
+        scanner : str, optional
+            Key of a scanner (`node.domain.scanner`), for the studies of that one.
+
+        Raises
+        ------
+        TransientError
+            If the database does not answer.
+        """
         ...
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
@@ -142,6 +158,8 @@ class Retention(Protocol):
     def forget_examination(self, study_uid: str) -> bool:
         """Delete the scores of a study whose images are gone, and those that its results compare with.
 
+        The answers of models to it are deleted, too.
+
         Returns
         -------
         bool
@@ -150,11 +168,11 @@ class Retention(Protocol):
         ...
 
     def count_examinations(self, before: datetime) -> int:
-        """Return of how many studies `forget_examinations` would delete the scores."""
+        """Return of how many studies `forget_examinations` would delete something."""
         ...
 
     def forget_examinations(self, before: datetime) -> int:
-        """Delete all scores that were recorded before a moment; return of how many studies."""
+        """Delete all scores and answers that were recorded before a moment; return of how many studies."""
         ...
 
     def forget_discards(self, before: datetime) -> int:

@@ -28,6 +28,7 @@ from node.domain.health import (
     judge_timers,
     judge_workers,
 )
+from node.domain.model_comparison import Comparison, compare_models
 from node.domain.records import HistoryEntry
 from node.domain.status import (
     ArchiveStatus,
@@ -47,12 +48,21 @@ from node.show.disk import disk_lasts
 from node.show.why import explain
 from node.tally import Counts, Tally, WorkerActivity
 
-__all__ = ["LATEST_STUDIES", "FetcherView", "ListenerState", "StatusReader", "StudyView", "card_of"]
+__all__ = [
+    "LATEST_STUDIES",
+    "FetcherView",
+    "ListenerState",
+    "StatusReader",
+    "StudyView",
+    "card_of",
+    "name_of",
+]
 
 LATEST_STUDIES = 50
 _LATEST_QUARANTINED = 8
 _MAX_AGE = timedelta(seconds=1)
 _DISK_AGE = timedelta(hours=1)
+_COMPARISON_AGE = timedelta(minutes=10)
 _MEGABYTE = 1024 * 1024
 
 
@@ -175,6 +185,9 @@ class StatusReader:
         self._lock = threading.Lock()
         self._latest: NodeStatus | None = None
         self._disk: tuple[datetime, float | None] | None = None
+        # A lock of its own, so that the status waits for no comparison.
+        self._compares = threading.Lock()
+        self._compared: tuple[datetime, Comparison] | None = None
 
     @property
     def configuration(self) -> Configuration:
@@ -210,6 +223,20 @@ class StatusReader:
                 except TransientError:
                     return None
             return self._disk[1]
+
+    def comparison(self) -> Comparison:
+        """Return how the models compare, at most ten minutes old: all kept answers are read for it.
+
+        Raises
+        ------
+        TransientError
+            If the store does not answer.
+        """
+        with self._compares:
+            now = self._clock.now()
+            if self._compared is None or not timedelta() <= now - self._compared[0] < _COMPARISON_AGE:
+                self._compared = now, compare_models(self._store.model_answers())
+            return self._compared[1]
 
     def study(self, study_uid: str) -> StudyView | None:
         """Return what there is to show of a study; None if nothing of it was ever stored or discarded.
@@ -328,6 +355,12 @@ def card_of(bundle: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return card if isinstance(card, dict) else {}
+
+
+def name_of(bundle: Path) -> str:
+    """Return name and version of a model, as its card says; the name of its folder if it cannot be read."""
+    card = card_of(bundle)
+    return f"{card['name']} {card.get('version', '')}".strip() if "name" in card else bundle.name
 
 
 def _model(bundle: Path | None) -> Station:

@@ -10,11 +10,13 @@ from sqlalchemy import Engine, and_, or_, select, update
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
+from node.domain.model_answer import ModelAnswer
 from node.domain.notice import Answer, NoticeKind
 from node.domain.records import NewResult, StudyLease, reason_of_no_delivery, reason_of_results
 from node.domain.results import Compared
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
+from node.store.answers import put_answers
 from node.store.examinations import put_examination
 from node.store.happenings import note
 from node.store.rows import study_of
@@ -87,6 +89,7 @@ class SqlAnalysisQueue:
         examination: Examination | None = None,
         earlier: Examination | None = None,
         answers: Sequence[Answer] = (),
+        model_answers: Sequence[ModelAnswer] = (),
     ) -> None:
         """See `node.ports.AnalysisQueue`."""
         compared = None if examination is None else Compared(examination.person, earlier)
@@ -106,6 +109,7 @@ class SqlAnalysisQueue:
                 connection, study, results, made or now, key=key, replaced=replaced, compared=compared
             )
             put_examination(connection, study, examination, now)
+            put_answers(connection, study.study_uid, model_answers, now)
             # The same result again is no news.
             if answers and not is_known:
                 note(connection, NoticeKind.RESULT, study.study_uid, now, answers=answers)

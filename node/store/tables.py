@@ -37,6 +37,7 @@ from node.errors import PermanentError, StorageFullError
 __all__ = [
     "KeptConnection",
     "Prepared",
+    "answers",
     "conditions",
     "deliveries",
     "discards",
@@ -177,6 +178,31 @@ examinations = Table(
     Column("revision", Integer, nullable=False),
     Column("recorded_at", _Moment, nullable=False),
     Column("scores", Text, nullable=False),
+)
+
+# What each model answered to a study. One model at most is the chosen one; the others ran in the shadow.
+answers = Table(
+    "answers",
+    metadata,
+    Column("study_uid", _UID, primary_key=True),
+    Column("bundle", String(64), primary_key=True),
+    Column("target", String(32), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("basis", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("probability", Double),
+    Column("threshold", Double),
+    # Codes with blanks between them.
+    Column("reasons", Text, nullable=False),
+    Column("distance", Double),
+    Column("limit", Double),
+    Column("acquired", String(7), nullable=False),
+    Column("scanner", Text, nullable=False),
+    Column("analysed_at", _Moment, nullable=False),
+    # Serves "the latest studies of this scanner".
+    Index("answers_by_scanner", "scanner", "analysed_at"),
 )
 
 deliveries = Table(

@@ -17,14 +17,27 @@ NO_MODEL = "none"
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """[models]: the bundle of the prediction model; None means that nothing is predicted, only measured."""
+    """[models]: the prediction models.
+
+    Attributes
+    ----------
+    bundle : Path or None
+        Bundle of the model whose answers are results; None means that nothing is predicted, only measured.
+    shadow : tuple of Path
+        Bundles of models that answer in the shadow: their answers are kept and compared, and never delivered.
+    """
 
     bundle: Path | None = DEMONSTRATION_MODEL
+    shadow: tuple[Path, ...] = ()
 
 
 def models(table: Table) -> ModelSettings:
     """Read the table."""
     written = table.take("bundle", "")
+    shadow = table.texts("shadow", ())
+    if not all(shadow):
+        table.fault("shadow", "must be a list of folders: an empty text is none")
+    shadows = tuple(table.folder / one for one in shadow)
     if written == NO_MODEL:
-        return ModelSettings(None)
-    return ModelSettings(table.folder / written if written else DEMONSTRATION_MODEL)
+        return ModelSettings(None, shadows)
+    return ModelSettings(table.folder / written if written else DEMONSTRATION_MODEL, shadows)

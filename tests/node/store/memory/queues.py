@@ -9,6 +9,7 @@ from uuid import uuid4
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
+from node.domain.model_answer import KeptAnswer, ModelAnswer
 from node.domain.notice import Answer
 from node.domain.records import (
     DueRefusalReport,
@@ -70,6 +71,7 @@ class MemoryQueues:
         examination: Examination | None = None,
         earlier: Examination | None = None,
         answers: Sequence[Answer] = (),
+        model_answers: Sequence[ModelAnswer] = (),
     ) -> None:
         del answers  # notices are no part of this store
         t = self._tables
@@ -89,6 +91,7 @@ class MemoryQueues:
                 study, results, now, key=key, replaced=replaced, made=made or now, compared=compared
             )
             t.put_examination(study, examination, now)
+            t.answers[study.study_uid] = tuple(KeptAnswer(study.study_uid, now, one) for one in model_answers)
             if t.has_open_deliveries(study.study_uid):
                 t.apply_event(study, StudyEvent.DELIVERY_BEGAN, now)
                 return

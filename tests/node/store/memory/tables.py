@@ -10,6 +10,7 @@ from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.model_answer import KeptAnswer
 from node.domain.records import (
     Arrival,
     Delivery,
@@ -128,6 +129,8 @@ class Tables:
     deliveries: dict[int, DeliveryRow] = field(default_factory=dict)
     quarantine: tuple[QuarantineEntry, ...] = ()
     examinations: dict[str, ExaminationRow] = field(default_factory=dict)
+    answers: dict[str, tuple[KeptAnswer, ...]] = field(default_factory=dict)
+    """By study."""
     batches: dict[str, Batch] = field(default_factory=dict)
     wishes: dict[tuple[str, str], WishRow] = field(default_factory=dict)
     """By archive and study."""

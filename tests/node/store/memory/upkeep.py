@@ -8,6 +8,7 @@ from datetime import datetime
 
 from node.domain.delivery import DeliveryState
 from node.domain.growth import Kept
+from node.domain.model_answer import KeptAnswer
 from node.domain.records import (
     Instance,
     Study,
@@ -57,6 +58,16 @@ class MemoryUpkeep:
                 by_age[(now - row.at).days] += row.instance.size
             since = min((row.study.first_arrival for row in self._tables.studies.values()), default=None)
         return Kept(by_age, since)
+
+    def model_answers(self, scanner: str | None = None) -> tuple[KeptAnswer, ...]:
+        kept = [one for answers in self._tables.answers.values() for one in answers]
+        wanted = [one for one in kept if scanner is None or one.answer.scanner == scanner]
+        return tuple(
+            sorted(
+                wanted,
+                key=lambda one: (one.analysed_at, one.study_uid, one.answer.bundle, one.answer.target),
+            )
+        )
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
         waiting = [
@@ -143,11 +154,18 @@ class MemoryUpkeep:
                 if row.result.study_uid == study_uid and row.compared is not None
             }
             t.results.update({uid: replace(row, compared=None) for uid, row in ours.items()})
-            return t.examinations.pop(study_uid, None) is not None or bool(ours)
+            answers = t.answers.pop(study_uid, ())
+            return t.examinations.pop(study_uid, None) is not None or bool(ours or answers)
 
     def count_examinations(self, before: datetime) -> int:
         with self._tables.lock:
-            return sum(row.recorded_at <= before for row in self._tables.examinations.values())
+            return len(self._old(before))
+
+    def _old(self, before: datetime) -> set[str]:
+        t = self._tables
+        scores = {uid for uid, row in t.examinations.items() if row.recorded_at <= before}
+        answers = {uid for uid, kept in t.answers.items() if any(one.analysed_at <= before for one in kept)}
+        return scores | answers
 
     def forget_examinations(self, before: datetime) -> int:
         t = self._tables
@@ -155,9 +173,10 @@ class MemoryUpkeep:
             for uid, row in t.results.items():
                 if row.result.created_at <= before:
                     t.results[uid] = replace(row, compared=None)
-            old = [uid for uid, row in t.examinations.items() if row.recorded_at <= before]
+            old = self._old(before)
             for uid in old:
-                del t.examinations[uid]
+                t.examinations.pop(uid, None)
+                t.answers.pop(uid, None)
             return len(old)
 
     def forget_unused(
