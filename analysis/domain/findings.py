@@ -10,6 +10,7 @@ import numpy.typing as npt
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification
 from analysis.domain.examination import Comparison
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure, Reading
 from analysis.domain.segmentation import Judgement, Level, Segmentation
 from analysis.domain.target import Target
 from analysis.domain.volume import Volume
@@ -392,6 +393,11 @@ class Findings:
         The other series, which change nothing; for operators, and in no report.
     prior : Comparison or None
         Comparison with an earlier examination of the patient; None without one.
+    readings : tuple of Reading
+        How far each basis that the model could read lies from its training; for operators, and in no report.
+    departures : tuple of Departure
+        Of these bases, those from which the model did not answer, because the scanner has left the range of its
+        training.
     """
 
     series: tuple[SeriesFindings, ...]
@@ -404,6 +410,8 @@ class Findings:
     remarks: tuple[Reason, ...] = ()
     not_used: tuple[SeriesRefusal, ...] = ()
     prior: Comparison | None = None
+    readings: tuple[Reading, ...] = ()
+    departures: tuple[Departure, ...] = ()
 
     def of(self, contrast: Contrast) -> SeriesFindings | None:
         """Return the analysed series of that contrast, or None."""

@@ -1,14 +1,21 @@
 """Predict the targets from the measurements of a study, or give the reasons for abstaining."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from analysis.domain.basis import SEQUENCES, AgeAndSex, asked_in_turn, joined, sequences_of
+from analysis.domain.basis import BASES, SEQUENCES, AgeAndSex, asked_in_turn, joined, sequences_of
 from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure, Reading, departures_by_basis
 from analysis.prediction.decision import why_open
 from analysis.prediction.model import Classifier, Model, Range, raw_scores
-from analysis.prediction.range_check import ModelInput, Protocol, objections_of_model, values_of
+from analysis.prediction.range_check import (
+    ModelInput,
+    Protocol,
+    objections_of_model,
+    reading_of,
+    values_of,
+)
 from analysis.prediction.series_check import (
     has_reference,
     left_out_bodies,
@@ -17,7 +24,7 @@ from analysis.prediction.series_check import (
 )
 from analysis.settings import AnalysisSettings
 
-__all__ = ["estimate", "open_reason", "predict"]
+__all__ = ["estimate", "open_reason", "predict", "readings"]
 
 
 def predict(
@@ -25,6 +32,7 @@ def predict(
     model: Model,
     settings: AnalysisSettings,
     person: AgeAndSex | None = None,
+    departures: Sequence[Departure] = (),
 ) -> tuple[Prediction, ...]:
     """Predict every target of the model.
 
@@ -46,6 +54,8 @@ def predict(
         What is preferred for each target, and the minimum number of levels.
     person : AgeAndSex, optional
         Age and sex, for models that were trained with them; both unknown by default.
+    departures : sequence of Departure, optional
+        The bases in which the scanner has left the range of the training; nothing is answered from them.
 
     Returns
     -------
@@ -55,7 +65,8 @@ def predict(
     by_name = {found.identification.contrast.value: found for found in series}
     known = person or AgeAndSex()
     bases = {*SEQUENCES, *settings.preferred.values()}
-    judged = {basis: _judged(basis, by_name, model, settings, known) for basis in bases}
+    left = departures_by_basis(departures)
+    judged = {basis: _judged(basis, by_name, model, settings, known, left.get(basis)) for basis in bases}
     targets = {target for target, _ in model.classifiers}
     answers = (_answer(target, judged, model, settings) for target in Target if target in targets)
     return tuple(_documented(answer, model) for answer in answers)
@@ -102,6 +113,7 @@ def _judged(
     model: Model,
     settings: AnalysisSettings,
     person: AgeAndSex,
+    departure: Departure | None,
 ) -> _Judged:
     names = sequences_of(basis)
     found = {name: series[name] for name in names if name in series}
@@ -116,8 +128,37 @@ def _judged(
     classifiers = [one for (_, learned), one in model.classifiers.items() if learned == basis]
     referred = all(has_reference(one, settings) for one in found.values())
     against += objections_of_model(read, classifiers, with_features=referred)
+    if departure is not None:
+        against.append(departure.reason)
     remarks = (reason for name, one in found.items() for reason in left_out_bodies(one, name))
     return _Judged(read, tuple(dict.fromkeys(against)), tuple(remarks))
+
+
+def readings(
+    series: tuple[SeriesFindings, ...],
+    model: Model,
+    settings: AnalysisSettings,
+    person: AgeAndSex | None = None,
+) -> tuple[Reading, ...]:
+    """Return how far each basis of a study lies from the training, as far as that says anything.
+
+    It is read of every basis that the model has learned and the study has, whatever the answers are based on, so that
+    the range of a scanner is judged by all its studies.
+
+    Parameters
+    ----------
+    series, model, settings, person
+        As for `predict`.
+    """
+    by_name = {found.identification.contrast.value: found for found in series}
+    read = []
+    for basis in BASES:
+        classifiers = [one for (_, learned), one in model.classifiers.items() if learned == basis]
+        found = {name: by_name[name] for name in sequences_of(basis) if name in by_name}
+        whole = len(found) == len(sequences_of(basis))
+        if whole and all(has_reference(one, settings) for one in found.values()):
+            read.append(reading_of(_read(basis, found, person or AgeAndSex()), classifiers))
+    return tuple(one for one in read if one is not None)
 
 
 def _read(basis: str, found: Mapping[str, SeriesFindings], person: AgeAndSex) -> ModelInput:

@@ -5,16 +5,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import fdtri
 
 from analysis.domain.basis import AgeAndSex
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Reading
 from analysis.prediction.model import Classifier, PeopleRange, Range, TrainingRange, rounded
 
-__all__ = ["ModelInput", "Protocol", "objections_of_model", "values_of"]
+__all__ = ["ModelInput", "Protocol", "objections_of_model", "reading_of", "usual_distance", "values_of"]
 
 _RANGE_MARGIN = 0.1
 """Fraction by which TR, TE and field strength may lie outside the training range: scanners adjust and round
 them, and a change of a tenth does not change the weighting."""
+_FAR_SHARE = 0.1
+"""Share of new patients like those of the training whose reading is far (`Reading.is_far`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,76 @@ def _about_distance(read: ModelInput, classifiers: Sequence[Classifier]) -> Iter
     """Yield by how much the features lie too far from the training patients, for the farthest classifier."""
     far = []
     for one in classifiers:
-        standardised = one.estimator["scale"].transform(values_of(read, one))
-        distance, limit = float(one.training.distances(standardised)[0]), one.training.distance_limit
+        distance, limit = _distance(read, one), one.training.distance_limit
         if not distance <= limit:
             reason = Reason("features_far", sequence=one.sequence, distance=distance, limit=limit)
             far.append((distance / limit, reason))
     if far:
         yield max(far, key=lambda pair: pair[0])[1]
+
+
+def _distance(read: ModelInput, classifier: Classifier) -> float:
+    standardised = classifier.estimator["scale"].transform(values_of(read, classifier))
+    return float(classifier.training.distances(standardised)[0])
+
+
+def reading_of(read: ModelInput, classifiers: Sequence[Classifier]) -> Reading | None:
+    """Return how far a patient lies from what the classifiers of one basis were trained on.
+
+    Parameters
+    ----------
+    read : ModelInput
+        The patient.
+    classifiers : sequence of Classifier
+        All classifiers of its basis.
+
+    Returns
+    -------
+    Reading or None
+        None if there is no classifier, or if one of them lacks a feature.
+    """
+    told = _told(read)
+    if not classifiers or any(name not in told for one in classifiers for name in one.features):
+        return None
+    share = _FAR_SHARE / len(classifiers)
+    found = [
+        (_distance(read, one), usual_distance(one, share), one.training.distance_limit) for one in classifiers
+    ]
+    distance, usual, limit = max(found, key=lambda values: values[0] / values[1])
+    in_protocol = not any(reason for one in classifiers for reason in _about_protocol(read, one.training))
+    return Reading(read.basis, distance, limit, usual, in_protocol)
+
+
+def usual_distance(classifier: Classifier, share: float) -> float:
+    """Return the distance beyond which a share of new patients lies who are like those of the training.
+
+    The 99th percentile of the training patients does not say that: mean and covariance were fitted to these patients,
+    so they lie nearer than new ones, much so where features are many and patients few. For features with a normal
+    distribution, the distance of a new patient follows Hotelling's law of prediction. The covariance of a model is
+    shrunk, and radiomics have heavier tails than a normal distribution, so the share is nominal.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Its number of training patients and features decide.
+    share : float
+        0 to 1.
+
+    Returns
+    -------
+    float
+        As `TrainingRange.distances`; the limit of the classifier if its patients are too few for this law.
+
+    References
+    ----------
+    .. [1] Hotelling H. The generalization of Student's ratio. Ann Math Stat 1931;2:360-378.
+    """
+    patients, features = classifier.performance.patients, len(classifier.features)
+    free = patients - features
+    if free < 1:
+        return classifier.training.distance_limit
+    scale = features * (patients**2 - 1) / (patients * free)
+    return float(np.sqrt(scale * fdtri(features, free, 1 - share)))
 
 
 def _about_protocol(read: ModelInput, training: TrainingRange) -> Iterator[Reason]:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from node.analyse.outbox_rows import outbox_rows
-from node.config import Configuration
+from node.config import Configuration, ScannerDrift
 from node.domain.backoff import Backoff
 from node.domain.records import StudyLease, mr_images
 from node.domain.results import Lineage, Outcome
@@ -203,6 +203,7 @@ class Analyst:
             lease, results, outcome.summary, self._clock.now(),
             key=outcome.key, replaced=outcome.replaced, beside=outcome.beside, made=outcome.made,
             examination=outcome.examination, earlier=outcome.earlier, answers=outcome.answers,
+            readings={} if configuration.models.scanner_drift is ScannerDrift.OFF else outcome.readings,
         )  # fmt: skip
         self._log.info("study_reported", study=lease.study_uid, count=len(results), seconds=seconds)
 

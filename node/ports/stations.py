@@ -9,9 +9,11 @@ from typing import Protocol
 
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Reading
 from dicom_templates.options import Predecessor
 from node.domain.completeness import Patience
 from node.domain.delivery import DeliveryState
+from node.domain.drift import Subject
 from node.domain.notice import Answer
 from node.domain.records import (
     Arrival,
@@ -239,6 +241,7 @@ class AnalysisQueue(StudyReader, Protocol):
         examination: Examination | None = None,
         earlier: Examination | None = None,
         answers: Sequence[Answer] = (),
+        readings: Mapping[Subject, Reading] | None = None,
     ) -> None:
         """Record a result set and queue its deliveries.
 
@@ -260,6 +263,8 @@ class AnalysisQueue(StudyReader, Protocol):
             See `node.domain.results.Outcome`; the scores of a certain patient are kept.
         answers : sequence of Answer
             What contacts may be told of (`NoticeBox.happenings`), unless the study had this set already.
+        readings : mapping of Subject to Reading, optional
+            How far the study lies from the training; its scanner is judged by it (`node.domain.drift.follow`).
 
         Raises
         ------

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from typing import Protocol
 
+from node.domain.drift import Observation, ScannerRange, Subject
 from node.domain.growth import Kept
 from node.domain.records import (
     Instance,
@@ -64,6 +65,14 @@ class Figures(StudyReader, Protocol):
 
     def discards(self) -> Mapping[str, tuple[int, int]]:
         """Return how many objects of how many studies each rule discarded, as far back as it is kept."""
+        ...
+
+    def scanner_ranges(self) -> Mapping[Subject, ScannerRange]:
+        """Return the state of each scanner that was judged, ordered by its key."""
+        ...
+
+    def observations(self, bundle: str) -> tuple[Observation, ...]:
+        """Return the studies that a model read, by the digest of its bundle, the oldest first."""
         ...
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
@@ -226,6 +235,13 @@ class OperatorCommands(StudySteps, Arrivals, Protocol):
         -------
         bool
             False if no delivery was redirected.
+        """
+        ...
+
+    def accept_scanner(self, scanner: str, now: datetime) -> int:
+        """Let models answer again to studies of a scanner that has left their range, until it leaves again.
+
+        Return in how many cases (model and basis) it had left; nothing changes where it had not.
         """
         ...
 

@@ -162,6 +162,33 @@ def _fetch_select_and_tell(operations: "Operations") -> None:
     _keep_notices(operations)
 
 
+def _judge_scanners(operations: "Operations") -> None:
+    operations.create_table(
+        "readings",
+        Column("study_uid", String(64), primary_key=True),
+        Column("bundle", String(64), primary_key=True),
+        Column("basis", String(16), primary_key=True),
+        Column("scanner", Text, nullable=False),
+        Column("at", Double, nullable=False),
+        Column("distance", Double, nullable=False),
+        Column("limit", Double, nullable=False),
+        Column("usual", Double, nullable=False),
+        Column("in_protocol", Boolean, nullable=False),
+    )
+    operations.create_index("readings_by_scanner", "readings", ["scanner", "bundle", "basis", "at"])
+    operations.create_table(
+        "scanners",
+        Column("scanner", Text, primary_key=True),
+        Column("bundle", String(64), primary_key=True),
+        Column("basis", String(16), primary_key=True),
+        Column("state", String(16), nullable=False),
+        Column("since", Double),
+        Column("far", Integer, nullable=False),
+        Column("studies", Integer, nullable=False),
+        Column("accepted_at", Double),
+    )
+
+
 STEPS: Mapping[int, Callable[["Operations"], None]] = {
     1: _find_latest_studies_fast,
     2: _remember_what_is_unexplained,

@@ -8,7 +8,9 @@ from uuid import uuid4
 
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Reading
 from dicom_templates.options import Predecessor
+from node.domain.drift import Subject
 from node.domain.notice import Answer
 from node.domain.records import (
     DueRefusalReport,
@@ -70,6 +72,7 @@ class MemoryQueues:
         examination: Examination | None = None,
         earlier: Examination | None = None,
         answers: Sequence[Answer] = (),
+        readings: Mapping[Subject, Reading] | None = None,
     ) -> None:
         del answers  # notices are no part of this store
         t = self._tables
@@ -89,6 +92,7 @@ class MemoryQueues:
                 study, results, now, key=key, replaced=replaced, made=made or now, compared=compared
             )
             t.put_examination(study, examination, now)
+            t.put_readings(study.study_uid, readings or {}, now)
             if t.has_open_deliveries(study.study_uid):
                 t.apply_event(study, StudyEvent.DELIVERY_BEGAN, now)
                 return

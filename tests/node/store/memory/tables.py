@@ -1,6 +1,6 @@
 """Rows of the in-memory store, and the steps that several of its methods share."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -8,8 +8,10 @@ from threading import RLock
 
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure, Reading
 from dicom_templates.options import Predecessor
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.drift import WINDOW, Observation, ScannerRange, Subject, follow
 from node.domain.records import (
     Arrival,
     Delivery,
@@ -133,6 +135,9 @@ class Tables:
     """By archive and study."""
     discards: dict[tuple[str, str], Discarded] = field(default_factory=dict)
     """By study and rule."""
+    readings: dict[tuple[str, Subject], Observation] = field(default_factory=dict)
+    """By study and what was judged."""
+    scanners: dict[Subject, ScannerRange] = field(default_factory=dict)
     is_claimed: bool = False
     lock: RLock = field(default_factory=RLock, repr=False)
 
@@ -245,6 +250,28 @@ class Tables:
         if examination is not None and examination.person and examination.day and examination.scores:
             key = self.instances_of(study.study_uid)[0].patient_key
             self.examinations[study.study_uid] = ExaminationRow(examination, key, study.revision, now)
+
+    def put_readings(self, study_uid: str, readings: Mapping[Subject, Reading], now: datetime) -> None:
+        """Keep how far a study lies from the training of a model, and judge its scanner."""
+        for subject, reading in sorted(readings.items()):
+            mine = [one for uid, one in self.readings if uid == study_uid]
+            same = [one for one in mine if (one.bundle, one.basis) == (subject.bundle, subject.basis)]
+            at = self.readings.pop((study_uid, same[0])).at if same else now
+            self.readings[study_uid, subject] = Observation(study_uid, subject, at, reading)
+            before = self.scanners.get(subject, ScannerRange())
+            counted = [
+                one
+                for one in self.readings.values()
+                if one.subject == subject and (before.accepted_at is None or one.at > before.accepted_at)
+            ]
+            counted.sort(key=lambda one: (one.at, one.study_uid))
+            far = [one.reading.is_far for one in counted[-WINDOW:]]
+            self.scanners[subject] = follow(before, far, now)
+
+    def departures(self) -> dict[Subject, Departure]:
+        """Return the scanners that have left the range of the training of a model."""
+        found = {subject: one.departure(subject.basis) for subject, one in self.scanners.items()}
+        return {subject: one for subject, one in found.items() if one is not None}
 
     def other_examinations(self, study_uid: str) -> tuple[Examination, ...]:
         """Return what is kept of the other studies under the Patient ID of a study."""

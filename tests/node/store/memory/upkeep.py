@@ -2,11 +2,12 @@
 
 # ruff: noqa: D102 - `node.ports` describes each method
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from node.domain.delivery import DeliveryState
+from node.domain.drift import Observation, ScannerRange, Subject
 from node.domain.growth import Kept
 from node.domain.records import (
     Instance,
@@ -57,6 +58,23 @@ class MemoryUpkeep:
                 by_age[(now - row.at).days] += row.instance.size
             since = min((row.study.first_arrival for row in self._tables.studies.values()), default=None)
         return Kept(by_age, since)
+
+    def scanner_ranges(self) -> Mapping[Subject, ScannerRange]:
+        with self._tables.lock:
+            return dict(sorted(self._tables.scanners.items()))
+
+    def observations(self, bundle: str) -> tuple[Observation, ...]:
+        with self._tables.lock:
+            found = [one for one in self._tables.readings.values() if one.subject.bundle == bundle]
+        return tuple(sorted(found, key=lambda one: (one.at, one.study_uid)))
+
+    def accept_scanner(self, scanner: str, now: datetime) -> int:
+        t = self._tables
+        with t.transaction():
+            left = [subject for subject in t.departures() if subject.scanner == scanner]
+            for subject in left:
+                t.scanners[subject] = t.scanners[subject].accepted(now)
+            return len(left)
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
         waiting = [

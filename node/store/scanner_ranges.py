@@ -1,0 +1,139 @@
+"""How far each study lies from the training of a model, and the state of each scanner, which follows from it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, select, update
+
+from analysis.domain.remoteness import Departure, Reading
+from node.domain.drift import WINDOW, Observation, ScannerRange, ScannerState, Subject, follow
+from node.store import tables as t
+
+__all__ = ["SqlScannerRanges", "departures", "forget_old_readings", "forget_readings", "put_readings"]
+
+_MEASURED = tuple(field.name for field in fields(Reading) if field.name != "basis")
+
+
+class SqlScannerRanges:
+    """What the ports say of scanners.
+
+    Parameters
+    ----------
+    engine : Engine
+        The database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def scanner_ranges(self) -> Mapping[Subject, ScannerRange]:
+        """See `node.ports.Figures`."""
+        key = t.scanners.c.scanner, t.scanners.c.bundle, t.scanners.c.basis
+        with t.reading(self._engine) as connection:
+            rows = connection.execute(select(t.scanners).order_by(*key)).all()
+        return {_subject(row): _range(row) for row in rows}
+
+    def observations(self, bundle: str) -> tuple[Observation, ...]:
+        """See `node.ports.Figures`."""
+        of_model = select(t.readings).where(t.readings.c.bundle == bundle)
+        with t.reading(self._engine) as connection:
+            rows = connection.execute(of_model.order_by(t.readings.c.at, t.readings.c.study_uid)).all()
+        return tuple(Observation(row.study_uid, _subject(row), row.at, _reading(row)) for row in rows)
+
+    def accept_scanner(self, scanner: str, now: datetime) -> int:
+        """See `node.ports.OperatorCommands`."""
+        left = select(t.scanners).where(
+            t.scanners.c.scanner == scanner, t.scanners.c.state == ScannerState.LEFT
+        )
+        with t.writing(self._engine) as connection:
+            rows = connection.execute(left.with_for_update()).all()
+            for row in rows:
+                _put(connection, _subject(row), _range(row).accepted(now))
+            return len(rows)
+
+
+def put_readings(
+    connection: Connection, study_uid: str, readings: Mapping[Subject, Reading], now: datetime
+) -> None:
+    """Keep how far a study lies from the training, and judge its scanner anew.
+
+    A study that is analysed again by the same model keeps its place among the studies of the scanner, and is counted
+    once. What another model read of it is left alone.
+    """
+    for subject, reading in sorted(readings.items()):
+        values = {name: getattr(reading, name) for name in _MEASURED} | {"scanner": subject.scanner}
+        of_study = and_(
+            t.readings.c.study_uid == study_uid,
+            t.readings.c.bundle == subject.bundle,
+            t.readings.c.basis == subject.basis,
+        )
+        known = connection.execute(update(t.readings).where(of_study).values(values)).rowcount
+        if not known:
+            row = asdict(subject) | values | {"study_uid": study_uid, "at": now}
+            connection.execute(insert(t.readings).values(row))
+        _judge(connection, subject, now)
+
+
+def _judge(connection: Connection, subject: Subject, now: datetime) -> None:
+    # The row of the scanner is locked first, so that of two studies that are recorded at once the later one counts both.
+    connection.execute(t.insert_if_new(connection.engine, t.scanners).values(_row(subject, ScannerRange())))
+    before = _range(connection.execute(select(t.scanners).where(_is(t.scanners, subject)).with_for_update()).one())
+    counted = select(t.readings).where(_is(t.readings, subject))
+    if before.accepted_at is not None:
+        counted = counted.where(t.readings.c.at > before.accepted_at)
+    latest = counted.order_by(t.readings.c.at.desc(), t.readings.c.study_uid.desc()).limit(WINDOW)
+    far = [_reading(row).is_far for row in connection.execute(latest)]
+    after = follow(before, far, now)
+    if after != before:
+        _put(connection, subject, after)
+
+
+def departures(connection: Connection) -> Mapping[Subject, Departure]:
+    """Return the scanners that have left the range of the training of a model."""
+    left = select(t.scanners).where(t.scanners.c.state == ScannerState.LEFT)
+    found = {_subject(row): _range(row).departure(row.basis) for row in connection.execute(left)}
+    return {subject: departure for subject, departure in found.items() if departure is not None}
+
+
+def forget_readings(connection: Connection, study_uid: str) -> int:
+    """Delete what is kept of a study; return the number of rows. The state of its scanner stays."""
+    return connection.execute(delete(t.readings).where(t.readings.c.study_uid == study_uid)).rowcount
+
+
+def forget_old_readings(connection: Connection, before: datetime) -> int:
+    """Delete the readings of studies that were recorded before a moment; return the number of studies."""
+    old = t.readings.c.at <= before
+    count = select(func.count(t.readings.c.study_uid.distinct())).where(old)
+    studies = int(connection.execute(count).scalar_one())
+    connection.execute(delete(t.readings).where(old))
+    return studies
+
+
+def _is(table: Any, subject: Subject) -> Any:  # noqa: ANN401 - a table, and a condition
+    return and_(
+        table.c.scanner == subject.scanner,
+        table.c.bundle == subject.bundle,
+        table.c.basis == subject.basis,
+    )
+
+
+def _put(connection: Connection, subject: Subject, after: ScannerRange) -> None:
+    connection.execute(update(t.scanners).where(_is(t.scanners, subject)).values(asdict(after)))
+
+
+def _row(subject: Subject, scanner_range: ScannerRange) -> dict[str, Any]:
+    return asdict(subject) | asdict(scanner_range)
+
+
+def _subject(row: Row[Any]) -> Subject:
+    return Subject(row.scanner, row.bundle, row.basis)
+
+
+def _range(row: Row[Any]) -> ScannerRange:
+    return ScannerRange(ScannerState(row.state), row.since, row.far, row.studies, row.accepted_at)
+
+
+def _reading(row: Row[Any]) -> Reading:
+    return Reading(row.basis, **{name: getattr(row, name) for name in _MEASURED})
