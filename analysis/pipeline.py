@@ -21,7 +21,7 @@ from analysis.measurement.tissue_order import doubts_about_contrast, tissue_orde
 from analysis.measurement.vbq import bone_quality
 from analysis.pairing.agreement import reconcile_levels
 from analysis.pairing.registration import align
-from analysis.prediction.predict import predict, readings
+from analysis.prediction.predict import distances_from, predict_from, read_study
 from analysis.segment import Segmenter, embedded
 from analysis.settings import AnalysisSettings
 from analysis.threads import threads_allowed
@@ -103,20 +103,22 @@ def analyse(
         report_progress("predicting")
     telling = _why_missing(refused, found)
     measured = tuple(found)
-    read = () if model is None else readings(measured, model, settings, person)
-    left = tuple(one for one in departures if one.basis in {reading.basis for reading in read})
+    readings = {} if model is None else read_study(measured, settings, person)
+    distances = () if model is None else distances_from(readings, model)
+    left = tuple(one for one in departures if one.basis in {there.basis for there in distances})
     return Findings(
         series=measured,
         set_aside=telling,
         not_used=tuple(one for one in refused if one not in telling),
-        predictions=() if model is None else predict(measured, model, settings, person, left),
+        predictions=() if model is None else predict_from(readings, model, settings, left),
         model=None if model is None else model.identity,
         configuration_digest=settings.digest(),
         software=software,
         agreement=agreement,
         remarks=(*remarks, *_different_occasions([one.source for one in found])),
-        readings=read,
+        distances=distances,
         departures=left,
+        person=person or AgeAndSex(),
     )
 
 

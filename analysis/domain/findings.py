@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification
+from analysis.domain.basis import AgeAndSex
 from analysis.domain.examination import Comparison
 from analysis.domain.reason import Reason
-from analysis.domain.remoteness import Departure, Reading
+from analysis.domain.remoteness import Departure, TrainingDistance
 from analysis.domain.segmentation import Judgement, Level, Segmentation
 from analysis.domain.target import Target
 from analysis.domain.volume import Volume
@@ -324,6 +325,12 @@ class Prediction:
         What this classifier was trained on, by sequence; empty if that is not known.
     age_and_sex : bool
         Whether this classifier was trained with the age and sex of the patients, and needs both.
+    estimate : float or None
+        The probability also where it is too uncertain for an answer; None if the classifier was not asked.
+        No report states it as an answer.
+    distance, distance_limit : float or None
+        How far the features lie from those of the training patients (dimensionless), and the 99th percentile
+        of theirs; None where that is not known.
     """
 
     target: Target
@@ -339,6 +346,9 @@ class Prediction:
     by_sequence: dict[str, AnswerFigures] = field(default_factory=dict)
     trained_on: dict[str, ProtocolRange] = field(default_factory=dict)
     age_and_sex: bool = False
+    estimate: float | None = None
+    distance: float | None = None
+    distance_limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,11 +403,13 @@ class Findings:
         The other series, which change nothing; for operators, and in no report.
     prior : Comparison or None
         Comparison with an earlier examination of the patient; None without one.
-    readings : tuple of Reading
+    distances : tuple of TrainingDistance
         How far each basis that the model could read lies from its training; for operators, and in no report.
     departures : tuple of Departure
-        Of these bases, those from which the model did not answer, because the scanner has left the range of its
-        training.
+        Of these bases, those from which the model did not answer, because the scanner has left the range of
+        its training.
+    person : AgeAndSex
+        Age and sex as models may read them.
     """
 
     series: tuple[SeriesFindings, ...]
@@ -410,8 +422,9 @@ class Findings:
     remarks: tuple[Reason, ...] = ()
     not_used: tuple[SeriesRefusal, ...] = ()
     prior: Comparison | None = None
-    readings: tuple[Reading, ...] = ()
+    distances: tuple[TrainingDistance, ...] = ()
     departures: tuple[Departure, ...] = ()
+    person: AgeAndSex = field(default_factory=AgeAndSex)
 
     def of(self, contrast: Contrast) -> SeriesFindings | None:
         """Return the analysed series of that contrast, or None."""

@@ -1,15 +1,15 @@
-"""How far what a model reads of a study lies from its training, and a scanner that has left the range of it."""
+"""How far a study lies from the training of a model, and a scanner that has left the range of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.domain.reason import Reason
 
-__all__ = ["Departure", "Reading", "departures_by_basis"]
+__all__ = ["Departure", "TrainingDistance", "departures_by_basis"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TrainingDistance:
     """How far the features of one basis lie from the training patients of a model.
 
     Attributes
@@ -17,13 +17,13 @@ class Reading:
     basis : str
         "T1", "T2" or "T1+T2".
     distance : float
-        Mahalanobis distance (dimensionless, `TrainingRange.distances`); of several classifiers of the basis, that of
-        the one with the largest fraction of `usual`.
+        Mahalanobis distance (dimensionless, `TrainingRange.distances`); of several classifiers of the basis,
+        that of the one with the largest fraction of `usual`.
     limit : float
         99th percentile of the training patients of that classifier, beyond which the model abstains.
     usual : float
-        Distance within which nine of ten new patients lie who are like those of the training, by all classifiers of the
-        basis together (`analysis.prediction.usual_distance`).
+        Distance within which nine of ten new patients lie who are like those of the training, by all
+        classifiers of the basis together (`analysis.prediction.usual_distance`).
     in_protocol : bool
         Whether TR, TE and field strength lie in the range of the training.
     """
@@ -40,8 +40,8 @@ class Reading:
 
         Examples
         --------
-        >>> [Reading("T1", distance, 5.0, 4.0, in_protocol=True).is_far for distance in (3.9, 4.1, float("nan"))]
-        [False, True, True]
+        >>> [TrainingDistance("T1", distance, 5.0, 4.0, in_protocol=True).is_far for distance in (3.9, 4.1,
+        float("nan"))] [False, True, True]
         """
         return not (self.in_protocol and self.distance <= self.usual)
 
@@ -60,7 +60,8 @@ class Departure:
     basis : str
         "T1", "T2" or "T1+T2".
     far, studies : int
-        How many of how many consecutive studies of the scanner were far (`Reading.is_far`) when that was found.
+        How many of how many consecutive studies of the scanner were far (`TrainingDistance.is_far`) when
+        that was found.
     """
 
     basis: str

@@ -7,11 +7,12 @@ from typing import Any
 from analysis.cohort.cohort_table import CohortRow
 from analysis.domain.basis import AGE_AND_SEX, AgeAndSex, asked_in_turn, joined, sequences_of
 from analysis.domain.findings import Target
+from analysis.domain.readings import ModelInput, Protocol
 from analysis.domain.reason import Reason
 from analysis.evaluation.outcomes import Outcome, Standing
 from analysis.prediction.model import Model
 from analysis.prediction.predict import estimate, open_reason
-from analysis.prediction.range_check import ModelInput, Protocol, objections_of_model
+from analysis.prediction.range_check import objections_of_model
 
 __all__ = ["Record", "by_the_node", "outcome_of"]
 

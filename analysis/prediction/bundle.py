@@ -24,6 +24,7 @@ import numpy as np
 
 from analysis.errors import ModelRejectedError
 from analysis.prediction.card import card_of, estimator_key, markdown_of, model_of
+from analysis.prediction.checksums import CHECKSUMS, CONTENT, checked, digest_of
 from analysis.prediction.model import Classifier, Estimator, Model, raw_scores
 from analysis.settings import FeatureSettings
 
@@ -51,8 +52,6 @@ TRUSTED_TYPES = frozenset(
 )
 """The types that a bundle may hold; skops itself trusts every scikit-learn type, and few are needed."""
 
-_CONTENT = ("card.json", "card.md", "model.skops")
-_CHECKSUMS = "SHA256"
 _TOLERANCE = 1e-6
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -75,13 +74,13 @@ def save(model: Model, folder: Path) -> str:
         "card.md": markdown_of(model).encode(),
         "model.skops": _reproducible(skops.io.dumps(estimators)),
     }
-    checksums = "".join(f"{sha256(written[name]).hexdigest()}  {name}\n" for name in _CONTENT).encode()
+    checksums = "".join(f"{sha256(written[name]).hexdigest()}  {name}\n" for name in CONTENT).encode()
     folder.mkdir(parents=True, exist_ok=True)
     # The checksums are written last, so that an incomplete bundle does not load.
-    (folder / _CHECKSUMS).unlink(missing_ok=True)
+    (folder / CHECKSUMS).unlink(missing_ok=True)
     for name, content in written.items():
         (folder / name).write_bytes(content)
-    (folder / _CHECKSUMS).write_bytes(checksums)
+    (folder / CHECKSUMS).write_bytes(checksums)
     return sha256(checksums).hexdigest()
 
 
@@ -102,7 +101,7 @@ def load(path: Path, features: FeatureSettings) -> Model:
         model was trained with another feature configuration, or an estimator no longer gives the answer that
         it gave in training.
     """
-    content, digest = _checked(path)
+    content, digest = checked(path)
     try:
         card = json.loads(content["card.json"])
         bound_to = card["features_digest"]
@@ -123,17 +122,6 @@ def load(path: Path, features: FeatureSettings) -> Model:
     return model
 
 
-def digest_of(path: Path) -> str:
-    """Return the digest of a bundle, which reports cite, without loading the estimators.
-
-    Raises
-    ------
-    ModelRejectedError
-        If a file is missing or damaged.
-    """
-    return _checked(path)[1]
-
-
 def _refuse_other_answers(model: Model, bundle: str) -> None:
     """Check the answer of every estimator to its probe, because another library version may change it."""
     for (target, sequence), one in model.classifiers.items():
@@ -143,23 +131,6 @@ def _refuse_other_answers(model: Model, bundle: str) -> None:
                 f"{estimator_key(target, sequence)} in the model bundle {bundle} answers {score:g} where it "
                 f"answered {one.probe.score:g} in training (is another scikit-learn installed?); retrain it"
             )
-
-
-def _checked(path: Path) -> tuple[dict[str, bytes], str]:
-    """Check the checksums of a bundle; return its files and its digest."""
-    try:
-        checksums = (path / _CHECKSUMS).read_bytes()
-        content = {name: (path / name).read_bytes() for name in _CONTENT}
-    except OSError as error:
-        missing = Path(error.filename or path).name
-        raise ModelRejectedError(f"the model bundle {path.name} is not complete: no {missing}") from error
-    expected = "".join(f"{sha256(content[name]).hexdigest()}  {name}\n" for name in _CONTENT).encode()
-    if expected != checksums:
-        stated = dict.fromkeys(checksums.decode("ascii", "replace").splitlines())
-        wrong = [name for name in _CONTENT if f"{sha256(content[name]).hexdigest()}  {name}" not in stated]
-        what = ", ".join(wrong) or _CHECKSUMS
-        raise ModelRejectedError(f"the model bundle {path.name} is damaged: wrong checksum of {what}")
-    return content, sha256(checksums).hexdigest()
 
 
 def _estimators(stored: bytes, bundle: str) -> dict[str, Estimator]:

@@ -1,21 +1,16 @@
 """Predict the targets from the measurements of a study, or give the reasons for abstaining."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from analysis.domain.basis import BASES, SEQUENCES, AgeAndSex, asked_in_turn, joined, sequences_of
+from analysis.domain.basis import SEQUENCES, AgeAndSex, asked_in_turn, joined, sequences_of
 from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
+from analysis.domain.readings import ModelInput, Protocol, Reading
 from analysis.domain.reason import Reason
-from analysis.domain.remoteness import Departure, Reading, departures_by_basis
+from analysis.domain.remoteness import Departure, TrainingDistance, departures_by_basis
 from analysis.prediction.decision import why_open
 from analysis.prediction.model import Classifier, Model, Range, raw_scores
-from analysis.prediction.range_check import (
-    ModelInput,
-    Protocol,
-    objections_of_model,
-    reading_of,
-    values_of,
-)
+from analysis.prediction.range_check import distance_of, objections_of_model, training_distance, values_of
 from analysis.prediction.series_check import (
     has_reference,
     left_out_bodies,
@@ -24,7 +19,7 @@ from analysis.prediction.series_check import (
 )
 from analysis.settings import AnalysisSettings
 
-__all__ = ["estimate", "open_reason", "predict", "readings"]
+__all__ = ["distances_from", "estimate", "open_reason", "predict", "predict_from", "read_study"]
 
 
 def predict(
@@ -32,7 +27,6 @@ def predict(
     model: Model,
     settings: AnalysisSettings,
     person: AgeAndSex | None = None,
-    departures: Sequence[Departure] = (),
 ) -> tuple[Prediction, ...]:
     """Predict every target of the model.
 
@@ -54,30 +48,75 @@ def predict(
         What is preferred for each target, and the minimum number of levels.
     person : AgeAndSex, optional
         Age and sex, for models that were trained with them; both unknown by default.
-    departures : sequence of Departure, optional
-        The bases in which the scanner has left the range of the training; nothing is answered from them.
 
     Returns
     -------
     tuple of Prediction
         One per target, in the order of `Target`.
     """
+    return predict_from(read_study(series, settings, person), model, settings)
+
+
+def read_study(
+    series: tuple[SeriesFindings, ...], settings: AnalysisSettings, person: AgeAndSex | None = None
+) -> dict[str, Reading]:
+    """Return what any model can read of a study, by basis; the parameters are those of `predict`."""
     by_name = {found.identification.contrast.value: found for found in series}
     known = person or AgeAndSex()
-    bases = {*SEQUENCES, *settings.preferred.values()}
+    bases = [*SEQUENCES, *(one for one in settings.preferred.values() if one not in SEQUENCES)]
+    return {basis: _reading(basis, by_name, settings, known) for basis in bases}
+
+
+def predict_from(
+    readings: Mapping[str, Reading],
+    model: Model,
+    settings: AnalysisSettings,
+    departures: Sequence[Departure] = (),
+) -> tuple[Prediction, ...]:
+    """Predict every target of a model from what `read_study` returned; see `predict`.
+
+    Nothing is answered from the bases in which the scanner has left the range of the training (`departures`).
+    """
     left = departures_by_basis(departures)
-    judged = {basis: _judged(basis, by_name, model, settings, known, left.get(basis)) for basis in bases}
+    judged = {basis: _judged(basis, reading, model, left.get(basis)) for basis, reading in readings.items()}
     targets = {target for target, _ in model.classifiers}
     answers = (_answer(target, judged, model, settings) for target in Target if target in targets)
-    return tuple(_documented(answer, model) for answer in answers)
+    return tuple(_documented(answer, judged, model) for answer in answers)
 
 
-def _documented(answer: Prediction, model: Model) -> Prediction:
-    """Add what the card tells of the classifiers of the target, whatever the answer is."""
+def distances_from(readings: Mapping[str, Reading], model: Model) -> tuple[TrainingDistance, ...]:
+    """Return how far each basis of a study lies from the training, as far as that says anything.
+
+    It is taken of every basis that the model has learned, whatever the answers are based on, so that the
+    range of a scanner is judged by all its studies.
+
+    Parameters
+    ----------
+    readings : mapping of str to Reading
+        From `read_study`.
+    model : Model
+        The model.
+    """
+    found = []
+    for basis, reading in readings.items():
+        classifiers = [one for (_, learned), one in model.classifiers.items() if learned == basis]
+        if reading.read is not None and reading.referred:
+            found.append(training_distance(reading.read, classifiers))
+    return tuple(one for one in found if one is not None)
+
+
+def _documented(answer: Prediction, judged: Mapping[str, Reading], model: Model) -> Prediction:
+    """Add what the card tells of the classifiers of the target, and the distance, whatever the answer is."""
     classifiers = _of_target(answer.target, model)
     used = classifiers.get(answer.sequence)
+    reading = judged[answer.sequence]
+    distance = None
+    if used is not None and reading.read is not None and reading.referred:
+        distance = distance_of(reading.read, used)
     return replace(
         answer,
+        distance=distance,
+        distance_limit=None if used is None else used.training.distance_limit,
         by_sequence={basis: one.performance.answers for basis, one in classifiers.items()},
         trained_on={} if used is None else used.training.protocols,
         age_and_sex=used is not None and used.training.people is not None,
@@ -88,77 +127,32 @@ def _of_target(target: Target, model: Model) -> dict[str, Classifier]:
     return {basis: one for (learned, basis), one in model.classifiers.items() if learned is target}
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """What classifiers of one basis can read of a study.
-
-    Attributes
-    ----------
-    read : ModelInput or None
-        None if a sequence is missing.
-    against : tuple of Reason
-        Every reason against any prediction from it.
-    remarks : tuple of Reason
-        What the reader of an answer must know.
-    """
-
-    read: ModelInput | None
-    against: tuple[Reason, ...]
-    remarks: tuple[Reason, ...]
-
-
-def _judged(
-    basis: str,
-    series: Mapping[str, SeriesFindings],
-    model: Model,
-    settings: AnalysisSettings,
-    person: AgeAndSex,
-    departure: Departure | None,
-) -> _Judged:
+def _reading(
+    basis: str, series: Mapping[str, SeriesFindings], settings: AnalysisSettings, person: AgeAndSex
+) -> Reading:
     names = sequences_of(basis)
     found = {name: series[name] for name in names if name in series}
     against = [Reason("sequence_missing", sequence=name) for name in names if name not in series]
     for name, one in found.items():
         against += objections_to_series(one, name, settings)
     if len(found) < len(names):
-        return _Judged(None, tuple(against), ())
+        return Reading(None, tuple(against))
     if len(names) > 1:
         against += objections_to_pair(*found.values())
-    read = _read(basis, found, person)
-    classifiers = [one for (_, learned), one in model.classifiers.items() if learned == basis]
     referred = all(has_reference(one, settings) for one in found.values())
-    against += objections_of_model(read, classifiers, with_features=referred)
-    if departure is not None:
-        against.append(departure.reason)
     remarks = (reason for name, one in found.items() for reason in left_out_bodies(one, name))
-    return _Judged(read, tuple(dict.fromkeys(against)), tuple(remarks))
+    return Reading(_read(basis, found, person), tuple(against), tuple(remarks), referred)
 
 
-def readings(
-    series: tuple[SeriesFindings, ...],
-    model: Model,
-    settings: AnalysisSettings,
-    person: AgeAndSex | None = None,
-) -> tuple[Reading, ...]:
-    """Return how far each basis of a study lies from the training, as far as that says anything.
-
-    It is read of every basis that the model has learned and the study has, whatever the answers are based on, so that
-    the range of a scanner is judged by all its studies.
-
-    Parameters
-    ----------
-    series, model, settings, person
-        As for `predict`.
-    """
-    by_name = {found.identification.contrast.value: found for found in series}
-    read = []
-    for basis in BASES:
+def _judged(basis: str, reading: Reading, model: Model, departure: Departure | None) -> Reading:
+    """Add what a model has against a reading."""
+    against = reading.against
+    if reading.read is not None:
         classifiers = [one for (_, learned), one in model.classifiers.items() if learned == basis]
-        found = {name: by_name[name] for name in sequences_of(basis) if name in by_name}
-        whole = len(found) == len(sequences_of(basis))
-        if whole and all(has_reference(one, settings) for one in found.values()):
-            read.append(reading_of(_read(basis, found, person or AgeAndSex()), classifiers))
-    return tuple(one for one in read if one is not None)
+        own = objections_of_model(reading.read, classifiers, with_features=reading.referred)
+        left = () if departure is None else (departure.reason,)
+        against = tuple(dict.fromkeys((*against, *own, *left)))
+    return replace(reading, against=against)
 
 
 def _read(basis: str, found: Mapping[str, SeriesFindings], person: AgeAndSex) -> ModelInput:
@@ -175,7 +169,7 @@ def _read(basis: str, found: Mapping[str, SeriesFindings], person: AgeAndSex) ->
 
 
 def _answer(
-    target: Target, judged: Mapping[str, _Judged], model: Model, settings: AnalysisSettings
+    target: Target, judged: Mapping[str, Reading], model: Model, settings: AnalysisSettings
 ) -> Prediction:
     preferred = settings.preferred[target]
     classifiers = _of_target(target, model)
@@ -228,7 +222,7 @@ def _judge(
     undecided = open_reason(probability, interval, classifier)
     if undecided is not None:
         abstained = _abstain(classifier, (*remarks, undecided), preferred, sequence=classifier.sequence)
-        return replace(abstained, features=classifier.features)
+        return replace(abstained, features=classifier.features, estimate=probability)
     return Prediction(
         target=classifier.target,
         sequence=classifier.sequence,
@@ -240,6 +234,7 @@ def _judge(
         reasons=remarks,
         features=classifier.features,
         answers=classifier.performance.answers,
+        estimate=probability,
     )
 
 

@@ -1,55 +1,24 @@
 """Whether a patient is like those that a classifier was trained on."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import fdtri
 
 from analysis.domain.basis import AgeAndSex
+from analysis.domain.readings import ModelInput
 from analysis.domain.reason import Reason
-from analysis.domain.remoteness import Reading
+from analysis.domain.remoteness import TrainingDistance
 from analysis.prediction.model import Classifier, PeopleRange, Range, TrainingRange, rounded
 
-__all__ = ["ModelInput", "Protocol", "objections_of_model", "reading_of", "usual_distance", "values_of"]
+__all__ = ["distance_of", "objections_of_model", "training_distance", "usual_distance", "values_of"]
 
 _RANGE_MARGIN = 0.1
 """Fraction by which TR, TE and field strength may lie outside the training range: scanners adjust and round
 them, and a change of a tenth does not change the weighting."""
 _FAR_SHARE = 0.1
-"""Share of new patients like those of the training whose reading is far (`Reading.is_far`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Protocol:
-    """How a series was acquired; None if the header has no value."""
-
-    repetition_time_ms: float | None
-    echo_time_ms: float | None
-    field_strength_t: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInput:
-    """What a classifier reads of one patient.
-
-    Attributes
-    ----------
-    basis : str
-        "T1", "T2" or "T1+T2".
-    features : mapping of str to float
-        Radiomics aggregated over the usable bodies, by name (`analysis.domain.basis.joined`).
-    protocols : mapping of str to Protocol
-        Acquisition of each sequence of the basis.
-    person : AgeAndSex
-        Age and sex; read by classifiers that were trained with them.
-    """
-
-    basis: str
-    features: Mapping[str, float]
-    protocols: Mapping[str, Protocol]
-    person: AgeAndSex = field(default_factory=AgeAndSex)
+"""Share of new patients like those of the training who are far (`TrainingDistance.is_far`)."""
 
 
 def objections_of_model(
@@ -108,12 +77,16 @@ def _about_distance(read: ModelInput, classifiers: Sequence[Classifier]) -> Iter
         yield max(far, key=lambda pair: pair[0])[1]
 
 
-def _distance(read: ModelInput, classifier: Classifier) -> float:
-    standardised = classifier.estimator["scale"].transform(values_of(read, classifier))
-    return float(classifier.training.distances(standardised)[0])
+def distance_of(read: ModelInput, classifier: Classifier) -> float | None:
+    """Return how far the features of a patient lie from those of the training (`TrainingRange.distances`).
+
+    None if a feature of the classifier is missing.
+    """
+    told = _told(read)
+    return _distance(read, classifier) if all(name in told for name in classifier.features) else None
 
 
-def reading_of(read: ModelInput, classifiers: Sequence[Classifier]) -> Reading | None:
+def training_distance(read: ModelInput, classifiers: Sequence[Classifier]) -> TrainingDistance | None:
     """Return how far a patient lies from what the classifiers of one basis were trained on.
 
     Parameters
@@ -125,7 +98,7 @@ def reading_of(read: ModelInput, classifiers: Sequence[Classifier]) -> Reading |
 
     Returns
     -------
-    Reading or None
+    TrainingDistance or None
         None if there is no classifier, or if one of them lacks a feature.
     """
     told = _told(read)
@@ -137,16 +110,17 @@ def reading_of(read: ModelInput, classifiers: Sequence[Classifier]) -> Reading |
     ]
     distance, usual, limit = max(found, key=lambda values: values[0] / values[1])
     in_protocol = not any(reason for one in classifiers for reason in _about_protocol(read, one.training))
-    return Reading(read.basis, distance, limit, usual, in_protocol)
+    return TrainingDistance(read.basis, distance, limit, usual, in_protocol)
 
 
 def usual_distance(classifier: Classifier, share: float) -> float:
     """Return the distance beyond which a share of new patients lies who are like those of the training.
 
-    The 99th percentile of the training patients does not say that: mean and covariance were fitted to these patients,
-    so they lie nearer than new ones, much so where features are many and patients few. For features with a normal
-    distribution, the distance of a new patient follows Hotelling's law of prediction. The covariance of a model is
-    shrunk, and radiomics have heavier tails than a normal distribution, so the share is nominal.
+    The 99th percentile of the training patients does not say that: mean and covariance were fitted to these
+    patients, so they lie nearer than new ones, much so where features are many and patients few. For features
+    with a normal distribution, the distance of a new patient follows Hotelling's law of prediction. The
+    covariance of a model is shrunk, and radiomics have heavier tails than a normal distribution, so the share
+    is nominal.
 
     Parameters
     ----------
@@ -170,6 +144,11 @@ def usual_distance(classifier: Classifier, share: float) -> float:
         return classifier.training.distance_limit
     scale = features * (patients**2 - 1) / (patients * free)
     return float(np.sqrt(scale * fdtri(features, free, 1 - share)))
+
+
+def _distance(read: ModelInput, classifier: Classifier) -> float:
+    standardised = classifier.estimator["scale"].transform(values_of(read, classifier))
+    return float(classifier.training.distances(standardised)[0])
 
 
 def _about_protocol(read: ModelInput, training: TrainingRange) -> Iterator[Reason]:

@@ -13,6 +13,7 @@ from uuid import uuid4
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from node.analyse.outbox_rows import outbox_rows
+from node.analyse.shadows import Shadows
 from node.config import Configuration, ScannerDrift
 from node.domain.backoff import Backoff
 from node.domain.records import StudyLease, mr_images
@@ -55,6 +56,8 @@ class Analyst:
         passed to the analysis. Each study is worked on with one of them, from the analysis to the outbox.
     owner : str
         Identifies this node in its leases.
+    shadows : Shadows
+        Asks the models in the shadow.
     early_work : EarlyWork or None
         Analyses that are done before a study has settled; None to do none.
     stopping : Event
@@ -72,6 +75,7 @@ class Analyst:
         analyse: Analysis,
         current: Callable[[], Configuration],
         owner: str,
+        shadows: Shadows,
         early_work: EarlyWork | None,
         stopping: Event,
         log: Log,
@@ -82,6 +86,7 @@ class Analyst:
         self._analyse = analyse
         self._current = current
         self._owner = owner
+        self._shadows = shadows
         self._early_work = early_work
         self._stopping = stopping
         self._log = log
@@ -163,9 +168,10 @@ class Analyst:
         images = mr_images(self._store.instances(study_uid))
         paths = [self._instance_store.path(image) for image in images]
         try:
-            return self._analyse(paths, configuration, out, lineage)
+            outcome = self._analyse(paths, configuration, out, lineage)
         except RefusedError as error:
             return Outcome(results=(), refusals=error.reasons, summary={})
+        return self._shadows.added(outcome, configuration)
 
     def _work_on(self, lease: StudyLease) -> None:
         started = self._clock.now()
@@ -203,7 +209,8 @@ class Analyst:
             lease, results, outcome.summary, self._clock.now(),
             key=outcome.key, replaced=outcome.replaced, beside=outcome.beside, made=outcome.made,
             examination=outcome.examination, earlier=outcome.earlier, answers=outcome.answers,
-            readings={} if configuration.models.scanner_drift is ScannerDrift.OFF else outcome.readings,
+            distances={} if configuration.models.scanner_drift is ScannerDrift.OFF else outcome.distances,
+            model_answers=outcome.model_answers,
         )  # fmt: skip
         self._log.info("study_reported", study=lease.study_uid, count=len(results), seconds=seconds)
 

@@ -20,8 +20,8 @@ from node.config import BackendSettings
 from node.decode import SeriesHeaders, decode, faults_of, files_below, scan
 from node.decode.damage import damage_refused
 from node.decode.header_values import number, text
-from node.domain.scanner import scanner_key
 from node.domain.person import Patient, Person, contradictions, leave_out_issuer
+from node.domain.scanner import scanner_key
 
 if TYPE_CHECKING:
     from analysis.segment import Segmenter
@@ -42,7 +42,9 @@ __all__ = [
 SOFTWARE = f"OsteoNode {version('osteonode')}"
 
 DeparturesOf = Callable[[str, str], tuple[Departure, ...]]
-"""Returns the bases in which a scanner (`scanner_key`) has left the range of a model (digest of its bundle)."""
+"""Returns the bases in which a scanner (`scanner_key`) has left the range of a model (digest of its
+bundle).
+"""
 
 Progress = Callable[[str], None]
 """Told each next step of an analysis, in words."""
@@ -158,7 +160,7 @@ def age_and_sex(sources: Mapping[str, Sequence[Dataset]]) -> AgeAndSex:
 
 
 def scanner_of(sources: Mapping[str, Sequence[Dataset]]) -> str:
-    """Return the key of the scanner of decoded series; empty if it is not known, or if they are of several."""
+    """Return the key of the scanner of decoded series; empty if it is unknown or not the same for all."""
     keys = {
         scanner_key(
             text(image, "Manufacturer"),

@@ -14,7 +14,7 @@ from pydicom import Dataset
 from analysis.domain.examination import Comparison
 from analysis.domain.findings import Findings, Refusal, SeriesRefusal
 from analysis.domain.reason import Reason, told_once
-from analysis.domain.remoteness import Reading
+from analysis.domain.remoteness import TrainingDistance
 from dicom_templates.result_kinds import ResultKind
 from node.analyse.examinations import compared, examination
 from node.analyse.findings import (
@@ -25,6 +25,7 @@ from node.analyse.findings import (
     no_progress,
     scanner_of,
 )
+from node.analyse.model_answers import chosen_answers, question
 from node.analyse.result_files import (
     SUMMARY_FILE,
     local_time,
@@ -133,7 +134,7 @@ def _analyse_study(
         return _refused((*found.reasons, *_in_reasons(found.decisive)), _in_reasons(others))
     report_progress("writing the results")
     outcome = _write(found, sources, configuration, out, lineage, now=now or SystemClock().now())
-    return replace(outcome, readings=_readings(found, sources))
+    return replace(outcome, distances=_distances(found, sources))
 
 
 def _departures_of(configuration: Configuration, lineage: Lineage) -> DeparturesOf:
@@ -141,11 +142,13 @@ def _departures_of(configuration: Configuration, lineage: Lineage) -> Departures
     return lineage.departures_of if abstains else lambda _scanner, _bundle: ()
 
 
-def _readings(found: Findings, sources: Mapping[str, Sequence[Dataset]]) -> Mapping[Subject, Reading]:
+def _distances(
+    found: Findings, sources: Mapping[str, Sequence[Dataset]]
+) -> Mapping[Subject, TrainingDistance]:
     scanner = scanner_of(sources)
     if found.model is None or not scanner:
         return {}
-    return {Subject(scanner, found.model.digest, one.basis): one for one in found.readings}
+    return {Subject(scanner, found.model.digest, one.basis): one for one in found.distances}
 
 
 def _write(
@@ -189,12 +192,15 @@ def _write(
         told = fhir_report(findings, made.report, source, options, first_made, replaces=bool(earlier))
         files = (*files, write_fhir(told, key, earlier, out))
     not_used = _in_reasons(findings.not_used)
+    asked = question(findings, sources, configuration.analysis)
     return Outcome(
         files, (), _summary(made.report, findings.prior), key, replaced, not_used, first_made,
         # A site that does not want comparisons keeps no scores.
         examination=examined if configuration.report.priors else None,
         earlier=None if findings.prior is None else findings.prior.earlier,
         answers=_answers(findings),
+        model_answers=chosen_answers(findings, asked),
+        question=asked,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from node.analyse.analyst import Analyst
 from node.analyse.refusal_sweep import RefusalReporter
+from node.analyse.shadows import Shadows
 from node.app.resources import Resources
 from node.app.workers import Workers
 from node.fetch.holding import HeldOpen
@@ -68,6 +69,7 @@ def make_analysts(
             analyse=analyse,
             current=resources.current,
             owner=resources.owner,
+            shadows=Shadows(workers.ask_shadow, resources.stopping, resources.log),
             early_work=early_work,
             stopping=resources.stopping,
             log=resources.log,

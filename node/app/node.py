@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
+from node.analyse.shadows import check_shadows
 from node.analyse.worker_process import WorkerProcess
 from node.app.analysing import make_analysts, make_refusal_reporter, make_settler, make_source_counts
 from node.app.fetching import Fetchers, make_archives
@@ -40,7 +41,7 @@ class Node:
         The node's configuration. Port 0 takes a free port, see `port`.
     clock : Clock, optional
         Gives the time; the clock of the system by default.
-    analyse_study, examine_study, report_refusal : str, optional
+    analyse_study, examine_study, report_refusal, answer_in_shadow : str, optional
         The functions that the worker processes run, as "module:function".
     make_worker : callable, optional
         Makes a worker from the name of a function and a memory limit in MB, or None.
@@ -69,10 +70,12 @@ class Node:
         analyse_study: str = "node.analyse.study:analyse_files",
         examine_study: str = "node.settle.examine_headers:examine_headers",
         report_refusal: str = "node.analyse.refusal_report:write_refusal_report",
+        answer_in_shadow: str = "node.analyse.model_answers:answer_in_shadow",
         make_worker: Callable[[str, int | None], Worker] = WorkerProcess,
         sweep_s: float = _SWEEP_S,
     ) -> None:
         configure_libraries()
+        check_shadows(configuration)
         self._clock = clock or SystemClock()
         self._resources = resources = open_resources(configuration, self._clock)
         self.instance_store, self.store = resources.instance_store, resources.store
@@ -89,6 +92,7 @@ class Node:
             report_refusal=report_refusal,
             compare_instances="node.decode.sameness:compare_instances",
             tell_series="node.settle.tell_series:tell_series",
+            answer_in_shadow=answer_in_shadow,
         )
         self._ledger = make_ledger(resources, self._workers)
         self._listener = make_listener(resources, self._ledger)

@@ -6,10 +6,12 @@ from pathlib import Path
 from time import monotonic
 
 from analysis.domain.reason import Reason
+from analysis.settings import AnalysisSettings
 from node.analyse.analyst import Analysis
 from node.app.resources import Resources
 from node.config import Configuration
 from node.domain.completeness import Examination, SeriesDecision
+from node.domain.model_answer import ModelAnswer, ModelQuestion
 from node.domain.records import Sameness
 from node.domain.results import Lineage, Outcome
 from node.ports import Worker
@@ -18,6 +20,8 @@ from node.tally import WorkerActivity
 __all__ = ["Workers"]
 
 _EXAMINATION_LIMIT_S = 120.0
+_SHADOW_LIMIT_S = 60.0
+"""An answer takes about a second; a study waits no longer for a model that hangs."""
 
 
 class Workers:
@@ -29,7 +33,7 @@ class Workers:
         Supplies the configuration, with the number of processes and their limits.
     make_worker : callable
         Makes a worker from the name of a function and a memory limit in MB, or None.
-    analyse_study, examine_study, report_refusal, compare_instances, tell_series : str
+    analyse_study, examine_study, report_refusal, compare_instances, tell_series, answer_in_shadow : str
         The functions that they run, as "module:function".
 
     Attributes
@@ -48,6 +52,7 @@ class Workers:
         report_refusal: str,
         compare_instances: str,
         tell_series: str,
+        answer_in_shadow: str,
     ) -> None:
         engine = resources.configuration.engine
         self._limit_s = engine.time_limit_s
@@ -59,8 +64,19 @@ class Workers:
         # Tells the status page of series; started by its first call, so never where nobody logs in.
         self._teller = make_worker(tell_series, engine.memory_limit_mb)
         self._tells = threading.Lock()
+        # A process of its own, so that a model in the shadow that hangs or crashes ends no analysis. It is
+        # started by its first call, so never where no such model is configured.
+        self._shadow = make_worker(answer_in_shadow, engine.memory_limit_mb)
+        self._shadow_is_asked = threading.Lock()
         self._analysts = [make_worker(analyse_study, engine.memory_limit_mb) for _ in range(engine.processes)]
-        self._all = (*self._analysts, self._examiner, self._writer, self._comparer, self._teller)
+        self._all = (
+            *self._analysts,
+            self._examiner,
+            self._writer,
+            self._comparer,
+            self._teller,
+            self._shadow,
+        )
         self.activities = tuple(
             WorkerActivity(resources.clock, resources.tally, monotonic) for _ in self._analysts
         )
@@ -97,6 +113,16 @@ class Workers:
         with self._tells:
             told: tuple[SeriesDecision, ...] = self._teller.call(
                 images, segmentations, time_limit_s=_EXAMINATION_LIMIT_S
+            )
+        return told
+
+    def ask_shadow(
+        self, asked: ModelQuestion, bundle: Path, settings: AnalysisSettings
+    ) -> tuple[ModelAnswer, ...]:
+        """Ask a model in the shadow about a study; from any thread."""
+        with self._shadow_is_asked:
+            told: tuple[ModelAnswer, ...] = self._shadow.call(
+                asked, bundle, settings, time_limit_s=_SHADOW_LIMIT_S
             )
         return told
 

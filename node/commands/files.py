@@ -49,8 +49,8 @@ PriorOption = Annotated[
 ScannerLeftOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="That the scanner had left the range of the model's training, as a report cites it: T1=12/30. The "
-        "model does not answer from this sequence. May be given several times.",
+        help="That the scanner had left the range of the model's training, as a report cites it: T1=12/30. "
+        "The model does not answer from this sequence. May be given several times.",
         show_default=False,
     ),
 ]
@@ -75,9 +75,9 @@ def analyse(
         ),
     ] = None,
     prior: PriorOption = None,
-    scanner_left: ScannerLeftOption = None,
     config: ConfigOption = None,
     *,
+    scanner_left: ScannerLeftOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Analyse DICOM files without a running node; the results are those that a node would send.
@@ -124,11 +124,11 @@ def _departures(told: "Sequence[str]") -> "list[Departure]":
     for one in told:
         try:
             departure = Departure.parse(one)
-            if departure.basis not in BASES or departure.basis in found:
-                raise ValueError(departure.basis)
         except ValueError:
+            departure = None
+        if departure is None or departure.basis not in BASES or departure.basis in found:
             error_console.print(f"{one} is not as in T1=12/30, or a sequence is named twice", style="red")
-            raise typer.Exit(EXIT_USAGE) from None
+            raise typer.Exit(EXIT_USAGE)
         found[departure.basis] = departure
     return [found[basis] for basis in sorted(found)]
 

@@ -1,9 +1,9 @@
 """Whether the images of a scanner have left the range of what a model was trained on; docs/decisions/0035.
 
-One study that lies too far from the training is refused an answer by the model itself. What that cannot see is
-a scanner whose studies have all moved: each may still lie within the limit, and more of them lie far from the
-training than chance allows. So the far ones among the latest studies of a scanner are counted, and compared
-with a binomial distribution.
+One study that lies too far from the training is refused an answer by the model itself. What that cannot see
+is a scanner whose studies have all moved: each may still lie within the limit, and more of them lie far from
+the training than chance allows. So the far ones among the latest studies of a scanner are counted, and
+compared with a binomial distribution.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from functools import cache
 from math import comb
 from statistics import median
 
-from analysis.domain.remoteness import Departure, Reading
+from analysis.domain.remoteness import Departure, TrainingDistance
 
 __all__ = [
     "EXPECTED_SHARE",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 EXPECTED_SHARE = 0.1
-"""Of the studies of a scanner like those of the training, this share is far (`Reading.is_far`)."""
+"""Of the studies of a scanner like those of the training, this share is far (`TrainingDistance.is_far`)."""
 WINDOW = 30
 """The latest studies of a scanner that are counted."""
 LEAST = 10
@@ -88,14 +88,14 @@ class Observation:
         Whose images it holds.
     at : datetime
         When it was analysed first by this model.
-    reading : Reading
+    found : TrainingDistance
         How far it lies from the training.
     """
 
     study_uid: str
     subject: Subject
     at: datetime
-    reading: Reading
+    found: TrainingDistance
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,8 @@ class ScannerRange:
     since : datetime or None
         Since when; None for a scanner that was never judged.
     far, studies : int
-        How many of its latest studies are far. Of a scanner that has left, this is how it was when it left, so
-        that all studies until it comes back are told the same.
+        How many of its latest studies are far. Of a scanner that has left, this is how it was when it left,
+        so that all studies until it comes back are told the same.
     accepted_at : datetime or None
         When an operator last accepted the scanner; earlier studies are not counted.
     """
@@ -134,9 +134,9 @@ class ScannerRange:
 def follow(before: ScannerRange, latest: Sequence[bool], now: datetime) -> ScannerRange:
     """Judge a scanner after one more study.
 
-    A scanner has left if `is_no_chance` holds for its latest studies. It is inside again if so few of them are
-    far that one in ten collections of studies like those of the training has as many: what it takes to come
-    back is more than what it takes not to leave, so that the state does not change to and fro.
+    A scanner has left if `is_no_chance` holds for its latest studies. It is inside again if so few of them
+    are far that one in ten collections of studies like those of the training has as many: what it takes to
+    come back is more than what it takes not to leave, so that the state does not change to and fro.
 
     Parameters
     ----------
@@ -214,16 +214,16 @@ class MonthFigures:
 
 def by_month(observations: Iterable[Observation]) -> tuple[MonthFigures, ...]:
     """Count the studies of one subject by month (UTC), the oldest first."""
-    months: dict[str, list[Reading]] = {}
+    months: dict[str, list[TrainingDistance]] = {}
     for one in observations:
-        months.setdefault(f"{one.at:%Y-%m}", []).append(one.reading)
+        months.setdefault(f"{one.at:%Y-%m}", []).append(one.found)
     return tuple(
         MonthFigures(
             month,
-            len(readings),
-            sum(reading.is_far for reading in readings),
-            sum(reading.is_outside for reading in readings),
-            median(reading.distance / reading.limit for reading in readings),
+            len(distances),
+            sum(one.is_far for one in distances),
+            sum(one.is_outside for one in distances),
+            median(one.distance / one.limit for one in distances),
         )
-        for month, readings in sorted(months.items())
+        for month, distances in sorted(months.items())
     )

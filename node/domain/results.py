@@ -8,10 +8,11 @@ from pathlib import Path
 from analysis.domain.examination import Examination
 from analysis.domain.priors import latest_before
 from analysis.domain.reason import Reason
-from analysis.domain.remoteness import Departure, Reading
+from analysis.domain.remoteness import Departure, TrainingDistance
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import ResultKind
 from node.domain.drift import Subject
+from node.domain.model_answer import ModelAnswer, ModelQuestion
 from node.domain.notice import Answer
 
 __all__ = ["Compared", "Lineage", "Outcome", "ResultFile"]
@@ -181,8 +182,12 @@ class Outcome:
         The earlier one that the results compare with.
     answers : tuple of Answer
         The answers of the model, for those who want to be told of some.
-    readings : mapping of Subject to Reading
+    distances : mapping of Subject to TrainingDistance
         How far the study lies from the training of the model; empty if its scanner is not known.
+    model_answers : tuple of ModelAnswer
+        The same and more of them, to be kept; and those of the models in the shadow, once they were asked.
+    question : ModelQuestion or None
+        What models in the shadow are asked; None if nothing was measured.
     """
 
     results: tuple[ResultFile, ...]
@@ -195,4 +200,6 @@ class Outcome:
     examination: Examination | None = None
     earlier: Examination | None = None
     answers: tuple[Answer, ...] = ()
-    readings: Mapping[Subject, Reading] = field(default_factory=dict)
+    distances: Mapping[Subject, TrainingDistance] = field(default_factory=dict)
+    model_answers: tuple[ModelAnswer, ...] = ()
+    question: ModelQuestion | None = None

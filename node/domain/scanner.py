@@ -15,8 +15,8 @@ def scanner_key(
 ) -> str:
     """Return the key of a scanner, from what a header says of it.
 
-    Every part is as the header states it, without control characters and doubled blanks. The field strength has two
-    digits, because a scanner may state 1.494 in one study and 1.5 in the next.
+    Every part is as the header states it, without control characters and doubled blanks. The field strength
+    has two digits, because a scanner may state 1.494 in one study and 1.5 in the next.
 
     Parameters
     ----------

@@ -9,11 +9,12 @@ from typing import Protocol
 
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
-from analysis.domain.remoteness import Reading
+from analysis.domain.remoteness import TrainingDistance
 from dicom_templates.options import Predecessor
 from node.domain.completeness import Patience
 from node.domain.delivery import DeliveryState
 from node.domain.drift import Subject
+from node.domain.model_answer import ModelAnswer
 from node.domain.notice import Answer
 from node.domain.records import (
     Arrival,
@@ -241,7 +242,8 @@ class AnalysisQueue(StudyReader, Protocol):
         examination: Examination | None = None,
         earlier: Examination | None = None,
         answers: Sequence[Answer] = (),
-        readings: Mapping[Subject, Reading] | None = None,
+        distances: Mapping[Subject, TrainingDistance] | None = None,
+        model_answers: Sequence[ModelAnswer] = (),
     ) -> None:
         """Record a result set and queue its deliveries.
 
@@ -263,8 +265,11 @@ class AnalysisQueue(StudyReader, Protocol):
             See `node.domain.results.Outcome`; the scores of a certain patient are kept.
         answers : sequence of Answer
             What contacts may be told of (`NoticeBox.happenings`), unless the study had this set already.
-        readings : mapping of Subject to Reading, optional
-            How far the study lies from the training; its scanner is judged by it (`node.domain.drift.follow`).
+        distances : mapping of Subject to TrainingDistance, optional
+            How far the study lies from the training; its scanner is judged by it
+            (`node.domain.drift.follow`).
+        model_answers : sequence of ModelAnswer
+            What each model answered; kept instead of what is kept of the study.
 
         Raises
         ------

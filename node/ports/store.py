@@ -9,6 +9,7 @@ from typing import Protocol
 
 from node.domain.drift import Observation, ScannerRange, Subject
 from node.domain.growth import Kept
+from node.domain.model_answer import KeptAnswer
 from node.domain.records import (
     Instance,
     NewResult,
@@ -73,6 +74,20 @@ class Figures(StudyReader, Protocol):
 
     def observations(self, bundle: str) -> tuple[Observation, ...]:
         """Return the studies that a model read, by the digest of its bundle, the oldest first."""
+
+    def model_answers(self, scanner: str | None = None) -> tuple[KeptAnswer, ...]:
+        """Return what models answered to studies, the oldest first.
+
+        Parameters
+        ----------
+        scanner : str, optional
+            Key of a scanner (`node.domain.scanner`), for the studies of that one.
+
+        Raises
+        ------
+        TransientError
+            If the database does not answer.
+        """
         ...
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
@@ -151,6 +166,8 @@ class Retention(Protocol):
     def forget_examination(self, study_uid: str) -> bool:
         """Delete the scores of a study whose images are gone, and those that its results compare with.
 
+        The answers of models to it are deleted, too.
+
         Returns
         -------
         bool
@@ -159,11 +176,11 @@ class Retention(Protocol):
         ...
 
     def count_examinations(self, before: datetime) -> int:
-        """Return of how many studies `forget_examinations` would delete the scores."""
+        """Return of how many studies `forget_examinations` would delete something."""
         ...
 
     def forget_examinations(self, before: datetime) -> int:
-        """Delete all scores that were recorded before a moment; return of how many studies."""
+        """Delete all scores and answers that were recorded before a moment; return of how many studies."""
         ...
 
     def forget_discards(self, before: datetime) -> int:

@@ -9,18 +9,20 @@ from sqlalchemy import Engine, and_, or_, select, update
 
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
-from analysis.domain.remoteness import Reading
+from analysis.domain.remoteness import TrainingDistance
 from dicom_templates.options import Predecessor
 from node.domain.drift import Subject
+from node.domain.model_answer import ModelAnswer
 from node.domain.notice import Answer, NoticeKind
 from node.domain.records import NewResult, StudyLease, reason_of_no_delivery, reason_of_results
 from node.domain.results import Compared
 from node.domain.study import StudyEvent, StudyState
 from node.store import tables as t
+from node.store.answers import put_answers
 from node.store.examinations import put_examination
 from node.store.happenings import note
 from node.store.rows import study_of
-from node.store.scanner_ranges import put_readings
+from node.store.scanner_ranges import put_distances
 from node.store.steps import (
     apply_event,
     count_open,
@@ -90,7 +92,8 @@ class SqlAnalysisQueue:
         examination: Examination | None = None,
         earlier: Examination | None = None,
         answers: Sequence[Answer] = (),
-        readings: Mapping[Subject, Reading] | None = None,
+        distances: Mapping[Subject, TrainingDistance] | None = None,
+        model_answers: Sequence[ModelAnswer] = (),
     ) -> None:
         """See `node.ports.AnalysisQueue`."""
         compared = None if examination is None else Compared(examination.person, earlier)
@@ -110,7 +113,8 @@ class SqlAnalysisQueue:
                 connection, study, results, made or now, key=key, replaced=replaced, compared=compared
             )
             put_examination(connection, study, examination, now)
-            put_readings(connection, study.study_uid, readings or {}, now)
+            put_distances(connection, study.study_uid, distances or {}, now)
+            put_answers(connection, study.study_uid, model_answers, now)
             # The same result again is no news.
             if answers and not is_known:
                 note(connection, NoticeKind.RESULT, study.study_uid, now, answers=answers)

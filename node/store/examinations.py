@@ -1,17 +1,20 @@
 """Scores that are kept for later examinations of a patient, and what each result set compares with.
 
+They are deleted together with the answers of the models.
 They outlive the images and results of their study: a patient comes back after years.
 """
 
 import json
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import CompoundSelect, Connection, delete, func, insert, select, update
 
 from analysis.domain.examination import Examination
 from node.domain.records import Study
 from node.domain.results import Compared
 from node.store import tables as t
+from node.store.answers import forget_answers, forget_old_answers
+from node.store.scanner_ranges import forget_distances, forget_old_distances
 
 __all__ = [
     "compared_of",
@@ -63,27 +66,42 @@ def other_examinations(connection: Connection, study_uid: str) -> tuple[Examinat
 
 
 def forget_examination(connection: Connection, study_uid: str) -> bool:
-    """Delete the scores of a study whose images are gone, and those that it was compared with."""
+    """Delete scores and answers of a study whose images are gone, and scores that it was compared with."""
     held = select(t.instances.c.sop_uid).where(t.instances.c.study_uid == study_uid)
     if connection.execute(held.limit(1)).first() is not None:
         return False
     compared = update(t.results).where(t.results.c.study_uid == study_uid, t.results.c.compared.is_not(None))
-    count = _delete(connection, study_uid)
+    count = _delete(connection, study_uid) + forget_answers(connection, study_uid)
+    count += forget_distances(connection, study_uid)
     return bool(count + connection.execute(compared.values(compared=None)).rowcount)
 
 
 def count_examinations(connection: Connection, before: datetime) -> int:
-    """Count the studies whose scores `forget_examinations` would delete."""
-    old = select(func.count()).select_from(t.examinations).where(t.examinations.c.recorded_at <= before)
-    return connection.execute(old).scalar_one()
+    """Count the studies of which `forget_examinations` would delete something."""
+    return connection.execute(select(func.count()).select_from(_old(before).subquery())).scalar_one()
 
 
 def forget_examinations(connection: Connection, before: datetime) -> int:
-    """Delete the scores that were recorded before a moment, and what older results were compared with."""
-    old = delete(t.examinations).where(t.examinations.c.recorded_at <= before)
+    """Delete scores and answers of before a moment, and what older results were compared with.
+
+    Return of how many studies.
+    """
+    count = count_examinations(connection, before)
+    connection.execute(delete(t.examinations).where(t.examinations.c.recorded_at <= before))
+    forget_old_answers(connection, before)
+    forget_old_distances(connection, before)
     compared = update(t.results).where(t.results.c.created_at <= before, t.results.c.compared.is_not(None))
     connection.execute(compared.values(compared=None))
-    return connection.execute(old).rowcount
+    return count
+
+
+def _old(before: datetime) -> CompoundSelect[tuple[str]]:
+    """Select the studies of which something was recorded before a moment."""
+    scores = select(t.examinations.c.study_uid).where(t.examinations.c.recorded_at <= before)
+    return scores.union(
+        select(t.answers.c.study_uid).where(t.answers.c.analysed_at <= before),
+        select(t.distances.c.study_uid).where(t.distances.c.at <= before),
+    )
 
 
 def _delete(connection: Connection, study_uid: str) -> int:

@@ -22,12 +22,14 @@ from sqlalchemy.exc import DBAPIError
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.growth import Kept
+from node.domain.model_answer import KeptAnswer
 from node.domain.records import Instance, QuarantineEntry, Study, StudyQuery
 from node.domain.status import UNFINISHED_STATES, FailedStudies, OutboxFigures, StoreFigures
 from node.domain.study import StudyState
 from node.domain.wish import WishState
 from node.errors import TransientError
 from node.store import tables as t
+from node.store.answers import kept_answers
 from node.store.rows import instance_of, quarantine_of, study_of
 
 __all__ = ["SqlFigures"]
@@ -108,6 +110,11 @@ class SqlFigures:
             by_age = connection.execute(select(age, func.sum(t.instances.c.size)).group_by(age))
             since = connection.execute(_FIRST).scalar_one()
             return Kept({int(days): int(size) for days, size in by_age}, since)
+
+    def model_answers(self, scanner: str | None = None) -> tuple[KeptAnswer, ...]:
+        """See `node.ports.Figures`."""
+        with _reporting_faults(), t.reading(self._engine) as connection:
+            return kept_answers(connection, scanner)
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
         """See `node.ports.Figures`."""

@@ -162,9 +162,32 @@ def _fetch_select_and_tell(operations: "Operations") -> None:
     _keep_notices(operations)
 
 
+def _keep_answers(operations: "Operations") -> None:
+    operations.create_table(
+        "answers",
+        Column("study_uid", String(64), primary_key=True),
+        Column("bundle", String(64), primary_key=True),
+        Column("target", String(32), primary_key=True),
+        Column("role", String(16), nullable=False),
+        Column("name", Text, nullable=False),
+        Column("version", Text, nullable=False),
+        Column("basis", String(16), nullable=False),
+        Column("state", String(16), nullable=False),
+        Column("probability", Double),
+        Column("threshold", Double),
+        Column("reasons", Text, nullable=False),
+        Column("distance", Double),
+        Column("limit", Double),
+        Column("acquired", String(7), nullable=False),
+        Column("scanner", Text, nullable=False),
+        Column("analysed_at", Double, nullable=False),
+    )
+    operations.create_index("answers_by_scanner", "answers", ["scanner", "analysed_at"])
+
+
 def _judge_scanners(operations: "Operations") -> None:
     operations.create_table(
-        "readings",
+        "distances",
         Column("study_uid", String(64), primary_key=True),
         Column("bundle", String(64), primary_key=True),
         Column("basis", String(16), primary_key=True),
@@ -175,7 +198,7 @@ def _judge_scanners(operations: "Operations") -> None:
         Column("usual", Double, nullable=False),
         Column("in_protocol", Boolean, nullable=False),
     )
-    operations.create_index("readings_by_scanner", "readings", ["scanner", "bundle", "basis", "at"])
+    operations.create_index("distances_by_scanner", "distances", ["scanner", "bundle", "basis", "at"])
     operations.create_table(
         "scanners",
         Column("scanner", Text, primary_key=True),
@@ -195,6 +218,8 @@ STEPS: Mapping[int, Callable[["Operations"], None]] = {
     3: _remember_codes_of_reasons,
     4: _keep_scores,
     5: _fetch_select_and_tell,
+    6: _keep_answers,
+    7: _judge_scanners,
 }
 """The step from each version to the next; one that was released never changes: databases have taken it."""
 

@@ -1,19 +1,19 @@
-"""How far each study lies from the training of a model, and the state of each scanner, which follows from it."""
+"""How far studies lie from the training of a model, and the states of scanners, which follow from that."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
 
-from analysis.domain.remoteness import Departure, Reading
+from analysis.domain.remoteness import Departure, TrainingDistance
 from node.domain.drift import WINDOW, Observation, ScannerRange, ScannerState, Subject, follow
 from node.store import tables as t
 
-__all__ = ["SqlScannerRanges", "departures", "forget_old_readings", "forget_readings", "put_readings"]
+__all__ = ["SqlScannerRanges", "departures", "forget_distances", "forget_old_distances", "put_distances"]
 
-_MEASURED = tuple(field.name for field in fields(Reading) if field.name != "basis")
+_MEASURED = tuple(field.name for field in fields(TrainingDistance) if field.name != "basis")
 
 
 class SqlScannerRanges:
@@ -37,10 +37,10 @@ class SqlScannerRanges:
 
     def observations(self, bundle: str) -> tuple[Observation, ...]:
         """See `node.ports.Figures`."""
-        of_model = select(t.readings).where(t.readings.c.bundle == bundle)
+        of_model = select(t.distances).where(t.distances.c.bundle == bundle)
         with t.reading(self._engine) as connection:
-            rows = connection.execute(of_model.order_by(t.readings.c.at, t.readings.c.study_uid)).all()
-        return tuple(Observation(row.study_uid, _subject(row), row.at, _reading(row)) for row in rows)
+            rows = connection.execute(of_model.order_by(t.distances.c.at, t.distances.c.study_uid)).all()
+        return tuple(Observation(row.study_uid, _subject(row), row.at, _distance(row)) for row in rows)
 
     def accept_scanner(self, scanner: str, now: datetime) -> int:
         """See `node.ports.OperatorCommands`."""
@@ -54,37 +54,40 @@ class SqlScannerRanges:
             return len(rows)
 
 
-def put_readings(
-    connection: Connection, study_uid: str, readings: Mapping[Subject, Reading], now: datetime
+def put_distances(
+    connection: Connection, study_uid: str, distances: Mapping[Subject, TrainingDistance], now: datetime
 ) -> None:
     """Keep how far a study lies from the training, and judge its scanner anew.
 
-    A study that is analysed again by the same model keeps its place among the studies of the scanner, and is counted
-    once. What another model read of it is left alone.
+    A study that is analysed again by the same model keeps its place among the studies of the scanner, and is
+    counted once. What another model read of it is left alone.
     """
-    for subject, reading in sorted(readings.items()):
-        values = {name: getattr(reading, name) for name in _MEASURED} | {"scanner": subject.scanner}
+    for subject, found in sorted(distances.items()):
+        values = {name: getattr(found, name) for name in _MEASURED} | {"scanner": subject.scanner}
         of_study = and_(
-            t.readings.c.study_uid == study_uid,
-            t.readings.c.bundle == subject.bundle,
-            t.readings.c.basis == subject.basis,
+            t.distances.c.study_uid == study_uid,
+            t.distances.c.bundle == subject.bundle,
+            t.distances.c.basis == subject.basis,
         )
-        known = connection.execute(update(t.readings).where(of_study).values(values)).rowcount
+        known = connection.execute(update(t.distances).where(of_study).values(values)).rowcount
         if not known:
             row = asdict(subject) | values | {"study_uid": study_uid, "at": now}
-            connection.execute(insert(t.readings).values(row))
+            connection.execute(insert(t.distances).values(row))
         _judge(connection, subject, now)
 
 
 def _judge(connection: Connection, subject: Subject, now: datetime) -> None:
-    # The row of the scanner is locked first, so that of two studies that are recorded at once the later one counts both.
+    # The row of the scanner is locked first, so that of two studies that are recorded at once the later one
+    # counts both.
     connection.execute(t.insert_if_new(connection.engine, t.scanners).values(_row(subject, ScannerRange())))
-    before = _range(connection.execute(select(t.scanners).where(_is(t.scanners, subject)).with_for_update()).one())
-    counted = select(t.readings).where(_is(t.readings, subject))
+    before = _range(
+        connection.execute(select(t.scanners).where(_is(t.scanners, subject)).with_for_update()).one()
+    )
+    counted = select(t.distances).where(_is(t.distances, subject))
     if before.accepted_at is not None:
-        counted = counted.where(t.readings.c.at > before.accepted_at)
-    latest = counted.order_by(t.readings.c.at.desc(), t.readings.c.study_uid.desc()).limit(WINDOW)
-    far = [_reading(row).is_far for row in connection.execute(latest)]
+        counted = counted.where(t.distances.c.at > before.accepted_at)
+    latest = counted.order_by(t.distances.c.at.desc(), t.distances.c.study_uid.desc()).limit(WINDOW)
+    far = [_distance(row).is_far for row in connection.execute(latest)]
     after = follow(before, far, now)
     if after != before:
         _put(connection, subject, after)
@@ -97,18 +100,14 @@ def departures(connection: Connection) -> Mapping[Subject, Departure]:
     return {subject: departure for subject, departure in found.items() if departure is not None}
 
 
-def forget_readings(connection: Connection, study_uid: str) -> int:
+def forget_distances(connection: Connection, study_uid: str) -> int:
     """Delete what is kept of a study; return the number of rows. The state of its scanner stays."""
-    return connection.execute(delete(t.readings).where(t.readings.c.study_uid == study_uid)).rowcount
+    return connection.execute(delete(t.distances).where(t.distances.c.study_uid == study_uid)).rowcount
 
 
-def forget_old_readings(connection: Connection, before: datetime) -> int:
-    """Delete the readings of studies that were recorded before a moment; return the number of studies."""
-    old = t.readings.c.at <= before
-    count = select(func.count(t.readings.c.study_uid.distinct())).where(old)
-    studies = int(connection.execute(count).scalar_one())
-    connection.execute(delete(t.readings).where(old))
-    return studies
+def forget_old_distances(connection: Connection, before: datetime) -> None:
+    """Delete what was recorded before a moment."""
+    connection.execute(delete(t.distances).where(t.distances.c.at <= before))
 
 
 def _is(table: Any, subject: Subject) -> Any:  # noqa: ANN401 - a table, and a condition
@@ -135,5 +134,5 @@ def _range(row: Row[Any]) -> ScannerRange:
     return ScannerRange(ScannerState(row.state), row.since, row.far, row.studies, row.accepted_at)
 
 
-def _reading(row: Row[Any]) -> Reading:
-    return Reading(row.basis, **{name: getattr(row, name) for name in _MEASURED})
+def _distance(row: Row[Any]) -> TrainingDistance:
+    return TrainingDistance(row.basis, **{name: getattr(row, name) for name in _MEASURED})

@@ -37,9 +37,11 @@ from node.errors import PermanentError, StorageFullError
 __all__ = [
     "KeptConnection",
     "Prepared",
+    "answers",
     "conditions",
     "deliveries",
     "discards",
+    "distances",
     "examinations",
     "happenings",
     "history",
@@ -51,7 +53,6 @@ __all__ = [
     "open_engine",
     "quarantine",
     "reading",
-    "readings",
     "results",
     "scanners",
     "studies",
@@ -181,9 +182,34 @@ examinations = Table(
     Column("scores", Text, nullable=False),
 )
 
+# What each model answered to a study. One model at most is the chosen one; the others ran in the shadow.
+answers = Table(
+    "answers",
+    metadata,
+    Column("study_uid", _UID, primary_key=True),
+    Column("bundle", String(64), primary_key=True),
+    Column("target", String(32), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("basis", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("probability", Double),
+    Column("threshold", Double),
+    # Codes with blanks between them.
+    Column("reasons", Text, nullable=False),
+    Column("distance", Double),
+    Column("limit", Double),
+    Column("acquired", String(7), nullable=False),
+    Column("scanner", Text, nullable=False),
+    Column("analysed_at", _Moment, nullable=False),
+    # Serves "the latest studies of this scanner".
+    Index("answers_by_scanner", "scanner", "analysed_at"),
+)
+
 # How far each study lies from what a model was trained on; kept as long as its scores.
-readings = Table(
-    "readings",
+distances = Table(
+    "distances",
     metadata,
     Column("study_uid", _UID, primary_key=True),
     Column("bundle", String(64), primary_key=True),
@@ -195,11 +221,11 @@ readings = Table(
     Column("usual", Double, nullable=False),
     Column("in_protocol", Boolean, nullable=False),
     # Serves "the latest studies of this scanner".
-    Index("readings_by_scanner", "scanner", "bundle", "basis", "at"),
+    Index("distances_by_scanner", "scanner", "bundle", "basis", "at"),
 )
 
-# Whether the images of a scanner are like what a model was trained on. What an analysis is told of that stays the same
-# from the study with which the scanner left to the one with which it came back.
+# Whether the images of a scanner are like what a model was trained on. What an analysis is told of that
+# stays the same from the study with which the scanner left to the one with which it came back.
 scanners = Table(
     "scanners",
     metadata,

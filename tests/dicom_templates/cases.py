@@ -27,8 +27,8 @@ from analysis.domain.findings import (
     Verdict,
 )
 from analysis.domain.priors import compare, examination_of
-from analysis.domain.remoteness import Departure
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure
 from analysis.domain.segmentation import CsfSample, Level, Region, Segmentation
 from analysis.domain.volume import Grid, Volume
 from dicom_templates.options import ReportOptions

@@ -30,25 +30,32 @@ class ScannerDrift(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """[models]: the prediction model, and what it does when a scanner has left the range of its training.
+    """[models]: the prediction models, and what they do when a scanner has left the range of their training.
 
     Attributes
     ----------
     bundle : Path or None
-        Folder of the model; None means that nothing is predicted, only measured.
+        Bundle of the model whose answers are results; None means that nothing is predicted, only measured.
+    shadow : tuple of Path
+        Bundles of models that answer in the shadow: their answers are kept and compared, and never delivered.
     scanner_drift : ScannerDrift
-        What is done about such a scanner.
+        What is done about a scanner that has left the range of the training of the first one.
     """
 
     bundle: Path | None = DEMONSTRATION_MODEL
+    shadow: tuple[Path, ...] = ()
     scanner_drift: ScannerDrift = ScannerDrift.ABSTAIN
 
 
 def models(table: Table) -> ModelSettings:
     """Read the table."""
     written = table.take("bundle", "")
+    shadow = table.texts("shadow", ())
+    if not all(shadow):
+        table.fault("shadow", "must be a list of folders: an empty text is none")
+    shadows = tuple(table.folder / one for one in shadow)
     fallback = ScannerDrift.ABSTAIN.value
     drift = ScannerDrift(table.take("scanner_drift", fallback, check=one_of(*ScannerDrift)))
     if written == NO_MODEL:
-        return ModelSettings(None, drift)
-    return ModelSettings(table.folder / written if written else DEMONSTRATION_MODEL, drift)
+        return ModelSettings(None, shadows, drift)
+    return ModelSettings(table.folder / written if written else DEMONSTRATION_MODEL, shadows, drift)

@@ -8,10 +8,11 @@ from threading import RLock
 
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
-from analysis.domain.remoteness import Departure, Reading
+from analysis.domain.remoteness import Departure, TrainingDistance
 from dicom_templates.options import Predecessor
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.drift import WINDOW, Observation, ScannerRange, Subject, follow
+from node.domain.model_answer import KeptAnswer
 from node.domain.records import (
     Arrival,
     Delivery,
@@ -130,12 +131,14 @@ class Tables:
     deliveries: dict[int, DeliveryRow] = field(default_factory=dict)
     quarantine: tuple[QuarantineEntry, ...] = ()
     examinations: dict[str, ExaminationRow] = field(default_factory=dict)
+    answers: dict[str, tuple[KeptAnswer, ...]] = field(default_factory=dict)
+    """By study."""
     batches: dict[str, Batch] = field(default_factory=dict)
     wishes: dict[tuple[str, str], WishRow] = field(default_factory=dict)
     """By archive and study."""
     discards: dict[tuple[str, str], Discarded] = field(default_factory=dict)
     """By study and rule."""
-    readings: dict[tuple[str, Subject], Observation] = field(default_factory=dict)
+    distances: dict[tuple[str, Subject], Observation] = field(default_factory=dict)
     """By study and what was judged."""
     scanners: dict[Subject, ScannerRange] = field(default_factory=dict)
     is_claimed: bool = False
@@ -251,21 +254,23 @@ class Tables:
             key = self.instances_of(study.study_uid)[0].patient_key
             self.examinations[study.study_uid] = ExaminationRow(examination, key, study.revision, now)
 
-    def put_readings(self, study_uid: str, readings: Mapping[Subject, Reading], now: datetime) -> None:
+    def put_distances(
+        self, study_uid: str, distances: Mapping[Subject, TrainingDistance], now: datetime
+    ) -> None:
         """Keep how far a study lies from the training of a model, and judge its scanner."""
-        for subject, reading in sorted(readings.items()):
-            mine = [one for uid, one in self.readings if uid == study_uid]
+        for subject, found in sorted(distances.items()):
+            mine = [one for uid, one in self.distances if uid == study_uid]
             same = [one for one in mine if (one.bundle, one.basis) == (subject.bundle, subject.basis)]
-            at = self.readings.pop((study_uid, same[0])).at if same else now
-            self.readings[study_uid, subject] = Observation(study_uid, subject, at, reading)
+            at = self.distances.pop((study_uid, same[0])).at if same else now
+            self.distances[study_uid, subject] = Observation(study_uid, subject, at, found)
             before = self.scanners.get(subject, ScannerRange())
             counted = [
                 one
-                for one in self.readings.values()
+                for one in self.distances.values()
                 if one.subject == subject and (before.accepted_at is None or one.at > before.accepted_at)
             ]
             counted.sort(key=lambda one: (one.at, one.study_uid))
-            far = [one.reading.is_far for one in counted[-WINDOW:]]
+            far = [one.found.is_far for one in counted[-WINDOW:]]
             self.scanners[subject] = follow(before, far, now)
 
     def departures(self) -> dict[Subject, Departure]:

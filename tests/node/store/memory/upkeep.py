@@ -9,6 +9,7 @@ from datetime import datetime
 from node.domain.delivery import DeliveryState
 from node.domain.drift import Observation, ScannerRange, Subject
 from node.domain.growth import Kept
+from node.domain.model_answer import KeptAnswer
 from node.domain.records import (
     Instance,
     Study,
@@ -65,7 +66,7 @@ class MemoryUpkeep:
 
     def observations(self, bundle: str) -> tuple[Observation, ...]:
         with self._tables.lock:
-            found = [one for one in self._tables.readings.values() if one.subject.bundle == bundle]
+            found = [one for one in self._tables.distances.values() if one.subject.bundle == bundle]
         return tuple(sorted(found, key=lambda one: (one.at, one.study_uid)))
 
     def accept_scanner(self, scanner: str, now: datetime) -> int:
@@ -75,6 +76,16 @@ class MemoryUpkeep:
             for subject in left:
                 t.scanners[subject] = t.scanners[subject].accepted(now)
             return len(left)
+
+    def model_answers(self, scanner: str | None = None) -> tuple[KeptAnswer, ...]:
+        kept = [one for answers in self._tables.answers.values() for one in answers]
+        wanted = [one for one in kept if scanner is None or one.answer.scanner == scanner]
+        return tuple(
+            sorted(
+                wanted,
+                key=lambda one: (one.analysed_at, one.study_uid, one.answer.bundle, one.answer.target),
+            )
+        )
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
         waiting = [
@@ -161,11 +172,18 @@ class MemoryUpkeep:
                 if row.result.study_uid == study_uid and row.compared is not None
             }
             t.results.update({uid: replace(row, compared=None) for uid, row in ours.items()})
-            return t.examinations.pop(study_uid, None) is not None or bool(ours)
+            answers = t.answers.pop(study_uid, ())
+            return t.examinations.pop(study_uid, None) is not None or bool(ours or answers)
 
     def count_examinations(self, before: datetime) -> int:
         with self._tables.lock:
-            return sum(row.recorded_at <= before for row in self._tables.examinations.values())
+            return len(self._old(before))
+
+    def _old(self, before: datetime) -> set[str]:
+        t = self._tables
+        scores = {uid for uid, row in t.examinations.items() if row.recorded_at <= before}
+        answers = {uid for uid, kept in t.answers.items() if any(one.analysed_at <= before for one in kept)}
+        return scores | answers
 
     def forget_examinations(self, before: datetime) -> int:
         t = self._tables
@@ -173,9 +191,10 @@ class MemoryUpkeep:
             for uid, row in t.results.items():
                 if row.result.created_at <= before:
                     t.results[uid] = replace(row, compared=None)
-            old = [uid for uid, row in t.examinations.items() if row.recorded_at <= before]
+            old = self._old(before)
             for uid in old:
-                del t.examinations[uid]
+                t.examinations.pop(uid, None)
+                t.answers.pop(uid, None)
             return len(old)
 
     def forget_unused(

@@ -13,6 +13,7 @@ from analysis.domain.examination import Examination, Scan, Score
 from analysis.domain.reason import Reason
 from analysis.domain.target import Target
 from dicom_templates.result_kinds import ResultKind
+from node.domain.model_answer import AnswerState, KeptAnswer, ModelAnswer, Role
 from node.domain.records import (
     NewResult,
 )
@@ -32,6 +33,7 @@ from tests.node.store.suite.studies import (
     ready,
     refused,
     results_of,
+    settle,
     the_study,
 )
 
@@ -43,6 +45,17 @@ def an_examination(study: str, year: int) -> Examination:
     score = Score(Contrast.T1, 2.7 + year / 1e5, True, ("L1", "L2"), "segmenter 1", scan)
     answered = ((Target.OSTEOPOROSIS, 0.1),)
     return Examination(study, "p", date(year, 3, 1), "ab" * 32, (score,), "cd" * 32, answered)
+
+
+def an_answer(**change: Any) -> ModelAnswer:
+    values: dict[str, Any] = {
+        "target": Target.OSTEOPOROSIS, "role": Role.CHOSEN, "bundle": "ab" * 32,
+        "name": "a model", "version": "1",
+        "basis": "T1", "state": AnswerState.INDETERMINATE, "probability": 0.25, "threshold": 0.5,
+        "reasons": ("threshold_in_interval", "used_instead"), "distance": 1.5, "limit": 4.0,
+        "acquired": "2026-03", "scanner": "Scanner works, One, 1.5 T",
+    }  # fmt: skip
+    return ModelAnswer(**{**values, **change})
 
 
 class AnalysingLaws:
@@ -132,6 +145,39 @@ class AnalysingLaws:
             assert store.forget_examinations(moment) == count
         assert store.lineage("1.3").priors == ()
         assert store.lineage("1.3").compared is None
+
+    def test_the_answers_of_models_are_those_of_the_latest_analysis(self, store: Store) -> None:
+        first, second = an_answer(), an_answer(role=Role.SHADOW, bundle="cd" * 32, scanner="Other, ?, 3 T")
+        fault = ModelAnswer(Target.ABNORMAL_DENSITY, Role.SHADOW, "a-folder", reasons=("WorkerLostError",))
+        ready(store, "1.1")
+        store.record_results(lease(store), results_of("1.1", 1), {}, START, model_answers=[first, fault])
+        ready(store, "1.2")
+        store.record_results(lease(store), results_of("1.2", 1), {}, START + SECOND, model_answers=[first])
+        kept = [KeptAnswer("1.1", START, fault), KeptAnswer("1.1", START, first)]
+        other = KeptAnswer("1.2", START + SECOND, first)
+        assert set(store.model_answers()) == {*kept, other}
+        assert store.model_answers()[-1] == other
+        store.record_arrivals([arrival("1.1", 2)], START, PATIENCE)
+        settle(store, StudyEvent.FOUND_READY, "1.1", START)
+        later = START + 2 * SECOND
+        store.record_results(lease(store), results_of("1.1", 1), {}, later, model_answers=[second])
+        assert store.model_answers() == (other, KeptAnswer("1.1", later, second))
+        assert store.model_answers(first.scanner) == (other,)
+        assert store.model_answers("none such") == ()
+
+    def test_answers_of_models_are_forgotten_with_the_scores(self, store: Store) -> None:
+        for study in ("1.1", "1.2"):
+            ready(store, study)
+            answers = [an_answer(), an_answer(bundle="cd" * 32, role=Role.SHADOW)]
+            store.record_results(lease(store), results_of(study, 1), {}, START, model_answers=answers)
+        assert not store.forget_examination("1.1"), "its images are still there"
+        assert store.forget_originals(the_study(store, "1.1"), lambda _images: None)
+        assert len(store.model_answers()) == 4, "they outlive the images"
+        assert store.forget_examination("1.1")
+        assert {one.study_uid for one in store.model_answers()} == {"1.2"}
+        assert (store.count_examinations(START - SECOND), store.count_examinations(START)) == (0, 1)
+        assert store.forget_examinations(START) == 1
+        assert store.model_answers() == ()
 
     def test_two_workers_never_lease_one_study(self, store: Store) -> None:
         studies = [f"1.{number}" for number in range(12)]

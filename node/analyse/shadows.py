@@ -1,0 +1,129 @@
+"""Has the models in the shadow asked about a study, so that none of them can harm its result."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+
+from analysis.domain.target import Target
+from analysis.errors import AnalysisError, ModelRejectedError
+from analysis.prediction.checksums import digest_of
+from analysis.settings import AnalysisSettings
+from node.config import Configuration
+from node.domain.model_answer import AnswerState, ModelAnswer, ModelQuestion, Role
+from node.domain.results import Outcome
+from node.errors import NodeError, PermanentError, TransientError
+from node.log import Log
+
+__all__ = ["AskShadow", "Shadows", "check_shadows"]
+
+AskShadow = Callable[[ModelQuestion, Path, AnalysisSettings], tuple[ModelAnswer, ...]]
+"""Usually a call of a worker process of its own; see `node.analyse.model_answers.answer_in_shadow`."""
+_LONGEST_NAME = 64
+
+
+class Shadows:
+    """Adds the answers of the models in the shadow to the outcome of an analysis.
+
+    Parameters
+    ----------
+    ask : callable
+        Asks one model.
+    stopping : Event
+        Set when the node stops: then a failure is none of the model.
+    log : Log
+        Logs each failure.
+    """
+
+    def __init__(self, ask: AskShadow, stopping: Event, log: Log) -> None:
+        self._ask = ask
+        self._stopping = stopping
+        self._log = log
+
+    def added(self, outcome: Outcome, configuration: Configuration) -> Outcome:
+        """Return the outcome with the answers of every model in the shadow; a failure is an answer, too.
+
+        Raises
+        ------
+        TransientError
+            If the node is stopping meanwhile.
+        """
+        if outcome.question is None or not configuration.models.shadow:
+            return outcome
+        # One row for each model and target: a copy of the chosen model that took the place of another adds none.
+        kept = {(one.bundle, one.target): one for one in outcome.model_answers}
+        for bundle in configuration.models.shadow:
+            for answer in self._answers(outcome.question, bundle, configuration):
+                kept.setdefault((answer.bundle, answer.target), answer)
+        return replace(outcome, model_answers=tuple(kept.values()))
+
+    def _answers(
+        self, asked: ModelQuestion, bundle: Path, configuration: Configuration
+    ) -> tuple[ModelAnswer, ...]:
+        try:
+            return self._ask(asked, bundle, configuration.analysis)
+        except Exception as error:
+            if self._stopping.is_set():
+                raise TransientError("the node is stopping") from error
+            # The message of a library may quote a dataset.
+            ours = isinstance(error, AnalysisError | NodeError)
+            told = str(error) if ours else type(error).__name__
+            self._log.warning("shadow_failed", model=bundle.name, reason=told)
+            return tuple(_faults(asked, bundle, type(error).__name__))
+
+
+def check_shadows(configuration: Configuration) -> None:
+    """Check the files of all models in the shadow, and that each model is there once.
+
+    Raises
+    ------
+    PermanentError
+        If one is missing or damaged, or there twice.
+    """
+    chosen = configuration.models.bundle
+    seen: dict[str, str] = {}
+    if chosen is not None:
+        # A chosen model that is damaged is told by the studies that it fails, and by `osteonode doctor`.
+        with suppress(ModelRejectedError):
+            seen[digest_of(chosen)] = "[models] bundle"
+    for bundle in configuration.models.shadow:
+        try:
+            digest = digest_of(bundle)
+        except ModelRejectedError as error:
+            raise PermanentError(f"[models] shadow: {error}") from error
+        if digest in seen:
+            raise PermanentError(f"[models] shadow: {bundle.name} is the same model as {seen[digest]}")
+        seen[digest] = bundle.name
+
+
+def _faults(asked: ModelQuestion, bundle: Path, kind: str) -> Iterator[ModelAnswer]:
+    name, version = _card(bundle)
+    for target in Target:
+        yield ModelAnswer(
+            target=target,
+            role=Role.SHADOW,
+            bundle=_digest(bundle),
+            name=name,
+            version=version,
+            state=AnswerState.FAULT,
+            reasons=(kind,),
+            acquired=asked.origin.acquired,
+            scanner=asked.origin.scanner(""),
+        )
+
+
+def _digest(bundle: Path) -> str:
+    try:
+        return digest_of(bundle)
+    except ModelRejectedError:
+        return bundle.name[:_LONGEST_NAME]
+
+
+def _card(bundle: Path) -> tuple[str, str]:
+    try:
+        card = json.loads((bundle / "card.json").read_text(encoding="utf-8"))
+        return str(card["name"]), str(card["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", ""
