@@ -72,8 +72,8 @@ class Figures(StudyReader, Protocol):
         """Return the state of each scanner that was judged, ordered by its key."""
         ...
 
-    def observations(self, bundle: str) -> tuple[Observation, ...]:
-        """Return the studies that a model read, by the digest of its bundle, the oldest first."""
+    def observations(self, bundle: str, since: datetime) -> tuple[Observation, ...]:
+        """Return the studies that a model, by digest, read first since a moment, the oldest first."""
 
     def model_answers(self, scanner: str | None = None) -> tuple[KeptAnswer, ...]:
         """Return what models answered to studies, the oldest first.

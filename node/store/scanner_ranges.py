@@ -35,9 +35,9 @@ class SqlScannerRanges:
             rows = connection.execute(select(t.scanners).order_by(*key)).all()
         return {_subject(row): _range(row) for row in rows}
 
-    def observations(self, bundle: str) -> tuple[Observation, ...]:
+    def observations(self, bundle: str, since: datetime) -> tuple[Observation, ...]:
         """See `node.ports.Figures`."""
-        of_model = select(t.distances).where(t.distances.c.bundle == bundle)
+        of_model = select(t.distances).where(t.distances.c.bundle == bundle, t.distances.c.at >= since)
         with t.reading(self._engine) as connection:
             rows = connection.execute(of_model.order_by(t.distances.c.at, t.distances.c.study_uid)).all()
         return tuple(Observation(row.study_uid, _subject(row), row.at, _distance(row)) for row in rows)

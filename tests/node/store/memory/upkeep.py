@@ -64,9 +64,10 @@ class MemoryUpkeep:
         with self._tables.lock:
             return dict(sorted(self._tables.scanners.items()))
 
-    def observations(self, bundle: str) -> tuple[Observation, ...]:
+    def observations(self, bundle: str, since: datetime) -> tuple[Observation, ...]:
         with self._tables.lock:
-            found = [one for one in self._tables.distances.values() if one.subject.bundle == bundle]
+            kept = self._tables.distances.values()
+            found = [one for one in kept if one.subject.bundle == bundle and one.at >= since]
         return tuple(sorted(found, key=lambda one: (one.at, one.study_uid)))
 
     def accept_scanner(self, scanner: str, now: datetime) -> int:
@@ -173,7 +174,10 @@ class MemoryUpkeep:
             }
             t.results.update({uid: replace(row, compared=None) for uid, row in ours.items()})
             answers = t.answers.pop(study_uid, ())
-            return t.examinations.pop(study_uid, None) is not None or bool(ours or answers)
+            distances = [key for key in t.distances if key[0] == study_uid]
+            for key in distances:
+                del t.distances[key]
+            return t.examinations.pop(study_uid, None) is not None or bool(ours or answers or distances)
 
     def count_examinations(self, before: datetime) -> int:
         with self._tables.lock:
@@ -183,7 +187,7 @@ class MemoryUpkeep:
         t = self._tables
         scores = {uid for uid, row in t.examinations.items() if row.recorded_at <= before}
         answers = {uid for uid, kept in t.answers.items() if any(one.analysed_at <= before for one in kept)}
-        return scores | answers
+        return scores | answers | {uid for (uid, _), one in t.distances.items() if one.at <= before}
 
     def forget_examinations(self, before: datetime) -> int:
         t = self._tables
@@ -195,6 +199,8 @@ class MemoryUpkeep:
             for uid in old:
                 t.examinations.pop(uid, None)
                 t.answers.pop(uid, None)
+            for key in [key for key, one in t.distances.items() if one.at <= before]:
+                del t.distances[key]
             return len(old)
 
     def forget_unused(
