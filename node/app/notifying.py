@@ -141,9 +141,8 @@ def _scanners(resources: Resources) -> Iterator[Observation]:
     models = resources.configuration.models
     if models.bundle is None or models.scanner_drift is ScannerDrift.OFF:
         return
-    # A bundle that is damaged while the node runs is told by the analysis, and an absent database by the
-    # node.
-    with suppress(ModelRejectedError, TransientError):
+    # A bundle that is damaged while the node runs is told by the analysis.
+    with suppress(ModelRejectedError):
         yield from of_scanners(resources.store.scanner_ranges(), digest_of(models.bundle))
 
 

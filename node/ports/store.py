@@ -69,11 +69,23 @@ class Figures(StudyReader, Protocol):
         ...
 
     def scanner_ranges(self) -> Mapping[Subject, ScannerRange]:
-        """Return the state of each scanner that was judged, ordered by its key."""
+        """Return the state of each scanner that was judged, ordered by its key.
+
+        Raises
+        ------
+        TransientError
+            If the database does not answer.
+        """
         ...
 
     def observations(self, bundle: str, since: datetime) -> tuple[Observation, ...]:
-        """Return the studies that a model, by digest, read first since a moment, the oldest first."""
+        """Return the studies that a model, by digest, read first since a moment, the oldest first.
+
+        Raises
+        ------
+        TransientError
+            If the database does not answer.
+        """
 
     def model_answers(self, scanner: str | None = None) -> tuple[KeptAnswer, ...]:
         """Return what models answered to studies, the oldest first.

@@ -11,13 +11,21 @@ from analysis.domain.remoteness import Departure, TrainingDistance
 from node.domain.drift import WINDOW, Observation, ScannerRange, ScannerState, Subject, follow
 from node.store import tables as t
 
-__all__ = ["SqlScannerRanges", "departures", "forget_distances", "forget_old_distances", "put_distances"]
+__all__ = [
+    "SqlScannerRanges",
+    "departures",
+    "forget_distances",
+    "forget_old_distances",
+    "observations",
+    "put_distances",
+    "scanner_ranges",
+]
 
 _MEASURED = tuple(field.name for field in fields(TrainingDistance) if field.name != "basis")
 
 
 class SqlScannerRanges:
-    """What the ports say of scanners.
+    """What operators change about scanners.
 
     Parameters
     ----------
@@ -27,20 +35,6 @@ class SqlScannerRanges:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-
-    def scanner_ranges(self) -> Mapping[Subject, ScannerRange]:
-        """See `node.ports.Figures`."""
-        key = t.scanners.c.scanner, t.scanners.c.bundle, t.scanners.c.basis
-        with t.reading(self._engine) as connection:
-            rows = connection.execute(select(t.scanners).order_by(*key)).all()
-        return {_subject(row): _range(row) for row in rows}
-
-    def observations(self, bundle: str, since: datetime) -> tuple[Observation, ...]:
-        """See `node.ports.Figures`."""
-        of_model = select(t.distances).where(t.distances.c.bundle == bundle, t.distances.c.at >= since)
-        with t.reading(self._engine) as connection:
-            rows = connection.execute(of_model.order_by(t.distances.c.at, t.distances.c.study_uid)).all()
-        return tuple(Observation(row.study_uid, _subject(row), row.at, _distance(row)) for row in rows)
 
     def accept_scanner(self, scanner: str, now: datetime) -> int:
         """See `node.ports.OperatorCommands`."""
@@ -52,6 +46,20 @@ class SqlScannerRanges:
             for row in rows:
                 _put(connection, _subject(row), _range(row).accepted(now))
             return len(rows)
+
+
+def scanner_ranges(connection: Connection) -> Mapping[Subject, ScannerRange]:
+    """Return the state of each scanner that was judged."""
+    return {
+        _subject(row): _range(row) for row in sorted(connection.execute(select(t.scanners)), key=_subject)
+    }
+
+
+def observations(connection: Connection, bundle: str, since: datetime) -> tuple[Observation, ...]:
+    """Return the studies that a model, by digest, read first since a moment, the oldest first."""
+    of_model = select(t.distances).where(t.distances.c.bundle == bundle, t.distances.c.at >= since)
+    rows = connection.execute(of_model.order_by(t.distances.c.at, t.distances.c.study_uid))
+    return tuple(Observation(row.study_uid, _subject(row), row.at, _distance(row)) for row in rows)
 
 
 def put_distances(

@@ -175,10 +175,8 @@ def _of_scanners(views: Sequence[ScannerView]) -> Iterator[Metric]:
     labels = "scanner", "sequence"
     states = "0 too few studies, 1 inside, 2 leaving, 3 has left the training range."
     state = _labelled("scanner_state", states, *labels)
-    far = _labelled(
-        "scanner_far_share", "Share of its latest studies that lie far from the training.", *labels
-    )
-    # The name of a scanner is text from a sender, so its digest is the label; those with most studies are told.
+    far = _labelled("scanner_far_share", "Share of its latest studies far from the training.", *labels)
+    # The name of a scanner is text from a sender, so its digest is the label.
     for view in sorted(views, key=lambda one: one.total, reverse=True)[:_MOST_SCANNERS]:
         values = [view.identifier, view.subject.basis]
         state.add_metric(values, list(ScannerState).index(view.range.state))
