@@ -52,7 +52,7 @@ class Shadows:
         """
         if outcome.question is None or not configuration.models.shadow:
             return outcome
-        # One row for each model and target: a copy of the chosen model that took the place of another adds none.
+        # One row for each model and target: a copy of the chosen model in the place of another adds none.
         kept = {(one.bundle, one.target): one for one in outcome.model_answers}
         for bundle in configuration.models.shadow:
             for answer in self._answers(outcome.question, bundle, configuration):
@@ -64,7 +64,7 @@ class Shadows:
     ) -> tuple[ModelAnswer, ...]:
         try:
             return self._ask(asked, bundle, configuration.analysis)
-        except Exception as error:
+        except Exception as error:  # whatever it is, the study goes on to its result
             if self._stopping.is_set():
                 raise TransientError("the node is stopping") from error
             # The message of a library may quote a dataset.

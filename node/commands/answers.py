@@ -12,6 +12,7 @@ from analysis.domain.reason import coded
 
 if TYPE_CHECKING:
     from node.analyse.folder import StudyOutcome
+    from node.domain.model_comparison import Comparison, ModelComparison, ModelName, Scores
     from node.domain.records import Delivery, Study
     from node.domain.wish import BatchFigures, WishEnd
     from node.operate.doctor import CheckResult
@@ -23,6 +24,7 @@ __all__ = [
     "batch",
     "candidate",
     "check",
+    "comparison",
     "delivery",
     "outcome",
     "previewed",
@@ -141,6 +143,54 @@ def report_check(one: "ReportCheck") -> dict[str, object]:
         "details": list(one.details),
         "reasons": coded(one.details),
     }
+
+
+def comparison(found: "Comparison") -> dict[str, object]:
+    """Return how models compare."""
+    return {
+        "comparisons": [_compared(one) for one in found.models],
+        "by_scanner": [{"scanner": one.group, **_scores(one)} for one in found.by_scanner],
+        "by_month": [{"month": one.group, **_scores(one)} for one in found.by_month],
+    }
+
+
+def _compared(one: "ModelComparison") -> dict[str, object]:
+    return {
+        "target": one.target.value,
+        "chosen": _model(one.chosen),
+        "shadow": _model(one.shadow),
+        "studies": one.studies,
+        "faults": one.faults,
+        "few": one.is_few,
+        "answers": [
+            {"chosen": chosen.value, "shadow": shadow.value, "count": count}
+            for (chosen, shadow), count in one.table.items()
+        ],
+        "agreement": one.agreement,
+        "kappa": one.kappa,
+        "pairs": one.pairs,
+        "mean_difference": one.difference,
+        "limits_of_agreement": None if one.limits is None else list(one.limits),
+    }
+
+
+def _scores(one: "Scores") -> dict[str, object]:
+    low, middle, high = one.quartiles or (None, None, None)
+    return {
+        "target": one.target.value,
+        "model": _model(one.model),
+        "studies": one.studies,
+        "scores": one.scores,
+        "few": one.is_few,
+        "lower_quartile": low,
+        "median": middle,
+        "upper_quartile": high,
+        "above_threshold": one.above,
+    }
+
+
+def _model(one: "ModelName") -> dict[str, str]:
+    return {"name": one.name, "version": one.version, "bundle": one.bundle}
 
 
 def check(one: "CheckResult") -> dict[str, str]:

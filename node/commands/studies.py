@@ -24,7 +24,7 @@ from node.domain.study import StudyState
 if TYPE_CHECKING:
     from node.domain.records import StudyQuery
 
-__all__ = ["studies", "why"]
+__all__ = ["models", "studies", "why"]
 
 _DAY = ["%Y-%m-%d"]
 
@@ -94,6 +94,32 @@ def _query(
         destination=destination,
         text=text,
     )
+
+
+def models(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    r"""Compare models in the shadow with the chosen one, by the answers that are kept of each study.
+
+    Name models to compare in \[models] shadow. Scores are shown by scanner and month, too. Nothing of a
+    shadow is ever delivered.
+    """
+    from node.domain.model_comparison import STATES, compare_models
+    from node.show.model_words import SCORE_COLUMNS, answer_rows, facts_of, score_rows, title_of
+
+    with opened_store(load_configuration(config), as_json=as_json) as store:
+        found = compare_models(store.model_answers())
+    if as_json:
+        print_json(answers.comparison(found))
+        return
+    if not found.models:
+        console.print("No study has answers of a chosen model and of one in the shadow yet.")
+    for one in found.models:
+        console.print(title_of(one), style="bold", highlight=False, markup=False)
+        show_rows(("Figure", "Value"), facts_of(one))
+        columns = ("Chosen \\ shadow", *(str(state) for state in STATES))
+        show_rows(columns, [(str(state), *map(str, counts)) for state, counts in answer_rows(one)])
+    for group, scores in (("Scanner", found.by_scanner), ("Month", found.by_month)):
+        if scores:
+            show_rows((group, "Target", "Model", *SCORE_COLUMNS), score_rows(scores))
 
 
 def why(study: StudyArgument, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:

@@ -31,6 +31,7 @@ from node.domain.health import (
     judge_timers,
     judge_workers,
 )
+from node.domain.model_comparison import Comparison, compare_models
 from node.domain.records import HistoryEntry
 from node.domain.status import (
     ArchiveStatus,
@@ -51,7 +52,15 @@ from node.show.scanners import ScannerView, scanner_views
 from node.show.why import explain
 from node.tally import Counts, Tally, WorkerActivity
 
-__all__ = ["LATEST_STUDIES", "FetcherView", "ListenerState", "StatusReader", "StudyView", "card_of"]
+__all__ = [
+    "LATEST_STUDIES",
+    "FetcherView",
+    "ListenerState",
+    "StatusReader",
+    "StudyView",
+    "card_of",
+    "name_of",
+]
 
 LATEST_STUDIES = 50
 _LATEST_QUARANTINED = 8
@@ -60,6 +69,7 @@ _DISK_AGE = timedelta(hours=1)
 _SCANNERS_AGE = timedelta(minutes=1)
 """Every study of a year is read for them."""
 _SCANNERS_BACK = timedelta(days=400)
+_COMPARISON_AGE = timedelta(minutes=1)
 _MEGABYTE = 1024 * 1024
 
 
@@ -184,6 +194,9 @@ class StatusReader:
         self._lock = threading.Lock()
         self._latest: NodeStatus | None = None
         self._disk: tuple[datetime, float | None] | None = None
+        # A lock of its own, so that the status waits for no comparison.
+        self._compares = threading.Lock()
+        self._compared: tuple[datetime, Comparison] | None = None
 
     @property
     def configuration(self) -> Configuration:
@@ -236,6 +249,20 @@ class StatusReader:
                 except TransientError:
                     return None
             return self._disk[1]
+
+    def comparison(self) -> Comparison:
+        """Return how the models compare, at most a minute old: all kept answers are read for it.
+
+        Raises
+        ------
+        TransientError
+            If the store does not answer.
+        """
+        with self._compares:
+            now = self._clock.now()
+            if self._compared is None or not timedelta() <= now - self._compared[0] < _COMPARISON_AGE:
+                self._compared = now, compare_models(self._store.model_answers())
+            return self._compared[1]
 
     def study(self, study_uid: str) -> StudyView | None:
         """Return what there is to show of a study; None if nothing of it was ever stored or discarded.
@@ -356,6 +383,12 @@ def card_of(bundle: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return card if isinstance(card, dict) else {}
+
+
+def name_of(bundle: Path) -> str:
+    """Return name and version of a model, as its card says; the name of its folder if it cannot be read."""
+    card = card_of(bundle)
+    return f"{card['name']} {card.get('version', '')}".strip() if "name" in card else bundle.name
 
 
 def _model(bundle: Path | None) -> Station:

@@ -48,7 +48,11 @@ def until(found: list[ScannerState], wanted: bool, begin: int) -> int | None:
 def told(numbers: list[int | None]) -> str:
     """Return median and 90th percentile, of those that came to an end, and how many did not."""
     there = [one for one in numbers if one is not None]
-    never = f", {len(numbers) - len(there)} of {len(numbers)} not within {STUDIES}" if len(there) < len(numbers) else ""
+    never = (
+        f", {len(numbers) - len(there)} of {len(numbers)} not within {STUDIES}"
+        if len(there) < len(numbers)
+        else ""
+    )
     if len(there) < 2:
         return f"none{never}"
     return f"median {median(there):.0f}, 90 % within {quantiles(there, n=10)[-1]:.0f}{never}"
@@ -70,12 +74,17 @@ def main() -> None:
             for before, one in zip([ScannerState.UNKNOWN, *found[:-1]], found, strict=True)
         )
         out = sum(found.count(ScannerState.LEFT) for found in left) / SCANNERS / STUDIES
-        print(f"far by chance {share:.0%}: {alarms / SCANNERS:.3f} false alarms per 1,000 studies, {out:.2%} without answer")
+        print(
+            f"far by chance {share:.0%}: {alarms / SCANNERS:.3f} false alarms per 1,000 studies, {out:.2%} without answer"
+        )
     for shift in (0.5, 1.0, 2.0, 3.0):
         share = share_after(shift)
         shifted = [states(studies((EXPECTED_SHARE, BEFORE), (share, STUDIES))) for _ in range(SCANNERS)]
         new = [states(studies((share, STUDIES))) for _ in range(SCANNERS)]
-        print(f"shift of {shift} SD ({share:.0%} far): {told([until(one, True, BEFORE) for one in shifted])};", end=" ")
+        print(
+            f"shift of {shift} SD ({share:.0%} far): {told([until(one, True, BEFORE) for one in shifted])};",
+            end=" ",
+        )
         print(f"new scanner: {told([until(one, True, 0) for one in new])}")
     for shift in (1.0, 2.0, 3.0):
         mended = []

@@ -241,6 +241,7 @@ def quick_node(
     analyse: str = "report",
     examine: str = "examine_as_pair",
     explain: str = "node.analyse.refusal_report:write_refusal_report",
+    ask_shadow: str = "node.analyse.model_answers:answer_in_shadow",
     processes: bool = False,
     clock: Clock | None = None,
 ) -> Node:
@@ -253,6 +254,7 @@ def quick_node(
         analyse_study=f"tests.node.analyses:{analyse}",
         examine_study=f"tests.node.analyses:{examine}",
         report_refusal=explain,
+        answer_in_shadow=ask_shadow,
         make_worker=WorkerProcess if processes else InThread,
         sweep_s=0.05,
         clock=clock,

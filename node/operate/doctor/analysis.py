@@ -1,6 +1,7 @@
 """Checks of what the analysis needs: decoders, segmenter and model."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from node.config import Configuration
 from node.operate.doctor.result import CheckResult, Severity
@@ -40,24 +41,33 @@ def segmenter(configuration: Configuration) -> Iterator[CheckResult]:
 
 
 def model(configuration: Configuration) -> Iterator[CheckResult]:
-    """Check that the model is intact, fits the feature settings, and was trained on patients."""
+    """Check that the models are intact, fit the feature settings, and were trained on patients."""
+    models = configuration.models
+    if models.bundle is None:
+        yield CheckResult(
+            Severity.GOOD, "model none", "nothing is predicted; results are measurements and outlines only"
+        )
+    else:
+        subject, made_by = f"model {models.bundle.name}", "Set [models] bundle to"
+        yield from _checked(configuration, models.bundle, subject, made_by)
+    for bundle in models.shadow:
+        subject, made_by = f"shadow {bundle.name}", "Take it out of [models] shadow, or name"
+        yield from _checked(configuration, bundle, subject, made_by)
+    if models.shadow:
+        yield from _told_apart(configuration)
+
+
+def _checked(configuration: Configuration, bundle: Path, subject: str, remedy: str) -> Iterator[CheckResult]:
     # Imported here because loading a model imports the analysis, which takes seconds.
     from analysis.errors import ModelRejectedError
     from analysis.prediction.bundle import load
 
-    bundle = configuration.models.bundle
-    if bundle is None:
-        yield CheckResult(
-            Severity.GOOD, "model none", "nothing is predicted; results are measurements and outlines only"
-        )
-        return
-    subject = f"model {bundle.name}"
     try:
         loaded = load(bundle, configuration.analysis.features)
     except (ModelRejectedError, OSError) as error:
         yield CheckResult(
             Severity.FAULT, subject, str(error),
-            "Set [models] bundle to a bundle made with `osteonode train` for these features.",
+            f"{remedy} a bundle made with `osteonode train` for these features.",
         )  # fmt: skip
         return
     for lacking in loaded.never_answered(configuration.analysis.preferred):
@@ -69,7 +79,19 @@ def model(configuration: Configuration) -> Iterator[CheckResult]:
     if identity.simulated:
         yield CheckResult(
             Severity.WARNING, subject, "it was trained on simulated patients and is for demonstration only",
-            "Train a model on a cohort of your own with `osteonode train` and name it in [models] bundle.",
+            "Train a model on a cohort of your own with `osteonode train` and name it in [models].",
         )  # fmt: skip
     else:
         yield CheckResult(Severity.GOOD, subject, f"{identity.name} {identity.version} is whole")
+
+
+def _told_apart(configuration: Configuration) -> Iterator[CheckResult]:
+    from node.analyse.shadows import check_shadows
+    from node.errors import PermanentError
+
+    try:
+        check_shadows(configuration)
+    except PermanentError as error:
+        yield CheckResult(
+            Severity.FAULT, "shadow", str(error), "Name each model once: the node does not start otherwise."
+        )

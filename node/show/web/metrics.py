@@ -3,7 +3,9 @@
 Figures from the store persist over a restart; the others start at zero with the process.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,9 +25,11 @@ from node.domain.dimse_status import (
     SUCCESS,
 )
 from node.domain.drift import ScannerState
+from node.domain.model_comparison import STATES
 from node.domain.notice import NoticeFigures, NoticeState
 from node.domain.status import UNFINISHED_STATES, NodeStatus
 from node.domain.wish import WishState
+from node.errors import TransientError
 from node.show.node_status import StatusReader, card_of
 from node.show.scanners import ScannerView
 from node.tally import Counts
@@ -90,6 +94,7 @@ class _NodeCollector(Collector):
         yield from _of_the_process(counts)
         yield _discarded(status, counts)
         yield self._status_reader.analysis_seconds()
+        yield _shadows(self._status_reader)
 
 
 def _of_the_node(status: NodeStatus) -> Iterator[Metric]:
@@ -115,6 +120,28 @@ def _of_the_disk(status_reader: StatusReader) -> Iterator[Metric]:
     if (days := status_reader.disk_lasts()) is not None:
         lasts.add_metric([], days)
     yield lasts
+
+
+def _shadows(status_reader: StatusReader) -> Metric:
+    asked = _labelled(
+        "shadow_studies",
+        "Studies that a shadow was asked about, by whether its answer was that of the chosen model.",
+        "shadow",
+        "target",
+        "outcome",
+    )
+    # Nothing is read of the store where no model is in the shadow.
+    if not status_reader.configuration.models.shadow:
+        return asked
+    counts: Counter[tuple[str, str, str]] = Counter()
+    with suppress(TransientError):
+        for one in status_reader.comparison().models:
+            same = sum(one.table[state, state] for state in STATES)
+            told = {"same": same, "other": one.studies - same, "failed": one.faults}
+            counts.update({(str(one.shadow), str(one.target), name): told[name] for name in told})
+    for labels, count in counts.items():
+        asked.add_metric(labels, count)
+    return asked
 
 
 def _of_the_store(status: NodeStatus) -> Iterator[Metric]:

@@ -19,10 +19,12 @@ from node.config import WebSettings
 from node.domain.drift import ScannerState
 from node.domain.health import WAIT_FOR_OPERATOR, ago
 from node.domain.identifiers import is_uid
+from node.domain.model_comparison import STATES
 from node.domain.status import UNFINISHED_STATES
 from node.errors import TransientError
 from node.log import Log, raised_at
-from node.show.node_status import LATEST_STUDIES, StatusReader
+from node.show.model_words import SCORE_COLUMNS, answer_rows, facts_of, score_rows, title_of
+from node.show.node_status import LATEST_STUDIES, StatusReader, name_of
 from node.show.web.gate import RENEWED, Endpoint, Gate, Guarded, Visit
 from node.show.web.metrics import Exposition
 from node.show.web.middleware import with_middleware
@@ -49,6 +51,7 @@ _SCANNER_MARKS = {
     ScannerState.LEFT.value: 2,
 }
 """The conditions whose marks are shown."""
+_MOST_SCORES = 200
 _KINDS = {
     ResultKind.SR: "Structured report",
     ResultKind.SEG: "Segmentation",
@@ -117,6 +120,7 @@ def _open_routes(pages: "_Pages") -> list[Route]:
     return [
         _get("/", pages.overview),
         _get("/scanners", pages.scanners),
+        _get("/models", pages.models),
         _get("/studies/{study_uid}", pages.study),
     ]
 
@@ -130,6 +134,7 @@ def _guarded_routes(pages: "_Pages", settings: WebSettings, guarded: Guarded, lo
         _post("/logout", gate.takes(gate.logout)),
         _get("/", gate.shows(pages.overview_of)),
         _get("/scanners", gate.shows(pages.scanners_of)),
+        _get("/models", gate.shows(pages.models_of)),
         _get("/find", gate.shows(behind.find)),
         _post("/find", gate.takes(behind.found)),
         _get("/studies/{study_uid}", gate.shows(behind.study)),
@@ -160,6 +165,13 @@ class _Pages:
             "remembered": WAIT_FOR_OPERATOR,
             "kinds": _KINDS,
             "renewed": RENEWED,
+            "states": STATES,
+            "columns": list(SCORE_COLUMNS),
+            "most_scores": _MOST_SCORES,
+            "title_of": title_of,
+            "facts_of": facts_of,
+            "answer_rows": answer_rows,
+            "score_rows": score_rows,
         }
 
     def overview(self, _request: Request) -> Response:
@@ -188,6 +200,23 @@ class _Pages:
             marks=_SCANNER_MARKS,
             words=_SCANNER_WORDS,
         )
+
+    def models(self, _request: Request, visit: Visit | None = None) -> Response:
+        """Return how the models compare; like the overview without patient data."""
+        models = self.status_reader.configuration.models
+        chosen = "none" if models.bundle is None else name_of(models.bundle)
+        return self.render(
+            "models.html",
+            visit=visit,
+            status=self.status_reader.status(),
+            found=self.status_reader.comparison(),
+            chosen=chosen,
+            shadows=[name_of(one) for one in models.shadow],
+        )
+
+    def models_of(self, request: Request, visit: Visit) -> Response:
+        """Return the same for a person who is logged in."""
+        return self.models(request, visit)
 
     def study(self, request: Request) -> Response:
         """Return why a study has no result, as `osteonode why` says it, and every change of its state."""
