@@ -11,9 +11,7 @@ from typing import Protocol
 
 from prometheus_client import Metric
 
-from analysis.errors import ModelRejectedError
-from analysis.prediction.checksums import digest_of
-from node.config import Configuration, Destination
+from node.config import Configuration, Destination, ScannerDrift
 from node.domain.backoff import Breaker
 from node.domain.health import (
     WAIT_FOR_OPERATOR,
@@ -48,7 +46,7 @@ from node.domain.study import StudyState
 from node.errors import TransientError
 from node.ports import Clock, Figures, NoticeBox
 from node.show.disk import disk_lasts
-from node.show.scanners import ScannerView, scanner_views
+from node.show.scanners import ScannerReader, ScannerView
 from node.show.why import explain
 from node.tally import Counts, Tally, WorkerActivity
 
@@ -66,9 +64,6 @@ LATEST_STUDIES = 50
 _LATEST_QUARANTINED = 8
 _MAX_AGE = timedelta(seconds=1)
 _DISK_AGE = timedelta(hours=1)
-_SCANNERS_AGE = timedelta(minutes=1)
-"""Every study of a year is read for them."""
-_SCANNERS_BACK = timedelta(days=400)
 _COMPARISON_AGE = timedelta(minutes=1)
 _MEGABYTE = 1024 * 1024
 
@@ -189,8 +184,9 @@ class StatusReader:
         self._tally = tally
         self._started_at = clock.now()
         self._model = _model(self.configuration.models.bundle)
-        self._bundle = _digest(self.configuration.models.bundle)
-        self._scanners: tuple[datetime, tuple[ScannerView, ...]] | None = None
+        models = self.configuration.models
+        counts = models.scanner_drift is not ScannerDrift.OFF
+        self._scanners = ScannerReader(store, models.bundle if counts else None)
         self._lock = threading.Lock()
         self._latest: NodeStatus | None = None
         self._disk: tuple[datetime, float | None] | None = None
@@ -214,19 +210,7 @@ class StatusReader:
     def scanners(self) -> tuple[ScannerView, ...]:
         """Return the scanners that the model has read, at most a minute old; none if the store is away."""
         with self._lock:
-            return self._read_scanners(self._clock.now())
-
-    def _read_scanners(self, now: datetime) -> tuple[ScannerView, ...]:
-        if not self._bundle:
-            return ()
-        if self._scanners is None or not timedelta() <= now - self._scanners[0] < _SCANNERS_AGE:
-            try:
-                studies = self._store.observations(self._bundle, now - _SCANNERS_BACK)
-                found = scanner_views(self._store.scanner_ranges(), studies, self._bundle)
-            except TransientError:
-                return ()
-            self._scanners = now, found
-        return self._scanners[1]
+            return self._scanners.read(self._clock.now())
 
     def counts(self) -> Counts:
         """Return what the process has counted since it started."""
@@ -300,7 +284,7 @@ class StatusReader:
         associations = self._listener.open_associations
         discarded = self._tally.counts().discarded
         asked, told = self._asked(), self._told()
-        scanners = () if fault else self._read_scanners(now)
+        scanners = () if fault else self._scanners.read(now)
         notices = self._notices.figures(now - WAIT_FOR_OPERATOR) if told and not fault else {}
         return NodeStatus(
             at=now,
@@ -397,14 +381,6 @@ def _model(bundle: Path | None) -> Station:
     card = card_of(bundle)
     simulated = bool(card.get("simulated", False))
     return judge_model(str(card.get("name", "?")), str(card.get("version", "?")), simulated=simulated)
-
-
-def _digest(bundle: Path | None) -> str:
-    """Return the digest of a bundle, by which its studies are kept; empty if there is none that is whole."""
-    try:
-        return "" if bundle is None else digest_of(bundle)
-    except ModelRejectedError:
-        return ""
 
 
 def _address(destination: Destination) -> str:

@@ -2,11 +2,21 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 
+from analysis.errors import ModelRejectedError
+from analysis.prediction.checksums import digest_of
 from node.domain.drift import WINDOW, MonthFigures, Observation, ScannerRange, Subject, by_month
+from node.errors import TransientError
+from node.ports import Figures
 
-__all__ = ["ScannerView", "scanner_id", "scanner_views"]
+__all__ = ["ScannerReader", "ScannerView", "scanner_id", "scanner_views"]
+
+_AGE = timedelta(minutes=1)
+"""Every study of a year is read for the views."""
+_BACK = timedelta(days=400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +90,41 @@ def scanner_views(
             ScannerView(scanner_id(subject.scanner), subject, there, far, len(latest), by_month(all_of_it))
         )
     return tuple(views)
+
+
+class ScannerReader:
+    """Reads the scanners that a model has read, at most once a minute.
+
+    Parameters
+    ----------
+    store : Figures
+        Holds them.
+    bundle : Path or None
+        Folder of the model; there are no scanners without one that is whole.
+    """
+
+    def __init__(self, store: Figures, bundle: Path | None) -> None:
+        self._store = store
+        self._bundle = _digest(bundle)
+        self._latest: tuple[datetime, tuple[ScannerView, ...]] | None = None
+
+    def read(self, now: datetime) -> tuple[ScannerView, ...]:
+        """Return them, at most a minute old; none if the store does not answer."""
+        if not self._bundle:
+            return ()
+        if self._latest is None or not timedelta() <= now - self._latest[0] < _AGE:
+            try:
+                studies = self._store.observations(self._bundle, now - _BACK)
+                found = scanner_views(self._store.scanner_ranges(), studies, self._bundle)
+            except TransientError:
+                return ()
+            self._latest = now, found
+        return self._latest[1]
+
+
+def _digest(bundle: Path | None) -> str:
+    """Return the digest of a bundle, by which its studies are kept; empty if there is none that is whole."""
+    try:
+        return "" if bundle is None else digest_of(bundle)
+    except ModelRejectedError:
+        return ""

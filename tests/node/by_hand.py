@@ -56,7 +56,9 @@ def science(
     decoded = {one.series_uid.rpartition(".")[2]: decode(one) for one in series}
     findings = make_case(slices=7, size=64).findings
     assert findings.model is not None
-    sources = {source.series_uid: headers for source, headers in decoded.values()}
+    sources: dict[str, Sequence[Dataset]] = {
+        source.series_uid: headers for source, headers in decoded.values()
+    }
     model = None if bundle is None else replace(findings.model, digest=digest_of(bundle))
     departures = () if model is None else departures_of(scanner_of(sources), model.digest)
     name = str(next(iter(sources.values()))[0].get("ManufacturerModelName", ""))
