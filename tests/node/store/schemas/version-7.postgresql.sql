@@ -252,4 +252,4 @@ CREATE TABLE schema_version (
   PRIMARY KEY (version)
 );
 
-INSERT INTO schema_version (version) VALUES (6);
+INSERT INTO schema_version (version) VALUES (7);
