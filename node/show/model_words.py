@@ -25,9 +25,9 @@ def title_of(one: "ModelComparison") -> str:
 def facts_of(one: "ModelComparison") -> tuple[tuple[str, str], ...]:
     """Return the figures of a comparison, each with its name."""
     few = f"not computed with fewer than {FEW} studies"
-    kappa = (
-        f"{one.kappa:.2f}" if one.kappa is not None else few if one.is_few else "both gave one answer only"
-    )
+    kappa = few if one.is_few else "both gave one answer only"
+    if one.kappa is not None:
+        kappa = _with_minus(f"{one.kappa:.2f}")
     if one.difference is None:
         difference = "no study has a probability of both"
     else:
@@ -74,8 +74,12 @@ def _quartiles(quartiles: tuple[float, float, float] | None) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return _NONE if share is None else f"{100 * share:.0f} %"
+    return _NONE if share is None else f"{100 * share:.0f}\u00a0%"
 
 
 def _points(difference: float) -> str:
-    return f"{100 * difference:+.1f}".replace("-", "−")  # noqa: RUF001 - the minus sign
+    return _with_minus(f"{100 * difference:+.1f}")
+
+
+def _with_minus(number: str) -> str:
+    return number.replace("-", "\u2212")

@@ -276,6 +276,14 @@ def test_the_bundle_is_the_shipped_one_a_folder_or_none(tmp_path: Path) -> None:
     assert bundle("./none") == tmp_path / "none"
 
 
+def test_models_in_the_shadow_are_folders_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[models]\nbundle = "none"\nshadow = ["new", "models/newer"]\n')
+    assert load(tmp_path / "config.toml").models.shadow == (tmp_path / "new", tmp_path / "models" / "newer")
+    assert default().models.shadow == ()
+    (fault,) = faults('[models]\nshadow = [""]\n')
+    assert fault == "config.toml:2: models.shadow must be a list of folders: an empty text is none"
+
+
 def test_an_empty_name_is_a_fault_that_says_of_what() -> None:
     assert faults('[node]\nhost = " "\n[storage]\ndirectory = ""\n') == (
         "config.toml:2: node.host must name a host",

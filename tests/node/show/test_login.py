@@ -110,7 +110,7 @@ def who(message: ET.Element) -> tuple[str | None, str | None]:
 
 def test_without_login_there_is_only_the_way_to_it(delivered: str, stranger: Browser) -> None:
     behind = (
-        "/", "/find", f"/studies/{delivered}", f"/studies/{delivered}/pictures/overlay_t1.png",
+        "/", "/find", "/models", f"/studies/{delivered}", f"/studies/{delivered}/pictures/overlay_t1.png",
         f"/studies/{delivered}/pictures/summary.png", f"/studies/{delivered}/confirm/purge",
     )  # fmt: skip
     for path in behind:
@@ -184,7 +184,9 @@ def test_no_trick_with_a_path_gets_a_file(delivered: str, anna: Browser, shown: 
         assert anna.get(path).status == 404, path
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/find", "/studies/1.2.3", "/nothing", "/healthz"])
+@pytest.mark.parametrize(
+    "path", ["/", "/login", "/find", "/models", "/studies/1.2.3", "/nothing", "/healthz"]
+)
 def test_every_answer_forbids_scripts_frames_and_caches_and_sends_forms_to_itself_only(
     anna: Browser, stranger: Browser, path: str
 ) -> None:

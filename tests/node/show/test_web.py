@@ -50,7 +50,7 @@ from tests.patience import PATIENCE_S, wait_until
 from tests.peers import free_port
 
 MARKUP = "<b>&\"'"
-PAGES = ("/", "/healthz", "/readyz", "/metrics", "/style.css", "/icon.svg")
+PAGES = ("/", "/models", "/healthz", "/readyz", "/metrics", "/style.css", "/icon.svg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def test_every_answer_forbids_scripts_frames_forms_and_caches(shown: Node, path:
     assert "server" not in reply.headers
 
 
-@pytest.mark.parametrize("path", ["/", "/studies/1.2.3"])
+@pytest.mark.parametrize("path", ["/", "/models", "/studies/1.2.3"])
 def test_no_page_names_a_script_a_form_or_anything_from_elsewhere(shown: Node, path: str) -> None:
     send(shown.port, slice_of(1, study="1.2.3"))
     text = ask(web_port(shown), path).text
