@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from analysis.domain.remoteness import TrainingDistance
+from analysis.domain.remoteness import Departure, TrainingDistance
 from analysis.prediction.checksums import digest_of
 from node.clock import SystemClock
 from node.config.tables.models import DEMONSTRATION_MODEL
 from node.domain.drift import LEAST, Subject
+from node.domain.results import Lineage
 from node.show.scanners import scanner_id
 from node.store.scanner_ranges import put_distances
 from node.store.tables import open_engine, writing
@@ -74,3 +75,19 @@ def test_a_scanner_that_is_not_known_is_not_accepted(left: Storage) -> None:
     assert result.exit_code == 1
     assert "no scanner is named M-00000000" in result.output
     strict("error").validate(json.loads(left.run("scanners", "--accept", "x", "--json").stdout))
+
+
+@pytest.mark.parametrize("told", [["T3=1/2"], ["T1"], ["T1=3/2"], ["T1=2/3", "T1=2/3"]])
+def test_what_is_told_of_a_scanner_offline_is_checked_before_anything_is_analysed(
+    storage: Storage, told: list[str]
+) -> None:
+    options = [part for one in told for part in ("--scanner-left", one)]
+    result = storage.run("analyse", str(storage.folder), "--out", str(storage.folder / "out"), *options)
+    assert result.exit_code == 2
+    assert "T1=12/30" in result.output
+    assert not (storage.folder / "out").exists()
+
+
+def test_what_is_told_of_a_scanner_offline_holds_for_every_scanner() -> None:
+    left = Departure("T1", 12, 30)
+    assert Lineage(departed=(left,)).departures_of("any", "model") == (left,)
