@@ -9,6 +9,7 @@ from analysis.domain.acquisition import Identification
 from analysis.domain.basis import AgeAndSex
 from analysis.domain.findings import Agreement, Findings, Refusal, SeriesFindings, SeriesInput, SeriesRefusal
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure
 from analysis.domain.segmentation import Segmentation
 from analysis.errors import RefusedError
 from analysis.identify import choose, describe_series
@@ -20,7 +21,7 @@ from analysis.measurement.tissue_order import doubts_about_contrast, tissue_orde
 from analysis.measurement.vbq import bone_quality
 from analysis.pairing.agreement import reconcile_levels
 from analysis.pairing.registration import align
-from analysis.prediction.predict import predict
+from analysis.prediction.predict import distances_from, predict_from, read_study
 from analysis.segment import Segmenter, embedded
 from analysis.settings import AnalysisSettings
 from analysis.threads import threads_allowed
@@ -49,6 +50,7 @@ def analyse(
     report_progress: Progress = lambda _step: None,
     remarks: tuple[Reason, ...] = (),
     person: AgeAndSex | None = None,
+    departures: Sequence[Departure] = (),
 ) -> Findings | Refusal:
     """Analyse one study.
 
@@ -73,6 +75,8 @@ def analyse(
         What the reader must know of the study as a whole.
     person : AgeAndSex, optional
         Age and sex of the patient, for models that were trained with them.
+    departures : sequence of Departure, optional
+        The bases in which the scanner has left the range of the training of this model.
 
     Returns
     -------
@@ -98,16 +102,22 @@ def analyse(
     if model is not None:
         report_progress("predicting")
     telling = _why_missing(refused, found)
+    measured = tuple(found)
+    readings = {} if model is None else read_study(measured, settings, person)
+    distances = () if model is None else distances_from(readings, model)
+    left = tuple(one for one in departures if one.basis in {there.basis for there in distances})
     return Findings(
-        series=tuple(found),
+        series=measured,
         set_aside=telling,
         not_used=tuple(one for one in refused if one not in telling),
-        predictions=() if model is None else predict(tuple(found), model, settings, person),
+        predictions=() if model is None else predict_from(readings, model, settings, left),
         model=None if model is None else model.identity,
         configuration_digest=settings.digest(),
         software=software,
         agreement=agreement,
         remarks=(*remarks, *_different_occasions([one.source for one in found])),
+        distances=distances,
+        departures=left,
         person=person or AgeAndSex(),
     )
 

@@ -14,6 +14,7 @@ from node.commands.fetching import fetch
 from node.commands.files import analyse, verify
 from node.commands.orders import purge, resend, retry, set_aside
 from node.commands.rules import list_rules, try_on_files
+from node.commands.scanners import scanners
 from node.commands.service import demo, doctor, init, notify, password, serve, upgrade
 from node.commands.studies import models, studies, why
 
@@ -26,7 +27,7 @@ application = typer.Typer(
 )
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "The node": (init, serve, demo, doctor, notify, upgrade, password),
-    "Its studies": (studies, why, models, fetch, retry, resend, set_aside, purge),
+    "Its studies": (studies, why, models, scanners, fetch, retry, resend, set_aside, purge),
     "DICOM files": (analyse, verify),
     "Cohorts": (sample, features, train, evaluate, validate),
 }

@@ -217,6 +217,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "from_to": "{low:g} to {high:g}",
         "features_missing": "{sequence}: {missing} of the {count} features could not be taken",
         "features_far": "{sequence}: features lie farther from the training patients ({distance:.1f}) than 99 % of those ({limit:.1f})",
+        "scanner_left": "{sequence}: the images of this scanner differ from what the model was trained on ({far} of {studies} recent studies)",
         "both_answers": "the estimate of {estimate:.0%} is too near the decision threshold of {threshold:.0%}: both answers remain possible at {confidence:.0%} confidence",
         "neither_answer": "neither answer fits the training patients at {confidence:.0%} confidence (estimate {estimate:.0%}, decision threshold {threshold:.0%})",
         "answers_disagree": "the decision threshold of {threshold:.0%} and the answer at {confidence:.0%} confidence disagree (estimate {estimate:.0%})",

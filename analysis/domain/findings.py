@@ -11,6 +11,7 @@ from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identificati
 from analysis.domain.basis import AgeAndSex
 from analysis.domain.examination import Comparison
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure, TrainingDistance
 from analysis.domain.segmentation import Judgement, Level, Segmentation
 from analysis.domain.target import Target
 from analysis.domain.volume import Volume
@@ -402,6 +403,11 @@ class Findings:
         The other series, which change nothing; for operators, and in no report.
     prior : Comparison or None
         Comparison with an earlier examination of the patient; None without one.
+    distances : tuple of TrainingDistance
+        How far each basis that the model could read lies from its training; for operators, and in no report.
+    departures : tuple of Departure
+        Of these bases, those from which the model did not answer, because the scanner has left the range of
+        its training.
     person : AgeAndSex
         Age and sex as models may read them.
     """
@@ -416,6 +422,8 @@ class Findings:
     remarks: tuple[Reason, ...] = ()
     not_used: tuple[SeriesRefusal, ...] = ()
     prior: Comparison | None = None
+    distances: tuple[TrainingDistance, ...] = ()
+    departures: tuple[Departure, ...] = ()
     person: AgeAndSex = field(default_factory=AgeAndSex)
 
     def of(self, contrast: Contrast) -> SeriesFindings | None:

@@ -1,15 +1,16 @@
 """Predict the targets from the measurements of a study, or give the reasons for abstaining."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from analysis.domain.basis import SEQUENCES, AgeAndSex, asked_in_turn, joined, sequences_of
 from analysis.domain.findings import Prediction, SeriesFindings, Target, Verdict
 from analysis.domain.readings import ModelInput, Protocol, Reading
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure, TrainingDistance, departures_by_basis
 from analysis.prediction.decision import why_open
 from analysis.prediction.model import Classifier, Model, Range, raw_scores
-from analysis.prediction.range_check import distance_of, objections_of_model, values_of
+from analysis.prediction.range_check import distance_of, objections_of_model, training_distance, values_of
 from analysis.prediction.series_check import (
     has_reference,
     left_out_bodies,
@@ -18,7 +19,7 @@ from analysis.prediction.series_check import (
 )
 from analysis.settings import AnalysisSettings
 
-__all__ = ["estimate", "open_reason", "predict", "predict_from", "read_study"]
+__all__ = ["distances_from", "estimate", "open_reason", "predict", "predict_from", "read_study"]
 
 
 def predict(
@@ -67,13 +68,41 @@ def read_study(
 
 
 def predict_from(
-    readings: Mapping[str, Reading], model: Model, settings: AnalysisSettings
+    readings: Mapping[str, Reading],
+    model: Model,
+    settings: AnalysisSettings,
+    departures: Sequence[Departure] = (),
 ) -> tuple[Prediction, ...]:
-    """Predict every target of a model from what `read_study` returned; see `predict`."""
-    judged = {basis: _judged(basis, reading, model) for basis, reading in readings.items()}
+    """Predict every target of a model from what `read_study` returned; see `predict`.
+
+    Nothing is answered from the bases in which the scanner has left the range of the training (`departures`).
+    """
+    left = departures_by_basis(departures)
+    judged = {basis: _judged(basis, reading, model, left.get(basis)) for basis, reading in readings.items()}
     targets = {target for target, _ in model.classifiers}
     answers = (_answer(target, judged, model, settings) for target in Target if target in targets)
     return tuple(_documented(answer, judged, model) for answer in answers)
+
+
+def distances_from(readings: Mapping[str, Reading], model: Model) -> tuple[TrainingDistance, ...]:
+    """Return how far each basis of a study lies from the training, as far as that says anything.
+
+    It is taken of every basis that the model has learned, whatever the answers are based on, so that the
+    range of a scanner is judged by all its studies.
+
+    Parameters
+    ----------
+    readings : mapping of str to Reading
+        From `read_study`.
+    model : Model
+        The model.
+    """
+    found = []
+    for basis, reading in readings.items():
+        classifiers = [one for (_, learned), one in model.classifiers.items() if learned == basis]
+        if reading.read is not None and reading.referred:
+            found.append(training_distance(reading.read, classifiers))
+    return tuple(one for one in found if one is not None)
 
 
 def _documented(answer: Prediction, judged: Mapping[str, Reading], model: Model) -> Prediction:
@@ -115,13 +144,14 @@ def _reading(
     return Reading(_read(basis, found, person), tuple(against), tuple(remarks), referred)
 
 
-def _judged(basis: str, reading: Reading, model: Model) -> Reading:
+def _judged(basis: str, reading: Reading, model: Model, departure: Departure | None) -> Reading:
     """Add what a model has against a reading."""
     against = reading.against
     if reading.read is not None:
         classifiers = [one for (_, learned), one in model.classifiers.items() if learned == basis]
         own = objections_of_model(reading.read, classifiers, with_features=reading.referred)
-        against = tuple(dict.fromkeys((*against, *own)))
+        left = () if departure is None else (departure.reason,)
+        against = tuple(dict.fromkeys((*against, *own, *left)))
     return replace(reading, against=against)
 
 

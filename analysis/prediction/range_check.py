@@ -4,17 +4,21 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import fdtri
 
 from analysis.domain.basis import AgeAndSex
 from analysis.domain.readings import ModelInput
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import TrainingDistance
 from analysis.prediction.model import Classifier, PeopleRange, Range, TrainingRange, rounded
 
-__all__ = ["distance_of", "objections_of_model", "values_of"]
+__all__ = ["distance_of", "objections_of_model", "training_distance", "usual_distance", "values_of"]
 
 _RANGE_MARGIN = 0.1
 """Fraction by which TR, TE and field strength may lie outside the training range: scanners adjust and round
 them, and a change of a tenth does not change the weighting."""
+_FAR_SHARE = 0.1
+"""Share of new patients like those of the training who are far (`TrainingDistance.is_far`)."""
 
 
 def objections_of_model(
@@ -80,6 +84,66 @@ def distance_of(read: ModelInput, classifier: Classifier) -> float | None:
     """
     told = _told(read)
     return _distance(read, classifier) if all(name in told for name in classifier.features) else None
+
+
+def training_distance(read: ModelInput, classifiers: Sequence[Classifier]) -> TrainingDistance | None:
+    """Return how far a patient lies from what the classifiers of one basis were trained on.
+
+    Parameters
+    ----------
+    read : ModelInput
+        The patient.
+    classifiers : sequence of Classifier
+        All classifiers of its basis.
+
+    Returns
+    -------
+    TrainingDistance or None
+        None if there is no classifier, or if one of them lacks a feature.
+    """
+    told = _told(read)
+    if not classifiers or any(name not in told for one in classifiers for name in one.features):
+        return None
+    share = _FAR_SHARE / len(classifiers)
+    found = [
+        (_distance(read, one), usual_distance(one, share), one.training.distance_limit) for one in classifiers
+    ]
+    distance, usual, limit = max(found, key=lambda values: values[0] / values[1])
+    in_protocol = not any(reason for one in classifiers for reason in _about_protocol(read, one.training))
+    return TrainingDistance(read.basis, distance, limit, usual, in_protocol)
+
+
+def usual_distance(classifier: Classifier, share: float) -> float:
+    """Return the distance beyond which a share of new patients lies who are like those of the training.
+
+    The 99th percentile of the training patients does not say that: mean and covariance were fitted to these
+    patients, so they lie nearer than new ones, much so where features are many and patients few. For features
+    with a normal distribution, the distance of a new patient follows Hotelling's law of prediction. The
+    covariance of a model is shrunk, and radiomics have heavier tails than a normal distribution, so the share
+    is nominal.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Its number of training patients and features decide.
+    share : float
+        0 to 1.
+
+    Returns
+    -------
+    float
+        As `TrainingRange.distances`; the limit of the classifier if its patients are too few for this law.
+
+    References
+    ----------
+    .. [1] Hotelling H. The generalization of Student's ratio. Ann Math Stat 1931;2:360-378.
+    """
+    patients, features = classifier.performance.patients, len(classifier.features)
+    free = patients - features
+    if free < 1:
+        return classifier.training.distance_limit
+    scale = features * (patients**2 - 1) / (patients * free)
+    return float(np.sqrt(scale * fdtri(features, free, 1 - share)))
 
 
 def _distance(read: ModelInput, classifier: Classifier) -> float:

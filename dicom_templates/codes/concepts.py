@@ -56,6 +56,7 @@ __all__ = [
     "QUALITATIVE_EVALUATIONS",
     "RATIO",
     "REPETITION_TIME",
+    "SCANNER_LEFT",
     "SIGNAL_OF",
     "TARGET_DEFINITION",
     "TARGET_OF",
@@ -250,6 +251,9 @@ COMPARABLE = _own("COMPARABLE", "Comparable with the earlier examination")
 NOT_COMPARABLE_REASON = _own("NOT_COMPARABLE", "Why it is not comparable")
 EARLIER_PROBABILITY = _own("P_EARLIER", "Probability of the target in the earlier examination")
 EARLIER_DIGEST = _own("SHA_EARLIER", "SHA-256 of the scores of the earlier examination")
+
+SCANNER_LEFT = _own("SCANNER_LEFT", "Scanner outside the training range of the model")
+"""Names a basis, how many studies of the scanner were far, and of how many: "T1=12/30"."""
 
 OUTLINES = _own("OUTLINES", "Quality of outlines, level names and CSF of a series")
 """Holds the checks of one series, whose weighting it names as its concept modifier."""

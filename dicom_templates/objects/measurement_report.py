@@ -142,6 +142,8 @@ def _evaluations(findings: Findings, report: StudyReport) -> ContentItem:
     for found in findings.series:
         value = f"{found.source.series_uid} {found.source.digest}"
         items.append(text(concepts.INPUT_DIGEST, value))
+    # Nothing in the images tells what the node knew of their scanner.
+    items += [text(concepts.SCANNER_LEFT, str(one)) for one in findings.departures]
     items += [
         text(codes.DCM.Comment, line)
         for line in (

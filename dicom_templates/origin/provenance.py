@@ -115,6 +115,7 @@ def provenance_of(
         # Left out where there are none, so that results made before there were any keep their UIDs.
         *((findings.remarks,) if findings.remarks else ()),
         *((("compared with", findings.prior.earlier.digest()),) if findings.prior is not None else ()),
+        *((("scanner left", *map(str, findings.departures)),) if findings.departures else ()),
         # As a document in any character set gives it back.
         in_ascii(options.next_step),
     )

@@ -8,11 +8,13 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure
 from dicom_templates.codes.concepts import (
     CONFIGURATION_DIGEST,
     EARLIER_DIGEST,
     INPUT_DIGEST,
     MODEL_DIGEST,
+    SCANNER_LEFT,
 )
 from dicom_templates.options import Predecessor, ReportOptions
 from dicom_templates.result_kinds import ResultKind, SrClass
@@ -45,6 +47,8 @@ class Citation:
     corrected : bool
         Whether it says that the identity of the patient was corrected after an earlier report, which the
         images do not tell.
+    departures : tuple of Departure
+        Where it says that its scanner had left the training range of the model, which the images do not tell.
     """
 
     software: str
@@ -53,6 +57,7 @@ class Citation:
     inputs: Mapping[str, str]
     earlier: str = ""
     corrected: bool = False
+    departures: tuple[Departure, ...] = ()
 
 
 def read_citation(document: Dataset) -> Citation:
@@ -70,7 +75,8 @@ def read_citation(document: Dataset) -> Citation:
     Raises
     ------
     ValueError
-        If it cites no configuration, so that it is no measurement report of this program.
+        If it cites no configuration, so that it is no measurement report of this program, or if what it cites
+        of a scanner cannot be read.
     """
     texts = list(_texts(document))
     configuration = [value for code, value in texts if code == CONFIGURATION_DIGEST.value]
@@ -83,6 +89,7 @@ def read_citation(document: Dataset) -> Citation:
         configuration=configuration[0],
         inputs={series_uid: digest for series_uid, _, digest in inputs},
         earlier=next((value for code, value in texts if code == EARLIER_DIGEST.value), ""),
+        departures=tuple(Departure.parse(value) for code, value in texts if code == SCANNER_LEFT.value),
         corrected=any(sentence in value for sentence in _CORRECTED for _, value in texts),
     )
 

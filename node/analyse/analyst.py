@@ -14,7 +14,7 @@ from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from node.analyse.outbox_rows import outbox_rows
 from node.analyse.shadows import Shadows
-from node.config import Configuration
+from node.config import Configuration, ScannerDrift
 from node.domain.backoff import Backoff
 from node.domain.records import StudyLease, mr_images
 from node.domain.results import Lineage, Outcome
@@ -209,6 +209,7 @@ class Analyst:
             lease, results, outcome.summary, self._clock.now(),
             key=outcome.key, replaced=outcome.replaced, beside=outcome.beside, made=outcome.made,
             examination=outcome.examination, earlier=outcome.earlier, answers=outcome.answers,
+            distances={} if configuration.models.scanner_drift is ScannerDrift.OFF else outcome.distances,
             model_answers=outcome.model_answers,
         )  # fmt: skip
         self._log.info("study_reported", study=lease.study_uid, count=len(results), seconds=seconds)

@@ -12,20 +12,23 @@ from pydicom import Dataset
 from analysis.domain.basis import AgeAndSex
 from analysis.domain.findings import Findings, Refusal, SeriesInput, SeriesRefusal
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure
 from analysis.errors import RefusedError
 from analysis.identify import identify
 from analysis.settings import AnalysisSettings
 from node.config import BackendSettings
 from node.decode import SeriesHeaders, decode, faults_of, files_below, scan
 from node.decode.damage import damage_refused
-from node.decode.header_values import text
+from node.decode.header_values import number, text
 from node.domain.person import Patient, Person, contradictions, leave_out_issuer
+from node.domain.scanner import scanner_key
 
 if TYPE_CHECKING:
     from analysis.segment import Segmenter
 
 __all__ = [
     "SOFTWARE",
+    "DeparturesOf",
     "Progress",
     "age_and_sex",
     "analyse_series",
@@ -33,9 +36,15 @@ __all__ = [
     "identity_reasons",
     "measure_study",
     "no_progress",
+    "scanner_of",
 ]
 
 SOFTWARE = f"OsteoNode {version('osteonode')}"
+
+DeparturesOf = Callable[[str, str], tuple[Departure, ...]]
+"""Returns the bases in which a scanner (`scanner_key`) has left the range of a model (digest of its
+bundle).
+"""
 
 Progress = Callable[[str], None]
 """Told each next step of an analysis, in words."""
@@ -54,6 +63,7 @@ def analyse_series(
     *,
     remarks: tuple[Reason, ...] = (),
     segmenter: "Segmenter | None" = None,
+    departures_of: DeparturesOf = lambda _scanner, _bundle: (),
 ) -> tuple[Findings | Refusal, Mapping[str, Sequence[Dataset]]]:
     """Analyse the series of one study.
 
@@ -73,6 +83,8 @@ def analyse_series(
         What the reader must know of the study, and its images do not tell.
     segmenter : Segmenter, optional
         Outlines the bodies in the place of the configured back end.
+    departures_of : callable, optional
+        Returns the bases in which a scanner, by its key, has left the range of a model, by its digest.
 
     Returns
     -------
@@ -92,9 +104,10 @@ def analyse_series(
     from analysis.prediction.bundle import load
     from node.analyse.segmenters import segmenter_for
 
+    model = None if bundle is None else load(bundle, settings.features)
     found = analyse(
         decoded,
-        model=None if bundle is None else load(bundle, settings.features),
+        model=model,
         settings=settings,
         software=SOFTWARE,
         set_aside=tuple(not_used),
@@ -102,6 +115,7 @@ def analyse_series(
         report_progress=report_progress,
         remarks=(*remarks, *name_remarks(sources)),
         person=age_and_sex(sources),
+        departures=() if model is None else departures_of(scanner_of(sources), model.identity.digest),
     )
     if isinstance(found, Refusal):
         return found, sources
@@ -143,6 +157,21 @@ def age_and_sex(sources: Mapping[str, Sequence[Dataset]]) -> AgeAndSex:
     sexes = {Person.of("", text(image, "PatientSex")).sex for image in images} - {""}
     sex = sexes.pop() if len(sexes) == 1 else None
     return AgeAndSex(ages.pop() if len(ages) == 1 else None, sex if sex in {"F", "M"} else None)
+
+
+def scanner_of(sources: Mapping[str, Sequence[Dataset]]) -> str:
+    """Return the key of the scanner of decoded series; empty if it is unknown or not the same for all."""
+    keys = {
+        scanner_key(
+            text(image, "Manufacturer"),
+            text(image, "ManufacturerModelName"),
+            number(image, "MagneticFieldStrength"),
+            text(image, "DeviceSerialNumber"),
+        )
+        for images in sources.values()
+        for image in images[:1]
+    }
+    return keys.pop() if len(keys) == 1 else ""
 
 
 def correction_remarks(*, corrected: bool) -> tuple[Reason, ...]:

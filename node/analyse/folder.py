@@ -14,6 +14,7 @@ from typing import Any
 
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure
 from analysis.errors import AnalysisError
 from node.analyse.worker_process import WorkerProcess
 from node.config import Configuration, EngineSettings
@@ -56,6 +57,7 @@ def analyse_folder(
     *,
     now: datetime | None = None,
     priors: Sequence[Examination] = (),
+    departures: Sequence[Departure] = (),
     analyse: str = _ANALYSE,
     report_progress: Progress = lambda _step: None,
 ) -> tuple[StudyOutcome, ...]:
@@ -75,6 +77,8 @@ def analyse_folder(
         When the results are made; by default, when they are written.
     priors : sequence of Examination
         Earlier examinations; each study is compared with the latest of its own patient.
+    departures : sequence of Departure
+        Bases in which the scanners of all these studies have left the range of the configured model.
     analyse : str
         The function, "module:function", that analyses the files of a study in a worker process.
     report_progress : callable, optional
@@ -92,7 +96,7 @@ def analyse_folder(
     NodeError
         If the headers could not be read within the limits.
     """
-    engine, lineage = configuration.engine, Lineage(priors=tuple(priors))
+    engine, lineage = configuration.engine, Lineage(priors=tuple(priors), departed=tuple(departures))
     with closing(_Crew(_READ, engine)) as reader, closing(_Crew(analyse, engine)) as analysts:
         report_progress("reading headers")
         studies, unreadable = reader.call(tuple(paths))

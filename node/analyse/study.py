@@ -14,9 +14,17 @@ from pydicom import Dataset
 from analysis.domain.examination import Comparison
 from analysis.domain.findings import Findings, Refusal, SeriesRefusal
 from analysis.domain.reason import Reason, told_once
+from analysis.domain.remoteness import TrainingDistance
 from dicom_templates.result_kinds import ResultKind
 from node.analyse.examinations import compared, examination
-from node.analyse.findings import Progress, analyse_series, correction_remarks, no_progress
+from node.analyse.findings import (
+    DeparturesOf,
+    Progress,
+    analyse_series,
+    correction_remarks,
+    no_progress,
+    scanner_of,
+)
 from node.analyse.model_answers import chosen_answers, question
 from node.analyse.result_files import (
     SUMMARY_FILE,
@@ -26,8 +34,9 @@ from node.analyse.result_files import (
     write_results,
 )
 from node.clock import SystemClock
-from node.config import Configuration
+from node.config import Configuration, ScannerDrift
 from node.decode import SeriesHeaders, scan
+from node.domain.drift import Subject
 from node.domain.notice import Answer
 from node.domain.results import Lineage, Outcome
 
@@ -118,12 +127,28 @@ def _analyse_study(
         configuration.models.bundle,
         report_progress,
         remarks=correction_remarks(corrected=lineage.corrected),
+        departures_of=_departures_of(configuration, lineage),
     )
     if isinstance(found, Refusal):
         others = (one for one in found.series if one not in found.decisive)
         return _refused((*found.reasons, *_in_reasons(found.decisive)), _in_reasons(others))
     report_progress("writing the results")
-    return _write(found, sources, configuration, out, lineage, now=now or SystemClock().now())
+    outcome = _write(found, sources, configuration, out, lineage, now=now or SystemClock().now())
+    return replace(outcome, distances=_distances(found, sources))
+
+
+def _departures_of(configuration: Configuration, lineage: Lineage) -> DeparturesOf:
+    abstains = configuration.models.scanner_drift is ScannerDrift.ABSTAIN
+    return lineage.departures_of if abstains else lambda _scanner, _bundle: ()
+
+
+def _distances(
+    found: Findings, sources: Mapping[str, Sequence[Dataset]]
+) -> Mapping[Subject, TrainingDistance]:
+    scanner = scanner_of(sources)
+    if found.model is None or not scanner:
+        return {}
+    return {Subject(scanner, found.model.digest, one.basis): one for one in found.distances}
 
 
 def _write(

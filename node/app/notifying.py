@@ -5,13 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from analysis.errors import ModelRejectedError
+from analysis.prediction.checksums import digest_of
 from node.app.resources import Resources
 from node.app.sending import Couriers
 from node.clock import SystemClock
-from node.config import Configuration, Contact
+from node.config import Configuration, Contact, ScannerDrift
 from node.dicom.certificates import endings
 from node.domain.backoff import Breaker
-from node.domain.conditions import Observation, of_certificate, of_destination, of_disk
+from node.domain.conditions import Observation, of_certificate, of_destination, of_disk, of_scanners
 from node.domain.notice import NoticeBatch
 from node.domain.status import Disk
 from node.errors import TransientError
@@ -96,6 +98,7 @@ def make_watch(resources: Resources, couriers: Couriers) -> Watch:
             yield of_destination(name, breaker, reached=reached.get(name), patience=patience)
         for ending in endings(settings):
             yield from of_certificate(ending.of, ending.at, contact.certificate_days, now)
+        yield from _scanners(resources)
         yield from of_disk(_disk(settings), lasts(now), settings.storage.disk_days)
 
     return Watch(resources.notices, resources.clock, lambda: resources.configuration.notify, look)
@@ -132,6 +135,15 @@ def _identity_in(resources: Resources) -> Identify:
         return found
 
     return identify
+
+
+def _scanners(resources: Resources) -> Iterator[Observation]:
+    models = resources.configuration.models
+    if models.bundle is None or models.scanner_drift is ScannerDrift.OFF:
+        return
+    # A bundle that is damaged while the node runs is told by the analysis.
+    with suppress(ModelRejectedError):
+        yield from of_scanners(resources.store.scanner_ranges(), digest_of(models.bundle))
 
 
 def _disk(settings: Configuration) -> Disk:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from node.operate.doctor import CheckResult
     from node.operate.fetch import Answer, Preview
     from node.operate.verify import ReportCheck
+    from node.show.scanners import ScannerView
 
 __all__ = [
     "batch",
@@ -28,6 +29,7 @@ __all__ = [
     "outcome",
     "previewed",
     "report_check",
+    "scanner",
     "study",
 ]
 
@@ -50,6 +52,35 @@ def study(one: "Study") -> dict[str, object]:
         "attempts": one.attempts,
         "reason": one.reason,
         "reasons": coded(one.reasons),
+    }
+
+
+def scanner(one: "ScannerView") -> dict[str, object]:
+    """Return a scanner as `scanners` lists it, as the model reads one of its sequences."""
+    since, accepted_at = one.range.since, one.range.accepted_at
+    return {
+        "id": one.identifier,
+        "scanner": one.subject.scanner,
+        "sequence": one.subject.basis,
+        "model_digest": one.subject.bundle,
+        "state": one.range.state.value,
+        "since": None if since is None else _moment(since),
+        "accepted_at": None if accepted_at is None else _moment(accepted_at),
+        "far": one.far,
+        "studies": one.studies,
+        "left_with": None
+        if (left := one.range.departure(one.subject.basis)) is None
+        else {"far": left.far, "studies": left.studies},
+        "months": [
+            {
+                "month": it.month,
+                "studies": it.studies,
+                "far": it.far,
+                "outside": it.outside,
+                "median_distance": round(it.distance, 4),
+            }
+            for it in one.months
+        ],
     }
 
 

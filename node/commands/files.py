@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from analysis.domain.examination import Examination
+    from analysis.domain.remoteness import Departure
     from node.analyse.folder import StudyOutcome
     from node.config import Configuration
     from node.operate.verify import ReportCheck
@@ -41,6 +42,15 @@ PriorOption = Annotated[
     typer.Option(
         help="findings.json of an earlier analysis of the same patient, to compare with. May be given "
         "several times; the latest examination is taken.",
+        show_default=False,
+    ),
+]
+
+ScannerLeftOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="That the scanner had left the range of the model's training, as a report cites it: T1=12/30. "
+        "The model does not answer from this sequence. May be given several times.",
         show_default=False,
     ),
 ]
@@ -67,6 +77,7 @@ def analyse(
     prior: PriorOption = None,
     config: ConfigOption = None,
     *,
+    scanner_left: ScannerLeftOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Analyse DICOM files without a running node; the results are those that a node would send.
@@ -84,10 +95,12 @@ def analyse(
         if not path.exists():
             error_console.print(f"{path} does not exist", style="red")
             raise typer.Exit(EXIT_USAGE)
-    priors = _priors(prior or ())
+    priors, left = _priors(prior or ()), _departures(scanner_left or ())
     with show_steps(quiet=as_json) as step, exit_on_error(as_json=as_json):
         now = made and made.astimezone()
-        studies = analyse_folder(paths, configuration, out, now=now, priors=priors, report_progress=step)
+        studies = analyse_folder(
+            paths, configuration, out, now=now, priors=priors, departures=left, report_progress=step
+        )
     used = {study.outcome.earlier for study in studies}
     for file, one in zip(prior or (), priors, strict=True):
         if one not in used:
@@ -100,6 +113,24 @@ def analyse(
         raise typer.Exit(EXIT_FAULT)
     if all(study.outcome.refusals for study in studies):
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _departures(told: "Sequence[str]") -> "list[Departure]":
+    """Read what is said of the scanner, each basis once."""
+    from analysis.domain.basis import BASES
+    from analysis.domain.remoteness import Departure
+
+    found = {}
+    for one in told:
+        try:
+            departure = Departure.parse(one)
+        except ValueError:
+            departure = None
+        if departure is None or departure.basis not in BASES or departure.basis in found:
+            error_console.print(f"{one} is not as in T1=12/30, or a sequence is named twice", style="red")
+            raise typer.Exit(EXIT_USAGE)
+        found[departure.basis] = departure
+    return [found[basis] for basis in sorted(found)]
 
 
 def _priors(files: "Sequence[Path]") -> "list[Examination]":

@@ -15,7 +15,7 @@ from node.config.tables.destinations import Destination
 from node.config.tables.engine import EngineSettings
 from node.config.tables.fetching import Fetching, FetchLimits, LookFor
 from node.config.tables.log import LogSettings
-from node.config.tables.models import NO_MODEL, ModelSettings
+from node.config.tables.models import NO_MODEL, ModelSettings, ScannerDrift
 from node.config.tables.node import NodeSettings
 from node.config.tables.notify import Contact, Security
 from node.config.tables.report import USUAL_NEXT_STEP, ReportSettings
@@ -48,6 +48,7 @@ __all__ = [
     "Network",
     "NodeSettings",
     "ReportSettings",
+    "ScannerDrift",
     "Security",
     "Source",
     "StorageSettings",

@@ -30,6 +30,7 @@ __all__ = [
     "logged_out",
     "ordered",
     "rejected_peer",
+    "scanner_accepted",
     "studies_transferred",
     "syslog_line",
     "to_xml",
@@ -162,6 +163,7 @@ _SECURITY_ALERT, _NODE_AUTHENTICATION = (
     Code("110113", "Security Alert"),
     Code("110126", "Node Authentication"),
 )
+_SOFTWARE_CONFIGURATION = Code("110131", "Software Configuration")
 _APPLICATION = Code("110150", "Application")
 _USER_AUTHENTICATION = Code("110114", "User Authentication")
 _LOGIN, _LOGOUT = Code("110122", "Login"), Code("110123", "Logout")
@@ -274,6 +276,32 @@ def ordered(
     event, action = (_DELETED, "D") if removal else (_ACCESSED, "U")
     party = Party(ae_title, "", is_requestor=False)
     return AuditMessage(event, kind, action, outcome, at, (party,), study, client=client)
+
+
+def scanner_accepted(
+    scanner: str, client: Client, ae_title: str, *, at: datetime, outcome: EventOutcome
+) -> AuditMessage:
+    """Report that a person let models answer again to the studies of a scanner; PS3.15 A.5.3.11.
+
+    Parameters
+    ----------
+    scanner : str
+        Key of the scanner.
+    client : Client
+        Who gave the order.
+    ae_title : str
+        AE title of this node.
+    at : datetime
+        When.
+    outcome : EventOutcome
+        Whether it was carried out.
+    """
+    party = Party(ae_title, "", is_requestor=False)
+    told = f"models answer again to studies of the scanner {scanner}, which had left their training range"
+    return AuditMessage(
+        _SECURITY_ALERT, _SOFTWARE_CONFIGURATION, "E", outcome, at, (party,),
+        alert=(ae_title, told), client=client,
+    )  # fmt: skip
 
 
 def discarded(rule: str, node: Party, study: StudyMoved, at: datetime) -> AuditMessage:

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from math import isfinite
 
 from node.domain.backoff import Breaker
+from node.domain.drift import ScannerRange, ScannerState, Subject
 from node.domain.notice import NoticeKind
 from node.domain.status import Disk
 
@@ -18,6 +20,7 @@ __all__ = [
     "of_certificate",
     "of_destination",
     "of_disk",
+    "of_scanners",
 ]
 
 _STEPS_DAYS = (7, 1)
@@ -181,6 +184,28 @@ def of_certificate(of: str, end: datetime, days: int, now: datetime) -> Iterator
         is_nearer = nearer is not None and left < timedelta(days=nearer)
         subject = f"{of} {end:%Y-%m-%d} {step} d"
         yield Observation(subject, is_near and not is_nearer, NoticeKind.CERTIFICATE_ENDS, facts)
+
+
+def of_scanners(ranges: Mapping[Subject, ScannerRange], bundle: str) -> Iterator[Observation]:
+    """Judge whether scanners have left the range of what a model was trained on.
+
+    Parameters
+    ----------
+    ranges : mapping of Subject to ScannerRange
+        The states of the scanners.
+    bundle : str
+        Digest of the model that answers; what others have read is of no interest.
+    """
+    for subject, one in ranges.items():
+        if subject.bundle == bundle:
+            # As a digest, because the key of a scanner may be longer than a subject.
+            key = sha256(subject.scanner.encode()).hexdigest()[:16]
+            facts = {"scanner": subject.scanner, "sequence": subject.basis}
+            counts = {"far": one.far, "studies": one.studies}
+            yield Observation(
+                f"scanner {key} {subject.basis} {bundle[:16]}", one.state is ScannerState.LEFT,
+                NoticeKind.SCANNER_LEFT, {**facts, **counts}, ended=NoticeKind.SCANNER_BACK,
+            )  # fmt: skip
 
 
 def of_disk(disk: Disk, days_left: float | None, days_wanted: float) -> Iterator[Observation]:

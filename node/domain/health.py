@@ -1,9 +1,10 @@
 """Judges the condition of each part of the node, and puts it in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from node.domain.backoff import Breaker
+from node.domain.drift import ScannerRange, ScannerState
 from node.domain.notice import NoticeFigures
 from node.domain.status import (
     Condition,
@@ -28,6 +29,7 @@ __all__ = [
     "judge_listener",
     "judge_model",
     "judge_notices",
+    "judge_scanners",
     "judge_sources",
     "judge_timers",
     "judge_workers",
@@ -125,6 +127,26 @@ def judge_failed_studies(found: FailedStudies, now: datetime) -> Station:
     if found.count == 1:
         words = f"1 study has waited for a person for {last}."
     return Station("Set aside", Condition.CONCERN, words)
+
+
+def judge_scanners(ranges: Iterable[ScannerRange]) -> Station:
+    """Judge whether the images of scanners are like what the model was trained on.
+
+    Examples
+    --------
+    >>> judge_scanners([ScannerRange(ScannerState.INSIDE), ScannerRange(ScannerState.LEFT)]).words
+    'The images of a scanner have left the training range of the model (1 of 2 scanners and sequences).'
+    """
+    states = [one.state for one in ranges]
+    left, leaving = states.count(ScannerState.LEFT), states.count(ScannerState.LEAVING)
+    if left:
+        words = "The images of a scanner have left the training range of the model"
+        counted = f"({left} of {len(states)} scanners and sequences)"
+        return Station("Scanners", Condition.CONCERN, f"{words} {counted}.")
+    words = "No scanner has left the training range of the model."
+    if leaving:
+        words = "More images of a scanner than usual lie far from the training of the model."
+    return Station("Scanners", Condition.WELL, words)
 
 
 def judge_model(name: str, version: str, *, simulated: bool) -> Station:

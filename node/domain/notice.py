@@ -41,6 +41,7 @@ class Topic(StrEnum):
     DESTINATION = "destination"
     CERTIFICATE = "certificate"
     DISK = "disk"
+    SCANNER = "scanner"
     RESULT = "result"
 
 
@@ -54,6 +55,8 @@ class NoticeKind(StrEnum):
     CERTIFICATE_ENDS = "certificate.ends"
     DISK_FILLS = "disk.fills"
     DISK_FULL = "disk.full"
+    SCANNER_LEFT = "scanner.left"
+    SCANNER_BACK = "scanner.back"
     TEST = "test"
 
     @property
@@ -70,6 +73,8 @@ _TOPICS = {
     NoticeKind.CERTIFICATE_ENDS: Topic.CERTIFICATE,
     NoticeKind.DISK_FILLS: Topic.DISK,
     NoticeKind.DISK_FULL: Topic.DISK,
+    NoticeKind.SCANNER_LEFT: Topic.SCANNER,
+    NoticeKind.SCANNER_BACK: Topic.SCANNER,
 }
 OF_STUDIES = frozenset({NoticeKind.SET_ASIDE, NoticeKind.RESULT})
 """The kinds that may come once for each study, so that their number has to be bounded."""

@@ -1,14 +1,17 @@
 """What a worker process returns for one study."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from analysis.domain.examination import Examination
 from analysis.domain.priors import latest_before
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure, TrainingDistance
 from dicom_templates.options import Predecessor
 from dicom_templates.result_kinds import ResultKind
+from node.domain.drift import Subject
 from node.domain.model_answer import ModelAnswer, ModelQuestion
 from node.domain.notice import Answer
 
@@ -56,6 +59,11 @@ class Lineage:
         The other examinations that are kept under the Patient ID of the study.
     sent_as_fhir : tuple of int and int
         Number of FHIR reports of the study that a server may hold: of earlier sets, and of the latest one.
+    departures : mapping of Subject to Departure
+        The scanners that have left the range of a model's training. It is what is known when the analysis
+        begins; the latest set may have been made when they had not left.
+    departed : tuple of Departure
+        What is said of the scanner of the study instead, where there is no node that knows it.
     """
 
     key: str = ""
@@ -66,11 +74,21 @@ class Lineage:
     compared: Compared | None = None
     priors: tuple[Examination, ...] = ()
     sent_as_fhir: tuple[int, int] = (0, 0)
+    departures: Mapping[Subject, Departure] = field(default_factory=dict)
+    departed: tuple[Departure, ...] = ()
 
     def earlier_as_fhir(self, key: str) -> int:
         """Return how many FHIR reports of the study were sent before that of a result set with this key."""
         before, latest = self.sent_as_fhir
         return before if key == self.key else before + latest
+
+    def departures_of(self, scanner: str, bundle: str) -> tuple[Departure, ...]:
+        """Return the bases in which a scanner has left the range of the model with this digest."""
+        return self.departed or tuple(
+            one
+            for subject, one in sorted(self.departures.items())
+            if (subject.scanner, subject.bundle) == (scanner, bundle)
+        )
 
     def prior_of(self, now: Examination) -> Examination | None:
         """Return the earlier examination that the next result set compares with.
@@ -164,6 +182,8 @@ class Outcome:
         The earlier one that the results compare with.
     answers : tuple of Answer
         The answers of the model, for those who want to be told of some.
+    distances : mapping of Subject to TrainingDistance
+        How far the study lies from the training of the model; empty if its scanner is not known.
     model_answers : tuple of ModelAnswer
         The same and more of them, to be kept; and those of the models in the shadow, once they were asked.
     question : ModelQuestion or None
@@ -180,5 +200,6 @@ class Outcome:
     examination: Examination | None = None
     earlier: Examination | None = None
     answers: tuple[Answer, ...] = ()
+    distances: Mapping[Subject, TrainingDistance] = field(default_factory=dict)
     model_answers: tuple[ModelAnswer, ...] = ()
     question: ModelQuestion | None = None

@@ -94,6 +94,19 @@ def _full(data: Mapping[str, Any]) -> str:
     return f"The disk is full: {_size(data['free_bytes'])} are free, and images are turned away"
 
 
+def _left(data: Mapping[str, Any]) -> str:
+    counted = f"{data['far']} of {data['studies']} recent studies"
+    return f"{_images(data)} differ from what the model was trained on ({counted})"
+
+
+def _back(data: Mapping[str, Any]) -> str:
+    return f"{_images(data)} are no longer counted as different, as they were since {data['since'][:10]}"
+
+
+def _images(data: Mapping[str, Any]) -> str:
+    return f"{data['sequence']} images of the scanner {data['scanner']}"
+
+
 def _size(count: float) -> str:
     return f"{count / _GIGABYTE:.1f} GB"
 
@@ -106,6 +119,8 @@ _HEADS: Mapping[NoticeKind, Callable[[Mapping[str, Any]], str]] = {
     NoticeKind.CERTIFICATE_ENDS: _ends,
     NoticeKind.DISK_FILLS: _fills,
     NoticeKind.DISK_FULL: _full,
+    NoticeKind.SCANNER_LEFT: _left,
+    NoticeKind.SCANNER_BACK: _back,
     NoticeKind.TEST: lambda _data: "A test: notifications get through",
 }
 _ADVICE: Mapping[NoticeKind, str] = {
@@ -114,5 +129,7 @@ _ADVICE: Mapping[NoticeKind, str] = {
     NoticeKind.DESTINATION_DOWN: "Nothing is lost: results wait, and are sent once it answers.",
     NoticeKind.CERTIFICATE_ENDS: "From then on connections fail. A renewed file needs no restart.",
     NoticeKind.DISK_FILLS: "Make room, or shorten [storage] retention_days.",
+    NoticeKind.SCANNER_LEFT: "Was a protocol, a coil or the software of the scanner changed? "
+    "`osteonode scanners` tells more.",
     NoticeKind.DISK_FULL: "Senders are told to come later. Make room, or shorten [storage] retention_days.",
 }

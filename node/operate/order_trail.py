@@ -17,7 +17,7 @@ from node.ports import Audit, Clock, StoredFiles, StudyReader
 from node.show.orders import Order
 from node.store import open_instance_store
 
-__all__ = ["Entered", "OrderTrail", "audited_orders"]
+__all__ = ["Entered", "OrderTrail", "audited_orders", "user_of_process"]
 
 Entered = Callable[[Order, str], AbstractContextManager[None]]
 """Enters an order for the study of a UID, which is carried out within the block."""
@@ -78,7 +78,7 @@ def audited_orders(configuration: Configuration, store: StudyReader) -> Iterator
     log, ae_title = get_log(), configuration.node.ae_title
     audit = AuditTrail(configuration.audit, ae_title, log)
     trail = OrderTrail(store, open_instance_store(configuration), audit, SystemClock(), log, ae_title)
-    client = Client(_user(), socket.gethostname())
+    client = Client(user_of_process(), socket.gethostname())
     audit.start()
     try:
         yield lambda order, study_uid: trail.entered(order, study_uid, client)
@@ -86,7 +86,7 @@ def audited_orders(configuration: Configuration, store: StudyReader) -> Iterator
         audit.stop()
 
 
-def _user() -> str:
+def user_of_process() -> str:
     """Return the user who gives the order; behind sudo, the one who called it."""
     try:
         return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name

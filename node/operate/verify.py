@@ -276,6 +276,8 @@ def _result(
         bundle,
         report_progress,
         remarks=correction_remarks(corrected=report.citation.corrected),
+        # As the report was made: what the node knew of the scanner is cited in full.
+        departures_of=lambda _scanner, _bundle: report.citation.departures,
     )
     if isinstance(found, Refusal):
         return ReportCheck("result", CheckOutcome.DIFFERENT, ("these inputs give no report", *found.reasons))

@@ -9,9 +9,11 @@ from typing import Protocol
 
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import TrainingDistance
 from dicom_templates.options import Predecessor
 from node.domain.completeness import Patience
 from node.domain.delivery import DeliveryState
+from node.domain.drift import Subject
 from node.domain.model_answer import ModelAnswer
 from node.domain.notice import Answer
 from node.domain.records import (
@@ -240,6 +242,7 @@ class AnalysisQueue(StudyReader, Protocol):
         examination: Examination | None = None,
         earlier: Examination | None = None,
         answers: Sequence[Answer] = (),
+        distances: Mapping[Subject, TrainingDistance] | None = None,
         model_answers: Sequence[ModelAnswer] = (),
     ) -> None:
         """Record a result set and queue its deliveries.
@@ -262,6 +265,9 @@ class AnalysisQueue(StudyReader, Protocol):
             See `node.domain.results.Outcome`; the scores of a certain patient are kept.
         answers : sequence of Answer
             What contacts may be told of (`NoticeBox.happenings`), unless the study had this set already.
+        distances : mapping of Subject to TrainingDistance, optional
+            How far the study lies from the training; its scanner is judged by it
+            (`node.domain.drift.follow`).
         model_answers : sequence of ModelAnswer
             What each model answered; kept instead of what is kept of the study.
 

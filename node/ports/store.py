@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from typing import Protocol
 
+from node.domain.drift import Observation, ScannerRange, Subject
 from node.domain.growth import Kept
 from node.domain.model_answer import KeptAnswer
 from node.domain.records import (
@@ -66,6 +67,25 @@ class Figures(StudyReader, Protocol):
     def discards(self) -> Mapping[str, tuple[int, int]]:
         """Return how many objects of how many studies each rule discarded, as far back as it is kept."""
         ...
+
+    def scanner_ranges(self) -> Mapping[Subject, ScannerRange]:
+        """Return the state of each scanner that was judged, ordered by its key.
+
+        Raises
+        ------
+        TransientError
+            If the database does not answer.
+        """
+        ...
+
+    def observations(self, bundle: str, since: datetime) -> tuple[Observation, ...]:
+        """Return the studies that a model, by digest, read first since a moment, the oldest first.
+
+        Raises
+        ------
+        TransientError
+            If the database does not answer.
+        """
 
     def model_answers(self, scanner: str | None = None) -> tuple[KeptAnswer, ...]:
         """Return what models answered to studies, the oldest first.
@@ -244,6 +264,13 @@ class OperatorCommands(StudySteps, Arrivals, Protocol):
         -------
         bool
             False if no delivery was redirected.
+        """
+        ...
+
+    def accept_scanner(self, scanner: str, now: datetime) -> int:
+        """Let models answer again to studies of a scanner that has left their range, until it leaves again.
+
+        Return in how many cases (model and basis) it had left; nothing changes where it had not.
         """
         ...
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from prometheus_client import Metric
 
-from node.config import Configuration, Destination
+from node.config import Configuration, Destination, ScannerDrift
 from node.domain.backoff import Breaker
 from node.domain.health import (
     WAIT_FOR_OPERATOR,
@@ -24,6 +24,7 @@ from node.domain.health import (
     judge_listener,
     judge_model,
     judge_notices,
+    judge_scanners,
     judge_sources,
     judge_timers,
     judge_workers,
@@ -45,6 +46,7 @@ from node.domain.study import StudyState
 from node.errors import TransientError
 from node.ports import Clock, Figures, NoticeBox
 from node.show.disk import disk_lasts
+from node.show.scanners import ScannerReader, ScannerView
 from node.show.why import explain
 from node.tally import Counts, Tally, WorkerActivity
 
@@ -182,6 +184,9 @@ class StatusReader:
         self._tally = tally
         self._started_at = clock.now()
         self._model = _model(self.configuration.models.bundle)
+        models = self.configuration.models
+        counts = models.scanner_drift is not ScannerDrift.OFF
+        self._scanners = ScannerReader(store, models.bundle if counts else None)
         self._lock = threading.Lock()
         self._latest: NodeStatus | None = None
         self._disk: tuple[datetime, float | None] | None = None
@@ -201,6 +206,11 @@ class StatusReader:
             if self._latest is None or not timedelta() <= now - self._latest.at < _MAX_AGE:
                 self._latest = self._read(now)
             return self._latest
+
+    def scanners(self) -> tuple[ScannerView, ...]:
+        """Return the scanners that the model has read, at most a minute old; none if the store is away."""
+        with self._lock:
+            return self._scanners.read(self._clock.now())
 
     def counts(self) -> Counts:
         """Return what the process has counted since it started."""
@@ -274,6 +284,7 @@ class StatusReader:
         associations = self._listener.open_associations
         discarded = self._tally.counts().discarded
         asked, told = self._asked(), self._told()
+        scanners = () if fault else self._scanners.read(now)
         notices = self._notices.figures(now - WAIT_FOR_OPERATOR) if told and not fault else {}
         return NodeStatus(
             at=now,
@@ -291,6 +302,7 @@ class StatusReader:
                 judge_workers(len(self._activities), busy, figures.oldest.get(StudyState.READY), now),
                 judge_timers(runs, now),
                 self._model,
+                *((judge_scanners(one.range for one in scanners),) if scanners else ()),
                 judge_failed_studies(figures.failed_studies, now),
                 *((judge_sources(asked),) if asked else ()),
                 *((judge_notices(told, notices, now),) if told else ()),

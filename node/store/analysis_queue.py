@@ -9,7 +9,9 @@ from sqlalchemy import Engine, and_, or_, select, update
 
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import TrainingDistance
 from dicom_templates.options import Predecessor
+from node.domain.drift import Subject
 from node.domain.model_answer import ModelAnswer
 from node.domain.notice import Answer, NoticeKind
 from node.domain.records import NewResult, StudyLease, reason_of_no_delivery, reason_of_results
@@ -20,6 +22,7 @@ from node.store.answers import put_answers
 from node.store.examinations import put_examination
 from node.store.happenings import note
 from node.store.rows import study_of
+from node.store.scanner_ranges import put_distances
 from node.store.steps import (
     apply_event,
     count_open,
@@ -89,6 +92,7 @@ class SqlAnalysisQueue:
         examination: Examination | None = None,
         earlier: Examination | None = None,
         answers: Sequence[Answer] = (),
+        distances: Mapping[Subject, TrainingDistance] | None = None,
         model_answers: Sequence[ModelAnswer] = (),
     ) -> None:
         """See `node.ports.AnalysisQueue`."""
@@ -109,6 +113,7 @@ class SqlAnalysisQueue:
                 connection, study, results, made or now, key=key, replaced=replaced, compared=compared
             )
             put_examination(connection, study, examination, now)
+            put_distances(connection, study.study_uid, distances or {}, now)
             put_answers(connection, study.study_uid, model_answers, now)
             # The same result again is no news.
             if answers and not is_known:

@@ -14,6 +14,7 @@ from node.domain.records import Study
 from node.domain.results import Compared
 from node.store import tables as t
 from node.store.answers import forget_answers, forget_old_answers
+from node.store.scanner_ranges import forget_distances, forget_old_distances
 
 __all__ = [
     "compared_of",
@@ -71,6 +72,7 @@ def forget_examination(connection: Connection, study_uid: str) -> bool:
         return False
     compared = update(t.results).where(t.results.c.study_uid == study_uid, t.results.c.compared.is_not(None))
     count = _delete(connection, study_uid) + forget_answers(connection, study_uid)
+    count += forget_distances(connection, study_uid)
     return bool(count + connection.execute(compared.values(compared=None)).rowcount)
 
 
@@ -87,6 +89,7 @@ def forget_examinations(connection: Connection, before: datetime) -> int:
     count = count_examinations(connection, before)
     connection.execute(delete(t.examinations).where(t.examinations.c.recorded_at <= before))
     forget_old_answers(connection, before)
+    forget_old_distances(connection, before)
     compared = update(t.results).where(t.results.c.created_at <= before, t.results.c.compared.is_not(None))
     connection.execute(compared.values(compared=None))
     return count
@@ -95,7 +98,10 @@ def forget_examinations(connection: Connection, before: datetime) -> int:
 def _old(before: datetime) -> CompoundSelect[tuple[str]]:
     """Select the studies of which something was recorded before a moment."""
     scores = select(t.examinations.c.study_uid).where(t.examinations.c.recorded_at <= before)
-    return scores.union(select(t.answers.c.study_uid).where(t.answers.c.analysed_at <= before))
+    return scores.union(
+        select(t.answers.c.study_uid).where(t.answers.c.analysed_at <= before),
+        select(t.distances.c.study_uid).where(t.distances.c.at <= before),
+    )
 
 
 def _delete(connection: Connection, study_uid: str) -> int:

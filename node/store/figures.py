@@ -1,7 +1,7 @@
 """Lists and counts over all rows, for operators, the status page and the metrics."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.drift import Observation, ScannerRange, Subject
 from node.domain.growth import Kept
 from node.domain.model_answer import KeptAnswer
 from node.domain.records import Instance, QuarantineEntry, Study, StudyQuery
@@ -31,6 +32,7 @@ from node.errors import TransientError
 from node.store import tables as t
 from node.store.answers import kept_answers
 from node.store.rows import instance_of, quarantine_of, study_of
+from node.store.scanner_ranges import observations, scanner_ranges
 
 __all__ = ["SqlFigures"]
 
@@ -115,6 +117,16 @@ class SqlFigures:
         """See `node.ports.Figures`."""
         with _reporting_faults(), t.reading(self._engine) as connection:
             return kept_answers(connection, scanner)
+
+    def scanner_ranges(self) -> Mapping[Subject, ScannerRange]:
+        """See `node.ports.Figures`."""
+        with _reporting_faults(), t.reading(self._engine) as connection:
+            return scanner_ranges(connection)
+
+    def observations(self, bundle: str, since: datetime) -> tuple[Observation, ...]:
+        """See `node.ports.Figures`."""
+        with _reporting_faults(), t.reading(self._engine) as connection:
+            return observations(connection, bundle, since)
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
         """See `node.ports.Figures`."""

@@ -185,6 +185,33 @@ def _keep_answers(operations: "Operations") -> None:
     operations.create_index("answers_by_scanner", "answers", ["scanner", "analysed_at"])
 
 
+def _judge_scanners(operations: "Operations") -> None:
+    operations.create_table(
+        "distances",
+        Column("study_uid", String(64), primary_key=True),
+        Column("bundle", String(64), primary_key=True),
+        Column("basis", String(16), primary_key=True),
+        Column("scanner", Text, nullable=False),
+        Column("at", Double, nullable=False),
+        Column("distance", Double, nullable=False),
+        Column("limit", Double, nullable=False),
+        Column("usual", Double, nullable=False),
+        Column("in_protocol", Boolean, nullable=False),
+    )
+    operations.create_index("distances_by_scanner", "distances", ["scanner", "bundle", "basis", "at"])
+    operations.create_table(
+        "scanners",
+        Column("scanner", Text, primary_key=True),
+        Column("bundle", String(64), primary_key=True),
+        Column("basis", String(16), primary_key=True),
+        Column("state", String(16), nullable=False),
+        Column("since", Double),
+        Column("far", Integer, nullable=False),
+        Column("studies", Integer, nullable=False),
+        Column("accepted_at", Double),
+    )
+
+
 STEPS: Mapping[int, Callable[["Operations"], None]] = {
     1: _find_latest_studies_fast,
     2: _remember_what_is_unexplained,
@@ -192,6 +219,7 @@ STEPS: Mapping[int, Callable[["Operations"], None]] = {
     4: _keep_scores,
     5: _fetch_select_and_tell,
     6: _keep_answers,
+    7: _judge_scanners,
 }
 """The step from each version to the next; one that was released never changes: databases have taken it."""
 

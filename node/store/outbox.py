@@ -23,6 +23,7 @@ from node.errors import LeaseLostError
 from node.store import tables as t
 from node.store.examinations import compared_of, other_examinations
 from node.store.rows import delivery_of, result_of
+from node.store.scanner_ranges import departures
 from node.store.steps import (
     DELIVERIES,
     apply_event,
@@ -75,8 +76,9 @@ class SqlOutbox:
             sent_as_fhir = _sent_as_fhir(connection, study_uid)
             corrected = _corrected(connection, study_uid)
             priors = other_examinations(connection, study_uid)
+            left = departures(connection)
         if not rows:
-            return Lineage(priors=priors)
+            return Lineage(priors=priors, departures=left)
         replaced = tuple(Predecessor(**one) for one in json.loads(rows[0].replaced))
         number = 1 + max((one.number for one in replaced), default=0)
         documents = tuple(
@@ -88,6 +90,7 @@ class SqlOutbox:
         return Lineage(
             rows[0].set_key, replaced, documents if on_its_way else (), corrected, made,
             compared=compared_of(rows[0].compared), priors=priors, sent_as_fhir=sent_as_fhir,
+            departures=left,
         )  # fmt: skip
 
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:

@@ -9,6 +9,7 @@ from node.store.discards import SqlDiscards
 from node.store.figures import SqlFigures
 from node.store.outbox import SqlOutbox
 from node.store.refusal_reports import SqlRefusalReports
+from node.store.scanner_ranges import SqlScannerRanges
 from node.store.schema import check_whole, prepare
 from node.store.studies import SqlStudies
 from node.store.upkeep import SqlUpkeep
@@ -27,6 +28,7 @@ class SqlStore(
     SqlRefusalReports,
     SqlOutbox,
     SqlFigures,
+    SqlScannerRanges,
     SqlUpkeep,
     SqlWishQueue,
     SqlWishBook,

@@ -41,6 +41,7 @@ __all__ = [
     "conditions",
     "deliveries",
     "discards",
+    "distances",
     "examinations",
     "happenings",
     "history",
@@ -53,6 +54,7 @@ __all__ = [
     "quarantine",
     "reading",
     "results",
+    "scanners",
     "studies",
     "transfers",
     "wish_batches",
@@ -203,6 +205,39 @@ answers = Table(
     Column("analysed_at", _Moment, nullable=False),
     # Serves "the latest studies of this scanner".
     Index("answers_by_scanner", "scanner", "analysed_at"),
+)
+
+# How far each study lies from what a model was trained on; kept as long as its scores.
+distances = Table(
+    "distances",
+    metadata,
+    Column("study_uid", _UID, primary_key=True),
+    Column("bundle", String(64), primary_key=True),
+    Column("basis", String(16), primary_key=True),
+    Column("scanner", Text, nullable=False),
+    Column("at", _Moment, nullable=False),
+    Column("distance", Double, nullable=False),
+    Column("limit", Double, nullable=False),
+    Column("usual", Double, nullable=False),
+    Column("in_protocol", Boolean, nullable=False),
+    # Serves "the latest studies of this scanner".
+    Index("distances_by_scanner", "scanner", "bundle", "basis", "at"),
+)
+
+# Whether the images of a scanner are like what a model was trained on. What an analysis is told of that
+# stays the same from the study with which the scanner left to the one with which it came back.
+scanners = Table(
+    "scanners",
+    metadata,
+    Column("scanner", Text, primary_key=True),
+    Column("bundle", String(64), primary_key=True),
+    Column("basis", String(16), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("since", _Moment),
+    Column("far", Integer, nullable=False),
+    Column("studies", Integer, nullable=False),
+    # Studies up to then are not counted.
+    Column("accepted_at", _Moment),
 )
 
 deliveries = Table(

@@ -28,6 +28,7 @@ from analysis.domain.findings import (
 )
 from analysis.domain.priors import compare, examination_of
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure
 from analysis.domain.segmentation import CsfSample, Level, Region, Segmentation
 from analysis.domain.volume import Grid, Volume
 from dicom_templates.options import ReportOptions
@@ -317,6 +318,11 @@ def with_prior(case: Case) -> Case:
     )
     compared = compare(then, replace(now, scores=scores))
     return replace(case, findings=replace(case.findings, prior=compared))
+
+
+def with_departure(case: Case) -> Case:
+    """Let the scanner have left the training range of the model in T1."""
+    return replace(case, findings=replace(case.findings, departures=(Departure("T1", 12, 30),)))
 
 
 def items(dataset: Dataset) -> list[Dataset]:

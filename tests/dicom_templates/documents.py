@@ -14,7 +14,7 @@ from dicom_templates.codes.radiomics import IBSI_OF, UNIT_OF
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build, build_refusal
 from dicom_templates.words.languages import LANGUAGES
-from tests.dicom_templates.cases import SET_ASIDE, Case, make_case, with_prior
+from tests.dicom_templates.cases import SET_ASIDE, Case, make_case, with_departure, with_prior
 
 __all__ = ["Item", "content_items", "every_case", "every_object"]
 
@@ -42,7 +42,7 @@ ALL_KINDS = frozenset(ResultKind)
 @cache
 def every_case() -> tuple[Case, ...]:
     """Make findings that differ in all that decides which items there are."""
-    whole = with_prior(make_case(slices=4, size=32))
+    whole = with_departure(with_prior(make_case(slices=4, size=32)))
     return (
         replace(whole, options=replace(whole.options, kinds=ALL_KINDS, next_step="Ask for a DXA.")),
         _with_all_radiomics(whole),

@@ -7,16 +7,19 @@ from typing import Any
 
 from pydicom import Dataset
 
-from analysis.domain.findings import Findings, SeriesFindings
+from analysis.domain.findings import Findings, Prediction, SeriesFindings, Verdict
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure, TrainingDistance, departures_by_basis
 from analysis.prediction.bundle import digest_of
 from analysis.settings import AnalysisSettings
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from node.analyse.findings import SOFTWARE
+from node.analyse.findings import SOFTWARE, DeparturesOf, scanner_of
 from node.decode import SeriesHeaders, decode
 from tests.dicom_templates.cases import FACTS, STUDY, make_case
 
-__all__ = ["images_by_hand", "science"]
+__all__ = ["MOVED", "images_by_hand", "science"]
+
+MOVED = "Moved"
 
 
 def images_by_hand(
@@ -44,24 +47,50 @@ def science(
     bundle: Path | None,
     *_progress: object,
     remarks: tuple[Reason, ...] = (),
+    departures_of: DeparturesOf = lambda _scanner, _bundle: (),
 ) -> tuple[Findings, dict[str, Sequence[Dataset]]]:
-    """Take the place of `node.analyse.findings.analyse_series`: the same findings for any pixels."""
+    """Take the place of `node.analyse.findings.analyse_series`: the same findings for any pixels.
+
+    The images of a scanner whose model name begins with `MOVED` lie far from the training, in T1.
+    """
     decoded = {one.series_uid.rpartition(".")[2]: decode(one) for one in series}
     findings = make_case(slices=7, size=64).findings
     assert findings.model is not None
+    sources: dict[str, Sequence[Dataset]] = {
+        source.series_uid: headers for source, headers in decoded.values()
+    }
+    model = None if bundle is None else replace(findings.model, digest=digest_of(bundle))
+    departures = () if model is None else departures_of(scanner_of(sources), model.digest)
+    name = str(next(iter(sources.values()))[0].get("ManufacturerModelName", ""))
+    distance = 4.5 if name.startswith(MOVED) else 1.0
     found = replace(
         findings,
-        predictions=() if bundle is None else findings.predictions,
+        predictions=() if model is None else _answers(findings.predictions, departures),
+        distances=(TrainingDistance("T1", distance, 5.0, 4.0, in_protocol=True),),
+        departures=departures,
         remarks=(*findings.remarks, *remarks),
         series=tuple(
             _without_doubts(replace(one, source=decoded[str(number)][0]))
             for number, one in enumerate(findings.series, start=1)
         ),
-        model=None if bundle is None else replace(findings.model, digest=digest_of(bundle)),
+        model=model,
         configuration_digest=settings.digest(),
         software=SOFTWARE,
     )
-    return found, {source.series_uid: headers for source, headers in decoded.values()}
+    return found, sources
+
+
+def _answers(predictions: Sequence[Prediction], departures: Sequence[Departure]) -> tuple[Prediction, ...]:
+    left = departures_by_basis(departures)
+    return tuple(
+        replace(
+            one, verdict=Verdict.INDETERMINATE, probability=None, interval=None,
+            reasons=(left[one.sequence].reason,),
+        )
+        if one.sequence in left
+        else one
+        for one in predictions
+    )  # fmt: skip
 
 
 def _without_doubts(found: SeriesFindings) -> SeriesFindings:

@@ -406,6 +406,7 @@ _REASONS = MappingProxyType(
         "from_to": "{low:g} à {high:g}",
         "features_missing": "{sequence} : {missing} des {count} caractéristiques n'ont pas pu être mesurées",
         "features_far": "{sequence} : les caractéristiques sont plus éloignées des patients d'entraînement ({distance:.1f}) que celles de 99 % d'entre eux ({limit:.1f})",
+        "scanner_left": "{sequence} : les images de cet appareil diffèrent de celles de l'entraînement du modèle ({far} de {studies} examens récents)",
         "both_answers": "l'estimation de {estimate:.0%} est trop proche du seuil de décision de {threshold:.0%} : les deux réponses restent possibles à {confidence:.0%} de confiance",
         "neither_answer": "aucune réponse ne correspond aux patients d'entraînement à {confidence:.0%} de confiance (estimation {estimate:.0%}, seuil de décision {threshold:.0%})",
         "answers_disagree": "le seuil de décision de {threshold:.0%} et la réponse à {confidence:.0%} de confiance se contredisent (estimation {estimate:.0%})",

@@ -407,6 +407,7 @@ _REASONS = MappingProxyType(
         "from_to": "{low:g} bis {high:g}",
         "features_missing": "{sequence}: {missing} der {count} Merkmale waren nicht zu bestimmen",
         "features_far": "{sequence}: die Merkmale liegen weiter von den Trainingspatienten entfernt ({distance:.1f}) als bei 99 % von ihnen ({limit:.1f})",
+        "scanner_left": "{sequence}: die Bilder dieses Geräts weichen von denen ab, an denen das Modell trainiert wurde ({far} von {studies} neueren Untersuchungen)",
         "both_answers": "die Schätzung von {estimate:.0%} liegt zu nahe an der Entscheidungsschwelle von {threshold:.0%}: beide Aussagen bleiben bei {confidence:.0%} Konfidenz möglich",
         "neither_answer": "keine Aussage passt bei {confidence:.0%} Konfidenz zu den Trainingspatienten (Schätzung {estimate:.0%}, Entscheidungsschwelle {threshold:.0%})",
         "answers_disagree": "die Entscheidungsschwelle von {threshold:.0%} und die Aussage bei {confidence:.0%} Konfidenz widersprechen sich (Schätzung {estimate:.0%})",

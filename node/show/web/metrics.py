@@ -4,7 +4,7 @@ Figures from the store persist over a restart; the others start at zero with the
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -24,12 +24,14 @@ from node.domain.dimse_status import (
     OUT_OF_RESOURCES,
     SUCCESS,
 )
+from node.domain.drift import ScannerState
 from node.domain.model_comparison import STATES
 from node.domain.notice import NoticeFigures, NoticeState
 from node.domain.status import UNFINISHED_STATES, NodeStatus
 from node.domain.wish import WishState
 from node.errors import TransientError
 from node.show.node_status import StatusReader, card_of
+from node.show.scanners import ScannerView
 from node.tally import Counts
 
 __all__ = ["Exposition"]
@@ -42,6 +44,8 @@ _ANSWERS = {
     CONFLICTING_INSTANCE: "other bytes under a known UID",
 }
 """Labels of the DIMSE statuses; a fixed set, since no text from a sender may become a label."""
+_MOST_SCANNERS = 50
+"""Of which there are metrics, counted by scanner and sequence."""
 _EMBEDDED_SEGMENTER = Path(analysis.__file__).parent / "models" / "segmenter"
 
 
@@ -82,6 +86,7 @@ class _NodeCollector(Collector):
         yield from _of_the_store(status)
         yield from _of_destinations(status)
         yield _of_archives(status)
+        yield from _of_scanners(self._status_reader.scanners())
         yield from _of_contacts(status)
         yield _peers_that_failed(status)
         yield _certificates(self._status_reader.configuration)
@@ -191,6 +196,20 @@ def _of_archives(status: NodeStatus) -> Metric:
         for state in WishState:
             wishes.add_metric([there.name, state], there.counts.get(state, 0))
     return wishes
+
+
+def _of_scanners(views: Sequence[ScannerView]) -> Iterator[Metric]:
+    labels = "scanner", "sequence"
+    states = "0 too few studies, 1 inside, 2 leaving, 3 has left the training range."
+    state = _labelled("scanner_state", states, *labels)
+    far = _labelled("scanner_far_share", "Share of its latest studies far from the training.", *labels)
+    # The name of a scanner is text from a sender, so its digest is the label.
+    for view in sorted(views, key=lambda one: one.total, reverse=True)[:_MOST_SCANNERS]:
+        values = [view.identifier, view.subject.basis]
+        state.add_metric(values, list(ScannerState).index(view.range.state))
+        if view.studies:
+            far.add_metric(values, view.far / view.studies)
+    yield from (state, far)
 
 
 def _of_contacts(status: NodeStatus) -> Iterator[Metric]:

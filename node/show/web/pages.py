@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from dicom_templates.result_kinds import ResultKind
 from node.config import WebSettings
+from node.domain.drift import ScannerState
 from node.domain.health import WAIT_FOR_OPERATOR, ago
 from node.domain.identifiers import is_uid
 from node.domain.model_comparison import STATES
@@ -37,6 +38,19 @@ __all__ = ["application"]
 
 _HERE = Path(__file__).parent
 _UNAVAILABLE, _FAULT = 503, 500
+_SCANNER_WORDS = {
+    ScannerState.UNKNOWN.value: "too few studies",
+    ScannerState.INSIDE.value: "inside",
+    ScannerState.LEAVING.value: "leaving",
+    ScannerState.LEFT.value: "has left the range",
+}
+_SCANNER_MARKS = {
+    ScannerState.UNKNOWN.value: 0,
+    ScannerState.INSIDE.value: 0,
+    ScannerState.LEAVING.value: 1,
+    ScannerState.LEFT.value: 2,
+}
+"""The conditions whose marks are shown."""
 _MOST_SCORES = 200
 _KINDS = {
     ResultKind.SR: "Structured report",
@@ -105,6 +119,7 @@ def _routes_for_programs(pages: "_Pages") -> list[Route]:
 def _open_routes(pages: "_Pages") -> list[Route]:
     return [
         _get("/", pages.overview),
+        _get("/scanners", pages.scanners),
         _get("/models", pages.models),
         _get("/studies/{study_uid}", pages.study),
     ]
@@ -118,6 +133,7 @@ def _guarded_routes(pages: "_Pages", settings: WebSettings, guarded: Guarded, lo
         _post("/login", gate.login),
         _post("/logout", gate.takes(gate.logout)),
         _get("/", gate.shows(pages.overview_of)),
+        _get("/scanners", gate.shows(pages.scanners_of)),
         _get("/models", gate.shows(pages.models_of)),
         _get("/find", gate.shows(behind.find)),
         _post("/find", gate.takes(behind.found)),
@@ -165,6 +181,25 @@ class _Pages:
     def overview_of(self, _request: Request, visit: Visit) -> Response:
         """Return the same for a person who is logged in."""
         return self.render("overview.html", visit=visit, status=self.status_reader.status())
+
+    def scanners(self, _request: Request) -> Response:
+        """Return how far the images of each scanner lie from the training of the model."""
+        return self._render_scanners(None)
+
+    def scanners_of(self, _request: Request, visit: Visit) -> Response:
+        """Return the same for a person who is logged in."""
+        return self._render_scanners(visit)
+
+    def _render_scanners(self, visit: Visit | None) -> Response:
+        return self.render(
+            "scanners.html",
+            visit=visit,
+            status=self.status_reader.status(),
+            views=self.status_reader.scanners(),
+            drift=self.status_reader.configuration.models.scanner_drift.value,
+            marks=_SCANNER_MARKS,
+            words=_SCANNER_WORDS,
+        )
 
     def models(self, _request: Request, visit: Visit | None = None) -> Response:
         """Return how the models compare; like the overview without patient data."""

@@ -27,6 +27,7 @@ from pydicom.uid import (
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Agreement, Refusal, SeriesRefusal, Verdict
 from analysis.domain.reason import Reason, quoted
+from analysis.domain.remoteness import TrainingDistance
 from analysis.domain.segmentation import Level
 from dicom_templates.options import Predecessor
 from dicom_templates.origin.provenance import MANUFACTURER, MODEL_NAME
@@ -34,7 +35,14 @@ from dicom_templates.read_back.citation import read_citation
 from dicom_templates.result_kinds import ResultKind, SrClass
 from dicom_templates.result_set import ResultSet, build, build_refusal
 from dicom_templates.words.languages import LANGUAGES
-from tests.dicom_templates.cases import Case, enhanced_header, items, make_case, texts_of
+from tests.dicom_templates.cases import (
+    Case,
+    enhanced_header,
+    items,
+    make_case,
+    texts_of,
+    with_departure,
+)
 from tests.dicom_templates.views import report_html
 
 
@@ -584,6 +592,18 @@ def test_what_a_report_cites_can_be_read_back(case: Case, results: dict[str, Dat
     assert citation.inputs == {found.source.series_uid: found.source.digest for found in case.findings.series}
     with pytest.raises(ValueError, match="no measurement report"):
         read_citation(results["text"])
+
+
+def test_a_scanner_that_has_left_is_cited_and_makes_another_result() -> None:
+    case = make_case(slices=4, size=32)
+    left = with_departure(case)
+    before = by_name(build(case.findings, case.sources, case.options))["sr"]
+    after = by_name(build(left.findings, left.sources, left.options))["sr"]
+    read = [read_citation(dcmread(io.BytesIO(written(one)))) for one in (before, after)]
+    assert [one.departures for one in read] == [(), left.findings.departures]
+    assert before.SOPInstanceUID != after.SOPInstanceUID
+    again = replace(case.findings, distances=(TrainingDistance("T1", 1.0, 5.0, 4.0, in_protocol=True),))
+    assert written(by_name(build(again, case.sources, case.options))["sr"]) == written(before)
 
 
 def test_headers_in_implicit_syntax_give_the_same_patient() -> None:

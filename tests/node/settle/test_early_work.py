@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from analysis.domain.remoteness import Departure
 from node.app import Node
 from node.config import AssemblySettings, default
+from node.domain.drift import Subject
 from node.domain.results import Lineage, Outcome
 from node.domain.study import StudyState
 from node.settle.early_work import EarlyAnalysis, EarlyWork
@@ -53,6 +55,19 @@ def test_the_analysis_is_done_before_the_quiet_time_is_over_and_sent_only_after(
         wait_until(lambda: state_of(node) is StudyState.DELIVERED)
         assert len(pacs.received) == len(CLASSES)
         assert len(early_results(node)) == 1, "it was not analysed a second time"
+
+
+def test_what_was_done_early_is_thrown_away_when_a_scanner_has_left_meanwhile(tmp_path: Path) -> None:
+    work, outcome = EarlyWork(), Outcome((), (), {})
+    subject, configuration = Subject("One", "ab" * 32, "T1"), default()
+    left = Lineage(departures={subject: Departure("T1", 12, 30)})
+    for then, now in (
+        (Lineage(), left),
+        (left, Lineage()),
+        (left, replace(left, departures={**left.departures})),
+    ):
+        work.done("1.1", EarlyAnalysis(2, then, configuration, outcome, tmp_path / "early", 1.0))
+        assert (work.claim("1.1", 2, now, configuration) is not None) is (then == now)
 
 
 def test_what_was_done_early_is_thrown_away_when_more_images_come(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class MemoryOutbox:
             tried = {row.sop_uid for row in t.deliveries.values() if row.tried}
         priors = t.other_examinations(study_uid)
         if not current:
-            return Lineage(priors=priors)
+            return Lineage(priors=priors, departures=t.departures())
         number = 1 + max((one.number for one in current[0].replaced), default=0)
         documents = tuple(
             Predecessor(
@@ -77,6 +77,7 @@ class MemoryOutbox:
             current[0].key, current[0].replaced, documents if queued else (), is_corrected, latest,
             compared=current[0].compared, priors=priors,
             sent_as_fhir=(len(fhir) - now_as_fhir, now_as_fhir),
+            departures=t.departures(),
         )  # fmt: skip
 
     def deliveries(self, study_uid: str) -> tuple[Delivery, ...]:

@@ -8,7 +8,9 @@ from uuid import uuid4
 
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import TrainingDistance
 from dicom_templates.options import Predecessor
+from node.domain.drift import Subject
 from node.domain.model_answer import KeptAnswer, ModelAnswer
 from node.domain.notice import Answer
 from node.domain.records import (
@@ -71,6 +73,7 @@ class MemoryQueues:
         examination: Examination | None = None,
         earlier: Examination | None = None,
         answers: Sequence[Answer] = (),
+        distances: Mapping[Subject, TrainingDistance] | None = None,
         model_answers: Sequence[ModelAnswer] = (),
     ) -> None:
         del answers  # notices are no part of this store
@@ -91,6 +94,7 @@ class MemoryQueues:
                 study, results, now, key=key, replaced=replaced, made=made or now, compared=compared
             )
             t.put_examination(study, examination, now)
+            t.put_distances(study.study_uid, distances or {}, now)
             t.answers[study.study_uid] = tuple(KeptAnswer(study.study_uid, now, one) for one in model_answers)
             if t.has_open_deliveries(study.study_uid):
                 t.apply_event(study, StudyEvent.DELIVERY_BEGAN, now)

@@ -1,6 +1,6 @@
 """Rows of the in-memory store, and the steps that several of its methods share."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -8,8 +8,10 @@ from threading import RLock
 
 from analysis.domain.examination import Examination
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure, TrainingDistance
 from dicom_templates.options import Predecessor
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.drift import WINDOW, Observation, ScannerRange, Subject, follow
 from node.domain.model_answer import KeptAnswer
 from node.domain.records import (
     Arrival,
@@ -136,6 +138,9 @@ class Tables:
     """By archive and study."""
     discards: dict[tuple[str, str], Discarded] = field(default_factory=dict)
     """By study and rule."""
+    distances: dict[tuple[str, Subject], Observation] = field(default_factory=dict)
+    """By study and what was judged."""
+    scanners: dict[Subject, ScannerRange] = field(default_factory=dict)
     is_claimed: bool = False
     lock: RLock = field(default_factory=RLock, repr=False)
 
@@ -248,6 +253,30 @@ class Tables:
         if examination is not None and examination.person and examination.day and examination.scores:
             key = self.instances_of(study.study_uid)[0].patient_key
             self.examinations[study.study_uid] = ExaminationRow(examination, key, study.revision, now)
+
+    def put_distances(
+        self, study_uid: str, distances: Mapping[Subject, TrainingDistance], now: datetime
+    ) -> None:
+        """Keep how far a study lies from the training of a model, and judge its scanner."""
+        for subject, found in sorted(distances.items()):
+            mine = [one for uid, one in self.distances if uid == study_uid]
+            same = [one for one in mine if (one.bundle, one.basis) == (subject.bundle, subject.basis)]
+            at = self.distances.pop((study_uid, same[0])).at if same else now
+            self.distances[study_uid, subject] = Observation(study_uid, subject, at, found)
+            before = self.scanners.get(subject, ScannerRange())
+            counted = [
+                one
+                for one in self.distances.values()
+                if one.subject == subject and (before.accepted_at is None or one.at > before.accepted_at)
+            ]
+            counted.sort(key=lambda one: (one.at, one.study_uid))
+            far = [one.found.is_far for one in counted[-WINDOW:]]
+            self.scanners[subject] = follow(before, far, now)
+
+    def departures(self) -> dict[Subject, Departure]:
+        """Return the scanners that have left the range of the training of a model."""
+        found = {subject: one.departure(subject.basis) for subject, one in self.scanners.items()}
+        return {subject: one for subject, one in found.items() if one is not None}
 
     def other_examinations(self, study_uid: str) -> tuple[Examination, ...]:
         """Return what is kept of the other studies under the Patient ID of a study."""

@@ -2,11 +2,12 @@
 
 # ruff: noqa: D102 - `node.ports` describes each method
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from node.domain.delivery import DeliveryState
+from node.domain.drift import Observation, ScannerRange, Subject
 from node.domain.growth import Kept
 from node.domain.model_answer import KeptAnswer
 from node.domain.records import (
@@ -58,6 +59,24 @@ class MemoryUpkeep:
                 by_age[(now - row.at).days] += row.instance.size
             since = min((row.study.first_arrival for row in self._tables.studies.values()), default=None)
         return Kept(by_age, since)
+
+    def scanner_ranges(self) -> Mapping[Subject, ScannerRange]:
+        with self._tables.lock:
+            return dict(sorted(self._tables.scanners.items()))
+
+    def observations(self, bundle: str, since: datetime) -> tuple[Observation, ...]:
+        with self._tables.lock:
+            kept = self._tables.distances.values()
+            found = [one for one in kept if one.subject.bundle == bundle and one.at >= since]
+        return tuple(sorted(found, key=lambda one: (one.at, one.study_uid)))
+
+    def accept_scanner(self, scanner: str, now: datetime) -> int:
+        t = self._tables
+        with t.transaction():
+            left = [subject for subject in t.departures() if subject.scanner == scanner]
+            for subject in left:
+                t.scanners[subject] = t.scanners[subject].accepted(now)
+            return len(left)
 
     def model_answers(self, scanner: str | None = None) -> tuple[KeptAnswer, ...]:
         kept = [one for answers in self._tables.answers.values() for one in answers]
@@ -155,7 +174,10 @@ class MemoryUpkeep:
             }
             t.results.update({uid: replace(row, compared=None) for uid, row in ours.items()})
             answers = t.answers.pop(study_uid, ())
-            return t.examinations.pop(study_uid, None) is not None or bool(ours or answers)
+            distances = [key for key in t.distances if key[0] == study_uid]
+            for key in distances:
+                del t.distances[key]
+            return t.examinations.pop(study_uid, None) is not None or bool(ours or answers or distances)
 
     def count_examinations(self, before: datetime) -> int:
         with self._tables.lock:
@@ -165,7 +187,7 @@ class MemoryUpkeep:
         t = self._tables
         scores = {uid for uid, row in t.examinations.items() if row.recorded_at <= before}
         answers = {uid for uid, kept in t.answers.items() if any(one.analysed_at <= before for one in kept)}
-        return scores | answers
+        return scores | answers | {uid for (uid, _), one in t.distances.items() if one.at <= before}
 
     def forget_examinations(self, before: datetime) -> int:
         t = self._tables
@@ -177,6 +199,8 @@ class MemoryUpkeep:
             for uid in old:
                 t.examinations.pop(uid, None)
                 t.answers.pop(uid, None)
+            for key in [key for key, one in t.distances.items() if one.at <= before]:
+                del t.distances[key]
             return len(old)
 
     def forget_unused(

@@ -3,7 +3,7 @@
 # ruff: noqa: D102 - a test's name is its sentence
 import threading
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +11,10 @@ import pytest
 from analysis.domain.acquisition import Contrast
 from analysis.domain.examination import Examination, Scan, Score
 from analysis.domain.reason import Reason
+from analysis.domain.remoteness import Departure, TrainingDistance
 from analysis.domain.target import Target
 from dicom_templates.result_kinds import ResultKind
+from node.domain.drift import LEAST, ScannerState, Subject
 from node.domain.model_answer import AnswerState, KeptAnswer, ModelAnswer, Role
 from node.domain.records import (
     NewResult,
@@ -164,6 +166,53 @@ class AnalysingLaws:
         assert store.model_answers() == (other, KeptAnswer("1.1", later, second))
         assert store.model_answers(first.scanner) == (other,)
         assert store.model_answers("none such") == ()
+
+    def test_a_scanner_leaves_by_its_latest_studies_each_counted_once_and_an_operator_accepts_it(
+        self, store: Store
+    ) -> None:
+        one, other = Subject("One", "ab" * 32, "T1"), Subject("Other", "ab" * 32, "T1")
+
+        def analyse(study: str, subject: Subject, distance: float, now: datetime) -> None:
+            ready(store, study, now)
+            found = {subject: TrainingDistance("T1", distance, 5.0, 4.0, in_protocol=True)}
+            store.record_results(lease(store, now), results_of(study, 1), {}, now, distances=found)
+
+        for number in range(LEAST):
+            analyse(f"1.{number}", one, 4.5, START + number * SECOND)
+            analyse(f"2.{number}", other, 1.0, START + number * SECOND)
+            if number == 0:
+                # Images came, and it is analysed again: still one study, in its place among the others.
+                store.record_arrivals([arrival("1.0", 2)], START + SECOND, PATIENCE)
+                analyse("1.0", one, 4.6, START + SECOND)
+        assert [it.found.distance for it in store.observations(one.bundle, START)][:3] == [4.6, 1.0, 4.5]
+        assert len(store.observations(one.bundle, START)) == 2 * LEAST
+        assert store.observations(one.bundle, START + LEAST * SECOND) == ()
+        assert store.observations("cd" * 32, START) == ()
+        ranges = store.scanner_ranges()
+        assert list(ranges) == [one, other]
+        assert (ranges[one].state, ranges[one].far, ranges[one].studies) == (ScannerState.LEFT, LEAST, LEAST)
+        assert (ranges[other].state, ranges[other].far) == (ScannerState.INSIDE, 0)
+        departure = Departure("T1", LEAST, LEAST)
+        assert store.lineage("1.1").departures == store.lineage("9.9").departures == {one: departure}
+        assert store.lineage("9.9").departures_of("One", one.bundle) == (departure,)
+        assert store.lineage("9.9").departures_of("One", "cd" * 32) == ()
+        assert store.lineage("9.9").departures_of("Other", one.bundle) == ()
+
+        # What is deleted of a study changes no state.
+        assert store.forget_originals(the_study(store, "1.1"), lambda _images: None)
+        assert store.forget_examination("1.1")
+        assert len(store.observations(one.bundle, START)) == 2 * LEAST - 1
+        assert store.count_examinations(START) == store.forget_examinations(START) == 2
+        assert len(store.observations(one.bundle, START)) == 2 * LEAST - 3
+        assert store.scanner_ranges() == ranges
+
+        later = START + LEAST * SECOND
+        assert store.accept_scanner("Other", later) == 0
+        assert store.accept_scanner("One", later) == 1
+        assert store.lineage("1.2").departures == {}
+        analyse("3.1", one, 4.5, later + SECOND)
+        again = store.scanner_ranges()[one]
+        assert (again.state, again.far, again.studies) == (ScannerState.UNKNOWN, 1, 1)
 
     def test_answers_of_models_are_forgotten_with_the_scores(self, store: Store) -> None:
         for study in ("1.1", "1.2"):
