@@ -4,7 +4,8 @@ Callers that hold patients out (`train`, `evaluate`) pass only the other patient
 and `learn`, so nothing here sees a patient on which the result is evaluated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,15 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from analysis.learning.candidates import KINDS, Candidate, Grids, build, candidates, grid_of
+from analysis.learning.candidates import (
+    KINDS,
+    Candidate,
+    Grids,
+    build,
+    candidates,
+    check_parameters,
+    grid_of,
+)
 from analysis.learning.selection import select_features
 from analysis.learning.threshold import ThresholdRule
 from analysis.prediction.model import Estimator, raw_scores
@@ -247,14 +256,23 @@ def _counts(training_set: TrainingSet, settings: LearningSettings) -> list[int]:
 
 def _try(training_set: TrainingSet, candidate: Candidate, settings: LearningSettings) -> _Trial:
     scores = np.empty(training_set.present.size)
-    for number, fold in enumerate(training_set.folds):
-        # Values are finite (`prepare_training_set`), and the first fold checks the parameters: checking both
-        # in every fold takes a fifth of the time.
-        with config_context(assume_finite=True, skip_parameter_validation=number > 0):
+    for fold in training_set.folds:
+        with _checked_before(candidate):
             fitted = build(candidate, settings.seed).fit(fold.train[:, : candidate.count], fold.train_present)
             scores[fold.rows] = raw_scores(fitted, fold.held_out[:, : candidate.count])
     areas = [area(training_set.present[fold.rows], scores[fold.rows]) for fold in training_set.folds]
     return _Trial(candidate, scores, float(np.mean(areas)))
+
+
+@contextmanager
+def _checked_before(candidate: Candidate) -> Iterator[None]:
+    """Let scikit-learn check neither values nor parameters, which takes a fifth of the time of all fits.
+
+    Values are finite (`prepare_training_set`), and the parameters are checked once in each process.
+    """
+    check_parameters(candidate.kind, tuple(candidate.parameters.items()))
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        yield
 
 
 def _fit(training_set: TrainingSet, best: _Trial, settings: LearningSettings) -> Learned:
@@ -262,11 +280,13 @@ def _fit(training_set: TrainingSet, best: _Trial, settings: LearningSettings) ->
     estimator = Pipeline([("scale", StandardScaler()), ("classify", build(best.candidate, settings.seed))])
     calibration = fit_calibration(best.scores, training_set.present)
     held_out = calibration.probabilities(best.scores)
+    with _checked_before(best.candidate):
+        estimator.fit(training_set.values[:, columns], training_set.present)
     return Learned(
         kind=best.candidate.kind,
         parameters=best.candidate.parameters,
         columns=columns,
-        estimator=estimator.fit(training_set.values[:, columns], training_set.present),
+        estimator=estimator,
         calibration=calibration,
         held_out=held_out,
         threshold=settings.threshold_rule.threshold(training_set.present, held_out),
