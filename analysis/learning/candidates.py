@@ -1,7 +1,7 @@
 """The combinations of kind, hyper-parameters and number of features that the tuning tries."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
@@ -15,7 +15,17 @@ from sklearn.svm import SVC
 
 from analysis.prediction.model import Estimator
 
-__all__ = ["ENSEMBLES", "KINDS", "Candidate", "Grids", "build", "candidates", "check_parameters", "grid_of"]
+__all__ = [
+    "ENSEMBLES",
+    "KINDS",
+    "Candidate",
+    "Grids",
+    "build",
+    "candidates",
+    "check_parameters",
+    "grid_of",
+    "within",
+]
 
 KINDS = ("KNN", "SVM", "LDA", "LR", "SGD", "GNB")
 """The six models of the paper, by the names of its abstract."""
@@ -100,6 +110,18 @@ def build(candidate: Candidate, seed: int) -> Estimator:
     make = _SEARCH[candidate.kind][0]
     chance = {"random_state": seed} if candidate.kind in {"SGD", *ENSEMBLES} else {}
     return make(**candidate.parameters, **chance)
+
+
+def within(candidate: Candidate, patients: int) -> Candidate:
+    """Return a candidate that so many patients allow: no more neighbours than there are patients.
+
+    >>> within(Candidate("KNN", {"n_neighbors": 25}, 5), 24).parameters
+    {'n_neighbors': 24}
+    """
+    most = candidate.parameters.get("n_neighbors")
+    if not isinstance(most, int | float) or most <= patients:
+        return candidate
+    return replace(candidate, parameters={**candidate.parameters, "n_neighbors": patients})
 
 
 @cache

@@ -24,6 +24,7 @@ from analysis.learning.candidates import (
     candidates,
     check_parameters,
     grid_of,
+    within,
 )
 from analysis.learning.selection import select_features
 from analysis.learning.threshold import ThresholdRule
@@ -118,6 +119,11 @@ class TrainingSet:
     present: npt.NDArray[np.bool_]
     ranked: npt.NDArray[np.intp]
     folds: tuple[_Fold, ...]
+
+    @property
+    def fewest(self) -> int:
+        """Number of patients that the smallest inner fold learns from."""
+        return min(fold.train_present.size for fold in self.folds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,7 +222,12 @@ def learn(training_set: TrainingSet, kinds: Sequence[str], settings: LearningSet
         The same as for `prepare_training_set`.
     """
     every = candidates(kinds, _counts(training_set, settings), settings.grids)
-    tried = [_try(training_set, one, settings) for one in every]
+    possible: list[Candidate] = []
+    for one in every:
+        reduced = within(one, training_set.fewest)
+        if reduced not in possible:
+            possible.append(reduced)
+    tried = [_try(training_set, one, settings) for one in possible]
     if not tried:
         raise ValueError("no kind of model to choose from")
     # Rounded, so that rounding errors do not decide, and the earlier, simpler candidate wins a tie.
@@ -231,12 +242,14 @@ def learn_one(training_set: TrainingSet, candidate: Candidate, settings: Learnin
     training_set : TrainingSet
         The training patients.
     candidate : Candidate
-        Kind, hyper-parameters and number of features; the number is reduced if there are not as many.
+        Kind, hyper-parameters and number of features; the numbers of features and of neighbours are reduced
+        if there are not as many.
     settings : LearningSettings
         The same as for `prepare_training_set`.
     """
     most = _counts(training_set, settings)[-1]
     reduced = Candidate(candidate.kind, candidate.parameters, min(candidate.count, most))
+    reduced = within(reduced, training_set.fewest)
     return _fit(training_set, _try(training_set, reduced, settings), settings)
 
 

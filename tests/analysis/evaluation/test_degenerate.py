@@ -14,14 +14,18 @@ from hypothesis import strategies as st
 
 from analysis.cohort.cohort_table import CohortRow
 from analysis.domain.findings import ModelIdentity, Target
+from analysis.errors import RefusedError
 from analysis.evaluation.absent import ANSWERS, FIGURES
 from analysis.evaluation.check import MINIMUM_PER_CLASS, Check
+from analysis.evaluation.evaluate import evaluate
 from analysis.evaluation.outcomes import Checked, Outcome, Standing, Validation
 from analysis.evaluation.report import write_report as write_evaluation
 from analysis.evaluation.result import Cell, Evaluation, EvaluationSettings
 from analysis.evaluation.summary import summarised
 from analysis.evaluation.validation_report import write_report
+from analysis.learning.learn import LearningSettings
 from analysis.statistics.weighted import MEASURES
+from tests.analysis.synthetic_cohort import synthetic_table
 
 TARGET = Target.OSTEOPOROSIS
 THRESHOLD = 80.0
@@ -182,3 +186,24 @@ def test_pages_and_tables_of_an_evaluation_hold_words_and_no_nan(tmp_path: Path)
     assert is_clean(told_files(tmp_path))
     page = (tmp_path / "evaluation.html").read_text(encoding="utf-8")
     assert "<td>constant</td>" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "needed"), [({"folds": 12}, 19), ({"share": 0.05}, 21), ({"folds": 5}, None)]
+)
+def test_folds_that_a_small_class_cannot_fill_are_refused_before_learning(
+    changes: dict[str, float], needed: int | None
+) -> None:
+    table = replace(synthetic_table(40), bmd_mg_cm3=np.where(np.arange(40) < 12, 50.0, 150.0))
+    experiment = EvaluationSettings(
+        kinds=("KNN",),
+        splits=2,
+        test_share=changes.get("share", 0.3),
+        thresholds_mg_cm3={TARGET: THRESHOLD},
+        learning=LearningSettings(feature_counts=(5,), folds=int(changes.get("folds", 3))),
+    )
+    if needed is None:
+        assert evaluate(table, experiment).cells
+        return
+    with pytest.raises(RefusedError, match=f"and {needed} are needed"):
+        evaluate(table, experiment)
