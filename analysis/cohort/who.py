@@ -108,12 +108,18 @@ class WhoWasIn:
         Table 1.
     needs : tuple of Need
         One for each target.
+    drawn : tuple of str
+        Sequences of which the cohort table names masks of a reader.
+    second_reader : bool
+        Whether it also names masks of a second one.
     """
 
     flow: Flow
     columns: tuple[str, ...]
     table: tuple[Characteristic, ...]
     needs: tuple[Need, ...]
+    drawn: tuple[str, ...] = ()
+    second_reader: bool = False
 
 
 def who_was_in(measured: MeasuredCohort, thresholds_mg_cm3: Mapping[Target, float]) -> WhoWasIn:
@@ -141,7 +147,14 @@ def who_was_in(measured: MeasuredCohort, thresholds_mg_cm3: Mapping[Target, floa
     lines = [dict(_characteristics(part)) for part in parts.values()]
     names = dict.fromkeys(name for line in lines for name in line)
     table = tuple(Characteristic(name, tuple(line.get(name, "–") for line in lines)) for name in names)
-    return WhoWasIn(_flow(measured, pairs), tuple(parts), table, tuple(needs))
+    return WhoWasIn(
+        flow=_flow(measured, pairs),
+        columns=tuple(parts),
+        table=table,
+        needs=tuple(needs),
+        drawn=tuple(sorted({sequence for row in measured.rows for sequence in row.masks})),
+        second_reader=any(row.second_masks for row in measured.rows),
+    )
 
 
 def _bmd(row: CohortRow) -> float:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from analysis.cohort.cohort_table import CohortRow
 from analysis.domain.basis import sequences_of
 from analysis.domain.findings import Target
+from analysis.evaluation.absent import absent_answers, absent_figures, no_line
 from analysis.evaluation.outcomes import Checked, Figure, Group, Outcome, Standing
 from analysis.evaluation.patient_outcomes import Record
 from analysis.statistics.calibration_check import (
@@ -67,15 +68,18 @@ class Check:
         """Check the outcomes of a sequence, or of the node, for a target; one outcome for each patient."""
         present = self._bmd < self._thresholds[target]
         known = np.array([one.probability is not None for one in outcomes], dtype=np.bool_)
-        chances = np.array([one.probability for one in outcomes if one.probability is not None])
+        told = [one.probability for one in outcomes if one.probability is not None]
+        chances = np.array(told, dtype=np.float64)
         weights, truth = self._weights[:, known], present[known]
         figures: dict[str, Figure] = {}
         lines = np.full((1, 2), np.nan)
         benefits = np.full((1, _THRESHOLDS.size), np.nan)
         if _enough(truth):
-            lines = calibration_lines(log_odds(chances), truth, weights)
+            lines = _lines(chances, truth, weights)
             benefits = net_benefits(truth, chances, _THRESHOLDS, weights)
             figures = _all_figures(chances, truth, weights, lines)
+        answers = _answers(outcomes, present)
+        answered = sum(one.standing is Standing.ANSWERED for one in outcomes)
         return Checked(
             target=target,
             sequence=name,
@@ -83,12 +87,14 @@ class Check:
             present=present,
             outcomes=outcomes,
             figures=figures,
-            answers=_answers(outcomes, present),
+            answers=answers,
             abstentions=tuple(_abstentions(outcomes)),
             groups=tuple(self._groups(name, outcomes, present, known)),
             lines=lines,
             benefits=benefits,
             thresholds=_THRESHOLDS,
+            absent=absent_figures(figures, chances, truth, MINIMUM_PER_CLASS)
+            | absent_answers(answers, answered),
         )
 
     def _groups(
@@ -135,7 +141,14 @@ def figures_of(chances: Floats, present: Truth, weights: Floats) -> dict[str, Fi
     weights : ndarray of shape (1 + draws, patients)
         How often each patient occurs in each bootstrap sample; the first row is the cohort itself.
     """
-    return _all_figures(chances, present, weights, calibration_lines(log_odds(chances), present, weights))
+    return _all_figures(chances, present, weights, _lines(chances, present, weights))
+
+
+def _lines(chances: Floats, present: Truth, weights: Floats) -> Floats:
+    """Return the calibration of every sample, NaN for a model that tells the same of all patients."""
+    if no_line(chances):
+        return np.full((len(weights), 2), np.nan)
+    return calibration_lines(log_odds(chances), present, weights)
 
 
 def _all_figures(chances: Floats, present: Truth, weights: Floats, lines: Floats) -> dict[str, Figure]:

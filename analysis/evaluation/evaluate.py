@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -148,12 +149,14 @@ def evaluate(
 
 
 def _faults(present: Mapping[Target, Truth], settings: EvaluationSettings) -> Iterator[str]:
+    # Every inner fold and the patients to be judged need one of each class; one more, for rounding.
+    of_folds = ceil(settings.learning.folds / (1 - settings.test_share)) + 1
+    least = max(settings.minimum_per_class, of_folds, ceil(1 / settings.test_share) + 1)
     for target, truth in present.items():
         for count, word in ((int(truth.sum()), "with"), (int((~truth).sum()), "without")):
-            if count < settings.minimum_per_class:
+            if count < least:
                 yield (
-                    f"{count} patients with both sequences are {word} {target.value}, "
-                    f"and {settings.minimum_per_class} are needed"
+                    f"{count} patients with both sequences are {word} {target.value}, and {least} are needed"
                 )
 
 

@@ -106,8 +106,7 @@ def _common(
             for target, bmd in thresholds.items()
         )
         + ".",
-        "masks": "Vertebral bodies outlined without a reader, by the segmenter of the configuration; "
-        "docs/accuracy.md tells how well the embedded one does.",
+        "masks": _masks(who),
         "preparation": "Series are identified by header and pixels; unusable ones are refused with a reason.",
         "flow": f"{flow.rows} rows, {flow.unlabelled} without a label, {flow.unreadable} unreadable, "
         f"{flow.refused} refused, {flow.analysed} analysed ({page}).",
@@ -129,6 +128,23 @@ def _common(
             f"{need.candidates} candidate features ({need.target.value})" for need in who.needs
         )
     return told
+
+
+def _masks(who: WhoWasIn) -> str:
+    """Return who outlined the bodies: the table names masks of readers, or a program did it."""
+    program = (
+        "outlined without a reader, by the segmenter of the configuration; docs/accuracy.md tells how well "
+        "the embedded one does."
+    )
+    if not who.drawn:
+        return f"Vertebral bodies {program}"
+    told = (
+        f"Vertebral bodies of {' and '.join(who.drawn)} as outlined by a reader (masks in the cohort table)."
+    )
+    if len(who.drawn) == 1:
+        told += f" Those of the other sequence {program}"
+    second = " Masks of a second reader tell how well features repeat." if who.second_reader else ""
+    return f"{told}{second} The experience of the readers is for the authors to tell."
 
 
 def _learned(learning: LearningSettings, kinds: tuple[str, ...], *, age_and_sex: bool) -> dict[str, str]:

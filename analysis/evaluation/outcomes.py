@@ -1,6 +1,6 @@
 """The values that make up the external validation of a model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -55,7 +55,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure and its 95 % interval; NaN where it does not exist."""
+    """A figure and its 95 % interval; NaN where it, or only its interval, does not exist."""
 
     value: float
     low: float
@@ -115,6 +115,8 @@ class Checked:
         Net benefit at `thresholds`, in the same order.
     thresholds : ndarray of shape (thresholds,)
         Threshold probabilities of the decision curve.
+    absent : dict of str to str
+        Why a figure or a figure of the answers does not exist, by its name (`analysis.evaluation.absent`).
     """
 
     target: Target
@@ -129,6 +131,7 @@ class Checked:
     lines: Floats
     benefits: Floats
     thresholds: Floats
+    absent: dict[str, str] = field(default_factory=dict)
 
     def count(self, standing: Standing) -> int:
         """Return the number of patients of this standing."""

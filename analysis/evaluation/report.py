@@ -13,6 +13,7 @@ from markupsafe import Markup
 from analysis.cohort.perturb import BORDER_SD_MM
 from analysis.cohort.who import WhoWasIn
 from analysis.domain.findings import Target
+from analysis.evaluation.absent import LINE
 from analysis.evaluation.figures import areas_svg, curves_svg
 from analysis.evaluation.outcomes import Figure
 from analysis.evaluation.page import embedded, page
@@ -28,8 +29,7 @@ from analysis.statistics.weighted import MEASURES
 __all__ = ["html_of", "title_of", "write_report"]
 
 _PAPERS_BEST = "KNN"
-_LINE = ("calibration slope", "calibration intercept")
-_CALIBRATION = (*_LINE, "observed / expected")
+_CALIBRATION = (*LINE, "observed / expected")
 
 
 def write_report(
@@ -106,14 +106,16 @@ def html_of(
         (f"{kind} on each source", [(source, kind) for source in evaluation.settings.sources])
         for kind in ordered
     ]
-    curves.insert(1, ("The baselines", [(source, "LR") for source in BASELINES]))
+    known = [name for name in BASELINES if any(cell.source == name for cell in evaluation.cells)]
+    if known:
+        curves.insert(1, ("The baselines", [(source, "LR") for source in known]))
     return page(
         "report.html.j2",
         title=title_of(evaluation),
         evaluation=evaluation,
         measures=MEASURES,
         calibration=_CALIBRATION,
-        line=_LINE,
+        line=LINE,
         tables=[(target, _rows_of(evaluation, target)) for target in evaluation.present],
         forests={target: embedded(areas_svg(evaluation, target)) for target in evaluation.present},
         pictures={
@@ -121,7 +123,8 @@ def html_of(
             for target in evaluation.present
         },
         tried=evaluation.settings.learning.record(kinds)["models"],
-        missing_baselines=[name for name in BASELINES if not any(c.source == name for c in evaluation.cells)],
+        open_pictures=2 if known else 1,
+        missing_baselines=[name for name in BASELINES if name not in known],
         repeatability=[_spread(name, found.values()) for name, found in evaluation.repeatability.items()],
         border_mm=BORDER_SD_MM,
         paper_shown=_PAPERS_BEST in kinds,
@@ -172,7 +175,7 @@ def _cell_rows(evaluation: Evaluation) -> Iterable[Sequence[object]]:
             measure = cell.measures[name]
             row += [measure.mean, measure.sd, *measure.interval]
         for name in _CALIBRATION:
-            figure = Figure(nan, nan, nan) if cell.constant and name in _LINE else cell.calibration[name]
+            figure = Figure(nan, nan, nan) if cell.constant and name in LINE else cell.calibration[name]
             row += [_finite(value) for value in (figure.value, figure.low, figure.high)]
         paper = _paper(cell)
         yield [*row, "" if paper is None else paper]

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from analysis.domain.basis import BASES
 from analysis.domain.findings import Target
+from analysis.evaluation.absent import CONSTANT_SD
 from analysis.evaluation.outcomes import Figure
 from analysis.learning.learn import KINDS, LearningSettings
 from analysis.learning.train import DENSITY_THRESHOLDS_MG_CM3
@@ -32,9 +33,6 @@ WITH_AGE_AND_SEX = {f"{source} with age + sex": source for source in SOURCES}
 
 BASELINES = ("age + sex", "VBQ", "T2-VBQ")
 """Baselines for comparison, each as a logistic regression."""
-
-_CONSTANT_SD = 0.01
-"""SD of the probabilities of a split below which they count as constant: their slope would be of noise."""
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
@@ -163,7 +161,7 @@ class Cell:
     @property
     def constant(self) -> bool:
         """Whether the model tells nearly the same of every patient, in half of the splits or more."""
-        return float(np.median(np.nanstd(self.probabilities, axis=1))) < _CONSTANT_SD
+        return float(np.median(np.nanstd(self.probabilities, axis=1))) < CONSTANT_SD
 
     def pooled(self) -> Pooled:
         """Return the predictions of all splits."""

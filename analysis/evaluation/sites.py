@@ -137,7 +137,7 @@ def _judge(
     rows = []
     for source in sources:
         kind, figures = "", {}
-        if _enough(known, minimum_per_class):
+        if _enough(known, max(minimum_per_class, learning.folds)):
             again = None if source.repeated is None else source.repeated[task.inside]
             training_set = prepare_training_set(source.values[task.inside], known, learning, again)
             learned = learn(training_set, source.kinds, learning)

@@ -58,6 +58,8 @@ def _draw_line(axes: "Axes", checked: Checked) -> None:
     """Draw the logistic calibration curve over the range of the probabilities, and its band."""
     chances = checked.probabilities[checked.known]
     along = np.linspace(chances.min(), chances.max(), 60)
+    if not np.isfinite(checked.lines[0]).all():  # no slope, no curve; the page says why
+        return
     curves = logistic_of_all(checked.lines[:, :1] + checked.lines[:, 1:] * log_odds(along))
     low, high = np.nanquantile(curves[1:], [0.025, 0.975], axis=0)
     axes.plot(along, curves[0], color=_COLOUR)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.cohort.who import WhoWasIn
+from analysis.evaluation.absent import ANSWERS, FIGURES
 from analysis.evaluation.outcomes import Checked, Figure, Standing, Validation
 from analysis.evaluation.page import embedded, page
 from analysis.evaluation.validation_figures import checked_svg
@@ -15,7 +16,6 @@ from analysis.tables import Cell, write_table
 
 __all__ = ["html_of", "outcome_columns", "title_of", "write_report"]
 
-_ANSWERS = ("answered", "sensitivity", "specificity", "PPV", "NPV")
 _GROUP_FIGURES = ("AUC", "observed / expected", "calibration in the large")
 
 
@@ -65,13 +65,22 @@ def html_of(validation: Validation, software: str = "", who: WhoWasIn | None = N
         "validation.html.j2",
         title=title_of(validation),
         validation=validation,
+        absences=[_in_words(one) for one in validation.checked],
         pictures=[embedded(checked_svg(one)) if one.figures else "" for one in validation.checked],
         standings=list(Standing),
-        answer_names=_ANSWERS,
+        answer_names=ANSWERS,
         group_names=_GROUP_FIGURES,
         who=who_section(who, sample_size=False),
         software=software,
     )
+
+
+def _in_words(one: Checked) -> list[str]:
+    """Return a phrase for each reason why figures are absent, with the names of the figures."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in one.absent.items():
+        by_reason.setdefault(why, []).append(name)
+    return [f"{', '.join(names)}: {why}" for why, names in by_reason.items()]
 
 
 def outcome_columns(validation: Validation) -> dict[str, list[Cell]]:
@@ -100,10 +109,17 @@ def outcome_columns(validation: Validation) -> dict[str, list[Cell]]:
 
 def _figure_rows(validation: Validation) -> Iterator[dict[str, Cell]]:
     for one in (*validation.checked, *validation.node):
-        for of, figures in (("all", one.figures), ("answers", one.answers)):
-            for name, figure in figures.items():
+        for of, figures, names in (("all", one.figures, FIGURES), ("answers", one.answers, ANSWERS)):
+            for name, figure in ((name, figures.get(name)) for name in names):
                 of_what: dict[str, Cell] = {"of": of, "figure": name}
-                yield {"target": one.target.value, "sequence": one.sequence, **of_what, **_told(figure)}
+                why: dict[str, Cell] = {"why_absent": one.absent.get(name)}
+                yield {
+                    "target": one.target.value,
+                    "sequence": one.sequence,
+                    **of_what,
+                    **_told(figure),
+                    **why,
+                }
 
 
 def _group_rows(validation: Validation) -> Iterator[dict[str, Cell]]:
@@ -162,6 +178,7 @@ def _checked(one: Checked) -> dict[str, Any]:
         "standings": {standing.value: one.count(standing) for standing in Standing},
         "figures": {name: _told(figure) for name, figure in one.figures.items()},
         "answers": {name: _told(figure) for name, figure in one.answers.items()},
+        "why_absent": one.absent,
         "abstentions": [
             {"standing": standing.value, "code": code, "example": example, "patients": count}
             for standing, code, example, count in one.abstentions

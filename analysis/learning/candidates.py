@@ -1,9 +1,11 @@
 """The combinations of kind, hyper-parameters and number of features that the tuning tries."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 
+import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
@@ -13,7 +15,17 @@ from sklearn.svm import SVC
 
 from analysis.prediction.model import Estimator
 
-__all__ = ["ENSEMBLES", "KINDS", "Candidate", "Grids", "build", "candidates", "grid_of"]
+__all__ = [
+    "ENSEMBLES",
+    "KINDS",
+    "Candidate",
+    "Grids",
+    "build",
+    "candidates",
+    "check_parameters",
+    "grid_of",
+    "within",
+]
 
 KINDS = ("KNN", "SVM", "LDA", "LR", "SGD", "GNB")
 """The six models of the paper, by the names of its abstract."""
@@ -55,6 +67,10 @@ _SEARCH: dict[str, tuple[Callable[..., Estimator], dict[str, tuple[Value, ...]]]
 }
 
 
+_FOUR_PATIENTS = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([False, True, False, True])
+"""The smallest cohort that every kind of model can be fitted to: values and classes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One combination of the search.
@@ -94,3 +110,34 @@ def build(candidate: Candidate, seed: int) -> Estimator:
     make = _SEARCH[candidate.kind][0]
     chance = {"random_state": seed} if candidate.kind in {"SGD", *ENSEMBLES} else {}
     return make(**candidate.parameters, **chance)
+
+
+def within(candidate: Candidate, patients: int) -> Candidate:
+    """Return a candidate that so many patients allow: no more neighbours than there are patients.
+
+    >>> within(Candidate("KNN", {"n_neighbors": 25}, 5), 24).parameters
+    {'n_neighbors': 24}
+    """
+    most = candidate.parameters.get("n_neighbors")
+    if not isinstance(most, int | float) or most <= patients:
+        return candidate
+    return replace(candidate, parameters={**candidate.parameters, "n_neighbors": patients})
+
+
+@cache
+def check_parameters(kind: str, parameters: tuple[tuple[str, Value], ...]) -> None:
+    """Have scikit-learn check hyper-parameters, the first time that this process meets them.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS` or `ENSEMBLES`.
+    parameters : tuple of (str, float or str)
+        Names and values.
+
+    Raises
+    ------
+    ValueError
+        If scikit-learn refuses a value.
+    """
+    build(Candidate(kind, dict(parameters), 1), seed=0).fit(*_FOUR_PATIENTS)

@@ -4,7 +4,8 @@ Callers that hold patients out (`train`, `evaluate`) pass only the other patient
 and `learn`, so nothing here sees a patient on which the result is evaluated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,16 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from analysis.learning.candidates import KINDS, Candidate, Grids, build, candidates, grid_of
+from analysis.learning.candidates import (
+    KINDS,
+    Candidate,
+    Grids,
+    build,
+    candidates,
+    check_parameters,
+    grid_of,
+    within,
+)
 from analysis.learning.selection import select_features
 from analysis.learning.threshold import ThresholdRule
 from analysis.prediction.model import Estimator, raw_scores
@@ -109,6 +119,11 @@ class TrainingSet:
     present: npt.NDArray[np.bool_]
     ranked: npt.NDArray[np.intp]
     folds: tuple[_Fold, ...]
+
+    @property
+    def fewest(self) -> int:
+        """Number of patients that the smallest inner fold learns from."""
+        return min(fold.train_present.size for fold in self.folds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,7 +222,12 @@ def learn(training_set: TrainingSet, kinds: Sequence[str], settings: LearningSet
         The same as for `prepare_training_set`.
     """
     every = candidates(kinds, _counts(training_set, settings), settings.grids)
-    tried = [_try(training_set, one, settings) for one in every]
+    possible: list[Candidate] = []
+    for one in every:
+        reduced = within(one, training_set.fewest)
+        if reduced not in possible:
+            possible.append(reduced)
+    tried = [_try(training_set, one, settings) for one in possible]
     if not tried:
         raise ValueError("no kind of model to choose from")
     # Rounded, so that rounding errors do not decide, and the earlier, simpler candidate wins a tie.
@@ -222,12 +242,14 @@ def learn_one(training_set: TrainingSet, candidate: Candidate, settings: Learnin
     training_set : TrainingSet
         The training patients.
     candidate : Candidate
-        Kind, hyper-parameters and number of features; the number is reduced if there are not as many.
+        Kind, hyper-parameters and number of features; the numbers of features and of neighbours are reduced
+        if there are not as many.
     settings : LearningSettings
         The same as for `prepare_training_set`.
     """
     most = _counts(training_set, settings)[-1]
     reduced = Candidate(candidate.kind, candidate.parameters, min(candidate.count, most))
+    reduced = within(reduced, training_set.fewest)
     return _fit(training_set, _try(training_set, reduced, settings), settings)
 
 
@@ -247,14 +269,23 @@ def _counts(training_set: TrainingSet, settings: LearningSettings) -> list[int]:
 
 def _try(training_set: TrainingSet, candidate: Candidate, settings: LearningSettings) -> _Trial:
     scores = np.empty(training_set.present.size)
-    for number, fold in enumerate(training_set.folds):
-        # Values are finite (`prepare_training_set`), and the first fold checks the parameters: checking both
-        # in every fold takes a fifth of the time.
-        with config_context(assume_finite=True, skip_parameter_validation=number > 0):
+    for fold in training_set.folds:
+        with _checked_before(candidate):
             fitted = build(candidate, settings.seed).fit(fold.train[:, : candidate.count], fold.train_present)
             scores[fold.rows] = raw_scores(fitted, fold.held_out[:, : candidate.count])
     areas = [area(training_set.present[fold.rows], scores[fold.rows]) for fold in training_set.folds]
     return _Trial(candidate, scores, float(np.mean(areas)))
+
+
+@contextmanager
+def _checked_before(candidate: Candidate) -> Iterator[None]:
+    """Let scikit-learn check neither values nor parameters, which takes a fifth of the time of all fits.
+
+    Values are finite (`prepare_training_set`), and the parameters are checked once in each process.
+    """
+    check_parameters(candidate.kind, tuple(candidate.parameters.items()))
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        yield
 
 
 def _fit(training_set: TrainingSet, best: _Trial, settings: LearningSettings) -> Learned:
@@ -262,11 +293,13 @@ def _fit(training_set: TrainingSet, best: _Trial, settings: LearningSettings) ->
     estimator = Pipeline([("scale", StandardScaler()), ("classify", build(best.candidate, settings.seed))])
     calibration = fit_calibration(best.scores, training_set.present)
     held_out = calibration.probabilities(best.scores)
+    with _checked_before(best.candidate):
+        estimator.fit(training_set.values[:, columns], training_set.present)
     return Learned(
         kind=best.candidate.kind,
         parameters=best.candidate.parameters,
         columns=columns,
-        estimator=estimator.fit(training_set.values[:, columns], training_set.present),
+        estimator=estimator,
         calibration=calibration,
         held_out=held_out,
         threshold=settings.threshold_rule.threshold(training_set.present, held_out),

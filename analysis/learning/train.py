@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -171,6 +172,9 @@ def _held_out(
 
 
 def _faults(table: FeatureTable, read: Mapping[str, BasisTable], settings: TrainingSettings) -> Iterator[str]:
+    # Every class has a patient in each outer fold, and in each inner fold of what an outer one leaves.
+    inner, outer = settings.learning.folds, settings.folds
+    least = max(settings.minimum_per_class, outer, ceil(inner * outer / (outer - 1)))
     people = " of known age and sex" if settings.age_and_sex else ""
     for basis, one in read.items():
         available = one.available
@@ -179,10 +183,10 @@ def _faults(table: FeatureTable, read: Mapping[str, BasisTable], settings: Train
                 continue
             present = int((table.bmd_mg_cm3[available] < threshold).sum())
             for count, word in ((present, "below"), (int(available.sum()) - present, "at or above")):
-                if count < settings.minimum_per_class:
+                if count < least:
                     yield (
                         f"{target.value} from {basis}: {count} measured patients{people} have a BMD {word} "
-                        f"{threshold:g} mg/cm³, and {settings.minimum_per_class} are needed"
+                        f"{threshold:g} mg/cm³, and {least} are needed"
                     )
 
 

@@ -121,9 +121,12 @@ def bootstrap_of_all(patients: int, draws: int, rng: np.random.Generator) -> npt
 
 
 def percentile_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Return the 2.5th and 97.5th percentile of the finite values; (nan, nan) if there are none."""
+    """Return the 2.5th and 97.5th percentile of the finite values; (nan, nan) if half or more are not finite.
+
+    Few values that exist in spite of the others would tell an interval that is too narrow.
+    """
     finite = values[np.isfinite(values)]
-    if not finite.size:
+    if 2 * finite.size <= values.size:
         return float("nan"), float("nan")
     low, high = np.quantile(finite, [0.025, 0.975])
     return float(low), float(high)

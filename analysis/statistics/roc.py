@@ -55,11 +55,17 @@ def _ranks(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def area_interval(present: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Return DeLong's 95 % interval of the AUC, on the logit scale so that it stays within 0 and 1."""
     value = area(present, scores)
+    smaller = min(int(present.sum()), int((~present).sum()))
+    doubt = min(1.0, 3.0 / smaller)
     if value in {0.0, 1.0}:
         # Without overlap the estimated variance is 0; the rule of three for the smaller class replaces it.
-        doubt = min(1.0, 3.0 / min(int(present.sum()), int((~present).sum())))
         return (1.0 - doubt, 1.0) if value else (0.0, doubt)
-    spread = sqrt(_covariance(present, scores[None, :])[0, 0]) / (value * (1 - value))
+    if smaller < 2:  # one patient has no variance
+        return 0.0, 1.0
+    variance = float(_covariance(present, scores[None, :])[0, 0])
+    if variance <= np.finfo(float).eps:  # a constant score, of which the same rule says how far it is known
+        return max(0.0, value - doubt), min(1.0, value + doubt)
+    spread = sqrt(variance) / (value * (1 - value))
     logit = log(value / (1 - value))
     low, high = (1 / (1 + exp(-(logit + side * _NORMAL_95 * spread))) for side in (-1, 1))
     return low, high

@@ -3,14 +3,16 @@
 Run ``uv run python -m tests.benchmarks.bench_coverage --minutes 60``. Cohorts of features, without images,
 are drawn from one nature; the truth of a recipe is its mean over all cohorts. Every cohort is kept in
 ``--folder``, so that a run that was stopped goes on. Several may run side by side (``--first 0 --step 2`` and
-``--first 1 --step 2``), and ``--minutes 0`` prints what there is.
+``--first 1 --step 2``), and ``--minutes 0`` prints what there is. ``--tuned`` selects and tunes inside every
+split, as `evaluate` does by default; a cohort then takes some twenty times as long.
 """
 
 import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from analysis.statistics.error_band import log_odds
 from analysis.statistics.logistic import logistic_of_all
 from analysis.statistics.resampling import bootstrap_of_all, corrected_resampled_t
 from analysis.statistics.roc import compare_areas
-from tests.analysis.evaluation.known_cohorts import SCENARIOS, judged_cohort
+from tests.analysis.evaluation.known_cohorts import SCENARIOS, SETTINGS, TUNED, judged_cohort
 from tests.analysis.learning.known_recalibration import held_after_recalibration
 from tests.analysis.learning.known_truth import COHORTS
 
@@ -45,31 +47,51 @@ def main() -> None:
     """Draw cohorts for some time, and print coverage, type I error and calibration."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--minutes", type=float, default=60.0)
-    options.add_argument("--folder", type=Path, default=Path("var/coverage"))
+    options.add_argument("--folder", type=Path, help="var/coverage, or with --tuned var/coverage-tuned")
+    options.add_argument("--tuned", action="store_true", help="select and tune inside every split")
+    options.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
     options.add_argument("--first", type=int, default=0, help="first seed")
     options.add_argument("--step", type=int, default=1, help="distance of the seeds")
     chosen = options.parse_args()
-    chosen.folder.mkdir(parents=True, exist_ok=True)
-    _draw(chosen.folder, range(chosen.first, 10**6, chosen.step), time.monotonic() + 60 * chosen.minutes)
-    for name in SCENARIOS:
-        cohorts = [dict(np.load(path)) for path in sorted(chosen.folder.glob(f"{name}-*.npz"))]
+    folder = chosen.folder or Path("var/coverage-tuned" if chosen.tuned else "var/coverage")
+    folder.mkdir(parents=True, exist_ok=True)
+    end, seeds = time.monotonic() + 60 * chosen.minutes, range(chosen.first, 10**6, chosen.step)
+    for path, work in _works(folder, seeds, chosen.scenarios, tuned=chosen.tuned):
+        if time.monotonic() > end:
+            break
+        work(path)
+    for name in chosen.scenarios:
+        cohorts = [dict(np.load(path)) for path in sorted(folder.glob(f"{name}-*.npz"))]
         if len(cohorts) > 1:
             _print_evaluation(name, cohorts)
-    _print_validation()
-    _print_recalibration(chosen.folder)
+    if not chosen.tuned:  # what follows has no tuning
+        _print_validation()
+        _print_recalibration(folder)
 
 
-def _draw(folder: Path, seeds: range, end: float) -> None:
+def _works(
+    folder: Path, seeds: Iterable[int], scenarios: Sequence[str], *, tuned: bool
+) -> Iterator[tuple[Path, Callable[[Path], None]]]:
+    """Yield the files that are missing, and what makes each of them."""
     for seed in seeds:
-        for name, scenario in SCENARIOS.items():
-            path = folder / f"{name}-{seed:05}.npz"
-            if not path.exists():
-                if time.monotonic() > end:
-                    return
-                np.savez_compressed(path, allow_pickle=False, **judged_cohort(scenario, seed))
-        path = folder / f"recalibration-{seed:05}.json"
-        if not path.exists():
-            path.write_text(json.dumps(list(_recalibrated(seed))), encoding="utf-8")
+        files: dict[str, Callable[[Path], None]] = {
+            f"{name}-{seed:05}.npz": partial(_judge, name=name, seed=seed, tuned=tuned) for name in scenarios
+        }
+        if not tuned:
+            files[f"recalibration-{seed:05}.json"] = partial(_recalibrate, seed=seed)
+        yield from ((folder / name, work) for name, work in files.items() if not (folder / name).exists())
+
+
+def _judge(path: Path, *, name: str, seed: int, tuned: bool) -> None:
+    judged = judged_cohort(SCENARIOS[name], seed, TUNED if tuned else SETTINGS)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **judged)
+    part.replace(path)
+
+
+def _recalibrate(path: Path, *, seed: int) -> None:
+    path.write_text(json.dumps(list(_recalibrated(seed))), encoding="utf-8")
 
 
 def _recalibrated(seed: int) -> Iterator[tuple[str, str, str, float, float]]:
@@ -85,23 +107,25 @@ def _recalibrated(seed: int) -> Iterator[tuple[str, str, str, float, float]]:
 def _print_evaluation(name: str, cohorts: list[Judged]) -> None:
     keys = [key for key in cohorts[0] if key != "present" and not key.startswith("called ")]
     cells = {key: [_cell(key, cohort) for cohort in cohorts] for key in keys}
-    shares: dict[str, list[float]] = defaultdict(list)
+    held: dict[str, list[list[bool]]] = defaultdict(list)
     for found in cells.values():
         for measure in found[0].measures:
             told = [cell.measures[measure] for cell in found]
             # What the recipe reaches is its mean over all cohorts.
             truth = float(np.mean([one.mean for one in told]))
-            shares[measure].append(_share([one.interval for one in told], truth))
+            held[measure].append([_holds(one.interval, truth) for one in told])
         for figure, truth in _true_calibration(found, cohorts).items():
-            shares[figure].append(
-                _share(
-                    [(cell.calibration[figure].low, cell.calibration[figure].high) for cell in found], truth
-                )
-            )
-    table = Table("95 % interval", "mean of cells", "worst cell", "best cell")
+            known = [cell.calibration[figure] for cell in found]
+            held[figure].append([_holds((one.low, one.high), truth) for one in known])
+    table = Table("95 % interval", "mean of cells", "its error", "worst cell", "best cell")
     table.title = f"Intervals of evaluate, {name}: {len(cohorts)} cohorts, {len(cells)} cells"
-    for label, held in shares.items():
-        table.add_row(label, f"{np.mean(held):.1%}", f"{min(held):.1%}", f"{max(held):.1%}")
+    for label, rows in held.items():
+        shares, by_cohort = np.mean(rows, axis=1), np.mean(rows, axis=0)
+        # Cells of one cohort depend on one another, so the cohorts are the sample.
+        error = by_cohort.std(ddof=1) / np.sqrt(by_cohort.size)
+        table.add_row(
+            label, f"{shares.mean():.1%}", f"± {error:.1%}", f"{shares.min():.1%}", f"{shares.max():.1%}"
+        )
     _CONSOLE.print(table)
     _print_tests(name, cohorts, cells)
     _print_slopes(name, cohorts, cells)
@@ -113,8 +137,8 @@ def _cell(key: str, cohort: Judged) -> Cell:
     return summarised((Target.OSTEOPOROSIS, source, kind), present, cohort[key].astype(np.float64), called)
 
 
-def _share(intervals: list[tuple[float, float]], truth: float) -> float:
-    return float(np.mean([low <= truth <= high for low, high in intervals]))
+def _holds(interval: tuple[float, float], truth: float) -> bool:
+    return interval[0] <= truth <= interval[1]
 
 
 def _true_calibration(cells: list[Cell], cohorts: list[Judged]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from analysis.evaluation.result import EvaluationSettings
 from analysis.learning.learn import LearningSettings
 from tests.analysis.synthetic_cohort import synthetic_table
 
-__all__ = ["SCENARIOS", "Scenario", "judged_cohort", "known_cohort"]
+__all__ = ["SCENARIOS", "SETTINGS", "TUNED", "Scenario", "judged_cohort", "known_cohort"]
 
 _FACTORS = 6
 _FEATURES = 20
@@ -82,12 +82,17 @@ SETTINGS = EvaluationSettings(
 )
 """The experiment, with one target and without tuning, so that a cohort takes two seconds."""
 
+TUNED = replace(SETTINGS, learning=LearningSettings())
+"""The same as `evaluate` runs it by default: selection and tuning inside every split, with all grids."""
 
-def judged_cohort(scenario: Scenario, seed: int) -> dict[str, npt.NDArray[Any]]:
+
+def judged_cohort(
+    scenario: Scenario, seed: int, settings: EvaluationSettings = SETTINGS
+) -> dict[str, npt.NDArray[Any]]:
     """Return who has the target, and the predictions of every cell by "source/kind"."""
     with config_context(assume_finite=True, skip_parameter_validation=True):
         found = evaluate(
-            known_cohort(scenario, seed), replace(SETTINGS, learning=replace(SETTINGS.learning, seed=seed))
+            known_cohort(scenario, seed), replace(settings, learning=replace(settings.learning, seed=seed))
         )
     (present,) = found.present.values()
     told: dict[str, npt.NDArray[Any]] = {"present": present}

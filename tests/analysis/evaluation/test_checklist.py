@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def test_facts_and_items_name_each_other() -> None:
     assert told <= asked
     # Updating is the author's to tell: `validate --recalibrate` writes a card of its own.
     assert asked - told == {"updating"}
+
+
+def test_the_masks_of_readers_are_not_told_as_those_of_a_program() -> None:
+    assert facts()["evaluate"]["masks"].startswith("Vertebral bodies outlined without a reader")
+    drawn = replace(WHO, drawn=("T1",), second_reader=True)
+    told = evaluation_facts(quick_evaluation(), drawn)["masks"]
+    assert told.startswith("Vertebral bodies of T1 as outlined by a reader")
+    assert "the other sequence outlined without a reader" in told
+    assert "Masks of a second reader" in told
+    both = evaluation_facts(quick_evaluation(), replace(WHO, drawn=("T1", "T2")))["masks"]
+    assert "without a reader" not in both
 
 
 def test_what_no_command_knows_is_left_to_the_author(tmp_path: Path) -> None:

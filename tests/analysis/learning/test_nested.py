@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from analysis.learning.learn import LearningSettings
+from analysis.learning.candidates import Candidate
+from analysis.learning.learn import KINDS, LearningSettings, learn, learn_one, prepare_training_set
 from analysis.learning.nested import Judged, judge, performance_of
 from analysis.prediction.model import Performance
+from tests.analysis.synthetic_cohort import synthetic_table
 
 
 def judged(present: np.ndarray, probabilities: np.ndarray, half_width: float = 0.0) -> Judged:
@@ -86,3 +88,15 @@ def test_only_the_feature_that_tells_the_target_loses_its_area() -> None:
     assert np.isfinite(found.losses).sum(axis=1).tolist() == [3, 3]
     assert (found.losses[:, 2] > 0.3).all()
     assert np.nanmax(np.abs(found.losses[:, [0, 1, 3]])) < 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_few_patients_are_learned_from_with_fewer_neighbours(kind: str) -> None:
+    table = synthetic_table(20)
+    values, present = table.sequences["T1"].values, np.arange(20) % 2 == 0
+    settings = LearningSettings(feature_counts=(5,))
+    prepared = prepare_training_set(values, present, settings)
+    assert prepared.fewest == 16
+    assert np.isfinite(learn(prepared, (kind,), settings).probabilities(values)).all()
+    many = Candidate("KNN", {"n_neighbors": 25}, 5)
+    assert learn_one(prepared, many, settings).parameters == {"n_neighbors": 16}
