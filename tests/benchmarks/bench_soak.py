@@ -11,7 +11,9 @@ images and results grow by design, because they are kept for their days, and mus
 study. It exits with 1 if anything grew, or if a study was not reported and delivered exactly once. Rates and
 processor time are those of the machine and its load; everything else holds on any machine.
 
-``--slices`` and ``--size`` make the images smaller than those of the simulated scanners.
+``--slices`` and ``--size`` make the images smaller than those of the simulated scanners. ``--quick`` replaces
+the analysis by one that only writes small results, so that thousands of studies pass in an hour: it shows the
+node, not the worker. ``--minutes`` ends the sending after so long.
 """
 
 import argparse
@@ -31,7 +33,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydicom import dcmread
@@ -53,7 +55,9 @@ PATIENTS = 4
 """Simulated patients; every study has the images of one of them, with identifiers of its own."""
 _MB = 2**20
 _LOOK_S = 1.0
-_COMMENTS = "SIMULATED DATA: computed by OsteoNode, no living person. For software tests, not for medical use."
+_COMMENTS = (
+    "SIMULATED DATA: computed by OsteoNode, no living person. For software tests, not for medical use."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class Receiver:
     """How often each object came: Study and SOP Instance UID."""
     _ae: Any = None
 
-    def __enter__(self) -> "Receiver":
+    def __enter__(self) -> Self:
         self._ae = application_entity("PACS")
         for sop_class in CLASSES.values():
             self._ae.add_supported_context(sop_class)
@@ -112,8 +116,21 @@ class Receiver:
         return 0
 
 
+QUICK = """
+import sys
+from pathlib import Path
+from node.app import Node
+from node.config import load
+if __name__ == "__main__":
+    analyses = "tests.node.analyses"
+    configuration = load(Path(sys.argv[1]))
+    with Node(configuration, analyse_study=f"{analyses}:report", examine_study=f"{analyses}:examine_as_pair"):
+        sys.stdin.read()
+"""
+
+
 @contextmanager
-def serving(folder: Path, receiver: int) -> Iterator[tuple[int, int]]:
+def serving(folder: Path, receiver: int, *, quick: bool) -> Iterator[tuple[int, int]]:
     """Run a node with the default configuration; yield its process ID and its port."""
     port = free_port()
     configuration = folder / "config.toml"
@@ -134,9 +151,11 @@ directory = "{folder / "var"}"
 port = {free_port()}
 """)
     with (folder / "node.log").open("wb") as log:
+        serve = ["-c", QUICK, configuration] if quick else ["-m", "node", "serve", "--config", configuration]
         process = subprocess.Popen(
-            [sys.executable, "-m", "node", "serve", "--config", str(configuration)],
+            [sys.executable, *map(str, serve)],
             cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -144,8 +163,10 @@ port = {free_port()}
         wait_until_open(port)
         yield process.pid, port
     finally:
-        process.terminate()
-        code = process.wait(PATIENCE_S)
+        if not quick:
+            process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+        code = process.returncode
     assert code == 0, f"the node ended with {code}"
 
 
@@ -178,19 +199,29 @@ class Feed:
     port: int
     pairs: Sequence[tuple[SimulatedSeries, SimulatedSeries]]
     may_begin: threading.Semaphore
+    ended: threading.Event = field(default_factory=threading.Event)
     sent: list[str] = field(default_factory=list)
 
     def send(self, number: int) -> None:
         """Write the files of a study, send them with storescu, and remove them."""
         self.may_begin.acquire()
+        if self.ended.is_set():
+            return
         study = derive_uid("study", "soak", str(number))
         with TemporaryDirectory() as place:
             for index, series in enumerate(self.pairs[number % len(self.pairs)], start=1):
                 for image in mr_images(series.volume, series.facts, _identity(number, study, index)):
-                    image.save_as(Path(place, f"{index}.{image.InstanceNumber}.dcm"), enforce_file_format=True)
+                    image.save_as(
+                        Path(place, f"{index}.{image.InstanceNumber}.dcm"), enforce_file_format=True
+                    )
             node = ["-aec", "OSTEONODE", "127.0.0.1", str(self.port)]
             run([program("storescu", "dcmtk"), "-R", "+sd", *node, place])
         self.sent.append(study)
+
+    def end(self, studies: int) -> None:
+        """Send no further studies, and let nobody wait."""
+        self.ended.set()
+        self.may_begin.release(studies)
 
 
 def _identity(number: int, study: str, index: int) -> ImageIdentity:
@@ -260,15 +291,15 @@ def _size(path: Path) -> float:
     return total / _MB
 
 
-def rows(database: Path, statement: str) -> list[tuple[Any, ...]]:
+def rows(database: Path, statement: str, *values: str) -> list[tuple[Any, ...]]:
     """Read from the database of a running node."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=PATIENCE_S)) as connection:
-        return connection.execute(statement).fetchall()
+        return connection.execute(statement, values).fetchall()
 
 
 def delivered(database: Path) -> int:
     """Return how many studies are delivered."""
-    return int(rows(database, f"select count(*) from studies where state = '{StudyState.DELIVERED}'")[0][0])
+    return int(rows(database, "select count(*) from studies where state = ?", StudyState.DELIVERED)[0][0])
 
 
 def look(folder: Path, pid: int, began: float, sent: int) -> Sample:
@@ -276,7 +307,7 @@ def look(folder: Path, pid: int, began: float, sent: int) -> Sample:
     storage = folder / "var"
     database = storage / "osteonode.db"
     done = delivered(database)
-    waiting = rows(database, f"select count(*) from deliveries where state != '{DeliveryState.SENT}'")[0][0]
+    waiting = rows(database, "select count(*) from deliveries where state != ?", DeliveryState.SENT)[0][0]
     # Not the size of the file, to which the log of changes is added only from time to time.
     pages, page = rows(database, "pragma page_count")[0][0], rows(database, "pragma page_size")[0][0]
     rss, descriptors, threads, cpu_s = _process(pid)
@@ -365,14 +396,20 @@ def _each(part: Sequence[Sample], name: str) -> float:
 def faults_of(database: Path, sent: Sequence[str], received: Counter[tuple[str, str]]) -> list[str]:
     """Tell what was not reported and delivered exactly once."""
     states = dict(rows(database, "select study_uid, state from studies"))
-    reported = Counter(uid for (uid,) in rows(database, "select study_uid from history where event = 'reported'"))
+    reported = Counter(
+        uid for (uid,) in rows(database, "select study_uid from history where event = 'reported'")
+    )
     made = {(study, uid) for study, uid in rows(database, "select study_uid, sop_uid from results")}
     kinds = Counter(study for study, _ in made)
     faults = [f"{uid} is {states.get(uid)}" for uid in sent if states.get(uid) != StudyState.DELIVERED]
     faults += [f"{uid} was reported {reported[uid]} times" for uid in sent if reported[uid] != 1]
     faults += [f"{uid} has {kinds[uid]} results" for uid in sent if kinds[uid] < len(CLASSES)]
     faults += [f"{uid} was never sent" for uid in states if uid not in set(sent)]
-    faults += [f"{uid} was delivered {received[study, uid]} times" for study, uid in made if received[study, uid] != 1]
+    faults += [
+        f"{uid} was delivered {received[study, uid]} times"
+        for study, uid in made
+        if received[study, uid] != 1
+    ]
     return faults + [f"{uid} is no result" for study, uid in received if (study, uid) not in made]
 
 
@@ -408,7 +445,7 @@ def soak(chosen: argparse.Namespace, folder: Path, console: Console) -> tuple[li
     samples: list[Sample] = []
     shown: list[Sample] = []
     port = free_port()
-    with Receiver(port) as receiver, serving(folder, port) as (pid, at):
+    with Receiver(port) as receiver, serving(folder, port, quick=chosen.quick) as (pid, at):
         began, gate = monotonic(), threading.Semaphore(chosen.ahead)
         feed = Feed(at, pairs, gate)
         database = folder / "var" / "osteonode.db"
@@ -423,7 +460,7 @@ def soak(chosen: argparse.Namespace, folder: Path, console: Console) -> tuple[li
         with ThreadPoolExecutor(ASSOCIATIONS) as senders:
             sendings = [senders.submit(feed.send, number) for number in range(chosen.studies)]
             done, progressed = 0, monotonic()
-            while done < chosen.studies:
+            while done < len(feed.sent) or not all(one.done() for one in sendings):
                 sleep(_LOOK_S)
                 now = delivered(database)
                 if now > done:
@@ -434,10 +471,10 @@ def soak(chosen: argparse.Namespace, folder: Path, console: Console) -> tuple[li
                 failed = [one.exception() for one in sendings if one.done() and one.exception() is not None]
                 if failed or monotonic() - progressed > PATIENCE_S:
                     console.print("given up: ", failed or "nothing was delivered for long", soft_wrap=True)
-                    for one in sendings:
-                        one.cancel()
-                    gate.release(chosen.studies)
+                    feed.end(chosen.studies)
                     break
+                if monotonic() - began > 60 * chosen.minutes and not feed.ended.is_set():
+                    feed.end(chosen.studies)
         note(show=True)
     return samples, faults_of(database, feed.sent, receiver.received)
 
@@ -457,11 +494,15 @@ def show(console: Console, samples: Sequence[Sample]) -> bool:
 
 def main() -> int:
     """Soak a node and print what it used; return the exit status."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--studies", type=int, default=500)
     options.add_argument("--slices", type=int, help="slices of a series; those of the scanner if not given")
     options.add_argument("--size", type=int, help="rows and columns of a slice; the same")
     options.add_argument("--ahead", type=int, default=8, help="studies under way at the same time")
+    options.add_argument("--minutes", type=float, default=float("inf"), help="end the sending after so long")
+    options.add_argument("--quick", action="store_true", help="replace the analysis")
     options.add_argument("--every", type=int, default=50, help="studies between two lines of the table")
     options.add_argument("--folder", type=Path, help="keep everything there; must be empty")
     chosen = options.parse_args()
@@ -477,7 +518,9 @@ def main() -> int:
             writer.writerow(names)
             writer.writerows([getattr(one, name) for name in names] for one in samples)
     last = samples[-1]
-    console.print(f"{last.delivered} studies in {last.at_s:.0f} s: {3600 * last.delivered / last.at_s:.0f} an hour")
+    console.print(
+        f"{last.delivered} studies in {last.at_s:.0f} s: {3600 * last.delivered / last.at_s:.0f} an hour"
+    )
     flat = show(console, samples)
     console.print(f"not exactly once: {len(faults)}", *faults[:20], sep="\n")
     return 0 if flat and not faults else 1
