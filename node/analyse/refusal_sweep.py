@@ -13,7 +13,7 @@ from node.config import Configuration
 from node.domain.backoff import Backoff
 from node.domain.records import DueRefusalReport, Study, mr_images
 from node.domain.results import Lineage, Outcome
-from node.domain.wish import brought_by
+from node.domain.wish import brought_by, came_as_backlog
 from node.errors import PermanentError, StorageFullError, TransientError
 from node.log import Log
 from node.ports import Clock, RefusalReportQueue, StoredFiles
@@ -79,7 +79,18 @@ class RefusalReporter:
 
     def sweep(self) -> int:
         """Report every refusal that is due; return how many reports were put into the outbox."""
-        return sum(self._report(one) for one in self._store.due_refusal_reports(self._clock.now()))
+        reported, tried = 0, set[str]()
+        due = list(self._store.due_refusal_reports(self._clock.now()))
+        while due:
+            one = due.pop(0)
+            if one.study.study_uid in tried:
+                continue
+            tried.add(one.study.study_uid)
+            reported += self._report(one)
+            if came_as_backlog(self._store.wishes(one.study.study_uid)):
+                # That took a while, in which a study that goes before the others may have been refused.
+                due = list(self._store.due_refusal_reports(self._clock.now()))
+        return reported
 
     def _report(self, due: DueRefusalReport) -> bool:
         """Report one refusal, or schedule another attempt; after the last one the failure is only logged.

@@ -23,6 +23,7 @@ __all__ = [
     "WishLease",
     "WishState",
     "brought_by",
+    "came_as_backlog",
     "clock_batch",
     "outcome_of",
 ]
@@ -352,3 +353,9 @@ def brought_by(wishes: Iterable[Wish]) -> Wish | None:
     # Also while it is judged again because it has grown: its results go where they went before.
     brought = (one for one in wishes if (one.images or one.came_before) and not one.was_here)
     return next(brought, None)
+
+
+def came_as_backlog(wishes: Iterable[Wish]) -> bool:
+    """Tell whether a study with these wishes came only because it was fetched as backlog."""
+    wish = brought_by(wishes)
+    return wish is not None and wish.priority is Priority.BACKLOG

@@ -212,7 +212,10 @@ class SettlingQueue(StudySteps, AssociationRecords, Protocol):
         ...
 
     def coming_studies(self, quiet_since: datetime) -> tuple[Study, ...]:
-        """Return the studies that are being received, but of which nothing was received since a moment."""
+        """Return the studies that are being received, but of which nothing was received since a moment.
+
+        The backlog comes last, then what was received last.
+        """
         ...
 
 
@@ -310,7 +313,7 @@ class RefusalReportQueue(StudyReader, Protocol):
     """Refusals of which a report is still to be sent."""
 
     def due_refusal_reports(self, now: datetime) -> tuple[DueRefusalReport, ...]:
-        """Return the refusals whose report is due, the longest overdue first."""
+        """Return the refusals whose report is due: the backlog last, then the longest overdue first."""
         ...
 
     def record_refusal_report(

@@ -26,6 +26,7 @@ from node.domain.completeness import (
 )
 from node.domain.records import Instance, Study, mr_images
 from node.domain.study import StudyEvent, StudyState
+from node.domain.wish import came_as_backlog
 from node.errors import PermanentError, TransientError
 from node.log import Log
 from node.ports import Clock, OpenAssociations, SettlingQueue, StoredFiles
@@ -106,15 +107,33 @@ class StudySettler:
         self._endless: set[str] = set()
 
     def sweep(self) -> int:
-        """Decide about every study whose deadline has passed; return how many can be analysed now."""
-        ready = 0 if self._early_work is None else self._request_early_analyses(self._early_work)
+        """Decide about every study whose deadline has passed; return how many can be analysed now.
+
+        What was sent to this node waits for one examination at most, however many of the backlog are due.
+        """
+        decided: set[str] = set()
+        ready = self._settle_due(decided)
+        if self._early_work is not None:
+            ready += self._request_early_analyses(self._early_work, decided)
         self._tell_what_never_falls_quiet()
-        for study in self._store.due_studies(self._clock.now()):
+        return ready
+
+    def _settle_due(self, decided: set[str]) -> int:
+        """Decide about what is due and was not decided in this sweep; return how many can be analysed now."""
+        ready = 0
+        due = list(self._store.due_studies(self._clock.now()))
+        while due:
+            study = due.pop(0)
             # DICOM has no end-of-study signal; a slice may still arrive over any open association.
-            if study.state is not StudyState.SETTLED and self._is_coming(study.study_uid):
+            is_open = study.state is not StudyState.SETTLED and self._is_coming(study.study_uid)
+            if study.study_uid in decided or is_open:
                 continue
+            decided.add(study.study_uid)
             moved = self._settle(study)
             ready += moved is not None and moved.state is StudyState.READY
+            if came_as_backlog(self._store.wishes(study.study_uid)):
+                # That took a while, in which a study that goes before the others may have become due.
+                due = list(self._store.due_studies(self._clock.now()))
         return ready
 
     def _tell_what_never_falls_quiet(self) -> None:
@@ -127,18 +146,24 @@ class StudySettler:
     def _is_coming(self, study_uid: str) -> bool:
         return self._associations.is_open(study_uid, self._gone_on)
 
-    def _request_early_analyses(self, early_work: EarlyWork) -> int:
-        """Request the analysis of studies that look complete although their quiet time is not over."""
+    def _request_early_analyses(self, early_work: EarlyWork, decided: set[str]) -> int:
+        """Request the analysis of studies that look complete although their quiet time is not over.
+
+        What is due goes first, also what becomes due meanwhile; return how many can be analysed now.
+        """
         requested = 0
         for study in self._store.coming_studies(self._clock.now() - self._grace):
             study_uid, revision = study.study_uid, study.revision
-            if early_work.was_examined(study_uid, revision) or self._is_coming(study_uid):
+            if study_uid in decided or early_work.was_examined(study_uid, revision):
+                continue
+            if self._is_coming(study_uid):
                 continue
             examination = self._examine_early(study_uid)
             early_work.note_examination(study_uid, revision, examination)
             if examination is not None and self._is_whole_pair(study_uid, examination):
                 early_work.request(study_uid, revision)
                 requested += 1
+            requested += self._settle_due(decided)
         return requested
 
     def _examine_early(self, study_uid: str) -> Examination | None:

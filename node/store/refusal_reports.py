@@ -12,6 +12,7 @@ from node.store import tables as t
 from node.store.reasons import reasons_of
 from node.store.rows import study_of
 from node.store.steps import find, put_delivery, put_results, supersede_deliveries
+from node.store.wish_rows import is_backlog
 
 __all__ = ["SqlRefusalReports"]
 
@@ -41,7 +42,7 @@ class SqlRefusalReports:
                 t.studies.c.deadline <= now,
                 t.studies.c.unexplained.is_not(None),
             )
-            .order_by(t.studies.c.deadline)
+            .order_by(is_backlog(t.studies.c.study_uid), t.studies.c.deadline)
         )
         with t.reading(self._engine) as connection:
             rows = connection.execute(due).all()

@@ -107,7 +107,7 @@ class SqlStudies:
         coming = (
             select(t.studies)
             .where(t.studies.c.state == StudyState.RECEIVING, t.studies.c.last_arrival <= quiet_since)
-            .order_by(t.studies.c.last_arrival)
+            .order_by(is_backlog(t.studies.c.study_uid), t.studies.c.last_arrival)
         )
         with t.reading(self._engine) as connection:
             return tuple(study_of(row) for row in connection.execute(coming))

@@ -133,7 +133,15 @@ class MemoryQueues:
                 if row.study.state is StudyState.REFUSED and row.reasons_to_report
                 if row.study.deadline is not None and row.study.deadline <= now
             ]
-        return tuple(sorted(due, key=lambda one: one.study.deadline or now))
+            return tuple(
+                sorted(
+                    due,
+                    key=lambda one: (
+                        self._tables.is_backlog(one.study.study_uid),
+                        one.study.deadline or now,
+                    ),
+                )
+            )
 
     def record_refusal_report(
         self,

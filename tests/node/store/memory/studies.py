@@ -62,7 +62,8 @@ class MemoryStudies:
     def coming_studies(self, quiet_since: datetime) -> tuple[Study, ...]:
         receiving = [one for one in self._tables.all_studies() if one.state is StudyState.RECEIVING]
         coming = [one for one in receiving if one.last_arrival <= quiet_since]
-        return tuple(sorted(coming, key=lambda one: one.last_arrival))
+        order = self._tables.is_backlog
+        return tuple(sorted(coming, key=lambda one: (order(one.study_uid), one.last_arrival)))
 
     def advance(
         self,

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from analysis.domain.reason import Reason
 from node.domain.study import StudyEvent, StudyState
 from node.domain.wish import (
     Batch,
@@ -251,6 +252,21 @@ class FetchingLaws:
         store.record_arrivals([arrival("1.2", 1)], START + SECOND, PATIENCE)
         due = store.due_studies(START + timedelta(minutes=1))
         assert [one.study_uid for one in due] == ["1.2", "1.1"]
+        coming = store.coming_studies(START + SECOND)
+        assert [one.study_uid for one in coming] == ["1.2", "1.1"]
+
+    def test_refusals_of_the_backlog_are_reported_last(self, store: Store) -> None:
+        fetched(store, "1.1", BACKLOG)
+        ready(store, "1.2", START + SECOND)
+        now = START + 2 * SECOND
+        for _ in range(2):
+            lease = store.lease_study("w", now, now + LEASE)
+            assert lease is not None
+            reasons = [Reason("no_body")]
+            late = now if lease.study_uid == "1.1" else now + SECOND
+            store.record_refusal(lease, reasons, late, reasons_to_report=reasons)
+        due = store.due_refusal_reports(now + LEASE)
+        assert [one.study.study_uid for one in due] == ["1.2", "1.1"]
 
     def test_how_much_is_on_its_way_is_known(self, store: Store) -> None:
         assert not store.is_live_arriving(START - SECOND)
