@@ -7,6 +7,7 @@ from node.analyse.worker_process import WorkerProcess
 from node.app.analysing import make_analysts, make_refusal_reporter, make_settler, make_source_counts
 from node.app.fetching import Fetchers, make_archives
 from node.app.notifying import Messengers, make_announcer, make_watch
+from node.app.presence import Presence
 from node.app.receiving import make_ledger, make_listener
 from node.app.resources import open_resources
 from node.app.schedule import Schedule
@@ -17,6 +18,7 @@ from node.app.workers import Workers
 from node.clock import SystemClock
 from node.config import Change, Configuration, compare
 from node.dicom.libraries import configure_libraries
+from node.domain.nodes import NodeRole
 from node.errors import PermanentError
 from node.log import guarded, set_level
 from node.ports import Clock, Worker
@@ -87,8 +89,6 @@ class Node:
             analyse_study=analyse_study,
             examine_study=examine_study,
             report_refusal=report_refusal,
-            compare_instances="node.decode.sameness:compare_instances",
-            tell_series="node.settle.tell_series:tell_series",
         )
         self._ledger = make_ledger(resources, self._workers)
         self._listener = make_listener(resources, self._ledger)
@@ -97,6 +97,9 @@ class Node:
         self._fetchers = Fetchers(resources, self.archives)
         self._messengers = Messengers(resources)
         self._source_counts = make_source_counts(resources)
+        self._presence: Presence | None = None
+        if configuration.store.is_server:
+            self._presence = Presence(resources, NodeRole.MAIN, early_work=self._early_work)
         self._web: WebServer | None = None
 
     @property
@@ -120,6 +123,9 @@ class Node:
         resources = self._resources
         resources.start()
         reconcile(self.store, self.instance_store, self._ledger.enter, self._clock, resources.log)
+        if self._presence is not None:
+            self._presence.sweep()
+            self._schedule.every(self._presence.every_s, "nodes", self._presence.sweep)
         # The processes import the science while the first images arrive.
         self._workers.start()
         plan_sweeps(
@@ -132,7 +138,12 @@ class Node:
                 self._workers,
                 self._early_work,
             ),
-            analysts=make_analysts(resources, self._workers, self._early_work),
+            analysts=make_analysts(
+                resources,
+                self._workers,
+                self._early_work,
+                before_early=None if self._presence is None else self._presence.note_early,
+            ),
             refusal_reporter=make_refusal_reporter(resources, self._workers),
             couriers=self._couriers,
             discards=self._listener.discards,
@@ -201,6 +212,8 @@ class Node:
         self._listener.replace_rules(new.rules)
         self._couriers.replace(couriers)
         self._messengers.replace(messengers)
+        if self._presence is not None:
+            self._presence.reload()
         plan_deliveries(self._schedule, self._couriers, planned, every_s=self._sweep_s)
         plan_notices(self._schedule, self._messengers, told, every_s=self._sweep_s)
         if "log.level" in change.applied:

@@ -23,11 +23,13 @@ from node.domain.health import (
     judge_failed_studies,
     judge_listener,
     judge_model,
+    judge_nodes,
     judge_notices,
     judge_sources,
     judge_timers,
     judge_workers,
 )
+from node.domain.nodes import NodeRole, SeenNode
 from node.domain.records import HistoryEntry
 from node.domain.status import (
     ArchiveStatus,
@@ -136,6 +138,8 @@ class StatusReader:
         Returns how the fetcher of each archive is, by name.
     notices : NoticeBox
         Holds what contacts are told of.
+    nodes : callable
+        Returns the nodes that work with the database.
     told : callable
         Returns the breakers of the contacts, by name.
     tally : Tally
@@ -155,6 +159,7 @@ class StatusReader:
         breakers: Callable[[], Mapping[str, Breaker]],
         fetchers: Callable[[], Mapping[str, FetcherView]],
         notices: NoticeBox,
+        nodes: Callable[[], tuple[SeenNode, ...]],
         told: Callable[[], Mapping[str, Breaker]],
         tally: Tally,
     ) -> None:
@@ -168,6 +173,7 @@ class StatusReader:
         self._breakers = breakers
         self._fetchers = fetchers
         self._notices = notices
+        self._nodes = nodes
         self._told = told
         self._tally = tally
         self._started_at = clock.now()
@@ -247,6 +253,7 @@ class StatusReader:
         associations = self._listener.open_associations
         discarded = self._tally.counts().discarded
         asked, told = self._asked(), self._told()
+        nodes = self._nodes() if not fault else ()
         notices = self._notices.figures(now - WAIT_FOR_OPERATOR) if told and not fault else {}
         return NodeStatus(
             at=now,
@@ -265,6 +272,7 @@ class StatusReader:
                 judge_timers(runs, now),
                 self._model,
                 judge_failed_studies(figures.failed_studies, now),
+                *((judge_nodes(nodes),) if any(one.entry.role is NodeRole.ANALYSE for one in nodes) else ()),
                 *((judge_sources(asked),) if asked else ()),
                 *((judge_notices(told, notices, now),) if told else ()),
             ),
@@ -279,6 +287,7 @@ class StatusReader:
             ),
             told=told,
             notices=notices,
+            nodes=nodes,
             associations=associations,
             workers=len(self._activities),
             busy=len(busy),

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 
 from sqlalchemy import (
@@ -18,7 +17,6 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
-from sqlalchemy.exc import DBAPIError
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.growth import Kept
@@ -26,8 +24,8 @@ from node.domain.records import Instance, QuarantineEntry, Study, StudyQuery
 from node.domain.status import UNFINISHED_STATES, FailedStudies, OutboxFigures, StoreFigures
 from node.domain.study import StudyState
 from node.domain.wish import WishState
-from node.errors import TransientError
 from node.store import tables as t
+from node.store.faults import reporting_faults
 from node.store.rows import instance_of, quarantine_of, study_of
 
 __all__ = ["SqlFigures"]
@@ -104,7 +102,7 @@ class SqlFigures:
         """See `node.ports.Figures`."""
         seconds = cast(literal(now.timestamp()) - type_coerce(t.instances.c.received_at, Double), BigInteger)
         age = (seconds // _DAY_S).label("age")
-        with _reporting_faults(), t.reading(self._engine) as connection:
+        with reporting_faults(), t.reading(self._engine) as connection:
             by_age = connection.execute(select(age, func.sum(t.instances.c.size)).group_by(age))
             since = connection.execute(_FIRST).scalar_one()
             return Kept({int(days): int(size) for days, size in by_age}, since)
@@ -116,7 +114,7 @@ class SqlFigures:
 
     def figures(self, studies: int, latest: int, since: datetime) -> StoreFigures:
         """See `node.ports.Figures`; one transaction that only reads."""
-        with _reporting_faults(), t.reading(self._engine) as connection:
+        with reporting_faults(), t.reading(self._engine) as connection:
             return StoreFigures(
                 studies=_by_state(connection),
                 oldest={StudyState(state): oldest for state, oldest in connection.execute(_OLDEST)},
@@ -128,15 +126,6 @@ class SqlFigures:
                 failed_studies=_failed_studies(connection, since, latest),
                 wishes=_wishes(connection),
             )
-
-
-@contextmanager
-def _reporting_faults() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        # Only the kind of the fault: the driver's message may quote the URL.
-        raise TransientError(f"it does not answer ({type(error.orig).__name__})") from error
 
 
 def _latest(connection: Connection, limit: int, query: StudyQuery = _ALL) -> tuple[Study, ...]:
