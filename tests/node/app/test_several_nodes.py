@@ -23,7 +23,7 @@ from node.store import open_nodes, schema
 from node.store.instance_store import DiskInstanceStore
 from node.store.nodes import SqlNodes
 from node.store.staging import read_certified
-from tests.node.analyses import CLASSES, SLOW
+from tests.node.analyses import CLASSES, GO, MARKS, WAITS
 from tests.node.app.test_kill_points import counts_in, ended_in, judge, left_to_do
 from tests.node.fuses import EDGES
 from tests.node.nodes import (
@@ -157,25 +157,34 @@ def test_nodes_are_killed_at_many_edges(tmp_path: Path, server_url: str, seed: i
     assert len(cast.reached) >= 6
 
 
-def test_a_node_that_was_paused_cannot_record_its_late_result(tmp_path: Path) -> None:
+def test_a_node_that_was_paused_cannot_record_its_late_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    monkeypatch.setenv(MARKS, str(marks))
     with running_postgres() as server, running_pacs() as pacs:
         settings = settings_of(tmp_path, server.new_database(), free_port(), pacs.port)
         with quick_node(settings, analyse="by_study", examine="examine_by_study") as node:
             processes = Processes(tmp_path, settings.store.url, settings.node.port, pacs.port)
             try:
                 paused = processes.start("analyse", "a")
-                studies = [f"1.2.826.0.{number}.{SLOW}" for number in range(4)]
+                # The main node holds one of them, and waits.
+                studies = [f"1.2.826.0.{number}.{WAITS}" for number in range(2)]
                 for study in studies:
                     send(node.port, slice_of(1, study=study))
-                held = pause_at_work(settings, paused)
+                wait_until((marks / str(paused)).exists)
+                (held,) = next(one.studies for one in seen(settings) if one.entry.role is NodeRole.ANALYSE)
+                os.kill(paused, signal.SIGSTOP)
+                close_books()
                 server.kill(signal.SIGINT)
                 server.start()
+                (marks / GO).touch()
                 wait_until(lambda: all(state_of(node, one) is StudyState.DELIVERED for one in studies))
                 reasons = {step.reason for step in node.store.history(held)}
                 assert "the node that analysed it vanished" in reasons
                 os.kill(paused, signal.SIGCONT)
                 wait_until(lambda: "analysis_superseded" in processes.log.read_text())
-                # It is back, and does what comes next.
                 wait_until(lambda: all(one.is_alive for one in seen(settings)))
             finally:
                 processes.close()
@@ -183,7 +192,7 @@ def test_a_node_that_was_paused_cannot_record_its_late_result(tmp_path: Path) ->
             for study in studies:
                 results = node.store.results(study)
                 assert sorted(one.kind for one in results) == sorted(CLASSES), "it has one set of results"
-            folders = [folder for folder in (tmp_path / "results").glob("*/*") if any(folder.iterdir())]
+            folders = list((tmp_path / "results").glob("*/*"))
             assert len(folders) == len(studies), "what came too late was removed"
         assert len(pacs.uids) == len(set(pacs.uids)) == len(studies) * len(CLASSES)
 
