@@ -237,11 +237,10 @@ class StatusReader:
 
     def _read(self, now: datetime) -> NodeStatus:
         settings = self.configuration
+        nodes: tuple[SeenNode, ...] = ()
         try:
-            figures, fault = (
-                self._store.figures(LATEST_STUDIES, _LATEST_QUARANTINED, now - WAIT_FOR_OPERATOR),
-                "",
-            )
+            nodes, fault = self._nodes(), ""
+            figures = self._store.figures(LATEST_STUDIES, _LATEST_QUARANTINED, now - WAIT_FOR_OPERATOR)
         except TransientError as error:
             figures, fault = StoreFigures(), str(error)
         disk = Disk(
@@ -253,7 +252,6 @@ class StatusReader:
         associations = self._listener.open_associations
         discarded = self._tally.counts().discarded
         asked, told = self._asked(), self._told()
-        nodes = self._nodes() if not fault else ()
         notices = self._notices.figures(now - WAIT_FOR_OPERATOR) if told and not fault else {}
         return NodeStatus(
             at=now,

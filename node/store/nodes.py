@@ -20,6 +20,7 @@ from node.store.steps import for_update, free_studies
 __all__ = ["SqlNodes"]
 
 _ROW = t.nodes.c
+_LEASES = select(t.studies.c.study_uid).where(t.studies.c.lease_owner == _ROW.owner)
 _VANISHED = "the node that analysed it vanished"
 
 
@@ -78,11 +79,10 @@ class SqlNodes:
         return or_(gone, _ROW.role == NodeRole.MAIN) if entry.role is NodeRole.MAIN else gone
 
     def _forget(self, connection: Connection, entry: NodeEntry, owners: Collection[str]) -> None:
-        leases = select(t.studies.c.study_uid).where(t.studies.c.lease_owner == _ROW.owner)
         long_ago = type_coerce(_ROW.last_seen, Double) <= self._now - REMEMBERED.total_seconds()
         replaced = and_(_ROW.role == entry.role, or_(_ROW.name == entry.name, _ROW.role == NodeRole.MAIN))
         connection.execute(
-            delete(t.nodes).where(_ROW.owner.in_(owners), or_(long_ago, replaced), ~leases.exists())
+            delete(t.nodes).where(_ROW.owner.in_(owners), or_(long_ago, replaced), ~_LEASES.exists())
         )
 
     def note_early(self, owner: str, studies: Collection[str]) -> None:
@@ -96,7 +96,10 @@ class SqlNodes:
         """See `node.ports.NodeBook`."""
         with t.writing(self._engine) as connection:
             freed = free_studies(connection, t.studies.c.lease_owner == owner, now)
-            connection.execute(delete(t.nodes).where(_ROW.owner == owner))
+            ours = _ROW.owner == owner
+            connection.execute(delete(t.nodes).where(ours, ~_LEASES.exists()))
+            # A study that somebody looks at in this moment is left to others, as if this node had vanished.
+            connection.execute(update(t.nodes).where(ours).values(lasts_until=self._now))
         return freed
 
     def nodes(self) -> tuple[SeenNode, ...]:

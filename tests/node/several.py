@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -114,8 +115,9 @@ def main() -> None:
             os.dup2(2, 1)
             try:
                 _live(role, name, configuration, Fuse(edge, int(crossings)))
-            finally:
-                os._exit(1)
+            except BaseException:  # noqa: BLE001 - whatever it is, it is told
+                traceback.print_exc()
+            os._exit(1)
         sys.stdout.write(f"{child}\n")
         sys.stdout.flush()
 

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -10,9 +12,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from typer.testing import CliRunner
 
 from node.app import AnalysingNode
-from node.config import Configuration, ReportSettings, StoreSettings
+from node.cli import application
+from node.commands.terminal import EXIT_USAGE
+from node.config import Configuration, ReportSettings, StoreSettings, load
 from node.domain.nodes import NodeEntry, NodeRole, SeenNode
 from node.domain.study import StudyState
 from node.errors import PermanentError
@@ -41,8 +46,8 @@ from tests.node.senders import ENDED, ChoosyPacs, LateSender, Sender, sending
 from tests.node.several import NODE_EDGES, Processes, settings_of
 from tests.node.show.test_web import ask, metrics, web_port, with_page
 from tests.node.storages import START
-from tests.patience import wait_until
-from tests.peers import free_port
+from tests.patience import PATIENCE_S, wait_until
+from tests.peers import free_port, wait_until_open
 from tests.postgres import Postgres, running_postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.peers]
@@ -65,10 +70,12 @@ def server_url(postgres: Postgres) -> str:
 class Cast:
     """A main node, one that stands by and two that analyse, each replaced once it has died."""
 
-    def __init__(self, processes: Processes, store: Store) -> None:
+    def __init__(self, processes: Processes, store: Store, port: int) -> None:
         self._processes = processes
         self._store = store
-        self._mains = [processes.start("main", "first"), processes.start("main", "second")]
+        self._mains = [processes.start("main", "first")]
+        wait_until_open(port)
+        self._mains.append(processes.start("main", "second"))
         self._analysing = {name: processes.start("analyse", name) for name in ("a", "b")}
         self.kills = 0
         self.reached: set[str] = set()
@@ -122,7 +129,7 @@ def kill_any(directory: Path, url: str, points: list[tuple[str, str, str, int]])
     processes = Processes(directory / "storage", url, port, pacs.port)
     senders = [Sender(port, "1"), LateSender(port, "2", store=store)]
     try:
-        cast = Cast(processes, store)
+        cast = Cast(processes, store, port)
         with sending(senders):
             for point in points:
                 cast.kill(*point)
@@ -357,3 +364,37 @@ def test_a_node_waits_while_the_main_one_is_stopped_and_goes_on_while_it_is_only
             processes.close()
         wait_until(lambda: [one.is_alive for one in seen(settings)] == [False, True])
         assert not waits(settings)
+
+
+def working(settings: Configuration) -> set[str]:
+    return {one.entry.name for one in seen(settings) if one.is_alive and not one.entry.waits}
+
+
+def test_the_command_runs_a_node_that_only_analyses_until_it_is_asked_to_end(
+    tmp_path: Path, server_url: str
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f'[node]\nport = 0\n[web]\nport = 0\n[storage]\ndirectory = "{tmp_path / "var"}"\n'
+        f'[store]\nurl = "{server_url}"\n[engine]\nvanished_s = 600\n'
+    )
+    settings = load(file)
+    command = [sys.executable, "-m", "node", "serve", "--analyse", "--name", "helper", "--config", str(file)]
+    with quick_node(settings), (tmp_path / "log").open("wb") as log:
+        with subprocess.Popen(command, stderr=log) as process:
+            try:
+                wait_until(
+                    lambda: "helper" in {one.entry.name for one in seen(settings) if not one.entry.waits}
+                )
+                process.send_signal(signal.SIGHUP)
+                wait_until(lambda: "configuration_applied" in (tmp_path / "log").read_text())
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(PATIENCE_S) == 0
+            finally:
+                process.kill()
+        assert [one.entry.role for one in seen(settings)] == [NodeRole.MAIN]
+
+
+@pytest.mark.parametrize("words", [["--analyse", "--standby"], ["--name", "helper"]])
+def test_words_that_exclude_each_other_are_wrong_usage(words: list[str]) -> None:
+    assert CliRunner().invoke(application, ["serve", *words]).exit_code == EXIT_USAGE
