@@ -13,7 +13,7 @@ from node.clock import SystemClock
 from node.config import Change, Configuration, compare
 from node.dicom.libraries import configure_libraries
 from node.domain.nodes import NodeRole
-from node.log import set_level
+from node.log import guarded, set_level
 from node.ports import Clock, Worker
 
 __all__ = ["AnalysingNode"]
@@ -82,9 +82,9 @@ class AnalysingNode:
         """Put in force what a running node can apply of another configuration; see `Node.apply`."""
         change = compare(self.configuration, wanted)
         self._resources.current.replace(change.result)
-        self._presence.reload()
         if "log.level" in change.applied:
             set_level(change.result.log)
+        guarded("nodes", self._presence.reload, self._resources.log)()
         return change
 
     def stop(self) -> None:

@@ -212,12 +212,13 @@ class Node:
         self._listener.replace_rules(new.rules)
         self._couriers.replace(couriers)
         self._messengers.replace(messengers)
-        if self._presence is not None:
-            self._presence.reload()
         plan_deliveries(self._schedule, self._couriers, planned, every_s=self._sweep_s)
         plan_notices(self._schedule, self._messengers, told, every_s=self._sweep_s)
         if "log.level" in change.applied:
             set_level(new.log)
+        if self._presence is not None:
+            # Guarded: all is in force, and if the database does not answer now, the next sign of life tells it.
+            guarded("nodes", self._presence.reload, self._resources.log)()
         return change
 
     def stop(self) -> None:
