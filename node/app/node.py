@@ -217,7 +217,7 @@ class Node:
         if "log.level" in change.applied:
             set_level(new.log)
         if self._presence is not None:
-            # Guarded: all is in force, and if the database does not answer now, the next sign of life tells it.
+            # Guarded: all is in force; if the database does not answer now, the next sign tells it.
             guarded("nodes", self._presence.reload, self._resources.log)()
         return change
 
