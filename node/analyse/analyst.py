@@ -1,7 +1,7 @@
 """The sweep that leases a ready study, has a worker process analyse it, and records the outcome."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,6 +18,7 @@ from node.config import Configuration, ScannerDrift
 from node.domain.backoff import Backoff
 from node.domain.records import StudyLease, mr_images
 from node.domain.results import Lineage, Outcome
+from node.domain.study import StudyState
 from node.domain.wish import brought_by
 from node.errors import LeaseLostError, PermanentError, StorageFullError, TransientError
 from node.log import Log
@@ -30,6 +31,10 @@ _LEASE_MARGIN = timedelta(minutes=1)
 """Added to the time limit of an analysis, so that a lease runs out only if its node is dead."""
 _RETRY = (timedelta(seconds=2), timedelta(minutes=5))
 _DISK_PAUSE = timedelta(seconds=30)
+_NOT_BEGUN = frozenset(
+    {StudyState.RECEIVING, StudyState.SETTLED, StudyState.WAITING_FOR_PAIR, StudyState.READY}
+)
+"""In any other state, another node has begun the analysis, or ended it, before this one came to it."""
 
 
 class Analysis(Protocol):
@@ -60,6 +65,10 @@ class Analyst:
         Asks the models in the shadow.
     early_work : EarlyWork or None
         Analyses that are done before a study has settled; None to do none.
+    left_to_others : callable, optional
+        Returns the studies that are left to other nodes; None if this node may begin none now.
+    before_early : callable, optional
+        Called when an early analysis is about to begin, so that other nodes leave the study to this one.
     stopping : Event
         Set when the node stops; nothing is begun after that, and a failure is left to the next start.
     log : Log
@@ -79,6 +88,8 @@ class Analyst:
         early_work: EarlyWork | None,
         stopping: Event,
         log: Log,
+        left_to_others: Callable[[], Collection[str] | None] = tuple,
+        before_early: Callable[[], None] | None = None,
     ) -> None:
         self._store = store
         self._instance_store = instance_store
@@ -90,6 +101,8 @@ class Analyst:
         self._early_work = early_work
         self._stopping = stopping
         self._log = log
+        self._left_to_others = left_to_others
+        self._before_early = before_early
         self._backoff = Backoff(*_RETRY)
         self._unrecorded: list[StudyLease] = []
 
@@ -103,19 +116,24 @@ class Analyst:
 
     def _analyse_next(self) -> bool:
         """Analyse the study that has waited longest; return False if none is ready."""
-        if self._stopping.is_set():
+        others = None if self._stopping.is_set() else self._left_to_others()
+        if others is None:
             return False
         now = self._clock.now()
         limit = timedelta(seconds=self._current().engine.time_limit_s)
         early = self._early_work.running() if self._early_work else ()
-        lease = self._store.lease_study(self._owner, now, now + limit + _LEASE_MARGIN, but_not=early)
+        but_not = (*early, *others)
+        lease = self._store.lease_study(self._owner, now, now + limit + _LEASE_MARGIN, but_not=but_not)
         if lease is None:
             return False
         try:
             self._work_on(lease)
         except LeaseLostError:
-            # More images arrived meanwhile; the study was re-opened and will be analysed with all of them.
+            # More images arrived meanwhile; the study was re-opened and will be analysed with all of them. Or
+            # this node was silent for too long, and another one has taken the study up.
             self._log.info("analysis_superseded", study=lease.study_uid, revision=lease.revision)
+            # Nothing else would remove it, if the study has been purged meanwhile.
+            shutil.rmtree(self._folder(lease), ignore_errors=True)
         except Exception:
             self._unrecorded.append(lease)
             raise
@@ -136,13 +154,15 @@ class Analyst:
         study_uid, revision = requested
         analysis = None
         try:
+            if self._before_early is not None:
+                self._before_early()
             analysis = self._analyse_early(study_uid, revision)
         finally:
             self._early_work.done(study_uid, analysis)
         return True
 
     def _analyse_early(self, study_uid: str, revision: int) -> EarlyAnalysis | None:
-        if not self._is_at(study_uid, revision):
+        if not self._is_at(study_uid, revision, _NOT_BEGUN):
             return None
         started = self._clock.now()
         lineage, configuration = self._store.lineage(study_uid), self._current()
@@ -160,9 +180,11 @@ class Analyst:
         seconds = self._seconds_since(started)
         return EarlyAnalysis(revision, lineage, configuration, outcome, folder, seconds)
 
-    def _is_at(self, study_uid: str, revision: int) -> bool:
+    def _is_at(
+        self, study_uid: str, revision: int, states: Collection[StudyState] = frozenset(StudyState)
+    ) -> bool:
         study = self._store.study(study_uid)
-        return study is not None and study.revision == revision
+        return study is not None and study.revision == revision and study.state in states
 
     def _outcome(self, study_uid: str, out: Path, lineage: Lineage, configuration: Configuration) -> Outcome:
         images = mr_images(self._store.instances(study_uid))
@@ -176,7 +198,7 @@ class Analyst:
     def _work_on(self, lease: StudyLease) -> None:
         started = self._clock.now()
         lineage, configuration = self._store.lineage(lease.study_uid), self._current()
-        out = self._instance_store.result_folder(lease.study_uid) / lease.token
+        out = self._folder(lease)
         early = self._early_work and self._early_work.claim(
             lease.study_uid, lease.revision, lineage, configuration
         )
@@ -213,6 +235,10 @@ class Analyst:
             model_answers=outcome.model_answers,
         )  # fmt: skip
         self._log.info("study_reported", study=lease.study_uid, count=len(results), seconds=seconds)
+
+    def _folder(self, lease: StudyLease) -> Path:
+        """Return the folder for the results of a lease, to which nothing else writes."""
+        return self._instance_store.result_folder(lease.study_uid) / lease.token
 
     def _seconds_since(self, moment: datetime) -> float:
         return round((self._clock.now() - moment).total_seconds(), 1)

@@ -4,7 +4,8 @@
 and `showing` make the stations; `sweeps` says when each of them runs; `node` starts and stops all of it.
 """
 
+from node.app.analysing_node import AnalysingNode
 from node.app.node import Node
 from node.app.sending import carrier_to
 
-__all__ = ["Node", "carrier_to"]
+__all__ = ["AnalysingNode", "Node", "carrier_to"]

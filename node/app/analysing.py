@@ -1,5 +1,6 @@
 """The stations between receiving and sending: studies are settled and analysed, refusals reported."""
 
+from collections.abc import Callable, Collection
 from datetime import timedelta
 
 from node.analyse.analyst import Analyst
@@ -58,9 +59,22 @@ def make_settler(
 
 
 def make_analysts(
-    resources: Resources, workers: Workers, early_work: EarlyWork | None
+    resources: Resources,
+    workers: Workers,
+    early_work: EarlyWork | None,
+    *,
+    left_to_others: Callable[[], Collection[str] | None] = tuple,
+    before_early: Callable[[], None] | None = None,
 ) -> tuple[Analyst, ...]:
-    """Make the stations that have studies analysed, one for each process that analyses."""
+    """Make the stations that have studies analysed, one for each process that analyses.
+
+    Parameters
+    ----------
+    resources, workers, early_work : Resources, Workers, EarlyWork or None
+        What they need.
+    left_to_others, before_early : callable, optional
+        See `Analyst`; without them there are no other nodes.
+    """
     return tuple(
         Analyst(
             store=resources.store,
@@ -73,6 +87,8 @@ def make_analysts(
             early_work=early_work,
             stopping=resources.stopping,
             log=resources.log,
+            left_to_others=left_to_others,
+            before_early=before_early,
         )
         for analyse in workers.analyses()
     )

@@ -8,6 +8,7 @@ from node.analyse.worker_process import WorkerProcess
 from node.app.analysing import make_analysts, make_refusal_reporter, make_settler, make_source_counts
 from node.app.fetching import Fetchers, make_archives
 from node.app.notifying import Messengers, make_announcer, make_watch
+from node.app.presence import Presence
 from node.app.receiving import make_ledger, make_listener
 from node.app.resources import open_resources
 from node.app.schedule import Schedule
@@ -18,6 +19,7 @@ from node.app.workers import Workers
 from node.clock import SystemClock
 from node.config import Change, Configuration, compare
 from node.dicom.libraries import configure_libraries
+from node.domain.nodes import NodeRole
 from node.errors import PermanentError
 from node.log import guarded, set_level
 from node.ports import Clock, Worker
@@ -90,8 +92,6 @@ class Node:
             analyse_study=analyse_study,
             examine_study=examine_study,
             report_refusal=report_refusal,
-            compare_instances="node.decode.sameness:compare_instances",
-            tell_series="node.settle.tell_series:tell_series",
             answer_in_shadow=answer_in_shadow,
         )
         self._ledger = make_ledger(resources, self._workers)
@@ -101,6 +101,9 @@ class Node:
         self._fetchers = Fetchers(resources, self.archives)
         self._messengers = Messengers(resources)
         self._source_counts = make_source_counts(resources)
+        self._presence: Presence | None = None
+        if configuration.store.is_server:
+            self._presence = Presence(resources, NodeRole.MAIN, early_work=self._early_work)
         self._web: WebServer | None = None
 
     @property
@@ -124,6 +127,9 @@ class Node:
         resources = self._resources
         resources.start()
         reconcile(self.store, self.instance_store, self._ledger.enter, self._clock, resources.log)
+        if self._presence is not None:
+            self._presence.sweep()
+            self._schedule.every(self._presence.every_s, "nodes", self._presence.sweep)
         # The processes import the science while the first images arrive.
         self._workers.start()
         plan_sweeps(
@@ -136,7 +142,12 @@ class Node:
                 self._workers,
                 self._early_work,
             ),
-            analysts=make_analysts(resources, self._workers, self._early_work),
+            analysts=make_analysts(
+                resources,
+                self._workers,
+                self._early_work,
+                before_early=None if self._presence is None else self._presence.note_early,
+            ),
             refusal_reporter=make_refusal_reporter(resources, self._workers),
             couriers=self._couriers,
             discards=self._listener.discards,
@@ -209,6 +220,9 @@ class Node:
         plan_notices(self._schedule, self._messengers, told, every_s=self._sweep_s)
         if "log.level" in change.applied:
             set_level(new.log)
+        if self._presence is not None:
+            # Guarded: all is in force; if the database does not answer now, the next sign tells it.
+            guarded("nodes", self._presence.reload, self._resources.log)()
         return change
 
     def stop(self) -> None:

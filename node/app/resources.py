@@ -10,12 +10,23 @@ from node.app.current import Current
 from node.audit import AuditTrail
 from node.config import Configuration
 from node.domain.audit import application_started, application_stopped
+from node.errors import PermanentError
 from node.log import Log, get_log
-from node.ports import Clock, InstanceStore, NoticeBox, Store
-from node.store import lock_storage, open_database, open_instance_store, open_notices
+from node.ports import Clock, InstanceStore, NodeBook, NoticeBox, Store
+from node.store import (
+    is_there,
+    lock_storage,
+    mark_storage,
+    open_database,
+    open_instance_store,
+    open_nodes,
+    open_notices,
+    storage_mark,
+    store_url,
+)
 from node.tally import Tally
 
-__all__ = ["Resources", "open_resources"]
+__all__ = ["Resources", "join_resources", "open_resources"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +41,9 @@ class Resources:
         Gives the time to all stations.
     log : Log
         The log, shared by all stations.
-    lock : file
-        Reserves the storage directory for this process.
-    instance_store, store, notices, audit : InstanceStore, Store, NoticeBox, AuditTrail
+    lock : file or None
+        Reserves the storage directory for this process; None for a node that only analyses.
+    instance_store, store, notices, nodes, audit : InstanceStore, Store, NoticeBox, NodeBook, AuditTrail
         See `node.ports`.
     tally : Tally
         Counters of the metrics.
@@ -45,10 +56,11 @@ class Resources:
     current: Current
     clock: Clock
     log: Log
-    lock: IO[str]
+    lock: IO[str] | None
     instance_store: InstanceStore
     store: Store
     notices: NoticeBox
+    nodes: NodeBook
     audit: AuditTrail
     tally: Tally = field(default_factory=Tally)
     owner: str = field(default_factory=lambda: uuid4().hex)
@@ -66,12 +78,16 @@ class Resources:
 
     def close(self) -> None:
         """Close the store and then the audit trail, and release the storage directory."""
-        self.store.release_leases(self.clock.now())
+        if self.lock is not None:
+            self.store.release_leases(self.clock.now())
+        self.nodes.leave(self.owner, self.clock.now())
+        self.nodes.close()
         self.notices.close()
         self.store.close()
         self.audit.record(application_stopped(self.configuration.node.ae_title, self.clock.now()))
         self.audit.stop()
-        self.lock.close()
+        if self.lock is not None:
+            self.lock.close()
 
 
 def open_resources(configuration: Configuration, clock: Clock) -> Resources:
@@ -82,13 +98,45 @@ def open_resources(configuration: Configuration, clock: Clock) -> Resources:
     PermanentError
         If another node has the directory or the database, or the tables are of another version.
     """
-    log = get_log()
     directory = configuration.storage.directory
     with ExitStack() as undo:
         lock = undo.enter_context(lock_storage(directory, configuration.node.address))
         store = undo.enter_context(closing(open_database(configuration)))
         store.claim()
+        if configuration.store.is_server:
+            mark_storage(directory)
         undo.pop_all()
+    return _resources(configuration, clock, store, lock)
+
+
+def join_resources(configuration: Configuration, clock: Clock) -> Resources:
+    """Open what a main node has reserved, for a node that only analyses.
+
+    Nothing is created: an empty folder in place of the storage would be taken for the storage.
+
+    Raises
+    ------
+    PermanentError
+        If no main node has ever worked with this storage and database, or the database is a file.
+    """
+    directory = configuration.storage.directory
+    if not configuration.store.is_server:
+        raise PermanentError(
+            "a node that only analyses needs a database in a PostgreSQL server ([store] url): machines "
+            "cannot share a file safely. On one machine, raise [engine] processes"
+        )
+    if not storage_mark(directory):
+        raise PermanentError(
+            f"{directory} is not the storage of a node that has run with PostgreSQL: mount that as [storage] "
+            "directory, and start the node that receives first"
+        )
+    if not is_there(store_url(configuration)):
+        raise PermanentError("the database of [store] url is empty: start the node that receives first")
+    return _resources(configuration, clock, open_database(configuration), None)
+
+
+def _resources(configuration: Configuration, clock: Clock, store: Store, lock: IO[str] | None) -> Resources:
+    log = get_log()
     return Resources(
         Current(configuration),
         clock,
@@ -97,5 +145,6 @@ def open_resources(configuration: Configuration, clock: Clock) -> Resources:
         instance_store=open_instance_store(configuration),
         store=store,
         notices=open_notices(configuration),
+        nodes=open_nodes(configuration),
         audit=AuditTrail(configuration.audit, configuration.node.ae_title, log),
     )

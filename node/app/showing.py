@@ -56,6 +56,7 @@ def make_status_page(
         breakers=couriers.breakers,
         fetchers=fetchers.states,
         notices=resources.notices,
+        nodes=resources.nodes.nodes,
         told=messengers.breakers,
         tally=resources.tally,
     )

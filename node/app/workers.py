@@ -48,11 +48,11 @@ class Workers:
         make_worker: Callable[[str, int | None], Worker],
         *,
         analyse_study: str,
-        examine_study: str,
-        report_refusal: str,
-        compare_instances: str,
-        tell_series: str,
-        answer_in_shadow: str,
+        examine_study: str = "node.settle.examine_headers:examine_headers",
+        report_refusal: str = "node.analyse.refusal_report:write_refusal_report",
+        compare_instances: str = "node.decode.sameness:compare_instances",
+        tell_series: str = "node.settle.tell_series:tell_series",
+        answer_in_shadow: str = "node.analyse.model_answers:answer_in_shadow",
     ) -> None:
         engine = resources.configuration.engine
         self._limit_s = engine.time_limit_s
@@ -81,9 +81,15 @@ class Workers:
             WorkerActivity(resources.clock, resources.tally, monotonic) for _ in self._analysts
         )
 
-    def start(self) -> None:
-        """Start the processes that every study needs; they take seconds to import `analysis`."""
-        for worker in (*self._analysts, self._examiner):
+    def start(self, *, examines: bool = True) -> None:
+        """Start the processes that every study needs; they take seconds to import `analysis`.
+
+        Parameters
+        ----------
+        examines : bool
+            Whether this node examines studies; if not, it only analyses.
+        """
+        for worker in (*self._analysts, *((self._examiner,) if examines else ())):
             worker.start(warm=True)
 
     def interrupt(self) -> None:

@@ -31,7 +31,8 @@ from node.commands.terminal import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from node.app import Node
+    from node.app import AnalysingNode, Node
+    from node.config import Configuration
 
 __all__ = ["demo", "doctor", "init", "notify", "password", "serve", "upgrade"]
 
@@ -84,6 +85,21 @@ def serve(
     standby: Annotated[
         bool, typer.Option("--standby", help="Wait until no other node works with this storage, then start.")
     ] = False,
+    analyse: Annotated[
+        bool,
+        typer.Option(
+            "--analyse",
+            help="Only analyse, for the node that receives with the same storage and PostgreSQL database. "
+            "Any number of such nodes can run.",
+        ),
+    ] = False,
+    name: Annotated[
+        str,
+        typer.Option(
+            help="With --analyse: name of this node, where several run on one machine.",
+            show_default="that of the machine",
+        ),
+    ] = "",
 ) -> None:
     """Run the node in the foreground, until SIGTERM or Ctrl-C.
 
@@ -91,11 +107,15 @@ def serve(
     SIGHUP reads the configuration again: senders, rules, receivers, contacts, log level and retention change
     at once, and the log says what needs a restart.
     """
+    if (standby and analyse) or (name and not analyse):
+        error_console.print(
+            "--standby and --analyse exclude each other; --name needs --analyse.", style="red"
+        )
+        raise typer.Exit(EXIT_USAGE)
     # Set first, so that a reload that is asked for while the node starts is done after that.
     signals: SimpleQueue[int] = SimpleQueue()
     has_terminal = os.isatty(0)
     signal.signal(signal.SIGHUP, lambda number, _: signals.put(number))
-    from node.app import Node
     from node.log import configure, get_log, guarded, speak_for_libraries
 
     file = configuration_file(config)
@@ -103,8 +123,7 @@ def serve(
     configure(configuration.log)
     speak_for_libraries()
     with exit_on_error():
-        make = partial(Node, configuration)
-        node = _once_free(make) if standby else make()
+        node = _make(configuration, standby=standby, analyse=analyse, name=name)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: signals.put(number))
     with exit_on_error():
@@ -117,6 +136,18 @@ def serve(
     finally:
         _end_within(configuration.node.stop_s)
         node.stop()
+
+
+def _make(
+    configuration: "Configuration", *, standby: bool, analyse: bool, name: str
+) -> "Node | AnalysingNode":
+    """Make the node that was asked for, which has yet to be started."""
+    from node.app import AnalysingNode, Node
+
+    if analyse:
+        return AnalysingNode(configuration, name=name)
+    make = partial(Node, configuration)
+    return _once_free(make) if standby else make()
 
 
 def _once_free(make: "Callable[[], Node]") -> "Node":
@@ -146,7 +177,7 @@ def _next(signals: "SimpleQueue[int]") -> int:
             return signals.get(timeout=_LOOK_S)
 
 
-def _reload(node: "Node", file: Path | None) -> None:
+def _reload(node: "Node | AnalysingNode", file: Path | None) -> None:
     """Read the configuration again, and log what came of it; a file with a fault changes nothing."""
     from node.config import load
     from node.errors import ConfigurationError

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from node.domain.backoff import Breaker
 from node.domain.drift import ScannerRange, ScannerState
+from node.domain.nodes import NodeRole, SeenNode
 from node.domain.notice import NoticeFigures
 from node.domain.status import (
     Condition,
@@ -28,6 +29,7 @@ __all__ = [
     "judge_failed_studies",
     "judge_listener",
     "judge_model",
+    "judge_nodes",
     "judge_notices",
     "judge_scanners",
     "judge_sources",
@@ -90,6 +92,31 @@ def judge_workers(workers: int, since: Sequence[datetime], waits: datetime | Non
         words = f"{busy}. A study has waited {ago(now - waits)} for its turn."
         return Station("Workers", Condition.CONCERN, words)
     return Station("Workers", Condition.WELL, f"{busy}.")
+
+
+def judge_nodes(seen: Sequence[SeenNode]) -> Station:
+    """Judge whether the nodes that only analyse do so; one that was stopped properly is not among them.
+
+    Examples
+    --------
+    >>> judge_nodes([]).words
+    'No other node analyses.'
+    """
+    analysing = [one for one in seen if one.entry.role is NodeRole.ANALYSE]
+    vanished = [one for one in analysing if not one.is_alive]
+    waiting = [one for one in analysing if one.is_alive and one.entry.waits]
+    working = [one for one in analysing if one.is_alive and not one.entry.waits]
+    parts = [
+        *(f"{one.entry.name} has vanished: no sign of life for {ago(one.silent_for)}" for one in vanished),
+        *(f"{one.entry.name} analyses nothing: {one.entry.waits}" for one in waiting),
+        *(f"{one.entry.name} analyses {_studies(len(one.studies))}" for one in working),
+    ]
+    condition = Condition.CONCERN if vanished or waiting else Condition.WELL
+    return Station("Nodes", condition, f"{'; '.join(parts) or 'No other node analyses'}.")
+
+
+def _studies(count: int) -> str:
+    return "1 study" if count == 1 else f"{count or 'no'} studies"
 
 
 def judge_timers(runs: Sequence[SweepRun], now: datetime) -> Station:

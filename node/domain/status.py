@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from node.domain.backoff import Breaker
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.nodes import SeenNode
 from node.domain.notice import NoticeFigures
 from node.domain.records import QuarantineEntry, Study
 from node.domain.study import StudyState
@@ -235,6 +236,8 @@ class NodeStatus:
         The contacts, by name.
     notices : mapping of str to NoticeFigures
         What was and is to be told to each contact, by name.
+    nodes : tuple of SeenNode
+        All that work with the database; empty where that is a file.
     associations : int
         Open ones.
     workers, busy : int
@@ -255,6 +258,7 @@ class NodeStatus:
     rules: tuple[RuleCount, ...] = ()
     told: Mapping[str, Breaker] = field(default_factory=dict)
     notices: Mapping[str, NoticeFigures] = field(default_factory=dict)
+    nodes: tuple[SeenNode, ...] = ()
     associations: int = 0
     workers: int = 0
     busy: int = 0

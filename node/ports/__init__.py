@@ -6,6 +6,7 @@ A consumer names the smallest port that it needs. The classes behind `Store` and
 
 from node.ports.archives import Archive, IncomingObject, Intake, Transfer
 from node.ports.files import FileRecovery, FileRemoval, InstanceStore, StagingArea, StagingFile, StoredFiles
+from node.ports.nodes import NodeBook
 from node.ports.notices import NoticeBox
 from node.ports.runtime import Audit, Channel, Clock, OpenAssociations, Worker
 from node.ports.stations import (
@@ -35,6 +36,7 @@ __all__ = [
     "IncomingObject",
     "InstanceStore",
     "Intake",
+    "NodeBook",
     "NoticeBox",
     "OpenAssociations",
     "OperatorCommands",

@@ -227,7 +227,8 @@ class AnalysisQueue(StudyReader, Protocol):
     ) -> StudyLease | None:
         """Lease the study that has waited longest, except some by UID; None if none is ready.
 
-        Studies that were fetched as backlog come after all others.
+        Studies that were fetched as backlog come after all others. A study whose lease has run out is ready,
+        too, unless another node that is alive has it: `NodeBook.free_vanished` frees those of the dead.
         """
         ...
 

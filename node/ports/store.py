@@ -297,7 +297,8 @@ class Recovery(Arrivals, Protocol):
     def release_leases(self, now: datetime) -> int:
         """Free the studies, deliveries and wishes that an earlier process had leased, and return how many.
 
-        None of them counts an attempt: the node ended, the work did not fail.
+        Studies of nodes that only analyse and are alive are left to them. None of the others counts an
+        attempt: the node ended, the work did not fail.
         """
         ...
 

@@ -96,6 +96,11 @@ class EarlyWork:
         with self._lock:
             return tuple(self._running)
 
+    def held(self) -> Collection[str]:
+        """Return the studies that are or were analysed early; other nodes should leave them to this one."""
+        with self._lock:
+            return tuple({*self._running, *self._analyses})
+
     def done(self, study_uid: str, analysis: EarlyAnalysis | None) -> None:
         """End a request; None if the analysis failed or its images are already out of date."""
         with self._lock:

@@ -23,6 +23,7 @@ from node.domain.health import (
     judge_failed_studies,
     judge_listener,
     judge_model,
+    judge_nodes,
     judge_notices,
     judge_scanners,
     judge_sources,
@@ -30,6 +31,7 @@ from node.domain.health import (
     judge_workers,
 )
 from node.domain.model_comparison import Comparison, compare_models
+from node.domain.nodes import NodeRole, SeenNode
 from node.domain.records import HistoryEntry
 from node.domain.status import (
     ArchiveStatus,
@@ -148,6 +150,8 @@ class StatusReader:
         Returns how the fetcher of each archive is, by name.
     notices : NoticeBox
         Holds what contacts are told of.
+    nodes : callable
+        Returns the nodes that work with the database.
     told : callable
         Returns the breakers of the contacts, by name.
     tally : Tally
@@ -167,6 +171,7 @@ class StatusReader:
         breakers: Callable[[], Mapping[str, Breaker]],
         fetchers: Callable[[], Mapping[str, FetcherView]],
         notices: NoticeBox,
+        nodes: Callable[[], tuple[SeenNode, ...]],
         told: Callable[[], Mapping[str, Breaker]],
         tally: Tally,
     ) -> None:
@@ -180,6 +185,7 @@ class StatusReader:
         self._breakers = breakers
         self._fetchers = fetchers
         self._notices = notices
+        self._nodes = nodes
         self._told = told
         self._tally = tally
         self._started_at = clock.now()
@@ -268,11 +274,10 @@ class StatusReader:
 
     def _read(self, now: datetime) -> NodeStatus:
         settings = self.configuration
+        nodes: tuple[SeenNode, ...] = ()
         try:
-            figures, fault = (
-                self._store.figures(LATEST_STUDIES, _LATEST_QUARANTINED, now - WAIT_FOR_OPERATOR),
-                "",
-            )
+            nodes, fault = self._nodes(), ""
+            figures = self._store.figures(LATEST_STUDIES, _LATEST_QUARANTINED, now - WAIT_FOR_OPERATOR)
         except TransientError as error:
             figures, fault = StoreFigures(), str(error)
         disk = Disk(
@@ -304,6 +309,7 @@ class StatusReader:
                 self._model,
                 *((judge_scanners(one.range for one in scanners),) if scanners else ()),
                 judge_failed_studies(figures.failed_studies, now),
+                *((judge_nodes(nodes),) if any(one.entry.role is NodeRole.ANALYSE for one in nodes) else ()),
                 *((judge_sources(asked),) if asked else ()),
                 *((judge_notices(told, notices, now),) if told else ()),
             ),
@@ -318,6 +324,7 @@ class StatusReader:
             ),
             told=told,
             notices=notices,
+            nodes=nodes,
             associations=associations,
             workers=len(self._activities),
             busy=len(busy),

@@ -23,6 +23,7 @@ from node.store.examinations import put_examination
 from node.store.happenings import note
 from node.store.rows import study_of
 from node.store.scanner_ranges import put_distances
+from node.store.server_clock import seconds_now
 from node.store.steps import (
     apply_event,
     count_open,
@@ -54,10 +55,20 @@ class SqlAnalysisQueue:
         self, owner: str, now: datetime, until: datetime, *, but_not: Collection[str] = ()
     ) -> StudyLease | None:
         """See `node.ports.AnalysisQueue`."""
-        # A study is free if it is ready and its back-off is over, or if its lease has expired.
+        # A study is free if it is ready and its back-off is over, or if its lease has expired. That of
+        # another node that is alive never does: the two clocks may differ.
+        others_live = select(t.nodes.c.owner).where(
+            t.nodes.c.owner == t.studies.c.lease_owner,
+            t.nodes.c.owner != owner,
+            t.nodes.c.lasts_until > seconds_now(self._engine),
+        )
         free = or_(
             and_(t.studies.c.state == StudyState.READY, t.studies.c.deadline <= now),
-            and_(t.studies.c.state == StudyState.ANALYSING, t.studies.c.lease_until <= now),
+            and_(
+                t.studies.c.state == StudyState.ANALYSING,
+                t.studies.c.lease_until <= now,
+                ~others_live.exists(),
+            ),
         )
         others = t.studies.c.study_uid.not_in(but_not)
         order = (is_backlog(t.studies.c.study_uid), t.studies.c.changed_at)

@@ -7,14 +7,17 @@ import fcntl
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from node.errors import PermanentError, TakenError
+from node.store.durable import sync, sync_folder
 
-__all__ = ["address_of_running_node", "claim", "lock_storage"]
+__all__ = ["address_of_running_node", "claim", "lock_storage", "mark_storage", "storage_mark"]
 
+_MARK = "storage-id"
 _OURS = 0x4F5354454F4E4F44
 """Key of the advisory lock: "OSTEONOD" in ASCII."""
 _TAKEN = "another node is already working with the database of [store] url, from another storage directory"
@@ -66,6 +69,29 @@ def address_of_running_node(directory: Path) -> str | None:
         except BlockingIOError:
             return lock.read()
     return None
+
+
+def mark_storage(directory: Path) -> str:
+    """Return the mark by which other machines tell that they see the same storage; made if there is none.
+
+    Called by the one node that has reserved the directory.
+    """
+    if not (found := storage_mark(directory)):
+        found = uuid4().hex
+        draft = directory / f"{_MARK}.part"
+        draft.write_text(found)
+        sync(draft)
+        draft.replace(directory / _MARK)
+        sync_folder(directory)
+    return found
+
+
+def storage_mark(directory: Path) -> str:
+    """Return the mark of a storage directory; empty if it has none, or cannot be read at this moment."""
+    try:
+        return (directory / _MARK).read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def claim(engine: Engine) -> Callable[[], None]:

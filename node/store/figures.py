@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 
 from sqlalchemy import (
@@ -18,7 +17,6 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
-from sqlalchemy.exc import DBAPIError
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
 from node.domain.drift import Observation, ScannerRange, Subject
@@ -28,9 +26,9 @@ from node.domain.records import Instance, QuarantineEntry, Study, StudyQuery
 from node.domain.status import UNFINISHED_STATES, FailedStudies, OutboxFigures, StoreFigures
 from node.domain.study import StudyState
 from node.domain.wish import WishState
-from node.errors import TransientError
 from node.store import tables as t
 from node.store.answers import kept_answers
+from node.store.faults import reporting_faults
 from node.store.rows import instance_of, quarantine_of, study_of
 from node.store.scanner_ranges import observations, scanner_ranges
 
@@ -108,24 +106,24 @@ class SqlFigures:
         """See `node.ports.Figures`."""
         seconds = cast(literal(now.timestamp()) - type_coerce(t.instances.c.received_at, Double), BigInteger)
         age = (seconds // _DAY_S).label("age")
-        with _reporting_faults(), t.reading(self._engine) as connection:
+        with reporting_faults(), t.reading(self._engine) as connection:
             by_age = connection.execute(select(age, func.sum(t.instances.c.size)).group_by(age))
             since = connection.execute(_FIRST).scalar_one()
             return Kept({int(days): int(size) for days, size in by_age}, since)
 
     def model_answers(self, scanner: str | None = None) -> tuple[KeptAnswer, ...]:
         """See `node.ports.Figures`."""
-        with _reporting_faults(), t.reading(self._engine) as connection:
+        with reporting_faults(), t.reading(self._engine) as connection:
             return kept_answers(connection, scanner)
 
     def scanner_ranges(self) -> Mapping[Subject, ScannerRange]:
         """See `node.ports.Figures`."""
-        with _reporting_faults(), t.reading(self._engine) as connection:
+        with reporting_faults(), t.reading(self._engine) as connection:
             return scanner_ranges(connection)
 
     def observations(self, bundle: str, since: datetime) -> tuple[Observation, ...]:
         """See `node.ports.Figures`."""
-        with _reporting_faults(), t.reading(self._engine) as connection:
+        with reporting_faults(), t.reading(self._engine) as connection:
             return observations(connection, bundle, since)
 
     def failed_studies(self, since: datetime, limit: int) -> FailedStudies:
@@ -135,7 +133,7 @@ class SqlFigures:
 
     def figures(self, studies: int, latest: int, since: datetime) -> StoreFigures:
         """See `node.ports.Figures`; one transaction that only reads."""
-        with _reporting_faults(), t.reading(self._engine) as connection:
+        with reporting_faults(), t.reading(self._engine) as connection:
             return StoreFigures(
                 studies=_by_state(connection),
                 oldest={StudyState(state): oldest for state, oldest in connection.execute(_OLDEST)},
@@ -147,15 +145,6 @@ class SqlFigures:
                 failed_studies=_failed_studies(connection, since, latest),
                 wishes=_wishes(connection),
             )
-
-
-@contextmanager
-def _reporting_faults() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        # Only the kind of the fault: the driver's message may quote the URL.
-        raise TransientError(f"it does not answer ({type(error.orig).__name__})") from error
 
 
 def _latest(connection: Connection, limit: int, query: StudyQuery = _ALL) -> tuple[Study, ...]:

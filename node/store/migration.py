@@ -10,11 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Boolean, Column, Double, Engine, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    Engine,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    inspect,
+    select,
+)
 
 from node.errors import PermanentError
 from node.store import tables as t
 from node.store.schema import VERSION, found_version, record_version
+from node.store.server_clock import seconds_now
 
 if TYPE_CHECKING:
     from alembic.operations import Operations
@@ -212,6 +224,21 @@ def _judge_scanners(operations: "Operations") -> None:
     )
 
 
+def _know_which_nodes_work(operations: "Operations") -> None:
+    operations.create_table(
+        "nodes",
+        Column("owner", String(64), primary_key=True),
+        Column("name", String(64), nullable=False),
+        Column("role", String(16), nullable=False),
+        Column("started_at", Double, nullable=False),
+        Column("last_seen", Double, nullable=False),
+        Column("lasts_until", Double, nullable=False),
+        Column("decides", Text, nullable=False),
+        Column("early", Text, nullable=False),
+        Column("waits", Text, nullable=False),
+    )
+
+
 STEPS: Mapping[int, Callable[["Operations"], None]] = {
     1: _find_latest_studies_fast,
     2: _remember_what_is_unexplained,
@@ -220,6 +247,7 @@ STEPS: Mapping[int, Callable[["Operations"], None]] = {
     5: _fetch_select_and_tell,
     6: _keep_answers,
     7: _judge_scanners,
+    8: _know_which_nodes_work,
 }
 """The step from each version to the next; one that was released never changes: databases have taken it."""
 
@@ -232,7 +260,8 @@ def upgrade(url: str) -> Upgrade:
     Raises
     ------
     PermanentError
-        If there is no such database, or its tables are of another program or a later version.
+        If there is no such database, a node works with it, or its tables are of another program or a later
+        version.
     """
     engine = t.open_engine(url)
     try:
@@ -246,11 +275,26 @@ def upgrade(url: str) -> Upgrade:
             )
         if found == VERSION:
             return Upgrade(found, found)
+        _insist_on_no_nodes(engine)
         copy = _copy(engine, found)
         _take_steps(engine, found)
         return Upgrade(found, VERSION, copy)
     finally:
         engine.dispose()
+
+
+def _insist_on_no_nodes(engine: Engine) -> None:
+    """Refuse while a node that only analyses works with the database: it holds no lock of the storage."""
+    if not inspect(engine).has_table(t.nodes.name):
+        return
+    alive = select(t.nodes.c.name).where(t.nodes.c.lasts_until > seconds_now(engine)).order_by(t.nodes.c.name)
+    with t.reading(engine) as connection:
+        names = list(connection.execute(alive).scalars())
+    if names:
+        raise PermanentError(
+            f"these nodes work with the database, or have ended less than [engine] vanished_s ago: "
+            f"{', '.join(names)}. Stop them first"
+        )
 
 
 def _take_steps(engine: Engine, found: int) -> None:

@@ -2,14 +2,12 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, delete, func, insert, or_, select, update
-from sqlalchemy.exc import DBAPIError
 
 from node.domain.conditions import Ongoing
 from node.domain.notice import (
@@ -21,8 +19,8 @@ from node.domain.notice import (
     NoticeKind,
     NoticeState,
 )
-from node.errors import TransientError
 from node.store import tables as t
+from node.store.faults import reporting_faults
 from node.store.happenings import happening_of
 
 __all__ = ["SqlNotices"]
@@ -51,7 +49,7 @@ class SqlNotices:
     def happenings(self, most: int) -> tuple[Happening, ...]:
         """See `node.ports.NoticeBox`."""
         oldest = select(t.happenings).order_by(t.happenings.c.id).limit(most)
-        with _reporting_faults(), t.reading(self._engine) as connection:
+        with reporting_faults(), t.reading(self._engine) as connection:
             return tuple(happening_of(row) for row in connection.execute(oldest))
 
     def queue(self, happenings: Collection[Happening], notices: Sequence[Notice], now: datetime) -> None:
@@ -67,7 +65,7 @@ class SqlNotices:
     def conditions(self, contact: str) -> Mapping[str, Ongoing]:
         """See `node.ports.NoticeBox`."""
         of_contact = select(t.conditions).where(t.conditions.c.contact == contact)
-        with _reporting_faults(), t.reading(self._engine) as connection:
+        with reporting_faults(), t.reading(self._engine) as connection:
             return {row.subject: Ongoing(row.began_at, row.told) for row in connection.execute(of_contact)}
 
     def record_conditions(
@@ -135,12 +133,12 @@ class SqlNotices:
     def notices(self, study_uid: str) -> tuple[Notice, ...]:
         """See `node.ports.NoticeBox`."""
         of_study = select(t.notices).where(_FIELDS.study_uid == study_uid).order_by(_FIELDS.id)
-        with _reporting_faults(), t.reading(self._engine) as connection:
+        with reporting_faults(), t.reading(self._engine) as connection:
             return tuple(_notice_of(row) for row in connection.execute(of_study))
 
     def figures(self, since: datetime) -> Mapping[str, NoticeFigures]:
         """See `node.ports.NoticeBox`."""
-        with _reporting_faults(), t.reading(self._engine) as connection:
+        with reporting_faults(), t.reading(self._engine) as connection:
             return _figures(connection, since)
 
     def forget(self, before: datetime, contacts: Collection[str], now: datetime) -> int:
@@ -163,14 +161,6 @@ class SqlNotices:
                     update(t.notices).where(which).values(failed | {"reason": why})
                 ).rowcount
             return ended
-
-
-@contextmanager
-def _reporting_faults() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        raise TransientError(f"it does not answer ({type(error.orig).__name__})") from error
 
 
 def _put(connection: Connection, engine: Engine, notice: Notice, now: datetime) -> None:

@@ -1,14 +1,15 @@
 """Opens what lies in a node's storage: the one place that names the classes behind the ports."""
 
 from node.config import Configuration
-from node.ports import InstanceStore, NoticeBox, Store
+from node.ports import InstanceStore, NodeBook, NoticeBox, Store
 from node.store.instance_store import DiskInstanceStore
 from node.store.location import store_url
+from node.store.nodes import SqlNodes
 from node.store.notices import SqlNotices
 from node.store.sql import SqlStore
 from node.store.tables import open_engine
 
-__all__ = ["open_database", "open_instance_store", "open_notices"]
+__all__ = ["open_database", "open_instance_store", "open_nodes", "open_notices"]
 
 _MEGABYTE = 1024 * 1024
 
@@ -33,3 +34,8 @@ def open_instance_store(configuration: Configuration) -> InstanceStore:
 def open_notices(configuration: Configuration) -> NoticeBox:
     """Open the notices in the database of a node, which `open_database` has opened before."""
     return SqlNotices(open_engine(store_url(configuration)))
+
+
+def open_nodes(configuration: Configuration) -> NodeBook:
+    """Open the book of the nodes in a database, which `open_database` has opened before."""
+    return SqlNodes(open_engine(store_url(configuration)))

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, insert, select, update
 
 from analysis.domain.reason import Reason
 from dicom_templates.options import Predecessor
@@ -32,6 +32,7 @@ __all__ = [
     "count_open",
     "find",
     "for_update",
+    "free_studies",
     "leased_study",
     "put_delivery",
     "put_results",
@@ -123,6 +124,25 @@ def apply_event(
     if moved is None:
         raise LeaseLostError("the study was removed meanwhile")
     return moved
+
+
+def free_studies(
+    connection: Connection,
+    which: ColumnElement[bool],
+    now: datetime,
+    reason: str = "the node stopped meanwhile",
+) -> int:
+    """Free the studies that are being analysed and meet a condition; return how many.
+
+    None of them counts an attempt: the node ended, the work did not fail.
+    """
+    leased = select(t.studies).where(t.studies.c.state == StudyState.ANALYSING, which)
+    studies = [study_of(row) for row in connection.execute(for_update(leased))]
+    for study in studies:
+        apply_event(
+            connection, study, StudyEvent.BROKE, now, reason=reason, deadline=now, attempts=study.attempts
+        )
+    return len(studies)
 
 
 def reopen(connection: Connection, study: Study, now: datetime, reason: str) -> Study:

@@ -49,6 +49,7 @@ __all__ = [
     "insert_or_add",
     "instances",
     "metadata",
+    "nodes",
     "notices",
     "open_engine",
     "quarantine",
@@ -169,6 +170,23 @@ results = Table(
     Column("replaced", Text, nullable=False),
     # Whose result it is and which earlier examination it compares with, as JSON; null where nothing is known.
     Column("compared", Text),
+)
+
+# The nodes that work with this database. Moments are of its own clock, which is the same for all of them.
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("started_at", _Moment, nullable=False),
+    Column("last_seen", _Moment, nullable=False),
+    # The node counts as vanished after this moment, unless it gives another sign of life.
+    Column("lasts_until", _Moment, nullable=False),
+    # Digests of what decides results, and the studies that are analysed early; both as JSON.
+    Column("decides", Text, nullable=False),
+    Column("early", Text, nullable=False),
+    Column("waits", Text, nullable=False),
 )
 
 # The scores of a study, for later examinations of the patient; they outlive its images and results.

@@ -6,13 +6,15 @@ from datetime import datetime
 from sqlalchemy import Engine, case, delete, func, select, update
 
 from node.domain.delivery import OPEN_DELIVERY_STATES, DeliveryState
+from node.domain.nodes import NodeRole
 from node.domain.records import MR_IMAGE_CLASSES, Instance, Study
-from node.domain.study import StudyEvent, StudyState
+from node.domain.study import StudyState
 from node.domain.wish import WishState
 from node.store import tables as t
 from node.store.examinations import count_examinations, forget_examination, forget_examinations
 from node.store.rows import instance_of, study_of
-from node.store.steps import apply_event, find
+from node.store.server_clock import seconds_now
+from node.store.steps import find, free_studies
 
 __all__ = ["SqlUpkeep"]
 
@@ -114,14 +116,13 @@ class SqlUpkeep:
 
     def release_leases(self, now: datetime) -> int:
         """See `node.ports.Recovery`."""
-        leased = select(t.studies).where(t.studies.c.state == StudyState.ANALYSING)
+        analyse = select(t.nodes.c.owner).where(
+            t.nodes.c.owner == t.studies.c.lease_owner,
+            t.nodes.c.role == NodeRole.ANALYSE,
+            t.nodes.c.lasts_until > seconds_now(self._engine),
+        )
         with t.writing(self._engine) as connection:
-            studies = [study_of(row) for row in connection.execute(leased)]
-            for study in studies:
-                apply_event(
-                    connection, study, StudyEvent.BROKE, now,
-                    reason="the node stopped meanwhile", deadline=now, attempts=study.attempts,
-                )  # fmt: skip
+            studies = free_studies(connection, ~analyse.exists(), now)
             sending = connection.execute(
                 update(t.deliveries)
                 .where(t.deliveries.c.state == DeliveryState.SENDING)
@@ -142,4 +143,4 @@ class SqlUpkeep:
                     lease_token=None, lease_until=None,
                 )
             )  # fmt: skip
-            return len(studies) + sending.rowcount + confirming.rowcount + fetching.rowcount
+            return studies + sending.rowcount + confirming.rowcount + fetching.rowcount

@@ -27,10 +27,12 @@ from node.errors import PermanentError, StorageFullError, TransientError
 
 NO_LINEAGE = Lineage()
 REFUSES, DIES, HANGS, FAULTS, EATS_MEMORY, SLOW = "661", "662", "663", "664", "665", "667"
-HOLDS_ONCE = "668"
+HOLDS_ONCE, WAITS = "668", "669"
 NOT_OURS, HALF, UNREADABLE, BREAKS, STOPS, UNWANTED = "671", "672", "673", "674", "675", "676"
 MARKS = "OSTEONODE_TEST_MARKS"
-"""Environment variable with the folder in which `HOLDS_ONCE` leaves the process IDs of workers."""
+"""Environment variable with the folder in which `HOLDS_ONCE` and `WAITS` leave the process IDs of workers."""
+GO = "go"
+"""File in that folder for which `WAITS` waits."""
 
 CLASSES = {kind: kind.storage(SrClass.COMPREHENSIVE) for kind in USUAL_KINDS}
 
@@ -193,9 +195,17 @@ def by_study(  # noqa: C901 - one line for each
     if behaviour == UNWANTED:
         made = report(paths, configuration, out, lineage)
         return replace(made, results=(replace(made.results[0], kind=ResultKind.PDF),))
+    if behaviour == WAITS:
+        _wait_for_go(Path(os.environ[MARKS]))
     if behaviour == HOLDS_ONCE:
         _hold_once(Path(os.environ[MARKS]) / str(os.getpid()))
     return report(paths, configuration, out, lineage)
+
+
+def _wait_for_go(marks: Path) -> None:
+    (marks / str(os.getpid())).touch()
+    while not (marks / GO).exists():
+        time.sleep(0.02)
 
 
 def _hold_once(mark: Path) -> None:

@@ -25,6 +25,7 @@ class EngineSettings:
     time_limit_s: Annotated[float, between(0.1, 86400)] = 600.0
     memory_limit_mb: Annotated[int, between(512, 2**24)] = 8192
     attempts: Annotated[int, between(1, 100)] = 3
+    vanished_s: Annotated[float, between(1, 3600)] = 30.0
     dask: Annotated[str, _scheduler_address] = ""
 
 

@@ -15,6 +15,11 @@ class StoreSettings:
 
     url: str = ""
 
+    @property
+    def is_server(self) -> bool:
+        """Whether it is a server, which several machines can work with."""
+        return self.url.startswith("postgresql")
+
 
 def store(table: Table) -> StoreSettings:
     """Read the table."""

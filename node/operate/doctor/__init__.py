@@ -12,6 +12,7 @@ from node.operate.doctor.database import database
 from node.operate.doctor.disk import disk
 from node.operate.doctor.endpoints import listener, tls, web
 from node.operate.doctor.machine import storage
+from node.operate.doctor.nodes import nodes
 from node.operate.doctor.peers import destinations, sources
 from node.operate.doctor.result import Check, CheckResult, Severity
 from node.operate.doctor.rules import rules
@@ -30,6 +31,7 @@ __all__ = [
     "disk",
     "listener",
     "model",
+    "nodes",
     "rules",
     "run_checks",
     "segmenter",

@@ -12,6 +12,7 @@ from node.operate.doctor.database import database
 from node.operate.doctor.disk import disk
 from node.operate.doctor.endpoints import listener, tls, web
 from node.operate.doctor.machine import storage
+from node.operate.doctor.nodes import nodes
 from node.operate.doctor.peers import destinations, sources
 from node.operate.doctor.result import Check, CheckResult
 from node.operate.doctor.rules import rules
@@ -32,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     codecs,
     clock,  # before the database is opened, which may touch its files
     database,
+    nodes,
     disk,
     segmenter,
     model,

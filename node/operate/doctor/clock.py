@@ -105,7 +105,7 @@ def _peers(configuration: Configuration) -> Iterator[tuple[str, Callable[[], Rea
     for destination in configuration.destinations:
         if destination.stow_url:
             yield f"destination {destination.name}", partial(_from_archive, destination)
-    if configuration.store.url.startswith("postgresql"):
+    if configuration.store.is_server:
         yield "the database server", partial(_from_database, store_url(configuration))
 
 

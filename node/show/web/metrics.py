@@ -26,6 +26,7 @@ from node.domain.dimse_status import (
 )
 from node.domain.drift import ScannerState
 from node.domain.model_comparison import STATES
+from node.domain.nodes import NodeRole, SeenNode
 from node.domain.notice import NoticeFigures, NoticeState
 from node.domain.status import UNFINISHED_STATES, NodeStatus
 from node.domain.wish import WishState
@@ -87,6 +88,7 @@ class _NodeCollector(Collector):
         yield from _of_destinations(status)
         yield _of_archives(status)
         yield from _of_scanners(self._status_reader.scanners())
+        yield from _of_nodes(status)
         yield from _of_contacts(status)
         yield _peers_that_failed(status)
         yield _certificates(self._status_reader.configuration)
@@ -210,6 +212,23 @@ def _of_scanners(views: Sequence[ScannerView]) -> Iterator[Metric]:
         if view.studies:
             far.add_metric(values, view.far / view.studies)
     yield from (state, far)
+
+
+def _of_nodes(status: NodeStatus) -> Iterator[Metric]:
+    nodes = _labelled("analysing_nodes", "Nodes that only analyse, by what they do.", "state")
+    studies = _labelled("node_studies", "Studies that a node analyses now.", "node", "role")
+    counts = Counter(_does(one) for one in status.nodes if one.entry.role is NodeRole.ANALYSE)
+    for state in ("working", "waiting", "vanished"):
+        nodes.add_metric([state], counts[state])
+    for one in status.nodes:
+        studies.add_metric([one.entry.name, one.entry.role], len(one.studies))
+    yield from (nodes, studies)
+
+
+def _does(node: SeenNode) -> str:
+    if not node.is_alive:
+        return "vanished"
+    return "waiting" if node.entry.waits else "working"
 
 
 def _of_contacts(status: NodeStatus) -> Iterator[Metric]:

@@ -1,0 +1,104 @@
+"""Digests of all that decides results, by which nodes tell whether they would make the same ones."""
+
+import platform
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import analysis
+import dicom_templates
+import node
+from node.config import Configuration
+
+__all__ = ["decisive_parts"]
+
+_NO_CODE = frozenset({".pyc", ".pyo"})
+
+
+def decisive_parts(configuration: Configuration, storage: str) -> Mapping[str, str]:
+    """Return a digest of each part of program and configuration that decides results.
+
+    Paths do not count where a file is meant: machines may keep the same model in different folders.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        What results are made of, and where they are sent.
+    storage : str
+        Mark of the storage directory.
+
+    Returns
+    -------
+    mapping of str to str
+        SHA-256 by name of the part, as people know it from config.toml.
+    """
+    segmentation, models = configuration.segmentation, configuration.models
+    destinations = [(one.name, one.results, one.sr_class) for one in configuration.destinations]
+    archives = [
+        (one.name, one.fetching.results_to, one.fetching.results_not_older_than_days)
+        for one in configuration.archives
+    ]
+    return {
+        "program": _program(),
+        "libraries": _libraries(),
+        "time zone": _digest([repr((time.timezone, time.tzname))]),
+        "[storage]": _digest([storage]),
+        "[node] ae_title": _digest([configuration.node.ae_title]),
+        "[analysis]": _digest([repr(configuration.analysis)]),
+        "[segmentation]": _digest(
+            [
+                repr((segmentation.masks, segmentation.executable, segmentation.time_limit_s)),
+                *_contents(segmentation.model),
+            ]
+        ),
+        "[models]": _digest(_contents(models.bundle)),
+        "[report]": _digest([repr(configuration.report)]),
+        "[[destinations]]": _digest([repr(destinations)]),
+        "[[archives]]": _digest([repr(archives)]),
+        "[engine] attempts": _digest([repr(configuration.engine.attempts)]),
+    }
+
+
+@cache
+def _program() -> str:
+    """Return a digest of the code and the models that are part of it."""
+    folders = [Path(package.__path__[0]) for package in (analysis, dicom_templates, node)]
+    return _digest(part for folder in folders for part in _contents(folder))
+
+
+@cache
+def _libraries() -> str:
+    """Return a digest of Python and the libraries that the program names, with their versions."""
+    return _digest([platform.python_version(), *_versions(requires("osteonode") or [])])
+
+
+def _versions(requirements: Iterable[str]) -> Iterator[str]:
+    # What an extra needs decides no result.
+    names = (re.match(r"[\w.-]+", one) for one in requirements if "extra ==" not in one)
+    for name in (found[0] for found in names if found):
+        try:
+            yield f"{name} {version(name)}"
+        except PackageNotFoundError:
+            yield f"{name} is not installed"
+
+
+def _contents(place: Path | None) -> Iterator[str]:
+    """Yield names, relative to the place, and digests of its files; the names of folders do not count."""
+    if place is None:
+        yield "nothing"
+    elif place.is_dir():
+        for path in sorted(place.rglob("*")):
+            if path.is_file() and path.suffix not in _NO_CODE:
+                yield f"{path.relative_to(place)} {sha256(path.read_bytes()).hexdigest()}"
+    elif place.is_file():
+        yield sha256(place.read_bytes()).hexdigest()
+    else:
+        yield "missing"
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return sha256("\n".join(parts).encode()).hexdigest()

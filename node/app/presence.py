@@ -1,0 +1,106 @@
+"""Makes a node known to the others of the same database, and takes up what vanished ones leave."""
+
+import socket
+import threading
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+
+from node.app.decisive import decisive_parts
+from node.app.resources import Resources
+from node.domain.nodes import NodeEntry, NodeRole, why_not_analyse
+from node.settle.early_work import EarlyWork
+from node.store import storage_mark
+
+__all__ = ["Presence"]
+
+_SIGNS = 5
+"""Signs of life in the time after which a node counts as vanished."""
+_NAME_LENGTH = 64
+
+
+class Presence:
+    """One node among those that work with a database.
+
+    Parameters
+    ----------
+    resources : Resources
+        Of the node.
+    role : NodeRole
+        What it does.
+    name : str
+        By which people know it; empty for that of the machine.
+    early_work : EarlyWork or None
+        What the node analyses before it has settled; other nodes leave it alone.
+    """
+
+    def __init__(
+        self, resources: Resources, role: NodeRole, *, name: str = "", early_work: EarlyWork | None = None
+    ) -> None:
+        self._resources = resources
+        self._role = role
+        self._name = (name or socket.gethostname())[:_NAME_LENGTH]
+        self._early_work = early_work
+        self._started_at = resources.clock.now()
+        self._mark = storage_mark(resources.configuration.storage.directory)
+        self._lock = threading.Lock()
+        self._decides = self._decisive()
+        self._waits = ""
+
+    @property
+    def every_s(self) -> float:
+        """Interval of its signs of life in seconds."""
+        return self._resources.configuration.engine.vanished_s / _SIGNS
+
+    def sweep(self) -> int:
+        """Give a sign of life, and take up what vanished nodes leave; return how many studies those had."""
+        resources, entry = self._resources, self._entry()
+        resources.nodes.sign(entry, timedelta(seconds=resources.configuration.engine.vanished_s))
+        freed = resources.nodes.free_vanished(entry, resources.clock.now())
+        if freed:
+            resources.log.warning("vanished_node_replaced", count=freed)
+        return freed
+
+    def reload(self) -> None:
+        """Take over a configuration that has just been put in force."""
+        self._decides = self._decisive()
+        self.sweep()
+
+    def note_early(self) -> None:
+        """Let other nodes know what this one analyses before it has settled."""
+        self._resources.nodes.note_early(self._resources.owner, self._early())
+
+    def left_to_others(self) -> Collection[str] | None:
+        """Return the studies that the main node keeps to itself; None while this node may begin none.
+
+        Asked before each study, because the storage may have gone and the main node may have been changed.
+        """
+        resources = self._resources
+        seen = resources.nodes.nodes()
+        waits = why_not_analyse(resources.owner, self._decides, seen)
+        if storage_mark(resources.configuration.storage.directory) != self._mark:
+            waits = "the storage directory is not what it was when this node started"
+        self._tell(waits)
+        if waits:
+            return None
+        return {uid for one in seen if one.is_alive for uid in one.entry.early}
+
+    def _tell(self, waits: str) -> None:
+        """Log a change of what this node waits for, once for all that ask at the same time."""
+        with self._lock:
+            is_new, self._waits = waits != self._waits, waits
+        if is_new and waits:
+            self._resources.log.warning("analysis_waits", reason=waits)
+        elif is_new:
+            self._resources.log.info("analysis_goes_on")
+
+    def _entry(self) -> NodeEntry:
+        return NodeEntry(
+            self._resources.owner, self._name, self._role, self._started_at,
+            decides=self._decides, early=self._early(), waits=self._waits,
+        )  # fmt: skip
+
+    def _early(self) -> tuple[str, ...]:
+        return tuple(sorted(self._early_work.held())) if self._early_work is not None else ()
+
+    def _decisive(self) -> Mapping[str, str]:
+        return decisive_parts(self._resources.configuration, self._mark)
