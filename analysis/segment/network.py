@@ -32,7 +32,7 @@ BACKGROUND, BODY, SACRUM, DISC, CANAL, POSTERIOR = range(6)
 
 _FOLDER = Path(__file__).parent.parent / "models" / "segmenter"
 _MULTIPLE = 32
-_BATCH = 4
+_BATCH = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
