@@ -18,6 +18,7 @@ from analysis.measurement.midsagittal import mid_slice
 from analysis.measurement.radiomics import aggregate, extract
 from analysis.measurement.tissue_order import doubts_about_contrast, tissue_order
 from analysis.measurement.vbq import bone_quality
+from analysis.memory import give_back
 from analysis.pairing.agreement import reconcile_levels
 from analysis.pairing.registration import align
 from analysis.prediction.predict import predict
@@ -87,6 +88,7 @@ def analyse(
     tried = _outline(choice.chosen, segmenter, report_progress)
     refused += [one for one in tried if isinstance(one, SeriesRefusal)]
     whole = [one for one in tried if isinstance(one, _Outlined)]
+    give_back()
     outlined, agreement = _reconcile(whole, report_progress)
     outlined = _without_focal(outlined)
     for one in outlined:

@@ -15,7 +15,7 @@ from analysis.segment.instances import FoundBody, find_bodies
 from analysis.segment.levels import Naming, doubted, name_levels
 from analysis.segment.locate import rewindow, spine_columns
 from analysis.segment.marrow_edge import inward_shifts, moved
-from analysis.segment.network import BACKGROUND, CANAL, Network, embedded_network
+from analysis.segment.network import BACKGROUND, CANAL, CLASSES, Network, embedded_network
 from analysis.segment.quality import Shape, expected_overlap, measure_shape
 from analysis.segment.regions import regions_of, upwards
 from analysis.segment.sacrum import looks_mirrored, looks_transitional
@@ -124,10 +124,9 @@ def interpret(
 def _look(network: Network, view: SagittalView) -> Floats:
     """Return class probabilities, shape (slabs, classes, rows, columns), with background beside the spine."""
     columns = spine_columns(network, rewindow(view.slices), view.spacing_mm[2])
-    inner = network.probabilities(rewindow(view.slices[:, :, columns]))
-    probabilities = np.zeros((len(inner), inner.shape[1], *view.slices.shape[1:]), np.float32)
+    probabilities = np.zeros((len(view.slices), CLASSES, *view.slices.shape[1:]), np.float32)
     probabilities[:, BACKGROUND] = 1.0
-    probabilities[:, :, :, columns] = inner
+    network.look(rewindow(view.slices[:, :, columns]), probabilities[:, :, :, columns])
     return probabilities
 
 

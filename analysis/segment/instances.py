@@ -109,7 +109,8 @@ def find_bodies(
         body
         for number, box in enumerate(ndimage.find_objects(instances), start=1)
         if box is not None
-        and (body := _measured_body(number, box, instances, probabilities, spacing_mm, last_rows)) is not None
+        and (body := _measured_body(number, box, instances, probabilities, spacing_mm, last_rows=last_rows))
+        is not None
         and abs(body.centre_mm[0] - middle[round(body.centre_mm[1] / spacing_mm[1])]) < _OFF_MIDLINE_MM
     ]
     bodies.sort(key=lambda body: float(body.centre_mm[1]))
@@ -138,10 +139,8 @@ def _midline(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> n
     return np.asarray(courses[0] if overall[0].sum() > 50.0 else courses[1])
 
 
-def _separated(
-    mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]
-) -> npt.NDArray[np.int32]:
-    """Number the voxels of each body in a mask; 0 beside the bodies.
+def _separated(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.int32]:
+    """Return the number of the body at each voxel of a mask; 0 beside the bodies.
 
     Only a box around the mask is worked on, which is a tenth of the volume. One background pixel on each side
     is enough for the same distances as in the whole volume.
@@ -222,6 +221,7 @@ def _measured_body(
     instances: npt.NDArray[np.int32],
     probabilities: Floats,
     spacing_mm: tuple[float, float, float],
+    *,
     last_rows: npt.NDArray[np.int64],
 ) -> FoundBody | None:
     slabs, rows, columns = (

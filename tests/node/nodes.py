@@ -243,6 +243,7 @@ def quick_node(
     explain: str = "node.analyse.refusal_report:write_refusal_report",
     processes: bool = False,
     clock: Clock | None = None,
+    sweep_s: float = 0.05,
 ) -> Node:
     """Make a node whose sweeps run often, with one of `tests.node.analyses` for its science.
 
@@ -254,7 +255,7 @@ def quick_node(
         examine_study=f"tests.node.analyses:{examine}",
         report_refusal=explain,
         make_worker=WorkerProcess if processes else InThread,
-        sweep_s=0.05,
+        sweep_s=sweep_s,
         clock=clock,
     )
 
