@@ -19,12 +19,13 @@ from analysis.measurement.midsagittal import mid_slice
 from analysis.measurement.radiomics import aggregate, extract
 from analysis.measurement.tissue_order import doubts_about_contrast, tissue_order
 from analysis.measurement.vbq import bone_quality
+from analysis.memory import give_back
 from analysis.pairing.agreement import reconcile_levels
 from analysis.pairing.registration import align
 from analysis.prediction.predict import distances_from, predict_from, read_study
 from analysis.segment import Segmenter, embedded
 from analysis.settings import AnalysisSettings
-from analysis.threads import threads_allowed
+from analysis.threads import one_thread_for_algebra, threads_allowed
 
 if TYPE_CHECKING:
     from analysis.domain.segmentation import Level
@@ -39,6 +40,7 @@ _SIDE_BY_SIDE_VOXELS = 20_000_000
 """In both series; two series of 30 slices of 512 by 512 pixels have 16 million."""
 
 
+@one_thread_for_algebra()
 def analyse(
     series: Sequence[SeriesInput],
     *,
@@ -90,6 +92,7 @@ def analyse(
     tried = _outline(choice.chosen, segmenter, report_progress)
     refused += [one for one in tried if isinstance(one, SeriesRefusal)]
     whole = [one for one in tried if isinstance(one, _Outlined)]
+    give_back()
     outlined, agreement = _reconcile(whole, report_progress)
     outlined = _without_focal(outlined)
     for one in outlined:
@@ -122,6 +125,7 @@ def analyse(
     )
 
 
+@one_thread_for_algebra()
 def features_of_mask(
     found: SeriesFindings, segmentation: Segmentation, settings: AnalysisSettings
 ) -> dict[str, float]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
-__all__ = ["single_threaded", "threads_allowed"]
+__all__ = ["one_thread_for_algebra", "single_threaded", "threads_allowed"]
 
 _VARIABLES = (
     "OMP_NUM_THREADS",
@@ -45,6 +45,18 @@ def single_threaded() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def one_thread_for_algebra() -> Iterator[None]:
+    """Let the libraries for linear algebra use one thread in this process.
+
+    The matrices of an analysis are small. A second thread gains nothing on them, and while it waits for the
+    next one it spins: in the segmentation of T1 and T2 side by side that took more processor time than all
+    else together. With one thread, values also cannot depend on the number of cores.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def threads_allowed() -> int:

@@ -15,7 +15,7 @@ from analysis.segment.instances import FoundBody, find_bodies
 from analysis.segment.levels import Naming, doubted, name_levels
 from analysis.segment.locate import rewindow, spine_columns
 from analysis.segment.marrow_edge import inward_shifts, moved
-from analysis.segment.network import BACKGROUND, CANAL, Network, embedded_network
+from analysis.segment.network import BACKGROUND, CANAL, CLASSES, Network, embedded_network
 from analysis.segment.quality import Shape, expected_overlap, measure_shape
 from analysis.segment.regions import regions_of, upwards
 from analysis.segment.sacrum import looks_mirrored, looks_transitional
@@ -124,10 +124,9 @@ def interpret(
 def _look(network: Network, view: SagittalView) -> Floats:
     """Return class probabilities, shape (slabs, classes, rows, columns), with background beside the spine."""
     columns = spine_columns(network, rewindow(view.slices), view.spacing_mm[2])
-    inner = network.probabilities(rewindow(view.slices[:, :, columns]))
-    probabilities = np.zeros((len(inner), inner.shape[1], *view.slices.shape[1:]), np.float32)
+    probabilities = np.zeros((len(view.slices), CLASSES, *view.slices.shape[1:]), np.float32)
     probabilities[:, BACKGROUND] = 1.0
-    probabilities[:, :, :, columns] = inner
+    network.look(rewindow(view.slices[:, :, columns]), probabilities[:, :, :, columns])
     return probabilities
 
 
@@ -194,16 +193,29 @@ def _shape(
 def _owners(
     instances: npt.NDArray[np.int32], bodies: dict[Level, FoundBody], spacing_mm: tuple[float, float, float]
 ) -> npt.NDArray[np.int32]:
-    """Assign each voxel to the nearest named body on the same slab, if that is within `_BORDER_MM`."""
+    """Assign each voxel to the nearest named body on the same slab, if that is within `_BORDER_MM`.
+
+    Only the box that reaches so far is worked on; memory and time are those of a tenth of the volume.
+    """
     named = np.where(np.isin(instances, [body.number for body in bodies.values()]), instances, 0)
-    if not named.any():
-        return named.astype(np.int32)
-    distance, nearest = ndimage.distance_transform_edt(
-        named == 0, sampling=(1e3, *spacing_mm[1:]), return_indices=True
+    owners = np.zeros(named.shape, np.int32)
+    found = ndimage.find_objects((named > 0).view(np.uint8))
+    if not found:
+        return owners
+    slabs, *plane = found[0]
+    margins = (int(np.ceil(_BORDER_MM / step)) for step in spacing_mm[1:])
+    rows, columns = (
+        slice(max(0, one.start - margin), one.stop + margin)
+        for one, margin in zip(plane, margins, strict=True)
     )
-    owner = named[tuple(nearest)]
+    inner = named[slabs, rows, columns]
+    distance, nearest = ndimage.distance_transform_edt(
+        inner == 0, sampling=(1e3, *spacing_mm[1:]), return_indices=True
+    )
+    owner = inner[tuple(nearest)]
     owner[distance > _BORDER_MM] = 0
-    return np.asarray(owner, dtype=np.int32)
+    owners[slabs, rows, columns] = owner
+    return owners
 
 
 def _near_spine(owner: npt.NDArray[np.int32]) -> Window:

@@ -104,12 +104,13 @@ def find_bodies(
     lateral = np.arange(len(bone))[:, None] * spacing_mm[0] - middle
     # No lumbar body is wider than 60 mm; farther out the network mistakes psoas for bodies.
     mask = (bone > 0.5) & (np.abs(lateral) <= _HALF_WIDTH_MM)[:, :, None]
-    cores = _cores(mask, spacing_mm)
-    instances = _grow(cores, mask, spacing_mm)
+    instances = _separated(mask, spacing_mm)
     bodies = [
         body
-        for number in range(1, int(cores.max()) + 1)
-        if (body := _measured_body(number, instances, probabilities, spacing_mm, last_rows)) is not None
+        for number, box in enumerate(ndimage.find_objects(instances), start=1)
+        if box is not None
+        and (body := _measured_body(number, box, instances, probabilities, spacing_mm, last_rows=last_rows))
+        is not None
         and abs(body.centre_mm[0] - middle[round(body.centre_mm[1] / spacing_mm[1])]) < _OFF_MIDLINE_MM
     ]
     bodies.sort(key=lambda body: float(body.centre_mm[1]))
@@ -136,6 +137,22 @@ def _midline(probabilities: Floats, spacing_mm: tuple[float, float, float]) -> n
         # Rows that show little fall back to the mean position over all rows.
         courses.append((position @ weight + usual * 0.05) / (sums + 0.05))
     return np.asarray(courses[0] if overall[0].sum() > 50.0 else courses[1])
+
+
+def _separated(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.int32]:
+    """Return the number of the body at each voxel of a mask; 0 beside the bodies.
+
+    Only a box around the mask is worked on, which is a tenth of the volume. One background pixel on each side
+    is enough for the same distances as in the whole volume.
+    """
+    instances = np.zeros(mask.shape, np.int32)
+    found = ndimage.find_objects(mask.view(np.uint8))
+    if found:
+        _, *plane = found[0]
+        rows, columns = (slice(max(0, one.start - 1), one.stop + 1) for one in plane)
+        inner = mask[:, rows, columns]
+        instances[:, rows, columns] = _grow(_cores(inner, spacing_mm), inner, spacing_mm)
+    return instances
 
 
 def _cores(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.int32]:
@@ -200,12 +217,16 @@ def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 def _measured_body(
     number: int,
+    box: tuple[slice, ...],
     instances: npt.NDArray[np.int32],
     probabilities: Floats,
     spacing_mm: tuple[float, float, float],
+    *,
     last_rows: npt.NDArray[np.int64],
 ) -> FoundBody | None:
-    slabs, rows, columns = np.nonzero(instances == number)
+    slabs, rows, columns = (
+        at + along.start for at, along in zip(np.nonzero(instances[box] == number), box, strict=True)
+    )
     volume = len(slabs) * float(np.prod(spacing_mm))
     # A body must be visible on at least two slices, unless the volume has only one.
     if volume < _SMALLEST_SECTION_MM2 * min(8.0, len(instances) * spacing_mm[0]):

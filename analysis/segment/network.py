@@ -17,6 +17,7 @@ __all__ = [
     "BACKGROUND",
     "BODY",
     "CANAL",
+    "CLASSES",
     "DISC",
     "SACRUM",
     "Network",
@@ -27,12 +28,12 @@ __all__ = [
 
 Floats = npt.NDArray[np.float32]
 
-BACKGROUND, BODY, SACRUM, DISC, CANAL, POSTERIOR = range(6)
+CLASSES = 6
+BACKGROUND, BODY, SACRUM, DISC, CANAL, POSTERIOR = range(CLASSES)
 """Classes of the embedded network, in the order of its output."""
 
 _FOLDER = Path(__file__).parent.parent / "models" / "segmenter"
 _MULTIPLE = 32
-_BATCH = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,14 +67,18 @@ class Network:
         ndarray of float32, shape (slices, 6, rows, columns)
             Classes in the order `BACKGROUND` to `POSTERIOR`.
         """
+        seen = np.empty((len(slices), CLASSES, *slices.shape[1:]), np.float32)
+        self.look(slices, seen)
+        return seen
+
+    def look(self, slices: Floats, into: Floats) -> None:
+        """Write the same as `probabilities` into an array, which may be part of another."""
         rows, columns = slices.shape[1:]
-        padding = ((0, 0), (0, -rows % _MULTIPLE), (0, -columns % _MULTIPLE))
-        padded = np.pad(slices, padding)[:, None]
-        parts = [
-            softmax(self.session.run(None, {"image": padded[start : start + _BATCH]})[0])
-            for start in range(0, len(padded), _BATCH)
-        ]
-        return np.concatenate(parts)[:, :, :rows, :columns]
+        padding = ((0, -rows % _MULTIPLE), (0, -columns % _MULTIPLE))
+        # One slice at a time: more are not faster, and need memory for each.
+        for one, place in zip(slices, into, strict=True):
+            image = np.pad(one, padding)[None, None]
+            place[:] = softmax(self.session.run(None, {"image": image})[0])[0, :, :rows, :columns]
 
 
 def softmax(logits: Floats) -> Floats:

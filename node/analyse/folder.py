@@ -131,7 +131,7 @@ class _Crew:
     def _hire(self) -> None:
         worker = WorkerProcess(self._function, self._limits.memory_limit_mb)
         self._workers.append(worker)
-        worker.start()
+        worker.start(warm=True)
         self._idle.put(worker)
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ The stations `settle` and `analyse` have their work on studies done in such proc
 
 import errno
 import fcntl
+import gc
 import multiprocessing
 import os
 import resource
@@ -189,14 +190,19 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None, warm:
         limit = memory_limit_mb * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     # Late: the node that starts this process must not pay for it.
+    from analysis.memory import give_back, keep_one_heap
     from node.dicom.libraries import configure_libraries
 
+    keep_one_heap()
+    gc.disable()  # importing makes no garbage, but a collection after each few hundred objects
     configure_libraries()
     module_name, _, function_name = name.partition(":")
     module = import_module(module_name)
     function = getattr(module, function_name)
     if warm and hasattr(module, "warm_up"):
         module.warm_up()
+    gc.freeze()  # what is imported is never garbage, and need not be looked through again
+    gc.enable()
     connection.send(("imported", None))
     while True:
         try:
@@ -205,6 +211,9 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None, warm:
             return
         told = partial(function, report_progress=partial(_tell, connection)) if reports else function
         connection.send(_reply_of(told, arguments))
+        # After the reply, so that nobody waits. Images in reference cycles would stay until the next study.
+        gc.collect()
+        give_back()
 
 
 def _tell(connection: Connection, step: str) -> None:

@@ -96,11 +96,14 @@ class Schedule:
         with suppress(JobLookupError):
             self._scheduler.remove_job(name)
 
-    def soon(self, name: str) -> None:
-        """Run a sweep now instead of at its next time; a sweep already running will pick up the new work."""
+    def soon(self, name: str, after: timedelta = timedelta()) -> None:
+        """Run a sweep now, or after a time, instead of at its next time.
+
+        A sweep already running will pick up the new work.
+        """
         if self._scheduler.running:
             with suppress(JobLookupError):
-                self._scheduler.modify_job(name, next_run_time=self._clock.now())
+                self._scheduler.modify_job(name, next_run_time=self._clock.now() + after)
 
     def runs(self) -> tuple[SweepRun, ...]:
         """Return the latest run of each sweep that has run, and was not removed."""

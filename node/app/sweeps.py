@@ -18,6 +18,7 @@ from node.store.retention import drop_unused, purge, purge_not_for_us
 
 __all__ = ["plan_deliveries", "plan_notices", "plan_sweeps"]
 
+_SETTLE = "assemble"
 _DISCARDS_SWEEP_S = 2.0
 _CLOSING_SWEEP_S = 60.0
 _RETENTION_SWEEP_S = 3600.0
@@ -43,7 +44,8 @@ def plan_sweeps(
     """Add all sweeps to the schedule: those along the way of a study, and those that tidy up."""
     analyses = {f"analyse-{number}": analyst for number, analyst in enumerate(analysts)}
     wake = partial(_then_wake, schedule)
-    schedule.every(every_s, "assemble", wake(settler.sweep, lambda: analyses))
+    settle = wake(settler.sweep, lambda: analyses)
+    schedule.every(every_s, _SETTLE, partial(_then_at_the_moment, schedule, settle, settler, every_s))
     for name, analyst in analyses.items():
         schedule.every(every_s, name, wake(analyst.sweep, lambda: (*_deliveries(couriers), "explain")))
     schedule.every(every_s, "explain", wake(refusal_reporter.sweep, lambda: _deliveries(couriers)))
@@ -118,6 +120,19 @@ def _then_wake(
                 schedule.soon(name)
 
     return run
+
+
+def _then_at_the_moment(
+    schedule: Schedule, sweep: Callable[[], None], settler: StudySettler, every_s: float
+) -> None:
+    """Run the sweep of the settler, and again at the moment at which the next study is due.
+
+    Without this the result of every study would come up to an interval after its quiet time.
+    """
+    sweep()
+    after = settler.next_in(timedelta(seconds=every_s))
+    if after is not None:
+        schedule.soon(_SETTLE, after)
 
 
 def _close(resources: Resources) -> None:

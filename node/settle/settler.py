@@ -136,6 +136,28 @@ class StudySettler:
                 due = list(self._store.due_studies(self._clock.now()))
         return ready
 
+    def next_in(self, within: timedelta) -> timedelta | None:
+        """Tell in what time a sweep will have something to do for which it need not wait for an event.
+
+        Parameters
+        ----------
+        within : timedelta
+            The time that is looked ahead.
+
+        Returns
+        -------
+        timedelta or None
+            Until the next deadline of a study, or until early work on one can begin; None if neither lies
+            within this time. What has passed already was looked at in the last sweep.
+        """
+        now = self._clock.now()
+        moments = [one.deadline for one in self._store.due_studies(now + within) if one.deadline is not None]
+        if self._early_work is not None:
+            coming = self._store.coming_studies(now)
+            moments += [one.last_arrival + self._grace for one in coming]
+        ahead = [one - now for one in moments if now < one <= now + within]
+        return min(ahead, default=None)
+
     def _tell_what_never_falls_quiet(self) -> None:
         coming = self._store.coming_studies(self._clock.now())
         endless = {one.study_uid for one in coming if never_fell_quiet(one.changed_at, one.last_arrival)}

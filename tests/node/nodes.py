@@ -244,6 +244,7 @@ def quick_node(
     ask_shadow: str = "node.analyse.model_answers:answer_in_shadow",
     processes: bool = False,
     clock: Clock | None = None,
+    sweep_s: float = 0.05,
 ) -> Node:
     """Make a node whose sweeps run often, with one of `tests.node.analyses` for its science.
 
@@ -256,7 +257,7 @@ def quick_node(
         report_refusal=explain,
         answer_in_shadow=ask_shadow,
         make_worker=WorkerProcess if processes else InThread,
-        sweep_s=0.05,
+        sweep_s=sweep_s,
         clock=clock,
     )
 

@@ -1,6 +1,7 @@
 """The steps of the segmenter, each on shapes with a known result."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from scipy import ndimage
 from analysis.domain.segmentation import Level
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
+from analysis.segment import instances
 from analysis.segment.csf import sample_csf
-from analysis.segment.embedded import interpret
+from analysis.segment.embedded import _owners, interpret
 from analysis.segment.instances import FoundBody, find_bodies
 from analysis.segment.levels import name_levels
 from analysis.segment.network import BACKGROUND, BODY, CANAL, SACRUM
@@ -23,6 +25,7 @@ from tests.thoroughness import share_of
 
 SAGITTAL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 SPACING_MM = (4.0, 1.0, 1.0)
+ANY_BODY = FoundBody(1, np.zeros(3), 2e4, 0.0, 1.0, False, 50.0)
 SACRAL_OFFSET = 16
 """Columns by which S1 lies behind L5."""
 
@@ -152,6 +155,48 @@ def test_bodies_joined_by_a_thin_bridge_are_still_two() -> None:
     probabilities[2:5, BODY, 30:50, 44:47] = 0.9
     bodies = find_bodies(probabilities, SPACING_MM).found
     assert len(bodies) == 6
+
+
+SPACINGS = st.sampled_from([(4.4, 1.0, 1.0), (1.2, 1.0, 1.0), (2.0, 0.7, 1.3)])
+SPOTS = st.lists(
+    st.tuples(*(st.integers(0, size - 1) for size in (5, 60, 50)), st.integers(3, 11)), max_size=4
+)
+"""Slab, row, column and radius of discs, which may touch each other and the edges of the image."""
+
+
+def discs(spots: list[tuple[int, int, int, int]]) -> np.ndarray:
+    """Return a volume with numbered discs, each over three slabs; later ones cover earlier ones."""
+    numbers = np.zeros((5, 60, 50), np.int32)
+    rows, columns = np.indices(numbers.shape[1:])
+    for number, (slab, row, column, radius) in enumerate(spots, start=1):
+        near = np.hypot(rows - row, columns - column) <= radius
+        numbers[max(0, slab - 1) : slab + 2, near] = number
+    return numbers
+
+
+@settings(deadline=None)
+@given(SPOTS, SPACINGS)
+def test_bodies_come_apart_in_a_box_as_they_do_in_the_whole_volume(
+    spots: list[tuple[int, int, int, int]], spacing_mm: tuple[float, float, float]
+) -> None:
+    mask = discs(spots) > 0
+    whole = instances._grow(instances._cores(mask, spacing_mm), mask, spacing_mm)
+    assert np.array_equal(instances._separated(mask, spacing_mm), whole)
+
+
+@settings(deadline=None)
+@given(SPOTS, SPACINGS)
+def test_the_nearest_body_in_a_box_is_that_in_the_whole_volume(
+    spots: list[tuple[int, int, int, int]], spacing_mm: tuple[float, float, float]
+) -> None:
+    numbers = discs(spots)
+    named = {Level(number): replace(ANY_BODY, number=number) for number in (1, 2, 4)}
+    kept = np.where(np.isin(numbers, [1, 2, 4]), numbers, 0)
+    distance, nearest = ndimage.distance_transform_edt(
+        kept == 0, sampling=(1e3, *spacing_mm[1:]), return_indices=True
+    )
+    expected = np.where(kept.any() & (distance <= 3.0), kept[tuple(nearest)], 0)
+    assert np.array_equal(_owners(numbers, named, spacing_mm), expected)
 
 
 def test_psoas_beside_the_column_is_no_body() -> None:

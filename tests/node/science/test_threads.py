@@ -41,6 +41,11 @@ def test_no_library_starts_a_thread_in_a_worker_process(monkeypatch: pytest.Monk
         assert dict(spread(threads_after, WORK)) == dict.fromkeys(range(len(WORK)), 1)
 
 
+def test_a_thread_of_the_network_that_waits_does_not_spin() -> None:
+    options = embedded_network().session.get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
 def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)

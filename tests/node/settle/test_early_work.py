@@ -70,6 +70,20 @@ def test_what_was_done_early_is_thrown_away_when_a_scanner_has_left_meanwhile(tm
         assert (work.claim("1.1", 2, now, configuration) is not None) is (then == now)
 
 
+@pytest.mark.parametrize("start_early", [True, False])
+def test_a_study_settles_at_the_end_of_its_quiet_time_and_not_at_the_next_sweep(
+    tmp_path: Path, *, start_early: bool
+) -> None:
+    assembly = AssemblySettings(quiet_s=2, max_wait_s=4, start_early=start_early)
+    with (
+        running_pacs() as pacs,
+        quick_node(quick(tmp_path, pacs.destination, assembly=assembly), sweep_s=24 * 3600) as node,
+    ):
+        send(node.port, slice_of(1))
+        node._schedule.soon("assemble")  # the one sweep that sees the study come
+        wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+
+
 def test_what_was_done_early_is_thrown_away_when_more_images_come(tmp_path: Path) -> None:
     clock = MovedClock()
     with (
