@@ -24,6 +24,7 @@ __all__ = [
     "WishState",
     "brought_by",
     "clock_batch",
+    "not_configured",
     "outcome_of",
 ]
 
@@ -345,6 +346,17 @@ def clock_batch(archive: str) -> str:
     'clock-pacs'
     """
     return f"clock-{archive}"
+
+
+def not_configured(archive: str) -> str:
+    """Return why a wish for an archive rests that the configuration does not name any more.
+
+    Examples
+    --------
+    >>> not_configured("pacs")
+    'the archive pacs is not configured; name it in [[archives]] again, or cancel the order'
+    """
+    return f"the archive {archive} is not configured; name it in [[archives]] again, or cancel the order"
 
 
 def brought_by(wishes: Iterable[Wish]) -> Wish | None:

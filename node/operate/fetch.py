@@ -2,8 +2,8 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from threading import Event
 from typing import NoReturn
 from uuid import uuid4
 
+from node.clock import SystemClock
 from node.config import ArchiveSettings, Configuration
 from node.domain.archive import ArchiveQuery, FoundStudy
 from node.domain.audit import Party
@@ -26,9 +27,11 @@ from node.domain.wish import (
     outcome_of,
 )
 from node.errors import PermanentError
+from node.fetch.archives.audited import QuestionTrail
 from node.fetch.archives.opening import open_archive
 from node.fetch.putting import put_all
 from node.fetch.questions import find_all
+from node.operate.order_trail import audit_of_command
 from node.ports import Archive, Store, Transfer, WishBook
 
 __all__ = [
@@ -111,11 +114,18 @@ def archive_called(configuration: Configuration, name: str) -> ArchiveSettings:
     return known[name]
 
 
-def question_archive(configuration: Configuration, settings: ArchiveSettings) -> Archive:
-    """Make an archive that can be asked what it has, and sends nothing."""
-    return open_archive(
-        settings, configuration.node.ae_title, intake=_NoIntake(), held=_nothing, stopping=Event()
-    )
+@contextmanager
+def question_archive(configuration: Configuration, settings: ArchiveSettings) -> Iterator[Archive]:
+    """Make an archive that can be asked what it has, and sends nothing; the audit trail tells who asked."""
+    with audit_of_command(configuration) as (audit, client):
+        yield open_archive(
+            settings,
+            configuration.node.ae_title,
+            intake=_NoIntake(),
+            held=_nothing,
+            stopping=Event(),
+            trail=QuestionTrail(audit, SystemClock(), client),
+        )
 
 
 class _NoIntake:

@@ -27,6 +27,7 @@ from node.domain.health import (
     judge_sources,
     judge_timers,
     judge_workers,
+    left_over,
 )
 from node.domain.records import HistoryEntry
 from node.domain.status import (
@@ -301,7 +302,9 @@ class StatusReader:
         self, settings: Configuration, figures: StoreFigures, now: datetime
     ) -> tuple[ArchiveStatus, ...]:
         fetchers = self._fetchers()
-        return tuple(
+        known = {one.name for one in settings.archives}
+        gone = {name: counts for name, counts in figures.wishes.items() if name not in known}
+        configured = (
             ArchiveStatus(
                 one.name,
                 one.address,
@@ -313,6 +316,7 @@ class StatusReader:
             if one.name in fetchers
             for counts in (figures.wishes.get(one.name, {}),)
         )
+        return (*configured, *(left for name, counts in gone.items() if (left := left_over(name, counts))))
 
     def _destination(
         self, name: str, address: str, outbox: OutboxFigures, now: datetime
