@@ -58,9 +58,8 @@ def test_rules_are_listed_with_what_they_discarded(storage: Storage) -> None:
     ]
     told = json.loads(storage.run("rules", "show", "--json").stdout)
     strict("rules-show").validate(told)
-    assert [
-        (one["rule"], one["configured"], one["take"], one["objects"], one["studies"]) for one in told
-    ] == [
+    fields = ("rule", "configured", "take", "objects", "studies")
+    assert [tuple(one[field] for field in fields) for one in told] == [
         ("brain", True, False, 4, 2),
         ("mr", True, True, 0, 0),
         ("old", False, False, 2, 1),

@@ -33,6 +33,7 @@ from tests.node.storages import START
 from tests.patience import PATIENCE_S, wait_until
 
 STUDY = "1.2.826.0.1.1"
+OUTCOME = {"resourceType": "OperationOutcome"}
 
 
 @dataclass
@@ -221,7 +222,7 @@ def test_a_destination_is_either_for_fhir_or_for_dicom(more: str) -> None:
         (412, {}, "it answered HTTP 412 (several of its resources have the same identifier)"),
         (
             422,
-            {"resourceType": "OperationOutcome", "issue": [{"code": "value", "diagnostics": "PLANTED"}]},
+            OUTCOME | {"issue": [{"code": "value", "diagnostics": "PLANTED"}]},
             "it answered HTTP 422 (value)",
         ),
         (
@@ -240,18 +241,16 @@ def test_what_a_server_has_against_a_transaction_is_told_in_codes(
     assert (answer.disposition, answer.reason) == (Disposition.RETRY_A_FEW_TIMES, reason)
 
 
-@pytest.mark.parametrize(
-    "told", [b"<html>Please log in</html>", {}, [], {"resourceType": "OperationOutcome"}]
-)
+@pytest.mark.parametrize("told", [b"<html>Please log in</html>", {}, [], OUTCOME])
 def test_a_page_that_answers_in_place_of_the_server_has_stored_nothing(tmp_path: Path, told: Any) -> None:
     with running_fhir(told=told) as fhir, pytest.raises(TransientError, match="not as a FHIR server"):
         sent(fhir, tmp_path)
 
 
 def test_a_server_that_is_busy_is_left_alone_as_long_as_it_asks(tmp_path: Path) -> None:
-    with running_fhir(status=lambda _: 503, headers={"Retry-After": "77"}) as fhir:
-        with pytest.raises(BusyError) as caught:
-            sent(fhir, tmp_path)
+    busy = running_fhir(status=lambda _: 503, headers={"Retry-After": "77"})
+    with busy as fhir, pytest.raises(BusyError) as caught:
+        sent(fhir, tmp_path)
     assert caught.value.wait_s == 77
 
 

@@ -65,6 +65,8 @@ def fetched(store: Store, study: str, batch: Batch, *, was_here: bool = False) -
 
 
 class FetchingLaws:
+    """Laws of the ports `WishQueue` and `WishBook`, and of what goes first."""
+
     def test_wishes_of_an_archive_that_is_not_configured_rest_with_the_reason_until_it_is(
         self, store: Store
     ) -> None:
@@ -83,8 +85,6 @@ class FetchingLaws:
         (back,) = store.wishes("1.1")
         assert (back.reason, back.series) == ("", lease.wish.series)
         assert leased(store).wish.state is WishState.FETCHING, "it goes on where it was"
-
-    """Laws of the ports `WishQueue` and `WishBook`, and of what goes first."""
 
     def test_a_study_is_asked_for_once_whatever_asks_again(self, store: Store) -> None:
         assert wish_for(store, "1.1", "1.2") == Taken(new=2)
