@@ -55,7 +55,7 @@ def open_archive(
     brake = Brake(settings.mb_per_second, stopping)
     wire = _wire(settings, calling, intake, brake)
     if trail is not None:
-        there = Party("" if settings.url else settings.ae_title, _host(settings), is_requestor=False)
+        there = _party(settings)
         wire = AuditedWire(wire, Party(calling, "", is_requestor=True), there, trail)
     return AskedArchive(
         settings.name,
@@ -67,8 +67,10 @@ def open_archive(
     )
 
 
-def _host(settings: ArchiveSettings) -> str:
-    return (urlsplit(settings.url).hostname or "") if settings.url else settings.host
+def _party(settings: ArchiveSettings) -> Party:
+    if settings.method is Method.DICOMWEB:
+        return Party("", urlsplit(settings.url).hostname or "", is_requestor=False)
+    return Party(settings.ae_title, settings.host, is_requestor=False)
 
 
 def _wire(settings: ArchiveSettings, calling: str, intake: Intake, brake: Brake) -> Wire:

@@ -272,6 +272,7 @@ def test_an_archive_that_ends_the_association_in_place_of_an_answer_is_told_as_s
 
 def test_every_question_is_in_the_audit_trail_and_names_who_was_asked(there: There, study: str) -> None:
     there.serve([slice_of(1, study=study)])
+    there.web.answer = lambda _: (200, _JSON, [b"[]"])
     query = ArchiveQuery(accession_number="Ä-4711")
     for name in ("get", "dicomweb"):
         there[name].find_studies(query, 10)
@@ -322,7 +323,7 @@ def test_an_answer_that_is_no_dicom_json_is_told(there: There, body: bytes) -> N
     "damaged",
     [
         b"5", b'{"0020000D": 5}', b'{"0020000D": {"vr": "UI", "Value": 7}}',
-        b'{"0020000D": {"vr": "XX", "Value": ["1.2"]}}', b'{"00100020": {"vr": "LO", "Value": ["\xc4"]}}',
+        b'{"00100020": {"vr": "LO", "Value": ["\xc4"]}}',
     ],
 )  # fmt: skip
 def test_one_damaged_study_does_not_hide_the_others(there: There, damaged: bytes) -> None:
