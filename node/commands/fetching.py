@@ -185,7 +185,8 @@ def _order(
     before = preview(store, configuration, archive.name, answer, now)
     if not as_json:
         console.print(_told(before, sends_old=send_old))
-    if dry_run:
+    # An order of nothing would only be in the way of others in the list.
+    if dry_run or not (answer.studies or answer.missing):
         if as_json:
             print_json([answers.previewed(archive.name, answer, before)])
         _exit(before.missing)
