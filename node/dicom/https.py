@@ -20,17 +20,15 @@ class PeerSession(requests.Session):
     A redirection could lead patient data, and our credentials, to an address that nobody configured.
     """
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Refuse to go where a response leads to.
+    def __init__(self) -> None:
+        super().__init__()
+        # Libraries take any status below 400 for success.
+        self.hooks["response"].append(_refuse_redirection)
 
-        Raises
-        ------
-        TransientError
-            If the response is a redirection.
-        """
-        if resp.is_redirect:
-            raise TransientError(http_words(resp.status_code))
-        return None
+
+def _refuse_redirection(response: requests.Response, **_: Any) -> None:  # noqa: ANN401 - of requests
+    if 300 <= response.status_code < 400:
+        raise TransientError(http_words(response.status_code))
 
 
 class TlsAdapter(HTTPAdapter):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ssl import SSLContext
+from xml.etree.ElementTree import ParseError as XmlError
 
 import requests
 from requests.utils import get_environ_proxies
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 _CHUNK = 64 * 1024
+_UNREADABLE = (KeyError, TypeError, ValueError, XmlError)
+"""What parsers of an answer raise."""
 _EXPIRED, _OTHER_NAME = 10, 62
 """Codes of OpenSSL, of what speaks against a certificate."""
 _WHY_NOT_TRUSTED = {_EXPIRED: "it has expired", _OTHER_NAME: "it is of another name"}
@@ -150,7 +153,7 @@ def http_failures_as_transient() -> Iterator[None]:
     """Raise a `TransientError` for every HTTP failure; the words of the library would quote the URL."""
     try:
         yield
-    except (requests.RequestException, LocationParseError, KeyError, TypeError, ValueError) as error:
+    except (requests.RequestException, LocationParseError, *_UNREADABLE) as error:
         if isinstance(error, requests.HTTPError) and error.response is not None:
             raise failure_of(error.response) from None
         raise TransientError(_words_of(error)) from None

@@ -30,6 +30,7 @@ __all__ = ["StowCarrier"]
 _CONFLICT = 409
 """HTTP status if none of the instances was stored; the body of the response tells why."""
 _UNUSED_STUDY_UID = "1.2.3"
+_KINDS = {"application/dicom+json", "application/json", "application/dicom+xml", "application/xml"}
 _SOP_INSTANCE = "00080018"
 
 
@@ -100,7 +101,7 @@ class StowCarrier:
         """
         told: list[datetime | None] = []
         with self._session() as session:
-            session.hooks["response"].append(lambda response, **_: told.append(_date_of(response)))
+            session.hooks["response"].insert(0, lambda response, **_: told.append(_date_of(response)))
             try:
                 with http_failures_as_transient():
                     self._client(session).search_for_studies(
@@ -114,13 +115,28 @@ class StowCarrier:
     def _session(self) -> requests.Session:
         there = self._destination
         secured = client_arguments(there)
-        return session_to(there.stow_url, there.tls, secured and secured[0], there.authorization)
+        session = session_to(there.stow_url, there.tls, secured and secured[0], there.authorization)
+        session.hooks["response"].append(_check_kind)
+        return session
 
     def _client(self, session: requests.Session) -> DICOMwebClient:
         client = DICOMwebClient(self._destination.stow_url, session=session, timeout=self._timeout_s)
         # Retries are the business of the outbox, which counts and spaces them.
         client.set_http_retry_params(retry=False)
         return client
+
+
+def _check_kind(response: requests.Response, **_: Any) -> None:  # noqa: ANN401 - of requests
+    """Refuse a success that is none of DICOMweb; the client would take any page for one without failures.
+
+    The client also ignores the failures in a response whose media type has parameters, so these are removed.
+    """
+    if not response.ok or not response.content:
+        return
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in _KINDS:
+        raise TransientError(f"it answered HTTP {response.status_code}, but not as a DICOMweb archive")
+    response.headers["Content-Type"] = kind
 
 
 def _date_of(response: requests.Response) -> datetime | None:

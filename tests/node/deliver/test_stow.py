@@ -173,6 +173,25 @@ def test_each_answer_has_its_consequence(
 
 
 @pytest.mark.parametrize(
+    ("kind", "body", "state", "reason"),
+    [
+        ("text/html", b"<html>Please log in", DeliveryState.WAITING, "not as a DICOMweb archive"),
+        ("application/dicom+xml", b"<html>&", DeliveryState.WAITING, "no DICOM JSON or XML"),
+        ("Application/dicom+JSON; charset=utf-8", failing(0xA900), DeliveryState.FAILED, "0xA900"),
+        ("text/html", b"", DeliveryState.SENT, ""),
+    ],
+    ids=["a log-in page", "broken XML", "a media type with a parameter", "nothing"],
+)
+def test_a_success_counts_only_as_one_of_dicomweb(
+    tmp_path: Path, kind: str, body: bytes, state: DeliveryState, reason: str
+) -> None:
+    with web_server(200, body, kind) as port, outbox(tmp_path, by_web(port, verify=False)) as post:
+        post.courier.sweep()
+        assert set(post.states) == {state}
+        assert all(reason in delivery.reason for delivery in post.deliveries)
+
+
+@pytest.mark.parametrize(
     ("keys", "fault"),
     [
         ('stow_url = "ftp://pacs"', "must be an http:// or https:// address"),

@@ -42,7 +42,7 @@ class Dimse:
     before_image : callable
         Called with the association and the number of each image before it is sent.
     on_get : callable
-        Called with each C-GET or C-MOVE before it is answered.
+        Called with each C-GET before it is answered.
     move_to : int
         The port to which C-MOVE sends images.
     """
@@ -68,7 +68,6 @@ class Dimse:
 
     def answer_move(self, event: evt.Event) -> Iterator[Any]:
         """Answer a C-MOVE."""
-        self.on_get(event)
         yield "127.0.0.1", self.move_to
         yield len(self.images)
         yield from self._images(event)

@@ -259,15 +259,14 @@ def test_a_wrong_url_is_told_and_is_no_study_that_the_archive_lacks(there: There
     assert there["dicomweb"].find_series(study) == []
 
 
-@pytest.mark.parametrize("name", ["move", "get"])
 def test_an_archive_that_ends_the_association_in_place_of_an_answer_is_told_as_such(
-    there: There, study: str, name: str
+    there: There, study: str
 ) -> None:
     """As Orthanc does if it does not know the node; it has not let the node wait."""
     there.serve([slice_of(1, study=study)])
     there.dimse.on_get = lambda event: event.assoc.abort()
     with pytest.raises(TransientError, match="maybe it does not let this node"):
-        there[name].retrieve(study, f"{study}.1")
+        there["get"].retrieve(study, f"{study}.1")
 
 
 def test_every_question_is_in_the_audit_trail_and_names_who_was_asked(there: There, study: str) -> None:
