@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from fnmatch import fnmatchcase
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
 from analysis.identify.identification import identify
 from node.config import LookFor
 from node.domain.archive import FoundSeries, FoundStudy
 from node.domain.facts import facts_of
+from node.domain.glob import fold, matches
 from node.domain.rules import Rule
 from node.domain.rules import judge as judge_by_rules
 
@@ -118,7 +118,7 @@ def _unlike(one: FoundSeries, look_for: LookFor | None) -> str:
         (one.station, look_for.station, "station"),
         (one.facts.body_part, look_for.body_part, "body part"),
     ):
-        if told and pattern and not fnmatchcase(told.upper(), pattern.upper()):
+        if told and pattern and not matches(fold(pattern), fold(told)):
             return f"another {what} is looked for"
     return ""
 
