@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ssl import SSLContext
 from xml.etree.ElementTree import ParseError as XmlError
@@ -115,8 +115,12 @@ def failure_of(response: requests.Response) -> TransientError:
     return TransientError(words) if wait_s is None else BusyError(words, wait_s)
 
 
-def body_of(response: requests.Response, most: int, timeout_s: float) -> bytes | None:
+def body_of(
+    response: requests.Response, most: int, timeout_s: float, check: Callable[[], None] = lambda: None
+) -> bytes | None:
     """Read the body of a response that was opened with `stream`; None if it is longer than `most` bytes.
+
+    `check` is called for each part, and may raise an error that breaks it off.
 
     Raises
     ------
@@ -125,6 +129,7 @@ def body_of(response: requests.Response, most: int, timeout_s: float) -> bytes |
     """
     body, end_s = bytearray(), time.monotonic() + timeout_s
     for chunk in chunks_of(response):
+        check()
         body += chunk
         if len(body) > most:
             return None

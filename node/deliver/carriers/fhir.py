@@ -143,7 +143,7 @@ def _judge(answer: requests.Response, timeout_s: float) -> DeliveryResponse:
     body = body_of(answer, _LONGEST, timeout_s)
     told = _resource(body)
     judged = answer_to(answer, _more(answer.status_code, told))
-    is_stored = told.get("resourceType") == "Bundle" or not body
+    is_stored = told.get("resourceType") == "Bundle" or body == b""
     if judged.disposition is Disposition.ACCEPTED and not is_stored:
         raise TransientError(f"it answered HTTP {answer.status_code}, but not as a FHIR server")
     return judged

@@ -139,8 +139,8 @@ class WebWire:
                     return []
                 if response.headers.get("Warning", "").startswith(_LIMITED):
                     raise TooManyFoundError("it does not return all that it found")
-                self._brake.check()
-                body = body_of(response, _LONGEST_JSON, self._settings.timeout_s)
+                timeout_s, check = self._settings.timeout_s, self._brake.check
+                body = body_of(response, _LONGEST_JSON, timeout_s, check)
                 if body is None:
                     raise TooManyFoundError("its answer is longer than any that is read")
                 return datasets_in(body)

@@ -241,8 +241,11 @@ def test_what_a_server_has_against_a_transaction_is_told_in_codes(
     assert (answer.disposition, answer.reason) == (Disposition.RETRY_A_FEW_TIMES, reason)
 
 
-@pytest.mark.parametrize("told", [b"<html>Please log in</html>", {}, [], OUTCOME])
-def test_a_page_that_answers_in_place_of_the_server_has_stored_nothing(tmp_path: Path, told: Any) -> None:
+@pytest.mark.parametrize("told", [b"<html>Please log in</html>", b"endless" * 99, {}, [], OUTCOME])
+def test_a_page_that_answers_in_place_of_the_server_has_stored_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Any
+) -> None:
+    monkeypatch.setattr("node.deliver.carriers.fhir._LONGEST", 60)
     with running_fhir(told=told) as fhir, pytest.raises(TransientError, match="not as a FHIR server"):
         sent(fhir, tmp_path)
 
