@@ -1,6 +1,7 @@
 """The errors of the service, divided by what to do next."""
 
 __all__ = [
+    "BusyError",
     "ClusterError",
     "ConfigurationError",
     "InstanceRejectedError",
@@ -21,6 +22,22 @@ class NodeError(Exception):
 
 class TransientError(NodeError):
     """Worth another attempt, later."""
+
+
+class BusyError(TransientError):
+    """A peer is asked too much: nothing is asked of it for a while.
+
+    Parameters
+    ----------
+    message : str
+        Why, in words.
+    wait_s : float
+        For how long it asks to be left alone, in seconds; 0 if it does not say.
+    """
+
+    def __init__(self, message: str, wait_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
 
 
 class PermanentError(NodeError):

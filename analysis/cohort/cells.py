@@ -2,19 +2,20 @@
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from analysis.domain.reason import quoted
 from analysis.errors import RefusedError
 
-__all__ = ["Cells", "column_name", "read_cells"]
+__all__ = ["Cells", "Row", "column_name", "read_cells", "read_rows"]
 
+Row: TypeAlias = tuple[int, Sequence[str]]
 _SEPARATORS = (",", ";", "\t")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _EXCEL = (".xlsx", ".xlsm")
@@ -63,8 +64,33 @@ def read_cells(path: Path, expected: AbstractSet[str]) -> Cells:
     RefusedError
         If the file cannot be read, or is not such a table.
     """
+    return _cells(read_rows(path, lambda line, separator: len(expected & _names(line, separator))))
+
+
+def read_rows(path: Path, worth: Callable[[str, str], Any]) -> tuple[Row, ...]:
+    """Read the rows of the first sheet of an Excel file, or of a CSV file, whatever its first row is.
+
+    Parameters
+    ----------
+    path : Path
+        As for `read_cells`.
+    worth : callable
+        From the first line of a text and a separator to how well they fit; the best separator is taken.
+
+    Returns
+    -------
+    tuple of (int, sequence of str)
+        The line in the file and the cells, as they are written.
+
+    Raises
+    ------
+    RefusedError
+        As for `read_cells`.
+    """
     try:
-        return _of_excel(path) if path.suffix.lower() in _EXCEL else _of_text(path.read_bytes(), expected)
+        if path.suffix.lower() in _EXCEL:
+            return _of_excel(path)
+        return _of_text(path.read_bytes(), worth)
     except OSError as error:
         raise RefusedError(quoted(f"the cohort table cannot be read: {error.strerror}")) from error
 
@@ -81,13 +107,13 @@ def column_name(written: str) -> str:
     return _SYNONYMS.get(name, name)
 
 
-def _of_text(content: bytes, expected: AbstractSet[str]) -> Cells:
+def _of_text(content: bytes, worth: Callable[[str, str], Any]) -> tuple[Row, ...]:
     text = _decoded(content)
     first = text.partition("\n")[0]
-    separator = max(_SEPARATORS, key=lambda one: len(expected & _names(first, one)))
+    separator = max(_SEPARATORS, key=lambda one: worth(first, one))
     try:
         reader = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
-        return _cells((reader.line_num, cells) for cells in reader)
+        return tuple((reader.line_num, cells) for cells in reader)
     except csv.Error as error:
         raise RefusedError(quoted(f"the cohort table is not valid CSV: {error}")) from error
 
@@ -105,12 +131,12 @@ def _decoded(content: bytes) -> str:
         return content.decode("cp1252", errors="replace")
 
 
-def _of_excel(path: Path) -> Cells:
+def _of_excel(path: Path) -> tuple[Row, ...]:
     workbook = _opened(path)
     try:
         sheet = workbook.worksheets[0]
         rows = enumerate(sheet.iter_rows(values_only=True), start=1)
-        return _cells((number, [_written(value) for value in row]) for number, row in rows)
+        return tuple((number, [_written(value) for value in row]) for number, row in rows)
     finally:
         workbook.close()
 
@@ -139,7 +165,7 @@ def _written(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _cells(rows: Iterable[tuple[int, Iterable[str]]]) -> Cells:
+def _cells(rows: Iterable[Row]) -> Cells:
     """Take the first row as header; cells beyond its last name count only if something is in them."""
     stripped = ((number, [cell.strip() for cell in row]) for number, row in rows)
     _, names = next(stripped, (0, []))

@@ -4,5 +4,6 @@
 """
 
 from dicom_templates.fhir.report import fhir_refusal, fhir_report, report_uid
+from dicom_templates.fhir.withdrawal import withdraw_others
 
-__all__ = ["fhir_refusal", "fhir_report", "report_uid"]
+__all__ = ["fhir_refusal", "fhir_report", "report_uid", "withdraw_others"]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SUMMARY_FILE", "local_time", "report_options", "write_fhir", "write_results"]
 
+_FHIR_FILE = "fhir.json"
 SUMMARY_FILE = "summary.png"
 """The summary image, beside the result objects."""
 
@@ -73,6 +75,9 @@ def write_results(made: "ResultSet", out: Path) -> tuple[ResultFile, ...]:
 def write_fhir(bundle: Mapping[str, Any], key: str, earlier: int, out: Path) -> ResultFile:
     """Write the transaction for a FHIR server as `fhir.json`.
 
+    It withdraws what earlier sets of the study observed and this one does not, as far as their files are kept
+    in the folders beside `out`.
+
     Parameters
     ----------
     bundle : mapping
@@ -84,12 +89,23 @@ def write_fhir(bundle: Mapping[str, Any], key: str, earlier: int, out: Path) -> 
     out : Path
         Folder for the file, which exists.
     """
+    from dicom_templates.fhir import withdraw_others
     from dicom_templates.origin.uids import derive_uid
 
+    if earlier:
+        bundle = withdraw_others(bundle, _earlier_bundles(out))
     uid = derive_uid(key, "fhir", str(earlier))
-    path = out / "fhir.json"
+    path = out / _FHIR_FILE
     path.write_text(json.dumps(bundle, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return ResultFile(ResultKind.FHIR, path, "", uid, "")
+
+
+def _earlier_bundles(out: Path) -> list[dict[str, Any]]:
+    found = []
+    for file in sorted(out.parent.glob(f"*/{_FHIR_FILE}")):
+        with suppress(OSError, ValueError):  # a damaged one tells nothing
+            found.append(json.loads(file.read_text(encoding="utf-8")))
+    return found
 
 
 def _write(kind: ResultKind, name: str, dataset: Dataset, out: Path) -> ResultFile:

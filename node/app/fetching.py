@@ -7,6 +7,7 @@ from node.app.resources import Resources
 from node.app.schedule import Schedule
 from node.config import ArchiveSettings, Method
 from node.domain.backoff import Backoff
+from node.fetch.archives.audited import QuestionTrail
 from node.fetch.archives.opening import open_archive
 from node.fetch.fetcher import Fetcher, FetcherState
 from node.fetch.look_for import ask_by_clock
@@ -26,7 +27,12 @@ def make_archives(resources: Resources, intake: Intake) -> Mapping[str, Archive]
     calling = resources.configuration.node.ae_title
     return {
         there.name: open_archive(
-            there, calling, intake=intake, held=resources.store.instances, stopping=resources.stopping
+            there,
+            calling,
+            intake=intake,
+            held=resources.store.instances,
+            stopping=resources.stopping,
+            trail=QuestionTrail(resources.audit, resources.clock),
         )
         for there in resources.configuration.archives
     }
@@ -55,6 +61,9 @@ class Fetchers:
     def plan(self, schedule: Schedule, *, every_s: float) -> None:
         """Add the sweeps of all fetchers and the questions of the clock to the schedule."""
         resources = self._resources
+        resting = resources.store.tell_unconfigured(self._all, resources.clock.now())
+        for gone, count in resting.items():
+            resources.log.warning("archive_not_configured", archive=gone, count=count)
         for settings, archive in self._archives:
             name = archive.name
             for number in range(settings.max_associations):

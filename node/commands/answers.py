@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from node.analyse.folder import StudyOutcome
     from node.domain.model_comparison import Comparison, ModelComparison, ModelName, Scores
     from node.domain.records import Delivery, Study
+    from node.domain.rules import Rule
     from node.domain.wish import BatchFigures, WishEnd
     from node.operate.doctor import CheckResult
     from node.operate.fetch import Answer, Preview
+    from node.operate.rule_trial import Trial
     from node.operate.verify import ReportCheck
     from node.show.scanners import ScannerView
 
@@ -29,6 +31,8 @@ __all__ = [
     "outcome",
     "previewed",
     "report_check",
+    "rule_trial",
+    "rules",
     "scanner",
     "study",
 ]
@@ -218,3 +222,40 @@ def outcome(one: "StudyOutcome", findings: Mapping[str, object] | None = None) -
 
 def _moment(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
+
+
+def rule_trial(trial: "Trial") -> dict[str, object]:
+    """Return what the rules make of files; by names and codes, as descriptions and ages are of a patient."""
+    return {
+        "series": [
+            {
+                "series_uid": one.series_uid,
+                "images": one.images,
+                "taken": one.verdict.take,
+                "rule": None if one.verdict.rule is None else one.verdict.rule.name,
+                "missing": list(one.verdict.unknown),
+                "spared_by": [
+                    {"rule": rule.name, "missing": list(missing)} for rule, missing in one.verdict.spared_by
+                ],
+            }
+            for one in trial.series
+        ],
+        "unreadable": trial.unreadable,
+    }
+
+
+def rules(configured: "Sequence[Rule]", counts: Mapping[str, tuple[int, int]]) -> list[dict[str, object]]:
+    """Return the rules in their order, and then those that are no longer configured."""
+    known = {rule.name: rule for rule in configured}
+    gone = sorted(set(counts) - set(known))
+    return [
+        {
+            "rule": name,
+            "configured": name in known,
+            "take": name in known and known[name].take,
+            "conditions": [str(one) for one in known[name].conditions] if name in known else [],
+            "objects": counts.get(name, (0, 0))[0],
+            "studies": counts.get(name, (0, 0))[1],
+        }
+        for name in (*known, *gone)
+    ]

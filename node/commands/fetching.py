@@ -144,8 +144,10 @@ def _asked(
     """Ask the archive; an error that OsteoNode raises on purpose ends the command."""
     from node.operate.fetch import archive_called, by_accession, by_dates, by_study, question_archive
 
-    with exit_on_error(as_json=as_json):
-        archive = question_archive(configuration, archive_called(configuration, name))
+    with (
+        exit_on_error(as_json=as_json),
+        question_archive(configuration, archive_called(configuration, name)) as archive,
+    ):
         if accession:
             with _progress("asking", quiet=as_json) as progress:
                 return archive, by_accession(archive, accession, progress)
@@ -183,7 +185,8 @@ def _order(
     before = preview(store, configuration, archive.name, answer, now)
     if not as_json:
         console.print(_told(before, sends_old=send_old))
-    if dry_run:
+    # An order of nothing would only be in the way of others in the list.
+    if dry_run or not (answer.studies or answer.missing):
         if as_json:
             print_json([answers.previewed(archive.name, answer, before)])
         _exit(before.missing)

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.commands import answers
 from node.commands.choice import opened_store
 from node.commands.terminal import (
     EXIT_USAGE,
     ConfigOption,
+    JsonOption,
     console,
     error_console,
     load_configuration,
+    print_json,
     show_rows,
 )
 
@@ -30,6 +33,8 @@ def try_on_files(
         str, typer.Option(help="AE title that would send the files. Default: it counts as not known.")
     ] = "",
     config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Say of each series in files which rule would take or discard it, and why. Nothing is sent or stored.
 
@@ -45,6 +50,9 @@ def try_on_files(
     except FileNotFoundError as error:
         error_console.print(str(error), style="red")
         raise typer.Exit(EXIT_USAGE) from None
+    if as_json:
+        print_json(answers.rule_trial(trial))
+        return
     columns = ("Series", "Images", "Decision", "Why", "Description")
     show_rows(columns, [_row(one) for one in trial.series])
     taken = sum(one.verdict.take for one in trial.series)
@@ -61,7 +69,7 @@ def _row(one: "TriedSeries") -> tuple[str, ...]:
     return one.series_uid, str(one.images), _DECISION[one.verdict.take], one.why, told
 
 
-def list_rules(config: ConfigOption = None) -> None:
+def list_rules(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     r"""List the rules in their order, with how many objects of how many studies each has discarded.
 
     The counts go back as far as \[storage] retention_days, over restarts of the node.
@@ -74,8 +82,11 @@ def list_rules(config: ConfigOption = None) -> None:
     from node.operate.rule_trial import conditions_of
 
     configuration = load_configuration(config)
-    with opened_store(configuration) as store:
+    with opened_store(configuration, as_json=as_json) as store:
         counts = dict(store.discards())
+    if as_json:
+        print_json(answers.rules(configuration.rules, counts))
+        return
     rows: list[tuple[str, ...]] = [
         (rule.name, "take" if rule.take else "discard", *_counted(rule, counts), conditions_of(rule))
         for rule in configuration.rules

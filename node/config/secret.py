@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from node.config.table import Table
+from node.domain.identifiers import is_loopback
 
-__all__ = ["kept_elsewhere", "secret"]
+__all__ = ["check_not_in_the_clear", "kept_elsewhere", "secret"]
 
 
 def secret(table: Table, key: str) -> str:
@@ -15,6 +17,15 @@ def secret(table: Table, key: str) -> str:
     if pointer and found is None:
         table.fault(key, 'is a secret; write "env:NAME" or "file:PATH" and keep it there')
     return found or ""
+
+
+def check_not_in_the_clear(table: Table, key: str, url: str, authorization: str, *, is_allowed: bool) -> None:
+    """Note a fault if credentials would go over a network unencrypted, and nobody said that they may."""
+    if not authorization or is_allowed or not url.startswith("http://"):
+        return
+    if not is_loopback(urlsplit(url).hostname or ""):
+        told = f"needs an https:// address in {key}; or say authorization_in_the_clear = true"
+        table.fault("authorization", told)
 
 
 def kept_elsewhere(table: Table, key: str, pointer: str) -> str | None:

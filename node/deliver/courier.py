@@ -13,7 +13,7 @@ from node.deliver.carriers import Carrier
 from node.domain.backoff import Backoff, Breaker
 from node.domain.delivery import DeliveryResponse, DeliveryState, Disposition, state_after
 from node.domain.records import Delivery, DeliveryBatch, Result
-from node.errors import LeaseLostError, PermanentError, TransientError
+from node.errors import BusyError, LeaseLostError, PermanentError, TransientError
 from node.log import Log
 from node.ports import Clock, Outbox
 
@@ -140,7 +140,7 @@ class Courier:
         try:
             work(batch)
         except TransientError as error:
-            self._postpone(batch, str(error))
+            self._postpone(batch, error)
         except LeaseLostError:
             self._log.info("delivery_superseded", study=batch.study_uid, destination=batch.destination)
         else:
@@ -151,10 +151,11 @@ class Courier:
                 "study_sent", study=batch.study_uid, destination=batch.destination, state=state.value
             )
 
-    def _postpone(self, batch: DeliveryBatch, reason: str) -> None:
+    def _postpone(self, batch: DeliveryBatch, error: TransientError) -> None:
         """Return the unfinished deliveries to the outbox, and open the breaker."""
-        now = self._clock.now()
-        self._breaker = self._breaker.after_failure(now, self._backoff, reason)
+        now, reason = self._clock.now(), str(error)
+        wait_s = error.wait_s if isinstance(error, BusyError) else 0.0
+        self._breaker = self._breaker.after_failure(now, self._backoff, reason, wait_s)
         again = self._breaker.open_until or now
         self._outbox.return_deliveries(batch, reason, again)
         self._log.warning(

@@ -8,8 +8,27 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from node.config import TlsSettings
+from node.domain.http_status import http_words
+from node.errors import TransientError
 
-__all__ = ["TlsAdapter", "open_session"]
+__all__ = ["PeerSession", "TlsAdapter", "open_session"]
+
+
+class PeerSession(requests.Session):
+    """A session that follows no redirection, whatever a request says.
+
+    A redirection could lead patient data, and our credentials, to an address that nobody configured.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Libraries take any status below 400 for success.
+        self.hooks["response"].append(_refuse_redirection)
+
+
+def _refuse_redirection(response: requests.Response, **_: Any) -> None:  # noqa: ANN401 - of requests
+    if 300 <= response.status_code < 400:
+        raise TransientError(http_words(response.status_code))
 
 
 class TlsAdapter(HTTPAdapter):
@@ -37,7 +56,9 @@ class TlsAdapter(HTTPAdapter):
         return super().proxy_manager_for(proxy, **{**options, **self._options})
 
 
-def open_session(url: str, tls: TlsSettings, context: SSLContext | None) -> requests.Session:
+def open_session(
+    url: str, tls: TlsSettings, context: SSLContext | None, authorization: str = ""
+) -> requests.Session:
     """Open a session to one peer, for which the environment says nothing but its proxies.
 
     Otherwise REQUESTS_CA_BUNDLE and .netrc of the environment would have a say.
@@ -50,12 +71,16 @@ def open_session(url: str, tls: TlsSettings, context: SSLContext | None) -> requ
         Its files.
     context : SSLContext or None
         Made of these files; None for what `requests` does by itself.
+    authorization : str
+        Value of the HTTP header; empty for none.
     """
-    session = requests.Session()
+    session = PeerSession()
     session.trust_env = False
     session.proxies = get_environ_proxies(url)
     if context is not None:
         if tls.ca is not None:
             session.verify = str(tls.ca)
         session.mount("https://", TlsAdapter(context, tls.server_name))
+    if authorization:
+        session.headers["Authorization"] = authorization
     return session

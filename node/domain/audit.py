@@ -29,6 +29,7 @@ __all__ = [
     "logged_in",
     "logged_out",
     "ordered",
+    "queried",
     "rejected_peer",
     "scanner_accepted",
     "studies_transferred",
@@ -142,6 +143,8 @@ class AuditMessage:
         For a security alert, the address that it is about and what that did.
     client : Client or None
         The person who started the event.
+    query : tuple of str, bytes, str, or None
+        What was asked for: SOP class, dataset of the question, and its transfer syntax.
     """
 
     event: Code
@@ -153,6 +156,7 @@ class AuditMessage:
     study: StudyMoved | None = None
     alert: tuple[str, str] | None = None
     client: Client | None = None
+    query: tuple[str, bytes, str] | None = None
 
 
 _APPLICATION_ACTIVITY = Code("110100", "Application Activity")
@@ -168,9 +172,11 @@ _APPLICATION = Code("110150", "Application")
 _USER_AUTHENTICATION = Code("110114", "User Authentication")
 _LOGIN, _LOGOUT = Code("110122", "Login"), Code("110123", "Logout")
 _ACCESSED, _DELETED = Code("110103", "DICOM Instances Accessed"), Code("110105", "DICOM Study Deleted")
+_QUERY = Code("110112", "Query")
 _OWN_SCHEME = "99OSTEONODE"
 _DESTINATION, _SOURCE = Code("110152", "Destination Role ID"), Code("110153", "Source Role ID")
 _STUDY_UID, _NODE_ID = Code("110180", "Study Instance UID"), Code("110182", "Node ID")
+_SOP_CLASS_UID = Code("110181", "SOP Class UID")
 _PATIENT_NUMBER = Code("2", "Patient Number", "RFC-3881")
 
 
@@ -323,6 +329,33 @@ def discarded(rule: str, node: Party, study: StudyMoved, at: datetime) -> AuditM
     return AuditMessage(_ACCESSED, kind, "D", EventOutcome.SUCCESS, at, (party,), study)
 
 
+def queried(
+    asker: Party,
+    archive: Party,
+    query: tuple[str, bytes, str],
+    *,
+    at: datetime,
+    outcome: EventOutcome,
+    client: Client | None = None,
+) -> AuditMessage:
+    """Report that an archive was asked what it has; PS3.15 A.5.3.10.
+
+    Parameters
+    ----------
+    asker, archive : Party
+        This node, and the archive.
+    query : tuple of str, bytes, str
+        SOP class, dataset of the question, and its transfer syntax.
+    at : datetime
+        When.
+    outcome : EventOutcome
+        Whether it answered.
+    client : Client, optional
+        The person who asked.
+    """
+    return AuditMessage(_QUERY, None, "E", outcome, at, _both(asker, archive), client=client, query=query)
+
+
 def viewed(client: Client, ae_title: str, study: StudyMoved, at: datetime) -> AuditMessage:
     """Report that a person was shown a picture of a study; PS3.15 A.5.3.6."""
     party = Party(ae_title, "", is_requestor=False)
@@ -357,6 +390,8 @@ def to_xml(message: AuditMessage, source: str) -> bytes:
     SubElement(root, "AuditSourceIdentification", AuditSourceID=_clean(source))
     if message.study is not None:
         _study(root, message.study)
+    if message.query is not None:
+        _question(root, *message.query)
     if message.alert is not None:
         host, reason = message.alert
         subject = _object(root, host, kind="2", role=None, id_type=_NODE_ID)
@@ -401,6 +436,13 @@ def _study(root: Element, study: StudyMoved) -> None:
     for sop_class, count in sorted(study.instances.items()):
         SubElement(description, "SOPClass", UID=_clean(sop_class), NumberOfInstances=str(count))
     _object(root, study.patient_id, kind="1", role="1", id_type=_PATIENT_NUMBER)
+
+
+def _question(root: Element, sop_class_uid: str, dataset: bytes, transfer_syntax_uid: str) -> None:
+    asked = _object(root, sop_class_uid, kind="2", role="3", id_type=_SOP_CLASS_UID)
+    SubElement(asked, "ParticipantObjectQuery").text = b64encode(dataset).decode()
+    syntax = _base64(transfer_syntax_uid)
+    SubElement(asked, "ParticipantObjectDetail", type="TransferSyntax", value=syntax)
 
 
 def _object(root: Element, identifier: str, *, kind: str, role: str | None, id_type: Code) -> Element:

@@ -79,7 +79,22 @@ class Breaker:
         """Tell whether the destination may be tried now."""
         return self.open_until is None or now >= self.open_until
 
-    def after_failure(self, now: datetime, backoff: Backoff, reason: str) -> "Breaker":
-        """Return the breaker after a connection failed."""
+    def after_failure(
+        self, now: datetime, backoff: Backoff, reason: str, at_least_s: float = 0.0
+    ) -> "Breaker":
+        """Return the breaker after a connection failed.
+
+        Parameters
+        ----------
+        now : datetime
+            The present moment.
+        backoff : Backoff
+            Pauses after failures.
+        reason : str
+            Why it failed.
+        at_least_s : float
+            For so many seconds the peer asked to be left alone.
+        """
         failures = self.failures + 1
-        return Breaker(failures, now + backoff.pause(failures), reason)
+        pause = max(backoff.pause(failures), timedelta(seconds=at_least_s))
+        return Breaker(failures, now + pause, reason)

@@ -19,14 +19,16 @@ _PATTERNS = 4096
 
 
 def fold(text: str) -> str:
-    r"""Return a text without differences that nobody means: case, padding, and how letters are composed.
+    r"""Return a text without differences that nobody means: case, padding, and how letters are written.
 
     Examples
     --------
     >>> fold("  T2  SAG\tWirbelsäule ")
     't2 sag wirbelsäule'
+    >>> fold("\uff2d\uff32 \u8170\u690e") == fold("mr \u8170\u690e")
+    True
     """
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def matches(pattern: str, text: str) -> bool:

@@ -8,6 +8,7 @@ from node.domain.drift import ScannerRange, ScannerState
 from node.domain.nodes import NodeRole, SeenNode
 from node.domain.notice import NoticeFigures
 from node.domain.status import (
+    ArchiveStatus,
     Condition,
     DestinationStatus,
     Disk,
@@ -35,6 +36,7 @@ __all__ = [
     "judge_sources",
     "judge_timers",
     "judge_workers",
+    "left_over",
 ]
 
 WAIT_FOR_OPERATOR = timedelta(days=7)
@@ -293,6 +295,23 @@ def abandoned(name: str, outbox: OutboxFigures) -> DestinationStatus:
     """Describe a destination that is no longer configured, but for which results wait."""
     words = f"{_objects(outbox.waiting)}, and no destination has this name any more."
     return DestinationStatus(name, "not configured", Condition.CONCERN, words, outbox, Breaker())
+
+
+def left_over(name: str, counts: Mapping[WishState, int]) -> ArchiveStatus | None:
+    """Describe an archive that is no longer configured, but from which studies are still to be fetched.
+
+    Examples
+    --------
+    >>> left_over("old", {WishState.WAITING: 1, WishState.FETCHED: 7}).words
+    '1 study is still to be fetched, and no archive has this name any more.'
+    >>> left_over("old", {WishState.FETCHED: 7})
+    """
+    waiting = sum(counts.get(state, 0) for state in OPEN_WISH_STATES)
+    if not waiting:
+        return None
+    verb = "1 study is" if waiting == 1 else f"{waiting} studies are"
+    words = f"{verb} still to be fetched, and no archive has this name any more."
+    return ArchiveStatus(name, "not configured", Condition.CONCERN, words, counts, Breaker())
 
 
 def ago(length: timedelta) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "brought_by",
     "came_as_backlog",
     "clock_batch",
+    "not_configured",
     "outcome_of",
 ]
 
@@ -346,6 +347,17 @@ def clock_batch(archive: str) -> str:
     'clock-pacs'
     """
     return f"clock-{archive}"
+
+
+def not_configured(archive: str) -> str:
+    """Return why a wish for an archive rests that the configuration does not name any more.
+
+    Examples
+    --------
+    >>> not_configured("pacs")
+    'the archive pacs is not configured; name it in [[archives]] again, or cancel the order'
+    """
+    return f"the archive {archive} is not configured; name it in [[archives]] again, or cancel the order"
 
 
 def brought_by(wishes: Iterable[Wish]) -> Wish | None:

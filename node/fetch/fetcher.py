@@ -8,13 +8,13 @@ from threading import Event, Lock
 from uuid import uuid4
 
 from node.config import FetchLimits, LookFor
-from node.domain.archive import FoundSeries
+from node.domain.archive import ArchiveQuery, FoundSeries, FoundStudy
 from node.domain.backoff import Backoff, Breaker
 from node.domain.records import AssociationRecord, Instance
 from node.domain.rules import Rule
 from node.domain.wish import Priority, WantedSeries, Wish, WishLease, WishState, clock_batch
-from node.errors import LeaseLostError, PermanentError, TransientError
-from node.fetch.judge import judge
+from node.errors import BusyError, LeaseLostError, PermanentError, TransientError
+from node.fetch.judge import asks_of_study, judge
 from node.fetch.pace import Load, Permission, permission
 from node.log import Log
 from node.ports import Archive, Clock, WishQueue
@@ -173,7 +173,8 @@ class Fetcher:
         by_clock = wish.batch == clock_batch(self.name)
         look_for = self._look_for if by_clock else None
         rules, source = self._rules(), self._source
-        judgement = judge(found, self._archive.read_facts, look_for, rules=rules, source=source)
+        study = self._told_of(wish.study_uid) if asks_of_study(rules) else None
+        judgement = judge(found, self._archive.read_facts, look_for, rules=rules, source=source, study=study)
         if not judgement.wanted:
             self._end(lease, WishState.NOT_FOR_US, judgement.reason)
             return None
@@ -184,6 +185,11 @@ class Fetcher:
         self._note_whole(judged.wish)
         self._end(judged, WishState.HERE, _HERE)
         return None
+
+    def _told_of(self, study_uid: str) -> FoundStudy | None:
+        """Return what the archive tells of a study; None if it tells nothing: then no rule discards by it."""
+        found = self._archive.find_studies(ArchiveQuery(study_uid=study_uid, modality=""), 1)
+        return next(iter(found), None)
 
     def _retrieve(self, lease: WishLease) -> None:
         """Get the series that are missing, and record the end of the wish."""
@@ -250,10 +256,9 @@ class Fetcher:
         wish, reason = lease.wish, str(error)
         if self._stopping.is_set():
             return  # the node itself broke it off; the lease is released when the store closes
-        try:
-            self._archive.reach()
-        except (TransientError, PermanentError) as outage:
-            self._open_breaker(lease, str(outage), wish.attempts)
+        outage = self._outage(error)
+        if outage is not None:
+            self._open_breaker(lease, outage, wish.attempts)
             return
         with self._lock:
             self._failed.add(wish.study_uid)
@@ -262,15 +267,26 @@ class Fetcher:
         if attempts >= self._attempts or (isinstance(error, PermanentError) and not is_for_all):
             self._give_up(lease, reason)
         elif is_for_all:
-            self._open_breaker(lease, reason, attempts)
+            self._open_breaker(lease, error, attempts)
         else:
             again = self._clock.now() + self._backoff.pause(attempts)
             self._put_off(lease, reason, again, attempts)
 
-    def _open_breaker(self, lease: WishLease, reason: str, attempts: int) -> None:
-        now = self._clock.now()
+    def _outage(self, error: TransientError | PermanentError) -> TransientError | PermanentError | None:
+        """Return why the archive answers nobody; None if it does, so that the fault is one of the study."""
+        if isinstance(error, BusyError):
+            return error  # it said itself that it is asked too much, so it is not asked once more
+        try:
+            self._archive.reach()
+        except (TransientError, PermanentError) as outage:
+            return outage
+        return None
+
+    def _open_breaker(self, lease: WishLease, error: TransientError | PermanentError, attempts: int) -> None:
+        now, reason = self._clock.now(), str(error)
+        wait_s = error.wait_s if isinstance(error, BusyError) else 0.0
         with self._lock:
-            breaker = self._state.breaker.after_failure(now, self._backoff, reason)
+            breaker = self._state.breaker.after_failure(now, self._backoff, reason, wait_s)
             self._state = FetcherState(breaker, reason)
         again = breaker.open_until or now
         # Later than the archive itself, so that another study tests it: this one may be the cause.

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from datetime import date
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification, Plane
 from analysis.identify.identification import identify
 from node.config import LookFor
-from node.domain.archive import FoundSeries
+from node.domain.archive import FoundSeries, FoundStudy
 from node.domain.facts import facts_of
+from node.domain.glob import fold, matches
 from node.domain.rules import Rule
 from node.domain.rules import judge as judge_by_rules
 
-__all__ = ["Judgement", "judge", "may_matter"]
+__all__ = ["Judgement", "asks_of_study", "judge", "may_matter"]
 
 _MOST_REASONS = 3
+_OF_STUDY = frozenset({"age", "description", "study_description"})
+"""Conditions on the patient and the study, which an archive tells at the level of studies."""
 _MAY_BE = frozenset({Contrast.T1, Contrast.T2, Contrast.UNSURE})
 
 
@@ -41,6 +44,7 @@ def judge(
     *,
     rules: Sequence[Rule] = (),
     source: str = "",
+    study: FoundStudy | None = None,
 ) -> Judgement:
     """Choose the series that may be a sagittal T1 or T2 of the lumbar spine.
 
@@ -58,6 +62,8 @@ def judge(
         What is taken of what arrives; what they would discard is not fetched.
     source : str
         AE title of the archive, for the rules.
+    study : FoundStudy or None
+        What the archive tells of the study, for the rules; see `asks_of_study`.
 
     Raises
     ------
@@ -66,7 +72,7 @@ def judge(
     """
     wanted, reasons = [], []
     for one in series:
-        told = _unlike(one, look_for) or _discarded_by(one, rules, source) or may_matter(one.facts)
+        told = _unlike(one, look_for) or _discarded_by(one, rules, source, study) or may_matter(one.facts)
         if not told and _is_unsure(identify(one.facts)):
             told = may_matter(read_facts(one))
         if told:
@@ -112,16 +118,31 @@ def _unlike(one: FoundSeries, look_for: LookFor | None) -> str:
         (one.station, look_for.station, "station"),
         (one.facts.body_part, look_for.body_part, "body part"),
     ):
-        if told and pattern and not fnmatchcase(told.upper(), pattern.upper()):
+        if told and pattern and not matches(fold(pattern), fold(told)):
             return f"another {what} is looked for"
     return ""
 
 
-def _discarded_by(one: FoundSeries, rules: Sequence[Rule], source: str) -> str:
+def asks_of_study(rules: Sequence[Rule]) -> bool:
+    """Tell whether rules look at what archives tell of studies only, and not of their series.
+
+    Examples
+    --------
+    >>> from node.domain.rules import AgeRange
+    >>> asks_of_study([Rule("children", take=False, conditions=(AgeRange(below=18),))])
+    True
+    """
+    return any(one.attribute in _OF_STUDY for rule in rules for one in rule.conditions)
+
+
+def _discarded_by(one: FoundSeries, rules: Sequence[Rule], source: str, study: FoundStudy | None) -> str:
     """Return which rule discards a series; empty if none surely does by what the archive tells."""
+    told_of_study = FoundStudy("") if study is None else study
     told = {
         "Modality": one.facts.modality,
-        "StudyDescription": one.facts.study_description,
+        "StudyDescription": one.facts.study_description or told_of_study.description,
+        "PatientBirthDate": _date_text(told_of_study.birth_date),
+        "StudyDate": _date_text(told_of_study.study_date),
         "SeriesDescription": one.facts.series_description,
         "ProtocolName": one.facts.protocol_name,
         "BodyPartExamined": one.facts.body_part,
@@ -132,6 +153,10 @@ def _discarded_by(one: FoundSeries, rules: Sequence[Rule], source: str) -> str:
     }
     verdict = judge_by_rules(rules, facts_of(told, source, is_whole=False))
     return "" if verdict.take or verdict.rule is None else f"the rule {verdict.rule.name} discards it"
+
+
+def _date_text(day: date | None) -> str:
+    return "" if day is None else f"{day:%Y%m%d}"
 
 
 def _sum_up(reasons: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from node.config import Contact, DeliverySettings
 from node.domain.backoff import Backoff, Breaker
 from node.domain.delivery import DeliveryResponse, DeliveryState, state_after
 from node.domain.notice import NoticeBatch, NoticeState
-from node.errors import TransientError
+from node.errors import BusyError, TransientError
 from node.log import Log
 from node.notify.channels import Channel
 from node.notify.event import Event
@@ -105,14 +105,15 @@ class Messenger:
         try:
             answer = self._channel.send(self._make_event(batch))
         except TransientError as error:
-            self._postpone(batch, str(error))
+            self._postpone(batch, error)
         else:
             self._breaker = Breaker()
             self._record(batch, answer)
 
-    def _postpone(self, batch: NoticeBatch, reason: str) -> None:
-        now = self._clock.now()
-        self._breaker = self._breaker.after_failure(now, self._backoff, reason)
+    def _postpone(self, batch: NoticeBatch, error: TransientError) -> None:
+        now, reason = self._clock.now(), str(error)
+        wait_s = error.wait_s if isinstance(error, BusyError) else 0.0
+        self._breaker = self._breaker.after_failure(now, self._backoff, reason, wait_s)
         again = self._breaker.open_until or now
         self._box.end_batch(batch, NoticeState.WAITING, now, reason=reason, not_before=again)
         self._log.warning(

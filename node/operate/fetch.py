@@ -1,16 +1,22 @@
 """`osteonode fetch`: a person asks for studies of an archive; the running node fetches them."""
 
 import csv
+import re
+import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import NoReturn
 from uuid import uuid4
 
+from analysis.cohort.cells import read_rows
+from analysis.errors import RefusedError
+from node.clock import SystemClock
 from node.config import ArchiveSettings, Configuration
 from node.domain.archive import ArchiveQuery, FoundStudy
 from node.domain.audit import Party
@@ -25,10 +31,12 @@ from node.domain.wish import (
     WishEnd,
     outcome_of,
 )
-from node.errors import PermanentError
+from node.errors import PermanentError, TransientError
+from node.fetch.archives.audited import QuestionTrail
 from node.fetch.archives.opening import open_archive
 from node.fetch.putting import put_all
 from node.fetch.questions import find_all
+from node.operate.order_trail import audit_of_command
 from node.ports import Archive, Store, Transfer, WishBook
 
 __all__ = [
@@ -46,8 +54,12 @@ __all__ = [
 ]
 
 _MOST_BATCHES = 1000
-_DELIMITERS = ",;\t"
-_NAMES_OF_COLUMN = ("accession", "accession number", "accession_number", "accessionnumber")
+_NAMES_OF_COLUMN = {
+    "accession", "accessions", "accessionnumber", "accessionnumbers", "accessionno", "accessionnr",
+}  # fmt: skip
+_ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
+_PAUSES_S = (1.0, 4.0, 15.0)
+_LONGEST_WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +123,18 @@ def archive_called(configuration: Configuration, name: str) -> ArchiveSettings:
     return known[name]
 
 
-def question_archive(configuration: Configuration, settings: ArchiveSettings) -> Archive:
-    """Make an archive that can be asked what it has, and sends nothing."""
-    return open_archive(
-        settings, configuration.node.ae_title, intake=_NoIntake(), held=_nothing, stopping=Event()
-    )
+@contextmanager
+def question_archive(configuration: Configuration, settings: ArchiveSettings) -> Iterator[Archive]:
+    """Make an archive that can be asked what it has, and sends nothing; the audit trail tells who asked."""
+    with audit_of_command(configuration) as (audit, client):
+        yield open_archive(
+            settings,
+            configuration.node.ae_title,
+            intake=_NoIntake(),
+            held=_nothing,
+            stopping=Event(),
+            trail=QuestionTrail(audit, SystemClock(), client),
+        )
 
 
 class _NoIntake:
@@ -172,7 +191,7 @@ def by_dates(archive: Archive, since: date, until: date) -> Answer:
 def by_accession(
     archive: Archive, file: Path, progress: Callable[[int, int], None] = lambda _done, _total: None
 ) -> Answer:
-    """Ask for studies by the accession numbers in a CSV file.
+    """Ask for studies by the accession numbers in a CSV or Excel file.
 
     They stand in the column that is called "accession" or "accession number", or else in the first one.
 
@@ -186,7 +205,7 @@ def by_accession(
     missing = []
     for done, (number, line) in enumerate(numbers.items(), 1):
         try:
-            there = find_all(archive, ArchiveQuery(accession_number=number))
+            there = _patiently(partial(find_all, archive, ArchiveQuery(accession_number=number)))
         except PermanentError as error:
             raise PermanentError(f"line {line} of {file.name}: {error}") from error
         found |= {one.study_uid: one for one in there}
@@ -196,37 +215,48 @@ def by_accession(
     return Answer(f"{len(numbers)} accession numbers", tuple(found.values()), tuple(missing))
 
 
+def _patiently(ask: Callable[[], Sequence[FoundStudy]]) -> Sequence[FoundStudy]:
+    """Ask again after a fault that may pass: it must not cost a list of thousands of numbers."""
+    for pause_s in _PAUSES_S:
+        try:
+            return ask()
+        except TransientError as error:
+            time.sleep(max(pause_s, min(_LONGEST_WAIT_S, getattr(error, "wait_s", 0.0))))
+    return ask()
+
+
 def _accession_numbers(file: Path) -> dict[str, int]:
     """Return each accession number with the first line that it stands in."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            reader = csv.reader(opened, delimiter=_delimiter(opened.readline()))
-            opened.seek(0)
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PermanentError(f"{file.name} cannot be read as CSV ({type(error).__name__})") from None
+        read = read_rows(file, _worth)
+    except RefusedError:
+        raise PermanentError(f"{file.name} cannot be read as a list; save it as CSV") from None
+    rows = [(line, [cell.strip(" \t\r\n\0\xa0") for cell in row]) for line, row in read if any(row)]
     column = 0
     if rows:
-        titles = [cell.lower() for cell in rows[0][1]]
-        named = [at for at, title in enumerate(titles) if title in _NAMES_OF_COLUMN]
+        named = [at for at, title in enumerate(rows[0][1]) if _names_column(title)]
         column, rows = (named[0], rows[1:]) if named else (0, rows)
     numbers: dict[str, int] = {}
     for line, row in rows:
         if len(row) > column and row[column]:
+            if _ROUNDED.fullmatch(row[column]):
+                told = f"line {line} of {file.name}: a spreadsheet has rounded this number; keep it as text"
+                raise PermanentError(told)
             numbers.setdefault(row[column], line)
     if not numbers:
         raise PermanentError(f"{file.name} names no accession number")
     return numbers
 
 
-def _delimiter(first_line: str) -> str:
-    """Return what parts the cells: programs write a semicolon or a tab where a comma parts decimals."""
+def _worth(first_line: str, delimiter: str) -> tuple[bool, int]:
+    """Tell how well a delimiter fits: programs write a semicolon or a tab where a comma parts decimals."""
+    cells = next(csv.reader([first_line], delimiter=delimiter), [])
+    return any(map(_names_column, cells)), len(cells)
 
-    def worth(delimiter: str) -> tuple[bool, int]:
-        cells = next(csv.reader([first_line], delimiter=delimiter), [])
-        return any(cell.strip().lower() in _NAMES_OF_COLUMN for cell in cells), len(cells)
 
-    return max(_DELIMITERS, key=worth)
+def _names_column(title: str) -> bool:
+    letters = "".join(character for character in title.lower() if character.isalpha())
+    return letters in _NAMES_OF_COLUMN
 
 
 def preview(

@@ -17,7 +17,7 @@ from node.ports import Audit, Clock, StoredFiles, StudyReader
 from node.show.orders import Order
 from node.store import open_instance_store
 
-__all__ = ["Entered", "OrderTrail", "audited_orders", "user_of_process"]
+__all__ = ["Entered", "OrderTrail", "audit_of_command", "audited_orders", "user_of_process"]
 
 Entered = Callable[[Order, str], AbstractContextManager[None]]
 """Enters an order for the study of a UID, which is carried out within the block."""
@@ -74,14 +74,20 @@ def audited_orders(configuration: Configuration, store: StudyReader) -> Iterator
 
     What cannot be written to it is told on standard error.
     """
+    with audit_of_command(configuration) as (audit, client):
+        files, ae_title = open_instance_store(configuration), configuration.node.ae_title
+        trail = OrderTrail(store, files, audit, SystemClock(), get_log(), ae_title)
+        yield lambda order, study_uid: trail.entered(order, study_uid, client)
+
+
+@contextmanager
+def audit_of_command(configuration: Configuration) -> Iterator[tuple[AuditTrail, Client]]:
+    """Open the audit trail for the user of this process; what cannot be written is told on standard error."""
     configure(replace(configuration.log, level="warning"))
-    log, ae_title = get_log(), configuration.node.ae_title
-    audit = AuditTrail(configuration.audit, ae_title, log)
-    trail = OrderTrail(store, open_instance_store(configuration), audit, SystemClock(), log, ae_title)
-    client = Client(user_of_process(), socket.gethostname())
+    audit = AuditTrail(configuration.audit, configuration.node.ae_title, get_log())
     audit.start()
     try:
-        yield lambda order, study_uid: trail.entered(order, study_uid, client)
+        yield audit, Client(user_of_process(), socket.gethostname())
     finally:
         audit.stop()
 

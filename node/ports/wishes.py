@@ -3,7 +3,7 @@
 Every method is one transaction.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -49,6 +49,25 @@ class WishQueue(StudyReader, AssociationRecords, Protocol):
         -------
         WishLease or None
             None if nothing is due.
+        """
+        ...
+
+    def tell_unconfigured(self, archives: Collection[str], now: datetime) -> Mapping[str, int]:
+        """Let wishes rest, with the reason, whose archive the configuration does not name any more.
+
+        They stay open: once the archive is named again, they go on where they were.
+
+        Parameters
+        ----------
+        archives : collection of str
+            Names of the archives that are configured.
+        now : datetime
+            The present moment.
+
+        Returns
+        -------
+        mapping of str to int
+            How many wishes rest, by the name of their archive.
         """
         ...
 

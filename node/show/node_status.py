@@ -29,6 +29,7 @@ from node.domain.health import (
     judge_sources,
     judge_timers,
     judge_workers,
+    left_over,
 )
 from node.domain.model_comparison import Comparison, compare_models
 from node.domain.nodes import NodeRole, SeenNode
@@ -347,7 +348,9 @@ class StatusReader:
         self, settings: Configuration, figures: StoreFigures, now: datetime
     ) -> tuple[ArchiveStatus, ...]:
         fetchers = self._fetchers()
-        return tuple(
+        known = {one.name for one in settings.archives}
+        gone = {name: counts for name, counts in figures.wishes.items() if name not in known}
+        configured = (
             ArchiveStatus(
                 one.name,
                 one.address,
@@ -359,6 +362,7 @@ class StatusReader:
             if one.name in fetchers
             for counts in (figures.wishes.get(one.name, {}),)
         )
+        return (*configured, *(left for name, counts in gone.items() if (left := left_over(name, counts))))
 
     def _destination(
         self, name: str, address: str, outbox: OutboxFigures, now: datetime

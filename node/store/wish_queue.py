@@ -1,6 +1,6 @@
 """Studies that are fetched, as the station that fetches takes them one after the other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,16 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine, Row, Update, case, exists, func, or_, select, update
 
 from node.domain.study import StudyState
-from node.domain.wish import Eligible, Priority, WantedSeries, Wish, WishLease, WishState
+from node.domain.wish import (
+    OPEN_WISH_STATES,
+    Eligible,
+    Priority,
+    WantedSeries,
+    Wish,
+    WishLease,
+    WishState,
+    not_configured,
+)
 from node.errors import LeaseLostError
 from node.store import tables as t
 from node.store.steps import for_update
@@ -106,6 +115,26 @@ class SqlWishQueue:
         state = case((t.wishes.c.begun_at.is_(None), WishState.WAITING), else_=WishState.FETCHING)
         again = {"reason": reason, "changed_at": now, "not_before": not_before, "attempts": attempts}
         self._change(lease, {"state": state, **again, **_UNLEASED})
+
+    def tell_unconfigured(self, archives: Collection[str], now: datetime) -> Mapping[str, int]:
+        """See `node.ports.WishQueue`."""
+        row = t.wishes.c
+        still_open = row.state.in_(list(OPEN_WISH_STATES))
+        told: dict[str, int] = {}
+        with t.writing(self._engine) as connection:
+            named = connection.execute(select(row.archive).where(still_open).distinct()).scalars().all()
+            for name in named:
+                of_archive, words = (
+                    update(t.wishes).where(row.archive == name, still_open),
+                    not_configured(name),
+                )
+                if name in archives:
+                    connection.execute(of_archive.where(row.reason == words).values(reason=""))
+                    continue
+                # Not "fetching": that would keep a study from being judged by what has come of it.
+                rests = {"state": WishState.WAITING, "reason": words, "changed_at": now, **_UNLEASED}
+                told[name] = connection.execute(of_archive.values(rests)).rowcount
+        return told
 
     def count_begun(self, archive: str, since: datetime) -> int:
         """See `node.ports.WishQueue`."""

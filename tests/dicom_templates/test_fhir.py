@@ -13,7 +13,7 @@ from fhirclient.models.bundle import Bundle
 from analysis.domain.findings import Refusal, Verdict
 from analysis.domain.reason import Reason
 from dicom_templates.codes import concepts
-from dicom_templates.fhir import fhir_refusal, fhir_report
+from dicom_templates.fhir import fhir_refusal, fhir_report, withdraw_others
 from dicom_templates.fhir.elements import CODES, REASONS
 from dicom_templates.words.compose import compose, compose_refusal
 from tests.dicom_templates.cases import STUDY, Case, make_case
@@ -137,6 +137,26 @@ def test_no_answer_of_an_earlier_set_stays_valid_without_being_given_again(*, ha
             assert (there["status"] != "entered-in-error") is is_given
             assert ("valueCodeableConcept" in there) is is_given
             assert there["subject"] == one["resource"]["subject"]
+
+
+def test_no_measurement_of_an_earlier_set_stays_valid_without_being_made_again() -> None:
+    case = make_case()
+    first = reported(case)
+    fewer = replace(case.findings.series[0], measurements=case.findings.series[0].measurements[1:])
+    changed = replace(case.findings, series=(fewer, *case.findings.series[1:]))
+    image = header(case)
+    second = withdraw_others(reported(replace(case, findings=changed), replaces=True), [first])
+    image.PatientID = "corrected"
+    third = withdraw_others(refused(case, replaces=True), [first, second])
+    there = {one["request"]["url"]: one["resource"] for one in first["entry"]}
+    for bundle, gone in ((second, 1), (third, len(resources(first, "Observation")))):
+        check(bundle)
+        told = {one["request"]["url"]: one["resource"] for one in bundle["entry"]}
+        assert {url for url, one in there.items() if one["resourceType"] == "Observation"} <= set(told)
+        withdrawn = [one for one in told.values() if one.get("status") == "entered-in-error"]
+        assert len(withdrawn) == gone
+        assert not any("component" in one or "valueQuantity" in one for one in withdrawn)
+    assert {one["subject"]["identifier"]["value"] for one in resources(third, "Observation")} == {"corrected"}
 
 
 def test_an_answer_says_what_it_is_based_on() -> None:

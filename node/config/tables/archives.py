@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from node.config.checks import ae_title, between, host, one_of, short_name, web_address
-from node.config.secret import secret
+from node.config.secret import check_not_in_the_clear, secret
 from node.config.table import Table
 from node.config.tables.fetching import Fetching, fetching
 from node.config.tables.tls import TlsSettings, called_where_named
@@ -39,6 +39,7 @@ class ArchiveSettings:
     port: int = 104
     url: str = ""
     authorization: str = field(default="", repr=False)
+    authorization_in_the_clear: bool = False
     max_associations: Annotated[int, between(1, 100)] = 1
     mb_per_second: Annotated[float, between(0, 10_000)] = 0.0
     timeout_s: Annotated[float, between(1, 3600)] = 120.0
@@ -67,11 +68,15 @@ def archive(table: Table) -> ArchiveSettings:
         port=needed("port", 104, check=between(1, 65535)),
         url=url.rstrip("/").removesuffix("/studies"),
         authorization=secret(table, "authorization"),
+        authorization_in_the_clear=table.take("authorization_in_the_clear", False),
         fetching=fetching(table),
         tls=table.table("tls").read(called_where_named),
     )
     if found.url and not is_web:
         table.fault("url", 'is for method "dicomweb"')
+    check_not_in_the_clear(
+        table, "url", found.url, found.authorization, is_allowed=found.authorization_in_the_clear
+    )
     if found.url.startswith("http://") and found.tls.ca is not None:
         table.fault("url", "must be an https:// address where [archives.tls] names a ca")
     return found

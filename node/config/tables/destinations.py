@@ -1,14 +1,12 @@
 """[[destinations]] of config.toml: where which results are sent."""
 
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from dicom_templates.result_kinds import USUAL_KINDS, ResultKind, SrClass
 from node.config.checks import ae_title, between, host, one_of, short_name, web_address
-from node.config.secret import secret
+from node.config.secret import check_not_in_the_clear, secret
 from node.config.table import Table
 from node.config.tables.tls import TlsSettings, called_where_named
-from node.domain.identifiers import is_loopback
 
 __all__ = ["Destination", "destination"]
 
@@ -31,6 +29,7 @@ class Destination:
     stow_url: str = ""
     fhir_url: str = ""
     authorization: str = field(default="", repr=False)
+    authorization_in_the_clear: bool = False
     tls: TlsSettings = field(default_factory=TlsSettings)
 
     @property
@@ -64,11 +63,18 @@ def destination(table: Table) -> Destination:
         stow_url=stow_url.rstrip("/").removesuffix("/studies"),
         fhir_url=fhir_url.rstrip("/"),
         authorization=secret(table, "authorization"),
+        authorization_in_the_clear=table.take(
+            "authorization_in_the_clear", fallback.authorization_in_the_clear
+        ),
         tls=table.table("tls").read(called_where_named),
     )
     if found.stow_url and found.storage_commitment:
         table.fault("storage_commitment", "is asked for by DIMSE; with stow_url, use verify")
     _note_contradictions_of_fhir(table, found)
+    for key, url in (("stow_url", found.stow_url), ("fhir_url", found.fhir_url)):
+        check_not_in_the_clear(
+            table, key, url, found.authorization, is_allowed=found.authorization_in_the_clear
+        )
     if found.stow_url.startswith("http://") and found.tls.ca is not None:
         table.fault("stow_url", "must be an https:// address where [destinations.tls] names a ca")
     return found
@@ -83,9 +89,3 @@ def _note_contradictions_of_fhir(table: Table, found: Destination) -> None:
         table.fault("fhir_url", "goes with no stow_url, other results, verify or storage_commitment")
     if found.fhir_url.startswith("http://") and found.tls.ca is not None:
         table.fault("fhir_url", "must be an https:// address where [destinations.tls] names a ca")
-    if (
-        found.authorization
-        and found.fhir_url.startswith("http://")
-        and not is_loopback(urlsplit(found.fhir_url).hostname or "")
-    ):
-        table.fault("authorization", "needs an https:// address in fhir_url")

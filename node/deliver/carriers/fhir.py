@@ -9,21 +9,35 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import requests
 
 from node.config import Destination
 from node.dicom.https import open_session
 from node.dicom.tls import client_arguments
+from node.dicom.web import answer_to, body_of, failure_of, http_failures_as_transient
 from node.domain.delivery import DeliveryResponse, Disposition
+from node.domain.http_status import HttpMeaning, meaning_of
 from node.domain.records import Result
 from node.errors import PermanentError, TransientError
 
 __all__ = ["FhirCarrier"]
 
 _JSON = "application/fhir+json"
-_NEVER_RIGHT = frozenset({400, 405, 406, 409, 412, 413, 415, 422})
-"""Answers about this transaction; any other failure would meet every one."""
+_LONGEST = 16 * 1024 * 1024
+_PRECONDITION_FAILED = 412
+_ISSUE_CODES = frozenset(
+    (
+        *("invalid", "structure", "required", "value", "invariant", "security"),
+        *("login", "unknown", "expired", "forbidden", "suppressed", "processing"),
+        *("not-supported", "duplicate", "multiple-matches", "not-found", "deleted", "too-long"),
+        *("code-invalid", "extension", "too-costly", "business-rule", "conflict", "transient"),
+        *("lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"),
+        *("informational",),
+    )
+)
+"""Of the value set IssueType; anything else that a server writes in their place is not told."""
 
 
 class FhirCarrier:
@@ -52,14 +66,18 @@ class FhirCarrier:
 
             def send(result: Result) -> DeliveryResponse:
                 content = _read(self._folder / result.name)
-                with _failures_as_transient():
-                    answer = session.post(
-                        self._destination.fhir_url, data=content, timeout=self._timeout_s,
-                        headers={"Content-Type": _JSON, "Accept": _JSON, "Prefer": "return=minimal"},
-                        # A redirection would take patient data to an address that nobody configured.
-                        allow_redirects=False,
-                    )  # fmt: skip
-                return _judge(answer.status_code)
+                headers = {"Content-Type": _JSON, "Accept": _JSON, "Prefer": "return=minimal"}
+                with (
+                    http_failures_as_transient(),
+                    session.post(
+                        self._destination.fhir_url,
+                        data=content,
+                        timeout=self._timeout_s,
+                        headers=headers,
+                        stream=True,
+                    ) as answer,
+                ):
+                    return _judge(answer, self._timeout_s)
 
             yield send
 
@@ -76,26 +94,23 @@ class FhirCarrier:
         TransientError
             If it does not answer, or is no FHIR server.
         """
-        with self._session() as session, _failures_as_transient():
-            answer = session.get(
-                f"{self._destination.fhir_url}/metadata", timeout=self._timeout_s, headers={"Accept": _JSON},
-                allow_redirects=False,
-            )  # fmt: skip
-            if answer.status_code != requests.codes.ok:
-                raise TransientError(f"it answered HTTP {answer.status_code}")
-            told = answer.json()
-            if not isinstance(told, dict) or told.get("resourceType") != "CapabilityStatement":
+        url = f"{self._destination.fhir_url}/metadata"
+        with (
+            self._session() as session,
+            http_failures_as_transient(),
+            session.get(url, timeout=self._timeout_s, headers={"Accept": _JSON}, stream=True) as answer,
+        ):
+            if meaning_of(answer.status_code) is not HttpMeaning.DONE:
+                raise failure_of(answer)
+            told = _resource(body_of(answer, _LONGEST, self._timeout_s))
+            if told.get("resourceType") != "CapabilityStatement":
                 raise TransientError("what answers is no FHIR server")
             return str(told.get("fhirVersion", ""))
 
     def _session(self) -> requests.Session:
         secured = client_arguments(self._destination)
-        session = open_session(
-            self._destination.fhir_url, self._destination.tls, None if secured is None else secured[0]
-        )
-        if self._destination.authorization:
-            session.headers["Authorization"] = self._destination.authorization
-        return session
+        there = self._destination
+        return open_session(there.fhir_url, there.tls, secured and secured[0], there.authorization)
 
 
 def _read(path: Path) -> bytes:
@@ -116,25 +131,36 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _judge(status: int) -> DeliveryResponse:
-    told = f"it answered HTTP {status}"
-    if 200 <= status < 300:
-        return DeliveryResponse(Disposition.ACCEPTED, status, "")
-    if status in _NEVER_RIGHT:
-        return DeliveryResponse(Disposition.RETRY_A_FEW_TIMES, status, told)
-    raise TransientError(told)
+def _judge(answer: requests.Response, timeout_s: float) -> DeliveryResponse:
+    """Return what a server answers to a transaction.
+
+    Raises
+    ------
+    TransientError
+        If the answer says nothing about this transaction, or is none of a FHIR server: a page in front of the
+        server, such as one that asks for a password, may answer with success, and nothing is stored.
+    """
+    body = body_of(answer, _LONGEST, timeout_s)
+    told = _resource(body)
+    judged = answer_to(answer, _more(answer.status_code, told))
+    is_stored = told.get("resourceType") == "Bundle" or body == b""
+    if judged.disposition is Disposition.ACCEPTED and not is_stored:
+        raise TransientError(f"it answered HTTP {answer.status_code}, but not as a FHIR server")
+    return judged
 
 
-@contextmanager
-def _failures_as_transient() -> Iterator[None]:
-    """Raise a `TransientError` for every failure, without the library's message, which quotes the URL."""
+def _resource(body: bytes | None) -> dict[str, Any]:
     try:
-        yield
-    except requests.Timeout:
-        raise TransientError("it gave no answer in time") from None
-    except requests.exceptions.SSLError:
-        raise TransientError("its certificate is not trusted") from None
-    except requests.exceptions.InvalidJSONError:
-        raise TransientError("what answers is no FHIR server") from None
-    except (requests.RequestException, ValueError):
-        raise TransientError("it cannot be reached") from None
+        told = json.loads(body or b"")
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _more(status: int, told: dict[str, Any]) -> str:
+    """Return what a server says about a refusal: codes only, as its words may quote what was sent."""
+    issues = told.get("issue") if told.get("resourceType") == "OperationOutcome" else None
+    codes = [one.get("code") for one in issues if isinstance(one, dict)] if isinstance(issues, list) else []
+    named = sorted({code for code in codes if isinstance(code, str) and code in _ISSUE_CODES})
+    several = ["several of its resources have the same identifier"] if status == _PRECONDITION_FAILED else []
+    return ", ".join([*several, *named])

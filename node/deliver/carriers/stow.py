@@ -19,7 +19,7 @@ from pydicom import Dataset
 from node.config import Destination
 from node.deliver.carriers.result_file import read_result
 from node.dicom.tls import client_arguments
-from node.dicom.web import code_of, http_failures_as_transient, prepare
+from node.dicom.web import answer_to, http_failures_as_transient, session_to
 from node.domain.delivery import DeliveryResponse, Disposition, judge_status
 from node.domain.dimse_status import PROCESSING_FAILURE
 from node.domain.records import Result
@@ -30,6 +30,7 @@ __all__ = ["StowCarrier"]
 _CONFLICT = 409
 """HTTP status if none of the instances was stored; the body of the response tells why."""
 _UNUSED_STUDY_UID = "1.2.3"
+_KINDS = {"application/dicom+json", "application/json", "application/dicom+xml", "application/xml"}
 _SOP_INSTANCE = "00080018"
 
 
@@ -57,7 +58,7 @@ class StowCarrier:
     def open(self, results: Sequence[Result]) -> Iterator[Callable[[Result], DeliveryResponse]]:
         """See `node.deliver.carriers.Carrier`."""
         del results
-        with requests.Session() as session:
+        with self._session() as session:
             client = self._client(session)
 
             def send(result: Result) -> DeliveryResponse:
@@ -70,7 +71,7 @@ class StowCarrier:
     def find(self, results: Sequence[Result]) -> set[str]:
         """See `node.deliver.carriers.Carrier`."""
         found: set[str] = set()
-        with requests.Session() as session, http_failures_as_transient():
+        with self._session() as session, http_failures_as_transient():
             client = self._client(session)
             for series_uid in sorted({result.series_uid for result in results}):
                 answers = client.search_for_instances(results[0].study_uid, series_uid)
@@ -85,7 +86,7 @@ class StowCarrier:
         TransientError
             If the destination does not answer or rejects the request.
         """
-        with requests.Session() as session, http_failures_as_transient():
+        with self._session() as session, http_failures_as_transient():
             self._client(session).search_for_studies(search_filters={"StudyInstanceUID": _UNUSED_STUDY_UID})
 
     def told_time(self) -> datetime | None:
@@ -99,8 +100,8 @@ class StowCarrier:
             If the destination does not answer.
         """
         told: list[datetime | None] = []
-        with requests.Session() as session:
-            session.hooks["response"].append(lambda response, **_: told.append(_date_of(response)))
+        with self._session() as session:
+            session.hooks["response"].insert(0, lambda response, **_: told.append(_date_of(response)))
             try:
                 with http_failures_as_transient():
                     self._client(session).search_for_studies(
@@ -111,14 +112,31 @@ class StowCarrier:
                     raise
         return told[-1]
 
-    def _client(self, session: requests.Session) -> DICOMwebClient:
+    def _session(self) -> requests.Session:
         there = self._destination
         secured = client_arguments(there)
-        prepare(session, there.stow_url, there.tls, secured and secured[0], there.authorization)
+        session = session_to(there.stow_url, there.tls, secured and secured[0], there.authorization)
+        session.hooks["response"].append(_check_kind)
+        return session
+
+    def _client(self, session: requests.Session) -> DICOMwebClient:
         client = DICOMwebClient(self._destination.stow_url, session=session, timeout=self._timeout_s)
         # Retries are the business of the outbox, which counts and spaces them.
         client.set_http_retry_params(retry=False)
         return client
+
+
+def _check_kind(response: requests.Response, **_: Any) -> None:  # noqa: ANN401 - of requests
+    """Refuse a success that is none of DICOMweb; the client would take any page for one without failures.
+
+    The client also ignores the failures in a response whose media type has parameters, so these are removed.
+    """
+    if not response.ok or not response.content:
+        return
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in _KINDS:
+        raise TransientError(f"it answered HTTP {response.status_code}, but not as a DICOMweb archive")
+    response.headers["Content-Type"] = kind
 
 
 def _date_of(response: requests.Response) -> datetime | None:
@@ -135,8 +153,10 @@ def _store(client: DICOMwebClient, dataset: Dataset) -> DeliveryResponse:
     try:
         response = client.store_instances([dataset])
     except requests.HTTPError as error:
-        if code_of(error) != _CONFLICT:
+        if error.response is None:
             raise
+        if error.response.status_code != _CONFLICT:
+            return answer_to(error.response)
         response = _store_response(error.response)
     failed = response.get("FailedSOPSequence") or ()
     if failed:

@@ -5,7 +5,6 @@ References
 DICOM PS3.18 10.6, Search Transaction; 10.4, Retrieve Transaction.
 """
 
-import json
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,15 +13,16 @@ from urllib.parse import urlencode, urlsplit
 
 import requests
 from pydicom import Dataset
-from urllib3.exceptions import HTTPError as BodyError
 
 from node.config import ArchiveSettings
 from node.decode.header_values import text
 from node.dicom.tls import archive_arguments
-from node.dicom.web import code_of, http_failures_as_transient, prepare
+from node.dicom.web import body_of, check_found, chunks_of, http_failures_as_transient, session_to
 from node.domain.audit import Party
+from node.domain.http_status import http_words
 from node.errors import PermanentError, TooManyFoundError, TransientError
 from node.fetch.archives.brake import Brake
+from node.fetch.archives.json_answers import datasets_in
 from node.fetch.archives.multipart import FileParts
 from node.fetch.archives.storing import Storing
 from node.fetch.archives.wire import Level, Sent, most_images
@@ -33,12 +33,11 @@ __all__ = ["WebWire"]
 _JSON = "application/dicom+json"
 _FILES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _LONGEST_JSON = 64 * 1024 * 1024
-_CHUNK = 64 * 1024
-_TRY_AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 _TOO_MANY = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 _LIMITED = "299"
 """The HTTP warning with which an archive says that it has left answers out."""
 _UNUSED_STUDY_UID = "1.2.3"
+_STUDIES = "/studies"
 _UID_OF = {
     Level.STUDY: "StudyInstanceUID",
     Level.SERIES: "SeriesInstanceUID",
@@ -122,7 +121,8 @@ class WebWire:
             storing.store()
 
         parts = FileParts(response.headers.get("Content-Type", ""), storing.begin, finish)
-        for chunk in self._chunks(response):
+        for chunk in chunks_of(response):
+            self._brake.check()
             parts.feed(chunk)
             if time.monotonic() - since_s > self._settings.timeout_s:
                 raise TransientError("an image takes too long to come")
@@ -130,20 +130,23 @@ class WebWire:
 
     def _ask_json(self, path: str, questions: Sequence[tuple[str, str]]) -> list[Dataset]:
         """Return the datasets of a JSON response; none if the archive does not have what is asked for."""
-        body = bytearray()
-        end_s = time.monotonic() + self._settings.timeout_s
         with self._request(path, questions, _JSON) as response:
-            if response.status_code in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND}:
-                return []
-            if response.headers.get("Warning", "").startswith(_LIMITED):
-                raise TooManyFoundError("it does not return all that it found")
-            for chunk in self._chunks(response):
-                body += chunk
-                if len(body) > _LONGEST_JSON:
+            is_missing = response.status_code == HTTPStatus.NOT_FOUND
+            if is_missing and path == _STUDIES:
+                raise PermanentError(f"{http_words(response.status_code)}; check url")
+            if not is_missing:
+                if response.status_code == HTTPStatus.NO_CONTENT:
+                    return []
+                if response.headers.get("Warning", "").startswith(_LIMITED):
+                    raise TooManyFoundError("it does not return all that it found")
+                timeout_s, check = self._settings.timeout_s, self._brake.check
+                body = body_of(response, _LONGEST_JSON, timeout_s, check)
+                if body is None:
                     raise TooManyFoundError("its answer is longer than any that is read")
-                if time.monotonic() > end_s:
-                    raise TransientError("its answer takes too long to come")
-        return _datasets(bytes(body))
+                return datasets_in(body)
+        # Either it does not have that, or the address is wrong: then it answers no question at all.
+        self.reach()
+        return []
 
     @contextmanager
     def _request(
@@ -151,36 +154,27 @@ class WebWire:
     ) -> Iterator[requests.Response]:
         """Send a GET request; the body of the response has not been read."""
         there = self._settings
-        with requests.Session() as session, _failures():
-            prepare(session, there.url, there.tls, self._context, there.authorization)
-            with session.get(
+        with (
+            session_to(there.url, there.tls, self._context, there.authorization) as session,
+            http_failures_as_transient(),
+            session.get(
                 # Orthanc takes an encoded "*" for the character, not for the wildcard.
                 f"{there.url}{path}?{urlencode(questions, safe='*?')}".removesuffix("?"),
                 headers={"Accept": accepted, "Accept-Encoding": "identity"},
                 timeout=there.timeout_s,
                 stream=True,
-                # A redirection could lead the images of a patient, and our credentials, to anybody.
-                allow_redirects=False,
-            ) as response:
-                if accepted != _JSON or response.status_code != HTTPStatus.NOT_FOUND:
-                    _check(response)
-                yield response
-
-    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
-        """Yield the body as it comes, however little that is at a time."""
-        try:
-            while chunk := response.raw.read1(_CHUNK, decode_content=True):
-                self._brake.check()
-                yield chunk
-        except (BodyError, OSError):
-            raise TransientError("its answer broke off") from None
+            ) as response,
+        ):
+            if accepted != _JSON or response.status_code != HTTPStatus.NOT_FOUND:
+                _check(response)
+            yield response
 
 
 def _search(level: Level, keys: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:
     """Return the path and the parameters of a search."""
     study, series = (f"/{keys.get(name, '')}" for name in ("StudyInstanceUID", "SeriesInstanceUID"))
     path = {
-        Level.STUDY: "/studies",
+        Level.STUDY: _STUDIES,
         Level.SERIES: f"/studies{study}/series",
         Level.IMAGE: f"/studies{study}/series{series}/instances",
     }[level]
@@ -191,32 +185,8 @@ def _search(level: Level, keys: Mapping[str, str]) -> tuple[str, list[tuple[str,
     return path, [*asked, *(("includefield", keyword) for keyword in wanted)]
 
 
-def _datasets(body: bytes) -> list[Dataset]:
-    try:
-        answers = json.loads(body)
-        if not isinstance(answers, list):
-            raise TypeError("it is no list")  # noqa: TRY301 - handled as any other fault
-        return [Dataset.from_json(answer, lambda _tag, _vr, _uri: None) for answer in answers]
-    except Exception as error:
-        raise PermanentError("its answer is no DICOM JSON") from error
-
-
 def _check(response: requests.Response) -> None:
     """Raise for a status other than success."""
-    code = response.status_code
-    if code == _TOO_MANY:
+    if response.status_code == _TOO_MANY:
         raise TooManyFoundError("it answered HTTP 413: more than it returns at once")
-    if HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR and code not in _TRY_AGAIN:
-        raise PermanentError(f"it answered HTTP {code}")
-    if HTTPStatus.MULTIPLE_CHOICES <= code < HTTPStatus.BAD_REQUEST:
-        raise PermanentError(f"it answered HTTP {code}, which leads to another address")
-    response.raise_for_status()
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    try:
-        with http_failures_as_transient():
-            yield
-    except requests.HTTPError as error:
-        raise TransientError(f"it answered HTTP {code_of(error)}") from None
+    check_found(response)

@@ -103,7 +103,7 @@ def find(peer: Peer, level: Level, keys: Mapping[str, str], most: int, brake: Br
             if code == SUCCESS:
                 return found
             if code not in _GOES_ON:
-                raise _refused(code, "C-FIND")
+                raise _refused(code, "C-FIND", progress)
             if answer is not None:
                 found.append(answer)
             if len(found) > most:
@@ -124,7 +124,7 @@ def identifier(level: Level, keys: Mapping[str, str]) -> Dataset:
     return asked
 
 
-def judge_end(status: Dataset, service: str, refusal: str = "") -> Sent | None:
+def judge_end(status: Dataset, service: str, progress: "Progress", refusal: str = "") -> Sent | None:
     """Return what a response of C-MOVE or C-GET says about the images; None if more responses follow.
 
     Parameters
@@ -133,6 +133,8 @@ def judge_end(status: Dataset, service: str, refusal: str = "") -> Sent | None:
         The response.
     service : str
         "C-MOVE" or "C-GET".
+    progress : Progress
+        Since when nothing came.
     refusal : str
         Why this node did not take an image; the archive then reports a failure that is none of its own.
 
@@ -145,7 +147,7 @@ def judge_end(status: Dataset, service: str, refusal: str = "") -> Sent | None:
     if code in _GOES_ON:
         return None
     if code not in {SUCCESS, SUBOPERATIONS_FAILED} and not (refusal and code is not None):
-        raise _refused(code, service)
+        raise _refused(code, service, progress)
     failed = _count(status, "NumberOfFailedSuboperations")
     warnings = _count(status, "NumberOfWarningSuboperations")
     return Sent(failed, warnings, refusal or ("it could not send some images" if failed else ""))
@@ -174,6 +176,11 @@ class Progress:
         self._seen = -1
         self._since_s = time.monotonic()
 
+    @property
+    def is_overdue(self) -> bool:
+        """Whether nothing has come for so long that the peer can be said to be silent."""
+        return time.monotonic() - self._since_s >= self._timeout_s
+
     def note(self, count: int) -> None:
         """Note how many have come.
 
@@ -190,7 +197,13 @@ class Progress:
             raise TransientError("it answers, and nothing comes")
 
 
-def _refused(code: int | None, service: str) -> TransientError | PermanentError:
+def _refused(code: int | None, service: str, progress: Progress) -> TransientError | PermanentError:
+    if code is None and not progress.is_overdue:
+        # As Orthanc does where DicomAlwaysAllowGet is not set, or DicomModalities does not name the node.
+        return TransientError(
+            f"it ended the association in place of an answer to a {service}; "
+            "maybe it does not let this node, by its AE title and address, use that"
+        )
     if code is None:
         return TransientError(f"it gave no answer to a {service} in time")
     if code in _REFUSALS:

@@ -123,7 +123,7 @@ class GetWire:
             for status, _ in association.send_c_get(identifier(level, keys), _GET):
                 if faults:
                     raise _known(faults[0])
-                if (sent := judge_end(status, "C-GET", refusal())) is not None:
+                if (sent := judge_end(status, "C-GET", progress, refusal())) is not None:
                     return sent
                 progress.note(count)
         raise TransientError("it gave no end of its answers to a C-GET")

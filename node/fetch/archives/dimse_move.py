@@ -52,7 +52,7 @@ class MoveWire:
         progress = Progress(self._peer.timeout_s, self._brake)
         with asking(self._peer, MOVE_CONTEXTS, "C-MOVE") as association:
             for status, _ in association.send_c_move(asked, self._peer.calling, _MOVE):
-                if (sent := judge_end(status, "C-MOVE")) is not None:
+                if (sent := judge_end(status, "C-MOVE", progress)) is not None:
                     return sent
                 progress.note(suboperations(status))
         raise TransientError("it gave no end of its answers to a C-MOVE")

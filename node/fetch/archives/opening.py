@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Collection
 from threading import Event
+from urllib.parse import urlsplit
 
 from node.config import ArchiveSettings, Method
 from node.dicom.association import Peer
 from node.dicom.tls import archive_arguments
+from node.domain.audit import Party
 from node.domain.records import Instance
 from node.fetch.archives.archive import AskedArchive
+from node.fetch.archives.audited import AuditedWire, QuestionTrail
 from node.fetch.archives.brake import Brake
 from node.fetch.archives.dicomweb import WebWire
 from node.fetch.archives.dimse_get import GetWire
@@ -25,6 +28,7 @@ def open_archive(
     intake: Intake,
     held: Callable[[str], Collection[Instance]],
     stopping: Event,
+    trail: QuestionTrail | None = None,
 ) -> AskedArchive:
     """Make an archive; nothing is connected yet.
 
@@ -40,6 +44,8 @@ def open_archive(
         Returns the stored instances of a study.
     stopping : Event
         Set when the node stops; then what is being fetched is broken off.
+    trail : QuestionTrail, optional
+        Where each question is entered; None to enter none.
 
     Raises
     ------
@@ -48,6 +54,9 @@ def open_archive(
     """
     brake = Brake(settings.mb_per_second, stopping)
     wire = _wire(settings, calling, intake, brake)
+    if trail is not None:
+        there = _party(settings)
+        wire = AuditedWire(wire, Party(calling, "", is_requestor=True), there, trail)
     return AskedArchive(
         settings.name,
         wire,
@@ -56,6 +65,12 @@ def open_archive(
         brake=brake,
         max_associations=settings.max_associations,
     )
+
+
+def _party(settings: ArchiveSettings) -> Party:
+    if settings.method is Method.DICOMWEB:
+        return Party("", urlsplit(settings.url).hostname or "", is_requestor=False)
+    return Party(settings.ae_title, settings.host, is_requestor=False)
 
 
 def _wire(settings: ArchiveSettings, calling: str, intake: Intake, brake: Brake) -> Wire:

@@ -9,17 +9,14 @@ import hmac
 import json
 import socket
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from urllib.parse import urlsplit
 
-import requests
-
 from node.config import Contact
 from node.dicom.https import open_session
 from node.dicom.tls import contact_context, reason_of
+from node.dicom.web import answer_to, http_failures_as_transient
 from node.domain.delivery import DeliveryResponse, Disposition
 from node.errors import TransientError
 from node.notify.event import Event
@@ -28,8 +25,6 @@ from node.ports import Clock
 __all__ = ["WebhookChannel", "signature"]
 
 _GONE = 410
-_NEVER_RIGHT = frozenset({400, 405, 406, 409, 411, 413, 414, 415, 422})
-"""Answers that say that this event cannot be taken, whereas others may be."""
 
 
 class WebhookChannel:
@@ -64,18 +59,19 @@ class WebhookChannel:
             "User-Agent": "OsteoNode",
             **signature(self._contact.secret, event.identifier, self._clock.now(), content),
         }
-        if self._contact.authorization:
-            headers["Authorization"] = self._contact.authorization
+        there = self._contact
         with (
-            open_session(self._contact.webhook, self._contact.tls, self._context) as session,
-            _failures_as_transient(),
+            open_session(there.webhook, there.tls, self._context, there.authorization) as session,
+            http_failures_as_transient(),
+            # The body of the answer is of no interest, and is not read.
+            session.post(
+                there.webhook, data=content, headers=headers, timeout=self._timeout_s, stream=True
+            ) as answer,
         ):
-            answer = session.post(
-                self._contact.webhook, data=content, headers=headers, timeout=self._timeout_s,
-                # A redirection would take what is told to an address that nobody configured.
-                allow_redirects=False, stream=True,
-            )  # fmt: skip
-            return _judge(answer.status_code)
+            if answer.status_code == _GONE:
+                told = f"it answered HTTP {_GONE}: it wants no more notifications"
+                return DeliveryResponse(Disposition.GIVE_UP, _GONE, told)
+            return answer_to(answer)
 
     def reach(self) -> None:
         """See `node.notify.channels.Channel`; it connects, and makes the TLS handshake."""
@@ -111,34 +107,3 @@ def signature(secret: bytes, identifier: str, at: datetime, content: bytes) -> d
     signed = b".".join((identifier.encode(), seconds.encode(), content))
     digest = b64encode(hmac.new(secret, signed, sha256).digest()).decode()
     return {"webhook-id": identifier, "webhook-timestamp": seconds, "webhook-signature": f"v1,{digest}"}
-
-
-def _judge(status: int) -> DeliveryResponse:
-    """Return what an HTTP status means.
-
-    Raises
-    ------
-    TransientError
-        If it says nothing about this event: any event would be answered so, until somebody mends the cause.
-    """
-    told = f"it answered HTTP {status}"
-    if 200 <= status < 300:
-        return DeliveryResponse(Disposition.ACCEPTED, status, "")
-    if status == _GONE:
-        return DeliveryResponse(Disposition.GIVE_UP, status, f"{told}: it wants no more notifications")
-    if status in _NEVER_RIGHT:
-        return DeliveryResponse(Disposition.RETRY_A_FEW_TIMES, status, told)
-    raise TransientError(told)
-
-
-@contextmanager
-def _failures_as_transient() -> Iterator[None]:
-    """Raise a `TransientError` for every failure, without the library's message, which quotes the URL."""
-    try:
-        yield
-    except requests.Timeout:
-        raise TransientError("it gave no answer in time") from None
-    except requests.exceptions.SSLError:
-        raise TransientError("its certificate is not trusted") from None
-    except (requests.RequestException, ValueError, OSError):
-        raise TransientError("it cannot be reached") from None

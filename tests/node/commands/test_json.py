@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from analysis.domain.acquisition import Plane
 from analysis.domain.reason import Reason, coded
 from dicom_templates.result_kinds import ResultKind
 from node.analyse.folder import StudyOutcome
+from node.cli import RULES_COMMANDS
 from node.commands import answers
 from node.domain.delivery import DeliveryState
 from node.domain.results import Outcome, ResultFile
@@ -47,6 +49,9 @@ def mixed(storage: Storage) -> Storage:
 def test_every_command_with_json_has_a_schema_and_a_line_in_the_document() -> None:
     with_json = {
         name for name, command in COMMAND.items() if any("--json" in one.opts for one in command.params)
+    }
+    with_json |= {
+        f"rules-{name}" for name, call in RULES_COMMANDS.items() if "as_json" in signature(call).parameters
     }
     assert with_json >= {"studies", "why", "retry", "resend", "set-aside", "purge", "verify", "doctor"}
     assert set(SCHEMAS) == with_json | {"error", "findings"}

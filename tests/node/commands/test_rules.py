@@ -1,9 +1,11 @@
 """`osteonode rules`, and `osteonode why` for a study of which nothing was kept."""
 
+import json
 from pathlib import Path
 
 from tests.node.nodes import slice_of
 from tests.node.storages import START, Storage
+from tests.schemas import strict
 
 RULES = """
 [[rules]]
@@ -34,6 +36,14 @@ def test_files_are_tried_series_by_series(storage: Storage, tmp_path: Path) -> N
     assert rows[1][3] == 'rule "brain": description is planted description / brain ax'
     assert rows[2][:4] == [f"{STUDY}.2", "1", "taken", 'rule "mr" applies to every series']
     assert "1 taken, 1 discarded." in done.stderr
+    answer = storage.run("rules", "test", str(tmp_path), "--json")
+    told = json.loads(answer.stdout)
+    strict("rules-test").validate(told)
+    assert {one["series_uid"]: (one["taken"], one["rule"]) for one in told["series"]} == {
+        f"{STUDY}.1": (False, "brain"),
+        f"{STUDY}.2": (True, "mr"),
+    }
+    assert "planted" not in answer.stdout.lower()
     assert storage.run("rules", "test", str(tmp_path / "nothing")).exit_code == 2
 
 
@@ -45,6 +55,14 @@ def test_rules_are_listed_with_what_they_discarded(storage: Storage) -> None:
         ["brain", "discard", "4", "2", "description = *brain*"],
         ["mr", "take", "", "", "every series"],
         ["old", "discard", "2", "1", "no longer configured"],
+    ]
+    told = json.loads(storage.run("rules", "show", "--json").stdout)
+    strict("rules-show").validate(told)
+    fields = ("rule", "configured", "take", "objects", "studies")
+    assert [tuple(one[field] for field in fields) for one in told] == [
+        ("brain", True, False, 4, 2),
+        ("mr", True, True, 0, 0),
+        ("old", False, False, 2, 1),
     ]
 
 

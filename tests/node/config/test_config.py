@@ -1,5 +1,6 @@
 import re
 import tomllib
+from contextlib import nullcontext
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_network
@@ -422,3 +423,22 @@ def test_what_cannot_be_told_is_a_fault_of_the_file(
     found = faults(text)
     assert any(told in fault for fault in found), found
     assert not any("hunter2" in fault for fault in found)
+
+
+@pytest.mark.parametrize("before", [
+    '[[destinations]]\nname = "fhir"\nfhir_url = "{url}"\n',
+    '[[destinations]]\nname = "web"\nstow_url = "{url}"\n',
+    '[[archives]]\nname = "web"\nmethod = "dicomweb"\nurl = "{url}"\n',
+])  # fmt: skip
+@pytest.mark.parametrize(("url", "is_fine"), [
+    ("https://pacs.example/r4", True), ("http://127.0.0.1:8080/r4", True), ("http://pacs.example/r4", False),
+    ("http://127.0.0.1@pacs.example/r4", False),
+])  # fmt: skip
+def test_credentials_are_sent_in_the_clear_only_if_somebody_says_so(
+    monkeypatch: pytest.MonkeyPatch, before: str, url: str, *, is_fine: bool
+) -> None:
+    monkeypatch.setenv("TOKEN", "Bearer t")
+    written = before.format(url=url) + 'authorization = "env:TOKEN"\n'
+    with nullcontext() if is_fine else pytest.raises(ConfigurationError, match="authorization_in_the_clear"):
+        parse(written)
+    parse(written + "authorization_in_the_clear = true\n")

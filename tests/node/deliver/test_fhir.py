@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,17 +19,21 @@ from dicom_templates.result_kinds import ResultKind
 from node.analyse import study
 from node.clock import SystemClock
 from node.config import AuditSettings, Configuration, Destination, ReportSettings, parse
-from node.domain.delivery import DeliveryState
+from node.deliver.carriers.fhir import FhirCarrier
+from node.domain.delivery import DeliveryResponse, DeliveryState, Disposition
+from node.domain.records import Result
 from node.domain.study import StudyState
-from node.errors import ConfigurationError
+from node.errors import BusyError, ConfigurationError, TransientError
 from node.operate.doctor import Severity, destinations
 from node.operate.retry import restart_study
 from tests.node.analyses import REFUSES
 from tests.node.by_hand import images_by_hand, science
 from tests.node.nodes import quick, quick_node, send, slice_of, state_of
-from tests.patience import wait_until
+from tests.node.storages import START
+from tests.patience import PATIENCE_S, wait_until
 
 STUDY = "1.2.826.0.1.1"
+OUTCOME = {"resourceType": "OperationOutcome"}
 
 
 @dataclass
@@ -43,7 +47,9 @@ class FhirServer:
     """
 
     status: Callable[[int], int] = lambda _number: 200
+    told: Any = field(default_factory=lambda: {"resourceType": "Bundle", "type": "transaction-response"})
     kept: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
     transactions: list[bytes] = field(default_factory=list)
     invalid: list[str] = field(default_factory=list)
     url: str = ""
@@ -85,16 +91,19 @@ def running_fhir(**settings: Any) -> Iterator[FhirServer]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             fits = self.headers["Content-Type"] == "application/fhir+json" and self.path == "/r4"
             allowed = self.headers["Authorization"] == "Bearer t"
-            self._answer((fhir.take(body) if fits else 415) if allowed else 401, {})
+            status = (fhir.take(body) if fits else 415) if allowed else 401
+            self._answer(status, fhir.told)
 
         def do_GET(self) -> None:
             told = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"}
             self._answer(200 if self.path == "/r4/metadata" else 404, told)
 
-        def _answer(self, status: int, told: dict[str, str]) -> None:
-            content = json.dumps(told).encode()
+        def _answer(self, status: int, told: Any) -> None:
+            content = told if isinstance(told, bytes) else json.dumps(told).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            for name, value in fhir.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 
@@ -186,7 +195,7 @@ def test_the_doctor_asks_the_server_what_it_is(tmp_path: Path) -> None:
         other = replace(fhir.destination, fhir_url=fhir.url.removesuffix("/r4"))
         (ill,) = destinations(quick(tmp_path, other))
     assert (well.severity, well.message) == (Severity.GOOD, "answers, and is a server of FHIR 4.0.1")
-    assert (ill.severity, ill.message) == (Severity.FAULT, "it answered HTTP 404")
+    assert (ill.severity, ill.message) == (Severity.FAULT, "it answered HTTP 404: nothing is at this address")
 
 
 @pytest.mark.parametrize(
@@ -207,14 +216,51 @@ def test_a_destination_is_either_for_fhir_or_for_dicom(more: str) -> None:
         parse(start + more)
 
 
-@pytest.mark.parametrize(("url", "is_fine"), [
-    ("https://fhir.example/r4", True), ("http://127.0.0.1:8080/r4", True), ("http://fhir.example/r4", False),
-    ("http://127.0.0.1@fhir.example/r4", False),
-])  # fmt: skip
-def test_a_token_is_never_sent_in_the_clear(
-    monkeypatch: pytest.MonkeyPatch, url: str, *, is_fine: bool
+@pytest.mark.parametrize(
+    ("status", "told", "reason"),
+    [
+        (412, {}, "it answered HTTP 412 (several of its resources have the same identifier)"),
+        (
+            422,
+            OUTCOME | {"issue": [{"code": "value", "diagnostics": "PLANTED"}]},
+            "it answered HTTP 422 (value)",
+        ),
+        (
+            422,
+            {"resourceType": "OperationOutcome", "issue": [{"code": "PLANTED"}, 5]},
+            "it answered HTTP 422",
+        ),
+        (400, b"<html>PLANTED</html>", "it answered HTTP 400"),
+    ],
+)
+def test_what_a_server_has_against_a_transaction_is_told_in_codes(
+    tmp_path: Path, status: int, told: Any, reason: str
 ) -> None:
-    monkeypatch.setenv("TOKEN", "Bearer t")
-    written = f'[[destinations]]\nname = "fhir"\nfhir_url = "{url}"\nauthorization = "env:TOKEN"\n'
-    with nullcontext() if is_fine else pytest.raises(ConfigurationError, match="authorization"):
-        parse(written)
+    with running_fhir(status=lambda _: status, told=told) as fhir:
+        answer = sent(fhir, tmp_path)
+    assert (answer.disposition, answer.reason) == (Disposition.RETRY_A_FEW_TIMES, reason)
+
+
+@pytest.mark.parametrize("told", [b"<html>Please log in</html>", b"endless" * 99, {}, [], OUTCOME])
+def test_a_page_that_answers_in_place_of_the_server_has_stored_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Any
+) -> None:
+    monkeypatch.setattr("node.deliver.carriers.fhir._LONGEST", 60)
+    with running_fhir(told=told) as fhir, pytest.raises(TransientError, match="not as a FHIR server"):
+        sent(fhir, tmp_path)
+
+
+def test_a_server_that_is_busy_is_left_alone_as_long_as_it_asks(tmp_path: Path) -> None:
+    busy = running_fhir(status=lambda _: 503, headers={"Retry-After": "77"})
+    with busy as fhir, pytest.raises(BusyError) as caught:
+        sent(fhir, tmp_path)
+    assert caught.value.wait_s == 77
+
+
+def sent(fhir: FhirServer, folder: Path) -> DeliveryResponse:
+    """Send an empty transaction, and return what the carrier makes of the answer."""
+    (folder / "fhir.json").write_text('{"resourceType": "Bundle", "type": "transaction", "entry": []}')
+    result = Result(STUDY, 1, ResultKind.FHIR, "1.2.3", "", "fhir.json", START)
+    carrier = FhirCarrier(fhir.destination, folder, PATIENCE_S)
+    with carrier.open([result]) as send_one:
+        return send_one(result)

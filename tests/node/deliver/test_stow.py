@@ -97,7 +97,9 @@ def test_an_archive_that_wants_a_password_gets_it(tmp_path: Path) -> None:
     with Orthanc(tmp_path / "orthanc", closed, credentials=CREDENTIALS) as orthanc:
         with outbox(tmp_path / "without", by_web(orthanc.http_port)) as post:
             post.courier.sweep()
-            assert {delivery.reason for delivery in post.deliveries} == {"it answered HTTP 401"}
+            assert {delivery.reason for delivery in post.deliveries} == {
+                "it answered HTTP 401: it does not accept the authorization of this node"
+            }
             assert set(post.states) == {DeliveryState.WAITING}, "whoever mends the password loses nothing"
         authorized = by_web(orthanc.http_port, authorization=f"Basic {CREDENTIALS}")
         assert CREDENTIALS not in repr(authorized)
@@ -150,6 +152,11 @@ def test_an_archive_whose_name_does_not_resolve_is_down_and_why_says_so(
         pytest.param(409, b"<html>", DeliveryState.FAILED, "0x0110", id="conflict without a word"),
         pytest.param(409, failing(0x0122), DeliveryState.NOT_ACCEPTED, "0x0122", id="class not supported"),
         pytest.param(503, b"", DeliveryState.WAITING, "HTTP 503", id="busy"),
+        # Otherwise one object that an archive does not take would hold up all results of the node for ever.
+        pytest.param(413, b"", DeliveryState.FAILED, "HTTP 413", id="too large"),
+        pytest.param(415, b"", DeliveryState.FAILED, "HTTP 415", id="of a kind that it does not take"),
+        pytest.param(401, b"", DeliveryState.WAITING, "HTTP 401", id="not authorised"),
+        pytest.param(307, b"", DeliveryState.WAITING, "leads to another address", id="redirection"),
         pytest.param(200, b"{not json", DeliveryState.WAITING, "no DICOM JSON", id="nonsense"),
         pytest.param(200, b"{}", DeliveryState.SENT, "", id="success without a word"),
     ],
@@ -163,6 +170,25 @@ def test_each_answer_has_its_consequence(
         assert set(post.states) == {state}
         assert all(reason in delivery.reason for delivery in post.deliveries)
         assert len(post.states) == len(CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "state", "reason"),
+    [
+        ("text/html", b"<html>Please log in", DeliveryState.WAITING, "not as a DICOMweb archive"),
+        ("application/dicom+xml", b"<html>&", DeliveryState.WAITING, "no DICOM JSON or XML"),
+        ("Application/dicom+JSON; charset=utf-8", failing(0xA900), DeliveryState.FAILED, "0xA900"),
+        ("text/html", b"", DeliveryState.SENT, ""),
+    ],
+    ids=["a log-in page", "broken XML", "a media type with a parameter", "nothing"],
+)
+def test_a_success_counts_only_as_one_of_dicomweb(
+    tmp_path: Path, kind: str, body: bytes, state: DeliveryState, reason: str
+) -> None:
+    with web_server(200, body, kind) as port, outbox(tmp_path, by_web(port, verify=False)) as post:
+        post.courier.sweep()
+        assert set(post.states) == {state}
+        assert all(reason in delivery.reason for delivery in post.deliveries)
 
 
 @pytest.mark.parametrize(

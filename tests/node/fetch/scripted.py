@@ -29,6 +29,7 @@ class ScriptedArchive:
     is_down: bool = False
     name: str = "pacs"
     retrieved: list[tuple[str, str]] = field(default_factory=list)
+    told: dict[str, FoundStudy] = field(default_factory=dict)
     on_retrieve: Callable[[str, str], None] = lambda _study, _series: None
 
     def reach(self) -> None:
@@ -38,7 +39,11 @@ class ScriptedArchive:
     def find_studies(self, query: ArchiveQuery, most: int) -> Sequence[FoundStudy]:
         del most
         self.reach()
-        return [FoundStudy(uid) for uid in sorted(self.studies) if query.study_uid in {"", uid}]
+        return [
+            self.told.get(uid, FoundStudy(uid))
+            for uid in sorted(self.studies)
+            if query.study_uid in {"", uid}
+        ]
 
     def find_series(self, study_uid: str) -> Sequence[FoundSeries]:
         self.reach()

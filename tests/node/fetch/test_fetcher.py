@@ -2,16 +2,17 @@
 
 # ruff: noqa: D102 - steps of the tests
 
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from threading import Event
 
 import pytest
 
 from node.config import FetchLimits, LookFor
-from node.domain.archive import Retrieved
+from node.domain.archive import FoundStudy, Retrieved
 from node.domain.backoff import Backoff
+from node.domain.rules import AgeRange, Rule, TextCondition
 from node.domain.wish import Batch, NewWish, Priority, Wish, WishState, clock_batch
-from node.errors import PermanentError, TransientError
+from node.errors import BusyError, PermanentError, TransientError
 from node.fetch.fetcher import Fetcher
 from node.fetch.holding import HeldOpen
 from node.log import get_log
@@ -34,6 +35,7 @@ class Station:
         self.archive = ScriptedArchive({uid: pair(uid) for uid in studies})
         self.stopping = Event()
         self.day_time = day_time
+        self.rules: tuple[Rule, ...] = ()
         self.fetcher = self.made(limits)
         self.wish(*studies)
 
@@ -50,6 +52,7 @@ class Station:
             stopping=self.stopping,
             log=get_log(),
             day_time=lambda _moment: self.day_time,
+            rules=lambda: self.rules,
         )
 
     def wish(self, *studies: str, priority: Priority = Priority.BACKLOG, name: str = "b") -> None:
@@ -180,6 +183,40 @@ def test_an_archive_that_serves_nobody_does_not_use_up_the_backlog(answer: Excep
     states = [station.state(one) for one in studies]
     assert states.count(WishState.FAILED) <= failed
     assert states.count(WishState.FETCHED) >= 9 - failed
+
+
+def test_an_archive_that_is_busy_is_left_alone_for_as_long_as_it_asks_and_no_study_is_charged() -> None:
+    station = Station("1.1")
+    station.archive.answers = [BusyError("it is asked too often", wait_s=100 * REST)] * (2 * ATTEMPTS)
+    for _ in range(2 * ATTEMPTS):
+        assert station.fetcher.sweep() == 1
+        station.clock.move(seconds=99 * REST)
+        assert station.fetcher.sweep() == 0
+        station.clock.move(seconds=60 * REST)
+    assert station.of("1.1").attempts == 0
+    assert station.fetcher.sweep() == 1
+    assert station.state("1.1") is WishState.FETCHED
+
+
+def test_rules_about_the_patient_and_the_study_decide_before_anything_is_fetched() -> None:
+    """Archives tell the date of birth and the description of a study at the level of studies only."""
+    young, old, silent = (
+        FoundStudy("1.1", study_date=date(2024, 3, 1), birth_date=date(2010, 1, 1)),
+        FoundStudy("1.2", study_date=date(2024, 3, 1), birth_date=date(1960, 1, 1), description="MR brain"),
+        FoundStudy("1.3"),
+    )
+    station = Station("1.1", "1.2", "1.3")
+    station.archive.told = {one.study_uid: one for one in (young, old, silent)}
+    station.rules = (
+        Rule("children", take=False, conditions=(AgeRange(below=18),)),
+        Rule("brain", take=False, conditions=(TextCondition("description", ("*brain*",)),)),
+    )
+    assert station.fetcher.sweep() == 3
+    assert [station.state(one) for one in ("1.1", "1.2", "1.3")] == [
+        WishState.NOT_FOR_US, WishState.NOT_FOR_US, WishState.FETCHED,
+    ]  # fmt: skip
+    assert "the rule children discards it" in station.of("1.1").reason
+    assert {study for study, _ in station.archive.retrieved} == {"1.3"}
 
 
 @pytest.mark.parametrize("at", [1, 2, 3])

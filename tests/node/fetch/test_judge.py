@@ -60,14 +60,16 @@ def test_the_header_of_an_image_decides_only_what_words_leave_open() -> None:
 
 def test_the_clock_compares_station_and_body_part_where_the_archive_tells_them() -> None:
     look_for = LookFor(station="MR3*", body_part="*SPINE*")
-    four = [
+    five = [
         series("1", station="mr3a", body_part="LSPINE"),
+        series("5", station="MR3[b]"),
         series("2"),
         series("3", station="MR1"),
         series("4", body_part="KNEE"),
     ]
-    assert [one.series_uid for one in judge(four, unread, look_for).wanted] == ["1", "2"]
-    nothing = judge(four[2:], unread, look_for)
+    assert [one.series_uid for one in judge(five, unread, look_for).wanted] == ["1", "5", "2"]
+    assert len(judge([series("5", station="MR3[b]")], unread, LookFor(station="mr3[b]")).wanted) == 1
+    nothing = judge(five[3:], unread, look_for)
     assert nothing.reason == (
         "none of its 2 series can be analysed: 1 because another body part is looked for; "
         "1 because another station is looked for"

@@ -41,6 +41,8 @@ class Dimse:
         What it answers to a C-GET or C-MOVE at its end, or instead of images; 0 for success.
     before_image : callable
         Called with the association and the number of each image before it is sent.
+    on_get : callable
+        Called with each C-GET before it is answered.
     move_to : int
         The port to which C-MOVE sends images.
     """
@@ -49,6 +51,7 @@ class Dimse:
     images: Sequence[Dataset] = ()
     status: int = 0
     before_image: Callable[[Any, int], None] = lambda _association, _number: None
+    on_get: Callable[[evt.Event], None] = lambda _event: None
     move_to: int = 0
     port: int = 0
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -59,6 +62,7 @@ class Dimse:
 
     def answer_get(self, event: evt.Event) -> Iterator[Any]:
         """Answer a C-GET."""
+        self.on_get(event)
         yield len(self.images)
         yield from self._images(event)
 

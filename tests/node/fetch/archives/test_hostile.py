@@ -4,27 +4,32 @@ import json
 import socket
 import threading
 import tracemalloc
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from io import BytesIO
 from itertools import count, repeat
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 from pydicom import Dataset
+from pydicom.filereader import read_dataset
 from pynetdicom.dimse_primitives import C_GET
 
 from analysis.domain.acquisition import AcquisitionFacts
 from node.app import Node
-from node.config import ArchiveSettings, Method
+from node.config import ArchiveSettings, AuditSettings, Method
 from node.dicom.tls import server_context
 from node.domain.archive import ArchiveQuery, FoundSeries
-from node.errors import NodeError, PermanentError, TooManyFoundError, TransientError
+from node.errors import BusyError, NodeError, PermanentError, TooManyFoundError, TransientError
 from node.fetch.archives import dicomweb
 from node.ports import Archive
 from tests.certificates import Authority
 from tests.node.fetch.archives.hostile import Dimse, Web, as_parts, served, served_by_web
 from tests.node.nodes import in_quarantine, quick, quick_node, slice_of
+from tests.patience import wait_until
 from tests.peers import free_port
 
 _MULTIPART = 'multipart/related; type="application/dicom"; boundary=parted'
@@ -86,7 +91,9 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[There]:
             for method in Method
         ]
         hasty = [replace(one, name=f"hasty-{one.name}", timeout_s=1.0) for one in patient]
-        base = quick(tmp_path_factory.mktemp("node"), archives=(*patient, *hasty))
+        folder = tmp_path_factory.mktemp("node")
+        audit = AuditSettings(file=folder / "audit.xml")
+        base = replace(quick(folder, archives=(*patient, *hasty)), audit=audit)
         own = replace(base.node, port=node_port, max_instance_mb=2)
         with quick_node(replace(base, node=own)) as node:
             yield There(node, dimse, web)
@@ -96,7 +103,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[There]:
 def _honest(there: There) -> None:
     """Let both archives begin each test without any fault."""
     usual = Dimse()
-    for name in ("find", "images", "status", "before_image"):
+    for name in ("find", "images", "status", "before_image", "on_get"):
         setattr(there.dimse, name, getattr(usual, name))
     there.dimse.move_to = there.node.port
     there.web.answer, there.web.headers = Web().answer, {}
@@ -224,16 +231,74 @@ def test_each_refusal_says_whether_to_ask_again(
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (500, TransientError), (503, TransientError), (429, TransientError), (408, TransientError),
-        (400, PermanentError), (401, PermanentError), (403, PermanentError), (413, TooManyFoundError),
-        (302, PermanentError),
+        (500, TransientError), (408, TransientError), (302, TransientError), (503, BusyError),
+        (429, BusyError), (400, PermanentError), (401, PermanentError), (403, PermanentError),
+        (404, PermanentError), (405, PermanentError), (410, PermanentError), (422, PermanentError),
+        (413, TooManyFoundError),
     ],
 )  # fmt: skip
 def test_each_http_status_says_whether_to_ask_again(there: There, code: int, kind: type[NodeError]) -> None:
     there.web.answer = lambda _: (code, "text/html", [b"<html>"])
-    there.web.headers = {"Location": "http://127.0.0.1:1/"} if code == 302 else {}
-    with pytest.raises(kind, match=str(code)):
+    there.web.headers = {"Location": "http://127.0.0.1:1/"} if code == 302 else {"Retry-After": "60"}
+    with pytest.raises(kind, match=str(code)) as caught:
         there["dicomweb"].find_studies(ArchiveQuery(), 10)
+    assert getattr(caught.value, "wait_s", 60) == 60
+
+
+def test_a_wrong_url_is_told_and_is_no_study_that_the_archive_lacks(there: There, study: str) -> None:
+    """Only an archive that answers other questions may say by 404 that it does not have a study."""
+    there.web.answer = lambda _: (404, "text/html", [b"<html>"])
+    for ask in (
+        there["dicomweb"].reach,
+        lambda: there["dicomweb"].find_studies(ArchiveQuery(study_uid=study), 1),
+        lambda: there["dicomweb"].find_series(study),
+    ):
+        with pytest.raises(PermanentError, match="404: nothing is at this address; check url"):
+            ask()
+    there.web.answer = lambda path: (204 if path == "/studies" else 404, "text/html", [])
+    assert there["dicomweb"].find_series(study) == []
+
+
+def test_an_archive_that_ends_the_association_in_place_of_an_answer_is_told_as_such(
+    there: There, study: str
+) -> None:
+    """As Orthanc does if it does not know the node; it has not let the node wait."""
+    there.serve([slice_of(1, study=study)])
+    there.dimse.on_get = lambda event: event.assoc.abort()
+    with pytest.raises(TransientError, match="maybe it does not let this node"):
+        there["get"].retrieve(study, f"{study}.1")
+
+
+def test_every_question_is_in_the_audit_trail_and_names_who_was_asked(there: There, study: str) -> None:
+    there.serve([slice_of(1, study=study)])
+    there.web.answer = lambda _: (200, _JSON, [b"[]"])
+    query = ArchiveQuery(accession_number="Ä-4711")
+    for name in ("get", "dicomweb"):
+        there[name].find_studies(query, 10)
+    there.dimse.find = lambda _: ((0xA900, None),)
+    with pytest.raises(PermanentError):
+        there["get"].find_studies(query, 10)
+    written, event = there.node.configuration.audit.file, "EventIdentification"
+    assert written is not None
+
+    def entries() -> list[Element]:
+        lines = written.read_text().splitlines() if written.exists() else []
+        messages = [fromstring(line) for line in lines]  # noqa: S314 - our own
+        queries = [one for one in messages if one.find(f"{event}/EventID[@csd-code='110112']") is not None]
+        return [one for one in queries if asked_in(one).get("AccessionNumber") == "Ä-4711"]
+
+    wait_until(lambda: len(entries()) == 3)
+    web, dimse = entries()[1], entries()[0]
+    outcomes = [found.get("EventOutcomeIndicator") for one in entries() for found in one.findall(event)]
+    assert outcomes == ["0", "0", "4"]
+    assert dimse.find("ActiveParticipant[@AlternativeUserID='AETITLE=ARCHIVE']") is not None
+    assert web.find("ActiveParticipant[@UserID='127.0.0.1']") is not None
+
+
+def asked_in(message: Element) -> Dataset:
+    """Return the dataset of the question in an audit message."""
+    content = message.findtext("ParticipantObjectIdentification/ParticipantObjectQuery") or ""
+    return read_dataset(BytesIO(b64decode(content)), is_implicit_VR=True, is_little_endian=True)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +309,6 @@ def test_each_http_status_says_whether_to_ask_again(there: There, code: int, kin
         b"{}",
         b"[1]",
         b'[{"0020000D": 5}]',
-        b'[{"0020000D": {"vr": "UI", "Value": 7}}]',
         b"[" * 9999,
     ],
 )
@@ -252,6 +316,20 @@ def test_an_answer_that_is_no_dicom_json_is_told(there: There, body: bytes) -> N
     there.web.answer = lambda _: (200, _JSON, [body] if body else [])
     with pytest.raises(PermanentError, match="no DICOM JSON"):
         there["dicomweb"].find_series("1.2")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"5", b'{"0020000D": 5}', b'{"0020000D": {"vr": "UI", "Value": 7}}',
+        b'{"00100020": {"vr": "LO", "Value": ["\xc4"]}}',
+    ],
+)  # fmt: skip
+def test_one_damaged_study_does_not_hide_the_others(there: There, damaged: bytes) -> None:
+    good = b'{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}, "00201208": {"vr": "IS", "Value": ["many"]}}'
+    there.web.answer = lambda _: (200, _JSON, [b"[" + damaged + b"," + good + b"]"])
+    (found,) = there["dicomweb"].find_studies(ArchiveQuery(), 10)
+    assert (found.study_uid, found.images) == ("1.2.3", None)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 # ruff: noqa: D102 - `node.ports` describes each method
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
@@ -20,6 +20,7 @@ from node.domain.wish import (
     WishEnd,
     WishLease,
     WishState,
+    not_configured,
 )
 from node.errors import LeaseLostError
 from tests.node.store.memory.tables import Tables, WishRow
@@ -58,6 +59,21 @@ class MemoryWishes:
             wish = replace(row.wish, state=WishState.FETCHING if row.wish.series else WishState.JUDGING)
             t.wishes[archive, wish.study_uid] = WishRow(wish, row.begun_at, token, until)
             return WishLease(wish, token)
+
+    def tell_unconfigured(self, archives: Collection[str], now: datetime) -> Mapping[str, int]:
+        told: Counter[str] = Counter()
+        with self._tables.transaction():
+            for (archive, _), row in list(self._tables.wishes.items()):
+                wish, words = row.wish, not_configured(archive)
+                if not wish.is_open:
+                    continue
+                if archive not in archives:
+                    rests = replace(wish, state=WishState.WAITING, reason=words, changed_at=now)
+                    self._put_wish(WishRow(rests, row.begun_at))
+                    told[archive] += 1
+                elif wish.reason == words:
+                    self._put_wish(replace(row, wish=replace(wish, reason="")))
+        return told
 
     def _held_wish(self, lease: WishLease) -> WishRow:
         row = self._tables.wishes[lease.wish.archive, lease.wish.study_uid]

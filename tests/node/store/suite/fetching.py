@@ -19,6 +19,7 @@ from node.domain.wish import (
     WishLease,
     WishState,
     brought_by,
+    not_configured,
 )
 from node.errors import LeaseLostError
 from node.ports import Store
@@ -66,6 +67,25 @@ def fetched(store: Store, study: str, batch: Batch, *, was_here: bool = False) -
 
 class FetchingLaws:
     """Laws of the ports `WishQueue` and `WishBook`, and of what goes first."""
+
+    def test_wishes_of_an_archive_that_is_not_configured_rest_with_the_reason_until_it_is(
+        self, store: Store
+    ) -> None:
+        wish_for(store, "1.1", "1.2")
+        elsewhere = replace(BACKLOG, name="c", archive="other")
+        wish_for(store, "1.3", batch=elsewhere)
+        lease = judged(store)
+        assert store.tell_unconfigured({"other"}, START) == {"pacs": 2}
+        (left,), (beside,) = store.wishes("1.1"), store.wishes("1.3")
+        assert (left.state, left.reason) == (WishState.WAITING, not_configured("pacs"))
+        assert beside.reason == ""
+        assert {one.reason for one in store.ends_of_batch("b")} == {not_configured("pacs")}
+        with pytest.raises(LeaseLostError):
+            store.end_wish(lease, WishState.FETCHED, "", START)
+        assert store.tell_unconfigured({"other", "pacs"}, START) == {}
+        (back,) = store.wishes("1.1")
+        assert (back.reason, back.series) == ("", lease.wish.series)
+        assert leased(store).wish.state is WishState.FETCHING, "it goes on where it was"
 
     def test_a_study_is_asked_for_once_whatever_asks_again(self, store: Store) -> None:
         assert wish_for(store, "1.1", "1.2") == Taken(new=2)
