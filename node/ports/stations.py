@@ -214,7 +214,7 @@ class SettlingQueue(StudySteps, AssociationRecords, Protocol):
     def coming_studies(self, quiet_since: datetime) -> tuple[Study, ...]:
         """Return the studies that are being received, but of which nothing was received since a moment.
 
-        The backlog comes last, then what was received last.
+        The backlog comes last, and otherwise those first that have been quiet longest.
         """
         ...
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, bindparam, select, update
 
 from dicom_templates.options import Predecessor
 from node.domain.records import DueRefusalReport, NewResult, Study
@@ -15,6 +15,17 @@ from node.store.steps import find, put_delivery, put_results, supersede_deliveri
 from node.store.wish_rows import is_backlog
 
 __all__ = ["SqlRefusalReports"]
+
+# Built once, because every sweep asks for it.
+_DUE = (
+    select(t.studies)
+    .where(
+        t.studies.c.state == StudyState.REFUSED,
+        t.studies.c.deadline <= bindparam("now"),
+        t.studies.c.unexplained.is_not(None),
+    )
+    .order_by(is_backlog(t.studies.c.study_uid), t.studies.c.deadline)
+)
 
 
 class SqlRefusalReports:
@@ -35,17 +46,8 @@ class SqlRefusalReports:
 
     def due_refusal_reports(self, now: datetime) -> tuple[DueRefusalReport, ...]:
         """See `node.ports.RefusalReportQueue`."""
-        due = (
-            select(t.studies)
-            .where(
-                t.studies.c.state == StudyState.REFUSED,
-                t.studies.c.deadline <= now,
-                t.studies.c.unexplained.is_not(None),
-            )
-            .order_by(is_backlog(t.studies.c.study_uid), t.studies.c.deadline)
-        )
         with t.reading(self._engine) as connection:
-            rows = connection.execute(due).all()
+            rows = connection.execute(_DUE, {"now": now}).all()
         return tuple(DueRefusalReport(study_of(row), reasons_of(row.unexplained)) for row in rows)
 
     def record_refusal_report(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, and_, func, or_, select
+from sqlalchemy import Engine, and_, bindparam, func, or_, select
 
 from analysis.domain.reason import Reason
 from node.domain.records import HistoryEntry, Instance, Study
@@ -17,6 +17,29 @@ __all__ = ["SqlStudies"]
 
 _SET_BACK = timedelta(minutes=1)
 """A clock that was set back by less than this is not noticed."""
+
+# Built once, because every sweep asks for these, and building a statement costs more than running it.
+_ROW = t.studies.c
+_COMING = (
+    select(t.studies)
+    .where(_ROW.state == StudyState.RECEIVING, _ROW.last_arrival <= bindparam("quiet_since"))
+    .order_by(is_backlog(_ROW.study_uid), _ROW.last_arrival)
+)
+_DUE = (
+    select(t.studies)
+    .where(
+        or_(
+            and_(
+                _ROW.state.in_([StudyState.RECEIVING, StudyState.SETTLED, StudyState.WAITING_FOR_PAIR]),
+                _ROW.deadline <= bindparam("now"),
+            ),
+            # An arrival later than now was recorded before the clock was set back. The study does not wait
+            # until the clock has caught up.
+            and_(_ROW.state == StudyState.RECEIVING, _ROW.last_arrival > bindparam("ahead")),
+        )
+    )
+    .order_by(is_backlog(_ROW.study_uid), _ROW.deadline)
+)
 
 
 class SqlStudies:
@@ -55,17 +78,9 @@ class SqlStudies:
 
     def due_studies(self, now: datetime) -> tuple[Study, ...]:
         """See `node.ports.SettlingQueue`."""
-        row = t.studies.c
-        # An arrival later than now was recorded before the clock was set back. The study does not wait until
-        # the clock has caught up.
-        set_back = and_(row.state == StudyState.RECEIVING, row.last_arrival > now + _SET_BACK)
-        passed = and_(
-            row.state.in_([StudyState.RECEIVING, StudyState.SETTLED, StudyState.WAITING_FOR_PAIR]),
-            row.deadline <= now,
-        )
-        due = select(t.studies).where(or_(passed, set_back)).order_by(is_backlog(row.study_uid), row.deadline)
+        times = {"now": now, "ahead": now + _SET_BACK}
         with t.reading(self._engine) as connection:
-            return tuple(study_of(row) for row in connection.execute(due))
+            return tuple(study_of(row) for row in connection.execute(_DUE, times))
 
     def advance(
         self,
@@ -104,10 +119,5 @@ class SqlStudies:
 
     def coming_studies(self, quiet_since: datetime) -> tuple[Study, ...]:
         """See `node.ports.SettlingQueue`."""
-        coming = (
-            select(t.studies)
-            .where(t.studies.c.state == StudyState.RECEIVING, t.studies.c.last_arrival <= quiet_since)
-            .order_by(is_backlog(t.studies.c.study_uid), t.studies.c.last_arrival)
-        )
         with t.reading(self._engine) as connection:
-            return tuple(study_of(row) for row in connection.execute(coming))
+            return tuple(study_of(row) for row in connection.execute(_COMING, {"quiet_since": quiet_since}))

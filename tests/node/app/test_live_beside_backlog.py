@@ -40,11 +40,13 @@ class Gate:
     begun: list[str] = field(default_factory=list)
 
     def enter(self, study: str) -> None:
+        """Begin with a study, once the gate is open."""
         if study not in self.begun:
             self.begun.append(study)
         assert self.is_open.wait(PATIENCE_S)
 
     def reset(self) -> None:
+        """Open the gate and forget."""
         self.is_open.set()
         self.begun.clear()
 
