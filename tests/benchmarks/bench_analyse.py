@@ -1,9 +1,9 @@
 """Time, processor time and memory of `osteonode analyse` from a cold start, as a user calls it.
 
-Run ``uv run python -m tests.benchmarks.bench_analyse`` on an otherwise idle machine: one study, and a folder of
-``--studies 20``. ``--slices 60 --size 1024 --studies 1`` measures the largest series. Each call is a program of
-its own; the memory is the largest resident memory of any one of its processes. On a busy machine only the
-processor time and the memory mean something. No test asserts a time.
+Run ``uv run python -m tests.benchmarks.bench_analyse`` on an otherwise idle machine: one study, and a folder
+of ``--studies 20``. ``--slices 60 --size 1024 --studies 1`` measures the largest series. Each call is a
+program of its own; the memory is the largest resident memory of any one of its processes. On a busy machine
+only the processor time and the memory mean something. No test asserts a time.
 """
 
 import argparse
