@@ -119,7 +119,7 @@ def test_an_interrupted_call_ends_at_once_and_for_good() -> None:
 def test_a_process_killed_between_two_calls_is_replaced(worker: WorkerProcess) -> None:
     pid = worker.call("pid", time_limit_s=PATIENCE_S)
     os.kill(pid, signal.SIGKILL)
-    time.sleep(0.2)
+    wait_until(lambda: not is_running(pid))
     assert worker.call("pid", time_limit_s=PATIENCE_S) != pid
 
 
