@@ -25,7 +25,7 @@ from analysis.pairing.registration import align
 from analysis.prediction.predict import distances_from, predict_from, read_study
 from analysis.segment import Segmenter, embedded
 from analysis.settings import AnalysisSettings
-from analysis.threads import one_thread_for_algebra, threads_allowed
+from analysis.threads import threads_allowed
 
 if TYPE_CHECKING:
     from analysis.domain.segmentation import Level
@@ -40,7 +40,6 @@ _SIDE_BY_SIDE_VOXELS = 20_000_000
 """In both series; two series of 30 slices of 512 by 512 pixels have 16 million."""
 
 
-@one_thread_for_algebra()
 def analyse(
     series: Sequence[SeriesInput],
     *,
@@ -125,7 +124,6 @@ def analyse(
     )
 
 
-@one_thread_for_algebra()
 def features_of_mask(
     found: SeriesFindings, segmentation: Segmentation, settings: AnalysisSettings
 ) -> dict[str, float]:

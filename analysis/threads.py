@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
-__all__ = ["one_thread_for_algebra", "single_threaded", "threads_allowed"]
+__all__ = ["let_waiting_threads_sleep", "single_threaded", "threads_allowed"]
 
 _VARIABLES = (
     "OMP_NUM_THREADS",
@@ -47,16 +47,14 @@ def single_threaded() -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextmanager
-def one_thread_for_algebra() -> Iterator[None]:
-    """Let the libraries for linear algebra use one thread in this process.
+def let_waiting_threads_sleep() -> None:
+    """Let the threads of OpenBLAS sleep while they wait for work, in this process and those it starts.
 
-    The matrices of an analysis are small. A second thread gains nothing on them, and while it waits for the
-    next one it spins: in the segmentation of T1 and T2 side by side that took more processor time than all
-    else together. With one thread, values also cannot depend on the number of cores.
+    To be called before numpy is imported. By default they spin for some 20 ms after each product of matrices.
+    The segmentation has many small ones, so with T1 and T2 side by side the spinning took more processor time
+    than all else together. Fewer threads would do as well, but would change last digits of results.
     """
-    with threadpool_limits(1, user_api="blas"):
-        yield
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # 2 to this power cycles; no smaller one is taken
 
 
 def threads_allowed() -> int:

@@ -7,7 +7,6 @@ from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from analysis import pipeline
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
@@ -46,27 +45,6 @@ def outcome_of(facts: AcquisitionFacts, *, levels_certain: bool) -> Findings | R
         software="test",
         segmenter=outlined,
     )
-
-
-def test_libraries_for_algebra_use_one_thread_during_an_analysis_and_all_after_it() -> None:
-    used: list[int] = []
-
-    def outlined(_source: SeriesInput, _contrast: Contrast) -> Segmentation:
-        used.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
-        raise RefusedError(Reason("nothing_like_a_body"))
-
-    where = grid()
-    with threadpool_limits(2, user_api="blas"):
-        analyse(
-            [SeriesInput("1.2.3", SILENT, textured(labels_on(where), where), "0" * 64)],
-            model=None,
-            settings=AnalysisSettings(),
-            software="test",
-            segmenter=outlined,
-        )
-        after = [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
-    assert set(used) == {1}
-    assert 1 not in after
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Measure the time from the last image to the last result, with and without the early start.
 
-Run ``uv run python -m tests.benchmarks.bench_early_start`` on an otherwise idle machine. Two nodes, one with
+Run ``uv run python -m tests.benchmarks.bench_early_start`` on an otherwise idle machine; with ``--slices 20
+--size 512`` for larger series than those of the simulated protocols. Two nodes, one with
 the early start and one without, take turns, so that other load affects both. Each round includes a real
 listener, a real analysis of a simulated patient and a real delivery, with the default quiet time. No test
 asserts a time.
@@ -23,7 +24,7 @@ from node.app import Node
 from node.config import AssemblySettings, Configuration, WebSettings, default
 from node.decode import files_below
 from node.domain.study import StudyState
-from node.science.sample import write_sample
+from tests.benchmarks.studies import add_protocol_options, simulate_studies
 from tests.node.nodes import Pacs, running_pacs, send, state_of
 from tests.patience import wait_until
 
@@ -32,10 +33,12 @@ def main() -> None:
     """Print both times and their difference, as median and range over the rounds."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=5)
-    rounds = options.parse_args().rounds
+    add_protocol_options(options)
+    chosen = options.parse_args()
+    rounds = chosen.rounds
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_sample(folder / "sample", patients=1, seed=12)
+        simulate_studies(folder / "sample", 1, seed=12, slices=chosen.slices, size=chosen.size)
         images = [dcmread(path) for path in files_below([folder / "sample" / "studies"])]
         with (
             _delivering(folder / "late", start_early=False) as late,

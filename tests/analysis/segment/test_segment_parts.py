@@ -161,16 +161,17 @@ SPACINGS = st.sampled_from([(4.4, 1.0, 1.0), (1.2, 1.0, 1.0), (2.0, 0.7, 1.3)])
 SPOTS = st.lists(
     st.tuples(*(st.integers(0, size - 1) for size in (5, 60, 50)), st.integers(3, 11)), max_size=4
 )
-"""Slab, row, column and radius of discs, which may touch each other and the edges of the image."""
+"""Slab, row, column and radius of discs and squares, which may touch each other and the image's edges."""
 
 
 def discs(spots: list[tuple[int, int, int, int]]) -> np.ndarray:
-    """Return a volume with numbered discs, each over three slabs; later ones cover earlier ones."""
+    """Return a volume of numbered discs and squares, each on three slabs; later ones cover earlier ones."""
     numbers = np.zeros((5, 60, 50), np.int32)
     rows, columns = np.indices(numbers.shape[1:])
     for number, (slab, row, column, radius) in enumerate(spots, start=1):
-        near = np.hypot(rows - row, columns - column) <= radius
-        numbers[max(0, slab - 1) : slab + 2, near] = number
+        down, right = np.abs(rows - row), np.abs(columns - column)
+        distance = np.hypot(down, right) if number % 2 else np.maximum(down, right)
+        numbers[max(0, slab - 1) : slab + 2, distance <= radius] = number
     return numbers
 
 

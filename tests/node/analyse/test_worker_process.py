@@ -28,6 +28,21 @@ def test_a_call_runs_in_another_process_that_is_kept(worker: WorkerProcess) -> N
     assert first == second != os.getpid()
 
 
+def test_threads_for_algebra_sleep_while_they_wait_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
+    running = WorkerProcess("os:getenv")
+    try:
+        assert running.call("OPENBLAS_THREAD_TIMEOUT", time_limit_s=PATIENCE_S) == "4"
+    finally:
+        running.stop()
+
+
+def test_what_starts_a_worker_loads_no_numpy_which_reads_the_settings_of_its_threads_once() -> None:
+    loads = "import sys, analysis.threads, node.analyse.worker_process; print('numpy' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", loads], check=True, capture_output=True, text=True)
+    assert told.stdout.strip() == "False"
+
+
 def test_a_process_is_warm_before_its_first_call_only_if_asked() -> None:
     for warm in (True, False):
         running = WorkerProcess("tests.node.calls:call")
@@ -104,7 +119,7 @@ def test_an_interrupted_call_ends_at_once_and_for_good() -> None:
 def test_a_process_killed_between_two_calls_is_replaced(worker: WorkerProcess) -> None:
     pid = worker.call("pid", time_limit_s=PATIENCE_S)
     os.kill(pid, signal.SIGKILL)
-    time.sleep(0.2)
+    wait_until(lambda: not is_running(pid))
     assert worker.call("pid", time_limit_s=PATIENCE_S) != pid
 
 
