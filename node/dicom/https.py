@@ -28,6 +28,8 @@ class PeerSession(requests.Session):
 
 def _refuse_redirection(response: requests.Response, **_: Any) -> None:  # noqa: ANN401 - of requests
     if 300 <= response.status_code < 400:
+        # Nobody else gets it to close it.
+        response.close()
         raise TransientError(http_words(response.status_code))
 
 

@@ -66,18 +66,24 @@ def test_a_node_with_a_willing_pacs_is_well(tmp_path: Path) -> None:
 
 
 def test_each_archive_is_asked_and_one_that_moves_must_be_a_source(tmp_path: Path) -> None:
-    with served(Dimse()) as dimse, served_by_web(Web()) as web:
+    knows_nobody = Web(answer=lambda path: (204 if path == "/studies" else 404, "text/html", ()))
+    with served(Dimse()) as dimse, served_by_web(knows_nobody) as web:
         by_move = ArchiveSettings(name="by-move", ae_title="ARCHIVE", port=dimse.port)
         url = f"http://127.0.0.1:{web.port}"
         by_web = ArchiveSettings(name="by-web", method=Method.DICOMWEB, url=url, authorization="secret")
+        lost = replace(by_web, name="lost", url=f"{url}/web")
         down = ArchiveSettings(name="down", method=Method.GET, port=free_port())
         named = Source(ae_title="SCANNER")
-        configuration = quick(tmp_path, archives=(by_move, by_web, down))
+        configuration = quick(tmp_path, archives=(by_move, by_web, lost, down))
         well = list(archives(configuration))
         stranger = worst_of(list(archives(replace(configuration, sources=(named,)))), "archive by-move")
     assert worst_of(well, "archive by-move").severity is Severity.GOOD
     assert (stranger.severity, "rejected" in stranger.message) == (Severity.FAULT, True)
     assert "without encryption" in worst_of(well, "archive by-web").message
+    assert (
+        worst_of(well, "archive lost").message
+        == "it answered HTTP 404: nothing is at this address; check url"
+    )
     assert "secret" not in str(well)
     assert "cannot be reached" in worst_of(well, "archive down").message
 
