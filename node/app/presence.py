@@ -53,8 +53,7 @@ class Presence:
 
     def sweep(self) -> int:
         """Give a sign of life, and take up what vanished nodes leave; return how many studies those had."""
-        resources, entry = self._resources, self._entry()
-        resources.nodes.sign(entry, timedelta(seconds=resources.configuration.engine.vanished_s))
+        resources, entry = self._resources, self._sign()
         freed = resources.nodes.free_vanished(entry, resources.clock.now())
         if freed:
             resources.log.warning("vanished_node_replaced", count=freed)
@@ -85,13 +84,20 @@ class Presence:
         return {uid for one in seen if one.is_alive for uid in one.entry.early}
 
     def _tell(self, waits: str) -> None:
-        """Log a change of what this node waits for, once for all that ask at the same time."""
+        """Tell a change of what this node waits for, once for all that ask at the same time."""
         with self._lock:
             is_new, self._waits = waits != self._waits, waits
         if is_new and waits:
             self._resources.log.warning("analysis_waits", reason=waits)
         elif is_new:
             self._resources.log.info("analysis_goes_on")
+        if is_new:
+            self._sign()
+
+    def _sign(self) -> NodeEntry:
+        entry = self._entry()
+        self._resources.nodes.sign(entry, timedelta(seconds=self._resources.configuration.engine.vanished_s))
+        return entry
 
     def _entry(self) -> NodeEntry:
         return NodeEntry(

@@ -2,16 +2,18 @@
 
 Run ``uv run python -m tests.benchmarks.bench_nodes`` on an otherwise idle machine with at least two cores and
 PostgreSQL. Each node has one process that analyses; the studies are simulated, and are all there before the
-first is analysed. No test asserts a time.
+first is analysed. With ``--asleep`` each analysis sleeps instead, which shows on a busy machine, too, whether
+the nodes hinder each other. No test asserts a time.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
 
 from pydicom import Dataset, dcmread
 from rich.console import Console
@@ -22,29 +24,39 @@ from node.config import AssemblySettings, Configuration, StoreSettings
 from node.decode import files_below
 from node.domain.study import StudyState
 from node.science.sample import write_sample
-from tests.node.nodes import quick, running_pacs, send, state_of
+from tests.node.analyses import SLOW
+from tests.node.nodes import InThread, quick, running_pacs, send, slice_of, state_of
 from tests.patience import wait_until
 from tests.postgres import Postgres, running_postgres
+
+_ASLEEP: Mapping[str, Any] = {"analyse_study": "tests.node.analyses:by_study", "make_worker": InThread}
 
 
 def main() -> None:
     """Print studies an hour with one node and with two, and their ratio."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--studies", type=int, default=8)
-    count = options.parse_args().studies
+    options.add_argument("--asleep", action="store_true")
+    arguments = options.parse_args()
+    count = arguments.studies
     with TemporaryDirectory() as scratch, running_postgres() as server:
         folder = Path(scratch)
-        write_sample(folder / "sample", patients=1, seed=12)
-        images = [dcmread(path) for path in files_below([folder / "sample" / "studies"])]
+        images = [slice_of(1)] if arguments.asleep else _sample(folder / "sample")
         rates = []
         for nodes in (1, 2):
-            seconds = _time(_settings(folder / str(nodes), server), images, count, nodes)
+            settings = _settings(folder / str(nodes), server)
+            seconds = _time(settings, images, count, nodes, _ASLEEP if arguments.asleep else {})
             rates.append(count / seconds * 3600)
     table = Table("nodes", "studies an hour")
     for nodes, rate in zip((1, 2), rates, strict=True):
         table.add_row(str(nodes), f"{rate:.0f}")
     table.add_row("ratio", f"{rates[1] / rates[0]:.2f}")
     Console().print(table)
+
+
+def _sample(folder: Path) -> list[Dataset]:
+    write_sample(folder, patients=1, seed=12)
+    return [dcmread(path) for path in files_below([folder / "studies"])]
 
 
 def _settings(directory: Path, server: Postgres) -> Configuration:
@@ -56,19 +68,22 @@ def _settings(directory: Path, server: Postgres) -> Configuration:
 
 
 @contextmanager
-def _working(settings: Configuration, nodes: int) -> Iterator[Node]:
-    with Node(settings) as node:
+def _working(settings: Configuration, nodes: int, how: Mapping[str, Any]) -> Iterator[Node]:
+    examine = {"examine_study": "tests.node.analyses:examine_as_pair"} if how else {}
+    with Node(settings, **{**how, **examine}) as node:
         if nodes == 1:
             yield node
             return
-        with AnalysingNode(settings, name="helper"):
+        with AnalysingNode(settings, name="helper", **how):
             yield node
 
 
-def _time(settings: Configuration, images: Sequence[Dataset], count: int, nodes: int) -> float:
+def _time(
+    settings: Configuration, images: Sequence[Dataset], count: int, nodes: int, how: Mapping[str, Any]
+) -> float:
     with running_pacs() as pacs:
         settings = replace(settings, destinations=(pacs.destination,))
-        with _working(settings, nodes) as node:
+        with _working(settings, nodes, how) as node:
             # They do not count: until they are done, worker processes import the analysis.
             _send_all(node, images, range(nodes))
             began = perf_counter()
@@ -85,7 +100,7 @@ def _send(node: Node, images: Sequence[Dataset], number: int) -> str:
     for image in images:
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
             root = str(image[keyword].value).partition(".9999.")[0]
-            image[keyword].value = f"{root}.9999.{number}"
+            image[keyword].value = f"{root}.9999.{number}.{SLOW}"
         image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
     assert set(send(node.port, *images)) == {0}
     return str(images[0].StudyInstanceUID)

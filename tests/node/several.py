@@ -32,15 +32,15 @@ NODE_EDGES = tuple(f"{name} {phase}" for name in _IN_THE_BOOK for phase in ("ask
 
 
 def settings_of(
-    directory: Path, url: str, port: int, pacs_port: int, *, start_early: bool = False
+    directory: Path, url: str, port: int, pacs_port: int, *, vanished_s: float = VANISHED_S
 ) -> Configuration:
     """Make the one configuration that all nodes have."""
     base = quick(
         directory,
         Pacs(port=pacs_port).destination,
         store=StoreSettings(url=url),
-        assembly=AssemblySettings(quiet_s=0.2, max_wait_s=1.5, start_early=start_early),
-        engine={"attempts": 50, "vanished_s": VANISHED_S},
+        assembly=AssemblySettings(quiet_s=0.2, max_wait_s=1.5, start_early=False),
+        engine={"attempts": 50, "vanished_s": vanished_s},
         report=ReportSettings(refusals=True),
     )
     return replace(base, node=replace(base.node, port=port))
