@@ -55,7 +55,14 @@ def decisive_parts(configuration: Configuration, storage: str) -> Mapping[str, s
                 *_contents(segmentation.model),
             ]
         ),
-        "[models]": _digest(_contents(models.bundle)),
+        "[models]": _digest(
+            [
+                repr(models.scanner_drift),
+                *_contents(models.bundle),
+                # In no result, but all nodes must ask the same ones, or the kept answers compare unlike studies.
+                *(part for bundle in models.shadow for part in _contents(bundle)),
+            ]
+        ),
         "[report]": _digest([repr(configuration.report)]),
         "[[destinations]]": _digest([repr(destinations)]),
         "[[archives]]": _digest([repr(archives)]),
