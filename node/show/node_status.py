@@ -64,7 +64,7 @@ LATEST_STUDIES = 50
 _LATEST_QUARANTINED = 8
 _MAX_AGE = timedelta(seconds=1)
 _DISK_AGE = timedelta(hours=1)
-_COMPARISON_AGE = timedelta(minutes=1)
+_COMPARISON_AGE = timedelta(minutes=10)
 _MEGABYTE = 1024 * 1024
 
 
@@ -235,7 +235,7 @@ class StatusReader:
             return self._disk[1]
 
     def comparison(self) -> Comparison:
-        """Return how the models compare, at most a minute old: all kept answers are read for it.
+        """Return how the models compare, at most ten minutes old: all kept answers are read for it.
 
         Raises
         ------
