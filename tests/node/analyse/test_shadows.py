@@ -144,6 +144,11 @@ def test_a_failure_is_kept_as_the_answer(
         )
 
 
+def test_a_process_of_its_own_gives_the_same_answers(bundle: Path) -> None:
+    with worker(answer_in_shadow, 600) as ask:
+        assert added(ask, bundle) == added(answer_in_shadow, bundle)
+
+
 def test_a_node_that_stops_blames_no_model(bundle: Path) -> None:
     stopping = Event()
     stopping.set()
