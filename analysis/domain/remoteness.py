@@ -40,8 +40,9 @@ class TrainingDistance:
 
         Examples
         --------
-        >>> [TrainingDistance("T1", distance, 5.0, 4.0, in_protocol=True).is_far for distance in (3.9, 4.1,
-        float("nan"))] [False, True, True]
+        >>> seen = [TrainingDistance("T1", away, 5.0, 4.0, True) for away in (3.9, 4.1, float("nan"))]
+        >>> [one.is_far for one in seen]
+        [False, True, True]
         """
         return not (self.in_protocol and self.distance <= self.usual)
 

@@ -201,7 +201,7 @@ def of_scanners(ranges: Mapping[Subject, ScannerRange], bundle: str) -> Iterator
             # As a digest, because the key of a scanner may be longer than a subject.
             key = sha256(subject.scanner.encode()).hexdigest()[:16]
             facts = {"scanner": subject.scanner, "sequence": subject.basis}
-            counts = {"far": one.far, "studies": one.studies}
+            counts = {"far": one.far, "latest_studies": one.studies}
             yield Observation(
                 f"scanner {key} {subject.basis} {bundle[:16]}", one.state is ScannerState.LEFT,
                 NoticeKind.SCANNER_LEFT, {**facts, **counts}, ended=NoticeKind.SCANNER_BACK,

@@ -95,7 +95,7 @@ def _full(data: Mapping[str, Any]) -> str:
 
 
 def _left(data: Mapping[str, Any]) -> str:
-    counted = f"{data['far']} of {data['studies']} recent studies"
+    counted = f"{data['far']} of {data['latest_studies']} recent studies"
     return f"{_images(data)} differ from what the model was trained on ({counted})"
 
 

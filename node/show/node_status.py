@@ -215,7 +215,7 @@ class StatusReader:
             return self._latest
 
     def scanners(self) -> tuple[ScannerView, ...]:
-        """Return the scanners that the model has read, at most a minute old; none if the store is away."""
+        """Return the scanners that the model has read; see `ScannerReader`."""
         with self._lock:
             return self._scanners.read(self._clock.now())
 

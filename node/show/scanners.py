@@ -1,7 +1,7 @@
 """The scanners as operators see them: their states, how many studies lie far, and how that went by month."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -14,8 +14,8 @@ from node.ports import Figures
 
 __all__ = ["ScannerReader", "ScannerView", "scanner_id", "scanner_views"]
 
-_AGE = timedelta(minutes=1)
-"""Every study of a year is read for the views."""
+_AGE = timedelta(minutes=10)
+"""Of the studies; every one of a year is read."""
 _BACK = timedelta(days=400)
 
 
@@ -93,7 +93,7 @@ def scanner_views(
 
 
 class ScannerReader:
-    """Reads the scanners that a model has read, at most once a minute.
+    """Reads the scanners that a model has read: their states each time, and their studies every ten minutes.
 
     Parameters
     ----------
@@ -109,17 +109,27 @@ class ScannerReader:
         self._latest: tuple[datetime, tuple[ScannerView, ...]] | None = None
 
     def read(self, now: datetime) -> tuple[ScannerView, ...]:
-        """Return them, at most a minute old; none if the store does not answer."""
+        """Return them; none if the store does not answer."""
         if not self._bundle:
             return ()
-        if self._latest is None or not timedelta() <= now - self._latest[0] < _AGE:
-            try:
+        try:
+            ranges = {
+                subject: there
+                for subject, there in self._store.scanner_ranges().items()
+                if subject.bundle == self._bundle
+            }
+            if self._latest is None or not self._is_new(*self._latest, ranges, now):
                 studies = self._store.observations(self._bundle, now - _BACK)
-                found = scanner_views(self._store.scanner_ranges(), studies, self._bundle)
-            except TransientError:
-                return ()
-            self._latest = now, found
-        return self._latest[1]
+                self._latest = now, scanner_views(ranges, studies, self._bundle)
+        except TransientError:
+            return ()
+        return tuple(replace(view, range=ranges[view.subject]) for view in self._latest[1])
+
+    @staticmethod
+    def _is_new(
+        at: datetime, views: Sequence[ScannerView], ranges: Mapping[Subject, ScannerRange], now: datetime
+    ) -> bool:
+        return timedelta() <= now - at < _AGE and {view.subject for view in views} == set(ranges)
 
 
 def _digest(bundle: Path | None) -> str:

@@ -33,6 +33,13 @@ FACTS: dict[NoticeKind, dict[str, Any]] = {
     },
     NoticeKind.DISK_FILLS: {"free_bytes": 2**31, "watermark_bytes": 2**30, "days_left": None},
     NoticeKind.DISK_FULL: {"free_bytes": 2**29, "watermark_bytes": 2**30, "days_left": 0.0},
+    NoticeKind.SCANNER_LEFT: {
+        "scanner": "Works, One, 1.5 T", "sequence": "T1", "far": 12, "latest_studies": 30,
+    },
+    NoticeKind.SCANNER_BACK: {
+        "scanner": "Works, One, 1.5 T", "sequence": "T1", "far": 5, "latest_studies": 30,
+        "since": NOON.isoformat(),
+    },
     NoticeKind.TEST: {},
 }  # fmt: skip
 
