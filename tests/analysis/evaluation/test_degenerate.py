@@ -20,7 +20,6 @@ from analysis.evaluation.absent import ANSWERS, FIGURES
 from analysis.evaluation.check import MINIMUM_PER_CLASS, Check
 from analysis.evaluation.evaluate import evaluate
 from analysis.evaluation.outcomes import Checked, Outcome, Standing, Validation
-from analysis.evaluation.patient_outcomes import Record
 from analysis.evaluation.report import write_report as write_evaluation
 from analysis.evaluation.result import Cell, Evaluation, EvaluationSettings
 from analysis.evaluation.summary import summarised
@@ -70,7 +69,7 @@ def checked(told: str, answered: str, patients: int, with_it: int, seed: int = 0
         CohortRow(number + 2, f"P{number:03}", Path(), 50.0 if one else 100.0, site="A")
         for number, one in enumerate(present)
     ]
-    labelled: list[tuple[CohortRow, Record]] = [(row, {"sequences": {}}) for row in rows]
+    labelled: list[tuple[CohortRow, dict[str, object]]] = [(row, {"sequences": {}}) for row in rows]
     return Check(labelled, {TARGET: THRESHOLD}, 60, seed).of(TARGET, "T1", tuple(outcomes))
 
 
