@@ -107,6 +107,8 @@ def read_cohort(
     needed = REQUIRED_COLUMNS if thresholds_mg_cm3 else REQUIRED_COLUMNS[:2]
     if header_faults := tuple(_header_faults(cells.header, needed)):
         raise RefusedError(*map(quoted, header_faults))
+    if not cells.lines:
+        raise RefusedError(quoted("the cohort table has no rows below its header"))
     faults = _Faults()
     found = [_row(number, cells.header, line, path.parent, faults) for number, line in cells.lines]
     rows = tuple(row for row in found if row is not None)

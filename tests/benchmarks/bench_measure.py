@@ -9,6 +9,7 @@ thread. Times are of the processor, so other work on the machine hardly changes 
 import argparse
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -60,8 +61,8 @@ def _of_study(study: Path) -> tuple[float, float, float]:
     whole, found = _timed(lambda: measure_study(study, {}, settings=settings, place=BackendSettings()))
     if isinstance(found, Refusal):
         raise SystemExit(f"{study.name} is refused: {found}")
-    own = [_timed(lambda one=one: features_of_mask(one, one.segmentation, settings)) for one in found.series]
-    again = [_timed(lambda one=one: features_again(one, settings.features)) for one in found.series]
+    own = [_timed(partial(features_of_mask, one, one.segmentation, settings)) for one in found.series]
+    again = [_timed(partial(features_again, one, settings.features)) for one in found.series]
     return whole, sum(seconds for seconds, _ in own), sum(seconds for seconds, _ in again)
 
 

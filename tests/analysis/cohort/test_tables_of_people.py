@@ -119,3 +119,10 @@ def test_a_cohort_of_severe_osteoporosis_is_no_table_of_t_scores(tmp_path: Path)
     assert error.value.reasons == (
         "osteoporosis: 0 patients have a BMD at or above 80 mg/cm³, and 10 are needed",
     )
+
+
+@pytest.mark.parametrize("thresholds", [{}, {Target.OSTEOPOROSIS: 80.0}])
+def test_a_table_without_rows_is_told_once(tmp_path: Path, thresholds: dict[Target, float]) -> None:
+    (tmp_path / "cohort.csv").write_text("patient_id,study,bmd_mg_cm3\n", encoding="utf-8")
+    with pytest.raises(RefusedError, match=r"^the cohort table has no rows below its header$"):
+        read_cohort(tmp_path / "cohort.csv", thresholds)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ THRESHOLD = 80.0
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
 
-TOLD = {
+TOLD: dict[str, Callable[[Truth, np.random.Generator], Floats]] = {
     "equal": lambda present, _rng: np.full(present.size, 0.37),
     "nearly equal": lambda present, rng: 0.37 + 1e-6 * rng.normal(size=present.size),
     "two values": lambda present, rng: rng.choice([0.3, 0.4], present.size),
@@ -68,7 +69,7 @@ def checked(told: str, answered: str, patients: int, with_it: int, seed: int = 0
         CohortRow(number + 2, f"P{number:03}", Path(), 50.0 if one else 100.0, site="A")
         for number, one in enumerate(present)
     ]
-    labelled = [(row, {"sequences": {}}) for row in rows]
+    labelled: list[tuple[CohortRow, dict[str, object]]] = [(row, {"sequences": {}}) for row in rows]
     return Check(labelled, {TARGET: THRESHOLD}, 60, seed).of(TARGET, "T1", tuple(outcomes))
 
 
