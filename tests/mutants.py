@@ -47,7 +47,7 @@ MUTANTS = (
     Mutant(
         "a study with an incomplete series is analysed before the wait for it is over",
         "node/domain/completeness.py", "if now < wait_until:", "if now > wait_until:",
-        "tests/node/settle/test_completeness.py",
+        "tests/node/domain/test_completeness.py",
     ),
     Mutant(
         "two workers have a study at once",
