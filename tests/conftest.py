@@ -27,7 +27,7 @@ from tests.processor_time import (
     pytest_runtest_protocol,
     pytest_terminal_summary,
 )
-from tests.thoroughness import share_of
+from tests.thoroughness import is_explained, share_of
 
 __all__ = [
     "pytest_addoption",
@@ -87,7 +87,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         If a gate does not say why it is none of the tests that each run of `uv run pytest` makes.
     """
     for item in items:
-        if any(len(gate.args) != 1 for gate in item.iter_markers("gate")):
+        if not is_explained(item.iter_markers("gate")):
             raise pytest.UsageError(f"{item.nodeid}: write pytest.mark.gate(why)")
     slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("gate")}
     items.sort(key=lambda item: item.path not in slow)

@@ -47,7 +47,7 @@ MUTANTS = (
     Mutant(
         "a study with an incomplete series is analysed before the wait for it is over",
         "node/domain/completeness.py", "if now < wait_until:", "if now > wait_until:",
-        "tests/node/settle/test_completeness.py",
+        "tests/node/domain/test_completeness.py",
     ),
     Mutant(
         "two workers have a study at once",
@@ -78,13 +78,13 @@ MUTANTS = (
     Mutant(
         "a presentation data value may be longer than its PDU",
         "node/receive/pdata.py", "if length < _COUNTED or end > len(content):", "if length < _COUNTED:",
-        "tests/node/receive/test_pdata.py::test_what_is_no_message_is_told_and_breaks_nothing",
+        "tests/node/receive/test_data_transfer.py::test_what_breaks_the_protocol_is_the_last_event",
     ),
     Mutant(
         "the bone quality is the mean of the bodies, not the median",
         "analysis/measurement/vbq.py", "float(np.median(list(signals.values()))) / csf_signal",
         "float(np.mean(list(signals.values()))) / csf_signal",
-        "tests/analysis/measurement/test_vbq.py::test_the_score_is_the_median_of_l1_to_l4_over_the_csf",
+        "tests/analysis/measurement/test_vbq.py::test_three_levels_are_enough_and_the_missing_one_is_told",
     ),
     Mutant(
         "images of another modality are taken",

@@ -1,11 +1,12 @@
 """How many cases a test tries: a part of them for feedback, all of them in continuous integration."""
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-__all__ = ["first_of", "share_of"]
+__all__ = ["first_of", "is_explained", "share_of"]
 
 _TRIES_ALL = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
 """As `.ci/run` sets it."""
@@ -37,3 +38,8 @@ def first_of(*values: Any, why: str) -> list[Any]:
     """
     first, *others = values
     return [first, *(pytest.param(value, marks=pytest.mark.gate(why)) for value in others)]
+
+
+def is_explained(gates: Iterable[pytest.Mark | pytest.MarkDecorator]) -> bool:
+    """Tell whether each of the marks `gate` of a test says why."""
+    return all(len(gate.args) == 1 and gate.args[0] for gate in gates)
