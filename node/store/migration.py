@@ -239,15 +239,19 @@ def _know_which_nodes_work(operations: "Operations") -> None:
     )
 
 
+def _compare_models_and_share_work(operations: "Operations") -> None:
+    _keep_answers(operations)
+    _judge_scanners(operations)
+    _know_which_nodes_work(operations)
+
+
 STEPS: Mapping[int, Callable[["Operations"], None]] = {
     1: _find_latest_studies_fast,
     2: _remember_what_is_unexplained,
     3: _remember_codes_of_reasons,
     4: _keep_scores,
     5: _fetch_select_and_tell,
-    6: _keep_answers,
-    7: _judge_scanners,
-    8: _know_which_nodes_work,
+    6: _compare_models_and_share_work,
 }
 """The step from each version to the next; one that was released never changes: databases have taken it."""
 

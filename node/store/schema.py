@@ -25,7 +25,7 @@ from node.store import tables as t
 
 __all__ = ["VERSION", "check_whole", "found_version", "is_there", "prepare", "record_version"]
 
-VERSION = 9
+VERSION = 7
 """Raised with every change to `node.store.tables`, which also needs a step in `node.store.migration`."""
 
 _schema = Table(
