@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from threadpoolctl import threadpool_limits
+
 from analysis.domain.acquisition import Identification
 from analysis.domain.basis import AgeAndSex
 from analysis.domain.findings import Agreement, Findings, Refusal, SeriesFindings, SeriesInput, SeriesRefusal
@@ -40,6 +42,8 @@ _SIDE_BY_SIDE_VOXELS = 20_000_000
 """In both series; two series of 30 slices of 512 by 512 pixels have 16 million."""
 
 
+# Sums of several threads differ in the last digits, and with them a report from that of another machine.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def analyse(
     series: Sequence[SeriesInput],
     *,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
-__all__ = ["let_waiting_threads_sleep", "single_threaded", "threads_allowed"]
+__all__ = ["one_thread_for_algebra", "single_threaded", "threads_allowed"]
 
 _VARIABLES = (
     "OMP_NUM_THREADS",
@@ -47,14 +47,13 @@ def single_threaded() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def let_waiting_threads_sleep() -> None:
-    """Let the threads of OpenBLAS sleep while they wait for work, in this process and those it starts.
+def one_thread_for_algebra() -> None:
+    """Let OpenBLAS start no threads, in this process and those it starts.
 
-    To be called before numpy is imported. By default they spin for some 20 ms after each product of matrices.
-    The segmentation has many small ones, so with T1 and T2 side by side the spinning took more processor time
-    than all else together. Fewer threads would do as well, but would change last digits of results.
+    To be called before numpy is imported, which starts them. `analysis.pipeline.analyse` uses one thread in
+    any case; this saves the memory of the others.
     """
-    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # 2 to this power cycles; no smaller one is taken
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 def threads_allowed() -> int:

@@ -59,7 +59,7 @@ def decisive_parts(configuration: Configuration, storage: str) -> Mapping[str, s
             [
                 repr(models.scanner_drift),
                 *_contents(models.bundle),
-                # In no result, but answers that are kept are only compared if every node asks the same models.
+                # In no result, but kept answers are only comparable if every node asks the same models.
                 *(part for bundle in models.shadow for part in _contents(bundle)),
             ]
         ),

@@ -7,6 +7,7 @@ from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from analysis import pipeline
 from analysis.domain.acquisition import AcquisitionFacts, Contrast
@@ -45,6 +46,25 @@ def outcome_of(facts: AcquisitionFacts, *, levels_certain: bool) -> Findings | R
         software="test",
         segmenter=outlined,
     )
+
+
+def test_the_digits_of_a_result_do_not_depend_on_the_number_of_cores() -> None:
+    where, threads = grid(), []
+
+    def outlined(_source: SeriesInput, _contrast: Contrast) -> Segmentation:
+        threads.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
+        return segmentation_of(labels_on(where), where)
+
+    volume = textured(labels_on(where), where)
+    with threadpool_limits(2, user_api="blas"):
+        analyse(
+            [SeriesInput("1.2.3", SILENT, volume, "0" * 64)],
+            model=None,
+            settings=AnalysisSettings(FeatureSettings(filters=("Original",))),
+            software="test",
+            segmenter=outlined,
+        )
+    assert set(threads) == {1}
 
 
 @pytest.mark.parametrize(
