@@ -5,8 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from threadpoolctl import threadpool_limits
-
 from analysis.domain.acquisition import Identification
 from analysis.domain.basis import AgeAndSex
 from analysis.domain.findings import Agreement, Findings, Refusal, SeriesFindings, SeriesInput, SeriesRefusal
@@ -27,7 +25,7 @@ from analysis.pairing.registration import align
 from analysis.prediction.predict import distances_from, predict_from, read_study
 from analysis.segment import Segmenter, embedded
 from analysis.settings import AnalysisSettings
-from analysis.threads import threads_allowed
+from analysis.threads import algebra_in_one_thread, threads_allowed
 
 if TYPE_CHECKING:
     from analysis.domain.segmentation import Level
@@ -42,8 +40,7 @@ _SIDE_BY_SIDE_VOXELS = 20_000_000
 """In both series; two series of 30 slices of 512 by 512 pixels have 16 million."""
 
 
-# Sums of several threads differ in the last digits, and with them a report from that of another machine.
-@threadpool_limits.wrap(limits=1, user_api="blas")
+@algebra_in_one_thread()
 def analyse(
     series: Sequence[SeriesInput],
     *,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
-__all__ = ["one_thread_for_algebra", "single_threaded", "threads_allowed"]
+__all__ = ["algebra_in_one_thread", "single_threaded", "start_no_threads_for_algebra", "threads_allowed"]
 
 _VARIABLES = (
     "OMP_NUM_THREADS",
@@ -47,7 +47,17 @@ def single_threaded() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def one_thread_for_algebra() -> None:
+@contextmanager
+def algebra_in_one_thread() -> Iterator[None]:
+    """Let linear algebra use one thread; also a decorator.
+
+    Sums of several threads differ in the last digits, so results would depend on the number of cores.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+def start_no_threads_for_algebra() -> None:
     """Let OpenBLAS start no threads, in this process and those it starts.
 
     To be called before numpy is imported, which starts them. `analysis.pipeline.analyse` uses one thread in

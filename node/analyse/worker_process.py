@@ -191,9 +191,9 @@ def _serve(connection: Connection, name: str, memory_limit_mb: int | None, warm:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     # Late: the node that starts this process must not pay for it.
     from analysis.memory import give_back, keep_one_heap
-    from analysis.threads import one_thread_for_algebra
+    from analysis.threads import start_no_threads_for_algebra
 
-    one_thread_for_algebra()  # before anything imports numpy
+    start_no_threads_for_algebra()  # before anything imports numpy
     from node.dicom.libraries import configure_libraries
 
     keep_one_heap()
