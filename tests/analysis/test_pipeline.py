@@ -49,7 +49,8 @@ def outcome_of(facts: AcquisitionFacts, *, levels_certain: bool) -> Findings | R
 
 
 def test_the_digits_of_a_result_do_not_depend_on_the_number_of_cores() -> None:
-    where, threads = grid(), []
+    where = grid()
+    threads: list[int] = []
 
     def outlined(_source: SeriesInput, _contrast: Contrast) -> Segmentation:
         threads.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
