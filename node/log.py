@@ -45,6 +45,7 @@ _FACTS = frozenset(
         "destination",
         "contact",
         "archive",
+        "model",
         "ae_title",
         "host",
         "port",
