@@ -56,7 +56,7 @@ class AnalysingNode:
         self._resources = join_resources(configuration, clock or SystemClock())
         self._sweep_s = sweep_s
         self._schedule = Schedule(SystemClock(), self._resources.log)
-        # Of these processes, only those that analyse are ever started.
+        # Of these processes, only those that analyse and that of models in the shadow are ever started.
         self._workers = Workers(self._resources, make_worker, analyse_study=analyse_study)
         self._presence = Presence(self._resources, NodeRole.ANALYSE, name=name)
 
