@@ -44,6 +44,7 @@ _FACTS = frozenset(
         "reason",
         "destination",
         "contact",
+        "model",
         "archive",
         "ae_title",
         "host",
