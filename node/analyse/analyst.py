@@ -13,7 +13,7 @@ from uuid import uuid4
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
 from node.analyse.outbox_rows import outbox_rows
-from node.analyse.shadows import Shadows
+from node.analyse.shadows import PATIENCE, Shadows
 from node.config import Configuration, ScannerDrift
 from node.domain.backoff import Backoff
 from node.domain.records import StudyLease, mr_images
@@ -28,7 +28,8 @@ from node.settle.early_work import EarlyAnalysis, EarlyWork
 __all__ = ["Analysis", "Analyst"]
 
 _LEASE_MARGIN = timedelta(minutes=1)
-"""Added to the time limit of an analysis, so that a lease runs out only if its node is dead."""
+"""Added to the time that an analysis and the models in the shadow may take, so that a lease runs out only if
+its node is dead."""
 _RETRY = (timedelta(seconds=2), timedelta(minutes=5))
 _DISK_PAUSE = timedelta(seconds=30)
 _NOT_BEGUN = frozenset(
@@ -123,7 +124,8 @@ class Analyst:
         limit = timedelta(seconds=self._current().engine.time_limit_s)
         early = self._early_work.running() if self._early_work else ()
         but_not = (*early, *others)
-        lease = self._store.lease_study(self._owner, now, now + limit + _LEASE_MARGIN, but_not=but_not)
+        until = now + limit + PATIENCE + _LEASE_MARGIN
+        lease = self._store.lease_study(self._owner, now, until, but_not=but_not)
         if lease is None:
             return False
         try:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from pydicom import Dataset
 
-from analysis.domain.basis import AgeAndSex
+from analysis.domain.basis import SEQUENCES, AgeAndSex
 from analysis.domain.findings import Findings, Refusal, SeriesInput, SeriesRefusal
 from analysis.domain.reason import Reason
 from analysis.domain.remoteness import Departure
 from analysis.errors import RefusedError
-from analysis.identify import identify
+from analysis.identify import choose, identify
 from analysis.settings import AnalysisSettings
 from node.config import BackendSettings
 from node.decode import SeriesHeaders, decode, faults_of, files_below, scan
@@ -33,10 +33,11 @@ __all__ = [
     "age_and_sex",
     "analyse_series",
     "correction_remarks",
+    "departures_in",
     "identity_reasons",
     "measure_study",
     "no_progress",
-    "scanner_of",
+    "scanner_by_basis",
 ]
 
 SOFTWARE = f"OsteoNode {version('osteonode')}"
@@ -105,6 +106,9 @@ def analyse_series(
     from node.analyse.segmenters import segmenter_for
 
     model = None if bundle is None else load(bundle, settings.features)
+    # Only of the series that are analysed: another one may come from another scanner, or from a workstation.
+    chosen = choose(decoded).chosen
+    scanners = scanner_by_basis({of.contrast.value: sources[one.series_uid][0] for one, of in chosen})
     found = analyse(
         decoded,
         model=model,
@@ -115,7 +119,7 @@ def analyse_series(
         report_progress=report_progress,
         remarks=(*remarks, *name_remarks(sources)),
         person=age_and_sex(sources),
-        departures=() if model is None else departures_of(scanner_of(sources), model.identity.digest),
+        departures=() if model is None else departures_in(scanners, model.identity.digest, departures_of),
     )
     if isinstance(found, Refusal):
         return found, sources
@@ -159,19 +163,37 @@ def age_and_sex(sources: Mapping[str, Sequence[Dataset]]) -> AgeAndSex:
     return AgeAndSex(ages.pop() if len(ages) == 1 else None, sex if sex in {"F", "M"} else None)
 
 
-def scanner_of(sources: Mapping[str, Sequence[Dataset]]) -> str:
-    """Return the key of the scanner of decoded series; empty if it is unknown or not the same for all."""
+def scanner_by_basis(first_images: Mapping[str, Dataset]) -> Mapping[str, str]:
+    """Return the key of the scanner by basis; empty where it is unknown, or not the same for both sequences.
+
+    Parameters
+    ----------
+    first_images : mapping of str to Dataset
+        The first image of each series that is analysed, by sequence ("T1", "T2").
+    """
     keys = {
-        scanner_key(
+        sequence: scanner_key(
             text(image, "Manufacturer"),
             text(image, "ManufacturerModelName"),
             number(image, "MagneticFieldStrength"),
             text(image, "DeviceSerialNumber"),
         )
-        for images in sources.values()
-        for image in images[:1]
+        for sequence, image in first_images.items()
     }
-    return keys.pop() if len(keys) == 1 else ""
+    of_both = {keys.get(sequence, "") for sequence in SEQUENCES}
+    return {**keys, "+".join(SEQUENCES): of_both.pop() if len(of_both) == 1 else ""}
+
+
+def departures_in(
+    scanners: Mapping[str, str], bundle: str, departures_of: DeparturesOf
+) -> tuple[Departure, ...]:
+    """Return the bases from which a model must not answer: each is asked of the scanner of its own images."""
+    return tuple(
+        one
+        for basis, scanner in scanners.items()
+        for one in departures_of(scanner, bundle)
+        if one.basis == basis
+    )
 
 
 def correction_remarks(*, corrected: bool) -> tuple[Reason, ...]:

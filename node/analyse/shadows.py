@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
+from time import monotonic
 
 from analysis.domain.target import Target
 from analysis.errors import AnalysisError, ModelRejectedError
@@ -17,10 +19,14 @@ from node.domain.results import Outcome
 from node.errors import NodeError, PermanentError, TransientError
 from node.log import Log
 
-__all__ = ["AskShadow", "Shadows", "check_shadows"]
+__all__ = ["PATIENCE", "AskShadow", "Shadows", "check_shadows"]
 
-AskShadow = Callable[[ModelQuestion, Path, AnalysisSettings], tuple[ModelAnswer, ...]]
-"""Usually a call of a worker process of its own; see `node.analyse.model_answers.answer_in_shadow`."""
+AskShadow = Callable[[ModelQuestion, Path, AnalysisSettings, float], tuple[ModelAnswer, ...]]
+"""Usually a call of a worker process of its own; see `node.analyse.model_answers.answer_in_shadow`. The last
+argument is how many seconds it may take, which includes the wait for a process that another study uses.
+"""
+PATIENCE = timedelta(minutes=1)
+"""A study waits no longer for all of its models in the shadow together. An answer takes about a second."""
 _LONGEST_NAME = 64
 
 
@@ -35,15 +41,23 @@ class Shadows:
         Set when the node stops: then a failure is none of the model.
     log : Log
         Logs each failure.
+    seconds : callable, optional
+        Returns the seconds since some moment.
     """
 
-    def __init__(self, ask: AskShadow, stopping: Event, log: Log) -> None:
+    def __init__(
+        self, ask: AskShadow, stopping: Event, log: Log, *, seconds: Callable[[], float] = monotonic
+    ) -> None:
         self._ask = ask
         self._stopping = stopping
         self._log = log
+        self._seconds = seconds
 
     def added(self, outcome: Outcome, configuration: Configuration) -> Outcome:
         """Return the outcome with the answers of every model in the shadow; a failure is an answer, too.
+
+        All of them together have `PATIENCE`. What is left of it is shared equally among those that were not
+        asked yet, so that one that hangs leaves time for the others.
 
         Raises
         ------
@@ -54,16 +68,18 @@ class Shadows:
             return outcome
         # One row for each model and target: a copy of the chosen model in the place of another adds none.
         kept = {(one.bundle, one.target): one for one in outcome.model_answers}
-        for bundle in configuration.models.shadow:
-            for answer in self._answers(outcome.question, bundle, configuration):
+        bundles, end = configuration.models.shadow, self._seconds() + PATIENCE.total_seconds()
+        for count, bundle in enumerate(bundles):
+            limit_s = max(0.0, end - self._seconds()) / (len(bundles) - count)
+            for answer in self._answers(outcome.question, bundle, configuration, limit_s):
                 kept.setdefault((answer.bundle, answer.target), answer)
         return replace(outcome, model_answers=tuple(kept.values()))
 
     def _answers(
-        self, asked: ModelQuestion, bundle: Path, configuration: Configuration
+        self, asked: ModelQuestion, bundle: Path, configuration: Configuration, limit_s: float
     ) -> tuple[ModelAnswer, ...]:
         try:
-            return self._ask(asked, bundle, configuration.analysis)
+            return self._ask(asked, bundle, configuration.analysis, limit_s)
         except Exception as error:  # whatever it is, the study goes on to its result
             if self._stopping.is_set():
                 raise TransientError("the node is stopping") from error

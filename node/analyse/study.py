@@ -23,7 +23,7 @@ from node.analyse.findings import (
     analyse_series,
     correction_remarks,
     no_progress,
-    scanner_of,
+    scanner_by_basis,
 )
 from node.analyse.model_answers import chosen_answers, question
 from node.analyse.result_files import (
@@ -145,10 +145,16 @@ def _departures_of(configuration: Configuration, lineage: Lineage) -> Departures
 def _distances(
     found: Findings, sources: Mapping[str, Sequence[Dataset]]
 ) -> Mapping[Subject, TrainingDistance]:
-    scanner = scanner_of(sources)
-    if found.model is None or not scanner:
+    if found.model is None:
         return {}
-    return {Subject(scanner, found.model.digest, one.basis): one for one in found.distances}
+    scanners = scanner_by_basis(
+        {one.identification.contrast.value: sources[one.source.series_uid][0] for one in found.series}
+    )
+    return {
+        Subject(scanner, found.model.digest, one.basis): one
+        for one in found.distances
+        if (scanner := scanners.get(one.basis))
+    }
 
 
 def _write(

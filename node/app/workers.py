@@ -14,14 +14,13 @@ from node.domain.completeness import Examination, SeriesDecision
 from node.domain.model_answer import ModelAnswer, ModelQuestion
 from node.domain.records import Sameness
 from node.domain.results import Lineage, Outcome
+from node.errors import WorkerLostError
 from node.ports import Worker
 from node.tally import WorkerActivity
 
 __all__ = ["Workers"]
 
 _EXAMINATION_LIMIT_S = 120.0
-_SHADOW_LIMIT_S = 60.0
-"""An answer takes about a second; a study waits no longer for a model that hangs."""
 
 
 class Workers:
@@ -123,13 +122,23 @@ class Workers:
         return told
 
     def ask_shadow(
-        self, asked: ModelQuestion, bundle: Path, settings: AnalysisSettings
+        self, asked: ModelQuestion, bundle: Path, settings: AnalysisSettings, limit_s: float
     ) -> tuple[ModelAnswer, ...]:
-        """Ask a model in the shadow about a study; from any thread."""
-        with self._shadow_is_asked:
-            told: tuple[ModelAnswer, ...] = self._shadow.call(
-                asked, bundle, settings, time_limit_s=_SHADOW_LIMIT_S
-            )
+        """Ask a model in the shadow about a study, within a time; from any thread.
+
+        Raises
+        ------
+        WorkerLostError
+            If it does not answer in time, or the model that another study asks takes all of it.
+        """
+        began = monotonic()
+        if not self._shadow_is_asked.acquire(timeout=limit_s):
+            raise WorkerLostError(f"another study asked a model in the shadow for longer than {limit_s:g} s")
+        try:
+            left_s = max(0.0, limit_s - (monotonic() - began))
+            told: tuple[ModelAnswer, ...] = self._shadow.call(asked, bundle, settings, time_limit_s=left_s)
+        finally:
+            self._shadow_is_asked.release()
         return told
 
     def report_refusal(

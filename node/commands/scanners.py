@@ -43,9 +43,11 @@ def scanners(
     2  wrong usage or configuration
     """
     from node.clock import SystemClock
+    from node.config import ScannerDrift
     from node.operate.scanners import accept_scanner, list_scanners
 
     configuration, now = load_configuration(config), SystemClock().now()
+    drift = configuration.models.scanner_drift
     with opened_store(configuration, as_json=as_json) as store:
         done = accept_scanner(store, configuration, accept, now) if accept else ""
         found = list_scanners(store, configuration, now)
@@ -56,6 +58,11 @@ def scanners(
     else:
         columns = ("Scanner", "Name", "Sequence", "State", "Since", "Far", "Studies", "Distance by month")
         show_rows(columns, [_row(one) for one in found])
+        if drift is ScannerDrift.OFF:
+            console.print(
+                'Nothing is counted, and the model answers in any state: [models] scanner_drift = "off".',
+                highlight=False,
+            )
 
 
 def _row(one: "ScannerView") -> tuple[str, ...]:

@@ -95,6 +95,8 @@ def scanner_views(
 class ScannerReader:
     """Reads the scanners that a model has read: their states each time, and their studies every ten minutes.
 
+    If a state has changed, the studies are read at once.
+
     Parameters
     ----------
     store : Figures
@@ -129,7 +131,13 @@ class ScannerReader:
     def _is_new(
         at: datetime, views: Sequence[ScannerView], ranges: Mapping[Subject, ScannerRange], now: datetime
     ) -> bool:
-        return timedelta() <= now - at < _AGE and {view.subject for view in views} == set(ranges)
+        read = {view.subject: view.range for view in views}
+        return timedelta() <= now - at < _AGE and _told(read) == _told(ranges)
+
+
+def _told(ranges: Mapping[Subject, ScannerRange]) -> Mapping[Subject, tuple[object, ...]]:
+    # With another state the counts of before would contradict it; a study more is no reason to read a year.
+    return {subject: (one.state, one.since, one.accepted_at) for subject, one in ranges.items()}
 
 
 def _digest(bundle: Path | None) -> str:

@@ -13,7 +13,7 @@ from analysis.domain.remoteness import Departure, TrainingDistance, departures_b
 from analysis.prediction.bundle import digest_of
 from analysis.settings import AnalysisSettings
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
-from node.analyse.findings import SOFTWARE, DeparturesOf, scanner_of
+from node.analyse.findings import SOFTWARE, DeparturesOf, departures_in, scanner_by_basis
 from node.decode import SeriesHeaders, decode
 from tests.dicom_templates.cases import FACTS, STUDY, make_case
 
@@ -60,7 +60,13 @@ def science(
         source.series_uid: headers for source, headers in decoded.values()
     }
     model = None if bundle is None else replace(findings.model, digest=digest_of(bundle))
-    departures = () if model is None else departures_of(scanner_of(sources), model.digest)
+    scanners = scanner_by_basis(
+        {
+            one.identification.contrast.value: decoded[str(number)][1][0]
+            for number, one in enumerate(findings.series, start=1)
+        }
+    )
+    departures = () if model is None else departures_in(scanners, model.digest, departures_of)
     name = str(next(iter(sources.values()))[0].get("ManufacturerModelName", ""))
     distance = 4.5 if name.startswith(MOVED) else 1.0
     found = replace(

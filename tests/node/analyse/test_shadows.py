@@ -17,7 +17,7 @@ from analysis.prediction.bundle import digest_of, load, save
 from analysis.prediction.predict import predict, read_study
 from analysis.settings import AnalysisSettings
 from node.analyse.model_answers import answer_in_shadow
-from node.analyse.shadows import AskShadow, Shadows, check_shadows
+from node.analyse.shadows import PATIENCE, AskShadow, Shadows, check_shadows
 from node.analyse.worker_process import WorkerProcess
 from node.config import Configuration, ModelSettings, default
 from node.domain.model_answer import AnswerState, ModelAnswer, ModelQuestion, Origin, Role
@@ -48,12 +48,18 @@ def configured(*shadow: Path, chosen: Path | None = None) -> Configuration:
     return replace(default(), models=ModelSettings(chosen, shadow))
 
 
+def at_once(
+    asked: ModelQuestion, bundle: Path, settings: AnalysisSettings, _limit_s: float
+) -> tuple[ModelAnswer, ...]:
+    return answer_in_shadow(asked, bundle, settings)
+
+
 def added(ask: AskShadow, *shadow: Path, outcome: Outcome = OUTCOME) -> Outcome:
     return Shadows(ask, Event(), get_log()).added(outcome, configured(*shadow))
 
 
 def test_a_shadow_answers_as_the_same_model_would_if_it_were_chosen(bundle: Path) -> None:
-    made = added(answer_in_shadow, bundle)
+    made = added(at_once, bundle)
     assert replace(made, model_answers=OUTCOME.model_answers) == OUTCOME
     model = load(bundle, AnalysisSettings().features)
     for one, told in zip(predict(SERIES, model, AnalysisSettings()), made.model_answers[1:], strict=True):
@@ -82,7 +88,7 @@ def test_nothing_is_asked_without_a_shadow_or_without_a_measurement() -> None:
 
 
 def test_one_shadow_that_fails_does_not_spoil_another(bundle: Path, tmp_path: Path) -> None:
-    made = added(answer_in_shadow, tmp_path / ("not there " * 9), bundle)
+    made = added(at_once, tmp_path / ("not there " * 9), bundle)
     assert len({(one.bundle, one.target) for one in made.model_answers}) == 1 + 2 * len(Target)
     failed = [one for one in made.model_answers if one.state is AnswerState.FAULT and one.role is Role.SHADOW]
     assert {one.reasons for one in failed} == {("ModelRejectedError",)}
@@ -91,8 +97,24 @@ def test_one_shadow_that_fails_does_not_spoil_another(bundle: Path, tmp_path: Pa
 
 def test_a_copy_of_a_model_adds_no_second_row(bundle: Path) -> None:
     chosen = tuple(replace(CHOSEN, bundle=digest_of(bundle), target=target) for target in Target)
-    made = added(answer_in_shadow, bundle, bundle, outcome=replace(OUTCOME, model_answers=chosen))
+    made = added(at_once, bundle, bundle, outcome=replace(OUTCOME, model_answers=chosen))
     assert made.model_answers == chosen
+
+
+def test_a_study_waits_for_all_shadows_together_and_one_that_hangs_leaves_time_for_the_others(
+    tmp_path: Path,
+) -> None:
+    now, limits = [100.0], []
+
+    def ask(_asked: object, bundle: Path, _settings: object, limit_s: float) -> tuple[ModelAnswer, ...]:
+        limits.append(limit_s)
+        now[0] += 1 if bundle.name == "quick" else limit_s
+        raise WorkerLostError("it took too long")
+
+    shadows = Shadows(ask, Event(), get_log(), seconds=lambda: now[0])
+    shadows.added(OUTCOME, configured(*(tmp_path / name for name in ("hangs", "quick", "hangs", "hangs"))))
+    assert now[0] - 100 == PATIENCE.total_seconds()
+    assert limits == [15, 15, 22, 22]
 
 
 def fails(*_arguments: object) -> tuple[ModelAnswer, ...]:
@@ -114,7 +136,7 @@ def worker(function: Callable[..., Any], limit_s: float) -> Iterator[AskShadow]:
     process = WorkerProcess(f"{HERE}:{function.__name__}")
 
     def ask(*arguments: object) -> tuple[ModelAnswer, ...]:
-        told: tuple[ModelAnswer, ...] = process.call(*arguments, time_limit_s=limit_s)
+        told: tuple[ModelAnswer, ...] = process.call(*arguments[:-1], time_limit_s=limit_s)
         return told
 
     try:
@@ -146,7 +168,7 @@ def test_a_failure_is_kept_as_the_answer(
 
 def test_a_process_of_its_own_gives_the_same_answers(bundle: Path) -> None:
     with worker(answer_in_shadow, 600) as ask:
-        assert added(ask, bundle) == added(answer_in_shadow, bundle)
+        assert added(ask, bundle) == added(at_once, bundle)
 
 
 def test_a_node_that_stops_blames_no_model(bundle: Path) -> None:

@@ -50,6 +50,14 @@ def test_a_scanner_is_listed_with_its_state_and_its_months(left: Storage) -> Non
     assert f"{LEAST} of {LEAST}" in listed
 
 
+@pytest.mark.parametrize("drift", ["abstain", "tell", "off"])
+def test_states_that_are_not_followed_any_more_are_listed_as_such(left: Storage, drift: str) -> None:
+    left.config.write_text(f'{left.config.read_text()}\n[models]\nscanner_drift = "{drift}"\n')
+    listed = " ".join(left.run("scanners").stdout.split())
+    assert NAME in listed
+    assert ("Nothing is counted" in listed) is (drift == "off")
+
+
 @pytest.mark.parametrize("by_key", [False, True])
 def test_a_scanner_is_accepted_by_its_short_or_its_whole_name_and_that_is_audited(
     left: Storage, tmp_path: Path, *, by_key: bool

@@ -5,20 +5,26 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from analysis.domain.remoteness import TrainingDistance
+from analysis.domain.target import Target
 from analysis.prediction.checksums import digest_of
 from node.clock import SystemClock
 from node.config import Configuration, ScannerDrift
 from node.config.tables.models import DEMONSTRATION_MODEL
 from node.domain.drift import LEAST, Subject
-from node.show.scanners import scanner_id
+from node.domain.model_answer import AnswerState, ModelAnswer, Role
+from node.domain.scanner import scanner_key
+from node.show.scanners import ScannerReader, scanner_id
 from node.store import store_url
+from node.store.answers import put_answers
 from node.store.scanner_ranges import put_distances
 from node.store.sql import SqlStore
 from node.store.tables import open_engine, writing
 from tests.node.nodes import quick, quick_node
 from tests.node.show.test_web import ask, metrics, web_port, with_page
+from tests.peers import program
 
 MARKUP = "<b>Works</b>, One, 1.5 T"
 OTHER = "Works, Two, 3 T"
@@ -75,3 +81,42 @@ def test_the_page_says_what_is_done_about_a_scanner(
     models = replace(configuration.models, scanner_drift=drift)
     with quick_node(replace(configuration, models=models)) as node:
         assert words in ask(web_port(node), "/scanners").text
+
+
+def test_the_counts_are_read_again_at_once_when_a_state_has_changed(configuration: Configuration) -> None:
+    store, now = SqlStore(store_url(configuration)), SystemClock().now()
+    reader = ScannerReader(store, DEMONSTRATION_MODEL)
+    assert [one.far for one in reader.read(now) if one.subject.scanner == MARKUP] == [LEAST]
+    assert store.accept_scanner(MARKUP, now)
+    (view,) = (one for one in reader.read(now) if one.subject.scanner == MARKUP)
+    assert (view.range.accepted_at, view.far, view.studies) == (now, 0, 0), "those before it do not count"
+    store.close()
+
+
+FITS = "document.documentElement.scrollWidth <= innerWidth"
+LONG = scanner_key("M" * 64, "<b>" + "W" * 61, 1.5, "S" * 64)
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_no_name_of_a_scanner_or_a_model_is_wider_than_the_page(
+    configuration: Configuration, width: int
+) -> None:
+    executable = program("chromium", "chromium")
+    engine, now = open_engine(store_url(configuration)), SystemClock().now()
+    there = TrainingDistance("T1", 1.0, 5.0, 4.0, in_protocol=True)
+    asked = [
+        ModelAnswer(Target.OSTEOPOROSIS, role, "ab" * 32, name, scanner=LONG, state=AnswerState.ABSTAINED)
+        for role, name in ((Role.CHOSEN, "C" * 64), (Role.SHADOW, "D" * 64))
+    ]
+    with writing(engine) as connection:
+        put_distances(connection, "1.2.3", {Subject(LONG, digest_of(DEMONSTRATION_MODEL), "T1"): there}, now)
+        put_answers(connection, "1.2.3", [asked[0], replace(asked[1], bundle="cd" * 32)], now)
+    engine.dispose()
+    with quick_node(configuration) as node, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        for path, name in (("/", ""), ("/scanners", LONG), ("/models", "D" * 64)):
+            page.goto(f"http://127.0.0.1:{web_port(node)}{path}")
+            assert name in page.inner_text("body")
+            assert page.evaluate(FITS), path
+        browser.close()
