@@ -240,12 +240,12 @@ def test_an_answer_without_end_is_broken_off(
     else:
         hours = itertools.count(0, 3600).__next__
         monkeypatch.setattr(web, "time", SimpleNamespace(monotonic=hours))
-    with web_server(code, itertools.repeat(b"endless")) as port:
-        # The server ends only if nobody reads any more.
-        with outbox(tmp_path, by_web(port, verify=False)) as post:
-            post.courier.sweep()
-            reasons = {delivery.reason for delivery in post.deliveries}
-            assert set(post.states) == {DeliveryState.WAITING}
+    # The server ends only if nobody reads any more.
+    endless = web_server(code, itertools.repeat(b"endless"))
+    with endless as port, outbox(tmp_path, by_web(port, verify=False)) as post:
+        post.courier.sweep()
+        reasons = {delivery.reason for delivery in post.deliveries}
+        assert set(post.states) == {DeliveryState.WAITING}
     reason = {"length": "its answer is longer than any that is read"}
     assert reasons == {reason.get(patched, "its answer takes too long to come")}
 
