@@ -151,7 +151,7 @@ def _judge(answer: requests.Response, timeout_s: float) -> DeliveryResponse:
         raise TransientError(
             "it did not carry out the transaction: check that fhir_url is the base of the server"
         )
-    refused = next((one for one in _statuses(told) if not one.startswith("2")), None)
+    refused = next((one for one in _statuses(told) if not one.startswith(("2", "304"))), None)
     if refused is not None:
         return DeliveryResponse(Disposition.RETRY_A_FEW_TIMES, judged.status, _of_a_part(refused))
     return judged

@@ -262,7 +262,7 @@ def test_a_server_that_keeps_the_transaction_as_a_document_has_stored_nothing(tm
 @pytest.mark.parametrize(
     ("statuses", "reason"),
     [
-        (["200 OK", "201"], ""),
+        (["200 OK", "201", "204 No Content", "304"], ""),
         (["200 OK", "422 PLANTED"], "it did not store all of it (HTTP 422)"),
         (["PLANTED"], "it did not store all of it"),
         ([None, 5], ""),
