@@ -54,7 +54,7 @@ def test_densities_that_no_feature_tells_are_not_predicted() -> None:
 
 def test_each_patient_counts_once_in_the_bias_whatever_the_number_of_predictions() -> None:
     row = found().rows[0]
-    errors = np.stack(row.predicted) - found().bmd_mg_cm3
+    errors = np.stack(list(row.predicted)) - found().bmd_mg_cm3
     judged = errors[:, np.isfinite(errors).any(axis=0)]
     assert row.agreement["bias"].value == pytest.approx(np.nanmean(judged, axis=0).mean())
     assert row.agreement["bias"].value != pytest.approx(np.nanmean(judged))
