@@ -21,10 +21,10 @@ from urllib3 import HTTPResponse
 from node.config import Destination
 from node.deliver.carriers.result_file import read_result
 from node.dicom.tls import client_arguments
-from node.dicom.web import answer_to, body_of, http_failures_as_transient, session_to
+from node.dicom.web import answer_to, body_of, failure_of, http_failures_as_transient, session_to
 from node.domain.delivery import DeliveryResponse, Disposition, judge_status
 from node.domain.dimse_status import PROCESSING_FAILURE
-from node.domain.http_status import date_in
+from node.domain.http_status import HttpMeaning, date_in, meaning_of
 from node.domain.records import Result
 from node.errors import TransientError
 
@@ -148,6 +148,8 @@ def _check_kind(response: requests.Response, **_: Any) -> None:  # noqa: ANN401 
 
     The client also ignores the failures in a response whose media type has parameters, so these are removed.
     """
+    if response.ok and meaning_of(response.status_code) is not HttpMeaning.DONE:
+        raise failure_of(response)
     if not response.ok or not response.content:
         return
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -188,7 +190,7 @@ def _store_response(response: Any) -> Dataset:  # noqa: ANN401 - of requests
     """Read the failure reasons in the body of a conflict; a body without any counts as an unknown failure."""
     try:
         told = Dataset.from_json(response.json())
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         told = Dataset()
     if not told.get("FailedSOPSequence") and not told.get("OtherFailuresSequence"):
         told.FailedSOPSequence = [Dataset()]

@@ -86,6 +86,7 @@ def web_server(
 
 FAILED, OTHERS, REFERENCED = "00081198", "0008119A", "00081199"
 """Sequences of a response: of this object, of what has no name, of what was stored."""
+NESTED = b"[" * 100_000
 FAILURE, WARNING = "00081197", "00081196"
 
 
@@ -185,6 +186,9 @@ def test_an_archive_whose_name_does_not_resolve_is_down_and_why_says_so(
         pytest.param(401, b"", DeliveryState.WAITING, "HTTP 401", id="not authorised"),
         pytest.param(307, b"", DeliveryState.WAITING, "leads to another address", id="redirection"),
         pytest.param(200, b"{not json", DeliveryState.WAITING, "no DICOM JSON", id="nonsense"),
+        pytest.param(200, NESTED, DeliveryState.WAITING, "no DICOM JSON", id="nested without end"),
+        pytest.param(409, NESTED, DeliveryState.FAILED, "0x0110", id="conflict nested without end"),
+        pytest.param(999, stored(), DeliveryState.WAITING, "HTTP 999", id="a status of no kind"),
         pytest.param(200, stored(), DeliveryState.SENT, "", id="stored"),
         pytest.param(202, stored(0xB000), DeliveryState.SENT, "0xB000", id="stored with a warning"),
         pytest.param(202, failing(0xA700, OTHERS), DeliveryState.WAITING, "0xA700", id="failed otherwise"),
