@@ -89,8 +89,9 @@ class Need:
         wanted = "more" if self.needed is None else f"{self.needed.patients:,}"
         return (
             f"{self.target.value}: {self.patients} patients, {self.present} of them with the target, and "
-            f"{self.candidates} candidate features; Riley's criteria ask for {wanted} patients. With fewer, "
-            "chance decides what is selected, and probabilities are too extreme for new patients."
+            f"{self.candidates} candidate features of one sequence; Riley's criteria ask for {wanted} "
+            "patients. With fewer, chance decides what is selected, and probabilities are too extreme for "
+            "new patients."
         )
 
 

@@ -12,6 +12,9 @@ from analysis.prediction.model import Model
 
 __all__ = ["evaluation_facts", "training_facts", "validation_facts"]
 
+_REPLACED = " An unknown age or sex is replaced by the median of the learning patients."
+_LEFT_OUT = " Patients of unknown age or sex are left out."
+_UNANSWERED = " Patients of unknown age or sex get no answer."
 _CODE = "OsteoNode is open source (Apache-2.0)."
 
 
@@ -20,11 +23,17 @@ def evaluation_facts(evaluation: Evaluation, who: WhoWasIn) -> dict[str, str]:
     settings = evaluation.settings
     shown = {cell.source for cell in evaluation.cells}
     return {
-        **_common(who, settings.thresholds_mg_cm3, evaluation.features_digest, "evaluation.html"),
+        **_common(
+            who,
+            settings.thresholds_mg_cm3,
+            evaluation.features_digest,
+            "evaluation.html",
+            unknown=_REPLACED if settings.age_and_sex else "",
+        ),
         **_learned(settings.learning, settings.kinds, age_and_sex=settings.age_and_sex),
         "aim": "Comparison of kinds of model and of sequences within one cohort; no model is kept.",
-        "split": f"{settings.splits} stratified splits by patient, {settings.test_share:.0%} to be judged "
-        "on; all learning inside the splits. Testing is internal.",
+        "split": f"{settings.splits} stratified splits by patient, {100 * settings.test_share:.0f} % to be "
+        "judged on; all learning inside the splits. Testing is internal.",
         "internal": f"{settings.splits} repeated splits of the cohort.",
         "intervals": "Over repeated splits, corrected for shared patients, with a bootstrap of patients; "
         "calibration by a bootstrap (evaluation.html, How to read this).",
@@ -42,7 +51,13 @@ def evaluation_facts(evaluation: Evaluation, who: WhoWasIn) -> dict[str, str]:
 def training_facts(settings: TrainingSettings, model: Model, who: WhoWasIn) -> dict[str, str]:
     """Return the facts of a training."""
     return {
-        **_common(who, settings.thresholds_mg_cm3, model.features_digest, "cohort.html"),
+        **_common(
+            who,
+            settings.thresholds_mg_cm3,
+            model.features_digest,
+            "cohort.html",
+            unknown=_LEFT_OUT if settings.age_and_sex else "",
+        ),
         **_learned(settings.learning, settings.kinds, age_and_sex=settings.age_and_sex),
         "aim": "Development of a model with internal validation.",
         "use": model.identity.intended_use,
@@ -71,7 +86,13 @@ def validation_facts(validation: Validation, who: WhoWasIn) -> dict[str, str]:
     """Return the facts of an external validation."""
     identity = validation.identity
     return {
-        **_common(who, identity.thresholds_mg_cm3, None, "validation.html"),
+        **_common(
+            who,
+            identity.thresholds_mg_cm3,
+            None,
+            "validation.html",
+            unknown=_UNANSWERED if validation.age_and_sex else "",
+        ),
         "aim": "Evaluation of an existing model on patients of another cohort.",
         "use": identity.intended_use,
         "model": f"{identity.name} {identity.version}, bundle {identity.digest}; nothing was fitted.",
@@ -94,7 +115,12 @@ def validation_facts(validation: Validation, who: WhoWasIn) -> dict[str, str]:
 
 
 def _common(
-    who: WhoWasIn, thresholds: Mapping[Target, float], features_digest: str | None, page: str
+    who: WhoWasIn,
+    thresholds: Mapping[Target, float],
+    features_digest: str | None,
+    page: str,
+    *,
+    unknown: str,
 ) -> dict[str, str]:
     flow = who.flow
     told = {
@@ -111,8 +137,8 @@ def _common(
         "flow": f"{flow.rows} rows, {flow.unlabelled} without a label, {flow.unreadable} unreadable, "
         f"{flow.refused} refused, {flow.analysed} analysed ({page}).",
         "table_1": f"Table 1 in {page}.",
-        "missing": f"{flow.unlabelled} patients without a label are left out; {flow.one_sequence} have one "
-        "sequence.",
+        "missing": f"Patients without a label, left out: {flow.unlabelled}; with one sequence: "
+        f"{flow.one_sequence}." + unknown,
         "measures": "AUC, sensitivity, specificity, accuracy, Brier score, calibration slope and intercept, "
         "observed to expected, net benefit.",
         "calibration": f"Slope, intercept and curve ({page}).",

@@ -18,9 +18,10 @@ def who_section(who: WhoWasIn | None, *, sample_size: bool = True) -> Markup:
     return Markup(page("who.html.j2", who=who, sample_size=sample_size))  # noqa: S704 - it escapes its values
 
 
-def who_page(who: WhoWasIn, title: str, software: str = "") -> str:
+def who_page(who: WhoWasIn, title: str, software: str = "", *, simulated: bool) -> str:
     """Return the section as a page of its own."""
-    return page("cohort.html.j2", title=title, section=who_section(who), software=software)
+    section = who_section(who)
+    return page("cohort.html.j2", title=title, section=section, software=software, simulated=simulated)
 
 
 def who_record(who: WhoWasIn | None) -> dict[str, Any] | None:

@@ -107,7 +107,7 @@ def recalibrated(
         if fault is None:
             made[key] = _classifier(classifier, local[key], method, rule)
         else:
-            left_out.append(f"{key[0].value} from {key[1]} is left out: {fault}.")
+            left_out.append(f"{key[0].value} from {key[1]} is left out: {fault}")
     if not made:
         raise RefusedError(*map(quoted, left_out))
     identity = model.identity
@@ -122,7 +122,7 @@ def recalibrated(
         ),
         features_digest=model.features_digest,
         classifiers=made,
-        remarks=(*model.remarks, _NEW, _INTERVAL, *left_out),
+        remarks=(*model.remarks, _NEW, _INTERVAL, *(f"{one}." for one in left_out)),
         parent=Parent(identity.name, identity.version, identity.digest, method.value),
     )
 

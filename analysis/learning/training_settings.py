@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.cohort.basis_table import BasisTable
 from analysis.cohort.feature_table import FeatureTable
@@ -94,6 +95,12 @@ def identity_of(table: FeatureTable, settings: TrainingSettings) -> ModelIdentit
     )
 
 
+def _mean_and_sd(values: npt.NDArray[np.float64], digits: int) -> str:
+    # The SD of a sample, as in Table 1 of the same patients.
+    spread = f" ± {values.std(ddof=1):.{digits}f}" if values.size > 1 else ""
+    return f"{values.mean():.{digits}f}{spread}"
+
+
 def _cohort(table: FeatureTable) -> str:
     words = [f"{len(table.patient_ids)} {'simulated ' if table.simulated else ''}patients"]
     known = np.isfinite(table.female)
@@ -103,8 +110,8 @@ def _cohort(table: FeatureTable) -> str:
         )
     age = table.age[np.isfinite(table.age)]
     if age.size:
-        words.append(f"age {age.mean():.1f} ± {age.std():.1f} years")
-    words.append(f"QCT BMD {table.bmd_mg_cm3.mean():.0f} ± {table.bmd_mg_cm3.std():.0f} mg/cm³")
+        words.append(f"age {_mean_and_sd(age, 1)} years")
+    words.append(f"QCT BMD {_mean_and_sd(table.bmd_mg_cm3, 0)} mg/cm³")
     return ", ".join(words) + "."
 
 

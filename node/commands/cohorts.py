@@ -193,7 +193,8 @@ def train(
         write_table(predictions, held_out_columns(trained.held_out))
         ranking, *_ = write_ranking(trained, report, SOFTWARE)
         (report / "cohort.html").write_text(
-            who_page(who, f"The patients of {name}", SOFTWARE), encoding="utf-8"
+            who_page(who, f"The patients of {name} {version}", SOFTWARE, simulated=measured.table.simulated),
+            encoding="utf-8",
         )
         (report / "cohort.json").write_text(json.dumps(who_record(who), indent=1) + "\n", encoding="utf-8")
         write_checklists(training_facts(settings, trained.model, who), report, SOFTWARE)

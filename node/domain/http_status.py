@@ -5,11 +5,12 @@ References
 RFC 9110 15, Status Codes, and 10.2.3, Retry-After; RFC 6585, Additional HTTP Status Codes.
 """
 
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from math import ceil
 
-__all__ = ["HttpMeaning", "http_words", "meaning_of", "wait_of"]
+__all__ = ["HttpMeaning", "date_in", "http_words", "meaning_of", "wait_of"]
 
 
 class HttpMeaning(StrEnum):
@@ -94,8 +95,8 @@ def wait_of(status: int, retry_after: str, date: str) -> float | None:
     (0.0, None, None)
     >>> wait_of(503, "120", ""), wait_of(503, "Mon, 05 Jan 2026 12:01:00 GMT", noon)
     (120.0, 60.0)
-    >>> wait_of(429, "soon", noon), wait_of(429, "9" * 99, noon)
-    (0.0, 86400.0)
+    >>> wait_of(429, "soon", noon), wait_of(429, "9" * 9999, noon), wait_of(503, "0000000000060", noon)
+    (0.0, 86400.0, 60.0)
     """
     told_s = _seconds(retry_after.strip(), date)
     if meaning_of(status) is HttpMeaning.BUSY:
@@ -103,12 +104,30 @@ def wait_of(status: int, retry_after: str, date: str) -> float | None:
     return told_s if status == _SERVICE_UNAVAILABLE else None
 
 
+def date_in(told: str) -> datetime | None:
+    """Return the moment that a header tells, in UTC; None if that is no date.
+
+    Examples
+    --------
+    >>> date_in("Mon, 05 Jan 2026 12:00:00 +0100").isoformat()
+    '2026-01-05T11:00:00+00:00'
+    >>> date_in("soon"), date_in("Mon, 05 Jan 2026 12:00:00 +99999999999999"), date_in("-5")
+    (None, None, None)
+    """
+    try:
+        date = parsedate_to_datetime(told)
+        # All dates of HTTP are in GMT, also those of the obsolete forms that do not say so.
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    # Numbers without end, and years beyond those that Python counts, overflow.
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
 def _seconds(told: str, date: str) -> float | None:
     if told.isascii() and told.isdecimal():
-        return min(_LONGEST_WAIT_S, float(told[:9]))
-    try:
-        # Compared with the time that the peer tells itself: its clock may be wrong.
-        lasts_s = (parsedate_to_datetime(told) - parsedate_to_datetime(date)).total_seconds()
-    except (ValueError, TypeError):
+        return min(_LONGEST_WAIT_S, float(told))
+    # Compared with the time that the peer tells itself: its clock may be wrong.
+    until, now = date_in(told), date_in(date)
+    if until is None or now is None:
         return None
-    return float(min(_LONGEST_WAIT_S, max(0, ceil(lasts_s))))
+    return float(min(_LONGEST_WAIT_S, max(0, ceil((until - now).total_seconds()))))

@@ -140,12 +140,20 @@ def _judge(answer: requests.Response, timeout_s: float) -> DeliveryResponse:
         If the answer says nothing about this transaction, or is none of a FHIR server: a page in front of the
         server, such as one that asks for a password, may answer with success, and nothing is stored.
     """
-    body = body_of(answer, _LONGEST, timeout_s)
-    told = _resource(body)
+    told = _resource(body_of(answer, _LONGEST, timeout_s))
     judged = answer_to(answer, _more(answer.status_code, told))
-    is_stored = told.get("resourceType") == "Bundle" or body == b""
-    if judged.disposition is Disposition.ACCEPTED and not is_stored:
+    if judged.disposition is not Disposition.ACCEPTED:
+        return judged
+    if told.get("resourceType") != "Bundle":
         raise TransientError(f"it answered HTTP {answer.status_code}, but not as a FHIR server")
+    if told.get("type") != "transaction-response":
+        # .../Bundle in place of the base keeps the transaction as a document, and does nothing of it.
+        raise TransientError(
+            "it did not carry out the transaction: check that fhir_url is the base of the server"
+        )
+    refused = next((one for one in _statuses(told) if not one.startswith(("2", "304"))), None)
+    if refused is not None:
+        return DeliveryResponse(Disposition.RETRY_A_FEW_TIMES, judged.status, _of_a_part(refused))
     return judged
 
 
@@ -155,6 +163,22 @@ def _resource(body: bytes | None) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
+
+
+def _statuses(told: dict[str, Any]) -> list[str]:
+    """Return the HTTP status that a response to a transaction tells of each of its parts, where it does."""
+    entries = told.get("entry")
+    responses = (
+        [one.get("response") for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    )
+    found = [one.get("status") for one in responses if isinstance(one, dict)]
+    return [status for status in found if isinstance(status, str) and status]
+
+
+def _of_a_part(status: str) -> str:
+    code = status[:3]
+    is_code = len(code) == 3 and code.isascii() and code.isdecimal()
+    return f"it did not store all of it (HTTP {code})" if is_code else "it did not store all of it"
 
 
 def _more(status: int, told: dict[str, Any]) -> str:

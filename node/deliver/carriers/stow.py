@@ -7,21 +7,24 @@ DICOM PS3.18 10.5, Store Transaction; 10.6, Search Transaction.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset
+from urllib3 import HTTPResponse
 
 from node.config import Destination
 from node.deliver.carriers.result_file import read_result
 from node.dicom.tls import client_arguments
-from node.dicom.web import answer_to, http_failures_as_transient, session_to
+from node.dicom.web import answer_to, body_of, failure_of, http_failures_as_transient, session_to
 from node.domain.delivery import DeliveryResponse, Disposition, judge_status
 from node.domain.dimse_status import PROCESSING_FAILURE
+from node.domain.http_status import HttpMeaning, date_in, meaning_of
 from node.domain.records import Result
 from node.errors import TransientError
 
@@ -32,6 +35,8 @@ _CONFLICT = 409
 _UNUSED_STUDY_UID = "1.2.3"
 _KINDS = {"application/dicom+json", "application/json", "application/dicom+xml", "application/xml"}
 _SOP_INSTANCE = "00080018"
+_LONGEST = 64 * 1024 * 1024
+_SAID_NOTHING = "it did not say that it has stored this; with verify = true it is asked"
 
 
 class StowCarrier:
@@ -64,7 +69,7 @@ class StowCarrier:
             def send(result: Result) -> DeliveryResponse:
                 dataset = read_result(self._folder / result.name)
                 with http_failures_as_transient():
-                    return _store(client, dataset)
+                    return _store(client, dataset, is_asked_later=self._destination.verify)
 
             yield send
 
@@ -116,7 +121,7 @@ class StowCarrier:
         there = self._destination
         secured = client_arguments(there)
         session = session_to(there.stow_url, there.tls, secured and secured[0], there.authorization)
-        session.hooks["response"].append(_check_kind)
+        session.hooks["response"] += [partial(_read_whole, timeout_s=self._timeout_s), _check_kind]
         return session
 
     def _client(self, session: requests.Session) -> DICOMwebClient:
@@ -126,11 +131,25 @@ class StowCarrier:
         return client
 
 
+def _read_whole(response: requests.Response, timeout_s: float, **_: Any) -> None:  # noqa: ANN401 - of requests
+    """Read the body, which the client would read without any end."""
+    try:
+        body = body_of(response, _LONGEST, timeout_s)
+        if body is None:
+            raise TransientError("its answer is longer than any that is read")  # noqa: TRY301 - closed below
+    except TransientError:
+        response.close()
+        raise
+    response.raw = HTTPResponse(body=BytesIO(body), preload_content=False)
+
+
 def _check_kind(response: requests.Response, **_: Any) -> None:  # noqa: ANN401 - of requests
     """Refuse a success that is none of DICOMweb; the client would take any page for one without failures.
 
     The client also ignores the failures in a response whose media type has parameters, so these are removed.
     """
+    if response.ok and meaning_of(response.status_code) is not HttpMeaning.DONE:
+        raise failure_of(response)
     if not response.ok or not response.content:
         return
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -143,13 +162,10 @@ def _date_of(response: requests.Response) -> datetime | None:
     """Return the Date of a response; None if it has none, or comes from a cache that kept it for a while."""
     if response.headers.get("Age", "0") != "0":
         return None
-    try:
-        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-    except (KeyError, ValueError):
-        return None
+    return date_in(response.headers.get("Date", ""))
 
 
-def _store(client: DICOMwebClient, dataset: Dataset) -> DeliveryResponse:
+def _store(client: DICOMwebClient, dataset: Dataset, *, is_asked_later: bool) -> DeliveryResponse:
     try:
         response = client.store_instances([dataset])
     except requests.HTTPError as error:
@@ -158,20 +174,24 @@ def _store(client: DICOMwebClient, dataset: Dataset) -> DeliveryResponse:
         if error.response.status_code != _CONFLICT:
             return answer_to(error.response)
         response = _store_response(error.response)
-    failed = response.get("FailedSOPSequence") or ()
+    failed = response.get("FailedSOPSequence") or response.get("OtherFailuresSequence")
     if failed:
         status = int(failed[0].get("FailureReason", PROCESSING_FAILURE))
         return DeliveryResponse(judge_status(status), status, f"it answered 0x{status:04X}")
-    stored = response.get("ReferencedSOPSequence") or ()
-    warning = next((int(item.WarningReason) for item in stored if item.get("WarningReason")), 0)
+    stored = response.get("ReferencedSOPSequence")
+    # PS3.18 10.5.3 wants every success to name what was stored. A program before the archive may answer, too.
+    if not stored and not is_asked_later:
+        return DeliveryResponse(Disposition.RETRY_A_FEW_TIMES, None, _SAID_NOTHING)
+    warning = next((int(item.WarningReason) for item in stored or () if item.get("WarningReason")), 0)
     return DeliveryResponse(Disposition.ACCEPTED, warning, f"it warned 0x{warning:04X}" if warning else "")
 
 
 def _store_response(response: Any) -> Dataset:  # noqa: ANN401 - of requests
-    """Read the failure reasons in the body of a response; a body without any counts as an unknown failure."""
+    """Read the failure reasons in the body of a conflict; a body without any counts as an unknown failure."""
     try:
-        return Dataset.from_json(response.json())
-    except (KeyError, TypeError, ValueError):
-        unknown = Dataset()
-        unknown.FailedSOPSequence = [Dataset()]
-        return unknown
+        told = Dataset.from_json(response.json())
+    except (KeyError, TypeError, ValueError, RecursionError):
+        told = Dataset()
+    if not told.get("FailedSOPSequence") and not told.get("OtherFailuresSequence"):
+        told.FailedSOPSequence = [Dataset()]
+    return told

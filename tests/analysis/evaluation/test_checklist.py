@@ -57,6 +57,16 @@ def test_the_masks_of_readers_are_not_told_as_those_of_a_program() -> None:
     assert "without a reader" not in both
 
 
+def test_what_became_of_an_unknown_age_is_told_where_age_is_read() -> None:
+    assert facts()["train"]["missing"] == "Patients without a label, left out: 2; with one sequence: 4."
+    trained = training_facts(replace(QUICK, age_and_sex=True), quick_model(), WHO)["missing"]
+    assert trained.endswith("Patients of unknown age or sex are left out.")
+    found = quick_evaluation()
+    with_age = replace(found, settings=replace(found.settings, age_and_sex=True))
+    assert "replaced by the median" in evaluation_facts(with_age, WHO)["missing"]
+    assert "get no answer" in validation_facts(replace(validation(), age_and_sex=True), WHO)["missing"]
+
+
 def test_what_no_command_knows_is_left_to_the_author(tmp_path: Path) -> None:
     for name, own in facts().items():
         html, table = write_checklists(own, tmp_path / name, "OsteoNode 1")

@@ -29,6 +29,7 @@ from analysis.evaluation.result import (
     EvaluationSettings,
 )
 from analysis.evaluation.summary import summarised
+from analysis.evaluation.who_page import who_page
 from analysis.learning.learn import KINDS, LearningSettings, learn, prepare_training_set
 from analysis.learning.selection import select_features
 from analysis.statistics.calibration_check import calibration_lines
@@ -319,9 +320,21 @@ def test_the_page_tells_who_was_in_and_warns_of_too_few_patients() -> None:
     who = WhoWasIn(Flow(100, 2, 3, 5, (("a slice is missing", 4),), 0), ("all",), table, (need,))
     page = html_of(quick_evaluation(), who=who)
     assert "4 × a slice is missing" in page
-    assert "13 of them with the target, and 586 candidate features; Riley" in page
+    assert "13 of them with the target, and 586 candidate features of one sequence; Riley" in page
     assert "scanner &lt;A&gt;" in page
+    assert "Simulated data" in who_page(who, "Patients", simulated=True)
+    assert "Simulated data" not in who_page(who, "Patients", simulated=False)
     assert "Who was in" not in html_of(quick_evaluation())
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_minus() -> None:
+    found = quick_evaluation()
+    first = found.tests[0]
+    nearly = replace(first, repeated=replace(first.repeated, difference=-1e-9))
+    assert "-0.000" in f"{nearly.repeated.difference:+.3f}"
+    assert "<td>-0.000</td>" not in html_of(
+        replace(found, tests=(nearly,), against_baselines=(), added_value=())
+    )
 
 
 # Measures and curves.

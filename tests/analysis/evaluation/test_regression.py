@@ -52,6 +52,14 @@ def test_densities_that_no_feature_tells_are_not_predicted() -> None:
         )
 
 
+def test_each_patient_counts_once_in_the_bias_whatever_the_number_of_predictions() -> None:
+    row = found().rows[0]
+    errors = np.stack(list(row.predicted)) - found().bmd_mg_cm3
+    judged = errors[:, np.isfinite(errors).any(axis=0)]
+    assert row.agreement["bias"].value == pytest.approx(np.nanmean(judged, axis=0).mean())
+    assert row.agreement["bias"].value != pytest.approx(np.nanmean(judged))
+
+
 def test_every_figure_is_of_patients_that_the_split_did_not_learn_from() -> None:
     bmd = found().bmd_mg_cm3
     assert [row.source for row in found().rows] == [*SOURCES, *BASELINES]
@@ -71,6 +79,7 @@ def test_page_and_tables_have_it_only_if_it_was_asked_for(tmp_path: Path) -> Non
     written = write_report(quick_evaluation(), tmp_path, regression=found())
     page = (tmp_path / "evaluation.html").read_text(encoding="utf-8")
     assert "The bone density itself" in page
+    assert "a patient whom several splits judged counts once" in page.split("Lines: bias")[1]
     assert "The bone density itself" not in html_of(quick_evaluation())
     assert tmp_path / "regression.csv" in written
     with (tmp_path / "regression.csv").open(encoding="utf-8") as file:

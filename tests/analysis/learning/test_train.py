@@ -8,6 +8,7 @@ from analysis.errors import RefusedError
 from analysis.learning.learn import LearningSettings, learn, prepare_training_set
 from analysis.learning.selection import select_features
 from analysis.learning.train import train
+from analysis.learning.training_settings import identity_of
 from analysis.prediction.model import raw_scores
 from tests.analysis.synthetic_cohort import synthetic_table
 from tests.analysis.synthetic_model import QUICK, quick_model
@@ -93,6 +94,17 @@ def test_simulated_patients_make_a_simulated_model_for_no_clinical_use() -> None
     real = train(synthetic_table(simulated=False), QUICK).identity
     assert not real.simulated
     assert "simulated" not in real.cohort + real.intended_use
+
+
+def test_the_spread_of_ages_and_densities_is_that_of_a_sample() -> None:
+    """As in Table 1, which tells of the same patients."""
+    table = synthetic_table()
+    # One value apart from equal ones parts the two kinds of standard deviation most.
+    odd = np.r_[np.full(table.age.size - 1, 60.0), 60 + 10 * table.age.size]
+    cohort = identity_of(replace(table, age=odd, bmd_mg_cm3=odd), QUICK).cohort
+    assert f"age {odd.mean():.1f} ± {odd.std(ddof=1):.1f} years" in cohort
+    assert f"QCT BMD {odd.mean():.0f} ± {odd.std(ddof=1):.0f} mg/cm³" in cohort
+    assert f"{odd.std():.1f}" not in cohort
 
 
 def test_inner_folds_are_selected_and_scaled_without_their_held_out_patients() -> None:

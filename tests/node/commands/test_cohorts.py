@@ -55,7 +55,9 @@ def test_train_writes_who_was_in_beside_the_bundle_and_warns(
     ]
     report = tmp_path / "model-report"
     assert json.loads((report / "cohort.json").read_text())["flow"]["rows"] == 25
-    assert "Who was in" in (report / "cohort.html").read_text()
+    page = (report / "cohort.html").read_text()
+    assert "Who was in" in page
+    assert "The patients of OsteoNode model 1" in page
     assert (report / "ranking.html").is_file()
     assert columns_of(report / "predictions.csv")[:4] == ["patient_id", "target", "sequence", "fold"]
 

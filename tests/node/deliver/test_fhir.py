@@ -241,13 +241,42 @@ def test_what_a_server_has_against_a_transaction_is_told_in_codes(
     assert (answer.disposition, answer.reason) == (Disposition.RETRY_A_FEW_TIMES, reason)
 
 
-@pytest.mark.parametrize("told", [b"<html>Please log in</html>", b"endless" * 99, {}, [], OUTCOME])
+@pytest.mark.parametrize("told", [b"<html>Please log in</html>", b"endless" * 99, b"", {}, [], OUTCOME])
 def test_a_page_that_answers_in_place_of_the_server_has_stored_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Any
 ) -> None:
     monkeypatch.setattr("node.deliver.carriers.fhir._LONGEST", 60)
     with running_fhir(told=told) as fhir, pytest.raises(TransientError, match="not as a FHIR server"):
         sent(fhir, tmp_path)
+
+
+def test_a_server_that_keeps_the_transaction_as_a_document_has_stored_nothing(tmp_path: Path) -> None:
+    kept = {"resourceType": "Bundle", "type": "transaction", "entry": []}
+    with (
+        running_fhir(told=kept) as fhir,
+        pytest.raises(TransientError, match="check that fhir_url is the base"),
+    ):
+        sent(fhir, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "reason"),
+    [
+        (["200 OK", "201", "204 No Content", "304"], ""),
+        (["200 OK", "422 PLANTED"], "it did not store all of it (HTTP 422)"),
+        (["PLANTED"], "it did not store all of it"),
+        ([None, 5], ""),
+    ],
+)
+def test_a_part_that_a_server_did_not_store_is_told(
+    tmp_path: Path, statuses: list[str | int | None], reason: str
+) -> None:
+    entries = [{"response": {"status": status}} for status in statuses]
+    told = {"resourceType": "Bundle", "type": "transaction-response", "entry": [*entries, 5, {}]}
+    with running_fhir(told=told) as fhir:
+        answer = sent(fhir, tmp_path)
+    refused = Disposition.RETRY_A_FEW_TIMES if reason else Disposition.ACCEPTED
+    assert (answer.disposition, answer.reason) == (refused, reason)
 
 
 def test_a_server_that_is_busy_is_left_alone_as_long_as_it_asks(tmp_path: Path) -> None:

@@ -1,18 +1,23 @@
 """Delivery by STOW-RS, to the DICOMweb plugin of Orthanc and to servers that misbehave."""
 
 import base64
+import itertools
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from ssl import SSLContext
+from types import SimpleNamespace
 
 import pytest
 
 from node.config import DeliverySettings, Destination, default, parse
+from node.deliver.carriers import stow
+from node.dicom import web
 from node.domain.delivery import DeliveryState
 from node.domain.study import StudyState
 from node.errors import ConfigurationError
@@ -39,18 +44,27 @@ def by_web(port: int, *, verify: bool = True, authorization: str = "") -> Destin
 
 @contextmanager
 def web_server(
-    code: int, body: bytes, kind: str = "application/dicom+json", tls: SSLContext | None = None
+    code: int,
+    body: bytes | Iterable[bytes],
+    kind: str = "application/dicom+json",
+    tls: SSLContext | None = None,
 ) -> Iterator[int]:
-    """Run a server that gives the same response to every request; yield its port."""
+    """Run a server that gives the same response to every request; yield its port.
+
+    The body is sent in parts, and without its length, if it is not of bytes.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"] or 0))
             self.send_response(code)
             self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
+            if isinstance(body, bytes) and code != HTTPStatus.NO_CONTENT:
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):
+                for part in (body,) if isinstance(body, bytes) else body:
+                    self.wfile.write(part)
 
         do_GET = do_POST  # noqa: N815 - `http.server` uses this name
 
@@ -70,9 +84,23 @@ def web_server(
         thread.join()
 
 
-def failing(reason: int) -> bytes:
-    item = {"00081197": {"vr": "US", "Value": [reason]}, "00081155": {"vr": "UI", "Value": ["1.2.9.1"]}}
-    return json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}).encode()
+FAILED, OTHERS, REFERENCED = "00081198", "0008119A", "00081199"
+"""Sequences of a response: of this object, of what has no name, of what was stored."""
+NESTED = b"[" * 100_000
+FAILURE, WARNING = "00081197", "00081196"
+
+
+def failing(reason: int, sequence: str = FAILED) -> bytes:
+    return told(sequence, {FAILURE: {"vr": "US", "Value": [reason]}})
+
+
+def stored(warning: int = 0) -> bytes:
+    return told(REFERENCED, {WARNING: {"vr": "US", "Value": [warning]}} if warning else {})
+
+
+def told(sequence: str, item: dict[str, object]) -> bytes:
+    named = item | {"00081155": {"vr": "UI", "Value": ["1.2.9.1"]}}
+    return json.dumps({sequence: {"vr": "SQ", "Value": [named]}}).encode()
 
 
 @pytest.mark.peers
@@ -158,7 +186,17 @@ def test_an_archive_whose_name_does_not_resolve_is_down_and_why_says_so(
         pytest.param(401, b"", DeliveryState.WAITING, "HTTP 401", id="not authorised"),
         pytest.param(307, b"", DeliveryState.WAITING, "leads to another address", id="redirection"),
         pytest.param(200, b"{not json", DeliveryState.WAITING, "no DICOM JSON", id="nonsense"),
-        pytest.param(200, b"{}", DeliveryState.SENT, "", id="success without a word"),
+        pytest.param(200, NESTED, DeliveryState.WAITING, "no DICOM JSON", id="nested without end"),
+        pytest.param(409, NESTED, DeliveryState.FAILED, "0x0110", id="conflict nested without end"),
+        pytest.param(999, stored(), DeliveryState.WAITING, "HTTP 999", id="a status of no kind"),
+        pytest.param(200, stored(), DeliveryState.SENT, "", id="stored"),
+        pytest.param(202, stored(0xB000), DeliveryState.SENT, "0xB000", id="stored with a warning"),
+        pytest.param(202, failing(0xA700, OTHERS), DeliveryState.WAITING, "0xA700", id="failed otherwise"),
+        # PS3.18 wants a success to name what was stored; nothing that is lost may count as stored.
+        pytest.param(200, b"{}", DeliveryState.FAILED, "did not say", id="success without a word"),
+        pytest.param(200, b"", DeliveryState.FAILED, "did not say", id="success without a body"),
+        pytest.param(204, b"", DeliveryState.FAILED, "did not say", id="no content"),
+        pytest.param(409, b"{}", DeliveryState.FAILED, "0x0110", id="conflict with nothing in it"),
     ],
 )
 def test_each_answer_has_its_consequence(
@@ -178,9 +216,8 @@ def test_each_answer_has_its_consequence(
         ("text/html", b"<html>Please log in", DeliveryState.WAITING, "not as a DICOMweb archive"),
         ("application/dicom+xml", b"<html>&", DeliveryState.WAITING, "no DICOM JSON or XML"),
         ("Application/dicom+JSON; charset=utf-8", failing(0xA900), DeliveryState.FAILED, "0xA900"),
-        ("text/html", b"", DeliveryState.SENT, ""),
     ],
-    ids=["a log-in page", "broken XML", "a media type with a parameter", "nothing"],
+    ids=["a log-in page", "broken XML", "a media type with a parameter"],
 )
 def test_a_success_counts_only_as_one_of_dicomweb(
     tmp_path: Path, kind: str, body: bytes, state: DeliveryState, reason: str
@@ -189,6 +226,32 @@ def test_a_success_counts_only_as_one_of_dicomweb(
         post.courier.sweep()
         assert set(post.states) == {state}
         assert all(reason in delivery.reason for delivery in post.deliveries)
+
+
+def test_an_archive_that_is_asked_afterwards_need_not_say_that_it_stored_something(tmp_path: Path) -> None:
+    with web_server(204, b"") as port, outbox(tmp_path, by_web(port)) as post:
+        post.courier.sweep()
+        assert set(post.states) == {DeliveryState.UNCONFIRMED}, "it is asked, and has nothing"
+
+
+@pytest.mark.parametrize("code", [200, 409, 500])
+@pytest.mark.parametrize("patched", ["length", "time"])
+def test_an_answer_without_end_is_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, patched: str
+) -> None:
+    if patched == "length":
+        monkeypatch.setattr(stow, "_LONGEST", 99)
+    else:
+        hours = itertools.count(0, 3600).__next__
+        monkeypatch.setattr(web, "time", SimpleNamespace(monotonic=hours))
+    # The server ends only if nobody reads any more.
+    endless = web_server(code, itertools.repeat(b"endless"))
+    with endless as port, outbox(tmp_path, by_web(port, verify=False)) as post:
+        post.courier.sweep()
+        reasons = {delivery.reason for delivery in post.deliveries}
+        assert set(post.states) == {DeliveryState.WAITING}
+    reason = {"length": "its answer is longer than any that is read"}
+    assert reasons == {reason.get(patched, "its answer takes too long to come")}
 
 
 @pytest.mark.parametrize(
