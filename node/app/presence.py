@@ -78,6 +78,9 @@ class Presence:
         waits = why_not_analyse(resources.owner, self._decides, seen)
         if storage_mark(resources.configuration.storage.directory) != self._mark:
             waits = "the storage directory is not what it was when this node started"
+        elif not resources.instance_store.takes_results():
+            # A mount that has become read-only: this node would take up and break one study after the other.
+            waits = "it cannot write to the storage directory"
         self._tell(waits)
         if waits:
             return None
@@ -96,7 +99,8 @@ class Presence:
 
     def _sign(self) -> NodeEntry:
         entry = self._entry()
-        self._resources.nodes.sign(entry, timedelta(seconds=self._resources.configuration.engine.vanished_s))
+        lasts = timedelta(seconds=self._resources.configuration.engine.vanished_s)
+        self._resources.nodes.sign(entry, lasts, self._resources.clock.now())
         return entry
 
     def _entry(self) -> NodeEntry:

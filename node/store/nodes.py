@@ -6,7 +6,19 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, and_, delete, insert, or_, select, type_coerce, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    and_,
+    delete,
+    insert,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import Double
 
@@ -41,7 +53,7 @@ class SqlNodes:
         """See `node.ports.NodeBook`."""
         self._engine.dispose()
 
-    def sign(self, entry: NodeEntry, lasts: timedelta) -> None:
+    def sign(self, entry: NodeEntry, lasts: timedelta, now: datetime) -> None:
         """See `node.ports.NodeBook`."""
         told = {
             "name": entry.name,
@@ -49,6 +61,7 @@ class SqlNodes:
             "started_at": entry.started_at,
             "last_seen": self._now,
             "lasts_until": self._now + lasts.total_seconds(),
+            "ahead_s": literal(now.timestamp(), Double) - self._now,
             "decides": json.dumps(dict(entry.decides)),
             "early": json.dumps(entry.early),
             "waits": entry.waits,
@@ -134,4 +147,5 @@ def _seen(row: Row[Any], studies: Collection[str]) -> SeenNode:
         waits=row.waits,
     )
     silent = timedelta(seconds=max(0.0, row.at - row.last_seen.timestamp()))
-    return SeenNode(entry, silent, row.at < row.lasts_until.timestamp(), tuple(studies))
+    is_alive = row.at < row.lasts_until.timestamp()
+    return SeenNode(entry, silent, is_alive, tuple(studies), row.ahead_s)

@@ -239,11 +239,14 @@ def pause_at_work(settings: Configuration, pid: int) -> str:
 
 
 @contextmanager
-def analysing(configuration: Configuration, name: str = "helper") -> Iterator[AnalysingNode]:
+def analysing(
+    configuration: Configuration, name: str = "helper", clock: MovedClock | None = None
+) -> Iterator[AnalysingNode]:
     """Run a node that only analyses in this process."""
     node = AnalysingNode(
         configuration,
         name=name,
+        clock=clock,
         analyse_study="tests.node.analyses:report",
         make_worker=InThread,
         sweep_s=0.05,
@@ -266,6 +269,25 @@ def test_a_node_that_would_make_other_results_makes_none(tmp_path: Path, server_
             wait_until(lambda: metrics(web_port(node))["osteonode_analysing_nodes state=waiting"] == 1)
             found = [one for one in nodes(settings) if one.subject == "node helper"]
             assert [one.severity for one in found] == [Severity.WARNING]
+
+
+def test_a_node_whose_storage_takes_no_results_begins_nothing(tmp_path: Path, server_url: str) -> None:
+    settings = settings_of(tmp_path, server_url, 0, 1, vanished_s=_NEVER_S)
+    with quick_node(settings), analysing(settings):
+        wait_until(lambda: not waits(settings))
+        (tmp_path / "results").rename(tmp_path / "elsewhere")
+        wait_until(lambda: waits(settings) == "it cannot write to the storage directory")
+        (tmp_path / "elsewhere").rename(tmp_path / "results")
+        wait_until(lambda: not waits(settings))
+
+
+def test_a_node_whose_clock_is_wrong_begins_nothing(tmp_path: Path, server_url: str) -> None:
+    settings = settings_of(tmp_path, server_url, 0, 1)
+    clock = MovedClock()
+    with quick_node(settings), analysing(settings, clock=clock):
+        wait_until(lambda: not waits(settings))
+        clock.move(seconds=3600)
+        wait_until(lambda: "clock" in waits(settings))
 
 
 def test_a_reload_of_the_main_node_holds_up_the_others_until_theirs(tmp_path: Path, server_url: str) -> None:
@@ -325,9 +347,9 @@ def test_what_the_main_node_analyses_early_is_left_to_it(
         decides = seen(settings)[0].entry.decides
     with analysing(settings) as helper, closing(open_nodes(settings)) as book:
         main = NodeEntry("m", "m", NodeRole.MAIN, START, decides, early=("1.1",))
-        book.sign(main, timedelta(hours=1))
+        book.sign(main, timedelta(hours=1), MovedClock().now())
         assert helper._presence.left_to_others() == {"1.1"}
-        book.sign(main, timedelta(seconds=-1))
+        book.sign(main, timedelta(seconds=-1), MovedClock().now())
         assert helper._presence.left_to_others() == set(), "it has vanished"
 
 
