@@ -395,6 +395,21 @@ def test_a_node_waits_while_the_main_one_is_stopped_and_goes_on_while_it_is_only
         wait_until(lambda: not waits(settings))
 
 
+def test_nodes_end_in_order_while_the_database_is_down(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with running_postgres() as server:
+        settings = settings_of(tmp_path, server.new_database(), 0, 1, vanished_s=_NEVER_S)
+        try:
+            with quick_node(settings), analysing(settings):
+                wait_until(lambda: not waits(settings))
+                close_books()
+                server.kill(signal.SIGINT)
+        finally:
+            server.start()
+    assert capfd.readouterr().out.count("node_stopped") == 2
+
+
 def working(settings: Configuration) -> set[str]:
     return {one.entry.name for one in seen(settings) if one.is_alive and not one.entry.waits}
 
