@@ -12,7 +12,9 @@ from pathlib import Path
 import analysis
 import dicom_templates
 import node
+from analysis.settings import PROGRAMS
 from node.config import Configuration
+from node.errors import PermanentError
 
 __all__ = ["decisive_parts"]
 
@@ -52,6 +54,7 @@ def decisive_parts(configuration: Configuration, storage: str) -> Mapping[str, s
         "[segmentation]": _digest(
             [
                 repr((segmentation.masks, segmentation.executable, segmentation.time_limit_s)),
+                _back_end(configuration),
                 *_contents(segmentation.model),
             ]
         ),
@@ -105,6 +108,22 @@ def _contents(place: Path | None) -> Iterator[str]:
         yield sha256(place.read_bytes()).hexdigest()
     else:
         yield "missing"
+
+
+def _back_end(configuration: Configuration) -> str:
+    """Return which other program segments on this machine; without it every study would be set aside."""
+    settings, place = configuration.analysis.segmentation, configuration.segmentation
+    if place.masks is not None and not place.masks.is_dir():
+        return "no folder of masks"
+    if settings.backend not in PROGRAMS:
+        return ""
+    # Late: a node that segments by itself need not import it.
+    from node.analyse.segmenters.backend import fingerprint
+
+    try:
+        return fingerprint(settings, place)
+    except PermanentError:
+        return "no program"
 
 
 def _digest(parts: Iterable[str]) -> str:
