@@ -83,7 +83,7 @@ class SqlNodes:
             if not owners:
                 return 0
             freed = free_studies(connection, t.studies.c.lease_owner.in_(owners), now, _VANISHED)
-            self._forget(connection, entry, owners)
+            self._forget(connection, entry, owners, now)
         return freed
 
     def _is_gone(self, entry: NodeEntry) -> ColumnElement[bool]:
@@ -91,9 +91,16 @@ class SqlNodes:
         # Who has the storage to itself is the only main node, whatever an earlier one said.
         return or_(gone, _ROW.role == NodeRole.MAIN) if entry.role is NodeRole.MAIN else gone
 
-    def _forget(self, connection: Connection, entry: NodeEntry, owners: Collection[str]) -> None:
-        long_ago = type_coerce(_ROW.last_seen, Double) <= self._now - REMEMBERED.total_seconds()
-        replaced = and_(_ROW.role == entry.role, or_(_ROW.name == entry.name, _ROW.role == NodeRole.MAIN))
+    def _forget(
+        self, connection: Connection, entry: NodeEntry, owners: Collection[str], now: datetime
+    ) -> None:
+        last_seen = type_coerce(_ROW.last_seen, Double)
+        long_ago = last_seen <= self._now - REMEMBERED.total_seconds()
+        # One that worked beside this node under the same name was no earlier run of it, and is missed.
+        earlier = last_seen <= self._now - (now - entry.started_at).total_seconds()
+        replaced = and_(
+            _ROW.role == entry.role, or_(and_(_ROW.name == entry.name, earlier), _ROW.role == NodeRole.MAIN)
+        )
         connection.execute(
             delete(t.nodes).where(_ROW.owner.in_(owners), or_(long_ago, replaced), ~_LEASES.exists())
         )

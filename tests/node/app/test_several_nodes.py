@@ -439,6 +439,15 @@ def test_the_command_runs_a_node_that_only_analyses_until_it_is_asked_to_end(
         assert [one.entry.role for one in seen(settings)] == [NodeRole.MAIN]
 
 
-@pytest.mark.parametrize("words", [["--analyse", "--standby"], ["--name", "helper"]])
-def test_words_that_exclude_each_other_are_wrong_usage(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--analyse", "--standby"],
+        ["--name", "helper"],
+        ["--analyse", "--name", "two\nlines"],
+        ["--analyse", "--name", "no\udcfftext"],
+        ["--analyse", "--name", "x" * 65],
+    ],
+)
+def test_words_that_exclude_each_other_and_names_that_are_no_text_are_wrong_usage(words: list[str]) -> None:
     assert CliRunner().invoke(application, ["serve", *words]).exit_code == EXIT_USAGE

@@ -138,6 +138,14 @@ def test_one_that_vanished_is_told_until_its_name_is_back(book: SqlNodes) -> Non
     assert [one.entry.owner for one in book.nodes()] == ["m", "new"]
 
 
+def test_one_that_vanished_beside_another_of_its_name_is_told(book: SqlNodes) -> None:
+    book.sign(ONE, GONE, START)
+    beside = replace(ONE, owner="new")
+    book.sign(beside, LASTS, START)
+    book.free_vanished(beside, START + timedelta(hours=1))
+    assert sorted(one.entry.owner for one in book.nodes()) == ["new", "one"]
+
+
 def test_what_the_last_main_node_said_is_kept_until_another_one_says_it(book: SqlNodes) -> None:
     book.sign(MAIN, GONE, START)
     book.sign(ONE, LASTS, START)
