@@ -1,6 +1,7 @@
 """One node receives, others only analyse, one stands by: whichever is killed or paused, nothing is lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from typer.testing import CliRunner
 from node.app import AnalysingNode
 from node.cli import application
 from node.commands.terminal import EXIT_USAGE
-from node.config import AssemblySettings, Configuration, ReportSettings, StoreSettings, load
+from node.config import AssemblySettings, Configuration, ModelSettings, ReportSettings, StoreSettings, load
+from node.config.tables.models import DEMONSTRATION_MODEL
 from node.domain.nodes import NodeEntry, NodeRole, SeenNode
 from node.domain.study import StudyState
 from node.errors import PermanentError
@@ -269,6 +271,22 @@ def test_a_node_that_would_make_other_results_makes_none(tmp_path: Path, server_
             wait_until(lambda: metrics(web_port(node))["osteonode_analysing_nodes state=waiting"] == 1)
             found = [one for one in nodes(settings) if one.subject == "node helper"]
             assert [one.severity for one in found] == [Severity.WARNING]
+
+
+def test_a_model_that_is_replaced_while_the_nodes_run_holds_up_those_that_have_another(
+    tmp_path: Path, server_url: str
+) -> None:
+    for name in ("main", "helper"):
+        shutil.copytree(DEMONSTRATION_MODEL, tmp_path / name)
+    settings = settings_of(tmp_path, server_url, 0, 1)
+    main = replace(settings, models=ModelSettings(bundle=tmp_path / "main"))
+    helper = replace(settings, models=ModelSettings(bundle=tmp_path / "helper"))
+    with quick_node(main), analysing(helper):
+        wait_until(lambda: not waits(settings))
+        (tmp_path / "main" / "card.md").write_text("another")
+        wait_until(lambda: "[models]" in waits(settings))
+        (tmp_path / "helper" / "card.md").write_text("another")
+        wait_until(lambda: not waits(settings))
 
 
 def test_a_node_whose_storage_takes_no_results_begins_nothing(tmp_path: Path, server_url: str) -> None:
