@@ -2,9 +2,10 @@
 
 import platform
 import re
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 import analysis
 import dicom_templates
 import node
-from node.config import Configuration
+from analysis.settings import PROGRAMS, SegmentationSettings
+from node.config import BackendSettings, Configuration
 
 __all__ = ["decisive_parts"]
 
@@ -52,6 +54,7 @@ def decisive_parts(configuration: Configuration, storage: str) -> Mapping[str, s
         "[segmentation]": _digest(
             [
                 repr((segmentation.masks, segmentation.executable, segmentation.time_limit_s)),
+                _back_end(configuration),
                 *_contents(segmentation.model),
             ]
         ),
@@ -100,11 +103,47 @@ def _contents(place: Path | None) -> Iterator[str]:
     elif place.is_dir():
         for path in sorted(place.rglob("*")):
             if path.is_file() and path.suffix not in _NO_CODE:
-                yield f"{path.relative_to(place)} {sha256(path.read_bytes()).hexdigest()}"
+                yield f"{path.relative_to(place)} {_of_file(path)}"
     elif place.is_file():
-        yield sha256(place.read_bytes()).hexdigest()
+        yield _of_file(place)
     else:
         yield "missing"
+
+
+def _back_end(configuration: Configuration) -> str:
+    """Return which other program segments on this machine; without it every study would be set aside."""
+    settings, place = configuration.analysis.segmentation, configuration.segmentation
+    if place.masks is not None and not place.masks.is_dir():
+        return "no folder of masks"
+    if settings.backend not in PROGRAMS:
+        return ""
+    # Late: a node that segments by itself need not import it.
+    from node.analyse.segmenters.programs import PROGRAM_OF
+
+    found = shutil.which(place.executable or PROGRAM_OF[settings.backend].command)
+    return "no program" if found is None else _version(settings, place, *_state(Path(found)))
+
+
+@lru_cache(maxsize=4)
+def _version(settings: SegmentationSettings, place: BackendSettings, *_changes: int) -> str:
+    from node.analyse.segmenters.backend import fingerprint
+
+    return fingerprint(settings, place)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    told = path.stat()
+    return told.st_ino, told.st_size, told.st_mtime_ns
+
+
+def _of_file(path: Path) -> str:
+    return _read(path, *_state(path))
+
+
+@lru_cache(maxsize=1024)
+def _read(path: Path, *_changes: int) -> str:
+    """Return a digest of a file, which is read again once its inode, size or time has changed."""
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def _digest(parts: Iterable[str]) -> str:

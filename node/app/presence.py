@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import timedelta
 
 from node.app.decisive import decisive_parts
@@ -53,6 +54,10 @@ class Presence:
 
     def sweep(self) -> int:
         """Give a sign of life, and take up what vanished nodes leave; return how many studies those had."""
+        # A model is read for each study, so another one in its folder counts without a reload. While files
+        # are being replaced, one may be gone that was there a moment ago.
+        with suppress(OSError):
+            self._decides = self._decisive()
         resources, entry = self._resources, self._sign()
         freed = resources.nodes.free_vanished(entry, resources.clock.now())
         if freed:
@@ -61,7 +66,6 @@ class Presence:
 
     def reload(self) -> None:
         """Take over a configuration that has just been put in force."""
-        self._decides = self._decisive()
         self.sweep()
 
     def note_early(self) -> None:
@@ -78,6 +82,9 @@ class Presence:
         waits = why_not_analyse(resources.owner, self._decides, seen)
         if storage_mark(resources.configuration.storage.directory) != self._mark:
             waits = "the storage directory is not what it was when this node started"
+        elif not resources.instance_store.takes_results():
+            # A mount that has become read-only: this node would take up and break one study after the other.
+            waits = "it cannot write to the storage directory"
         self._tell(waits)
         if waits:
             return None
@@ -96,7 +103,8 @@ class Presence:
 
     def _sign(self) -> NodeEntry:
         entry = self._entry()
-        self._resources.nodes.sign(entry, timedelta(seconds=self._resources.configuration.engine.vanished_s))
+        lasts = timedelta(seconds=self._resources.configuration.engine.vanished_s)
+        self._resources.nodes.sign(entry, lasts, self._resources.clock.now())
         return entry
 
     def _entry(self) -> NodeEntry:

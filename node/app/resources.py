@@ -11,7 +11,7 @@ from node.audit import AuditTrail
 from node.config import Configuration
 from node.domain.audit import application_started, application_stopped
 from node.errors import PermanentError
-from node.log import Log, get_log
+from node.log import Log, get_log, guarded
 from node.ports import Clock, InstanceStore, NodeBook, NoticeBox, Store
 from node.store import (
     is_there,
@@ -77,10 +77,11 @@ class Resources:
         self.audit.record(application_started(self.configuration.node.ae_title, self.clock.now()))
 
     def close(self) -> None:
-        """Close the store and then the audit trail, and release the storage directory."""
-        if self.lock is not None:
-            self.store.release_leases(self.clock.now())
-        self.nodes.leave(self.owner, self.clock.now())
+        """Close the store and then the audit trail, and release the storage directory.
+
+        Without a database, leases are left to the next start, as after a power cut.
+        """
+        guarded("end", self._leave, self.log)()
         self.nodes.close()
         self.notices.close()
         self.store.close()
@@ -88,6 +89,11 @@ class Resources:
         self.audit.stop()
         if self.lock is not None:
             self.lock.close()
+
+    def _leave(self) -> None:
+        if self.lock is not None:
+            self.store.release_leases(self.clock.now())
+        self.nodes.leave(self.owner, self.clock.now())
 
 
 def open_resources(configuration: Configuration, clock: Clock) -> Resources:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["demo", "doctor", "init", "notify", "password", "serve", "upgrade"]
 
 _LOOK_S = 0.5
+_LONGEST_NAME = 64
 _STANDBY_LOOK_S = 1.0
 
 
@@ -110,6 +111,11 @@ def serve(
     if (standby and analyse) or (name and not analyse):
         error_console.print(
             "--standby and --analyse exclude each other; --name needs --analyse.", style="red"
+        )
+        raise typer.Exit(EXIT_USAGE)
+    if not name.isprintable() or len(name) > _LONGEST_NAME:
+        error_console.print(
+            f"A --name is of printable characters, and has at most {_LONGEST_NAME}.", style="red"
         )
         raise typer.Exit(EXIT_USAGE)
     # Set first, so that a reload that is asked for while the node starts is done after that.

@@ -10,6 +10,10 @@ __all__ = ["REMEMBERED", "NodeEntry", "NodeRole", "SeenNode", "why_not_analyse"]
 REMEMBERED = timedelta(days=7)
 """How long a node that has vanished is told; after that, the site is taken to have removed it."""
 
+_CLOCKS_DIFFER_S = 30.0
+"""What the nodes record is due at moments of their own clocks: the other one would act on it that much too
+late, or too early. Well above what a database that is busy for a moment adds."""
+
 
 class NodeRole(StrEnum):
     """What a node does."""
@@ -63,12 +67,15 @@ class SeenNode:
         Whether that is less than the node itself said that it would be.
     studies : tuple of str
         Study Instance UIDs that it has leased.
+    ahead_s : float
+        Seconds by which its clock was ahead of that of the database at its last sign of life.
     """
 
     entry: NodeEntry
     silent_for: timedelta
     is_alive: bool
     studies: tuple[str, ...] = ()
+    ahead_s: float = 0.0
 
 
 def why_not_analyse(owner: str, decides: Mapping[str, str], seen: Sequence[SeenNode]) -> str:
@@ -92,14 +99,17 @@ def why_not_analyse(owner: str, decides: Mapping[str, str], seen: Sequence[SeenN
     >>> why_not_analyse("a", {}, [])
     'the database has not heard of this node for too long'
     """
-    if not any(one.entry.owner == owner and one.is_alive for one in seen):
+    ours = next((one for one in seen if one.entry.owner == owner and one.is_alive), None)
+    if ours is None:
         return "the database has not heard of this node for too long"
-    mains = [one.entry for one in seen if one.entry.role is NodeRole.MAIN]
+    mains = [one for one in seen if one.entry.role is NodeRole.MAIN]
     if not mains:
         return "no node that receives works with this database"
-    latest = max(mains, key=lambda entry: entry.started_at)
-    names = sorted({*decides, *latest.decides})
-    different = [name for name in names if decides.get(name) != latest.decides.get(name)]
+    latest = max(mains, key=lambda main: main.entry.started_at)
+    names = sorted({*decides, *latest.entry.decides})
+    different = [name for name in names if decides.get(name) != latest.entry.decides.get(name)]
     if different:
         return f"it differs from the node that receives in: {', '.join(different)}"
+    if abs(ours.ahead_s - latest.ahead_s) > _CLOCKS_DIFFER_S:
+        return f"its clock and that of the node that receives differ by more than {_CLOCKS_DIFFER_S:g} s"
     return ""

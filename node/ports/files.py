@@ -121,6 +121,10 @@ class StoredFiles(Protocol):
         """Return the folder of a study's results, which may not exist yet."""
         ...
 
+    def takes_results(self) -> bool:
+        """Tell whether this process may read instances and write results; not whether there is room."""
+        ...
+
 
 class FileRemoval(Protocol):
     """Removes files whose retention is over."""

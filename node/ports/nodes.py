@@ -15,7 +15,7 @@ class NodeBook(Protocol):
     Whether a node is alive is told by the clock of the database, which is the same for all of them.
     """
 
-    def sign(self, entry: NodeEntry, lasts: timedelta) -> None:
+    def sign(self, entry: NodeEntry, lasts: timedelta, now: datetime) -> None:
         """Record a sign of life, with what the node tells of itself.
 
         Parameters
@@ -24,6 +24,8 @@ class NodeBook(Protocol):
             Of the node that signs.
         lasts : timedelta
             The node counts as vanished if its next sign does not come within this time.
+        now : datetime
+            The time by the clock of the node.
         """
         ...
 

@@ -1,5 +1,6 @@
 """The files of instances and results: written once, never decoded, durable before the response."""
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -115,6 +116,10 @@ class DiskInstanceStore:
     def result_folder(self, study_uid: str) -> Path:
         """See `node.ports.StoredFiles`."""
         return self.results / folder_name(study_uid)
+
+    def takes_results(self) -> bool:
+        """See `node.ports.StoredFiles`."""
+        return os.access(self.results, os.W_OK | os.X_OK) and os.access(self._instances, os.R_OK | os.X_OK)
 
     def files(self) -> Iterator[Path]:
         """See `node.ports.FileRecovery`."""

@@ -233,6 +233,7 @@ def _know_which_nodes_work(operations: "Operations") -> None:
         Column("started_at", Double, nullable=False),
         Column("last_seen", Double, nullable=False),
         Column("lasts_until", Double, nullable=False),
+        Column("ahead_s", Double, nullable=False),
         Column("decides", Text, nullable=False),
         Column("early", Text, nullable=False),
         Column("waits", Text, nullable=False),

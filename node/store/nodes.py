@@ -6,7 +6,19 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, and_, delete, insert, or_, select, type_coerce, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    and_,
+    delete,
+    insert,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import Double
 
@@ -41,7 +53,7 @@ class SqlNodes:
         """See `node.ports.NodeBook`."""
         self._engine.dispose()
 
-    def sign(self, entry: NodeEntry, lasts: timedelta) -> None:
+    def sign(self, entry: NodeEntry, lasts: timedelta, now: datetime) -> None:
         """See `node.ports.NodeBook`."""
         told = {
             "name": entry.name,
@@ -49,6 +61,7 @@ class SqlNodes:
             "started_at": entry.started_at,
             "last_seen": self._now,
             "lasts_until": self._now + lasts.total_seconds(),
+            "ahead_s": literal(now.timestamp(), Double) - self._now,
             "decides": json.dumps(dict(entry.decides)),
             "early": json.dumps(entry.early),
             "waits": entry.waits,
@@ -70,7 +83,7 @@ class SqlNodes:
             if not owners:
                 return 0
             freed = free_studies(connection, t.studies.c.lease_owner.in_(owners), now, _VANISHED)
-            self._forget(connection, entry, owners)
+            self._forget(connection, entry, owners, now)
         return freed
 
     def _is_gone(self, entry: NodeEntry) -> ColumnElement[bool]:
@@ -78,9 +91,16 @@ class SqlNodes:
         # Who has the storage to itself is the only main node, whatever an earlier one said.
         return or_(gone, _ROW.role == NodeRole.MAIN) if entry.role is NodeRole.MAIN else gone
 
-    def _forget(self, connection: Connection, entry: NodeEntry, owners: Collection[str]) -> None:
-        long_ago = type_coerce(_ROW.last_seen, Double) <= self._now - REMEMBERED.total_seconds()
-        replaced = and_(_ROW.role == entry.role, or_(_ROW.name == entry.name, _ROW.role == NodeRole.MAIN))
+    def _forget(
+        self, connection: Connection, entry: NodeEntry, owners: Collection[str], now: datetime
+    ) -> None:
+        last_seen = type_coerce(_ROW.last_seen, Double)
+        long_ago = last_seen <= self._now - REMEMBERED.total_seconds()
+        # One that worked beside this node under the same name was no earlier run of it, and is missed.
+        earlier = last_seen <= self._now - (now - entry.started_at).total_seconds()
+        replaced = and_(
+            _ROW.role == entry.role, or_(and_(_ROW.name == entry.name, earlier), _ROW.role == NodeRole.MAIN)
+        )
         connection.execute(
             delete(t.nodes).where(_ROW.owner.in_(owners), or_(long_ago, replaced), ~_LEASES.exists())
         )
@@ -134,4 +154,5 @@ def _seen(row: Row[Any], studies: Collection[str]) -> SeenNode:
         waits=row.waits,
     )
     silent = timedelta(seconds=max(0.0, row.at - row.last_seen.timestamp()))
-    return SeenNode(entry, silent, row.at < row.lasts_until.timestamp(), tuple(studies))
+    is_alive = row.at < row.lasts_until.timestamp()
+    return SeenNode(entry, silent, is_alive, tuple(studies), row.ahead_s)

@@ -183,6 +183,8 @@ nodes = Table(
     Column("last_seen", _Moment, nullable=False),
     # The node counts as vanished after this moment, unless it gives another sign of life.
     Column("lasts_until", _Moment, nullable=False),
+    # Seconds by which the clock of the node was ahead of that of the database at the last sign of life.
+    Column("ahead_s", Double, nullable=False),
     # Digests of what decides results, and the studies that are analysed early; both as JSON.
     Column("decides", Text, nullable=False),
     Column("early", Text, nullable=False),

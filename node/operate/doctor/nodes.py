@@ -45,7 +45,7 @@ def _of_node(seen: SeenNode) -> CheckResult:
             "Start it again; others have taken up its studies. It is forgotten after 7 days.",
         )  # fmt: skip
     if entry.waits:
-        remedy = "Give it the same program, configuration and storage as the node that receives."
+        remedy = "Give it the program, configuration, storage and time of the node that receives."
         return CheckResult(Severity.WARNING, subject, f"analyses nothing: {entry.waits}", remedy)
     works_on = f"; now on {', '.join(seen.studies)}" if seen.studies else ""
     return CheckResult(Severity.GOOD, subject, f"{_DOES[entry.role]} {since}{works_on}")

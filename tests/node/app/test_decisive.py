@@ -45,6 +45,29 @@ def test_what_a_machine_may_have_of_its_own_does_not_count() -> None:
     assert parts(f'{engine}[web]\nport = 0\n[log]\nlevel = "debug"') == parts()
 
 
+def test_a_program_that_a_machine_lacks_or_has_in_another_version_is_told(tmp_path: Path) -> None:
+    program = tmp_path / "totalspineseg"
+    text = f'[segmentation]\nbackend = "totalspineseg"\nexecutable = "{program}"'
+    lacks = parts(text)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o700)
+    has = parts(text)
+    asked = tmp_path / "python"
+    asked.write_text("#!/bin/sh\necho 2.0\n")
+    asked.chmod(0o700)
+    program.write_text(f"#!{asked}\n")
+    later = parts(text)
+    for one, other in ((lacks, has), (has, later)):
+        assert {name for name in one if one[name] != other[name]} == {"[segmentation]"}
+
+
+def test_a_folder_of_masks_that_a_machine_lacks_is_told(tmp_path: Path) -> None:
+    text = f'[segmentation]\nbackend = "masks"\nmasks = "{tmp_path / "masks"}"'
+    lacks = parts(text)
+    (tmp_path / "masks").mkdir()
+    assert {name for name in lacks if lacks[name] != parts(text)[name]} == {"[segmentation]"}
+
+
 def test_another_storage_is_told() -> None:
     base, other = parts(), parts(storage="t")
     assert {name for name in base if base[name] != other[name]} == {"[storage]"}

@@ -1,6 +1,7 @@
 """One node receives, others only analyse, one stands by: whichever is killed or paused, nothing is lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from typer.testing import CliRunner
 from node.app import AnalysingNode
 from node.cli import application
 from node.commands.terminal import EXIT_USAGE
-from node.config import AssemblySettings, Configuration, ReportSettings, StoreSettings, load
+from node.config import AssemblySettings, Configuration, ModelSettings, ReportSettings, StoreSettings, load
+from node.config.tables.models import DEMONSTRATION_MODEL
 from node.domain.nodes import NodeEntry, NodeRole, SeenNode
 from node.domain.study import StudyState
 from node.errors import PermanentError
@@ -239,11 +241,14 @@ def pause_at_work(settings: Configuration, pid: int) -> str:
 
 
 @contextmanager
-def analysing(configuration: Configuration, name: str = "helper") -> Iterator[AnalysingNode]:
+def analysing(
+    configuration: Configuration, name: str = "helper", clock: MovedClock | None = None
+) -> Iterator[AnalysingNode]:
     """Run a node that only analyses in this process."""
     node = AnalysingNode(
         configuration,
         name=name,
+        clock=clock,
         analyse_study="tests.node.analyses:report",
         make_worker=InThread,
         sweep_s=0.05,
@@ -266,6 +271,41 @@ def test_a_node_that_would_make_other_results_makes_none(tmp_path: Path, server_
             wait_until(lambda: metrics(web_port(node))["osteonode_analysing_nodes state=waiting"] == 1)
             found = [one for one in nodes(settings) if one.subject == "node helper"]
             assert [one.severity for one in found] == [Severity.WARNING]
+
+
+def test_a_model_that_is_replaced_while_the_nodes_run_holds_up_those_that_have_another(
+    tmp_path: Path, server_url: str
+) -> None:
+    for name in ("main", "helper"):
+        shutil.copytree(DEMONSTRATION_MODEL, tmp_path / name)
+    settings = settings_of(tmp_path, server_url, 0, 1)
+    main = replace(settings, models=ModelSettings(bundle=tmp_path / "main"))
+    helper = replace(settings, models=ModelSettings(bundle=tmp_path / "helper"))
+    with quick_node(main), analysing(helper):
+        wait_until(lambda: not waits(settings))
+        (tmp_path / "main" / "card.md").write_text("another")
+        wait_until(lambda: "[models]" in waits(settings))
+        (tmp_path / "helper" / "card.md").write_text("another")
+        wait_until(lambda: not waits(settings))
+
+
+def test_a_node_whose_storage_takes_no_results_begins_nothing(tmp_path: Path, server_url: str) -> None:
+    settings = settings_of(tmp_path, server_url, 0, 1, vanished_s=_NEVER_S)
+    with quick_node(settings), analysing(settings):
+        wait_until(lambda: not waits(settings))
+        (tmp_path / "results").rename(tmp_path / "elsewhere")
+        wait_until(lambda: waits(settings) == "it cannot write to the storage directory")
+        (tmp_path / "elsewhere").rename(tmp_path / "results")
+        wait_until(lambda: not waits(settings))
+
+
+def test_a_node_whose_clock_is_wrong_begins_nothing(tmp_path: Path, server_url: str) -> None:
+    settings = settings_of(tmp_path, server_url, 0, 1)
+    clock = MovedClock()
+    with quick_node(settings), analysing(settings, clock=clock):
+        wait_until(lambda: not waits(settings))
+        clock.move(seconds=3600)
+        wait_until(lambda: "clock" in waits(settings))
 
 
 def test_a_reload_of_the_main_node_holds_up_the_others_until_theirs(tmp_path: Path, server_url: str) -> None:
@@ -325,9 +365,9 @@ def test_what_the_main_node_analyses_early_is_left_to_it(
         decides = seen(settings)[0].entry.decides
     with analysing(settings) as helper, closing(open_nodes(settings)) as book:
         main = NodeEntry("m", "m", NodeRole.MAIN, START, decides, early=("1.1",))
-        book.sign(main, timedelta(hours=1))
+        book.sign(main, timedelta(hours=1), MovedClock().now())
         assert helper._presence.left_to_others() == {"1.1"}
-        book.sign(main, timedelta(seconds=-1))
+        book.sign(main, timedelta(seconds=-1), MovedClock().now())
         assert helper._presence.left_to_others() == set(), "it has vanished"
 
 
@@ -373,6 +413,21 @@ def test_a_node_waits_while_the_main_one_is_stopped_and_goes_on_while_it_is_only
         wait_until(lambda: not waits(settings))
 
 
+def test_nodes_end_in_order_while_the_database_is_down(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with running_postgres() as server:
+        settings = settings_of(tmp_path, server.new_database(), 0, 1, vanished_s=_NEVER_S)
+        try:
+            with quick_node(settings), analysing(settings):
+                wait_until(lambda: not waits(settings))
+                close_books()
+                server.kill(signal.SIGINT)
+        finally:
+            server.start()
+    assert capfd.readouterr().out.count("node_stopped") == 2
+
+
 def working(settings: Configuration) -> set[str]:
     return {one.entry.name for one in seen(settings) if one.is_alive and not one.entry.waits}
 
@@ -402,6 +457,15 @@ def test_the_command_runs_a_node_that_only_analyses_until_it_is_asked_to_end(
         assert [one.entry.role for one in seen(settings)] == [NodeRole.MAIN]
 
 
-@pytest.mark.parametrize("words", [["--analyse", "--standby"], ["--name", "helper"]])
-def test_words_that_exclude_each_other_are_wrong_usage(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--analyse", "--standby"],
+        ["--name", "helper"],
+        ["--analyse", "--name", "two\nlines"],
+        ["--analyse", "--name", "no\udcfftext"],
+        ["--analyse", "--name", "x" * 65],
+    ],
+)
+def test_words_that_exclude_each_other_and_names_that_are_no_text_are_wrong_usage(words: list[str]) -> None:
     assert CliRunner().invoke(application, ["serve", *words]).exit_code == EXIT_USAGE

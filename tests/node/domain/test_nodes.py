@@ -32,6 +32,13 @@ def test_all_that_differs_is_named() -> None:
     assert why_not_analyse("a", other, [MAIN, ONE]).endswith("in: [models], [report], program")
 
 
+def test_it_waits_while_its_clock_is_not_that_of_the_main_one() -> None:
+    # The clock of the database may be wrong as long as theirs are not.
+    assert not why_not_analyse("a", SAME, [replace(MAIN, ahead_s=3600.0), replace(ONE, ahead_s=3599.0)])
+    for ahead_s in (-3600.0, 3600.0):
+        assert "clock" in why_not_analyse("a", SAME, [MAIN, replace(ONE, ahead_s=ahead_s)])
+
+
 def test_the_main_node_that_came_last_decides() -> None:
     late = replace(
         MAIN, entry=replace(MAIN.entry, owner="n", started_at=NOW + timedelta(1), decides={"program": "2"})

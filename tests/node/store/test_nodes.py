@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from node.clock import SystemClock
 from node.domain.nodes import REMEMBERED, NodeEntry, NodeRole
 from node.domain.study import StudyEvent, StudyState
 from node.errors import LeaseLostError
@@ -41,7 +42,7 @@ def names(book: SqlNodes) -> list[str]:
 
 def test_what_a_node_tells_of_itself_is_read_back_the_main_one_first(store: SqlStore, book: SqlNodes) -> None:
     for entry in (TWO, ONE, MAIN):
-        book.sign(entry, LASTS)
+        book.sign(entry, LASTS, START)
     book.note_early("m", ["1.9", "1.8"])
     ready(store)
     assert store.lease_study("two", START, START + LEASE)
@@ -56,10 +57,10 @@ def test_the_studies_of_a_node_that_vanished_are_free_and_its_late_result_is_ref
     store: SqlStore, book: SqlNodes
 ) -> None:
     ready(store)
-    book.sign(ONE, GONE)
+    book.sign(ONE, GONE, START)
     lease = store.lease_study("one", START, START + LEASE)
     assert lease is not None
-    book.sign(TWO, LASTS)
+    book.sign(TWO, LASTS, START)
     assert book.free_vanished(TWO, START) == 1
     step = store.history(lease.study_uid)[-1]
     assert (step.event, step.reason) == (StudyEvent.BROKE, "the node that analysed it vanished")
@@ -76,9 +77,15 @@ def test_the_studies_of_a_node_that_vanished_are_free_and_its_late_result_is_ref
     store.record_results(again, [], {}, START)
 
 
+def test_how_far_a_clock_is_ahead_of_that_of_the_database_is_told(book: SqlNodes) -> None:
+    for entry, ahead in ((MAIN, timedelta()), (ONE, timedelta(hours=1)), (TWO, timedelta(hours=-1))):
+        book.sign(entry, LASTS, SystemClock().now() + ahead)
+    assert [round(one.ahead_s / 60) for one in book.nodes()] == [0, 60, -60]
+
+
 def test_a_node_that_is_alive_keeps_its_studies(store: SqlStore, book: SqlNodes) -> None:
     ready(store)
-    book.sign(ONE, LASTS)
+    book.sign(ONE, LASTS, START)
     lease = store.lease_study("one", START, START + LEASE)
     assert book.free_vanished(TWO, START) == 0
     assert store.lease_study("two", START + 2 * LEASE, START + 3 * LEASE) is None, "clocks may differ"
@@ -88,7 +95,7 @@ def test_a_node_that_is_alive_keeps_its_studies(store: SqlStore, book: SqlNodes)
 
 def test_a_node_may_take_its_own_expired_lease(store: SqlStore, book: SqlNodes) -> None:
     ready(store)
-    book.sign(ONE, LASTS)
+    book.sign(ONE, LASTS, START)
     assert store.lease_study("one", START, START + LEASE)
     assert store.lease_study("one", START + 2 * LEASE, START + 3 * LEASE)
 
@@ -101,15 +108,15 @@ def test_a_main_node_that_starts_frees_the_leases_of_the_dead_only(
 ) -> None:
     ready(store)
     if entry is not None:
-        book.sign(entry, lasts)
+        book.sign(entry, lasts, START)
     assert store.lease_study(entry.owner if entry else "old", START, START + LEASE)
     assert store.release_leases(START) == freed
 
 
 def test_a_node_that_stops_frees_its_studies_and_is_forgotten(store: SqlStore, book: SqlNodes) -> None:
     ready(store)
-    book.sign(ONE, LASTS)
-    book.sign(TWO, LASTS)
+    book.sign(ONE, LASTS, START)
+    book.sign(TWO, LASTS, START)
     lease = store.lease_study("one", START, START + LEASE)
     assert lease is not None
     assert book.leave("two", START) == 0
@@ -121,29 +128,37 @@ def test_a_node_that_stops_frees_its_studies_and_is_forgotten(store: SqlStore, b
 
 
 def test_one_that_vanished_is_told_until_its_name_is_back(book: SqlNodes) -> None:
-    book.sign(ONE, GONE)
-    book.sign(MAIN, LASTS)
+    book.sign(ONE, GONE, START)
+    book.sign(MAIN, LASTS, START)
     book.free_vanished(MAIN, START)
     assert names(book) == ["hall", "left"]
     back = replace(ONE, owner="new")
-    book.sign(back, LASTS)
+    book.sign(back, LASTS, START)
     book.free_vanished(back, START)
     assert [one.entry.owner for one in book.nodes()] == ["m", "new"]
 
 
+def test_one_that_vanished_beside_another_of_its_name_is_told(book: SqlNodes) -> None:
+    book.sign(ONE, GONE, START)
+    beside = replace(ONE, owner="new")
+    book.sign(beside, LASTS, START)
+    book.free_vanished(beside, START + timedelta(hours=1))
+    assert sorted(one.entry.owner for one in book.nodes()) == ["new", "one"]
+
+
 def test_what_the_last_main_node_said_is_kept_until_another_one_says_it(book: SqlNodes) -> None:
-    book.sign(MAIN, GONE)
-    book.sign(ONE, LASTS)
+    book.sign(MAIN, GONE, START)
+    book.sign(ONE, LASTS, START)
     book.free_vanished(ONE, START)
     assert names(book) == ["hall", "left"]
     next_one = replace(MAIN, owner="n", name="cellar")
-    book.sign(next_one, LASTS)
+    book.sign(next_one, LASTS, START)
     book.free_vanished(next_one, START)
     assert names(book) == ["cellar", "left"]
 
 
 def test_one_that_vanished_long_ago_is_forgotten(book: SqlNodes, monkeypatch: pytest.MonkeyPatch) -> None:
-    book.sign(ONE, GONE)
+    book.sign(ONE, GONE, START)
     book.free_vanished(MAIN, START)
     assert names(book) == ["left"]
     monkeypatch.setattr("node.store.nodes.REMEMBERED", -REMEMBERED)
