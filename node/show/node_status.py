@@ -1,13 +1,10 @@
 """Read the status of the whole node, from the store and from its running parts."""
 
-import json
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Protocol
 
 from prometheus_client import Metric
 
@@ -22,7 +19,6 @@ from node.domain.health import (
     judge_disk,
     judge_failed_studies,
     judge_listener,
-    judge_model,
     judge_nodes,
     judge_notices,
     judge_scanners,
@@ -41,26 +37,23 @@ from node.domain.status import (
     NodeStatus,
     OutboxFigures,
     RuleCount,
-    Station,
     StoreFigures,
     SweepRun,
 )
 from node.domain.study import StudyState
 from node.errors import TransientError
 from node.ports import Clock, Figures, NoticeBox
+from node.show.cards import model_station
 from node.show.disk import disk_lasts
+from node.show.running_parts import FetcherView, ListenerState
 from node.show.scanners import ScannerReader, ScannerView
 from node.show.why import explain
 from node.tally import Counts, Tally, WorkerActivity
 
 __all__ = [
     "LATEST_STUDIES",
-    "FetcherView",
-    "ListenerState",
     "StatusReader",
     "StudyView",
-    "card_of",
-    "name_of",
 ]
 
 LATEST_STUDIES = 50
@@ -69,39 +62,6 @@ _MAX_AGE = timedelta(seconds=1)
 _DISK_AGE = timedelta(hours=1)
 _COMPARISON_AGE = timedelta(minutes=10)
 _MEGABYTE = 1024 * 1024
-
-
-class ListenerState(Protocol):
-    """What the status page needs to know of the listener."""
-
-    @property
-    def port(self) -> int:
-        """Port that it listens on."""
-        ...
-
-    @property
-    def listening(self) -> bool:
-        """Whether it accepts connections."""
-        ...
-
-    @property
-    def open_associations(self) -> int:
-        """Number of open associations."""
-        ...
-
-
-class FetcherView(Protocol):
-    """What the status page needs to know of what gets studies from one archive."""
-
-    @property
-    def breaker(self) -> Breaker:
-        """Closed if the archive was reached the last time, open for a while if it was not."""
-        ...
-
-    @property
-    def rests(self) -> str:
-        """Why not everything is asked for now, in words; empty if all is."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +150,7 @@ class StatusReader:
         self._told = told
         self._tally = tally
         self._started_at = clock.now()
-        self._model = _model(self.configuration.models.bundle)
+        self._model = model_station(self.configuration.models.bundle)
         models = self.configuration.models
         counts = models.scanner_drift is not ScannerDrift.OFF
         self._scanners = ScannerReader(store, models.bundle if counts else None)
@@ -369,29 +329,6 @@ class StatusReader:
     ) -> DestinationStatus:
         breaker = self._breakers().get(name, Breaker())
         return DestinationStatus(name, address, *judge_destination(outbox, breaker, now), outbox, breaker)
-
-
-def card_of(bundle: Path) -> dict[str, object]:
-    """Read the card of a model, as loading the model itself is slow; empty if it cannot be read."""
-    try:
-        card = json.loads((bundle / "card.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return card if isinstance(card, dict) else {}
-
-
-def name_of(bundle: Path) -> str:
-    """Return name and version of a model, as its card says; the name of its folder if it cannot be read."""
-    card = card_of(bundle)
-    return f"{card['name']} {card.get('version', '')}".strip() if "name" in card else bundle.name
-
-
-def _model(bundle: Path | None) -> Station:
-    if bundle is None:
-        return judge_model("", "", simulated=False)
-    card = card_of(bundle)
-    simulated = bool(card.get("simulated", False))
-    return judge_model(str(card.get("name", "?")), str(card.get("version", "?")), simulated=simulated)
 
 
 def _address(destination: Destination) -> str:

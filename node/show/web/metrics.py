@@ -31,7 +31,8 @@ from node.domain.notice import NoticeFigures, NoticeState
 from node.domain.status import UNFINISHED_STATES, NodeStatus
 from node.domain.wish import WishState
 from node.errors import TransientError
-from node.show.node_status import StatusReader, card_of
+from node.show.cards import card_of
+from node.show.node_status import StatusReader
 from node.show.scanners import ScannerView
 from node.tally import Counts
 

@@ -23,8 +23,9 @@ from node.domain.model_comparison import STATES
 from node.domain.status import UNFINISHED_STATES
 from node.errors import TransientError
 from node.log import Log, raised_at
+from node.show.cards import name_of
 from node.show.model_words import SCORE_COLUMNS, answer_rows, facts_of, score_rows, title_of
-from node.show.node_status import LATEST_STUDIES, StatusReader, name_of
+from node.show.node_status import LATEST_STUDIES, StatusReader
 from node.show.web.gate import RENEWED, Endpoint, Gate, Guarded, Visit
 from node.show.web.metrics import Exposition
 from node.show.web.middleware import with_middleware
