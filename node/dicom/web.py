@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _CHUNK = 64 * 1024
-_UNREADABLE = (KeyError, TypeError, ValueError, RecursionError, XmlError)
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError, XmlError)
 """What parsers of an answer raise."""
 _EXPIRED, _OTHER_NAME = 10, 62
 """Codes of OpenSSL, of what speaks against a certificate."""

@@ -16,6 +16,7 @@ from typing import Any
 import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset
+from pydicom.sequence import Sequence as DicomSequence
 from urllib3 import HTTPResponse
 
 from node.config import Destination
@@ -174,24 +175,40 @@ def _store(client: DICOMwebClient, dataset: Dataset, *, is_asked_later: bool) ->
         if error.response.status_code != _CONFLICT:
             return answer_to(error.response)
         response = _store_response(error.response)
-    failed = response.get("FailedSOPSequence") or response.get("OtherFailuresSequence")
+    failed = _failed(response)
     if failed:
-        status = int(failed[0].get("FailureReason", PROCESSING_FAILURE))
+        status = _code(failed[0], "FailureReason") or PROCESSING_FAILURE
         return DeliveryResponse(judge_status(status), status, f"it answered 0x{status:04X}")
-    stored = response.get("ReferencedSOPSequence")
+    stored = [one for one in _items(response, "ReferencedSOPSequence") if one.get("ReferencedSOPInstanceUID")]
     # PS3.18 10.5.3 wants every success to name what was stored. A program before the archive may answer, too.
     if not stored and not is_asked_later:
         return DeliveryResponse(Disposition.RETRY_A_FEW_TIMES, None, _SAID_NOTHING)
-    warning = next((int(item.WarningReason) for item in stored or () if item.get("WarningReason")), 0)
+    warning = next(filter(None, (_code(item, "WarningReason") for item in stored)), 0)
     return DeliveryResponse(Disposition.ACCEPTED, warning, f"it warned 0x{warning:04X}" if warning else "")
 
 
-def _store_response(response: Any) -> Dataset:  # noqa: ANN401 - of requests
+def _store_response(response: requests.Response) -> Dataset:
     """Read the failure reasons in the body of a conflict; a body without any counts as an unknown failure."""
     try:
         told = Dataset.from_json(response.json())
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
         told = Dataset()
-    if not told.get("FailedSOPSequence") and not told.get("OtherFailuresSequence"):
+    if not _failed(told):
         told.FailedSOPSequence = [Dataset()]
     return told
+
+
+def _failed(response: Dataset) -> Sequence[Dataset]:
+    return _items(response, "FailedSOPSequence") or _items(response, "OtherFailuresSequence")
+
+
+def _items(response: Dataset, keyword: str) -> Sequence[Dataset]:
+    """Return the items of a sequence; none if it is missing, or no sequence."""
+    value = response.get(keyword)
+    return value if isinstance(value, DicomSequence) else ()
+
+
+def _code(item: Dataset, keyword: str) -> int:
+    """Return a status in an item; 0 if there is none that can be read."""
+    value = item.get(keyword)
+    return value if isinstance(value, int) and value > 0 else 0

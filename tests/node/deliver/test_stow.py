@@ -210,6 +210,26 @@ def test_each_answer_has_its_consequence(
         assert len(post.states) == len(CLASSES)
 
 
+@pytest.mark.parametrize("code", [200, 409])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"[]", b"5", b"null", b'{"00081199": 5}', b'{"zz": {}}'),
+        *(b'{"%s": {"vr": "SQ", "Value": [%s]}}' % (FAILED.encode(), one) for one in (b"5", b"null", b"{}")),
+        *(b'{"%s": {"vr": "LO", "Value": ["x"]}}' % one.encode() for one in (FAILED, OTHERS, REFERENCED)),
+        *(b'{"%s": {"vr": "SQ", "Value": [null]}}' % one.encode() for one in (OTHERS, REFERENCED)),
+        told(FAILED, {FAILURE: {"vr": "US"}}),
+        told(FAILED, {FAILURE: {"vr": "US", "Value": [-1, 7]}}),
+    ],
+)
+def test_an_answer_that_makes_no_sense_has_stored_nothing_and_stops_nothing(
+    tmp_path: Path, code: int, body: bytes
+) -> None:
+    with web_server(code, body) as port, outbox(tmp_path, by_web(port, verify=False)) as post:
+        post.courier.sweep()
+        assert set(post.states) == {DeliveryState.WAITING}
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "state", "reason"),
     [
