@@ -75,7 +75,8 @@ def test_the_unit_starts_a_command_that_there_is() -> None:
     assert Path(path).name == "osteonode"
     group: Any = typer.main.get_command(application)
     context = group.commands[command].make_context(command, list(options))
-    assert context.params == {"config": Path("/etc/osteonode/config.toml"), "standby": False}
+    file = Path("/etc/osteonode/config.toml")
+    assert context.params == {"config": file, "standby": False, "analyse": False, "name": ""}
     (again,) = unit()["ExecReload"]
     assert shlex.split(again) == ["/bin/sh", "-c", "kill -HUP ${MAINPID}"]
 
@@ -84,6 +85,7 @@ def test_the_unit_gives_the_node_the_time_and_the_place_that_it_needs() -> None:
     settings = unit()
     assert float(settings["TimeoutStopSec"][0]) > 2 * NodeSettings().stop_s
     assert settings["KillMode"] == ["mixed"]
+    assert settings["OOMPolicy"] == ["continue"], "else a worker without memory ends the node"
     users = (FOLDER / "osteonode.sysusers.conf").read_text().split("\n")[1].split()
     assert (users[1], users[-2]) == (settings["User"][0], f"/var/lib/{settings['StateDirectory'][0]}")
     assert users[-2] == STATE
