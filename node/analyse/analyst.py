@@ -70,6 +70,8 @@ class Analyst:
         Returns the studies that are left to other nodes; None if this node may begin none now.
     before_early : callable, optional
         Called when an early analysis is about to begin, so that other nodes leave the study to this one.
+    after_broken : callable, optional
+        Told each study of which an attempt failed here.
     stopping : Event
         Set when the node stops; nothing is begun after that, and a failure is left to the next start.
     log : Log
@@ -91,6 +93,7 @@ class Analyst:
         log: Log,
         left_to_others: Callable[[], Collection[str] | None] = tuple,
         before_early: Callable[[], None] | None = None,
+        after_broken: Callable[[str], None] | None = None,
     ) -> None:
         self._store = store
         self._instance_store = instance_store
@@ -104,6 +107,7 @@ class Analyst:
         self._log = log
         self._left_to_others = left_to_others
         self._before_early = before_early
+        self._after_broken = after_broken
         self._backoff = Backoff(*_RETRY)
         self._unrecorded: list[StudyLease] = []
 
@@ -246,6 +250,8 @@ class Analyst:
         return round((self._clock.now() - moment).total_seconds(), 1)
 
     def _record_broken(self, lease: StudyLease, reason: str) -> None:
+        if self._after_broken is not None:
+            self._after_broken(lease.study_uid)
         now = self._clock.now()
         if lease.attempt >= self._current().engine.attempts:
             self._fail(lease, f"the analysis failed {lease.attempt} times; the last time {reason}")

@@ -65,6 +65,7 @@ def make_analysts(
     *,
     left_to_others: Callable[[], Collection[str] | None] = tuple,
     before_early: Callable[[], None] | None = None,
+    after_broken: Callable[[str], None] | None = None,
 ) -> tuple[Analyst, ...]:
     """Make the stations that have studies analysed, one for each process that analyses.
 
@@ -72,7 +73,7 @@ def make_analysts(
     ----------
     resources, workers, early_work : Resources, Workers, EarlyWork or None
         What they need.
-    left_to_others, before_early : callable, optional
+    left_to_others, before_early, after_broken : callable, optional
         See `Analyst`; without them there are no other nodes.
     """
     return tuple(
@@ -89,6 +90,7 @@ def make_analysts(
             log=resources.log,
             left_to_others=left_to_others,
             before_early=before_early,
+            after_broken=after_broken,
         )
         for analyse in workers.analyses()
     )

@@ -72,7 +72,10 @@ class AnalysingNode:
         presence.sweep()
         self._workers.start(examines=False)
         self._schedule.every(presence.every_s, "nodes", presence.sweep)
-        analysts = make_analysts(resources, self._workers, None, left_to_others=presence.left_to_others)
+        analysts = make_analysts(
+            resources, self._workers, None,
+            left_to_others=presence.left_to_others, after_broken=presence.note_broken,
+        )  # fmt: skip
         for number, analyst in enumerate(analysts):
             self._schedule.every(self._sweep_s, f"analyse-{number}", analyst.sweep)
         self._schedule.start()

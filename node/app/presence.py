@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections import deque
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -17,6 +18,8 @@ __all__ = ["Presence"]
 _SIGNS = 5
 """Signs of life in the time after which a node counts as vanished."""
 _NAME_LENGTH = 64
+_BROKEN = 256
+"""Studies that are remembered of which an attempt failed here."""
 
 
 class Presence:
@@ -46,6 +49,7 @@ class Presence:
         self._lock = threading.Lock()
         self._decides = self._decisive()
         self._waits = ""
+        self._broken: deque[str] = deque(maxlen=_BROKEN)
 
     @property
     def every_s(self) -> float:
@@ -72,8 +76,12 @@ class Presence:
         """Let other nodes know what this one analyses before it has settled."""
         self._resources.nodes.note_early(self._resources.owner, self._early())
 
+    def note_broken(self, study_uid: str) -> None:
+        """Remember that an attempt at a study failed here, so that the main node makes the next one."""
+        self._broken.append(study_uid)
+
     def left_to_others(self) -> Collection[str] | None:
-        """Return the studies that the main node keeps to itself; None while this node may begin none.
+        """Return the studies that are for the main node; None while this node may begin none.
 
         Asked before each study, because the storage may have gone and the main node may have been changed.
         """
@@ -88,7 +96,10 @@ class Presence:
         self._tell(waits)
         if waits:
             return None
-        return {uid for one in seen if one.is_alive for uid in one.entry.early}
+        alive = [one.entry for one in seen if one.is_alive]
+        # What broke here may be the fault of this machine: it has less memory, say. The main node tries it.
+        has_main = any(one.role is NodeRole.MAIN for one in alive)
+        return {uid for one in alive for uid in one.early}.union(tuple(self._broken) if has_main else ())
 
     def _tell(self, waits: str) -> None:
         """Tell a change of what this node waits for, once for all that ask at the same time."""

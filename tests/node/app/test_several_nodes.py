@@ -242,14 +242,17 @@ def pause_at_work(settings: Configuration, pid: int) -> str:
 
 @contextmanager
 def analysing(
-    configuration: Configuration, name: str = "helper", clock: MovedClock | None = None
+    configuration: Configuration,
+    name: str = "helper",
+    clock: MovedClock | None = None,
+    analyse: str = "report",
 ) -> Iterator[AnalysingNode]:
     """Run a node that only analyses in this process."""
     node = AnalysingNode(
         configuration,
         name=name,
         clock=clock,
-        analyse_study="tests.node.analyses:report",
+        analyse_study=f"tests.node.analyses:{analyse}",
         make_worker=InThread,
         sweep_s=0.05,
     )
@@ -367,6 +370,8 @@ def test_what_the_main_node_analyses_early_is_left_to_it(
         main = NodeEntry("m", "m", NodeRole.MAIN, START, decides, early=("1.1",))
         book.sign(main, timedelta(hours=1), MovedClock().now())
         assert helper._presence.left_to_others() == {"1.1"}
+        helper._presence.note_broken("1.2")
+        assert helper._presence.left_to_others() == {"1.1", "1.2"}
         book.sign(main, timedelta(seconds=-1), MovedClock().now())
         assert helper._presence.left_to_others() == set(), "it has vanished"
 
@@ -426,6 +431,25 @@ def test_nodes_end_in_order_while_the_database_is_down(
         finally:
             server.start()
     assert capfd.readouterr().out.count("node_stopped") == 2
+
+
+def test_what_breaks_on_an_analysing_node_is_tried_by_the_main_one(
+    tmp_path: Path, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MARKS, str(tmp_path))
+    settings = settings_of(tmp_path, server_url, 0, 1)
+    settings = replace(settings, engine=replace(settings.engine, attempts=2), destinations=())
+    with (
+        quick_node(settings, analyse="by_study", examine="examine_by_study") as node,
+        analysing(settings, analyse="explain_and_break") as helper,
+    ):
+        # The main node holds one of them, and waits; so the other one is for the helper.
+        studies = [f"1.2.826.0.{number}.{WAITS}" for number in range(2)]
+        for study in studies:
+            send(node.port, slice_of(1, study=study))
+        wait_until(lambda: helper._presence._broken)
+        (tmp_path / GO).touch()
+        wait_until(lambda: all(state_of(node, one) is StudyState.DELIVERED for one in studies))
 
 
 def working(settings: Configuration) -> set[str]:
