@@ -85,6 +85,7 @@ def test_the_unit_gives_the_node_the_time_and_the_place_that_it_needs() -> None:
     settings = unit()
     assert float(settings["TimeoutStopSec"][0]) > 2 * NodeSettings().stop_s
     assert settings["KillMode"] == ["mixed"]
+    assert settings["OOMPolicy"] == ["continue"], "else a worker without memory ends the node"
     users = (FOLDER / "osteonode.sysusers.conf").read_text().split("\n")[1].split()
     assert (users[1], users[-2]) == (settings["User"][0], f"/var/lib/{settings['StateDirectory'][0]}")
     assert users[-2] == STATE
