@@ -1,11 +1,13 @@
 """The files of a model bundle and their checksums; quick to import."""
 
+import json
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from analysis.errors import ModelRejectedError
 
-__all__ = ["CHECKSUMS", "CONTENT", "checked", "digest_of"]
+__all__ = ["CHECKSUMS", "CONTENT", "checked", "digest_of", "written_card"]
 
 CONTENT = ("card.json", "card.md", "model.skops")
 CHECKSUMS = "SHA256"
@@ -43,3 +45,12 @@ def checked(path: Path) -> tuple[dict[str, bytes], str]:
         what = ", ".join(wrong) or CHECKSUMS
         raise ModelRejectedError(f"the model bundle {path.name} is damaged: wrong checksum of {what}")
     return content, sha256(checksums).hexdigest()
+
+
+def written_card(path: Path) -> dict[str, Any]:
+    """Read the card of a bundle, unchecked and without loading the estimators; empty if it cannot be read."""
+    try:
+        card = json.loads((path / "card.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}

@@ -19,9 +19,8 @@ from analysis.settings import AnalysisSettings
 from node.config import BackendSettings
 from node.decode import SeriesHeaders, decode, faults_of, files_below, scan
 from node.decode.damage import damage_refused
-from node.decode.header_values import number, text
+from node.decode.header_values import scanner_of, text
 from node.domain.person import Patient, Person, contradictions, leave_out_issuer
-from node.domain.scanner import scanner_key
 
 if TYPE_CHECKING:
     from analysis.segment import Segmenter
@@ -171,15 +170,7 @@ def scanner_by_basis(first_images: Mapping[str, Dataset]) -> Mapping[str, str]:
     first_images : mapping of str to Dataset
         The first image of each series that is analysed, by sequence ("T1", "T2").
     """
-    keys = {
-        sequence: scanner_key(
-            text(image, "Manufacturer"),
-            text(image, "ManufacturerModelName"),
-            number(image, "MagneticFieldStrength"),
-            text(image, "DeviceSerialNumber"),
-        )
-        for sequence, image in first_images.items()
-    }
+    keys = {sequence: scanner_of(image) for sequence, image in first_images.items()}
     of_both = {keys.get(sequence, "") for sequence in SEQUENCES}
     return {**keys, "+".join(SEQUENCES): of_both.pop() if len(of_both) == 1 else ""}
 

@@ -9,9 +9,8 @@ from pydicom import Dataset
 from analysis.domain.findings import Findings, ModelIdentity, Prediction, Verdict
 from analysis.settings import AnalysisSettings
 from dicom_templates.origin.patient_study import date_of
-from node.decode.header_values import text
+from node.decode.header_values import scanner_of
 from node.domain.model_answer import AnswerState, ModelAnswer, ModelQuestion, Origin, Role
-from node.domain.scanner import scanner_key
 
 __all__ = ["answer_in_shadow", "chosen_answers", "question"]
 
@@ -109,12 +108,7 @@ def _origin(findings: Findings, sources: Mapping[str, Sequence[Dataset]]) -> Ori
     for found in findings.series:
         header = sources[found.source.series_uid][0]
         days += [date_of(header, "StudyDate"), found.source.acquired]
-        scanners[found.identification.contrast.value] = scanner_key(
-            text(header, "Manufacturer"),
-            text(header, "ManufacturerModelName"),
-            found.source.facts.field_strength_t,
-            text(header, "DeviceSerialNumber"),
-        )
+        scanners[found.identification.contrast.value] = scanner_of(header)
     return Origin(_month(next((day for day in days if day is not None), None)), scanners)
 
 

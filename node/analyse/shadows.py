@@ -1,6 +1,5 @@
 """Has the models in the shadow asked about a study, so that none of them can harm its result."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +10,7 @@ from time import monotonic
 
 from analysis.domain.target import Target
 from analysis.errors import AnalysisError, ModelRejectedError
-from analysis.prediction.checksums import digest_of
+from analysis.prediction.checksums import digest_of, written_card
 from analysis.settings import AnalysisSettings
 from node.config import Configuration
 from node.domain.model_answer import AnswerState, ModelAnswer, ModelQuestion, Role
@@ -138,8 +137,5 @@ def _digest(bundle: Path) -> str:
 
 
 def _card(bundle: Path) -> tuple[str, str]:
-    try:
-        card = json.loads((bundle / "card.json").read_text(encoding="utf-8"))
-        return str(card["name"]), str(card["version"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "", ""
+    card = written_card(bundle)
+    return (str(card["name"]), str(card["version"])) if {"name", "version"} <= card.keys() else ("", "")

@@ -87,7 +87,7 @@ class AnalysingNode:
         self._resources.current.replace(change.result)
         if "log.level" in change.applied:
             set_level(change.result.log)
-        guarded("nodes", self._presence.reload, self._resources.log)()
+        guarded("nodes", self._presence.sweep, self._resources.log)()
         return change
 
     def stop(self) -> None:

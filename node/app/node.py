@@ -222,7 +222,7 @@ class Node:
             set_level(new.log)
         if self._presence is not None:
             # Guarded: all is in force; if the database does not answer now, the next sign tells it.
-            guarded("nodes", self._presence.reload, self._resources.log)()
+            guarded("nodes", self._presence.sweep, self._resources.log)()
         return change
 
     def stop(self) -> None:

@@ -68,10 +68,6 @@ class Presence:
             resources.log.warning("vanished_node_replaced", count=freed)
         return freed
 
-    def reload(self) -> None:
-        """Take over a configuration that has just been put in force."""
-        self.sweep()
-
     def note_early(self) -> None:
         """Let other nodes know what this one analyses before it has settled."""
         self._resources.nodes.note_early(self._resources.owner, self._early())

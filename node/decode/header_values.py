@@ -13,6 +13,7 @@ from pydicom.tag import BaseTag
 
 from analysis.domain.reason import Reason
 from analysis.errors import RefusedError
+from node.domain.scanner import scanner_key
 
 __all__ = [
     "acquired_on",
@@ -21,6 +22,7 @@ __all__ = [
     "number",
     "numbers",
     "required",
+    "scanner_of",
     "text",
     "value",
     "values",
@@ -139,3 +141,13 @@ def acquired_on(header: Dataset) -> date | None:
         except ValueError:
             continue
     return None
+
+
+def scanner_of(header: Dataset) -> str:
+    """Return the key of the scanner that an image states; empty if it states none."""
+    return scanner_key(
+        text(header, "Manufacturer"),
+        text(header, "ManufacturerModelName"),
+        number(header, "MagneticFieldStrength"),
+        text(header, "DeviceSerialNumber"),
+    )

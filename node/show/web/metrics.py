@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 import analysis
+from analysis.prediction.checksums import written_card
 from node.config import NO_MODEL, Configuration
 from node.dicom.certificates import endings
 from node.domain.delivery import DeliveryState
@@ -31,7 +32,6 @@ from node.domain.notice import NoticeFigures, NoticeState
 from node.domain.status import UNFINISHED_STATES, NodeStatus
 from node.domain.wish import WishState
 from node.errors import TransientError
-from node.show.cards import card_of
 from node.show.node_status import StatusReader
 from node.show.scanners import ScannerView
 from node.tally import Counts
@@ -310,9 +310,9 @@ def _labelled(name: str, words: str, *labels: str) -> GaugeMetricFamily:
 def _build(configuration: Configuration) -> dict[str, str]:
     """Return the versions of the software and its models, read from the cards, as loading a model is slow."""
     segmenter = configuration.analysis.segmentation.backend
-    embedded = card_of(_EMBEDDED_SEGMENTER) if segmenter == "embedded" else {}
+    embedded = written_card(_EMBEDDED_SEGMENTER) if segmenter == "embedded" else {}
     bundle = configuration.models.bundle
-    card = {"name": NO_MODEL, "version": ""} if bundle is None else card_of(bundle)
+    card = {"name": NO_MODEL, "version": ""} if bundle is None else written_card(bundle)
     return {
         "version": version("osteonode"),
         "model": str(card.get("name", "?")),
