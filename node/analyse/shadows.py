@@ -1,7 +1,6 @@
 """Has the models in the shadow asked about a study, so that none of them can harm its result."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,10 +14,10 @@ from analysis.settings import AnalysisSettings
 from node.config import Configuration
 from node.domain.model_answer import AnswerState, ModelAnswer, ModelQuestion, Role
 from node.domain.results import Outcome
-from node.errors import NodeError, PermanentError, TransientError
+from node.errors import NodeError, TransientError
 from node.log import Log
 
-__all__ = ["PATIENCE", "AskShadow", "Shadows", "check_shadows"]
+__all__ = ["PATIENCE", "AskShadow", "Shadows"]
 
 AskShadow = Callable[[ModelQuestion, Path, AnalysisSettings, float], tuple[ModelAnswer, ...]]
 """Usually a call of a worker process of its own; see `node.analyse.model_answers.answer_in_shadow`. The last
@@ -87,30 +86,6 @@ class Shadows:
             told = str(error) if ours else type(error).__name__
             self._log.warning("shadow_failed", model=bundle.name, reason=told)
             return tuple(_faults(asked, bundle, type(error).__name__))
-
-
-def check_shadows(configuration: Configuration) -> None:
-    """Check the files of all models in the shadow, and that each model is there once.
-
-    Raises
-    ------
-    PermanentError
-        If one is missing or damaged, or there twice.
-    """
-    chosen = configuration.models.bundle
-    seen: dict[str, str] = {}
-    if chosen is not None:
-        # A chosen model that is damaged is told by the studies that it fails, and by `osteonode doctor`.
-        with suppress(ModelRejectedError):
-            seen[digest_of(chosen)] = "[models] bundle"
-    for bundle in configuration.models.shadow:
-        try:
-            digest = digest_of(bundle)
-        except ModelRejectedError as error:
-            raise PermanentError(f"[models] shadow: {error}") from error
-        if digest in seen:
-            raise PermanentError(f"[models] shadow: {bundle.name} is the same model as {seen[digest]}")
-        seen[digest] = bundle.name
 
 
 def _faults(asked: ModelQuestion, bundle: Path, kind: str) -> Iterator[ModelAnswer]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from node.analyse.shadows import check_shadows
+from node.analyse.model_check import check_models
 from node.analyse.worker_process import WorkerProcess
 from node.app.analysing import make_analysts, make_refusal_reporter, make_settler, make_source_counts
 from node.app.fetching import Fetchers, make_archives
@@ -77,7 +77,7 @@ class Node:
         sweep_s: float = _SWEEP_S,
     ) -> None:
         configure_libraries()
-        check_shadows(configuration)
+        check_models(configuration)
         self._clock = clock or SystemClock()
         self._resources = resources = open_resources(configuration, self._clock)
         self.instance_store, self.store = resources.instance_store, resources.store

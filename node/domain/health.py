@@ -178,14 +178,19 @@ def judge_scanners(ranges: Iterable[ScannerRange]) -> Station:
     return Station("Scanners", Condition.WELL, words)
 
 
-def judge_model(name: str, version: str, *, simulated: bool) -> Station:
+def judge_model(name: str, version: str, *, simulated: bool, fault: str = "") -> Station:
     """Say what predicts; `name` is empty where nothing does, which the site has chosen.
+
+    `fault` says why the model cannot be read, and is empty if it can.
 
     Examples
     --------
     >>> judge_model("", "", simulated=False).words
     'No model is configured: results are measurements and outlines only.'
     """
+    if fault:
+        words = f"{fault[0].upper()}{fault[1:]}: every study is set aside until it is whole."
+        return Station("Prediction", Condition.FAULT, words)
     if not name:
         words = "No model is configured: results are measurements and outlines only."
     elif simulated:

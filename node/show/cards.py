@@ -1,8 +1,9 @@
-"""Read what the cards of models say; loading the models themselves is slow."""
+"""Read what the cards of models say, and whether their files are whole; loading the models is slow."""
 
 from pathlib import Path
 
-from analysis.prediction.checksums import written_card
+from analysis.errors import ModelRejectedError
+from analysis.prediction.checksums import digest_of, written_card
 from node.domain.health import judge_model
 from node.domain.status import Station
 
@@ -16,9 +17,13 @@ def name_of(bundle: Path) -> str:
 
 
 def model_station(bundle: Path | None) -> Station:
-    """Judge the model of the node by its card."""
+    """Judge the model of the node by its card and the checksums of its files."""
     if bundle is None:
         return judge_model("", "", simulated=False)
+    try:
+        digest_of(bundle)
+    except ModelRejectedError as error:
+        return judge_model("", "", simulated=False, fault=str(error))
     card = written_card(bundle)
     simulated = bool(card.get("simulated", False))
     return judge_model(str(card.get("name", "?")), str(card.get("version", "?")), simulated=simulated)

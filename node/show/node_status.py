@@ -150,7 +150,6 @@ class StatusReader:
         self._told = told
         self._tally = tally
         self._started_at = clock.now()
-        self._model = model_station(self.configuration.models.bundle)
         models = self.configuration.models
         counts = models.scanner_drift is not ScannerDrift.OFF
         self._scanners = ScannerReader(store, models.bundle if counts else None)
@@ -267,7 +266,7 @@ class StatusReader:
                 judge_database(fault),
                 judge_workers(len(self._activities), busy, figures.oldest.get(StudyState.READY), now),
                 judge_timers(runs, now),
-                self._model,
+                model_station(settings.models.bundle),
                 *((judge_scanners(one.range for one in scanners),) if scanners else ()),
                 judge_failed_studies(figures.failed_studies, now),
                 *((judge_nodes(nodes),) if any(one.entry.role is NodeRole.ANALYSE for one in nodes) else ()),

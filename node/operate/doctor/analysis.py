@@ -86,12 +86,13 @@ def _checked(configuration: Configuration, bundle: Path, subject: str, remedy: s
 
 
 def _told_apart(configuration: Configuration) -> Iterator[CheckResult]:
-    from node.analyse.shadows import check_shadows
+    from node.analyse.model_check import check_models
     from node.errors import PermanentError
 
     try:
-        check_shadows(configuration)
+        check_models(configuration)
     except PermanentError as error:
         yield CheckResult(
-            Severity.FAULT, "shadow", str(error), "Name each model once: the node does not start otherwise."
-        )
+            Severity.FAULT, "shadow", str(error),
+            "Name each model once, and only what is whole: the node does not start otherwise.",
+        )  # fmt: skip

@@ -17,7 +17,8 @@ from analysis.prediction.bundle import digest_of, load, save
 from analysis.prediction.predict import predict, read_study
 from analysis.settings import AnalysisSettings
 from node.analyse.model_answers import answer_in_shadow
-from node.analyse.shadows import PATIENCE, AskShadow, Shadows, check_shadows
+from node.analyse.model_check import check_models
+from node.analyse.shadows import PATIENCE, AskShadow, Shadows
 from node.analyse.worker_process import WorkerProcess
 from node.config import Configuration, ModelSettings, default
 from node.domain.model_answer import AnswerState, ModelAnswer, ModelQuestion, Origin, Role
@@ -182,17 +183,18 @@ def test_a_node_that_stops_blames_no_model(bundle: Path) -> None:
         Shadows(lost, stopping, get_log()).added(OUTCOME, configured(bundle))
 
 
-def test_a_shadow_that_is_damaged_or_there_twice_is_told_before_the_node_starts(
+def test_a_model_that_is_damaged_or_there_twice_is_told_before_the_node_starts(
     bundle: Path, tmp_path: Path
 ) -> None:
-    check_shadows(configured(bundle))
+    check_models(configured(bundle))
     for settings, told in (
-        (configured(tmp_path / "gone"), "is not complete"),
+        (configured(tmp_path / "gone"), r"\[models\] shadow: .* is not complete"),
+        (configured(chosen=tmp_path / "gone"), r"\[models\] bundle: .* is not complete"),
         (configured(bundle, bundle), "the same model as candidate"),
         (configured(bundle, chosen=bundle), r"the same model as \[models\] bundle"),
     ):
         with pytest.raises(PermanentError, match=told):
-            check_shadows(settings)
+            check_models(settings)
         assert Severity.FAULT in {one.severity for one in check_model(settings)}
     good = [one for one in check_model(configured(bundle)) if one.subject == "shadow candidate"]
     assert Severity.FAULT not in {one.severity for one in good}

@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import shutil
 import socket
 import threading
 import time
@@ -25,6 +26,7 @@ from node.config import (
     WebSettings,
     parse,
 )
+from node.config.tables.models import DEMONSTRATION_MODEL
 from node.domain.records import QuarantineEntry
 from node.domain.status import Condition, StoreFigures
 from node.domain.study import StudyState
@@ -330,6 +332,18 @@ def test_a_node_without_a_model_says_so(tmp_path: Path) -> None:
     assert "No model is configured: results are measurements and outlines only." in page
     assert "simulated" not in page
     assert "model=none model_version= " in info
+
+
+def test_a_model_that_is_damaged_while_the_node_runs_is_a_fault_on_the_page(tmp_path: Path) -> None:
+    shutil.copytree(DEMONSTRATION_MODEL, tmp_path / "model")
+    base = replace(with_page(quick(tmp_path / "var")), models=ModelSettings(tmp_path / "model"))
+    with quick_node(base):
+        assert "trained on simulated patients" in ask(base.web.port, "/").text
+        (tmp_path / "model" / "card.md").write_text("another")
+        told = "The model bundle model is damaged: wrong checksum of card.md: every study is set aside"
+        wait_until(lambda: told in ask(base.web.port, "/").text)
+    with pytest.raises(PermanentError, match=r"\[models\] bundle: .*wrong checksum of card.md"):
+        quick_node(base)
 
 
 def test_a_port_in_use_is_told_and_nothing_is_left_running(tmp_path: Path) -> None:
