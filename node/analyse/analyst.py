@@ -195,6 +195,8 @@ class Analyst:
     def _outcome(self, study_uid: str, out: Path, lineage: Lineage, configuration: Configuration) -> Outcome:
         images = mr_images(self._store.instances(study_uid))
         paths = [self._instance_store.path(image) for image in images]
+        # An attempt that was killed may have left files, and as FHIR results say what earlier ones observed.
+        self._instance_store.keep_results(study_uid, [one.name for one in self._store.results(study_uid)])
         try:
             outcome = self._analyse(paths, configuration, out, lineage)
         except RefusedError as error:

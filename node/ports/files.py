@@ -3,7 +3,7 @@
 Worker processes read stored files by path, so these ports speak of paths.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -119,6 +119,13 @@ class StoredFiles(Protocol):
 
     def result_folder(self, study_uid: str) -> Path:
         """Return the folder of a study's results, which may not exist yet."""
+        ...
+
+    def keep_results(self, study_uid: str, names: Collection[str]) -> None:
+        """Remove what is in the folder of the results of a study, except the folders of these files.
+
+        A node that was killed leaves result files, some half-written, that no row names.
+        """
         ...
 
     def takes_results(self) -> bool:

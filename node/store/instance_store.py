@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -116,6 +116,13 @@ class DiskInstanceStore:
     def result_folder(self, study_uid: str) -> Path:
         """See `node.ports.StoredFiles`."""
         return self.results / folder_name(study_uid)
+
+    def keep_results(self, study_uid: str, names: Collection[str]) -> None:
+        """See `node.ports.StoredFiles`."""
+        kept = {(self.results / name).parent for name in names}
+        for folder in self.result_folder(study_uid).glob("*"):
+            if folder not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def takes_results(self) -> bool:
         """See `node.ports.StoredFiles`."""

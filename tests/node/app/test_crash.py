@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from node.operate.database import open_store
 from node.store.sql import SqlStore
 from tests.node.analyses import CLASSES, HANGS, HOLDS_ONCE, MARKS
 from tests.node.nodes import (
+    STUDY,
     Pacs,
     in_quarantine,
     is_running,
@@ -158,6 +160,28 @@ def test_a_node_that_is_killed_while_its_worker_is_in_a_call_leaves_no_orphan_an
             (broke,) = (step for step in node.store.history(study) if step.event is StudyEvent.BROKE)
             assert broke.reason == "the node stopped meanwhile"
     assert len(list(marks.iterdir())) == 2, "it was analysed by the next node, once"
+
+
+def has_results(node: Node, count: int) -> bool:
+    return len(node.store.results(STUDY)) == count
+
+
+def test_result_files_that_no_row_names_are_gone_before_the_next_analysis_and_all_others_stay(
+    tmp_path: Path,
+) -> None:
+    with quick_node(quick(tmp_path)) as node:
+        results = node.instance_store.result_folder(STUDY)
+        for count in (1, 2):
+            # As a node leaves them that is killed while its worker writes.
+            left = results / "of a killed node"
+            left.mkdir(parents=True)
+            (left / "fhir.json").write_text("{}")
+            send(node.port, slice_of(count))
+            wait_until(partial(has_results, node, count * len(CLASSES)))
+            wait_until(lambda: state_of(node) is StudyState.DELIVERED)
+            assert not left.exists()
+            assert len(list(results.iterdir())) == count
+            assert all((node.instance_store.results / one.name).exists() for one in node.store.results(STUDY))
 
 
 def test_a_file_without_a_row_is_entered(tmp_path: Path) -> None:
