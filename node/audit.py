@@ -26,9 +26,8 @@ from node.domain.audit import (
     StudyMoved,
     discarded,
     studies_transferred,
-    syslog_line,
-    to_xml,
 )
+from node.domain.audit_xml import syslog_line, to_xml
 from node.domain.header import InstanceIdentity
 from node.log import Log
 from node.ports import Channel, Clock, StoredFiles, StudyReader

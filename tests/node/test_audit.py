@@ -28,10 +28,9 @@ from node.domain.audit import (
     application_started,
     rejected_peer,
     studies_transferred,
-    syslog_line,
-    to_xml,
     transfer_begins,
 )
+from node.domain.audit_xml import syslog_line, to_xml
 from node.domain.study import StudyState
 from node.errors import ConfigurationError
 from node.log import get_log
