@@ -7,18 +7,16 @@ from node.analyse.worker_process import WorkerProcess
 from node.app.analysing import make_analysts
 from node.app.presence import Presence
 from node.app.resources import join_resources
-from node.app.schedule import Schedule
+from node.app.schedule import SWEEP_S, Schedule
 from node.app.workers import Workers
 from node.clock import SystemClock
 from node.config import Change, Configuration, compare
 from node.dicom.libraries import configure_libraries
 from node.domain.nodes import NodeRole
-from node.log import guarded, set_level
+from node.log import guarded
 from node.ports import Clock, Worker
 
 __all__ = ["AnalysingNode"]
-
-_SWEEP_S = 0.5
 
 
 class AnalysingNode:
@@ -50,7 +48,7 @@ class AnalysingNode:
         clock: Clock | None = None,
         analyse_study: str = "node.analyse.study:analyse_files",
         make_worker: Callable[[str, int | None], Worker] = WorkerProcess,
-        sweep_s: float = _SWEEP_S,
+        sweep_s: float = SWEEP_S,
     ) -> None:
         configure_libraries()
         self._resources = join_resources(configuration, clock or SystemClock())
@@ -84,9 +82,7 @@ class AnalysingNode:
     def apply(self, wanted: Configuration) -> Change:
         """Put in force what a running node can apply of another configuration; see `Node.apply`."""
         change = compare(self.configuration, wanted)
-        self._resources.current.replace(change.result)
-        if "log.level" in change.applied:
-            set_level(change.result.log)
+        self._resources.put_in_force(change)
         guarded("nodes", self._presence.sweep, self._resources.log)()
         return change
 

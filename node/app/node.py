@@ -11,7 +11,7 @@ from node.app.notifying import Messengers, make_announcer, make_watch
 from node.app.presence import Presence
 from node.app.receiving import make_ledger, make_listener
 from node.app.resources import open_resources
-from node.app.schedule import Schedule
+from node.app.schedule import SWEEP_S, Schedule
 from node.app.sending import Couriers
 from node.app.showing import make_status_page
 from node.app.sweeps import plan_deliveries, plan_notices, plan_sweeps
@@ -21,7 +21,7 @@ from node.config import Change, Configuration, compare
 from node.dicom.libraries import configure_libraries
 from node.domain.nodes import NodeRole
 from node.errors import PermanentError
-from node.log import guarded, set_level
+from node.log import guarded
 from node.ports import Clock, Worker
 from node.settle.early_work import EarlyWork
 from node.store.reconcile import reconcile
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from node.show.web import WebServer
 
 __all__ = ["Node"]
-
-_SWEEP_S = 0.5
 
 
 class Node:
@@ -74,7 +72,7 @@ class Node:
         report_refusal: str = "node.analyse.refusal_report:write_refusal_report",
         answer_in_shadow: str = "node.analyse.model_answers:answer_in_shadow",
         make_worker: Callable[[str, int | None], Worker] = WorkerProcess,
-        sweep_s: float = _SWEEP_S,
+        sweep_s: float = SWEEP_S,
     ) -> None:
         configure_libraries()
         check_models(configuration)
@@ -211,15 +209,13 @@ class Node:
         couriers = self._couriers.made_for(new.destinations)
         messengers = self._messengers.made_for(new.notify)
         self._source_counts.replace_sources(new.sources)
-        self._resources.current.replace(new)
+        self._resources.put_in_force(change)
         self._listener.replace_sources(new.sources)
         self._listener.replace_rules(new.rules)
         self._couriers.replace(couriers)
         self._messengers.replace(messengers)
         plan_deliveries(self._schedule, self._couriers, planned, every_s=self._sweep_s)
         plan_notices(self._schedule, self._messengers, told, every_s=self._sweep_s)
-        if "log.level" in change.applied:
-            set_level(new.log)
         if self._presence is not None:
             # Guarded: all is in force; if the database does not answer now, the next sign tells it.
             guarded("nodes", self._presence.sweep, self._resources.log)()

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from node.app.current import Current
 from node.audit import AuditTrail
-from node.config import Configuration
+from node.config import Change, Configuration
 from node.domain.audit import application_started, application_stopped
 from node.errors import PermanentError
-from node.log import Log, get_log, guarded
+from node.log import Log, get_log, guarded, set_level
 from node.ports import Clock, InstanceStore, NodeBook, NoticeBox, Store
 from node.store import (
     is_there,
@@ -70,6 +70,12 @@ class Resources:
     def configuration(self) -> Configuration:
         """The configuration in force at this moment."""
         return self.current()
+
+    def put_in_force(self, change: Change) -> None:
+        """Put the result of a change in force; whatever holds settings of its own is told by its node."""
+        self.current.replace(change.result)
+        if "log.level" in change.applied:
+            set_level(change.result.log)
 
     def start(self) -> None:
         """Start the audit trail."""

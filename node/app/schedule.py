@@ -17,7 +17,10 @@ from node.domain.status import SweepRun
 from node.log import Log, guarded
 from node.ports import Clock
 
-__all__ = ["Schedule"]
+__all__ = ["SWEEP_S", "Schedule"]
+
+SWEEP_S = 0.5
+"""Usual interval of the sweeps of a node in seconds."""
 
 _THREADS = 32
 _MISSED_S = 60
