@@ -106,7 +106,7 @@ def analyse(
         report_progress("predicting")
     telling = _why_missing(refused, found)
     measured = tuple(found)
-    readings = {} if model is None else read_study(measured, settings, person)
+    readings = read_study(measured, settings, person)
     distances = () if model is None else distances_from(readings, model)
     left = tuple(one for one in departures if one.basis in {there.basis for there in distances})
     return Findings(
@@ -121,7 +121,7 @@ def analyse(
         remarks=(*remarks, *_different_occasions([one.source for one in found])),
         distances=distances,
         departures=left,
-        person=person or AgeAndSex(),
+        readings=readings,
     )
 
 

@@ -1,5 +1,6 @@
 """The results of the analysis of one study, which the templates turn into DICOM objects."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -8,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.domain.acquisition import AcquisitionFacts, Contrast, Identification
-from analysis.domain.basis import AgeAndSex
 from analysis.domain.examination import Comparison
+from analysis.domain.readings import Reading
 from analysis.domain.reason import Reason
 from analysis.domain.remoteness import Departure, TrainingDistance
 from analysis.domain.segmentation import Judgement, Level, Segmentation
@@ -408,8 +409,9 @@ class Findings:
     departures : tuple of Departure
         Of these bases, those from which the model did not answer, because the scanner has left the range of
         its training.
-    person : AgeAndSex
-        Age and sex as models may read them.
+    readings : mapping of str to Reading
+        What any model can read of the study, by basis; for models that are asked beside this one, and in no
+        report.
     """
 
     series: tuple[SeriesFindings, ...]
@@ -424,7 +426,7 @@ class Findings:
     prior: Comparison | None = None
     distances: tuple[TrainingDistance, ...] = ()
     departures: tuple[Departure, ...] = ()
-    person: AgeAndSex = field(default_factory=AgeAndSex)
+    readings: Mapping[str, Reading] = field(default_factory=dict)
 
     def of(self, contrast: Contrast) -> SeriesFindings | None:
         """Return the analysed series of that contrast, or None."""

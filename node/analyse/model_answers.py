@@ -15,9 +15,7 @@ from node.domain.model_answer import AnswerState, ModelAnswer, ModelQuestion, Or
 __all__ = ["answer_in_shadow", "chosen_answers", "question"]
 
 
-def question(
-    findings: Findings, sources: Mapping[str, Sequence[Dataset]], settings: AnalysisSettings
-) -> ModelQuestion:
+def question(findings: Findings, sources: Mapping[str, Sequence[Dataset]]) -> ModelQuestion:
     """Return what any model is asked about a study, and by which it is told where the images come from.
 
     Parameters
@@ -26,13 +24,8 @@ def question(
         What was found.
     sources : mapping of str to sequence of Dataset
         Headers of the analysed series.
-    settings : AnalysisSettings
-        Those of the findings.
     """
-    from analysis.prediction.predict import read_study
-
-    readings = read_study(findings.series, settings, findings.person)
-    return ModelQuestion(readings, _origin(findings, sources))
+    return ModelQuestion(findings.readings, _origin(findings, sources))
 
 
 def chosen_answers(findings: Findings, asked: ModelQuestion) -> tuple[ModelAnswer, ...]:

@@ -198,7 +198,7 @@ def _write(
         told = fhir_report(findings, made.report, source, options, first_made, replaces=bool(earlier))
         files = (*files, write_fhir(told, key, earlier, out))
     not_used = _in_reasons(findings.not_used)
-    asked = question(findings, sources, configuration.analysis)
+    asked = question(findings, sources)
     return Outcome(
         files, (), _summary(made.report, findings.prior), key, replaced, not_used, first_made,
         # A site that does not want comparisons keeps no scores.

@@ -11,6 +11,7 @@ from analysis.domain.findings import Findings, Prediction, SeriesFindings, Verdi
 from analysis.domain.reason import Reason
 from analysis.domain.remoteness import Departure, TrainingDistance, departures_by_basis
 from analysis.prediction.bundle import digest_of
+from analysis.prediction.predict import read_study
 from analysis.settings import AnalysisSettings
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
 from node.analyse.findings import SOFTWARE, DeparturesOf, departures_in, scanner_by_basis
@@ -69,16 +70,18 @@ def science(
     departures = () if model is None else departures_in(scanners, model.digest, departures_of)
     name = str(next(iter(sources.values()))[0].get("ManufacturerModelName", ""))
     distance = 4.5 if name.startswith(MOVED) else 1.0
+    measured = tuple(
+        _without_doubts(replace(one, source=decoded[str(number)][0]))
+        for number, one in enumerate(findings.series, start=1)
+    )
     found = replace(
         findings,
         predictions=() if model is None else _answers(findings.predictions, departures),
         distances=(TrainingDistance("T1", distance, 5.0, 4.0, in_protocol=True),),
         departures=departures,
         remarks=(*findings.remarks, *remarks),
-        series=tuple(
-            _without_doubts(replace(one, source=decoded[str(number)][0]))
-            for number, one in enumerate(findings.series, start=1)
-        ),
+        series=measured,
+        readings=read_study(measured, settings),
         model=model,
         configuration_digest=settings.digest(),
         software=SOFTWARE,
