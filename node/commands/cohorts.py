@@ -105,8 +105,8 @@ def features(
     out: Annotated[
         Path,
         typer.Option(
-            help="File of the table, .csv or .parquet. A file NAME.columns.csv beside it says what its "
-            "columns mean.",
+            help="File of the table, .csv or .parquet. A file beside it, with .columns.csv added to this "
+            "name, says what its columns mean.",
             dir_okay=False,
         ),
     ],

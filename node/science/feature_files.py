@@ -35,8 +35,8 @@ def write_features(measured: MeasuredCohort, out: Path, *, by_body: bool) -> tup
     Returns
     -------
     tuple of two Path
-        The table, and the dictionary (out.columns.csv): column, meaning, image, feature, aggregation, unit
-        (UCUM) and code of the IBSI.
+        The table, and the dictionary (its name is that of the table with `.columns.csv` added): column,
+        meaning, image, feature, aggregation, unit (UCUM) and code of the IBSI.
 
     Raises
     ------
@@ -45,7 +45,8 @@ def write_features(measured: MeasuredCohort, out: Path, *, by_body: bool) -> tup
     """
     columns = body_columns(measured) if by_body else patient_columns(measured)
     write_table(out, columns)
-    dictionary = out.with_name(f"{out.stem}.columns.csv")
+    # With the ending: a table of patients and one of bodies may differ by it only.
+    dictionary = out.with_name(f"{out.name}.columns.csv")
     entries = [_entry(column, by_body=by_body) for column in columns]
     write_table(dictionary, {key: [entry[key] for entry in entries] for key in entries[0]})
     return out, dictionary

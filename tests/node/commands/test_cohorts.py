@@ -126,6 +126,7 @@ def test_features_are_written_by_patient_and_by_vertebra(tmp_path: Path) -> None
     assert "T1_vbq" in columns_of(tmp_path / "f.csv")
     run("features", str(tmp_path / "cohort.csv"), "--out", str(tmp_path / "v.csv"), "--row", "vertebra")
     assert "level" in columns_of(tmp_path / "v.csv")
+    assert "meaning" in columns_of(tmp_path / "v.csv.columns.csv")
     assert (tmp_path / "v.csv").stat().st_mode & 0o077 == 0
     result = CliRunner().invoke(application, ["features", "cohort.csv", "--out", "f.xlsx"])
     assert result.exit_code == 1
