@@ -95,7 +95,7 @@ def analyse(
         if not path.exists():
             error_console.print(f"{path} does not exist", style="red")
             raise typer.Exit(EXIT_USAGE)
-    priors, left = _priors(prior or ()), _departures(scanner_left or ())
+    priors, left = _priors(prior or ()), _departures(scanner_left or (), configuration)
     with show_steps(quiet=as_json) as step, exit_on_error(as_json=as_json):
         now = made and made.astimezone()
         studies = analyse_folder(
@@ -115,7 +115,7 @@ def analyse(
         raise typer.Exit(EXIT_REFUSED)
 
 
-def _departures(told: "Sequence[str]") -> "list[Departure]":
+def _departures(told: "Sequence[str]", configuration: "Configuration") -> "list[Departure]":
     """Read what is said of the scanner, each basis once."""
     from analysis.domain.basis import BASES
     from analysis.domain.remoteness import Departure
@@ -129,8 +129,26 @@ def _departures(told: "Sequence[str]") -> "list[Departure]":
         if departure is None or departure.basis not in BASES or departure.basis in found:
             error_console.print(f"{one} is not as in T1=12/30, or a sequence is named twice", style="red")
             raise typer.Exit(EXIT_USAGE)
+        why_not = _why_no_effect(departure.basis, configuration)
+        if why_not:
+            error_console.print(f"{one} would change nothing: {why_not}", style="red")
+            raise typer.Exit(EXIT_USAGE)
         found[departure.basis] = departure
     return [found[basis] for basis in sorted(found)]
+
+
+def _why_no_effect(basis: str, configuration: "Configuration") -> str:
+    """Return why the model does not ask whether the scanner had left; empty if it does, or has no card."""
+    from analysis.prediction.checksums import written_card
+    from node.config import ScannerDrift
+
+    models = configuration.models
+    if models.bundle is None:
+        return "no model is configured"
+    if models.scanner_drift is not ScannerDrift.ABSTAIN:
+        return f'[models] scanner_drift is "{models.scanner_drift}"'
+    learned = [one["sequence"] for one in written_card(models.bundle).get("classifiers", ())]
+    return f"the model has no classifier of {basis}" if learned and basis not in learned else ""
 
 
 def _priors(files: "Sequence[Path]") -> "list[Examination]":

@@ -96,6 +96,25 @@ def test_what_is_told_of_a_scanner_offline_is_checked_before_anything_is_analyse
     assert not (storage.folder / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("models", "told", "why"),
+    [
+        ("", "T1+T2=9/20", "the model has no classifier of T1+T2"),
+        ('scanner_drift = "tell"', "T1=9/20", '[models] scanner_drift is "tell"'),
+        ('bundle = "none"', "T1=9/20", "no model is configured"),
+    ],
+)
+def test_what_is_told_of_a_scanner_offline_and_would_change_nothing_is_refused(
+    storage: Storage, models: str, told: str, why: str
+) -> None:
+    storage.config.write_text(f"{storage.config.read_text()}\n[models]\n{models}\n")
+    out = storage.folder / "out"
+    result = storage.run("analyse", str(storage.folder), "--out", str(out), "--scanner-left", told)
+    assert result.exit_code == 2
+    assert f"{told} would change nothing: {why}" in result.output
+    assert not out.exists()
+
+
 def test_what_is_told_of_a_scanner_offline_holds_for_every_scanner() -> None:
     left = Departure("T1", 12, 30)
     assert Lineage(departed=(left,)).departures_of("any", "model") == (left,)
