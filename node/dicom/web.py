@@ -1,19 +1,15 @@
-"""HTTP to peers of every kind: sessions that follow no redirection, and what failures mean."""
+"""What peers of every kind answer by HTTP, and what failures mean."""
 
 import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ssl import SSLContext
 from xml.etree.ElementTree import ParseError as XmlError
 
 import requests
-from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError as BodyError
 from urllib3.exceptions import LocationParseError, NameResolutionError
 
-from node.config import TlsSettings
-from node.dicom.https import PeerSession, TlsAdapter
 from node.dicom.tls import reason_of
 from node.domain.delivery import DeliveryResponse, Disposition
 from node.domain.http_status import HttpMeaning, http_words, meaning_of, wait_of
@@ -26,7 +22,6 @@ __all__ = [
     "chunks_of",
     "failure_of",
     "http_failures_as_transient",
-    "session_to",
 ]
 
 _CHUNK = 64 * 1024
@@ -35,34 +30,6 @@ _UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionErro
 _EXPIRED, _OTHER_NAME = 10, 62
 """Codes of OpenSSL, of what speaks against a certificate."""
 _WHY_NOT_TRUSTED = {_EXPIRED: "it has expired", _OTHER_NAME: "it is of another name"}
-
-
-def session_to(
-    url: str, tls: TlsSettings, context: SSLContext | None, authorization: str
-) -> requests.Session:
-    """Open a session to a DICOMweb peer, with its TLS and its credentials.
-
-    Parameters
-    ----------
-    url : str
-        Address of the peer.
-    tls : TlsSettings
-        Its files.
-    context : SSLContext or None
-        Made of these files; None without TLS of its own.
-    authorization : str
-        Value of the HTTP header; empty for none.
-    """
-    session = PeerSession()
-    if context is not None:
-        # Otherwise `requests` would prefer REQUESTS_CA_BUNDLE of the environment to the configured `ca`.
-        session.trust_env = False
-        session.proxies = get_environ_proxies(url)
-        session.verify = str(tls.ca)
-        session.mount("https://", TlsAdapter(context, tls.server_name))
-    if authorization:
-        session.headers["Authorization"] = authorization
-    return session
 
 
 def answer_to(response: requests.Response, more: str = "") -> DeliveryResponse:

@@ -21,8 +21,9 @@ from urllib3 import HTTPResponse
 
 from node.config import Destination
 from node.deliver.carriers.result_file import read_result
+from node.dicom.https import open_session
 from node.dicom.tls import client_arguments
-from node.dicom.web import answer_to, body_of, failure_of, http_failures_as_transient, session_to
+from node.dicom.web import answer_to, body_of, failure_of, http_failures_as_transient
 from node.domain.delivery import DeliveryResponse, Disposition, judge_status
 from node.domain.dimse_status import PROCESSING_FAILURE
 from node.domain.http_status import HttpMeaning, date_in, meaning_of
@@ -121,7 +122,7 @@ class StowCarrier:
     def _session(self) -> requests.Session:
         there = self._destination
         secured = client_arguments(there)
-        session = session_to(there.stow_url, there.tls, secured and secured[0], there.authorization)
+        session = open_session(there.stow_url, there.tls, secured and secured[0], there.authorization)
         session.hooks["response"] += [partial(_read_whole, timeout_s=self._timeout_s), _check_kind]
         return session
 

@@ -16,8 +16,9 @@ from pydicom import Dataset
 
 from node.config import ArchiveSettings
 from node.decode.header_values import text
+from node.dicom.https import open_session
 from node.dicom.tls import archive_arguments
-from node.dicom.web import body_of, check_found, chunks_of, http_failures_as_transient, session_to
+from node.dicom.web import body_of, check_found, chunks_of, http_failures_as_transient
 from node.domain.audit import Party
 from node.domain.http_status import http_words
 from node.errors import PermanentError, TooManyFoundError, TransientError
@@ -155,7 +156,7 @@ class WebWire:
         """Send a GET request; the body of the response has not been read."""
         there = self._settings
         with (
-            session_to(there.url, there.tls, self._context, there.authorization) as session,
+            open_session(there.url, there.tls, self._context, there.authorization) as session,
             http_failures_as_transient(),
             session.get(
                 # Orthanc takes an encoded "*" for the character, not for the wildcard.

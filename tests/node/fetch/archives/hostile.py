@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ssl import SSLContext
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from pydicom import Dataset
@@ -115,6 +115,8 @@ class Web:
     ----------
     answer : callable
         From the path of a request to status, content type and body; the body is sent in chunks as it comes.
+    before_headers : callable
+        Called with the file of each response before its headers are sent.
     asked : list of str
         Paths of all requests so far.
     asked_for : dict of str to str
@@ -123,6 +125,7 @@ class Web:
 
     answer: Callable[[str], tuple[int, str, Iterable[bytes]]] = lambda _: (404, "text/html", ())
     headers: dict[str, str] = field(default_factory=dict)
+    before_headers: Callable[[BinaryIO], None] = lambda _file: None
     asked: list[str] = field(default_factory=list)
     asked_for: dict[str, str] = field(default_factory=dict)
     port: int = 0
@@ -140,6 +143,11 @@ def served_by_web(archive: Web, tls: SSLContext | None = None) -> Iterator[Web]:
             archive.asked_for = dict(parse_qsl(urlsplit(self.path).query))
             archive.asked.append(path)
             code, kind, body = archive.answer(path)
+            self.close_connection = True
+            try:
+                archive.before_headers(cast("BinaryIO", self.wfile))
+            except OSError:  # the node waits no longer
+                return
             self.send_response(code)
             self.send_header("Content-Type", kind)
             self.send_header("Transfer-Encoding", "chunked")
@@ -147,7 +155,6 @@ def served_by_web(archive: Web, tls: SSLContext | None = None) -> Iterator[Web]:
             for name, value in archive.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.close_connection = True
             with suppress(OSError):  # the node has heard enough
                 for part in body:
                     self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))

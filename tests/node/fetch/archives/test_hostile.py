@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 import tracemalloc
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import count, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from xml.etree.ElementTree import Element, fromstring
 
 import pytest
@@ -29,7 +30,7 @@ from node.ports import Archive
 from tests.certificates import Authority
 from tests.node.fetch.archives.hostile import Dimse, Web, as_parts, served, served_by_web
 from tests.node.nodes import in_quarantine, quick, quick_node, slice_of
-from tests.patience import wait_until
+from tests.patience import PATIENCE_S, wait_until
 from tests.peers import free_port
 
 _MULTIPART = 'multipart/related; type="application/dicom"; boundary=parted'
@@ -107,6 +108,7 @@ def _honest(there: There) -> None:
         setattr(there.dimse, name, getattr(usual, name))
     there.dimse.move_to = there.node.port
     there.web.answer, there.web.headers = Web().answer, {}
+    there.web.before_headers = Web().before_headers
 
 
 ALL = pytest.mark.parametrize("name", [method.value for method in Method])
@@ -388,6 +390,21 @@ def test_an_archive_with_a_limit_of_its_own_is_asked_for_the_rest(there: There, 
     there.web.answer = answer
     found = there["dicomweb"].find_studies(ArchiveQuery(), 50)
     assert len(found) == (25 if has_offset else 10)
+
+
+def test_headers_that_come_byte_by_byte_end_with_the_time_of_the_request(there: There) -> None:
+    def drip(file: BinaryIO) -> None:
+        file.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            file.write(b"x")
+            file.flush()
+            time.sleep(0.01)
+
+    there.web.answer = lambda _: (200, _JSON, [b"[]"])
+    there.web.before_headers = drip
+    with pytest.raises(TransientError, match="no answer in time"):
+        there["hasty-dicomweb"].find_studies(ArchiveQuery(), 50)
 
 
 def test_an_image_without_end_costs_no_memory_and_no_disk(there: There, study: str) -> None:
