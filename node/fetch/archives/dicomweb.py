@@ -37,6 +37,8 @@ _LONGEST_JSON = 64 * 1024 * 1024
 _TOO_MANY = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 _LIMITED = "299"
 """The HTTP warning with which an archive says that it has left answers out."""
+_LEAST_LIMIT = 10
+"""No archive returns fewer at once; from this number on, one without `offset` may keep others back."""
 _UNUSED_STUDY_UID = "1.2.3"
 _STUDIES = "/studies"
 _UID_OF = {
@@ -87,6 +89,8 @@ class WebWire:
             answers = self._ask_json(path, [*questions, *window])
             new = {text(one, _UID_OF[level]): one for one in answers}
             if new.keys() <= found.keys():
+                if new and level is Level.STUDY and len(found) >= _LEAST_LIMIT:
+                    raise TooManyFoundError("it repeats its answers when it is asked for those that follow")
                 return list(found.values())
             found.update(new)
             if len(found) > most:

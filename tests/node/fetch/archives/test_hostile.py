@@ -379,17 +379,24 @@ def test_an_endless_list_is_broken_off(there: There, monkeypatch: pytest.MonkeyP
         there["dicomweb"].find_studies(ArchiveQuery(), 100)
 
 
-@pytest.mark.parametrize("has_offset", [True, False])
-def test_an_archive_with_a_limit_of_its_own_is_asked_for_the_rest(there: There, *, has_offset: bool) -> None:
+def test_an_archive_with_a_limit_of_its_own_is_asked_for_the_rest(there: There) -> None:
     answers = [answer_of(slice_of(1, study=f"{_OTHER}.{number:03d}"), "STUDY") for number in range(100, 125)]
 
     def answer(_: str) -> tuple[int, str, list[bytes]]:
-        offset = int(there.web.asked_for["offset"]) if has_offset else 0
+        offset = int(there.web.asked_for["offset"])
         return 200, _JSON, [in_json(answers[offset : offset + 10])]
 
     there.web.answer = answer
-    found = there["dicomweb"].find_studies(ArchiveQuery(), 50)
-    assert len(found) == (25 if has_offset else 10)
+    assert len(there["dicomweb"].find_studies(ArchiveQuery(), 50)) == 25
+
+
+def test_a_list_is_taken_for_whole_from_an_archive_without_offset_only_if_it_is_short(there: There) -> None:
+    answers = [answer_of(slice_of(1, study=f"{_OTHER}.{number:03d}"), "STUDY") for number in range(100, 110)]
+    there.web.answer = lambda _: (200, _JSON, [in_json(answers[:9])])
+    assert len(there["dicomweb"].find_studies(ArchiveQuery(), 50)) == 9
+    there.web.answer = lambda _: (200, _JSON, [in_json(answers)])
+    with pytest.raises(TooManyFoundError, match="repeats its answers"):
+        there["dicomweb"].find_studies(ArchiveQuery(), 50)
 
 
 def test_headers_that_come_byte_by_byte_end_with_the_time_of_the_request(there: There) -> None:
