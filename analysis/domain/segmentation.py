@@ -1,14 +1,14 @@
 """Labelled vertebral bodies and their quality."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.domain.reason import Reason
-from analysis.domain.volume import Grid
+from analysis.domain.volume import Box, Grid, Part, around, box_of
 
 __all__ = [
     "CRANIAL_TO_CAUDAL",
@@ -115,11 +115,28 @@ class CsfSample:
         0 to 1; below `analysis.measurement.vbq.MINIMUM_CSF_QUALITY` no VBQ is reported.
     concerns : tuple of Reason
         Why quality is lower than 1.
+    part : Part
+        The same voxels as `mask`.
     """
 
     mask: npt.NDArray[np.bool_]
     quality: float
     concerns: tuple[Reason, ...] = ()
+    part: Part = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "part", Part.of(self.mask))
+
+
+_NOWHERE: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
+
+
+def _moved(box: Box, into: Box) -> Box:
+    """Return where a box within another one lies in the volume."""
+    slices, rows, columns = (
+        slice(one.start + by.start, one.stop + by.start) for one, by in zip(box, into, strict=True)
+    )
+    return slices, rows, columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,6 +164,8 @@ class Segmentation:
     automatic : bool
         Whether a program made the outlines without a person; False if that is unknown, as for a mask from
         elsewhere.
+    boxes : mapping of Level to Box
+        The box around each label that occurs.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -158,14 +177,29 @@ class Segmentation:
     concerns: tuple[Reason, ...]
     method: str
     automatic: bool = True
+    boxes: Mapping[Level, Box] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.grid.shape:
             raise ValueError(f"{self.labels.shape} labels do not fill a grid of {self.grid.shape}")
-        present = set(np.unique(self.labels).tolist()) - {0}
+        around = box_of(self.labels)
+        inner = self.labels[around]
+        present = set(np.unique(inner).tolist()) - {0}
         if present != {int(region.level) for region in self.regions}:
             raise ValueError("regions and labels name different levels")
         self.labels.setflags(write=False)
+        boxes = {Level(label): _moved(box_of(inner == label), around) for label in sorted(present)}
+        object.__setattr__(self, "boxes", boxes)
+
+    @property
+    def box(self) -> Box:
+        """The box around all labels; it is empty if there are none."""
+        return around(self.boxes.values())
+
+    def body(self, level: Level) -> Part:
+        """Return the voxels of a level, none if it was not found."""
+        box = self.boxes.get(level, _NOWHERE)
+        return Part(box, self.labels[box] == level)
 
     def region(self, level: Level) -> Region | None:
         """Return the region of that level, or None if it was not found."""

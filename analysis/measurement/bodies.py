@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from analysis.domain.findings import BoneQuality, LevelMeasurements, Outline
 from analysis.domain.segmentation import Level, Segmentation
-from analysis.domain.volume import Volume
+from analysis.domain.volume import Volume, box_of
 from analysis.measurement.midsagittal import mid_slice
 from analysis.measurement.vbq import level_scores, too_shaded
 
@@ -52,9 +52,8 @@ def measure_bodies(
     lumbar = (region for region in segmentation.regions if region.level.lumbar)
     for region in sorted(lumbar, key=lambda one: one.level):
         level = region.level
-        body = segmentation.labels == level
-        signal = volume.voxels[body].astype(np.float64)
-        points = outline(body[middle])
+        signal = volume.values(segmentation.body(level)).astype(np.float64)
+        points = outline(segmentation.labels[middle] == level)
         found.append(
             LevelMeasurements(
                 level=level,
@@ -83,15 +82,18 @@ def outline(mask: npt.NDArray[np.bool_]) -> _Points | None:
     ndarray of shape (n, 2), or None
         Closed polygon in the coordinates of `Outline.points`; None for an empty mask.
     """
-    parts, count = ndimage.label(mask)
-    if count == 0:
+    if not mask.any():
         return None
+    box = box_of(mask[None])[1:]
+    parts, _ = ndimage.label(mask[box])
     largest = ndimage.binary_fill_holes(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]))
     # A frame of zeros closes the line at the edge of the image, too.
     lines = contourpy.contour_generator(z=np.pad(largest, 1).astype(np.float64)).lines(0.5)
     longest = max((np.asarray(line, dtype=np.float64) for line in lines), key=len)
     # The frame shifts pixel centres by 1, and DICOM has the first one at 0.5.
-    return _simplify(longest, _OUTLINE_TOLERANCE_PIXELS) - 0.5
+    corner = np.array([box[1].start, box[0].start])
+    points: _Points = _simplify(longest, _OUTLINE_TOLERANCE_PIXELS) + corner - 0.5
+    return points
 
 
 def _simplify(points: _Points, tolerance: float) -> _Points:

@@ -27,6 +27,9 @@ def laplacians_of_gaussian(
     labels: npt.NDArray[np.uint8],
     sigmas_mm: tuple[float, ...],
     pixel_mm: float,
+    *,
+    within: tuple[slice, slice] | None = None,
+    size: tuple[int, int] | None = None,
 ) -> tuple[npt.NDArray[np.float32], ...]:
     """Filter each body of each slice by itself.
 
@@ -40,6 +43,9 @@ def laplacians_of_gaussian(
         Standard deviations of the Gaussian, in mm.
     pixel_mm : float
         Side of a pixel.
+    within, size : tuple, optional
+        The rows and columns of the arrays in the whole image, and its size; by default they are all of it. A
+        filter reads to the edge of the whole image.
 
     Returns
     -------
@@ -47,29 +53,42 @@ def laplacians_of_gaussian(
         For each sigma, the Laplacian times its square, as ITK normalises across scale: in the unit of the
         signal, negative on bright spots, 0 for a constant or a ramp, and 0 outside the bodies.
     """
+    corner = (0, 0) if within is None else (within[0].start, within[1].start)
     level = np.zeros(signal.shape)
-    level[labels > 0] = _without_ramp(signal, labels)
+    level[labels > 0] = _without_ramp(signal, labels, corner)
     filtered = tuple(np.zeros(signal.shape, dtype=np.float32) for _ in sigmas_mm)
-    for box, body in _bodies(labels, margin=round(_REACH * max(sigmas_mm, default=0.0) / pixel_mm) + 1):
-        everywhere = level[box][nearest_inside(body)]
+    margin = round(_REACH * max(sigmas_mm, default=0.0) / pixel_mm) + 1
+    for box, body in _bodies(labels):
+        # As wide as a filter reads, or to the edge of the image.
+        pads = [
+            (min(margin, one.start + first), min(margin, length - one.stop - first))
+            for one, first, length in zip(box[1:], corner, size or signal.shape[1:], strict=True)
+        ]
+        inner = tuple(
+            slice(before, before + length) for (before, _), length in zip(pads, body.shape, strict=True)
+        )
+        nearest = nearest_inside(np.pad(body, pads))
+        everywhere = level[box][tuple(at - before for at, (before, _) in zip(nearest, pads, strict=True))]
         for out, sigma in zip(filtered, (sigma_mm / pixel_mm for sigma_mm in sigmas_mm), strict=True):
             laplacian = ndimage.gaussian_laplace(everywhere, sigma, mode="nearest", truncate=_REACH)
-            out[box][body] = sigma**2 * laplacian[body]
+            out[box][body] = sigma**2 * laplacian[inner][body]
     return filtered
 
 
 def _bodies(
-    labels: npt.NDArray[np.uint8], margin: int
+    labels: npt.NDArray[np.uint8],
 ) -> Iterator[tuple[tuple[int, slice, slice], npt.NDArray[np.bool_]]]:
-    """Give the box around each body of each slice, as wide as a filter reads, and the body's mask in it."""
+    """Give the box around each body of each slice, and the body's mask in it."""
     for index, slice_ in enumerate(labels):
         for label, found in enumerate(ndimage.find_objects(slice_), start=1):
             if found is not None:
-                rows, columns = (slice(max(0, one.start - margin), one.stop + margin) for one in found)
-                yield (index, rows, columns), slice_[rows, columns] == label
+                rows, columns = found
+                yield (index, rows, columns), slice_[found] == label
 
 
-def _without_ramp(signal: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def _without_ramp(
+    signal: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8], corner: tuple[int, int]
+) -> npt.NDArray[np.float64]:
     """Subtract from each body in each slice its plane of least squares; return the labelled pixels.
 
     A plane has no Laplacian. Where the nearest value continues it, however, a ramp ends in a bend, and the
@@ -80,7 +99,12 @@ def _without_ramp(signal: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]
     count = np.bincount(part)
     centred = [
         values - (np.bincount(part, values) / count)[part]
-        for values in (rows, columns, signal[slices, rows, columns].astype(np.float64))
+        # From the corner of the whole image, so that a part of it gives the same sums to the last bit.
+        for values in (
+            rows + corner[0],
+            columns + corner[1],
+            signal[slices, rows, columns].astype(np.float64),
+        )
     ]
     products = np.array([[np.bincount(part, one * other) for other in centred] for one in centred])
     moments, slopes_by = products[:2, :2].transpose(2, 0, 1), products[:2, 2].T

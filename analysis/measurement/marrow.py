@@ -57,18 +57,18 @@ class Marrow:
 
 def marrow_of(volume: Volume, segmentation: Segmentation) -> dict[Level, Marrow]:
     """Return the marrow of every lumbar body that shows enough of it."""
-    boxes = ndimage.find_objects(segmentation.labels)
+    boxes = segmentation.boxes
     centres = {
-        level: np.argwhere(segmentation.labels[boxes[level - 1]] == level).mean(axis=0)
-        + [part.start for part in boxes[level - 1]]
+        level: np.argwhere(segmentation.labels[boxes[level]] == level).mean(axis=0)
+        + [part.start for part in boxes[level]]
         for level in CRANIAL_TO_CAUDAL
-        if level.lumbar and level <= len(boxes) and boxes[level - 1] is not None
+        if level.lumbar and level in boxes
     }
     order = list(centres)
     found = {}
     for at, level in enumerate(order):
         above, below = centres[order[max(0, at - 1)]], centres[order[min(len(order) - 1, at + 1)]]
-        one = _marrow_in(volume, segmentation.labels, level, boxes[level - 1], above - below)
+        one = _marrow_in(volume, segmentation.labels, level, boxes[level], above - below)
         if one is not None:
             found[level] = one
     return found

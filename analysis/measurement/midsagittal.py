@@ -1,10 +1,9 @@
 """The mid-sagittal slice of a stack and the middle of each body, also in a curved spine."""
 
 import numpy as np
-import numpy.typing as npt
-from scipy import ndimage
 
 from analysis.domain.segmentation import Level, Segmentation
+from analysis.domain.volume import Part
 from analysis.measurement.depth import depth_in_slice
 
 __all__ = ["mid_body", "mid_slice"]
@@ -33,9 +32,11 @@ def mid_slice(segmentation: Segmentation) -> int:
     int
         Index along array axis 0; the middle of the stack if there are no labels.
     """
-    labels = segmentation.labels
+    box = segmentation.box
+    labels = segmentation.labels[box]
     lumbar = (labels > 0) & (labels <= Level.L5)
-    area = (lumbar if lumbar.any() else labels > 0).sum(axis=(1, 2)).astype(np.float64)
+    area = np.zeros(segmentation.grid.shape[0])
+    area[box[0]] = (lumbar if lumbar.any() else labels > 0).sum(axis=(1, 2))
     if not area.any():
         return (len(area) - 1) // 2
     slices = np.arange(len(area))
@@ -44,7 +45,7 @@ def mid_slice(segmentation: Segmentation) -> int:
     return int(good[np.argmin(np.abs(good - centre))])
 
 
-def mid_body(segmentation: Segmentation, level: Level, *, border_mm: float) -> npt.NDArray[np.bool_]:
+def mid_body(segmentation: Segmentation, level: Level, *, border_mm: float) -> Part:
     """Mask the middle of one body: a slab around its own centre, without its border.
 
     Every body has its own slab, so that in a curved spine, too, the sample stays clear of the pedicles.
@@ -60,15 +61,13 @@ def mid_body(segmentation: Segmentation, level: Level, *, border_mm: float) -> n
 
     Returns
     -------
-    ndarray of bool, shape (slices, rows, columns)
+    Part
         Empty if the body is missing or too thin.
     """
-    labels = segmentation.labels
-    inside = np.zeros(labels.shape, dtype=np.bool_)
-    box = next(iter(ndimage.find_objects(labels, max_label=level)[level - 1 :]), None)
-    if box is None:
-        return inside
-    body = labels[box] == level
+    box, body = (whole := segmentation.body(level)).box, whole.mask
+    inside = np.zeros_like(body)
+    if not body.size:
+        return whole
     slice_mm, *pixel_mm = segmentation.grid.spacing_mm
     area = body.sum(axis=(1, 2))
     slices = np.arange(box[0].start, box[0].stop)
@@ -78,5 +77,5 @@ def mid_body(segmentation: Segmentation, level: Level, *, border_mm: float) -> n
     for index in np.flatnonzero(in_slab):
         part = body[index]
         depth = depth_in_slice(part, tuple(pixel_mm)) - min(pixel_mm) / 2
-        inside[box][index] = (depth >= border_mm) & part
-    return inside
+        inside[index] = (depth >= border_mm) & part
+    return Part(box, inside)

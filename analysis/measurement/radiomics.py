@@ -17,13 +17,20 @@ from scipy import ndimage
 
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import Level, Segmentation
-from analysis.domain.volume import Volume
+from analysis.domain.volume import Box, Volume, around
 from analysis.errors import AnalysisError, RefusedError
 from analysis.itk import to_image
 from analysis.measurement.depth import depth_in_slice
 from analysis.measurement.log_filter import laplacians_of_gaussian
 from analysis.measurement.pyradiomics import calculate, extractor
-from analysis.measurement.resample import continued, in_plane_grid, labels_on, signal_on
+from analysis.measurement.resample import (
+    continued,
+    covered,
+    in_plane_grid,
+    labels_on,
+    signal_on,
+    spline_reach,
+)
 from analysis.measurement.vbq import csf_reference
 from analysis.settings import FeatureSettings
 
@@ -31,6 +38,8 @@ __all__ = ["MINIMUM_VOXELS", "Prepared", "aggregate", "extract", "prepare"]
 
 MINIMUM_VOXELS = 100
 """A body with fewer voxels than this after erosion is left out: its texture means nothing."""
+
+_ONE_VOXEL: Box = (slice(0, 1), slice(0, 1), slice(0, 1))
 
 _NEARLY_ZERO = "firstorder_Mean"
 """Of a filtered image: a Laplacian takes from one pixel what it gives to its neighbours, and the mean of a
@@ -135,24 +144,39 @@ def prepare(volume: Volume, segmentation: Segmentation, settings: FeatureSetting
     Returns
     -------
     Prepared
-        Resampled in plane by a cubic B-spline that the pixels of the bodies alone determine, and filtered
-        within the eroded bodies, so that cortex and endplate do not enter the filter either.
+        Of the box around the usable bodies: resampled in plane by a cubic B-spline that the pixels of the
+        bodies alone determine, and filtered within the eroded bodies, so that cortex and endplate do not
+        enter the filter either.
 
     Raises
     ------
     RefusedError
         If the reference signal is missing.
     """
-    bodies = np.zeros_like(segmentation.labels)
-    for region in segmentation.usable_lumbar:
-        bodies[segmentation.labels == region.level] = region.level
-    percent = volume.voxels * np.float32(100.0 / _reference(volume, segmentation, bodies, settings))
-    target = in_plane_grid(volume.grid, settings.pixel_spacing_mm)
-    inner = _erode(labels_on(target, bodies, volume.grid), settings)
-    signal = signal_on(target, continued(percent, bodies > 0, volume.grid), volume.grid)
+    usable = [region.level for region in segmentation.usable_lumbar]
+    share = np.float32(100.0 / _reference(volume, segmentation, usable, settings))
+    grid = volume.grid
+    whole = in_plane_grid(grid, settings.pixel_spacing_mm)
+    # Only what is near the bodies is worked on, which is a tenth of a large image.
+    box = around(segmentation.boxes[level] for level in usable) if usable else _ONE_VOXEL
+    wide, within = spline_reach(box, grid.shape), covered(whole, grid, box)
+    corner, target = (wide[1].start, wide[2].start), whole.part(within)
+    bodies = np.where(np.isin(segmentation.labels[wide], usable), segmentation.labels[wide], 0).astype(
+        np.uint8
+    )
+    inner = _erode(labels_on(whole, bodies, grid, within, corner), settings)
+    marrow = continued(volume.signal(wide) * share, bodies > 0, grid)
+    signal = signal_on(whole, marrow, grid, within, corner)
     images = {"original": to_image(signal, target)} if "Original" in settings.filters else {}
     if "LoG" in settings.filters:
-        filtered = laplacians_of_gaussian(signal, inner, settings.log_sigma_mm, settings.pixel_spacing_mm)
+        filtered = laplacians_of_gaussian(
+            signal,
+            inner,
+            settings.log_sigma_mm,
+            settings.pixel_spacing_mm,
+            within=within[1:],
+            size=whole.shape[1:],
+        )
         images |= {
             _log_name(sigma_mm): to_image(image, target)
             for sigma_mm, image in zip(settings.log_sigma_mm, filtered, strict=True)
@@ -170,7 +194,7 @@ def _log_name(sigma_mm: float) -> str:
 
 
 def _reference(
-    volume: Volume, segmentation: Segmentation, bodies: npt.NDArray[np.uint8], settings: FeatureSettings
+    volume: Volume, segmentation: Segmentation, usable: list[Level], settings: FeatureSettings
 ) -> float:
     """Return the signal by which all others are divided."""
     if settings.reference == "csf":
@@ -178,9 +202,9 @@ def _reference(
         if signal is None:
             raise RefusedError(*concerns)
         return signal
-    if not bodies.any():
+    if not usable:
         raise RefusedError(Reason("no_usable_body"))
-    median = float(np.median(volume.voxels[bodies > 0]))
+    median = float(np.median(np.concatenate([volume.values(segmentation.body(level)) for level in usable])))
     if not median > 0:
         raise RefusedError(Reason("bodies_without_signal"))
     return median

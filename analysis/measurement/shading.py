@@ -51,9 +51,9 @@ def shading_of_ratio(volume: Volume, segmentation: Segmentation, scored: tuple[L
     bodies = {level: body for level, body in bodies.items() if len(body[0]) >= MINIMUM_PIXELS}
     centres = {level: positions.mean(axis=0) for level, (_, positions) in bodies.items()}
     wanted = [centres[level] for level in scored if level in centres]
-    if not wanted or segmentation.csf is None or not segmentation.csf.mask.any():
+    if not wanted or segmentation.csf is None or not segmentation.csf.part.mask.any():
         return None
-    fluid = volume.grid.to_mm(np.argwhere(segmentation.csf.mask)).mean(axis=0)
+    fluid = volume.grid.to_mm(segmentation.csf.part.indices).mean(axis=0)
     offset = np.median(wanted, axis=0) - fluid
     # The median leaves out bodies with another tissue at one end.
     slopes = [slope for body in bodies.values() if np.isfinite(slope := _slope(*body))]
@@ -70,8 +70,9 @@ def shading_of_ratio(volume: Volume, segmentation: Segmentation, scored: tuple[L
 
 def _logarithms(volume: Volume, segmentation: Segmentation, level: Level) -> tuple[Floats, Floats]:
     """Return the logarithms of the signal in the middle of a body, and their positions in mm."""
-    inside = mid_body(segmentation, level, border_mm=BORDER_MM) & (volume.voxels > 0.0)
-    return np.log(volume.voxels[inside].astype(np.float64)), volume.grid.to_mm(np.argwhere(inside))
+    body = mid_body(segmentation, level, border_mm=BORDER_MM)
+    inside = body & (volume.voxels[body.box] > 0.0)
+    return np.log(volume.values(inside).astype(np.float64)), volume.grid.to_mm(inside.indices)
 
 
 def _slope(signal: Floats, positions: Floats) -> float:

@@ -190,13 +190,12 @@ def _about_fluid(order: TissueOrder, contrast: Contrast) -> Iterator[tuple[bool,
 
 
 def _centres(segmentation: Segmentation) -> dict[Level, Floats]:
-    boxes = ndimage.find_objects(segmentation.labels)
     centres = {}
     for level in CRANIAL_TO_CAUDAL:
-        box = boxes[level - 1] if level <= len(boxes) else None
-        if box is not None:
-            inside = np.argwhere(segmentation.labels[box] == level).mean(axis=0)
-            centres[level] = segmentation.grid.to_mm(inside + [one.start for one in box])
+        if level in segmentation.boxes:
+            body = segmentation.body(level)
+            inside = np.argwhere(body.mask).mean(axis=0)
+            centres[level] = segmentation.grid.to_mm(inside + [one.start for one in body.box])
     return centres
 
 
@@ -280,9 +279,9 @@ def _under_skin(behind: Floats) -> float:
 
 def _reference(volume: Volume, segmentation: Segmentation, marrow: float | None) -> float | None:
     sample = segmentation.csf
-    if marrow is None or sample is None or not sample.mask.any():
+    if marrow is None or sample is None or not sample.part.mask.any():
         return None
-    return float(np.median(volume.voxels[sample.mask])) / marrow
+    return float(np.median(volume.values(sample.part))) / marrow
 
 
 def _typical(values: list[float]) -> float | None:

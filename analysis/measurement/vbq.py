@@ -138,11 +138,11 @@ def csf_reference(volume: Volume, segmentation: Segmentation) -> tuple[float | N
         Concerns about the sample; never empty if the signal is None.
     """
     sample = segmentation.csf
-    if sample is None or not sample.mask.any():
+    if sample is None or not sample.part.mask.any():
         return None, (Reason("fluid_not_found"),)
     if not sample.quality >= MINIMUM_CSF_QUALITY:
         return None, (*sample.concerns, Reason("fluid_not_good"))
-    signal = float(np.median(volume.voxels[sample.mask]))
+    signal = float(np.median(volume.values(sample.part)))
     if not signal > _DARKEST_CSF * float(volume.voxels.max()):
         return None, (*sample.concerns, Reason("fluid_without_signal"))
     return signal, sample.concerns
@@ -155,7 +155,9 @@ def _body_signals(
     usable = {region.level for region in segmentation.usable_lumbar}
     signals = {}
     for level in levels:
-        sample = volume.voxels[mid_body(segmentation, level, border_mm=BORDER_MM)] if level in usable else ()
+        if level not in usable:
+            continue
+        sample = volume.values(mid_body(segmentation, level, border_mm=BORDER_MM))
         if len(sample) >= MINIMUM_PIXELS:
             signals[level] = float(np.median(sample))
     return signals

@@ -170,17 +170,16 @@ class _Body:
     grid: Grid
 
 
-def _bodies(segmentation: Segmentation) -> dict[int, _Body]:
+def _bodies(segmentation: Segmentation) -> dict[Level, _Body]:
     """Cut the bodies out, by level."""
     labels = segmentation.labels
     bodies = {}
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is not None:
-            low = np.array([part.start for part in box])
-            high = np.array([part.stop - 1 for part in box])
-            corner = np.maximum(low - 1, 0)
-            around = tuple(slice(start, stop + 2) for start, stop in zip(corner, high, strict=True))
-            bodies[label] = _Body(labels[around] == label, corner, low, high, segmentation.grid)
+    for level, box in segmentation.boxes.items():
+        low = np.array([part.start for part in box])
+        high = np.array([part.stop - 1 for part in box])
+        corner = np.maximum(low - 1, 0)
+        around = tuple(slice(start, stop + 2) for start, stop in zip(corner, high, strict=True))
+        bodies[level] = _Body(labels[around] == level, corner, low, high, segmentation.grid)
     return bodies
 
 

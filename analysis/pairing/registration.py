@@ -10,6 +10,7 @@ Mattes D, Haynor DR, Vesselle H, et al. IEEE Trans Med Imaging 2003;22:120-128.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import SimpleITK
 
 from analysis.domain.segmentation import Segmentation
 from analysis.domain.volume import Volume
-from analysis.itk import to_image
+from analysis.itk import grid_of, to_array, to_image
 from analysis.pairing.correspondence import FEWEST_PAIRS, Alignment, CommonBodies
 
 __all__ = ["align"]
@@ -117,15 +118,21 @@ def _register(
 
 def _coarse(volume: Volume) -> SimpleITK.Image:
     """Average pixels to about 1.6 mm within each slice."""
-    image = to_image(volume.voxels, volume.grid)
     across, down = (max(1, round(_PIXEL_MM / volume.grid.spacing_mm[axis])) for axis in (2, 1))
-    return SimpleITK.Cast(SimpleITK.BinShrink(image, [across, down, 1]), SimpleITK.sitkFloat32)
+    one_slice = replace(volume.grid, shape=(1, *volume.grid.shape[1:]))
+    # Slice by slice: ITK works on a copy.
+    slices = [
+        SimpleITK.BinShrink(to_image(volume.signal(slice(at, at + 1)), one_slice), [across, down, 1])
+        for at in range(len(volume.voxels))
+    ]
+    coarse = np.concatenate([to_array(one) for one in slices]).astype(np.float32)
+    grid = grid_of(slices[0])
+    return to_image(coarse, replace(grid, shape=(len(slices), *grid.shape[1:])))
 
 
 def _around(image: SimpleITK.Image, bodies: Segmentation) -> SimpleITK.Image:
     """Cut out the box with bodies, discs and canal, which move together with the spine."""
-    inside = np.argwhere(bodies.labels > 0)
-    corners = bodies.grid.to_mm([inside.min(axis=0), inside.max(axis=0)])
+    corners = bodies.grid.to_mm([[one.start for one in bodies.box], [one.stop - 1 for one in bodies.box]])
     indices = np.array([image.TransformPhysicalPointToContinuousIndex(corner.tolist()) for corner in corners])
     margin = _AROUND_MM / np.asarray(image.GetSpacing())
     low = np.maximum(np.floor(indices.min(axis=0) - margin), 0).astype(int)

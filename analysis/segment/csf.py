@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from analysis.domain.reason import Reason
 from analysis.domain.segmentation import CsfSample, Level
+from analysis.domain.volume import Box, box_of
 
 __all__ = ["sample_csf"]
 
@@ -23,7 +24,7 @@ _CLIPPED_SHARE = 0.1
 def sample_csf(
     canal: Floats,
     labels: npt.NDArray[np.uint8],
-    signal: Floats,
+    signal: Floats | npt.NDArray[np.uint16],
     spacing_mm: tuple[float, float, float],
     *,
     brightest: float | None = None,
@@ -39,7 +40,7 @@ def sample_csf(
         Probability of the spinal canal; rows run to the feet, columns to the back.
     labels : ndarray of uint8
         `Level` values.
-    signal : ndarray of float32
+    signal : ndarray of float32 or uint16
         The image.
     spacing_mm : tuple of float
         Distance between slices, rows and columns.
@@ -51,36 +52,41 @@ def sample_csf(
     CsfSample or None
         None if L3 or the canal was not found.
     """
-    body = labels == Level.L3
-    if not body.any():
+    body = box_of(labels == Level.L3)
+    if not body[0].stop:
         return None
-    rows = np.flatnonzero(body.any(axis=(0, 2)))
-    behind = np.zeros_like(body)
-    behind[:, rows[0] : rows[-1] + 1] = canal[:, rows[0] : rows[-1] + 1] > 0.5
-    behind &= _near(behind, body, spacing_mm)
+    near = _behind(body, spacing_mm)
+    # Only this part is worked on, with one voxel more on each side, where the border of the canal then is.
+    around = (slice(None), *(slice(max(0, one.start - 1), one.stop + 1) for one in near[1:]))
+    found, there = canal[around], np.asarray(signal[around], dtype=np.float32)
+    behind = np.zeros(found.shape, np.bool_)
+    rows, columns = (slice(min(1, one.start), min(1, one.start) + one.stop - one.start) for one in near[1:])
+    behind[:, rows, columns] = found[:, rows, columns] > 0.5
     core = _core(behind, spacing_mm)
     if core.sum() < _FEWEST_VOXELS:
         return None
-    values = signal[core]
+    values = there[core]
     usual, spread = _mode(values)
-    pure = core & (np.abs(signal - usual) <= 2.0 * spread)
+    pure = core & (np.abs(there - usual) <= 2.0 * spread)
     volume_mm3 = float(pure.sum()) * float(np.prod(spacing_mm))
-    quality = min(1.0, volume_mm3 / _FULL_SAMPLE_MM3) * float(canal[pure].mean())
-    faults = _faults(values, signal[pure], signal[body], volume_mm3)
+    quality = min(1.0, volume_mm3 / _FULL_SAMPLE_MM3) * float(found[pure].mean())
+    bone = np.asarray(signal[body][labels[body] == Level.L3], dtype=np.float32)
+    faults = _faults(values, there[pure], bone, volume_mm3)
     brightest = float(signal.max()) if brightest is None else brightest
-    if float(np.mean(signal[pure] >= brightest)) > _CLIPPED_SHARE:
+    if float(np.mean(there[pure] >= brightest)) > _CLIPPED_SHARE:
         faults.append((0.4, Reason("fluid_clipped")))
     for factor, _ in faults:
         quality *= factor
-    return CsfSample(pure, float(np.clip(quality, 0.0, 1.0)), tuple(reason for _, reason in faults))
+    mask = np.zeros(labels.shape, np.bool_)
+    mask[around] = pure
+    return CsfSample(mask, float(np.clip(quality, 0.0, 1.0)), tuple(reason for _, reason in faults))
 
 
-def _near(behind: Mask, body: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
-    """Mask the columns from 15 mm in front of the back of the body to 45 mm behind it."""
-    back = int(np.flatnonzero(body.any(axis=(0, 1)))[-1])
-    near = np.zeros_like(behind)
-    near[:, :, max(0, back - round(15 / spacing_mm[2])) : back + round(45 / spacing_mm[2])] = True
-    return near
+def _behind(body: Box, spacing_mm: tuple[float, float, float]) -> Box:
+    """Return the rows of a body, and the columns from 15 mm in front of its back to 45 mm behind it."""
+    back = body[2].stop - 1
+    columns = slice(max(0, back - round(15 / spacing_mm[2])), back + round(45 / spacing_mm[2]))
+    return body[0], body[1], columns
 
 
 def _core(behind: Mask, spacing_mm: tuple[float, float, float]) -> Mask:

@@ -107,15 +107,15 @@ def interpret(
     labels, signal = _native_labels(anatomy, view, window), view.signal[window]
     regions = regions_of(labels, anatomy.bodies, anatomy.shapes, signal, view.part(window))
     canal = view.to_native(probabilities[:, CANAL], window)
-    sample = sample_csf(canal, labels, signal, view.grid.spacing_mm, brightest=float(view.signal.max()))
-    csf = None if sample is None else replace(sample, mask=view.whole(sample.mask, window))
+    csf = sample_csf(canal, labels, signal, view.grid.spacing_mm, brightest=float(view.signal.max()))
+    del canal
     return Segmentation(
-        labels=view.to_input(view.whole(labels, window)),
+        labels=view.marked_on_input(labels, window),
         grid=grid,
         regions=regions,
         level_confidence=naming.confidence,
         levels_certain=naming.certain,
-        csf=on_input(csf, view),
+        csf=None if csf is None else replace(csf, mask=view.marked_on_input(csf.mask, window)),
         concerns=naming.concerns,
         method=method,
     )
@@ -237,7 +237,7 @@ def _native_labels(anatomy: _Anatomy, view: SagittalView, window: Window) -> npt
     names = np.zeros(int(anatomy.owner.max()) + 1, np.uint8)
     for level, body in anatomy.bodies.items():
         names[body.number] = level
-    return np.asarray(
-        np.where(view.to_native(anatomy.bone, window) > 0.5, view.nearest(names[anatomy.owner], window), 0),
-        dtype=np.uint8,
-    )
+    labels = view.nearest(names[anatomy.owner], window)
+    for own, bone in zip(labels, view.native_slices(anatomy.bone, window), strict=True):
+        own[~(bone > 0.5)] = 0
+    return labels

@@ -177,7 +177,7 @@ def _apply(array: Floats, along: list[Floats | None]) -> Floats:
 
 
 def _to_model(view: SagittalView, card: OnnxCard) -> Floats:
-    return _apply(view.signal, _axis_weights(view, card, back=False))
+    return _apply(view.values(), _axis_weights(view, card, back=False))
 
 
 def _native_maps(scores: Floats, card: OnnxCard, view: SagittalView) -> Iterator[tuple[str, Floats]]:

@@ -26,7 +26,7 @@ def regions_of(
     labels: npt.NDArray[np.uint8],
     bodies: dict[Level, FoundBody],
     shapes: dict[Level, Shape],
-    signal: npt.NDArray[np.float32],
+    signal: npt.NDArray[np.float32] | npt.NDArray[np.uint16],
     grid: Grid,
 ) -> tuple[Region, ...]:
     """Assess every named body and make its region.
@@ -39,7 +39,7 @@ def regions_of(
         The bodies as the segmenter found them.
     shapes : dict of Level to Shape
         Their dimensions.
-    signal : ndarray of float32
+    signal : ndarray of float32 or uint16
         The image, on the same voxels.
     grid : Grid
         Geometry of labels and image.
@@ -49,7 +49,7 @@ def regions_of(
     tuple of Region
         One for every label that occurs, from cranial to caudal.
     """
-    typical = float(np.median(signal[labels > 0])) if labels.any() else 0.0
+    typical = float(np.median(_values(signal, labels > 0))) if labels.any() else 0.0
     crowded = crowding({level: body.centre_mm for level, body in bodies.items()})
     regions = []
     boxes = ndimage.find_objects(labels, max_label=max(Level))
@@ -58,7 +58,7 @@ def regions_of(
         if box is None:
             continue
         own = labels[box] == level
-        assessment = assess(level, bodies[level], shapes, signal[box][filled(own)], typical)
+        assessment = assess(level, bodies[level], shapes, _values(signal[box], filled(own)), typical)
         if crowded is not None:
             assessment = assessment.lowered(crowded)
         centre = grid.to_mm(np.argwhere(own).mean(axis=0) + [one.start for one in box])
@@ -73,6 +73,12 @@ def regions_of(
             )
         )
     return tuple(regions)
+
+
+def _values(
+    signal: npt.NDArray[np.float32] | npt.NDArray[np.uint16], where: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    return np.asarray(signal[where], dtype=np.float32)
 
 
 def filled(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

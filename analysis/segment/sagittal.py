@@ -1,22 +1,26 @@
 """A sagittal or isotropic volume in the orientation of the network: rows to the feet, columns to the back."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from analysis.domain.reason import Reason
-from analysis.domain.volume import Grid, Volume
+from analysis.domain.volume import Box, Grid, Volume, box_of
 from analysis.errors import RefusedError
 
 __all__ = ["NETWORK_MM", "SagittalView", "Window", "weights"]
 
 Floats = npt.NDArray[np.float32]
+_Marked = TypeVar("_Marked", np.uint8, np.bool_)
 
-Window = tuple[slice, slice, slice]
-"""A box of native voxels: slices, rows and columns, with start and stop."""
+Stored = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
+
+Window = Box
+"""A box of native voxels."""
 
 NETWORK_MM = 1.0
 """Pixel size that the network was trained on."""
@@ -38,8 +42,8 @@ class SagittalView:
         Distance between slabs, rows and columns of `slices`.
     grid : Grid
         Geometry of the native voxels in the network's orientation: the voxels of the input, reordered.
-    signal : ndarray of float32, shape (slices, rows, columns)
-        The values of the input on `grid`.
+    signal : ndarray of float32 or uint16, shape (slices, rows, columns)
+        The values of the input on `grid`, as the volume keeps them; `values` gives them in single precision.
     order : tuple of int
         Array axes of the input that became axes 0, 1 and 2 of `grid`.
     flipped : tuple of bool
@@ -51,7 +55,7 @@ class SagittalView:
     slices: Floats
     spacing_mm: tuple[float, float, float]
     grid: Grid
-    signal: Floats
+    signal: Stored
     order: tuple[int, int, int]
     flipped: tuple[bool, bool, bool]
     slab: int
@@ -93,33 +97,29 @@ class SagittalView:
 
     def part(self, window: Window) -> Grid:
         """Return the geometry of a window."""
-        first = self.grid.to_mm([one.start for one in window])
-        shape = (
-            window[0].stop - window[0].start,
-            window[1].stop - window[1].start,
-            window[2].stop - window[2].start,
-        )
-        origin = (float(first[0]), float(first[1]), float(first[2]))
-        return Grid(shape, self.grid.spacing_mm, origin, self.grid.axes)
+        return self.grid.part(window)
 
-    def whole(self, array: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:
-        """Return an array on `grid` with the values of a window, and 0 outside it."""
-        whole = np.zeros(self.grid.shape, array.dtype)
-        whole[window] = array
-        return whole
+    def values(self) -> Floats:
+        """Return `signal` in single precision; of whole numbers this is a copy twice their size."""
+        return _single(self.signal)
 
     def to_native(self, maps: Floats, window: Window | None = None) -> Floats:
         """Interpolate maps of shape (slabs, rows, columns) to the voxels of `grid` or of a window."""
         within = window or self.everything
-        slices, rows, columns = self.grid.shape
-        between = _linear(len(maps), slices, self.slab)[within[0]]
-        down = weights(maps.shape[1], NETWORK_MM, rows, self.grid.spacing_mm[1])[within[1]]
-        across = weights(maps.shape[2], NETWORK_MM, columns, self.grid.spacing_mm[2])[within[2]]
-        fine = np.empty((len(between), len(down), len(across)), np.float32)
-        for number, shares in enumerate(between):
-            near = np.flatnonzero(shares)
-            fine[number] = down @ np.tensordot(shares[near], maps[near], axes=1) @ across.T
+        fine = np.empty([one.stop - one.start for one in within], np.float32)
+        for place, one in zip(fine, self.native_slices(maps, within), strict=True):
+            place[:] = one
         return fine
+
+    def native_slices(self, maps: Floats, window: Window) -> Iterator[Floats]:
+        """Yield the slices of `to_native` one by one; together they are as large as the image."""
+        slices, rows, columns = self.grid.shape
+        between = _linear(len(maps), slices, self.slab)[window[0]]
+        down = weights(maps.shape[1], NETWORK_MM, rows, self.grid.spacing_mm[1])[window[1]]
+        across = weights(maps.shape[2], NETWORK_MM, columns, self.grid.spacing_mm[2])[window[2]]
+        for shares in between:
+            near = np.flatnonzero(shares)
+            yield np.asarray(down @ np.tensordot(shares[near], maps[near], axes=1) @ across.T)
 
     def to_slabs(self, maps: Floats) -> Floats:
         """Resample maps on the voxels of `grid` to the slabs and pixels of the network."""
@@ -131,7 +131,10 @@ class SagittalView:
         points = np.stack([rows_mm / rows - 0.5, columns_mm / columns - 0.5])
         slices = self.signal[slab * self.slab : (slab + 1) * self.slab]
         return np.asarray(
-            np.mean([ndimage.map_coordinates(one, points, order=1, mode="nearest") for one in slices], axis=0)
+            np.mean(
+                [ndimage.map_coordinates(_single(one), points, order=1, mode="nearest") for one in slices],
+                axis=0,
+            )
         )
 
     def nearest(self, labels: npt.NDArray[np.uint8], window: Window | None = None) -> npt.NDArray[np.uint8]:
@@ -154,6 +157,17 @@ class SagittalView:
         """Reorder an array on `grid` to the voxels of the input."""
         array = np.flip(array, _flipped_axes(self.flipped))
         return np.ascontiguousarray(np.transpose(array, np.argsort(self.order)))
+
+    def marked_on_input(self, marked: npt.NDArray[_Marked], window: Window) -> npt.NDArray[_Marked]:
+        """Return labels or a mask of a window on the voxels of the input, and 0 outside the window."""
+        shape = [0, 0, 0]
+        for axis, length in zip(self.order, self.grid.shape, strict=True):
+            shape[axis] = length
+        whole = np.zeros(shape, marked.dtype)
+        # Nothing is written beside what is marked: untouched pages of new zeros take no memory.
+        box = box_of(marked)
+        self.from_input(whole)[window][box] = marked[box]
+        return whole
 
 
 def _orientation(grid: Grid) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
@@ -196,7 +210,15 @@ def _turned_grid(grid: Grid, order: tuple[int, int, int], flipped: tuple[bool, b
     )
 
 
-def _check(grid: Grid, signal: Floats) -> None:
+def _single(stored: Stored) -> Floats:
+    """Return values in single precision, in the order in memory that they have: sums depend on it."""
+    if stored.dtype == np.float32:
+        return np.asarray(stored, dtype=np.float32)
+    reversed_axes = tuple(axis for axis, step in enumerate(stored.strides) if step < 0)
+    return np.flip(np.flip(stored, reversed_axes).astype(np.float32), reversed_axes)
+
+
+def _check(grid: Grid, signal: Stored) -> None:
     reasons = []
     if max(grid.spacing_mm[1:]) > _LARGEST_IN_PLANE_MM:
         _, rows_mm, columns_mm = grid.spacing_mm
@@ -210,7 +232,7 @@ def _check(grid: Grid, signal: Floats) -> None:
         raise RefusedError(*reasons)
 
 
-def _in_plane(signal: Floats, grid: Grid, slab: int) -> Floats:
+def _in_plane(signal: Stored, grid: Grid, slab: int) -> Floats:
     """Average slices of the pixels of `grid` to slabs, and resample these to the pixels of the network."""
     _, rows, columns = grid.shape
     height = round(rows * grid.spacing_mm[1] / NETWORK_MM)
@@ -218,7 +240,7 @@ def _in_plane(signal: Floats, grid: Grid, slab: int) -> Floats:
     down = weights(rows, grid.spacing_mm[1], height, NETWORK_MM)
     across = weights(columns, grid.spacing_mm[2], width, NETWORK_MM)
     # Slab by slab, because a copy of the whole volume is larger than everything else together.
-    slabs = (signal[start : start + slab].mean(axis=0) for start in range(0, len(signal), slab))
+    slabs = (_single(signal[start : start + slab]).mean(axis=0) for start in range(0, len(signal), slab))
     return np.stack([np.asarray(down @ one @ across.T, dtype=np.float32) for one in slabs])
 
 

@@ -163,14 +163,16 @@ def _parts(line: npt.NDArray[np.float64]) -> Iterator[npt.NDArray[np.float64]]:
 def _drawings(found: SeriesFindings, source: SourceSeries, texts: Texts) -> Iterator[_Drawing]:
     segmentation, names = found.segmentation, level_names(found, texts)
     regions = [
-        (segmentation.labels == region.level, _layer(region), _words(region, names[region.level], texts))
+        (region.level, _layer(region), _words(region, names[region.level], texts))
         for region in segmentation.regions
     ]
-    if segmentation.csf is not None:
-        regions.append((segmentation.csf.mask, _FLUID, texts("fluid")))
+    # Mask by mask and slice by slice: masks of whole volumes are as large as the image.
     for number, image in enumerate(source.images):
-        for mask, layer, words in regions:
-            lines = borders(mask[number])
+        masks = [(segmentation.labels[number] == level, *drawn) for level, *drawn in regions]
+        if segmentation.csf is not None:
+            masks.append((segmentation.csf.mask[number], _FLUID, texts("fluid")))
+        for mask, layer, words in masks:
+            lines = borders(mask)
             if lines:
                 behind = layer is _FLUID
                 yield _Drawing(layer, (image,), tuple(lines), (_name(words, lines, found, behind=behind),))
@@ -260,7 +262,7 @@ def _add_grey_scale(state: Dataset, found: SeriesFindings, source: SourceSeries)
 
 def _usual_window(found: SeriesFindings) -> tuple[float, float]:
     """Return centre and width of a window that shows most of the signal of the mid-sagittal slice."""
-    low, high = np.percentile(found.source.volume.voxels[found.mid_slice], (1.0, 99.5))
+    low, high = np.percentile(found.source.volume.signal(found.mid_slice), (1.0, 99.5))
     return float(low + high) / 2, float(high - low)
 
 

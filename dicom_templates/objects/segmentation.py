@@ -84,10 +84,10 @@ def segmentation_object(
         Segment number of each level.
     """
     contrast = found.identification.contrast.value
-    masks, segments, numbers = _segments(found, source, provenance)
+    segments, numbers = _segments(found, source, provenance)
     seg = Segmentation(
         source_images=[_stand_in(source, one, found.source.volume.grid.shape) for one in source.images],
-        pixel_array=masks,
+        pixel_array=_pixels(found, numbers),
         segmentation_type="BINARY",
         segment_descriptions=segments,
         series_instance_uid=identity.series_uid,
@@ -121,9 +121,30 @@ def segmentation_object(
     return seg, numbers
 
 
+def _pixels(found: SeriesFindings, numbers: SegmentNumbers) -> npt.NDArray[np.uint8]:
+    """Return the segment number of each voxel; a mask for each segment, if fluid and bodies overlap.
+
+    All masks together are as large as two images of single precision, and highdicom copies them.
+    """
+    segmentation = found.segmentation
+    number_of = np.zeros(max(Level) + 1, np.uint8)
+    for level, number in numbers.items():
+        number_of[level] = number
+    voxels = np.zeros(segmentation.labels.shape, np.uint8)
+    voxels[segmentation.box] = number_of[segmentation.labels[segmentation.box]]
+    if segmentation.csf is None or not segmentation.csf.part.mask.any():
+        return voxels
+    fluid = segmentation.csf.part
+    if (voxels[fluid.box][fluid.mask] > 0).any():
+        masks = [voxels == number for number in numbers.values()]
+        return np.stack([*masks, segmentation.csf.mask], axis=-1).astype(np.uint8)
+    voxels[fluid.box][fluid.mask] = len(numbers) + 1
+    return voxels
+
+
 def _segments(
     found: SeriesFindings, source: SourceSeries, provenance: Provenance
-) -> tuple[npt.NDArray[np.uint8], list[SegmentDescription], dict[Level, int]]:
+) -> tuple[list[SegmentDescription], dict[Level, int]]:
     segmentation = found.segmentation
     name, _, version = segmentation.method.rpartition(" ")
     algorithm = AlgorithmIdentificationSequence(
@@ -135,7 +156,6 @@ def _segments(
         version=version or provenance.version,
     )
     names = level_names(found, _ENGLISH)
-    masks = [segmentation.labels == region.level for region in segmentation.regions]
     structures: list[tuple[str, str, Code, tuple[int, int, int]]] = [
         (
             region.level.name,
@@ -145,8 +165,7 @@ def _segments(
         )
         for region in segmentation.regions
     ]
-    if segmentation.csf is not None and segmentation.csf.mask.any():
-        masks.append(segmentation.csf.mask)
+    if segmentation.csf is not None and segmentation.csf.part.mask.any():
         structures.append(("csf", "CSF behind L3", codes.SCT.CerebrospinalFluid, _CSF_COLOUR))
     described = [
         SegmentDescription(
@@ -165,7 +184,7 @@ def _segments(
         for number, (key, label, structure, colour) in enumerate(structures, start=1)
     ]
     numbers = {region.level: number for number, region in enumerate(segmentation.regions, start=1)}
-    return np.stack(masks, axis=-1).astype(np.uint8), described, numbers
+    return described, numbers
 
 
 def _refer_to_frames(seg: Dataset, source: SourceSeries) -> None:

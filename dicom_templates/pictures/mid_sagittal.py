@@ -96,7 +96,7 @@ def mid_sagittal(found: SeriesFindings, caption: SeriesCaption, texts: Texts) ->
     SagittalPicture
     """
     volume = found.source.volume
-    pixels = volume.voxels[found.mid_slice]
+    pixels = volume.signal(found.mid_slice)
     spacing = (volume.grid.spacing_mm[1], volume.grid.spacing_mm[2])
     turn = Turn.for_axes(volume.grid.axes)
     names = level_names(found, texts)

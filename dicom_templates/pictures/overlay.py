@@ -57,34 +57,42 @@ class _Series:
     turn: Turn
     spacing_mm: tuple[float, float]
     window: tuple[float, float]
+    reach: Points | None
+    """Opposite corners (column, row) of the box around bodies and CSF, oriented for display."""
 
     @classmethod
     def of(cls, found: SeriesFindings) -> "_Series":
         grid = found.source.volume.grid
         turn = Turn.for_axes(grid.axes)
         rows, columns = grid.spacing_mm[1:]
-        middle = found.source.volume.voxels[found.mid_slice]
+        middle = found.source.volume.signal(found.mid_slice)
         low, high = (float(one) for one in np.percentile(middle, (1.0, 99.5)))
-        return cls(found, turn, (columns, rows) if turn.transpose else (rows, columns), (low, high))
+        spacing_mm = (columns, rows) if turn.transpose else (rows, columns)
+        return cls(found, turn, spacing_mm, (low, high), _reach(found, turn))
 
     def pixels(self, number: int) -> npt.NDArray[np.float32]:
-        return self.turn.pixels(self.found.source.volume.voxels[number])
+        return self.turn.pixels(self.found.source.volume.signal(number))
 
     def lines(self, mask: npt.NDArray[np.bool_]) -> list[Points]:
         """Return the borders of a mask on a stored slice, every part and every hole, as (column, row)."""
         return [self.turn.points(line, mask.shape) for line in borders(mask)]
 
-    def reach(self) -> Points | None:
-        """Return opposite corners (column, row) of the box around bodies and CSF, oriented for display."""
-        marked: npt.NDArray[np.bool_] = self.found.segmentation.labels > 0
-        if self.found.segmentation.csf is not None:
-            marked = marked | self.found.segmentation.csf.mask
-        flat = np.asarray(marked.any(axis=0), dtype=np.bool_)
-        if not flat.any():
-            return None
-        rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
-        corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], dtype=np.float64)
-        return np.sort(self.turn.points(corners, flat.shape), axis=0)
+
+def _reach(found: SeriesFindings, turn: Turn) -> Points | None:
+    boxes = [found.segmentation.box]
+    if found.segmentation.csf is not None:
+        boxes.append(found.segmentation.csf.part.box)
+    planes = [box[1:] for box in boxes if box[0].stop]
+    if not planes:
+        return None
+    corners = np.array(
+        [
+            np.min([[columns.start, rows.start] for rows, columns in planes], axis=0),
+            np.max([[columns.stop, rows.stop] for rows, columns in planes], axis=0),
+        ],
+        dtype=np.float64,
+    )
+    return np.sort(turn.points(corners, found.segmentation.labels.shape[1:]), axis=0)
 
 
 def draw_overlay(found: SeriesFindings, texts: Texts, *, analysed: str = "") -> npt.NDArray[np.uint8]:
@@ -169,7 +177,7 @@ def _middle(canvas: Canvas, series: _Series, texts: Texts) -> None:
     found = series.found
     size = (_MIDDLE_WIDTH, _HEIGHT - _TOP - _EDGE)
     pixels = series.pixels(found.mid_slice)
-    view = SliceView.fit(pixels.shape, series.spacing_mm, series.reach(), (_EDGE, _TOP), size)
+    view = SliceView.fit(pixels.shape, series.spacing_mm, series.reach, (_EDGE, _TOP), size)
     edges = _draw_slice(canvas, series, found.mid_slice, view, width=1.7)
     names = level_names(found, texts)
     for region in found.segmentation.regions:
@@ -212,7 +220,7 @@ def _sheet(canvas: Canvas, series: _Series, texts: Texts) -> None:
         if number == found.mid_slice:
             canvas.box((corner[0] - 3, corner[1] - 3), (tile[0] + 6, tile[1] + 6), fill=BRIGHT)
         pixels = series.pixels(number)
-        view = SliceView.fit(pixels.shape, series.spacing_mm, series.reach(), corner, tile)
+        view = SliceView.fit(pixels.shape, series.spacing_mm, series.reach, corner, tile)
         _draw_slice(canvas, series, number, view, width=1.0)
         words = f"{number + 1}  {_place(found, number, texts)}"
         size = canvas.fitting_size(words, size=11, width=tile[0] - 8)
@@ -234,7 +242,7 @@ def _place(found: SeriesFindings, number: int, texts: Texts) -> str:
 
 def _proportions(series: _Series) -> float:
     """Return width over height of the region that each tile shows."""
-    reach = series.reach()
+    reach = series.reach
     if reach is None:
         return 1.0
     wide, tall = (reach[1] - reach[0]) * (series.spacing_mm[1], series.spacing_mm[0])
@@ -311,7 +319,7 @@ def _rows(found: SeriesFindings, texts: Texts) -> Iterator[tuple[tuple[str, ...]
             FLUID,
         )
         return
-    volume = float(csf.mask.sum()) * found.segmentation.grid.voxel_ml
+    volume = float(csf.part.mask.sum()) * found.segmentation.grid.voxel_ml
     yield (
         (
             texts("fluid"),

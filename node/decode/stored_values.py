@@ -180,9 +180,11 @@ def signal(stored: _Stored, header: Dataset, image: Dataset) -> npt.NDArray[np.f
         neighbouring ones apart.
     """
     slope, intercept = rescale(header)
-    values = stored.astype(np.float64) * slope + intercept
+    values = stored.astype(np.float64)
+    values *= slope
+    values += intercept
     _fill_padding(values, _padding(stored, image))
-    largest = float(np.abs(values).max(initial=0.0))
+    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
     if not largest <= _LARGEST or float(np.spacing(np.float32(largest))) > slope:
         keyword = "RescaleIntercept" if abs(intercept) > largest / 2 else "RescaleSlope"
         raise RefusedError(Reason("values_unknown", keyword=keyword))

@@ -1,7 +1,7 @@
 """Decode the voxels of a series and their position in the patient."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from itertools import groupby
@@ -26,6 +26,8 @@ from node.decode.stack import check_stack
 from node.decode.stored_values import has_overlay_bits, signal
 
 __all__ = ["decode"]
+
+_Voxels = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
 
 _SECONDS, _SECONDS_PER_SLICE = 10.0, 2.0
 """Processor time in which a decoder must be done, tens of times what the largest slices need."""
@@ -88,28 +90,46 @@ def _decode(series: SeriesHeaders) -> tuple[SeriesInput, tuple[Dataset, ...]]:
     )
 
 
-def _voxels(series: SeriesHeaders, order: Sequence[int]) -> npt.NDArray[np.float32]:
+def _voxels(series: SeriesHeaders, order: Sequence[int]) -> _Voxels:
     """Decode the slices in the given order, in a process apart if that needs a decoder."""
     if not any(image.file_meta.TransferSyntaxUID.is_compressed for image in series.objects):
         return _stacked(series, order)
     limit_s = _SECONDS + _SECONDS_PER_SLICE * len(order)
     try:
-        voxels: npt.NDArray[np.float32] = apart(lambda: _stacked(series, order), cpu_limit_s=limit_s)
+        voxels: _Voxels = apart(lambda: _stacked(series, order), cpu_limit_s=limit_s)
     except LostError as error:
         raise RefusedError(Reason("decoder_lost", how=str(error))) from None
     return voxels
 
 
-def _stacked(series: SeriesHeaders, order: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Decode the slices; each object is read once for all its neighbouring frames."""
-    slices = []
+def _stacked(series: SeriesHeaders, order: Sequence[int]) -> _Voxels:
+    """Decode the slices, and keep them in 16 bits as long as all values are whole numbers."""
+    stack: _Voxels = np.empty(0, np.uint16)
+    for place, one in enumerate(_slices(series, order)):
+        if not place:
+            stack = np.empty((len(order), *one.shape), np.uint16)
+        if one.shape != stack.shape[1:]:
+            raise ValueError("slices of one series differ in size")
+        if stack.dtype == np.uint16 and not _whole(one):
+            stack = stack.astype(np.float32)
+        stack[place] = one
+    return stack
+
+
+def _whole(signal: npt.NDArray[np.float32]) -> bool:
+    """Tell whether all values fit into 16 bits without a sign."""
+    fits = bool(signal.min() >= 0 and signal.max() <= np.iinfo(np.uint16).max)
+    return fits and bool((signal.astype(np.uint16) == signal).all())
+
+
+def _slices(series: SeriesHeaders, order: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+    """Decode the slices one by one; each object is read once for all its neighbouring frames."""
     for path, indices in groupby(order, key=series.paths.__getitem__):
         with damage_refused("dicom_damaged"):
             dataset = read_object(path)
         for index in indices:
             frame = series.frames[index] if series.frames else None
-            slices.append(_slice(dataset, frame, series.headers[index]))
-    return np.stack(slices)
+            yield _slice(dataset, frame, series.headers[index])
 
 
 def _slice(dataset: Dataset, frame: int | None, header: Dataset) -> npt.NDArray[np.float32]:

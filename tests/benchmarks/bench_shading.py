@@ -130,7 +130,9 @@ def _by_marrow_behind(
     volume: Volume, found: Segmentation, truth: npt.NDArray[np.uint8], level: Level
 ) -> float | None:
     """Return the logarithm of the body's field over that at the fluid, from marrow on both sides of it."""
-    body = mid_body(found, level, border_mm=BORDER_MM) & (volume.voxels > 0)
+    middle = mid_body(found, level, border_mm=BORDER_MM)
+    body = np.zeros(volume.grid.shape, np.bool_)
+    body[middle.box] = middle.mask & (volume.voxels[middle.box] > 0)
     behind = _spinous_process(truth, body, volume.grid.spacing_mm[1]) & (volume.voxels > 0)
     if min(body.sum(), behind.sum()) < _FEWEST_VOXELS:
         return None
@@ -178,7 +180,7 @@ def _estimate(volume: Volume, found: Segmentation) -> float | None:
 
 
 def _log_score(volume: Volume, found: Segmentation) -> float:
-    bodies = [volume.voxels[mid_body(found, level, border_mm=BORDER_MM)] for level in SCORED_LEVELS]
+    bodies = [volume.values(mid_body(found, level, border_mm=BORDER_MM)) for level in SCORED_LEVELS]
     fluid = volume.voxels[_fluid(found)]
     return float(np.log(np.median([np.median(one) for one in bodies if len(one)]) / np.median(fluid)))
 

@@ -54,7 +54,7 @@ def program_segmenter(
             image = Path(folder) / program.image.format(contrast=contrast.value)
             out = Path(folder) / "out"
             out.mkdir()
-            write(image, source.volume.voxels, source.volume.grid)
+            write(image, source.volume.signal(), source.volume.grid)
             for call in program.commands(image, out, contrast):
                 _run(program, [str(path), *call, *arguments], Path(folder), deadline)
             found = program.read(out)
