@@ -11,7 +11,7 @@ from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.itk import to_array
 from analysis.measurement.radiomics import extract, prepare
-from analysis.phantom import SCANNERS, cohort, simulate
+from analysis.phantom import SCANNERS, Resolution, cohort, draw_anatomy, simulate
 from analysis.settings import FeatureSettings
 from tests.analysis.synthetic_bodies import example, segmentation_of
 from tests.outside_tissue import CHANGES, changed_outside
@@ -36,7 +36,8 @@ def series(name: str) -> Series:
         return case.volume, segmentation, FeatureSettings(reference="body")
     (patient,), scanner = cohort(1, seed=12), SCANNERS[0]
     protocol = scanner.t1 if name == "simulated T1" else scanner.t2
-    made = simulate(patient, scanner, replace(protocol, slices=7), np.random.default_rng(0))
+    maps = draw_anatomy(patient, Resolution(lateral_mm=2.5, in_plane_mm=1.2))
+    made = simulate(patient, scanner, replace(protocol, slices=7), np.random.default_rng(0), maps)
     return (
         made.volume,
         segmentation_of(two_of(made.labels), made.volume.grid, csf=CsfSample(made.csf, 1.0)),
