@@ -48,7 +48,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 # As every entry point of the program does.
 configure_libraries()
 
-_TOGETHER = ("tests/analysis/evaluation/", "tests/dicom_templates/codes/")
+_TOGETHER = (
+    ("tests/analysis/evaluation/",),
+    ("tests/analysis/learning/", "tests/analysis/prediction/"),
+    ("tests/dicom_templates/codes/",),
+)
 """Folders whose files share what took long to compute."""
 _APART = ("tests/end_to_end/test_install.py",)
 """Files whose tests take long, and share next to nothing."""
@@ -61,7 +65,7 @@ class FilesSideBySide(LoadFileScheduling):  # type: ignore[misc]  # xdist has no
         if nodeid.startswith(_APART):
             return nodeid
         file: str = super()._split_scope(nodeid)
-        return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), file)
+        return next((folders[0] for folders in _TOGETHER if nodeid.startswith(folders)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesSideBySide:

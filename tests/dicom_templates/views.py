@@ -1,11 +1,13 @@
 """All words of a report, view by view, as a reader finds them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from html import unescape
-from unittest.mock import patch
+from unittest.mock import MagicMock, patch
 
+import numpy as np
 from pydicom import Dataset
 
 from analysis.domain.findings import Findings
@@ -28,15 +30,30 @@ def report_html(report: StudyReport, pictures: Sequence[SagittalPicture]) -> str
     return page_html(report, png_of(draw_summary(report, pictures)) if pictures else b"")
 
 
+def report_words(report: StudyReport) -> str:
+    """Return the page of a report with something in the place of its summary picture."""
+    return page_html(report, b"picture")
+
+
+@contextmanager
+def only_written() -> Iterator[MagicMock]:
+    """Note what is written on pictures, whose letters and images nobody looks at: they are left black."""
+    black = np.zeros((48, 64, 3), dtype=np.uint8)
+    with (
+        patch.object(Canvas, "text", autospec=True) as written,
+        patch.object(Canvas, "picture", autospec=True),
+        patch.object(Canvas, "finish", autospec=True, return_value=black),
+    ):
+        yield written
+
+
 def views_of(case: Case, findings: Findings | None = None, *, next_step: str = "") -> dict[str, str]:
     """Return the words of each view, with single spaces."""
     options = replace(case.options, kinds=frozenset(ResultKind) - {ResultKind.PDF}, next_step=next_step)
-    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as drawn:
+    with only_written() as drawn:
         made = build(findings or case.findings, case.sources, options)
     objects = named(made)
-    page = re.sub(
-        r"<style>.*?</style>|<img[^>]*>", " ", report_html(made.report, made.pictures), flags=re.DOTALL
-    )
+    page = re.sub(r"<style>.*?</style>|<img[^>]*>", " ", report_words(made.report), flags=re.DOTALL)
     told = {
         "picture": " ".join(str(call.args[2]) for call in drawn.call_args_list),
         "page": re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", "", page))),

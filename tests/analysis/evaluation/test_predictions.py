@@ -3,12 +3,10 @@ import pytest
 
 from analysis.domain.findings import Target
 from analysis.evaluation.predictions import evaluation_columns, held_out_columns
-from analysis.learning.train import train_and_judge
 from analysis.statistics.roc import area
 from tests.analysis.evaluation.test_evaluate import QUICK, quick_evaluation
 from tests.analysis.synthetic_cohort import synthetic_table
-from tests.analysis.synthetic_model import QUICK as QUICK_TRAINING
-from tests.analysis.synthetic_model import quick_model
+from tests.analysis.synthetic_model import quick_model, trained_again
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +47,7 @@ def test_the_truth_of_a_patient_is_the_same_in_every_split() -> None:
 
 
 def test_the_figures_of_a_card_can_be_computed_again_from_the_predictions() -> None:
-    trained = train_and_judge(synthetic_table(), QUICK_TRAINING)
+    trained = trained_again()
     columns = held_out_columns(trained.held_out)
     assert len(columns["patient_id"]) == 4 * 90
     rows = [
@@ -67,6 +65,6 @@ def test_the_figures_of_a_card_can_be_computed_again_from_the_predictions() -> N
 
 
 def test_a_model_is_the_same_with_and_without_its_predictions() -> None:
-    again, alone = train_and_judge(synthetic_table(), QUICK_TRAINING).model, quick_model()
+    again, alone = trained_again().model, quick_model()
     for key, classifier in alone.classifiers.items():
         assert again.classifiers[key].performance == classifier.performance

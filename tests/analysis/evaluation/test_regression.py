@@ -75,6 +75,7 @@ def test_every_figure_is_of_patients_that_the_split_did_not_learn_from() -> None
     assert first.measures["R²"].mean == pytest.approx(np.mean(errors, axis=0)[1])
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_page_and_tables_have_it_only_if_it_was_asked_for(tmp_path: Path) -> None:
     written = write_report(quick_evaluation(), tmp_path, regression=found())
     page = (tmp_path / "evaluation.html").read_text(encoding="utf-8")

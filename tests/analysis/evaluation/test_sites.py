@@ -82,6 +82,7 @@ def test_vendors_are_counted_by_their_first_word() -> None:
     assert found().vendors == {"SIEMENS": 60, "GE": 30}
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_page_and_tables_have_the_sites(tmp_path: Path) -> None:
     write_report(quick_evaluation(), tmp_path, sites=found())
     page = (tmp_path / "evaluation.html").read_text(encoding="utf-8")

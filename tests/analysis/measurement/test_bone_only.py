@@ -4,13 +4,14 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Volume
 from analysis.itk import to_array
 from analysis.measurement.radiomics import extract, prepare
-from analysis.phantom import SCANNERS, cohort, simulate
+from analysis.phantom import SCANNERS, Resolution, cohort, draw_anatomy, simulate
 from analysis.settings import FeatureSettings
 from tests.analysis.synthetic_bodies import example, segmentation_of
 from tests.outside_tissue import CHANGES, changed_outside
@@ -20,22 +21,26 @@ Series = tuple[Volume, Segmentation, FeatureSettings]
 SERIES = ("boxes", "simulated T1", "simulated T2", "real T2")
 
 
+def two_of(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Leave two bodies of a patient; all others are outside of them."""
+    return np.where(np.isin(labels, (Level.L2, Level.L3)), labels, 0).astype(np.uint8)
+
+
 @cache
 def series(name: str) -> Series:
     if name == "boxes":
         return *example(), FeatureSettings(erosion_mm=0.0)  # nothing but the mask keeps the border away
     if name == "real T2":
         case = chu_case(1)
-        lumbar = np.where(case.labels <= Level.L5, case.labels, 0).astype(np.uint8)
-        segmentation = segmentation_of(lumbar, case.volume.grid)
+        segmentation = segmentation_of(two_of(case.labels), case.volume.grid)
         return case.volume, segmentation, FeatureSettings(reference="body")
     (patient,), scanner = cohort(1, seed=12), SCANNERS[0]
     protocol = scanner.t1 if name == "simulated T1" else scanner.t2
-    made = simulate(patient, scanner, replace(protocol, slices=7), np.random.default_rng(0))
-    lumbar = np.where(made.labels <= Level.L5, made.labels, 0).astype(np.uint8)
+    maps = draw_anatomy(patient, Resolution(lateral_mm=2.5, in_plane_mm=1.2))
+    made = simulate(patient, scanner, replace(protocol, slices=7), np.random.default_rng(0), maps)
     return (
         made.volume,
-        segmentation_of(lumbar, made.volume.grid, csf=CsfSample(made.csf, 1.0)),
+        segmentation_of(two_of(made.labels), made.volume.grid, csf=CsfSample(made.csf, 1.0)),
         FeatureSettings(),
     )
 

@@ -14,7 +14,16 @@ from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Grid, Volume
 from analysis.errors import RefusedError
 from analysis.measurement.tissue_order import TissueOrder, doubts_about_contrast, tissue_order
-from analysis.phantom import SCANNERS, Scanner, cohort, draw_anatomy, fat_suppressed, inverted, simulate
+from analysis.phantom import (
+    SCANNERS,
+    Resolution,
+    Scanner,
+    cohort,
+    draw_anatomy,
+    fat_suppressed,
+    inverted,
+    simulate,
+)
 from analysis.phantom.protocol import Protocol
 from tests.analysis.synthetic_bodies import SAGITTAL_AXES, example, segmentation_of
 from tests.fat_suppression import STRENGTHS, suppressed
@@ -120,7 +129,7 @@ def protocols(scanner: Scanner) -> dict[str, Protocol]:
 @pytest.fixture(scope="module")
 def simulated() -> dict[tuple[str, str], tuple[Volume, Segmentation]]:
     (patient,) = cohort(1, seed=41)
-    maps, found = draw_anatomy(patient), {}
+    maps, found = draw_anatomy(patient, Resolution(lateral_mm=2.5, in_plane_mm=1.2)), {}
     for scanner in SCANNERS:
         for name, protocol in protocols(scanner).items():
             rng = np.random.default_rng(5)

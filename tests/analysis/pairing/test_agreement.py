@@ -56,18 +56,19 @@ def seen(
     *,
     certain: bool = True,
     confidence: float = 0.9,
-    moved_mm: Sequence[float] = (0.0, 0.0, 0.0),
     shows: Sequence[Level] = ALL,
 ) -> Segmentation:
     """Sample a column of boxes on a grid, and give them these levels."""
     names = names or {}
     points = grid.to_mm(np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1))
-    labels = np.zeros(grid.shape, np.uint8)
+    column = (np.abs(points[..., 0]) < WIDTH_MM / 2) & (np.abs(points[..., 1]) < DEPTH_MM / 2)
+    heights_mm = points[column, 2]
+    given = np.zeros(heights_mm.shape, np.uint8)
     for level in shows:
         up = STEP_MM * (ALL.index(Level.L3) - ALL.index(level))
-        away = np.abs(points - (np.array([0.0, 0.0, up]) + np.asarray(moved_mm)))
-        inside = (away < np.array([WIDTH_MM, DEPTH_MM, HEIGHT_MM]) / 2).all(axis=-1)
-        labels[inside] = names.get(level, level)
+        given[np.abs(heights_mm - up) < HEIGHT_MM / 2] = names.get(level, level)
+    labels = np.zeros(grid.shape, np.uint8)
+    labels[column] = given
     regions = []
     for level in ALL:
         own = np.argwhere(labels == level)
@@ -274,15 +275,33 @@ def test_headers_that_hold_are_believed(simulated: tuple[SimulatedSeries, Simula
     assert not common.alignment.registered
 
 
-@pytest.mark.parametrize("shift", [(3.0, 8.0, 12.0), (-4.0, -6.0, 35.0)], ids=["a little", "by a level"])
-def test_a_patient_who_moved_is_found_again_by_the_images(
+def registered(
     simulated: tuple[SimulatedSeries, SimulatedSeries], shift: tuple[float, float, float]
-) -> None:
+) -> CommonBodies:
+    """Register a patient who moved between the series."""
     first, second = simulated
     rotation = turned(5.0, about=0) @ turned(2.0, about=2)
     volume, bodies = moved(second.volume, true_segmentation(second), rotation, shift)
     common = align(first.volume, true_segmentation(first), volume, bodies, one_frame=False)
     assert common is not None
+    return common
+
+
+A_LITTLE, BY_A_LEVEL = (3.0, 8.0, 12.0), (-4.0, -6.0, 35.0)
+
+
+@pytest.fixture(scope="module")
+def moved_a_little(simulated: tuple[SimulatedSeries, SimulatedSeries]) -> CommonBodies:
+    return registered(simulated, A_LITTLE)
+
+
+@pytest.mark.parametrize("shift", [A_LITTLE, BY_A_LEVEL], ids=["a little", "by a level"])
+def test_a_patient_who_moved_is_found_again_by_the_images(
+    simulated: tuple[SimulatedSeries, SimulatedSeries],
+    moved_a_little: CommonBodies,
+    shift: tuple[float, float, float],
+) -> None:
+    common = moved_a_little if shift == A_LITTLE else registered(simulated, shift)
     assert common.alignment.registered
     assert common.same_names
     assert common.residual_mm is not None
@@ -290,15 +309,9 @@ def test_a_patient_who_moved_is_found_again_by_the_images(
 
 
 def test_the_same_images_are_registered_the_same_way_again(
-    simulated: tuple[SimulatedSeries, SimulatedSeries],
+    simulated: tuple[SimulatedSeries, SimulatedSeries], moved_a_little: CommonBodies
 ) -> None:
-    first, second = simulated
-    volume, bodies = moved(second.volume, true_segmentation(second), turned(5.0, about=0), (3.0, 8.0, 12.0))
-    one, again = (
-        align(first.volume, true_segmentation(first), volume, bodies, one_frame=False) for _ in range(2)
-    )
-    assert one is not None
-    assert again is not None
+    one, again = moved_a_little, registered(simulated, A_LITTLE)
     np.testing.assert_array_equal(one.alignment.rotation, again.alignment.rotation)
     np.testing.assert_array_equal(one.alignment.shift_mm, again.alignment.shift_mm)
     assert one.pairs == again.pairs

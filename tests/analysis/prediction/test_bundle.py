@@ -18,7 +18,7 @@ from analysis.learning.train import train
 from analysis.prediction.bundle import load, save
 from analysis.settings import FeatureSettings
 from tests.analysis.synthetic_cohort import synthetic_table
-from tests.analysis.synthetic_model import QUICK, quick_model
+from tests.analysis.synthetic_model import QUICKER, another_model, quick_model, trained_again
 
 pytestmark = pytest.mark.slow
 
@@ -58,10 +58,10 @@ def test_a_bundle_comes_back_as_it_was_saved(bundle: Path) -> None:
 def test_the_digest_is_that_of_the_checksums_and_the_same_for_the_same_model(
     bundle: Path, tmp_path: Path
 ) -> None:
-    digest = save(train(synthetic_table(), QUICK), tmp_path / "again")
+    digest = save(trained_again().model, tmp_path / "again")
     assert digest == load(bundle, FeatureSettings()).identity.digest
     assert digest == sha256((bundle / "SHA256").read_bytes()).hexdigest()
-    assert digest != save(train(synthetic_table(seed=1), QUICK), tmp_path / "other")
+    assert digest != save(another_model(), tmp_path / "other")
 
 
 @pytest.mark.parametrize("name", ["card.json", "card.md", "model.skops"])
@@ -151,14 +151,14 @@ def test_a_card_that_is_no_json_is_refused(bundle: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_model_passes_through_the_store(tmp_path: Path, kind: str) -> None:
-    model = train(synthetic_table(60, 8), replace(QUICK, kinds=(kind,)))
+    model = train(synthetic_table(60, 8), replace(QUICKER, kinds=(kind,)))
     save(model, tmp_path)
     assert {one.kind for one in load(tmp_path, FeatureSettings()).classifiers.values()} == {kind}
 
 
 def test_saving_over_a_bundle_replaces_it(bundle: Path, tmp_path: Path) -> None:
     shutil.copytree(bundle, tmp_path / "copy")
-    digest = save(train(synthetic_table(seed=1), QUICK), tmp_path / "copy")
+    digest = save(another_model(), tmp_path / "copy")
     assert load(tmp_path / "copy", FeatureSettings()).identity.digest == digest
 
 

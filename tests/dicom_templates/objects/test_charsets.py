@@ -15,6 +15,7 @@ from analysis.domain.reason import Reason
 from dicom_templates.result_set import ResultObject, build, build_refusal
 from tests.dicom_templates import gates
 from tests.dicom_templates.cases import make_case
+from tests.dicom_templates.views import only_written
 
 COPIED = ("PatientName", "ReferringPhysicianName", "PatientComments")
 
@@ -72,11 +73,12 @@ def source_as_sent(header: Dataset, charset: bytes, name: bytes) -> Dataset:
 
 
 def results_of(charset: bytes, name: bytes) -> tuple[ResultObject, ...]:
-    case = make_case(language="de")  # with umlauts in our own words
+    case = make_case(slices=4, size=64, language="de")  # with umlauts in our own words
     sources = {
         uid: [source_as_sent(one, charset, name) for one in all_] for uid, all_ in case.sources.items()
     }
-    return build(case.findings, sources, case.options).objects
+    with only_written():
+        return build(case.findings, sources, case.options).objects
 
 
 def raw(dataset: Dataset, keyword: str) -> bytes:

@@ -43,7 +43,7 @@ from tests.dicom_templates.cases import (
     texts_of,
     with_departure,
 )
-from tests.dicom_templates.views import report_html
+from tests.dicom_templates.views import report_words
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_when_it_was_made_is_on_every_object_and_page_and_changes_nothing_else(c
             assert dataset[one].value == ("20270203" if one.endswith("Date") else "040506"), new.name
     sentence = "Analysed on 2027-02-03 at 04:05 by OsteoNode 0.1.0"
     assert sentence in texts_of(by_name(again)["text"])
-    assert report_html(again.report, again.pictures).count(sentence) == 1
+    assert report_words(again.report).count(sentence) == 1
 
 
 @pytest.mark.parametrize(
@@ -483,10 +483,10 @@ def test_without_a_model_page_picture_and_pdf_say_so(case: Case, language: str) 
     options = replace(case.options, language=language, kinds=frozenset(ResultKind))
     made = build(bare, case.sources, options)
     sentence = made.report.texts("no_model")
-    assert sentence in report_html(made.report, made.pictures)
+    assert sentence in report_words(made.report)
     assert made.report.sections[0].lines[0] == sentence
     assert made.report.title == made.report.texts("title_measurements")
-    assert made.report.texts("title") not in report_html(made.report, made.pictures)
+    assert made.report.texts("title") not in report_words(made.report)
     for one in made.objects:
         told = str(one.dataset.SeriesDescription)
         outlines = one.kind in {ResultKind.SEG, ResultKind.GSPS}

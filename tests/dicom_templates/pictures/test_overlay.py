@@ -3,7 +3,6 @@
 from dataclasses import replace
 from itertools import pairwise
 from typing import TypeVar
-from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +11,12 @@ import pytest
 from analysis.domain.findings import SeriesFindings
 from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import Level, Segmentation
-from dicom_templates.pictures.canvas import Canvas
 from dicom_templates.pictures.overlay import draw_overlay
 from dicom_templates.pictures.palette import BACKGROUND, BODY, EXCLUDED, FLUID, NEXT_BODY
 from dicom_templates.pictures.slice_view import SliceView
 from dicom_templates.words.texts import Texts
 from tests.dicom_templates.cases import make_case
+from tests.dicom_templates.views import only_written
 
 ENGLISH = Texts("en")
 T = TypeVar("T", bound=np.generic)
@@ -168,7 +167,7 @@ def test_what_lies_side_by_side_differs_for_every_kind_of_colour_vision(kind: st
 
 
 def words_on(found: SeriesFindings, language: str = "en") -> list[str]:
-    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as drawn:
+    with only_written() as drawn:
         draw_overlay(found, Texts(language))
     return [str(call.args[2]) for call in drawn.call_args_list]
 

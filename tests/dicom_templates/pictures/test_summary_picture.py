@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import replace
 from itertools import combinations
-from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ from dicom_templates.words.study_report import SeriesCaption, StudyReport
 from dicom_templates.words.texts import Texts
 from node.config.tables.models import DEMONSTRATION_MODEL
 from tests.dicom_templates.cases import make_case, with_prior
-from tests.dicom_templates.views import report_html
+from tests.dicom_templates.views import only_written, report_html, report_words
 
 YELLOW = (240, 228, 66)
 
@@ -107,7 +106,7 @@ def test_no_line_begins_with_a_sign_that_has_a_space_before_it_in_french() -> No
 
 
 def test_the_levels_that_the_scores_come_from_stand_beside_them() -> None:
-    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+    with only_written() as written:
         draw_summary(*shown())
     assert "from L1-L4" in [str(call.args[2]) for call in written.call_args_list]
 
@@ -115,7 +114,7 @@ def test_the_levels_that_the_scores_come_from_stand_beside_them() -> None:
 def test_what_must_be_known_with_an_answer_stands_beside_it() -> None:
     decided = make_case().findings.predictions[1]
     fallback = replace(decided, reasons=(Reason("sequence_missing", sequence="T2"),))
-    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+    with only_written() as written:
         draw_summary(*shown(predictions=(fallback,)))
     told = " ".join(str(call.args[2]) for call in written.call_args_list)
     assert "Abnormal bone density: T2w was missing" in told
@@ -131,7 +130,7 @@ def test_the_scores_of_an_earlier_examination_are_one_line_that_is_not_cut(
     doubts = (Reason("prior_doubtful"),) if doubtful else ()
     changes = tuple(replace(one, obstacles=doubts or one.obstacles) for one in prior.scores)
     report, pictures = shown(language, prior=replace(prior, scores=changes))
-    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+    with only_written() as written:
         draw_summary(report, pictures)
     (call,) = (call for call in written.call_args_list if call.args[2] == report.prior)
     canvas, (left, _) = call.args[0], call.args[1]
@@ -150,7 +149,7 @@ def test_a_score_that_is_missing_is_told_in_letters_that_can_be_read(language: s
         for one in findings.series
     )
     words = Texts(language).reason(why[-1])
-    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+    with only_written() as written:
         draw_summary(*shown(language, series=missing))
     sizes = [call.kwargs["size"] for call in written.call_args_list]
     assert min(sizes) >= 10.0
@@ -212,7 +211,7 @@ def test_the_page_stands_alone_and_says_the_same() -> None:
 
 def test_words_of_strangers_cannot_become_markup() -> None:
     refused = replace(make_case().findings.set_aside[0], reasons=(quoted("<script>alert(1)</script>"),))
-    assert "<script>alert" not in report_html(*shown(set_aside=(refused,)))
+    assert "<script>alert" not in report_words(shown(set_aside=(refused,))[0])
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
@@ -223,7 +222,7 @@ def test_a_reference_is_drawn_only_beside_a_value(language: str) -> None:
         for one in findings.series
     )
     for series, drawn in ((findings.series, True), (bare, False)):
-        with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+        with only_written() as written:
             draw_summary(*shown(language, series=series))
         assert any(call.args[2] == "60-69" for call in written.call_args_list) is drawn
 
@@ -232,7 +231,7 @@ def test_an_age_beyond_the_reference_is_told() -> None:
     findings = make_case(slices=4, size=64).findings
     for age, told in ((69, False), (71, True), (None, False)):
         report = compose(findings, language="en", age_years=age)
-        with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+        with only_written() as written:
             draw_summary(report, sagittal_pictures(findings, report))
         words = " ".join(str(call.args[2]) for call in written.call_args_list)
         # No decade of another age is shown instead.
@@ -262,7 +261,7 @@ def test_badges_differ_in_luminance_in_word_and_in_sign() -> None:
         assert contrast(VERDICT_COLOUR[one], VERDICT_INK[one]) > 4.5, one
         findings = make_case(slices=4, size=64).findings
         changed = tuple(replace(given, verdict=one) for given in findings.predictions)
-        page = report_html(*shown(predictions=changed))
+        page = report_words(shown(predictions=changed)[0])
         sign = {Verdict.ABOVE: "▲ ABOVE", Verdict.BELOW: "▼ BELOW", Verdict.INDETERMINATE: "? INDETERMINATE"}
         assert page.count(f'<span class="verdict">{sign[one]}') == 2
         assert "#{:02x}{:02x}{:02x}".format(*VERDICT_COLOUR[one]) in page
@@ -277,11 +276,11 @@ def test_the_first_page_says_what_holds_for_real_patients_with_a_model_of_simula
     words = Texts(language)("simulated_holds")
     assert "VBQ" in words
     for simulated in (True, False):
-        with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as written:
+        with only_written() as written:
             report, pictures = shown(language, model=replace(model, simulated=simulated))
             draw_summary(report, pictures)
         drawn = " ".join(str(call.args[2]) for call in written.call_args_list)
-        page = report_html(report, pictures)
+        page = report_words(report)
         assert (words in drawn) is simulated
         assert (words in page[: page.index("<img")]) is simulated
         assert (report.sections[0].lines[0] == words) is simulated

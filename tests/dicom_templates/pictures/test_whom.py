@@ -13,7 +13,7 @@ from dicom_templates.result_set import ResultSet, build
 from dicom_templates.words.texts import Texts
 from dicom_templates.words.whom import Whom, named
 from tests.dicom_templates.cases import make_case
-from tests.dicom_templates.views import report_html
+from tests.dicom_templates.views import report_words
 from tests.peers import program, run
 
 TOLD = {
@@ -34,7 +34,7 @@ def made(language: str = "en", **header: str) -> ResultSet:
 
 
 def page(result: ResultSet) -> str:
-    return report_html(result.report, result.pictures)
+    return report_words(result.report)
 
 
 def objects(result: ResultSet) -> dict[str, Dataset]:

@@ -2,18 +2,17 @@
 
 from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
 from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import SeriesFindings
 from analysis.domain.reason import Reason
-from dicom_templates.pictures.canvas import Canvas
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import ResultSet, build
 from dicom_templates.words.checks import deciding_concern
 from tests.dicom_templates.cases import make_case
+from tests.dicom_templates.views import only_written
 
 
 def line_of(
@@ -35,7 +34,7 @@ def line_of(
 
     findings = replace(case.findings, series=tuple(map(changed, case.findings.series)))
     options = replace(case.options, kinds=frozenset({ResultKind.SUMMARY}))
-    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as drawn:
+    with only_written() as drawn:
         made: ResultSet = build(findings, case.sources, options)
     (line,) = [one for one in made.report.bone_quality if one.contrast is contrast]
     return line.sentence, " ".join(str(call.args[2]) for call in drawn.call_args_list)

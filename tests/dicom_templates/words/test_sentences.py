@@ -4,7 +4,6 @@ import re
 import string
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
@@ -13,7 +12,6 @@ from analysis.domain.acquisition import Contrast
 from analysis.domain.findings import Agreement, Refusal, Verdict
 from analysis.domain.reason import Reason, quoted
 from analysis.domain.segmentation import Level
-from dicom_templates.pictures.canvas import Canvas
 from dicom_templates.pictures.overlay import draw_overlay
 from dicom_templates.result_kinds import ResultKind
 from dicom_templates.result_set import build
@@ -22,7 +20,7 @@ from dicom_templates.words.languages import LANGUAGES
 from dicom_templates.words.sections import caveat_lines
 from dicom_templates.words.texts import Texts
 from tests.dicom_templates.cases import make_case, texts_of
-from tests.dicom_templates.views import report_html
+from tests.dicom_templates.views import only_written, report_words
 
 
 def placeholders(sentence: str) -> set[str]:
@@ -156,11 +154,11 @@ def test_without_an_answer_nothing_is_said_of_the_sequence_that_suits_it(languag
         reasons=(Reason("sequence_missing", sequence="T1"), Reason("reference_invalid", sequence="T2")),
     )
     findings = replace(case.findings, series=case.findings.series[1:], predictions=(missing,))
-    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as drawn:
+    with only_written() as drawn:
         made = build(findings, case.sources, case.options)
     views = {
         "picture": " ".join(str(call.args[2]) for call in drawn.call_args_list),
-        "page": re.sub(r"data:image[^\"]*", "", report_html(made.report, made.pictures)),
+        "page": re.sub(r"data:image[^\"]*", "", report_words(made.report)),
         **{one.name: " ".join(texts_of(one.dataset)) for one in made.objects},
     }
     for view, told in views.items():
@@ -187,11 +185,11 @@ def test_a_weighting_is_never_written_like_a_vertebra(language: str) -> None:
         agreement=Agreement(5, registered=True, residual_mm=1.2, overlap=0.9, same_names=True),
         remarks=(Reason("days_apart", days=9), Reason("other_frame_of_reference")),
     )
-    with patch.object(Canvas, "text", autospec=True, side_effect=Canvas.text) as drawn:
+    with only_written() as drawn:
         made = build(findings, case.sources, replace(case.options, kinds=frozenset(ResultKind)))
         for found in findings.series:
             draw_overlay(found, made.report.texts)
-    page = re.sub(r"data:image[^\"]*", "", report_html(made.report, made.pictures))
+    page = re.sub(r"data:image[^\"]*", "", report_words(made.report))
     words = {
         "report": " | ".join(line for section in made.report.sections for line in section.lines),
         "pictures": " | ".join(str(call.args[2]) for call in drawn.call_args_list),
