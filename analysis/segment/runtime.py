@@ -39,6 +39,8 @@ def open_session(content: bytes) -> "onnxruntime.InferenceSession":
     options.inter_op_num_threads = 1
     # The plan keeps a block of the largest size for each shape of image, and saves no time.
     options.enable_mem_pattern = False
+    # Nor is what a run has used kept for the next one: it would stay when the last slice is done.
+    options.enable_cpu_mem_arena = False
     # A thread that waits must not spin: with T1 and T2 side by side, it would take a core from the other.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

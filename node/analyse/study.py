@@ -57,7 +57,6 @@ _IMPORTED_LATE = (
     "dicom_templates.pictures.overlay",
     "dicom_templates.result_set",
     "radiomics.featureextractor",
-    "skops.io",
 )
 """Together they take seconds."""
 
@@ -66,9 +65,13 @@ def warm_up() -> None:
     """Load what the analysis of any study needs, so that the first one does not wait seconds for it."""
     for name in _IMPORTED_LATE:
         import_module(name)
+    from analysis.prediction import bundle
     from analysis.segment.network import embedded_network
+    from dicom_templates.objects.iod_tables import load_attribute_table
 
+    bundle.warm_up()
     embedded_network()
+    load_attribute_table()
 
 
 def analyse_files(
