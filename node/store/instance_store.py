@@ -3,10 +3,10 @@
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from node.domain.identifiers import folder_name
 from node.domain.person import UNKNOWN_PATIENT, Patient, Person
 from node.domain.records import Instance, StagedFile
 from node.errors import StorageFullError
-from node.store.durable import move_into, sync, sync_folder
+from node.store.durable import SyncThreads, move_into, sync, sync_folder
 from node.store.staging import DiskStagingFile, read_instance, read_stored_identity
 
 __all__ = ["DiskInstanceStore"]
@@ -41,7 +41,9 @@ class DiskInstanceStore:
         self._quarantined = root / "quarantine"
         self.results = root / "results"
         self._watermark_bytes = watermark_bytes
-        self._pool = ThreadPoolExecutor(_PARALLEL_SYNCS, thread_name_prefix="sync")
+        self._syncs = SyncThreads(_PARALLEL_SYNCS)
+        # With each other, names that no other process gives; an UUID of each file costs a system call.
+        self._own, self._numbers = uuid4().hex, count()
         for folder in (self._incoming, self._instances, self._quarantined, self.results):
             folder.mkdir(parents=True, exist_ok=True)
         sync_folder(root)
@@ -52,7 +54,7 @@ class DiskInstanceStore:
         return DiskStagingFile(self._new_incoming(), header, self._check_space)
 
     def _new_incoming(self) -> Path:
-        return self._incoming / f"{uuid4().hex}.part"
+        return self._incoming / f"{self._own}{next(self._numbers):x}.part"
 
     def _check_space(self) -> None:
         if shutil.disk_usage(self._incoming).free < self._watermark_bytes:
@@ -66,30 +68,30 @@ class DiskInstanceStore:
         journaling file system serves them all with one flush, where one after the other would each wait for
         a flush of its own.
         """
-        placed: list[Path] = []
-        syncs: list[Future[None]] = []
+        placed: list[str] = []
         try:
             changed: set[Path] = set()
-            targets = []
+            targets: list[str] = []
             for staged, instance in files:
-                target = self.path(instance)
-                changed.update(move_into(staged.path, target, self._instances))
+                folder = self._folder(instance)
+                target = f"{folder}/{_name(instance)}"
+                changed.update(move_into(staged.path, folder, target, self._instances))
                 targets.append(target)
-                if target != staged.path:  # a file that an earlier process left behind has its name already
+                # A file that an earlier process left behind has its name already.
+                if target != str(staged.path):
                     placed.append(target)
             # The folders go with the first file, whose sync usually has written them too.
-            shares = [[*targets[:1], *changed], *([target] for target in targets[1:])]
-            syncs = [self._pool.submit(_sync_each, share) for share in shares]
+            first: list[Path | str] = [*targets[:1], *changed]
+            wait = self._syncs.begin([first, *([target] for target in targets[1:])])
             try:
                 yield
             finally:
-                for pending in syncs:
-                    pending.exception()  # waits for it
-            for pending in syncs:
-                pending.result()
+                failure = wait()
+            if failure is not None:
+                raise failure  # noqa: TRY301 - what is placed is removed below
         except BaseException:
             for target in placed:
-                target.unlink(missing_ok=True)
+                Path(target).unlink(missing_ok=True)
             raise
 
     def quarantine(self, staged: StagedFile) -> str:
@@ -107,8 +109,10 @@ class DiskInstanceStore:
 
     def path(self, instance: Instance) -> Path:
         """See `node.ports.StoredFiles`."""
-        folder = _series_folder(self._instances, instance.study_uid, instance.series_uid)
-        return folder / f"{folder_name(instance.sop_uid)}{_SUFFIX}"
+        return self._folder(instance) / _name(instance)
+
+    def _folder(self, instance: Instance) -> Path:
+        return _series_folder(self._instances, instance.study_uid, instance.series_uid)
 
     def _study_folder(self, study_uid: str) -> Path:
         return self._instances / folder_name(study_uid)
@@ -218,12 +222,11 @@ class DiskInstanceStore:
         return self.quarantine(StagedFile(path, instance.size, instance.sha256))
 
 
+def _name(instance: Instance) -> str:
+    return f"{folder_name(instance.sop_uid)}{_SUFFIX}"
+
+
 @lru_cache(maxsize=256)
 def _series_folder(instances: Path, study_uid: str, series_uid: str) -> Path:
     """Return the folder of a series, which is the same for all of its images."""
     return instances / folder_name(study_uid) / folder_name(series_uid)
-
-
-def _sync_each(paths: Iterable[Path]) -> None:
-    for path in paths:
-        sync(path)

@@ -2,6 +2,7 @@
 
 # ruff: noqa: D102 - a door takes what is staged
 import errno
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -132,7 +133,7 @@ def test_nobody_who_cannot_be_told_and_no_file_that_cannot_be_removed_ends_the_l
 
     door.ledger.hand_in(lambda: door.stage(1), broken)
     with monkeypatch.context() as disk:
-        disk.setattr(Path, "replace", broken)
+        disk.setattr(os, "replace", broken)
         disk.setattr(Path, "unlink", broken)
         with pytest.raises(OSError, match="read-only"):
             door.enter(2)
