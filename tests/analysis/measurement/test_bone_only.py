@@ -80,4 +80,4 @@ def test_no_slice_is_filtered_with_the_next() -> None:
     after, _ = prepare(Volume(voxels, volume.grid), segmentation, settings)
     for name, image in before.items():
         differs = (to_array(image) != to_array(after[name])).any(axis=(1, 2))
-        assert differs.tolist() == [index == 5 for index in range(len(differs))]
+        assert differs.tolist() == [number == 5 for number in range(*segmentation.box[0].indices(99))]

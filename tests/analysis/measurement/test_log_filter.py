@@ -94,3 +94,15 @@ def test_a_part_of_a_few_pixels_is_filtered_too(shape: tuple[int, int]) -> None:
 def test_no_body_gives_zeros() -> None:
     labels = np.zeros((2, 8, 8), dtype=np.uint8)
     assert not np.any(laplacians_of_gaussian(noise(labels.shape), labels, SIGMAS_MM, 1.0))
+
+
+def test_a_part_of_an_image_is_filtered_as_the_whole_to_the_last_bit() -> None:
+    labels = np.zeros((2, 90, 80), np.uint8)
+    labels[:, 3:30, 41:70], labels[1, 45:70, 40:60] = 1, 2
+    signal = np.random.default_rng(2).normal(100.0, 20.0, labels.shape).astype(np.float32)
+    here = (slice(3, 70), slice(40, 70))
+    whole = laplacians_of_gaussian(signal, labels, (2.0, 4.0), 1.0)
+    cut = (slice(None), *here)
+    part = laplacians_of_gaussian(signal[cut], labels[cut], (2.0, 4.0), 1.0, within=here, size=(90, 80))
+    for one, other in zip(part, whole, strict=True):
+        assert np.array_equal(one, other[cut])

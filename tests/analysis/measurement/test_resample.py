@@ -6,9 +6,10 @@ import SimpleITK
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.domain.volume import Grid
+from analysis.domain.segmentation import Level
+from analysis.domain.volume import Grid, box_of
 from analysis.itk import to_array, to_image
-from analysis.measurement.resample import in_plane_grid, labels_on, signal_on
+from analysis.measurement.resample import covered, in_plane_grid, labels_on, signal_on, spline_reach
 from tests.analysis.synthetic_bodies import SAGITTAL_AXES, grid
 from tests.analysis.synthetic_bodies import labels_on as boxes
 
@@ -79,3 +80,20 @@ def test_the_volume_of_a_body_is_kept_within_its_border(pixel_mm: float) -> None
     before = (boxes(old) > 0).sum() * old.voxel_ml
     after = (labels_on(new, boxes(old), old) > 0).sum() * new.voxel_ml
     assert after == pytest.approx(before, rel=0.08)
+
+
+def test_near_a_body_a_part_of_the_image_gives_the_values_of_the_whole_to_the_last_bit() -> None:
+    old = grid((3, 420, 390), (4.0, 0.37, 0.41))
+    labels = np.roll(boxes(old, (Level.L2, Level.L3)), 120, axis=2)
+    voxels = np.random.default_rng(1).normal(100.0, 20.0, old.shape).astype(np.float32)
+    new = in_plane_grid(old, 1.0)
+    box = box_of(labels)
+    wide, within = spline_reach(box, old.shape), covered(new, old, box)
+    corner = (wide[1].start, wide[2].start)
+    assert min(corner) > 0
+    here = (slice(None), *within[1:])
+    found = labels_on(new, labels[wide], old, within, corner)
+    assert np.array_equal(found, labels_on(new, labels, old)[wide[0]][here])
+    assert np.count_nonzero(found) == np.count_nonzero(labels_on(new, labels, old))
+    part = signal_on(new, voxels[wide], old, within, corner)
+    assert np.array_equal(part, signal_on(new, voxels, old)[wide[0]][here])
