@@ -10,7 +10,7 @@ from analysis.domain.remoteness import Departure, departures_by_basis
 from analysis.prediction.predict import distances_from, predict_from, read_study
 from analysis.prediction.range_check import usual_distance
 from analysis.settings import AnalysisSettings
-from tests.analysis.prediction.test_predict import DECIDED, study
+from tests.analysis.prediction.test_predict import decided, study
 from tests.analysis.synthetic_cohort import with_facts
 
 SETTINGS = AnalysisSettings()
@@ -19,7 +19,7 @@ LEFT_T1, LEFT_T2 = Departure("T1", 12, 30), Departure("T2", 9, 20)
 
 
 def test_nothing_is_answered_from_a_sequence_in_which_the_scanner_has_left() -> None:
-    answers = {one.target: one for one in predict_from(READINGS, DECIDED, SETTINGS, (LEFT_T1, LEFT_T2))}
+    answers = {one.target: one for one in predict_from(READINGS, decided(), SETTINGS, (LEFT_T1, LEFT_T2))}
     for one in answers.values():
         assert one.verdict is Verdict.INDETERMINATE
         assert one.probability is None
@@ -32,35 +32,35 @@ def test_nothing_is_answered_from_a_sequence_in_which_the_scanner_has_left() -> 
 
 
 def test_the_other_sequence_is_used_instead_as_after_any_other_objection() -> None:
-    answers = {one.target: one for one in predict_from(READINGS, DECIDED, SETTINGS, (LEFT_T1,))}
+    answers = {one.target: one for one in predict_from(READINGS, decided(), SETTINGS, (LEFT_T1,))}
     osteoporosis = answers[Target.OSTEOPOROSIS]
     assert osteoporosis.sequence == "T2"
     assert [reason.code for reason in osteoporosis.reasons][:2] == ["scanner_left", "used_instead"]
-    without = {one.target: one for one in predict_from(READINGS, DECIDED, SETTINGS)}
+    without = {one.target: one for one in predict_from(READINGS, decided(), SETTINGS)}
     assert answers[Target.ABNORMAL_DENSITY] == without[Target.ABNORMAL_DENSITY]
 
 
 def test_each_basis_has_its_distance_whatever_is_answered_from_it() -> None:
-    found = {one.basis: one for one in distances_from(READINGS, DECIDED)}
+    found = {one.basis: one for one in distances_from(READINGS, decided())}
     assert set(found) == {"T1", "T2"}
     for basis, one in found.items():
         assert one.in_protocol
         assert 0 < one.distance < one.limit
-        limits = {it.training.distance_limit for (_, of), it in DECIDED.classifiers.items() if of == basis}
+        limits = {it.training.distance_limit for (_, of), it in decided().classifiers.items() if of == basis}
         assert one.limit in limits
 
 
 def test_a_study_of_another_protocol_is_far_however_near_its_features_are() -> None:
     t1, t2 = study()
     strange = with_facts(t1, repetition_time_ms=9000.0)
-    found = {one.basis: one for one in distances_from(read_study((strange, t2), SETTINGS), DECIDED)}
+    found = {one.basis: one for one in distances_from(read_study((strange, t2), SETTINGS), decided())}
     assert (found["T1"].is_far, found["T1"].in_protocol) == (True, False)
     assert found["T2"].in_protocol
 
 
 def test_a_sequence_that_is_missing_has_no_distance() -> None:
     readings = read_study(study()[:1], SETTINGS)
-    assert [one.basis for one in distances_from(readings, DECIDED)] == ["T1"]
+    assert [one.basis for one in distances_from(readings, decided())] == ["T1"]
 
 
 @pytest.mark.parametrize(("patients", "features"), [(40, 5), (160, 20)])
@@ -68,7 +68,7 @@ def test_new_patients_like_those_of_the_training_lie_beyond_the_usual_distance_a
     patients: int, features: int
 ) -> None:
     chance = np.random.default_rng(3)
-    any_one = next(iter(DECIDED.classifiers.values()))
+    any_one = next(iter(decided().classifiers.values()))
     of_this_size = replace(
         any_one,
         features=tuple(map(str, range(features))),
@@ -84,7 +84,7 @@ def test_new_patients_like_those_of_the_training_lie_beyond_the_usual_distance_a
 
 
 def test_with_fewer_patients_than_features_the_limit_itself_is_usual() -> None:
-    any_one = next(iter(DECIDED.classifiers.values()))
+    any_one = next(iter(decided().classifiers.values()))
     few = replace(any_one, performance=replace(any_one.performance, patients=len(any_one.features)))
     assert usual_distance(few, 0.1) == few.training.distance_limit
 
