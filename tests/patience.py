@@ -6,7 +6,7 @@ from typing import Any
 
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.transport import AssociationSocket
+from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from node.dicom.pynetdicom_internals import keep_answers
 
@@ -18,8 +18,20 @@ shall end in vain has a short time of its own, so that a slow machine cannot fai
 """
 
 
+LOOK_S = 0.02
+"""How often a server looks whether it shall end; half a second, as is usual, is waited for each time."""
+
+
+class _SoonEnded(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom has no types
+    def serve_forever(self, poll_interval: float = LOOK_S) -> None:
+        super().serve_forever(poll_interval)
+
+
 class _Patient(AE):  # type: ignore[misc]  # pynetdicom has no types
     """An application entity that misses no answer, however busy the machine is."""
+
+    def make_server(self, *arguments: Any, **options: Any) -> ThreadedAssociationServer:
+        return super().make_server(*arguments, **options | {"server_class": _SoonEnded})
 
     def _create_socket(self, association: Association, *arguments: Any) -> AssociationSocket:
         keep_answers(association)
@@ -33,9 +45,18 @@ def application_entity(title: str) -> AE:
     return entity
 
 
+_FIRST_LOOK_S, _LATER_LOOKS_S, _LOOK_LESS_OFTEN = 0.01, 0.15, 1.25
+
+
 def wait_until(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds that other threads and processes bring about."""
+    """Wait until a condition holds that other threads and processes bring about.
+
+    The longer it takes, the less often it looks: most conditions ask a database, and those who look take the
+    processor from those who bring it about.
+    """
     end = time.monotonic() + PATIENCE_S
+    pause = _FIRST_LOOK_S
     while not condition():
         assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * _LOOK_LESS_OFTEN, _LATER_LOOKS_S)

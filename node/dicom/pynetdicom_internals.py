@@ -548,6 +548,10 @@ class AssociationServer(ThreadedAssociationServer):  # type: ignore[misc]  # pyn
         for event, handler in _EVENT_LOGS:
             self.unbind(event, handler)
 
+    def serve_forever(self, poll_interval: float = _LOOK_S) -> None:
+        """Serve until `stop`, which waits up to this interval; that of the standard library is 0.5 s."""
+        super().serve_forever(poll_interval)
+
     def stop(self, within_s: float) -> int:
         """Close the address, then end all associations; return how many have not ended within this time.
 

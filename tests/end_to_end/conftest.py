@@ -112,12 +112,12 @@ port = {self.web_port}
 
 
 def wait_for(look: Callable[[], Answer | None], otherwise: Callable[[], str]) -> Answer:
-    """Call `look` every 0.2 s until it returns something, and return that."""
+    """Call `look` every 0.5 s until it returns something, and return that; many a look starts a program."""
     give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
         if (answer := look()) is not None:
             return answer
-        time.sleep(0.2)
+        time.sleep(0.5)
     pytest.fail(otherwise())
 
 

@@ -29,6 +29,7 @@ NO_LINEAGE = Lineage()
 REFUSES, DIES, HANGS, FAULTS, EATS_MEMORY, SLOW = "661", "662", "663", "664", "665", "667"
 HOLDS_ONCE, WAITS = "668", "669"
 NOT_OURS, HALF, UNREADABLE, BREAKS, STOPS, UNWANTED = "671", "672", "673", "674", "675", "676"
+WAITS_FOR_FILE = "677"
 MARKS = "OSTEONODE_TEST_MARKS"
 """Environment variable with the folder in which `HOLDS_ONCE` and `WAITS` leave the process IDs of workers."""
 GO = "go"
@@ -192,6 +193,8 @@ def by_study(  # noqa: C901 - one line for each
         np.ones((16384, 1024, 1024))
     if behaviour == SLOW:
         time.sleep(1.5)
+    if behaviour == WAITS_FOR_FILE:
+        _wait_for_file(go_file(paths[0].parents[3], str(dcmread(paths[0]).StudyInstanceUID)))
     if behaviour == UNWANTED:
         made = report(paths, configuration, out, lineage)
         return replace(made, results=(replace(made.results[0], kind=ResultKind.PDF),))
@@ -202,10 +205,19 @@ def by_study(  # noqa: C901 - one line for each
     return report(paths, configuration, out, lineage)
 
 
+def go_file(storage: Path, study: str) -> Path:
+    """Return the file in the storage for which an analysis of `WAITS_FOR_FILE` waits."""
+    return storage / f"go-{study}"
+
+
+def _wait_for_file(file: Path) -> None:
+    while not file.exists():
+        time.sleep(0.02)
+
+
 def _wait_for_go(marks: Path) -> None:
     (marks / str(os.getpid())).touch()
-    while not (marks / GO).exists():
-        time.sleep(0.02)
+    _wait_for_file(marks / GO)
 
 
 def _hold_once(mark: Path) -> None:

@@ -244,7 +244,7 @@ def quick_node(
     ask_shadow: str = "node.analyse.model_answers:answer_in_shadow",
     processes: bool = False,
     clock: Clock | None = None,
-    sweep_s: float = 0.05,
+    sweep_s: float = 0.1,
 ) -> Node:
     """Make a node whose sweeps run often, with one of `tests.node.analyses` for its science.
 

@@ -16,7 +16,7 @@ from node.config import AssemblySettings, StoreSettings
 from node.domain.delivery import DeliveryState
 from node.domain.study import StudyEvent, StudyState
 from node.errors import PermanentError, TransientError
-from tests.node.analyses import CLASSES, DIES, EATS_MEMORY, FAULTS, HANGS, REFUSES, SLOW
+from tests.node.analyses import CLASSES, DIES, EATS_MEMORY, FAULTS, HANGS, REFUSES, WAITS_FOR_FILE, go_file
 from tests.node.nodes import (
     Pacs,
     in_quarantine,
@@ -133,10 +133,11 @@ def test_a_late_slice_supersedes_the_report(node: Node, pacs: Pacs, study: str) 
 def test_a_slice_that_comes_during_the_analysis_makes_its_result_void(
     node: Node, pacs: Pacs, study: str
 ) -> None:
-    slow = f"{study}.{SLOW}"
+    slow = f"{study}.{WAITS_FOR_FILE}"
     send(node.port, *a_pair(slow))
     reached(node, slow, StudyState.ANALYSING)
     send(node.port, slice_of(99, study=slow, series="2"))
+    go_file(node.configuration.storage.directory, slow).touch()
     reached(node, slow, StudyState.DELIVERED)
     assert {result.revision for result in node.store.results(slow)} == {7}
     assert len(sent_of(pacs, slow)) == len(CLASSES)

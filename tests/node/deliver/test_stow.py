@@ -26,7 +26,7 @@ from node.show.why import explain
 from tests.node.analyses import CLASSES
 from tests.node.hostile import UNRESOLVABLE
 from tests.node.outboxes import MINUTE, STUDY, outbox
-from tests.patience import PATIENCE_S
+from tests.patience import LOOK_S, PATIENCE_S
 from tests.peers import Orthanc, free_port
 
 DICOMWEB = {
@@ -74,7 +74,7 @@ def web_server(
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(LOOK_S,))
     thread.start()
     try:
         yield server.server_address[1]

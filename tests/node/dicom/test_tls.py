@@ -38,7 +38,7 @@ from tests.node.wire import (
     store_parts,
     store_pdu,
 )
-from tests.patience import PATIENCE_S, application_entity, wait_until
+from tests.patience import LOOK_S, PATIENCE_S, application_entity, wait_until
 from tests.peers import StoreScp, build_loopback_shim, program, run
 
 GREETING_S = 1.0
@@ -416,7 +416,7 @@ def proxy() -> Iterator[tuple[int, list[str]]]:
                         ends[end].sendall(part)
 
     with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(LOOK_S,))
         thread.start()
         try:
             yield server.server_address[1], asked

@@ -19,7 +19,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from tests.patience import application_entity
+from tests.patience import LOOK_S, application_entity
 
 __all__ = ["Dimse", "Web", "as_parts", "served", "served_by_web"]
 
@@ -167,7 +167,7 @@ def served_by_web(archive: Web, tls: SSLContext | None = None) -> Iterator[Web]:
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     archive.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(LOOK_S,))
     thread.start()
     try:
         yield archive
