@@ -122,8 +122,11 @@ def serve(
     signals: SimpleQueue[int] = SimpleQueue()
     has_terminal = os.isatty(0)
     signal.signal(signal.SIGHUP, lambda number, _: signals.put(number))
+    from analysis.memory import keep_one_heap
     from node.log import configure, get_log, guarded, speak_for_libraries
 
+    # Before any thread starts. Each would get a heap of its own, and keep what it has freed of large results.
+    keep_one_heap()
     file = configuration_file(config)
     configuration = load_configuration(config)
     configure(configuration.log)

@@ -5,11 +5,13 @@ process and the default configuration, gets simulated studies from DCMTK's store
 analyses them as always, and sends the results to a receiver that counts them. A sender waits while `--ahead`
 studies are under way, as otherwise the figures would be those of a queue that only shortens.
 
-The table has a line every fiftieth of the studies. At the end each figure of the last fifth is compared with
-the first fifth: memory, descriptors, threads and the log of changes to the database must not grow; database,
-images and results grow by design, because they are kept for their days, and must grow by the same for each
-study. It exits with 1 if anything grew, or if a study was not reported and delivered exactly once. Rates and
-processor time are those of the machine and its load; everything else holds on any machine.
+It prints a line every `--every` studies, as they are delivered. At the end a table follows memory,
+descriptors, threads, the database and its log of changes from the start over study 1, a quarter and half to
+the end, and tells what each 100 studies of the last half added. Another compares the last fifth with the
+first: memory, descriptors, threads and the log of changes must not grow; database, images and results grow by
+design, because they are kept for their days, and must grow by the same for each study. It exits with 1 if
+anything grew, or if a study was not reported and delivered exactly once. Rates and processor time are those
+of the machine and its load; everything else holds on any machine.
 
 ``--slices`` and ``--size`` make the images smaller than those of the simulated scanners. ``--quick`` replaces
 the analysis by one that only writes small results, so that thousands of studies pass in an hour: it shows the
@@ -18,19 +20,16 @@ node, not the worker. ``--minutes`` ends the sending after so long.
 
 import argparse
 import csv
-import os
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from io import BytesIO
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 from typing import Any, Self
@@ -44,8 +43,9 @@ from rich.table import Table
 from analysis.phantom import SCANNERS, Protocol, SimulatedSeries, cohort, draw_anatomy, simulate
 from dicom_templates.objects.mr_image import ImageIdentity, mr_images
 from dicom_templates.origin.uids import derive_uid
-from node.domain.delivery import DeliveryState
 from node.domain.study import StudyState
+from tests.benchmarks.soak_course import MOMENTS, compare, courses
+from tests.benchmarks.soak_sample import Sample, delivered, look, rows
 from tests.node.analyses import CLASSES
 from tests.patience import PATIENCE_S, application_entity
 from tests.peers import REPOSITORY, free_port, program, run, wait_until_open
@@ -53,39 +53,10 @@ from tests.peers import REPOSITORY, free_port, program, run, wait_until_open
 ASSOCIATIONS = 4
 PATIENTS = 4
 """Simulated patients; every study has the images of one of them, with identifiers of its own."""
-_MB = 2**20
 _LOOK_S = 1.0
 _COMMENTS = (
     "SIMULATED DATA: computed by OsteoNode, no living person. For software tests, not for medical use."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What the node used at one moment; sizes in MB, processor time in seconds.
-
-    The node is the process that was started; workers are all processes below it.
-    """
-
-    at_s: float
-    delivered: int
-    waiting_studies: int
-    waiting_deliveries: int
-    node_rss: float
-    worker_rss: float
-    workers: int
-    node_descriptors: int
-    worker_descriptors: int
-    node_threads: int
-    worker_threads: int
-    node_cpu_s: float
-    worker_cpu_s: float
-    database: float
-    wal: float
-    images: float
-    results: float
-    other_files: float
-    log: float
 
 
 @dataclass(slots=True)
@@ -119,14 +90,17 @@ class Receiver:
 QUICK = """
 import sys
 from pathlib import Path
+from analysis.memory import keep_one_heap
 from node.app import Node
 from node.config import load
 if __name__ == "__main__":
+    keep_one_heap()
     analyses = "tests.node.analyses"
     configuration = load(Path(sys.argv[1]))
     with Node(configuration, analyse_study=f"{analyses}:report", examine_study=f"{analyses}:examine_as_pair"):
         sys.stdin.read()
 """
+"""A node with another analysis, whose memory is kept as `osteonode serve` keeps its own."""
 
 
 @contextmanager
@@ -243,164 +217,6 @@ def _identity(number: int, study: str, index: int) -> ImageIdentity:
     )
 
 
-def processes_below(pid: int) -> list[int]:
-    """Return the process IDs of all descendants of a process."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:  # it has ended meanwhile
-                continue
-    below, found = [], [pid]
-    while found:
-        found = [child for child, parent in parents.items() if parent in found]
-        below += found
-    return below
-
-
-def _process(pid: int) -> tuple[float, int, int, float]:
-    """Return resident memory in MB, open descriptors, threads and processor seconds of a process."""
-    try:
-        status = dict(
-            line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
-        )
-        times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-        descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        return (
-            int(status["VmRSS"].split()[0]) / 1024,
-            descriptors,
-            int(status["Threads"]),
-            sum(map(int, times)) / os.sysconf("SC_CLK_TCK"),
-        )
-    except (OSError, KeyError):  # it has ended meanwhile
-        return 0.0, 0, 0, 0.0
-
-
-def _size(path: Path) -> float:
-    """Return the size of a file, or of all files below a folder, in MB."""
-    if path.is_file():
-        return path.stat().st_size / _MB
-    total = 0
-    for place, _, names in os.walk(path):
-        for name in names:
-            try:
-                total += os.stat(os.path.join(place, name)).st_size  # noqa: PTH116, PTH118 - thousands of files
-            except FileNotFoundError:
-                continue
-    return total / _MB
-
-
-def rows(database: Path, statement: str, *values: str) -> list[tuple[Any, ...]]:
-    """Read from the database of a running node."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=PATIENCE_S)) as connection:
-        return connection.execute(statement, values).fetchall()
-
-
-def delivered(database: Path) -> int:
-    """Return how many studies are delivered."""
-    return int(rows(database, "select count(*) from studies where state = ?", StudyState.DELIVERED)[0][0])
-
-
-def look(folder: Path, pid: int, began: float, sent: int) -> Sample:
-    """Measure everything now."""
-    storage = folder / "var"
-    database = storage / "osteonode.db"
-    done = delivered(database)
-    waiting = rows(database, "select count(*) from deliveries where state != ?", DeliveryState.SENT)[0][0]
-    # Not the size of the file, to which the log of changes is added only from time to time.
-    pages, page = rows(database, "pragma page_count")[0][0], rows(database, "pragma page_size")[0][0]
-    rss, descriptors, threads, cpu_s = _process(pid)
-    below = processes_below(pid)
-    theirs = [_process(child) for child in below]
-    images, results = _size(storage / "instances"), _size(storage / "results")
-    wal = _size(storage / "osteonode.db-wal")
-    return Sample(
-        at_s=monotonic() - began,
-        delivered=done,
-        waiting_studies=sent - done,
-        waiting_deliveries=int(waiting),
-        node_rss=rss,
-        worker_rss=sum(one[0] for one in theirs),
-        workers=len(below),
-        node_descriptors=descriptors,
-        worker_descriptors=sum(one[1] for one in theirs),
-        node_threads=threads,
-        worker_threads=sum(one[2] for one in theirs),
-        node_cpu_s=cpu_s,
-        worker_cpu_s=sum(one[3] for one in theirs),
-        database=pages * page / _MB,
-        wal=wal,
-        images=images,
-        results=results,
-        other_files=_size(storage) - images - results - _size(database) - wal,
-        log=_size(folder / "node.log"),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One figure in the first and in the last fifth, and whether it is as it must be."""
-
-    name: str
-    first: float
-    fourth: float
-    last: float
-    flat: bool
-    rule: str
-
-
-LEVELS = {
-    "node_rss": (1.05, 5.0), "worker_rss": (1.05, 20.0), "workers": (1.0, 0.0),
-    "node_descriptors": (1.0, 2.0), "worker_descriptors": (1.0, 2.0),
-    "node_threads": (1.0, 2.0), "worker_threads": (1.0, 2.0), "wal": (1.05, 1.0), "other_files": (1.0, 1.0),
-}  # fmt: skip
-"""What must not grow: by which factor and, beyond it, by how much the last fifth may be above the first.
-
-What has grown to a limit of its own is flat, too: the last fifth is then not above the fourth. Each
-connection to the database keeps up to 2 MB of its pages, which takes about a thousand studies to fill.
-"""
-_STOPPED = (1.01, 1.0)
-GROWTHS = {
-    "database": 1.15,
-    "images": 1.05,
-    "results": 1.05,
-    "log": 1.15,
-}
-"""What each study adds to, and by which factor the last fifth may add more than the first."""
-TOLD = ("node_cpu_s", "worker_cpu_s")
-"""The same, not judged: sweeps cost by the second, so where other load makes the studies slower, each costs
-more."""
-
-
-def compare(samples: Sequence[Sample]) -> list[Comparison]:
-    """Compare the last fifth of the studies with the first.
-
-    The first twentieth does not count: the worker process imports the analysis, and caches are filled.
-    """
-    end = samples[-1].delivered
-    bounds = (end / 20, end / 4), (end * 3 / 5, end * 4 / 5), (end * 4 / 5, end)
-    parts = [[one for one in samples if low <= one.delivered <= high] for low, high in bounds]
-    found = []
-    for name, (factor, slack) in LEVELS.items():
-        first, fourth, last = (median(getattr(one, name) for one in part) for part in parts)
-        stopped = last <= fourth * _STOPPED[0] + _STOPPED[1]
-        flat = last <= first * factor + slack or stopped
-        rule = f"at most × {factor:g} + {slack:g}, or no more growth"
-        found.append(Comparison(name, first, fourth, last, flat, rule))
-    for name in (*GROWTHS, *TOLD):
-        first, fourth, last = (_each(part, name) for part in parts)
-        factor = GROWTHS.get(name, float("inf"))
-        rule = f"at most × {factor:g}" if name in GROWTHS else "not judged"
-        found.append(Comparison(f"{name} each study", first, fourth, last, last <= first * factor, rule))
-    return found
-
-
-def _each(part: Sequence[Sample], name: str) -> float:
-    studies = part[-1].delivered - part[0].delivered
-    return float(getattr(part[-1], name) - getattr(part[0], name)) / max(1, studies)
-
-
 def faults_of(database: Path, sent: Sequence[str], received: Counter[tuple[str, str]]) -> list[str]:
     """Tell what was not reported and delivered exactly once."""
     states = dict(rows(database, "select study_uid, state from studies"))
@@ -424,7 +240,8 @@ def faults_of(database: Path, sent: Sequence[str], received: Counter[tuple[str, 
 COLUMNS: dict[str, Callable[[Sample], str]] = {
     "delivered": lambda one: str(one.delivered),
     "waiting": lambda one: f"{one.waiting_studies}/{one.waiting_deliveries}",
-    "RSS node+workers": lambda one: f"{one.node_rss:.0f}+{one.worker_rss:.0f}",
+    "RSS node+workers": lambda one: f"{one.node_rss:.1f}+{one.worker_rss:.0f}",
+    "own": lambda one: f"{one.node_own:.1f}",
     "descriptors": lambda one: f"{one.node_descriptors}+{one.worker_descriptors}",
     "threads": lambda one: f"{one.node_threads}+{one.worker_threads}",
     "CPU s": lambda one: f"{one.node_cpu_s:.0f}+{one.worker_cpu_s:.0f}",
@@ -487,6 +304,14 @@ def soak(chosen: argparse.Namespace, folder: Path, console: Console) -> tuple[li
     return samples, faults_of(database, feed.sent, receiver.received)
 
 
+def show_course(console: Console, samples: Sequence[Sample]) -> None:
+    """Print each figure from the start to the end, and what a study of the last half added to it."""
+    table = Table("figure", *MOMENTS, "each 100 studies of the last half")
+    for one in courses(samples):
+        table.add_row(one.name, *(f"{value:.1f}" for value in one.values), f"{100 * one.each_study:+.2f}")
+    console.print(table)
+
+
 def show(console: Console, samples: Sequence[Sample]) -> bool:
     """Print the comparison of the last fifth with the first; return whether all is flat."""
     table = Table("figure", "first fifth", "fourth", "last fifth", "last / first", "rule", "flat")
@@ -515,7 +340,7 @@ def main() -> int:
     options.add_argument("--ahead", type=int, default=8, help="studies under way at the same time")
     options.add_argument("--minutes", type=float, default=float("inf"), help="end the sending after so long")
     options.add_argument("--quick", action="store_true", help="replace the analysis")
-    options.add_argument("--every", type=int, default=50, help="studies between two lines of the table")
+    options.add_argument("--every", type=int, default=25, help="studies between two lines")
     options.add_argument("--folder", type=Path, help="keep everything there; must be empty")
     chosen = options.parse_args()
     console = Console(width=200)
@@ -533,6 +358,7 @@ def main() -> int:
     console.print(
         f"{last.delivered} studies in {last.at_s:.0f} s: {3600 * last.delivered / last.at_s:.0f} an hour"
     )
+    show_course(console, samples)
     flat = show(console, samples)
     console.print(f"not exactly once: {len(faults)}", *faults[:20], sep="\n")
     return 0 if flat and not faults else 1
