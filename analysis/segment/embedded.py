@@ -11,7 +11,7 @@ from analysis.domain.segmentation import CsfSample, Level, Segmentation
 from analysis.domain.volume import Grid, Volume
 from analysis.segment.body_shape import fit_shape, restrain
 from analysis.segment.csf import sample_csf
-from analysis.segment.instances import FoundBody, find_bodies
+from analysis.segment.instances import FoundBodies, FoundBody, find_bodies
 from analysis.segment.levels import Naming, doubted, name_levels
 from analysis.segment.locate import rewindow, spine_columns
 from analysis.segment.marrow_edge import inward_shifts, moved
@@ -74,7 +74,10 @@ def segment_with(network: Network, volume: Volume) -> Segmentation:
     view = SagittalView.of(volume)
     probabilities = _look(network, view)
     mirrored = looks_mirrored(network, view.slices, probabilities)
-    return interpret(probabilities, view, volume.grid, network.name, mirrored=mirrored)
+    seen, canal = _seen(probabilities, view)
+    # The largest array of all; what follows needs two of its six classes.
+    del probabilities
+    return _outlined(seen, canal, view, volume.grid, network.name, mirrored=mirrored)
 
 
 def canal_of(view: SagittalView) -> Floats:
@@ -100,15 +103,31 @@ def interpret(
     mirrored : bool
         Whether the network takes the mirror image for a spine rather than the image.
     """
-    anatomy = _anatomy(probabilities, view)
+    return _outlined(*_seen(probabilities, view), view, grid, method, mirrored=mirrored)
+
+
+def _seen(probabilities: Floats, view: SagittalView) -> tuple[FoundBodies, Floats]:
+    """Return the bodies, and the probability of the spinal canal as an array of its own."""
+    found = find_bodies(probabilities, view.spacing_mm, _last_rows(view.slices))
+    return found, probabilities[:, CANAL].copy()
+
+
+def _outlined(
+    seen: FoundBodies, canal: Floats, view: SagittalView, grid: Grid, method: str, *, mirrored: bool
+) -> Segmentation:
+    anatomy = _anatomy(seen, view)
     naming = doubted(anatomy.naming, Reason("mirrored")) if mirrored else anatomy.naming
     # Fine volumes have a hundred million voxels, a quarter of them near the spine.
     window = view.window(_near_spine(anatomy.owner))
     labels, signal = _native_labels(anatomy, view, window), view.signal[window]
     regions = regions_of(labels, anatomy.bodies, anatomy.shapes, signal, view.part(window))
-    canal = view.to_native(probabilities[:, CANAL], window)
-    csf = sample_csf(canal, labels, signal, view.grid.spacing_mm, brightest=float(view.signal.max()))
-    del canal
+    csf = sample_csf(
+        view.to_native(canal, window),
+        labels,
+        signal,
+        view.grid.spacing_mm,
+        brightest=float(view.signal.max()),
+    )
     return Segmentation(
         labels=view.marked_on_input(labels, window),
         grid=grid,
@@ -143,9 +162,8 @@ def on_input(csf: CsfSample | None, view: SagittalView) -> CsfSample | None:
     return CsfSample(view.to_input(csf.mask).astype(np.bool_), csf.quality, csf.concerns)
 
 
-def _anatomy(probabilities: Floats, view: SagittalView) -> _Anatomy:
+def _anatomy(seen: FoundBodies, view: SagittalView) -> _Anatomy:
     spacing = view.spacing_mm
-    seen = find_bodies(probabilities, spacing, _last_rows(view.slices))
     naming = name_levels(seen.found)
     by_number = {body.number: body for body in seen.found}
     bodies = {level: by_number[number] for number, level in naming.levels.items()}
