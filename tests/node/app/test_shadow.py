@@ -12,7 +12,7 @@ from pydicom import Dataset
 from analysis.domain.findings import Findings, Target
 from analysis.prediction.bundle import digest_of, load, save
 from analysis.prediction.model import Model
-from analysis.prediction.predict import predict
+from analysis.prediction.predict import predict_from, read_study
 from analysis.settings import AnalysisSettings
 from dicom_templates import result_set
 from dicom_templates.pictures import html_report, overlay
@@ -56,9 +56,11 @@ def science(
         source = replace(one.source, facts=of_table.source.facts)
         measured.append(replace(one, source=source, patient_features=of_table.patient_features))
     model = None if bundle is None else load(bundle, settings.features)
-    answers = () if model is None else predict(tuple(measured), model, settings)
+    readings = read_study(tuple(measured), settings)
+    answers = () if model is None else predict_from(readings, model, settings)
     identity = None if model is None else model.identity
-    return replace(found, series=tuple(measured), predictions=answers, model=identity), sources
+    found = replace(found, series=tuple(measured), readings=readings, predictions=answers, model=identity)
+    return found, sources
 
 
 @pytest.fixture(autouse=True)
