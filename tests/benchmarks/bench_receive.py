@@ -37,9 +37,11 @@ NODE = """
 import sys
 from dataclasses import replace
 from pathlib import Path
+from analysis.memory import keep_one_heap
 from node.app import Node
 from node.config import AssemblySettings, WebSettings, default
 if __name__ == "__main__":
+    keep_one_heap()  # as `osteonode serve` does
     base = default()
     configuration = replace(
         base,

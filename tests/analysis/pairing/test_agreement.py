@@ -308,6 +308,7 @@ def test_a_patient_who_moved_is_found_again_by_the_images(
     assert common.residual_mm < 2.0
 
 
+@pytest.mark.gate("one more registration; two whole analyses are compared by tests of `verify`")
 def test_the_same_images_are_registered_the_same_way_again(
     simulated: tuple[SimulatedSeries, SimulatedSeries], moved_a_little: CommonBodies
 ) -> None:

@@ -21,7 +21,7 @@ from tests.node.nodes import quick, quick_node, running_pacs, send, slice_of, st
 from tests.patience import PATIENCE_S, wait_until
 from tests.peers import free_port, wait_until_open
 
-STUDIES = 8
+STUDIES = 5
 """In a round."""
 ROUNDS = 3
 _OF_THE_DRIVER = {"weakref.ReferenceType", "weakref", "sqlite3.Statement"}
