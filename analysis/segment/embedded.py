@@ -75,7 +75,7 @@ def segment_with(network: Network, volume: Volume) -> Segmentation:
     probabilities = _look(network, view)
     mirrored = looks_mirrored(network, view.slices, probabilities)
     seen, canal = _seen(probabilities, view)
-    # The largest array of all; what follows needs two of its six classes.
+    # The largest array of all, of which the rest is not needed any more.
     del probabilities
     return _outlined(seen, canal, view, volume.grid, network.name, mirrored=mirrored)
 
